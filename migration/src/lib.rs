@@ -1,0 +1,51 @@
+//! The ordered history of the schema.
+//!
+//! Migrations use string names and never the live entities: a migration must mean the same on the
+//! day it was written and ten versions later. All pending ones run in one transaction, which
+//! `database::schema` opens.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
+use sea_orm_migration::seaql_migrations;
+
+mod m20261121_000001_create_account;
+mod m20261121_000002_create_session;
+mod m20261121_000003_create_signing_key;
+mod m20261121_000004_create_auth_event;
+mod m20261121_000005_create_attempt;
+
+pub use sea_orm_migration::MigratorTrait;
+
+/// Applies and reverts migrations.
+#[derive(Debug)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_create_account::Migration),
+            Box::new(m20261121_000002_create_session::Migration),
+            Box::new(m20261121_000003_create_signing_key::Migration),
+            Box::new(m20261121_000004_create_auth_event::Migration),
+            Box::new(m20261121_000005_create_attempt::Migration),
+        ]
+    }
+}
+
+/// The versions of the migrations that a database has had, oldest first. Changes nothing.
+///
+/// # Errors
+/// If the database cannot be read.
+pub async fn applied<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr>
+where
+    for<'c> &'c C: IntoSchemaManagerConnection<'c>,
+{
+    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+        return Ok(Vec::new());
+    }
+    let rows = seaql_migrations::Entity::find()
+        .order_by_asc(seaql_migrations::Column::Version)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}

@@ -1,0 +1,38 @@
+//! People. Times are microseconds since the epoch in every table.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let table = Table::create()
+            .table("account")
+            .col(pk_uuid("id"))
+            // As its owner wrote it, normalised; for showing and for mail.
+            .col(text("email"))
+            // What makes two spellings the same address; the database decides that one wins.
+            .col(text("email_canonical"))
+            .col(text_null("password_hash"))
+            .col(big_integer_null("email_verified_at"))
+            .col(big_integer_null("disabled_at"))
+            .col(big_integer_null("last_login_at"))
+            .col(big_integer("created_at"))
+            .to_owned();
+        manager.create_table(table).await?;
+
+        let index = Index::create()
+            .name("account_email_canonical_key")
+            .table("account")
+            .col("email_canonical")
+            .unique()
+            .to_owned();
+        manager.create_index(index).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_table(Table::drop().table("account").to_owned()).await
+    }
+}

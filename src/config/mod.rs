@@ -1,0 +1,312 @@
+//! Every setting, read once at start-up from flags, `SIGNET_*` variables and `.env`.
+//!
+//! A field's doc comment is its `--help` text, its entry in `.env.example` and its row in
+//! `docs/configuration.md`; there is no second place to describe a setting.
+
+mod environment;
+mod parse;
+mod reference;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum, value_parser};
+use ipnet::IpNet;
+
+use crate::config::parse::{
+    parse_audience, parse_database_url, parse_issuer, parse_origin, parse_proxy, parse_rsa_bits,
+};
+
+pub use environment::{UnknownSettings, load_dotenv, refuse_unknown};
+pub use reference::{env_example, markdown};
+
+/// Everything an operator can set.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Who Signet is and where it listens.
+    #[command(flatten)]
+    pub service: ServiceSettings,
+    /// Where rows live.
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    /// What signs tokens.
+    #[command(flatten)]
+    pub keys: KeySettings,
+    /// How long tokens live.
+    #[command(flatten)]
+    pub tokens: TokenSettings,
+    /// Which passwords are accepted.
+    #[command(flatten)]
+    pub passwords: PasswordSettings,
+    /// How often somebody may try.
+    #[command(flatten)]
+    pub limits: LimitSettings,
+    /// What is logged.
+    #[command(flatten)]
+    pub logs: LogSettings,
+}
+
+/// Who Signet is and where it listens.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Service")]
+pub struct ServiceSettings {
+    /// Public base URL: the `iss` of every token, byte for byte. Required unless Signet listens on
+    /// a loopback address, where it defaults to `http://localhost:PORT`. Must be https elsewhere.
+    #[arg(long, env = "SIGNET_ISSUER", value_parser = parse_issuer)]
+    pub issuer: Option<String>,
+
+    /// The `aud` of tokens from the JSON API: what your services must ask for. The issuer if unset.
+    #[arg(long, env = "SIGNET_AUDIENCE", value_parser = parse_audience)]
+    pub audience: Option<String>,
+
+    /// Address to listen on; port 0 lets the system choose.
+    #[arg(long, env = "SIGNET_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+
+    /// Front ends allowed to call the JSON API from a browser, as origins separated by commas.
+    #[arg(
+        long,
+        env = "SIGNET_CORS_ORIGINS",
+        value_delimiter = ',',
+        default_value = "http://localhost:3000",
+        value_parser = parse_origin
+    )]
+    pub cors_origins: Vec<String>,
+
+    /// Proxies whose `X-Forwarded-For` is believed, as CIDR blocks separated by commas. None if
+    /// unset. A block that contains every address is refused.
+    #[arg(long, env = "SIGNET_TRUSTED_PROXIES", value_delimiter = ',', value_parser = parse_proxy)]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// Connections served at once; further ones wait in the system's backlog.
+    #[arg(long, env = "SIGNET_MAX_CONNECTIONS", default_value = "10000",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections: u32,
+
+    /// Seconds a client may take to send a request or to take an answer, before it is cut off.
+    #[arg(long, env = "SIGNET_CLIENT_SECONDS", default_value = "30",
+          value_parser = value_parser!(u64).range(1..=3600))]
+    pub client_seconds: u64,
+
+    /// Seconds that requests under way get to finish after SIGTERM.
+    #[arg(long, env = "SIGNET_DRAIN_SECONDS", default_value = "8",
+          value_parser = value_parser!(u64).range(0..=600))]
+    pub drain_seconds: u64,
+}
+
+/// Where rows live.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// `sqlite:PATH`, or `postgres://…` when there is more than one instance. It may hold a
+    /// password and is never shown.
+    #[arg(
+        long,
+        env = "SIGNET_DATABASE_URL",
+        default_value = "sqlite:data/signet.db",
+        hide_env_values = true,
+        value_parser = parse_database_url
+    )]
+    pub database_url: DatabaseUrl,
+
+    /// Connections to PostgreSQL; SQLite has one writer and four readers whatever this says.
+    #[arg(long, env = "SIGNET_DATABASE_CONNECTIONS", default_value = "8",
+          value_parser = value_parser!(u32).range(1..=1000))]
+    pub database_connections: u32,
+}
+
+/// What signs tokens, and what protects it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Keys")]
+pub struct KeySettings {
+    /// File with the master key, which seals the signing keys in the database. Made at the first
+    /// start, with mode 0600. Back it up apart from the database.
+    #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
+    pub master_key_file: PathBuf,
+
+    /// Modulus length of new signing keys, in bits: 2048, 3072 or 4096.
+    #[arg(long, env = "SIGNET_RSA_BITS", default_value = "2048", value_parser = parse_rsa_bits)]
+    pub rsa_bits: u32,
+
+    /// Seconds that services may cache the key set.
+    #[arg(long, env = "SIGNET_JWKS_MAX_AGE_SECONDS", default_value = "300",
+          value_parser = value_parser!(u64).range(1..=86_400))]
+    pub jwks_max_age_seconds: u64,
+}
+
+/// How long tokens and sessions live.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
+pub struct TokenSettings {
+    /// Life of an access token from the JSON API, in seconds.
+    #[arg(long, env = "SIGNET_ACCESS_TOKEN_SECONDS", default_value = "86400",
+          value_parser = value_parser!(u64).range(1..=2_592_000))]
+    pub access_token_seconds: u64,
+
+    /// Life of a refresh token that is not used, in seconds; every refresh starts it anew.
+    #[arg(long, env = "SIGNET_REFRESH_TOKEN_SECONDS", default_value = "1209600",
+          value_parser = value_parser!(u64).range(1..=31_536_000))]
+    pub refresh_token_seconds: u64,
+
+    /// Life of a session however often it is refreshed, in seconds.
+    #[arg(long, env = "SIGNET_SESSION_SECONDS", default_value = "2592000",
+          value_parser = value_parser!(u64).range(1..=31_536_000))]
+    pub session_seconds: u64,
+
+    /// Seconds in which a refresh token shown again gets the same successor (a lost answer, a
+    /// second tab) and does not count as stolen; 0 = every second showing ends the session.
+    #[arg(long, env = "SIGNET_REFRESH_RETRY_SECONDS", default_value = "10",
+          value_parser = value_parser!(u64).range(0..=60))]
+    pub refresh_retry_seconds: u64,
+}
+
+impl TokenSettings {
+    /// Life of an access token.
+    #[must_use]
+    pub fn access_token_life(&self) -> Duration {
+        Duration::from_secs(self.access_token_seconds)
+    }
+
+    /// Life of an unused refresh token.
+    #[must_use]
+    pub fn refresh_token_life(&self) -> Duration {
+        Duration::from_secs(self.refresh_token_seconds)
+    }
+
+    /// Life of a session.
+    #[must_use]
+    pub fn session_life(&self) -> Duration {
+        Duration::from_secs(self.session_seconds)
+    }
+
+    /// How long the predecessor of the newest refresh token is tolerated.
+    #[must_use]
+    pub fn refresh_retry_window(&self) -> Duration {
+        Duration::from_secs(self.refresh_retry_seconds)
+    }
+}
+
+/// Which passwords are accepted, and what hashing them may cost.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Passwords")]
+pub struct PasswordSettings {
+    /// `compat`: 8 to 128 characters with an upper-case letter, a lower-case letter and a digit.
+    /// `nist`: 15 to 128 characters of any kind (NIST SP 800-63B-4). Both refuse common passwords
+    /// and the account's own words.
+    #[arg(long, env = "SIGNET_PASSWORD_POLICY", default_value = "compat")]
+    pub password_policy: PasswordPolicy,
+
+    /// Memory of one Argon2id hash, in KiB.
+    #[arg(long, env = "SIGNET_ARGON2_MEMORY_KIB", default_value = "19456",
+          value_parser = value_parser!(u32).range(19_456..=1_048_576))]
+    pub argon2_memory_kib: u32,
+
+    /// Passes of one Argon2id hash over its memory.
+    #[arg(long, env = "SIGNET_ARGON2_ITERATIONS", default_value = "2",
+          value_parser = value_parser!(u32).range(2..=16))]
+    pub argon2_iterations: u32,
+
+    /// Password hashes computed at once, each with its memory; 0 = one per core.
+    #[arg(long, env = "SIGNET_HASH_THREADS", default_value = "0",
+          value_parser = value_parser!(u32).range(0..=256))]
+    pub hash_threads: u32,
+
+    /// Password hashes that may wait for a thread; past it, 503 before any work is done.
+    #[arg(long, env = "SIGNET_HASH_QUEUE", default_value = "256",
+          value_parser = value_parser!(u32).range(1..=65_536))]
+    pub hash_queue: u32,
+
+    /// Seconds a password hash may wait for a thread, before it is given up with 503.
+    #[arg(long, env = "SIGNET_HASH_WAIT_SECONDS", default_value = "3",
+          value_parser = value_parser!(u64).range(1..=60))]
+    pub hash_wait_seconds: u64,
+}
+
+/// How often somebody may try.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitSettings {
+    /// Attempts per client address in any 60 s, on each endpoint that takes a password.
+    #[arg(long, env = "SIGNET_ATTEMPTS_PER_MINUTE", default_value = "5",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub attempts_per_minute: u32,
+
+    /// Login attempts per account in any 60 s, whatever addresses they come from.
+    #[arg(long, env = "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE", default_value = "10",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub account_attempts_per_minute: u32,
+
+    /// Refreshes per client address and minute, counted by each instance for itself.
+    #[arg(long, env = "SIGNET_REFRESHES_PER_MINUTE", default_value = "600",
+          value_parser = value_parser!(u32).range(1..=100_000_000))]
+    pub refreshes_per_minute: u32,
+
+    /// Length of the IPv6 prefix that counts as one client, in bits.
+    #[arg(long, env = "SIGNET_IPV6_PREFIX", default_value = "64",
+          value_parser = value_parser!(u8).range(48..=128))]
+    pub ipv6_prefix: u8,
+}
+
+/// What is written to standard output.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logs")]
+pub struct LogSettings {
+    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or a `tracing` filter.
+    #[arg(long, env = "SIGNET_LOG", default_value = "info")]
+    pub log: String,
+
+    /// `human`, or `json` for one object a line.
+    #[arg(long, env = "SIGNET_LOG_FORMAT", default_value = "human")]
+    pub log_format: LogFormat,
+}
+
+/// The shape of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For a terminal.
+    Human,
+    /// For a machine: one JSON object per line.
+    Json,
+}
+
+/// The rule that new passwords must meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PasswordPolicy {
+    /// The original application's rule, plus the blocklist.
+    Compat,
+    /// NIST SP 800-63B-4 §3.1.1.2.
+    Nist,
+}
+
+/// A database URL, which may hold a password and so has no readable `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// Wraps a URL whose scheme is known to be one of ours.
+    #[must_use]
+    pub fn unchecked(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
+    /// The URL for the driver, password included.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The file behind a `sqlite:` URL.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let path = self.0.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}

@@ -1,0 +1,183 @@
+//! The way to rows: connections, transactions, schema.
+//!
+//! [`Db::read`] is for a single query outside a transaction. [`Db::write`] runs a transaction to
+//! its end, whatever becomes of the caller: on SQLite, transactions that wait at the same time
+//! share one commit and so one sync to disk; on PostgreSQL each has its own.
+
+mod schema;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr};
+
+use crate::config::DatabaseSettings;
+pub use crate::database::schema::{SchemaError, migrate_down, migrate_up, status};
+use crate::database::writer::Writer;
+
+/// A transaction's work, as [`Db::write`] takes it. It may run more than once.
+pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
+
+/// A handle on the database; clones share its connections.
+#[derive(Clone)]
+pub struct Db {
+    reader: DatabaseConnection,
+    writer: Writer,
+}
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Others on this host could read password hashes.
+    #[error(
+        "{} can be read by other users of this host; run: chmod 600 {}",
+        file.display(),
+        file.display()
+    )]
+    Exposed {
+        /// The database file.
+        file: PathBuf,
+    },
+    /// The database file cannot be made or looked at.
+    #[error("cannot open the database file {}: {source}", file.display())]
+    File {
+        /// The database file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database does not answer, or refuses.
+    #[error("cannot connect to the database of SIGNET_DATABASE_URL: {0}")]
+    Connect(#[from] DbErr),
+}
+
+impl Db {
+    /// Opens the database; makes the file, with mode 0600, if it is SQLite and not there.
+    ///
+    /// # Errors
+    /// See [`ConnectError`]; nothing has been changed then.
+    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
+        let url = settings.database_url.expose();
+        if let Some(file) = settings.database_url.sqlite_file() {
+            prepare_file(&file)?;
+            let writer = Database::connect(sqlite_options(url, 1, Access::Write)).await?;
+            let reader = Database::connect(sqlite_options(url, 4, Access::Read)).await?;
+            return Ok(Self { reader, writer: Writer::sharing_commits(writer) });
+        }
+        let pool = Database::connect(postgres_options(url, settings.database_connections)).await?;
+        Ok(Self { reader: pool.clone(), writer: Writer::pooled(pool) })
+    }
+
+    /// The connection for queries that change nothing.
+    #[must_use]
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.reader
+    }
+
+    /// Runs `work` in a transaction and commits it, or rolls it back if it fails.
+    ///
+    /// Once called it runs to its end even if the caller stops waiting: a client that hangs up
+    /// cannot leave half of something behind. `work` may run again (after a serialization failure,
+    /// or because a transaction it shared a commit with failed), so it must change nothing but the
+    /// database.
+    ///
+    /// # Errors
+    /// What `work` returned, with nothing changed; or the database's own error, which leaves open
+    /// whether the commit happened if it was lost on the way.
+    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: std::error::Error + From<DbErr> + Send + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+    {
+        self.writer.run(work).await
+    }
+
+    /// Closes all connections, after the transactions under way.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        if let Err(error) = self.reader.close_by_ref().await {
+            tracing::warn!(%error, "closing the database failed");
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Statements are logged at debug level at most: they are of no use to an operator.
+fn quiet(options: &mut ConnectOptions) -> &mut ConnectOptions {
+    options.sqlx_logging(false).record_stmt_in_spans(false)
+}
+
+fn sqlite_options(url: &str, connections: u32, access: Access) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    quiet(&mut options)
+        .max_connections(connections)
+        .min_connections(connections)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+        .acquire_timeout(Duration::from_secs(2))
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = sqlite
+                .busy_timeout(Duration::from_secs(5))
+                .foreign_keys(true)
+                .statement_cache_capacity(64)
+                .pragma("trusted_schema", "OFF")
+                .pragma("cache_size", "-2000");
+            match access {
+                Access::Read => sqlite.read_only(true),
+                // FULL: an acknowledged write survives a power cut (docs/decisions.md).
+                Access::Write => sqlite
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .pragma("journal_size_limit", "67108864"),
+            }
+        });
+    options
+}
+
+fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    quiet(&mut options)
+        .max_connections(connections)
+        .min_connections(1)
+        .connect_timeout(Duration::from_secs(2))
+        .acquire_timeout(Duration::from_secs(2))
+        .statement_timeout(Duration::from_secs(5))
+        .set_application_name("signet")
+        .test_before_acquire(false);
+    options
+}
+
+/// Makes the database file with mode 0600 (SQLite gives `-wal` and `-shm` the same mode), or checks
+/// the mode of the one that is there.
+fn prepare_file(file: &Path) -> Result<(), ConnectError> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+
+    let failed = |source| ConnectError::File { file: file.to_owned(), source };
+    if let Some(directory) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    }
+    let opened = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file)
+        .map_err(failed)?;
+    let mode = opened.metadata().map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(ConnectError::Exposed { file: file.to_owned() });
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Bringing the schema to the version of this binary, and refusing what it does not know.
+//!
+//! All pending migrations run in one transaction, under a lock, so that of several instances that
+//! start at once one migrates and the others find the work done, and a crash leaves nothing half
+//! done.
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+
+use crate::database::Db;
+
+/// Key of the PostgreSQL advisory lock that a migrating instance holds: "signet" in ASCII.
+const LOCK: i64 = 0x7369_676e_6574;
+
+/// Why the schema could not be brought to the version of this binary.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// A newer Signet has been here; this one does not know what its rows mean.
+    #[error(
+        "the database has the newer schema {version}, which this version of Signet does not know; \
+         start the newer version, or restore a backup. Nothing was changed"
+    )]
+    Newer {
+        /// The newest migration that this binary does not know.
+        version: String,
+    },
+    /// The database refused.
+    #[error("cannot migrate the database: {0}")]
+    Database(#[from] DbErr),
+}
+
+/// Applies all pending migrations.
+///
+/// # Errors
+/// [`SchemaError::Newer`] before anything is written, if the schema is newer than this binary.
+pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
+    if status(db).await?.iter().all(|(_, applied)| *applied) {
+        return Ok(());
+    }
+    db.write(|txn| {
+        Box::pin(async move {
+            lock(txn).await?;
+            Migrator::up(txn, None).await
+        })
+    })
+    .await
+    .map_err(SchemaError::Database)
+}
+
+/// Reverts the newest `steps` migrations.
+///
+/// # Errors
+/// As [`migrate_up`].
+pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
+    status(db).await?;
+    db.write(move |txn| {
+        Box::pin(async move {
+            lock(txn).await?;
+            Migrator::down(txn, Some(steps)).await
+        })
+    })
+    .await
+    .map_err(SchemaError::Database)
+}
+
+/// The name of every migration, oldest first, and whether it has been applied.
+///
+/// # Errors
+/// As [`migrate_up`].
+pub async fn status(db: &Db) -> Result<Vec<(String, bool)>, SchemaError> {
+    let applied = migration::applied(db.read()).await?;
+    let known: Vec<String> =
+        Migrator::get_migration_files().iter().map(|file| file.name().to_owned()).collect();
+    if let Some(version) = applied.iter().rfind(|version| !known.contains(version)) {
+        return Err(SchemaError::Newer { version: version.clone() });
+    }
+    Ok(known
+        .into_iter()
+        .map(|name| {
+            let is_applied = applied.contains(&name);
+            (name, is_applied)
+        })
+        .collect())
+}
+
+async fn lock(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+    if txn.get_database_backend() == DbBackend::Postgres {
+        txn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    }
+    Ok(())
+}

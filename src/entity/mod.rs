@@ -1,0 +1,9 @@
+//! The tables, one file each: columns, and finders that encode a rule.
+//!
+//! Rows are never serialised, so a column cannot leak into an answer by a derive.
+
+pub mod account;
+pub mod attempt;
+pub mod auth_event;
+pub mod session;
+pub mod signing_key;

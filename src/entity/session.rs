@@ -1,0 +1,90 @@
+//! Logins: one row each, however often it is refreshed.
+
+use sea_orm::Condition;
+use sea_orm::entity::prelude::*;
+
+use crate::timestamp::Timestamp;
+
+/// A row of `session`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "session")]
+pub struct Model {
+    /// The `sid` of its tokens.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// Whose login it is.
+    pub account_id: Uuid,
+    /// The `client_id` of its tokens.
+    pub client_id: String,
+    /// The `scope` of its tokens, space-separated.
+    pub scope: String,
+    /// When the password was checked.
+    pub auth_time: Timestamp,
+    /// The number of the newest refresh token.
+    pub generation: i64,
+    /// When `generation` last grew.
+    pub rotated_at: Option<Timestamp>,
+    /// End of life if it is not refreshed.
+    pub idle_expires_at: Timestamp,
+    /// End of life however often it is refreshed.
+    pub absolute_expires_at: Timestamp,
+    /// Where it was last used to log in or refresh.
+    pub address: Option<String>,
+    /// The program that last used it, as it named itself.
+    pub user_agent: Option<String>,
+    /// When it ended before its time.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub end_reason: Option<EndReason>,
+}
+
+/// Why a session ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum EndReason {
+    /// Its owner logged out.
+    #[sea_orm(string_value = "logout")]
+    Logout,
+    /// A refresh token was shown that only a second holder can have.
+    #[sea_orm(string_value = "token_reuse")]
+    TokenReuse,
+}
+
+/// The tables a session is related to.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {
+    /// Whose login it is.
+    #[sea_orm(
+        belongs_to = "crate::entity::account::Entity",
+        from = "Column::AccountId",
+        to = "crate::entity::account::Column::Id"
+    )]
+    Account,
+}
+
+impl Related<crate::entity::account::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Account.def()
+    }
+}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Entity {
+    /// What holds for a session that may still be used at `now`.
+    #[must_use]
+    pub fn live(now: Timestamp) -> Condition {
+        Condition::all()
+            .add(Column::EndedAt.is_null())
+            .add(Column::IdleExpiresAt.gt(now))
+            .add(Column::AbsoluteExpiresAt.gt(now))
+    }
+}
+
+impl Model {
+    /// Whether it may still be used at `now`; the same rule as [`Entity::live`].
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.ended_at.is_none() && now < self.idle_expires_at && now < self.absolute_expires_at
+    }
+}

@@ -1,0 +1,83 @@
+//! The key ring: signing keys, their private halves sealed under the master key.
+
+use sea_orm::entity::prelude::*;
+
+use crate::timestamp::Timestamp;
+
+/// A row of `signing_key`.
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "signing_key")]
+pub struct Model {
+    /// RFC 7638 thumbprint of the public key.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub kid: String,
+    /// JWA name (RFC 7518 §3.1).
+    pub algorithm: String,
+    /// Where it is in its life.
+    pub state: KeyState,
+    /// The public JWK as published.
+    pub public_jwk: String,
+    /// JWE of the private JWK (RFC 7517 §7).
+    pub sealed_jwk: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it began to sign.
+    pub activated_at: Option<Timestamp>,
+    /// When it stopped signing.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// Where a key is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text")]
+pub enum KeyState {
+    /// Published, not signing yet.
+    #[sea_orm(string_value = "pending")]
+    Pending,
+    /// Signing. The database allows one.
+    #[sea_orm(string_value = "active")]
+    Active,
+    /// Published for the tokens it signed, signing no more.
+    #[sea_orm(string_value = "retiring")]
+    Retiring,
+    /// Out of the key set.
+    #[sea_orm(string_value = "removed")]
+    Removed,
+}
+
+impl KeyState {
+    /// Its name, as stored and as shown to operators.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Retiring => "retiring",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+/// A signing key is related to nothing.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Says which row it is and no more: rows meet logs by accident.
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "signing_key({})", self.kid)
+    }
+}
+
+impl Entity {
+    /// Keys that the key set shows, oldest first.
+    pub fn find_published() -> Select<Self> {
+        use sea_orm::QueryOrder;
+        Self::find()
+            .filter(Column::State.ne(KeyState::Removed))
+            .order_by_asc(Column::CreatedAt)
+            .order_by_asc(Column::Kid)
+    }
+}

@@ -1,0 +1,93 @@
+//! The one representation of a point in time below the clock.
+//!
+//! Both databases hold it as a 64-bit integer, so that comparing and sorting mean the same in SQL
+//! and in Rust, whatever a driver thinks of time zones and fractions of a second.
+
+use std::time::Duration;
+
+use sea_orm::DeriveValueType;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, DeriveValueType)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The point `microseconds` after the epoch.
+    #[must_use]
+    pub const fn from_micros(microseconds: i64) -> Self {
+        Self(microseconds)
+    }
+
+    /// Microseconds since the epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded down: a `NumericDate` (RFC 7519 §2).
+    #[must_use]
+    pub const fn as_seconds(self) -> u64 {
+        (self.0 / 1_000_000).unsigned_abs()
+    }
+
+    /// This point and `duration` more; saturates at the end of time.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(micros(duration)))
+    }
+
+    /// This point less `duration`; saturates at the beginning of time.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(micros(duration)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// RFC 3339 in UTC with whole seconds, as the JSON API writes it.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let seconds = self.0.div_euclid(1_000_000);
+        OffsetDateTime::from_unix_timestamp(seconds)
+            .ok()
+            .and_then(|at| at.format(&Rfc3339).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl From<OffsetDateTime> for Timestamp {
+    fn from(at: OffsetDateTime) -> Self {
+        Self(i64::try_from(at.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX))
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_rounded_down_and_written_in_utc() {
+        let at = Timestamp::from_micros(1_768_384_800_999_999);
+
+        assert_eq!(at.as_seconds(), 1_768_384_800);
+        assert_eq!(at.to_rfc3339(), "2026-01-14T10:00:00Z");
+    }
+
+    #[test]
+    fn arithmetic_never_wraps() {
+        let last = Timestamp::from_micros(i64::MAX);
+
+        assert_eq!(last.plus(Duration::MAX), last);
+        assert_eq!(Timestamp::from_micros(5).since(Timestamp::from_micros(9)), Duration::ZERO);
+    }
+}
