@@ -1,0 +1,123 @@
+//! What can be wrong, each variant naming what the caller does about it.
+//!
+//! Nothing of the token is repeated in an error, except a `kid` cut short and
+//! made printable: errors end in logs, and tokens are written by strangers.
+
+/// Characters of a `kid` that an error repeats; a thumbprint (RFC 7638) has 43.
+const KEY_ID_SHOWN: usize = 64;
+
+/// Why a token was refused.
+///
+/// Every variant is answered 401 with `WWW-Authenticate: Bearer
+/// error="invalid_token"` (RFC 6750 §3.1), and the client asks for a new token;
+/// only [`UnknownKey`](Self::UnknownKey) deserves a second try first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// Not a compact JWS of at most 8 KiB: three parts of canonical unpadded
+    /// base64url, the first two JSON objects without a repeated name, `kid`
+    /// among the header's (RFC 7515 §5.2, RFC 7519 §7.2). Answer 401.
+    #[error("the token is malformed")]
+    Malformed,
+
+    /// The header holds a parameter that would let the token choose its own key
+    /// or its own rules: `crit`, `b64`, `jwk`, `jku`, `x5c` or `x5u`
+    /// (RFC 7515 §4.1.11, RFC 8725 §3.10). Answer 401; Signet writes none of them.
+    #[error("the token's header has the parameter {0}")]
+    ForbiddenHeader(&'static str),
+
+    /// `alg` is missing or anything but `RS256`, letter for letter
+    /// (RFC 8725 §3.1). Answer 401.
+    #[error("the token is not signed with RS256")]
+    UnsupportedAlgorithm,
+
+    /// `typ` is missing or not `at+jwt`: an ID token or a stranger's JWT, never
+    /// an access token (RFC 9068 §4, RFC 8725 §3.11). Answer 401.
+    #[error("the token is not an access token")]
+    WrongType,
+
+    /// The key set has no usable key of this id. Fetch the key set again and
+    /// verify once more: the key may be new (OpenID Connect Core §10.1.1). Keep
+    /// a minimum time between two fetches, for anybody can invent a `kid`. If
+    /// the new set has no such key either, answer 401.
+    #[error("the token is signed with an unknown key: {kid}")]
+    UnknownKey {
+        /// The `kid` of the header, at most 64 characters, each printable ASCII.
+        kid: String,
+    },
+
+    /// The signature is not this key's over this header and payload
+    /// (RFC 7515 §5.2, RFC 8725 §3.3). Answer 401.
+    #[error("the token's signature is not valid")]
+    BadSignature,
+
+    /// `iss` is not the issuer, byte for byte (RFC 9068 §4, RFC 8725 §3.8).
+    /// Answer 401. If every token ends here, the configured issuer is wrong.
+    #[error("the token is from another issuer")]
+    WrongIssuer,
+
+    /// `aud` does not name this audience (RFC 9068 §4, RFC 8725 §3.9). Answer
+    /// 401; the client must ask for a token for this resource (RFC 8707).
+    #[error("the token is for another audience")]
+    WrongAudience,
+
+    /// `exp` has passed (RFC 7519 §4.1.4). Answer 401; the client refreshes.
+    #[error("the token has expired")]
+    Expired,
+
+    /// `nbf` or `iat` lies in the future (RFC 7519 §4.1.5, §4.1.6). Answer 401.
+    /// If fresh tokens end here, the clocks of issuer and caller disagree.
+    #[error("the token is not valid yet")]
+    NotYetValid,
+
+    /// A claim that RFC 9068 §2.2 requires is missing, or a claim this crate
+    /// reads has the wrong type or range, or `user_id` differs from `sub`.
+    /// Answer 401.
+    #[error("the claim {0} is missing or invalid")]
+    MissingOrInvalidClaim(&'static str),
+}
+
+impl VerifyError {
+    pub(crate) fn unknown_key(kid: &str) -> Self {
+        let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
+        Self::UnknownKey { kid: kid.chars().take(KEY_ID_SHOWN).map(printable).collect() }
+    }
+}
+
+/// Why a document is not a key set. Keep using the set fetched before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeySetError {
+    /// Not a JSON object of at most 256 KiB with an array `keys`, or a name
+    /// occurs twice in one object (RFC 7517 §4, §5).
+    #[error("the key set is malformed")]
+    Malformed,
+
+    /// Two usable keys share a `kid`, so a token would not say which one signed
+    /// it (RFC 7517 §4.5).
+    #[error("two keys of the set have the same id")]
+    DuplicateKeyId,
+}
+
+/// The token is valid but speaks for someone else, or for no person at all.
+///
+/// Answer 403. RFC 6750 has no code for it: `insufficient_scope` would invite the
+/// client to ask for more scope, which cannot help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the token belongs to another user")]
+pub struct NotThisUser;
+
+#[cfg(test)]
+mod tests {
+    use crate::error::VerifyError;
+
+    #[test]
+    fn an_unknown_key_id_is_shown_short_and_printable() {
+        let cases = [
+            ("key-1", "key-1".to_owned()),
+            ("a\r\nb\u{1b}[31m\u{202e}é c", "a??b?[31m???c".to_owned()),
+            (&*"k".repeat(5000), "k".repeat(64)),
+        ];
+        for (kid, shown) in cases {
+            assert_eq!(VerifyError::unknown_key(kid), VerifyError::UnknownKey { kid: shown });
+        }
+    }
+}

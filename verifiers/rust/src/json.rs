@@ -1,0 +1,206 @@
+//! JSON as strictly as a token deserves.
+//!
+//! Names are unique in a JOSE header, a claims set and a JWK (RFC 7515 §4,
+//! RFC 7519 §4, RFC 7517 §4). `serde_json`'s own maps keep the last of two
+//! silently, so that two readers of one token can see two different subjects;
+//! here a repeated name at any depth refuses the document. Text is borrowed from
+//! the input wherever it holds no escape.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::Deserializer;
+use serde::de;
+use serde::de::MapAccess;
+use serde::de::SeqAccess;
+use serde::de::Visitor;
+
+/// The single name of the map in which `serde_json` hands over a number once any
+/// crate of the build has turned on its feature `arbitrary_precision`.
+const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
+
+/// A value, told apart only as far as anything here asks.
+pub(crate) enum Json<'a> {
+    /// A number written without sign, fraction or exponent, below 2^64.
+    Integer(u64),
+    Text(Cow<'a, str>),
+    List(Vec<Json<'a>>),
+    Object(Object<'a>),
+    /// `null`, a boolean, or a number that is no [`Integer`](Self::Integer).
+    Other,
+}
+
+impl Json<'_> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+}
+
+/// The members of an object, sorted by name, no name twice.
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+impl<'a> Object<'a> {
+    /// Reads `json` as one object with nothing after it.
+    ///
+    /// `None` if it is anything else, repeats a name at any depth, or nests
+    /// deeper than `serde_json` allows (128), which bounds the stack.
+    pub(crate) fn parse(json: &'a [u8]) -> Option<Self> {
+        match serde_json::from_slice(json) {
+            Ok(Json::Object(object)) => Some(object),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Json<'a>> {
+        let at = self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    /// The member `name` if it is a string.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_text()
+    }
+
+    /// `None` if a name occurs twice.
+    fn from_members(mut members: Vec<(Cow<'a, str>, Json<'a>)>) -> Option<Self> {
+        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let repeated = members.windows(2).any(|pair| matches!(pair, [(a, _), (b, _)] if a == b));
+        (!repeated).then_some(Self(members))
+    }
+}
+
+impl<'de> Deserialize<'de> for Json<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without repeated names")
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Json::Integer(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Json::Other)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+        Ok(Json::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+        Ok(Json::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
+        }
+        Ok(Json::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some((name, value)) = map.next_entry()? {
+            let Json::Text(name) = name else {
+                return Err(de::Error::custom("a name is not a string"));
+            };
+            members.push((name, value));
+        }
+        // Whoever writes this map by hand gains nothing over writing the number.
+        if let [(name, Json::Text(number))] = members.as_slice()
+            && name == ARBITRARY_PRECISION
+        {
+            return Ok(number.parse().map_or(Json::Other, Json::Integer));
+        }
+        let object = Object::from_members(members);
+        object.map(Json::Object).ok_or_else(|| de::Error::custom("a name occurs twice"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::json::Json;
+    use crate::json::Object;
+
+    #[test]
+    fn a_repeated_name_is_refused_at_any_depth_and_however_it_is_written() {
+        let cases = [
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"b":2,"a":3}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"{"x":{"a":1,"a":2}}"#,
+            r#"{"x":[0,{"a":1,"a":2}]}"#,
+        ];
+        for json in cases {
+            assert!(Object::parse(json.as_bytes()).is_none(), "{json}");
+        }
+        assert!(Object::parse(br#"{"a":{"a":[{"a":1},{"a":1}]},"A":1}"#).is_some());
+    }
+
+    #[test]
+    fn only_one_whole_object_is_read() {
+        let nested = format!(r#"{{"a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
+        let cases = [
+            &b""[..],
+            b" ",
+            b"null",
+            b"[]",
+            b"7",
+            br#""a""#,
+            b"{",
+            b"{}{}",
+            b"{} x",
+            b"{a:1}",
+            br#"{"a":1,}"#,
+            br#"{"a":01}"#,
+            br#"{"a":NaN}"#,
+            b"\xef\xbb\xbf{}",
+            b"{\"a\":\"\xff\"}",
+            br#"{"a":"\ud800"}"#,
+            nested.as_bytes(),
+        ];
+        for json in cases {
+            assert!(Object::parse(json).is_none(), "{:?}", String::from_utf8_lossy(json));
+        }
+    }
+
+    #[test]
+    fn only_a_plain_whole_number_is_an_integer() {
+        let value = |number: &str| {
+            let json = format!(r#"{{"n":{number}}}"#);
+            match Object::parse(json.as_bytes()).unwrap().get("n") {
+                Some(Json::Integer(integer)) => Some(*integer),
+                _ => None,
+            }
+        };
+
+        assert_eq!(value("0"), Some(0));
+        assert_eq!(value("18446744073709551615"), Some(u64::MAX));
+        for other in ["-0", "-1", "1.0", "1e3", "1E3", "18446744073709551616", "1e300", "true"] {
+            assert_eq!(value(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! JW-07: a token has one spelling. Any other is refused, even where the
+//! signature is over that other spelling.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use signet_verifier::VerifyError;
+
+use crate::harness::claims;
+use crate::harness::encode;
+use crate::harness::header;
+use crate::harness::sign_encoded;
+use crate::harness::valid_token;
+use crate::harness::verify;
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+fn parts(token: &str) -> [String; 3] {
+    let parts: Vec<String> = token.split('.').map(str::to_owned).collect();
+    parts.try_into().unwrap()
+}
+
+fn assert_malformed(token: &str) {
+    assert_eq!(verify(token), Err(VerifyError::Malformed), "{token}");
+}
+
+/// JW-07: first, last and some bits between; all bits of one byte.
+#[test]
+fn a_flipped_bit_of_the_signature_is_noticed() {
+    let [header, payload, signature] = parts(&valid_token());
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let bits = (0..signature.len() * 8).step_by(61).chain(0..8).chain([signature.len() * 8 - 1]);
+    for bit in bits {
+        let mut flipped = signature.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+
+        let token = format!("{header}.{payload}.{}", encode(&flipped));
+
+        assert_eq!(verify(&token), Err(VerifyError::BadSignature), "bit {bit}");
+    }
+}
+
+/// JW-07: shorter, longer, led by zeros, all zeros or empty.
+#[test]
+fn a_signature_of_another_length_is_refused() {
+    let [header, payload, signature] = parts(&valid_token());
+    let token = |signature: &str| format!("{header}.{payload}.{signature}");
+    let zeros = encode([0; 256]);
+
+    let doubled = signature.repeat(2);
+    for other in
+        ["", &doubled, &signature[..340], &signature[4..], &format!("AAAA{signature}"), &zeros]
+    {
+        assert_eq!(verify(&token(other)), Err(VerifyError::BadSignature), "{other}");
+    }
+}
+
+/// JW-07.
+#[test]
+fn anything_but_three_parts_is_malformed() {
+    let valid = valid_token();
+    let [header, payload, signature] = parts(&valid);
+    let cases = [
+        String::new(),
+        ".".to_owned(),
+        "..".to_owned(),
+        "...".to_owned(),
+        header.clone(),
+        format!("{header}.{payload}"),
+        format!("{header}.{signature}"),
+        format!(".{payload}.{signature}"),
+        format!("{header}..{signature}"),
+        format!("{valid}."),
+        format!(".{valid}"),
+        format!("{valid}.{signature}"),
+        format!("{header}.{payload}..{signature}"),
+        format!("{header}.{payload}.{payload}.{payload}.{signature}"),
+    ];
+    for token in cases {
+        // `header..signature` has an empty payload that the signature does not cover.
+        assert!(verify(&token).is_err(), "{token}");
+        if token.split('.').count() != 3 {
+            assert_malformed(&token);
+        }
+    }
+}
+
+/// JW-07: cut anywhere, a token is refused.
+#[test]
+fn a_truncated_token_is_refused() {
+    let valid = valid_token();
+    for length in 0..valid.len() {
+        assert!(verify(&valid[..length]).is_err(), "{length}");
+    }
+}
+
+/// JW-07: the signature is over the odd spelling, so only strictness refuses it.
+#[test]
+fn padding_whitespace_and_the_other_alphabet_are_refused() {
+    let [good_header, good_payload] = [header().to_string(), claims().to_string()].map(encode);
+    let spoil: [fn(&str) -> String; 8] = [
+        |part| format!("{part}="),
+        |part| format!("{part}=="),
+        |part| format!("{part}\n"),
+        |part| format!(" {part}"),
+        |part| format!("{}\r\n{}", &part[..8], &part[8..]),
+        |part| format!("{part}\0"),
+        |part| format!("{}+{}", &part[..8], &part[9..]),
+        |part| format!("{}é{}", &part[..8], &part[9..]),
+    ];
+    for spoil in spoil {
+        assert_malformed(&sign_encoded(&format!("{}.{good_payload}", spoil(&good_header))));
+        assert_malformed(&sign_encoded(&format!("{good_header}.{}", spoil(&good_payload))));
+        let [header, payload, signature] = parts(&valid_token());
+        assert_malformed(&format!("{header}.{payload}.{}", spoil(&signature)));
+    }
+    assert_malformed(&format!("Bearer {}", valid_token()));
+}
+
+/// JW-07: the last character of a part that does not fill its bytes has bits to
+/// spare; only zeros are canonical (RFC 4648 §3.5).
+#[test]
+fn spare_bits_in_the_last_character_must_be_zero() {
+    let pad_to = |text: String, remainder: usize| {
+        let missing = (remainder + 3 - text.len() % 3) % 3;
+        text + &" ".repeat(missing)
+    };
+    for (remainder, spare_bits) in [(1, 4), (2, 2)] {
+        let header = encode(pad_to(header().to_string(), remainder));
+        let payload = encode(pad_to(claims().to_string(), remainder));
+        let others = |part: &str| -> Vec<String> {
+            let (rest, last) = part.split_at(part.len() - 1);
+            let value = ALPHABET.iter().position(|c| *c == last.as_bytes()[0]).unwrap();
+            let spell = |bits: usize| format!("{rest}{}", char::from(ALPHABET[value + bits]));
+            (1..1 << spare_bits).map(spell).collect()
+        };
+
+        assert!(verify(&sign_encoded(&format!("{header}.{payload}"))).is_ok());
+        for other in others(&header) {
+            assert_malformed(&sign_encoded(&format!("{other}.{payload}")));
+        }
+        for other in others(&payload) {
+            assert_malformed(&sign_encoded(&format!("{header}.{other}")));
+        }
+    }
+
+    // 256 bytes leave a remainder of 1: the signature has four spare bits.
+    let [header, payload, signature] = parts(&valid_token());
+    let (rest, last) = signature.split_at(signature.len() - 1);
+    for c in ALPHABET.iter().filter(|c| **c != last.as_bytes()[0]) {
+        let token = format!("{header}.{payload}.{rest}{}", char::from(*c));
+        assert!(verify(&token).is_err(), "{token}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Black-box tests of the verifier: a token goes in, claims or a reason come out.
+//!
+//! Keys are made on the spot, one per process; no private key is in the sources.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "clippy knows #[test] functions, but not the functions that they call"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "a test hands over the header or the claims it has just spoiled"
+)]
+
+mod algorithm;
+mod audience;
+mod claims;
+mod encoding;
+mod harness;
+mod header;
+mod key_set;
+mod mutation;
+mod size;
+mod time;
+mod token;

@@ -1,0 +1,95 @@
+//! JW-07: of twenty thousand spoiled tokens none passes and none panics.
+
+use signet_verifier::KeySet;
+
+use crate::harness::KEYS;
+use crate::harness::NOW;
+use crate::harness::claims;
+use crate::harness::header;
+use crate::harness::public_jwk;
+use crate::harness::sign;
+use crate::harness::valid_token;
+use crate::harness::verifier;
+use crate::harness::verify;
+
+/// Bytes that mean something to base64url, JSON or a compact JWS.
+const INTERESTING: &[u8] = b".=_-+/AZaz09\"{}[],:\\u \n\0\x7f";
+
+/// xorshift64: the same sequence on every run, so that a failure repeats.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit as u64).unwrap()
+    }
+
+    fn byte(&mut self) -> u8 {
+        INTERESTING[self.below(INTERESTING.len())]
+    }
+
+    /// One to four small changes.
+    fn spoil(&mut self, original: &[u8]) -> Vec<u8> {
+        let mut bytes = original.to_vec();
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len().max(1));
+            let end = (at + self.below(20)).min(bytes.len());
+            match self.below(5) {
+                0 if at < bytes.len() => bytes[at] ^= 1 << self.below(7),
+                1 if at < bytes.len() => bytes[at] = self.byte(),
+                2 => bytes.insert(at.min(bytes.len()), self.byte()),
+                3 => drop(bytes.drain(at.min(end)..end)),
+                _ => {
+                    let copy = bytes[at.min(end)..end].to_vec();
+                    let to = self.below(bytes.len() + 1);
+                    bytes.splice(to..to, copy);
+                }
+            }
+        }
+        bytes
+    }
+}
+
+#[test]
+fn a_token_changed_anywhere_never_passes() {
+    let valid = valid_token();
+    let mut numbers = Numbers(0x5169_6e65_7421);
+    for _ in 0..20_000 {
+        let spoiled = numbers.spoil(valid.as_bytes());
+        let Ok(spoiled) = String::from_utf8(spoiled) else { continue };
+        assert!(spoiled == valid || verify(&spoiled).is_err(), "{spoiled}");
+    }
+}
+
+/// The signature holds, so the parsers see what no stranger can show them. Some
+/// changes are harmless; a panic is not.
+#[test]
+fn a_spoiled_header_or_payload_that_is_signed_anyway_never_panics() {
+    let [header, claims] = [header(), claims()].map(|part| part.to_string());
+    let mut numbers = Numbers(0x0bad_cafe);
+    for round in 0..1_500 {
+        let token = if round % 2 == 0 {
+            sign(numbers.spoil(header.as_bytes()), &claims)
+        } else {
+            sign(&header, numbers.spoil(claims.as_bytes()))
+        };
+        for now in [0, NOW, u64::MAX] {
+            let _outcome = verifier().verify(&KEYS, &token, now);
+        }
+    }
+}
+
+#[test]
+fn a_spoiled_key_set_never_panics_and_never_brings_another_key() {
+    let jwks = serde_json::json!({"keys": [public_jwk()]}).to_string();
+    let valid = valid_token();
+    let mut numbers = Numbers(0x5e7_0f4e);
+    for _ in 0..5_000 {
+        if let Ok(keys) = KeySet::from_json(&numbers.spoil(jwks.as_bytes())) {
+            let _outcome = verifier().verify(&keys, &valid, NOW);
+            assert!(keys.len() <= 1);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! JW-08: what a stranger may send costs next to nothing.
+
+use std::hint::black_box;
+use std::time::Duration;
+use std::time::Instant;
+
+use serde_json::json;
+use signet_verifier::VerifyError;
+
+use crate::harness::KEYS;
+use crate::harness::claims;
+use crate::harness::encode;
+use crate::harness::header;
+use crate::harness::sign_encoded;
+use crate::harness::token_with_claims;
+use crate::harness::valid_token;
+use crate::harness::verify;
+use crate::harness::with;
+use crate::harness::with_raw;
+
+const LIMIT: usize = 8 * 1024;
+
+/// The fastest of ten tries: the machine's pauses are not the code's.
+fn time_to_refuse(token: &str) -> Duration {
+    let _ready = &*KEYS;
+    let attempt = || {
+        let start = Instant::now();
+        assert!(black_box(verify(black_box(token))).is_err());
+        start.elapsed()
+    };
+    (0..10).map(|_| attempt()).min().unwrap()
+}
+
+/// JW-08: refused by length alone; even a debug build reads none of it.
+#[test]
+fn an_oversized_token_is_refused_at_once() {
+    let valid = valid_token();
+    let cases = [
+        "a".repeat(1 << 20),
+        ".".repeat(1_000_000),
+        format!("{valid}{}", "A".repeat(1 << 20)),
+        format!("{}.{valid}", "A".repeat(1 << 20)),
+        "é".repeat(1 << 19),
+    ];
+    for token in cases {
+        assert_eq!(verify(&token), Err(VerifyError::Malformed));
+        let elapsed = time_to_refuse(&token);
+        assert!(elapsed < Duration::from_micros(50), "{elapsed:?}");
+    }
+}
+
+/// JW-08: within the limit, the worst shapes stay far below 5 ms.
+#[test]
+fn the_worst_tokens_of_legal_size_are_refused_quickly() {
+    let longest = 6000;
+    let members: Vec<String> = (0..700).map(|n| format!(r#""{n}":0"#)).collect();
+    let headers = [
+        "[".repeat(longest),
+        r#"{"a":"#.repeat(longest / 5),
+        format!(r#"{{"a":{}{}}}"#, "[".repeat(2900), "]".repeat(2900)),
+        format!(r#"{{"a":[{}0]}}"#, "0,".repeat(longest / 2 - 10)),
+        format!("{{{}}}", members.join(",")),
+        format!(r#"{{"a":"{}"}}"#, r"\u0041".repeat(longest / 6 - 10)),
+        format!(r#"{{"alg":{}}}"#, "9".repeat(longest - 20)),
+    ];
+    for header in headers {
+        let token = format!("{}.{}.AAAA", encode(&header), encode("{}"));
+        assert!(token.len() <= LIMIT, "{} of {}", token.len(), &header[..10]);
+        let elapsed = time_to_refuse(&token);
+        assert!(elapsed < Duration::from_millis(5), "{elapsed:?} {}", &header[..10]);
+    }
+    let elapsed = time_to_refuse(&".".repeat(LIMIT));
+    assert!(elapsed < Duration::from_millis(5), "{elapsed:?}");
+}
+
+/// JW-08: nesting is bounded in the payload too, though only the issuer signs one.
+#[test]
+fn a_deeply_nested_claim_is_refused() {
+    let nested = |depth| with_raw(claims(), "x", &("[".repeat(depth) + &"]".repeat(depth)));
+
+    assert!(verify(&token_with_claims(nested(100))).is_ok());
+    assert_eq!(verify(&token_with_claims(nested(1500))), Err(VerifyError::Malformed));
+}
+
+#[test]
+fn a_token_of_exactly_eight_kibibytes_is_read() {
+    let padded = |object, length| with(object, "pad", json!("x".repeat(length))).to_string();
+    // Base64 cannot have every length, so the header lends the last characters.
+    let token_of = |size: usize| {
+        let pads = (0..3).flat_map(|short| (5000..6200).map(move |long| (short, long)));
+        let mut inputs = pads.map(|(short, long)| {
+            format!("{}.{}", encode(padded(header(), short)), encode(padded(claims(), long)))
+        });
+        let signature_size = 1 + 342;
+        sign_encoded(&inputs.find(|input| input.len() + signature_size == size).unwrap())
+    };
+
+    assert!(verify(&token_of(LIMIT)).is_ok());
+    assert_eq!(verify(&token_of(LIMIT + 1)), Err(VerifyError::Malformed));
+}
+
+/// JW-08: a `kid` goes into an error, and from there into logs.
+#[test]
+fn an_unknown_key_id_is_cut_short() {
+    let header = with(header(), "kid", json!(format!("a\n{}", "k".repeat(4000)))).to_string();
+    let token = format!("{}.{}.AAAA", encode(header), encode("{}"));
+
+    let refusal = verify(&token).unwrap_err();
+
+    let shown = format!("a?{}", "k".repeat(62));
+    assert_eq!(refusal.to_string(), format!("the token is signed with an unknown key: {shown}"));
+}

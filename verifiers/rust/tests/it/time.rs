@@ -1,0 +1,131 @@
+//! JW-02: when a token is valid, to the second, and how a time is written.
+
+use serde_json::json;
+use signet_verifier::Verifier;
+use signet_verifier::VerifyError;
+
+use crate::harness::EXPIRY;
+use crate::harness::KEYS;
+use crate::harness::NOW;
+use crate::harness::claims;
+use crate::harness::refusal_of_claims;
+use crate::harness::token_with_claims;
+use crate::harness::valid_token;
+use crate::harness::verifier;
+use crate::harness::verify_claims;
+use crate::harness::with;
+use crate::harness::with_raw;
+use crate::harness::without;
+
+/// JSON that is not a whole number of seconds from 0 to 2^53 - 1.
+const NO_TIMES: [&str; 17] = [
+    r#""1800000000""#,
+    "1800000000.0",
+    "1800000000.5",
+    "18e8",
+    "1.8E9",
+    "-1",
+    "-0",
+    "9007199254740992",
+    "9223372036854775807",
+    "9223372036854775808",
+    "18446744073709551615",
+    "18446744073709551616",
+    "1e300",
+    "null",
+    "true",
+    "[1800000000]",
+    r#"{"seconds":1800000000}"#,
+];
+/// What is no JSON at all.
+const NO_NUMBERS: [&str; 5] = ["01800000000", "0x6b49d200", "1_800_000_000", "NaN", "+1"];
+
+/// JW-02.
+#[test]
+fn a_time_of_another_type_or_range_is_refused() {
+    for name in ["exp", "iat", "nbf", "auth_time"] {
+        for value in NO_TIMES {
+            let refusal = refusal_of_claims(with_raw(claims(), name, value));
+            assert_eq!(refusal, VerifyError::MissingOrInvalidClaim(name), "{name} {value}");
+        }
+        for value in NO_NUMBERS {
+            let refusal = refusal_of_claims(with_raw(claims(), name, value));
+            assert_eq!(refusal, VerifyError::Malformed, "{name} {value}");
+        }
+        // Beyond a double's range: no number for some settings of the JSON parser.
+        assert!(verify_claims(with_raw(claims(), name, "1e400")).is_err(), "{name}");
+    }
+}
+
+/// JW-02; RFC 9068 §2.2 requires `exp` and `iat`, RFC 7519 §4.1.5 leaves `nbf` open.
+#[test]
+fn exp_and_iat_are_required_and_the_other_times_are_not() {
+    for name in ["exp", "iat"] {
+        let refusal = refusal_of_claims(without(claims(), name));
+        assert_eq!(refusal, VerifyError::MissingOrInvalidClaim(name));
+    }
+    let token = verify_claims(without(claims(), "auth_time")).unwrap();
+    assert_eq!(token.auth_time(), None);
+}
+
+/// RFC 7519 §4.1.4: `now` must be before `exp`, give or take the leeway.
+#[test]
+fn a_token_is_refused_from_the_second_it_expires() {
+    let token = valid_token();
+    let cases = [(0, EXPIRY), (30, EXPIRY + 30), (60, EXPIRY + 60), (61, EXPIRY + 60)];
+    for (leeway, first_refused) in cases {
+        let verifier = verifier().leeway_seconds(leeway);
+        let at = |now| verifier.verify(&KEYS, &token, now);
+
+        assert!(at(first_refused - 1).is_ok(), "leeway {leeway}");
+        assert_eq!(at(first_refused), Err(VerifyError::Expired), "leeway {leeway}");
+        assert_eq!(at(u64::MAX), Err(VerifyError::Expired), "leeway {leeway}");
+    }
+}
+
+#[test]
+fn the_leeway_is_thirty_seconds_and_never_more_than_sixty() {
+    let token = valid_token();
+    let refused_from = |verifier: Verifier| {
+        (EXPIRY..=EXPIRY + 100).find(|now| verifier.verify(&KEYS, &token, *now).is_err())
+    };
+
+    assert_eq!(refused_from(verifier()), Some(EXPIRY + 30));
+    assert_eq!(refused_from(verifier().leeway_seconds(u64::MAX)), Some(EXPIRY + 60));
+    assert_eq!(refused_from(verifier().leeway_seconds(u64::MAX).leeway_seconds(0)), Some(EXPIRY));
+}
+
+/// RFC 7519 §4.1.5 and §4.1.6.
+#[test]
+fn a_token_from_the_future_is_refused_beyond_the_leeway() {
+    for name in ["nbf", "iat"] {
+        for leeway in [0, 30, 60] {
+            let verifier = verifier().leeway_seconds(leeway);
+            let starting_at = |time: u64| {
+                let token = token_with_claims(with(claims(), name, json!(time)));
+                verifier.verify(&KEYS, &token, NOW)
+            };
+
+            assert!(starting_at(NOW + leeway).is_ok(), "{name}, leeway {leeway}");
+            let early = starting_at(NOW + leeway + 1);
+            assert_eq!(early, Err(VerifyError::NotYetValid), "{name}, leeway {leeway}");
+        }
+    }
+}
+
+#[test]
+fn the_ends_of_the_range_overflow_nothing() {
+    let last = (1_u64 << 53) - 1;
+    let forever = token_with_claims(with(claims(), "exp", json!(last)));
+    let since_ever = token_with_claims(with(claims(), "iat", json!(0)));
+    let in_the_end = token_with_claims(with(claims(), "nbf", json!(last)));
+
+    assert_eq!(verifier().verify(&KEYS, &forever, NOW).unwrap().expires_at(), last);
+    assert_eq!(verifier().verify(&KEYS, &since_ever, NOW).unwrap().issued_at(), 0);
+    for now in [0, NOW] {
+        let outcome = verifier().verify(&KEYS, &in_the_end, now);
+        assert_eq!(outcome, Err(VerifyError::NotYetValid));
+    }
+    let expired = verifier().verify(&KEYS, &in_the_end, u64::MAX);
+    assert_eq!(expired, Err(VerifyError::Expired));
+}
