@@ -1,0 +1,24 @@
+//! `signet config`
+
+use clap::Subcommand;
+
+use crate::cli::print;
+use crate::config::{env_example, markdown};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Reference {
+    /// As a commented `.env` file.
+    EnvExample,
+    /// As the page docs/configuration.md.
+    Markdown,
+}
+
+impl Reference {
+    pub(super) fn run(self) {
+        let text = match self {
+            Self::EnvExample => env_example(),
+            Self::Markdown => markdown(),
+        };
+        print(text.trim_end());
+    }
+}

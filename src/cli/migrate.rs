@@ -1,0 +1,46 @@
+//! `signet migrate`
+
+use clap::{Args, Subcommand};
+
+use crate::cli::print;
+use crate::config::DatabaseSettings;
+use crate::database::{Db, migrate_down, migrate_up, status};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Migrate {
+    /// Apply all pending migrations.
+    Up(Target),
+    /// Revert the newest migrations. What their tables held is lost.
+    Down {
+        /// How many to revert.
+        #[arg(long, default_value_t = 1)]
+        steps: u32,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Show which migrations have been applied.
+    Status(Target),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+impl Migrate {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let (Self::Up(target) | Self::Down { target, .. } | Self::Status(target)) = &self;
+        let db = Db::connect(&target.database).await?;
+        match self {
+            Self::Up(_) => migrate_up(&db).await?,
+            Self::Down { steps, .. } => migrate_down(&db, steps).await?,
+            Self::Status(_) => {}
+        }
+        for (name, applied) in status(&db).await? {
+            print(&format!("{}  {name}", if applied { "applied" } else { "pending" }));
+        }
+        db.close().await;
+        Ok(())
+    }
+}

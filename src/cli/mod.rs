@@ -1,0 +1,121 @@
+//! The command line. Each command calls the same functions as everything else.
+
+mod config;
+mod health;
+mod keys;
+mod migrate;
+mod serve;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Config, load_dotenv, refuse_unknown};
+use crate::http;
+use crate::telemetry;
+
+/// Signet, an identity token service: people sign up and log in here, other services check their
+/// tokens with nothing but a public key.
+#[derive(Debug, Parser)]
+#[command(name = "signet", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve requests; what `signet` does without a command.
+    ///
+    /// Needs no setting to try out: makes the database, the master key and the first signing key
+    /// if they are not there.
+    Serve(Box<Config>),
+    /// Change or show the version of the database schema. `serve` brings it up by itself.
+    Migrate {
+        #[command(subcommand)]
+        action: migrate::Migrate,
+    },
+    /// Look at the signing keys.
+    Keys {
+        #[command(subcommand)]
+        action: keys::Keys,
+    },
+    /// Ask a Signet on this host whether it is ready; exits with 0 if so.
+    Health(health::Health),
+    /// Print the OpenAPI description of the JSON API.
+    Openapi,
+    /// Print all settings.
+    Config {
+        #[command(subcommand)]
+        action: config::Reference,
+    },
+}
+
+/// Runs the program; prints what stopped it.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_error(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    load_dotenv().context("cannot read .env")?;
+    // A value that cannot be parsed is reported under the name of its variable.
+    let mut command = Cli::command().mut_subcommands(|it| it.mut_args(named_after_variable));
+    command = command
+        .mut_subcommands(|it| it.mut_subcommands(|below| below.mut_args(named_after_variable)));
+    refuse_unknown(&command)?;
+    let mut arguments: Vec<_> = std::env::args_os().collect();
+    if arguments.len() < 2 {
+        arguments.push("serve".into());
+    }
+    let matches = command.get_matches_from(arguments);
+    match Cli::from_arg_matches(&matches)?.command {
+        Command::Serve(config) => {
+            telemetry::start(&config.logs).context("SIGNET_LOG is not valid")?;
+            block_on(serve::serve(*config))
+        }
+        Command::Migrate { action } => block_on(action.run()),
+        Command::Keys { action } => block_on(action.run()),
+        Command::Health(health) => block_on(health.run()),
+        Command::Openapi => {
+            print(http::openapi_document().trim_end());
+            Ok(())
+        }
+        Command::Config { action } => {
+            action.run();
+            Ok(())
+        }
+    }
+}
+
+fn named_after_variable(arg: clap::Arg) -> clap::Arg {
+    let variable = arg.get_env().and_then(|name| name.to_str()).map(str::to_owned);
+    match variable {
+        Some(variable) => arg.value_name(variable),
+        None => arg,
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
+}
+
+#[expect(clippy::print_stdout, reason = "what a command prints is its result")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "what stopped a command is for its caller to read")]
+fn print_error(text: &str) {
+    eprintln!("{text}");
+}

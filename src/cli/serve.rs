@@ -1,0 +1,55 @@
+//! `signet serve`
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::print;
+use crate::clock::Clock;
+use crate::config::{Config, LogFormat};
+use crate::server::Server;
+
+pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
+    // From here on SIGTERM is ours: one that comes during start-up is not lost.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let is_human = config.logs.log_format == LogFormat::Human;
+
+    let server = Server::bind(config, Clock::System).await?;
+    tracing::info!(address = %server.address(), issuer = server.issuer(), "listening");
+    if is_human {
+        print(&welcome(&server));
+    }
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("finishing requests under way; a second signal ends at once");
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    };
+    server.run_until(stop).await.context("the listener failed")
+}
+
+fn welcome(server: &Server) -> String {
+    let base = format!("http://{}", server.address());
+    format!(
+        "\n\
+         Signet is ready at {base}\n\
+         \n\
+         \x20 documentation   {base}/docs\n\
+         \x20 public keys     {base}/.well-known/jwks.json\n\
+         \x20 issuer          {}\n\
+         \n\
+         Sign up with:\n\
+         \n\
+         \x20 curl {base}/api/auth/signup -H 'content-type: application/json' \\\n\
+         \x20   -d '{{\"email\":\"ada@example.com\",\"password\":\"Analytical-Engine-1843\"}}'\n",
+        server.issuer()
+    )
+}

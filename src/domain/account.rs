@@ -1,0 +1,94 @@
+//! Accounts: signing up makes one, and its first session.
+
+use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, SqlErr};
+
+use crate::config::TokenSettings;
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::email::Email;
+use crate::domain::id;
+use crate::domain::password::{HashError, Hasher, Password};
+use crate::domain::session::{self, Granted};
+use crate::entity::account;
+use crate::timestamp::Timestamp;
+
+/// Why no account was made.
+#[derive(Debug, thiserror::Error)]
+pub enum SignUpError {
+    /// Somebody has the address.
+    #[error("an account with this address exists")]
+    EmailExists,
+    /// The hashing pool refused or failed.
+    #[error("the password could not be hashed")]
+    Hashing(#[from] HashError),
+    /// The database refused or failed.
+    #[error("the account could not be stored")]
+    Database(#[from] DbErr),
+}
+
+/// One wish to sign up.
+pub struct SignUp<'a> {
+    /// The address the account is to have.
+    pub email: &'a Email,
+    /// A password that has passed the policy.
+    pub password: Password,
+    /// Where the wish came from.
+    pub origin: &'a Origin,
+}
+
+/// Makes an account and logs it in.
+///
+/// Whether the address is taken is left to the unique index, and asked after the hash: a taken
+/// address costs the same time as a free one.
+///
+/// # Errors
+/// See [`SignUpError`]; nothing is stored then.
+pub async fn sign_up(
+    db: &Db,
+    hasher: &Hasher,
+    request: SignUp<'_>,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<Granted, SignUpError> {
+    let SignUp { email, password, origin } = request;
+    let password_hash = hasher.hash(password).await?;
+    let row = account::Model {
+        id: id::new(now),
+        email: email.address().to_owned(),
+        email_canonical: email.canonical().to_owned(),
+        password_hash: Some(password_hash),
+        email_verified_at: None,
+        disabled_at: None,
+        last_login_at: Some(now),
+        created_at: now,
+    };
+
+    let settings = settings.clone();
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let (row, settings, origin) = (row.clone(), settings.clone(), origin.clone());
+        Box::pin(async move {
+            let (id, email) = (row.id, row.email.clone());
+            account::Entity::insert(account::ActiveModel::from(row).reset_all())
+                .exec_without_returning(txn)
+                .await
+                .map_err(taken_or_failed)?;
+            let granted = session::start(txn, id, email, &settings, &origin, now).await?;
+            Event::new(Kind::SignUp)
+                .account(granted.account_id)
+                .session(granted.session_id, &granted.client_id)
+                .record(txn, &origin, now)
+                .await?;
+            Ok(granted)
+        })
+    })
+    .await
+}
+
+/// The address is the only column of an account that can clash.
+fn taken_or_failed(error: DbErr) -> SignUpError {
+    match error.sql_err() {
+        Some(SqlErr::UniqueConstraintViolation(_)) => SignUpError::EmailExists,
+        _ => SignUpError::Database(error),
+    }
+}

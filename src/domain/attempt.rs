@@ -1,0 +1,295 @@
+//! Exact limits that all instances share: at most so many attempts in any 60 seconds.
+//!
+//! The window slides: the times of recent attempts are kept per key, and an attempt is admitted if
+//! fewer than the quota lie within the last minute. It is counted when it starts, whatever becomes
+//! of it. Refused attempts are not counted, so nobody can prolong a block, least of all a
+//! neighbour's behind the same address. Keys are HMACs: the table holds no address.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
+};
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::email::Email;
+use crate::domain::keys::LimitKey;
+use crate::entity::attempt::{self, Hits};
+use crate::timestamp::Timestamp;
+
+/// The length of every window.
+pub const WINDOW: Duration = Duration::from_secs(60);
+
+/// Prefix length of the IPv6 block that backs the per-client prefix up.
+const BACKSTOP_PREFIX: u8 = 48;
+
+/// How many clients' attempts an IPv6 /48 may make together.
+const BACKSTOP_FACTOR: u32 = 10;
+
+/// The endpoints that take a password, limited each for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// Making an account.
+    SignUp,
+    /// Logging in.
+    LogIn,
+}
+
+impl Credential {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "signup",
+            Self::LogIn => "login",
+        }
+    }
+}
+
+/// What is limited, as the table knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptKey(Vec<u8>);
+
+/// A key and the attempts it has in any [`WINDOW`].
+#[derive(Debug, Clone)]
+pub struct Quota {
+    key: AttemptKey,
+    attempts: u32,
+    name: &'static str,
+}
+
+impl Quota {
+    /// The quotas of a client address on one endpoint: its own, and for IPv6 that of its /48.
+    ///
+    /// A client without an address shares one bucket with all others like it.
+    #[must_use]
+    pub fn of_address(
+        key: &LimitKey,
+        endpoint: Credential,
+        address: Option<IpAddr>,
+        ipv6_prefix: u8,
+        attempts: u32,
+    ) -> Vec<Self> {
+        let quota = |scope: &str, attempts| Self {
+            key: AttemptKey(key.mac(&[endpoint.name(), scope])),
+            attempts,
+            name: "address",
+        };
+        match address.map(|address| address.to_canonical()) {
+            None => vec![quota("unknown", attempts)],
+            Some(IpAddr::V4(v4)) => vec![quota(&v4.to_string(), attempts)],
+            Some(IpAddr::V6(v6)) => {
+                let block = |prefix: u8| {
+                    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                    format!("{:x}/{prefix}", v6.to_bits() & mask)
+                };
+                let mut quotas = vec![quota(&block(ipv6_prefix), attempts)];
+                if ipv6_prefix > BACKSTOP_PREFIX {
+                    let shared = attempts.saturating_mul(BACKSTOP_FACTOR);
+                    quotas.push(quota(&block(BACKSTOP_PREFIX), shared));
+                }
+                quotas
+            }
+        }
+    }
+
+    /// The quota of logins to one account, whether or not anybody has it.
+    #[must_use]
+    pub fn of_account(key: &LimitKey, email: &Email, attempts: u32) -> Self {
+        Self { key: AttemptKey::of_account(key, email), attempts, name: "account" }
+    }
+}
+
+impl AttemptKey {
+    /// The key of logins to one account.
+    #[must_use]
+    pub fn of_account(key: &LimitKey, email: &Email) -> Self {
+        Self(key.mac(&["account", email.canonical()]))
+    }
+}
+
+/// An attempt that came too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was exceeded: `address` or `account`.
+    pub quota_name: &'static str,
+    /// How many attempts the window allows.
+    pub quota: u32,
+    /// When the next attempt can be admitted.
+    pub retry_after: Duration,
+}
+
+/// Why an attempt may not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// It came too early.
+    #[error("too many attempts")]
+    Refused(Refusal),
+    /// Whether it did cannot be told, so it may not: limits fail closed.
+    #[error("the attempt could not be counted")]
+    Database(#[from] DbErr),
+}
+
+/// Admits and counts an attempt if every quota has room for it; counts nothing otherwise.
+///
+/// The first refusal of a window is recorded as `rate_limited`.
+///
+/// # Errors
+/// See [`AttemptError`].
+pub async fn admit(
+    db: &Db,
+    mut quotas: Vec<Quota>,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), AttemptError> {
+    // One order for everybody: no two attempts can wait for each other's rows.
+    quotas.sort_by(|a, b| a.key.cmp(&b.key));
+    let origin = origin.clone();
+    let refused = db.write(move |txn| {
+        let (quotas, origin) = (quotas.clone(), origin.clone());
+        Box::pin(async move {
+            let mut windows = Vec::with_capacity(quotas.len());
+            for quota in &quotas {
+                windows.push(lock(txn, &quota.key, now).await?);
+            }
+            let refusal = quotas.iter().zip(&windows).find_map(|(quota, row)| {
+                let retry_after = time_until_room(&row.hits, quota.attempts, now)?;
+                let Quota { name: quota_name, attempts: quota, .. } = *quota;
+                Some((Refusal { quota_name, quota, retry_after }, row))
+            });
+            if let Some((refusal, row)) = refusal {
+                record_refusal(txn, row, refusal, &origin, now).await?;
+                return Ok(Some(refusal));
+            }
+            for row in windows {
+                count(txn, row, now).await?;
+            }
+            Ok::<_, DbErr>(None)
+        })
+    });
+    refused.await?.map_or(Ok(()), |refusal| Err(AttemptError::Refused(refusal)))
+}
+
+/// Empties a window, as part of the transaction of the success that redeems it.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn forget(txn: &impl ConnectionTrait, key: AttemptKey) -> Result<(), DbErr> {
+    attempt::Entity::delete_by_id(key.0).exec(txn).await?;
+    Ok(())
+}
+
+/// Deletes windows that can refuse nobody any more.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge(db: &Db, now: Timestamp) -> Result<u64, DbErr> {
+    db.write(move |txn| {
+        Box::pin(async move {
+            let deleted = attempt::Entity::delete_many()
+                .filter(attempt::Column::ExpiresAt.lt(now))
+                .exec(txn)
+                .await?;
+            Ok(deleted.rows_affected)
+        })
+    })
+    .await
+}
+
+/// Reads the window of a key and holds it until the transaction ends; makes it if need be.
+async fn lock(
+    txn: &impl ConnectionTrait,
+    key: &AttemptKey,
+    now: Timestamp,
+) -> Result<attempt::Model, DbErr> {
+    let empty = attempt::ActiveModel {
+        key: Set(key.0.clone()),
+        hits: Set(Hits::default()),
+        refused_at: Set(None),
+        expires_at: Set(now.plus(WINDOW)),
+    };
+    attempt::Entity::insert(empty)
+        .on_conflict(OnConflict::column(attempt::Column::Key).do_nothing().to_owned())
+        .exec_without_returning(txn)
+        .await?;
+    attempt::Entity::find_by_id(key.0.clone())
+        .order_by_asc(attempt::Column::Key)
+        .lock_exclusive()
+        .one(txn)
+        .await?
+        .ok_or_else(|| DbErr::RecordNotFound("the attempt window just made".to_owned()))
+}
+
+/// `None` if the window has room.
+fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option<Duration> {
+    let recent = recent(hits, now);
+    let quota = usize::try_from(quota).unwrap_or(usize::MAX);
+    // There is room as soon as fewer than `quota` hits lie within the window.
+    let last_to_leave = recent.len().checked_sub(quota).and_then(|index| recent.get(index))?;
+    Some(last_to_leave.plus(WINDOW).since(now))
+}
+
+/// Hits that lie within the window before `now`; one exactly a window ago does not.
+fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
+    let hits = hits.0.iter().map(|hit| Timestamp::from_micros(*hit));
+    hits.filter(|hit| hit.plus(WINDOW) > now).collect()
+}
+
+async fn count(
+    txn: &impl ConnectionTrait,
+    row: attempt::Model,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let mut hits: Vec<i64> = recent(&row.hits, now).iter().map(|hit| hit.as_micros()).collect();
+    hits.push(now.as_micros());
+    let row = attempt::ActiveModel {
+        key: Set(row.key),
+        hits: Set(Hits(hits)),
+        refused_at: Set(row.refused_at),
+        expires_at: Set(now.plus(WINDOW)),
+    };
+    attempt::Entity::update(row).exec(txn).await?;
+    Ok(())
+}
+
+/// Once per window: a flood of attempts must not become a flood of events.
+async fn record_refusal(
+    txn: &impl ConnectionTrait,
+    row: &attempt::Model,
+    refusal: Refusal,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if row.refused_at.is_some_and(|at| at.plus(WINDOW) > now) {
+        return Ok(());
+    }
+    let mut marked = attempt::ActiveModel::from(row.clone());
+    marked.refused_at = Set(Some(now));
+    marked.update(txn).await?;
+    Event::new(Kind::RateLimited).reason(refusal.quota_name).record(txn, origin, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * SECOND)
+    }
+
+    /// RL-01: the window slides; it has room again a minute after the oldest of its hits.
+    #[test]
+    fn a_window_has_room_a_minute_after_its_oldest_hit() {
+        let hits = Hits(vec![0, 10 * SECOND, 20 * SECOND, 30 * SECOND, 40 * SECOND]);
+
+        assert_eq!(time_until_room(&hits, 5, at(41)), Some(Duration::from_secs(19)));
+        assert_eq!(time_until_room(&hits, 5, at(60)), None);
+        assert_eq!(time_until_room(&hits, 6, at(41)), None);
+        assert_eq!(time_until_room(&hits, 4, at(60)), Some(Duration::from_secs(10)));
+        assert_eq!(time_until_room(&hits, 1, at(60)), Some(Duration::from_secs(40)));
+    }
+}

@@ -1,0 +1,147 @@
+//! The audit log: each event is written in the transaction of what it records.
+//!
+//! If the event cannot be written, the action fails. Events never hold a secret, and of an address
+//! that nobody has an account for, nothing at all: it might be a password typed into the wrong
+//! field.
+
+use std::net::IpAddr;
+
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set};
+use uuid::Uuid;
+
+use crate::domain::id;
+use crate::entity::auth_event;
+use crate::timestamp::Timestamp;
+
+/// Longest text that is kept of what a client says of itself, in characters.
+const MAX_TEXT: usize = 500;
+
+/// Where a request came from, as far as it can be believed.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The client's canonical address; none if it could not be told.
+    pub address: Option<IpAddr>,
+    /// The forwarding chain, if a trusted proxy sent one.
+    pub forwarded: Option<String>,
+    /// `User-Agent`, as sent.
+    pub user_agent: Option<String>,
+    /// The request's id, also in its answer and its log lines.
+    pub request_id: Option<Uuid>,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An account was made.
+    SignUp,
+    /// A password was right.
+    LogIn,
+    /// A password was wrong, or nobody has the account.
+    LogInFailed,
+    /// A session was ended by its owner.
+    LogOut,
+    /// A refresh token was exchanged.
+    TokenRefreshed,
+    /// A refresh token was shown that only a second holder can have.
+    TokenReuse,
+    /// Attempts from one address, or on one account, were refused; recorded once a minute.
+    RateLimited,
+    /// A signing key was made.
+    KeyCreated,
+    /// A signing key began to sign.
+    KeyActivated,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "signup",
+            Self::LogIn => "login",
+            Self::LogInFailed => "login_failed",
+            Self::LogOut => "logout",
+            Self::TokenRefreshed => "token_refreshed",
+            Self::TokenReuse => "token_reuse",
+            Self::RateLimited => "rate_limited",
+            Self::KeyCreated => "key_created",
+            Self::KeyActivated => "key_activated",
+        }
+    }
+
+    const fn outcome(self) -> &'static str {
+        match self {
+            Self::LogInFailed | Self::TokenReuse | Self::RateLimited => "failure",
+            _ => "success",
+        }
+    }
+}
+
+/// One event, to be recorded with [`Event::record`].
+#[derive(Debug, Clone)]
+#[must_use = "an event is of use only once it is recorded"]
+pub struct Event {
+    kind: Kind,
+    reason: Option<String>,
+    account_id: Option<Uuid>,
+    session_id: Option<Uuid>,
+    client_id: Option<String>,
+}
+
+impl Event {
+    /// An event that concerns nobody in particular yet.
+    pub const fn new(kind: Kind) -> Self {
+        Self { kind, reason: None, account_id: None, session_id: None, client_id: None }
+    }
+
+    /// Names the account it happened to.
+    pub fn account(mut self, id: Uuid) -> Self {
+        self.account_id = Some(id);
+        self
+    }
+
+    /// Names the login it happened in, and the client that holds it.
+    pub fn session(mut self, id: Uuid, client_id: &str) -> Self {
+        self.session_id = Some(id);
+        self.client_id = Some(client_id.to_owned());
+        self
+    }
+
+    /// Says why, in a word or a sentence of ours.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Writes the event, as part of the transaction that does what it records.
+    ///
+    /// # Errors
+    /// If the database refuses; the transaction must not be committed then.
+    pub async fn record(
+        self,
+        txn: &impl ConnectionTrait,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), DbErr> {
+        let row = auth_event::ActiveModel {
+            id: Set(id::new(now)),
+            at: Set(now),
+            kind: Set(self.kind.name().to_owned()),
+            outcome: Set(self.kind.outcome().to_owned()),
+            reason: Set(self.reason),
+            account_id: Set(self.account_id),
+            session_id: Set(self.session_id),
+            client_id: Set(self.client_id),
+            address: Set(origin.address.map(|address| address.to_string())),
+            forwarded: Set(origin.forwarded.as_deref().map(kept)),
+            user_agent: Set(origin.user_agent.as_deref().map(kept)),
+            request_id: Set(origin.request_id),
+        };
+        auth_event::Entity::insert(row).exec_without_returning(txn).await?;
+        Ok(())
+    }
+}
+
+/// What is kept of a text that a client sent: so many characters, none of them a control character.
+#[must_use]
+pub fn kept(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MAX_TEXT).collect()
+}

@@ -1,0 +1,187 @@
+//! The master key: one file, apart from the database, that everything secret hangs on.
+//!
+//! Each line is 32 random bytes in base64url; the first is current, the others are there until
+//! what they sealed has been sealed anew. The file is made once, at the first start. If it is
+//! missing later, or is not what it should be, Signet refuses to start and makes nothing: a new
+//! identity must never come about by accident.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::error::ErrorStack;
+use zeroize::Zeroizing;
+
+use crate::domain::keys::derived::{LimitKey, MacKey, derive};
+use crate::domain::keys::seal::Sealer;
+
+/// Lines a key file may have: the current key and those on their way out.
+const MAX_KEYS: usize = 8;
+
+/// The secrets of one key file, the current one first.
+pub struct MasterKeys {
+    secrets: Vec<Zeroizing<[u8; 32]>>,
+}
+
+/// Why the master key cannot be used. Each message names the file and the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum MasterKeyError {
+    /// There are signing keys, so there was a master key.
+    #[error(
+        "the master key file {} is missing, but the database holds keys sealed with it; restore \
+         the file from its backup, or name it with SIGNET_MASTER_KEY_FILE. No new key was made",
+        file.display()
+    )]
+    Missing {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Others on this host could read it.
+    #[error(
+        "the master key file {} can be read by other users of this host; run: chmod 600 {}",
+        file.display(),
+        file.display()
+    )]
+    Exposed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// It is a directory, or may not be read.
+    #[error("cannot read the master key file {}: {source}", file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line is not a key.
+    #[error(
+        "the master key file {} is damaged: line {line} is not 32 bytes in base64url; restore the \
+         file from its backup",
+        file.display()
+    )]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+    /// It cannot be made.
+    #[error("cannot make the master key file {}: {source}", file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// OpenSSL failed.
+    #[error("no random bytes are to be had: {0}")]
+    Random(#[from] ErrorStack),
+}
+
+impl MasterKeys {
+    /// Reads the file; makes it if it is not there and nothing has been sealed yet.
+    ///
+    /// # Errors
+    /// See [`MasterKeyError`].
+    pub fn open(file: &Path, something_is_sealed: bool) -> Result<Self, MasterKeyError> {
+        match Self::read(file) {
+            Err(MasterKeyError::Missing { .. }) if !something_is_sealed => {
+                Self::create(file)?;
+                Self::read(file)
+            }
+            result => result,
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, MasterKeyError> {
+        let file = || path.to_owned();
+        let unreadable = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => MasterKeyError::Missing { file: file() },
+            _ => MasterKeyError::Unreadable { file: file(), source },
+        };
+        let opened = File::open(path).map_err(unreadable)?;
+        let metadata = opened.metadata().map_err(unreadable)?;
+        if metadata.permissions().mode() & 0o077 != 0 && metadata.is_file() {
+            return Err(MasterKeyError::Exposed { file: file() });
+        }
+        let text = Zeroizing::new(io::read_to_string(opened).map_err(unreadable)?);
+        let secrets = text.lines().zip(1..).map(|(text, line)| {
+            let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text.trim()).unwrap_or_default());
+            let secret = <[u8; 32]>::try_from(bytes.as_slice());
+            secret.map(Zeroizing::new).map_err(|_| MasterKeyError::Damaged { file: file(), line })
+        });
+        let secrets = secrets.collect::<Result<Vec<_>, _>>()?;
+        if secrets.is_empty() || secrets.len() > MAX_KEYS {
+            return Err(MasterKeyError::Damaged { file: file(), line: secrets.len().max(1) });
+        }
+        Ok(Self { secrets })
+    }
+
+    /// Makes the file with one new key, complete or not at all; leaves one that is there alone.
+    fn create(path: &Path) -> Result<(), MasterKeyError> {
+        let unwritable =
+            |source: io::Error| MasterKeyError::Unwritable { file: path.to_owned(), source };
+        let mut secret = Zeroizing::new([0; 32]);
+        openssl::rand::rand_bytes(secret.as_mut())?;
+        let line = Zeroizing::new(format!("{}\n", URL_SAFE_NO_PAD.encode(secret.as_ref())));
+
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if let Some(directory) = directory {
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
+        }
+        let draft = path.with_extension(format!("{}.new", std::process::id()));
+        let written = write_synced(&draft, &line).and_then(|()| {
+            // Of two first starts, one links its draft and both read that one.
+            match std::fs::hard_link(&draft, path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => File::open(directory.unwrap_or(Path::new(".")))?.sync_all(),
+            }
+        });
+        let removed = std::fs::remove_file(&draft);
+        written.and(removed).map_err(unwritable)
+    }
+
+    /// What opens and closes private keys at rest.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which it does only out of memory.
+    pub fn sealer(&self) -> Result<Sealer, ErrorStack> {
+        Ok(Sealer::new(self.derived("signet signing key seal v1")?))
+    }
+
+    /// The keys of refresh tokens, the current one first.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which it does only out of memory.
+    pub fn refresh_keys(&self) -> Result<Vec<MacKey>, ErrorStack> {
+        let keys = self.derived("signet refresh token v1")?;
+        keys.iter().map(MacKey::from_bytes).collect()
+    }
+
+    /// The key of the attempt table.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which it does only out of memory.
+    pub fn limit_key(&self) -> Result<LimitKey, ErrorStack> {
+        let keys = self.derived("signet attempt window v1")?;
+        let key = keys.first().ok_or_else(ErrorStack::get)?;
+        Ok(LimitKey::new(MacKey::from_bytes(key)?))
+    }
+
+    fn derived(&self, purpose: &str) -> Result<Vec<[u8; 32]>, ErrorStack> {
+        self.secrets.iter().map(|secret| derive(secret.as_ref(), purpose)).collect()
+    }
+}
+
+fn write_synced(path: &Path, text: &str) -> io::Result<()> {
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}

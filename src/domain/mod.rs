@@ -1,0 +1,16 @@
+//! The rules. They know neither HTTP nor the clock: a function's arguments are all it can touch.
+//!
+//! `id`, `email`, `password` and `keys` stand alone; `audit` writes what the others do; `attempt`
+//! limits; `session` starts and ends logins; `account` makes people and their first login;
+//! `refresh` continues a login; `token` signs what the others grant.
+
+pub mod account;
+pub mod attempt;
+pub mod audit;
+pub mod email;
+pub mod id;
+pub mod keys;
+pub mod password;
+pub mod refresh;
+pub mod session;
+pub mod token;

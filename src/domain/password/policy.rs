@@ -1,0 +1,296 @@
+//! What a new password must be.
+
+use zeroize::Zeroizing;
+
+use crate::domain::password::blocklist;
+use crate::domain::password::typed::Password;
+
+/// Longest password either policy accepts, in code points.
+const MAXIMUM: usize = 128;
+
+/// Shorter own words are not used: too many good passwords contain them.
+const SHORTEST_OWN_WORD: usize = 4;
+
+/// What must remain of a password, in letters and digits, without the account's own words.
+const REMAINDER: usize = 7;
+
+/// The rule set that new passwords are held to.
+///
+/// Lengths are code points of the NFC form. Both policies refuse common passwords and the
+/// account's own words; neither asks for a change over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// 8 to 128 characters with an upper-case letter, a lower-case letter and a digit.
+    ///
+    /// Kept for the users of the original system. NIST and OWASP ASVS (6.2.5) advise against
+    /// composition rules, so this does not claim to meet either.
+    Compat,
+    /// 15 to 128 characters, no composition rule (NIST SP 800-63B-4 §3.1.1.2, single factor).
+    Nist,
+}
+
+/// One rule that a password breaks; its text finishes a sentence that begins with "password".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Weakness {
+    /// Fewer code points than the policy asks for.
+    #[error("needs at least {minimum} characters")]
+    TooShort {
+        /// What the policy asks for.
+        minimum: usize,
+    },
+    /// More than 128 code points.
+    #[error("is longer than 128 characters")]
+    TooLong,
+    /// No character with the Unicode property `Uppercase`.
+    #[error("needs an upper-case letter")]
+    NoUpperCase,
+    /// No character with the Unicode property `Lowercase`.
+    #[error("needs a lower-case letter")]
+    NoLowerCase,
+    /// No character of the Unicode number categories; digits of every script count.
+    #[error("needs a digit")]
+    NoDigit,
+    /// On the blocklist, with or without the usual number and sign at the end.
+    #[error("is a common password")]
+    Common,
+    /// Little more than the account's own words.
+    #[error("contains your email address or this service's name")]
+    OwnWord,
+}
+
+impl Policy {
+    /// Lists every rule the password breaks, in the order of [`Weakness`]; empty means fine.
+    ///
+    /// `context` holds the account's own words: its e-mail address, the local part of it, the
+    /// name of the service. See [`Weakness::OwnWord`] for how they are used:
+    ///
+    /// - a word with an `@` (the whole address) may not occur in the password at all;
+    /// - any other word simply does not count: without it, at least seven letters and digits
+    ///   must remain. Case and everything between letters and digits are ignored, so
+    ///   `Alice.Smith1` and `alice-smith-1990` both leave too little beside `alice.smith`, while
+    ///   a long phrase that happens to contain a short name keeps enough of its own.
+    ///
+    /// Words with fewer than four letters and digits are left out.
+    #[must_use]
+    pub fn check(self, password: &Password, context: &[&str]) -> Vec<Weakness> {
+        let minimum = match self {
+            Self::Compat => 8,
+            Self::Nist => 15,
+        };
+        let is_composed = self == Self::Compat;
+        let text = password.as_str();
+        let length = text.chars().count();
+        let folded = fold(text);
+
+        [
+            (length < minimum, Weakness::TooShort { minimum }),
+            (length > MAXIMUM, Weakness::TooLong),
+            (is_composed && !text.chars().any(char::is_uppercase), Weakness::NoUpperCase),
+            (is_composed && !text.chars().any(char::is_lowercase), Weakness::NoLowerCase),
+            (is_composed && !text.chars().any(char::is_numeric), Weakness::NoDigit),
+            (blocklist::is_common(&folded), Weakness::Common),
+            (is_own_word(&folded, context), Weakness::OwnWord),
+        ]
+        .into_iter()
+        .filter_map(|(is_broken, weakness)| is_broken.then_some(weakness))
+        .collect()
+    }
+}
+
+fn is_own_word(folded: &str, context: &[&str]) -> bool {
+    let spelled = letters_and_digits(folded);
+    let mut remainder = spelled.clone();
+    for word in context.iter().map(|word| fold(word)) {
+        let letters = letters_and_digits(&word);
+        if letters.chars().nth(SHORTEST_OWN_WORD - 1).is_none() {
+            continue;
+        }
+        if word.contains('@') {
+            if folded.contains(word.as_str()) {
+                return true;
+            }
+        } else {
+            remainder = Zeroizing::new(remainder.replace(letters.as_str(), ""));
+        }
+    }
+    remainder.len() < spelled.len() && remainder.chars().count() < REMAINDER
+}
+
+/// Lower case, in one allocation that is wiped.
+fn fold(text: &str) -> Zeroizing<String> {
+    // No lower-case mapping is longer than three times its character.
+    let mut folded = Zeroizing::new(String::with_capacity(text.len() * 3));
+    folded.extend(text.chars().flat_map(char::to_lowercase));
+    folded
+}
+
+fn letters_and_digits(folded: &str) -> Zeroizing<String> {
+    let mut kept = Zeroizing::new(String::with_capacity(folded.len()));
+    kept.extend(folded.chars().filter(|c| c.is_alphanumeric()));
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Policy, Weakness, fold};
+    use crate::domain::password::typed::Password;
+
+    const OWN: &[&str] = &["alice.smith@example.com", "alice.smith", "Signet"];
+
+    fn check(policy: Policy, typed: &str) -> Vec<Weakness> {
+        policy.check(&Password::parse(typed).unwrap(), OWN)
+    }
+
+    fn messages(policy: Policy, typed: &str) -> Vec<String> {
+        check(policy, typed).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_broken_rule_is_named_in_a_fixed_order() {
+        assert_eq!(
+            messages(Policy::Compat, ""),
+            [
+                "needs at least 8 characters",
+                "needs an upper-case letter",
+                "needs a lower-case letter",
+                "needs a digit",
+            ]
+        );
+        assert_eq!(messages(Policy::Compat, "Violet-Harpoon"), ["needs a digit"]);
+        assert_eq!(messages(Policy::Compat, "violet-harpoon-3"), ["needs an upper-case letter"]);
+        assert_eq!(messages(Policy::Compat, "VIOLET-HARPOON-3"), ["needs a lower-case letter"]);
+        assert_eq!(
+            messages(Policy::Compat, "signet"),
+            [
+                "needs at least 8 characters",
+                "needs an upper-case letter",
+                "needs a digit",
+                "contains your email address or this service's name",
+            ]
+        );
+        assert_eq!(
+            messages(Policy::Nist, "Password1"),
+            ["needs at least 15 characters", "is a common password",]
+        );
+    }
+
+    /// PW-02: lengths are code points of the NFC form; spaces and all of Unicode count.
+    #[test]
+    fn length_is_counted_in_normalised_code_points() {
+        let seven = "Aa3e\u{301}-\u{1f511} ";
+        let eight = "Aa3e\u{301}-\u{1f511} \u{e9}";
+
+        assert_eq!(check(Policy::Compat, seven), [Weakness::TooShort { minimum: 8 }]);
+        assert_eq!(check(Policy::Compat, eight), []);
+        assert_eq!(
+            check(Policy::Nist, &"\u{1f511}".repeat(14)),
+            [Weakness::TooShort { minimum: 15 }]
+        );
+        assert_eq!(check(Policy::Nist, &"\u{1f511}".repeat(15)), []);
+        for policy in [Policy::Compat, Policy::Nist] {
+            assert_eq!(check(policy, &format!("Aa3{}", "e\u{301}".repeat(125))), []);
+            assert_eq!(check(policy, &format!("Aa3{}", "-".repeat(126))), [Weakness::TooLong]);
+        }
+    }
+
+    #[test]
+    fn letters_and_digits_of_every_script_count() {
+        assert_eq!(
+            check(Policy::Compat, "\u{416}\u{443}\u{440}\u{43d}\u{430}\u{43b}-\u{664}-x"),
+            []
+        );
+        assert_eq!(check(Policy::Compat, "\u{3a9}\u{3bc}\u{3ad}\u{3b3}\u{3b1}-violet-7"), []);
+    }
+
+    /// PW-05, N-04: the blocklist, as people decorate its words.
+    #[test]
+    fn common_passwords_are_refused_however_they_are_decorated() {
+        for common in [
+            "Password1",
+            "Passw0rd",
+            "Passw0rd!",
+            "P@ssw0rd",
+            "P@ssw0rd123",
+            "Password@2024!",
+            "Qwerty123",
+            "Welcome2024!",
+            "Sunshine1",
+            "Iloveyou2",
+            "Abcd1234",
+            "Aa123456",
+            "1Qaz2wsx",
+            "Zaq12wsx",
+            "Letmein99",
+            "Jennifer2001",
+            "Chelsea08",
+            "Admin@123",
+        ] {
+            assert_eq!(check(Policy::Compat, common), [Weakness::Common], "{common}");
+        }
+        assert_eq!(check(Policy::Nist, "qwerty123456789"), [Weakness::Common]);
+        assert_eq!(check(Policy::Nist, "123456789987654321"), [Weakness::Common]);
+    }
+
+    #[test]
+    fn good_passwords_are_accepted() {
+        for good in [
+            "Correct-Horse7-Battery",
+            "tr0ub4dor&3X9",
+            "Violet Harpoon 3",
+            "kZ7#mQ2pLw",
+            "My dog eats 40 passwords",
+            "xkcd 936: Four words",
+        ] {
+            assert_eq!(check(Policy::Compat, good), [], "{good}");
+        }
+        for good in ["correct horse battery staple", "violet harpoon drifts"] {
+            assert_eq!(check(Policy::Nist, good), [], "{good}");
+        }
+    }
+
+    /// PW-05, N-10: the account's own words.
+    #[test]
+    fn the_accounts_own_words_are_refused() {
+        for own in [
+            "Alice.smith1",
+            "Alice.Smith@example.com1",
+            "My-alice.smith@example.com-is-my-address-7",
+            "AliceSmith1990!",
+            "1Alice_Smith",
+            "Signet42",
+            "Signet2024!",
+            "MySignet1",
+            "SignetSignet1",
+            "Alice-Smith-Signet-77",
+        ] {
+            assert_eq!(check(Policy::Compat, own), [Weakness::OwnWord], "{own}");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_that_merely_contains_an_own_word_is_accepted() {
+        for good in ["Signet-Harpoon-3", "A cold signet ring in 1987", "Alice in Wonderland 7"] {
+            assert_eq!(check(Policy::Compat, good), [], "{good}");
+        }
+    }
+
+    /// The folded copy never moves, so no unwiped one is left behind.
+    #[test]
+    fn folding_never_outgrows_the_room_reserved() {
+        for code_point in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
+            let text = code_point.to_string();
+
+            assert!(fold(&text).len() <= text.len() * 3, "{code_point:?}");
+        }
+    }
+
+    #[test]
+    fn own_words_under_four_letters_and_digits_are_not_used() {
+        let password = Password::parse("Bo-b-harp3").unwrap();
+
+        for word in ["bob", "b.o.b", "", "...", "@", "b@b", "\u{1f511}\u{1f511}\u{1f511}\u{1f511}"]
+        {
+            assert_eq!(Policy::Compat.check(&password, &[word]), [], "{word}");
+        }
+    }
+}

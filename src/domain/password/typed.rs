@@ -1,0 +1,138 @@
+//! A password as a value: bounded, normalised, wiped, never shown.
+
+use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+/// Longest password accepted, in bytes of UTF-8 as typed.
+const MAX_BYTES: usize = 1_024;
+
+/// NFC never grows a UTF-8 string by more than this factor (Unicode Standard Annex #15, §11).
+const NFC_GROWTH: usize = 3;
+
+/// A password in Unicode normalisation form C.
+///
+/// Two keyboards may spell `é` as one code point or as two; both are the same password here
+/// (NIST SP 800-63B-4 §3.1.1.2). Nothing else is changed: no trimming, no case folding, no
+/// truncation. The bytes are overwritten when the value is dropped.
+#[derive(Clone)]
+pub struct Password(Zeroizing<String>);
+
+/// Why a typed password is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnusablePassword {
+    /// More than 1,024 bytes of UTF-8 as typed. Refused before anything is computed from it.
+    #[error("is longer than 1024 bytes")]
+    TooLong,
+    /// U+0000: many other systems end a password there, and bcrypt hashes would.
+    #[error("contains the character U+0000")]
+    ContainsNul,
+}
+
+impl Password {
+    /// Takes a password as it was typed.
+    ///
+    /// An empty password is a value too: it matches nothing and no policy accepts it.
+    ///
+    /// # Errors
+    /// [`UnusablePassword`] for more than 1,024 bytes, counted before normalisation, or U+0000.
+    pub fn parse(typed: &str) -> Result<Self, UnusablePassword> {
+        if typed.len() > MAX_BYTES {
+            return Err(UnusablePassword::TooLong);
+        }
+        if typed.contains('\0') {
+            return Err(UnusablePassword::ContainsNul);
+        }
+        // Room for the longest outcome: a string that grows leaves an unwiped copy behind.
+        let mut normalised = Zeroizing::new(String::with_capacity(typed.len() * NFC_GROWTH));
+        normalised.extend(typed.nfc());
+        Ok(Self(normalised))
+    }
+
+    /// The text, for this room only.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The bytes that are hashed, for this room only.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_BYTES, NFC_GROWTH, Password, UnusablePassword};
+
+    /// K5, PW-02: composed and decomposed spellings are one password.
+    #[test]
+    fn canonically_equivalent_spellings_are_the_same_password() {
+        for (one, other) in [
+            ("p\u{e9}ch\u{e9}", "pe\u{301}che\u{301}"),
+            ("\u{212b}ngstr\u{f6}m", "A\u{30a}ngstro\u{308}m"),
+            ("\u{d55c}\u{ad6d}", "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}"),
+            ("a\u{323}\u{307}", "a\u{307}\u{323}"),
+        ] {
+            let (one, other) = (Password::parse(one).unwrap(), Password::parse(other).unwrap());
+
+            assert_eq!(one.as_str(), other.as_str());
+        }
+    }
+
+    /// K5: NFC and nothing else. Compatibility characters, case and spaces stay as typed.
+    #[test]
+    fn what_is_not_canonically_equivalent_stays_different() {
+        for typed in ["\u{ff30}ass", "\u{fb01}sh", "x\u{b2}", " Pass word ", "\u{1f511}", "\t"] {
+            assert_eq!(Password::parse(typed).unwrap().as_str(), typed);
+        }
+    }
+
+    /// PW-02, PW-03: the limit is on the bytes as typed, before they are normalised.
+    #[test]
+    fn more_than_1024_typed_bytes_are_refused() {
+        // U+212B (three bytes) becomes U+00C5 (two): 1,026 bytes typed, 684 once normalised.
+        let shrinks = "\u{212b}".repeat(342);
+        // U+1D160 (four bytes) becomes three code points of four bytes: no growth is refused.
+        let grows = "\u{1d160}".repeat(256);
+
+        assert!(Password::parse(&"x".repeat(MAX_BYTES)).is_ok());
+        assert!(Password::parse(&grows).is_ok());
+        for refused in ["x".repeat(MAX_BYTES + 1), "x".repeat(1_000_000), shrinks] {
+            assert_eq!(Password::parse(&refused).unwrap_err(), UnusablePassword::TooLong);
+        }
+    }
+
+    #[test]
+    fn u_0000_is_refused_anywhere() {
+        for typed in ["\0", "Correct\0Horse7", "Correct-Horse7\0"] {
+            assert_eq!(Password::parse(typed).unwrap_err(), UnusablePassword::ContainsNul);
+        }
+    }
+
+    /// The text never moves while it is normalised, so no unwiped copy is left behind.
+    #[test]
+    fn normalising_never_outgrows_the_room_reserved() {
+        for code_point in (1..=u32::from(char::MAX)).filter_map(char::from_u32) {
+            let typed = code_point.to_string();
+
+            let normalised = Password::parse(&typed).unwrap();
+
+            assert!(normalised.as_str().len() <= typed.len() * NFC_GROWTH, "{code_point:?}");
+        }
+    }
+
+    #[test]
+    fn debug_output_is_redacted() {
+        let password = Password::parse("Correct-Horse7-Battery").unwrap();
+
+        assert_eq!(format!("{password:?}"), "Password(redacted)");
+        assert_eq!(format!("{:#?}", Some(password)), "Some(\n    Password(redacted),\n)");
+    }
+}

@@ -1,0 +1,190 @@
+//! The memory one hashing thread works in, and the only place that hashes.
+//!
+//! Argon2id spends a quarter of its time on page faults when its memory is fresh, so a thread
+//! keeps its blocks between jobs. What stays in them is treated as follows:
+//!
+//! - *Several passes*: left for the next job to overwrite. The last pass has mixed every block
+//!   with the end of the pass before it, so testing a guess against the remains still takes a
+//!   full pass over the memory, while wiping would add a twentieth to the time of every hash.
+//! - *One pass*: the first blocks follow from the password directly and would let a guess be
+//!   tested without filling any memory, so they are wiped, after the answer has been sent.
+//! - *Released, or larger than the live settings need*: wiped and returned to the system.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use argon2::{Argon2, Block};
+use zeroize::Zeroize;
+
+use crate::domain::password::hash::Failure;
+
+/// What the threads of one pool have done and hold.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Argon2 and bcrypt computations begun.
+    pub(super) hashes_started: AtomicU64,
+    /// Argon2 blocks held now, of 1 KiB each.
+    pub(super) blocks_held: AtomicUsize,
+}
+
+/// What a thread hashes with.
+pub(super) struct Workspace {
+    tally: Arc<Tally>,
+    /// How many blocks the live settings need; only so many are kept.
+    kept_count: usize,
+    kept: Option<Blocks>,
+    /// The kept blocks follow from a password without a full pass over the memory.
+    is_telling: bool,
+}
+
+impl Workspace {
+    pub(super) fn new(kept_count: usize, tally: Arc<Tally>) -> Self {
+        Self { tally, kept_count, kept: None, is_telling: false }
+    }
+
+    /// Computes an Argon2 tag as long as `tag`.
+    pub(super) fn argon2(
+        &mut self,
+        argon2: &Argon2<'_>,
+        password: &[u8],
+        salt: &[u8],
+        tag: &mut [u8],
+    ) -> Result<(), Failure> {
+        let count = argon2.params().block_count();
+        let mut oversized;
+        let blocks = if count > self.kept_count {
+            oversized = Blocks::new(count, &self.tally)?;
+            &mut oversized
+        } else {
+            self.is_telling |= argon2.params().t_cost() == 1;
+            match &mut self.kept {
+                Some(kept) => kept,
+                none => none.insert(Blocks::new(self.kept_count, &self.tally)?),
+            }
+        };
+        self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
+        Ok(argon2.hash_password_into_with_memory(password, salt, tag, &mut blocks.0)?)
+    }
+
+    /// Checks a bcrypt string, in constant time once its salt and cost are known.
+    pub(super) fn bcrypt(&self, password: &[u8], stored: &str) -> Result<bool, Failure> {
+        self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
+        Ok(bcrypt::verify(password, stored)?)
+    }
+
+    /// Wipes what would tell about the last password; called between jobs.
+    pub(super) fn tidy(&mut self) {
+        if std::mem::take(&mut self.is_telling)
+            && let Some(kept) = &mut self.kept
+        {
+            kept.wipe();
+        }
+    }
+
+    pub(super) fn holds_memory(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Wipes the memory and returns it to the system.
+    pub(super) fn release(&mut self) {
+        self.kept = None;
+    }
+}
+
+/// Argon2 memory, wiped when dropped.
+struct Blocks(Vec<Block>, Arc<Tally>);
+
+impl Blocks {
+    /// Above this size memory is asked for in pieces no smaller than [`Self::MAPPED`].
+    const LARGE: usize = 1_024;
+
+    /// glibc maps a request of more than 32 MiB on its own and unmaps it when it is freed. A
+    /// smaller one it learns to keep once the first has been freed. Capacity that is never
+    /// touched takes no memory.
+    const MAPPED: usize = 33 * 1_024;
+
+    fn new(count: usize, tally: &Arc<Tally>) -> Result<Self, Failure> {
+        let capacity = if count < Self::LARGE { count } else { count.max(Self::MAPPED) };
+        let mut blocks = Vec::new();
+        blocks.try_reserve_exact(capacity)?;
+        blocks.resize(count, Block::new());
+        tally.blocks_held.fetch_add(count, Ordering::Relaxed);
+        Ok(Self(blocks, Arc::clone(tally)))
+    }
+
+    /// Overwrites the blocks, not the capacity beyond them, which was never touched.
+    fn wipe(&mut self) {
+        self.0.iter_mut().zeroize();
+    }
+}
+
+impl Drop for Blocks {
+    fn drop(&mut self) {
+        self.wipe();
+        self.1.blocks_held.fetch_sub(self.0.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    use argon2::{Argon2, Block};
+
+    use super::{Blocks, Tally, Workspace};
+    use crate::domain::password::hash::Cost;
+
+    fn argon2id(memory_kib: u32, iterations: u32) -> Argon2<'static> {
+        Cost { memory_kib, iterations, parallelism: 1 }.argon2id().unwrap()
+    }
+
+    fn is_zero(block: &Block) -> bool {
+        block.as_ref().iter().all(|&word| word == 0)
+    }
+
+    #[test]
+    fn what_one_pass_leaves_is_wiped_between_jobs() {
+        for (iterations, is_wiped) in [(1, true), (2, false)] {
+            let mut workspace = Workspace::new(64, Arc::default());
+            let argon2 = argon2id(64, iterations);
+            workspace.argon2(&argon2, b"password", b"sixteen bytes ok", &mut [0; 32]).unwrap();
+
+            workspace.tidy();
+
+            let blocks = &workspace.kept.as_ref().unwrap().0;
+            assert_eq!(blocks.iter().all(is_zero), is_wiped, "{iterations}");
+        }
+    }
+
+    #[test]
+    fn wiping_leaves_no_block_out() {
+        let mut blocks = Blocks::new(7, &Arc::default()).unwrap();
+        for block in &mut blocks.0 {
+            block.as_mut().fill(u64::MAX);
+        }
+
+        blocks.wipe();
+
+        assert!(blocks.0.iter().all(is_zero));
+    }
+
+    /// A smaller foreign hash is computed in the memory that is there.
+    #[test]
+    fn every_computation_is_counted_and_memory_is_not_reserved_twice() {
+        let tally = Arc::<Tally>::default();
+        let mut workspace = Workspace::new(64, Arc::clone(&tally));
+
+        for memory_kib in [64, 8, 64] {
+            let argon2 = argon2id(memory_kib, 2);
+            workspace.argon2(&argon2, b"password", b"sixteen bytes ok", &mut [0; 32]).unwrap();
+            assert_eq!(tally.blocks_held.load(Ordering::Relaxed), 64);
+        }
+        let stored = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
+        assert!(workspace.bcrypt(b"Correct-Horse7-Battery", stored).unwrap());
+
+        assert_eq!(tally.hashes_started.load(Ordering::Relaxed), 4);
+        drop(workspace);
+        assert_eq!(tally.blocks_held.load(Ordering::Relaxed), 0);
+    }
+}

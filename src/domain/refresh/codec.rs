@@ -1,0 +1,126 @@
+//! The refresh token: `sgr_` and the base64url of version, session, generation and an HMAC.
+//!
+//! Nothing of it is stored. Whoever copies the database has no token and, without the master key,
+//! no way to compute one; a forged or altered token costs no query.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::error::ErrorStack;
+use uuid::Uuid;
+
+use crate::domain::keys::MacKey;
+
+/// Says what kind of secret it is, to people and to secret scanners. Never changes.
+const PREFIX: &str = "sgr_";
+
+/// The layout of the bytes behind the prefix.
+const VERSION: u8 = 1;
+
+const CLAIMS: usize = 1 + 16 + 8;
+const MAC: usize = 32;
+
+/// Makes and reads refresh tokens under keys derived from the master key.
+pub struct RefreshTokens {
+    /// The first makes tokens; all are accepted, so that the master key can be rotated.
+    keys: Vec<MacKey>,
+}
+
+/// What a genuine token says. Whether it is the newest of a live session is for [`rotate`] to find.
+///
+/// [`rotate`]: crate::domain::refresh::rotate
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presented {
+    /// The login it continues.
+    pub session_id: Uuid,
+    /// Its number in that login, from 0.
+    pub generation: i64,
+}
+
+impl RefreshTokens {
+    /// Tokens under `keys`, the current one first.
+    #[must_use]
+    pub fn new(keys: Vec<MacKey>) -> Self {
+        Self { keys }
+    }
+
+    /// The token of a session's `generation`: always the same text.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which it does only out of memory.
+    pub fn encode(&self, session_id: Uuid, generation: i64) -> Result<String, ErrorStack> {
+        let mut bytes = Vec::with_capacity(CLAIMS + MAC);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(session_id.as_bytes());
+        bytes.extend_from_slice(&generation.to_be_bytes());
+        let key = self.keys.first().ok_or_else(ErrorStack::get)?;
+        bytes.extend_from_slice(&key.mac(&bytes)?);
+        Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Reads a token. `None` for anything but the exact text that [`encode`](Self::encode) made.
+    #[must_use]
+    pub fn decode(&self, token: &str) -> Option<Presented> {
+        let encoded = token.strip_prefix(PREFIX)?;
+        if encoded.len() != (CLAIMS + MAC).div_ceil(3) * 4 {
+            return None;
+        }
+        // 57 bytes fill 76 characters exactly: no bits are left over for a second spelling.
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        let (claims, mac) = bytes.split_at_checked(CLAIMS)?;
+        if !self.keys.iter().any(|key| key.verify(claims, mac)) {
+            return None;
+        }
+        let (version, rest) = claims.split_first()?;
+        let (session_id, generation) = rest.split_at_checked(16)?;
+        (*version == VERSION).then_some(Presented {
+            session_id: Uuid::from_slice(session_id).ok()?,
+            generation: i64::from_be_bytes(generation.try_into().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(key: u8) -> RefreshTokens {
+        RefreshTokens::new(vec![MacKey::from_bytes(&[key; 32]).unwrap()])
+    }
+
+    #[test]
+    fn a_token_reads_as_what_it_was_made_from() {
+        let presented = Presented { session_id: Uuid::from_u128(7), generation: 41 };
+
+        let token = tokens(1).encode(presented.session_id, presented.generation).unwrap();
+
+        assert_eq!(token.len(), 80);
+        assert_eq!(tokens(1).decode(&token), Some(presented));
+        assert_eq!(tokens(2).decode(&token), None);
+    }
+
+    /// RF-12: no change of a single character, no other length and no other spelling is accepted.
+    #[test]
+    fn an_altered_token_is_no_token() {
+        let tokens = tokens(1);
+        let token = tokens.encode(Uuid::from_u128(7), 41).unwrap();
+
+        for index in 0..token.len() {
+            for other in ["A", "b", "-", "_", "=", " ", "+", "é"] {
+                let mut altered = token.clone();
+                altered.replace_range(index..=index, other);
+                assert!(altered == token || tokens.decode(&altered).is_none(), "{altered}");
+            }
+            assert_eq!(tokens.decode(&token[..index]), None);
+        }
+        for altered in [
+            format!("{token}A"),
+            format!("{token}="),
+            format!(" {token}"),
+            token.to_uppercase(),
+            token.replacen("sgr_", "sgc_", 1),
+            token.replacen("sgr_", "", 1),
+        ] {
+            assert_eq!(tokens.decode(&altered), None, "{altered}");
+        }
+    }
+}

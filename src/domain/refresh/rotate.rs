@@ -1,0 +1,160 @@
+//! The exchange of a refresh token for its successor: strict, and safe against lost answers.
+//!
+//! | presented | within the retry window | later |
+//! |---|---|---|
+//! | the newest | its successor | its successor |
+//! | the one before, its successor unused | the same successor again | ends the session |
+//! | anything older | ends the session | ends the session |
+//!
+//! A session's number of the newest token is all the state there is. "Unused" needs none: had the
+//! successor been used, the number would have moved on.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+
+use crate::config::TokenSettings;
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin, kept};
+use crate::domain::refresh::Presented;
+use crate::domain::session::{self, Granted};
+use crate::entity::account;
+use crate::entity::session::{self as session_row, EndReason};
+use crate::timestamp::Timestamp;
+
+/// Why nothing was granted.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The token is forged, expired, spent, or of a session or account that ended: one variant on
+    /// purpose, so that no caller can tell which.
+    #[error("the refresh token is not valid")]
+    Rejected,
+    /// The database refused or failed; the token is as good as before.
+    #[error("the refresh could not be stored")]
+    Database(#[from] DbErr),
+}
+
+enum Outcome {
+    Granted(Granted),
+    Rejected,
+    Reused,
+}
+
+/// Exchanges a genuine refresh token for its successor, once.
+///
+/// Of a token shown twice, one holder may be a thief, so the whole session ends (RFC 9700
+/// §4.14.2); that ending is committed before the error is returned. The exception is a retry: the
+/// predecessor of an unused successor, shown again within the window, gets the same successor.
+///
+/// # Errors
+/// See [`RefreshError`].
+pub async fn rotate(
+    db: &Db,
+    presented: Presented,
+    settings: &TokenSettings,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Granted, RefreshError> {
+    let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
+    let origin = origin.clone();
+    let outcome = db
+        .write(move |txn| {
+            let origin = origin.clone();
+            Box::pin(async move {
+                if let Some(session) = advance(txn, presented, life, &origin, now).await? {
+                    return grant(txn, session, None, &origin, now).await;
+                }
+                judge(txn, presented, window, &origin, now).await
+            })
+        })
+        .await?;
+    match outcome {
+        Outcome::Granted(granted) => Ok(granted),
+        Outcome::Rejected => Err(RefreshError::Rejected),
+        Outcome::Reused => {
+            tracing::warn!(session.id = %presented.session_id, "refresh token reused; session ended");
+            Err(RefreshError::Rejected)
+        }
+    }
+}
+
+/// Makes the successor the newest token, if the presented one still is. One statement decides: of
+/// any number of simultaneous calls, one matches the row.
+async fn advance(
+    txn: &DatabaseTransaction,
+    presented: Presented,
+    life: Duration,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Option<session_row::Model>, DbErr> {
+    use session_row::Column;
+
+    let rows = session_row::Entity::update_many()
+        .col_expr(Column::Generation, Expr::value(presented.generation + 1))
+        .col_expr(Column::RotatedAt, Expr::value(now))
+        .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(life)))
+        .col_expr(Column::Address, Expr::value(origin.address.map(|it| it.to_string())))
+        .col_expr(Column::UserAgent, Expr::value(origin.user_agent.as_deref().map(kept)))
+        .filter(Column::Id.eq(presented.session_id))
+        .filter(Column::Generation.eq(presented.generation))
+        .filter(session_row::Entity::live(now))
+        .exec_with_returning(txn)
+        .await?;
+    Ok(rows.into_iter().next())
+}
+
+/// Grants what the session holds, unless its account is no longer enabled.
+async fn grant(
+    txn: &DatabaseTransaction,
+    session: session_row::Model,
+    reason: Option<&str>,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Outcome, RefreshError> {
+    let account = account::Entity::find_by_id(session.account_id).one(txn).await?;
+    // An error, so that the transaction is rolled back: a refusal moves nothing.
+    let account = account.filter(account::Model::is_enabled).ok_or(RefreshError::Rejected)?;
+    let granted = Granted::of(session, account.email);
+    let event = Event::new(Kind::TokenRefreshed)
+        .account(granted.account_id)
+        .session(granted.session_id, &granted.client_id);
+    let event = match reason {
+        Some(reason) => event.reason(reason),
+        None => event,
+    };
+    event.record(txn, origin, now).await?;
+    Ok(Outcome::Granted(granted))
+}
+
+/// Tells a retry from a theft, for a token that is not the newest of a live session.
+async fn judge(
+    txn: &DatabaseTransaction,
+    presented: Presented,
+    window: Duration,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Outcome, RefreshError> {
+    let session = session_row::Entity::find_by_id(presented.session_id).one(txn).await?;
+    let Some(session) = session.filter(|session| session.is_live(now)) else {
+        return Ok(Outcome::Rejected);
+    };
+    let is_predecessor = presented.generation + 1 == session.generation;
+    let in_window = session.rotated_at.is_some_and(|at| now < at.plus(window));
+    if is_predecessor && in_window {
+        return grant(txn, session, Some("retry"), origin, now).await;
+    }
+    session::end(txn, session.id, EndReason::TokenReuse, now).await?;
+    Event::new(Kind::TokenReuse)
+        .account(session.account_id)
+        .session(session.id, &session.client_id)
+        .reason(format!(
+            "token {} shown, newest is {}, last used from {}",
+            presented.generation,
+            session.generation,
+            session.address.as_deref().unwrap_or("an unknown address"),
+        ))
+        .record(txn, origin, now)
+        .await?;
+    Ok(Outcome::Reused)
+}

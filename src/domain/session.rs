@@ -1,0 +1,281 @@
+//! Logins: a session is a row that begins with a right password and ends with a logout.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::config::TokenSettings;
+use crate::database::Db;
+use crate::domain::attempt::{self, AttemptKey};
+use crate::domain::audit::{Event, Kind, Origin, kept};
+use crate::domain::email::Email;
+use crate::domain::id;
+use crate::domain::password::{HashError, Hasher, Password, Verdict};
+use crate::entity::account;
+use crate::entity::session::{self, EndReason};
+use crate::timestamp::Timestamp;
+
+/// The `client_id` of sessions that the JSON API starts.
+pub const FIRST_PARTY_CLIENT: &str = "signet";
+
+/// The `scope` of sessions that the JSON API starts.
+pub const FIRST_PARTY_SCOPE: &str = "openid email offline_access";
+
+/// What a login or a refresh grants: all that tokens are made from.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Who it is.
+    pub account_id: Uuid,
+    /// The address of the account.
+    pub email: String,
+    /// The login.
+    pub session_id: Uuid,
+    /// Who holds the tokens.
+    pub client_id: String,
+    /// What they are for, space-separated.
+    pub scope: String,
+    /// When the password was checked.
+    pub auth_time: Timestamp,
+    /// The number of the newest refresh token.
+    pub generation: i64,
+    /// End of life of that refresh token.
+    pub refresh_expires_at: Timestamp,
+}
+
+impl Granted {
+    /// What `session` of the account with `email` grants.
+    #[must_use]
+    pub fn of(session: session::Model, email: String) -> Self {
+        Self {
+            account_id: session.account_id,
+            email,
+            session_id: session.id,
+            client_id: session.client_id,
+            scope: session.scope,
+            auth_time: session.auth_time,
+            generation: session.generation,
+            refresh_expires_at: session.idle_expires_at.min(session.absolute_expires_at),
+        }
+    }
+}
+
+/// Why nobody was logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// Wrong password, unknown address, no password, or disabled: one variant on purpose, so that
+    /// no caller can tell which.
+    #[error("the credentials are not right")]
+    Refused,
+    /// The hashing pool refused or failed.
+    #[error("the password could not be checked")]
+    Hashing(#[from] HashError),
+    /// The database refused or failed.
+    #[error("the login could not be stored")]
+    Database(#[from] DbErr),
+}
+
+/// Starts a session for whoever knows the password of `email`.
+///
+/// An unknown address costs the same work as a known one. A stored hash that is weaker than the
+/// settings ask for is replaced in the same transaction.
+///
+/// # Errors
+/// [`LogInError::Refused`] once `login_failed` is recorded.
+pub async fn log_in(
+    db: &Db,
+    hasher: &Hasher,
+    attempt: LogIn<'_>,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<Granted, LogInError> {
+    let LogIn { email, password, account_window, origin } = attempt;
+    let account =
+        account::Entity::find_by_canonical_email(email.canonical()).one(db.read()).await?;
+    let stored = account.as_ref().and_then(|account| account.password_hash.clone());
+
+    let verdict = hasher.verify(password.clone(), stored).await?;
+    let (Some(account), Verdict::Match { needs_upgrade }) = (account.clone(), verdict) else {
+        return Err(refuse(db, account.map(|account| account.id), origin, now).await?);
+    };
+    if !account.is_enabled() {
+        return Err(refuse(db, Some(account.id), origin, now).await?);
+    }
+    let upgraded = if needs_upgrade { Some(hasher.hash(password).await?) } else { None };
+
+    let settings = settings.clone();
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let (account, upgraded) = (account.clone(), upgraded.clone());
+        let (settings, origin) = (settings.clone(), origin.clone());
+        let account_window = account_window.clone();
+        Box::pin(async move {
+            mark_logged_in(txn, &account, upgraded, now).await?;
+            let granted = start(txn, account.id, account.email, &settings, &origin, now).await?;
+            Event::new(Kind::LogIn)
+                .account(granted.account_id)
+                .session(granted.session_id, &granted.client_id)
+                .record(txn, &origin, now)
+                .await?;
+            attempt::forget(txn, account_window).await?;
+            Ok(granted)
+        })
+    })
+    .await
+}
+
+/// One attempt to log in.
+pub struct LogIn<'a> {
+    /// Whose account.
+    pub email: &'a Email,
+    /// What was typed.
+    pub password: Password,
+    /// The account's attempt window, which a right password empties.
+    pub account_window: AttemptKey,
+    /// Where the attempt came from.
+    pub origin: &'a Origin,
+}
+
+/// Records the failure; the error of the database wins over the refusal.
+async fn refuse(
+    db: &Db,
+    account_id: Option<Uuid>,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<LogInError, DbErr> {
+    let event = Event::new(Kind::LogInFailed);
+    let event = match account_id {
+        Some(id) => event.account(id).reason("wrong_password_or_disabled"),
+        None => event.reason("unknown_account"),
+    };
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let (event, origin) = (event.clone(), origin.clone());
+        Box::pin(async move { event.record(txn, &origin, now).await })
+    })
+    .await?;
+    Ok(LogInError::Refused)
+}
+
+/// Matches the row only while the password is the one that was checked and the account enabled: a
+/// change of either that was answered before this commit wins.
+async fn mark_logged_in(
+    txn: &impl ConnectionTrait,
+    account: &account::Model,
+    upgraded: Option<String>,
+    now: Timestamp,
+) -> Result<(), LogInError> {
+    let mut update = account::Entity::update_many()
+        .col_expr(account::Column::LastLoginAt, Expr::value(now))
+        .filter(account::Column::Id.eq(account.id))
+        .filter(account::Column::DisabledAt.is_null())
+        .filter(account::Column::PasswordHash.eq(account.password_hash.clone()));
+    if let Some(hash) = upgraded {
+        update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
+    }
+    match update.exec(txn).await?.rows_affected {
+        1 => Ok(()),
+        _ => Err(LogInError::Refused),
+    }
+}
+
+/// Writes a new session of the JSON API, as part of the transaction that grants it.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn start(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    email: String,
+    settings: &TokenSettings,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Granted, DbErr> {
+    let absolute_expires_at = now.plus(settings.session_life());
+    let row = session::Model {
+        id: id::new(now),
+        account_id,
+        client_id: FIRST_PARTY_CLIENT.to_owned(),
+        scope: FIRST_PARTY_SCOPE.to_owned(),
+        auth_time: now,
+        generation: 0,
+        rotated_at: None,
+        idle_expires_at: now.plus(settings.refresh_token_life()).min(absolute_expires_at),
+        absolute_expires_at,
+        address: origin.address.map(|address| address.to_string()),
+        user_agent: origin.user_agent.as_deref().map(kept),
+        ended_at: None,
+        end_reason: None,
+    };
+    session::Entity::insert(session::ActiveModel::from(row.clone()).reset_all())
+        .exec_without_returning(txn)
+        .await?;
+    Ok(Granted::of(row, email))
+}
+
+/// Ends a session at its owner's wish. `false` if it was not live.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn log_out(
+    db: &Db,
+    session_id: Uuid,
+    account_id: Uuid,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let origin = origin.clone();
+        Box::pin(async move {
+            let ended = end(txn, session_id, EndReason::Logout, now).await?;
+            if ended {
+                Event::new(Kind::LogOut)
+                    .account(account_id)
+                    .session(session_id, FIRST_PARTY_CLIENT)
+                    .record(txn, &origin, now)
+                    .await?;
+            }
+            Ok(ended)
+        })
+    })
+    .await
+}
+
+/// Ends a live session, as part of the transaction that says why. `false` if it was not live.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end(
+    txn: &impl ConnectionTrait,
+    session_id: Uuid,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let ended = session::Entity::update_many()
+        .col_expr(session::Column::EndedAt, Expr::value(now))
+        .col_expr(session::Column::EndReason, Expr::value(reason))
+        .filter(session::Column::Id.eq(session_id))
+        .filter(session::Entity::live(now))
+        .exec(txn)
+        .await?;
+    Ok(ended.rows_affected == 1)
+}
+
+/// The account behind a live session; none if the session ended or the account is disabled.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn account_of_live(
+    db: &Db,
+    session_id: Uuid,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<Option<account::Model>, DbErr> {
+    let found = session::Entity::find_by_id(session_id)
+        .filter(session::Column::AccountId.eq(account_id))
+        .filter(session::Entity::live(now))
+        .find_also_related(account::Entity)
+        .one(db.read())
+        .await?;
+    Ok(found.and_then(|(_, account)| account).filter(account::Model::is_enabled))
+}

@@ -1,0 +1,19 @@
+//! The JSON API, as front ends know it.
+
+mod account;
+mod session;
+mod tokens;
+
+pub(super) use account::AccountApi;
+pub(super) use session::SessionApi;
+
+use poem_openapi::Tags;
+
+/// How the operations are grouped.
+#[derive(Tags)]
+enum Tag {
+    /// Making an account and looking at it.
+    Accounts,
+    /// Logging in, staying logged in, logging out.
+    Sessions,
+}

@@ -1,0 +1,255 @@
+//! Logging in, staying logged in, logging out.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::attempt::{AttemptError, AttemptKey};
+use crate::domain::email::Email;
+use crate::domain::password::{HashError, Password};
+use crate::domain::refresh::{self, RefreshError};
+use crate::domain::session::{self, LogIn, LogInError};
+use crate::domain::token::SigningError;
+use crate::http::App;
+use crate::http::api::Tag;
+use crate::http::api::tokens::AuthTokens;
+use crate::http::bearer::LoggedIn;
+use crate::http::error::{FieldProblem, Problem};
+use crate::http::json::Json;
+use crate::http::origin::ClientOrigin;
+
+/// Sessions.
+pub(in crate::http) struct SessionApi;
+
+#[OpenApi(prefix_path = "/api/auth", tag = "Tag::Sessions")]
+impl SessionApi {
+    /// Log in with email and password.
+    ///
+    /// An unknown account and a wrong password get the same answer in the same time.
+    #[oai(path = "/login", method = "post", operation_id = "logIn")]
+    async fn log_in(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        body: Json<LogInBody>,
+    ) -> Result<LoggedInAnswer, LogInFailure> {
+        let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        let (email, password) = body.0.validate()?;
+        app.limits.admit_log_in(&app.db, &email, &origin, now).await?;
+
+        let attempt = LogIn {
+            email: &email,
+            password,
+            account_window: AttemptKey::of_account(app.limits.key(), &email),
+            origin: &origin,
+        };
+        let granted = session::log_in(&app.db, &app.hasher, attempt, &app.tokens, now).await?;
+        Ok(LoggedInAnswer::Ok(AuthTokens::sign(&app, granted, now)?))
+    }
+
+    /// Exchange a refresh token for new tokens.
+    ///
+    /// Each refresh token is good for one exchange. Shown again within ten seconds while its
+    /// successor is unused, it gets the same successor, so that a lost answer or a second tab does
+    /// no harm; shown later, it ends the session, since one of its two holders may be a thief.
+    #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
+    async fn refresh(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        body: Json<RefreshBody>,
+    ) -> Result<Refreshed, RefreshFailure> {
+        let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        app.limits.admit_refresh(&origin)?;
+        let presented = app.refresh_tokens.decode(&body.0.refresh_token);
+        let presented = presented.ok_or(RefreshError::Rejected)?;
+
+        let granted = refresh::rotate(&app.db, presented, &app.tokens, &origin, now).await?;
+        Ok(Refreshed::Ok(AuthTokens::sign(&app, granted, now)?))
+    }
+
+    /// Log out.
+    ///
+    /// Ends the session: its refresh token is refused from now on.
+    #[oai(path = "/logout", method = "post", operation_id = "logOut")]
+    async fn log_out(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        login: LoggedIn,
+    ) -> Result<LoggedOut, LogOutFailure> {
+        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        match session::log_out(&app.db, login.session_id, login.account_id, &origin, now).await {
+            Ok(true) => {
+                let message = "Logged out successfully".to_owned();
+                Ok(LoggedOut::Ok(Json(Message { message })))
+            }
+            Ok(false) => Err(LogOutFailure::Unauthorized(Problem::invalid_token())),
+            Err(error) => Err(LogOutFailure::Unavailable(Problem::failed(&error))),
+        }
+    }
+}
+
+/// What logging in takes.
+#[derive(Object, Deserialize)]
+#[oai(deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+struct LogInBody {
+    /// The account's address, in any case.
+    #[oai(validator(min_length = 3, max_length = 254))]
+    email: String,
+    /// The account's password.
+    #[oai(validator(max_length = 128), write_only)]
+    password: String,
+}
+
+impl LogInBody {
+    fn validate(self) -> Result<(Email, Password), Problem> {
+        let invalid = |name, message| Problem::validation(vec![FieldProblem::new(name, message)]);
+        let email =
+            Email::parse(&self.email).map_err(|error| invalid("email", error.to_string()))?;
+        let password = Password::parse(&self.password)
+            .map_err(|error| invalid("password", error.to_string()))?;
+        Ok((email, password))
+    }
+}
+
+/// What refreshing takes.
+#[derive(Object, Deserialize)]
+#[oai(deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+struct RefreshBody {
+    /// The newest refresh token of the session.
+    #[oai(validator(max_length = 256), write_only)]
+    refresh_token: String,
+}
+
+/// A sentence for people.
+#[derive(Object, Serialize)]
+struct Message {
+    /// The sentence.
+    message: String,
+}
+
+#[derive(ApiResponse)]
+enum LoggedInAnswer {
+    /// A session was started.
+    #[oai(status = 200)]
+    Ok(Json<AuthTokens>),
+}
+
+#[derive(ApiResponse)]
+enum LogInFailure {
+    /// The request cannot be read (`VALIDATION_ERROR`).
+    #[oai(status = 400)]
+    Invalid(Problem),
+    /// Unknown account or wrong password (`AUTH_FAILED`).
+    #[oai(status = 401)]
+    Refused(Problem),
+    /// Too many attempts from this address or on this account (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    TooManyAttempts(Problem),
+    /// Nothing was done; try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+impl From<Problem> for LogInFailure {
+    fn from(problem: Problem) -> Self {
+        Self::Invalid(problem)
+    }
+}
+
+impl From<AttemptError> for LogInFailure {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self::TooManyAttempts(Problem::rate_limited(refusal)),
+            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+impl From<LogInError> for LogInFailure {
+    fn from(error: LogInError) -> Self {
+        match error {
+            LogInError::Refused => Self::Refused(Problem::auth_failed()),
+            LogInError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
+            LogInError::Hashing(_) | LogInError::Database(_) => {
+                Self::Unavailable(Problem::failed(&error))
+            }
+        }
+    }
+}
+
+impl From<SigningError> for LogInFailure {
+    fn from(error: SigningError) -> Self {
+        Self::Unavailable(Problem::failed(&error))
+    }
+}
+
+#[derive(ApiResponse)]
+enum Refreshed {
+    /// New tokens; the old refresh token is spent.
+    #[oai(status = 200)]
+    Ok(Json<AuthTokens>),
+}
+
+#[derive(ApiResponse)]
+enum RefreshFailure {
+    /// The request cannot be read (`VALIDATION_ERROR`).
+    #[oai(status = 400)]
+    #[expect(dead_code, reason = "documents what reading the body answers")]
+    Invalid(Problem),
+    /// Forged, expired, spent, or of a session that ended (`INVALID_REFRESH_TOKEN`).
+    #[oai(status = 401)]
+    Rejected(Problem),
+    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    TooManyRequests(Problem),
+    /// The refresh token is as good as before; try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+impl From<AttemptError> for RefreshFailure {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
+            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+impl From<RefreshError> for RefreshFailure {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Rejected => Self::Rejected(Problem::invalid_refresh_token()),
+            RefreshError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+impl From<SigningError> for RefreshFailure {
+    fn from(error: SigningError) -> Self {
+        Self::Unavailable(Problem::failed(&error))
+    }
+}
+
+#[derive(ApiResponse)]
+enum LoggedOut {
+    /// The session has ended.
+    #[oai(status = 200)]
+    Ok(Json<Message>),
+}
+
+#[derive(ApiResponse)]
+enum LogOutFailure {
+    /// No valid token, or its session has ended before (`UNAUTHORIZED`).
+    #[oai(status = 401)]
+    Unauthorized(Problem),
+    /// The session may not have ended; try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}

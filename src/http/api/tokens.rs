@@ -1,0 +1,54 @@
+//! The tokens that signing up, logging in and refreshing answer with: one body for all three.
+
+use poem_openapi::Object;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::session::Granted;
+use crate::domain::token::SigningError;
+use crate::http::App;
+use crate::http::json::Json;
+use crate::timestamp::Timestamp;
+
+/// Who is logged in, and the tokens to show for it.
+#[derive(Object, Serialize)]
+pub(super) struct AuthTokens {
+    /// The account; also the token's `sub` and `user_id`.
+    user_id: Uuid,
+    /// The account's address.
+    email: String,
+    /// A JWT for the services (RFC 9068).
+    access_token: String,
+    /// The same as `access_token`, under the name that older front ends read.
+    #[oai(deprecated)]
+    token: String,
+    /// Always `Bearer`.
+    token_type: String,
+    /// Life of the access token, in seconds.
+    expires_in: u64,
+    /// Exchanged for new tokens once, at `/api/auth/refresh`.
+    refresh_token: String,
+    /// Life of the refresh token if it is not used, in seconds.
+    refresh_token_expires_in: u64,
+}
+
+impl AuthTokens {
+    /// Signs the tokens for what was granted.
+    pub(super) fn sign(
+        app: &App,
+        granted: Granted,
+        now: Timestamp,
+    ) -> Result<Json<Self>, SigningError> {
+        let access_token = app.issuer.access_token(&granted, now)?;
+        Ok(Json(Self {
+            user_id: granted.account_id,
+            token: access_token.clone(),
+            access_token,
+            token_type: "Bearer".to_owned(),
+            expires_in: app.issuer.life().as_secs(),
+            refresh_token: app.refresh_tokens.encode(granted.session_id, granted.generation)?,
+            refresh_token_expires_in: granted.refresh_expires_at.since(now).as_secs(),
+            email: granted.email,
+        }))
+    }
+}

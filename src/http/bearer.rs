@@ -1,0 +1,39 @@
+//! Our own bearer tokens (RFC 6750), checked with the crate that other services use.
+
+use std::sync::Arc;
+
+use poem::http::StatusCode;
+use poem::{Request, Result};
+use poem_openapi::SecurityScheme;
+use poem_openapi::auth::Bearer;
+use uuid::Uuid;
+
+use crate::http::App;
+use crate::http::error::Problem;
+
+/// Proof of a login: an access token that Signet signed for a person.
+#[derive(SecurityScheme)]
+#[oai(ty = "bearer", key_name = "Authorization", bearer_format = "JWT", checker = "check")]
+pub(super) struct LoggedIn(pub(super) Login);
+
+/// Whose login a token speaks of. Whether it still lasts is for the database to say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Login {
+    pub(super) account_id: Uuid,
+    pub(super) session_id: Uuid,
+}
+
+async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
+    let app = request.data::<Arc<App>>();
+    let login = app.and_then(|app| {
+        let now = app.clock.now().as_seconds();
+        let token = app.verifier.verify(app.ring.verification_keys(), &bearer.token, now);
+        let token =
+            token.inspect_err(|error| tracing::debug!(%error, "bearer token refused")).ok()?;
+        Some(Login {
+            account_id: token.user_id()?.parse().ok()?,
+            session_id: token.session_id()?.parse().ok()?,
+        })
+    });
+    login.ok_or_else(|| Problem::invalid_token().with_status(StatusCode::UNAUTHORIZED))
+}

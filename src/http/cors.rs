@@ -1,0 +1,78 @@
+//! Which front ends may call the JSON API from a browser (Fetch, "CORS protocol").
+//!
+//! An origin that is not listed gets an answer without CORS headers, which its browser keeps from
+//! it; the request itself is served, since the header alone proves nothing. poem's own middleware
+//! would refuse even a form that Signet's own pages post. No credentials: tokens travel in headers.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+
+use crate::http::error::response_of;
+
+/// Adds the CORS headers and answers preflights.
+pub(super) struct Cors {
+    origins: Arc<HashSet<String>>,
+}
+
+/// An endpoint behind [`Cors`].
+pub(super) struct CrossOrigin<E> {
+    inner: E,
+    origins: Arc<HashSet<String>>,
+}
+
+impl Cors {
+    pub(super) fn new(origins: &[String]) -> Self {
+        Self { origins: Arc::new(origins.iter().cloned().collect()) }
+    }
+}
+
+impl<E: Endpoint> Middleware<E> for Cors {
+    type Output = CrossOrigin<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        CrossOrigin { inner, origins: Arc::clone(&self.origins) }
+    }
+}
+
+impl<E: Endpoint> Endpoint for CrossOrigin<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let allowed = origin
+            .filter(|origin| origin.to_str().is_ok_and(|origin| self.origins.contains(origin)));
+        let is_preflight = request.method() == Method::OPTIONS
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let mut response = if is_preflight {
+            StatusCode::NO_CONTENT.into_response()
+        } else {
+            self.inner.call(request).await.map_or_else(response_of, IntoResponse::into_response)
+        };
+        add_headers(response.headers_mut(), allowed, is_preflight);
+        Ok(response)
+    }
+}
+
+fn add_headers(headers: &mut HeaderMap, allowed: Option<HeaderValue>, is_preflight: bool) {
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = allowed else { return };
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    let others: &[_] = if is_preflight {
+        &[
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PATCH, DELETE"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, content-type, x-request-id"),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ]
+    } else {
+        &[(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            "x-request-id, retry-after, ratelimit, ratelimit-policy",
+        )]
+    };
+    for (name, value) in others {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}

@@ -1,0 +1,277 @@
+//! The JSON envelope of errors, and the only place that writes it.
+//!
+//! An endpoint fails with a [`Problem`], which says what the client may know and has no room for
+//! more. What the framework answers by itself (404, 405, 413, 415 …) becomes one in [`response_of`].
+
+use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
+use poem::{Error, IntoResponse, Response};
+use poem_openapi::Object;
+use poem_openapi::payload::Payload;
+use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::attempt::{Refusal, WINDOW};
+use crate::timestamp::Timestamp;
+
+tokio::task_local! {
+    /// The request being answered, for `meta`: the framework drops all else that an error carries.
+    static ANSWERED: (Uuid, Timestamp);
+}
+
+/// Runs the work of answering a request, so that its errors can name it.
+pub(super) async fn answering<T>(
+    request_id: Uuid,
+    now: Timestamp,
+    work: impl Future<Output = T>,
+) -> T {
+    ANSWERED.scope((request_id, now), work).await
+}
+
+/// An error as a client sees it. Every text is ours: nothing of a request is echoed.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    code: &'static str,
+    message: &'static str,
+    details: Option<String>,
+    fields: Vec<FieldProblem>,
+    retry_after: Option<u64>,
+    refusal: Option<Refusal>,
+    challenge: Option<&'static str>,
+}
+
+/// The body of every error.
+#[derive(Debug, Object, Serialize)]
+pub(super) struct ErrorEnvelope {
+    error: ErrorBody,
+    meta: ErrorMeta,
+}
+
+/// What went wrong.
+#[derive(Debug, Object, Serialize)]
+struct ErrorBody {
+    /// For programs: one of the codes that the operation documents.
+    code: String,
+    /// For people.
+    message: String,
+    /// More for people, or null.
+    #[oai(validator(max_length = 2048))]
+    details: Option<String>,
+    /// Which members of the request are not valid; only with `VALIDATION_ERROR`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<FieldProblem>>,
+}
+
+/// A member of the request that is not valid.
+#[derive(Debug, Clone, Object, Serialize)]
+pub(super) struct FieldProblem {
+    /// The member's name; `body` for the whole.
+    name: String,
+    /// What is wrong with it.
+    message: String,
+}
+
+/// Which answer this is.
+#[derive(Debug, Object, Serialize)]
+struct ErrorMeta {
+    /// When it was given, in UTC (RFC 3339).
+    timestamp: String,
+    /// The request's id; also in the header `X-Request-Id` and in Signet's logs.
+    request_id: Uuid,
+}
+
+impl FieldProblem {
+    pub(super) fn new(name: &str, message: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), message: message.into() }
+    }
+}
+
+impl Problem {
+    const fn new(code: &'static str, message: &'static str) -> Self {
+        Self {
+            code,
+            message,
+            details: None,
+            fields: Vec::new(),
+            retry_after: None,
+            refusal: None,
+            challenge: None,
+        }
+    }
+
+    /// 400: members of the request are not valid.
+    pub(super) fn validation(fields: Vec<FieldProblem>) -> Self {
+        let details: Vec<_> =
+            fields.iter().map(|field| format!("{}: {}", field.name, field.message)).collect();
+        Self {
+            details: Some(details.join("; ")),
+            fields,
+            ..Self::new("VALIDATION_ERROR", "The request is not valid")
+        }
+    }
+
+    /// 401: the same for a wrong password and an unknown account.
+    pub(super) fn auth_failed() -> Self {
+        Self { challenge: Some("Bearer"), ..Self::new("AUTH_FAILED", "Invalid credentials") }
+    }
+
+    /// 401: no bearer token was sent (RFC 6750 §3).
+    pub(super) fn unauthenticated() -> Self {
+        Self { challenge: Some("Bearer"), ..Self::new("UNAUTHORIZED", "Authentication required") }
+    }
+
+    /// 401: a bearer token was sent that is not, or no longer, good for anything.
+    pub(super) fn invalid_token() -> Self {
+        Self {
+            challenge: Some("Bearer error=\"invalid_token\""),
+            ..Self::new("UNAUTHORIZED", "The access token is not valid")
+        }
+    }
+
+    /// 401: forged, expired, spent or ended, without saying which.
+    pub(super) fn invalid_refresh_token() -> Self {
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::new("INVALID_REFRESH_TOKEN", "Invalid refresh token")
+        }
+    }
+
+    /// 409: somebody has the address.
+    pub(super) fn email_exists() -> Self {
+        Self::new("EMAIL_EXISTS", "An account with this email already exists")
+    }
+
+    /// 429: come back later.
+    pub(super) fn rate_limited(refusal: Refusal) -> Self {
+        // Rounded up: who waits that long is admitted.
+        let seconds = refusal.retry_after.as_micros().div_ceil(1_000_000);
+        Self {
+            retry_after: Some(u64::try_from(seconds).unwrap_or(u64::MAX).max(1)),
+            refusal: Some(refusal),
+            ..Self::new("RATE_LIMIT_EXCEEDED", "Too many attempts, try again later")
+        }
+    }
+
+    /// 503: nothing was done; the same request may succeed in a moment.
+    pub(super) fn unavailable() -> Self {
+        Self {
+            retry_after: Some(1),
+            ..Self::new("SERVICE_UNAVAILABLE", "The service is busy, try again in a moment")
+        }
+    }
+
+    /// 503 for a failure of the database or of hashing, logged here once with all its causes.
+    pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            causes.push_str(": ");
+            causes.push_str(&error.to_string());
+            cause = error.source();
+        }
+        tracing::error!(error = causes, "a request failed");
+        Self::unavailable()
+    }
+
+    /// What the framework, or the net for panics, answers with a bare status.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_REQUEST => {
+                Self::validation(vec![FieldProblem::new("request", "cannot be read")])
+            }
+            StatusCode::UNAUTHORIZED => Self::unauthenticated(),
+            StatusCode::NOT_FOUND => Self::new("NOT_FOUND", "There is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Self::new("METHOD_NOT_ALLOWED", "This path does not answer that method")
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new("PAYLOAD_TOO_LARGE", "The body is larger than 16 KiB")
+            }
+            StatusCode::URI_TOO_LONG => Self::new("URI_TOO_LONG", "The URL is longer than 8 KiB"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                Self::new("UNSUPPORTED_MEDIA_TYPE", "The content type must be application/json")
+            }
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                Self::new("HEADERS_TOO_LARGE", "The header fields are larger than 16 KiB")
+            }
+            StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(),
+            status if status.is_client_error() => {
+                Self::new("BAD_REQUEST", "The request is not valid")
+            }
+            _ => Self::new("INTERNAL_ERROR", "Something went wrong on our side"),
+        }
+    }
+
+    /// As an error that an extractor or a middleware can return.
+    pub(super) fn with_status(self, status: StatusCode) -> Error {
+        let mut response = self.into_response();
+        response.set_status(status);
+        Error::from_response(response)
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        let Some(Refusal { quota_name: name, quota, .. }) = self.refusal else { return };
+        let window = WINDOW.as_secs();
+        let seconds = self.retry_after.unwrap_or(window);
+        for (field, value) in [
+            ("ratelimit-policy", format!("\"{name}\";q={quota};w={window}")),
+            ("ratelimit", format!("\"{name}\";r=0;t={seconds}")),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(field, value);
+            }
+        }
+    }
+}
+
+/// Writes the envelope; the status is for the caller to set.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        self.add_headers(response.headers_mut());
+        let (request_id, now) = ANSWERED.try_with(|answered| *answered).unwrap_or_default();
+        let envelope = ErrorEnvelope {
+            error: ErrorBody {
+                code: self.code.to_owned(),
+                message: self.message.to_owned(),
+                details: self.details,
+                fields: (!self.fields.is_empty()).then_some(self.fields),
+            },
+            meta: ErrorMeta { timestamp: now.to_rfc3339(), request_id },
+        };
+        response.set_body(serde_json::to_vec(&envelope).unwrap_or_default());
+        response
+    }
+}
+
+impl Payload for Problem {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn schema_ref() -> MetaSchemaRef {
+        ErrorEnvelope::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        ErrorEnvelope::register(registry);
+    }
+}
+
+/// The answer to an error, whoever made it: one of ours as it is, one of the framework's by its
+/// status alone, since its text may repeat the request.
+pub(super) fn response_of(error: Error) -> Response {
+    if error.is_from_response() {
+        return error.into_response();
+    }
+    let status = error.status();
+    Problem::of_status(status).with_status(status).into_response()
+}

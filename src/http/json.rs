@@ -1,0 +1,158 @@
+//! JSON bodies: read strictly, and refused without an echo of what was sent.
+//!
+//! poem-openapi's own payload repeats the client's JSON in its errors, passwords included, and does
+//! not name a missing member; this one reads with serde and says which member is wrong.
+
+use poem::http::StatusCode;
+use poem::{IntoResponse, Request, RequestBody, Response, Result};
+use poem_openapi::payload::{ParsePayload, Payload};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
+use poem_openapi::types::Type;
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
+use crate::http::error::{FieldProblem, Problem};
+
+/// A JSON object, as the body of a request or an answer.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Type> Payload for Json<T> {
+    const CONTENT_TYPE: &'static str = "application/json";
+
+    fn check_content_type(content_type: &str) -> bool {
+        let media_type = content_type.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/json")
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: DeserializeOwned + Type> ParsePayload for Json<T> {
+    const IS_REQUIRED: bool = true;
+
+    async fn from_request(_: &Request, body: &mut RequestBody) -> Result<Self> {
+        let bytes = body.take()?.into_bytes().await?;
+        parse(&bytes)
+            .map(Self)
+            .map_err(|field| Problem::validation(vec![field]).with_status(StatusCode::BAD_REQUEST))
+    }
+}
+
+impl<'a, T: DeserializeOwned + Type> ApiExtractor<'a> for Json<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        <Self as Payload>::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content =
+            vec![MetaMediaType { content_type: Self::CONTENT_TYPE, schema: Self::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> Result<Self> {
+        if !request.content_type().is_some_and(Self::check_content_type) {
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Problem::of_status(status).with_status(status));
+        }
+        <Self as ParsePayload>::from_request(request, body).await
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => Response::builder().content_type("application/json").body(body),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into(),
+        }
+    }
+}
+
+/// The object in `bytes`, or which member is wrong and what was wanted.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProblem> {
+    // serde would also read a struct from an array of its members.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(FieldProblem::new("body", "must be a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        match error.inner().classify() {
+            Category::Data => what_was_wanted(&path, &error.inner().to_string()),
+            _ => FieldProblem::new("body", "is not valid JSON"),
+        }
+    })?;
+    json.end().map_err(|_| FieldProblem::new("body", "has something behind the JSON object"))?;
+    Ok(value)
+}
+
+/// Takes from serde's message what it says of our schema, and leaves what it quotes of the request.
+fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
+    if let Some(name) = quoted("missing field `") {
+        return FieldProblem::new(name, "is required");
+    }
+    if let Some(name) = quoted("duplicate field `") {
+        return FieldProblem::new(name, "is given more than once");
+    }
+    let wanted = message.rsplit_once(", expected ").map_or("something else", |(_, wanted)| wanted);
+    if message.starts_with("unknown field") {
+        return FieldProblem::new("body", format!("has an unknown member; known: {wanted}"));
+    }
+    let name = if path == "." { "body" } else { path };
+    FieldProblem::new(name, format!("must be {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        #[expect(dead_code, reason = "only parsing matters here")]
+        email: String,
+    }
+
+    /// ID-04, ID-07, DS-06: what is wrong is named, and nothing that was sent is repeated.
+    #[test]
+    fn errors_name_the_member_and_echo_nothing() {
+        for (body, name, message) in [
+            (r#"{"email":["s3cret"]}"#, "email", "must be a string"),
+            (r#"{"email":7}"#, "email", "must be a string"),
+            (r#"{"email":null}"#, "email", "must be a string"),
+            ("{}", "email", "is required"),
+            (r#"{"email":"a","email":"b"}"#, "email", "is given more than once"),
+            (r#"{"email":"a","s3cret":1}"#, "body", "has an unknown member; known: `email`"),
+            (r#"["a@example.com"]"#, "body", "must be a JSON object"),
+            ("", "body", "must be a JSON object"),
+            ("{", "body", "is not valid JSON"),
+            (r#"{"email":"\ud800"}"#, "body", "is not valid JSON"),
+            (r#"{"email":"a"}x"#, "body", "has something behind the JSON object"),
+        ] {
+            let problem = parse::<Body>(body.as_bytes()).unwrap_err();
+
+            assert_eq!(format!("{problem:?}"), format!("{:?}", FieldProblem::new(name, message)));
+        }
+        assert!(parse::<Body>(b"{\"email\":\"\xff\"}").is_err());
+    }
+}

@@ -1,0 +1,92 @@
+//! What the wire looks like: paths, bodies, headers, statuses. The rules are in `domain`.
+//!
+//! A request passes, outside in: its id, the limits on its head, a net for panics and the rendering
+//! of errors (`service`); for the JSON API then its log line (`trace`), CORS and the limit on its
+//! body; then one endpoint, which calls one function of `domain`.
+
+mod api;
+mod bearer;
+mod body_limit;
+mod cors;
+mod documents;
+mod error;
+mod json;
+mod openapi;
+mod origin;
+mod probes;
+mod rate_limit;
+mod service;
+mod trace;
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use poem::endpoint::{DynEndpoint, ToDynEndpoint};
+use poem::{EndpointExt, IntoEndpoint, Response, Route, get};
+use signet_verifier::Verifier;
+
+use crate::clock::Clock;
+use crate::config::{Config, TokenSettings};
+use crate::database::Db;
+use crate::domain::keys::KeyRing;
+use crate::domain::password::{Hasher, Policy};
+use crate::domain::refresh::RefreshTokens;
+use crate::domain::token::Issuer;
+
+pub use crate::http::openapi::document as openapi_document;
+pub use crate::http::rate_limit::Limits;
+
+/// All that endpoints can reach.
+pub struct App {
+    /// The rows.
+    pub db: Db,
+    /// The time.
+    pub clock: Clock,
+    /// The `iss` of every token, and the base of every URL.
+    pub issuer_url: String,
+    /// How long tokens and sessions live.
+    pub tokens: TokenSettings,
+    /// The rule for new passwords.
+    pub password_policy: Policy,
+    /// Checks and hashes passwords.
+    pub hasher: Hasher,
+    /// Who may try how often.
+    pub limits: Limits,
+    /// The signing keys.
+    pub ring: Arc<KeyRing>,
+    /// Signs access tokens.
+    pub issuer: Issuer,
+    /// Makes and reads refresh tokens.
+    pub refresh_tokens: RefreshTokens,
+    /// Checks our own access tokens, as any service does.
+    pub verifier: Verifier,
+    /// Proxies whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Every path of the public listener.
+#[must_use]
+pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = Response>> {
+    let api = openapi::service();
+    let document = openapi::document();
+    let methods = openapi::allowed_methods();
+    let jwks_max_age = config.keys.jwks_max_age_seconds;
+    let jwks = documents::jwks(&app.ring, jwks_max_age);
+    let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
+
+    let api = api
+        .with(body_limit::BodyLimit)
+        .with(cors::Cors::new(&config.service.cors_origins))
+        .with(trace::Trace);
+    let routes = Route::new()
+        .at("/.well-known/jwks.json", get(jwks))
+        .at("/.well-known/openid-configuration", get(metadata.clone()))
+        .at("/.well-known/oauth-authorization-server", get(metadata))
+        .at("/openapi.json", get(documents::openapi(&document)))
+        .at("/docs", get(documents::docs_page(&document)))
+        .at("/livez", get(probes::live))
+        .at("/readyz", get(probes::ready))
+        .nest_no_strip("/api", api)
+        .data(Arc::clone(&app));
+    Arc::new(ToDynEndpoint(service::Service::new(routes.into_endpoint(), app, methods)))
+}

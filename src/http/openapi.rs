@@ -1,0 +1,171 @@
+//! The description of the JSON API: made from the endpoints, completed with what the layers around
+//! them answer.
+
+use std::sync::Arc;
+
+use poem::http::HeaderValue;
+use poem_openapi::OpenApiService;
+use serde_json::{Map, Value, json};
+
+use crate::http::api::{AccountApi, SessionApi};
+
+const DESCRIPTION: &str = "\
+Sign up and log in here; verify the RS256 access tokens anywhere, with nothing but the public key \
+set at `/.well-known/jwks.json`.
+
+Every error has the same envelope, with a `code` for programs. The answer's `X-Request-Id` is its \
+`meta.request_id`; a UUID sent in that header is taken over.";
+
+/// Bodies that clients send: unknown members are refused.
+const REQUEST_BODIES: [&str; 3] = ["SignUpBody", "LogInBody", "RefreshBody"];
+
+/// The default policy's classes, for generators of clients and of test data.
+const PASSWORD_PATTERN: &str = r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
+
+type Apis = (AccountApi, SessionApi);
+
+/// The endpoints of the JSON API. They find what they may reach in the request's data.
+pub(super) fn service() -> OpenApiService<Apis, ()> {
+    OpenApiService::new((AccountApi, SessionApi), "Signet", env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+}
+
+/// The description, as served and as committed to `openapi/openapi.json`.
+#[must_use]
+pub fn document() -> String {
+    let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
+    if let Some(document) = document.as_object_mut() {
+        // The paths are given in full, so the only server is the one that sent this.
+        document.insert("servers".to_owned(), json!([{ "url": "/" }]));
+    }
+    for operation in operations(&mut document) {
+        complete(operation);
+    }
+    for body in REQUEST_BODIES {
+        close(&mut document, body);
+    }
+    let password = "/components/schemas/SignUpBody/properties/password";
+    if let Some(password) = document.pointer_mut(password).and_then(Value::as_object_mut) {
+        password.insert("pattern".to_owned(), json!(PASSWORD_PATTERN));
+    }
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// A page for people, with script and style in it: it works without the internet.
+pub(super) fn docs_page(document: &str) -> String {
+    let service = service();
+    // Inside a script element, "</" would end it.
+    service.swagger_ui_html().replace(&service.spec(), &document.replace("</", "<\\/"))
+}
+
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Value>> {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut);
+    let items = paths.into_iter().flat_map(|paths| paths.values_mut());
+    items
+        .filter_map(Value::as_object_mut)
+        .flat_map(|item| item.values_mut().filter_map(Value::as_object_mut))
+}
+
+/// poem-openapi refuses unknown members but has no way to say so in the document.
+fn close(document: &mut Value, body: &str) {
+    let schema = document.pointer_mut(&format!("/components/schemas/{body}"));
+    if let Some(schema) = schema.and_then(Value::as_object_mut) {
+        schema.insert("additionalProperties".to_owned(), json!(false));
+    }
+}
+
+/// Adds what layers answer and headers that go with a status, which endpoints don't speak of.
+fn complete(operation: &mut Map<String, Value>) {
+    operation.entry("security").or_insert_with(|| json!([]));
+    let takes_body = operation.contains_key("requestBody");
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let mut others = vec![
+        ("414", "The URL is longer than 8 KiB (`URI_TOO_LONG`)"),
+        ("431", "The header fields are larger than 16 KiB (`HEADERS_TOO_LARGE`)"),
+        ("500", "Something went wrong on our side (`INTERNAL_ERROR`)"),
+    ];
+    if takes_body {
+        others.push(("413", "The body is larger than 16 KiB (`PAYLOAD_TOO_LARGE`)"));
+        others.push(("415", "The body is not JSON (`UNSUPPORTED_MEDIA_TYPE`)"));
+    }
+    for (status, description) in others {
+        responses.entry(status).or_insert_with(|| error_response(description));
+    }
+    for (status, response) in responses.iter_mut() {
+        if let Some(response) = response.as_object_mut() {
+            response.insert("headers".to_owned(), headers(status));
+        }
+    }
+    responses.sort_keys();
+}
+
+fn error_response(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": { "application/json": {
+            "schema": { "$ref": "#/components/schemas/ErrorEnvelope" }
+        } }
+    })
+}
+
+fn headers(status: &str) -> Value {
+    let text = |description: &str| json!({ "description": description, "required": true, "schema": { "type": "string" } });
+    let mut headers = Map::new();
+    headers.insert(
+        "X-Request-Id".to_owned(),
+        json!({ "description": "The request's id", "required": true,
+                "schema": { "type": "string", "format": "uuid" } }),
+    );
+    if matches!(status, "429" | "503") {
+        headers.insert(
+            "Retry-After".to_owned(),
+            json!({ "description": "Seconds to wait", "required": true,
+                    "schema": { "type": "integer", "minimum": 1 } }),
+        );
+    }
+    if status == "429" {
+        headers.insert("RateLimit".to_owned(), text("What is left of the quota, and until when"));
+        headers.insert("RateLimit-Policy".to_owned(), text("The quota and its window"));
+    }
+    if status == "401" {
+        headers.insert("WWW-Authenticate".to_owned(), text("How to authenticate (RFC 6750)"));
+    }
+    Value::Object(headers)
+}
+
+/// Which methods each path answers, for the `Allow` of a 405 (RFC 9110 §15.5.6).
+pub(super) struct AllowedMethods(Arc<[(Vec<String>, HeaderValue)]>);
+
+/// Reads the methods of the API from its description; all other paths are for reading.
+pub(super) fn allowed_methods() -> AllowedMethods {
+    let document: Value = serde_json::from_str(&document()).unwrap_or_default();
+    let paths = document.get("paths").and_then(Value::as_object);
+    let rows = paths.into_iter().flatten().filter_map(|(path, item)| {
+        let mut methods: Vec<_> = item.as_object()?.keys().map(|it| it.to_uppercase()).collect();
+        if methods.iter().any(|method| method == "GET") {
+            methods.push("HEAD".to_owned());
+        }
+        let value = HeaderValue::from_str(&methods.join(", ")).ok()?;
+        Some((path.split('/').map(str::to_owned).collect(), value))
+    });
+    AllowedMethods(rows.collect())
+}
+
+impl AllowedMethods {
+    pub(super) fn of(&self, path: &str) -> HeaderValue {
+        let segments: Vec<_> = path.split('/').collect();
+        let matches = |pattern: &[String]| {
+            pattern.len() == segments.len()
+                && pattern
+                    .iter()
+                    .zip(&segments)
+                    .all(|(pattern, segment)| pattern.starts_with('{') || pattern == segment)
+        };
+        let row = self.0.iter().find(|(pattern, _)| matches(pattern));
+        row.map_or(HeaderValue::from_static("GET, HEAD"), |(_, methods)| methods.clone())
+    }
+}

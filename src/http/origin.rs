@@ -1,0 +1,114 @@
+//! Where a request came from, as far as it can be believed.
+//!
+//! The address is that of the connection, unless a trusted proxy made it: then it is the rightmost
+//! hop of `X-Forwarded-For` that is not one of our proxies, since everything left of it was written
+//! by the client. No other header is read. poem's `RealIp` believes the leftmost, from anybody.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use poem::http::header;
+use poem::{Addr, FromRequest, Request, RequestBody, Result};
+
+use crate::domain::audit::Origin;
+use crate::http::App;
+use crate::http::service::RequestId;
+
+const FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The origin of a request, for limits and for the audit log.
+pub(super) struct ClientOrigin(pub(super) Origin);
+
+impl<'a> FromRequest<'a> for ClientOrigin {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
+        let proxies =
+            request.data::<Arc<App>>().map_or(&[][..], |app| app.trusted_proxies.as_slice());
+        let peer = peer(request);
+        let is_proxied = peer.is_some_and(|peer| trusted(proxies, peer));
+        let user_agent = request.headers().get(header::USER_AGENT);
+        Ok(Self(Origin {
+            address: if is_proxied { forwarded_address(request, proxies) } else { peer },
+            forwarded: is_proxied.then(|| chain(request)).filter(|chain| !chain.is_empty()),
+            user_agent: user_agent.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
+            request_id: request.data::<RequestId>().map(|id| id.0),
+        }))
+    }
+}
+
+fn peer(request: &Request) -> Option<IpAddr> {
+    match &request.remote_addr().0 {
+        Addr::SocketAddr(address) => Some(address.ip().to_canonical()),
+        _ => None,
+    }
+}
+
+fn trusted(proxies: &[IpNet], address: IpAddr) -> bool {
+    proxies.iter().any(|block| block.contains(&address))
+}
+
+/// The chain as received, each header field in its order.
+fn chain(request: &Request) -> String {
+    let fields = request.headers().get_all(FORWARDED_FOR).iter();
+    let texts = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned());
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// `None` if the first hop that is not ours cannot be read: such requests share one bucket.
+fn forwarded_address(request: &Request, proxies: &[IpNet]) -> Option<IpAddr> {
+    let chain = chain(request);
+    let mut address = peer(request);
+    for hop in chain.rsplit(',').map(str::trim).filter(|_| !chain.is_empty()) {
+        let hop = parse_hop(hop)?;
+        address = Some(hop);
+        if !trusted(proxies, hop) {
+            break;
+        }
+    }
+    address
+}
+
+/// An address, alone or with a port, as proxies write it.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
+    let address = bare.parse::<IpAddr>().ok();
+    let address = address.or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()));
+    address.map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(fields: &[&str]) -> Option<IpAddr> {
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        let mut request = Request::builder()
+            .remote_addr("10.0.0.1:1".parse::<std::net::SocketAddr>().unwrap())
+            .finish();
+        for field in fields {
+            request.headers_mut().append(FORWARDED_FOR, field.parse().unwrap());
+        }
+        forwarded_address(&request, &proxies)
+    }
+
+    /// RL-03: behind a trusted proxy the chain is read right to left, and no further than needed.
+    #[test]
+    fn the_rightmost_hop_that_is_not_ours_is_the_client() {
+        for (fields, expected) in [
+            (&["203.0.113.9"][..], Some("203.0.113.9")),
+            (&["198.51.100.1, 203.0.113.9"], Some("203.0.113.9")),
+            (&["198.51.100.1, 203.0.113.9, 10.2.3.4"], Some("203.0.113.9")),
+            (&["198.51.100.1", "203.0.113.9"], Some("203.0.113.9")),
+            (&["garbage, 203.0.113.9"], Some("203.0.113.9")),
+            (&["::ffff:203.0.113.9"], Some("203.0.113.9")),
+            (&["203.0.113.9:4711"], Some("203.0.113.9")),
+            (&["[2001:db8::1]:4711"], Some("2001:db8::1")),
+            (&["10.9.9.9"], Some("10.9.9.9")),
+            (&[], Some("10.0.0.1")),
+            (&["203.0.113.9, unknown"], None),
+            (&["203.0.113.9,"], None),
+        ] {
+            assert_eq!(address(fields), expected.map(|it| it.parse().unwrap()), "{fields:?}");
+        }
+    }
+}

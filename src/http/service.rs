@@ -1,0 +1,105 @@
+//! The outermost layer: every answer has a request id, every error an envelope, and a panic is
+//! one answer's failure and not the process's.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
+use uuid::Uuid;
+
+use crate::domain::id;
+use crate::http::App;
+use crate::http::error::{answering, response_of};
+use crate::http::openapi::AllowedMethods;
+use crate::timestamp::Timestamp;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request target, in bytes.
+const MAX_TARGET: usize = 8 * 1024;
+
+/// Largest header section, in bytes.
+const MAX_HEADERS: usize = 16 * 1024;
+
+/// The id of a request: a UUID that the client sent in `X-Request-Id`, or a new one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RequestId(pub(super) Uuid);
+
+impl RequestId {
+    fn of(request: &Request, now: Timestamp) -> Self {
+        let sent = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+        let sent = sent.filter(|id| id.len() == 36).and_then(|id| id.parse().ok());
+        Self(sent.unwrap_or_else(|| id::new(now)))
+    }
+}
+
+/// The layer around all routes.
+pub(super) struct Service<E> {
+    routes: E,
+    app: Arc<App>,
+    methods: AllowedMethods,
+}
+
+impl<E: Endpoint> Service<E> {
+    pub(super) fn new(routes: E, app: Arc<App>, methods: AllowedMethods) -> Self {
+        Self { routes, app, methods }
+    }
+}
+
+impl<E: Endpoint> Service<E> {
+    async fn answer(&self, request: Request) -> Response {
+        if let Err(status) = check_head(&request) {
+            return response_of(Error::from_status(status));
+        }
+        match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
+            Ok(answered) => answered.map_or_else(response_of, IntoResponse::into_response),
+            Err(_) => {
+                tracing::error!("an endpoint panicked");
+                response_of(Error::from_status(StatusCode::INTERNAL_SERVER_ERROR))
+            }
+        }
+    }
+}
+
+impl<E: Endpoint> Endpoint for Service<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let now = self.app.clock.now();
+        let id = RequestId::of(&request, now);
+        request.set_data(id);
+        let uri = request.uri().clone();
+
+        let mut response = answering(id.0, now, self.answer(request)).await;
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, self.methods.of(uri.path()));
+        }
+        add_headers(response.headers_mut(), id.0);
+        Ok(response)
+    }
+}
+
+/// DS-02: what hyper would accept is far more than anybody needs.
+fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET {
+        return Err(StatusCode::URI_TOO_LONG);
+    }
+    let fields = request.headers().iter();
+    let size: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size > MAX_HEADERS {
+        return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    Ok(())
+}
+
+fn add_headers(headers: &mut HeaderMap, id: Uuid) {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = id.hyphenated().encode_lower(&mut text);
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}

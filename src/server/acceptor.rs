@@ -1,0 +1,184 @@
+//! Accepting connections with the care that poem's listener leaves out: no delay for small
+//! answers, a pause when the system runs out of sockets, a cap on connections, and an end to
+//! clients that send or read a byte now and then to keep one.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use poem::Addr;
+use poem::http::uri::Scheme;
+use poem::listener::Acceptor;
+use poem::web::{LocalAddr, RemoteAddr};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
+
+/// Pause after a failed accept: the usual cause, too many open files, passes by itself.
+const BACK_OFF: Duration = Duration::from_millis(50);
+
+/// How many of its own time limits a connection may be silent between requests.
+const IDLE_FACTOR: u32 = 4;
+
+pub(super) struct LimitedAcceptor {
+    listener: TcpListener,
+    address: LocalAddr,
+    permits: Arc<Semaphore>,
+    client_time: Duration,
+}
+
+impl LimitedAcceptor {
+    pub(super) fn new(
+        listener: TcpListener,
+        connections: u32,
+        client_time: Duration,
+    ) -> io::Result<Self> {
+        let address = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
+        let permits = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
+        Ok(Self { listener, address, permits: Arc::new(Semaphore::new(permits)), client_time })
+    }
+}
+
+impl Acceptor for LimitedAcceptor {
+    type Io = Connection;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        vec![self.address.clone()]
+    }
+
+    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(io::Error::other)?;
+        match self.listener.accept().await {
+            Ok((stream, peer)) => {
+                stream.set_nodelay(true)?;
+                let connection = Connection::new(stream, permit, self.client_time);
+                let peer = RemoteAddr(Addr::SocketAddr(peer));
+                Ok((connection, self.address.clone(), peer, Scheme::HTTP))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(BACK_OFF).await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A connection that must get on: a request must be complete, and be answered, and its answer
+/// taken, within the client's time each.
+pub(super) struct Connection {
+    stream: TcpStream,
+    deadline: Pin<Box<Sleep>>,
+    phase: Phase,
+    client_time: Duration,
+    _permit: OwnedSemaphorePermit,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    /// Between requests: nothing has come since the last byte of an answer.
+    Idle,
+    /// Something has come since.
+    Receiving,
+    /// An answer waits for the client to take it.
+    Sending,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, permit: OwnedSemaphorePermit, client_time: Duration) -> Self {
+        // A new connection owes its first request at once.
+        let deadline = Box::pin(sleep(client_time));
+        Self { stream, deadline, phase: Phase::Receiving, client_time, _permit: permit }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        if self.phase == phase {
+            return;
+        }
+        self.phase = phase;
+        let time = match phase {
+            Phase::Idle => self.client_time * IDLE_FACTOR,
+            Phase::Receiving | Phase::Sending => self.client_time,
+        };
+        self.deadline.as_mut().reset(Instant::now() + time);
+    }
+
+    /// Fails once the deadline has passed; else makes sure that its passing wakes the task.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.enter(Phase::Receiving);
+        }
+        if polled.is_pending() {
+            self.check(context)?;
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(context, polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(context, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Connection {
+    fn wrote(
+        &mut self,
+        context: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if polled.is_pending() {
+            self.enter(Phase::Sending);
+            self.check(context)?;
+        }
+        let written = ready!(polled)?;
+        self.enter(Phase::Idle);
+        Poll::Ready(Ok(written))
+    }
+}

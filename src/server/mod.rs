@@ -1,0 +1,227 @@
+//! A running Signet: opens what it needs in the order that changes nothing before all is checked,
+//! then serves until told to stop.
+
+mod acceptor;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::config::{Config, PasswordPolicy, ServiceSettings};
+use crate::database::{self, ConnectError, Db, SchemaError};
+use crate::domain::attempt;
+use crate::domain::keys::{self, KeyRing, KeyRingError, MasterKeyError, MasterKeys};
+use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
+use crate::domain::refresh::RefreshTokens;
+use crate::domain::token::Issuer;
+use crate::http::{self, App, Limits};
+use crate::server::acceptor::LimitedAcceptor;
+
+/// How often what has expired is deleted.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// A bound Signet, not yet serving.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: Arc<App>,
+    config: Config,
+}
+
+/// Why Signet does not start. Each message names what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address} (SIGNET_LISTEN): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nobody could tell what other services should expect in `iss`.
+    #[error(
+        "SIGNET_ISSUER must be set to the public https URL, since {address} (SIGNET_LISTEN) is not \
+         a loopback address"
+    )]
+    NoIssuer {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The schema cannot be brought up to date.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The master key cannot be used.
+    #[error(transparent)]
+    MasterKey(#[from] MasterKeyError),
+    /// There is no key to sign with.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// OpenSSL failed.
+    #[error("OpenSSL failed: {0}")]
+    OpenSsl(#[from] ErrorStack),
+    /// The hashing threads cannot be started.
+    #[error("cannot start the password hashing threads: {0}")]
+    Hashing(String),
+}
+
+/// The database with its schema up to date, and the secrets that belong to it.
+pub struct Storage {
+    /// The rows.
+    pub db: Db,
+    /// The master key.
+    pub master: MasterKeys,
+    /// The signing keys.
+    pub ring: Arc<KeyRing>,
+}
+
+impl Storage {
+    /// Opens the database and the master key, checks that they belong together, migrates, and
+    /// reads the key ring.
+    ///
+    /// # Errors
+    /// See [`StartError`]. Before the first write it is certain that the schema is known and that
+    /// the master key opens every key in the database.
+    pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        let db = Db::connect(&config.database).await?;
+        let is_fresh = database::status(&db).await?.iter().all(|(_, applied)| !applied);
+        let something_is_sealed =
+            !is_fresh && keys::any_sealed(&db).await.map_err(KeyRingError::from)?;
+        let master = MasterKeys::open(&config.keys.master_key_file, something_is_sealed)?;
+        let sealer = master.sealer()?;
+        if something_is_sealed {
+            keys::check_sealed(&db, &sealer).await?;
+        }
+        database::migrate_up(&db).await?;
+        let ring = KeyRing::open(&db, &sealer, config.keys.rsa_bits, clock.now()).await?;
+        Ok(Self { db, master, ring: Arc::new(ring) })
+    }
+}
+
+impl Server {
+    /// Opens the storage and binds the address.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let wanted = config.service.listen;
+        refuse_nameless(&config.service)?;
+        let listener = TcpListener::bind(wanted).await;
+        let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
+        let bound = listener.local_addr();
+        let address = bound.map_err(|source| StartError::Listen { address: wanted, source })?;
+
+        let storage = Storage::open(&config, &clock).await?;
+        let app = Arc::new(assemble(&config, clock, storage, address)?);
+        Ok(Self { listener, address, app, config })
+    }
+
+    /// The address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The `iss` of its tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.app.issuer_url
+    }
+
+    /// Serves until `stop` is ready, then lets requests under way finish within the drain time.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let ServiceSettings { drain_seconds, max_connections, client_seconds, .. } =
+            self.config.service;
+        let client_time = Duration::from_secs(client_seconds);
+        let acceptor = LimitedAcceptor::new(self.listener, max_connections, client_time)?;
+        let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
+        let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
+
+        let drain = Some(Duration::from_secs(drain_seconds));
+        let served = poem::Server::new_with_acceptor(acceptor)
+            .run_with_graceful_shutdown(endpoint, stop, drain)
+            .await;
+        housekeeping.abort();
+        self.app.db.close().await;
+        served
+    }
+}
+
+fn refuse_nameless(service: &ServiceSettings) -> Result<(), StartError> {
+    if service.issuer.is_none() && !service.listen.ip().is_loopback() {
+        return Err(StartError::NoIssuer { address: service.listen });
+    }
+    Ok(())
+}
+
+fn assemble(
+    config: &Config,
+    clock: Clock,
+    storage: Storage,
+    address: SocketAddr,
+) -> Result<App, StartError> {
+    let Storage { db, master, ring } = storage;
+    let issuer_url = config.service.issuer.clone();
+    let issuer_url = issuer_url.unwrap_or_else(|| format!("http://localhost:{}", address.port()));
+    let audience = config.service.audience.clone().unwrap_or_else(|| issuer_url.clone());
+    let life = config.tokens.access_token_life();
+    Ok(App {
+        verifier: signet_verifier::Verifier::new(&issuer_url, &audience),
+        issuer: Issuer::new(issuer_url.clone(), audience, life, Arc::clone(&ring)),
+        refresh_tokens: RefreshTokens::new(master.refresh_keys()?),
+        limits: Limits::new(config.limits.clone(), master.limit_key()?),
+        hasher: start_hasher(config)?,
+        password_policy: match config.passwords.password_policy {
+            PasswordPolicy::Compat => Policy::Compat,
+            PasswordPolicy::Nist => Policy::Nist,
+        },
+        tokens: config.tokens.clone(),
+        trusted_proxies: config.service.trusted_proxies.clone(),
+        db,
+        clock,
+        issuer_url,
+        ring,
+    })
+}
+
+fn start_hasher(config: &Config) -> Result<Hasher, StartError> {
+    let settings = &config.passwords;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = usize::try_from(settings.hash_threads).unwrap_or(0);
+    let cost = Cost {
+        memory_kib: settings.argon2_memory_kib,
+        iterations: settings.argon2_iterations,
+        parallelism: 1,
+    };
+    let pool = PoolSettings {
+        threads: if wanted == 0 { cores } else { wanted },
+        queue: usize::try_from(settings.hash_queue).unwrap_or(usize::MAX),
+        deadline: Duration::from_secs(settings.hash_wait_seconds),
+    };
+    Hasher::start(cost, pool).map_err(|error| StartError::Hashing(error.to_string()))
+}
+
+/// Deletes what can have no effect any more, so that nothing grows without end.
+async fn keep_house(app: Arc<App>) {
+    let mut beat = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        beat.tick().await;
+        app.limits.sweep();
+        match attempt::purge(&app.db, app.clock.now()).await {
+            Ok(windows) => tracing::debug!(windows, "expired attempt windows deleted"),
+            Err(error) => tracing::warn!(%error, "expired attempt windows not deleted"),
+        }
+    }
+}
