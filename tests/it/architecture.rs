@@ -1,0 +1,108 @@
+//! The layering of ARCHITECTURE.md, checked on every test run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `(module, modules it may import)`. A module that is not listed may import none but itself.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("clock", &["timestamp"]),
+    ("entity", &["timestamp"]),
+    ("database", &["config"]),
+    ("telemetry", &["config"]),
+    ("domain", &["config", "database", "entity", "timestamp"]),
+    ("http", &["clock", "config", "database", "domain", "timestamp"]),
+    ("server", &["clock", "config", "database", "domain", "http"]),
+    ("cli", &["clock", "config", "database", "domain", "http", "server", "telemetry"]),
+    ("main", &["cli"]),
+];
+
+/// `(outside crate, the only places under src/ that may name it)`.
+const CONFINED: &[(&str, &[&str])] = &[
+    ("anyhow", &["cli/"]),
+    ("argon2", &["domain/password/"]),
+    ("bcrypt", &["domain/password/"]),
+    ("clap", &["cli/", "config/"]),
+    ("governor", &["http/rate_limit.rs"]),
+    ("josekit", &["domain/keys/", "domain/token.rs"]),
+    ("migration", &["database/"]),
+    ("openssl", &["domain/", "http/documents.rs", "server/"]),
+    ("poem", &["http/", "server/"]),
+    ("poem_openapi", &["http/"]),
+    ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
+    ("signet_verifier", &["domain/keys/", "http/", "server/"]),
+    ("tracing_subscriber", &["telemetry.rs"]),
+];
+
+#[test]
+fn modules_import_only_what_their_layer_allows() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+
+    let found: Vec<_> = rust_files(&source).iter().flat_map(|f| violations(&source, f)).collect();
+
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// Black box: a test that reaches into the rules proves nothing about the wire.
+#[test]
+fn tests_know_neither_the_rules_nor_the_tables() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+
+    for file in rust_files(&tests).iter().filter(|file| !file.ends_with("architecture.rs")) {
+        let text = fs::read_to_string(file).unwrap();
+        for forbidden in ["signet::domain", "signet::entity", "signet::database"] {
+            assert!(!text.contains(forbidden), "{} names {forbidden}", file.display());
+        }
+    }
+}
+
+fn violations(source: &Path, file: &Path) -> Vec<String> {
+    let path = file.strip_prefix(source).unwrap().to_str().unwrap().replace('\\', "/");
+    let module = path.split(['/', '.']).next().unwrap();
+    if module == "lib" {
+        return Vec::new();
+    }
+    let allowed = MAY_IMPORT.iter().find(|(name, _)| *name == module).map_or(&[][..], |it| it.1);
+    let text = fs::read_to_string(file).unwrap();
+    let mut found = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let code = line.split("//").next().unwrap();
+        let mut report = |what: String| found.push(format!("src/{path}:{number}: {what}"));
+        if code.contains("super::super") {
+            report("name the module from `crate` on".to_owned());
+        }
+        for target in words_after(code, "crate::") {
+            // `crate::{…}` would hide from this check which modules it imports.
+            if target.is_empty() {
+                report("write one `use crate::module::…` per module".to_owned());
+            } else if !target.is_empty() && target != module && !allowed.contains(&target) {
+                report(format!("`{module}` may not import `{target}`"));
+            }
+        }
+        for (name, homes) in CONFINED {
+            if names_crate(code, name) && !homes.iter().any(|home| path.starts_with(home)) {
+                report(format!("`{name}` may be named only in {homes:?}"));
+            }
+        }
+    }
+    found
+}
+
+fn words_after<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
+    let ends_word = |c: char| !c.is_alphanumeric() && c != '_';
+    code.split(prefix).skip(1).map(|rest| rest.split(ends_word).next().unwrap()).collect()
+}
+
+/// Whether `code` names the crate itself, and not a module or an item of that name.
+fn names_crate(code: &str, name: &str) -> bool {
+    let word = format!("{name}::");
+    code.match_indices(&word)
+        .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { rust_files(&path) } else { vec![path] })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! A fresh database per test: a SQLite file, or a PostgreSQL database dropped at the end.
+
+use std::path::PathBuf;
+
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TryGetable};
+use tempfile::TempDir;
+
+/// A database and the master key that belongs to it.
+pub struct TestDatabase {
+    directory: TempDir,
+    postgres: Option<Postgres>,
+}
+
+struct Postgres {
+    server: String,
+    name: String,
+}
+
+impl TestDatabase {
+    pub async fn create() -> Self {
+        let directory = TempDir::new().unwrap();
+        #[expect(clippy::disallowed_methods, reason = "chooses the database under test")]
+        let postgres = match std::env::var("TEST_DATABASE_URL") {
+            Ok(server) => {
+                let name = format!("it_{}", unique_name());
+                let postgres = Postgres { server, name };
+                postgres.run(format!("CREATE DATABASE {}", postgres.name)).await;
+                Some(postgres)
+            }
+            Err(_) => None,
+        };
+        Self { directory, postgres }
+    }
+
+    /// What `SIGNET_DATABASE_URL` is to be.
+    pub fn url(&self) -> String {
+        match &self.postgres {
+            Some(postgres) => postgres.url(),
+            None => format!("sqlite:{}", self.directory.path().join("signet.db").display()),
+        }
+    }
+
+    pub fn is_postgres(&self) -> bool {
+        self.postgres.is_some()
+    }
+
+    /// What `SIGNET_MASTER_KEY_FILE` is to be.
+    pub fn master_key_file(&self) -> PathBuf {
+        self.directory.path().join("keys/master.key")
+    }
+
+    /// A connection of the test's own, for looking behind the server's back.
+    pub async fn connect(&self) -> DatabaseConnection {
+        Database::connect(self.url()).await.unwrap()
+    }
+
+    /// Runs SQL that both databases understand.
+    pub async fn execute(&self, sql: &str) {
+        self.connect().await.execute_unprepared(sql).await.unwrap();
+    }
+
+    /// The first column of all rows.
+    pub async fn column<T: TryGetable>(&self, sql: &str) -> Vec<T> {
+        let db = self.connect().await;
+        let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+        rows.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
+    /// How many rows `from` has: a table, or a table with a condition.
+    pub async fn count(&self, from: &str) -> i64 {
+        self.column(&format!("SELECT count(*) FROM {from}")).await[0]
+    }
+
+    /// The types of all audit events, in the order in which they were written.
+    pub async fn events(&self) -> Vec<String> {
+        self.column("SELECT type FROM auth_event WHERE type NOT LIKE 'key_%' ORDER BY id").await
+    }
+}
+
+/// Letters and digits that no other test run has.
+fn unique_name() -> String {
+    let mut bytes = [0; 12];
+    openssl::rand::rand_bytes(&mut bytes).unwrap();
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Postgres {
+    fn url(&self) -> String {
+        let (before, query) = self.server.split_once('?').unwrap_or((&self.server, ""));
+        let (server, _) = before.rsplit_once('/').unwrap();
+        format!("{server}/{}?{query}", self.name)
+    }
+
+    async fn run(&self, sql: String) {
+        Database::connect(&self.server).await.unwrap().execute_unprepared(&sql).await.unwrap();
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let server = self.server.clone();
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let db = Database::connect(server).await.unwrap();
+                db.execute_unprepared(&sql).await.unwrap();
+            });
+        });
+        dropping.join().unwrap();
+    }
+}

@@ -1,0 +1,180 @@
+//! A server of a test's own, in this process, on a port that the system chose.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use signet::clock::{Clock, ManualClock};
+use signet::config::Config;
+use signet::server::Server;
+use signet::timestamp::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::harness::{Answer, TestDatabase};
+
+/// A password that every policy accepts.
+pub const PASSWORD: &str = "Analytical-Engine-1843";
+
+#[derive(Parser)]
+struct Settings {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// A running server. It believes `X-Forwarded-For` from the test, and every request made through
+/// [`TestServer::post`] comes from an address of its own, so that limits stay out of the way of
+/// tests that are not about them.
+pub struct TestServer {
+    pub clock: ManualClock,
+    pub config: Config,
+    pub address: SocketAddr,
+    pub database: Arc<TestDatabase>,
+    pub http: reqwest::Client,
+    next_client: AtomicU32,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl TestServer {
+    /// A server with default settings.
+    pub async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// A server with settings changed by `change`.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let database = Arc::new(TestDatabase::create().await);
+        let clock = ManualClock::starting_at(now());
+        let mut config = config_for(&database);
+        change(&mut config);
+        Self::run(database, clock, config).await
+    }
+
+    /// A second instance on the same database, with the same clock and settings.
+    pub async fn beside(&self) -> Self {
+        Self::run(Arc::clone(&self.database), self.clock.clone(), self.config.clone()).await
+    }
+
+    /// The same server after a restart: everything it had in memory is gone.
+    pub async fn restart(mut self) -> Self {
+        self.stop();
+        let mut config = self.config.clone();
+        config.service.listen.set_port(0);
+        Self::run(Arc::clone(&self.database), self.clock.clone(), config).await
+    }
+
+    async fn run(database: Arc<TestDatabase>, clock: ManualClock, config: Config) -> Self {
+        let server = Server::bind(config.clone(), Clock::Manual(clock.clone())).await;
+        let server = server.unwrap_or_else(|error| panic!("{error}"));
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(server.run_until(async { drop(stopped.await) }));
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let next_client = AtomicU32::new(0);
+        Self { clock, config, address, database, http, next_client, stop: Some(stop) }
+    }
+
+    /// Tells the server to stop; does not wait for it.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request as this test's own loopback address sends it.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// A client address that no request of this test has had (TEST-NET and its neighbours).
+    pub fn fresh_client(&self) -> String {
+        let [_, a, b, c] = (self.next_client.fetch_add(1, Ordering::SeqCst) + 1).to_be_bytes();
+        format!("100.{a}.{b}.{c}")
+    }
+
+    /// POSTs JSON from a fresh client.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_from(&self.fresh_client(), path, body).await
+    }
+
+    /// POSTs JSON from the client with this address.
+    pub async fn post_from(&self, client: &str, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, path).header("x-forwarded-for", client);
+        Answer::of(request.json(body)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub async fn sign_up(&self, email: &str) -> Answer {
+        self.post("/api/auth/signup", &json!({ "email": email, "password": PASSWORD })).await
+    }
+
+    pub async fn log_in(&self, email: &str, password: &str) -> Answer {
+        self.post("/api/auth/login", &json!({ "email": email, "password": password })).await
+    }
+
+    pub async fn refresh(&self, refresh_token: &str) -> Answer {
+        self.post("/api/auth/refresh", &json!({ "refresh_token": refresh_token })).await
+    }
+
+    pub async fn me(&self, access_token: &str) -> Answer {
+        Answer::of(self.request(Method::GET, "/api/auth/me").bearer_auth(access_token)).await
+    }
+
+    pub async fn log_out(&self, access_token: &str) -> Answer {
+        Answer::of(self.request(Method::POST, "/api/auth/logout").bearer_auth(access_token)).await
+    }
+
+    /// The published key set.
+    pub async fn jwks(&self) -> Value {
+        self.get("/.well-known/jwks.json").await.json()
+    }
+
+    /// The claims of a token, unverified.
+    pub fn claims(token: &str) -> Value {
+        use base64::Engine;
+        let payload = token.split('.').nth(1).unwrap();
+        let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+        serde_json::from_slice(&json).unwrap()
+    }
+
+    /// Moves this server's time forward.
+    pub fn advance_seconds(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Default settings, on a free port and with the test as trusted proxy.
+fn config_for(database: &TestDatabase) -> Config {
+    let arguments = [
+        "signet".to_owned(),
+        format!("--database-url={}", database.url()),
+        format!("--master-key-file={}", database.master_key_file().display()),
+        "--listen=127.0.0.1:0".to_owned(),
+        "--issuer=https://id.example.test".to_owned(),
+        "--audience=https://api.example.test".to_owned(),
+        "--trusted-proxies=127.0.0.1".to_owned(),
+    ];
+    Settings::parse_from(arguments).config
+}
+
+fn now() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the test's clock starts at the present")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp::from_micros(i64::try_from(now.as_secs()).unwrap() * 1_000_000)
+}

@@ -1,0 +1,11 @@
+//! Black-box tests: HTTP in, HTTP out, against a real server on a real socket.
+//!
+//! SQLite by default; PostgreSQL if `TEST_DATABASE_URL` names a server where databases may be
+//! made. Each test has a database of its own. Names are the rules; a doc comment names the check
+//! that a test is for.
+
+#![expect(unreachable_pub, reason = "a test binary exports nothing")]
+
+mod architecture;
+mod harness;
+mod journey;
