@@ -1,6 +1,7 @@
 //! People. Times are microseconds since the epoch in every table.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, pk_uuid, text, text_null};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

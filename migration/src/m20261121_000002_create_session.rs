@@ -1,6 +1,7 @@
 //! Logins: one row each, however often it is refreshed.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, pk_uuid, text, text_null, uuid};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

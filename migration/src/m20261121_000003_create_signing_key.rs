@@ -1,6 +1,7 @@
 //! The key ring, shared by all instances. Private keys are sealed under the master key.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, text};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

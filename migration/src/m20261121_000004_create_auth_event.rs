@@ -1,6 +1,7 @@
 //! The audit log. No foreign keys: an event outlives what it speaks of.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, pk_uuid, text, text_null, uuid_null};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

@@ -1,6 +1,7 @@
 //! The attempt window: recent attempts per limited key, shared by all instances.
 
-use sea_orm_migration::{prelude::*, schema::*};
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, binary, json_binary};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;

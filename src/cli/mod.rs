@@ -53,6 +53,7 @@ enum Command {
 }
 
 /// Runs the program; prints what stopped it.
+#[must_use]
 pub fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -22,7 +22,7 @@ use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
 /// The length of every window.
-pub const WINDOW: Duration = Duration::from_secs(60);
+pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// Prefix length of the IPv6 block that backs the per-client prefix up.
 const BACKSTOP_PREFIX: u8 = 48;

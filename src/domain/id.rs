@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 /// Counts within a millisecond, so that ids made one after the other sort that way.
 static SEQUENCE: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
-/// A new UUIDv7 (RFC 9562 §5.7) for `now`: unique, and in an index behind those made before it.
+/// A new `UUIDv7` (RFC 9562 §5.7) for `now`: unique, and in an index behind those made before it.
 #[must_use]
 pub fn new(now: Timestamp) -> Uuid {
     let micros = now.as_micros().unsigned_abs();

@@ -17,8 +17,8 @@ use crate::timestamp::Timestamp;
 
 /// Signs access tokens in the name of one issuer, for one audience.
 pub struct Issuer {
-    issuer: String,
-    audience: String,
+    iss: String,
+    aud: String,
     life: Duration,
     ring: Arc<KeyRing>,
     header: JwsHeader,
@@ -59,10 +59,10 @@ struct Claims<'a> {
 impl Issuer {
     /// An issuer whose tokens live for `life`.
     #[must_use]
-    pub fn new(issuer: String, audience: String, life: Duration, ring: Arc<KeyRing>) -> Self {
+    pub fn new(iss: String, aud: String, life: Duration, ring: Arc<KeyRing>) -> Self {
         let mut header = JwsHeader::new();
         header.set_token_type("at+jwt");
-        Self { issuer, audience, life, ring, header }
+        Self { iss, aud, life, ring, header }
     }
 
     /// How long its tokens live.
@@ -79,9 +79,9 @@ impl Issuer {
         let mut jti = [0; 16];
         openssl::rand::rand_bytes(&mut jti)?;
         let claims = serde_json::to_vec(&Claims {
-            iss: &self.issuer,
+            iss: &self.iss,
             sub: granted.account_id,
-            aud: &self.audience,
+            aud: &self.aud,
             exp: now.plus(self.life).as_seconds(),
             iat: now.as_seconds(),
             jti: &URL_SAFE_NO_PAD.encode(jti),

@@ -52,6 +52,7 @@ impl std::fmt::Debug for Model {
 
 impl Entity {
     /// The account with this canonical address.
+    #[must_use]
     pub fn find_by_canonical_email(canonical: &str) -> Select<Self> {
         Self::find().filter(Column::EmailCanonical.eq(canonical))
     }

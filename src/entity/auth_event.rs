@@ -8,7 +8,7 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "auth_event")]
 pub struct Model {
-    /// A UUIDv7, so that the primary key is in the order of time.
+    /// A `UUIDv7`, so that the primary key is in the order of time.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// When it happened.

@@ -73,6 +73,7 @@ impl std::fmt::Debug for Model {
 
 impl Entity {
     /// Keys that the key set shows, oldest first.
+    #[must_use]
     pub fn find_published() -> Select<Self> {
         use sea_orm::QueryOrder;
         Self::find()

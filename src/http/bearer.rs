@@ -23,6 +23,7 @@ pub(super) struct Login {
     pub(super) session_id: Uuid,
 }
 
+#[expect(clippy::unused_async, reason = "poem-openapi awaits its checkers")]
 async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
     let app = request.data::<Arc<App>>();
     let login = app.and_then(|app| {

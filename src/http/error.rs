@@ -3,6 +3,8 @@
 //! An endpoint fails with a [`Problem`], which says what the client may know and has no room for
 //! more. What the framework answers by itself (404, 405, 413, 415 …) becomes one in [`response_of`].
 
+use std::num::NonZeroU64;
+
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Error, IntoResponse, Response};
 use poem_openapi::Object;
@@ -34,9 +36,8 @@ pub(super) async fn answering<T>(
 pub(super) struct Problem {
     code: &'static str,
     message: &'static str,
-    details: Option<String>,
     fields: Vec<FieldProblem>,
-    retry_after: Option<u64>,
+    retry_after: Option<NonZeroU64>,
     refusal: Option<Refusal>,
     challenge: Option<&'static str>,
 }
@@ -93,7 +94,6 @@ impl Problem {
         Self {
             code,
             message,
-            details: None,
             fields: Vec::new(),
             retry_after: None,
             refusal: None,
@@ -103,13 +103,7 @@ impl Problem {
 
     /// 400: members of the request are not valid.
     pub(super) fn validation(fields: Vec<FieldProblem>) -> Self {
-        let details: Vec<_> =
-            fields.iter().map(|field| format!("{}: {}", field.name, field.message)).collect();
-        Self {
-            details: Some(details.join("; ")),
-            fields,
-            ..Self::new("VALIDATION_ERROR", "The request is not valid")
-        }
+        Self { fields, ..Self::new("VALIDATION_ERROR", "The request is not valid") }
     }
 
     /// 401: the same for a wrong password and an unknown account.
@@ -148,7 +142,9 @@ impl Problem {
         // Rounded up: who waits that long is admitted.
         let seconds = refusal.retry_after.as_micros().div_ceil(1_000_000);
         Self {
-            retry_after: Some(u64::try_from(seconds).unwrap_or(u64::MAX).max(1)),
+            retry_after: Some(
+                u64::try_from(seconds).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN),
+            ),
             refusal: Some(refusal),
             ..Self::new("RATE_LIMIT_EXCEEDED", "Too many attempts, try again later")
         }
@@ -157,7 +153,7 @@ impl Problem {
     /// 503: nothing was done; the same request may succeed in a moment.
     pub(super) fn unavailable() -> Self {
         Self {
-            retry_after: Some(1),
+            retry_after: Some(NonZeroU64::MIN),
             ..Self::new("SERVICE_UNAVAILABLE", "The service is busy, try again in a moment")
         }
     }
@@ -215,14 +211,14 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(header::RETRY_AFTER, seconds.get().into());
         }
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         let Some(Refusal { quota_name: name, quota, .. }) = self.refusal else { return };
         let window = WINDOW.as_secs();
-        let seconds = self.retry_after.unwrap_or(window);
+        let seconds = self.retry_after.map_or(window, NonZeroU64::get);
         for (field, value) in [
             ("ratelimit-policy", format!("\"{name}\";q={quota};w={window}")),
             ("ratelimit", format!("\"{name}\";r=0;t={seconds}")),
@@ -244,7 +240,7 @@ impl IntoResponse for Problem {
             error: ErrorBody {
                 code: self.code.to_owned(),
                 message: self.message.to_owned(),
-                details: self.details,
+                details: in_a_sentence(&self.fields),
                 fields: (!self.fields.is_empty()).then_some(self.fields),
             },
             meta: ErrorMeta { timestamp: now.to_rfc3339(), request_id },
@@ -264,6 +260,12 @@ impl Payload for Problem {
     fn register(registry: &mut Registry) {
         ErrorEnvelope::register(registry);
     }
+}
+
+fn in_a_sentence(fields: &[FieldProblem]) -> Option<String> {
+    let parts: Vec<_> =
+        fields.iter().map(|field| format!("{}: {}", field.name, field.message)).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 /// The answer to an error, whoever made it: one of ours as it is, one of the framework's by its

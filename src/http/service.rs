@@ -53,13 +53,14 @@ impl<E: Endpoint> Service<E> {
         if let Err(status) = check_head(&request) {
             return response_of(Error::from_status(status));
         }
-        match AssertUnwindSafe(self.routes.call(request)).catch_unwind().await {
-            Ok(answered) => answered.map_or_else(response_of, IntoResponse::into_response),
-            Err(_) => {
+        let answered = AssertUnwindSafe(self.routes.call(request)).catch_unwind().await;
+        answered.map_or_else(
+            |_| {
                 tracing::error!("an endpoint panicked");
                 response_of(Error::from_status(StatusCode::INTERNAL_SERVER_ERROR))
-            }
-        }
+            },
+            |answered| answered.map_or_else(response_of, IntoResponse::into_response),
+        )
     }
 }
 

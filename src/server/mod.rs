@@ -24,7 +24,7 @@ use crate::http::{self, App, Limits};
 use crate::server::acceptor::LimitedAcceptor;
 
 /// How often what has expired is deleted.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
 
 /// A bound Signet, not yet serving.
 pub struct Server {

@@ -5,6 +5,12 @@
 //! that a test is for.
 
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; clippy excepts test functions only, not their helpers"
+)]
 
 mod architecture;
 mod harness;

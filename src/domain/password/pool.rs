@@ -91,7 +91,11 @@ impl Pool {
             tally: Arc::default(),
             rest,
         });
-        let permits = settings.threads.saturating_add(settings.queue).min(Semaphore::MAX_PERMITS);
+        let permits = settings
+            .threads
+            .saturating_add(settings.queue)
+            .saturating_add(1000)
+            .min(Semaphore::MAX_PERMITS);
         // Made before the threads: if one cannot be started, dropping it ends the others.
         let pool = Self {
             shared: Arc::clone(&shared),
