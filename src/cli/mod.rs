@@ -1,5 +1,6 @@
 //! The command line. Each command calls the same functions as everything else.
 
+mod account;
 mod config;
 mod health;
 mod keys;
@@ -35,6 +36,11 @@ enum Command {
     Migrate {
         #[command(subcommand)]
         action: migrate::Migrate,
+    },
+    /// Help the owners of accounts.
+    Account {
+        #[command(subcommand)]
+        action: account::Account,
     },
     /// Look at the signing keys.
     Keys {
@@ -82,6 +88,7 @@ fn run() -> anyhow::Result<()> {
             block_on(serve::serve(*config))
         }
         Command::Migrate { action } => block_on(action.run()),
+        Command::Account { action } => block_on(action.run()),
         Command::Keys { action } => block_on(action.run()),
         Command::Health(health) => block_on(health.run()),
         Command::Openapi => {

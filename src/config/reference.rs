@@ -37,7 +37,8 @@ impl Setting {
             group: arg.get_help_heading().unwrap_or_default().to_owned(),
             default: (!defaults.is_empty()).then(|| defaults.join(",")),
             choices: choices.iter().map(|choice| choice.get_name().to_owned()).collect(),
-            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            // clap drops the full stop at the end of a doc comment.
+            text: text.split_whitespace().collect::<Vec<_>>().join(" ") + ".",
         })
     }
 }

@@ -7,10 +7,13 @@ use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::id;
-use crate::domain::password::{HashError, Hasher, Password};
+use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, Granted};
 use crate::entity::account;
 use crate::timestamp::Timestamp;
+
+/// A word that guessers try first, after the ones in the address.
+const SERVICE_NAME: &str = "signet";
 
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,12 @@ pub async fn sign_up(
         })
     })
     .await
+}
+
+/// What the policy has against a password for the account of `email`: no rule is broken if empty.
+#[must_use]
+pub fn weaknesses(policy: Policy, password: &Password, email: &Email) -> Vec<Weakness> {
+    policy.check(password, &[email.canonical(), email.local_part(), SERVICE_NAME])
 }
 
 /// The address is the only column of an account that can clash.

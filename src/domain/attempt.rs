@@ -37,6 +37,8 @@ pub enum Credential {
     SignUp,
     /// Logging in.
     LogIn,
+    /// Choosing a new password with a reset token.
+    Reset,
 }
 
 impl Credential {
@@ -44,6 +46,7 @@ impl Credential {
         match self {
             Self::SignUp => "signup",
             Self::LogIn => "login",
+            Self::Reset => "reset",
         }
     }
 }

@@ -44,6 +44,12 @@ pub enum Kind {
     TokenRefreshed,
     /// A refresh token was shown that only a second holder can have.
     TokenReuse,
+    /// Somebody asked for a way back into an account.
+    PasswordResetRequested,
+    /// The owner of an account's address chose a new password.
+    PasswordReset,
+    /// The owner of an account's address proved to control it.
+    EmailVerified,
     /// Attempts from one address, or on one account, were refused; recorded once a minute.
     RateLimited,
     /// A signing key was made.
@@ -61,6 +67,9 @@ impl Kind {
             Self::LogOut => "logout",
             Self::TokenRefreshed => "token_refreshed",
             Self::TokenReuse => "token_reuse",
+            Self::PasswordResetRequested => "password_reset_requested",
+            Self::PasswordReset => "password_reset",
+            Self::EmailVerified => "email_verified",
             Self::RateLimited => "rate_limited",
             Self::KeyCreated => "key_created",
             Self::KeyActivated => "key_activated",

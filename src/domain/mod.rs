@@ -2,7 +2,8 @@
 //!
 //! `id`, `email`, `password` and `keys` stand alone; `audit` writes what the others do; `attempt`
 //! limits; `session` starts and ends logins; `account` makes people and their first login;
-//! `refresh` continues a login; `token` signs what the others grant.
+//! `refresh` continues a login; `reset` gives an account back to its owner; `token` signs what the
+//! others grant.
 
 pub mod account;
 pub mod attempt;
@@ -12,5 +13,6 @@ pub mod id;
 pub mod keys;
 pub mod password;
 pub mod refresh;
+pub mod reset;
 pub mod session;
 pub mod token;

@@ -261,6 +261,26 @@ pub async fn end(
     Ok(ended.rows_affected == 1)
 }
 
+/// Ends all live sessions of an account, as part of the transaction that says why.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_all(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    session::Entity::update_many()
+        .col_expr(session::Column::EndedAt, Expr::value(now))
+        .col_expr(session::Column::EndReason, Expr::value(reason))
+        .filter(session::Column::AccountId.eq(account_id))
+        .filter(session::Entity::live(now))
+        .exec(txn)
+        .await?;
+    Ok(())
+}
+
 /// The account behind a live session; none if the session ended or the account is disabled.
 ///
 /// # Errors

@@ -45,6 +45,9 @@ pub enum EndReason {
     /// Its owner logged out.
     #[sea_orm(string_value = "logout")]
     Logout,
+    /// The account's password was reset.
+    #[sea_orm(string_value = "password_reset")]
+    PasswordReset,
     /// A refresh token was shown that only a second holder can have.
     #[sea_orm(string_value = "token_reuse")]
     TokenReuse,

@@ -132,6 +132,11 @@ impl Problem {
         }
     }
 
+    /// 400: forged, expired or spent, without saying which.
+    pub(super) fn invalid_reset_token() -> Self {
+        Self::new("INVALID_RESET_TOKEN", "The reset token is not valid")
+    }
+
     /// 409: somebody has the address.
     pub(super) fn email_exists() -> Self {
         Self::new("EMAIL_EXISTS", "An account with this email already exists")

@@ -31,6 +31,7 @@ use crate::database::Db;
 use crate::domain::keys::KeyRing;
 use crate::domain::password::{Hasher, Policy};
 use crate::domain::refresh::RefreshTokens;
+use crate::domain::reset::ResetTokens;
 use crate::domain::token::Issuer;
 
 pub use crate::http::openapi::document as openapi_document;
@@ -58,6 +59,8 @@ pub struct App {
     pub issuer: Issuer,
     /// Makes and reads refresh tokens.
     pub refresh_tokens: RefreshTokens,
+    /// Reads password reset tokens.
+    pub reset_tokens: ResetTokens,
     /// Checks our own access tokens, as any service does.
     pub verifier: Verifier,
     /// Proxies whose forwarding headers are believed.

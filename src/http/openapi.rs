@@ -7,7 +7,7 @@ use poem::http::HeaderValue;
 use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
-use crate::http::api::{AccountApi, SessionApi};
+use crate::http::api::{AccountApi, PasswordApi, SessionApi};
 
 const DESCRIPTION: &str = "\
 Sign up and log in here; verify the RS256 access tokens anywhere, with nothing but the public key \
@@ -17,16 +17,20 @@ Every error has the same envelope, with a `code` for programs. The answer's `X-R
 `meta.request_id`; a UUID sent in that header is taken over.";
 
 /// Bodies that clients send: unknown members are refused.
-const REQUEST_BODIES: [&str; 3] = ["SignUpBody", "LogInBody", "RefreshBody"];
+const REQUEST_BODIES: [&str; 4] = ["SignUpBody", "LogInBody", "RefreshBody", "ResetBody"];
+
+/// Members that hold a password to be checked against the policy.
+const NEW_PASSWORDS: [&str; 2] =
+    ["SignUpBody/properties/password", "ResetBody/properties/new_password"];
 
 /// The default policy's classes, for generators of clients and of test data.
 const PASSWORD_PATTERN: &str = r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
 
-type Apis = (AccountApi, SessionApi);
+type Apis = (AccountApi, PasswordApi, SessionApi);
 
 /// The endpoints of the JSON API. They find what they may reach in the request's data.
 pub(super) fn service() -> OpenApiService<Apis, ()> {
-    OpenApiService::new((AccountApi, SessionApi), "Signet", env!("CARGO_PKG_VERSION"))
+    OpenApiService::new((AccountApi, PasswordApi, SessionApi), "Signet", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
 }
 
@@ -44,9 +48,11 @@ pub fn document() -> String {
     for body in REQUEST_BODIES {
         close(&mut document, body);
     }
-    let password = "/components/schemas/SignUpBody/properties/password";
-    if let Some(password) = document.pointer_mut(password).and_then(Value::as_object_mut) {
-        password.insert("pattern".to_owned(), json!(PASSWORD_PATTERN));
+    for new_password in NEW_PASSWORDS {
+        let schema = document.pointer_mut(&format!("/components/schemas/{new_password}"));
+        if let Some(schema) = schema.and_then(Value::as_object_mut) {
+            schema.insert("pattern".to_owned(), json!(PASSWORD_PATTERN));
+        }
     }
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');

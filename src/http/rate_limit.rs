@@ -33,6 +33,7 @@ pub struct Limits {
     key: LimitKey,
     sign_ups: Front,
     log_ins: Front,
+    resets: Front,
     refreshes: Front,
 }
 
@@ -44,6 +45,7 @@ impl Limits {
         Self {
             sign_ups: Front::per_minute(credentials),
             log_ins: Front::per_minute(credentials),
+            resets: Front::per_minute(credentials),
             refreshes: Front::per_minute(settings.refreshes_per_minute),
             settings,
             key,
@@ -82,6 +84,17 @@ impl Limits {
         attempt::admit(db, quotas, origin, now).await
     }
 
+    /// Admits and counts the use of a reset token.
+    pub(super) async fn admit_reset(
+        &self,
+        db: &Db,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), AttemptError> {
+        self.check(&self.resets, origin)?;
+        attempt::admit(db, self.of_address(Credential::Reset, origin), origin, now).await
+    }
+
     /// Admits a refresh: a limit of this instance alone, and a generous one.
     pub(super) fn admit_refresh(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.refreshes, origin)
@@ -89,7 +102,7 @@ impl Limits {
 
     /// Forgets clients that have been quiet; to be called every minute or so.
     pub fn sweep(&self) {
-        for front in [&self.sign_ups, &self.log_ins, &self.refreshes] {
+        for front in [&self.sign_ups, &self.log_ins, &self.resets, &self.refreshes] {
             front.clients.retain_recent();
             front.clients.shrink_to_fit();
         }

@@ -19,6 +19,7 @@ use crate::domain::attempt;
 use crate::domain::keys::{self, KeyRing, KeyRingError, MasterKeyError, MasterKeys};
 use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
 use crate::domain::refresh::RefreshTokens;
+use crate::domain::reset::ResetTokens;
 use crate::domain::token::Issuer;
 use crate::http::{self, App, Limits};
 use crate::server::acceptor::LimitedAcceptor;
@@ -181,6 +182,7 @@ fn assemble(
         verifier: signet_verifier::Verifier::new(&issuer_url, &audience),
         issuer: Issuer::new(issuer_url.clone(), audience, life, Arc::clone(&ring)),
         refresh_tokens: RefreshTokens::new(master.refresh_keys()?),
+        reset_tokens: ResetTokens::new(master.reset_keys()?),
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         hasher: start_hasher(config)?,
         password_policy: match config.passwords.password_policy {

@@ -163,6 +163,15 @@ impl MasterKeys {
         keys.iter().map(MacKey::from_bytes).collect()
     }
 
+    /// The keys of reset tokens, the current one first.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which it does only out of memory.
+    pub fn reset_keys(&self) -> Result<Vec<MacKey>, ErrorStack> {
+        let keys = self.derived("signet password reset v1")?;
+        keys.iter().map(MacKey::from_bytes).collect()
+    }
+
     /// The key of the attempt table.
     ///
     /// # Errors

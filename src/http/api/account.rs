@@ -15,6 +15,7 @@ use crate::domain::session;
 use crate::domain::token::SigningError;
 use crate::http::App;
 use crate::http::api::Tag;
+use crate::http::api::password::weaknesses_of;
 use crate::http::api::tokens::AuthTokens;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::{FieldProblem, Problem};
@@ -91,12 +92,12 @@ impl SignUpBody {
             .map_err(|error| problems.push(FieldProblem::new("password", error.to_string())))
             .ok();
         if let Some(password) = &password {
-            let address = email.as_ref().map(Email::canonical).unwrap_or_default();
-            let local_part = email.as_ref().map(Email::local_part).unwrap_or_default();
-            let words = [address, local_part, "signet"];
-            let weaknesses = app.password_policy.check(password, &words);
-            let weaknesses = weaknesses.into_iter();
-            problems.extend(weaknesses.map(|it| FieldProblem::new("password", it.to_string())));
+            let policy = app.password_policy;
+            let weaknesses = match &email {
+                Some(email) => account::weaknesses(policy, password, email),
+                None => policy.check(password, &[]),
+            };
+            problems.extend(weaknesses_of("password", &weaknesses));
         }
         match (email, password) {
             (Some(email), Some(password)) if problems.is_empty() => Ok((email, password)),

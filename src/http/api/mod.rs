@@ -1,10 +1,12 @@
 //! The JSON API, as front ends know it.
 
 mod account;
+mod password;
 mod session;
 mod tokens;
 
 pub(super) use account::AccountApi;
+pub(super) use password::PasswordApi;
 pub(super) use session::SessionApi;
 
 use poem_openapi::Tags;

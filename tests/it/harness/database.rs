@@ -73,7 +73,7 @@ impl TestDatabase {
 
     /// The types of all audit events, in the order in which they were written.
     pub async fn events(&self) -> Vec<String> {
-        self.column("SELECT type FROM auth_event WHERE type NOT LIKE 'key_%' ORDER BY id").await
+        self.column("SELECT type FROM auth_event WHERE type NOT LIKE 'key_%' ORDER BY at, id").await
     }
 }
 

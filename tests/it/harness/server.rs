@@ -134,6 +134,19 @@ impl TestServer {
         Answer::of(self.request(Method::POST, "/api/auth/logout").bearer_auth(access_token)).await
     }
 
+    /// A reset token as the operator gets it from the command line.
+    pub fn reset_token(&self, email: &str) -> String {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_signet"))
+            .args(["account", "reset-password", email])
+            .env_clear()
+            .env("SIGNET_DATABASE_URL", self.database.url())
+            .env("SIGNET_MASTER_KEY_FILE", self.database.master_key_file())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// The published key set.
     pub async fn jwks(&self) -> Value {
         self.get("/.well-known/jwks.json").await.json()

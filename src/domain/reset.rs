@@ -1,0 +1,226 @@
+//! The way back into an account for whoever controls its address.
+//!
+//! A reset token is computed, not stored: an HMAC over the account, the expiry and the password hash
+//! that is to be replaced. Using it replaces the hash, and so does any other change of password:
+//! either voids the token without a table of spent ones.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::error::ErrorStack;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::email::Email;
+use crate::domain::keys::MacKey;
+use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
+use crate::domain::{account, session};
+use crate::entity::account::{self as account_row, Column};
+use crate::entity::session::EndReason;
+use crate::timestamp::Timestamp;
+
+/// Says what kind of secret it is. Never changes.
+const PREFIX: &str = "sgp_";
+
+/// The layout of the bytes behind the prefix.
+const VERSION: u8 = 1;
+
+/// How long a token is good for.
+pub const LIFE: Duration = Duration::from_mins(30);
+
+const CLAIMS: usize = 1 + 16 + 8;
+const MAC: usize = 32;
+
+/// Makes and reads reset tokens under keys derived from the master key.
+pub struct ResetTokens {
+    /// The first makes tokens; all are accepted, so that the master key can be rotated.
+    keys: Vec<MacKey>,
+}
+
+/// What a token says, and the code that is still to be checked against the account's hash.
+struct Presented {
+    claims: [u8; CLAIMS],
+    mac: [u8; MAC],
+}
+
+impl ResetTokens {
+    /// Tokens under `keys`, the current one first.
+    #[must_use]
+    pub fn new(keys: Vec<MacKey>) -> Self {
+        Self { keys }
+    }
+
+    fn encode(&self, account: &account_row::Model, now: Timestamp) -> Result<String, ErrorStack> {
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(account.id.as_bytes());
+        bytes.extend_from_slice(&now.plus(LIFE).as_micros().to_be_bytes());
+        let key = self.keys.first().ok_or_else(ErrorStack::get)?;
+        let mac = key.mac(&message(&bytes, account))?;
+        bytes.extend_from_slice(&mac);
+        Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    fn vouch(&self, presented: &Presented, account: &account_row::Model) -> bool {
+        let message = message(&presented.claims, account);
+        self.keys.iter().any(|key| key.verify(&message, &presented.mac))
+    }
+}
+
+impl Presented {
+    fn decode(token: &str) -> Option<Self> {
+        let encoded = token.strip_prefix(PREFIX)?;
+        if encoded.len() != (CLAIMS + MAC).div_ceil(3) * 4 {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        let (claims, mac) = bytes.split_at_checked(CLAIMS)?;
+        Some(Self { claims: claims.try_into().ok()?, mac: mac.try_into().ok()? })
+    }
+
+    /// The account, if the token is of our version and has not expired.
+    fn account_id(&self, now: Timestamp) -> Option<Uuid> {
+        let (version, rest) = self.claims.split_first()?;
+        let (id, expires_at) = rest.split_at_checked(16)?;
+        let expires_at = Timestamp::from_micros(i64::from_be_bytes(expires_at.try_into().ok()?));
+        let is_current = *version == VERSION && now < expires_at;
+        if is_current { Uuid::from_slice(id).ok() } else { None }
+    }
+}
+
+fn message(claims: &[u8], account: &account_row::Model) -> Vec<u8> {
+    let hash = account.password_hash.as_deref().unwrap_or_default();
+    [claims, &openssl::sha::sha256(hash.as_bytes())].concat()
+}
+
+/// Why no token was made, or none was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    /// Nobody has the address, or the account is disabled.
+    #[error("there is no account with this address that could be reset")]
+    NoAccount,
+    /// Forged, expired, spent, or outlived by another change of password: one variant on purpose.
+    #[error("the reset token is not valid")]
+    Rejected,
+    /// The new password breaks the policy; the token stays good.
+    #[error("the new password is too weak")]
+    Weak(Vec<Weakness>),
+    /// OpenSSL failed.
+    #[error("the reset token could not be computed")]
+    Token(#[from] ErrorStack),
+    /// The hashing pool refused or failed.
+    #[error("the password could not be hashed")]
+    Hashing(#[from] HashError),
+    /// The database refused or failed.
+    #[error("the new password could not be stored")]
+    Database(#[from] DbErr),
+}
+
+/// Makes a token for the account of `email`, to be brought to whoever reads that mailbox.
+///
+/// # Errors
+/// See [`ResetError`].
+pub async fn request(
+    db: &Db,
+    tokens: &ResetTokens,
+    email: &Email,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<String, ResetError> {
+    let found =
+        account_row::Entity::find_by_canonical_email(email.canonical()).one(db.read()).await?;
+    let account = found.filter(account_row::Model::is_enabled).ok_or(ResetError::NoAccount)?;
+    let token = tokens.encode(&account, now)?;
+
+    let (id, origin) = (account.id, origin.clone());
+    db.write(move |txn| {
+        let origin = origin.clone();
+        Box::pin(async move {
+            Event::new(Kind::PasswordResetRequested).account(id).record(txn, &origin, now).await
+        })
+    })
+    .await?;
+    Ok(token)
+}
+
+/// A token and the password to be set with it.
+pub struct Reset<'a> {
+    /// What the owner was brought.
+    pub token: &'a str,
+    /// What the owner chose.
+    pub password: Password,
+    /// The rule it must meet.
+    pub policy: Policy,
+    /// Where the wish came from.
+    pub origin: &'a Origin,
+}
+
+/// Sets a new password, once per token, and gives the account to whoever got the token alone.
+///
+/// All sessions end and the old password is gone, whoever set it: somebody who signed up with an
+/// address that is not theirs is left with nothing once its owner does this. Nobody is logged in.
+///
+/// # Errors
+/// See [`ResetError`]; nothing is changed then.
+pub async fn redeem(
+    db: &Db,
+    hasher: &Hasher,
+    tokens: &ResetTokens,
+    reset: Reset<'_>,
+    now: Timestamp,
+) -> Result<(), ResetError> {
+    let Reset { token, password, policy, origin } = reset;
+    let presented = Presented::decode(token).ok_or(ResetError::Rejected)?;
+    let id = presented.account_id(now).ok_or(ResetError::Rejected)?;
+    let account = account_row::Entity::find_by_id(id).one(db.read()).await?;
+    let account = account
+        .filter(|account| account.is_enabled() && tokens.vouch(&presented, account))
+        .ok_or(ResetError::Rejected)?;
+    let email = Email::parse(&account.email).map_err(|_| ResetError::Rejected)?;
+    let weaknesses = account::weaknesses(policy, &password, &email);
+    if !weaknesses.is_empty() {
+        return Err(ResetError::Weak(weaknesses));
+    }
+    let hash = hasher.hash(password).await?;
+
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
+        Box::pin(async move { replace(txn, account, hash, &origin, now).await })
+    })
+    .await
+}
+
+/// Of two that use the token at once, one still finds the old hash in its place.
+async fn replace(
+    txn: &impl ConnectionTrait,
+    account: account_row::Model,
+    hash: String,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), ResetError> {
+    let is_old_hash = match account.password_hash {
+        Some(old) => Column::PasswordHash.eq(old),
+        None => Column::PasswordHash.is_null(),
+    };
+    let mut update = account_row::Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(hash))
+        .filter(Column::Id.eq(account.id))
+        .filter(Column::DisabledAt.is_null())
+        .filter(is_old_hash);
+    if account.email_verified_at.is_none() {
+        update = update.col_expr(Column::EmailVerifiedAt, Expr::value(now));
+    }
+    if update.exec(txn).await?.rows_affected != 1 {
+        return Err(ResetError::Rejected);
+    }
+    session::end_all(txn, account.id, EndReason::PasswordReset, now).await?;
+    Event::new(Kind::PasswordReset).account(account.id).record(txn, origin, now).await?;
+    if account.email_verified_at.is_none() {
+        Event::new(Kind::EmailVerified).account(account.id).record(txn, origin, now).await?;
+    }
+    Ok(())
+}

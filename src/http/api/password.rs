@@ -1,0 +1,116 @@
+//! Choosing a new password.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::Deserialize;
+
+use crate::domain::attempt::AttemptError;
+use crate::domain::password::{Password, Weakness};
+use crate::domain::reset::{self, Reset, ResetError};
+use crate::http::App;
+use crate::http::api::Tag;
+use crate::http::error::{FieldProblem, Problem};
+use crate::http::json::Json;
+use crate::http::origin::ClientOrigin;
+
+/// Passwords.
+pub(in crate::http) struct PasswordApi;
+
+#[OpenApi(prefix_path = "/api/auth/password", tag = "Tag::Accounts")]
+impl PasswordApi {
+    /// Choose a new password with a reset token.
+    ///
+    /// The token came to the account's address; whoever has it has the account. All sessions end,
+    /// and nobody is logged in. The token is good for half an hour, and once.
+    #[oai(path = "/reset", method = "post", operation_id = "resetPassword")]
+    async fn reset(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        body: Json<ResetBody>,
+    ) -> Result<PasswordReset, ResetFailure> {
+        let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        let ResetBody { token, new_password } = body.0;
+        let password = Password::parse(&new_password).map_err(|error| {
+            Problem::validation(vec![FieldProblem::new("new_password", error.to_string())])
+        })?;
+        app.limits.admit_reset(&app.db, &origin, now).await?;
+
+        let policy = app.password_policy;
+        let reset = Reset { token: &token, password, policy, origin: &origin };
+        reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
+        Ok(PasswordReset::Done)
+    }
+}
+
+/// What resetting takes.
+#[derive(Object, Deserialize)]
+#[oai(deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+struct ResetBody {
+    /// What came to the account's address.
+    #[oai(validator(max_length = 256), write_only)]
+    token: String,
+    /// The same rule as at sign-up.
+    #[oai(validator(min_length = 8, max_length = 128), write_only)]
+    new_password: String,
+}
+
+/// The weaknesses of the password in `member`, as a client sees them.
+pub(super) fn weaknesses_of(member: &str, weaknesses: &[Weakness]) -> Vec<FieldProblem> {
+    weaknesses.iter().map(|weakness| FieldProblem::new(member, weakness.to_string())).collect()
+}
+
+#[derive(ApiResponse)]
+enum PasswordReset {
+    /// The password is set; all sessions have ended.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[derive(ApiResponse)]
+enum ResetFailure {
+    /// The password is not acceptable (`VALIDATION_ERROR`), or the token is not good any more
+    /// (`INVALID_RESET_TOKEN`).
+    #[oai(status = 400)]
+    Invalid(Problem),
+    /// Too many attempts from this address (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    TooManyAttempts(Problem),
+    /// Nothing was done; try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+impl From<Problem> for ResetFailure {
+    fn from(problem: Problem) -> Self {
+        Self::Invalid(problem)
+    }
+}
+
+impl From<AttemptError> for ResetFailure {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self::TooManyAttempts(Problem::rate_limited(refusal)),
+            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+impl From<ResetError> for ResetFailure {
+    fn from(error: ResetError) -> Self {
+        match error {
+            ResetError::NoAccount | ResetError::Rejected => {
+                Self::Invalid(Problem::invalid_reset_token())
+            }
+            ResetError::Weak(weaknesses) => {
+                Self::Invalid(Problem::validation(weaknesses_of("new_password", &weaknesses)))
+            }
+            ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_) => {
+                Self::Unavailable(Problem::failed(&error))
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The way back into an account, for whoever controls its address.
+
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const NEW_PASSWORD: &str = "Difference-Engine-1822";
+
+async fn reset(server: &TestServer, token: &str, new_password: &str) -> Answer {
+    let body = json!({ "token": token, "new_password": new_password });
+    server.post("/api/auth/password/reset", &body).await
+}
+
+/// ID-03: who signed up with an address that is not theirs has nothing left once its owner resets.
+#[tokio::test]
+async fn the_owner_of_an_address_takes_the_account_from_whoever_signed_up_with_it() {
+    let server = TestServer::start().await;
+    let squatter = server.sign_up("ada@example.test").await.tokens();
+    let token = server.reset_token("ada@example.test");
+
+    reset(&server, &token, NEW_PASSWORD).await.expect_status(204);
+
+    server.log_in("ada@example.test", PASSWORD).await.expect_error(401, "AUTH_FAILED");
+    server.me(&squatter.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.refresh(&squatter.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    let owner = server.log_in("ada@example.test", NEW_PASSWORD).await.expect_status(200).tokens();
+    assert_eq!(server.me(&owner.access_token).await.json()["email_verified"], true);
+    for event in ["password_reset_requested", "password_reset", "email_verified"] {
+        assert_eq!(server.database.count(&format!("auth_event WHERE type = '{event}'")).await, 1);
+    }
+}
+
+/// AT-03: of many uses of one token at once, one wins, and its password alone logs in.
+#[tokio::test]
+async fn a_reset_token_is_good_once() {
+    let server = TestServer::start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let token = server.reset_token("ada@example.test");
+
+    let passwords: Vec<_> = (0..64).map(|n| format!("Difference-Engine-{n}")).collect();
+    let resets = passwords.iter().map(|password| reset(&server, &token, password));
+    let answers = futures_util::future::join_all(resets).await;
+
+    let won: Vec<_> = answers.iter().zip(&passwords).filter(|(it, _)| it.status == 204).collect();
+    assert_eq!(won.len(), 1);
+    for (answer, _) in answers.iter().zip(&passwords).filter(|(it, _)| it.status != 204) {
+        answer.expect_error(400, "INVALID_RESET_TOKEN");
+    }
+    server.log_in("ada@example.test", won[0].1).await.expect_status(200);
+    reset(&server, &token, NEW_PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
+    assert_eq!(server.database.count("auth_event WHERE type = 'password_reset'").await, 1);
+}
+
+#[tokio::test]
+async fn a_reset_token_is_good_for_half_an_hour() {
+    let server = TestServer::start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let token = server.reset_token("ada@example.test");
+
+    server.advance_seconds(30 * 60 + 5);
+
+    reset(&server, &token, NEW_PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
+    server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
+}
+
+#[tokio::test]
+async fn a_weak_new_password_leaves_the_token_good() {
+    let server = TestServer::start().await;
+    server.sign_up("ada.lovelace@example.test").await.expect_status(201);
+    let token = server.reset_token("ada.lovelace@example.test");
+
+    let weak = reset(&server, &token, "Ada.Lovelace1").await;
+
+    let error = weak.expect_error(400, "VALIDATION_ERROR");
+    assert_eq!(error["error"]["fields"][0]["name"], "new_password");
+    reset(&server, &token, NEW_PASSWORD).await.expect_status(204);
+}
+
+/// RF-12's sibling: no altered token, and none of another kind, resets anything.
+#[tokio::test]
+async fn an_altered_reset_token_is_refused() {
+    let server = TestServer::start().await;
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    let token = server.reset_token("ada@example.test");
+
+    for index in (0..token.len()).step_by(7) {
+        let mut altered = token.clone();
+        let other = if &token[index..=index] == "A" { "B" } else { "A" };
+        altered.replace_range(index..=index, other);
+        reset(&server, &altered, NEW_PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
+    }
+    for other in ["", "sgp_", &tokens.refresh_token, &tokens.access_token[..200]] {
+        reset(&server, other, NEW_PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
+    }
+}
