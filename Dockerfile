@@ -1,0 +1,59 @@
+# Signet as an image: one binary, a numeric user, nothing to write outside /var/lib/signet.
+#
+#   docker build --tag signet .
+#   docker run --publish 127.0.0.1:8080:8080 --env SIGNET_ISSUER=http://localhost:8080 \
+#       --volume signet-data:/var/lib/signet --volume signet-keys:/var/lib/signet/keys \
+#       --read-only --tmpfs /tmp --cap-drop ALL signet
+#
+# The base images are pinned by tag; --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… take others, or
+# these with a digest. Nothing here needs a shell in the second one, so that
+# gcr.io/distroless/cc-debian12 does as well.
+
+ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm
+ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
+
+FROM ${BUILD_IMAGE} AS build
+
+# OpenSSL is built from source, by perl and make. Whichever version of these: Debian keeps only the
+# newest, and nothing of them is in the result.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates make perl \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /src
+COPY . .
+
+RUN --mount=type=cache,id=signet-registry,target=/usr/local/cargo/registry \
+    --mount=type=cache,id=signet-target,target=/src/target \
+    cargo build --locked --release --bin signet \
+    && install -D target/release/signet --target-directory=/image/usr/local/bin \
+    && install -D --mode=0644 LICENSE-MIT LICENSE-APACHE --target-directory=/image/usr/share/doc/signet \
+    # To check the certificate of a database that is reached over TLS.
+    && install -D --mode=0644 /etc/ssl/certs/ca-certificates.crt --target-directory=/image/etc/ssl/certs \
+    && install --directory --mode=0700 /state /state/keys
+
+FROM ${RUNTIME_IMAGE}
+
+COPY --from=build /image/ /
+COPY --from=build --chown=65532:65532 /state /var/lib/signet
+
+# Numeric, so that a platform can tell that it is not root.
+USER 65532:65532
+WORKDIR /var/lib/signet
+
+# SIGNET_ISSUER has no default: it is the public URL, and Signet refuses to listen beyond loopback
+# without it.
+ENV SIGNET_LISTEN=0.0.0.0:8080 \
+    SIGNET_DATABASE_URL=sqlite:/var/lib/signet/signet.db \
+    SIGNET_MASTER_KEY_FILE=/var/lib/signet/keys/master.key
+
+# The keys belong in a volume of their own, apart from the data, as above. Declared here it would be
+# a nameless one for whoever does not name it, and gone with the container while the data stay.
+VOLUME /var/lib/signet
+EXPOSE 8080
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["signet", "health"]
+
+ENTRYPOINT ["signet"]
+CMD ["serve"]
