@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::attempt::AttemptError;
 use crate::domain::email::Email;
-use crate::domain::password::Password;
+use crate::domain::password::{HashError, Password};
 use crate::domain::session;
 use crate::domain::token::SigningError;
 use crate::http::App;
@@ -161,6 +161,7 @@ impl From<SignUpError> for SignUpFailure {
     fn from(error: SignUpError) -> Self {
         match error {
             SignUpError::EmailExists => Self::EmailExists(Problem::email_exists()),
+            SignUpError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
             SignUpError::Hashing(_) | SignUpError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }

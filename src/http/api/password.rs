@@ -7,7 +7,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
 use crate::domain::attempt::AttemptError;
-use crate::domain::password::{Password, Weakness};
+use crate::domain::password::{HashError, Password, Weakness};
 use crate::domain::reset::{self, Reset, ResetError};
 use crate::http::App;
 use crate::http::api::Tag;
@@ -108,6 +108,7 @@ impl From<ResetError> for ResetFailure {
             ResetError::Weak(weaknesses) => {
                 Self::Invalid(Problem::validation(weaknesses_of("new_password", &weaknesses)))
             }
+            ResetError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
             ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }
