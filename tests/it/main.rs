@@ -12,7 +12,11 @@
     reason = "a test fails by panicking; clippy excepts test functions only, not their helpers"
 )]
 
+mod account_limit;
 mod architecture;
+mod client_address;
+mod flood;
 mod harness;
 mod journey;
+mod rate_limit;
 mod reset;

@@ -55,7 +55,12 @@ impl TestServer {
 
     /// A second instance on the same database, with the same clock and settings.
     pub async fn beside(&self) -> Self {
-        Self::run(Arc::clone(&self.database), self.clock.clone(), self.config.clone()).await
+        self.beside_with(self.config.clone()).await
+    }
+
+    /// A second instance on the same database with other settings.
+    pub async fn beside_with(&self, config: Config) -> Self {
+        Self::run(Arc::clone(&self.database), self.clock.clone(), config).await
     }
 
     /// The same server after a restart: everything it had in memory is gone.
@@ -122,6 +127,12 @@ impl TestServer {
         self.post("/api/auth/login", &json!({ "email": email, "password": password })).await
     }
 
+    /// A login attempt of the client with this address.
+    pub async fn log_in_from(&self, client: &str, email: &str, password: &str) -> Answer {
+        let body = json!({ "email": email, "password": password });
+        self.post_from(client, "/api/auth/login", &body).await
+    }
+
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
         self.post("/api/auth/refresh", &json!({ "refresh_token": refresh_token })).await
     }
@@ -158,6 +169,11 @@ impl TestServer {
         let payload = token.split('.').nth(1).unwrap();
         let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
         serde_json::from_slice(&json).unwrap()
+    }
+
+    /// Moves this server's time forward by a fraction of a second.
+    pub fn advance_millis(&self, millis: u64) {
+        self.clock.advance(Duration::from_millis(millis));
     }
 
     /// Moves this server's time forward.

@@ -1,0 +1,93 @@
+//! Guesses at one account are limited too, from however many addresses they come.
+
+use crate::harness::{PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+
+async fn guess(server: &TestServer, email: &str, times: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..times {
+        statuses.push(server.log_in(email, "wrong").await.status);
+    }
+    statuses
+}
+
+/// RL-06: ten a minute across addresses and spellings; the owner waits too, and not for long.
+#[tokio::test]
+async fn ten_logins_a_minute_are_admitted_to_an_account() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let spellings = [ADA, "ADA@example.test", " ada@EXAMPLE.test. "];
+
+    for (spelling, _) in spellings.iter().cycle().zip(0..10) {
+        server.log_in(spelling, "wrong").await.expect_error(401, "AUTH_FAILED");
+    }
+    let refused = server.log_in(ADA, PASSWORD).await;
+    server.advance_seconds(60);
+    let later = server.log_in(ADA, PASSWORD).await;
+
+    refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(refused.header("ratelimit-policy"), "\"account\";q=10;w=60");
+    assert_eq!(refused.header("retry-after"), "60");
+    later.expect_status(200);
+}
+
+/// RL-07: a right password empties the window of its account, and that of no other.
+#[tokio::test]
+async fn a_right_password_empties_the_accounts_window() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    guess(&server, ADA, 9).await;
+    guess(&server, "bob@example.test", 10).await;
+
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+
+    assert_eq!(guess(&server, ADA, 11).await, [&[401; 10][..], &[429]].concat());
+    assert_eq!(guess(&server, "bob@example.test", 1).await, [429]);
+}
+
+/// RL-08: a right password gives its own address no new attempts.
+#[tokio::test]
+async fn a_right_password_does_not_empty_the_window_of_its_address() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut statuses = Vec::new();
+
+    for password in ["wrong", "wrong", "wrong", "wrong", PASSWORD, PASSWORD] {
+        statuses.push(server.log_in_from("203.0.113.9", ADA, password).await.status);
+    }
+
+    assert_eq!(statuses, [401, 401, 401, 401, 200, 429]);
+}
+
+/// RL-12: an attempt that one window refuses is counted in no other.
+#[tokio::test]
+async fn what_the_address_is_refused_is_not_counted_for_the_account() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    for _ in 0..15 {
+        server.log_in_from("203.0.113.9", ADA, "wrong").await;
+    }
+
+    assert_eq!(guess(&server, ADA, 6).await, [401, 401, 401, 401, 401, 429]);
+}
+
+/// EN-06: that an account is limited does not say that it exists.
+#[tokio::test]
+async fn unknown_accounts_are_limited_like_known_ones() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    guess(&server, ADA, 10).await;
+    guess(&server, "nobody@example.test", 10).await;
+
+    let known = server.log_in(ADA, "wrong").await;
+    let unknown = server.log_in("nobody@example.test", "wrong").await;
+
+    let known_error = known.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    let unknown_error = unknown.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(known_error["error"], unknown_error["error"]);
+    for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
+        assert_eq!(known.header(name), unknown.header(name));
+    }
+}

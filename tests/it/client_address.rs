@@ -1,0 +1,163 @@
+//! Which address an attempt is counted for: one that the client cannot choose.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Answer, TestServer};
+
+/// A server that admits `attempts` a minute from each address.
+async fn server(attempts: u32) -> TestServer {
+    TestServer::with(|config| {
+        config.limits.attempts_per_minute = attempts;
+        config.limits.account_attempts_per_minute = 1_000;
+    })
+    .await
+}
+
+/// A wrong login with these header fields.
+async fn try_with(server: &TestServer, fields: &[(&str, &str)]) -> u16 {
+    let body = json!({ "email": "nobody@example.test", "password": "wrong" });
+    let mut request = server.request(Method::POST, "/api/auth/login").json(&body);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    Answer::of(request).await.status
+}
+
+async fn try_from(server: &TestServer, chain: &str) -> u16 {
+    try_with(server, &[("x-forwarded-for", chain)]).await
+}
+
+/// RL-03: nobody but a trusted proxy says where a request comes from.
+#[tokio::test]
+async fn forwarding_headers_of_a_stranger_are_ignored() {
+    let server = TestServer::with(|config| {
+        config.service.trusted_proxies.clear();
+        config.limits.account_attempts_per_minute = 1_000;
+    })
+    .await;
+    let spoofs: [&[(&str, &str)]; 8] = [
+        &[("x-forwarded-for", "203.0.113.1")],
+        &[("x-forwarded-for", "203.0.113.2"), ("x-forwarded-for", "203.0.113.3")],
+        &[("forwarded", "for=203.0.113.4;proto=https")],
+        &[("x-real-ip", "203.0.113.5")],
+        &[("cf-connecting-ip", "203.0.113.6")],
+        &[("true-client-ip", "203.0.113.7"), ("x-client-ip", "203.0.113.8")],
+        &[("x-forwarded-for", "127.0.0.1, 203.0.113.9")],
+        &[("x-forwarded-for", "garbage")],
+    ];
+
+    let mut statuses = Vec::new();
+    for spoof in spoofs {
+        statuses.push(try_with(&server, spoof).await);
+    }
+
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429, 429]);
+    let kept = "auth_event WHERE type = 'login_failed' AND address = '127.0.0.1' \
+                AND forwarded IS NULL";
+    assert_eq!(server.database.count(kept).await, 5);
+}
+
+/// RL-03: a proxy appends the address it saw; what stands left of it is the client's invention.
+#[tokio::test]
+async fn the_chain_of_a_trusted_proxy_is_read_from_the_right() {
+    let server = server(3).await;
+    let of_one_client: [&[(&str, &str)]; 4] = [
+        &[("x-forwarded-for", "198.51.100.1, 203.0.113.9")],
+        &[("x-forwarded-for", "198.51.100.2"), ("x-forwarded-for", "203.0.113.9")],
+        &[("x-forwarded-for", "garbage, 203.0.113.9, 127.0.0.1")],
+        &[("x-forwarded-for", "203.0.113.9:4711")],
+    ];
+
+    let mut statuses = Vec::new();
+    for fields in of_one_client {
+        statuses.push(try_with(&server, fields).await);
+    }
+
+    assert_eq!(statuses, [401, 401, 401, 429]);
+    assert_eq!(try_from(&server, "203.0.113.9, 198.51.100.1").await, 401, "another client");
+}
+
+/// RL-03: the one header that proxies are documented to set, and no other.
+#[tokio::test]
+async fn other_headers_are_ignored_even_from_a_trusted_proxy() {
+    let server = server(1).await;
+    let with = |name| [("x-forwarded-for", "203.0.113.9"), (name, "198.51.100.1")];
+
+    let first = try_from(&server, "203.0.113.9").await;
+    let mut others = Vec::new();
+    for name in ["forwarded", "x-real-ip", "cf-connecting-ip"] {
+        others.push(try_with(&server, &with(name)).await);
+    }
+
+    assert_eq!((first, &others[..]), (401, &[429; 3][..]));
+}
+
+/// RL-04: who has no address is limited together with all others like that, and never let through.
+#[tokio::test]
+async fn unreadable_addresses_share_one_bucket() {
+    let server = server(3).await;
+    let unreadable =
+        ["unknown", "203.0.113.9, _hidden", "203.0.113.999", "203.0.113.9,", "[::1", "\u{e9}"];
+
+    let mut statuses = Vec::new();
+    for chain in unreadable {
+        statuses.push(try_from(&server, chain).await);
+    }
+
+    assert_eq!(statuses, [401, 401, 401, 429, 429, 429]);
+    assert_eq!(server.database.count("auth_event WHERE address IS NOT NULL").await, 0);
+    assert_eq!(try_from(&server, "203.0.113.9").await, 401, "with an address all is well");
+}
+
+/// RL-04: a proxy that says nothing of its client stands for it.
+#[tokio::test]
+async fn without_a_chain_the_proxy_itself_is_limited() {
+    let server = server(1).await;
+
+    assert_eq!(try_with(&server, &[]).await, 401);
+    assert_eq!(try_with(&server, &[]).await, 429);
+    assert_eq!(try_from(&server, "127.0.0.1").await, 429, "the same address");
+}
+
+/// RL-05: the key is the address, not its spelling.
+#[tokio::test]
+async fn spellings_of_an_address_are_one_client() {
+    let server = server(1).await;
+    let clients = [
+        ["203.0.113.9", "::ffff:203.0.113.9", "::FFFF:CB00:7109"],
+        ["2001:db8::1", "2001:0DB8:0:0:0:0:0:1", "[2001:db8::1]:443"],
+        ["198.51.100.7", "[::ffff:198.51.100.7]:80", " 198.51.100.7 "],
+    ];
+
+    for [first, second, third] in clients {
+        assert_eq!(try_from(&server, first).await, 401, "{first}");
+        assert_eq!(try_from(&server, second).await, 429, "{second}");
+        assert_eq!(try_from(&server, third).await, 429, "{third}");
+    }
+}
+
+/// RL-05: whoever has one IPv6 address has 2^64 of them.
+#[tokio::test]
+async fn the_addresses_of_an_ipv6_64_are_one_client() {
+    let server = server(1).await;
+
+    assert_eq!(try_from(&server, "2001:db8:0:1::1").await, 401);
+    assert_eq!(try_from(&server, "2001:db8:0:1:ffff:ffff:ffff:ffff").await, 429);
+    assert_eq!(try_from(&server, "2001:db8:0:2::1").await, 401, "the next /64");
+}
+
+/// RL-05: a provider's customer may hold a whole /48; it gets ten times as much and no more.
+#[tokio::test]
+async fn an_ipv6_48_backs_its_64s_up() {
+    let server = server(1).await;
+
+    let mut statuses = Vec::new();
+    for network in 0..12 {
+        statuses.push(try_from(&server, &format!("2001:db8:7:{network:x}::1")).await);
+    }
+
+    assert_eq!(statuses[..10], [401; 10]);
+    assert_eq!(statuses[10..], [429; 2]);
+    assert_eq!(try_from(&server, "2001:db8:8::1").await, 401, "the next /48");
+}

@@ -1,0 +1,56 @@
+//! Many wrong logins at the same moment: no more reach the password hash than one after the other.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::harness::TestServer;
+
+const AT_ONCE: usize = 64;
+const CLIENT: &str = "203.0.113.9";
+
+async fn server() -> TestServer {
+    TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        // However slow this machine is now, nothing is refused for lack of a hashing thread.
+        config.passwords.hash_wait_seconds = 60;
+    })
+    .await
+}
+
+/// Sends all attempts at once, spread over the instances, and counts the answers of each kind.
+async fn flood(instances: &[&TestServer]) -> (usize, usize) {
+    let attempts = instances.iter().cycle().take(AT_ONCE).enumerate().map(|(number, instance)| {
+        let email = format!("nobody{number}@example.test");
+        async move { instance.log_in_from(CLIENT, &email, "wrong").await }
+    });
+    let answers = join_all(attempts).await;
+    let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+    assert!(answers.iter().all(|answer| answer.took < Duration::from_secs(20)));
+    (count(401), count(429))
+}
+
+/// AT-06: one instance.
+#[tokio::test]
+async fn of_many_wrong_logins_at_once_five_are_checked() {
+    let server = server().await;
+
+    let outcome = flood(&[&server]).await;
+
+    assert_eq!(outcome, (5, AT_ONCE - 5));
+    assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 5);
+    assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
+}
+
+/// AT-06: two instances on one database.
+#[tokio::test]
+async fn of_many_wrong_logins_at_once_to_two_instances_five_are_checked() {
+    let server = server().await;
+    let other = server.beside().await;
+
+    let outcome = flood(&[&server, &other]).await;
+
+    assert_eq!(outcome, (5, AT_ONCE - 5));
+    assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 5);
+    assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
+}

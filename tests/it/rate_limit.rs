@@ -1,0 +1,234 @@
+//! Who tries too often waits: five attempts in any minute, per client address and endpoint.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const CLIENT: &str = "203.0.113.9";
+
+/// A server on which only the limit per address can refuse.
+async fn server() -> TestServer {
+    TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await
+}
+
+async fn try_once(server: &TestServer) -> u16 {
+    server.log_in_from(CLIENT, "nobody@example.test", "wrong").await.status
+}
+
+async fn try_times(server: &TestServer, times: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..times {
+        statuses.push(try_once(server).await);
+    }
+    statuses
+}
+
+/// The `Retry-After` of an attempt that must be refused.
+async fn retry_after(server: &TestServer) -> String {
+    let refused = server.log_in_from(CLIENT, "nobody@example.test", "wrong").await;
+    refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    refused.header("retry-after").to_owned()
+}
+
+async fn sign_up_from(server: &TestServer, client: &str, email: &str) -> Answer {
+    let body = json!({ "email": email, "password": PASSWORD });
+    server.post_from(client, "/api/auth/signup", &body).await
+}
+
+/// RL-01: exactly five, and the sixth is told when to come back.
+#[tokio::test]
+async fn five_logins_a_minute_are_admitted_and_the_sixth_is_refused() {
+    let server = server().await;
+
+    let admitted = try_times(&server, 5).await;
+    server.advance_millis(20_500);
+    let refused = server.log_in_from(CLIENT, "nobody@example.test", "wrong").await;
+
+    assert_eq!(admitted, [401; 5]);
+    let envelope = refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(envelope["error"]["message"], "Too many attempts, try again later");
+    assert_eq!(refused.header("retry-after"), "40", "39.5 seconds, rounded up");
+    assert_eq!(refused.header("ratelimit-policy"), "\"address\";q=5;w=60");
+    assert_eq!(refused.header("ratelimit"), "\"address\";r=0;t=40");
+}
+
+/// RL-01: the same for signing up, counted apart from logging in.
+#[tokio::test]
+async fn sign_ups_are_limited_apart_from_logins() {
+    let server = server().await;
+    try_times(&server, 6).await;
+
+    let mut statuses = Vec::new();
+    for number in 0..6 {
+        let email = format!("ada{number}@example.test");
+        statuses.push(sign_up_from(&server, CLIENT, &email).await.status);
+    }
+
+    assert_eq!(statuses, [201, 201, 201, 201, 201, 429]);
+    assert_eq!(server.database.count("account").await, 5);
+    assert_eq!(sign_up_from(&server, "203.0.113.10", "eve@example.test").await.status, 201);
+}
+
+/// RL-01: the window slides; each attempt makes room a minute after it, to the microsecond.
+#[tokio::test]
+async fn there_is_room_again_a_minute_after_the_oldest_attempt() {
+    let server = server().await;
+    for _ in 0..5 {
+        assert_eq!(try_once(&server).await, 401);
+        server.advance_seconds(10);
+    }
+
+    assert_eq!(retry_after(&server).await, "10");
+    server.advance_millis(9_999);
+    assert_eq!(retry_after(&server).await, "1");
+    server.advance_millis(1);
+    assert_eq!(try_once(&server).await, 401, "60 s after the first");
+    assert_eq!(retry_after(&server).await, "10");
+    server.advance_seconds(10);
+    assert_eq!(try_once(&server).await, 401, "60 s after the second");
+    assert_eq!(retry_after(&server).await, "10");
+}
+
+/// RL-02: instances count together, and a restart forgets nothing.
+#[tokio::test]
+async fn the_window_holds_across_instances_and_restarts() {
+    let one = server().await;
+    let other = one.beside().await;
+
+    let mut statuses = try_times(&one, 2).await;
+    statuses.extend(try_times(&other, 2).await);
+    one.advance_seconds(30);
+    let one = one.restart().await;
+    statuses.extend(try_times(&one, 1).await);
+    let refused = [try_once(&one).await, try_once(&other).await];
+    let restarted = other.restart().await;
+
+    assert_eq!(statuses, [401; 5]);
+    assert_eq!(refused, [429; 2]);
+    assert_eq!(retry_after(&restarted).await, "30");
+    restarted.advance_seconds(30);
+    assert_eq!(try_times(&restarted, 5).await, [401, 401, 401, 401, 429], "one is 30 s old");
+}
+
+/// RL-12: an attempt counts as it starts, whether it then succeeds, fails or breaks.
+#[tokio::test]
+async fn an_attempt_counts_whatever_becomes_of_it() {
+    let server = server().await;
+    sign_up_from(&server, "203.0.113.1", "ada@example.test").await.expect_status(201);
+
+    let right = server.log_in_from(CLIENT, "ada@example.test", PASSWORD).await;
+    let wrong = server.log_in_from(CLIENT, "ada@example.test", "wrong").await;
+    server.database.execute("ALTER TABLE session RENAME TO away").await;
+    let mut broken = Vec::new();
+    for _ in 0..3 {
+        broken.push(server.log_in_from(CLIENT, "ada@example.test", PASSWORD).await.status);
+    }
+    server.database.execute("ALTER TABLE away RENAME TO session").await;
+    let refused = server.log_in_from(CLIENT, "ada@example.test", PASSWORD).await;
+
+    assert_eq!((right.status, wrong.status), (200, 401));
+    assert_eq!(broken, [503; 3]);
+    refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+}
+
+/// RL-12: refused attempts are not counted, so nobody can prolong a block.
+#[tokio::test]
+async fn trying_on_while_refused_does_not_prolong_the_block() {
+    let server = server().await;
+    try_times(&server, 5).await;
+
+    for _ in 0..4 {
+        server.advance_seconds(14);
+        assert_eq!(try_once(&server).await, 429);
+    }
+    server.advance_seconds(4);
+
+    assert_eq!(try_times(&server, 6).await, [401, 401, 401, 401, 401, 429]);
+}
+
+/// RL-12: what cannot be an attempt is not counted as one.
+#[tokio::test]
+async fn malformed_requests_are_not_counted() {
+    let server = server().await;
+    let malformed = [
+        json!({ "email": "no address", "password": "wrong" }),
+        json!({ "email": "nobody@example.test" }),
+        json!({ "email": "nobody@example.test", "password": "x".repeat(1_025) }),
+        json!({ "email": "nobody@example.test", "password": 7 }),
+        json!({}),
+        json!([]),
+    ];
+
+    for body in &malformed {
+        server.post_from(CLIENT, "/api/auth/login", body).await.expect_status(400);
+        server.post_from(CLIENT, "/api/auth/signup", body).await.expect_status(400);
+    }
+
+    assert_eq!(server.database.count("attempt").await, 0);
+    assert_eq!(try_times(&server, 6).await, [401, 401, 401, 401, 401, 429]);
+}
+
+/// RL-11: a client that may not log in may read, stay logged in and leave.
+#[tokio::test]
+async fn a_refused_client_is_served_everywhere_else() {
+    let server = server().await;
+    let tokens = sign_up_from(&server, CLIENT, "ada@example.test").await.tokens();
+    assert_eq!(try_times(&server, 6).await.pop(), Some(429));
+    let from_client =
+        |method, path: &str| server.request(method, path).header("x-forwarded-for", CLIENT);
+
+    for path in [
+        "/.well-known/jwks.json",
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+        "/openapi.json",
+        "/livez",
+        "/readyz",
+    ] {
+        Answer::of(from_client(Method::GET, path)).await.expect_status(200);
+    }
+    let body = json!({ "refresh_token": tokens.refresh_token });
+    server.post_from(CLIENT, "/api/auth/refresh", &body).await.expect_status(200);
+    for (method, path) in [(Method::GET, "/api/auth/me"), (Method::POST, "/api/auth/logout")] {
+        let request = from_client(method, path).bearer_auth(&tokens.access_token);
+        Answer::of(request).await.expect_status(200);
+    }
+}
+
+/// RL-01: refreshes have a quota of their own, a generous one unless it is set lower.
+#[tokio::test]
+async fn refreshes_are_limited_by_a_setting_of_their_own() {
+    let server = TestServer::with(|config| config.limits.refreshes_per_minute = 2).await;
+    let body = json!({ "refresh_token": "sgr_none" });
+    let refresh_from =
+        async |client: &str| server.post_from(client, "/api/auth/refresh", &body).await;
+
+    for _ in 0..2 {
+        refresh_from(CLIENT).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    let refused = refresh_from(CLIENT).await;
+
+    refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    let seconds: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((1..=30).contains(&seconds), "two a minute: one every 30 s, not {seconds}");
+    assert_eq!(refused.header("ratelimit-policy"), "\"address\";q=2;w=60");
+    refresh_from("203.0.113.10").await.expect_error(401, "INVALID_REFRESH_TOKEN");
+}
+
+/// AU-01: a flood of attempts is not a flood of events.
+#[tokio::test]
+async fn a_refused_client_leaves_one_event_a_minute() {
+    let server = server().await;
+    let refusals = "auth_event WHERE type = 'rate_limited' AND reason = 'address'";
+
+    assert_eq!(try_times(&server, 9).await[5..], [429; 4]);
+    assert_eq!(server.database.count(refusals).await, 1);
+    server.advance_seconds(60);
+    assert_eq!(try_times(&server, 7).await[5..], [429; 2]);
+
+    assert_eq!(server.database.count(refusals).await, 2);
+    let addresses: Vec<String> =
+        server.database.column("SELECT address FROM auth_event WHERE type = 'rate_limited'").await;
+    assert_eq!(addresses, [CLIENT; 2]);
+}
