@@ -17,6 +17,7 @@ mod architecture;
 mod client_address;
 mod flood;
 mod harness;
+mod identity;
 mod journey;
 mod rate_limit;
 mod reset;

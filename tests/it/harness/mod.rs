@@ -2,8 +2,10 @@
 
 mod answer;
 mod database;
+mod operations;
 mod server;
 
 pub use answer::{Answer, Tokens};
 pub use database::TestDatabase;
+pub use operations::Operation;
 pub use server::{PASSWORD, TestServer};

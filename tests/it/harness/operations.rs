@@ -1,0 +1,71 @@
+//! The operations of the JSON API as its own description lists them, so that a new one is tested
+//! without anybody remembering.
+
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Map, Value, json};
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+/// One operation, with an example of each member of its body.
+pub struct Operation {
+    pub method: Method,
+    pub path: String,
+    pub body: Option<Map<String, Value>>,
+}
+
+impl TestServer {
+    /// All operations of `/openapi.json`.
+    pub async fn operations(&self) -> Vec<Operation> {
+        let document = self.get("/openapi.json").await.json();
+        let paths = document["paths"].as_object().unwrap().iter();
+        let operations = paths.flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().iter();
+            methods.map(|(method, operation)| Operation {
+                method: Method::from_bytes(method.to_uppercase().as_bytes()).unwrap(),
+                path: filled_in(path),
+                body: example(&document, operation),
+            })
+        });
+        operations.collect()
+    }
+
+    /// The operations that take a body.
+    pub async fn operations_with_body(&self) -> Vec<(Operation, Map<String, Value>)> {
+        let operations = self.operations().await.into_iter();
+        operations.filter_map(|mut it| it.body.take().map(|body| (it, body))).collect()
+    }
+
+    /// Calls an operation with a body as it is, from a fresh client that is logged in.
+    pub async fn call(&self, operation: &Operation, token: &str, body: impl AsRef<[u8]>) -> Answer {
+        let request = self
+            .request(operation.method.clone(), &operation.path)
+            .header("x-forwarded-for", self.fresh_client())
+            .header(CONTENT_TYPE, "application/json")
+            .bearer_auth(token);
+        Answer::of(request.body(body.as_ref().to_vec())).await
+    }
+}
+
+/// A path whose parameters name nothing that exists.
+fn filled_in(path: &str) -> String {
+    let nothing = "00000000-0000-0000-0000-000000000000";
+    let segments =
+        path.split('/').map(|segment| if segment.starts_with('{') { nothing } else { segment });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn example(document: &Value, operation: &Value) -> Option<Map<String, Value>> {
+    let schema = operation.pointer("/requestBody/content/application~1json/schema/$ref")?;
+    let schema = document.pointer(schema.as_str().unwrap().trim_start_matches('#')).unwrap();
+    let members = schema["properties"].as_object().unwrap().keys();
+    Some(members.map(|name| (name.clone(), json!(example_of(name)))).collect())
+}
+
+fn example_of(member: &str) -> &'static str {
+    match member {
+        "email" => "somebody@example.test",
+        "password" => PASSWORD,
+        _ => "some text",
+    }
+}
