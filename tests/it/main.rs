@@ -15,9 +15,12 @@
 mod account_limit;
 mod architecture;
 mod client_address;
+mod enumeration;
 mod flood;
 mod harness;
 mod identity;
 mod journey;
+mod password;
+mod password_policy;
 mod rate_limit;
 mod reset;

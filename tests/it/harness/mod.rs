@@ -3,6 +3,7 @@
 mod answer;
 mod database;
 mod operations;
+mod raw;
 mod server;
 
 pub use answer::{Answer, Tokens};

@@ -1,0 +1,199 @@
+//! What is kept of a password, and what counts as one.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const CURRENT: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
+
+/// The password of [`FOREIGN_HASHES`].
+const IMPORTED_PASSWORD: &str = "Correct-Horse7-Battery";
+
+/// Made by libargon2 and libxcrypt: other settings, versions and kinds, and the bcrypt prefixes.
+const FOREIGN_HASHES: [&str; 7] = [
+    "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM",
+    "$argon2id$v=19$m=65536,t=3,p=4$c2l4dGVlbiBieXRlcyBvaw$oyfCe3dt63NH7sY/rdCcGo3GEL1jdQl0lJunDT6xA7E",
+    "$argon2i$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$SakDjO7JM+sdZ2C54gVgD4BI8FYg0EtrWvFgEmCZ0RQ",
+    "$argon2d$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$aqQsy260w1ql66iBzfAYVVuH0p/M3lKQLel3MS98NFA",
+    "$2a$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi",
+    "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi",
+    "$2y$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi",
+];
+
+async fn sign_up(server: &TestServer, email: &str, password: &str) -> Answer {
+    server.post("/api/auth/signup", &json!({ "email": email, "password": password })).await
+}
+
+async fn stored_hash(server: &TestServer) -> String {
+    server.database.column("SELECT password_hash FROM account").await.remove(0)
+}
+
+async fn store_hash(server: &TestServer, hash: &str) {
+    server.database.execute(&format!("UPDATE account SET password_hash = {hash}")).await;
+}
+
+/// PW-01: what is stored is Argon2id at the cost that the settings ask for.
+#[tokio::test]
+async fn a_password_is_stored_as_argon2id_with_its_parameters() {
+    let server = TestServer::start().await;
+
+    server.sign_up(ADA).await.expect_status(201);
+
+    let hash = stored_hash(&server).await;
+    assert!(hash.starts_with(CURRENT), "{hash}");
+    assert!(!hash.contains(PASSWORD));
+}
+
+/// PW-01: old and foreign hashes let their owner in, and are replaced as they do.
+#[tokio::test]
+async fn a_login_replaces_an_old_or_foreign_hash() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    for hash in FOREIGN_HASHES {
+        store_hash(&server, &format!("'{hash}'")).await;
+
+        server.log_in(ADA, "Correct-Horse7-battery").await.expect_error(401, "AUTH_FAILED");
+        assert_eq!(stored_hash(&server).await, hash, "a wrong password replaces nothing");
+        server.log_in(ADA, IMPORTED_PASSWORD).await.expect_status(200);
+        let upgraded = stored_hash(&server).await;
+        server.log_in(ADA, IMPORTED_PASSWORD).await.expect_status(200);
+        server.log_in(ADA, "Correct-Horse7-battery").await.expect_error(401, "AUTH_FAILED");
+
+        assert!(upgraded.starts_with(CURRENT), "{hash} became {upgraded}");
+        assert_eq!(stored_hash(&server).await, upgraded, "a current hash is left alone");
+    }
+}
+
+/// PW-01: the cost is a setting, and accounts follow it one login at a time.
+#[tokio::test]
+async fn a_login_adopts_the_cost_of_the_settings() {
+    let server = TestServer::with(|config| config.passwords.argon2_iterations = 3).await;
+    sign_up(&server, ADA, IMPORTED_PASSWORD).await.expect_status(201);
+    assert!(stored_hash(&server).await.starts_with("$argon2id$v=19$m=19456,t=3,p=1$"));
+
+    store_hash(&server, &format!("'{}'", FOREIGN_HASHES[0])).await;
+    server.log_in(ADA, IMPORTED_PASSWORD).await.expect_status(200);
+
+    assert!(stored_hash(&server).await.starts_with("$argon2id$v=19$m=19456,t=3,p=1$"));
+}
+
+/// PW-02: long passwords, spaces and all of Unicode are taken as they are.
+#[tokio::test]
+async fn passwords_are_taken_whole() {
+    let server = TestServer::start().await;
+    let seventy_two = format!("Aa3{}", "x".repeat(69));
+    // What somebody chooses, and what is not it.
+    let passwords = [
+        (format!("{seventy_two}1"), format!("{seventy_two}2")),
+        (format!("{seventy_two}1"), seventy_two.clone()),
+        (format!("Aa3{}", "y".repeat(125)), format!("Aa3{}", "y".repeat(124))),
+        ("Seven violet harpoons 7 ".to_owned(), "Seven violet harpoons 7".to_owned()),
+        (" Harpoon\t7 violet".to_owned(), "Harpoon\t7 violet".to_owned()),
+        ("Żółć-ω-日本語-🔑-٤".to_owned(), "Żółć-ω-日本語-🔒-٤".to_owned()),
+        (format!("Aa3{}", "🔑".repeat(125)), format!("Aa3{}", "🔑".repeat(124))),
+        ("Ｈarpoon-7-violet".to_owned(), "Harpoon-7-violet".to_owned()),
+    ];
+
+    for (number, (chosen, other)) in passwords.iter().enumerate() {
+        let email = format!("ada{number}@example.test");
+        sign_up(&server, &email, chosen).await.expect_status(201);
+        server.log_in(&email, chosen).await.expect_status(200);
+        server.log_in(&email, other).await.expect_error(401, "AUTH_FAILED");
+        server.log_in(&email, &chosen.to_uppercase()).await.expect_error(401, "AUTH_FAILED");
+    }
+}
+
+/// PW-02: two keyboards, one password.
+#[tokio::test]
+async fn composed_and_decomposed_spellings_are_one_password() {
+    let server = TestServer::start().await;
+    let (composed, decomposed) = ("Café-Ångström-7", "Cafe\u{301}-A\u{30a}ngstro\u{308}m-7");
+
+    sign_up(&server, ADA, decomposed).await.expect_status(201);
+    sign_up(&server, "bob@example.test", composed).await.expect_status(201);
+
+    server.log_in(ADA, composed).await.expect_status(200);
+    server.log_in("bob@example.test", decomposed).await.expect_status(200);
+}
+
+/// PW-03: no length of a password buys hashing time.
+#[tokio::test]
+async fn a_password_that_is_too_long_is_refused_before_it_is_hashed() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    for (length, status, code) in
+        [(1_000_000, 413, "PAYLOAD_TOO_LARGE"), (1_025, 400, "VALIDATION_ERROR")]
+    {
+        let password = format!("Aa3{}", "x".repeat(length - 3));
+        let login = server.log_in(ADA, &password).await;
+        let signup = sign_up(&server, "bob@example.test", &password).await;
+        for answer in [login, signup] {
+            answer.expect_error(status, code);
+            assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
+        }
+    }
+    let longest = server.log_in(ADA, &"🔑".repeat(256)).await;
+
+    longest.expect_error(401, "AUTH_FAILED");
+    assert_eq!(server.database.events().await, ["signup", "login_failed"]);
+    assert_eq!(server.database.count("account").await, 1);
+}
+
+/// PW-04, DS-11: more logins than can be hashed are refused at once, and the others succeed.
+#[tokio::test]
+async fn a_burst_beyond_the_hashing_queue_is_answered_with_503() {
+    let server = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        config.passwords.hash_threads = 1;
+        config.passwords.hash_queue = 1;
+        config.passwords.hash_wait_seconds = 60;
+        // So slow that a burst arrives while the first is being hashed.
+        config.passwords.argon2_iterations = 16;
+    })
+    .await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    let burst = join_all((0..12).map(|_| server.log_in(ADA, PASSWORD))).await;
+    let afterwards = server.log_in(ADA, PASSWORD).await;
+
+    let (admitted, refused): (Vec<_>, Vec<_>) =
+        burst.into_iter().partition(|answer| answer.status == 200);
+    assert!(admitted.len() >= 2, "one hashed, one waiting: {}", admitted.len());
+    assert!(!refused.is_empty());
+    for answer in refused {
+        answer.expect_error(503, "SERVICE_UNAVAILABLE");
+        assert_eq!(answer.header("retry-after"), "1");
+        assert!(answer.took < Duration::from_secs(2), "{:?}", answer.took);
+    }
+    afterwards.expect_status(200);
+    let logins = i64::try_from(admitted.len()).unwrap() + 1;
+    assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, logins);
+}
+
+/// PW-06: there is nothing to type for an account without a usable hash.
+#[tokio::test]
+async fn an_account_without_a_password_never_logs_in() {
+    let server = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+    })
+    .await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    for stored in ["NULL", "''", "'null'", "'undefined'", "'!'", &format!("'{PASSWORD}'")] {
+        store_hash(&server, stored).await;
+        for typed in ["", "null", "undefined", "NULL", "!", PASSWORD] {
+            server.log_in(ADA, typed).await.expect_error(401, "AUTH_FAILED");
+        }
+        for body in [json!({ "email": ADA }), json!({ "email": ADA, "password": null })] {
+            let answer = server.post("/api/auth/login", &body).await;
+            answer.expect_error(400, "VALIDATION_ERROR");
+        }
+    }
+    assert_eq!(server.database.count("session").await, 1);
+}
