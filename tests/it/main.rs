@@ -14,6 +14,8 @@
 
 mod account_limit;
 mod architecture;
+mod audit;
+mod audit_failure;
 mod client_address;
 mod enumeration;
 mod flood;

@@ -1,0 +1,238 @@
+//! The audit log: one event for each thing that happened, with all that is known and no secret.
+
+use reqwest::Method;
+use reqwest::header::HeaderValue;
+use sea_orm::{ConnectionTrait, QueryResult, Statement};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const CLIENT: &str = "203.0.113.9";
+
+/// All events, oldest first.
+async fn rows(server: &TestServer) -> Vec<QueryResult> {
+    let db = server.database.connect().await;
+    let sql = "SELECT * FROM auth_event ORDER BY id";
+    db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await.unwrap()
+}
+
+/// The newest event.
+async fn newest(server: &TestServer) -> QueryResult {
+    rows(server).await.pop().unwrap()
+}
+
+fn text(row: &QueryResult, column: &str) -> Option<String> {
+    row.try_get("", column).unwrap()
+}
+
+fn uuid(row: &QueryResult, column: &str) -> Option<Uuid> {
+    row.try_get("", column).unwrap()
+}
+
+/// Type, outcome and reason of all events but those about keys.
+async fn story(server: &TestServer) -> Vec<String> {
+    let rows = rows(server).await;
+    let told = rows.iter().map(|row| {
+        let [kind, outcome] = ["type", "outcome"].map(|column| text(row, column).unwrap());
+        format!("{kind}, {outcome}, {}", text(row, "reason").unwrap_or_default())
+    });
+    told.filter(|event| !event.starts_with("key_")).collect()
+}
+
+/// AU-01: each acknowledged action, and each attack that was noticed, is one event.
+#[tokio::test]
+async fn each_action_is_one_event() {
+    let server = TestServer::start().await;
+
+    let ada = server.sign_up(ADA).await.tokens();
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+    server.log_in(ADA, "wrong").await.expect_status(401);
+    server.log_in("nobody@example.test", "wrong").await.expect_status(401);
+    let next = server.refresh(&ada.refresh_token).await.tokens();
+    server.refresh(&ada.refresh_token).await.expect_status(200);
+    server.refresh(&next.refresh_token).await.expect_status(200);
+    server.advance_seconds(60);
+    server.refresh(&ada.refresh_token).await.expect_status(401);
+    let again = server.log_in(ADA, PASSWORD).await.tokens();
+    server.log_out(&again.access_token).await.expect_status(200);
+    for _ in 0..7 {
+        server.log_in_from(CLIENT, ADA, "wrong").await;
+    }
+
+    let expected = [
+        "signup, success, ",
+        "login, success, ",
+        "login_failed, failure, wrong_password_or_disabled",
+        "login_failed, failure, unknown_account",
+        "token_refreshed, success, ",
+        "token_refreshed, success, retry",
+        "token_refreshed, success, ",
+        "token_reuse, failure, token 0 shown, newest is 2, last used from 100.0.0.7",
+        "login, success, ",
+        "logout, success, ",
+        "login_failed, failure, wrong_password_or_disabled",
+        "login_failed, failure, wrong_password_or_disabled",
+        "login_failed, failure, wrong_password_or_disabled",
+        "login_failed, failure, wrong_password_or_disabled",
+        "login_failed, failure, wrong_password_or_disabled",
+        "rate_limited, failure, address",
+    ];
+    assert_eq!(story(&server).await, expected);
+}
+
+/// AU-01: what changes nothing and threatens nobody is no event.
+#[tokio::test]
+async fn what_did_not_happen_is_no_event() {
+    let server = TestServer::start().await;
+    let ada = server.sign_up(ADA).await.tokens();
+    server.log_out(&ada.access_token).await.expect_status(200);
+
+    server.sign_up(ADA).await.expect_status(409);
+    server.sign_up("no address").await.expect_status(400);
+    server.log_in(ADA, &"x".repeat(1_025)).await.expect_status(400);
+    server.refresh("sgr_forged").await.expect_status(401);
+    server.refresh(&ada.refresh_token).await.expect_status(401);
+    server.log_out(&ada.access_token).await.expect_status(401);
+    server.me(&ada.access_token).await.expect_status(401);
+    server.jwks().await;
+
+    assert_eq!(story(&server).await, ["signup, success, ", "logout, success, "]);
+}
+
+/// AU-01: the first key is made and activated once, however many instances start.
+#[tokio::test]
+async fn a_key_is_created_and_activated_once() {
+    let server = TestServer::start().await;
+    let kid = server.jwks().await["keys"][0]["kid"].as_str().unwrap().to_owned();
+
+    let server = server.beside().await.restart().await;
+
+    let reason = Some(format!("kid {kid}"));
+    let rows = rows(&server).await;
+    let told: Vec<_> =
+        rows.iter().map(|row| (text(row, "type").unwrap(), text(row, "reason"))).collect();
+    let expected = ["key_created", "key_activated"].map(|kind| (kind.to_owned(), reason.clone()));
+    assert_eq!(told, expected);
+}
+
+/// AU-02: when, who, in which login, through which client, from where, with what.
+#[tokio::test]
+async fn an_event_says_who_when_and_from_where() {
+    let server = TestServer::start().await;
+    server.advance_millis(1_234);
+    let request = server
+        .request(Method::POST, "/api/auth/signup")
+        .header("x-forwarded-for", "198.51.100.1, ::ffff:203.0.113.9")
+        .header("user-agent", "Engine/1.0 (Babbage)")
+        .json(&json!({ "email": ADA, "password": PASSWORD }));
+
+    let answer = Answer::of(request).await;
+
+    let claims = TestServer::claims(&answer.tokens().access_token);
+    let row = newest(&server).await;
+    assert_eq!(row.try_get::<i64>("", "at").unwrap(), server.clock.now().as_micros());
+    assert_eq!(uuid(&row, "request_id").unwrap().to_string(), answer.header("x-request-id"));
+    assert_eq!(uuid(&row, "account_id"), Some(answer.tokens().user_id));
+    assert_eq!(uuid(&row, "session_id").unwrap().to_string(), claims["sid"].as_str().unwrap());
+    assert_eq!(text(&row, "client_id").unwrap(), claims["client_id"].as_str().unwrap());
+    assert_eq!(text(&row, "address").unwrap(), CLIENT);
+    assert_eq!(text(&row, "forwarded").unwrap(), "198.51.100.1, ::ffff:203.0.113.9");
+    assert_eq!(text(&row, "user_agent").unwrap(), "Engine/1.0 (Babbage)");
+    assert_eq!(text(&row, "outcome").unwrap(), "success");
+    assert_eq!(text(&row, "reason"), None);
+}
+
+/// AU-02: a failure names the account if there is one, and the request in any case.
+#[tokio::test]
+async fn a_failed_login_names_the_account_if_there_is_one() {
+    let server = TestServer::start().await;
+    let ada = server.sign_up(ADA).await.tokens();
+
+    for (email, account) in [(ADA, Some(ada.user_id)), ("nobody@example.test", None)] {
+        let refused = server.log_in_from("2001:DB8:0::1", email, "wrong").await;
+
+        let row = newest(&server).await;
+        assert_eq!(uuid(&row, "account_id"), account);
+        assert_eq!(uuid(&row, "session_id"), None);
+        assert_eq!(text(&row, "client_id"), None);
+        assert_eq!(uuid(&row, "request_id").unwrap().to_string(), refused.header("x-request-id"));
+        assert_eq!(text(&row, "address").unwrap(), "2001:db8::1", "the canonical spelling");
+    }
+}
+
+/// AU-02, IJ-08: what a client says of itself is cut, and cannot forge a line or break the text.
+#[tokio::test]
+async fn what_a_client_says_of_itself_is_cut_and_cleaned() {
+    let server = TestServer::start().await;
+    let sent =
+        [b"tab\there, C1 \xc2\x85, no UTF-8 \xff, key \xf0\x9f\x94\x91 ", [b'x'; 700].as_slice()];
+    let chain = format!("{}{CLIENT}", "198.51.100.1, ".repeat(60));
+    let request = server
+        .request(Method::POST, "/api/auth/login")
+        .header("x-forwarded-for", &chain)
+        .header("user-agent", HeaderValue::from_bytes(&sent.concat()).unwrap())
+        .json(&json!({ "email": ADA, "password": "wrong" }));
+
+    Answer::of(request).await.expect_status(401);
+
+    let row = newest(&server).await;
+    let user_agent = text(&row, "user_agent").unwrap();
+    assert!(user_agent.starts_with("tab\u{fffd}here, C1 \u{fffd}, no UTF-8 \u{fffd}, key 🔑 xxx"));
+    assert_eq!(user_agent.chars().count(), 500);
+    assert_eq!(text(&row, "forwarded").unwrap(), chain[..500]);
+    assert_eq!(text(&row, "address").unwrap(), CLIENT);
+}
+
+/// AU-02: what a stranger forwards is no evidence, and is not kept as such.
+#[tokio::test]
+async fn the_chain_of_a_stranger_is_not_kept() {
+    let server = TestServer::with(|config| config.service.trusted_proxies.clear()).await;
+
+    server.log_in_from(CLIENT, ADA, "wrong").await.expect_status(401);
+
+    let row = newest(&server).await;
+    assert_eq!(text(&row, "address").unwrap(), "127.0.0.1");
+    assert_eq!(text(&row, "forwarded"), None);
+}
+
+/// AU-04, AU-06: nothing in the log lets anybody in, nor could it be a password typed in the wrong
+/// field.
+#[tokio::test]
+async fn no_event_holds_a_secret() {
+    let server = TestServer::start().await;
+    let mistyped = "My-S3cret-Typed-As-A-Name@example.test";
+    let ada = server.sign_up(ADA).await.tokens();
+    let next = server.refresh(&ada.refresh_token).await.tokens();
+    server.log_in(mistyped, "wrong-canary").await.expect_status(401);
+    server.log_in(ADA, "wrong-canary").await.expect_status(401);
+    server.advance_seconds(60);
+    server.refresh(&next.refresh_token).await.expect_status(200);
+    server.refresh(&ada.refresh_token).await.expect_status(401);
+    let hashes: Vec<String> = server.database.column("SELECT password_hash FROM account").await;
+
+    let rows = rows(&server).await;
+    let texts = rows.iter().flat_map(|row| {
+        let columns = row.column_names();
+        columns.into_iter().filter_map(|column| row.try_get::<String>("", &column).ok())
+    });
+    let log = texts.collect::<Vec<_>>().join("\n").to_lowercase();
+
+    assert!(log.contains("token_reuse") && log.contains("login_failed"), "{log}");
+    let tail = |secret: &str| secret[secret.len() - 20..].to_owned();
+    for secret in [
+        PASSWORD.to_owned(),
+        "wrong-canary".to_owned(),
+        "typed-as-a-name".to_owned(),
+        ADA.to_owned(),
+        "sgr_".to_owned(),
+        "eyj".to_owned(),
+        "$argon2".to_owned(),
+        tail(&ada.refresh_token),
+        tail(&ada.access_token),
+        tail(&hashes[0]),
+    ] {
+        assert!(!log.contains(&secret.to_lowercase()), "{secret} in\n{log}");
+    }
+}

@@ -1,0 +1,167 @@
+//! What cannot be recorded is not done.
+
+use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+
+const ADA: &str = "ada@example.test";
+const CLIENT: &str = "203.0.113.9";
+
+/// Takes the audit log away while `work` is done.
+async fn without_log<T>(server: &TestServer, work: impl Future<Output = T>) -> T {
+    server.database.execute("ALTER TABLE auth_event RENAME TO away").await;
+    let done = work.await;
+    server.database.execute("ALTER TABLE away RENAME TO auth_event").await;
+    done
+}
+
+/// AU-03, IJ-04: a refusal that says when to come back, and nothing of what is broken.
+#[track_caller]
+fn assert_unavailable(answer: &Answer) {
+    let envelope = answer.expect_error(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(envelope["error"]["details"], serde_json::Value::Null);
+    assert_eq!(answer.header("retry-after"), "1");
+    let body = envelope.to_string().to_lowercase();
+    for leak in ["auth_event", "table", "relation", "sql", "insert"] {
+        assert!(!body.contains(leak), "{body}");
+    }
+}
+
+/// The rows that an action could have changed.
+async fn state(server: &TestServer) -> (i64, Vec<i64>, Vec<Option<i64>>, Vec<Option<i64>>) {
+    (
+        server.database.count("account").await,
+        server.database.column("SELECT generation FROM session ORDER BY id").await,
+        server.database.column("SELECT ended_at FROM session ORDER BY id").await,
+        server.database.column("SELECT last_login_at FROM account ORDER BY id").await,
+    )
+}
+
+async fn started() -> (TestServer, Tokens) {
+    let server = TestServer::start().await;
+    let tokens = server.sign_up(ADA).await.tokens();
+    server.advance_seconds(1);
+    (server, tokens)
+}
+
+/// AU-03: no account, and the address stays free.
+#[tokio::test]
+async fn nobody_signs_up_unrecorded() {
+    let (server, _) = started().await;
+    let before = state(&server).await;
+
+    let answer = without_log(&server, server.sign_up("bob@example.test")).await;
+
+    assert_unavailable(&answer);
+    assert_eq!(state(&server).await, before);
+    server.sign_up("bob@example.test").await.expect_status(201);
+}
+
+/// AU-03: no session, nor a word on whether the password was right.
+#[tokio::test]
+async fn nobody_logs_in_unrecorded() {
+    let (server, _) = started().await;
+    let before = state(&server).await;
+
+    let (right, wrong, unknown) = without_log(&server, async {
+        let right = server.log_in(ADA, PASSWORD).await;
+        let wrong = server.log_in(ADA, "wrong").await;
+        (right, wrong, server.log_in("nobody@example.test", "wrong").await)
+    })
+    .await;
+
+    for answer in [right, wrong, unknown] {
+        assert_unavailable(&answer);
+    }
+    assert_eq!(state(&server).await, before);
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+}
+
+/// AU-03: a hash is not upgraded by a login that did not happen.
+#[tokio::test]
+async fn no_hash_is_replaced_unrecorded() {
+    let (server, _) = started().await;
+    let old = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
+    server.database.execute(&format!("UPDATE account SET password_hash = '{old}'")).await;
+
+    let answer = without_log(&server, server.log_in(ADA, "Correct-Horse7-Battery")).await;
+
+    assert_unavailable(&answer);
+    let hashes: Vec<String> = server.database.column("SELECT password_hash FROM account").await;
+    assert_eq!(hashes, [old]);
+}
+
+/// AU-03, RF-05: the token is as good as before.
+#[tokio::test]
+async fn no_token_is_exchanged_unrecorded() {
+    let (server, tokens) = started().await;
+    let before = state(&server).await;
+
+    let answers = without_log(&server, async {
+        [server.refresh(&tokens.refresh_token).await, server.refresh(&tokens.refresh_token).await]
+    })
+    .await;
+
+    answers.iter().for_each(assert_unavailable);
+    assert_eq!(state(&server).await, before);
+    server.refresh(&tokens.refresh_token).await.expect_status(200);
+}
+
+/// AU-03: a theft that cannot be recorded is noticed the next time.
+#[tokio::test]
+async fn no_session_ends_for_reuse_unrecorded() {
+    let (server, first) = started().await;
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    server.refresh(&second.refresh_token).await.expect_status(200);
+    let before = state(&server).await;
+
+    let answer = without_log(&server, server.refresh(&first.refresh_token)).await;
+
+    assert_unavailable(&answer);
+    assert_eq!(state(&server).await, before);
+    server.refresh(&first.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    server.me(&first.access_token).await.expect_error(401, "UNAUTHORIZED");
+}
+
+/// AU-03: who could not be logged out is told so, and can try again.
+#[tokio::test]
+async fn nobody_logs_out_unrecorded() {
+    let (server, tokens) = started().await;
+    let before = state(&server).await;
+
+    let answer = without_log(&server, server.log_out(&tokens.access_token)).await;
+
+    assert_unavailable(&answer);
+    assert_eq!(state(&server).await, before);
+    server.me(&tokens.access_token).await.expect_status(200);
+    server.log_out(&tokens.access_token).await.expect_status(200);
+}
+
+/// AU-03: a limit that cannot be recorded holds all the same.
+#[tokio::test]
+async fn nobody_passes_a_limit_unrecorded() {
+    let (server, _) = started().await;
+    for _ in 0..5 {
+        server.log_in_from(CLIENT, ADA, "wrong").await.expect_status(401);
+    }
+
+    let answer = without_log(&server, server.log_in_from(CLIENT, ADA, PASSWORD)).await;
+
+    assert_unavailable(&answer);
+    server.log_in_from(CLIENT, ADA, PASSWORD).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
+}
+
+/// AU-03: what writes nothing goes on.
+#[tokio::test]
+async fn reading_goes_on_without_the_log() {
+    let (server, tokens) = started().await;
+
+    let (me, keys, ready) = without_log(&server, async {
+        let me = server.me(&tokens.access_token).await;
+        (me, server.get("/.well-known/jwks.json").await, server.get("/livez").await)
+    })
+    .await;
+
+    for answer in [me, keys, ready] {
+        answer.expect_status(200);
+    }
+}
