@@ -10,6 +10,12 @@
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking; clippy excepts test functions only, not their helpers"
+=======
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, its helpers included"
+>>>>>>> e56045b (tests: hold malformed requests to the envelope)
 )]
 
 mod account_limit;
@@ -22,7 +28,10 @@ mod flood;
 mod harness;
 mod identity;
 mod journey;
+mod malformed;
 mod password;
 mod password_policy;
+mod paths;
 mod rate_limit;
+mod request_head;
 mod reset;

@@ -1,0 +1,89 @@
+//! Paths that are not there, and methods that a path does not answer.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+
+use crate::harness::{Answer, TestServer};
+
+/// IJ-04: a path that does not exist, however it is written.
+#[tokio::test]
+async fn an_unknown_path_is_a_404_in_the_envelope() {
+    let server = TestServer::start().await;
+    let paths = [
+        "/",
+        "//api/auth/me",
+        "/api",
+        "/api/",
+        "/api/auth",
+        "/api/auth/nothing",
+        "/api/auth/me/",
+        "/api/auth/ME",
+        "/API/auth/me",
+        "/api/auth/./me",
+        "/api/x/../auth/me",
+        "/api/auth/%2e%2e/auth/me",
+        "/api/auth/me%00",
+        "/.well-known/nothing",
+        "/livez/x",
+        "/favicon.ico",
+        "/.env",
+    ];
+
+    for path in paths {
+        for method in ["GET", "POST", "DELETE"] {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            );
+            let raw = server.raw(request.as_bytes()).await;
+            raw.answer.expect_error(404, "NOT_FOUND");
+            assert!(!String::from_utf8_lossy(&raw.answer.body).contains(path) || path == "/");
+        }
+    }
+    let no_text = b"GET /api/auth/%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    server.raw(no_text).await.answer.expect_error(400, "VALIDATION_ERROR");
+}
+
+/// HP-07, RFC 9110 §15.5.6: other methods are refused, and `Allow` tells the truth.
+#[tokio::test]
+async fn another_method_is_a_405_that_names_those_allowed() {
+    let server = TestServer::start().await;
+    // HEAD is answered where GET is; a refusal of it has no body to look at.
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
+    let operations = server.operations().await;
+    let documents = ["/.well-known/jwks.json", "/openapi.json", "/docs", "/livez", "/readyz"];
+    let paths: BTreeSet<&str> =
+        operations.iter().map(|it| it.path.as_str()).chain(documents).collect();
+
+    for path in paths {
+        let mut answers = Vec::new();
+        for name in methods {
+            let method = Method::from_bytes(name.as_bytes()).unwrap();
+            answers.push((name, Answer::of(server.request(method, path)).await));
+        }
+        let answered: BTreeSet<_> =
+            answers.iter().filter(|(_, it)| it.status != 405).map(|(name, _)| *name).collect();
+        for (_, answer) in answers.iter().filter(|(name, _)| !answered.contains(name)) {
+            answer.expect_error(405, "METHOD_NOT_ALLOWED");
+            let allowed = answer.header("allow").split(", ").filter(|name| *name != "HEAD");
+            assert_eq!(allowed.collect::<BTreeSet<_>>(), answered, "{path}");
+        }
+    }
+}
+
+/// RFC 9110 §9.3.2: HEAD is GET without the body, and `Allow` names it where it works.
+#[tokio::test]
+async fn head_is_answered_where_get_is() {
+    let server = TestServer::start().await;
+    let token = server.sign_up("ada@example.test").await.tokens().access_token;
+
+    for path in ["/.well-known/jwks.json", "/openapi.json", "/docs", "/livez", "/api/auth/me"] {
+        let head = Answer::of(server.request(Method::HEAD, path).bearer_auth(&token)).await;
+        let post = Answer::of(server.request(Method::POST, path).bearer_auth(&token)).await;
+
+        assert!(head.expect_status(200).body.is_empty(), "{path}");
+        assert_eq!(post.expect_status(405).header("allow"), "GET, HEAD", "{path}");
+    }
+    let post_only = Answer::of(server.request(Method::HEAD, "/api/auth/login")).await;
+    assert_eq!(post_only.expect_status(405).header("allow"), "POST");
+}
