@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::config::TokenSettings;
 use crate::database::Db;
@@ -135,7 +135,10 @@ async fn judge(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
-    let session = session_row::Entity::find_by_id(presented.session_id).one(txn).await?;
+    // Locked, so that what is found holds until the commit: a logout answered in between would
+    // otherwise be followed by new tokens (SQLite runs one transaction at a time).
+    let session = session_row::Entity::find_by_id(presented.session_id);
+    let session = session.lock_exclusive().one(txn).await?;
     let Some(session) = session.filter(|session| session.is_live(now)) else {
         return Ok(Outcome::Rejected);
     };
