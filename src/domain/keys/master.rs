@@ -134,7 +134,7 @@ impl MasterKeys {
             let mut builder = std::fs::DirBuilder::new();
             builder.recursive(true).mode(0o700).create(directory).map_err(unwritable)?;
         }
-        let draft = path.with_extension(format!("{}.new", std::process::id()));
+        let draft = draft_of(path)?;
         let written = write_synced(&draft, &line).and_then(|()| {
             // Of two first starts, one links its draft and both read that one.
             match std::fs::hard_link(&draft, path) {
@@ -187,9 +187,16 @@ impl MasterKeys {
     }
 }
 
+/// A name of this start's own. Not the process id: two containers that share the folder may both be
+/// process 1, and the draft of one may already be the other's key.
+fn draft_of(path: &Path) -> Result<PathBuf, ErrorStack> {
+    let mut id = [0; 8];
+    openssl::rand::rand_bytes(&mut id)?;
+    Ok(path.with_extension(format!("{:016x}.new", u64::from_be_bytes(id))))
+}
+
 fn write_synced(path: &Path, text: &str) -> io::Result<()> {
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
