@@ -10,6 +10,7 @@ mod serve;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{Config, load_dotenv, refuse_unknown};
@@ -81,7 +82,9 @@ fn run() -> anyhow::Result<()> {
     if arguments.len() < 2 {
         arguments.push("serve".into());
     }
-    let matches = command.get_matches_from(arguments);
+    let matches = command
+        .try_get_matches_from(arguments)
+        .unwrap_or_else(|error| without_secret(error).exit());
     match Cli::from_arg_matches(&matches)?.command {
         Command::Serve(config) => {
             telemetry::start(&config.logs).context("SIGNET_LOG is not valid")?;
@@ -100,6 +103,15 @@ fn run() -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// A database URL that cannot be parsed may hold a password all the same.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    if argument.is_some_and(|argument| argument.contains("SIGNET_DATABASE_URL")) {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("(not shown)".to_owned()));
+    }
+    error
 }
 
 fn named_after_variable(arg: clap::Arg) -> clap::Arg {
