@@ -40,7 +40,7 @@ pub async fn applied<C: ConnectionTrait>(db: &C) -> Result<Vec<String>, DbErr>
 where
     for<'c> &'c C: IntoSchemaManagerConnection<'c>,
 {
-    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
+    if !has_table(db, "seaql_migrations").await? {
         return Ok(Vec::new());
     }
     let rows = seaql_migrations::Entity::find()
@@ -48,4 +48,15 @@ where
         .all(db)
         .await?;
     Ok(rows.into_iter().map(|row| row.version).collect())
+}
+
+/// Whether the table is there, whatever the history says. Changes nothing.
+///
+/// # Errors
+/// If the database cannot be read.
+pub async fn has_table<C: ConnectionTrait>(db: &C, name: &str) -> Result<bool, DbErr>
+where
+    for<'c> &'c C: IntoSchemaManagerConnection<'c>,
+{
+    SchemaManager::new(db).has_table(name).await
 }

@@ -16,7 +16,7 @@ use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr};
 
 use crate::config::DatabaseSettings;
-pub use crate::database::schema::{SchemaError, migrate_down, migrate_up, status};
+pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 use crate::database::writer::Writer;
 
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.

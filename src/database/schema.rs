@@ -83,6 +83,14 @@ pub async fn status(db: &Db) -> Result<Vec<(String, bool)>, SchemaError> {
         .collect())
 }
 
+/// Whether the table is there: an older schema may not have it yet. Changes nothing.
+///
+/// # Errors
+/// If the database cannot be read.
+pub async fn has_table(db: &Db, name: &str) -> Result<bool, SchemaError> {
+    Ok(migration::has_table(db.read(), name).await?)
+}
+
 async fn lock(txn: &DatabaseTransaction) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
         txn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;

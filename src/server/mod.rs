@@ -94,9 +94,9 @@ impl Storage {
     /// the master key opens every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let db = Db::connect(&config.database).await?;
-        let is_fresh = database::status(&db).await?.iter().all(|(_, applied)| !applied);
-        let something_is_sealed =
-            !is_fresh && keys::any_sealed(&db).await.map_err(KeyRingError::from)?;
+        database::status(&db).await?;
+        let something_is_sealed = database::has_table(&db, "signing_key").await?
+            && keys::any_sealed(&db).await.map_err(KeyRingError::from)?;
         let master = MasterKeys::open(&config.keys.master_key_file, something_is_sealed)?;
         let sealer = master.sealer()?;
         if something_is_sealed {
