@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -48,6 +48,18 @@ pub enum MasterKeyError {
     Exposed {
         /// The file.
         file: PathBuf,
+    },
+    /// Its owner could replace it, or let others read it, at any time.
+    #[error(
+        "the master key file {} belongs to another user of this host; run: chown {user} {}",
+        file.display(),
+        file.display()
+    )]
+    Foreign {
+        /// The file.
+        file: PathBuf,
+        /// Who Signet runs as.
+        user: u32,
     },
     /// It is a directory, or may not be read.
     #[error("cannot read the master key file {}: {source}", file.display())]
@@ -107,6 +119,10 @@ impl MasterKeys {
         let metadata = opened.metadata().map_err(unreadable)?;
         if metadata.permissions().mode() & 0o077 != 0 && metadata.is_file() {
             return Err(MasterKeyError::Exposed { file: file() });
+        }
+        let user = rustix::process::geteuid().as_raw();
+        if metadata.uid() != user && metadata.is_file() {
+            return Err(MasterKeyError::Foreign { file: file(), user });
         }
         let text = Zeroizing::new(io::read_to_string(opened).map_err(unreadable)?);
         let secrets = text.lines().zip(1..).map(|(text, line)| {
