@@ -7,15 +7,10 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking; clippy excepts test functions only, not their helpers"
-=======
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "a test fails by panicking, its helpers included"
->>>>>>> e56045b (tests: hold malformed requests to the envelope)
 )]
 
 mod account_limit;

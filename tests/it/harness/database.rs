@@ -79,9 +79,9 @@ impl TestDatabase {
 
 /// Letters and digits that no other test run has.
 fn unique_name() -> String {
-    let mut bytes = [0; 12];
+    let mut bytes = [0; 8];
     openssl::rand::rand_bytes(&mut bytes).unwrap();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 impl Postgres {
