@@ -138,7 +138,7 @@ impl Argon2Hash {
         let mut computed = Zeroizing::new(vec![0; self.tag.len()]);
         workspace.argon2(&self.argon2, password.as_bytes(), &self.salt, &mut computed)?;
         // `memcmp::eq` panics on different lengths; these are equal by construction.
-        Ok(computed.first() == self.tag.as_bytes().first())
+        Ok(openssl::memcmp::eq(&computed, self.tag.as_bytes()))
     }
 
     fn is_current(&self, cost: Cost) -> bool {

@@ -81,6 +81,11 @@ impl Workspace {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_tidy(&self) -> bool {
+        !self.is_telling
+    }
+
     pub(super) fn holds_memory(&self) -> bool {
         self.kept.is_some()
     }
