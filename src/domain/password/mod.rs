@@ -2,8 +2,8 @@
 //!
 //! A password passes three doors, in this order:
 //!
-//! 1. [`Password::parse`] makes it a value: at most 1,024 bytes as typed, no U+0000, Unicode
-//!    form NFC, wiped from memory when dropped and shown by no formatter. Nothing longer gets
+//! 1. [`Password::parse`] makes it a value: at most 1,024 bytes as typed, Unicode form
+//!    NFC, wiped from memory when dropped and shown by no formatter. Nothing longer gets
 //!    any further, so no length of input can buy hashing time.
 //! 2. [`Policy::check`] says what a *new* password lacks. Login never asks the policy: an old
 //!    password stays good when the rules change.

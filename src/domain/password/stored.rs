@@ -319,6 +319,15 @@ mod tests {
         }
     }
 
+    /// What made the hash ended the password at U+0000; nobody gets in with more behind it.
+    #[test]
+    fn a_bcrypt_hash_matches_no_password_that_goes_on_behind_a_nul() {
+        let hash = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
+
+        assert!(!matches(hash, &format!("{PASSWORD}\0")));
+        assert!(!matches(hash, &format!("{PASSWORD}\0more")));
+    }
+
     /// libxcrypt hashed 74 bytes; bcrypt reads 72 of them, in the middle of a character here.
     #[test]
     fn a_bcrypt_hash_is_checked_with_the_72_bytes_it_was_made_of() {

@@ -25,9 +25,6 @@ pub enum UnusablePassword {
     /// More than 1,024 bytes of UTF-8 as typed. Refused before anything is computed from it.
     #[error("is longer than 1024 bytes")]
     TooLong,
-    /// U+0000: many other systems end a password there, and bcrypt hashes would.
-    #[error("contains the character U+0000")]
-    ContainsNul,
 }
 
 impl Password {
@@ -36,13 +33,10 @@ impl Password {
     /// An empty password is a value too: it matches nothing and no policy accepts it.
     ///
     /// # Errors
-    /// [`UnusablePassword`] for more than 1,024 bytes, counted before normalisation, or U+0000.
+    /// [`UnusablePassword`] for more than 1,024 bytes, counted before normalisation.
     pub fn parse(typed: &str) -> Result<Self, UnusablePassword> {
         if typed.len() > MAX_BYTES {
             return Err(UnusablePassword::TooLong);
-        }
-        if typed.contains('\0') {
-            return Err(UnusablePassword::ContainsNul);
         }
         // Room for the longest outcome: a string that grows leaves an unwiped copy behind.
         let mut normalised = Zeroizing::new(String::with_capacity(typed.len() * NFC_GROWTH));
@@ -106,13 +100,6 @@ mod tests {
         assert!(Password::parse(&grows).is_ok());
         for refused in ["x".repeat(MAX_BYTES + 1), "x".repeat(1_000_000), shrinks] {
             assert_eq!(Password::parse(&refused).unwrap_err(), UnusablePassword::TooLong);
-        }
-    }
-
-    #[test]
-    fn u_0000_is_refused_anywhere() {
-        for typed in ["\0", "Correct\0Horse7", "Correct-Horse7\0"] {
-            assert_eq!(Password::parse(typed).unwrap_err(), UnusablePassword::ContainsNul);
         }
     }
 

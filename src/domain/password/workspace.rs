@@ -69,7 +69,9 @@ impl Workspace {
     /// Checks a bcrypt string, in constant time once its salt and cost are known.
     pub(super) fn bcrypt(&self, password: &[u8], stored: &str) -> Result<bool, Failure> {
         self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
-        Ok(bcrypt::verify(password, stored)?)
+        // What made the hash would have ended the password there.
+        let is_c_string = !password.contains(&0);
+        Ok(bcrypt::verify(password, stored)? && is_c_string)
     }
 
     /// Wipes what would tell about the last password; called between jobs.
