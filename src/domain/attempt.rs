@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Set,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set,
 };
 
 use crate::database::Db;
@@ -202,6 +201,8 @@ pub async fn purge(db: &Db, now: Timestamp) -> Result<u64, DbErr> {
 }
 
 /// Reads the window of a key and holds it until the transaction ends; makes it if need be.
+///
+/// One statement: between making and reading, a success could [`forget`] the window.
 async fn lock(
     txn: &impl ConnectionTrait,
     key: &AttemptKey,
@@ -213,16 +214,10 @@ async fn lock(
         refused_at: Set(None),
         expires_at: Set(now.plus(WINDOW)),
     };
-    attempt::Entity::insert(empty)
-        .on_conflict(OnConflict::column(attempt::Column::Key).do_nothing().to_owned())
-        .exec_without_returning(txn)
-        .await?;
-    attempt::Entity::find_by_id(key.0.clone())
-        .order_by_asc(attempt::Column::Key)
-        .lock_exclusive()
-        .one(txn)
-        .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the attempt window just made".to_owned()))
+    // Changes nothing of a window that is there, but takes the lock of a change.
+    let hold =
+        OnConflict::column(attempt::Column::Key).update_column(attempt::Column::Key).to_owned();
+    attempt::Entity::insert(empty).on_conflict(hold).exec_with_returning(txn).await
 }
 
 /// `None` if the window has room.

@@ -1,5 +1,7 @@
 //! Guesses at one account are limited too, from however many addresses they come.
 
+use futures_util::future::join_all;
+
 use crate::harness::{PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -90,4 +92,24 @@ async fn unknown_accounts_are_limited_like_known_ones() {
     for name in ["retry-after", "ratelimit", "ratelimit-policy"] {
         assert_eq!(known.header(name), unknown.header(name));
     }
+}
+
+/// RL-07: a success that empties the window does not break an attempt that is being counted in it.
+#[tokio::test]
+async fn logins_of_the_owner_at_the_same_time_all_succeed() {
+    let server = TestServer::with(|config| config.passwords.hash_wait_seconds = 60).await;
+    server.sign_up(ADA).await.expect_status(201);
+    // Wide enough for one attempt to finish while another is between two statements.
+    server.database.delay_after_inserts_into("attempt").await;
+
+    let tab = async |_| {
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            statuses.push(server.log_in(ADA, PASSWORD).await.status);
+        }
+        statuses
+    };
+    let statuses = join_all((0..6).map(tab)).await.concat();
+
+    assert_eq!(statuses, [200; 18]);
 }

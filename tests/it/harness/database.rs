@@ -71,6 +71,20 @@ impl TestDatabase {
         self.column(&format!("SELECT count(*) FROM {from}")).await[0]
     }
 
+    /// Makes each statement that inserts into `table` take its time before the next one of its
+    /// transaction. SQLite runs one transaction at a time, so there it would show nothing.
+    pub async fn delay_after_inserts_into(&self, table: &str) {
+        if self.is_postgres() {
+            self.execute(&format!(
+                "CREATE FUNCTION delay() RETURNS trigger LANGUAGE plpgsql \
+                 AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END'; \
+                 CREATE TRIGGER delay AFTER INSERT ON {table} \
+                 FOR EACH STATEMENT EXECUTE FUNCTION delay()"
+            ))
+            .await;
+        }
+    }
+
     /// The types of all audit events, in the order in which they were written.
     pub async fn events(&self) -> Vec<String> {
         self.column("SELECT type FROM auth_event WHERE type NOT LIKE 'key_%' ORDER BY at, id").await
