@@ -13,20 +13,34 @@
     reason = "a test fails by panicking, its helpers included"
 )]
 
+mod access_token;
 mod account_limit;
 mod architecture;
 mod audit;
 mod audit_failure;
 mod client_address;
+mod cors;
 mod enumeration;
+mod first_start;
 mod flood;
+mod forged_token;
+mod hang_up;
 mod harness;
 mod identity;
 mod journey;
+mod keys;
 mod malformed;
+mod master_key;
 mod password;
 mod password_policy;
 mod paths;
+mod public_documents;
+mod races;
 mod rate_limit;
+mod refresh;
+mod refresh_failure;
+mod refresh_secrecy;
 mod request_head;
 mod reset;
+mod schema;
+mod startup;

@@ -1,6 +1,6 @@
 //! A fresh database per test: a SQLite file, or a PostgreSQL database dropped at the end.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TryGetable};
 use tempfile::TempDir;
@@ -49,6 +49,11 @@ impl TestDatabase {
         self.directory.path().join("keys/master.key")
     }
 
+    /// Where its files are, and on PostgreSQL the master key's only.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// A connection of the test's own, for looking behind the server's back.
     pub async fn connect(&self) -> DatabaseConnection {
         Database::connect(self.url()).await.unwrap()
@@ -64,6 +69,20 @@ impl TestDatabase {
         let db = self.connect().await;
         let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await;
         rows.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
+    }
+
+    /// Takes the database away from under a running server.
+    pub async fn cut_off(&self) {
+        if let Some(postgres) = &self.postgres {
+            let name = &postgres.name;
+            postgres.run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+            postgres.run(format!("{end} '{name}'")).await;
+        } else {
+            for table in self.tables().await {
+                self.execute(&format!("ALTER TABLE {table} RENAME TO no_{table}")).await;
+            }
+        }
     }
 
     /// How many rows `from` has: a table, or a table with a condition.

@@ -2,11 +2,15 @@
 
 mod answer;
 mod database;
+mod dump;
+pub mod forge;
 mod operations;
+mod process;
 mod raw;
 mod server;
 
 pub use answer::{Answer, Tokens};
 pub use database::TestDatabase;
 pub use operations::Operation;
+pub use process::{Program, Serving};
 pub use server::{PASSWORD, TestServer};

@@ -53,6 +53,22 @@ impl TestServer {
         Self::run(database, clock, config).await
     }
 
+    /// A server with default settings on a database that a test has prepared.
+    pub async fn on(database: TestDatabase) -> Self {
+        let config = config_for(&database);
+        Self::run(Arc::new(database), ManualClock::starting_at(now()), config).await
+    }
+
+    /// Two instances that start at the same moment on an empty database.
+    pub async fn two_at_once() -> (Self, Self) {
+        let database = Arc::new(TestDatabase::create().await);
+        let clock = ManualClock::starting_at(now());
+        let config = config_for(&database);
+        let run = || tokio::spawn(Self::run(Arc::clone(&database), clock.clone(), config.clone()));
+        let (one, other) = (run(), run());
+        (one.await.unwrap(), other.await.unwrap())
+    }
+
     /// A second instance on the same database, with the same clock and settings.
     pub async fn beside(&self) -> Self {
         self.beside_with(self.config.clone()).await
@@ -135,6 +151,11 @@ impl TestServer {
 
     pub async fn refresh(&self, refresh_token: &str) -> Answer {
         self.post("/api/auth/refresh", &json!({ "refresh_token": refresh_token })).await
+    }
+
+    pub async fn refresh_from(&self, client: &str, refresh_token: &str) -> Answer {
+        let body = json!({ "refresh_token": refresh_token });
+        self.post_from(client, "/api/auth/refresh", &body).await
     }
 
     pub async fn me(&self, access_token: &str) -> Answer {

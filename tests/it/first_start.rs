@@ -1,0 +1,83 @@
+//! The first start, when there is nothing yet: of several, one makes the keys.
+
+use futures_util::future::join;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, PASSWORD, Program, TestDatabase, TestServer};
+
+async fn key_events(database: &TestDatabase) -> Vec<String> {
+    database.column("SELECT type FROM auth_event WHERE type LIKE 'key_%' ORDER BY id").await
+}
+
+/// AT-08
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_instances_that_start_on_an_empty_database_share_one_key() {
+    for round in 0..3 {
+        let (one, other) = TestServer::two_at_once().await;
+
+        let [of_one, of_other] = [one.jwks().await, other.jwks().await];
+
+        assert_eq!(of_one["keys"].as_array().unwrap().len(), 1);
+        assert_eq!(of_one, of_other);
+        assert_eq!(key_events(&one.database).await, ["key_created", "key_activated"]);
+        let email = format!("ada{round}@example.test");
+        let tokens = one.sign_up(&email).await.tokens();
+        other.me(&tokens.access_token).await.expect_status(200);
+        let tokens = other.refresh(&tokens.refresh_token).await.tokens();
+        one.me(&tokens.access_token).await.expect_status(200);
+        let one = one.restart().await;
+        one.refresh(&tokens.refresh_token).await.expect_status(200);
+    }
+}
+
+/// AT-08: the same with processes, which share nothing but files.
+#[tokio::test]
+async fn two_processes_that_start_on_an_empty_database_share_one_key() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database)
+        .with("SIGNET_ISSUER", "https://id.example.test")
+        .with("SIGNET_AUDIENCE", "https://api.example.test");
+
+    let (one, other) = join(program.serve(), program.serve()).await;
+
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let get = |url: String| Answer::of(http.get(url));
+    let [of_one, of_other] = [
+        get(one.url("/.well-known/jwks.json")).await.json(),
+        get(other.url("/.well-known/jwks.json")).await.json(),
+    ];
+    assert_eq!(of_one["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(of_one, of_other);
+    assert_eq!(key_events(&database).await, ["key_created", "key_activated"]);
+    let body: Value = json!({ "email": "ada@example.test", "password": PASSWORD });
+    let tokens = Answer::of(http.post(one.url("/api/auth/signup")).json(&body)).await.tokens();
+    let me = Answer::of(http.get(other.url("/api/auth/me")).bearer_auth(&tokens.access_token));
+    me.await.expect_status(200);
+    for serving in [one, other] {
+        let (status, output) = serving.end(Signal::TERM).await;
+        assert!(status.success(), "{output}");
+    }
+}
+
+/// AT-08: two containers have the same process id, and share the folder of the master key.
+#[tokio::test]
+async fn the_master_key_is_drafted_where_nobody_else_writes() {
+    let database = TestDatabase::create().await;
+    let file = database.master_key_file();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let drafts = ["master.new".to_owned(), format!("master.{}.new", std::process::id())];
+    for draft in &drafts {
+        std::fs::write(file.with_file_name(draft), "another's").unwrap();
+    }
+
+    let server = TestServer::on(database).await;
+
+    for draft in &drafts {
+        let draft = std::fs::read_to_string(file.with_file_name(draft)).unwrap();
+        assert_eq!(draft, "another's");
+    }
+    let entries = std::fs::read_dir(file.parent().unwrap()).unwrap();
+    assert_eq!(entries.count(), drafts.len() + 1, "a draft was left behind");
+    server.sign_up("ada@example.test").await.expect_status(201);
+}

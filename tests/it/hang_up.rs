@@ -1,0 +1,75 @@
+//! Clients that do not wait for the answer: what they asked for happens whole or not at all.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::harness::{PASSWORD, TestServer};
+
+/// Sends a request and hangs up: with a reset, as a killed client's system does, if `abruptly`.
+async fn send_and_leave(server: SocketAddr, path: &str, body: &Value, abruptly: bool) {
+    let body = body.to_string();
+    let length = body.len();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    let mut connection = TcpStream::connect(server).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    if abruptly {
+        connection.set_zero_linger().unwrap();
+    }
+}
+
+/// RF-05: the exchange goes on to its end, and the token gets the same successor once more.
+#[tokio::test]
+async fn a_client_that_hangs_up_can_use_the_same_refresh_token_again() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let body = json!({ "refresh_token": first.refresh_token });
+
+    for abruptly in [false, true, false, true] {
+        send_and_leave(server.address, "/api/auth/refresh", &body, abruptly).await;
+    }
+    let answer = server.refresh(&first.refresh_token).await;
+    let again = server.refresh(&first.refresh_token).await;
+
+    let successor = answer.tokens().refresh_token;
+    assert_eq!(again.tokens().refresh_token, successor);
+    let generations: Vec<i64> = server.database.column("SELECT generation FROM session").await;
+    assert_eq!(generations, [1]);
+    server.refresh(&successor).await.expect_status(200);
+}
+
+/// F18: an account comes with its session and its event, or not at all.
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
+    let server = TestServer::with(|config| {
+        config.limits.attempts_per_minute = 1000;
+        config.passwords.hash_wait_seconds = 60;
+    })
+    .await;
+    let emails: Vec<_> = (0..8).map(|index| format!("ada{index}@example.test")).collect();
+
+    for (email, abruptly) in emails.iter().zip([false, true].into_iter().cycle()) {
+        let body = json!({ "email": email, "password": PASSWORD });
+        send_and_leave(server.address, "/api/auth/signup", &body, abruptly).await;
+    }
+    for email in &emails {
+        let again = server.sign_up(email).await;
+        assert!(matches!(again.status, 201 | 409), "{again:?}");
+        server.log_in(email, PASSWORD).await.expect_status(200);
+    }
+
+    for (rows, count) in [
+        ("account", 8),
+        ("auth_event WHERE type = 'signup'", 8),
+        ("auth_event WHERE type = 'login'", 8),
+        ("session", 16),
+        ("session WHERE ended_at IS NULL AND generation = 0", 16),
+    ] {
+        assert_eq!(server.database.count(rows).await, count, "{rows}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Tokens that Signet did not make: what an attacker could try, and, with the real private key,
+//! what only a defect of Signet itself could make.
+//!
+//! The private key is read as an independent reader would read it: nothing of Signet's own code is
+//! used, so this is also a check of how keys are kept.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::{Padding, Rsa, RsaPrivateKeyBuilder};
+use openssl::sign::{RsaPssSaltlen, Signer};
+use openssl::symm::{Cipher, decrypt_aead};
+use serde_json::Value;
+
+use crate::harness::TestDatabase;
+
+/// The private key that a server signs with, and the tokens one can make with it.
+pub struct Forge {
+    key: PKey<Private>,
+    /// The JWK, private members included.
+    pub private_jwk: Value,
+}
+
+impl Forge {
+    /// Opens the active key of `database` with its master key file.
+    pub async fn open(database: &TestDatabase) -> Self {
+        let line = std::fs::read_to_string(database.master_key_file()).unwrap();
+        let sealed: Vec<String> =
+            database.column("SELECT sealed_jwk FROM signing_key WHERE state = 'active'").await;
+        let seal_key = hkdf(&decode(line.trim()), b"signet signing key seal v1");
+        let private_jwk: Value = serde_json::from_slice(&open_jwe(&seal_key, &sealed[0])).unwrap();
+        let key = PKey::from_rsa(rsa_of(&private_jwk)).unwrap();
+        Self { key, private_jwk }
+    }
+
+    /// A JWS of exactly these bytes, signed RS256 with the real key.
+    pub fn sign(&self, header: &Value, claims: &Value) -> String {
+        self.sign_text(&header.to_string(), &claims.to_string())
+    }
+
+    /// The same for JSON that [`Value`] cannot hold.
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
+        let signed = format!("{}.{}", encode(header), encode(claims));
+        let mut rsa = Signer::new(MessageDigest::sha256(), &self.key).unwrap();
+        let signature = rsa.sign_oneshot_to_vec(signed.as_bytes()).unwrap();
+        format!("{signed}.{}", encode(signature))
+    }
+
+    /// The same key with another algorithm: RSASSA-PSS (RFC 7518 §3.5).
+    pub fn sign_pss(&self, header: &Value, claims: &Value) -> String {
+        let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+        let mut pss = Signer::new(MessageDigest::sha256(), &self.key).unwrap();
+        pss.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
+        pss.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH).unwrap();
+        let signature = pss.sign_oneshot_to_vec(signed.as_bytes()).unwrap();
+        format!("{signed}.{}", encode(signature))
+    }
+
+    /// The public key in the forms that libraries have taken for HMAC secrets.
+    pub fn public_forms(&self) -> Vec<Vec<u8>> {
+        let pem = self.key.public_key_to_pem().unwrap();
+        let without_newline = pem.trim_ascii_end().to_vec();
+        let pkcs1 = self.key.rsa().unwrap().public_key_to_pem_pkcs1().unwrap();
+        let modulus = self.private_jwk["n"].as_str().unwrap();
+        vec![
+            pem,
+            without_newline,
+            pkcs1,
+            self.key.public_key_to_der().unwrap(),
+            modulus.as_bytes().to_vec(),
+            decode(modulus),
+            Vec::new(),
+        ]
+    }
+}
+
+/// A JWS signed HS256 with `secret`.
+pub fn sign_hmac(secret: &[u8], header: &Value, claims: &Value) -> String {
+    let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+    let signature = hmac(secret, signed.as_bytes());
+    format!("{signed}.{}", encode(signature))
+}
+
+/// HMAC-SHA-256 (RFC 2104).
+pub fn hmac(secret: &[u8], message: &[u8]) -> Vec<u8> {
+    // OpenSSL refuses an empty key; a zero byte is the same key by RFC 2104.
+    let key = PKey::hmac(if secret.is_empty() { &[0] } else { secret }).unwrap();
+    Signer::new(MessageDigest::sha256(), &key).unwrap().sign_oneshot_to_vec(message).unwrap()
+}
+
+/// HKDF-SHA-256 without a salt (RFC 5869), the first 32 bytes.
+pub fn hkdf(secret: &[u8], info: &[u8]) -> Vec<u8> {
+    let pseudo_random_key = hmac(&[0; 32], secret);
+    hmac(&pseudo_random_key, &[info, &[1]].concat())
+}
+
+/// Header and claims of a token, unverified.
+pub fn parts(token: &str) -> (Value, Value) {
+    let parts: Vec<_> = token.split('.').collect();
+    let json = |part: &str| serde_json::from_slice(&decode(part)).unwrap();
+    (json(parts[0]), json(parts[1]))
+}
+
+/// Unpadded base64url.
+pub fn encode(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_URL.encode(bytes)
+}
+
+/// The bytes of unpadded base64url.
+pub fn decode(text: &str) -> Vec<u8> {
+    BASE64_URL.decode(text).unwrap()
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// RFC 7516 §5.2 with `A256GCMKW` (RFC 7518 §4.7) and `A256GCM`.
+fn open_jwe(key: &[u8], compact: &str) -> Vec<u8> {
+    let parts: Vec<_> = compact.split('.').collect();
+    let header: Value = serde_json::from_slice(&decode(parts[0])).unwrap();
+    assert_eq!((&header["alg"], &header["enc"]), (&"A256GCMKW".into(), &"A256GCM".into()));
+    let member = |name: &str| decode(header[name].as_str().unwrap());
+    let aes = Cipher::aes_256_gcm();
+    let wrapped = decode(parts[1]);
+    let content_key =
+        decrypt_aead(aes, key, Some(&member("iv")), &[], &wrapped, &member("tag")).unwrap();
+    let [iv, text, tag] = [decode(parts[2]), decode(parts[3]), decode(parts[4])];
+    decrypt_aead(aes, &content_key, Some(&iv), parts[0].as_bytes(), &text, &tag).unwrap()
+}
+
+fn rsa_of(jwk: &Value) -> Rsa<Private> {
+    let number = |name: &str| BigNum::from_slice(&decode(jwk[name].as_str().unwrap())).unwrap();
+    RsaPrivateKeyBuilder::new(number("n"), number("e"), number("d"))
+        .unwrap()
+        .set_factors(number("p"), number("q"))
+        .unwrap()
+        .set_crt_params(number("dp"), number("dq"), number("qi"))
+        .unwrap()
+        .build()
+}

@@ -1,0 +1,186 @@
+//! The master key file: without the right one nothing starts, and nothing new is made in its place.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::process::Signal;
+
+use crate::harness::forge::encode;
+use crate::harness::{Answer, Program, TestServer};
+
+/// An installation that has been used and is stopped now.
+struct Installation {
+    server: TestServer,
+    file: PathBuf,
+    right: String,
+    program: Program,
+}
+
+impl Installation {
+    async fn used() -> Self {
+        let mut server = TestServer::start().await;
+        server.sign_up("ada@example.test").await.expect_status(201);
+        server.stop();
+        let file = server.database.master_key_file();
+        let right = fs::read_to_string(&file).unwrap();
+        let program = Program::new(&server.database);
+        Self { server, file, right, program }
+    }
+
+    /// Puts `bytes` where the key was.
+    fn replace(&self, bytes: impl AsRef<[u8]>) {
+        fs::write(&self.file, bytes).unwrap();
+        fs::set_permissions(&self.file, Permissions::from_mode(0o600)).unwrap();
+    }
+
+    /// It refuses, names the file, and changes neither rows nor files.
+    async fn assert_refuses(&self, case: &str) -> String {
+        let (rows, files) = (self.server.database.dump().await, self.files());
+
+        let said = self.program.refusal().await;
+
+        assert!(said.contains("master.key") || said.contains("SIGNET_MASTER_KEY_FILE"), "{said}");
+        assert!(!said.contains(self.right.trim()), "{case}: it tells the key");
+        assert_eq!(self.server.database.dump().await, rows, "{case}");
+        assert_eq!(self.files(), files, "{case}");
+        said
+    }
+
+    /// It starts, with the key set that services know.
+    async fn assert_starts(&self) {
+        let known = self.server.database.column::<String>("SELECT kid FROM signing_key").await;
+        let serving = self.program.serve().await;
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let jwks = Answer::of(http.get(serving.url("/.well-known/jwks.json"))).await.json();
+        let kids: Vec<_> = jwks["keys"].as_array().unwrap().iter().map(|it| &it["kid"]).collect();
+        assert_eq!(kids, known.iter().collect::<Vec<_>>());
+        serving.end(Signal::TERM).await;
+    }
+
+    /// Names and contents in the folder of the key.
+    fn files(&self) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+        let entries = fs::read_dir(self.file.parent().unwrap()).unwrap();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|path| (path.clone(), fs::read(path).ok())).collect()
+    }
+}
+
+fn some_key(byte: u8) -> String {
+    encode([byte; 32])
+}
+
+/// KY-07, F14: what is not the key refuses, and says which file is meant.
+#[tokio::test]
+async fn a_master_key_file_that_is_damaged_or_not_a_file_refuses() {
+    let installation = Installation::used().await;
+    let right = installation.right.trim();
+    let nine = [right; 9].join("\n");
+
+    for (case, content) in [
+        ("empty", Vec::new()),
+        ("white space", b"\n".to_vec()),
+        ("truncated", right.as_bytes()[..20].to_vec()),
+        ("one character short", right.as_bytes()[..42].to_vec()),
+        ("one character long", format!("{right}A").into_bytes()),
+        ("garbage", vec![0xff, 0xfe, 0, 1, 2]),
+        ("a PEM file", b"-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\n".to_vec()),
+        ("a second line that is none", format!("{right}\nx\n").into_bytes()),
+        ("a first line that is none", format!("# key\n{right}\n").into_bytes()),
+        ("nine keys", nine.into_bytes()),
+    ] {
+        installation.replace(content);
+        installation.assert_refuses(case).await;
+    }
+    fs::remove_file(&installation.file).unwrap();
+    fs::create_dir(&installation.file).unwrap();
+    installation.assert_refuses("a directory").await;
+    fs::remove_dir(&installation.file).unwrap();
+    symlink(Path::new("elsewhere"), &installation.file).unwrap();
+    installation.assert_refuses("a link to nothing").await;
+    fs::remove_file(&installation.file).unwrap();
+    installation.replace(&installation.right);
+    installation.assert_starts().await;
+}
+
+/// KY-07: a lost key is never replaced by a new one.
+#[tokio::test]
+async fn a_missing_master_key_file_refuses_and_none_is_made() {
+    let installation = Installation::used().await;
+
+    fs::remove_file(&installation.file).unwrap();
+    let said = installation.assert_refuses("missing").await;
+    fs::remove_dir(installation.file.parent().unwrap()).unwrap();
+    let without_folder = installation.program.refusal().await;
+
+    for said in [said, without_folder] {
+        assert!(said.contains("missing") && said.contains("backup"), "{said}");
+    }
+    assert!(!installation.file.parent().unwrap().exists());
+}
+
+/// KY-06: what others could have read may be in other hands.
+#[tokio::test]
+async fn a_master_key_file_that_others_can_read_refuses() {
+    let installation = Installation::used().await;
+
+    for mode in [0o644, 0o640, 0o604, 0o660, 0o606, 0o601] {
+        fs::set_permissions(&installation.file, Permissions::from_mode(mode)).unwrap();
+        let said = installation.assert_refuses("exposed").await;
+        assert!(said.contains("chmod 600"), "{said}");
+    }
+    for mode in [0o400, 0o600] {
+        fs::set_permissions(&installation.file, Permissions::from_mode(mode)).unwrap();
+        installation.assert_starts().await;
+    }
+}
+
+/// KY-06: its owner could replace it, or let others read it, at any time.
+#[tokio::test]
+async fn a_master_key_file_of_another_user_refuses() {
+    let installation = Installation::used().await;
+    if chown(&installation.file, Some(65_534), None).is_err() {
+        return; // Only root can give a file away.
+    }
+
+    let said = installation.assert_refuses("foreign").await;
+
+    assert!(said.contains("belongs to another user"), "{said}");
+    chown(&installation.file, Some(0), None).unwrap();
+    installation.assert_starts().await;
+}
+
+/// F15: the wrong key is found out before the first write, the schema's included.
+#[tokio::test]
+async fn a_wrong_master_key_refuses_before_the_first_write() {
+    let installation = Installation::used().await;
+
+    installation.replace(some_key(7));
+    let said = installation.assert_refuses("wrong").await;
+    assert!(said.contains("SIGNET_MASTER_KEY_FILE") && said.contains("another"), "{said}");
+    let output = installation.program.run(&["migrate", "down"]).await;
+    assert!(output.status.success(), "{output:?}");
+    installation.assert_refuses("wrong, with an older schema").await;
+
+    installation.replace(&installation.right);
+    installation.assert_starts().await;
+}
+
+/// Rotation of the master key: what the old one sealed opens as long as it is in the file.
+#[tokio::test]
+async fn a_second_line_opens_what_was_sealed_with_it() {
+    let installation = Installation::used().await;
+    let right = installation.right.trim();
+
+    for content in [
+        format!("{}\n{right}\n", some_key(7)),
+        format!("{right}\n{}\n", some_key(7)),
+        format!("{}\n{}\n{right}", some_key(7), some_key(8)),
+        format!("{right}\r\n"),
+        right.to_owned(),
+    ] {
+        installation.replace(content);
+        installation.assert_starts().await;
+    }
+}

@@ -1,0 +1,182 @@
+//! The key set and the metadata as documents: cacheable, the same for everybody, always there.
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const JWKS: &str = "/.well-known/jwks.json";
+const METADATA: [&str; 2] =
+    ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+
+fn all() -> impl Iterator<Item = &'static str> {
+    [JWKS].into_iter().chain(METADATA)
+}
+
+/// MUST-015: the issuer is what was configured, byte for byte, and both documents are one.
+#[tokio::test]
+async fn both_discovery_documents_name_the_issuer_as_configured() {
+    let issuer = "https://ID.Example.test:8443/tenant%2Fone";
+    let server = TestServer::with(|config| config.service.issuer = Some(issuer.to_owned())).await;
+
+    let [openid, oauth] = [server.get(METADATA[0]).await, server.get(METADATA[1]).await];
+
+    assert_eq!(openid.body, oauth.body);
+    let metadata = openid.json();
+    assert_eq!(metadata["issuer"], issuer);
+    assert_eq!(metadata["jwks_uri"], format!("{issuer}{JWKS}"));
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    assert_eq!(TestServer::claims(&tokens.access_token)["iss"], issuer);
+}
+
+/// KY-05: the time that services may keep a copy is the one that was configured.
+#[tokio::test]
+async fn documents_are_typed_tagged_and_cacheable_for_the_configured_time() {
+    let server = TestServer::with(|config| config.keys.jwks_max_age_seconds = 77).await;
+
+    for path in all() {
+        let answer = server.get(path).await;
+
+        answer.expect_status(200);
+        let media_type = if path == JWKS { "application/jwk-set+json" } else { "application/json" };
+        assert_eq!(answer.header("content-type"), media_type);
+        assert_eq!(answer.header("cache-control"), "public, max-age=77");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        let etag = answer.header("etag");
+        assert!(etag.len() > 20 && etag.starts_with('"') && etag.ends_with('"'), "{etag}");
+        assert!(answer.headers.get("set-cookie").is_none());
+    }
+}
+
+/// RFC 9110 §13.1.2: who has these bytes gets none; who has others gets all.
+#[tokio::test]
+async fn a_copy_that_is_current_is_not_sent_again() {
+    let server = TestServer::start().await;
+    let conditional = |path, held: String| {
+        Answer::of(server.request(Method::GET, path).header("if-none-match", held))
+    };
+
+    for path in all() {
+        let full = server.get(path).await;
+        let etag = full.header("etag");
+        for held in [
+            etag.to_owned(),
+            format!("W/{etag}"),
+            format!("\"other\", {etag}"),
+            format!("\"other\",W/{etag} , \"third\""),
+            "*".to_owned(),
+        ] {
+            let answer = conditional(path, held).await;
+
+            answer.expect_status(304);
+            assert!(answer.body.is_empty());
+            let kept = ["etag", "cache-control", "access-control-allow-origin"];
+            assert_eq!(kept.map(|name| answer.header(name)), kept.map(|name| full.header(name)));
+        }
+        for held in ["\"other\"", "", "\"\"", etag.trim_matches('"'), &etag[..9], "W/*"] {
+            let answer = conditional(path, held.to_owned()).await;
+
+            answer.expect_status(200);
+            assert_eq!(answer.body, full.body);
+        }
+    }
+}
+
+/// RFC 9110 §9.3.2: HEAD says what GET would; nothing else is answered.
+#[tokio::test]
+async fn documents_answer_get_and_head_and_no_other_method() {
+    let server = TestServer::start().await;
+
+    for path in all() {
+        let get = server.get(path).await;
+        let head = Answer::of(server.request(Method::HEAD, path)).await;
+        head.expect_status(200);
+        assert!(head.body.is_empty());
+        for name in ["etag", "content-type", "cache-control"] {
+            assert_eq!(head.header(name), get.header(name));
+        }
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::TRACE] {
+            let answer = Answer::of(server.request(method, path)).await;
+            answer.expect_error(405, "METHOD_NOT_ALLOWED");
+            assert_eq!(answer.header("allow"), "GET, HEAD");
+        }
+    }
+}
+
+/// HP-01: nothing that a caller says of the host shows in what others read.
+#[tokio::test]
+async fn foreign_host_headers_change_nothing() {
+    let server = TestServer::start().await;
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    let claims = TestServer::claims(&tokens.access_token);
+    let evil = HeaderValue::from_static("evil.example");
+    let forwarded = HeaderValue::from_static("for=1.1.1.1;host=evil.example;proto=http");
+
+    for (name, value) in [
+        ("host", evil.clone()),
+        ("host", HeaderValue::from_static("id.example.test@evil.example")),
+        ("x-forwarded-host", evil.clone()),
+        ("x-forwarded-server", evil.clone()),
+        ("x-host", evil.clone()),
+        ("x-original-host", evil.clone()),
+        ("x-forwarded-proto", HeaderValue::from_static("http")),
+        ("x-forwarded-port", HeaderValue::from_static("1")),
+        ("x-forwarded-prefix", HeaderValue::from_static("/evil")),
+        ("x-original-url", HeaderValue::from_static("/evil")),
+        ("x-rewrite-url", HeaderValue::from_static("/evil")),
+        ("forwarded", forwarded),
+        ("origin", HeaderValue::from_static("https://evil.example")),
+        ("referer", HeaderValue::from_static("https://evil.example/")),
+    ] {
+        let headers = HeaderMap::from_iter([(name.parse().unwrap(), value)]);
+        for path in all() {
+            let plain = server.get(path).await;
+            let spoofed = server.request(Method::GET, path).headers(headers.clone());
+            let spoofed = Answer::of(spoofed).await;
+            assert_eq!((spoofed.status, spoofed.body), (200, plain.body), "{name}");
+        }
+        let body = json!({ "email": "ada@example.test", "password": PASSWORD });
+        let log_in = server.request(Method::POST, "/api/auth/login").json(&body).headers(headers);
+        let client = server.fresh_client();
+        let answer = Answer::of(log_in.header("x-forwarded-for", client)).await;
+        server.advance_seconds(61);
+        let spoofed = TestServer::claims(&answer.tokens().access_token);
+        for claim in ["iss", "aud", "sub"] {
+            assert_eq!(spoofed[claim], claims[claim], "{name}");
+        }
+        assert!(!String::from_utf8_lossy(&answer.body).contains("evil"));
+    }
+}
+
+/// F6: services go on checking tokens while the database is gone.
+#[tokio::test]
+async fn documents_and_liveness_do_not_need_the_database() {
+    let server = TestServer::start().await;
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    server.get("/readyz").await.expect_status(200);
+    let jwks = server.get(JWKS).await;
+
+    server.database.cut_off().await;
+
+    let unready = server.get("/readyz").await;
+    assert_eq!((unready.status, unready.json()), (503, json!({ "status": "unavailable" })));
+    server.get("/livez").await.expect_status(200);
+    assert_eq!(server.get(JWKS).await.body, jwks.body);
+    for path in METADATA.into_iter().chain(["/docs", "/openapi.json"]) {
+        server.get(path).await.expect_status(200);
+    }
+    for answer in [
+        server.log_in("ada@example.test", PASSWORD).await,
+        server.sign_up("bob@example.test").await,
+        server.refresh(&tokens.refresh_token).await,
+        server.me(&tokens.access_token).await,
+        server.log_out(&tokens.access_token).await,
+    ] {
+        answer.expect_error(503, "SERVICE_UNAVAILABLE");
+        assert_eq!(answer.header("retry-after"), "1");
+    }
+    let forged = server.me("a.b.c").await;
+    forged.expect_error(401, "UNAUTHORIZED");
+}

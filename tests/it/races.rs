@@ -1,0 +1,188 @@
+//! What happens once happens once, however many ask at the same moment and wherever.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use sea_orm::{ConnectionTrait, TransactionTrait};
+
+use crate::harness::{Answer, TestServer, Tokens};
+
+const MANY: usize = 64;
+
+/// The same token shown many times at once, to each of `servers` in turn.
+async fn storm(servers: &[&TestServer], tokens: &Tokens) -> Vec<Answer> {
+    let turns = servers.iter().cycle().take(MANY);
+    join_all(turns.map(|server| server.refresh(&tokens.refresh_token))).await
+}
+
+async fn generations(server: &TestServer) -> Vec<i64> {
+    server.database.column("SELECT generation FROM session ORDER BY id").await
+}
+
+fn statuses(answers: &[Answer]) -> Vec<u16> {
+    let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    statuses.sort_unstable();
+    statuses
+}
+
+async fn assert_one_successor(servers: &[&TestServer]) {
+    let server = servers[0];
+    let first = server.sign_up("ada@example.test").await.tokens();
+
+    let answers = storm(servers, &first).await;
+
+    assert_eq!(statuses(&answers), [200; MANY]);
+    let tokens: Vec<_> = answers.iter().map(Answer::tokens).collect();
+    let successors: BTreeSet<_> = tokens.iter().map(|it| &it.refresh_token).collect();
+    let access_tokens: BTreeSet<_> = tokens.iter().map(|it| &it.access_token).collect();
+    assert_eq!((successors.len(), access_tokens.len()), (1, MANY));
+    assert_eq!(generations(server).await, [1]);
+    let advances = "auth_event WHERE type = 'token_refreshed' AND reason IS NULL";
+    assert_eq!(server.database.count(advances).await, 1);
+    for server in servers {
+        server.me(&tokens[0].access_token).await.expect_status(200);
+    }
+    server.refresh(successors.first().unwrap()).await.expect_status(200);
+}
+
+/// AT-01
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_token_shown_many_times_at_once_has_one_successor() {
+    let server = TestServer::start().await;
+
+    assert_one_successor(&[&server]).await;
+}
+
+/// AT-01
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_token_shown_to_two_instances_at_once_has_one_successor() {
+    let server = TestServer::start().await;
+    let other = server.beside().await;
+
+    assert_one_successor(&[&server, &other]).await;
+}
+
+/// AT-01, RF-04: without a retry window one wins, and the others have shown a theft.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_a_retry_window_one_of_many_wins_and_the_session_ends() {
+    let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
+    let other = server.beside().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+
+    let answers = storm(&[&server, &other], &first).await;
+
+    let mut expected = vec![200];
+    expected.resize(MANY, 401);
+    assert_eq!(statuses(&answers), expected);
+    let winner = answers.iter().find(|answer| answer.status == 200).unwrap().tokens();
+    server.refresh(&winner.refresh_token).await.expect_status(401);
+    other.me(&winner.access_token).await.expect_status(401);
+    assert_eq!(generations(&server).await, [1]);
+    assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 1);
+}
+
+/// AT-09: whatever was under way, nothing is granted behind a logout.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_refresh_succeeds_after_a_logout_has_been_answered() {
+    let server = TestServer::start().await;
+    let other = server.beside().await;
+    let servers = [&server, &other];
+    for round in 0..6 {
+        let first = server.sign_up(&format!("ada{round}@example.test")).await.tokens();
+        let chosen = &servers[..=round % 2];
+        let newest = if round % 3 == 0 {
+            first.clone()
+        } else {
+            server.refresh(&first.refresh_token).await.tokens()
+        };
+
+        let leave = async {
+            tokio::time::sleep(Duration::from_millis(5 * u64::try_from(round).unwrap())).await;
+            other.log_out(&first.access_token).await.expect_status(200);
+            storm(chosen, &newest).await
+        };
+        let (raced, after) = join(storm(chosen, &first), leave).await;
+
+        assert_eq!(statuses(&after), [401; MANY]);
+        let granted = raced.iter().filter(|answer| answer.status == 200).map(Answer::tokens);
+        let successors: BTreeSet<_> = granted.map(|it| it.refresh_token).collect();
+        for successor in successors {
+            server.refresh(&successor).await.expect_status(401);
+        }
+        let events = events_of(&server, &first).await;
+        assert_eq!(events.last().map(String::as_str), Some("logout"), "{events:?}");
+        assert_eq!(events.iter().filter(|event| *event == "logout").count(), 1);
+    }
+}
+
+/// AT-09: a retry that was found to be one while the logout came in between is too late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return; // One transaction at a time.
+    }
+    let first = server.sign_up("ada@example.test").await.tokens();
+    server.refresh(&first.refresh_token).await.expect_status(200);
+    let blocker = server.database.connect().await.begin().await.unwrap();
+    blocker.execute_unprepared("LOCK TABLE account IN ACCESS EXCLUSIVE MODE").await.unwrap();
+
+    let retry = server.refresh(&first.refresh_token);
+    let leave = async {
+        wait_for_blocked(&server, 1).await;
+        let log_out = server.log_out(&first.access_token);
+        let release = async {
+            // Either the logout is through, or it waits for the retry.
+            let waited = wait_for_blocked(&server, 2);
+            let _ = tokio::time::timeout(Duration::from_millis(500), waited).await;
+            blocker.commit().await.unwrap();
+        };
+        join(log_out, release).await.0
+    };
+    let (_, logged_out) = join(retry, leave).await;
+
+    logged_out.expect_status(200);
+    let events = events_of(&server, &first).await;
+    assert_eq!(events.last().map(String::as_str), Some("logout"), "{events:?}");
+}
+
+/// Sign-ups share commits, and still each stands alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_sign_ups_at_once_all_succeed() {
+    let server = TestServer::with(|config| config.passwords.hash_wait_seconds = 60).await;
+    let emails: Vec<_> = (0..64).map(|index| format!("ada{index}@example.test")).collect();
+
+    let answers = join_all(emails.iter().map(|email| server.sign_up(email))).await;
+
+    for (answer, email) in answers.iter().zip(&emails) {
+        answer.expect_status(201);
+        assert_eq!(answer.json()["email"], *email);
+        server.me(&answer.tokens().access_token).await.expect_status(200);
+    }
+    for rows in ["account", "session", "auth_event WHERE type = 'signup'"] {
+        assert_eq!(server.database.count(rows).await, 64);
+    }
+}
+
+/// The events of a session, in the order in which they were made.
+async fn events_of(server: &TestServer, tokens: &Tokens) -> Vec<String> {
+    let claims = TestServer::claims(&tokens.access_token);
+    let session = claims["sid"].as_str().unwrap();
+    let session = if server.database.is_postgres() {
+        format!("'{session}'")
+    } else {
+        format!("x'{}'", session.replace('-', ""))
+    };
+    let sql = format!("SELECT type FROM auth_event WHERE session_id = {session} ORDER BY id");
+    server.database.column(&sql).await
+}
+
+/// Returns once so many of this database's connections wait for a lock.
+async fn wait_for_blocked(server: &TestServer, count: i64) {
+    let waiting = "pg_stat_activity WHERE wait_event_type = 'Lock' \
+                   AND datname = current_database()";
+    while server.database.count(waiting).await < count {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,206 @@
+//! Rotation: each refresh token is good for one exchange, and a theft ends the session.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{TestServer, Tokens};
+
+const DAY: u64 = 24 * 60 * 60;
+
+/// Nothing of the session is of use any more: to nobody.
+async fn assert_dead(server: &TestServer, family: &[&Tokens]) {
+    for tokens in family {
+        let refused = server.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+        server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+    }
+}
+
+async fn thefts(server: &TestServer) -> i64 {
+    server.database.count("auth_event WHERE type = 'token_reuse'").await
+}
+
+/// RF-01: an older token than the predecessor can only be a second holder's.
+#[tokio::test]
+async fn a_token_older_than_the_predecessor_ends_the_session_and_names_both_addresses() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    let third = server.refresh_from("198.51.100.7", &second.refresh_token).await.tokens();
+
+    let replay = server.refresh_from("203.0.113.66", &first.refresh_token).await;
+
+    let envelope = replay.expect_error(401, "INVALID_REFRESH_TOKEN");
+    assert_eq!(envelope["error"]["message"], "Invalid refresh token");
+    assert_eq!(envelope["error"]["details"], Value::Null);
+    assert_dead(&server, &[&third, &second, &first]).await;
+    let column = |name: &str| format!("SELECT {name} FROM auth_event WHERE type = 'token_reuse'");
+    let addresses: Vec<String> = server.database.column(&column("address")).await;
+    let reasons: Vec<String> = server.database.column(&column("reason")).await;
+    assert_eq!(addresses, ["203.0.113.66"]);
+    assert!(reasons[0].contains("198.51.100.7"), "{reasons:?}");
+}
+
+/// RF-01: other sessions of the same person are nobody's theft.
+#[tokio::test]
+async fn a_theft_ends_one_session_and_no_other() {
+    let server = TestServer::start().await;
+    let stolen = server.sign_up("ada@example.test").await.tokens();
+    let other = server.log_in("ada@example.test", crate::harness::PASSWORD).await.tokens();
+    let second = server.refresh(&stolen.refresh_token).await.tokens();
+    let third = server.refresh(&second.refresh_token).await.tokens();
+
+    server.refresh(&stolen.refresh_token).await.expect_status(401);
+
+    assert_dead(&server, &[&third]).await;
+    server.me(&other.access_token).await.expect_status(200);
+    server.refresh(&other.refresh_token).await.expect_status(200);
+}
+
+/// RF-02: a lost answer or a second tab asks again, and gets what it would have got.
+#[tokio::test]
+async fn the_predecessor_of_an_unused_successor_gets_the_same_successor_again() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+
+    for _ in 0..3 {
+        server.advance_seconds(3);
+        let again = server.refresh(&first.refresh_token).await.tokens();
+
+        assert_eq!(again.refresh_token, second.refresh_token);
+        server.me(&again.access_token).await.expect_status(200);
+    }
+    let generations: Vec<i64> = server.database.column("SELECT generation FROM session").await;
+    assert_eq!(generations, [1]);
+    assert_eq!(thefts(&server).await, 0);
+    server.refresh(&second.refresh_token).await.expect_status(200);
+}
+
+/// RF-03: owner and thief hold the same token; whoever comes second, both are out.
+#[tokio::test]
+async fn the_predecessor_of_a_used_successor_ends_the_session_for_owner_and_thief() {
+    for pause in [0, 60] {
+        let server = TestServer::start().await;
+        let shared = server.sign_up("ada@example.test").await.tokens();
+        let thiefs = server.refresh(&shared.refresh_token).await.tokens();
+        let thiefs_newest = server.refresh(&thiefs.refresh_token).await.tokens();
+        server.advance_seconds(pause);
+
+        server.refresh(&shared.refresh_token).await.expect_status(401);
+
+        assert_dead(&server, &[&thiefs_newest, &thiefs, &shared]).await;
+        assert_eq!(thefts(&server).await, 1);
+        let end: Vec<String> = server.database.column("SELECT end_reason FROM session").await;
+        assert_eq!(end, ["token_reuse"]);
+    }
+}
+
+/// RF-02, RF-03: the window is ten seconds, and its end does not belong to it.
+#[tokio::test]
+async fn the_retry_window_ends_ten_seconds_after_the_rotation_to_the_microsecond() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+
+    server.clock.advance(Duration::from_micros(9_999_999));
+    let inside = server.refresh(&first.refresh_token).await;
+    server.clock.advance(Duration::from_micros(1));
+    let outside = server.refresh(&first.refresh_token).await;
+
+    assert_eq!(inside.tokens().refresh_token, second.refresh_token);
+    outside.expect_error(401, "INVALID_REFRESH_TOKEN");
+    assert_dead(&server, &[&second]).await;
+    assert_eq!(thefts(&server).await, 1);
+}
+
+/// RF-04: ASVS 10.4.5 to the letter.
+#[tokio::test]
+async fn without_a_retry_window_any_second_showing_ends_the_session() {
+    let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+
+    let again = server.refresh(&first.refresh_token).await;
+
+    again.expect_error(401, "INVALID_REFRESH_TOKEN");
+    assert_dead(&server, &[&second]).await;
+    assert_eq!(thefts(&server).await, 1);
+}
+
+/// RF-07: tokens of a session that its owner ended are dead, and showing them is no theft.
+#[tokio::test]
+async fn a_token_of_a_session_that_was_logged_out_counts_as_no_theft() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let other = server.log_in("ada@example.test", crate::harness::PASSWORD).await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    server.log_out(&second.access_token).await.expect_status(200);
+
+    assert_dead(&server, &[&first, &second]).await;
+
+    assert_eq!(thefts(&server).await, 0);
+    server.refresh(&other.refresh_token).await.expect_status(200);
+}
+
+/// RF-08: the account is asked about at every refresh, and a refusal moves nothing.
+#[tokio::test]
+async fn a_disabled_account_cannot_refresh_and_loses_nothing_by_trying() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+
+    server.database.execute("UPDATE account SET disabled_at = 1").await;
+    for tokens in [&second, &first, &second] {
+        let refused = server.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    server.me(&second.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.log_in("ada@example.test", crate::harness::PASSWORD).await.expect_status(401);
+    server.database.execute("UPDATE account SET disabled_at = NULL").await;
+
+    assert_eq!(thefts(&server).await, 0);
+    server.me(&second.access_token).await.expect_status(200);
+    server.refresh(&second.refresh_token).await.expect_status(200);
+}
+
+/// RF-10: an unused token dies fourteen days after it was made, at the very second.
+#[tokio::test]
+async fn a_refresh_token_that_is_not_used_expires_to_the_second() {
+    let server = TestServer::start().await;
+    let signed_up = server.sign_up("ada@example.test").await;
+    assert_eq!(signed_up.json()["refresh_token_expires_in"], 14 * DAY);
+
+    server.advance_seconds(14 * DAY - 1);
+    let refreshed = server.refresh(&signed_up.tokens().refresh_token).await;
+    server.advance_seconds(14 * DAY);
+    let late = server.refresh(&refreshed.tokens().refresh_token).await;
+
+    assert_eq!(refreshed.json()["refresh_token_expires_in"], 14 * DAY);
+    late.expect_error(401, "INVALID_REFRESH_TOKEN");
+    assert_eq!(thefts(&server).await, 0);
+}
+
+/// RF-10: thirty days after the login it is over, however often it was refreshed.
+#[tokio::test]
+async fn a_session_expires_to_the_second_however_often_it_is_refreshed() {
+    let server = TestServer::start().await;
+    let mut newest = server.sign_up("ada@example.test").await;
+    for (days, left) in [(13, 14), (13, 4), (3, 1)] {
+        server.advance_seconds(days * DAY);
+        newest = server.refresh(&newest.tokens().refresh_token).await;
+        newest.expect_status(200);
+        assert_eq!(newest.json()["refresh_token_expires_in"], left * DAY);
+    }
+
+    server.advance_seconds(DAY - 1);
+    newest = server.refresh(&newest.tokens().refresh_token).await;
+    server.advance_seconds(1);
+    let late = server.refresh(&newest.tokens().refresh_token).await;
+
+    assert_eq!(newest.json()["refresh_token_expires_in"], 1);
+    late.expect_error(401, "INVALID_REFRESH_TOKEN");
+    server.me(&newest.tokens().access_token).await.expect_error(401, "UNAUTHORIZED");
+    assert_eq!(thefts(&server).await, 0);
+}

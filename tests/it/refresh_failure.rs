@@ -1,0 +1,126 @@
+//! A refresh that fails half-way has not happened.
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+
+use crate::harness::TestServer;
+
+const BREAK: &str = "ALTER TABLE auth_event RENAME TO auth_event_taken_away";
+const REPAIR: &str = "ALTER TABLE auth_event_taken_away RENAME TO auth_event";
+
+async fn generations(server: &TestServer) -> Vec<i64> {
+    server.database.column("SELECT generation FROM session ORDER BY id").await
+}
+
+/// RF-05, AU-03: without its audit event nothing happens, and the token stays as good as it was.
+#[tokio::test]
+async fn a_refresh_that_cannot_be_recorded_changes_nothing() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+
+    server.database.execute(BREAK).await;
+    for _ in 0..3 {
+        let failed = server.refresh(&first.refresh_token).await;
+        failed.expect_error(503, "SERVICE_UNAVAILABLE");
+        assert_eq!(failed.header("retry-after"), "1");
+    }
+    let while_broken = generations(&server).await;
+    server.database.execute(REPAIR).await;
+    // Far outside the retry window: nothing but the same token being the newest lets it in.
+    server.advance_seconds(3600);
+    let repaired = server.refresh(&first.refresh_token).await;
+
+    assert_eq!(while_broken, [0]);
+    repaired.expect_status(200);
+    assert_eq!(generations(&server).await, [1]);
+    assert_eq!(server.database.events().await, ["signup", "token_refreshed"]);
+}
+
+/// RF-05: nor does a theft end a session without leaving a trace.
+#[tokio::test]
+async fn a_theft_that_cannot_be_recorded_ends_nothing_until_it_can_be() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    let third = server.refresh(&second.refresh_token).await.tokens();
+
+    server.database.execute(BREAK).await;
+    let unrecorded = server.refresh(&first.refresh_token).await;
+    server.database.execute(REPAIR).await;
+
+    unrecorded.expect_error(503, "SERVICE_UNAVAILABLE");
+    assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 1);
+    server.refresh(&first.refresh_token).await.expect_status(401);
+    server.refresh(&third.refresh_token).await.expect_status(401);
+    assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 1);
+}
+
+/// RF-05: one that fails beside others that succeed takes none of them with it.
+#[tokio::test]
+async fn a_refused_refresh_does_not_fail_those_beside_it() {
+    let server = TestServer::start().await;
+    let disabled = server.sign_up("eve@example.test").await.tokens();
+    server.database.execute("UPDATE account SET disabled_at = 1").await;
+    let mut good = Vec::new();
+    for index in 0..8 {
+        good.push(server.sign_up(&format!("ada{index}@example.test")).await.tokens());
+    }
+
+    let tokens = good.iter().flat_map(|it| [&it.refresh_token, &disabled.refresh_token]);
+    let answers = join_all(tokens.map(|token| server.refresh(token))).await;
+
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+    assert_eq!(statuses, [200, 401].repeat(8));
+}
+
+/// RF-05: a database that does not get to it in time has not done it later either.
+#[tokio::test]
+async fn a_refresh_that_times_out_changes_nothing() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+
+    let blocker = server.database.connect().await;
+    // Any write on SQLite, any change of the table on PostgreSQL.
+    let lock = if server.database.is_postgres() {
+        "LOCK TABLE session IN EXCLUSIVE MODE"
+    } else {
+        "UPDATE session SET scope = scope"
+    };
+    let transaction = blocker.begin().await.unwrap();
+    transaction.execute_unprepared(lock).await.unwrap();
+    let timed_out = server.refresh(&first.refresh_token).await;
+    transaction.rollback().await.unwrap();
+    server.advance_seconds(3600);
+    let afterwards = server.refresh(&first.refresh_token).await;
+
+    timed_out.expect_error(503, "SERVICE_UNAVAILABLE");
+    afterwards.expect_status(200);
+    assert_eq!(generations(&server).await, [1]);
+}
+
+/// RF-06: what is spent or ended is written down, not remembered.
+#[tokio::test]
+async fn a_restart_revives_nothing_and_ends_nothing() {
+    let server = TestServer::start().await;
+    let logged_out = server.sign_up("ada@example.test").await.tokens();
+    server.log_out(&logged_out.access_token).await.expect_status(200);
+    let stolen = server.sign_up("bob@example.test").await.tokens();
+    let second = server.refresh(&stolen.refresh_token).await.tokens();
+    let third = server.refresh(&second.refresh_token).await.tokens();
+    server.refresh(&stolen.refresh_token).await.expect_status(401);
+    let spent = server.sign_up("cy@example.test").await.tokens();
+    let newest = server.refresh(&spent.refresh_token).await.tokens();
+    let after = server.refresh(&newest.refresh_token).await.tokens();
+
+    let server = server.restart().await;
+
+    server.me(&after.access_token).await.expect_status(200);
+    server.me(&logged_out.access_token).await.expect_status(401);
+    for dead in [&logged_out, &stolen, &second, &third] {
+        server.refresh(&dead.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    let live = server.refresh(&after.refresh_token).await.tokens();
+    let server = server.restart().await;
+    server.refresh(&spent.refresh_token).await.expect_status(401);
+    server.refresh(&live.refresh_token).await.expect_status(401);
+}

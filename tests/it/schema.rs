@@ -1,0 +1,121 @@
+//! The schema's versions: up, down, and hands off what a newer version has made.
+
+use rustix::process::Signal;
+
+use crate::harness::{PASSWORD, Program, TestServer};
+
+const MIGRATIONS: usize = 5;
+
+/// A used database whose server has been stopped.
+async fn used() -> (TestServer, Program) {
+    let mut server = TestServer::start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    server.stop();
+    let program = Program::new(&server.database);
+    (server, program)
+}
+
+/// What `signet migrate …` prints: one line per migration.
+async fn migrate(program: &Program, arguments: &[&str]) -> Vec<String> {
+    let output = program.run(&[&["migrate"], arguments].concat()).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn applied(lines: &[String]) -> usize {
+    assert_eq!(lines.len(), MIGRATIONS);
+    let applied = lines.iter().take_while(|line| line.starts_with("applied")).count();
+    assert!(lines[applied..].iter().all(|line| line.starts_with("pending")), "{lines:?}");
+    applied
+}
+
+/// OP-02: an older binary does not touch what it does not understand, with no command.
+#[tokio::test]
+async fn a_newer_schema_refuses_and_nothing_is_written() {
+    let (server, program) = used().await;
+    let newer = "INSERT INTO seaql_migrations (version, applied_at) \
+                 VALUES ('m29991231_000001_from_the_future', 1)";
+    server.database.execute(newer).await;
+    let before = server.database.dump().await;
+
+    let refusal = program.refusal().await;
+    for command in [&["up"][..], &["down"], &["down", "--steps", "6"], &["status"]] {
+        let output = program.run(&[&["migrate"], command].concat()).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("from_the_future"));
+    }
+
+    assert!(refusal.contains("m29991231_000001_from_the_future"), "{refusal}");
+    assert_eq!(server.database.dump().await, before);
+    let tidy = "DELETE FROM seaql_migrations WHERE version LIKE '%from_the_future'";
+    server.database.execute(tidy).await;
+    program.serve().await.end(Signal::TERM).await;
+}
+
+/// Every migration goes down and up again on data, one step and all steps at a time.
+#[tokio::test]
+async fn migrations_go_down_and_up_again_on_data() {
+    let (server, program) = used().await;
+    assert_eq!(applied(&migrate(&program, &["status"]).await), MIGRATIONS);
+
+    for steps in 1..=MIGRATIONS {
+        let down = migrate(&program, &["down", "--steps", &steps.to_string()]).await;
+        let status = migrate(&program, &["status"]).await;
+        let up = migrate(&program, &["up"]).await;
+
+        assert_eq!(applied(&down), MIGRATIONS - steps);
+        assert_eq!(status, down);
+        assert_eq!(applied(&up), MIGRATIONS);
+        let accounts = i64::from(steps < MIGRATIONS);
+        assert_eq!(server.database.count("account").await, accounts, "{steps} steps");
+    }
+    assert_eq!(migrate(&program, &["up"]).await.len(), MIGRATIONS);
+    let server = server.restart().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+}
+
+/// OP-02: an older schema is brought up by starting, and what it held is still there.
+#[tokio::test]
+async fn starting_brings_an_older_schema_up() {
+    let (mut server, program) = used().await;
+
+    for steps in ["1", "2", "3"] {
+        migrate(&program, &["down", "--steps", steps]).await;
+        server = server.restart().await;
+
+        server.get("/readyz").await.expect_status(200);
+        server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
+        server.stop();
+    }
+}
+
+/// A database that has never been used can be brought up before the first start.
+#[tokio::test]
+async fn an_empty_database_can_be_migrated_before_the_first_start() {
+    let database = crate::harness::TestDatabase::create().await;
+    let program = Program::new(&database);
+
+    let before = migrate(&program, &["status"]).await;
+    let up = migrate(&program, &["up"]).await;
+
+    assert_eq!((applied(&before), applied(&up)), (0, MIGRATIONS));
+    assert!(!database.master_key_file().exists());
+    program.serve().await.end(Signal::TERM).await;
+    assert!(database.master_key_file().exists());
+}
+
+/// `signet keys list` shows what the key set shows, and no secret.
+#[tokio::test]
+async fn the_list_of_keys_names_what_is_published() {
+    let (server, program) = used().await;
+
+    let output = program.run(&["keys", "list"]).await;
+
+    assert!(output.status.success(), "{output:?}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let kids = server.database.column::<String>("SELECT kid FROM signing_key").await;
+    let words: Vec<_> = lines.split_whitespace().collect();
+    assert_eq!(lines.lines().count(), 1);
+    assert_eq!(words[..4], [&kids[0], "RS256", "active", "since"]);
+    assert!(words[4].ends_with('Z') && words.len() == 5, "{lines}");
+}

@@ -1,0 +1,244 @@
+//! Starting and stopping, as operators do it: what is unsafe or unclear does not start.
+
+use std::fs::{Permissions, read_dir, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use futures_util::future::join_all;
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase};
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+/// Everything below `directory`.
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let here: Vec<_> = read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let below = here.iter().filter(|path| path.is_dir()).flat_map(|path| entries(path));
+    here.iter().cloned().chain(below).collect()
+}
+
+async fn post(serving: &Serving, path: &str, body: &serde_json::Value) -> Answer {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    Answer::of(http.post(serving.url(path)).json(body)).await
+}
+
+/// OP-01, OP-08: without any setting it serves this host, and keeps what it makes to itself.
+#[tokio::test]
+async fn it_starts_with_no_setting_and_nobody_else_can_read_what_it_makes() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+
+    let serving = program.serve().await;
+    let body = json!({ "email": "ada@example.test", "password": PASSWORD });
+    post(&serving, "/api/auth/signup", &body).await.expect_status(201);
+
+    let made = entries(directory.path());
+    let names: Vec<_> =
+        made.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    for name in ["signet.db", "signet.db-wal", "signet.db-shm", "master.key"] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    for path in &made {
+        let expected = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode(path), expected, "{}", path.display());
+    }
+    assert!(serving.address.ip().is_loopback());
+}
+
+/// OP-01: a database file that others can read refuses, whatever its other bits say.
+#[tokio::test]
+async fn a_database_file_that_others_can_read_refuses_to_start() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    program.serve().await.end(Signal::TERM).await;
+    let file = directory.path().join("data/signet.db");
+
+    for exposed in [0o644, 0o640, 0o604, 0o620] {
+        set_permissions(&file, Permissions::from_mode(exposed)).unwrap();
+        let before = std::fs::read(&file).unwrap();
+
+        let said = program.refusal().await;
+
+        assert!(said.contains("data/signet.db") && said.contains("chmod 600"), "{said}");
+        assert_eq!(std::fs::read(&file).unwrap(), before);
+    }
+    set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    program.serve().await;
+}
+
+/// OP-05: a misspelt setting must not become a default, for no command.
+#[tokio::test]
+async fn an_unknown_setting_refuses_and_is_named() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path())
+        .with("SIGNET_LISTEN", "127.0.0.1:0")
+        .with("SIGNET_ISSUR", "https://id.example.test");
+
+    for command in [&["serve"][..], &[], &["migrate", "up"], &["keys", "list"]] {
+        let output = program.run(command).await;
+
+        assert!(!output.status.success(), "{command:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("SIGNET_ISSUR"));
+    }
+    assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    std::fs::write(directory.path().join(".env"), "SIGNET_ACCESS_TOKEN_SECOND=60\n").unwrap();
+    assert!(program.refusal().await.contains("SIGNET_ACCESS_TOKEN_SECOND"));
+}
+
+/// OP-05: nor does a value that cannot be meant.
+#[tokio::test]
+async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+
+    for (variable, value) in [
+        ("SIGNET_LISTEN", "nowhere"),
+        ("SIGNET_ISSUER", "http://id.example.test"),
+        ("SIGNET_ISSUER", "https://id.example.test/"),
+        ("SIGNET_ISSUER", "https://id.example.test?x=1"),
+        ("SIGNET_ISSUER", ""),
+        ("SIGNET_AUDIENCE", "two words"),
+        ("SIGNET_CORS_ORIGINS", "*"),
+        ("SIGNET_CORS_ORIGINS", "null"),
+        ("SIGNET_CORS_ORIGINS", "https://app.example.test/"),
+        ("SIGNET_TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("SIGNET_TRUSTED_PROXIES", "::/0"),
+        ("SIGNET_TRUSTED_PROXIES", "*"),
+        ("SIGNET_DATABASE_URL", "sqlite::memory:"),
+        ("SIGNET_DATABASE_URL", "mysql://root:hunter2@localhost/signet"),
+        ("SIGNET_RSA_BITS", "1024"),
+        ("SIGNET_JWKS_MAX_AGE_SECONDS", "0"),
+        ("SIGNET_ACCESS_TOKEN_SECONDS", "-1"),
+        ("SIGNET_ACCESS_TOKEN_SECONDS", "1h"),
+        ("SIGNET_REFRESH_TOKEN_SECONDS", "0"),
+        ("SIGNET_REFRESH_RETRY_SECONDS", "61"),
+        ("SIGNET_PASSWORD_POLICY", "none"),
+        ("SIGNET_ARGON2_MEMORY_KIB", "8"),
+        ("SIGNET_ARGON2_ITERATIONS", "1"),
+        ("SIGNET_ATTEMPTS_PER_MINUTE", "0"),
+        ("SIGNET_LOG", "a=b=c"),
+        ("SIGNET_LOG_FORMAT", "xml"),
+    ] {
+        let said = program.clone().with(variable, value).refusal().await;
+
+        assert!(said.contains(variable), "{variable}={value}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+    assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
+}
+
+/// OP-08: whoever can be reached from elsewhere must say who it is.
+#[tokio::test]
+async fn a_public_address_without_an_issuer_refuses() {
+    let directory = TempDir::new().unwrap();
+
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
+        let program = Program::bare(directory.path()).with("SIGNET_LISTEN", address);
+
+        let said = program.refusal().await;
+
+        assert!(said.contains("SIGNET_ISSUER") && said.contains("SIGNET_LISTEN"), "{said}");
+    }
+    assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
+}
+
+/// F13: SIGTERM lets whoever has asked have an answer, and takes nobody new.
+#[tokio::test]
+async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database)
+        .with("SIGNET_ATTEMPTS_PER_MINUTE", "1000")
+        .with("SIGNET_HASH_WAIT_SECONDS", "60")
+        .with("SIGNET_DRAIN_SECONDS", "60");
+    let serving = program.serve().await;
+    let mut connections = Vec::new();
+    for index in 0..8 {
+        let body = json!({ "email": format!("ada{index}@example.test"), "password": PASSWORD });
+        let body = body.to_string();
+        let request = format!(
+            "POST /api/auth/signup HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut connection = TcpStream::connect(serving.address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        connections.push(connection);
+    }
+    let idle = TcpStream::connect(serving.address).await.unwrap();
+    // The others have arrived, too: connections are taken in their order.
+    let body = json!({ "email": "first@example.test", "password": PASSWORD });
+    post(&serving, "/api/auth/signup", &body).await.expect_status(201);
+
+    serving.signal(Signal::TERM);
+    let answers = join_all(connections.into_iter().map(async |mut connection| {
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }))
+    .await;
+    drop(idle);
+    let address = serving.address;
+    let (status, printed) = serving.end(Signal::CONT).await;
+
+    for answer in answers {
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+        assert!(answer.contains("refresh_token_expires_in"), "{answer}");
+    }
+    assert_eq!(status.code(), Some(0), "{printed}");
+    assert!(TcpStream::connect(address).await.is_err());
+    assert_eq!(database.count("account").await, 9);
+}
+
+/// `signet health` says with its exit code what `/readyz` says.
+#[tokio::test]
+async fn health_tells_ready_from_unready_from_absent() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let serving = program.serve().await;
+    let asking = program.clone().with("SIGNET_LISTEN", &serving.address.to_string());
+
+    let ready = asking.run(&["health"]).await;
+    database.cut_off().await;
+    let unready = asking.run(&["health"]).await;
+    serving.end(Signal::TERM).await;
+    let absent = asking.run(&["health"]).await;
+
+    assert_eq!(ready.status.code(), Some(0), "{ready:?}");
+    for output in [unready, absent] {
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stderr.starts_with(b"error: "), "{output:?}");
+    }
+}
+
+/// RF-06, F23: what was answered before a kill is there after it.
+#[tokio::test]
+async fn a_kill_loses_nothing_that_was_answered_and_revives_nothing() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database).with("SIGNET_REFRESH_RETRY_SECONDS", "0");
+    let body = json!({ "email": "ada@example.test", "password": PASSWORD });
+    let refresh = async |serving: &Serving, token: &str| {
+        post(serving, "/api/auth/refresh", &json!({ "refresh_token": token })).await
+    };
+
+    let serving = program.serve().await;
+    let first = post(&serving, "/api/auth/signup", &body).await.tokens();
+    let second = refresh(&serving, &first.refresh_token).await.tokens();
+    serving.end(Signal::KILL).await;
+    let serving = program.serve().await;
+    let third = refresh(&serving, &second.refresh_token).await.tokens();
+    serving.end(Signal::KILL).await;
+    let serving = program.serve().await;
+
+    assert_eq!(database.events().await, ["signup", "token_refreshed", "token_refreshed"]);
+    refresh(&serving, &second.refresh_token).await.expect_status(401);
+    refresh(&serving, &third.refresh_token).await.expect_status(401);
+    refresh(&serving, &first.refresh_token).await.expect_status(401);
+}
