@@ -124,7 +124,8 @@ async fn members_that_are_no_text_are_refused() {
     }
 }
 
-/// F21: texts that are, and that PostgreSQL could not store.
+/// F21: texts that are, and that PostgreSQL could not store. A password is not stored but hashed, so
+/// there they are as good as any other.
 #[tokio::test]
 async fn members_with_u_0000_and_noncharacters_do_not_reach_the_database() {
     let (server, token) = started().await;
@@ -137,7 +138,8 @@ async fn members_with_u_0000_and_noncharacters_do_not_reach_the_database() {
 
     for (operation, example) in server.operations_with_body().await {
         let each = |name| texts.iter().map(move |text| (name, *text));
-        for (name, text) in example.keys().flat_map(each) {
+        let names = example.keys().filter(|name| !name.contains("password"));
+        for (name, text) in names.flat_map(each) {
             let body = with_member(&example, name, text);
             let answer = server.call(&operation, &token, body).await;
             assert!((400..500).contains(&answer.status), "{name}: {answer:?}");

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// Status, headers and body of one answer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
@@ -21,6 +21,14 @@ pub struct Tokens {
     pub user_id: Uuid,
     pub access_token: String,
     pub refresh_token: String,
+}
+
+/// With the body as text, for whoever reads why a test failed.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let body = String::from_utf8_lossy(&self.body);
+        write!(f, "{} {:?} {body}", self.status, self.headers)
+    }
 }
 
 impl Answer {

@@ -1,0 +1,184 @@
+//! What is written down about the service is what the service does: the description of the API and
+//! the lists of settings are made from the code, and compared on every run.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+use crate::harness::{Program, TestServer};
+
+/// The description that is committed.
+pub fn committed() -> Value {
+    serde_json::from_str(&file("openapi/openapi.json")).unwrap()
+}
+
+/// Each operation with its path and method.
+pub fn operations(document: &Value) -> Vec<(&str, &str, &Map<String, Value>)> {
+    let items = document["paths"].as_object().unwrap().iter();
+    items
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().iter();
+            methods
+                .map(move |(method, it)| (path.as_str(), method.as_str(), it.as_object().unwrap()))
+        })
+        .collect()
+}
+
+fn file(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
+}
+
+/// What a command prints, without any setting.
+async fn printed(arguments: &[&str]) -> String {
+    let directory = TempDir::new().unwrap();
+    let output = Program::bare(directory.path()).run(arguments).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// All values below `json`, itself included.
+fn walk(json: &Value) -> Vec<&Value> {
+    let below: Vec<&Value> = match json {
+        Value::Array(items) => items.iter().collect(),
+        Value::Object(members) => members.values().collect(),
+        _ => Vec::new(),
+    };
+    std::iter::once(json).chain(below.into_iter().flat_map(walk)).collect()
+}
+
+#[tokio::test]
+async fn the_committed_description_is_the_one_that_is_printed_and_served() {
+    let server = TestServer::start().await;
+
+    let answer = server.get("/openapi.json").await;
+    let printed = printed(&["openapi"]).await;
+
+    assert_eq!(answer.header("content-type"), "application/json");
+    let hint = "run: cargo run -- openapi > openapi/openapi.json";
+    assert!(file("openapi/openapi.json") == printed, "{hint}");
+    assert!(String::from_utf8(answer.body).unwrap() == printed, "{hint}");
+}
+
+#[tokio::test]
+async fn the_committed_lists_of_settings_are_the_ones_that_are_printed() {
+    let env_example = printed(&["config", "env-example"]).await;
+    let markdown = printed(&["config", "markdown"]).await;
+
+    let hint = "run: cargo run -- config env-example > .env.example";
+    assert!(file(".env.example") == env_example, "{hint}");
+    let hint = "run: cargo run -- config markdown > docs/configuration.md";
+    assert!(file("docs/configuration.md") == markdown, "{hint}");
+}
+
+/// Generators of clients name their functions so, and logs their requests.
+#[test]
+fn every_operation_has_an_id_of_its_own() {
+    let document = committed();
+
+    let operations = operations(&document);
+    let mut ids: Vec<_> =
+        operations.iter().map(|(_, _, it)| it["operationId"].as_str().unwrap()).collect();
+
+    assert!(ids.iter().all(|id| id.chars().all(char::is_alphanumeric)), "{ids:?}");
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!((ids.len(), count), (operations.len(), operations.len()));
+}
+
+/// Alternatives make clients in typed languages unusable, and ours need none.
+#[test]
+fn no_schema_has_alternatives() {
+    let document = committed();
+
+    for value in walk(&document).into_iter().filter_map(Value::as_object) {
+        for word in ["oneOf", "anyOf", "allOf", "not"] {
+            assert!(!value.contains_key(word), "{value:?}");
+        }
+    }
+}
+
+/// The errors that layers around an endpoint answer are part of the contract, too.
+#[test]
+fn every_operation_documents_its_errors() {
+    let document = committed();
+
+    for (path, method, operation) in operations(&document) {
+        let responses = operation["responses"].as_object().unwrap();
+        let mut statuses = vec!["500"];
+        if operation.contains_key("requestBody") {
+            statuses.extend(["400", "413", "415"]);
+        }
+        if operation["security"] != Value::Array(Vec::new()) {
+            statuses.push("401");
+        }
+        for status in statuses {
+            assert!(responses.contains_key(status), "{method} {path} says nothing of {status}");
+        }
+        for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+            let schema = &response["content"]["application/json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/ErrorEnvelope", "{method} {path} {status}");
+        }
+    }
+}
+
+/// ID-04: a body with an unknown member is refused, and the description says so.
+#[test]
+fn every_body_of_a_request_is_closed() {
+    let document = committed();
+
+    for (path, method, operation) in operations(&document) {
+        let Some(body) = operation.get("requestBody") else { continue };
+        let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+        let schema = document.pointer(&reference[1..]).unwrap();
+        assert_eq!(schema["additionalProperties"], false, "{method} {path}");
+        assert_eq!(body["required"], true, "{method} {path}");
+    }
+}
+
+/// The page works without the internet, and whoever can put text into it can load nothing.
+#[tokio::test]
+async fn the_documentation_loads_nothing_from_elsewhere() {
+    let server = TestServer::start().await;
+
+    let page = server.get("/docs").await;
+
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(policy.contains("frame-ancestors 'none'") && policy.contains("base-uri 'none'"));
+    assert!(!policy.contains("http") && !policy.contains('*') && !policy.contains("unsafe-eval"));
+    let html = String::from_utf8(page.body.clone()).unwrap();
+    for url in loaded(&html) {
+        assert!(!url.contains("//") || url.starts_with("data:"), "{url}");
+    }
+    // The test would find them.
+    let loads = r#"<img src="https://a.example"><link href='//b.example'>@import url(http://c)"#;
+    assert_eq!(loaded(loads), ["//b.example", "https://a.example", "http://c"]);
+}
+
+/// What a browser would load of a page: in attributes of elements that load, and in style sheets.
+fn loaded(html: &str) -> Vec<&str> {
+    let mut urls = Vec::new();
+    for element in ["<script", "<link", "<img", "<iframe", "<embed", "<object", "<source", "<base"]
+    {
+        for tag in html.split(element).skip(1) {
+            let tag = tag.split('>').next().unwrap();
+            for attribute in ["src=", "href=", "srcset=", "data="] {
+                let values = tag.split(attribute).skip(1);
+                urls.extend(
+                    values
+                        .map(|it| it.trim_start_matches(['"', '\'']))
+                        .map(|it| it.split(['"', '\'', ' ']).next().unwrap()),
+                );
+            }
+        }
+    }
+    for start in ["url(", "@import \"", "@import '"] {
+        let values = html.split(start).skip(1).map(|it| it.trim_start_matches(['"', '\'', '\\']));
+        let values = values.map(|it| it.split([')', '"', '\'', '\\']).next().unwrap());
+        urls.extend(values.filter(|it| !it.contains(['(', '$', '+'])));
+    }
+    urls
+}

@@ -1,0 +1,127 @@
+//! Every operation either asks who is there or is on a list that may only shrink.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TestServer};
+use crate::openapi::{committed, operations};
+
+/// What can be done without a token: exactly what one needs to get one.
+const OPEN: [(&str, &str); 4] = [
+    ("post", "/api/auth/login"),
+    ("post", "/api/auth/password/reset"),
+    ("post", "/api/auth/refresh"),
+    ("post", "/api/auth/signup"),
+];
+
+/// Paths that no operation describes: documents and probes, for reading only.
+const DOCUMENTS: [&str; 7] = [
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/openapi.json",
+    "/docs",
+    "/livez",
+    "/readyz",
+];
+
+#[test]
+fn what_needs_no_token_is_on_the_list_and_nothing_else() {
+    let document = committed();
+
+    let mut open: Vec<_> = operations(&document)
+        .into_iter()
+        .filter(|(_, _, operation)| operation["security"] == json!([]))
+        .map(|(path, method, _)| (method, path))
+        .collect();
+    open.sort_unstable();
+
+    assert_eq!(open, OPEN);
+    let schemes = document["components"]["securitySchemes"].as_object().unwrap();
+    assert_eq!(schemes.len(), 1);
+    let scheme = schemes.values().next().unwrap();
+    assert_eq!((&scheme["type"], &scheme["scheme"]), (&json!("http"), &json!("bearer")));
+}
+
+#[tokio::test]
+async fn what_needs_a_token_is_refused_without_one_and_with_garbage() {
+    let server = TestServer::start().await;
+    let document = committed();
+    let mut seen = 0;
+
+    for (path, method, operation) in operations(&document) {
+        if operation["security"] == json!([]) {
+            continue;
+        }
+        let method: Method = method.to_uppercase().parse().unwrap();
+        let path = path.replace(['{', '}'], "");
+        let request = || server.request(method.clone(), &path).json(&json!({}));
+        let without = Answer::of(request()).await;
+        without.expect_error(401, "UNAUTHORIZED");
+        assert_eq!(without.header("www-authenticate"), "Bearer", "{method} {path}");
+        for token in ["garbage", "a.b.c", "null", "undefined"] {
+            let refused = Answer::of(request().bearer_auth(token)).await;
+            refused.expect_error(401, "UNAUTHORIZED");
+            let challenge = refused.header("www-authenticate");
+            assert_eq!(challenge, "Bearer error=\"invalid_token\"", "{method} {path}");
+        }
+        seen += 1;
+    }
+
+    assert!(seen >= 2, "the description lists what needs a token");
+}
+
+/// HP-07: a path answers the methods that are written down, and no others.
+#[tokio::test]
+async fn no_path_answers_a_method_that_is_not_written_down() {
+    let server = TestServer::start().await;
+    let document = committed();
+    let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
+
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let known: Vec<_> = item.as_object().unwrap().keys().map(|it| it.to_uppercase()).collect();
+        for method in methods.iter().filter(|method| !known.contains(&(**method).to_owned())) {
+            let method: Method = method.parse().unwrap();
+            let answer = Answer::of(server.request(method.clone(), path)).await;
+
+            answer.expect_error(405, "METHOD_NOT_ALLOWED");
+            let allowed: Vec<_> = answer.header("allow").split(", ").collect();
+            assert!(known.iter().all(|it| allowed.contains(&it.as_str())), "{method} {path}");
+        }
+    }
+}
+
+/// OP-03: there is nothing else to be found.
+#[tokio::test]
+async fn no_other_path_answers() {
+    let server = TestServer::start().await;
+
+    for path in DOCUMENTS {
+        server.get(path).await.expect_status(200);
+    }
+    for path in [
+        "/",
+        "/api",
+        "/api/auth",
+        "/api/auth/me/",
+        "/api/auth//me",
+        "/API/auth/me",
+        "/api/auth/me/..",
+        "/api/auth/%6De",
+        "/debug",
+        "/debug/pprof",
+        "/metrics",
+        "/actuator",
+        "/.env",
+        "/.git/config",
+        "/.well-known",
+        "/.well-known/jwks.json/",
+        "/.well-known/../openapi",
+        "/swagger",
+    ] {
+        let answer = server.get(path).await;
+        let found: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        assert_eq!(found["error"]["code"], "NOT_FOUND", "{path}: {}", answer.status);
+        answer.expect_error(404, "NOT_FOUND");
+    }
+}
