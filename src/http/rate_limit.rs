@@ -6,13 +6,14 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota as Rate};
 
 use crate::config::LimitSettings;
 use crate::database::Db;
-use crate::domain::attempt::{self, AttemptError, Credential, Quota, Refusal};
+use crate::domain::attempt::{self, AttemptError, Credential, Quota, Refusal, WINDOW};
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
@@ -41,11 +42,10 @@ impl Limits {
     /// Limits as `settings` say, with `key` to hide addresses from the table.
     #[must_use]
     pub fn new(settings: LimitSettings, key: LimitKey) -> Self {
-        let credentials = settings.attempts_per_minute.saturating_mul(FRONT_FACTOR);
         Self {
-            sign_ups: Front::per_minute(credentials),
-            log_ins: Front::per_minute(credentials),
-            resets: Front::per_minute(credentials),
+            sign_ups: Front::before_exact(settings.attempts_per_minute),
+            log_ins: Front::before_exact(settings.attempts_per_minute),
+            resets: Front::before_exact(settings.attempts_per_minute),
             refreshes: Front::per_minute(settings.refreshes_per_minute),
             settings,
             key,
@@ -124,7 +124,10 @@ impl Limits {
 struct Front {
     clients: DefaultKeyedRateLimiter<u128>,
     crowd: DefaultDirectRateLimiter,
+    /// The quota that refusals speak of.
     quota: u32,
+    /// The shortest wait that refusals ask for.
+    least_wait: Duration,
 }
 
 impl Front {
@@ -134,7 +137,15 @@ impl Front {
             clients: DefaultKeyedRateLimiter::keyed(rate(quota)),
             crowd: DefaultDirectRateLimiter::direct(rate(quota.saturating_mul(CROWD_FACTOR))),
             quota,
+            least_wait: Duration::ZERO,
         }
+    }
+
+    /// In front of an exact limit of `quota`, in whose name it refuses: who came this often waits
+    /// for that one too, and is admitted by both after a whole window.
+    fn before_exact(quota: u32) -> Self {
+        let front = Self::per_minute(quota.saturating_mul(FRONT_FACTOR));
+        Self { quota, least_wait: WINDOW, ..front }
     }
 
     fn check(&self, client: u128) -> Result<(), Refusal> {
@@ -146,7 +157,9 @@ impl Front {
         checked.map_err(|not_until| Refusal {
             quota_name: "address",
             quota: self.quota,
-            retry_after: not_until.wait_time_from(DefaultClock::default().now()),
+            retry_after: not_until
+                .wait_time_from(DefaultClock::default().now())
+                .max(self.least_wait),
         })
     }
 }

@@ -232,3 +232,18 @@ async fn a_refused_client_leaves_one_event_a_minute() {
         server.database.column("SELECT address FROM auth_event WHERE type = 'rate_limited'").await;
     assert_eq!(addresses, [CLIENT; 2]);
 }
+
+/// RL-01: the guard that sheds floods in front of the database refuses in the limit's own words.
+#[tokio::test]
+async fn every_refusal_of_a_flood_says_the_same() {
+    let server = server().await;
+    try_times(&server, 5).await;
+
+    for _ in 0..30 {
+        let refused = server.log_in_from(CLIENT, "nobody@example.test", "wrong").await;
+        refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+        assert_eq!(refused.header("ratelimit-policy"), "\"address\";q=5;w=60");
+        assert_eq!(refused.header("ratelimit"), "\"address\";r=0;t=60");
+        assert_eq!(refused.header("retry-after"), "60");
+    }
+}
