@@ -1,5 +1,7 @@
 //! What cannot be recorded is not done.
 
+use serde_json::{Value, json};
+
 use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
@@ -17,7 +19,7 @@ async fn without_log<T>(server: &TestServer, work: impl Future<Output = T>) -> T
 #[track_caller]
 fn assert_unavailable(answer: &Answer) {
     let envelope = answer.expect_error(503, "SERVICE_UNAVAILABLE");
-    assert_eq!(envelope["error"]["details"], serde_json::Value::Null);
+    assert_eq!(envelope["error"]["details"], Value::Null);
     assert_eq!(answer.header("retry-after"), "1");
     let body = envelope.to_string().to_lowercase();
     for leak in ["auth_event", "table", "relation", "sql", "insert"] {
@@ -133,6 +135,23 @@ async fn nobody_logs_out_unrecorded() {
     assert_eq!(state(&server).await, before);
     server.me(&tokens.access_token).await.expect_status(200);
     server.log_out(&tokens.access_token).await.expect_status(200);
+}
+
+/// AU-03: the password stays, the sessions last, and the token is as good as before.
+#[tokio::test]
+async fn no_password_is_reset_unrecorded() {
+    let (server, tokens) = started().await;
+    let token = server.reset_token(ADA);
+    let before = state(&server).await;
+    let body = json!({ "token": token, "new_password": "Difference-Engine-1822" });
+
+    let answer = without_log(&server, server.post("/api/auth/password/reset", &body)).await;
+
+    assert_unavailable(&answer);
+    assert_eq!(state(&server).await, before);
+    server.me(&tokens.access_token).await.expect_status(200);
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+    server.post("/api/auth/password/reset", &body).await.expect_status(204);
 }
 
 /// AU-03: a limit that cannot be recorded holds all the same.

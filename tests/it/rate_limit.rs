@@ -70,6 +70,21 @@ async fn sign_ups_are_limited_apart_from_logins() {
     assert_eq!(sign_up_from(&server, "203.0.113.10", "eve@example.test").await.status, 201);
 }
 
+/// RL-01, RL-09: guesses at reset tokens are limited too, apart from the others.
+#[tokio::test]
+async fn uses_of_a_reset_token_are_limited_apart_from_logins() {
+    let server = server().await;
+    try_times(&server, 6).await;
+    let body = json!({ "token": "sgp_forged", "new_password": PASSWORD });
+
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(server.post_from(CLIENT, "/api/auth/password/reset", &body).await.status);
+    }
+
+    assert_eq!(statuses, [400, 400, 400, 400, 400, 429]);
+}
+
 /// RL-01: the window slides; each attempt makes room a minute after it, to the microsecond.
 #[tokio::test]
 async fn there_is_room_again_a_minute_after_the_oldest_attempt() {
