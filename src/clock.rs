@@ -1,19 +1,21 @@
 //! The only reader of time. Everything else takes `now` as an argument.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use crate::timestamp::Timestamp;
 
 /// Where `now` comes from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub enum Clock {
     /// The system's clock.
-    #[default]
     System,
+    /// The clock of the database that all instances share: whatever this host's clock says, or
+    /// however it jumps, they agree.
+    Shared(SharedClock),
     /// A clock that moves only when told to; for tests.
     Manual(ManualClock),
 }
@@ -25,8 +27,38 @@ impl Clock {
         match self {
             #[expect(clippy::disallowed_methods, reason = "this is the one reader of time")]
             Self::System => OffsetDateTime::now_utc().into(),
+            Self::Shared(clock) => clock.now(),
             Self::Manual(clock) => clock.now(),
         }
+    }
+
+    /// Takes over the database's time, read after `asked_at`; a manual clock stays as it is.
+    pub fn follow(&self, database_now: Timestamp, asked_at: Instant) {
+        if let Self::Shared(clock) = self {
+            clock.follow(database_now, asked_at);
+        }
+    }
+}
+
+/// A clock that was set by another one and goes on by itself; clones share the same time.
+#[derive(Debug, Clone, Default)]
+pub struct SharedClock(Arc<RwLock<Option<(Timestamp, Instant)>>>);
+
+impl SharedClock {
+    /// The time it was set to and what has passed since; the system's until it has been set.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let anchor = *self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match anchor {
+            Some((at, since)) => at.plus(since.elapsed()),
+            None => Clock::System.now(),
+        }
+    }
+
+    fn follow(&self, database_now: Timestamp, asked_at: Instant) {
+        // The answer was made somewhere on the way there and back.
+        let halfway = asked_at + asked_at.elapsed() / 2;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((database_now, halfway));
     }
 }
 

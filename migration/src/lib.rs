@@ -13,6 +13,7 @@ mod m20261121_000002_create_session;
 mod m20261121_000003_create_signing_key;
 mod m20261121_000004_create_auth_event;
 mod m20261121_000005_create_attempt;
+mod m20261121_000006_schedule_signing_keys;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_create_signing_key::Migration),
             Box::new(m20261121_000004_create_auth_event::Migration),
             Box::new(m20261121_000005_create_attempt::Migration),
+            Box::new(m20261121_000006_schedule_signing_keys::Migration),
         ]
     }
 }

@@ -1,31 +1,151 @@
 //! `signet keys`
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
 
 use crate::cli::print;
-use crate::config::DatabaseSettings;
-use crate::database::Db;
-use crate::domain::keys;
+use crate::clock::Clock;
+use crate::config::{DatabaseSettings, KeySettings, TokenSettings};
+use crate::database::{Db, migrate_up};
+use crate::domain::keys::{self, MasterKeys, Schedule, Sealer};
+use crate::timestamp::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// List the signing keys, oldest first: id, algorithm, state, and since when.
+    /// List the signing keys, oldest first, with what each is used for and until when.
     List {
         #[command(flatten)]
         database: DatabaseSettings,
     },
+    /// Make a new signing key.
+    ///
+    /// It is published at once and signs once every service must have fetched it; no good token is
+    /// refused. Signet does this by itself every `SIGNET_KEY_ROTATION_SECONDS`.
+    Rotate(Ring),
+    /// Take a key out of the key set, because somebody else may have it.
+    ///
+    /// Tokens it signed are refused from the next fetch of the key set on, and people have to
+    /// refresh. If it is the key that signs, a new one does at once, and services refuse its tokens
+    /// until they fetch the key set again.
+    Revoke {
+        /// The key's id, as `signet keys list` shows it.
+        kid: String,
+        /// Says that you know what this breaks.
+        #[arg(long, required = true)]
+        now: bool,
+        #[command(flatten)]
+        ring: Ring,
+    },
+    /// Bring a signing key along, as unencrypted PEM; it takes over as one made by `rotate` does.
+    Import {
+        /// The file with the private key.
+        file: PathBuf,
+        #[command(flatten)]
+        ring: Ring,
+    },
+    /// Print the published public keys as a JWK set (RFC 7517).
+    ExportPublic {
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
+    /// Seal all keys anew with the first line of the master key file.
+    ///
+    /// To replace the master key: put a new line above the others, restart every instance, run
+    /// this, and remove the old line once the longest session that began before has ended.
+    Reseal(Ring),
+}
+
+/// What it takes to touch the ring.
+#[derive(Debug, Args)]
+pub(super) struct Ring {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    #[command(flatten)]
+    keys: KeySettings,
+    #[command(flatten)]
+    tokens: TokenSettings,
+}
+
+impl Ring {
+    async fn open(&self) -> anyhow::Result<(Db, Sealer, Schedule, Timestamp)> {
+        let schedule = Schedule::new(&self.keys, &self.tokens)?;
+        let db = Db::connect(&self.database).await?;
+        migrate_up(&db).await?;
+        let something_is_sealed = keys::any_sealed(&db).await?;
+        let master = MasterKeys::open(&self.keys.master_key_file, something_is_sealed)?;
+        let sealer = master.sealer()?;
+        keys::check_sealed(&db, &sealer).await?;
+        let now = db.now().await?.unwrap_or_else(|| Clock::System.now());
+        Ok((db, sealer, schedule, now))
+    }
 }
 
 impl Keys {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let Self::List { database } = self;
-        let db = Db::connect(&database).await?;
-        for key in keys::list(&db).await? {
-            let since = key.activated_at.unwrap_or(key.created_at).to_rfc3339();
-            let state = key.state.name();
-            print(&format!("{}  {}  {state} since {since}", key.kid, key.algorithm));
+        match self {
+            Self::List { database } => list(&Db::connect(&database).await?).await,
+            Self::ExportPublic { database } => export(&Db::connect(&database).await?).await,
+            Self::Rotate(ring) => {
+                let (db, sealer, schedule, now) = ring.open().await?;
+                let bits = ring.keys.rsa_bits;
+                let key = keys::rotate(&db, &sealer, &schedule, bits, now).await?;
+                announce(&key.kid, key.activate_at);
+                Ok(())
+            }
+            Self::Import { file, ring } => {
+                let pem = std::fs::read(&file);
+                let pem = pem.with_context(|| format!("cannot read {}", file.display()))?;
+                let (db, sealer, schedule, now) = ring.open().await?;
+                let key = keys::import(&db, &sealer, &schedule, &pem, now).await?;
+                announce(&key.kid, key.activate_at);
+                Ok(())
+            }
+            Self::Revoke { kid, ring, .. } => {
+                let (db, sealer, _, now) = ring.open().await?;
+                keys::revoke(&db, &sealer, ring.keys.rsa_bits, &kid, now).await?;
+                print(&format!("{kid} is out of the key set; its tokens are refused"));
+                Ok(())
+            }
+            Self::Reseal(ring) => {
+                let (db, sealer, ..) = ring.open().await?;
+                let count = keys::reseal(&db, &sealer).await?;
+                print(&format!("{count} keys sealed with the first master key"));
+                Ok(())
+            }
         }
-        db.close().await;
-        Ok(())
     }
+}
+
+fn announce(kid: &str, activate_at: Option<Timestamp>) {
+    let at = activate_at.map(Timestamp::to_rfc3339).unwrap_or_default();
+    print(&format!("{kid} is published, and signs from {at}"));
+}
+
+async fn list(db: &Db) -> anyhow::Result<()> {
+    for key in keys::list(db).await? {
+        let (state, since) = (key.state.name(), key.activated_at.unwrap_or(key.created_at));
+        let next = match (key.activate_at, key.remove_at) {
+            (Some(at), _) if key.activated_at.is_none() => {
+                format!(", signs from {}", at.to_rfc3339())
+            }
+            (_, Some(at)) => format!(", published until {}", at.to_rfc3339()),
+            _ => String::new(),
+        };
+        let since = since.to_rfc3339();
+        print(&format!("{}  {}  {state} since {since}{next}", key.kid, key.algorithm));
+    }
+    Ok(())
+}
+
+async fn export(db: &Db) -> anyhow::Result<()> {
+    let keys = keys::list(db).await?;
+    let published: Vec<_> = keys
+        .iter()
+        .filter(|key| key.state.is_published())
+        .map(|key| key.public_jwk.as_str())
+        .collect();
+    print(&format!("{{\"keys\":[{}]}}", published.join(",")));
+    Ok(())
 }

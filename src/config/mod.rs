@@ -133,6 +133,31 @@ pub struct KeySettings {
     #[arg(long, env = "SIGNET_JWKS_MAX_AGE_SECONDS", default_value = "300",
           value_parser = value_parser!(u64).range(1..=86_400))]
     pub jwks_max_age_seconds: u64,
+
+    /// Seconds until a signing key is replaced by a new one; 0 = only by `signet keys rotate`.
+    #[arg(long, env = "SIGNET_KEY_ROTATION_SECONDS", default_value = "2592000")]
+    pub key_rotation_seconds: u64,
+
+    /// Seconds between two looks at the keys in the database. An instance that could not look for
+    /// three times as long stops signing, with 503.
+    #[arg(long, env = "SIGNET_KEY_RELOAD_SECONDS", default_value = "5",
+          value_parser = value_parser!(u64).range(1..=3600))]
+    pub key_reload_seconds: u64,
+
+    /// Seconds by which the clocks of instances and services may differ.
+    #[arg(long, env = "SIGNET_CLOCK_SKEW_SECONDS", default_value = "30",
+          value_parser = value_parser!(u64).range(0..=600))]
+    pub clock_skew_seconds: u64,
+
+    /// Seconds that a new key is published before it signs. The least that is safe if unset: the
+    /// cache time of the key set, three reloads, and twice the clock skew; less is refused.
+    #[arg(long, env = "SIGNET_KEY_PUBLICATION_SECONDS")]
+    pub key_publication_seconds: Option<u64>,
+
+    /// Seconds that a key stays published after it stopped signing. The least that is safe if
+    /// unset: the life of an access token, three reloads, and the clock skew; less is refused.
+    #[arg(long, env = "SIGNET_KEY_RETENTION_SECONDS")]
+    pub key_retention_seconds: Option<u64>,
 }
 
 /// How long tokens and sessions live.

@@ -13,11 +13,15 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
+    DbErr, Statement,
+};
 
 use crate::config::DatabaseSettings;
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 use crate::database::writer::Writer;
+use crate::timestamp::Timestamp;
 
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
@@ -95,6 +99,22 @@ impl Db {
         F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
     {
         self.writer.run(work).await
+    }
+
+    /// The time of the database's own clock, for instances to agree on; none for SQLite, which has
+    /// no clock but ours.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn now(&self) -> Result<Option<Timestamp>, DbErr> {
+        let backend = self.reader.get_database_backend();
+        if backend != DbBackend::Postgres {
+            return Ok(None);
+        }
+        // Not now(): that is when the transaction began.
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+        let row = self.reader.query_one_raw(Statement::from_string(backend, sql)).await?;
+        row.map(|row| row.try_get_by_index(0).map(Timestamp::from_micros)).transpose()
     }
 
     /// Closes all connections, after the transactions under way.

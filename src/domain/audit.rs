@@ -56,6 +56,10 @@ pub enum Kind {
     KeyCreated,
     /// A signing key began to sign.
     KeyActivated,
+    /// A signing key stopped signing.
+    KeyRetired,
+    /// A signing key was taken out of the key set at once.
+    KeyRevoked,
 }
 
 impl Kind {
@@ -73,6 +77,8 @@ impl Kind {
             Self::RateLimited => "rate_limited",
             Self::KeyCreated => "key_created",
             Self::KeyActivated => "key_activated",
+            Self::KeyRetired => "key_retired",
+            Self::KeyRevoked => "key_revoked",
         }
     }
 

@@ -27,6 +27,9 @@ pub struct Issuer {
 /// Why a token could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
+    /// The keys have not been looked up for so long that the one at hand may be retired.
+    #[error("the key ring is out of date")]
+    Stale,
     /// The library failed.
     #[error("the token could not be signed")]
     Sign(#[from] JoseError),
@@ -74,8 +77,11 @@ impl Issuer {
     /// Signs an access token for what was granted, valid from `now`.
     ///
     /// # Errors
-    /// If a library fails; nothing that a caller sent can make it.
+    /// [`SigningError::Stale`], or if a library fails; nothing that a caller sent can make it.
     pub fn access_token(&self, granted: &Granted, now: Timestamp) -> Result<String, SigningError> {
+        if !self.ring.is_fresh() {
+            return Err(SigningError::Stale);
+        }
         let mut jti = [0; 16];
         openssl::rand::rand_bytes(&mut jti)?;
         let claims = serde_json::to_vec(&Claims {
@@ -92,6 +98,6 @@ impl Issuer {
             user_id: granted.account_id,
             email: &granted.email,
         })?;
-        Ok(jws::serialize_compact(&claims, &self.header, self.ring.signer())?)
+        Ok(jws::serialize_compact(&claims, &self.header, self.ring.current().signer())?)
     }
 }

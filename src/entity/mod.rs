@@ -5,5 +5,6 @@
 pub mod account;
 pub mod attempt;
 pub mod auth_event;
+pub mod lease;
 pub mod session;
 pub mod signing_key;

@@ -25,6 +25,10 @@ pub struct Model {
     pub activated_at: Option<Timestamp>,
     /// When it stopped signing.
     pub retired_at: Option<Timestamp>,
+    /// From when it may sign; for pending keys.
+    pub activate_at: Option<Timestamp>,
+    /// From when no token can need it; for retiring keys.
+    pub remove_at: Option<Timestamp>,
 }
 
 /// Where a key is in its life.
@@ -46,6 +50,12 @@ pub enum KeyState {
 }
 
 impl KeyState {
+    /// Whether the key set shows a key in this state.
+    #[must_use]
+    pub const fn is_published(self) -> bool {
+        !matches!(self, Self::Removed)
+    }
+
     /// Its name, as stored and as shown to operators.
     #[must_use]
     pub const fn name(self) -> &'static str {

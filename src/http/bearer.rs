@@ -28,7 +28,7 @@ async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
     let app = request.data::<Arc<App>>();
     let login = app.and_then(|app| {
         let now = app.clock.now().as_seconds();
-        let token = app.verifier.verify(app.ring.verification_keys(), &bearer.token, now);
+        let token = app.verifier.verify(app.ring.current().verification_keys(), &bearer.token, now);
         let token =
             token.inspect_err(|error| tracing::debug!(%error, "bearer token refused")).ok()?;
         Some(Login {

@@ -3,6 +3,9 @@
 //! Answering one takes no database, no lock and no formatting, so it works while everything else
 //! does not.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -10,7 +13,8 @@ use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Endpoint, Request, Response, Result};
 use serde_json::json;
 
-use crate::domain::keys::KeyRing;
+use crate::domain::keys::Snapshot;
+use crate::http::App;
 use crate::http::openapi;
 
 /// What the page at `/docs` needs and nothing else gets: it carries its script and style inline.
@@ -48,6 +52,16 @@ impl Document {
         self
     }
 
+    fn answer(&self, request: &Request) -> Response {
+        let mut response = if self.is_current_at(request) {
+            Response::builder().status(StatusCode::NOT_MODIFIED).finish()
+        } else {
+            Response::builder().body(self.body.clone())
+        };
+        *response.headers_mut() = self.headers.clone();
+        response
+    }
+
     /// Whether the client has these very bytes (RFC 9110 §13.1.2).
     fn is_current_at(&self, request: &Request) -> bool {
         let (Some(etag), Some(held)) =
@@ -66,19 +80,46 @@ impl Endpoint for Document {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let mut response = if self.is_current_at(&request) {
-            Response::builder().status(StatusCode::NOT_MODIFIED).finish()
-        } else {
-            Response::builder().body(self.body.clone())
-        };
-        *response.headers_mut() = self.headers.clone();
-        Ok(response)
+        Ok(self.answer(&request))
     }
 }
 
-/// The key set (RFC 7517 §5).
-pub(super) fn jwks(ring: &KeyRing, max_age: u64) -> Document {
-    Document::public("application/jwk-set+json", ring.jwks().to_vec(), max_age)
+/// The key set (RFC 7517 §5), made anew when the ring has changed.
+pub(super) struct JwksDocument {
+    app: Arc<App>,
+    max_age: u64,
+    made: ArcSwap<(Arc<Snapshot>, Document)>,
+}
+
+impl JwksDocument {
+    pub(super) fn new(app: Arc<App>, max_age: u64) -> Self {
+        let made = ArcSwap::from_pointee(Self::make(app.ring.current(), max_age));
+        Self { app, max_age, made }
+    }
+
+    fn make(ring: Arc<Snapshot>, max_age: u64) -> (Arc<Snapshot>, Document) {
+        let document = Document::public("application/jwk-set+json", ring.jwks().to_vec(), max_age);
+        (ring, document)
+    }
+}
+
+impl Endpoint for JwksDocument {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let ring = self.app.ring.current();
+        if !Arc::ptr_eq(&self.made.load().0, &ring) {
+            self.made.store(Arc::new(Self::make(ring, self.max_age)));
+        }
+        let mut response = self.made.load().1.answer(&request);
+        // An instance that has lost sight of the database may not know the next key: nobody may
+        // keep its set for as long as the schedule counts on.
+        if !self.app.ring.is_fresh() {
+            let no_cache = HeaderValue::from_static("no-cache");
+            response.headers_mut().insert(header::CACHE_CONTROL, no_cache);
+        }
+        Ok(response)
+    }
 }
 
 /// The metadata (RFC 8414 §2, OpenID Connect Discovery 1.0 §3): what works, and only that.

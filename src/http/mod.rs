@@ -74,7 +74,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
     let document = openapi::document();
     let methods = openapi::allowed_methods();
     let jwks_max_age = config.keys.jwks_max_age_seconds;
-    let jwks = documents::jwks(&app.ring, jwks_max_age);
+    let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
     let api = api

@@ -7,16 +7,20 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use openssl::error::ErrorStack;
 use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, ServiceSettings};
 use crate::database::{self, ConnectError, Db, SchemaError};
 use crate::domain::attempt;
-use crate::domain::keys::{self, KeyRing, KeyRingError, MasterKeyError, MasterKeys};
+use crate::domain::id;
+use crate::domain::keys::{
+    self, KeyRing, KeyRingError, MasterKeyError, MasterKeys, Schedule, ScheduleError,
+};
 use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
@@ -67,6 +71,9 @@ pub enum StartError {
     /// There is no key to sign with.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// The settings would refuse good tokens.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// OpenSSL failed.
     #[error("OpenSSL failed: {0}")]
     OpenSsl(#[from] ErrorStack),
@@ -93,6 +100,7 @@ impl Storage {
     /// See [`StartError`]. Before the first write it is certain that the schema is known and that
     /// the master key opens every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database).await?;
         database::status(&db).await?;
         let something_is_sealed = database::has_table(&db, "signing_key").await?
@@ -103,7 +111,12 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         database::migrate_up(&db).await?;
-        let ring = KeyRing::open(&db, &sealer, config.keys.rsa_bits, clock.now()).await?;
+        let asked_at = Instant::now();
+        if let Some(now) = db.now().await.map_err(ConnectError::from)? {
+            clock.follow(now, asked_at);
+        }
+        let bits = config.keys.rsa_bits;
+        let ring = KeyRing::open(&db, sealer, bits, schedule, clock.now()).await?;
         Ok(Self { db, master, ring: Arc::new(ring) })
     }
 }
@@ -149,12 +162,15 @@ impl Server {
         let acceptor = LimitedAcceptor::new(self.listener, max_connections, client_time)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
+        let bits = self.config.keys.rsa_bits;
+        let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
 
         let drain = Some(Duration::from_secs(drain_seconds));
         let served = poem::Server::new_with_acceptor(acceptor)
             .run_with_graceful_shutdown(endpoint, stop, drain)
             .await;
         housekeeping.abort();
+        key_keeping.abort();
         self.app.db.close().await;
         served
     }
@@ -213,6 +229,36 @@ fn start_hasher(config: &Config) -> Result<Hasher, StartError> {
         deadline: Duration::from_secs(settings.hash_wait_seconds),
     };
     Hasher::start(cost, pool).map_err(|error| StartError::Hashing(error.to_string()))
+}
+
+/// Takes the steps that are due in the keys' lives, and looks what others have done.
+async fn keep_keys(app: Arc<App>, bits: u32) {
+    let holder = id::new(app.clock.now());
+    let schedule = *app.ring.schedule();
+    let mut beat = tokio::time::interval(schedule.reload);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        follow_database_clock(&app).await;
+        let now = app.clock.now();
+        let kept = keys::advance(&app.db, app.ring.sealer(), &schedule, bits, holder, now).await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, "the signing keys could not be kept");
+        }
+        if let Err(error) = app.ring.reload(&app.db).await {
+            tracing::warn!(%error, "the key ring could not be reloaded");
+        }
+    }
+}
+
+/// Instances agree on the time by asking the database they share.
+async fn follow_database_clock(app: &App) {
+    let asked_at = Instant::now();
+    match app.db.now().await {
+        Ok(Some(now)) => app.clock.follow(now, asked_at),
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "the database's clock could not be read"),
+    }
 }
 
 /// Deletes what can have no effect any more, so that nothing grows without end.

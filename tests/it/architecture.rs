@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["timestamp"]),
     ("entity", &["timestamp"]),
-    ("database", &["config"]),
+    ("database", &["config", "timestamp"]),
     ("telemetry", &["config"]),
     ("domain", &["config", "database", "entity", "timestamp"]),
     ("http", &["clock", "config", "database", "domain", "timestamp"]),
     ("server", &["clock", "config", "database", "domain", "http"]),
-    ("cli", &["clock", "config", "database", "domain", "http", "server", "telemetry"]),
+    ("cli", &["clock", "config", "database", "domain", "http", "server", "telemetry", "timestamp"]),
     ("main", &["cli"]),
 ];
 

@@ -1,10 +1,33 @@
 //! Keys: the master key in a file, all that is derived from it, and the ring of signing keys.
+//!
+//! `master` ← `derived`, `seal`; `pair` is one signing key, `schedule` its times, `rotation` its
+//! life in the database, and `ring` what an instance knows of all of them.
 
 mod derived;
 mod master;
+mod pair;
 mod ring;
+mod rotation;
+mod schedule;
 mod seal;
+
+use sea_orm::{DbErr, EntityTrait, QueryOrder};
+
+use crate::database::Db;
+use crate::entity::signing_key::{self, Model};
 
 pub use derived::{LimitKey, MacKey};
 pub use master::{MasterKeyError, MasterKeys};
-pub use ring::{KeyRing, KeyRingError, KeyStatus, any_sealed, check_sealed, list};
+pub use pair::ImportError;
+pub use ring::{KeyRing, KeyRingError, Snapshot, any_sealed, check_sealed};
+pub use rotation::{advance, import, reseal, revoke, rotate};
+pub use schedule::{Schedule, ScheduleError};
+pub use seal::Sealer;
+
+/// All keys there ever were, oldest first.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
+    signing_key::Entity::find().order_by_asc(signing_key::Column::CreatedAt).all(db.read()).await
+}

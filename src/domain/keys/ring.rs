@@ -1,24 +1,42 @@
-//! The ring of signing keys: which one signs, and which ones others verify with.
+//! The ring of signing keys as an instance knows it: which one signs, and what is published.
+//!
+//! The ring is read from the database at start and every few seconds after that. What was read may
+//! be used for signing until its lease ends: an instance that was frozen, or cut off, must not sign
+//! with a key that others have retired meanwhile. What is published it serves without end.
 
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
 use josekit::JoseError;
-use josekit::jwk::{Jwk, JwkSet, KeyPair};
+use josekit::jwk::{Jwk, JwkSet};
 use josekit::jws::RS256;
 use josekit::jws::alg::rsassa::RsassaJwsSigner;
-use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, SqlErr};
-use serde_json::Value;
+use sea_orm::{DbErr, EntityTrait};
 use signet_verifier::{KeySet, KeySetError};
 
 use crate::database::Db;
-use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::keys::pair::ImportError;
+use crate::domain::keys::rotation;
+use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{self, KeyState};
 use crate::timestamp::Timestamp;
 
-/// The keys of one moment: a signer made once, and the public set as it is published.
+/// The ring, kept up to date.
 pub struct KeyRing {
+    sealer: Sealer,
+    schedule: Schedule,
+    current: ArcSwap<Snapshot>,
+    lease_ends_at: Mutex<Instant>,
+}
+
+/// The ring of one moment: a signer made once, and the public set as it is published.
+pub struct Snapshot {
     signer: RsassaJwsSigner,
     jwks: Vec<u8>,
     verification_keys: KeySet,
+    rows: Vec<(String, KeyState)>,
 }
 
 /// Why there is no key to sign with.
@@ -36,6 +54,23 @@ pub enum KeyRingError {
     /// Keys exist, and none of them may sign.
     #[error("the database holds signing keys, but none of them is active")]
     NoneActive,
+    /// There is no such key, or it is in another state.
+    #[error("there is no published key {kid}")]
+    Unknown {
+        /// The key.
+        kid: String,
+    },
+    /// A new key is on its way already.
+    #[error(
+        "the key {kid} is pending already; it takes over when it has been published long enough"
+    )]
+    Pending {
+        /// The key.
+        kid: String,
+    },
+    /// The key to be brought along is not good enough.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// The library failed.
     #[error("a signing key cannot be used: {0}")]
     Jose(#[from] JoseError),
@@ -47,56 +82,91 @@ pub enum KeyRingError {
     Database(#[from] DbErr),
 }
 
-/// What an operator sees of a key.
-#[derive(Debug, Clone)]
-pub struct KeyStatus {
-    /// RFC 7638 thumbprint.
-    pub kid: String,
-    /// JWA name.
-    pub algorithm: String,
-    /// Where it is in its life.
-    pub state: KeyState,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it began to sign.
-    pub activated_at: Option<Timestamp>,
-}
-
 impl KeyRing {
     /// Reads the ring; makes the first key if there is none at all.
-    ///
-    /// There are no verifiers yet that could have cached a set without it, so the first key signs
-    /// at once. Of several instances that start on an empty database, one makes it.
     ///
     /// # Errors
     /// See [`KeyRingError`].
     pub async fn open(
         db: &Db,
-        sealer: &Sealer,
+        sealer: Sealer,
         bits: u32,
+        schedule: Schedule,
         now: Timestamp,
     ) -> Result<Self, KeyRingError> {
         if !any_sealed(db).await? {
-            create_first(db, sealer, bits, now).await?;
+            rotation::create_first(db, &sealer, bits, now).await?;
         }
-        Self::load(db, sealer).await
+        let looked_at = Instant::now();
+        let rows = published(db).await?;
+        let current = ArcSwap::from_pointee(Snapshot::of(&rows, &sealer)?);
+        let lease_ends_at = Mutex::new(looked_at + schedule.lease);
+        Ok(Self { sealer, schedule, current, lease_ends_at })
     }
 
-    async fn load(db: &Db, sealer: &Sealer) -> Result<Self, KeyRingError> {
-        let rows = signing_key::Entity::find_published().all(db.read()).await?;
+    /// Looks whether the ring has changed, and prolongs the lease.
+    ///
+    /// # Errors
+    /// See [`KeyRingError`]; the ring stays as it was, and the lease goes on running out.
+    pub async fn reload(&self, db: &Db) -> Result<(), KeyRingError> {
+        // What is read is as old as the question, not as the answer.
+        let looked_at = Instant::now();
+        let rows = published(db).await?;
+        if !self.current.load().is_of(&rows) {
+            self.current.store(Arc::new(Snapshot::of(&rows, &self.sealer)?));
+            tracing::info!(keys = rows.len(), "key ring reloaded");
+        }
+        let mut lease_ends_at = self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *lease_ends_at = looked_at + self.schedule.lease;
+        Ok(())
+    }
+
+    /// The ring as last read.
+    #[must_use]
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Whether what was last read may still be relied on. Measured on the monotonic clock, which
+    /// goes on while the process is frozen, and which nobody can set back.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        Instant::now() < *self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What seals its keys.
+    #[must_use]
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// The times in its keys' lives.
+    #[must_use]
+    pub fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+}
+
+impl Snapshot {
+    fn of(rows: &[signing_key::Model], sealer: &Sealer) -> Result<Self, KeyRingError> {
         let active = rows.iter().find(|row| row.state == KeyState::Active);
         let active = active.ok_or(KeyRingError::NoneActive)?;
-        let jwk = open_sealed(sealer, active)?;
-        let mut signer = RS256.signer_from_jwk(&jwk)?;
+        let mut signer = RS256.signer_from_jwk(&open_sealed(sealer, active)?)?;
         signer.set_key_id(&active.kid);
 
         let mut set = JwkSet::new();
-        for row in &rows {
+        for row in rows {
             set.push_key(Jwk::from_bytes(&row.public_jwk)?);
         }
         let jwks = set.to_string().into_bytes();
         let verification_keys = KeySet::from_json(&jwks)?;
-        Ok(Self { signer, jwks, verification_keys })
+        let rows = rows.iter().map(|row| (row.kid.clone(), row.state)).collect();
+        Ok(Self { signer, jwks, verification_keys, rows })
+    }
+
+    fn is_of(&self, rows: &[signing_key::Model]) -> bool {
+        self.rows.len() == rows.len()
+            && self.rows.iter().zip(rows).all(|(old, new)| old.0 == new.kid && old.1 == new.state)
     }
 
     /// Signs with the active key; adds `alg` and `kid` to its tokens.
@@ -123,7 +193,15 @@ impl KeyRing {
 /// # Errors
 /// If the database refuses.
 pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
-    Ok(signing_key::Entity::find().one(db.read()).await?.is_some())
+    // One column: the check runs before the schema is brought up to date.
+    use sea_orm::QuerySelect;
+    let kid = signing_key::Entity::find()
+        .select_only()
+        .column(signing_key::Column::Kid)
+        .into_tuple::<String>()
+        .one(db.read())
+        .await?;
+    Ok(kid.is_some())
 }
 
 /// Refuses a master key that cannot open what the database holds. Changes nothing.
@@ -131,121 +209,25 @@ pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
 /// # Errors
 /// [`KeyRingError::Sealed`] names the first key that stays closed.
 pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> {
-    for row in signing_key::Entity::find_published().all(db.read()).await? {
-        open_sealed(sealer, &row)?;
+    use sea_orm::QuerySelect;
+    let rows = signing_key::Entity::find()
+        .select_only()
+        .columns([signing_key::Column::Kid, signing_key::Column::SealedJwk])
+        .into_tuple::<(String, String)>()
+        .all(db.read())
+        .await?;
+    match rows.into_iter().find(|(_, sealed)| sealer.open(sealed).is_none()) {
+        Some((kid, _)) => Err(KeyRingError::Sealed { kid }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-/// All keys, oldest first.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn list(db: &Db) -> Result<Vec<KeyStatus>, DbErr> {
-    let rows = signing_key::Entity::find_published().all(db.read()).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| KeyStatus {
-            kid: row.kid,
-            algorithm: row.algorithm,
-            state: row.state,
-            created_at: row.created_at,
-            activated_at: row.activated_at,
-        })
-        .collect())
+async fn published(db: &Db) -> Result<Vec<signing_key::Model>, DbErr> {
+    signing_key::Entity::find_published().all(db.read()).await
 }
 
-fn open_sealed(sealer: &Sealer, row: &signing_key::Model) -> Result<Jwk, KeyRingError> {
+pub(super) fn open_sealed(sealer: &Sealer, row: &signing_key::Model) -> Result<Jwk, KeyRingError> {
     let jwk = sealer.open(&row.sealed_jwk);
     let jwk = jwk.ok_or_else(|| KeyRingError::Sealed { kid: row.kid.clone() })?;
     Ok(Jwk::from_bytes(jwk)?)
-}
-
-async fn create_first(
-    db: &Db,
-    sealer: &Sealer,
-    bits: u32,
-    now: Timestamp,
-) -> Result<(), KeyRingError> {
-    let row = generate(sealer, bits, now)?;
-    let created = db
-        .write(move |txn| {
-            let row = row.clone();
-            Box::pin(async move {
-                let kid = row.kid.clone();
-                signing_key::Entity::insert(signing_key::ActiveModel::from(row).reset_all())
-                    .exec_without_returning(txn)
-                    .await?;
-                for kind in [Kind::KeyCreated, Kind::KeyActivated] {
-                    let event = Event::new(kind).reason(format!("kid {kid}"));
-                    event.record(txn, &Origin::default(), now).await?;
-                }
-                Ok::<(), DbErr>(())
-            })
-        })
-        .await;
-    match created {
-        // Another instance was first; its key is the first key.
-        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            Ok(())
-        }
-        result => Ok(result?),
-    }
-}
-
-fn generate(
-    sealer: &Sealer,
-    bits: u32,
-    now: Timestamp,
-) -> Result<signing_key::Model, KeyRingError> {
-    let pair = RS256.generate_key_pair(bits)?;
-    let mut public = pair.to_jwk_public_key();
-    let kid = thumbprint(&public);
-    public.set_key_id(&kid);
-    public.set_key_use("sig");
-    public.set_algorithm("RS256");
-    let sealed_jwk = sealer.seal(pair.to_jwk_private_key().to_string().as_bytes())?;
-    Ok(signing_key::Model {
-        kid,
-        algorithm: "RS256".to_owned(),
-        state: KeyState::Active,
-        public_jwk: public.to_string(),
-        sealed_jwk,
-        created_at: now,
-        activated_at: Some(now),
-        retired_at: None,
-    })
-}
-
-/// RFC 7638 §3: SHA-256 of the required members in lexicographic order, without white space.
-fn thumbprint(jwk: &Jwk) -> String {
-    use base64::Engine;
-
-    let member = |name| jwk.parameter(name).and_then(Value::as_str).unwrap_or_default();
-    let canonical = format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, member("e"), member("n"));
-    let digest = openssl::sha::sha256(canonical.as_bytes());
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// KY-02: the example of RFC 7638 §3.1.
-    #[test]
-    fn the_thumbprint_agrees_with_rfc_7638() {
-        let n = concat!(
-            "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1",
-            "L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4",
-            "QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbO",
-            "pbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csF",
-            "Cur-kEgU8awapJzKnqDKgw",
-        );
-        let jwk =
-            format!(r#"{{"kty":"RSA","n":"{n}","e":"AQAB","alg":"RS256","kid":"2011-04-29"}}"#);
-
-        let thumbprint = thumbprint(&Jwk::from_bytes(jwk).unwrap());
-
-        assert_eq!(thumbprint, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-    }
 }

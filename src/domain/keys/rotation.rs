@@ -1,0 +1,335 @@
+//! The life of a signing key: pending → active → retiring → removed.
+//!
+//! 1. A key is made, or brought along, and published; it does not sign yet.
+//! 2. Once every cached key set must hold it, it signs, and its predecessor stops.
+//! 3. Once every token of the predecessor has expired, that one goes.
+//!
+//! One instance at a time takes these steps, the one that holds the lease; the others see them at
+//! their next look. The steps depend on `now` and the rows alone, so it does not matter which
+//! instance takes them, or that one died half-way: each is one transaction.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    Set, SqlErr,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::keys::pair;
+use crate::domain::keys::ring::KeyRingError;
+use crate::domain::keys::schedule::Schedule;
+use crate::domain::keys::seal::Sealer;
+use crate::entity::signing_key::{Column, Entity, KeyState, Model};
+use crate::entity::{lease, signing_key};
+use crate::timestamp::Timestamp;
+
+/// The row of `lease` that is for keys.
+const LEASE: &str = "signing_keys";
+
+/// Makes the first key. There are no verifiers yet that could have cached a set without it, so it
+/// signs at once. Of several instances that start on an empty database, one makes it.
+///
+/// # Errors
+/// See [`KeyRingError`].
+pub(super) async fn create_first(
+    db: &Db,
+    sealer: &Sealer,
+    bits: u32,
+    now: Timestamp,
+) -> Result<(), KeyRingError> {
+    let mut row = pair::generate(sealer, bits, now)?;
+    row.state = KeyState::Active;
+    row.activated_at = Some(now);
+    match insert(db, row, &[Kind::KeyCreated, Kind::KeyActivated], now).await {
+        // Another instance was first; its key is the first key.
+        Err(error) if is_taken(&error) => Ok(()),
+        result => Ok(result?),
+    }
+}
+
+/// Takes the steps that are due, if no other instance is at it. Makes the next key in time.
+///
+/// # Errors
+/// See [`KeyRingError`]; what was not done is done at the next call, here or elsewhere.
+pub async fn advance(
+    db: &Db,
+    sealer: &Sealer,
+    schedule: &Schedule,
+    bits: u32,
+    holder: Uuid,
+    now: Timestamp,
+) -> Result<(), KeyRingError> {
+    let rows = Entity::find_published().all(db.read()).await?;
+    if !anything_is_due(&rows, schedule, now) {
+        return Ok(());
+    }
+    // Made before the transaction: it takes a tenth of a second or more.
+    let successor = if needs_successor(&rows, schedule, now) {
+        Some(pending(pair::generate(sealer, bits, now)?, schedule, now))
+    } else {
+        None
+    };
+    let schedule = *schedule;
+    db.write(move |txn| {
+        let successor = successor.clone();
+        Box::pin(async move {
+            if !take_lease(txn, holder, schedule, now).await? {
+                return Ok(());
+            }
+            let rows = Entity::find_published().all(txn).await?;
+            activate_due(txn, &rows, &schedule, now).await?;
+            remove_due(txn, &rows, now).await?;
+            match successor {
+                Some(row) if needs_successor(&rows, &schedule, now) => publish(txn, row, now).await,
+                _ => Ok(()),
+            }
+        })
+    })
+    .await
+    .map_err(|error: DbErr| KeyRingError::Database(error))
+}
+
+/// Publishes a new key, to take over when every cached key set holds it. Returns its id.
+///
+/// # Errors
+/// [`KeyRingError::Pending`] if one is on its way already.
+pub async fn rotate(
+    db: &Db,
+    sealer: &Sealer,
+    schedule: &Schedule,
+    bits: u32,
+    now: Timestamp,
+) -> Result<Model, KeyRingError> {
+    introduce(db, pending(pair::generate(sealer, bits, now)?, schedule, now), now).await
+}
+
+/// The same with a key from elsewhere.
+///
+/// # Errors
+/// [`KeyRingError::Import`] if it is not good enough.
+pub async fn import(
+    db: &Db,
+    sealer: &Sealer,
+    schedule: &Schedule,
+    pem: &[u8],
+    now: Timestamp,
+) -> Result<Model, KeyRingError> {
+    introduce(db, pending(pair::import(pem, sealer, now)?, schedule, now), now).await
+}
+
+/// Takes a key out of the key set at once, because somebody else has it. Tokens it signed are
+/// refused as soon as caches of the key set run out. If it was the one that signs, a new one does
+/// from now on, which services with a cached key set refuse until they fetch it.
+///
+/// # Errors
+/// [`KeyRingError::Unknown`] if it is not published.
+pub async fn revoke(
+    db: &Db,
+    sealer: &Sealer,
+    bits: u32,
+    kid: &str,
+    now: Timestamp,
+) -> Result<(), KeyRingError> {
+    let mut successor = pair::generate(sealer, bits, now)?;
+    successor.state = KeyState::Active;
+    successor.activated_at = Some(now);
+    let kid = kid.to_owned();
+    let revoked = db
+        .write(move |txn| {
+            let (kid, successor) = (kid.clone(), successor.clone());
+            Box::pin(async move {
+                let row = Entity::find_published().filter(Column::Kid.eq(&kid)).one(txn).await?;
+                let Some(row) = row else { return Ok(Err(kid)) };
+                let was_active = row.state == KeyState::Active;
+                move_to(txn, &row, KeyState::Removed, now, None).await?;
+                record(txn, Kind::KeyRevoked, &kid, now).await?;
+                if was_active {
+                    let successor_kid = successor.kid.clone();
+                    write_row(txn, successor).await?;
+                    record(txn, Kind::KeyCreated, &successor_kid, now).await?;
+                    record(txn, Kind::KeyActivated, &successor_kid, now).await?;
+                }
+                Ok::<_, DbErr>(Ok(()))
+            })
+        })
+        .await?;
+    revoked.map_err(|kid| KeyRingError::Unknown { kid })
+}
+
+/// Seals every key anew with the first master key of the file. Returns how many there are.
+///
+/// # Errors
+/// [`KeyRingError::Sealed`] if one cannot be opened; nothing is changed then.
+pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
+    let mut resealed = Vec::new();
+    for row in Entity::find().all(db.read()).await? {
+        let jwk = sealer.open(&row.sealed_jwk);
+        let jwk = jwk.ok_or_else(|| KeyRingError::Sealed { kid: row.kid.clone() })?;
+        resealed.push((row.kid, sealer.seal(&jwk)?));
+    }
+    let count = resealed.len();
+    db.write(move |txn| {
+        let resealed = resealed.clone();
+        Box::pin(async move {
+            for (kid, sealed) in resealed {
+                Entity::update_many()
+                    .col_expr(Column::SealedJwk, Expr::value(sealed))
+                    .filter(Column::Kid.eq(kid))
+                    .exec(txn)
+                    .await?;
+            }
+            Ok::<_, DbErr>(())
+        })
+    })
+    .await?;
+    Ok(count)
+}
+
+fn pending(mut row: Model, schedule: &Schedule, now: Timestamp) -> Model {
+    row.activate_at = Some(now.plus(schedule.publication));
+    row
+}
+
+async fn introduce(db: &Db, row: Model, now: Timestamp) -> Result<Model, KeyRingError> {
+    let inserted = insert(db, row.clone(), &[Kind::KeyCreated], now).await;
+    match inserted {
+        Err(error) if is_taken(&error) => {
+            let rows = Entity::find_published().all(db.read()).await?;
+            let waiting = rows.into_iter().find(|row| row.state == KeyState::Pending);
+            Err(KeyRingError::Pending { kid: waiting.map_or(row.kid, |row| row.kid) })
+        }
+        Err(error) => Err(error.into()),
+        Ok(()) => Ok(row),
+    }
+}
+
+fn anything_is_due(rows: &[Model], schedule: &Schedule, now: Timestamp) -> bool {
+    needs_successor(rows, schedule, now)
+        || rows.iter().any(|row| match row.state {
+            KeyState::Pending => row.activate_at.is_some_and(|at| at <= now),
+            KeyState::Retiring => row.remove_at.is_some_and(|at| at <= now),
+            KeyState::Active | KeyState::Removed => false,
+        })
+}
+
+fn needs_successor(rows: &[Model], schedule: &Schedule, now: Timestamp) -> bool {
+    let active = rows.iter().find(|row| row.state == KeyState::Active);
+    let is_due = active
+        .and_then(|row| row.activated_at)
+        .is_some_and(|activated_at| schedule.is_due(activated_at, now));
+    is_due && rows.iter().all(|row| row.state != KeyState::Pending)
+}
+
+/// Whether this instance is the one that takes the steps.
+async fn take_lease(
+    txn: &impl ConnectionTrait,
+    holder: Uuid,
+    schedule: Schedule,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let free = Condition::any()
+        .add(lease::Column::Holder.eq(holder))
+        .add(lease::Column::ExpiresAt.lte(now));
+    let taken = lease::Entity::update_many()
+        .col_expr(lease::Column::Holder, Expr::value(holder))
+        .col_expr(lease::Column::ExpiresAt, Expr::value(now.plus(schedule.lease)))
+        .filter(lease::Column::Name.eq(LEASE))
+        .filter(free)
+        .exec(txn)
+        .await?;
+    Ok(taken.rows_affected == 1)
+}
+
+/// The predecessor stops first: the database allows one active key.
+async fn activate_due(
+    txn: &impl ConnectionTrait,
+    rows: &[Model],
+    schedule: &Schedule,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let is_due = |row: &&Model| {
+        row.state == KeyState::Pending && row.activate_at.is_some_and(|at| at <= now)
+    };
+    let Some(next) = rows.iter().find(is_due) else { return Ok(()) };
+    for row in rows.iter().filter(|row| row.state == KeyState::Active) {
+        let remove_at = now.plus(schedule.retention);
+        move_to(txn, row, KeyState::Retiring, now, Some(remove_at)).await?;
+        record(txn, Kind::KeyRetired, &row.kid, now).await?;
+    }
+    move_to(txn, next, KeyState::Active, now, None).await?;
+    record(txn, Kind::KeyActivated, &next.kid, now).await
+}
+
+async fn remove_due(
+    txn: &impl ConnectionTrait,
+    rows: &[Model],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    for row in rows {
+        if row.state == KeyState::Retiring && row.remove_at.is_some_and(|at| at <= now) {
+            move_to(txn, row, KeyState::Removed, now, row.remove_at).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn move_to(
+    txn: &impl ConnectionTrait,
+    row: &Model,
+    state: KeyState,
+    now: Timestamp,
+    remove_at: Option<Timestamp>,
+) -> Result<(), DbErr> {
+    let mut moved = signing_key::ActiveModel { kid: Set(row.kid.clone()), ..Default::default() };
+    moved.state = Set(state);
+    moved.remove_at = Set(remove_at);
+    match state {
+        KeyState::Active => moved.activated_at = Set(Some(now)),
+        KeyState::Retiring => moved.retired_at = Set(Some(now)),
+        KeyState::Pending | KeyState::Removed => {}
+    }
+    moved.update(txn).await?;
+    Ok(())
+}
+
+async fn publish(txn: &impl ConnectionTrait, row: Model, now: Timestamp) -> Result<(), DbErr> {
+    let kid = row.kid.clone();
+    write_row(txn, row).await?;
+    record(txn, Kind::KeyCreated, &kid, now).await
+}
+
+async fn insert(db: &Db, row: Model, events: &'static [Kind], now: Timestamp) -> Result<(), DbErr> {
+    db.write(move |txn| {
+        let row = row.clone();
+        Box::pin(async move {
+            let kid = row.kid.clone();
+            write_row(txn, row).await?;
+            for kind in events {
+                record(txn, *kind, &kid, now).await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+async fn write_row(txn: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
+    let row = signing_key::ActiveModel::from(row).reset_all();
+    Entity::insert(row).exec_without_returning(txn).await?;
+    Ok(())
+}
+
+async fn record(
+    txn: &impl ConnectionTrait,
+    event: Kind,
+    kid: &str,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    Event::new(event).reason(format!("kid {kid}")).record(txn, &Origin::default(), now).await
+}
+
+fn is_taken(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
