@@ -1,9 +1,10 @@
 //! The way to rows: connections, transactions, schema.
 //!
-//! [`Db::read`] is for a single query outside a transaction. [`Db::write`] runs a transaction to
+//! [`Db::read`] asks a single question outside a transaction. [`Db::write`] runs a transaction to
 //! its end, whatever becomes of the caller: on SQLite, transactions that wait at the same time
 //! share one commit and so one sync to disk; on PostgreSQL each has its own.
 
+mod pool;
 mod schema;
 mod writer;
 
@@ -19,8 +20,9 @@ use sea_orm::{
 };
 
 use crate::config::DatabaseSettings;
+use crate::database::pool::Pool;
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
-use crate::database::writer::Writer;
+use crate::database::writer::{SharedWriter, write_at_leisure, write_pooled};
 use crate::timestamp::Timestamp;
 
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.
@@ -28,9 +30,12 @@ pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
 /// A handle on the database; clones share its connections.
 #[derive(Clone)]
-pub struct Db {
-    reader: DatabaseConnection,
-    writer: Writer,
+pub struct Db(Backend);
+
+#[derive(Clone)]
+enum Backend {
+    Sqlite { reader: DatabaseConnection, writer: SharedWriter },
+    Postgres(Pool),
 }
 
 /// Why the database could not be opened.
@@ -70,16 +75,30 @@ impl Db {
             prepare_file(&file)?;
             let writer = Database::connect(sqlite_options(url, 1, Access::Write)).await?;
             let reader = Database::connect(sqlite_options(url, 4, Access::Read)).await?;
-            return Ok(Self { reader, writer: Writer::sharing_commits(writer) });
+            let writer = SharedWriter::start(writer);
+            return Ok(Self(Backend::Sqlite { reader, writer }));
         }
-        let pool = Database::connect(postgres_options(url, settings.database_connections)).await?;
-        Ok(Self { reader: pool.clone(), writer: Writer::pooled(pool) })
+        let options = postgres_options(url, settings.database_connections);
+        Ok(Self(Backend::Postgres(Pool::connect(options).await?)))
     }
 
-    /// The connection for queries that change nothing.
-    #[must_use]
-    pub fn read(&self) -> &DatabaseConnection {
-        &self.reader
+    /// Asks one question that changes nothing.
+    ///
+    /// # Errors
+    /// The database's, or that it did not answer in time.
+    pub async fn read<T, Q>(
+        &self,
+        question: impl FnOnce(DatabaseConnection) -> Q,
+    ) -> Result<T, DbErr>
+    where
+        Q: Future<Output = Result<T, DbErr>>,
+    {
+        match &self.0 {
+            Backend::Sqlite { reader, .. } => question(reader.clone()).await,
+            Backend::Postgres(pool) => {
+                pool.patiently(question((*pool.connections()).clone())).await
+            }
+        }
     }
 
     /// Runs `work` in a transaction and commits it, or rolls it back if it fails.
@@ -98,7 +117,21 @@ impl Db {
         E: std::error::Error + From<DbErr> + Send + 'static,
         F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
     {
-        self.writer.run(work).await
+        match &self.0 {
+            Backend::Sqlite { writer, .. } => writer.run(work).await,
+            Backend::Postgres(pool) => write_pooled(pool, work).await,
+        }
+    }
+
+    /// [`Db::write`] for a change of schema, which may wait for a lock and then take its time.
+    async fn migrate<F>(&self, work: F) -> Result<(), DbErr>
+    where
+        F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, (), DbErr> + Send + Sync + 'static,
+    {
+        match &self.0 {
+            Backend::Sqlite { writer, .. } => writer.run(work).await,
+            Backend::Postgres(pool) => write_at_leisure(pool, work).await,
+        }
     }
 
     /// The time of the database's own clock, for instances to agree on; none for SQLite, which has
@@ -107,21 +140,26 @@ impl Db {
     /// # Errors
     /// If the database cannot be asked.
     pub async fn now(&self) -> Result<Option<Timestamp>, DbErr> {
-        let backend = self.reader.get_database_backend();
-        if backend != DbBackend::Postgres {
+        if matches!(self.0, Backend::Sqlite { .. }) {
             return Ok(None);
         }
         // Not now(): that is when the transaction began.
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-        let row = self.reader.query_one_raw(Statement::from_string(backend, sql)).await?;
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let row = self.read(|db| async move { db.query_one_raw(statement).await }).await?;
         row.map(|row| row.try_get_by_index(0).map(Timestamp::from_micros)).transpose()
     }
 
     /// Closes all connections, after the transactions under way.
     pub async fn close(&self) {
-        self.writer.close().await;
-        if let Err(error) = self.reader.close_by_ref().await {
-            tracing::warn!(%error, "closing the database failed");
+        match &self.0 {
+            Backend::Sqlite { reader, writer } => {
+                writer.close().await;
+                if let Err(error) = reader.close_by_ref().await {
+                    tracing::warn!(%error, "closing the database failed");
+                }
+            }
+            Backend::Postgres(pool) => pool.close().await,
         }
     }
 }
@@ -171,7 +209,7 @@ fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
         .max_connections(connections)
         .min_connections(1)
         .connect_timeout(Duration::from_secs(2))
-        .acquire_timeout(Duration::from_secs(2))
+        .acquire_timeout(Duration::from_millis(800))
         .statement_timeout(Duration::from_secs(5))
         .set_application_name("signet")
         .test_before_acquire(false);

@@ -37,7 +37,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
     if status(db).await?.iter().all(|(_, applied)| *applied) {
         return Ok(());
     }
-    db.write(|txn| {
+    db.migrate(|txn| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::up(txn, None).await
@@ -53,7 +53,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
 /// As [`migrate_up`].
 pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     status(db).await?;
-    db.write(move |txn| {
+    db.migrate(move |txn| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::down(txn, Some(steps)).await
@@ -68,7 +68,7 @@ pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
 /// # Errors
 /// As [`migrate_up`].
 pub async fn status(db: &Db) -> Result<Vec<(String, bool)>, SchemaError> {
-    let applied = migration::applied(db.read()).await?;
+    let applied = db.read(|db| async move { migration::applied(&db).await }).await?;
     let known: Vec<String> =
         Migrator::get_migration_files().iter().map(|file| file.name().to_owned()).collect();
     if let Some(version) = applied.iter().rfind(|version| !known.contains(version)) {
@@ -88,11 +88,12 @@ pub async fn status(db: &Db) -> Result<Vec<(String, bool)>, SchemaError> {
 /// # Errors
 /// If the database cannot be read.
 pub async fn has_table(db: &Db, name: &str) -> Result<bool, SchemaError> {
-    Ok(migration::has_table(db.read(), name).await?)
+    Ok(db.read(|db| async move { migration::has_table(&db, name).await }).await?)
 }
 
 async fn lock(txn: &DatabaseTransaction) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
+        txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         txn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
     }
     Ok(())

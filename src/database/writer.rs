@@ -8,6 +8,7 @@
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -20,6 +21,7 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::database::Work;
+use crate::database::pool::Pool;
 
 /// Transactions that may wait for the writer; past it the database counts as unavailable.
 const QUEUE: usize = 4096;
@@ -30,23 +32,18 @@ const BATCH: usize = 128;
 /// How often a transaction is tried that PostgreSQL could not serialise.
 const TRIES: u32 = 4;
 
+/// SQLite: one connection, and a queue of transactions for it.
 #[derive(Clone)]
-pub(super) enum Writer {
-    /// SQLite: one connection, one queue.
-    Shared { connection: DatabaseConnection, queue: mpsc::Sender<Box<dyn Job>> },
-    /// PostgreSQL: each transaction takes a connection of the pool.
-    Pooled(DatabaseConnection),
+pub(super) struct SharedWriter {
+    connection: DatabaseConnection,
+    queue: mpsc::Sender<Box<dyn Job>>,
 }
 
-impl Writer {
-    pub(super) fn sharing_commits(connection: DatabaseConnection) -> Self {
+impl SharedWriter {
+    pub(super) fn start(connection: DatabaseConnection) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
         tokio::spawn(write_batches(connection.clone(), jobs));
-        Self::Shared { connection, queue }
-    }
-
-    pub(super) fn pooled(pool: DatabaseConnection) -> Self {
-        Self::Pooled(pool)
+        Self { connection, queue }
     }
 
     pub(super) async fn run<T, E, F>(&self, work: F) -> Result<T, E>
@@ -57,24 +54,48 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Transaction { work, outcome: None, reply });
-        match self {
-            Self::Shared { queue, .. } => {
-                queue
-                    .try_send(job)
-                    .map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
-            }
-            // A task of its own: the transaction must not end where its client hangs up.
-            Self::Pooled(pool) => drop(tokio::spawn(write_one(pool.clone(), job))),
-        }
+        let queued = self.queue.try_send(job);
+        queued.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))?;
         answer.await.unwrap_or_else(|_| Err(lost().into()))
     }
 
     pub(super) async fn close(&self) {
-        let (Self::Shared { connection, .. } | Self::Pooled(connection)) = self;
-        if let Err(error) = connection.close_by_ref().await {
+        if let Err(error) = self.connection.close_by_ref().await {
             tracing::warn!(%error, "closing the database failed");
         }
     }
+}
+
+/// PostgreSQL: each transaction takes a connection of the pool.
+pub(super) async fn write_pooled<T, E, F>(pool: &Pool, work: F) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Error + From<DbErr> + Send + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+{
+    let waiting = pool.patiently(async {
+        let result = write_at_leisure(pool, work).await;
+        // The pool learns what the database itself reports; the rest is the caller's alone.
+        match result.as_ref().err().and_then(|error| database_error(error)).cloned() {
+            Some(cause) => Err(cause),
+            None => Ok(result),
+        }
+    });
+    waiting.await.unwrap_or_else(|error| Err(error.into()))
+}
+
+/// The same for work that may take its time.
+pub(super) async fn write_at_leisure<T, E, F>(pool: &Pool, work: F) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Error + From<DbErr> + Send + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    let job = Box::new(Transaction { work, outcome: None, reply });
+    // A task of its own: the transaction must not end where its client hangs up.
+    tokio::spawn(write_one(pool.connections(), job));
+    answer.await.unwrap_or_else(|_| Err(lost().into()))
 }
 
 /// A transaction of unknown result type.
@@ -179,7 +200,7 @@ async fn attempt(connection: &DatabaseConnection, job: &mut Box<dyn Job>) -> Res
 }
 
 /// PostgreSQL: a transaction of its own, tried again while the server asks for it.
-async fn write_one(pool: DatabaseConnection, mut job: Box<dyn Job>) {
+async fn write_one(pool: Arc<DatabaseConnection>, mut job: Box<dyn Job>) {
     let mut tries = 1;
     let committed = loop {
         match attempt(&pool, &mut job).await {
@@ -204,14 +225,20 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
 
 /// Whether a serialization failure or a deadlock is at the root of `error`.
 fn asks_to_retry(error: &(dyn Error + 'static)) -> bool {
+    let state = database_error(error).and_then(sql_state);
+    matches!(state.as_deref(), Some("40001" | "40P01"))
+}
+
+/// The database's error among the causes of `error`.
+fn database_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<DbErr>() {
-            return matches!(sql_state(error).as_deref(), Some("40001" | "40P01"));
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
         }
         cause = error.source();
     }
-    false
+    None
 }
 
 fn sql_state(error: &DbErr) -> Option<String> {

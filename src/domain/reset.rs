@@ -130,8 +130,11 @@ pub async fn request(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<String, ResetError> {
-    let found =
-        account_row::Entity::find_by_canonical_email(email.canonical()).one(db.read()).await?;
+    let found = db
+        .read(|db| async move {
+            account_row::Entity::find_by_canonical_email(email.canonical()).one(&db).await
+        })
+        .await?;
     let account = found.filter(account_row::Model::is_enabled).ok_or(ResetError::NoAccount)?;
     let token = tokens.encode(&account, now)?;
 
@@ -175,7 +178,8 @@ pub async fn redeem(
     let Reset { token, password, policy, origin } = reset;
     let presented = Presented::decode(token).ok_or(ResetError::Rejected)?;
     let id = presented.account_id(now).ok_or(ResetError::Rejected)?;
-    let account = account_row::Entity::find_by_id(id).one(db.read()).await?;
+    let account =
+        db.read(|db| async move { account_row::Entity::find_by_id(id).one(&db).await }).await?;
     let account = account
         .filter(|account| account.is_enabled() && tokens.vouch(&presented, account))
         .ok_or(ResetError::Rejected)?;

@@ -89,8 +89,11 @@ pub async fn log_in(
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
     let LogIn { email, password, account_window, origin } = attempt;
-    let account =
-        account::Entity::find_by_canonical_email(email.canonical()).one(db.read()).await?;
+    let account = db
+        .read(|db| async move {
+            account::Entity::find_by_canonical_email(email.canonical()).one(&db).await
+        })
+        .await?;
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
 
     let verdict = hasher.verify(password.clone(), stored).await?;
@@ -291,11 +294,10 @@ pub async fn account_of_live(
     account_id: Uuid,
     now: Timestamp,
 ) -> Result<Option<account::Model>, DbErr> {
-    let found = session::Entity::find_by_id(session_id)
+    let live = session::Entity::find_by_id(session_id)
         .filter(session::Column::AccountId.eq(account_id))
         .filter(session::Entity::live(now))
-        .find_also_related(account::Entity)
-        .one(db.read())
-        .await?;
+        .find_also_related(account::Entity);
+    let found = db.read(|db| async move { live.one(&db).await }).await?;
     Ok(found.and_then(|(_, account)| account).filter(account::Model::is_enabled))
 }

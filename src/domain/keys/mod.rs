@@ -29,5 +29,8 @@ pub use seal::Sealer;
 /// # Errors
 /// If the database refuses.
 pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
-    signing_key::Entity::find().order_by_asc(signing_key::Column::CreatedAt).all(db.read()).await
+    db.read(|db| async move {
+        signing_key::Entity::find().order_by_asc(signing_key::Column::CreatedAt).all(&db).await
+    })
+    .await
 }

@@ -195,12 +195,11 @@ impl Snapshot {
 pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
     // One column: the check runs before the schema is brought up to date.
     use sea_orm::QuerySelect;
-    let kid = signing_key::Entity::find()
+    let kids = signing_key::Entity::find()
         .select_only()
         .column(signing_key::Column::Kid)
-        .into_tuple::<String>()
-        .one(db.read())
-        .await?;
+        .into_tuple::<String>();
+    let kid = db.read(|db| async move { kids.one(&db).await }).await?;
     Ok(kid.is_some())
 }
 
@@ -210,12 +209,11 @@ pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
 /// [`KeyRingError::Sealed`] names the first key that stays closed.
 pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> {
     use sea_orm::QuerySelect;
-    let rows = signing_key::Entity::find()
+    let keys = signing_key::Entity::find()
         .select_only()
         .columns([signing_key::Column::Kid, signing_key::Column::SealedJwk])
-        .into_tuple::<(String, String)>()
-        .all(db.read())
-        .await?;
+        .into_tuple::<(String, String)>();
+    let rows = db.read(|db| async move { keys.all(&db).await }).await?;
     match rows.into_iter().find(|(_, sealed)| sealer.open(sealed).is_none()) {
         Some((kid, _)) => Err(KeyRingError::Sealed { kid }),
         None => Ok(()),
@@ -223,7 +221,7 @@ pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> 
 }
 
 async fn published(db: &Db) -> Result<Vec<signing_key::Model>, DbErr> {
-    signing_key::Entity::find_published().all(db.read()).await
+    db.read(|db| async move { signing_key::Entity::find_published().all(&db).await }).await
 }
 
 pub(super) fn open_sealed(sealer: &Sealer, row: &signing_key::Model) -> Result<Jwk, KeyRingError> {

@@ -61,7 +61,7 @@ pub async fn advance(
     holder: Uuid,
     now: Timestamp,
 ) -> Result<(), KeyRingError> {
-    let rows = Entity::find_published().all(db.read()).await?;
+    let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
     if !anything_is_due(&rows, schedule, now) {
         return Ok(());
     }
@@ -164,7 +164,8 @@ pub async fn revoke(
 /// [`KeyRingError::Sealed`] if one cannot be opened; nothing is changed then.
 pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     let mut resealed = Vec::new();
-    for row in Entity::find().all(db.read()).await? {
+    let rows = db.read(|db| async move { Entity::find().all(&db).await }).await?;
+    for row in rows {
         let jwk = sealer.open(&row.sealed_jwk);
         let jwk = jwk.ok_or_else(|| KeyRingError::Sealed { kid: row.kid.clone() })?;
         resealed.push((row.kid, sealer.seal(&jwk)?));
@@ -196,7 +197,7 @@ async fn introduce(db: &Db, row: Model, now: Timestamp) -> Result<Model, KeyRing
     let inserted = insert(db, row.clone(), &[Kind::KeyCreated], now).await;
     match inserted {
         Err(error) if is_taken(&error) => {
-            let rows = Entity::find_published().all(db.read()).await?;
+            let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
             let waiting = rows.into_iter().find(|row| row.state == KeyState::Pending);
             Err(KeyRingError::Pending { kid: waiting.map_or(row.kid, |row| row.kid) })
         }

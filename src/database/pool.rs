@@ -1,0 +1,135 @@
+//! Connections to PostgreSQL that know when it is gone, and find it again.
+//!
+//! A database that was stopped refuses; one behind a dead link says nothing, and neither does a
+//! frozen one. A request waits [`PATIENCE`] and no longer. Once something has gone wrong the pool is
+//! *out*: every further request is refused at once, so that none piles up, while one task tries to
+//! get an answer again. It gives the old connections one chance and otherwise opens new ones, since
+//! those behind a dead link may not notice its return for minutes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sea_orm::error::{ConnAcquireErr, RuntimeErr};
+use sea_orm::sqlx;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use tokio::time::{sleep, timeout};
+
+/// How long a request waits for the database: the answer to its client is due within a second.
+const PATIENCE: Duration = Duration::from_millis(900);
+
+/// How long a probe waits.
+const PROBE: Duration = Duration::from_millis(400);
+
+/// Pause between two probes.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// A pool that is replaced when it cannot be relied on; clones share it.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<State>);
+
+struct State {
+    options: ConnectOptions,
+    connections: ArcSwap<DatabaseConnection>,
+    is_out: AtomicBool,
+}
+
+/// What made a pool suspect.
+#[derive(Clone, Copy, PartialEq)]
+enum Suspicion {
+    /// It took too long: it may be the link, or one slow query.
+    Slow,
+    /// A connection broke, so the others have too.
+    Broken,
+}
+
+impl Pool {
+    pub(super) async fn connect(options: ConnectOptions) -> Result<Self, DbErr> {
+        let connections = ArcSwap::from_pointee(Database::connect(options.clone()).await?);
+        Ok(Self(Arc::new(State { options, connections, is_out: AtomicBool::new(false) })))
+    }
+
+    /// The connections of the moment.
+    pub(super) fn connections(&self) -> Arc<DatabaseConnection> {
+        self.0.connections.load_full()
+    }
+
+    /// Waits for `work` as long as is decent, and not at all while the database is out.
+    pub(super) async fn patiently<T>(
+        &self,
+        work: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<T, DbErr> {
+        if self.0.is_out.load(Ordering::Acquire) {
+            return Err(unavailable());
+        }
+        let Ok(result) = timeout(PATIENCE, work).await else {
+            self.suspect(Suspicion::Slow);
+            return Err(unavailable());
+        };
+        if result.as_ref().is_err_and(is_connection_lost) {
+            self.suspect(Suspicion::Broken);
+        }
+        result
+    }
+
+    fn suspect(&self, suspicion: Suspicion) {
+        if !self.0.is_out.swap(true, Ordering::AcqRel) {
+            tracing::warn!("the database does not answer; requests that need it are refused");
+            tokio::spawn(find_again(Arc::clone(&self.0), suspicion));
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        if let Err(error) = self.connections().close_by_ref().await {
+            tracing::warn!(%error, "closing the database failed");
+        }
+    }
+}
+
+async fn find_again(state: Arc<State>, suspicion: Suspicion) {
+    let old = state.connections.load_full();
+    let was_slow_only =
+        suspicion == Suspicion::Slow && matches!(timeout(PROBE, old.ping()).await, Ok(Ok(())));
+    if !was_slow_only {
+        state.connections.store(Arc::new(connect_again(&state.options).await));
+        // Closing waits for connections in use, which may take as long as the dead link.
+        tokio::spawn(async move { drop(old.close_by_ref().await) });
+    }
+    state.is_out.store(false, Ordering::Release);
+    tracing::info!("the database answers");
+}
+
+async fn connect_again(options: &ConnectOptions) -> DatabaseConnection {
+    loop {
+        if let Ok(Ok(connections)) = timeout(PROBE, Database::connect(options.clone())).await {
+            return connections;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Whether the connection, and not the statement, is at fault.
+fn is_connection_lost(error: &DbErr) -> bool {
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
+        return matches!(error, DbErr::ConnectionAcquire(_));
+    };
+    let RuntimeErr::SqlxError(cause) = cause else { return false };
+    match &**cause {
+        // Class 08: connection exceptions; class 57: operator intervention, such as a shutdown.
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+fn unavailable() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
+}
