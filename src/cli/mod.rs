@@ -2,6 +2,7 @@
 
 mod account;
 mod config;
+mod doctor;
 mod health;
 mod keys;
 mod migrate;
@@ -48,6 +49,11 @@ enum Command {
         #[command(subcommand)]
         action: keys::Keys,
     },
+    /// Look at a running Signet as a service does, and say what is wrong and how to mend it.
+    ///
+    /// Discovery, key set, caching, CORS, clock, readiness, and the address it sees; with a
+    /// database, also its schema and the schedule of its keys. Exits with 1 if there is a fault.
+    Doctor(doctor::Doctor),
     /// Ask a Signet on this host whether it is ready; exits with 0 if so.
     Health(health::Health),
     /// Print the OpenAPI description of the JSON API.
@@ -93,6 +99,7 @@ fn run() -> anyhow::Result<()> {
         Command::Migrate { action } => block_on(action.run()),
         Command::Account { action } => block_on(action.run()),
         Command::Keys { action } => block_on(action.run()),
+        Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),
         Command::Openapi => {
             print(http::openapi_document().trim_end());

@@ -105,8 +105,7 @@ pub struct DatabaseSettings {
         long,
         env = "SIGNET_DATABASE_URL",
         default_value = "sqlite:data/signet.db",
-        hide_env_values = true,
-        value_parser = parse_database_url
+        hide_env_values = true
     )]
     pub database_url: DatabaseUrl,
 
@@ -327,6 +326,14 @@ impl DatabaseUrl {
         let path = self.0.strip_prefix("sqlite:")?;
         let path = path.strip_prefix("//").unwrap_or(path);
         Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
+}
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_database_url(text)
     }
 }
 

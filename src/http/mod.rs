@@ -89,6 +89,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
         .at("/docs", get(documents::docs_page(&document)))
         .at("/livez", get(probes::live))
         .at("/readyz", get(probes::ready))
+        .at("/client-address", get(probes::client_address))
         .nest_no_strip("/api", api)
         .data(Arc::clone(&app));
     Arc::new(ToDynEndpoint(service::Service::new(routes.into_endpoint(), app, methods)))

@@ -12,7 +12,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &["config", "database", "entity", "timestamp"]),
     ("http", &["clock", "config", "database", "domain", "timestamp"]),
     ("server", &["clock", "config", "database", "domain", "http"]),
-    ("cli", &["clock", "config", "database", "domain", "http", "server", "telemetry", "timestamp"]),
+    (
+        "cli",
+        &[
+            "clock",
+            "config",
+            "database",
+            "domain",
+            "http",
+            "server",
+            "telemetry",
+            "timestamp",
+            "entity",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 
@@ -27,9 +40,10 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("migration", &["database/"]),
     ("openssl", &["domain/", "http/documents.rs", "server/"]),
     ("poem", &["http/", "server/"]),
+    ("reqwest", &["cli/doctor/"]),
     ("poem_openapi", &["http/"]),
     ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
-    ("signet_verifier", &["domain/keys/", "http/", "server/"]),
+    ("signet_verifier", &["cli/doctor/", "domain/keys/", "http/", "server/"]),
     ("tracing_subscriber", &["telemetry.rs"]),
 ];
 

@@ -1,0 +1,161 @@
+//! From outside: the documents that verifiers depend on, and what a client sees.
+
+use std::net::IpAddr;
+
+use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::{Client, Response, header};
+use serde_json::Value;
+use signet_verifier::KeySet;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use crate::cli::doctor::report::Report;
+use crate::clock::Clock;
+use crate::timestamp::Timestamp;
+
+/// More than this and tokens are refused as expired, or as not valid yet.
+const TOLERATED_SKEW_SECONDS: u64 = 30;
+
+pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
+    let metadata_url = format!("{issuer}/.well-known/openid-configuration");
+    let Some((metadata, headers)) = fetch_json(http, &metadata_url, report).await else { return };
+    clock(&headers, report);
+    report.check(
+        metadata.get("issuer").and_then(Value::as_str) == Some(issuer),
+        "the metadata names this issuer, byte for byte",
+        "set SIGNET_ISSUER to the URL that services use, or give services the issuer it names",
+    );
+    match metadata.get("jwks_uri").and_then(Value::as_str) {
+        Some(jwks_uri) => key_set(http, jwks_uri, report).await,
+        None => report.fault("the metadata names no jwks_uri", "is this a Signet?"),
+    }
+    ready(http, issuer, report).await;
+    client_address(http, issuer, report).await;
+}
+
+async fn fetch_json(http: &Client, url: &str, report: &mut Report) -> Option<(Value, HeaderMap)> {
+    let remedy = "is Signet running, and does the proxy in front of it pass this path on?";
+    let response = match http.get(url).send().await {
+        Ok(response) if response.status() == 200 => response,
+        Ok(response) => {
+            report.fault(format!("{url} answers {}", response.status()), remedy);
+            return None;
+        }
+        Err(error) => {
+            report.fault(format!("{url} does not answer: {}", error.without_url()), remedy);
+            return None;
+        }
+    };
+    let headers = response.headers().clone();
+    let Ok(json) = response.json().await else {
+        report.fault(format!("{url} is not JSON"), remedy);
+        return None;
+    };
+    report.fine(format!("{url} answers"));
+    Some((json, headers))
+}
+
+fn clock(headers: &HeaderMap, report: &mut Report) {
+    let date = text(headers, &header::DATE).replace("GMT", "+0000");
+    let Ok(theirs) = OffsetDateTime::parse(&date, &Rfc2822) else {
+        return report.note("the answer has no date to compare clocks by");
+    };
+    let (ours, theirs) = (Clock::System.now(), Timestamp::from(theirs));
+    let skew = ours.since(theirs).max(theirs.since(ours)).as_secs();
+    report.check(
+        skew <= TOLERATED_SKEW_SECONDS,
+        &format!("its clock and this host's differ by {skew} s"),
+        "synchronise both with NTP",
+    );
+}
+
+async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) {
+    let Some((jwks, headers)) = fetch_json(http, jwks_uri, report).await else { return };
+    let none = Vec::new();
+    let keys = jwks.get("keys").and_then(Value::as_array).unwrap_or(&none);
+    let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+    report.check(
+        keys.iter().all(|key| private.iter().all(|member| key.get(member).is_none())),
+        "no key shows a private member",
+        "REVOKE these keys now (signet keys revoke): anybody can sign in your name",
+    );
+    report.check(
+        !keys.is_empty() && keys.iter().all(|key| key.get("alg").is_some_and(|it| it == "RS256")),
+        "every key is for RS256",
+        "services that expect RS256 ignore or refuse the others",
+    );
+    let usable = KeySet::from_json(jwks.to_string().as_bytes()).map_or(0, |keys| keys.len());
+    report.check(
+        usable == keys.len(),
+        &format!("all {} keys are long enough and distinct", keys.len()),
+        "replace them (signet keys rotate, with SIGNET_RSA_BITS of 2048 or more)",
+    );
+    caching(http, jwks_uri, &headers, report).await;
+}
+
+async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mut Report) {
+    let cache_control = text(headers, &header::CACHE_CONTROL);
+    let max_age = cache_control.split(',').find_map(|part| part.trim().strip_prefix("max-age="));
+    let max_age = max_age.and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(0);
+    report.check(
+        max_age > 0 && !cache_control.contains("no-store"),
+        &format!("the key set may be cached ({cache_control})"),
+        "a proxy replaces Cache-Control, or this instance has lost sight of its database",
+    );
+    report.check(
+        text(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN) == "*",
+        "the key set may be read from any origin",
+        "a proxy removes Access-Control-Allow-Origin",
+    );
+    let etag = text(headers, &header::ETAG);
+    let again = http.get(jwks_uri).header(header::IF_NONE_MATCH, &etag).send().await;
+    report.check(
+        !etag.is_empty() && again.is_ok_and(|answer| answer.status() == 304),
+        "an unchanged key set costs 304 and no body",
+        "a proxy removes ETag or If-None-Match",
+    );
+}
+
+async fn ready(http: &Client, issuer: &str, report: &mut Report) {
+    let answer = http.get(format!("{issuer}/readyz")).send().await;
+    match answer.map(|answer| answer.status().as_u16()) {
+        Ok(200) => report.fine("it is ready: database, schema and key"),
+        Ok(503) => report.fault(
+            "it is not ready: people cannot log in, services go on",
+            "its log says why (\"not ready\"); usually the database does not answer",
+        ),
+        _ => report.note("/readyz cannot be reached from here"),
+    }
+}
+
+/// Behind a proxy, the limits are as good as the address they count by.
+async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
+    let answer = http.get(format!("{issuer}/client-address")).send().await;
+    let Ok(answer) = answer.and_then(Response::error_for_status) else {
+        return report.note("the address it sees cannot be asked from here");
+    };
+    let seen: Value = answer.json().await.unwrap_or_default();
+    let address = seen.get("address").and_then(Value::as_str).unwrap_or("none");
+    let is_forwarded = seen.get("forwarded").and_then(Value::as_bool).unwrap_or(false);
+    let is_private = address.parse::<IpAddr>().is_ok_and(is_private);
+    if issuer.starts_with("https:") && is_private && !is_forwarded {
+        report.fault(
+            format!("it sees this client as {address}, which is the proxy's address"),
+            "name the proxy in SIGNET_TRUSTED_PROXIES, and let it send X-Forwarded-For; until then \
+             all clients share one limit",
+        );
+    } else {
+        report.note(format!("it sees this client as {address}"));
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}

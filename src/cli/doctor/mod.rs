@@ -1,0 +1,47 @@
+//! `signet doctor`: looks at a running Signet as a verifier does, and says what is wrong with it
+//! and how to mend it.
+
+mod documents;
+mod report;
+mod storage;
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::cli::doctor::report::Report;
+use crate::config::DatabaseUrl;
+
+/// How long each question may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// The issuer to look at: the base URL that services are configured with.
+    issuer: String,
+    /// Look into this database too: its schema, and the schedule of its keys.
+    #[arg(long, env = "SIGNET_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<DatabaseUrl>,
+}
+
+impl Doctor {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .context("cannot make an HTTP client")?;
+        let mut report = Report::default();
+        documents::examine(&http, self.issuer.trim_end_matches('/'), &mut report).await;
+        if let Some(url) = self.database_url {
+            storage::examine(url, &mut report).await;
+        }
+        report.print();
+        match report.faults() {
+            0 => Ok(()),
+            1 => bail!("1 fault"),
+            faults => bail!("{faults} faults"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! From inside: the schema, and whether the keys keep to their schedule.
+
+use crate::cli::doctor::report::Report;
+use crate::clock::Clock;
+use crate::config::{DatabaseSettings, DatabaseUrl};
+use crate::database::{Db, status};
+use crate::domain::keys;
+use crate::entity::signing_key::{KeyState, Model};
+use crate::timestamp::Timestamp;
+
+pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
+    let settings = DatabaseSettings { database_url: url, database_connections: 1 };
+    let db = match Db::connect(&settings).await {
+        Ok(db) => db,
+        Err(error) => return report.fault(error.to_string(), "correct SIGNET_DATABASE_URL"),
+    };
+    match status(&db).await {
+        Ok(migrations) => {
+            let pending = migrations.iter().filter(|(_, applied)| !applied).count();
+            report.check(
+                pending == 0,
+                &format!("the schema is this version's ({} migrations)", migrations.len()),
+                "signet migrate up, or start this version: it does so by itself",
+            );
+        }
+        Err(error) => report.fault(error.to_string(), "look with the version that runs"),
+    }
+    let now = db.now().await.ok().flatten().unwrap_or_else(|| Clock::System.now());
+    match keys::list(&db).await {
+        Ok(keys) => schedule(&keys, now, report),
+        Err(error) => report.fault(format!("the keys cannot be read: {error}"), "migrate first"),
+    }
+    db.close().await;
+}
+
+fn schedule(keys: &[Model], now: Timestamp, report: &mut Report) {
+    let count = |state| keys.iter().filter(|key| key.state == state).count();
+    report.check(
+        count(KeyState::Active) == 1,
+        "exactly one key signs",
+        "start an instance: it brings the ring in order",
+    );
+    let overdue = |at: Option<Timestamp>| {
+        at.is_some_and(|at| now.since(at) > std::time::Duration::from_mins(1))
+    };
+    let is_late = keys.iter().any(|key| match key.state {
+        KeyState::Pending => overdue(key.activate_at),
+        KeyState::Retiring => overdue(key.remove_at),
+        KeyState::Active | KeyState::Removed => false,
+    });
+    report.check(
+        !is_late,
+        "the keys keep to their schedule",
+        "no instance takes the steps that are due; their logs say why (\"could not be kept\")",
+    );
+    for key in keys.iter().filter(|key| key.state == KeyState::Pending) {
+        let at = key.activate_at.map(Timestamp::to_rfc3339).unwrap_or_default();
+        report.note(format!("the key {} signs from {at}", key.kid));
+    }
+}
