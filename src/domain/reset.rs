@@ -14,9 +14,10 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
+use crate::domain::attempt::{self, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::keys::MacKey;
+use crate::domain::keys::{LimitKey, MacKey};
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::{account, session};
 use crate::entity::account::{self as account_row, Column};
@@ -157,6 +158,8 @@ pub struct Reset<'a> {
     pub password: Password,
     /// The rule it must meet.
     pub policy: Policy,
+    /// Finds the account's attempt window, which a reset empties.
+    pub limit_key: &'a LimitKey,
     /// Where the wish came from.
     pub origin: &'a Origin,
 }
@@ -175,7 +178,7 @@ pub async fn redeem(
     reset: Reset<'_>,
     now: Timestamp,
 ) -> Result<(), ResetError> {
-    let Reset { token, password, policy, origin } = reset;
+    let Reset { token, password, policy, limit_key, origin } = reset;
     let presented = Presented::decode(token).ok_or(ResetError::Rejected)?;
     let id = presented.account_id(now).ok_or(ResetError::Rejected)?;
     let account =
@@ -190,10 +193,16 @@ pub async fn redeem(
     }
     let hash = hasher.hash(password).await?;
 
+    // Whoever guessed at the account must not keep its owner out with the new password.
+    let window = AttemptKey::of_account(limit_key, &email);
     let origin = origin.clone();
     db.write(move |txn| {
         let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
-        Box::pin(async move { replace(txn, account, hash, &origin, now).await })
+        let window = window.clone();
+        Box::pin(async move {
+            replace(txn, account, hash, &origin, now).await?;
+            Ok(attempt::forget(txn, window).await?)
+        })
     })
     .await
 }

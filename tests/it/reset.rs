@@ -63,6 +63,22 @@ async fn a_reset_token_is_good_for_half_an_hour() {
     server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
 }
 
+/// RL-07: whoever guessed at the account cannot keep its owner out after a reset.
+#[tokio::test]
+async fn a_reset_empties_the_accounts_window() {
+    let server = TestServer::start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let token = server.reset_token("ada@example.test");
+    for _ in 0..10 {
+        server.log_in("ada@example.test", "Guess-0000").await.expect_status(401);
+    }
+    server.log_in("ada@example.test", PASSWORD).await.expect_status(429);
+
+    reset(&server, &token, NEW_PASSWORD).await.expect_status(204);
+
+    server.log_in("ada@example.test", NEW_PASSWORD).await.expect_status(200);
+}
+
 #[tokio::test]
 async fn a_weak_new_password_leaves_the_token_good() {
     let server = TestServer::start().await;

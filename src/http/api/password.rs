@@ -39,7 +39,8 @@ impl PasswordApi {
         app.limits.admit_reset(&app.db, &origin, now).await?;
 
         let policy = app.password_policy;
-        let reset = Reset { token: &token, password, policy, origin: &origin };
+        let limit_key = app.limits.key();
+        let reset = Reset { token: &token, password, policy, limit_key, origin: &origin };
         reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
         Ok(PasswordReset::Done)
     }
