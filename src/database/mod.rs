@@ -210,7 +210,8 @@ fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
         .min_connections(1)
         .connect_timeout(Duration::from_secs(2))
         .acquire_timeout(Duration::from_millis(800))
-        .statement_timeout(Duration::from_secs(5))
+        // Less than a request waits: what it gives up, the server gives up too.
+        .statement_timeout(Duration::from_millis(800))
         .set_application_name("signet")
         .test_before_acquire(false);
     options

@@ -9,6 +9,7 @@
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -73,15 +74,20 @@ where
     E: Error + From<DbErr> + Send + 'static,
     F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
 {
+    let abandoned = Arc::new(AtomicBool::new(false));
     let waiting = pool.patiently(async {
-        let result = write_at_leisure(pool, work).await;
+        let result = submit(pool, work, Arc::clone(&abandoned)).await;
         // The pool learns what the database itself reports; the rest is the caller's alone.
         match result.as_ref().err().and_then(|error| database_error(error)).cloned() {
             Some(cause) => Err(cause),
             None => Ok(result),
         }
     });
-    waiting.await.unwrap_or_else(|error| Err(error.into()))
+    waiting.await.unwrap_or_else(|error| {
+        // The client is told that nothing was done, so nothing must be done later either.
+        abandoned.store(true, Ordering::Release);
+        Err(error.into())
+    })
 }
 
 /// The same for work that may take its time.
@@ -91,10 +97,19 @@ where
     E: Error + From<DbErr> + Send + 'static,
     F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
 {
+    submit(pool, work, Arc::default()).await
+}
+
+async fn submit<T, E, F>(pool: &Pool, work: F, abandoned: Arc<AtomicBool>) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Error + From<DbErr> + Send + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+{
     let (reply, answer) = oneshot::channel();
     let job = Box::new(Transaction { work, outcome: None, reply });
     // A task of its own: the transaction must not end where its client hangs up.
-    tokio::spawn(write_one(pool.connections(), job));
+    tokio::spawn(write_one(pool.connections(), job, abandoned));
     answer.await.unwrap_or_else(|_| Err(lost().into()))
 }
 
@@ -185,14 +200,22 @@ async fn commit_together(
 }
 
 async fn commit_alone(connection: &DatabaseConnection, mut job: Box<dyn Job>) {
-    let committed = attempt(connection, &mut job).await.map(|_| ());
+    let committed = attempt(connection, &mut job, &AtomicBool::new(false)).await.map(|_| ());
     job.finish(committed);
 }
 
-async fn attempt(connection: &DatabaseConnection, job: &mut Box<dyn Job>) -> Result<Step, DbErr> {
+async fn attempt(
+    connection: &DatabaseConnection,
+    job: &mut Box<dyn Job>,
+    abandoned: &AtomicBool,
+) -> Result<Step, DbErr> {
     let txn = begin(connection).await?;
     let step = job.run(&txn).await;
     match step {
+        Step::Commit if abandoned.load(Ordering::Acquire) => {
+            txn.rollback().await?;
+            return Err(lost());
+        }
         Step::Commit => txn.commit().await?,
         Step::RollBack | Step::Retry => txn.rollback().await?,
     }
@@ -200,10 +223,14 @@ async fn attempt(connection: &DatabaseConnection, job: &mut Box<dyn Job>) -> Res
 }
 
 /// PostgreSQL: a transaction of its own, tried again while the server asks for it.
-async fn write_one(pool: Arc<DatabaseConnection>, mut job: Box<dyn Job>) {
+async fn write_one(
+    pool: Arc<DatabaseConnection>,
+    mut job: Box<dyn Job>,
+    abandoned: Arc<AtomicBool>,
+) {
     let mut tries = 1;
     let committed = loop {
-        match attempt(&pool, &mut job).await {
+        match attempt(&pool, &mut job, &abandoned).await {
             Ok(Step::Retry) if tries < TRIES => {}
             Ok(_) => break Ok(()),
             Err(error) if tries < TRIES && asks_to_retry(&error) => {}
@@ -250,7 +277,7 @@ fn sql_state(error: &DbErr) -> Option<String> {
 }
 
 fn lost() -> DbErr {
-    DbErr::Custom("the database was closed before the transaction was run".to_owned())
+    DbErr::Custom("the transaction was given up before it was committed".to_owned())
 }
 
 fn panicked() -> DbErr {
