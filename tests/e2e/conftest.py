@@ -1,0 +1,36 @@
+"""Fixtures: what a test asks for is running when it begins and gone when it ends."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from databases import Database, fresh_database
+from own_issuer import Issuer
+from processes import Owner, Signet
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = fresh_database(tmp_path)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def owned(database: Database) -> Iterator[Owner]:
+    with ExitStack() as stack:
+        yield Owner(stack)
+
+
+@pytest.fixture
+def signet(tmp_path: Path, database: Database, owned: Owner) -> Signet:
+    """Signet with its defaults, not started."""
+    return owned(Signet(tmp_path, database))
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with Issuer() as issuer:
+        yield issuer

@@ -1,0 +1,123 @@
+"""An issuer of the tests' own: it can sign what Signet never would."""
+
+import json
+import threading
+import time
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from forgery import Json, public_jwk, sign_rs256
+from processes import free_port
+
+AUDIENCE = "https://tasks.example.test"
+USER = str(uuid.uuid4())
+ABSENT = object()
+
+
+class Issuer:
+    """Publishes a key set while `published` is not `None`, counts the fetches, signs anything."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.keys: dict[str, rsa.RSAPrivateKey] = {}
+        self.fetches = 0
+        self.up = True
+        self.add_key("first")
+
+    def add_key(self, kid: str) -> None:
+        self.keys[kid] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    @property
+    def jwks(self) -> bytes:
+        keys = [public_jwk(key, kid) for kid, key in self.keys.items()]
+        # What a verifier must step over, not stumble on.
+        keys.append({"kty": "EC", "crv": "P-256", "kid": "curve", "x": "AA", "y": "AA"})
+        keys.append({"kty": "oct", "kid": "shared", "k": "c2VjcmV0"})
+        return json.dumps({"keys": keys}).encode()
+
+    def token(self, kid: str = "first", header: Json | None = None, **changes: object) -> str:
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": self.url,
+            "aud": AUDIENCE,
+            "sub": USER,
+            "user_id": USER,
+            "exp": now + 600,
+            "iat": now,
+            "jti": str(uuid.uuid4()),
+            "client_id": "signet",
+        }
+        claims |= changes
+        claims = {name: value for name, value in claims.items() if value is not ABSENT}
+        full_header = {"alg": "RS256", "typ": "at+jwt", "kid": kid} | (header or {})
+        full_header = {name: value for name, value in full_header.items() if value is not ABSENT}
+        return sign_rs256(full_header, claims, self.keys[kid])
+
+    def good_tokens(self) -> dict[str, str]:
+        """Unusual, but right."""
+        now = int(time.time())
+        return {
+            "as issued": self.token(),
+            "one audience of several": self.token(aud=["https://other.example.test", AUDIENCE]),
+            "valid since a second": self.token(nbf=now - 1),
+            "unknown claim": self.token(status={"status_list": {"idx": 1, "uri": "x"}}),
+        }
+
+    def bad_tokens(self) -> dict[str, str]:
+        """Signed by the right key, and each wrong in one thing, by what that is."""
+        now = int(time.time())
+        bad = {
+            "expired": self.token(exp=now - 60),
+            "not valid yet": self.token(nbf=now + 60),
+            "expiry is text": self.token(exp="never"),
+            "another issuer": self.token(iss="https://other.example.test"),
+            "issuer with a slash": self.token(iss=self.url + "/"),
+            "another audience": self.token(aud="https://other.example.test"),
+            "no audience": self.token(aud=[]),
+            "an ID token": self.token(header={"typ": "JWT"}),
+            "a status list": self.token(header={"typ": "statuslist+jwt"}),
+            "a logout token": self.token(header={"typ": "logout+jwt"}),
+            "no type": self.token(header={"typ": ABSENT}),
+            "type is a number": self.token(header={"typ": 1}),
+            "no kid": self.token(header={"kid": ABSENT}),
+            "kid of a key of another kind": self.token(header={"kid": "curve"}),
+            "kid of a shared secret": self.token(header={"kid": "shared"}),
+            "another algorithm in name": self.token(header={"alg": "RS512"}),
+            "algorithm in small letters": self.token(header={"alg": "rs256"}),
+            "unknown crit": self.token(header={"crit": ["exp"], "exp": now + 600}),
+        }
+        for claim in ("exp", "iat", "iss", "aud", "sub", "jti", "client_id"):
+            without: dict[str, Any] = {claim: ABSENT}
+            bad[f"no {claim}"] = self.token(**without)
+        return bad
+
+    def __enter__(self) -> "Issuer":
+        issuer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                issuer.fetches += 1
+                self.send_response(200 if issuer.up else 500)
+                self.end_headers()
+                self.wfile.write(issuer.jwks if issuer.up else b"")
+
+            def log_message(self, *_: object) -> None:
+                """Nothing: `fetches` is the log."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,205 @@
+"""The real processes: Signet and the task API, each on a free port, always ended by their pid."""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+
+from databases import Database
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIGNET_BIN = Path(os.environ.get("SIGNET_BIN", REPOSITORY / "target/debug/signet")).absolute()
+TASK_API = REPOSITORY / "examples/task-api"
+
+START_SECONDS = 30
+STOP_SECONDS = 10
+
+
+class Process:
+    """A server process whose output goes to a file."""
+
+    def __init__(self, name: str, directory: Path) -> None:
+        self.output_path = directory / f"{name}.log"
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def spawn(self, command: list[str], environment: Mapping[str, str]) -> None:
+        assert self._process is None, "already running"
+        with self.output_path.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                cwd=self._directory,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # The usual mask of a login shell: private files must not depend on a stricter one.
+                umask=0o022,
+            )
+
+    def wait_until_ready(self, url: str) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                code = self._process.returncode
+                raise AssertionError(f"exited with {code} instead of starting:\n{self.output}")
+            try:
+                if httpx.get(url, timeout=2).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"not ready after {START_SECONDS} s:\n{self.output}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "not running"
+        return self._process.pid
+
+    @property
+    def output(self) -> str:
+        """All that it has written, from every start."""
+        return self.output_path.read_bytes().decode(errors="replace")
+
+    def stop(self) -> int:
+        """SIGTERM. Returns the exit code."""
+        assert self._process is not None, "not running"
+        self._process.terminate()
+        return self.wait(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """SIGKILL, if it is running."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def wait(self, seconds: float) -> int:
+        assert self._process is not None, "not running"
+        code = self._process.wait(seconds)
+        self._process = None
+        return code
+
+
+P = TypeVar("P", bound=Process)
+
+
+class Owner:
+    """Takes processes over: they are killed after the test whatever happens."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def __call__(self, process: P) -> P:
+        self._stack.callback(process.kill)
+        return process
+
+
+class Signet(Process):
+    """A `signet serve` with a home directory, a database and a port that outlive restarts."""
+
+    def __init__(self, directory: Path, database: Database, **settings: str) -> None:
+        super().__init__("signet", directory)
+        self.database = database
+        self.master_key_path = directory / "keys" / "master.key"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = {
+            "SIGNET_DATABASE_URL": database.url,
+            "SIGNET_MASTER_KEY_FILE": str(self.master_key_path),
+            "SIGNET_LISTEN": f"127.0.0.1:{self.port}",
+            "SIGNET_ISSUER": self.url,
+            **settings,
+        }
+        self.master_key_path.parent.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def issuer(self) -> str:
+        return self.settings["SIGNET_ISSUER"]
+
+    @property
+    def audience(self) -> str:
+        return self.settings.get("SIGNET_AUDIENCE", self.issuer)
+
+    def start(self, **settings: str) -> "Signet":
+        """Starts it; `settings` hold for this run only."""
+        self._serve(settings)
+        self.wait_until_ready(f"{self.url}/readyz")
+        return self
+
+    def restart(self, **settings: str) -> "Signet":
+        self.stop()
+        return self.start(**settings)
+
+    def start_in_vain(self, **settings: str) -> tuple[int, str]:
+        """Starts it where it must refuse. Returns the exit code and what it wrote."""
+        written_before = len(self.output) if self.output_path.exists() else 0
+        self._serve(settings)
+        try:
+            code = self.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError("it started, although it should have refused to") from None
+        return code, self.output[written_before:]
+
+    def _serve(self, settings: Mapping[str, str]) -> None:
+        assert SIGNET_BIN.is_file(), f"{SIGNET_BIN} is missing: cargo build, or set SIGNET_BIN"
+        environment = {**clean_environment(), **self.settings, **settings}
+        self.spawn([str(SIGNET_BIN), "serve"], environment)
+
+
+class TaskApi(Process):
+    """The example under uvicorn."""
+
+    def __init__(self, directory: Path, issuer: str, audience: str, **settings: str) -> None:
+        super().__init__("task-api", directory)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = {
+            "SIGNET_ISSUER": issuer,
+            "SIGNET_AUDIENCE": audience,
+            "TASKS_DATABASE": str(directory / "tasks.db"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **settings,
+        }
+
+    def start(self) -> "TaskApi":
+        command = [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(TASK_API)]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
+        self.spawn(command, {**clean_environment(), **self.settings})
+        self.wait_until_ready(f"{self.url}/health")
+        return self
+
+
+def clean_environment() -> dict[str, str]:
+    """Nothing of the caller's but where programs are, so that no setting slips in."""
+    kept = ("PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+_ports_given: set[int] = set()
+
+
+def free_port() -> int:
+    """Below the range from which the system takes ports for outgoing connections (32768 and up on
+    Linux), so that nobody is given it between now and its use."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        if port in _ports_given:
+            continue
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _ports_given.add(port)
+        return port

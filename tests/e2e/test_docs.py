@@ -1,0 +1,59 @@
+"""The example of `docs/verify-a-token.md`, run as it stands there."""
+
+import re
+import uuid
+from typing import Any
+
+import jwt
+import pytest
+
+from forgery import forgeries
+from own_issuer import ABSENT, AUDIENCE, USER, Issuer
+from processes import REPOSITORY
+
+
+@pytest.fixture
+def example(issuer: Issuer) -> dict[str, Any]:
+    """What the Python block of the page defines, with the address of this issuer."""
+    page = (REPOSITORY / "docs/verify-a-token.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    settings = 'ISSUER, AUDIENCE = "http://localhost:8080", "http://localhost:8080"'
+    assert settings in block
+    block = block.replace(settings, f"ISSUER, AUDIENCE = {issuer.url!r}, {AUDIENCE!r}")
+    names: dict[str, Any] = {}
+    exec(block, names)
+    return names
+
+
+def test_the_python_example_keeps_the_rules(example: dict[str, Any], issuer: Issuer) -> None:
+    verify, is_user = example["verify"], example["is_user"]
+
+    for token in issuer.good_tokens().values():
+        assert is_user(verify(token), USER)
+    bad = issuer.bad_tokens() | forgeries(issuer.token(), str(uuid.uuid4()), issuer.jwks)
+    # The example leaves these to the server's limits on headers.
+    for name in ("deeply nested header", "very long"):
+        del bad[name]
+    for name, token in bad.items():
+        with pytest.raises(jwt.PyJWTError):
+            verify(token)
+            pytest.fail(f"accepted: {name}")
+    assert issuer.fetches == 1
+
+
+def test_the_python_example_tells_users_apart(example: dict[str, Any], issuer: Issuer) -> None:
+    verify, is_user = example["verify"], example["is_user"]
+    of_a_service = verify(issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT))
+
+    assert not is_user(verify(issuer.token()), str(uuid.uuid4()))
+    assert not is_user(of_a_service, "reporting")
+
+
+def test_the_python_example_goes_on_without_the_issuer(
+    example: dict[str, Any], issuer: Issuer
+) -> None:
+    verify = example["verify"]
+    verify(issuer.token())
+    issuer.up = False
+
+    assert verify(issuer.token())["sub"] == USER

@@ -1,0 +1,110 @@
+"""What has been acknowledged survives `kill -9` at any moment."""
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import httpx
+
+from clients import SignetClient, Tokens, some_email
+from processes import Signet
+
+ROUNDS = 20
+CLIENTS = 4
+
+
+@dataclass
+class Ledger:
+    """What the clients know when the server dies."""
+
+    acknowledged: list[Tokens] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
+
+
+def test_every_acknowledged_sign_up_survives_kill_9(signet: Signet) -> None:
+    signet.settings["SIGNET_TRUSTED_PROXIES"] = "127.0.0.1/32"
+    survivors: list[Tokens] = []
+    signet.start()
+
+    for round_number in range(1, ROUNDS + 1):
+        ledger = sign_up_until_killed(signet)
+        signet.start()
+        survivors += check(signet, ledger, round_number)
+
+    assert len(survivors) >= ROUNDS, "too few sign-ups for the test to mean anything"
+    # The later crashes took nothing from the earlier rounds either.
+    with SignetClient(signet.url, behind_proxy=True) as client:
+        for tokens in survivors:
+            assert Tokens.of(client.refresh(tokens.refresh_token), 200).user_id == tokens.user_id
+
+
+def sign_up_until_killed(signet: Signet) -> Ledger:
+    ledger = Ledger()
+
+    def keep_signing_up() -> None:
+        with SignetClient(signet.url, behind_proxy=True) as client:
+            while True:
+                email = some_email()
+                try:
+                    answer = client.sign_up(email)
+                except httpx.TransportError:
+                    ledger.unanswered.append(email)
+                    return
+                ledger.acknowledged.append(Tokens.of(answer, 201))
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        running = [pool.submit(keep_signing_up) for _ in range(CLIENTS)]
+        time.sleep(random.uniform(0.05, 0.8))
+        signet.kill()
+        for client in running:
+            client.result()
+    return ledger
+
+
+def check(signet: Signet, ledger: Ledger, round_number: int) -> list[Tokens]:
+    """Everybody in the ledger is still there. Returns their newest tokens."""
+
+    def check_one(tokens: Tokens) -> Tokens:
+        # A token from before the crash: the signing key and the master key have survived as well.
+        refreshed = Tokens.of(client.refresh(tokens.refresh_token), 200)
+        logged_in = Tokens.of(client.log_in(tokens.email), 200)
+        assert refreshed.user_id == logged_in.user_id == tokens.user_id, f"round {round_number}"
+        return refreshed
+
+    with SignetClient(signet.url, behind_proxy=True) as client, ThreadPoolExecutor(CLIENTS) as pool:
+        newest = list(pool.map(check_one, ledger.acknowledged))
+        for email in ledger.unanswered:
+            whole_or_absent(client, email)
+    return newest
+
+
+def whole_or_absent(client: SignetClient, email: str) -> None:
+    """A sign-up without an answer either happened or did not: there is no half account."""
+    logged_in = client.log_in(email)
+    if logged_in.status_code != 200:
+        assert logged_in.status_code == 401, logged_in.text
+        assert client.sign_up(email).status_code == 201
+
+
+def test_a_used_refresh_token_stays_used_after_kill_9(signet: Signet) -> None:
+    signet.settings["SIGNET_TRUSTED_PROXIES"] = "127.0.0.1/32"
+    signet.settings["SIGNET_REFRESH_RETRY_SECONDS"] = "0"
+    signet.start()
+    with SignetClient(signet.url, behind_proxy=True) as client:
+        first = Tokens.of(client.sign_up(some_email()), 201)
+        second = Tokens.of(client.refresh(first.refresh_token), 200)
+        other = Tokens.of(client.sign_up(some_email()), 201)
+        assert client.log_out(other.access_token).status_code == 200
+
+    signet.kill()
+    signet.start()
+
+    with SignetClient(signet.url, behind_proxy=True) as client:
+        assert client.refresh(other.refresh_token).status_code == 401
+        assert client.refresh(first.refresh_token).status_code == 401
+        # Showing the used one ended the session, and that outlives a crash too.
+        signet.kill()
+        signet.start()
+    with SignetClient(signet.url, behind_proxy=True) as client:
+        assert client.refresh(second.refresh_token).status_code == 401

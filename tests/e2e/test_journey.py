@@ -1,0 +1,188 @@
+"""From sign-up to logout, with the task API checking every token by itself."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clients import SignetClient, Tokens, some_email
+from databases import Database
+from forgery import claims_of, forgeries, header_of
+from processes import Owner, Signet, TaskApi
+from recording_proxy import RecordingProxy
+
+JWKS_PATH = "/.well-known/jwks.json"
+
+
+@dataclass
+class Stage:
+    """Signet, and a task API that knows it only by the address of a recording proxy."""
+
+    signet: Signet
+    proxy: RecordingProxy
+    task_api: TaskApi
+    front_end: SignetClient
+    http: httpx.Client
+
+    def sign_up(self) -> Tokens:
+        return Tokens.of(self.front_end.sign_up(some_email()), 201)
+
+    def tasks(self, user_id: str, token: str | None) -> httpx.Response:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self.http.get(f"{self.task_api.url}/api/{user_id}/tasks", headers=headers)
+
+    def assert_refused(self, user_id: str, token: str | None) -> None:
+        answer = self.tasks(user_id, token)
+        assert answer.status_code == 401, f"{answer.status_code}: {answer.text}"
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        assert set(answer.json()) == {"error", "meta"}
+
+    def assert_only_keys_were_fetched(self) -> None:
+        assert set(self.proxy.calls) == {("GET", JWKS_PATH)}
+
+
+@pytest.fixture
+def stage(tmp_path: Path, database: Database, owned: Owner) -> Iterator[Stage]:
+    with RecordingProxy() as proxy, httpx.Client(timeout=10) as http:
+        signet = owned(
+            Signet(
+                tmp_path,
+                database,
+                SIGNET_ISSUER=proxy.url,
+                SIGNET_TRUSTED_PROXIES="127.0.0.1/32",
+            )
+        )
+        proxy.upstream = signet.url
+        signet.start()
+        task_api = owned(
+            TaskApi(tmp_path, signet.issuer, signet.audience, TOKEN_LEEWAY_SECONDS="0")
+        )
+        task_api.start()
+        # The front end's own calls go to Signet directly: the proxy sees the task API's alone.
+        with SignetClient(signet.url, behind_proxy=True) as front_end:
+            yield Stage(signet, proxy, task_api, front_end, http)
+
+
+def test_from_sign_up_to_logout(stage: Stage) -> None:
+    ada = stage.sign_up()
+    bob = stage.sign_up()
+
+    claims = claims_of(ada.access_token)
+    assert claims["exp"] - claims["iat"] == 86_400
+    assert claims["user_id"] == claims["sub"] == ada.user_id
+    assert claims["email"] == ada.email
+    assert header_of(ada.access_token)["typ"] == "at+jwt"
+
+    created = stage.http.post(
+        f"{stage.task_api.url}/api/{ada.user_id}/tasks",
+        json={"title": "Water the plants"},
+        headers={"Authorization": f"Bearer {ada.access_token}"},
+    )
+    assert created.status_code == 201, created.text
+    listed = stage.tasks(ada.user_id, ada.access_token)
+    assert [task["title"] for task in listed.json()] == ["Water the plants"]
+    assert stage.tasks(bob.user_id, bob.access_token).json() == []
+
+    foreign = stage.tasks(bob.user_id, ada.access_token)
+    assert foreign.status_code == 403
+    stage.assert_refused(ada.user_id, None)
+    # A refresh token is no access token.
+    stage.assert_refused(ada.user_id, ada.refresh_token)
+
+    refreshed = Tokens.of(stage.front_end.refresh(ada.refresh_token), 200)
+    assert refreshed.access_token != ada.access_token
+    assert refreshed.refresh_token != ada.refresh_token
+    assert claims_of(refreshed.access_token)["jti"] != claims["jti"]
+    assert stage.tasks(ada.user_id, refreshed.access_token).status_code == 200
+
+    assert stage.front_end.log_out(refreshed.access_token).status_code == 200
+    refused = stage.front_end.refresh(refreshed.refresh_token)
+    assert refused.status_code == 401
+    assert refused.json()["error"]["code"] == "INVALID_REFRESH_TOKEN"
+
+    # Local verification knows nothing of the logout: the token lives until it expires.
+    assert stage.tasks(ada.user_id, refreshed.access_token).status_code == 200
+    stage.assert_only_keys_were_fetched()
+
+
+def test_forged_tokens_are_refused(stage: Stage) -> None:
+    ada = stage.sign_up()
+    bob = stage.sign_up()
+    jwks = stage.front_end.get(JWKS_PATH).content
+
+    for name, forged in forgeries(ada.access_token, bob.user_id, jwks).items():
+        for user_id in (ada.user_id, bob.user_id):
+            answer = stage.tasks(user_id, forged)
+            assert answer.status_code == 401, f"{name}: {answer.status_code} {answer.text}"
+
+    # The genuine token still works, so the refusals above were about the forgeries.
+    assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
+    stage.assert_only_keys_were_fetched()
+    assert len(stage.proxy.calls) == 1, "made-up key names caused further calls"
+
+
+def test_an_expired_token_is_refused(stage: Stage) -> None:
+    stage.signet.restart(SIGNET_ACCESS_TOKEN_SECONDS="2")
+    ada = stage.sign_up()
+    expires_at = claims_of(ada.access_token)["exp"]
+
+    assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
+    time.sleep(max(0.0, expires_at - time.time()) + 0.1)
+    stage.assert_refused(ada.user_id, ada.access_token)
+
+
+def test_a_token_for_another_audience_is_refused(stage: Stage) -> None:
+    refused_but_for(stage, "aud", SIGNET_AUDIENCE="https://another.example.test")
+
+
+def test_a_token_of_another_issuer_is_refused(stage: Stage) -> None:
+    refused_but_for(
+        stage, "iss", SIGNET_ISSUER="http://127.0.0.1:9", SIGNET_AUDIENCE=stage.signet.audience
+    )
+
+
+def refused_but_for(stage: Stage, claim: str, **settings: str) -> None:
+    """A token that differs in `claim` alone (same account, same key) is refused."""
+    ada = stage.sign_up()
+
+    stage.signet.restart(**settings)
+    elsewhere = Tokens.of(stage.front_end.log_in(ada.email), 200)
+
+    before, after = claims_of(ada.access_token), claims_of(elsewhere.access_token)
+    compared = ("iss", "aud", "sub", "user_id", "client_id")
+    assert [name for name in compared if before[name] != after[name]] == [claim]
+    assert header_of(ada.access_token) == header_of(elsewhere.access_token)
+    assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
+    stage.assert_refused(ada.user_id, elsewhere.access_token)
+
+
+def test_verification_goes_on_while_signet_is_stopped(
+    stage: Stage, tmp_path: Path, owned: Owner
+) -> None:
+    ada = stage.sign_up()
+    impatient = tmp_path / "impatient"
+    impatient.mkdir()
+    # Wants new keys with every request, and cannot get any.
+    stage.task_api = owned(
+        TaskApi(
+            impatient,
+            stage.signet.issuer,
+            stage.signet.audience,
+            JWKS_REFRESH_SECONDS="0",
+            JWKS_COOLDOWN_SECONDS="0",
+        )
+    )
+    stage.task_api.start()
+    assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
+
+    stage.signet.stop()
+    calls_before = len(stage.proxy.calls)
+
+    for _ in range(5):
+        assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
+    stage.assert_refused(ada.user_id, ada.access_token[:-8] + "AAAAAAAA")
+    assert len(stage.proxy.calls) > calls_before, "it did not even try to fetch the keys"
+    stage.assert_only_keys_were_fetched()

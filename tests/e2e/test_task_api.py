@@ -1,0 +1,243 @@
+"""The task API alone, with tokens that Signet never would sign."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from forgery import forgeries, sign_rs256
+from own_issuer import ABSENT, AUDIENCE, USER, Issuer
+from processes import Owner, TaskApi
+
+
+class Service:
+    """The task API and a caller with a token."""
+
+    def __init__(self, process: TaskApi) -> None:
+        self._http = httpx.Client(base_url=process.url, timeout=10)
+
+    def call(
+        self,
+        token: str | None,
+        user_id: str = USER,
+        method: str = "GET",
+        path: str = "",
+        **more: Any,
+    ) -> httpx.Response:
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        return self._http.request(method, f"/api/{user_id}/tasks{path}", headers=headers, **more)
+
+    def status(self, token: str | None, user_id: str = USER) -> int:
+        return self.call(token, user_id).status_code
+
+
+@pytest.fixture
+def processes() -> Iterator[Owner]:
+    with ExitStack() as stack:
+        yield Owner(stack)
+
+
+def start(processes: Owner, directory: Path, issuer: Issuer, **settings: str) -> Service:
+    settings = {"TOKEN_LEEWAY_SECONDS": "0", **settings}
+    return Service(processes(TaskApi(directory, issuer.url, AUDIENCE, **settings)).start())
+
+
+@pytest.fixture
+def service(tmp_path: Path, issuer: Issuer, processes: Owner) -> Service:
+    return start(processes, tmp_path, issuer)
+
+
+def test_each_rule_of_a_token_counts_by_itself(service: Service, issuer: Issuer) -> None:
+    accepted, refused = issuer.good_tokens(), issuer.bad_tokens()
+
+    assert {name: service.status(token) for name, token in accepted.items()} == dict.fromkeys(
+        accepted, 200
+    )
+    assert {name: service.status(token) for name, token in refused.items()} == dict.fromkeys(
+        refused, 401
+    )
+    assert issuer.fetches == 1
+
+
+def test_forged_tokens_are_refused(service: Service, issuer: Issuer) -> None:
+    victim = str(uuid.uuid4())
+    forged = forgeries(issuer.token(), victim, issuer.jwks)
+
+    assert {name: service.status(token, victim) for name, token in forged.items()} == dict.fromkeys(
+        forged, 401
+    )
+
+
+def test_this_service_is_stricter_than_a_library(service: Service, issuer: Issuer) -> None:
+    now = int(time.time())
+
+    assert service.status(issuer.token(header={"typ": "application/at+jwt"})) == 200
+    assert service.status(issuer.token(header={"typ": "AT+JWT"})) == 200
+    # Without leeway, the second of `exp` is the first in which a token is refused.
+    assert service.status(issuer.token(exp=now)) == 401
+    assert service.status(issuer.token(iat=now + 60)) == 401
+    assert service.status(issuer.token(user_id=str(uuid.uuid4()))) == 401
+    assert service.status(issuer.token(user_id=[USER])) == 401
+    assert service.status(issuer.token(padding="x" * 8192)) == 401
+
+
+def test_only_the_owner_gets_through(service: Service, issuer: Issuer) -> None:
+    of_a_service = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
+
+    assert service.status(issuer.token()) == 200
+    assert service.status(issuer.token(), str(uuid.uuid4())) == 403
+    assert service.status(issuer.token(), USER.upper()) == 403
+    assert service.status(of_a_service, "reporting") == 403
+    assert service.status(of_a_service, "None") == 403
+    assert service.status(None) == 401
+
+
+def test_refusals_use_the_envelope_and_say_bearer(service: Service, issuer: Issuer) -> None:
+    for answer in (service.call(None), service.call("abc"), service.call(issuer.token(exp=1))):
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        body = answer.json()
+        assert set(body["error"]) == {"code", "message", "details"}
+        assert body["meta"]["request_id"] == answer.headers["X-Request-Id"]
+    assert "error" in service.call(issuer.token(), str(uuid.uuid4())).json()
+
+
+def test_made_up_key_names_do_not_reach_the_issuer(service: Service, issuer: Issuer) -> None:
+    assert service.status(issuer.token()) == 200
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    for number in range(50):
+        header = {"alg": "RS256", "typ": "at+jwt", "kid": f"made-up-{number}"}
+        assert service.status(sign_rs256(header, {"sub": USER}, stranger)) == 401
+
+    assert issuer.fetches == 1
+    assert service.status(issuer.token()) == 200
+
+
+def test_a_new_key_is_found_after_the_cool_down(
+    tmp_path: Path, issuer: Issuer, processes: Owner
+) -> None:
+    service = start(processes, tmp_path, issuer, JWKS_COOLDOWN_SECONDS="1")
+    assert service.status(issuer.token()) == 200
+
+    issuer.add_key("second")
+    assert service.status(issuer.token(kid="second")) == 401, "within the cool-down"
+    time.sleep(1.1)
+
+    assert service.status(issuer.token(kid="second")) == 200
+    assert service.status(issuer.token(kid="first")) == 200
+    assert issuer.fetches == 2
+
+
+def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(
+    tmp_path: Path, issuer: Issuer, processes: Owner
+) -> None:
+    service = start(
+        processes, tmp_path, issuer, JWKS_REFRESH_SECONDS="1", JWKS_COOLDOWN_SECONDS="0"
+    )
+    old = issuer.token(kid="first")
+    assert service.status(old) == 200
+
+    issuer.add_key("second")
+    new = issuer.token(kid="second")
+    del issuer.keys["first"]
+    time.sleep(1.1)
+
+    assert service.status(old) == 401
+    assert service.status(new) == 200
+
+
+def test_the_keys_are_kept_while_the_issuer_is_down(
+    tmp_path: Path, issuer: Issuer, processes: Owner
+) -> None:
+    service = start(
+        processes, tmp_path, issuer, JWKS_REFRESH_SECONDS="0", JWKS_COOLDOWN_SECONDS="0"
+    )
+    assert service.status(issuer.token()) == 200
+
+    issuer.up = False
+    fetches = issuer.fetches
+
+    assert [service.status(issuer.token()) for _ in range(5)] == [200] * 5
+    assert issuer.fetches > fetches, "it did not even try"
+
+
+def test_it_starts_without_the_issuer_and_recovers(
+    tmp_path: Path, issuer: Issuer, processes: Owner
+) -> None:
+    issuer.up = False
+    service = start(processes, tmp_path, issuer)
+
+    answer = service.call(issuer.token())
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"] == "1"
+    issuer.up = True
+    time.sleep(1.1)
+
+    assert service.status(issuer.token()) == 200
+
+
+def test_the_life_of_a_task(service: Service, issuer: Issuer) -> None:
+    token = issuer.token()
+    created = service.call(token, method="POST", json={"title": " Water the plants "})
+    assert created.status_code == 201
+    task = created.json()
+    assert task["title"] == "Water the plants"
+    assert (task["description"], task["completed"], task["user_id"]) == ("", False, USER)
+    path = f"/{task['id']}"
+
+    assert service.call(token, path=path).json() == task
+    toggled = service.call(token, method="PATCH", path=f"{path}/complete").json()
+    assert toggled["completed"] is True
+    assert toggled["updated_at"] > task["updated_at"]
+    assert toggled["created_at"] == task["created_at"]
+    draft = {"title": "Rest", "description": "Properly", "completed": False}
+    replaced = service.call(token, method="PUT", path=path, json=draft).json()
+    assert {name: replaced[name] for name in draft} == draft
+    assert service.call(token).json() == [replaced]
+
+    # Another user with the same task id finds nothing.
+    other = str(uuid.uuid4())
+    others = issuer.token(sub=other, user_id=other)
+    for method in ("GET", "PUT", "DELETE"):
+        answer = service.call(others, other, method, path, json=draft if method == "PUT" else None)
+        assert answer.status_code == 404
+    assert service.call(others, other, "PATCH", f"{path}/complete").status_code == 404
+
+    assert service.call(token, method="DELETE", path=path).status_code == 204
+    assert service.call(token, path=path).status_code == 404
+    assert service.call(token).json() == []
+
+
+def test_a_draft_that_breaks_a_rule_is_refused(service: Service, issuer: Issuer) -> None:
+    drafts: list[object] = [
+        {},
+        {"title": ""},
+        {"title": "   "},
+        {"title": "x" * 201},
+        {"title": "x", "description": "y" * 1001},
+        {"title": "x", "completed": "perhaps"},
+        {"title": "x", "user_id": "somebody else"},
+        {"title": ["x"]},
+        [],
+    ]
+    for draft in drafts:
+        answer = service.call(issuer.token(), method="POST", json=draft)
+        assert answer.status_code == 400, draft
+        assert answer.json()["error"]["code"] == "VALIDATION_ERROR"
+
+    assert service.call(issuer.token()).json() == []
+
+
+def test_the_limits_themselves_are_accepted(service: Service, issuer: Issuer) -> None:
+    draft = {"title": "é" * 200, "description": "z" * 1000, "completed": True}
+
+    assert service.call(issuer.token(), method="POST", json=draft).status_code == 201
+    for task_id in ("0", "-1", str(2**63), "one", "1.5"):
+        assert service.call(issuer.token(), path=f"/{task_id}").status_code == 400
