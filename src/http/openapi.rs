@@ -16,15 +16,26 @@ set at `/.well-known/jwks.json`.
 Every error has the same envelope, with a `code` for programs. The answer's `X-Request-Id` is its \
 `meta.request_id`; a UUID sent in that header is taken over.";
 
-/// Bodies that clients send: unknown members are refused.
-const REQUEST_BODIES: [&str; 4] = ["SignUpBody", "LogInBody", "RefreshBody", "ResetBody"];
-
-/// Members that hold a password to be checked against the policy.
-const NEW_PASSWORDS: [&str; 2] =
-    ["SignUpBody/properties/password", "ResetBody/properties/new_password"];
-
 /// The default policy's classes, for generators of clients and of test data.
 const PASSWORD_PATTERN: &str = r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
+
+/// `(schema, keyword, value)`: what the code holds to and poem-openapi has no way to say.
+fn refinements() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("SignUpBody", "additionalProperties", json!(false)),
+        ("LogInBody", "additionalProperties", json!(false)),
+        ("RefreshBody", "additionalProperties", json!(false)),
+        ("ResetBody", "additionalProperties", json!(false)),
+        ("SignUpBody/properties/email", "format", json!("email")),
+        ("LogInBody/properties/email", "format", json!("email")),
+        ("SignUpBody/properties/password", "pattern", json!(PASSWORD_PATTERN)),
+        ("ResetBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
+        ("ErrorBody", "required", json!(["code", "message", "details"])),
+        ("ErrorBody/properties/details", "nullable", json!(true)),
+        ("ErrorMeta/properties/timestamp", "format", json!("date-time")),
+        ("Account/properties/created_at", "format", json!("date-time")),
+    ]
+}
 
 type Apis = (AccountApi, PasswordApi, SessionApi);
 
@@ -45,13 +56,10 @@ pub fn document() -> String {
     for operation in operations(&mut document) {
         complete(operation);
     }
-    for body in REQUEST_BODIES {
-        close(&mut document, body);
-    }
-    for new_password in NEW_PASSWORDS {
-        let schema = document.pointer_mut(&format!("/components/schemas/{new_password}"));
+    for (schema, keyword, value) in refinements() {
+        let schema = document.pointer_mut(&format!("/components/schemas/{schema}"));
         if let Some(schema) = schema.and_then(Value::as_object_mut) {
-            schema.insert("pattern".to_owned(), json!(PASSWORD_PATTERN));
+            schema.insert(keyword.to_owned(), value);
         }
     }
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
@@ -72,14 +80,6 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Val
     items
         .filter_map(Value::as_object_mut)
         .flat_map(|item| item.values_mut().filter_map(Value::as_object_mut))
-}
-
-/// poem-openapi refuses unknown members but has no way to say so in the document.
-fn close(document: &mut Value, body: &str) {
-    let schema = document.pointer_mut(&format!("/components/schemas/{body}"));
-    if let Some(schema) = schema.and_then(Value::as_object_mut) {
-        schema.insert("additionalProperties".to_owned(), json!(false));
-    }
 }
 
 /// Adds what layers answer and headers that go with a status, which endpoints don't speak of.
