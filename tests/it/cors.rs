@@ -48,6 +48,7 @@ const OTHERS: [&str; 14] = [
     "https://app.example.test https://evil.example",
 ];
 
+/// SS-07: kept from the original, whose front end is served there.
 #[tokio::test]
 async fn the_default_front_end_is_the_original_one() {
     let server = TestServer::start().await;
@@ -62,6 +63,7 @@ async fn the_default_front_end_is_the_original_one() {
     }
 }
 
+/// SS-07: a fixed list, compared byte for byte; never credentials.
 #[tokio::test]
 async fn each_listed_origin_is_allowed_and_no_other_is_reflected() {
     let listed = ["https://app.example.test", "http://127.0.0.1:8081", "https://b.example.test"];
@@ -93,6 +95,7 @@ async fn each_listed_origin_is_allowed_and_no_other_is_reflected() {
     assert_eq!(allowed_origin(&server.get(ME).await), None);
 }
 
+/// SS-07: asking whether one may ask costs no attempt.
 #[tokio::test]
 async fn a_preflight_of_a_listed_origin_is_answered_without_asking_anything_else() {
     let server = TestServer::start().await;
@@ -112,7 +115,7 @@ async fn a_preflight_of_a_listed_origin_is_answered_without_asking_anything_else
     assert_eq!(server.database.count("attempt").await, 0);
 }
 
-/// A front end can read why it was refused.
+/// SS-07: a front end can read why it was refused.
 #[tokio::test]
 async fn errors_carry_the_headers_too() {
     let server = TestServer::start().await;
@@ -135,7 +138,7 @@ async fn errors_carry_the_headers_too() {
     }
 }
 
-/// What everybody may read, any page may read: the same header for all, so that caches can share.
+/// SS-07: what everybody may read, any page may read; one header for all, so that caches can share.
 #[tokio::test]
 async fn public_documents_answer_every_origin_alike() {
     let server = TestServer::start().await;

@@ -47,6 +47,7 @@ fn walk(json: &Value) -> Vec<&Value> {
     std::iter::once(json).chain(below.into_iter().flat_map(walk)).collect()
 }
 
+/// A change of the contract shows in review.
 #[tokio::test]
 async fn the_committed_description_is_the_one_that_is_printed_and_served() {
     let server = TestServer::start().await;
@@ -60,6 +61,7 @@ async fn the_committed_description_is_the_one_that_is_printed_and_served() {
     assert!(String::from_utf8(answer.body).unwrap() == printed, "{hint}");
 }
 
+/// So does a new setting, or a changed default.
 #[tokio::test]
 async fn the_committed_lists_of_settings_are_the_ones_that_are_printed() {
     let env_example = printed(&["config", "env-example"]).await;

@@ -25,6 +25,7 @@ const DOCUMENTS: [&str; 7] = [
     "/readyz",
 ];
 
+/// AZ-02: a new operation is closed, or its author puts it on the list.
 #[test]
 fn what_needs_no_token_is_on_the_list_and_nothing_else() {
     let document = committed();
@@ -43,6 +44,7 @@ fn what_needs_no_token_is_on_the_list_and_nothing_else() {
     assert_eq!((&scheme["type"], &scheme["scheme"]), (&json!("http"), &json!("bearer")));
 }
 
+/// AZ-02, RFC 6750 §3: closed means closed.
 #[tokio::test]
 async fn what_needs_a_token_is_refused_without_one_and_with_garbage() {
     let server = TestServer::start().await;
