@@ -10,7 +10,7 @@ mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
@@ -22,8 +22,11 @@ use sea_orm::{
 use crate::config::DatabaseSettings;
 use crate::database::pool::Pool;
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
-use crate::database::writer::{SharedWriter, write_at_leisure, write_pooled};
+use crate::database::writer::{SharedWriter, sql_state, write_at_leisure, write_pooled};
 use crate::timestamp::Timestamp;
+
+/// How long a SQLite file may be locked by others before that counts as a failure.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
@@ -73,8 +76,8 @@ impl Db {
         let url = settings.database_url.expose();
         if let Some(file) = settings.database_url.sqlite_file() {
             prepare_file(&file)?;
-            let writer = Database::connect(sqlite_options(url, 1, Access::Write)).await?;
-            let reader = Database::connect(sqlite_options(url, 4, Access::Read)).await?;
+            let writer = connect_patiently(sqlite_options(url, 1, Access::Write)).await?;
+            let reader = connect_patiently(sqlite_options(url, 4, Access::Read)).await?;
             let writer = SharedWriter::start(writer);
             return Ok(Self(Backend::Sqlite { reader, writer }));
         }
@@ -186,7 +189,7 @@ fn sqlite_options(url: &str, connections: u32, access: Access) -> ConnectOptions
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite
-                .busy_timeout(Duration::from_secs(5))
+                .busy_timeout(LOCK_PATIENCE)
                 .foreign_keys(true)
                 .statement_cache_capacity(64)
                 .pragma("trusted_schema", "OFF")
@@ -201,6 +204,26 @@ fn sqlite_options(url: &str, connections: u32, access: Access) -> ConnectOptions
             }
         });
     options
+}
+
+/// Asks again where SQLite itself does not wait: it refuses at once to turn on the write-ahead log
+/// of a file that somebody is writing, which another first start may be doing.
+async fn connect_patiently(options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Database::connect(options.clone()).await {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// `SQLITE_BUSY`, whatever its extended code says of why.
+fn is_locked(error: &DbErr) -> bool {
+    let code = sql_state(error).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 fn postgres_options(url: &str, connections: u32) -> ConnectOptions {

@@ -268,7 +268,8 @@ fn database_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
     None
 }
 
-fn sql_state(error: &DbErr) -> Option<String> {
+/// The code that the database gave `error`: an SQLSTATE, or a number of SQLite's.
+pub(super) fn sql_state(error: &DbErr) -> Option<String> {
     let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
         return None;
     };

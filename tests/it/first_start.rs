@@ -1,7 +1,12 @@
 //! The first start, when there is nothing yet: of several, one makes the keys.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
 use futures_util::future::join;
 use rustix::process::Signal;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, PASSWORD, Program, TestDatabase, TestServer};
@@ -58,6 +63,28 @@ async fn two_processes_that_start_on_an_empty_database_share_one_key() {
         let (status, output) = serving.end(Signal::TERM).await;
         assert!(status.success(), "{output}");
     }
+}
+
+/// AT-08: SQLite does not wait for others where it turns on its write-ahead log, so Signet does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_start_waits_for_whoever_is_writing_the_new_file() {
+    let database = TestDatabase::create().await;
+    if database.is_postgres() {
+        return;
+    }
+    let file = database.directory().join("signet.db");
+    std::fs::write(&file, "").unwrap();
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    database.execute("CREATE TABLE another (id INTEGER)").await;
+    let writer = database.connect().await.begin().await.unwrap();
+    writer.execute_unprepared("INSERT INTO another VALUES (1)").await.unwrap();
+
+    let starting = tokio::spawn(TestServer::on(database));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    writer.rollback().await.unwrap();
+
+    let server = starting.await.unwrap();
+    server.sign_up("ada@example.test").await.expect_status(201);
 }
 
 /// AT-08: two containers have the same process id, and share the folder of the master key.
