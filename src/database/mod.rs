@@ -157,10 +157,12 @@ impl Db {
     pub async fn close(&self) {
         match &self.0 {
             Backend::Sqlite { reader, writer } => {
-                writer.close().await;
+                // The writer last: whoever closes a database last moves what is still in the
+                // write-ahead log into its file, and readers may not.
                 if let Err(error) = reader.close_by_ref().await {
                     tracing::warn!(%error, "closing the database failed");
                 }
+                writer.close().await;
             }
             Backend::Postgres(pool) => pool.close().await,
         }

@@ -96,7 +96,7 @@ impl TestDatabase {
         if self.is_postgres() {
             self.execute(&format!(
                 "CREATE FUNCTION delay() RETURNS trigger LANGUAGE plpgsql \
-                 AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END'; \
+                 AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END'; \
                  CREATE TRIGGER delay AFTER INSERT ON {table} \
                  FOR EACH STATEMENT EXECUTE FUNCTION delay()"
             ))
