@@ -27,7 +27,7 @@ pub struct RefreshTokens {
 
 /// What a genuine token says. Whether it is the newest of a live session is for [`rotate`] to find.
 ///
-/// [`rotate`]: crate::domain::refresh::rotate
+/// [`rotate`]: crate::domain::refresh::rotate()
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presented {
     /// The login it continues.
