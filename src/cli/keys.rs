@@ -91,7 +91,7 @@ impl Keys {
                 let (db, sealer, schedule, now) = ring.open().await?;
                 let bits = ring.keys.rsa_bits;
                 let key = keys::rotate(&db, &sealer, &schedule, bits, now).await?;
-                announce(&key.kid, key.activate_at);
+                announce(&key.kid, key.activated_at.or(key.activate_at));
                 Ok(())
             }
             Self::Import { file, ring } => {
@@ -99,7 +99,7 @@ impl Keys {
                 let pem = pem.with_context(|| format!("cannot read {}", file.display()))?;
                 let (db, sealer, schedule, now) = ring.open().await?;
                 let key = keys::import(&db, &sealer, &schedule, &pem, now).await?;
-                announce(&key.kid, key.activate_at);
+                announce(&key.kid, key.activated_at.or(key.activate_at));
                 Ok(())
             }
             Self::Revoke { kid, ring, .. } => {
@@ -118,8 +118,8 @@ impl Keys {
     }
 }
 
-fn announce(kid: &str, activate_at: Option<Timestamp>) {
-    let at = activate_at.map(Timestamp::to_rfc3339).unwrap_or_default();
+fn announce(kid: &str, signs_from: Option<Timestamp>) {
+    let at = signs_from.map(Timestamp::to_rfc3339).unwrap_or_default();
     print(&format!("{kid} is published, and signs from {at}"));
 }
 

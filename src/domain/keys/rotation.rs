@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::keys::pair;
-use crate::domain::keys::ring::KeyRingError;
+use crate::domain::keys::ring::{KeyRingError, any_sealed};
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
@@ -193,8 +193,14 @@ fn pending(mut row: Model, schedule: &Schedule, now: Timestamp) -> Model {
     row
 }
 
-async fn introduce(db: &Db, row: Model, now: Timestamp) -> Result<Model, KeyRingError> {
-    let inserted = insert(db, row.clone(), &[Kind::KeyCreated], now).await;
+async fn introduce(db: &Db, mut row: Model, now: Timestamp) -> Result<Model, KeyRingError> {
+    let mut events = [Kind::KeyCreated].as_slice();
+    if !any_sealed(db).await? {
+        // Before the first start: as the first key, it signs at once. Nothing else would.
+        (row.state, row.activated_at, row.activate_at) = (KeyState::Active, Some(now), None);
+        events = &[Kind::KeyCreated, Kind::KeyActivated];
+    }
+    let inserted = insert(db, row.clone(), events, now).await;
     match inserted {
         Err(error) if is_taken(&error) => {
             let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
