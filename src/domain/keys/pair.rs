@@ -59,7 +59,10 @@ pub(super) fn import(
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<signing_key::Model, ImportError> {
-    let rsa = Rsa::private_key_from_pem(pem).map_err(|_| ImportError::Unreadable)?;
+    // Without an answer of ours, OpenSSL would ask the terminal for a pass phrase.
+    let no_phrase = |_: &mut [u8]| Err(ErrorStack::get());
+    let rsa = Rsa::private_key_from_pem_callback(pem, no_phrase);
+    let rsa = rsa.map_err(|_| ImportError::Unreadable)?;
     examine(&rsa)?;
     let pair = RS256.key_pair_from_pem(rsa.private_key_to_pem()?)?;
     Ok(row_of(&pair, sealer, now)?)
@@ -183,4 +186,274 @@ fn is_of_roca(n: &openssl::bn::BigNumRef) -> Result<bool, ErrorStack> {
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use openssl::bn::BigNumRef;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::nid::Nid;
+    use openssl::pkey::{PKey, Private};
+    use openssl::rsa::RsaPrivateKeyBuilder;
+    use openssl::symm::Cipher;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_768_384_800_000_000);
+
+    fn sealer() -> Sealer {
+        Sealer::new(vec![[7; 32]])
+    }
+
+    fn try_import(pem: &[u8]) -> Result<signing_key::Model, ImportError> {
+        import(pem, &sealer(), NOW)
+    }
+
+    fn try_rsa(rsa: &Rsa<Private>) -> Result<signing_key::Model, ImportError> {
+        try_import(&rsa.private_key_to_pem().unwrap())
+    }
+
+    fn context() -> BigNumContext {
+        BigNumContext::new().unwrap()
+    }
+
+    fn number(value: u32) -> BigNum {
+        BigNum::from_u32(value).unwrap()
+    }
+
+    fn random(bits: i32) -> BigNum {
+        let mut number = BigNum::new().unwrap();
+        number.rand(bits, openssl::bn::MsbOption::TWO_ONES, true).unwrap();
+        number
+    }
+
+    fn is_prime(number: &BigNum) -> bool {
+        number.is_prime_fasttest(10, &mut context(), true).unwrap()
+    }
+
+    /// The first prime from an odd `number` on.
+    fn prime_from(mut number: BigNum) -> BigNum {
+        while !is_prime(&number) {
+            number.add_word(2).unwrap();
+        }
+        number
+    }
+
+    /// A whole and consistent key of these factors.
+    fn key_of(p: &BigNumRef, q: &BigNumRef) -> Rsa<Private> {
+        let mut context = context();
+        let mut minus_one = [p.to_owned().unwrap(), q.to_owned().unwrap()];
+        minus_one.iter_mut().for_each(|it| it.sub_word(1).unwrap());
+        let [mut n, mut phi, mut d, mut dp, mut dq, mut qi] =
+            std::array::from_fn(|_| BigNum::new().unwrap());
+        let e = number(65_537);
+        n.checked_mul(p, q, &mut context).unwrap();
+        phi.checked_mul(&minus_one[0], &minus_one[1], &mut context).unwrap();
+        d.mod_inverse(&e, &phi, &mut context).unwrap();
+        dp.nnmod(&d, &minus_one[0], &mut context).unwrap();
+        dq.nnmod(&d, &minus_one[1], &mut context).unwrap();
+        qi.mod_inverse(q, p, &mut context).unwrap();
+        let builder = RsaPrivateKeyBuilder::new(n, e, d).unwrap();
+        let builder = builder.set_factors(p.to_owned().unwrap(), q.to_owned().unwrap()).unwrap();
+        builder.set_crt_params(dp, dq, qi).unwrap().build()
+    }
+
+    /// The product of the primes up to 167, which every modulus of the ROCA flaw is built on.
+    fn roca_primes() -> Vec<u32> {
+        (2..=167).filter(|n| (2..*n).all(|divisor| n % divisor != 0)).collect()
+    }
+
+    fn roca_product() -> BigNum {
+        let mut product = number(1);
+        roca_primes().into_iter().for_each(|prime| product.mul_word(prime).unwrap());
+        product
+    }
+
+    /// A prime of 1024 bits as the flawed library made them: k·M + (65537^a mod M).
+    fn roca_prime() -> BigNum {
+        let (mut context, product) = (context(), roca_product());
+        loop {
+            let (mut power, mut prime) = (BigNum::new().unwrap(), BigNum::new().unwrap());
+            power.mod_exp(&number(65_537), &random(60), &product, &mut context).unwrap();
+            prime.checked_mul(&random(1025 - product.num_bits()), &product, &mut context).unwrap();
+            let mut sum = BigNum::new().unwrap();
+            sum.checked_add(&prime, &power).unwrap();
+            if sum.num_bits() == 1024 && is_prime(&sum) {
+                return sum;
+            }
+        }
+    }
+
+    #[test]
+    fn a_good_key_is_taken_in_either_form_and_named_by_its_thumbprint() {
+        let rsa = Rsa::generate(2048).unwrap();
+        let pkcs1 = rsa.private_key_to_pem().unwrap();
+        let pkcs8 = PKey::from_rsa(rsa.clone()).unwrap().private_key_to_pem_pkcs8().unwrap();
+        assert!(pkcs1.starts_with(b"-----BEGIN RSA PRIVATE KEY"));
+        assert!(pkcs8.starts_with(b"-----BEGIN PRIVATE KEY"));
+
+        let rows = [pkcs1, pkcs8].map(|pem| try_import(&pem).unwrap());
+
+        for row in &rows {
+            let public = Jwk::from_bytes(&row.public_jwk).unwrap();
+            let member = |name| public.parameter(name).unwrap().as_str().unwrap();
+            assert_eq!(member("n"), URL_SAFE_NO_PAD.encode(rsa.n().to_vec()));
+            assert_eq!((member("e"), member("alg"), member("use")), ("AQAB", "RS256", "sig"));
+            assert_eq!((member("kid"), &row.kid), (row.kid.as_str(), &thumbprint(&public)));
+            assert_eq!(public.parameter("d"), None);
+            assert_eq!((row.state, row.created_at), (KeyState::Pending, NOW));
+            let private = Jwk::from_bytes(sealer().open(&row.sealed_jwk).unwrap()).unwrap();
+            let d = private.parameter("d").unwrap().as_str().unwrap();
+            assert_eq!(d, URL_SAFE_NO_PAD.encode(rsa.d().to_vec()));
+        }
+        assert_eq!(rows[0].kid, rows[1].kid);
+    }
+
+    #[test]
+    fn a_key_of_a_length_that_is_not_safe_is_refused() {
+        for bits in [1024, 2040] {
+            let refused = try_rsa(&Rsa::generate(bits).unwrap());
+            assert!(matches!(refused, Err(ImportError::Length { bits: told }) if told == bits));
+        }
+    }
+
+    #[test]
+    fn a_key_with_another_exponent_is_refused() {
+        for exponent in [3, 17] {
+            let rsa = Rsa::generate_with_e(2048, &number(exponent)).unwrap();
+            assert!(matches!(try_rsa(&rsa), Err(ImportError::Exponent)));
+        }
+    }
+
+    /// KY-10
+    #[test]
+    fn a_key_of_close_primes_is_refused() {
+        let p = prime_from(random(1024));
+        let next = || {
+            let mut next = p.to_owned().unwrap();
+            next.add_word(2).unwrap();
+            next
+        };
+        // The lower half of the bits differs: a few steps of Fermat's, not the first one.
+        let mut further = next();
+        further.set_bit(514).unwrap();
+
+        for q in [prime_from(next()), prime_from(further)] {
+            let refused = try_rsa(&key_of(&p, &q));
+            assert!(
+                matches!(refused, Err(ImportError::Weak(why)) if why.contains("CVE-2022-26320"))
+            );
+        }
+    }
+
+    #[test]
+    fn a_square_has_close_factors_and_far_ones_are_not_close() {
+        let (p, q) = (prime_from(random(1024)), prime_from(random(1020)));
+        let (mut square, mut product) = (BigNum::new().unwrap(), BigNum::new().unwrap());
+        square.sqr(&p, &mut context()).unwrap();
+        product.checked_mul(&p, &q, &mut context()).unwrap();
+
+        assert!(has_close_factors(&square).unwrap());
+        assert!(!has_close_factors(&product).unwrap());
+    }
+
+    /// KY-10
+    #[test]
+    fn a_key_as_the_roca_flaw_made_them_is_refused() {
+        let refused = try_rsa(&key_of(&roca_prime(), &roca_prime()));
+
+        assert!(matches!(refused, Err(ImportError::Weak(why)) if why.contains("CVE-2017-15361")));
+    }
+
+    /// Every prime of the list counts: a modulus that fails one of them is of another origin.
+    #[test]
+    fn a_modulus_that_fails_one_prime_of_the_list_is_not_of_the_roca_form() {
+        let (mut context, product) = (context(), roca_product());
+        let mut n = BigNum::new().unwrap();
+        n.checked_mul(&roca_prime(), &roca_prime(), &mut context).unwrap();
+        assert!(is_of_roca(&n).unwrap());
+
+        for prime in roca_primes().into_iter().skip(1) {
+            let mut step = product.to_owned().unwrap();
+            assert_eq!(step.div_word(prime).unwrap(), 0);
+            // Changes what is left modulo `prime` alone, until that is zero.
+            let mut other = n.to_owned().unwrap();
+            while other.mod_word(prime).unwrap() != 0 {
+                let mut sum = BigNum::new().unwrap();
+                sum.checked_add(&other, &step).unwrap();
+                other = sum;
+            }
+            assert!(!is_of_roca(&other).unwrap(), "{prime}");
+        }
+        for _ in 0..100 {
+            assert!(!is_of_roca(&random(2048)).unwrap());
+        }
+    }
+
+    /// A key that does not fit together would make signatures that nobody accepts.
+    #[test]
+    fn a_key_whose_parts_do_not_fit_together_is_refused() {
+        let (one, other) = (Rsa::generate(2048).unwrap(), Rsa::generate(2048).unwrap());
+        let mixed = RsaPrivateKeyBuilder::new(
+            one.n().to_owned().unwrap(),
+            one.e().to_owned().unwrap(),
+            other.d().to_owned().unwrap(),
+        );
+        let factors = [one.p(), one.q()].map(|it| it.unwrap().to_owned().unwrap());
+        let [p, q] = factors;
+        let crt = [one.dmp1(), one.dmq1(), one.iqmp()].map(|it| it.unwrap().to_owned().unwrap());
+        let [dp, dq, qi] = crt;
+        let mixed = mixed.unwrap().set_factors(p, q).unwrap().set_crt_params(dp, dq, qi).unwrap();
+
+        let refused = try_rsa(&mixed.build());
+
+        assert!(refused.is_err());
+    }
+
+    #[test]
+    fn what_is_no_unencrypted_rsa_private_key_is_refused() {
+        let rsa = Rsa::generate(2048).unwrap();
+        let pkey = PKey::from_rsa(rsa.clone()).unwrap();
+        let aes = Cipher::aes_256_cbc();
+        let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let ec = EcKey::generate(&curve).unwrap();
+        let pem = rsa.private_key_to_pem().unwrap();
+
+        for (case, pem) in [
+            ("a curve", ec.private_key_to_pem().unwrap()),
+            ("a curve", PKey::from_ec_key(ec).unwrap().private_key_to_pem_pkcs8().unwrap()),
+            ("Ed25519", PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap()),
+            ("encrypted", rsa.private_key_to_pem_passphrase(aes, b"secret").unwrap()),
+            ("encrypted", pkey.private_key_to_pem_pkcs8_passphrase(aes, b"secret").unwrap()),
+            ("with no phrase", pkey.private_key_to_pem_pkcs8_passphrase(aes, b"").unwrap()),
+            ("public", rsa.public_key_to_pem().unwrap()),
+            ("public", rsa.public_key_to_pem_pkcs1().unwrap()),
+            ("DER", rsa.private_key_to_der().unwrap()),
+            ("truncated", pem[..pem.len() / 2].to_vec()),
+            ("garbage", vec![0xff; 300]),
+            ("nothing", Vec::new()),
+        ] {
+            assert!(matches!(try_import(&pem), Err(ImportError::Unreadable)), "{case}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_integer_root_is_the_largest_whose_square_fits(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300)
+        ) {
+            let n = BigNum::from_slice(&bytes).unwrap();
+            let mut root = integer_root(&n, &mut context()).unwrap();
+
+            let mut square = BigNum::new().unwrap();
+            square.sqr(&root, &mut context()).unwrap();
+            prop_assert!(square <= n);
+            // Of a square it is exact.
+            prop_assert!(integer_root(&square, &mut context()).unwrap() == root);
+            root.add_word(1).unwrap();
+            square.sqr(&root, &mut context()).unwrap();
+            prop_assert!(square > n);
+        }
+    }
 }
