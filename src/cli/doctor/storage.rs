@@ -9,6 +9,11 @@ use crate::entity::signing_key::{KeyState, Model};
 use crate::timestamp::Timestamp;
 
 pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
+    // Opening would make it, and whoever looks makes nothing.
+    if let Some(file) = url.sqlite_file().filter(|file| !file.exists()) {
+        let what = format!("there is no database {}", file.display());
+        return report.fault(what, "correct SIGNET_DATABASE_URL");
+    }
     let settings = DatabaseSettings { database_url: url, database_connections: 1 };
     let db = match Db::connect(&settings).await {
         Ok(db) => db,
