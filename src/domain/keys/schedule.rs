@@ -106,3 +106,127 @@ impl Schedule {
         self.rotation.is_some_and(|rotation| activated_at.plus(rotation) <= now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The defaults of both, as `docs/configuration.md` lists them.
+    fn settings() -> (KeySettings, TokenSettings) {
+        let keys = KeySettings {
+            master_key_file: "keys/master.key".into(),
+            rsa_bits: 2048,
+            jwks_max_age_seconds: 300,
+            key_rotation_seconds: 2_592_000,
+            key_reload_seconds: 5,
+            clock_skew_seconds: 30,
+            key_publication_seconds: None,
+            key_retention_seconds: None,
+        };
+        let tokens = TokenSettings {
+            access_token_seconds: 86_400,
+            refresh_token_seconds: 1_209_600,
+            session_seconds: 2_592_000,
+            refresh_retry_seconds: 10,
+        };
+        (keys, tokens)
+    }
+
+    fn schedule(change: impl FnOnce(&mut KeySettings)) -> Result<Schedule, ScheduleError> {
+        let (mut keys, tokens) = settings();
+        change(&mut keys);
+        Schedule::new(&keys, &tokens)
+    }
+
+    #[test]
+    fn by_default_both_waits_are_the_shortest_that_are_safe() {
+        let schedule = schedule(|_| {}).unwrap();
+
+        let expected = Schedule {
+            publication: Duration::from_secs(300 + 3 * 5 + 2 * 30),
+            retention: Duration::from_secs(86_400 + 3 * 5 + 30),
+            rotation: Some(Duration::from_hours(720)),
+            reload: Duration::from_secs(5),
+            lease: Duration::from_secs(15),
+        };
+        assert_eq!(schedule, expected);
+    }
+
+    /// KY-03: each of the three terms counts, to the second.
+    #[test]
+    fn a_publication_shorter_than_cache_lease_and_two_skews_is_refused() {
+        for (max_age, reload, skew, least) in [
+            (300, 5, 30, 375),
+            (301, 5, 30, 376),
+            (300, 6, 30, 378),
+            (300, 5, 31, 377),
+            (1, 1, 0, 4),
+        ] {
+            let with = |publication| {
+                schedule(|keys| {
+                    keys.jwks_max_age_seconds = max_age;
+                    keys.key_reload_seconds = reload;
+                    keys.clock_skew_seconds = skew;
+                    keys.key_publication_seconds = Some(publication);
+                })
+            };
+
+            let error = with(least - 1).unwrap_err();
+            assert_eq!(error, ScheduleError::SignsTooEarly { given: least - 1, least });
+            assert!(error.to_string().contains("SIGNET_KEY_PUBLICATION_SECONDS is"), "{error}");
+            assert_eq!(with(0).unwrap_err(), ScheduleError::SignsTooEarly { given: 0, least });
+            assert_eq!(with(least).unwrap().publication, Duration::from_secs(least));
+            assert_eq!(with(least + 9).unwrap().publication, Duration::from_secs(least + 9));
+        }
+    }
+
+    /// KY-04: each of the three terms counts, to the second.
+    #[test]
+    fn a_retention_shorter_than_token_lease_and_skew_is_refused() {
+        for (life, reload, skew, least) in [
+            (86_400, 5, 30, 86_445),
+            (86_401, 5, 30, 86_446),
+            (86_400, 6, 30, 86_448),
+            (86_400, 5, 31, 86_446),
+            (1, 1, 0, 4),
+        ] {
+            let with = |retention| {
+                let (mut keys, mut tokens) = settings();
+                tokens.access_token_seconds = life;
+                keys.key_reload_seconds = reload;
+                keys.clock_skew_seconds = skew;
+                keys.key_retention_seconds = Some(retention);
+                Schedule::new(&keys, &tokens)
+            };
+
+            let error = with(least - 1).unwrap_err();
+            assert_eq!(error, ScheduleError::GoesTooEarly { given: least - 1, least });
+            assert!(error.to_string().contains("SIGNET_KEY_RETENTION_SECONDS is"), "{error}");
+            assert_eq!(with(least).unwrap().retention, Duration::from_secs(least));
+            assert_eq!(with(least + 9).unwrap().retention, Duration::from_secs(least + 9));
+        }
+    }
+
+    #[test]
+    fn a_rotation_quicker_than_the_publication_is_refused() {
+        let with = |rotation| schedule(|keys| keys.key_rotation_seconds = rotation);
+
+        let error = with(374).unwrap_err();
+        assert_eq!(error, ScheduleError::RotatesTooOften { given: 374, least: 375 });
+        assert!(error.to_string().contains("SIGNET_KEY_ROTATION_SECONDS is"), "{error}");
+        assert_eq!(with(1).unwrap_err(), ScheduleError::RotatesTooOften { given: 1, least: 375 });
+        assert_eq!(with(375).unwrap().rotation, Some(Duration::from_secs(375)));
+        assert_eq!(with(0).unwrap().rotation, None, "by hand only");
+    }
+
+    #[test]
+    fn a_key_is_followed_by_another_when_it_has_signed_long_enough() {
+        let begin = Timestamp::from_micros(1_768_384_800_000_000);
+        let rotated = schedule(|keys| keys.key_rotation_seconds = 1000).unwrap();
+        let by_hand = schedule(|keys| keys.key_rotation_seconds = 0).unwrap();
+
+        assert!(!rotated.is_due(begin, begin.plus(Duration::from_micros(999_999_999))));
+        assert!(rotated.is_due(begin, begin.plus(Duration::from_secs(1000))));
+        assert!(!by_hand.is_due(begin, begin.plus(Duration::from_hours(10_000))));
+    }
+}
