@@ -54,3 +54,19 @@ async fn of_many_wrong_logins_at_once_to_two_instances_five_are_checked() {
     assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 5);
     assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
 }
+
+/// AT-06, RL-01: four instances on one database, one of which starts anew within the minute.
+#[tokio::test]
+async fn of_many_wrong_logins_at_once_to_four_instances_five_are_checked() {
+    let one = server().await;
+    let (two, three, four) = (one.beside().await, one.beside().await, one.beside().await);
+
+    let outcome = flood(&[&one, &two, &three, &four]).await;
+    one.advance_seconds(30);
+    let restarted = two.restart().await;
+    let later = flood(&[&one, &restarted, &three, &four]).await;
+
+    assert_eq!(outcome, (5, AT_ONCE - 5));
+    assert_eq!(later, (0, AT_ONCE));
+    assert_eq!(one.database.count("auth_event WHERE type = 'login_failed'").await, 5);
+}

@@ -63,6 +63,15 @@ async fn a_refresh_token_shown_to_two_instances_at_once_has_one_successor() {
     assert_one_successor(&[&server, &other]).await;
 }
 
+/// AT-01
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_token_shown_to_four_instances_at_once_has_one_successor() {
+    let one = TestServer::start().await;
+    let (two, three, four) = (one.beside().await, one.beside().await, one.beside().await);
+
+    assert_one_successor(&[&one, &two, &three, &four]).await;
+}
+
 /// AT-01, RF-04: without a retry window one wins, and the others have shown a theft.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_a_retry_window_one_of_many_wins_and_the_session_ends() {

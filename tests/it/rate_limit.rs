@@ -126,6 +126,37 @@ async fn the_window_holds_across_instances_and_restarts() {
     assert_eq!(try_times(&restarted, 5).await, [401, 401, 401, 401, 429], "one is 30 s old");
 }
 
+/// RL-01, RL-02: on four instances that restart in between, no minute ever holds a sixth attempt.
+#[tokio::test]
+async fn no_minute_holds_a_sixth_attempt_on_any_of_four_instances() {
+    let one = server().await;
+    let mut others = vec![one.beside().await, one.beside().await, one.beside().await];
+    let begin = one.clock.now();
+    let mut admitted = Vec::new();
+
+    for turn in 0..60_usize {
+        let statuses = [try_once(&one).await, try_once(&others[turn % 3]).await];
+        for status in statuses {
+            match status {
+                401 => admitted.push(one.clock.now().since(begin)),
+                other => assert_eq!(other, 429),
+            }
+        }
+        if turn % 7 == 3 {
+            let restarted = others.remove(0).restart().await;
+            others.push(restarted);
+        }
+        one.advance_millis(3_700);
+    }
+
+    let minute = std::time::Duration::from_mins(1);
+    for six in admitted.windows(6) {
+        assert!(six[5] - six[0] >= minute, "{admitted:?}");
+    }
+    // 222 seconds have begun four minutes, and none of them is given away.
+    assert_eq!(admitted.len(), 20, "{admitted:?}");
+}
+
 /// RL-12: an attempt counts as it starts, whether it then succeeds, fails or breaks.
 #[tokio::test]
 async fn an_attempt_counts_whatever_becomes_of_it() {

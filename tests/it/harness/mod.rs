@@ -8,9 +8,11 @@ mod operations;
 mod process;
 mod raw;
 mod server;
+mod wait;
 
 pub use answer::{Answer, Tokens};
 pub use database::TestDatabase;
 pub use operations::Operation;
 pub use process::{Program, Serving};
 pub use server::{PASSWORD, TestServer};
+pub use wait::eventually;

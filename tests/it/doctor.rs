@@ -1,0 +1,267 @@
+//! `signet doctor`: a sound service passes, and whatever is wrong is named, with a remedy.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::harness::{Answer, Program, TestDatabase, TestServer};
+
+/// An answer on its way through the proxy: header lines by lower-case name, and the body.
+struct Passing {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+/// What a proxy does to the answer to a path.
+type Change = fn(&str, &mut Passing);
+
+/// Starts a server behind a proxy that is its issuer; returns the issuer.
+async fn behind(change: Change) -> (TestServer, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let server = TestServer::with(|config| config.service.issuer = Some(issuer.clone())).await;
+    let (http, upstream) = (server.http.clone(), server.url(""));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(pass(stream, http.clone(), upstream.clone(), change));
+        }
+    });
+    (server, issuer)
+}
+
+/// Passes one request on, without most of its headers, and its answer back.
+async fn pass(stream: TcpStream, http: reqwest::Client, upstream: String, change: Change) {
+    let mut stream = BufReader::new(stream);
+    let (mut line, mut path, mut etag) = (String::new(), String::new(), None);
+    while stream.read_line(&mut line).await.unwrap() > 2 {
+        if path.is_empty() {
+            line.split(' ').nth(1).unwrap().clone_into(&mut path);
+        } else if let Some(("if-none-match", value)) = line.split_once(": ") {
+            etag = Some(value.trim().to_owned());
+        }
+        line.clear();
+    }
+    let mut request = http.get(format!("{upstream}{path}"));
+    if let Some(etag) = etag {
+        request = request.header("if-none-match", etag);
+    }
+    let answer = Answer::of(request).await;
+    let headers = answer.headers.iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()));
+    let body = String::from_utf8(answer.body.clone()).unwrap();
+    let mut passing = Passing { status: answer.status, headers: headers.collect(), body };
+    change(&path, &mut passing);
+
+    passing.headers.remove("transfer-encoding");
+    passing.headers.insert("content-length".to_owned(), passing.body.len().to_string());
+    passing.headers.insert("connection".to_owned(), "close".to_owned());
+    let lines = passing.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let head = format!("HTTP/1.1 {} x\r\n{}\r\n", passing.status, lines.collect::<String>());
+    let body = if passing.status == 304 { "" } else { &passing.body };
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+}
+
+/// What the doctor said, and whether it went away content.
+struct Finding {
+    is_content: bool,
+    said: String,
+}
+
+/// Asks the doctor, with no database to look into.
+async fn examine(database: &TestDatabase, issuer: &str) -> Finding {
+    finding(&Program::bare(database.directory()), issuer).await
+}
+
+/// Asks the doctor, and lets it look into the database.
+async fn examine_within(database: &TestDatabase, issuer: &str) -> Finding {
+    finding(&Program::new(database), issuer).await
+}
+
+async fn finding(program: &Program, issuer: &str) -> Finding {
+    let output = program.run(&["doctor", issuer]).await;
+    let is_content = output.status.success();
+    assert_eq!(output.status.code(), Some(i32::from(!is_content)));
+    Finding { is_content, said: String::from_utf8(output.stdout).unwrap() }
+}
+
+impl Finding {
+    /// There is exactly one fault, which `what` is part of, and its remedy is part of the next line.
+    #[track_caller]
+    fn assert_one_fault(&self, what: &str, remedy: &str) {
+        let lines: Vec<_> = self.said.lines().collect();
+        let at: Vec<_> = (0..lines.len()).filter(|at| lines[*at].contains("FAULT")).collect();
+        assert_eq!(at.len(), 1, "{}", self.said);
+        assert!(lines[at[0]].contains(what), "{}", self.said);
+        assert!(lines[at[0] + 1].contains(remedy), "{}", self.said);
+        assert!(!self.is_content);
+    }
+}
+
+#[tokio::test]
+async fn a_sound_service_passes() {
+    let server = TestServer::with(|config| config.service.issuer = None).await;
+    let issuer = format!("http://localhost:{}", server.address.port());
+
+    let outside = examine(&server.database, &issuer).await;
+    let within = examine_within(&server.database, &issuer).await;
+
+    for Finding { is_content, said } in [&outside, &within] {
+        assert!(*is_content && !said.contains("FAULT"), "{said}");
+        for part in ["byte for byte", "max-age=300", "304", "it is ready", "127.0.0.1"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    assert!(within.said.contains("exactly one key signs"), "{}", within.said);
+    assert!(!outside.said.contains("exactly one key signs"), "{}", outside.said);
+}
+
+/// The proxy itself is no fault, or the tests below would show nothing.
+#[tokio::test]
+async fn a_sound_service_behind_a_proxy_passes() {
+    let (server, issuer) = behind(|_, _| {}).await;
+
+    let Finding { is_content, said } = examine(&server.database, &format!("{issuer}/")).await;
+
+    assert!(is_content && !said.contains("FAULT"), "{said}");
+}
+
+#[tokio::test]
+async fn what_a_proxy_breaks_is_a_fault_with_a_remedy() {
+    let cases: [(Change, &str, &str); 8] = [
+        (|_, it| drop(it.headers.remove("etag")), "304", "ETag"),
+        (|_, it| drop(it.headers.remove("cache-control")), "may be cached", "Cache-Control"),
+        (
+            |path, it| {
+                if path.contains("jwks") {
+                    it.headers.insert("cache-control".to_owned(), "no-store".to_owned());
+                }
+            },
+            "may be cached",
+            "Cache-Control",
+        ),
+        (
+            |_, it| drop(it.headers.remove("access-control-allow-origin")),
+            "any origin",
+            "Access-Control-Allow-Origin",
+        ),
+        (
+            |_, it| {
+                it.headers.insert("date".to_owned(), "Sat, 01 Jan 2000 00:00:00 GMT".to_owned());
+            },
+            "differ by",
+            "NTP",
+        ),
+        (|_, it| it.body = it.body.replace("\"RS256\"", "\"RS512\""), "RS256", "refuse the others"),
+        (
+            |_, it| it.body = it.body.replacen("\"kty\":", "\"d\":\"AQAB\",\"kty\":", 1),
+            "private member",
+            "REVOKE",
+        ),
+        (
+            |path, it| {
+                if path == "/readyz" {
+                    it.status = 503;
+                }
+            },
+            "not ready",
+            "log",
+        ),
+    ];
+    for (change, what, remedy) in cases {
+        let (server, issuer) = behind(change).await;
+
+        let finding = examine(&server.database, &issuer).await;
+
+        assert!(!finding.is_content, "{what}: {}", finding.said);
+        assert!(finding.said.contains(what) && finding.said.contains(remedy), "{}", finding.said);
+    }
+}
+
+#[tokio::test]
+async fn each_thing_that_is_missing_is_one_fault() {
+    let (server, issuer) = behind(|path, it| {
+        if path.contains("jwks") {
+            it.headers.remove("etag");
+        }
+    })
+    .await;
+    examine(&server.database, &issuer).await.assert_one_fault("304", "ETag");
+
+    let (server, issuer) = behind(|path, it| {
+        if path.contains("jwks") {
+            it.status = 404;
+        }
+    })
+    .await;
+    examine(&server.database, &issuer).await.assert_one_fault("404", "proxy");
+}
+
+/// The issuer is compared byte for byte, as verifiers do.
+#[tokio::test]
+async fn another_issuer_than_the_one_asked_for_is_a_fault() {
+    let server = TestServer::with(|config| config.service.issuer = None).await;
+    let other_name = format!("http://127.0.0.1:{}", server.address.port());
+
+    let finding = examine(&server.database, &other_name).await;
+
+    finding.assert_one_fault("byte for byte", "SIGNET_ISSUER");
+}
+
+#[tokio::test]
+async fn what_does_not_answer_is_a_fault() {
+    let database = TestDatabase::create().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+
+    examine(&database, &nobody).await.assert_one_fault("does not answer", "is Signet running");
+    let no_url = examine(&database, "nowhere").await;
+    no_url.assert_one_fault("does not answer", "is Signet running");
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_a_fault() {
+    let server = TestServer::with(|config| config.service.issuer = None).await;
+    let issuer = format!("http://localhost:{}", server.address.port());
+    let newer = "INSERT INTO seaql_migrations (version, applied_at) \
+                 VALUES ('m20991231_000001_from_the_future', 1)";
+    server.database.execute(newer).await;
+
+    let finding = examine_within(&server.database, &issuer).await;
+
+    finding.assert_one_fault("from_the_future", "the version that runs");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_a_fault_and_none_is_made() {
+    let server = TestServer::with(|config| config.service.issuer = None).await;
+    let issuer = format!("http://localhost:{}", server.address.port());
+    let empty = server.database.directory().join("empty.db");
+    let url = format!("sqlite:{}", empty.display());
+    let program = Program::bare(server.database.directory()).with("SIGNET_DATABASE_URL", &url);
+
+    let finding = finding(&program, &issuer).await;
+
+    finding.assert_one_fault("empty.db", "SIGNET_DATABASE_URL");
+    assert!(!empty.exists(), "looking makes nothing");
+}
+
+/// Nobody takes the steps that are due: a key that should sign does not.
+#[tokio::test]
+async fn keys_behind_their_schedule_are_a_fault() {
+    let mut server = TestServer::with(|config| config.service.issuer = None).await;
+    let output = Program::new(&server.database).run(&["keys", "rotate"]).await;
+    assert!(output.status.success());
+    let issuer = format!("http://localhost:{}", server.address.port());
+    let note = examine_within(&server.database, &issuer).await;
+    assert!(note.is_content && note.said.contains("signs from"), "{}", note.said);
+
+    server.stop();
+    server.database.execute("UPDATE signing_key SET activate_at = 1 WHERE state = 'pending'").await;
+    let finding = examine_within(&server.database, &issuer).await;
+
+    assert!(finding.said.contains("not so: the keys keep to their schedule"), "{}", finding.said);
+    assert!(finding.said.contains("no instance takes the steps"), "{}", finding.said);
+}

@@ -1,0 +1,302 @@
+//! What operators do to keys by hand: revoke, bring along, seal anew; and schedules that refuse.
+
+use std::fs;
+use std::path::Path;
+
+use openssl::pkey::PKey;
+use openssl::rsa::Rsa;
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::harness::forge::{encode, parts};
+use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens, eventually};
+
+async fn server() -> TestServer {
+    TestServer::with(|config| config.keys.key_reload_seconds = 1).await
+}
+
+fn command_line(server: &TestServer) -> Program {
+    Program::new(&server.database).with("SIGNET_KEY_RELOAD_SECONDS", "1")
+}
+
+/// Runs a command that must do as it is told; returns what it says.
+async fn run(server: &TestServer, arguments: &[&str]) -> String {
+    let output = command_line(server).run(arguments).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that must refuse, and change nothing; returns what it says.
+async fn refuse(server: &TestServer, arguments: &[&str]) -> String {
+    let before = server.database.dump().await;
+    let output = command_line(server).run(arguments).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && !said.contains("panicked"), "{said}");
+    assert_eq!(server.database.dump().await, before);
+    said
+}
+
+async fn kids(server: &TestServer) -> Vec<String> {
+    let jwks = server.jwks().await;
+    let keys = jwks["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+fn signer_of(tokens: &Tokens) -> String {
+    parts(&tokens.access_token).0["kid"].as_str().unwrap().to_owned()
+}
+
+/// What befell the key, oldest first.
+async fn events_of(server: &TestServer, kid: &str) -> Vec<String> {
+    let sql = format!("SELECT type FROM auth_event WHERE reason = 'kid {kid}' ORDER BY at, id");
+    server.database.column(&sql).await
+}
+
+/// KY-09: a stolen key is out at once, on every instance, and with it all that it signed.
+#[tokio::test]
+async fn a_revoked_key_goes_at_once_and_a_new_one_signs() {
+    let one = server().await;
+    let other = one.beside().await;
+    let stolen = one.sign_up("ada@example.test").await.tokens();
+    let kid = kids(&one).await.remove(0);
+
+    let said = run(&one, &["keys", "revoke", &kid, "--now"]).await;
+
+    assert!(said.contains(&kid), "{said}");
+    for server in [&one, &other] {
+        eventually("it is gone", async || !kids(server).await.contains(&kid)).await;
+        server.me(&stolen.access_token).await.expect_error(401, "UNAUTHORIZED");
+        assert_eq!(kids(server).await.len(), 1);
+    }
+    let new = kids(&one).await.remove(0);
+    let tokens = one.refresh(&stolen.refresh_token).await.tokens();
+    assert_eq!(signer_of(&tokens), new);
+    other.me(&tokens.access_token).await.expect_status(200);
+    assert_eq!(events_of(&one, &kid).await, ["key_created", "key_activated", "key_revoked"]);
+    assert_eq!(events_of(&one, &new).await, ["key_created", "key_activated"]);
+    // It never comes back: not by a restart, and not a second time to be revoked.
+    let restarted = one.restart().await;
+    assert_eq!(kids(&restarted).await, [new]);
+    refuse(&restarted, &["keys", "revoke", &kid, "--now"]).await;
+}
+
+/// KY-09: it breaks things, so it wants to be asked for by name.
+#[tokio::test]
+async fn a_key_is_not_revoked_by_mistake() {
+    let server = server().await;
+    let kid = kids(&server).await.remove(0);
+
+    let without_now = refuse(&server, &["keys", "revoke", &kid]).await;
+    let unknown = refuse(&server, &["keys", "revoke", "no-such-key", "--now"]).await;
+
+    assert!(without_now.contains("--now"), "{without_now}");
+    assert!(unknown.contains("no-such-key"), "{unknown}");
+    assert_eq!(kids(&server).await, [kid]);
+}
+
+/// A key that does not sign yet, or no more, can be revoked without a new one taking over.
+#[tokio::test]
+async fn revoking_a_pending_key_leaves_the_one_that_signs() {
+    let server = server().await;
+    let active = kids(&server).await.remove(0);
+    run(&server, &["keys", "rotate"]).await;
+    eventually("two are published", async || kids(&server).await.len() == 2).await;
+    let pending = kids(&server).await.remove(1);
+
+    run(&server, &["keys", "revoke", &pending, "--now"]).await;
+
+    eventually("one is published", async || kids(&server).await == [active.clone()]).await;
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    assert_eq!(signer_of(&tokens), active);
+    run(&server, &["keys", "rotate"]).await;
+    eventually("there is room for another", async || kids(&server).await.len() == 2).await;
+}
+
+/// Writes the private key into `directory`; returns the file's name.
+fn write_pem(directory: &Path, rsa: &Rsa<openssl::pkey::Private>) -> String {
+    let file = directory.join("brought.pem");
+    let pkey = PKey::from_rsa(rsa.clone()).unwrap();
+    fs::write(&file, pkey.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// A key from elsewhere waits like any other, and then signs.
+#[tokio::test]
+async fn a_key_that_was_brought_along_takes_over_like_one_made_here() {
+    let server = server().await;
+    let directory = TempDir::new().unwrap();
+    let rsa = Rsa::generate(2048).unwrap();
+    let file = write_pem(directory.path(), &rsa);
+    let old = server.sign_up("ada@example.test").await.tokens();
+
+    let said = run(&server, &["keys", "import", &file]).await;
+
+    let kid = said.split(' ').next().unwrap().to_owned();
+    eventually("it is published", async || kids(&server).await.contains(&kid)).await;
+    let jwks = server.jwks().await;
+    assert_eq!(jwks["keys"][1]["n"], encode(rsa.n().to_vec()));
+    let again = refuse(&server, &["keys", "import", &file]).await;
+    assert!(again.contains("pending"), "{again}");
+    server.advance_seconds(365);
+    let signer = async || signer_of(&server.log_in("ada@example.test", PASSWORD).await.tokens());
+    eventually("it signs", async || signer().await == kid).await;
+    let tokens = server.log_in("ada@example.test", PASSWORD).await.tokens();
+    server.me(&tokens.access_token).await.expect_status(200);
+    server.me(&old.access_token).await.expect_status(200);
+    assert_eq!(events_of(&server, &kid).await, ["key_created", "key_activated"]);
+}
+
+/// KY-10: `domain::keys::pair` tries every kind; here, that the command listens to it.
+#[tokio::test]
+async fn a_key_that_is_not_good_enough_is_not_brought_along() {
+    let server = server().await;
+    let directory = TempDir::new().unwrap();
+    let short = write_pem(directory.path(), &Rsa::generate(1024).unwrap());
+    let short = refuse(&server, &["keys", "import", &short]).await;
+    let missing = refuse(&server, &["keys", "import", "no-such-file.pem"]).await;
+    let garbage = directory.path().join("garbage.pem");
+    fs::write(&garbage, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    let garbage = refuse(&server, &["keys", "import", garbage.to_str().unwrap()]).await;
+
+    assert!(short.contains("1024 bits"), "{short}");
+    assert!(missing.contains("no-such-file.pem"), "{missing}");
+    assert!(garbage.contains("not an unencrypted RSA private key"), "{garbage}");
+}
+
+/// Before the first start there are no verifiers: the key that is brought along is the first key.
+#[tokio::test]
+async fn a_key_that_is_brought_along_before_the_first_start_signs_at_once() {
+    for rotated in [false, true] {
+        let directory = TempDir::new().unwrap();
+        let file = write_pem(directory.path(), &Rsa::generate(2048).unwrap());
+        let database = crate::harness::TestDatabase::create().await;
+        let program = Program::new(&database);
+        let command: &[&str] =
+            if rotated { &["keys", "rotate"] } else { &["keys", "import", &file] };
+
+        let output = program.run(command).await;
+        let serving = program.serve().await;
+
+        assert!(output.status.success(), "{output:?}");
+        let kid = String::from_utf8(output.stdout).unwrap();
+        let kid = kid.split(' ').next().unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let jwks = Answer::of(http.get(serving.url("/.well-known/jwks.json"))).await.json();
+        let published: Vec<_> = jwks["keys"].as_array().unwrap().iter().collect();
+        assert_eq!(published.len(), 1);
+        assert_eq!(published[0]["kid"], kid);
+        serving.end(Signal::TERM).await;
+        assert_eq!(database.count("signing_key WHERE state = 'active'").await, 1);
+    }
+}
+
+/// The master key is replaced in three steps, and whoever skips one is told so.
+#[tokio::test]
+async fn a_master_key_is_replaced_by_sealing_anew() {
+    let mut server = server().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let jwks = server.jwks().await;
+    server.stop();
+    let file = server.database.master_key_file();
+    let old = fs::read_to_string(&file).unwrap().trim().to_owned();
+    let new = encode([9; 32]);
+
+    fs::write(&file, &new).unwrap();
+    let said = Program::new(&server.database).refusal().await;
+    assert!(said.contains("SIGNET_MASTER_KEY_FILE"), "{said}");
+    refuse(&server, &["keys", "reseal"]).await;
+
+    fs::write(&file, format!("{new}\n{old}\n")).unwrap();
+    let mut server = server.restart().await;
+    server.me(&first.access_token).await.expect_status(200);
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    let said = run(&server, &["keys", "reseal"]).await;
+    assert!(said.contains("1 keys"), "{said}");
+    server.stop();
+
+    fs::write(&file, format!("{new}\n")).unwrap();
+    let server = server.restart().await;
+    server.me(&first.access_token).await.expect_status(200);
+    server.me(&second.access_token).await.expect_status(200);
+    server.refresh(&second.refresh_token).await.expect_status(200);
+    // Made under the old master key, which is gone: no token any more, and no theft.
+    server.refresh(&first.refresh_token).await.expect_status(401);
+    assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 0);
+    assert_eq!(server.jwks().await, jwks);
+
+    fs::write(&file, &old).unwrap();
+    Program::new(&server.database).refusal().await;
+}
+
+/// KY-03, KY-04: a schedule under which a good token would be refused does not start, and makes
+/// nothing before it says so.
+#[tokio::test]
+async fn a_schedule_that_would_refuse_good_tokens_refuses_to_start() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+
+    for (variable, value, least) in [
+        ("SIGNET_KEY_PUBLICATION_SECONDS", "374", "375"),
+        ("SIGNET_KEY_PUBLICATION_SECONDS", "0", "375"),
+        ("SIGNET_KEY_RETENTION_SECONDS", "86444", "86445"),
+        ("SIGNET_KEY_ROTATION_SECONDS", "374", "375"),
+    ] {
+        let program = program.clone().with(variable, value);
+        let said = program.refusal().await;
+        assert!(said.contains(variable) && said.contains(value) && said.contains(least), "{said}");
+        let rotated = program.run(&["keys", "rotate"]).await;
+        assert!(!rotated.status.success());
+        assert!(String::from_utf8_lossy(&rotated.stderr).contains(variable));
+    }
+    for (variable, value) in [
+        ("SIGNET_KEY_RELOAD_SECONDS", "0"),
+        ("SIGNET_CLOCK_SKEW_SECONDS", "601"),
+        ("SIGNET_JWKS_MAX_AGE_SECONDS", "86401"),
+    ] {
+        let said = program.clone().with(variable, value).refusal().await;
+        assert!(said.contains(variable), "{said}");
+    }
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    let exact = program
+        .with("SIGNET_KEY_PUBLICATION_SECONDS", "375")
+        .with("SIGNET_KEY_RETENTION_SECONDS", "86445")
+        .with("SIGNET_KEY_ROTATION_SECONDS", "375");
+    exact.serve().await.end(Signal::TERM).await;
+}
+
+/// The cache time that a raised setting would break is caught by the settings that depend on it.
+#[tokio::test]
+async fn a_schedule_is_checked_against_all_settings_it_depends_on() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path())
+        .with("SIGNET_LISTEN", "127.0.0.1:0")
+        .with("SIGNET_KEY_PUBLICATION_SECONDS", "375")
+        .with("SIGNET_KEY_RETENTION_SECONDS", "86445");
+
+    for (raised, value, named) in [
+        ("SIGNET_JWKS_MAX_AGE_SECONDS", "301", "SIGNET_KEY_PUBLICATION_SECONDS"),
+        ("SIGNET_KEY_RELOAD_SECONDS", "6", "SIGNET_KEY_PUBLICATION_SECONDS"),
+        ("SIGNET_CLOCK_SKEW_SECONDS", "31", "SIGNET_KEY_PUBLICATION_SECONDS"),
+        ("SIGNET_ACCESS_TOKEN_SECONDS", "86401", "SIGNET_KEY_RETENTION_SECONDS"),
+    ] {
+        let said = program.clone().with(raised, value).refusal().await;
+        assert!(said.contains(named) && said.contains(raised), "{said}");
+    }
+}
+
+/// No private half leaves by any of the commands.
+#[tokio::test]
+async fn no_command_prints_a_private_key() {
+    let server = server().await;
+    run(&server, &["keys", "rotate"]).await;
+
+    let exported: Value =
+        serde_json::from_str(&run(&server, &["keys", "export-public"]).await).unwrap();
+
+    for key in exported["keys"].as_array().unwrap() {
+        let mut members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
+        members.sort_unstable();
+        assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"]);
+    }
+}

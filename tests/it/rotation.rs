@@ -1,0 +1,323 @@
+//! A new key is published, signs when every cached key set holds it, and goes when its last token
+//! has expired; on every instance, whoever asked for it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use crate::harness::forge::parts;
+use crate::harness::{Program, TestServer, eventually};
+
+const RELOAD: Duration = Duration::from_secs(1);
+/// 300 s of caching, three reloads, twice 30 s of skew.
+const PUBLICATION: u64 = 363;
+/// A day of token life, three reloads, 30 s of skew.
+const RETENTION: u64 = 86_400 + 33;
+
+/// A server that looks at its keys every second, and not a moment longer than it must.
+async fn server() -> TestServer {
+    TestServer::with(|config| config.keys.key_reload_seconds = 1).await
+}
+
+/// The command line on the server's database, with its schedule.
+fn command_line(server: &TestServer) -> Program {
+    Program::new(&server.database).with("SIGNET_KEY_RELOAD_SECONDS", "1")
+}
+
+/// Runs `signet keys …`, which must do as it is told; returns what it says.
+async fn keys(server: &TestServer, arguments: &[&str]) -> String {
+    let output = command_line(server).run(&[&["keys"], arguments].concat()).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Publishes a new key on all `servers`; returns its id.
+async fn rotate(servers: &[&TestServer]) -> String {
+    let said = keys(servers[0], &["rotate"]).await;
+    let kid = said.split(' ').next().unwrap().to_owned();
+    for server in servers {
+        eventually("the new key is published", async || kids(server).await.contains(&kid)).await;
+    }
+    kid
+}
+
+/// The ids of the published keys, oldest first.
+async fn kids(server: &TestServer) -> Vec<String> {
+    let jwks = server.jwks().await;
+    let keys = jwks["keys"].as_array().unwrap().iter();
+    keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The key that a new token is signed with.
+async fn signer(server: &TestServer) -> String {
+    let tokens = server.log_in("ada@example.test", crate::harness::PASSWORD).await.tokens();
+    signer_of(&tokens.access_token)
+}
+
+fn signer_of(token: &str) -> String {
+    parts(token).0["kid"].as_str().unwrap().to_owned()
+}
+
+/// A time in the life of the key, in microseconds.
+async fn time_of(server: &TestServer, column: &str, kid: &str) -> i64 {
+    let sql = format!("SELECT {column} FROM signing_key WHERE kid = '{kid}'");
+    server.database.column(&sql).await[0]
+}
+
+/// Moves the clock to `micros`, and gives every instance the time to see that.
+async fn advance_to(server: &TestServer, micros: i64) {
+    let ahead = u64::try_from(micros - server.clock.now().as_micros()).unwrap();
+    server.clock.advance(Duration::from_micros(ahead));
+    two_reloads().await;
+}
+
+/// Reloads are by the real clock; this long, and every instance has looked again.
+async fn two_reloads() {
+    tokio::time::sleep(RELOAD * 2 + Duration::from_millis(300)).await;
+}
+
+/// What befell keys, oldest first: type, and reason.
+async fn key_events(server: &TestServer) -> Vec<(String, String)> {
+    let column = |name: &str| {
+        format!("SELECT {name} FROM auth_event WHERE type LIKE 'key_%' ORDER BY at, id")
+    };
+    let types = server.database.column(&column("type")).await;
+    let reasons = server.database.column(&column("reason")).await;
+    types.into_iter().zip(reasons).collect()
+}
+
+fn event(kind: &str, kid: &str) -> (String, String) {
+    (format!("key_{kind}"), format!("kid {kid}"))
+}
+
+/// KY-03, KY-04, KY-05: the whole life of two keys on two instances, to the microsecond. Each step
+/// is taken once, by one of them.
+#[tokio::test]
+async fn a_rotated_key_is_published_then_signs_and_its_predecessor_goes_last() {
+    let one = server().await;
+    let other = one.beside().await;
+    let servers = [&one, &other];
+    let first = one.sign_up("ada@example.test").await.tokens();
+    let old = kids(&one).await.remove(0);
+
+    let new = rotate(&servers).await;
+
+    let (created, due) =
+        (time_of(&one, "created_at", &new).await, time_of(&one, "activate_at", &new).await);
+    assert_eq!(due - created, i64::try_from(PUBLICATION).unwrap() * 1_000_000);
+    advance_to(&one, due - 1).await;
+    for server in servers {
+        assert_eq!(kids(server).await, [old.as_str(), &new]);
+        assert_eq!(signer(server).await, old, "a microsecond too early");
+    }
+    let last = one.refresh(&first.refresh_token).await.tokens();
+    assert_eq!(signer_of(&last.access_token), old);
+
+    advance_to(&one, due).await;
+    for server in servers {
+        assert_eq!(signer(server).await, new);
+        assert_eq!(kids(server).await, [old.as_str(), &new]);
+        server.me(&last.access_token).await.expect_status(200);
+    }
+    let gone = time_of(&one, "remove_at", &old).await;
+    assert_eq!(gone - due, i64::try_from(RETENTION).unwrap() * 1_000_000);
+    advance_to(&one, due - 1 + 86_400_000_000 - 1_000_000).await;
+    for server in servers {
+        server.me(&last.access_token).await.expect_status(200);
+    }
+    advance_to(&one, gone - 1).await;
+    assert_eq!(kids(&other).await, [old.as_str(), &new]);
+    advance_to(&one, gone).await;
+    for server in servers {
+        assert_eq!(kids(server).await, [new.as_str()]);
+        assert_eq!(signer(server).await, new);
+        server.me(&last.access_token).await.expect_status(401);
+    }
+
+    let expected = [
+        event("created", &old),
+        event("activated", &old),
+        event("created", &new),
+        event("retired", &old),
+        event("activated", &new),
+    ];
+    assert_eq!(key_events(&one).await, expected);
+}
+
+/// KY-05: what the key set says of itself is what the schedule waits for.
+#[tokio::test]
+async fn the_key_set_may_be_cached_for_as_long_as_the_schedule_waits() {
+    let server = TestServer::with(|config| {
+        config.keys.key_reload_seconds = 1;
+        config.keys.jwks_max_age_seconds = 77;
+        config.keys.clock_skew_seconds = 11;
+        config.keys.key_rotation_seconds = 1000;
+    })
+    .await;
+
+    let answer = server.get("/.well-known/jwks.json").await;
+    server.advance_seconds(1000);
+    eventually("there is a second key", async || kids(&server).await.len() == 2).await;
+
+    assert_eq!(answer.header("cache-control"), "public, max-age=77");
+    let new = kids(&server).await.remove(1);
+    let (created, due) =
+        (time_of(&server, "created_at", &new).await, time_of(&server, "activate_at", &new).await);
+    assert_eq!(due - created, (77 + 3 + 2 * 11) * 1_000_000);
+    let later = server.get("/.well-known/jwks.json").await;
+    assert_eq!(later.header("cache-control"), "public, max-age=77");
+}
+
+/// A cached key set is told apart from the next one, and costs nothing while it is the same.
+#[tokio::test]
+async fn the_etag_changes_with_the_ring_and_only_then() {
+    let server = server().await;
+    let held_by = async |etag: &str| {
+        let request = server.request(reqwest::Method::GET, "/.well-known/jwks.json");
+        request.header("if-none-match", etag).send().await.unwrap().status().as_u16()
+    };
+    let before = server.get("/.well-known/jwks.json").await.header("etag").to_owned();
+    two_reloads().await;
+    assert_eq!(held_by(&before).await, 304);
+
+    rotate(&[&server]).await;
+    let pending = server.get("/.well-known/jwks.json").await.header("etag").to_owned();
+
+    assert_ne!(before, pending);
+    assert_eq!((held_by(&before).await, held_by(&pending).await), (200, 304));
+}
+
+/// KY-03, AT-07: keys follow each other by themselves; two instances make one, not two.
+#[tokio::test]
+async fn a_key_that_has_signed_long_enough_is_followed_by_one_other() {
+    let one = TestServer::with(|config| {
+        config.keys.key_reload_seconds = 1;
+        config.keys.key_rotation_seconds = 1000;
+    })
+    .await;
+    let other = one.beside().await;
+    one.sign_up("ada@example.test").await.expect_status(201);
+    let begin = one.clock.now().as_micros();
+    let first = kids(&one).await.remove(0);
+
+    advance_to(&one, begin + 999_999_999).await;
+    assert_eq!(kids(&one).await, [first.as_str()]);
+    advance_to(&one, begin + 1_000_000_000).await;
+    let both = kids(&one).await;
+    assert_eq!((both.len(), kids(&other).await), (2, both.clone()));
+    advance_to(&one, begin + (1000 + i64::try_from(PUBLICATION).unwrap()) * 1_000_000).await;
+    assert_eq!((signer(&one).await, signer(&other).await), (both[1].clone(), both[1].clone()));
+    // The third is counted from the second's first signature.
+    advance_to(&one, begin + (2000 + i64::try_from(PUBLICATION).unwrap()) * 1_000_000 - 1).await;
+    assert_eq!(kids(&other).await, both);
+    one.clock.advance(Duration::from_micros(1));
+    eventually("there is a third key", async || kids(&other).await.len() == 3).await;
+
+    let third = kids(&other).await.remove(2);
+    let expected = [
+        event("created", &first),
+        event("activated", &first),
+        event("created", &both[1]),
+        event("retired", &first),
+        event("activated", &both[1]),
+        event("created", &third),
+    ];
+    assert_eq!(key_events(&one).await, expected);
+}
+
+/// Zero means by hand.
+#[tokio::test]
+async fn without_automatic_rotation_no_key_follows_by_itself() {
+    let server = TestServer::with(|config| {
+        config.keys.key_reload_seconds = 1;
+        config.keys.key_rotation_seconds = 0;
+    })
+    .await;
+
+    server.advance_seconds(10 * 365 * 24 * 60 * 60);
+    two_reloads().await;
+
+    assert_eq!(kids(&server).await.len(), 1);
+}
+
+/// AT-07: however many ask at the same moment, one new key is on its way, and the others are told.
+#[tokio::test]
+async fn of_many_rotations_asked_for_at_once_one_makes_a_key() {
+    let one = server().await;
+    let other = one.beside().await;
+    let program = command_line(&one);
+
+    let outputs = join_all((0..6).map(|_| program.run(&["keys", "rotate"]))).await;
+
+    let made: Vec<_> = outputs.iter().filter(|output| output.status.success()).collect();
+    assert_eq!(made.len(), 1, "{outputs:?}");
+    let said = String::from_utf8_lossy(&made[0].stdout).into_owned();
+    let kid = said.split(' ').next().unwrap();
+    for refused in outputs.iter().filter(|output| !output.status.success()) {
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains(kid) && said.contains("pending"), "{said}");
+    }
+    for server in [&one, &other] {
+        eventually("it is published", async || kids(server).await.len() == 2).await;
+    }
+    assert_eq!(one.database.count("signing_key WHERE state = 'pending'").await, 1);
+    assert_eq!(one.database.count("auth_event WHERE type = 'key_created'").await, 2);
+}
+
+/// The clock may go past several steps at once: an instance that was away does not skip any.
+#[tokio::test]
+async fn a_rotation_goes_on_after_a_restart() {
+    let mut one = server().await;
+    one.sign_up("ada@example.test").await.expect_status(201);
+    let old = kids(&one).await.remove(0);
+    let new = rotate(&[&one]).await;
+    one.stop();
+
+    one.advance_seconds(PUBLICATION + 5);
+    let one = one.restart().await;
+    eventually("the new key signs", async || signer(&one).await == new).await;
+    one.advance_seconds(RETENTION);
+    eventually("the old key is gone", async || kids(&one).await == [new.clone()]).await;
+
+    let kinds: Vec<_> = key_events(&one).await.into_iter().map(|event| event.0).collect();
+    let expected = ["key_created", "key_activated", "key_created", "key_retired", "key_activated"];
+    assert_eq!(kinds, expected);
+    assert_eq!(one.database.count(&format!("signing_key WHERE kid = '{old}'")).await, 1);
+}
+
+/// An instance that cannot look at the keys any more serves what it has, and lets nobody keep it.
+#[tokio::test]
+async fn a_key_set_that_may_be_out_of_date_is_served_and_not_to_be_kept() {
+    let server = server().await;
+    let before = server.get("/.well-known/jwks.json").await;
+
+    server.database.cut_off().await;
+    let cache_control = async || {
+        let answer = server.get("/.well-known/jwks.json").await;
+        assert_eq!((answer.status, &answer.body), (200, &before.body));
+        answer.header("cache-control").to_owned()
+    };
+    eventually("the lease runs out", async || cache_control().await == "no-cache").await;
+
+    server.get("/readyz").await.expect_status(503);
+    server.get("/livez").await.expect_status(200);
+}
+
+/// What `export-public` prints is what is served, and `list` knows the removed ones too.
+#[tokio::test]
+async fn what_is_exported_is_what_is_published() {
+    let server = server().await;
+    rotate(&[&server]).await;
+
+    let exported: Value = serde_json::from_str(&keys(&server, &["export-public"]).await).unwrap();
+    let listed = keys(&server, &["list"]).await;
+
+    assert_eq!(exported, server.jwks().await);
+    let lines: Vec<_> = listed.lines().collect();
+    let kids = kids(&server).await;
+    assert_eq!(lines.len(), 2);
+    assert!(lines[0].starts_with(&kids[0]) && lines[0].contains("active since"), "{listed}");
+    assert!(lines[1].starts_with(&kids[1]) && lines[1].contains("pending since"), "{listed}");
+    assert!(lines[1].contains("signs from"), "{listed}");
+}

@@ -1,0 +1,240 @@
+//! The family of a session's refresh tokens, step by step beside a model of the rule: whatever
+//! clients do in whatever order, the answers are those of decision 3.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, prop_oneof};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use proptest::{prop_assert, prop_assert_eq};
+use serde_json::json;
+use signet::timestamp::Timestamp;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use crate::harness::{PASSWORD, TestServer, Tokens};
+
+const DAY: Duration = Duration::from_hours(24);
+const IDLE: Duration = DAY.saturating_mul(14);
+const ABSOLUTE: Duration = DAY.saturating_mul(30);
+const WINDOW: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Show the newest token that the client has, or one so many older.
+    Show(usize),
+    /// The same, and die before the answer is read.
+    ShowAndDie(usize),
+    LogOut,
+    Wait(Duration),
+    /// Until this long before the newest token expires unused.
+    WaitForExpiry(Duration),
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => Just(Step::Show(0)),
+        4 => (1..4_usize).prop_map(Step::Show),
+        3 => (0..2_usize).prop_map(Step::ShowAndDie),
+        1 => Just(Step::LogOut),
+        6 => (0..12_000_u64).prop_map(|millis| Step::Wait(Duration::from_millis(millis))),
+        2 => Just(Step::Wait(WINDOW)),
+        1 => prop_oneof![Just(0), Just(1)]
+            .prop_map(|micros| Step::WaitForExpiry(Duration::from_micros(micros))),
+        1 => Just(Step::Restart),
+    ];
+    vec(step, 1..=12)
+}
+
+/// Decision 3, with no database and no token.
+struct Model {
+    newest: usize,
+    rotated_at: Option<Timestamp>,
+    idle_end: Timestamp,
+    absolute_end: Timestamp,
+    has_ended: bool,
+    thefts: i64,
+}
+
+impl Model {
+    fn new(now: Timestamp) -> Self {
+        Self {
+            newest: 0,
+            rotated_at: None,
+            idle_end: now.plus(IDLE),
+            absolute_end: now.plus(ABSOLUTE),
+            has_ended: false,
+            thefts: 0,
+        }
+    }
+
+    fn expires_at(&self) -> Timestamp {
+        self.idle_end.min(self.absolute_end)
+    }
+
+    fn is_live(&self, now: Timestamp) -> bool {
+        !self.has_ended && now < self.expires_at()
+    }
+
+    /// The generation that whoever shows `generation` gets.
+    fn show(&mut self, generation: usize, now: Timestamp) -> Option<usize> {
+        if !self.is_live(now) {
+            return None;
+        }
+        if generation == self.newest {
+            self.newest += 1;
+            self.rotated_at = Some(now);
+            self.idle_end = now.plus(IDLE);
+            return Some(self.newest);
+        }
+        let is_retry = self.rotated_at.is_some_and(|at| now.since(at) < WINDOW);
+        if generation + 1 == self.newest && is_retry {
+            return Some(self.newest);
+        }
+        self.has_ended = true;
+        self.thefts += 1;
+        None
+    }
+
+    fn log_out(&mut self, now: Timestamp) -> bool {
+        let was_live = self.is_live(now);
+        self.has_ended |= was_live;
+        was_live
+    }
+}
+
+/// The client: the tokens that reached it, by generation.
+struct Client {
+    access_token: String,
+    refresh_tokens: BTreeMap<usize, String>,
+}
+
+impl Client {
+    fn new(tokens: Tokens) -> Self {
+        let refresh_tokens = BTreeMap::from([(0, tokens.refresh_token)]);
+        Self { access_token: tokens.access_token, refresh_tokens }
+    }
+
+    /// The token that is `back` older than the newest, or the oldest.
+    fn choose(&self, back: usize) -> (usize, &str) {
+        let chosen = self.refresh_tokens.iter().rev().take(back + 1).last().unwrap();
+        (*chosen.0, chosen.1)
+    }
+}
+
+/// Sends the request, and leaves when the answer has begun: by then all is done.
+async fn show_and_die(server: &TestServer, token: &str) {
+    let body = json!({ "refresh_token": token }).to_string();
+    let (client, length) = (server.fresh_client(), body.len());
+    let request = format!(
+        "POST /api/auth/refresh HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {client}\r\n\
+         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    connection.write_all(request.as_bytes()).await.unwrap();
+    connection.read_u8().await.unwrap();
+    connection.set_zero_linger().unwrap();
+}
+
+async fn show(
+    server: &TestServer,
+    model: &mut Model,
+    client: &mut Client,
+    back: usize,
+) -> Result<(), TestCaseError> {
+    let (generation, token) = client.choose(back);
+    let expected = model.show(generation, server.clock.now());
+
+    let answer = server.refresh(token).await;
+
+    prop_assert_eq!(answer.status, if expected.is_some() { 200 } else { 401 });
+    if let Some(expected) = expected {
+        let tokens = answer.tokens();
+        let known = client.refresh_tokens.entry(expected).or_insert(tokens.refresh_token.clone());
+        prop_assert_eq!(&*known, &tokens.refresh_token);
+        let left = model.expires_at().since(server.clock.now()).as_secs();
+        prop_assert_eq!(&answer.json()["refresh_token_expires_in"], &json!(left));
+        client.access_token = tokens.access_token;
+    }
+    Ok(())
+}
+
+async fn take(
+    step: Step,
+    server: &mut Option<TestServer>,
+    model: &mut Model,
+    client: &mut Client,
+) -> Result<(), TestCaseError> {
+    let running = server.as_ref().unwrap();
+    let now = running.clock.now();
+    match step {
+        Step::Show(back) => show(running, model, client, back).await?,
+        Step::ShowAndDie(back) => {
+            let (generation, token) = client.choose(back);
+            model.show(generation, now);
+            show_and_die(running, token).await;
+        }
+        Step::LogOut => {
+            let expected = if model.log_out(now) { 200 } else { 401 };
+            prop_assert_eq!(running.log_out(&client.access_token).await.status, expected);
+        }
+        Step::Wait(time) => running.clock.advance(time),
+        Step::WaitForExpiry(before) => {
+            running.clock.advance(model.expires_at().minus(before).since(now));
+        }
+        Step::Restart => {
+            let stopped = server.take().unwrap();
+            *server = Some(stopped.restart().await);
+        }
+    }
+    Ok(())
+}
+
+async fn follow(server: &Mutex<Option<TestServer>>, steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut guard = server.lock().await;
+    let running = guard.as_ref().unwrap();
+    let thefts = "auth_event WHERE type = 'token_reuse'";
+    let thefts_before = running.database.count(thefts).await;
+    let tokens = running.log_in("ada@example.test", PASSWORD).await.tokens();
+    let mut model = Model::new(running.clock.now());
+    let mut client = Client::new(tokens);
+
+    for step in steps {
+        take(step, &mut guard, &mut model, &mut client).await?;
+        let running = guard.as_ref().unwrap();
+        let is_live = model.is_live(running.clock.now());
+        let status = running.me(&client.access_token).await.status;
+        prop_assert_eq!(status, if is_live { 200 } else { 401 });
+    }
+    let running = guard.as_ref().unwrap();
+    prop_assert_eq!(running.database.count(thefts).await - thefts_before, model.thefts);
+    prop_assert!(running.get("/livez").await.status == 200);
+    Ok(())
+}
+
+/// RF-01 to RF-06, RF-10, AT-01: one server, many sessions one after the other.
+#[test]
+fn every_sequence_of_steps_is_answered_as_the_rule_says() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let server = runtime.block_on(async {
+        let server = TestServer::with(|config| {
+            // Tokens of this test live as long as their session can.
+            config.tokens.access_token_seconds = ABSOLUTE.as_secs();
+            config.keys.key_rotation_seconds = 0;
+            config.limits.account_attempts_per_minute = 1_000;
+        })
+        .await;
+        server.sign_up("ada@example.test").await.expect_status(201);
+        Mutex::new(Some(server))
+    });
+    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
+
+    let result =
+        TestRunner::new(config).run(&steps(), |steps| runtime.block_on(follow(&server, steps)));
+
+    runtime.block_on(async { drop(server.lock().await.take()) });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
