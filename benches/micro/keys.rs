@@ -1,0 +1,78 @@
+//! A key ring and all that signs and checks with it, in a database that is gone afterwards.
+
+use std::sync::Arc;
+
+use clap::Parser;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use signet::clock::Clock;
+use signet::config::Config;
+use signet::domain::refresh::RefreshTokens;
+use signet::domain::session::Granted;
+use signet::domain::token::Issuer;
+use signet::server::Storage;
+use signet::timestamp::Timestamp;
+use signet_verifier::Verifier;
+use uuid::Uuid;
+
+/// The `iss` and `aud` of all tokens here.
+const ISSUER: &str = "https://id.example.test";
+
+/// When everything here happens.
+pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_768_384_800_000_000);
+
+#[derive(Parser)]
+struct Settings {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// What a server signs and checks with.
+pub(crate) struct Keys {
+    pub(crate) storage: Storage,
+    pub(crate) issuer: Issuer,
+    pub(crate) verifier: Verifier,
+    pub(crate) refresh_tokens: RefreshTokens,
+}
+
+impl Keys {
+    /// New ones.
+    pub(crate) fn make() -> anyhow::Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let config = Settings::try_parse_from([
+            "signet".to_owned(),
+            format!("--database-url=sqlite:{}", directory.path().join("signet.db").display()),
+            format!("--master-key-file={}", directory.path().join("master.key").display()),
+        ])?
+        .config;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let storage = runtime.block_on(Storage::open(&config, &Clock::System))?;
+        let life = config.tokens.access_token_life();
+        let ring = Arc::clone(&storage.ring);
+        Ok(Self {
+            issuer: Issuer::new(ISSUER.to_owned(), ISSUER.to_owned(), life, ring),
+            verifier: Verifier::new(ISSUER, ISSUER),
+            refresh_tokens: RefreshTokens::new(storage.master.refresh_keys()?),
+            storage,
+        })
+    }
+}
+
+/// What a login or a refresh grants.
+pub(crate) fn granted() -> Granted {
+    Granted {
+        account_id: Uuid::from_u128(1),
+        email: "ada@example.test".to_owned(),
+        session_id: Uuid::from_u128(2),
+        client_id: "signet".to_owned(),
+        scope: "openid email offline_access".to_owned(),
+        auth_time: NOW,
+        generation: 7,
+        refresh_expires_at: NOW,
+    }
+}
+
+/// A key of the default length, outside any ring.
+pub(crate) fn rsa() -> anyhow::Result<PKey<Private>> {
+    Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
+}

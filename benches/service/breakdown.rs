@@ -1,0 +1,149 @@
+//! Where the time of a refresh goes: its parts, each measured alone, through the library that the
+//! server is made of and on the server's database, while the server rests.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use signet::clock::Clock;
+use signet::config::Config;
+use signet::domain::audit::Origin;
+use signet::domain::refresh::{self, RefreshTokens};
+use signet::domain::session::Granted;
+use signet::domain::token::Issuer;
+use signet::server::Storage;
+use tokio::runtime::Runtime;
+
+use crate::limits::rate_on_all_cores;
+use crate::load::count;
+use crate::process::cpu_time;
+use crate::users::User;
+
+#[derive(Parser)]
+struct Settings {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// The parts of a refresh, without HTTP.
+pub(crate) struct Parts {
+    runtime: Runtime,
+    config: Config,
+    storage: Storage,
+    issuer: Issuer,
+    tokens: Arc<RefreshTokens>,
+    granted: Granted,
+}
+
+impl Parts {
+    /// Opens what a server with these arguments has open; `user` is refreshed once.
+    pub(crate) fn open(arguments: &[String], user: &mut User) -> anyhow::Result<Self> {
+        let config = Settings::try_parse_from(arguments)?.config;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let storage = runtime.block_on(Storage::open(&config, &Clock::System))?;
+        let (url, life) = ("http://localhost:8080".to_owned(), config.tokens.access_token_life());
+        let issuer = Issuer::new(url.clone(), url, life, Arc::clone(&storage.ring));
+        let tokens = Arc::new(RefreshTokens::new(storage.master.refresh_keys()?));
+        let origin = Origin::default();
+        let presented = tokens.decode(&user.refresh_token);
+        let presented = presented.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
+        let now = Clock::System.now();
+        let rotated = refresh::rotate(&storage.db, presented, &config.tokens, &origin, now);
+        let granted = runtime.block_on(rotated)?;
+        user.refresh_token = tokens.encode(granted.session_id, granted.generation)?;
+        Ok(Self { runtime, config, storage, issuer, tokens, granted })
+    }
+
+    /// Access tokens per second on all cores, each like one of a refresh.
+    pub(crate) fn tokens_on_all_cores(&self, time: Duration) -> anyhow::Result<f64> {
+        self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
+        rate_on_all_cores(time, || Ok(|| self.sign()))
+    }
+
+    /// Microseconds of one core to sign an access token.
+    pub(crate) fn signing(&self, time: Duration) -> anyhow::Result<f64> {
+        self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
+        micros_each(time, || self.sign())
+    }
+
+    fn sign(&self) -> anyhow::Result<()> {
+        std::hint::black_box(self.issuer.access_token(&self.granted, Clock::System.now())?);
+        Ok(())
+    }
+
+    /// Microseconds of one core to read a refresh token and to make its successor.
+    pub(crate) fn codec(&self, time: Duration) -> anyhow::Result<f64> {
+        let token = self.tokens.encode(self.granted.session_id, self.granted.generation)?;
+        micros_each(time, || {
+            let presented = self.tokens.decode(std::hint::black_box(&token));
+            let presented = presented.ok_or_else(|| anyhow::anyhow!("not read back"))?;
+            std::hint::black_box(
+                self.tokens.encode(presented.session_id, presented.generation + 1)?,
+            );
+            Ok(())
+        })
+    }
+
+    /// Durable rotations per second, one at a time for each of `users`, and the microseconds of a
+    /// core that each takes in this process.
+    pub(crate) fn rotations(
+        &self,
+        users: &mut Vec<User>,
+        time: Duration,
+    ) -> anyhow::Result<(f64, f64)> {
+        let (start, before) = (Instant::now(), cpu_time("self"));
+        let running: Vec<_> = users
+            .drain(..)
+            .map(|user| self.runtime.spawn(self.rotate_again_and_again(user, start + time)))
+            .collect();
+        let mut total = 0;
+        for it in running {
+            let (user, done) = self.runtime.block_on(it)??;
+            users.push(user);
+            total += done;
+        }
+        let (elapsed, used) = (start.elapsed(), cpu_time("self").saturating_sub(before));
+        Ok((count(total) / elapsed.as_secs_f64(), used.as_secs_f64() * 1e6 / count(total)))
+    }
+
+    /// The user with the newest token, and how many rotations it took.
+    fn rotate_again_and_again(
+        &self,
+        mut user: User,
+        end: Instant,
+    ) -> impl Future<Output = anyhow::Result<(User, usize)>> + Send + use<> {
+        let (db, tokens) = (self.storage.db.clone(), Arc::clone(&self.tokens));
+        let (settings, origin) = (self.config.tokens.clone(), Origin::default());
+        async move {
+            let newest = tokens.decode(&user.refresh_token);
+            let mut newest = newest.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
+            let mut done = 0;
+            while Instant::now() < end {
+                let now = Clock::System.now();
+                let granted = refresh::rotate(&db, newest, &settings, &origin, now).await?;
+                newest.generation = granted.generation;
+                done += 1;
+            }
+            user.refresh_token = tokens.encode(newest.session_id, newest.generation)?;
+            Ok((user, done))
+        }
+    }
+
+    /// Ends the connections to the database.
+    pub(crate) fn close(self) {
+        self.runtime.block_on(self.storage.db.close());
+    }
+}
+
+/// Time on a core that `work` takes each time, whatever else the machine does meanwhile.
+fn micros_each(
+    time: Duration,
+    mut work: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<f64> {
+    let (start, before, mut done) = (Instant::now(), cpu_time("self"), 0);
+    while start.elapsed() < time {
+        work()?;
+        done += 1;
+    }
+    Ok(cpu_time("self").saturating_sub(before).as_secs_f64() * 1e6 / count(done))
+}

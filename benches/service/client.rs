@@ -1,0 +1,97 @@
+//! A client of HTTP/1.1 that does no more than it must: it shares its cores with the server.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::ready;
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection that is kept from request to request.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    received: Vec<u8>,
+    length: usize,
+}
+
+/// An answer, as far as it matters here.
+pub(crate) struct Answer<'a> {
+    pub(crate) status: u16,
+    pub(crate) body: &'a str,
+}
+
+/// Where an answer's parts are in the bytes received.
+struct Frame {
+    status: u16,
+    body: usize,
+    end: usize,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, received: vec![0; 16 * 1024], length: 0 })
+    }
+
+    /// Sends a request and waits for the whole answer.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+        self.send(request).await?;
+        self.length = 0;
+        let frame = loop {
+            self.receive().await?;
+            let received = self.received.get(..self.length).unwrap_or_default();
+            match frame(received)? {
+                Some(frame) if frame.end <= self.length => break frame,
+                _ => {}
+            }
+        };
+        let body = self.received.get(frame.body..frame.end).unwrap_or_default();
+        let body = std::str::from_utf8(body).map_err(io::Error::other)?;
+        Ok(Answer { status: frame.status, body })
+    }
+
+    async fn send(&self, mut request: &[u8]) -> io::Result<()> {
+        while !request.is_empty() {
+            match self.stream.try_write(request) {
+                Ok(sent) => request = request.get(sent..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.stream.writable().await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> io::Result<()> {
+        let room = self.received.get_mut(self.length..).unwrap_or_default();
+        let mut room = ReadBuf::new(room);
+        let stream = &mut self.stream;
+        let count = std::future::poll_fn(|context| {
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut room))?;
+            std::task::Poll::Ready(io::Result::Ok(room.filled().len()))
+        })
+        .await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.length += count;
+        Ok(())
+    }
+}
+
+/// `None` while the head is not complete.
+fn frame(received: &[u8]) -> io::Result<Option<Frame>> {
+    let Some(head) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        return Ok(None);
+    };
+    let malformed = || io::Error::other("the answer is not what this client understands");
+    let text = received.get(..head).and_then(|head| std::str::from_utf8(head).ok());
+    let text = text.ok_or_else(malformed)?;
+    let status = text.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(malformed)?;
+    let lengths = text.split("\r\n").filter_map(|line| line.strip_prefix("content-length: "));
+    let length: usize = lengths.last().and_then(|it| it.parse().ok()).ok_or_else(malformed)?;
+    Ok(Some(Frame { status, body: head + 4, end: head + 4 + length }))
+}

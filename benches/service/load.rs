@@ -1,0 +1,212 @@
+//! Load: so many connections, each asking again as soon as it has its answer.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::client::Connection;
+use crate::users::{self, User};
+
+/// The path of the key set.
+pub(crate) const JWKS: &str = "/.well-known/jwks.json";
+
+/// What one connection asks for.
+pub(crate) enum Work {
+    /// The same bytes again and again, after a pause.
+    Fetch { request: Vec<u8>, pause: Duration },
+    /// An account for each user, once.
+    SignUp { users: Vec<User>, next: usize },
+    /// A login for each user in turn.
+    LogIn { users: Vec<User>, next: usize },
+    /// A refresh for each user in turn.
+    Refresh { users: Vec<User>, next: usize },
+    /// A refresh with a forged token.
+    Forged,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(crate) struct Outcome {
+    /// The work, to go on with.
+    pub(crate) work: Vec<Work>,
+    /// How long each answer took, in order of length.
+    pub(crate) latencies: Vec<Duration>,
+    /// How often each status was answered.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// From the first request to the last answer.
+    pub(crate) elapsed: Duration,
+}
+
+impl Work {
+    /// The key set, by many connections.
+    pub(crate) fn jwks(connections: usize, pause: Duration) -> Vec<Self> {
+        let request = format!("GET {JWKS} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes();
+        let fetch = || Self::Fetch { request: request.clone(), pause };
+        (0..connections).map(|_| fetch()).collect()
+    }
+
+    /// `None` when there is nothing left to ask.
+    fn next(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Fetch { request, .. } => Some(request.clone()),
+            Self::SignUp { users, next } => users.get(*next).map(User::sign_up),
+            Self::LogIn { users, next } => {
+                *next = (*next + 1) % users.len();
+                users.get(*next).map(User::log_in)
+            }
+            Self::Refresh { users, next } => {
+                *next = (*next + 1) % users.len();
+                users.get_mut(*next).map(User::refresh)
+            }
+            Self::Forged => Some(users::forged_refresh()),
+        }
+    }
+
+    fn answered(&mut self, body: &str) {
+        match self {
+            Self::Refresh { users, next } => {
+                if let Some(user) = users.get_mut(*next) {
+                    user.take_tokens(body);
+                }
+            }
+            Self::SignUp { users, next } => {
+                if let Some(user) = users.get_mut(*next) {
+                    user.take_tokens(body);
+                }
+                *next += 1;
+            }
+            Self::Fetch { .. } | Self::LogIn { .. } | Self::Forged => {}
+        }
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        match self {
+            Self::Fetch { pause, .. } if !pause.is_zero() => Some(*pause),
+            _ => None,
+        }
+    }
+
+    /// The users of many connections.
+    pub(crate) fn into_users(work: Vec<Self>) -> Vec<User> {
+        let users = work.into_iter().flat_map(|work| match work {
+            Self::SignUp { users, .. }
+            | Self::LogIn { users, .. }
+            | Self::Refresh { users, .. } => users,
+            Self::Fetch { .. } | Self::Forged => Vec::new(),
+        });
+        users.collect()
+    }
+}
+
+impl Outcome {
+    /// Answers per second.
+    pub(crate) fn rate(&self) -> f64 {
+        count(self.latencies.len()) / self.elapsed.as_secs_f64()
+    }
+
+    /// The latency that so many of a hundred answers keep within, in milliseconds.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let last = self.latencies.len().saturating_sub(1);
+        let latency = self.latencies.get(last * percent / 100).copied().unwrap_or_default();
+        latency.as_secs_f64() * 1_000.0
+    }
+
+    /// Fails unless every answer had this status.
+    pub(crate) fn expect(self, status: u16) -> anyhow::Result<Self> {
+        if self.statuses.keys().any(|it| *it != status) || self.statuses.is_empty() {
+            bail!("expected nothing but {status}, and got {:?}", self.statuses);
+        }
+        Ok(self)
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.work.extend(other.work);
+        self.latencies.extend(other.latencies);
+        for (status, count) in other.statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self
+    }
+}
+
+/// Has each of `work` done over a connection of its own, until there is none left or `time` is up.
+pub(crate) fn run(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Result<Outcome> {
+    let threads = crate::limits::cores().min(work.len());
+    let mut shares: Vec<Vec<Work>> = (0..threads).map(|_| Vec::new()).collect();
+    for (index, work) in work.into_iter().enumerate() {
+        if let Some(share) = shares.get_mut(index % threads) {
+            share.push(work);
+        }
+    }
+    let outcomes: Vec<anyhow::Result<Outcome>> = thread::scope(|scope| {
+        let start = |share| scope.spawn(move || run_share(address, share, time));
+        let running: Vec<_> = shares.into_iter().map(start).collect();
+        let outcomes = running.into_iter().map(thread::ScopedJoinHandle::join);
+        outcomes.map(|it| it.unwrap_or_else(|_| bail!("a thread of the load panicked"))).collect()
+    });
+    let mut total = Outcome::default();
+    for outcome in outcomes {
+        total = total.join(outcome?);
+    }
+    total.latencies.sort_unstable();
+    Ok(total)
+}
+
+fn run_share(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let mut connections = Vec::new();
+        for work in work {
+            let connection = Connection::open(address).await.context("cannot connect")?;
+            connections.push((connection, work));
+        }
+        let ask = |(connection, work)| tokio::task::spawn_local(repeat(connection, work, time));
+        let running: Vec<_> = connections.into_iter().map(ask).collect();
+        let mut total = Outcome::default();
+        for outcome in running {
+            total = total.join(outcome.await??);
+        }
+        Ok(total)
+    })
+}
+
+async fn repeat(mut to: Connection, mut work: Work, time: Duration) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
+    let start = Instant::now();
+    let mut asked = start;
+    while asked.duration_since(start) < time {
+        let Some(request) = work.next() else { break };
+        asked = Instant::now();
+        let answer = to.exchange(&request).await.context("a request was not answered")?;
+        outcome.latencies.push(asked.elapsed());
+        *outcome.statuses.entry(answer.status).or_default() += 1;
+        work.answered(answer.body);
+        if let Some(pause) = work.pause() {
+            tokio::time::sleep(pause).await;
+        }
+    }
+    outcome.elapsed = start.elapsed();
+    outcome.work.push(work);
+    Ok(outcome)
+}
+
+/// A count, to calculate with.
+#[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
+pub(crate) fn count(number: usize) -> f64 {
+    number as f64
+}
+
+/// The key set, once.
+pub(crate) fn fetch(address: SocketAddr) -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut connection = Connection::open(address).await?;
+        let request = format!("GET {JWKS} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        Ok(connection.exchange(request.as_bytes()).await?.body.to_owned())
+    })
+}

@@ -1,0 +1,322 @@
+//! What is measured, and in which order.
+
+use std::fs;
+use std::path::Path;
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use openssl::pkey::{PKey, Private};
+use tempfile::TempDir;
+
+use crate::breakdown::Parts;
+use crate::limits;
+use crate::load::{self, Outcome, Work, count};
+use crate::process::{Process, free_port};
+use crate::report::{Row, Series};
+use crate::tables::{CostOfRefresh, Rows, Sizes};
+use crate::users::User;
+use crate::{Part, Run};
+
+/// Connections that ask for the key set, or refresh, all the time.
+const CONNECTIONS: usize = 64;
+
+/// Connections that log in all the time: enough to keep every hashing thread at work.
+const LOG_INS: usize = 16;
+
+/// Logins at once in a storm.
+const STORM: usize = 64;
+
+/// Logins at once when memory is looked at.
+const CROWD: usize = 1_000;
+
+/// A client that asks for the key set now and then: sixteen of these make 1,000 a second.
+const NOW_AND_THEN: (usize, Duration) = (16, Duration::from_millis(16));
+
+/// The server under test and all that is needed to measure it.
+struct Bench<'a> {
+    run: &'a Run,
+    /// The unit of time: how long the limits are measured in a round.
+    unit: Duration,
+    directory: TempDir,
+    server: Process,
+    poem: Process,
+    key: PKey<Private>,
+    users: Vec<User>,
+    rows: Rows,
+}
+
+/// Measures everything and prints it.
+pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<_> = load.split(' ').take(3).collect();
+    println!("{} cores, load before the run: {}", limits::cores(), load.join(" "));
+
+    let directory = tempfile::Builder::new().prefix("signet-bench.").tempdir_in(&run.directory)?;
+    let new_key = start_anew(run, directory.path())?;
+    let mut bench = Bench::prepare(run, directory)?;
+    sleep(Duration::from_secs(1));
+    let idle = bench.server.resident();
+    bench.sign_everybody_up()?;
+    let parts = bench.open_parts()?;
+    for round in 0..run.rounds {
+        println!("round {} of {}", round + 1, run.rounds);
+        bench.round(round, &parts)?;
+    }
+    println!("\n{}", bench.rows.table().text());
+    if run.measures(Part::Refresh) {
+        println!("{}", bench.cost_of_a_refresh(&parts)?.table().text());
+    }
+    parts.close();
+    if run.only.is_none() {
+        let (crowd, answers) = bench.crowd()?;
+        let warm = bench.start_again()?;
+        let binary = fs::metadata(&run.signet)?.len();
+        let sizes = Sizes { idle, crowd, answers, warm, new_key, binary };
+        println!("{}", sizes.table(&bench.rows).text());
+    }
+    Ok(())
+}
+
+/// Starts on an empty database, which makes a schema and a key; in milliseconds.
+fn start_anew(run: &Run, directory: &Path) -> anyhow::Result<Series> {
+    let mut times = Series::default();
+    let count = if run.database_url.is_some() { 0 } else { run.starts() };
+    for number in 0..count {
+        let directory = directory.join(format!("new-{number}"));
+        fs::create_dir(&directory)?;
+        times.push(start(run, &directory)?.start.as_secs_f64() * 1_000.0);
+    }
+    Ok(times)
+}
+
+fn start(run: &Run, directory: &Path) -> anyhow::Result<Process> {
+    let port = free_port()?;
+    let mut arguments = vec!["serve".to_owned(), format!("--listen=127.0.0.1:{port}")];
+    arguments.extend(settings(run, directory));
+    Process::start(&run.signet, &arguments, port, load::JWKS, &directory.join("signet.log"))
+}
+
+/// Default settings but for the places of things, and this program as a trusted proxy.
+fn settings(run: &Run, directory: &Path) -> Vec<String> {
+    let sqlite = || format!("sqlite:{}", directory.join("signet.db").display());
+    let database = run.database_url.clone().unwrap_or_else(sqlite);
+    vec![
+        format!("--database-url={database}"),
+        format!("--master-key-file={}", directory.join("master.key").display()),
+        "--trusted-proxies=127.0.0.1/32".to_owned(),
+    ]
+}
+
+impl Run {
+    fn starts(&self) -> usize {
+        if self.quick { 5 } else { 10 }
+    }
+}
+
+impl<'a> Bench<'a> {
+    fn prepare(run: &'a Run, directory: TempDir) -> anyhow::Result<Self> {
+        let server = start(run, directory.path())?;
+        let jwks = load::fetch(server.address)?;
+        let body = directory.path().join("jwks.json");
+        fs::write(&body, jwks)?;
+        let port = free_port()?;
+        let arguments = [
+            "serve-static".to_owned(),
+            format!("--port={port}"),
+            format!("--body={}", body.display()),
+        ];
+        let log = directory.path().join("poem.log");
+        let poem = Process::start(&std::env::current_exe()?, &arguments, port, load::JWKS, &log)?;
+        let unit = Duration::from_millis(if run.quick { 500 } else { 2_000 });
+        let users = (0..if run.quick { 128 } else { 320 }).map(User::new).collect();
+        let (key, rows) = (limits::rsa_key()?, Rows::default());
+        Ok(Self { run, unit, directory, server, poem, key, users, rows })
+    }
+
+    fn open_parts(&mut self) -> anyhow::Result<Parts> {
+        let mut arguments = vec!["signet".to_owned()];
+        arguments.extend(settings(self.run, self.directory.path()));
+        let user = self.users.first_mut().context("there are no users")?;
+        Parts::open(&arguments, user)
+    }
+
+    fn sign_everybody_up(&mut self) -> anyhow::Result<()> {
+        let work = deal(&mut self.users, LOG_INS, |users| Work::SignUp { users, next: 0 });
+        let outcome = load::run(self.server.address, work, Duration::from_mins(1))?.expect(201)?;
+        self.users = Work::into_users(outcome.work);
+        // Warm up, so that the first round is like the others.
+        load::run(self.poem.address, Work::jwks(CONNECTIONS, Duration::ZERO), self.unit / 2)?;
+        self.refresh(self.unit / 2)?;
+        Ok(())
+    }
+
+    fn round(&mut self, round: usize, parts: &Parts) -> anyhow::Result<()> {
+        if self.run.measures(Part::Jwks) {
+            self.jwks_round(round)?;
+        }
+        if self.run.measures(Part::Refresh) {
+            self.refresh_round(round, parts)?;
+        }
+        if self.run.measures(Part::Login) {
+            self.log_in_round(round)?;
+        }
+        if self.run.measures(Part::Storm) {
+            self.storm_round()?;
+        }
+        Ok(())
+    }
+
+    fn jwks_round(&mut self, round: usize) -> anyhow::Result<()> {
+        let work = || Work::jwks(CONNECTIONS, Duration::ZERO);
+        for turn in turns(round) {
+            if turn == Turn::Limit {
+                let outcome = watch(&self.poem, &mut self.rows.poem, work(), self.unit)?;
+                outcome.expect(200)?;
+            } else {
+                let outcome = watch(&self.server, &mut self.rows.jwks, work(), self.unit)?;
+                outcome.expect(200)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh_round(&mut self, round: usize, parts: &Parts) -> anyhow::Result<()> {
+        for turn in turns(round) {
+            if turn == Turn::Limit {
+                self.rows.signatures.rate.push(limits::signatures(&self.key, self.unit)?);
+                self.rows.tokens.rate.push(parts.tokens_on_all_cores(self.unit)?);
+            } else {
+                self.refresh(2 * self.unit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh(&mut self, time: Duration) -> anyhow::Result<()> {
+        let work = deal(&mut self.users, CONNECTIONS, |users| Work::Refresh { users, next: 0 });
+        let outcome = watch(&self.server, &mut self.rows.refresh, work, time)?.expect(200)?;
+        self.users = Work::into_users(outcome.work);
+        Ok(())
+    }
+
+    fn log_in_round(&mut self, round: usize) -> anyhow::Result<()> {
+        for turn in turns(round) {
+            if turn == Turn::Limit {
+                self.rows.kept.rate.push(limits::hashes(self.unit)?);
+                self.rows.fresh.rate.push(limits::hashes_in_fresh_memory(self.unit)?);
+            } else {
+                let work = deal(&mut self.users, LOG_INS, |users| Work::LogIn { users, next: 0 });
+                let outcome = watch(&self.server, &mut self.rows.log_in, work, 2 * self.unit)?;
+                self.users = Work::into_users(outcome.expect(200)?.work);
+            }
+        }
+        Ok(())
+    }
+
+    /// The key set now and then while nothing else goes on; then the same, and as fast as can be,
+    /// in a storm of logins.
+    fn storm_round(&mut self) -> anyhow::Result<()> {
+        let (clients, pause) = NOW_AND_THEN;
+        let light = || Work::jwks(clients, pause);
+        watch(&self.server, &mut self.rows.idle, light(), self.unit)?.expect(200)?;
+
+        let storm = deal(&mut self.users, STORM, |users| Work::LogIn { users, next: 0 });
+        let (server, rows, unit) = (&self.server, &mut self.rows, self.unit);
+        let (before, time) = (Duration::from_millis(300), 2 * unit + Duration::from_millis(500));
+        let outcome = thread::scope(|scope| {
+            let storm = scope.spawn(|| load::run(server.address, storm, time));
+            sleep(before);
+            // What the process takes meanwhile is the logins' affair, so only answers are noted.
+            note(&mut rows.storm, &load::run(server.address, light(), unit)?.expect(200)?);
+            let work = Work::jwks(CONNECTIONS, Duration::ZERO);
+            note(&mut rows.busy_storm, &load::run(server.address, work, unit)?.expect(200)?);
+            storm.join().unwrap_or_else(|_| bail!("the storm panicked"))
+        })?;
+        let outcome = outcome.expect(200)?;
+        note(&mut self.rows.storm_log_ins, &outcome);
+        self.users = Work::into_users(outcome.work);
+        Ok(())
+    }
+
+    /// Memory at its most while a thousand people log in at once, and what they were answered.
+    fn crowd(&mut self) -> anyhow::Result<(f64, String)> {
+        let known = self.users.len();
+        let log_in = |number| Work::LogIn { users: vec![User::new(number % known)], next: 0 };
+        let work = (0..CROWD).map(log_in).collect();
+        self.server.forget_peak()?;
+        let outcome = load::run(self.server.address, work, Duration::from_nanos(1))?;
+        let answers = outcome.statuses.iter().map(|(status, count)| format!("{count} × {status}"));
+        Ok((self.server.peak(), answers.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// Starts on the database that all this was done in; in milliseconds.
+    fn start_again(&self) -> anyhow::Result<Series> {
+        let mut times = Series::default();
+        for _ in 0..self.run.starts() {
+            times.push(start(self.run, self.directory.path())?.start.as_secs_f64() * 1_000.0);
+        }
+        Ok(times)
+    }
+
+    fn cost_of_a_refresh(&mut self, parts: &Parts) -> anyhow::Result<CostOfRefresh> {
+        let forged = (0..CONNECTIONS).map(|_| Work::Forged).collect();
+        let mut refused = Row::default();
+        watch(&self.server, &mut refused, forged, self.unit)?.expect(401)?;
+        let (signing, codec) = (parts.signing(self.unit / 2)?, parts.codec(self.unit / 4)?);
+        let mut some: Vec<_> = self.users.drain(..CONNECTIONS).collect();
+        let (rotations, transaction) = parts.rotations(&mut some, 2 * self.unit)?;
+        self.users.append(&mut some);
+        let whole = self.rows.refresh.cpu.median();
+        Ok(CostOfRefresh { whole, signing, codec, transaction, rotations, refused })
+    }
+}
+
+#[derive(PartialEq)]
+enum Turn {
+    Limit,
+    Service,
+}
+
+/// Whoever is second finds the machine warmer, so they take turns.
+fn turns(round: usize) -> [Turn; 2] {
+    if round.is_multiple_of(2) {
+        [Turn::Limit, Turn::Service]
+    } else {
+        [Turn::Service, Turn::Limit]
+    }
+}
+
+/// Deals users out to so many connections.
+fn deal(users: &mut Vec<User>, hands: usize, work: impl Fn(Vec<User>) -> Work) -> Vec<Work> {
+    let mut dealt: Vec<Vec<User>> = (0..hands).map(|_| Vec::new()).collect();
+    for (user, number) in users.drain(..).zip(0..) {
+        if let Some(hand) = dealt.get_mut(number % hands) {
+            hand.push(user);
+        }
+    }
+    dealt.into_iter().map(work).collect()
+}
+
+/// Runs a load and notes what it was like and what it took of the process.
+fn watch(
+    process: &Process,
+    row: &mut Row,
+    work: Vec<Work>,
+    time: Duration,
+) -> anyhow::Result<Outcome> {
+    process.forget_peak()?;
+    let before = process.cpu_time();
+    let outcome = load::run(process.address, work, time)?;
+    let used = process.cpu_time().saturating_sub(before);
+    row.cpu.push(used.as_secs_f64() * 1e6 / count(outcome.latencies.len()));
+    row.peak.push(process.peak());
+    note(row, &outcome);
+    Ok(outcome)
+}
+
+fn note(row: &mut Row, outcome: &Outcome) {
+    row.rate.push(outcome.rate());
+    row.p50.push(outcome.percentile(50));
+    row.p99.push(outcome.percentile(99));
+}

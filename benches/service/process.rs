@@ -1,0 +1,126 @@
+//! A child process: starting it, asking the system what it takes, and ending it.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process that ends with its handle, or with this program if that is killed.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// From its start to its first answer.
+    pub(crate) start: Duration,
+}
+
+/// A port of 127.0.0.1 that nobody had a moment ago.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+impl Process {
+    /// Starts `program` and waits until it answers `path` on `port`; its output goes to `log`.
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[String],
+        port: u16,
+        path: &str,
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let log_file = File::options().create(true).append(true).open(log)?;
+        let started = Instant::now();
+        // The kernel ends it should this program be killed; what it costs is part of the start.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig=TERM", "--"])
+            .arg(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stderr(log_file.try_clone()?)
+            .stdout(log_file)
+            .spawn()
+            .with_context(|| format!("cannot start {}", program.display()))?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut process = Self { child, address, start: Duration::ZERO };
+        while !answers(address, path) {
+            if let Some(status) = process.child.try_wait()? {
+                bail!("{} ended with {status}; see {}", program.display(), log.display());
+            }
+            if started.elapsed() > Duration::from_secs(30) {
+                bail!("{} does not answer", program.display());
+            }
+            sleep(Duration::from_micros(500));
+        }
+        process.start = started.elapsed();
+        Ok(process)
+    }
+
+    /// Time on a core so far, of all its threads.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time(&self.child.id().to_string())
+    }
+
+    /// Resident memory now, in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most it was since [`forget_peak`](Self::forget_peak), in MiB.
+    pub(crate) fn peak(&self) -> f64 {
+        self.status("VmHWM:")
+    }
+
+    /// Starts a new peak (proc(5), `clear_refs`).
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+    }
+
+    fn status(&self, name: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib = line.and_then(|it| it.split_whitespace().next()?.parse::<f64>().ok());
+        kib.unwrap_or(f64::NAN) / 1_024.0
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let is_told = pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok());
+        let patience = Instant::now() + Duration::from_secs(12);
+        while is_told && Instant::now() < patience {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            sleep(Duration::from_millis(5));
+        }
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Time on a core so far, of all threads of a process: its number, or `self`.
+pub(crate) fn cpu_time(process: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Fields 14 and 15 (proc(5)), in hundredths of a second; field 2 may contain spaces.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ');
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|it| it.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn answers(address: SocketAddr, path: &str) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(address)?;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        std::io::Result::Ok(status)
+    };
+    ask().is_ok_and(|status| status.ends_with(b"200"))
+}

@@ -1,0 +1,125 @@
+//! Medians, spreads and the table they are shown in.
+
+use std::fmt::Write;
+
+/// One value per round.
+#[derive(Default)]
+pub(crate) struct Series(Vec<f64>);
+
+/// A load, or a limit, as it was in each round. What does not apply stays empty.
+#[derive(Default)]
+pub(crate) struct Row {
+    /// Per second.
+    pub(crate) rate: Series,
+    /// In milliseconds.
+    pub(crate) p50: Series,
+    /// In milliseconds.
+    pub(crate) p99: Series,
+    /// Time on a core per answer, in microseconds.
+    pub(crate) cpu: Series,
+    /// Resident memory at its most, in MiB.
+    pub(crate) peak: Series,
+}
+
+impl Series {
+    pub(crate) fn push(&mut self, value: f64) {
+        self.0.push(value);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        let middle = self.0.len() / 2;
+        let at = |index: usize| self.0.get(index).copied().unwrap_or(f64::NAN);
+        if self.0.len().is_multiple_of(2) && middle > 0 {
+            f64::midpoint(at(middle - 1), at(middle))
+        } else {
+            at(middle)
+        }
+    }
+
+    pub(crate) fn least(&self) -> f64 {
+        self.0.first().copied().unwrap_or(f64::NAN)
+    }
+
+    pub(crate) fn most(&self) -> f64 {
+        self.0.last().copied().unwrap_or(f64::NAN)
+    }
+
+    /// The median, and from where to where the values go.
+    pub(crate) fn spread(&self) -> String {
+        let [median, least, most] = [self.median(), self.least(), self.most()].map(number);
+        format!("{median} ({least}–{most})")
+    }
+
+    fn cell(&self) -> String {
+        if self.0.is_empty() { String::new() } else { number(self.median()) }
+    }
+}
+
+/// The rows of the table, as Markdown.
+#[derive(Default)]
+pub(crate) struct Table(String);
+
+impl Table {
+    /// A row whose rate is put beside that of `limit`, with the share that is wanted of it.
+    pub(crate) fn row(&mut self, name: &str, row: &Row, limit: Option<(&Row, f64)>) {
+        if row.rate.0.is_empty() {
+            return;
+        }
+        let share = limit.map(|(limit, goal)| {
+            format!("{:.2} (goal {goal:.2})", row.rate.median() / limit.rate.median())
+        });
+        let peak = if row.peak.0.is_empty() { String::new() } else { number(row.peak.most()) };
+        self.line(&[
+            name,
+            &row.rate.spread(),
+            &share.unwrap_or_default(),
+            &row.p50.cell(),
+            &row.p99.cell(),
+            &row.cpu.cell(),
+            &peak,
+        ]);
+    }
+
+    pub(crate) fn line(&mut self, cells: &[&str]) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "| {} |", cells.join(" | "));
+    }
+
+    pub(crate) fn head(&mut self, cells: &[&str]) {
+        self.line(cells);
+        let rule: Vec<_> =
+            std::iter::once("---").chain(cells.iter().skip(1).map(|_| "--:")).collect();
+        self.line(&rule);
+    }
+
+    pub(crate) fn blank(&mut self) {
+        self.0.push('\n');
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Three digits that count.
+pub(crate) fn number(value: f64) -> String {
+    if value.is_nan() {
+        return "–".to_owned();
+    }
+    let digits = match value.abs() {
+        it if it >= 100.0 => 0,
+        it if it >= 10.0 => 1,
+        _ => 2,
+    };
+    let text = format!("{:.digits$}", value.abs());
+    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = if value < 0.0 { "-".to_owned() } else { String::new() };
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + fraction
+}

@@ -1,0 +1,137 @@
+//! The tables that a run prints.
+
+use crate::limits;
+use crate::load::count;
+use crate::report::{Row, Series, Table, number};
+
+/// A row for each load and each limit.
+#[derive(Default)]
+pub(crate) struct Rows {
+    pub(crate) poem: Row,
+    pub(crate) jwks: Row,
+    pub(crate) signatures: Row,
+    pub(crate) tokens: Row,
+    pub(crate) refresh: Row,
+    pub(crate) kept: Row,
+    pub(crate) fresh: Row,
+    pub(crate) log_in: Row,
+    pub(crate) idle: Row,
+    pub(crate) storm: Row,
+    pub(crate) busy_storm: Row,
+    pub(crate) storm_log_ins: Row,
+}
+
+/// Where the time of a refresh goes, in microseconds of one core.
+pub(crate) struct CostOfRefresh {
+    /// All of it, in the server.
+    pub(crate) whole: f64,
+    pub(crate) signing: f64,
+    pub(crate) codec: f64,
+    pub(crate) transaction: f64,
+    /// Transactions per second if there is nothing else to do.
+    pub(crate) rotations: f64,
+    /// Refreshes that are refused before the database is asked.
+    pub(crate) refused: Row,
+}
+
+/// Memory, start and size.
+pub(crate) struct Sizes {
+    /// Memory at rest after the start, in MiB.
+    pub(crate) idle: f64,
+    /// Memory at its most while a thousand people log in at once, in MiB.
+    pub(crate) crowd: f64,
+    /// What the thousand were answered.
+    pub(crate) answers: String,
+    /// Starts on a database with rows in it, in milliseconds.
+    pub(crate) warm: Series,
+    /// Starts on none, in milliseconds.
+    pub(crate) new_key: Series,
+    /// Bytes.
+    pub(crate) binary: u64,
+}
+
+impl Rows {
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::default();
+        table.head(&[
+            "what",
+            "per second: median (least–most)",
+            "of the limit",
+            "p50, ms",
+            "p99, ms",
+            "CPU, µs",
+            "peak, MiB",
+        ]);
+        table.row("limit: poem, fixed bytes", &self.poem, None);
+        table.row("JWKS", &self.jwks, Some((&self.poem, 0.90)));
+        table.row("limit: RSA-2048 signatures, all cores", &self.signatures, None);
+        table.row("access tokens, all cores, no HTTP", &self.tokens, Some((&self.signatures, 0.9)));
+        table.row("refresh, durable", &self.refresh, Some((&self.signatures, 0.60)));
+        table.row("limit: Argon2id, memory kept, all cores", &self.kept, None);
+        table.row("login", &self.log_in, Some((&self.kept, 0.96)));
+        table.row("Argon2id, memory fresh, blocking threads", &self.fresh, None);
+        table.row("login, beside that", &self.log_in, Some((&self.fresh, 1.20)));
+        table.row("JWKS now and then, nothing else", &self.idle, None);
+        table.row("JWKS now and then, storm of logins", &self.storm, None);
+        table.row("JWKS at full rate, storm of logins", &self.busy_storm, None);
+        table.row("logins of the storm", &self.storm_log_ins, None);
+        table
+    }
+}
+
+impl CostOfRefresh {
+    pub(crate) fn table(&self) -> Table {
+        let Self { whole, signing, codec, transaction, .. } = self;
+        let http = self.refused.cpu.median() - codec / 2.0;
+        let mut table = Table::default();
+        table.head(&["a refresh takes of a core", "µs"]);
+        for (part, micros) in [
+            ("whole, in the server", *whole),
+            ("signing the access token", *signing),
+            ("reading and making the refresh token", *codec),
+            ("transaction: update, account, audit row, shared commit", *transaction),
+            ("HTTP, JSON, limits, log line: as of a refused forgery", http),
+            ("the rest", whole - signing - codec - transaction - http),
+        ] {
+            table.line(&[part, &number(micros)]);
+        }
+        table.blank();
+        table.head(&["beside it", "per second"]);
+        table.line(&["refused forgeries over HTTP", &number(self.refused.rate.median())]);
+        table.line(&["durable rotations without HTTP and signing", &number(self.rotations)]);
+        table
+    }
+}
+
+impl Sizes {
+    pub(crate) fn table(&self, rows: &Rows) -> Table {
+        let times_idle = |quiet: &Row, storm: &Row| {
+            format!("{:.1} × idle", storm.p99.median() / quiet.p99.median())
+        };
+        let hashing = 19.0 * count(limits::cores());
+        let mebibytes = count(usize::try_from(self.binary).unwrap_or(0)) / 1_048_576.0;
+        let in_storm = || "≤ 3 × idle, ≤ 50 ms".to_owned();
+
+        let mut table = Table::default();
+        table.head(&["size and start", "measured", "goal"]);
+        let (light, full) =
+            (times_idle(&rows.idle, &rows.storm), times_idle(&rows.jwks, &rows.busy_storm));
+        for (what, measured, goal) in [
+            ("p99 of JWKS in a storm, now and then", light, in_storm()),
+            ("p99 of JWKS in a storm, full rate", full, in_storm()),
+            ("memory, idle after start, MiB", number(self.idle), "≤ 25".to_owned()),
+            (
+                "memory, 1,000 logins at once, MiB",
+                number(self.crowd),
+                format!("≤ {:.0}", self.idle + hashing + 64.0),
+            ),
+            ("start, warm database, ms", self.warm.spread(), "≤ 150".to_owned()),
+            ("start, new key, ms", self.new_key.spread(), "≤ 600".to_owned()),
+            ("binary, MiB", number(mebibytes), String::new()),
+        ] {
+            table.line(&[what, &measured, &goal]);
+        }
+        table.line(&["the 1,000 were answered", &self.answers, ""]);
+        table
+    }
+}
