@@ -11,8 +11,11 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
+    Iterable, QueryFilter, QuerySelect, QueryTrait,
+};
 
 use crate::config::TokenSettings;
 use crate::database::Db;
@@ -62,8 +65,9 @@ pub async fn rotate(
         .write(move |txn| {
             let origin = origin.clone();
             Box::pin(async move {
-                if let Some(session) = advance(txn, presented, life, &origin, now).await? {
-                    return grant(txn, session, None, &origin, now).await;
+                if let Some(granted) = advance(txn, presented, life, &origin, now).await? {
+                    record(txn, &granted, None, &origin, now).await?;
+                    return Ok(Outcome::Granted(granted));
                 }
                 judge(txn, presented, window, &origin, now).await
             })
@@ -79,18 +83,26 @@ pub async fn rotate(
     }
 }
 
-/// Makes the successor the newest token, if the presented one still is. One statement decides: of
-/// any number of simultaneous calls, one matches the row.
+/// Makes the successor the newest token, if the presented one still is and the account is enabled;
+/// a refusal moves nothing. One statement decides: of any number of simultaneous calls, one
+/// matches the row. It also reads the address of the account, since every further statement costs
+/// a round trip while others wait for the database.
 async fn advance(
     txn: &DatabaseTransaction,
     presented: Presented,
     life: Duration,
     origin: &Origin,
     now: Timestamp,
-) -> Result<Option<session_row::Model>, DbErr> {
+) -> Result<Option<Granted>, DbErr> {
     use session_row::Column;
 
-    let rows = session_row::Entity::update_many()
+    let its_account = account::Entity::find()
+        .select_only()
+        .column(account::Column::Email)
+        .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
+        .filter(account::Column::DisabledAt.is_null())
+        .into_query();
+    let mut update = session_row::Entity::update_many()
         .col_expr(Column::Generation, Expr::value(presented.generation + 1))
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(life)))
@@ -99,23 +111,25 @@ async fn advance(
         .filter(Column::Id.eq(presented.session_id))
         .filter(Column::Generation.eq(presented.generation))
         .filter(session_row::Entity::live(now))
-        .exec_with_returning(txn)
-        .await?;
-    Ok(rows.into_iter().next())
+        .filter(Expr::exists(its_account.clone()))
+        .into_query();
+    let columns = Column::iter().map(|column| column.into_expr().into());
+    let email = std::iter::once(Expr::from(its_account));
+    update.returning(Query::returning().exprs(columns.chain(email)));
+
+    let Some(row) = txn.query_one(&update).await? else { return Ok(None) };
+    let email = row.try_get_by_index(Column::iter().count())?;
+    Ok(Some(Granted::of(session_row::Model::from_query_result(&row, "")?, email)))
 }
 
-/// Grants what the session holds, unless its account is no longer enabled.
-async fn grant(
+/// Writes the audit event, with a word on what was special about it.
+async fn record(
     txn: &DatabaseTransaction,
-    session: session_row::Model,
+    granted: &Granted,
     reason: Option<&str>,
     origin: &Origin,
     now: Timestamp,
-) -> Result<Outcome, RefreshError> {
-    let account = account::Entity::find_by_id(session.account_id).one(txn).await?;
-    // An error, so that the transaction is rolled back: a refusal moves nothing.
-    let account = account.filter(account::Model::is_enabled).ok_or(RefreshError::Rejected)?;
-    let granted = Granted::of(session, account.email);
+) -> Result<(), DbErr> {
     let event = Event::new(Kind::TokenRefreshed)
         .account(granted.account_id)
         .session(granted.session_id, &granted.client_id);
@@ -123,8 +137,7 @@ async fn grant(
         Some(reason) => event.reason(reason),
         None => event,
     };
-    event.record(txn, origin, now).await?;
-    Ok(Outcome::Granted(granted))
+    event.record(txn, origin, now).await
 }
 
 /// Tells a retry from a theft, for a token that is not the newest of a live session.
@@ -142,10 +155,20 @@ async fn judge(
     let Some(session) = session.filter(|session| session.is_live(now)) else {
         return Ok(Outcome::Rejected);
     };
+    if presented.generation == session.generation {
+        // The newest token of a live session: only a disabled account stands in its way.
+        return Ok(Outcome::Rejected);
+    }
     let is_predecessor = presented.generation + 1 == session.generation;
     let in_window = session.rotated_at.is_some_and(|at| now < at.plus(window));
     if is_predecessor && in_window {
-        return grant(txn, session, Some("retry"), origin, now).await;
+        let account = account::Entity::find_by_id(session.account_id).one(txn).await?;
+        let Some(account) = account.filter(account::Model::is_enabled) else {
+            return Ok(Outcome::Rejected);
+        };
+        let granted = Granted::of(session, account.email);
+        record(txn, &granted, Some("retry"), origin, now).await?;
+        return Ok(Outcome::Granted(granted));
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;
     Event::new(Kind::TokenReuse)
