@@ -10,7 +10,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -44,7 +44,7 @@ enum Command {
         #[command(subcommand)]
         action: account::Account,
     },
-    /// Look at the signing keys.
+    /// List, replace, revoke, bring along or seal anew the signing keys.
     Keys {
         #[command(subcommand)]
         action: keys::Keys,
@@ -58,7 +58,7 @@ enum Command {
     Health(health::Health),
     /// Print the OpenAPI description of the JSON API.
     Openapi,
-    /// Print all settings.
+    /// Print the reference of all settings.
     Config {
         #[command(subcommand)]
         action: config::Reference,
@@ -78,7 +78,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    load_dotenv().context("cannot read .env")?;
+    // The library's message repeats the line, which may hold a password.
+    load_dotenv().map_err(|_| anyhow!("cannot read .env: a line is not NAME=value"))?;
     // A value that cannot be parsed is reported under the name of its variable.
     let mut command = Cli::command().mut_subcommands(|it| it.mut_args(named_after_variable));
     command = command

@@ -244,17 +244,19 @@ mod tests {
     fn key_of(p: &BigNumRef, q: &BigNumRef) -> Rsa<Private> {
         let mut context = context();
         let mut minus_one = [p.to_owned().unwrap(), q.to_owned().unwrap()];
-        minus_one.iter_mut().for_each(|it| it.sub_word(1).unwrap());
-        let [mut n, mut phi, mut d, mut dp, mut dq, mut qi] =
+        for it in &mut minus_one {
+            it.sub_word(1).unwrap();
+        }
+        let [mut modulus, mut phi, mut private, mut dp, mut dq, mut qi] =
             std::array::from_fn(|_| BigNum::new().unwrap());
-        let e = number(65_537);
-        n.checked_mul(p, q, &mut context).unwrap();
+        let public = number(65_537);
+        modulus.checked_mul(p, q, &mut context).unwrap();
         phi.checked_mul(&minus_one[0], &minus_one[1], &mut context).unwrap();
-        d.mod_inverse(&e, &phi, &mut context).unwrap();
-        dp.nnmod(&d, &minus_one[0], &mut context).unwrap();
-        dq.nnmod(&d, &minus_one[1], &mut context).unwrap();
+        private.mod_inverse(&public, &phi, &mut context).unwrap();
+        dp.nnmod(&private, &minus_one[0], &mut context).unwrap();
+        dq.nnmod(&private, &minus_one[1], &mut context).unwrap();
         qi.mod_inverse(q, p, &mut context).unwrap();
-        let builder = RsaPrivateKeyBuilder::new(n, e, d).unwrap();
+        let builder = RsaPrivateKeyBuilder::new(modulus, public, private).unwrap();
         let builder = builder.set_factors(p.to_owned().unwrap(), q.to_owned().unwrap()).unwrap();
         builder.set_crt_params(dp, dq, qi).unwrap().build()
     }
@@ -266,7 +268,9 @@ mod tests {
 
     fn roca_product() -> BigNum {
         let mut product = number(1);
-        roca_primes().into_iter().for_each(|prime| product.mul_word(prime).unwrap());
+        for prime in roca_primes() {
+            product.mul_word(prime).unwrap();
+        }
         product
     }
 

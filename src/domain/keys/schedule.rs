@@ -152,6 +152,20 @@ mod tests {
         assert_eq!(schedule, expected);
     }
 
+    fn published_for(
+        publication: u64,
+        max_age: u64,
+        reload: u64,
+        skew: u64,
+    ) -> Result<Schedule, ScheduleError> {
+        schedule(|keys| {
+            keys.jwks_max_age_seconds = max_age;
+            keys.key_reload_seconds = reload;
+            keys.clock_skew_seconds = skew;
+            keys.key_publication_seconds = Some(publication);
+        })
+    }
+
     /// KY-03: each of the three terms counts, to the second.
     #[test]
     fn a_publication_shorter_than_cache_lease_and_two_skews_is_refused() {
@@ -162,14 +176,7 @@ mod tests {
             (300, 5, 31, 377),
             (1, 1, 0, 4),
         ] {
-            let with = |publication| {
-                schedule(|keys| {
-                    keys.jwks_max_age_seconds = max_age;
-                    keys.key_reload_seconds = reload;
-                    keys.clock_skew_seconds = skew;
-                    keys.key_publication_seconds = Some(publication);
-                })
-            };
+            let with = |publication| published_for(publication, max_age, reload, skew);
 
             let error = with(least - 1).unwrap_err();
             assert_eq!(error, ScheduleError::SignsTooEarly { given: least - 1, least });

@@ -113,7 +113,7 @@ async fn advance(
         .filter(session_row::Entity::live(now))
         .filter(Expr::exists(its_account.clone()))
         .into_query();
-    let columns = Column::iter().map(|column| column.into_expr().into());
+    let columns = Column::iter().map(ColumnTrait::into_expr);
     let email = std::iter::once(Expr::from(its_account));
     update.returning(Query::returning().exprs(columns.chain(email)));
 
