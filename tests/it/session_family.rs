@@ -35,15 +35,19 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let to_window = prop_oneof![Just(0), Just(1)]
+        .prop_map(|micros| Step::Wait(WINDOW - Duration::from_micros(micros)));
+    let to_expiry = prop_oneof![Just(0), Just(1)]
+        .prop_map(|micros| Step::WaitForExpiry(Duration::from_micros(micros)));
     let step = prop_oneof![
-        8 => Just(Step::Show(0)),
-        4 => (1..4_usize).prop_map(Step::Show),
+        7 => Just(Step::Show(0)),
+        4 => Just(Step::Show(1)),
+        2 => (2..4_usize).prop_map(Step::Show),
         3 => (0..2_usize).prop_map(Step::ShowAndDie),
         1 => Just(Step::LogOut),
-        6 => (0..12_000_u64).prop_map(|millis| Step::Wait(Duration::from_millis(millis))),
-        2 => Just(Step::Wait(WINDOW)),
-        1 => prop_oneof![Just(0), Just(1)]
-            .prop_map(|micros| Step::WaitForExpiry(Duration::from_micros(micros))),
+        4 => (0..12_000_u64).prop_map(|millis| Step::Wait(Duration::from_millis(millis))),
+        4 => to_window,
+        1 => to_expiry,
         1 => Just(Step::Restart),
     ];
     vec(step, 1..=12)
