@@ -443,6 +443,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
         #[test]
         fn the_integer_root_is_the_largest_whose_square_fits(
             bytes in proptest::collection::vec(any::<u8>(), 0..300)
