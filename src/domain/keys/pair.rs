@@ -59,7 +59,11 @@ pub(super) fn import(
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<signing_key::Model, ImportError> {
-    // Without an answer of ours, OpenSSL would ask the terminal for a pass phrase.
+    // Without an answer of ours, OpenSSL would ask the terminal for a pass phrase; and no answer
+    // opens a key whose phrase is empty.
+    if pem.windows(9).any(|word| word == b"ENCRYPTED") {
+        return Err(ImportError::Unreadable);
+    }
     let no_phrase = |_: &mut [u8]| Err(ErrorStack::get());
     let rsa = Rsa::private_key_from_pem_callback(pem, no_phrase);
     let rsa = rsa.map_err(|_| ImportError::Unreadable)?;
