@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{DatabaseSettings, KeySettings, TokenSettings};
 use crate::database::{Db, migrate_up};
 use crate::domain::keys::{self, MasterKeys, Schedule, Sealer};
+use crate::entity::signing_key::KeyState;
 use crate::timestamp::Timestamp;
 
 #[derive(Debug, Subcommand)]
@@ -125,15 +126,23 @@ fn announce(kid: &str, signs_from: Option<Timestamp>) {
 
 async fn list(db: &Db) -> anyhow::Result<()> {
     for key in keys::list(db).await? {
-        let (state, since) = (key.state.name(), key.activated_at.unwrap_or(key.created_at));
+        let state = key.state.name();
+        let since = match key.state {
+            KeyState::Pending => Some(key.created_at),
+            KeyState::Active => key.activated_at,
+            KeyState::Retiring => key.retired_at,
+            KeyState::Removed => key.remove_at.or(key.retired_at),
+        };
         let next = match (key.activate_at, key.remove_at) {
             (Some(at), _) if key.activated_at.is_none() => {
                 format!(", signs from {}", at.to_rfc3339())
             }
-            (_, Some(at)) => format!(", published until {}", at.to_rfc3339()),
+            (_, Some(at)) if key.state == KeyState::Retiring => {
+                format!(", published until {}", at.to_rfc3339())
+            }
             _ => String::new(),
         };
-        let since = since.to_rfc3339();
+        let since = since.unwrap_or(key.created_at).to_rfc3339();
         print(&format!("{}  {}  {state} since {since}{next}", key.kid, key.algorithm));
     }
     Ok(())

@@ -87,8 +87,8 @@ async fn key_events(server: &TestServer) -> Vec<(String, String)> {
     types.into_iter().zip(reasons).collect()
 }
 
-fn event(kind: &str, kid: &str) -> (String, String) {
-    (format!("key_{kind}"), format!("kid {kid}"))
+fn event(step: &str, kid: &str) -> (String, String) {
+    (format!("key_{step}"), format!("kid {kid}"))
 }
 
 /// KY-03, KY-04, KY-05: the whole life of two keys on two instances, to the microsecond. Each step

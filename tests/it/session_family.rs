@@ -36,7 +36,7 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let to_window = prop_oneof![Just(0), Just(1)]
-        .prop_map(|micros| Step::Wait(WINDOW - Duration::from_micros(micros)));
+        .prop_map(|micros| Step::Wait(WINDOW.saturating_sub(Duration::from_micros(micros))));
     let to_expiry = prop_oneof![Just(0), Just(1)]
         .prop_map(|micros| Step::WaitForExpiry(Duration::from_micros(micros)));
     let step = prop_oneof![
@@ -124,7 +124,7 @@ impl Client {
 
     /// The token that is `back` older than the newest, or the oldest.
     fn choose(&self, back: usize) -> (usize, &str) {
-        let chosen = self.refresh_tokens.iter().rev().take(back + 1).last().unwrap();
+        let chosen = self.refresh_tokens.iter().rev().take(back + 1).next_back().unwrap();
         (*chosen.0, chosen.1)
     }
 }

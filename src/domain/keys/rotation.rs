@@ -143,7 +143,7 @@ pub async fn revoke(
                 let row = Entity::find_published().filter(Column::Kid.eq(&kid)).one(txn).await?;
                 let Some(row) = row else { return Ok(Err(kid)) };
                 let was_active = row.state == KeyState::Active;
-                move_to(txn, &row, KeyState::Removed, now, None).await?;
+                move_to(txn, &row, KeyState::Removed, now, Some(now)).await?;
                 record(txn, Kind::KeyRevoked, &kid, now).await?;
                 if was_active {
                     let successor_kid = successor.kid.clone();
