@@ -168,7 +168,7 @@ mod tests {
     /// ID-02: the length is that of the normalised form.
     #[test]
     fn addresses_of_more_than_254_bytes_are_refused() {
-        let domain = format!("{}.{}.{}.example", "a".repeat(63), "b".repeat(63), "c".repeat(53));
+        let domain = format!("{}.{}.{}.example", "a".repeat(63), "b".repeat(63), "c".repeat(54));
         let local = "x".repeat(254 - 1 - domain.len());
 
         assert!(Email::parse(&format!("{local}@{domain}")).is_ok());
