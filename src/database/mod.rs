@@ -153,6 +153,14 @@ impl Db {
         row.map(|row| row.try_get_by_index(0).map(Timestamp::from_micros)).transpose()
     }
 
+    /// Ends when the database answers again after it did not, from this call on.
+    pub fn back_again(&self) -> BoxFuture<'_, ()> {
+        match &self.0 {
+            Backend::Sqlite { .. } => Box::pin(std::future::pending()),
+            Backend::Postgres(pool) => Box::pin(pool.back_again()),
+        }
+    }
+
     /// Closes all connections, after the transactions under way.
     pub async fn close(&self) {
         match &self.0 {

@@ -14,6 +14,8 @@ use arc_swap::ArcSwap;
 use sea_orm::error::{ConnAcquireErr, RuntimeErr};
 use sea_orm::sqlx;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::{sleep, timeout};
 
 /// How long a request waits for the database: the answer to its client is due within a second.
@@ -33,6 +35,7 @@ struct State {
     options: ConnectOptions,
     connections: ArcSwap<DatabaseConnection>,
     is_out: AtomicBool,
+    is_back: Notify,
 }
 
 /// What made a pool suspect.
@@ -47,7 +50,8 @@ enum Suspicion {
 impl Pool {
     pub(super) async fn connect(options: ConnectOptions) -> Result<Self, DbErr> {
         let connections = ArcSwap::from_pointee(Database::connect(options.clone()).await?);
-        Ok(Self(Arc::new(State { options, connections, is_out: AtomicBool::new(false) })))
+        let (is_out, is_back) = (AtomicBool::new(false), Notify::new());
+        Ok(Self(Arc::new(State { options, connections, is_out, is_back })))
     }
 
     /// The connections of the moment.
@@ -71,6 +75,11 @@ impl Pool {
             self.suspect(Suspicion::Broken);
         }
         result
+    }
+
+    /// Ends when the database answers again after it did not, from this call on.
+    pub(super) fn back_again(&self) -> Notified<'_> {
+        self.0.is_back.notified()
     }
 
     fn suspect(&self, suspicion: Suspicion) {
@@ -97,6 +106,7 @@ async fn find_again(state: Arc<State>, suspicion: Suspicion) {
         tokio::spawn(async move { drop(old.close_by_ref().await) });
     }
     state.is_out.store(false, Ordering::Release);
+    state.is_back.notify_waiters();
     tracing::info!("the database answers");
 }
 

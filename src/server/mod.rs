@@ -237,8 +237,10 @@ async fn keep_keys(app: Arc<App>, bits: u32) {
     let schedule = *app.ring.schedule();
     let mut beat = tokio::time::interval(schedule.reload);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.tick().await;
     loop {
-        beat.tick().await;
+        // From before the work on: no return of the database may fall between the two.
+        let back_again = app.db.back_again();
         follow_database_clock(&app).await;
         let now = app.clock.now();
         let kept = keys::advance(&app.db, app.ring.sealer(), &schedule, bits, holder, now).await;
@@ -247,6 +249,11 @@ async fn keep_keys(app: Arc<App>, bits: u32) {
         }
         if let Err(error) = app.ring.reload(&app.db).await {
             tracing::warn!(%error, "the key ring could not be reloaded");
+        }
+        // An instance that lost sight of the keys signs nothing: it looks as soon as it can.
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = back_again => {}
         }
     }
 }
