@@ -28,6 +28,10 @@ use crate::timestamp::Timestamp;
 /// How long a SQLite file may be locked by others before that counts as a failure.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the server lets a transaction hold its locks without a word from us: longer than its
+/// client waits for the answer.
+const IDLE_TRANSACTION: &str = "1s";
+
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
@@ -246,6 +250,10 @@ fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
         // Less than a request waits: what it gives up, the server gives up too.
         .statement_timeout(Duration::from_millis(800))
         .set_application_name("signet")
+        // A transaction behind a dead link must not keep its locks until TCP notices.
+        .map_sqlx_postgres_opts(|postgres| {
+            postgres.options([("idle_in_transaction_session_timeout", IDLE_TRANSACTION)])
+        })
         .test_before_acquire(false);
     options
 }
