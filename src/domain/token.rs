@@ -74,14 +74,20 @@ impl Issuer {
         self.life
     }
 
+    /// Whether a token could be signed: to be asked before anything is done that ends in one.
+    ///
+    /// # Errors
+    /// [`SigningError::Stale`].
+    pub fn check_fresh(&self) -> Result<(), SigningError> {
+        if self.ring.is_fresh() { Ok(()) } else { Err(SigningError::Stale) }
+    }
+
     /// Signs an access token for what was granted, valid from `now`.
     ///
     /// # Errors
     /// [`SigningError::Stale`], or if a library fails; nothing that a caller sent can make it.
     pub fn access_token(&self, granted: &Granted, now: Timestamp) -> Result<String, SigningError> {
-        if !self.ring.is_fresh() {
-            return Err(SigningError::Stale);
-        }
+        self.check_fresh()?;
         let mut jti = [0; 16];
         openssl::rand::rand_bytes(&mut jti)?;
         let claims = serde_json::to_vec(&Claims {

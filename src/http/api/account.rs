@@ -39,6 +39,7 @@ impl AccountApi {
     ) -> Result<SignedUp, SignUpFailure> {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let (email, password) = body.0.validate(&app)?;
+        app.issuer.check_fresh()?;
         app.limits.admit_sign_up(&app.db, &origin, now).await?;
 
         let request = SignUp { email: &email, password, origin: &origin };

@@ -37,6 +37,7 @@ impl SessionApi {
     ) -> Result<LoggedInAnswer, LogInFailure> {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let (email, password) = body.0.validate()?;
+        app.issuer.check_fresh()?;
         app.limits.admit_log_in(&app.db, &email, &origin, now).await?;
 
         let attempt = LogIn {
@@ -62,6 +63,7 @@ impl SessionApi {
         body: Json<RefreshBody>,
     ) -> Result<Refreshed, RefreshFailure> {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        app.issuer.check_fresh()?;
         app.limits.admit_refresh(&origin)?;
         let presented = app.refresh_tokens.decode(&body.0.refresh_token);
         let presented = presented.ok_or(RefreshError::Rejected)?;
