@@ -20,6 +20,7 @@ use sea_orm::{
 };
 
 use crate::config::DatabaseSettings;
+pub use crate::database::pool::Outage;
 use crate::database::pool::Pool;
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 use crate::database::writer::{SharedWriter, sql_state, write_at_leisure, write_pooled};
@@ -162,6 +163,15 @@ impl Db {
         match &self.0 {
             Backend::Sqlite { .. } => Box::pin(std::future::pending()),
             Backend::Postgres(pool) => Box::pin(pool.back_again()),
+        }
+    }
+
+    /// The last time in which the database did not answer, if there was one. SQLite has none.
+    #[must_use]
+    pub fn last_outage(&self) -> Option<Outage> {
+        match &self.0 {
+            Backend::Sqlite { .. } => None,
+            Backend::Postgres(pool) => pool.last_outage(),
         }
     }
 

@@ -6,9 +6,9 @@
 //! get an answer again. It gives the old connections one chance and otherwise opens new ones, since
 //! those behind a dead link may not notice its return for minutes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use sea_orm::error::{ConnAcquireErr, RuntimeErr};
@@ -36,6 +36,16 @@ struct State {
     connections: ArcSwap<DatabaseConnection>,
     is_out: AtomicBool,
     is_back: Notify,
+    last_outage: Mutex<Option<(Instant, Instant)>>,
+}
+
+/// A time in which the database did not answer, and which is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Outage {
+    /// How long ago it began, at most.
+    pub began: Duration,
+    /// How long ago it ended.
+    pub ended: Duration,
 }
 
 /// What made a pool suspect.
@@ -51,7 +61,8 @@ impl Pool {
     pub(super) async fn connect(options: ConnectOptions) -> Result<Self, DbErr> {
         let connections = ArcSwap::from_pointee(Database::connect(options.clone()).await?);
         let (is_out, is_back) = (AtomicBool::new(false), Notify::new());
-        Ok(Self(Arc::new(State { options, connections, is_out, is_back })))
+        let last_outage = Mutex::default();
+        Ok(Self(Arc::new(State { options, connections, is_out, is_back, last_outage })))
     }
 
     /// The connections of the moment.
@@ -82,6 +93,12 @@ impl Pool {
         self.0.is_back.notified()
     }
 
+    /// The last outage, if there was one.
+    pub(super) fn last_outage(&self) -> Option<Outage> {
+        let last = *self.0.last_outage.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|(began, ended)| Outage { began: began.elapsed(), ended: ended.elapsed() })
+    }
+
     fn suspect(&self, suspicion: Suspicion) {
         if !self.0.is_out.swap(true, Ordering::AcqRel) {
             tracing::warn!("the database does not answer; requests that need it are refused");
@@ -97,6 +114,9 @@ impl Pool {
 }
 
 async fn find_again(state: Arc<State>, suspicion: Suspicion) {
+    // Whoever noticed has waited, for an answer to a request that is older still.
+    let now = Instant::now();
+    let began = now.checked_sub(2 * PATIENCE).unwrap_or(now);
     let old = state.connections.load_full();
     let was_slow_only =
         suspicion == Suspicion::Slow && matches!(timeout(PROBE, old.ping()).await, Ok(Ok(())));
@@ -105,6 +125,8 @@ async fn find_again(state: Arc<State>, suspicion: Suspicion) {
         // Closing waits for connections in use, which may take as long as the dead link.
         tokio::spawn(async move { drop(old.close_by_ref().await) });
     }
+    let outage = Some((began, Instant::now()));
+    *state.last_outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
     state.is_out.store(false, Ordering::Release);
     state.is_back.notify_waiters();
     tracing::info!("the database answers");

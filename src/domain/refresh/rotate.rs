@@ -6,6 +6,9 @@
 //! | the one before, its successor unused | the same successor again | ends the session |
 //! | anything older | ends the session | ends the session |
 //!
+//! An outage of the database stops the window: an answer that was lost with it can be asked for
+//! again until the window has passed since the database's return.
+//!
 //! A session's number of the newest token is all the state there is. "Unused" needs none: had the
 //! successor been used, the number would have moved on.
 
@@ -18,7 +21,7 @@ use sea_orm::{
 };
 
 use crate::config::TokenSettings;
-use crate::database::Db;
+use crate::database::{Db, Outage};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::refresh::Presented;
 use crate::domain::session::{self, Granted};
@@ -36,6 +39,23 @@ pub enum RefreshError {
     /// The database refused or failed; the token is as good as before.
     #[error("the refresh could not be stored")]
     Database(#[from] DbErr),
+}
+
+/// In which an answer that was lost can be asked for again.
+#[derive(Clone, Copy)]
+struct Window {
+    length: Duration,
+    outage: Option<Outage>,
+}
+
+impl Window {
+    fn is_open(self, rotated_at: Timestamp, now: Timestamp) -> bool {
+        // Whoever lost the answer to an outage could not ask again before its end.
+        let was_lost = self.outage.is_some_and(|outage| {
+            outage.ended < self.length && now.minus(outage.began) <= rotated_at
+        });
+        was_lost || now < rotated_at.plus(self.length)
+    }
 }
 
 enum Outcome {
@@ -60,7 +80,7 @@ pub async fn rotate(
     now: Timestamp,
 ) -> Result<Granted, RefreshError> {
     let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
-    let origin = origin.clone();
+    let (origin, outage) = (origin.clone(), db.last_outage());
     let outcome = db
         .write(move |txn| {
             let origin = origin.clone();
@@ -69,7 +89,8 @@ pub async fn rotate(
                     record(txn, &granted, None, &origin, now).await?;
                     return Ok(Outcome::Granted(granted));
                 }
-                judge(txn, presented, window, &origin, now).await
+                let judged_on = Window { length: window, outage };
+                judge(txn, presented, judged_on, &origin, now).await
             })
         })
         .await?;
@@ -144,7 +165,7 @@ async fn record(
 async fn judge(
     txn: &DatabaseTransaction,
     presented: Presented,
-    window: Duration,
+    window: Window,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
@@ -160,7 +181,7 @@ async fn judge(
         return Ok(Outcome::Rejected);
     }
     let is_predecessor = presented.generation + 1 == session.generation;
-    let in_window = session.rotated_at.is_some_and(|at| now < at.plus(window));
+    let in_window = session.rotated_at.is_some_and(|at| window.is_open(at, now));
     if is_predecessor && in_window {
         let account = account::Entity::find_by_id(session.account_id).one(txn).await?;
         let Some(account) = account.filter(account::Model::is_enabled) else {
@@ -183,4 +204,33 @@ async fn judge(
         .record(txn, origin, now)
         .await?;
     Ok(Outcome::Reused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_stops_the_window_and_no_more() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let ago = |began: u64, ended: u64| Outage {
+            began: Duration::from_secs(began),
+            ended: Duration::from_secs(ended),
+        };
+        let is_open = |outage, rotated_at, now| {
+            Window { length: Duration::from_secs(10), outage }.is_open(at(rotated_at), at(now))
+        };
+
+        assert!(is_open(None, 100, 109));
+        assert!(!is_open(None, 100, 110));
+        // Lost in an outage from 99 to 160, asked for again.
+        assert!(is_open(Some(ago(66, 5)), 100, 165));
+        assert!(is_open(Some(ago(70, 9)), 100, 169));
+        assert!(!is_open(Some(ago(71, 10)), 100, 170));
+        // Rotated before it.
+        assert!(!is_open(Some(ago(66, 5)), 98, 165));
+        // Whoever wants no window has none.
+        let never = Window { length: Duration::ZERO, outage: Some(ago(66, 0)) };
+        assert!(!never.is_open(at(100), at(165)));
+    }
 }
