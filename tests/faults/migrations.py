@@ -1,0 +1,164 @@
+"""F15, F16: a wrong key or a wrong database refuse before the first write; several first starts at
+once; `kill -9` in the middle of a migration; a newer schema beside a running instance."""
+
+import random
+import time
+
+from harness import (
+    Client,
+    Counter,
+    Place,
+    Report,
+    at_most,
+    command,
+    httpx,
+    is_alive,
+    wait_for,
+)
+
+PAIRS = 6
+KILLS = 20
+
+
+def jwks(signet):
+    return httpx.get(f"{signet.url}/.well-known/jwks.json").json()
+
+
+def refuses(report, cluster, signet, database, why, naming):
+    before = cluster.dump(database)
+    code, output = signet.start_in_vain()
+    unchanged = cluster.dump(database) == before
+    named = any(name in output for name in naming)
+    said = output.strip().splitlines()[-1] if output.strip() else ""
+    report.holds(0 < code < 101 and unchanged and named, f"{why}: refuses, changes nothing ({said})")
+
+
+def wrong_keys(report, place, cluster):
+    for name in ("one", "two", "foreign"):
+        cluster.create(name)
+    one = place.signet(cluster.url("one")).start()
+    Client(one.url).sign_up()
+    two = place.signet(cluster.url("two")).start()
+    Client(two.url).sign_up()
+    one.stop()
+    two.stop()
+    url = one.settings["SIGNET_DATABASE_URL"]
+    one.settings["SIGNET_DATABASE_URL"] = two.settings["SIGNET_DATABASE_URL"]
+    refuses(report, cluster, one, "two", "DSN of another Signet", ["another master key"])
+    one.settings["SIGNET_DATABASE_URL"] = url
+    own = one.master_key_path.read_bytes()
+    one.master_key_path.write_bytes(two.master_key_path.read_bytes())
+    refuses(report, cluster, one, "one", "wrong master key", ["another master key"])
+    assert command(one, "migrate", "down", "--steps", "1").wait(30) == 0
+    refuses(report, cluster, one, "one", "wrong key, older schema", ["another master key"])
+    one.master_key_path.unlink()
+    refuses(report, cluster, one, "one", "no key, older schema", ["is missing"])
+    report.holds(not one.master_key_path.exists(), "and makes no new one")
+    one.master_key_path.write_bytes(own)
+    one.master_key_path.chmod(0o600)
+    one.start().stop()
+
+    cluster.execute("CREATE TABLE account (name text)", database="foreign")
+    cluster.execute("INSERT INTO account VALUES ('theirs')", database="foreign")
+    stranger = place.signet(cluster.url("foreign"))
+    refuses(report, cluster, stranger, "foreign", "DSN of another application", ["account"])
+
+
+def together(report, place, cluster):
+    """Two instances start at the same moment, on an empty schema and on an older one."""
+    for kind in ("empty", "older"):
+        kids, failures = [], []
+        for number in range(PAIRS):
+            name = f"{kind}{number}"
+            cluster.create(name)
+            first = place.signet(cluster.url(name))
+            second = place.signet(cluster.url(name), like=first)
+            # On the empty one they make the master key at the same moment too.
+            if kind == "older":
+                first.start().stop()
+                steps = str(1 + number % 6)
+                assert command(first, "migrate", "down", "--steps", steps).wait(30) == 0
+            for signet in (first, second):
+                signet._serve({})
+            for signet in (first, second):
+                try:
+                    signet.wait_until_ready(f"{signet.url}/readyz")
+                except AssertionError as error:
+                    failures.append(str(error)[-400:])
+            if not failures:
+                sets = [jwks(signet) for signet in (first, second)]
+                kids.append(len(sets[0]["keys"]) == 1 and sets[0] == sets[1])
+            first.kill()
+            second.kill()
+        report.holds(not failures, f"{PAIRS} pairs on an {kind} schema start {failures[:1]}")
+        report.holds(all(kids) and len(kids) == PAIRS, "each with one key, the same for both")
+
+
+def killed(report, place, cluster):
+    found = Counter()
+    cluster.create("killed")
+    signet = place.signet(cluster.url("killed"))
+    tables = (
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        " AND tablename <> 'seaql_migrations'"
+    )
+    started = time.monotonic()
+    assert command(signet, "migrate", "up").wait(30) == 0
+    whole = time.monotonic() - started
+    complete = cluster.execute(tables, database="killed")[0][0]
+    for number in range(KILLS):
+        # Down and up in turns, so that both are met half-way.
+        steps = ("up",) if number % 2 else ("down", "--steps", "6")
+        process = command(signet, "migrate", *steps)
+        time.sleep(random.uniform(0.2, 1.1) * whole)
+        process.kill()
+        found["killed" if process.wait(10) < 0 else "done before"] += 1
+        wait_for(
+            lambda: not cluster.execute(
+                "SELECT 1 FROM pg_stat_activity WHERE application_name = 'signet'"
+                " AND datname = 'killed'"
+            ),
+            10,
+            "the server has noticed",
+        )
+        count = cluster.execute(tables, database="killed")[0][0]
+        found["none" if count == 0 else "all" if count == complete else f"{count} tables"] += 1
+        if number % 2 == 0:
+            # Onwards from where the next one goes down or up.
+            assert command(signet, "migrate", "down", "--steps", "6").wait(30) in (0, 1)
+        else:
+            assert command(signet, "migrate", "up").wait(30) == 0
+    report.figure(f"after {KILLS} kills the schema is there", dict(found))
+    report.holds(set(found) <= {"none", "all", "killed", "done before"}, "all of the schema, or none")
+    signet.start()
+    report.holds(Client(signet.url).sign_up(), "it starts and works afterwards")
+    signet.stop()
+
+
+def newer(report, place, cluster):
+    cluster.create("newer")
+    running = place.signet(cluster.url("newer")).start()
+    client = Client(running.url).sign_up()
+    cluster.execute(
+        "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000000_future', 0)",
+        database="newer",
+    )
+    beside = place.signet(cluster.url("newer"), like=running)
+    beside.master_key_path = running.master_key_path
+    # A running instance goes on working: what it writes is not the start's doing.
+    refuses(report, cluster, beside, "newer", "newer schema", ["m29990101_000000_future"])
+    report.holds(httpx.get(f"{running.url}/readyz").status_code == 200, "the running one is ready")
+    report.holds(client.refresh().status_code == 200, "and refreshes")
+    report.holds(client.log_in().status_code == 200, "and logs in")
+    report.holds(is_alive(running), "and lives")
+
+
+if __name__ == "__main__":
+    report = Report("migrations: wrong keys, wrong databases, starts at once, kill -9")
+    with at_most(240), Place() as place:
+        cluster = place.cluster()
+        wrong_keys(report, place, cluster)
+        together(report, place, cluster)
+        killed(report, place, cluster)
+        newer(report, place, cluster)
+    report.end()

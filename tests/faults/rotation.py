@@ -1,0 +1,170 @@
+"""F10: rotating keys of three instances, and verifiers that keep their key set for its full life.
+
+Each verifier fetches when its set is as old as `max-age` allows, never because of an unknown key.
+At every activation one of them holds a set just fetched, one of half its age, one of its full age.
+Every token is verified over and over until it expires. 0 may be refused. Some rotations are asked
+for by two operators at the same moment (AT-07), the others come by themselves.
+"""
+
+import random
+import threading
+import time
+from collections import deque
+
+import jwt
+from harness import Client, Counter, Loop, Place, Report, at_most, command, httpx
+
+ROTATIONS = 20
+AUTOMATIC = 4
+VERIFICATIONS = 100_000
+MAX_AGE = 5
+LIFE = 10
+
+SETTINGS = {
+    "SIGNET_JWKS_MAX_AGE_SECONDS": str(MAX_AGE),
+    "SIGNET_KEY_RELOAD_SECONDS": "1",
+    "SIGNET_CLOCK_SKEW_SECONDS": "0",
+    "SIGNET_KEY_ROTATION_SECONDS": "8",
+    "SIGNET_ACCESS_TOKEN_SECONDS": str(LIFE),
+}
+
+
+class Verifier:
+    """A service that caches the key set for as long as it may."""
+
+    def __init__(self, number, instances, tokens):
+        self.tokens = tokens
+        self.audience = instances[0].audience
+        self.issuer = instances[0].issuer
+        self._instances = instances
+        self._http = httpx.Client(timeout=10)
+        self.outcomes = Counter()
+        self.refused = []
+        self.fetch_at = []  # wanted, beside those at full age
+        # At the activation this one's set has this age.
+        self.age_at_activation = [0.0, MAX_AGE / 2, MAX_AGE][number]
+        self.ages = []
+        time.sleep(number * MAX_AGE / 3)  # and before the first one, any
+        self.fetch()
+
+    def fetch(self):
+        asked_at = time.monotonic()
+        answer = self._http.get(f"{random.choice(self._instances).url}/.well-known/jwks.json")
+        assert answer.status_code == 200
+        self.keys = {key.key_id: key for key in jwt.PyJWKSet.from_dict(answer.json()).keys}
+        self.fetched_at = asked_at
+
+    def plan(self, activation):
+        """`activation` on the monotonic clock."""
+        self.fetch_at.append(activation - self.age_at_activation)
+
+    def step(self):
+        now = time.monotonic()
+        if now - self.fetched_at >= MAX_AGE or (self.fetch_at and self.fetch_at[0] <= now):
+            if self.fetch_at and self.fetch_at[0] <= now:
+                self.fetch_at.pop(0)
+            self.fetch()
+        for token, kid, expires in random.sample(list(self.tokens), min(20, len(self.tokens))):
+            if expires - 0.3 < time.time():
+                continue
+            key = self.keys.get(kid)
+            try:
+                if key is None:
+                    raise jwt.InvalidTokenError("unknown kid")
+                jwt.decode(
+                    token, key, algorithms=["RS256"], audience=self.audience, issuer=self.issuer
+                )
+                self.outcomes["accepted"] += 1
+            except jwt.PyJWTError as error:
+                self.outcomes["refused"] += 1
+                self.refused.append((str(error), round(now - self.fetched_at, 2)))
+
+
+def main(report, place):
+    cluster = place.cluster()
+    url = cluster.url("signet")
+    first = place.signet(url, **SETTINGS).start()
+    # One issuer: the others are the same service.
+    first.settings["SIGNET_ISSUER"] = first.url
+    others = [place.signet(url, like=first) for _ in range(2)]
+    for other in others:
+        other.master_key_path = first.master_key_path
+        other.start()
+    instances = [first, *others]
+
+    tokens = deque(maxlen=150)
+    kids = Counter()
+    mints = Counter()
+    lock = threading.Lock()
+
+    def minter(instance):
+        client = Client(instance.url).sign_up()
+
+        def work():
+            answer = client.refresh()
+            with lock:
+                mints[answer.status_code] += 1
+                if answer.status_code == 200:
+                    token = client.body["access_token"]
+                    kid = jwt.get_unverified_header(token)["kid"]
+                    kids[kid] += 1
+                    tokens.append((token, kid, time.time() + LIFE))
+
+        return work
+
+    minters = Loop(*[minter(it) for it in instances], pause=0.05)
+    started = time.monotonic()
+    pending_most = 0
+    races = Counter()
+    with minters:
+        time.sleep(0.5)
+        verifiers = [Verifier(number, instances, tokens) for number in range(3)]
+        verifying = Loop(*[it.step for it in verifiers], pause=0.02)
+        with verifying:
+            seen = set()
+            rotations = 0
+            total = 0
+            while rotations < ROTATIONS or total < VERIFICATIONS:
+                total = sum(sum(it.outcomes.values()) for it in verifiers)
+                rows = cluster.execute("SELECT kid, state, activate_at FROM signing_key")
+                pending = [row for row in rows if row[1] == "pending"]
+                pending_most = max(pending_most, len(pending))
+                by_hand = rotations < ROTATIONS - AUTOMATIC
+                for kid, _, activate_at in pending:
+                    if kid not in seen:
+                        seen.add(kid)
+                        activation = time.monotonic() + activate_at / 1e6 - time.time()
+                        for verifier in verifiers:
+                            verifier.plan(activation)
+                if by_hand and not pending:
+                    both = [command(it, "keys", "rotate") for it in instances[:2]]
+                    codes = sorted(it.wait(30) for it in both)
+                    races["one made a key" if codes[0] == 0 != codes[1] else str(codes)] += 1
+                # The first key was never pending.
+                changed = "SELECT count(*) FROM auth_event WHERE type = 'key_retired'"
+                rotations = cluster.execute(changed)[0][0]
+                time.sleep(0.1)
+        errors = verifying.errors
+    total = sum((it.outcomes for it in verifiers), Counter())
+    refused = [it for verifier in verifiers for it in verifier.refused]
+
+    report.figure("rotations", f"{rotations} in {time.monotonic() - started:.0f} s")
+    report.figure("tokens minted", f"{dict(mints)} with {len(kids)} keys")
+    report.figure("verifications", dict(total))
+    report.figure("pairs of simultaneous `keys rotate`", dict(races))
+    if refused:
+        report.figure("refused (reason, age of the set)", refused[:5])
+    report.holds(rotations >= ROTATIONS, f"at least {ROTATIONS} rotations")
+    report.holds(total.total() >= VERIFICATIONS, f"at least {VERIFICATIONS} verifications")
+    report.holds(total["refused"] == 0, "no good token is refused")
+    report.holds(set(mints) == {200}, "every refresh is answered with 200")
+    report.holds(pending_most == 1, "never more than one pending key")
+    report.holds(set(races) == {"one made a key"}, "of two rotations at once, one makes a key")
+    report.holds(not minters.errors and not errors, f"no error besides {(minters.errors + errors)[:3]}")
+
+
+if __name__ == "__main__":
+    report = Report("rotation: three instances, 20 rotations, cached key sets")
+    with at_most(600), Place() as place:
+        main(report, place)
+    report.end()
