@@ -159,6 +159,7 @@ impl Db {
     }
 
     /// Ends when the database answers again after it did not, from this call on.
+    #[must_use]
     pub fn back_again(&self) -> BoxFuture<'_, ()> {
         match &self.0 {
             Backend::Sqlite { .. } => Box::pin(std::future::pending()),
