@@ -16,7 +16,7 @@ use poem::web::{LocalAddr, RemoteAddr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Pause after a failed accept: the usual cause, too many open files, passes by itself.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -73,7 +73,11 @@ impl Acceptor for LimitedAcceptor {
 /// taken, within the client's time each.
 pub(super) struct Connection {
     stream: TcpStream,
-    deadline: Pin<Box<Sleep>>,
+    /// When the present phase must have ended.
+    deadline: Instant,
+    /// Never later than the deadline. It is set anew only when it goes off: setting a timer takes a
+    /// lock, and phases change several times per request.
+    alarm: Pin<Box<Sleep>>,
     phase: Phase,
     client_time: Duration,
     _permit: OwnedSemaphorePermit,
@@ -92,8 +96,9 @@ enum Phase {
 impl Connection {
     fn new(stream: TcpStream, permit: OwnedSemaphorePermit, client_time: Duration) -> Self {
         // A new connection owes its first request at once.
-        let deadline = Box::pin(sleep(client_time));
-        Self { stream, deadline, phase: Phase::Receiving, client_time, _permit: permit }
+        let deadline = Instant::now() + client_time;
+        let alarm = Box::pin(sleep_until(deadline));
+        Self { stream, deadline, alarm, phase: Phase::Receiving, client_time, _permit: permit }
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -105,15 +110,20 @@ impl Connection {
             Phase::Idle => self.client_time * IDLE_FACTOR,
             Phase::Receiving | Phase::Sending => self.client_time,
         };
-        self.deadline.as_mut().reset(Instant::now() + time);
+        self.deadline = Instant::now() + time;
     }
 
     /// Fails once the deadline has passed; else makes sure that its passing wakes the task.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        match self.deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        while self.alarm.as_mut().poll(context).is_ready() {
+            let now = Instant::now();
+            if self.deadline <= now {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            // Every deadline set from now on is at least the client's time away.
+            self.alarm.as_mut().reset(self.deadline.min(now + self.client_time));
         }
+        Ok(())
     }
 }
 
