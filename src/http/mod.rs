@@ -80,7 +80,9 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
     let api = api
         .with(body_limit::BodyLimit)
         .with(cors::Cors::new(&config.service.cors_origins))
-        .with(trace::Trace);
+        .with(trace::Trace)
+        .data(Arc::clone(&app));
+    // Documents reach nothing, so that a request for one carries nothing.
     let routes = Route::new()
         .at("/.well-known/jwks.json", get(jwks))
         .at("/.well-known/openid-configuration", get(metadata.clone()))
@@ -88,9 +90,8 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
         .at("/openapi.json", get(documents::openapi(&document)))
         .at("/docs", get(documents::docs_page(&document)))
         .at("/livez", get(probes::live))
-        .at("/readyz", get(probes::ready))
-        .at("/client-address", get(probes::client_address))
-        .nest_no_strip("/api", api)
-        .data(Arc::clone(&app));
+        .at("/readyz", get(probes::ready).data(Arc::clone(&app)))
+        .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))
+        .nest_no_strip("/api", api);
     Arc::new(ToDynEndpoint(service::Service::new(routes.into_endpoint(), app, methods)))
 }
