@@ -10,6 +10,10 @@ pub(super) fn parse_database_url(text: &str) -> Result<DatabaseUrl, String> {
     if !known {
         return Err("must start with sqlite: or postgres:".to_owned());
     }
+    if !text.starts_with("sqlite:") && Url::parse(text).is_err() {
+        let hint = "special characters of the password must be percent-encoded";
+        return Err(format!("is not a URL; {hint}"));
+    }
     if text.contains(":memory:") || text.contains("mode=memory") {
         return Err("an in-memory database would forget every account at exit".to_owned());
     }

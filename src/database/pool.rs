@@ -35,6 +35,7 @@ struct State {
     options: ConnectOptions,
     connections: ArcSwap<DatabaseConnection>,
     is_out: AtomicBool,
+    is_searching: AtomicBool,
     is_back: Notify,
     last_outage: Mutex<Option<(Instant, Instant)>>,
 }
@@ -60,9 +61,17 @@ enum Suspicion {
 impl Pool {
     pub(super) async fn connect(options: ConnectOptions) -> Result<Self, DbErr> {
         let connections = ArcSwap::from_pointee(Database::connect(options.clone()).await?);
-        let (is_out, is_back) = (AtomicBool::new(false), Notify::new());
+        let (is_out, is_searching) = (AtomicBool::new(false), AtomicBool::new(false));
+        let is_back = Notify::new();
         let last_outage = Mutex::default();
-        Ok(Self(Arc::new(State { options, connections, is_out, is_back, last_outage })))
+        Ok(Self(Arc::new(State {
+            options,
+            connections,
+            is_out,
+            is_searching,
+            is_back,
+            last_outage,
+        })))
     }
 
     /// The connections of the moment.
@@ -100,9 +109,11 @@ impl Pool {
     }
 
     fn suspect(&self, suspicion: Suspicion) {
-        if !self.0.is_out.swap(true, Ordering::AcqRel) {
-            tracing::warn!("the database does not answer; requests that need it are refused");
-            tokio::spawn(find_again(Arc::clone(&self.0), suspicion));
+        if suspicion == Suspicion::Broken {
+            self.0.is_out.store(true, Ordering::Release);
+        }
+        if !self.0.is_searching.swap(true, Ordering::AcqRel) {
+            tokio::spawn(find_again(Arc::clone(&self.0)));
         }
     }
 
@@ -113,23 +124,43 @@ impl Pool {
     }
 }
 
-async fn find_again(state: Arc<State>, suspicion: Suspicion) {
+/// Looks whether the database is gone, and if so, for its return.
+async fn find_again(state: Arc<State>) {
     // Whoever noticed has waited, for an answer to a request that is older still.
     let now = Instant::now();
     let began = now.checked_sub(2 * PATIENCE).unwrap_or(now);
-    let old = state.connections.load_full();
-    let was_slow_only =
-        suspicion == Suspicion::Slow && matches!(timeout(PROBE, old.ping()).await, Ok(Ok(())));
-    if !was_slow_only {
-        state.connections.store(Arc::new(connect_again(&state.options).await));
-        // Closing waits for connections in use, which may take as long as the dead link.
-        tokio::spawn(async move { drop(old.close_by_ref().await) });
+    if !state.is_out.load(Ordering::Acquire) && is_well(&state).await {
+        state.is_searching.store(false, Ordering::Release);
+        // A connection may have broken meanwhile; then nobody else has begun to search.
+        let is_gone = state.is_out.load(Ordering::Acquire);
+        if !is_gone || state.is_searching.swap(true, Ordering::AcqRel) {
+            return;
+        }
     }
+    state.is_out.store(true, Ordering::Release);
+    tracing::warn!("the database does not answer; requests that need it are refused");
+    let fresh = Arc::new(connect_again(&state.options).await);
+    let old = state.connections.swap(fresh);
+    // Closing waits for connections in use, which may take as long as the dead link.
+    tokio::spawn(async move { drop(old.close_by_ref().await) });
+
     let outage = Some((began, Instant::now()));
     *state.last_outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
     state.is_out.store(false, Ordering::Release);
+    state.is_searching.store(false, Ordering::Release);
     state.is_back.notify_waiters();
     tracing::info!("the database answers");
+}
+
+/// Whether it was one slow query, or a crowd, that made somebody wait: a new connection gets an
+/// answer, and an old one too, in the time that a request waits for one.
+async fn is_well(state: &State) -> bool {
+    let mut options = state.options.clone();
+    options.max_connections(1).min_connections(1);
+    let Ok(Ok(fresh)) = timeout(PROBE, Database::connect(options)).await else { return false };
+    drop(fresh.close().await);
+    let old = state.connections.load_full();
+    matches!(timeout(PATIENCE, old.ping()).await, Ok(Ok(())))
 }
 
 async fn connect_again(options: &ConnectOptions) -> DatabaseConnection {
@@ -144,7 +175,8 @@ async fn connect_again(options: &ConnectOptions) -> DatabaseConnection {
 /// Whether the connection, and not the statement, is at fault.
 fn is_connection_lost(error: &DbErr) -> bool {
     let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
-        return matches!(error, DbErr::ConnectionAcquire(_));
+        // No connection in time: a crowd, which waiting callers tell from an outage.
+        return false;
     };
     let RuntimeErr::SqlxError(cause) = cause else { return false };
     match &**cause {
@@ -155,8 +187,6 @@ fn is_connection_lost(error: &DbErr) -> bool {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,
         _ => false,
     }

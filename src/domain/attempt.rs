@@ -232,7 +232,8 @@ fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option<Duration> 
 /// Hits that lie within the window before `now`; one exactly a window ago does not.
 fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
     let hits = hits.0.iter().map(|hit| Timestamp::from_micros(*hit));
-    hits.filter(|hit| hit.plus(WINDOW) > now).collect()
+    // One far ahead was made before the clock was set back.
+    hits.filter(|hit| hit.plus(WINDOW) > now && *hit < now.plus(WINDOW)).collect()
 }
 
 async fn count(

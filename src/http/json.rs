@@ -104,7 +104,8 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProbl
 
 /// Takes from serde's message what it says of our schema, and leaves what it quotes of the request.
 fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
-    let message = message.split(" at line ").next().unwrap_or_default();
+    // From the end: a member's name may hold anything.
+    let message = message.rsplit_once(" at line ").map_or(message, |(what, _)| what);
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
     if let Some(name) = quoted("missing field `") {
         return FieldProblem::new(name, "is required");

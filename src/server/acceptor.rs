@@ -152,7 +152,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(context, polled)
+        self.wrote(context, polled, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -161,7 +161,7 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.wrote(context, polled)
+        self.wrote(context, polled, slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -182,13 +182,15 @@ impl Connection {
         &mut self,
         context: &mut Context<'_>,
         polled: Poll<io::Result<usize>>,
+        wanted: usize,
     ) -> Poll<io::Result<usize>> {
         if polled.is_pending() {
             self.enter(Phase::Sending);
             self.check(context)?;
         }
         let written = ready!(polled)?;
-        self.enter(Phase::Idle);
+        // Who takes an answer bit by bit does not begin anew with each bit.
+        self.enter(if written < wanted { Phase::Sending } else { Phase::Idle });
         Poll::Ready(Ok(written))
     }
 }

@@ -63,6 +63,42 @@ async fn a_reset_token_is_good_for_half_an_hour() {
     server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
 }
 
+/// AT-10: nothing that the old password opened outlives the answer to its replacement, whichever
+/// began first, on two instances.
+#[tokio::test]
+async fn no_login_with_the_old_password_outlives_a_reset() {
+    let server = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        config.passwords.hash_wait_seconds = 60;
+    })
+    .await;
+    let beside = server.beside().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let token = server.reset_token("ada@example.test");
+
+    let log_ins = (0..48).map(async |n| {
+        let instance = if n % 2 == 0 { &server } else { &beside };
+        instance.log_in_from(&format!("198.51.100.{n}"), "ada@example.test", PASSWORD).await
+    });
+    let resetting = async {
+        let answer = reset(&beside, &token, NEW_PASSWORD).await;
+        answer.expect_status(204);
+    };
+    let refreshing = server.refresh(&first.refresh_token);
+    let (answers, (), refreshed) =
+        futures_util::future::join3(futures_util::future::join_all(log_ins), resetting, refreshing)
+            .await;
+
+    let opened = answers.iter().chain([&refreshed]).filter(|answer| answer.status == 200);
+    for tokens in opened.map(Answer::tokens) {
+        server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = beside.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    let live = "session WHERE ended_at IS NULL";
+    assert_eq!(server.database.count(live).await, 0);
+}
+
 /// RL-07: whoever guessed at the account cannot keep its owner out after a reset.
 #[tokio::test]
 async fn a_reset_empties_the_accounts_window() {

@@ -54,7 +54,10 @@ impl Window {
         let was_lost = self.outage.is_some_and(|outage| {
             outage.ended < self.length && now.minus(outage.began) <= rotated_at
         });
-        was_lost || now < rotated_at.plus(self.length)
+        // Both ways: an instance that waited for the row may have an older `now`, and a clock may
+        // have been set back.
+        let is_recent = now < rotated_at.plus(self.length) && rotated_at < now.plus(self.length);
+        was_lost || is_recent
     }
 }
 

@@ -176,7 +176,7 @@ impl From<AttemptError> for LogInFailure {
 impl From<LogInError> for LogInFailure {
     fn from(error: LogInError) -> Self {
         match error {
-            LogInError::Refused => Self::Refused(Problem::auth_failed()),
+            LogInError::Refused | LogInError::Changed => Self::Refused(Problem::auth_failed()),
             LogInError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
             LogInError::Hashing(_) | LogInError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
