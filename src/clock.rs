@@ -32,10 +32,10 @@ impl Clock {
         }
     }
 
-    /// Takes over the database's time, read after `asked_at`; a manual clock stays as it is.
-    pub fn follow(&self, database_now: Timestamp, asked_at: Instant) {
+    /// Takes over the database's time, just read; a manual clock stays as it is.
+    pub fn follow(&self, database_now: Timestamp) {
         if let Self::Shared(clock) = self {
-            clock.follow(database_now, asked_at);
+            clock.follow(database_now);
         }
     }
 }
@@ -55,10 +55,11 @@ impl SharedClock {
         }
     }
 
-    fn follow(&self, database_now: Timestamp, asked_at: Instant) {
-        // The answer was made somewhere on the way there and back.
-        let halfway = asked_at + asked_at.elapsed() / 2;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((database_now, halfway));
+    fn follow(&self, database_now: Timestamp) {
+        // Counted from the answer's arrival, it is a little behind the database's and never ahead:
+        // no token is from the future, and no key signs early.
+        let arrived_at = Instant::now();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((database_now, arrived_at));
     }
 }
 

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use tokio::net::TcpListener;
@@ -111,9 +111,8 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         database::migrate_up(&db).await?;
-        let asked_at = Instant::now();
         if let Some(now) = db.now().await.map_err(ConnectError::from)? {
-            clock.follow(now, asked_at);
+            clock.follow(now);
         }
         let bits = config.keys.rsa_bits;
         let ring = KeyRing::open(&db, sealer, bits, schedule, clock.now()).await?;
@@ -260,9 +259,8 @@ async fn keep_keys(app: Arc<App>, bits: u32) {
 
 /// Instances agree on the time by asking the database they share.
 async fn follow_database_clock(app: &App) {
-    let asked_at = Instant::now();
     match app.db.now().await {
-        Ok(Some(now)) => app.clock.follow(now, asked_at),
+        Ok(Some(now)) => app.clock.follow(now),
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "the database's clock could not be read"),
     }
