@@ -104,8 +104,8 @@ def outage(report, cluster, link, signet, kind):
 
     # A call that was under way when the database went counts too: hence the second before.
     unready = [it for it in ready.between(gone_at - 1, end) if it[2] == 503]
-    noticed = min((it[0] + it[1] for it in unready), default=float("inf")) - gone_at
-    report.figure("/readyz says 503 after", f"{noticed * 1e3:.0f} ms")
+    noticed = min((it[0] + it[1] for it in unready), default=float("inf")) - gone_by
+    report.figure("/readyz says 503 after", f"{max(noticed, 0) * 1e3:.0f} ms")
     report.holds(noticed <= 1.0, "/readyz says 503 within 1 s")
     still = [it for it in ready.between(gone_at + 1, back_from) if it[2] != 503]
     report.holds(not still, f"/readyz stays at 503 {still[:2]}")

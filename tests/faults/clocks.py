@@ -1,0 +1,151 @@
+"""F12, RF-13, TM-02, TM-03: the hosts' clocks are five minutes off, and one of them jumps.
+
+Two instances under libfaketime, +5 min and -5 min, and a third whose clock jumps by +1 h, -1 h and
++10 years while it serves. All take the time of the database they share: no session is ended as
+reused, no key signs before its time, and each accepts the tokens of the others.
+"""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+import jwt
+from harness import (
+    Client,
+    Counter,
+    Loop,
+    Place,
+    Report,
+    at_most,
+    command,
+    httpx,
+    is_alive,
+)
+
+JUMPS = ["+1h", "-1h", "+10y", "+0"]
+SETTINGS = {
+    "SIGNET_JWKS_MAX_AGE_SECONDS": "2",
+    "SIGNET_KEY_RELOAD_SECONDS": "1",
+    "SIGNET_CLOCK_SKEW_SECONDS": "0",
+    "SIGNET_KEY_ROTATION_SECONDS": "0",
+    "SIGNET_ACCESS_TOKEN_SECONDS": "60",
+}
+PUBLICATION = 5  # max-age and three reloads
+
+
+def library():
+    for path in Path("/usr/lib").glob("**/libfaketimeMT.so.1"):
+        return str(path)
+    raise AssertionError("libfaketime is missing; on Debian: apt-get install faketime")
+
+
+def off_by(signet):
+    """The clock of the instance's host, as its log shows it, against ours. (Not as `Date` does:
+    hyper computes that once a second, and never backwards.)"""
+    httpx.post(f"{signet.url}/api/auth/logout")
+    time.sleep(0.1)
+    lines = [line for line in signet.output.splitlines() if line.startswith("20")]
+    said = datetime.fromisoformat(lines[-1].split()[0])
+    return said.timestamp() - time.time()
+
+
+def main(report, place):
+    cluster = place.cluster()
+    url = cluster.url("signet")
+    # The clock that only goes forward is the kernel's, whatever happens to the other one.
+    fake = {"LD_PRELOAD": library(), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    fast = place.signet(url, **SETTINGS, **fake, FAKETIME="+5m").start()
+    slow = place.signet(url, like=fast, FAKETIME="-5m").start()
+    clock = place.directory / "clock"
+    clock.write_text("+0\n")
+    jumping = place.signet(
+        url, like=fast, FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_NO_CACHE="1"
+    )
+    del jumping.settings["FAKETIME"]
+    jumping.start()
+    instances = [fast, slow, jumping]
+    seen = [round(off_by(it)) for it in instances]
+    report.figure("clocks of the hosts, in seconds off", seen)
+    assert seen[0] > 290 and seen[1] < -290 and abs(seen[2]) < 5, "libfaketime has no effect"
+
+    answers = Counter()
+    wrong = []
+    used = []  # (our time, kid)
+
+    def wanderer(number):
+        client = Client(fast.url).sign_up()
+        hops = [httpx.Client(base_url=it.url, timeout=10) for it in instances]
+        step = [number]
+
+        def work():
+            here, there = hops[step[0] % 3], hops[(step[0] + 1) % 3]
+            step[0] += 1
+            presented = client.body["refresh_token"]
+            client.http = here
+            answers["refresh", client.refresh().status_code] += 1
+            successor = client.body["refresh_token"]
+            if step[0] % 5 == 0:
+                # The answer was lost, and the retry goes elsewhere.
+                again = there.post("/api/auth/refresh", json={"refresh_token": presented})
+                answers["retry elsewhere", again.status_code] += 1
+                if again.status_code == 200 and again.json()["refresh_token"] != successor:
+                    wrong.append("another successor")
+            token = client.body["access_token"]
+            claims = jwt.decode(token, options={"verify_signature": False})
+            used.append((time.time(), jwt.get_unverified_header(token)["kid"]))
+            if abs(claims["iat"] - time.time()) > 2 or claims["exp"] - claims["iat"] != 60:
+                wrong.append(f"iat is off by {claims['iat'] - time.time():.0f} s")
+            client.http = there
+            answers["me elsewhere", client.me().status_code] += 1
+
+        return work
+
+    published = []
+    with Loop(*[wanderer(number) for number in range(3)], pause=0.02) as loops:
+        # The operator's host has a wrong clock too.
+        for number, host in enumerate((fast, slow)):
+            asked = time.time()
+            assert command(host, "keys", "rotate").wait(30) == 0
+            row = cluster.execute(
+                "SELECT kid, created_at, activate_at FROM signing_key WHERE state = 'pending'"
+            )[0]
+            published.append((asked, *row))
+            time.sleep(PUBLICATION + 4)
+        for jump in JUMPS:
+            clock.write_text(jump + "\n")
+            time.sleep(1)
+            answers["jump seen", jump, round(off_by(jumping) / 3600)] += 1
+            if jump == "+10y":
+                # A key's life must not pass meanwhile.
+                before = cluster.execute("SELECT kid, state FROM signing_key ORDER BY kid")
+            time.sleep(4)
+            if jump == "+10y":
+                after = cluster.execute("SELECT kid, state FROM signing_key ORDER BY kid")
+                report.holds(before == after, "a jump of 10 years moves no key")
+    report.figure("answers", {" ".join(map(str, key)): it for key, it in answers.items()})
+    early = []
+    for asked, kid, created, activate in published:
+        if abs(created / 1e6 - asked) > 3 or abs((activate - created) / 1e6 - PUBLICATION) > 0.01:
+            wrong.append(f"a key was published at {created / 1e6 - asked:+.0f} s")
+        first = min((at for at, it in used if it == kid), default=None)
+        if first is None or first < activate / 1e6 - 0.1:
+            early.append((kid, first, activate / 1e6))
+    report.holds(not early, f"no key signs before its time, and each does then {early}")
+    report.holds(not wrong, f"times are the database's {Counter(wrong)}")
+    refused = [it for it in answers if it[0] != "jump seen" and it[1] != 200]
+    report.holds(not refused, "every refresh, retry and token is accepted by every instance")
+    reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
+    ended = cluster.execute("SELECT count(*) FROM session WHERE ended_at IS NOT NULL")[0][0]
+    report.holds(reuse == 0 and ended == 0, f"false reuse revocations: {reuse}")
+    hours = {it[1]: it[2] for it in answers if it[0] == "jump seen"}
+    report.holds(hours["+1h"] == 1 and hours["-1h"] == -1, "the jumps happened")
+    report.holds(hours["+10y"] > 80_000, "that of 10 years too")
+    report.holds(all(map(is_alive, instances)), "all processes live")
+    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+
+
+if __name__ == "__main__":
+    report = Report("clocks: hosts five minutes off, jumps of an hour and of ten years")
+    with at_most(150), Place() as place:
+        main(report, place)
+    report.end()
