@@ -13,7 +13,7 @@ use crate::http::App;
 use crate::http::origin::ClientOrigin;
 
 /// How long the database may take to answer a probe.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(750);
 
 /// Alive: the process answers. It says nothing of the database, so that an outage there restarts
 /// nobody.
