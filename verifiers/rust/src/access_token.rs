@@ -3,6 +3,7 @@
 use crate::claims::Claims;
 use crate::error::NotThisUser;
 use crate::error::VerifyError;
+use crate::status::StatusReference;
 
 /// The claims of an access token that passed every check.
 ///
@@ -21,11 +22,12 @@ pub struct AccessToken {
     issued_at: u64,
     expires_at: u64,
     auth_time: Option<u64>,
+    status: Option<StatusReference>,
 }
 
 impl AccessToken {
     /// Copies the claims, checking all that need no rule from outside.
-    pub(crate) fn from_claims(claims: &Claims<'_>) -> Result<Self, VerifyError> {
+    pub(crate) fn from_claims(claims: &Claims<'_>, issuer: &str) -> Result<Self, VerifyError> {
         let subject = claims.text("sub")?;
         let user_id = claims.optional_text("user_id")?;
         if user_id.is_some_and(|id| id != subject) {
@@ -42,6 +44,7 @@ impl AccessToken {
             issued_at: claims.seconds("iat")?,
             expires_at: claims.seconds("exp")?,
             auth_time: claims.optional_seconds("auth_time")?,
+            status: claims.status(issuer)?,
         })
     }
 
@@ -124,5 +127,15 @@ impl AccessToken {
     #[must_use]
     pub fn auth_time(&self) -> Option<u64> {
         self.auth_time
+    }
+
+    /// `status`: where to look up whether the token has been revoked since it was
+    /// issued (draft-ietf-oauth-status-list §6.1). `None` for client credentials.
+    ///
+    /// [`Verifier::verify`](crate::Verifier::verify) has read the claim, and has not
+    /// looked it up: [`StatusList::check`](crate::StatusList::check) does.
+    #[must_use]
+    pub fn status(&self) -> Option<&StatusReference> {
+        self.status.as_ref()
     }
 }

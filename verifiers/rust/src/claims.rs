@@ -1,15 +1,18 @@
 //! The claims of a token, read by type: a claim of the wrong type is never
 //! converted, it refuses the token.
 
+use std::time::Duration;
+
 use crate::error::VerifyError;
 use crate::json::Json;
 use crate::json::Object;
+use crate::status::StatusReference;
 
-/// Times start here to be refused. A double counts whole numbers exactly up to
-/// 2^53, so every reader in every language sees the same second below it.
-const TIME_LIMIT: u64 = 1 << 53;
+/// Whole numbers start here to be refused. A double counts exactly up to 2^53, so
+/// every reader in every language sees the same second or place below it.
+const INTEGER_LIMIT: u64 = 1 << 53;
 
-/// A claims set whose signature has been checked.
+/// A claims set. It is read before its signature is checked, and believed after.
 pub(crate) struct Claims<'a>(Object<'a>);
 
 impl<'a> Claims<'a> {
@@ -46,9 +49,41 @@ impl<'a> Claims<'a> {
     pub(crate) fn optional_seconds(&self, name: &'static str) -> Result<Option<u64>, VerifyError> {
         match self.0.get(name) {
             None => Ok(None),
-            Some(Json::Integer(seconds)) if *seconds < TIME_LIMIT => Ok(Some(*seconds)),
+            Some(Json::Integer(seconds)) if *seconds < INTEGER_LIMIT => Ok(Some(*seconds)),
             Some(_) => Err(VerifyError::MissingOrInvalidClaim(name)),
         }
+    }
+
+    /// A length of time above 0 that may be absent, in seconds and their fractions.
+    /// One that is too long to be counted is as good as endless.
+    pub(crate) fn optional_duration(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<Duration>, VerifyError> {
+        match self.0.get(name) {
+            None => Ok(None),
+            Some(Json::Integer(seconds)) if *seconds > 0 => Ok(Some(Duration::from_secs(*seconds))),
+            Some(Json::Fraction(seconds)) if *seconds > 0.0 => {
+                Ok(Some(Duration::try_from_secs_f64(*seconds).unwrap_or(Duration::MAX)))
+            }
+            Some(_) => Err(VerifyError::MissingOrInvalidClaim(name)),
+        }
+    }
+
+    /// `status` (draft-ietf-oauth-status-list §6.1), which may be absent. Its list
+    /// must be one of the issuer's: a token cannot send its reader anywhere else.
+    pub(crate) fn status(&self, issuer: &str) -> Result<Option<StatusReference>, VerifyError> {
+        match self.0.get("status") {
+            None => Ok(None),
+            Some(status) => reference(status, issuer)
+                .map(Some)
+                .ok_or(VerifyError::MissingOrInvalidClaim("status")),
+        }
+    }
+
+    /// A claim that is an object.
+    pub(crate) fn object(&self, name: &str) -> Option<&Object<'a>> {
+        self.0.get(name)?.as_object()
     }
 
     /// Tells whether `aud`, a string or a list of strings, names `audience`
@@ -63,5 +98,18 @@ impl<'a> Claims<'a> {
             _ => return Err(invalid),
         };
         Ok(named && !audience.is_empty())
+    }
+}
+
+fn reference(status: &Json<'_>, issuer: &str) -> Option<StatusReference> {
+    let list = status.as_object()?.get("status_list")?.as_object()?;
+    let uri = list
+        .text("uri")
+        .filter(|uri| uri.strip_prefix(issuer).is_some_and(|path| path.starts_with('/')))?;
+    match list.get("idx") {
+        Some(Json::Integer(index)) if *index < INTEGER_LIMIT => {
+            Some(StatusReference { uri: uri.to_owned(), index: *index })
+        }
+        _ => None,
     }
 }

@@ -10,7 +10,8 @@ const KEY_ID_SHOWN: usize = 64;
 ///
 /// Every variant is answered 401 with `WWW-Authenticate: Bearer
 /// error="invalid_token"` (RFC 6750 §3.1), and the client asks for a new token;
-/// only [`UnknownKey`](Self::UnknownKey) deserves a second try first.
+/// the reason is for your log, under its [`code`](Self::code), not for the caller.
+/// Only [`UnknownKey`](Self::UnknownKey) deserves a second try first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// Not a compact JWS of at most 8 KiB: three parts of canonical unpadded
@@ -74,9 +75,40 @@ pub enum VerifyError {
     /// Answer 401.
     #[error("the claim {0} is missing or invalid")]
     MissingOrInvalidClaim(&'static str),
+
+    /// The issuer has ended what the token speaks of: a logout, mostly (status 1 of
+    /// draft-ietf-oauth-status-list §7.1, and every other that is not good).
+    /// Answer 401.
+    #[error("the token has been revoked")]
+    Revoked,
+
+    /// The issuer has suspended what the token speaks of (status 2). Answer 401.
+    #[error("the token is suspended")]
+    Suspended,
 }
 
 impl VerifyError {
+    /// The name of this reason in logs and metrics; the same in every language of
+    /// the family, and it does not change.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::ForbiddenHeader(_) => "forbidden_header",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::WrongType => "wrong_type",
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::BadSignature => "bad_signature",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::MissingOrInvalidClaim(_) => "invalid_claim",
+            Self::Revoked => "revoked",
+            Self::Suspended => "suspended",
+        }
+    }
+
     pub(crate) fn unknown_key(kid: &str) -> Self {
         let printable = |c: char| if c.is_ascii_graphic() { c } else { '?' };
         Self::UnknownKey { kid: kid.chars().take(KEY_ID_SHOWN).map(printable).collect() }
@@ -95,6 +127,26 @@ pub enum KeySetError {
     /// it (RFC 7517 §4.5).
     #[error("two keys of the set have the same id")]
     DuplicateKeyId,
+}
+
+/// Why a status list token is not believed. It is as if there were no list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatusListError {
+    /// It fails a check that an access token has to pass too, of shape, header,
+    /// signature, issuer, time or a claim's type. [`VerifyError::UnknownKey`]
+    /// deserves a second try with a newly fetched key set.
+    #[error("the status list is refused: {0}")]
+    Refused(#[from] VerifyError),
+
+    /// Its `sub` is not the address it was asked for under
+    /// (draft-ietf-oauth-status-list §8.3).
+    #[error("the status list is another one")]
+    WrongUri,
+
+    /// `status_list` has no `bits` of 1, 2, 4 or 8, or its `lst` is not unpadded
+    /// base64url of one zlib stream that holds at most 1 MiB.
+    #[error("the status list cannot be unpacked")]
+    BadList,
 }
 
 /// The token is valid but speaks for someone else, or for no person at all.

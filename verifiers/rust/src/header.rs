@@ -10,23 +10,53 @@ use crate::json::Object;
 /// others bring the key, or the address of one, along with the token.
 const FORBIDDEN: [&str; 6] = ["crit", "b64", "jwk", "jku", "x5c", "x5u"];
 
-/// Checks `alg`, `typ` and the forbidden parameters, and returns `kid`.
-///
-/// Parameters not named here are ignored, as RFC 7515 §4 asks.
-pub(crate) fn key_id<'h>(header: &'h Object<'_>) -> Result<&'h str, VerifyError> {
-    if let Some(name) = FORBIDDEN.into_iter().find(|name| header.get(name).is_some()) {
-        return Err(VerifyError::ForbiddenHeader(name));
-    }
-    if header.text("alg") != Some("RS256") {
-        return Err(VerifyError::UnsupportedAlgorithm);
-    }
-    if !header.text("typ").is_some_and(is_access_token_type) {
-        return Err(VerifyError::WrongType);
-    }
-    header.text("kid").filter(|kid| !kid.is_empty()).ok_or(VerifyError::Malformed)
+/// What a JWS must say it is (RFC 8725 §3.11), so that none passes for another.
+#[derive(Clone, Copy)]
+pub(crate) enum Type {
+    /// RFC 9068 §2.1.
+    AccessToken,
+    /// draft-ietf-oauth-status-list §5.1.
+    StatusList,
 }
 
-/// RFC 9068 §4 allows both forms; media types ignore case (RFC 7515 §4.1.9).
-fn is_access_token_type(typ: &str) -> bool {
-    typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
+impl Type {
+    /// Both forms are one media type, whose case does not matter (RFC 7515 §4.1.9).
+    fn is_named(self, typ: &str) -> bool {
+        let names = match self {
+            Self::AccessToken => ["at+jwt", "application/at+jwt"],
+            Self::StatusList => ["statuslist+jwt", "application/statuslist+jwt"],
+        };
+        names.into_iter().any(|name| typ.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A header that names a key, and may say anything else besides.
+pub(crate) struct Header<'h>(Object<'h>);
+
+/// Reads the header; `kid` must be there.
+pub(crate) fn parse(json: &[u8]) -> Result<Header<'_>, VerifyError> {
+    let header = Object::parse(json).map(Header).ok_or(VerifyError::Malformed)?;
+    header.named_key().is_some().then_some(header).ok_or(VerifyError::Malformed)
+}
+
+impl Header<'_> {
+    /// Checks `alg`, `typ` and the forbidden parameters, and returns `kid`.
+    ///
+    /// Parameters not named here are ignored, as RFC 7515 §4 asks.
+    pub(crate) fn key_id(&self, wanted: Type) -> Result<&str, VerifyError> {
+        if let Some(name) = FORBIDDEN.into_iter().find(|name| self.0.get(name).is_some()) {
+            return Err(VerifyError::ForbiddenHeader(name));
+        }
+        if self.0.text("alg") != Some("RS256") {
+            return Err(VerifyError::UnsupportedAlgorithm);
+        }
+        if !self.0.text("typ").is_some_and(|typ| wanted.is_named(typ)) {
+            return Err(VerifyError::WrongType);
+        }
+        self.named_key().ok_or(VerifyError::Malformed)
+    }
+
+    fn named_key(&self) -> Option<&str> {
+        self.0.text("kid").filter(|kid| !kid.is_empty())
+    }
 }

@@ -24,16 +24,22 @@ const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 pub(crate) enum Json<'a> {
     /// A number written without sign, fraction or exponent, below 2^64.
     Integer(u64),
+    /// A number that is written otherwise.
+    Fraction(f64),
     Text(Cow<'a, str>),
     List(Vec<Json<'a>>),
     Object(Object<'a>),
-    /// `null`, a boolean, or a number that is no [`Integer`](Self::Integer).
+    /// `null`, a boolean, or a whole number below 0.
     Other,
 }
 
-impl Json<'_> {
+impl<'a> Json<'a> {
     pub(crate) fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    pub(crate) fn as_object(&self) -> Option<&Object<'a>> {
+        if let Self::Object(object) = self { Some(object) } else { None }
     }
 }
 
@@ -93,8 +99,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Json::Other)
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Json::Fraction(value))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
@@ -133,7 +139,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
         if let [(name, Json::Text(number))] = members.as_slice()
             && name == ARBITRARY_PRECISION
         {
-            return Ok(number.parse().map_or(Json::Other, Json::Integer));
+            let other = || number.parse().map_or(Json::Other, Json::Fraction);
+            return Ok(number.parse().map_or_else(|_| other(), Json::Integer));
         }
         let object = Object::from_members(members);
         object.map(Json::Object).ok_or_else(|| de::Error::custom("a name occurs twice"))

@@ -3,20 +3,22 @@
 //! 1. size and shape, before anything of the token's size is allocated;
 //! 2. the header, which may only name a key of the set;
 //! 3. the signature;
-//! 4. the claims, which nobody has looked at before.
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+//! 4. the claims, whose meaning nobody has looked at before.
 
 use crate::access_token::AccessToken;
 use crate::claims::Claims;
+use crate::error::StatusListError;
 use crate::error::VerifyError;
-use crate::header;
-use crate::json::Object;
+use crate::header::Type;
+use crate::jws::Jws;
 use crate::key_set::KeySet;
+use crate::status_list::StatusList;
 
 /// Longest token that is looked at, in bytes; Signet's have about one thousand.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// Longest status list token that is looked at, in bytes.
+const MAX_STATUS_LIST_TOKEN_BYTES: usize = 2 * 1024 * 1024;
 
 const DEFAULT_LEEWAY_SECONDS: u64 = 30;
 const MAX_LEEWAY_SECONDS: u64 = 60;
@@ -62,17 +64,50 @@ impl Verifier {
     /// See [`VerifyError`]: all are answered 401, after a second try with a newly
     /// fetched key set in the case of [`VerifyError::UnknownKey`].
     pub fn verify(&self, keys: &KeySet, token: &str, now: u64) -> Result<AccessToken, VerifyError> {
-        let parts = Parts::split(token)?;
-        let header = Object::parse(&parts.header).ok_or(VerifyError::Malformed)?;
-        let kid = header::key_id(&header)?;
-        let key = keys.key(kid).ok_or_else(|| VerifyError::unknown_key(kid))?;
-        if !key.verifies(parts.signed.as_bytes(), &parts.signature) {
-            return Err(VerifyError::BadSignature);
-        }
-        let claims = Claims::parse(&parts.payload)?;
+        let jws = Jws::split(token, MAX_TOKEN_BYTES)?;
+        let (header, claims) = (jws.header()?, Claims::parse(&jws.payload)?);
+        jws.check(&header, keys, Type::AccessToken)?;
         self.check_parties(&claims)?;
         self.check_times(&claims, now)?;
-        AccessToken::from_claims(&claims)
+        AccessToken::from_claims(&claims, &self.issuer)
+    }
+
+    /// Checks a status list token (draft-ietf-oauth-status-list §8.3) that was
+    /// fetched for `uri`, at `now`, in seconds since the Unix epoch.
+    ///
+    /// It is signed with a key of the same set as access tokens. A list that was
+    /// accepted may be used until [`StatusList::expires_at`] + leeway.
+    ///
+    /// # Errors
+    /// See [`StatusListError`]: the list says nothing, as if it could not be had.
+    pub fn verify_status_list(
+        &self,
+        keys: &KeySet,
+        uri: &str,
+        token: &str,
+        now: u64,
+    ) -> Result<StatusList, StatusListError> {
+        let jws = Jws::split(token, MAX_STATUS_LIST_TOKEN_BYTES)?;
+        let (header, claims) = (jws.header()?, Claims::parse(&jws.payload)?);
+        jws.check(&header, keys, Type::StatusList)?;
+        if claims.text("sub")? != uri {
+            return Err(StatusListError::WrongUri);
+        }
+        if claims.optional_text("iss")?.is_some_and(|issuer| issuer != self.issuer) {
+            return Err(VerifyError::WrongIssuer.into());
+        }
+        if claims.seconds("iat")? > now.saturating_add(self.leeway_seconds) {
+            return Err(VerifyError::NotYetValid.into());
+        }
+        if claims.optional_seconds("exp")?.is_some_and(|exp| self.has_passed(exp, now)) {
+            return Err(VerifyError::Expired.into());
+        }
+        StatusList::from_claims(&claims)
+    }
+
+    /// Whether `exp` is over, give or take the leeway.
+    pub(crate) fn has_passed(&self, exp: u64, now: u64) -> bool {
+        now >= exp.saturating_add(self.leeway_seconds)
     }
 
     fn check_parties(&self, claims: &Claims<'_>) -> Result<(), VerifyError> {
@@ -86,7 +121,7 @@ impl Verifier {
     }
 
     fn check_times(&self, claims: &Claims<'_>, now: u64) -> Result<(), VerifyError> {
-        if now >= claims.seconds("exp")?.saturating_add(self.leeway_seconds) {
+        if self.has_passed(claims.seconds("exp")?, now) {
             return Err(VerifyError::Expired);
         }
         let latest_start = now.saturating_add(self.leeway_seconds);
@@ -97,36 +132,4 @@ impl Verifier {
         }
         Ok(())
     }
-}
-
-/// A compact JWS (RFC 7515 §3.1), decoded but not yet believed.
-struct Parts<'t> {
-    /// Header and payload as sent: what the signature covers.
-    signed: &'t str,
-    header: Vec<u8>,
-    payload: Vec<u8>,
-    signature: Vec<u8>,
-}
-
-impl<'t> Parts<'t> {
-    fn split(token: &'t str) -> Result<Self, VerifyError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(VerifyError::Malformed);
-        }
-        // A fourth part would leave a dot in the payload, which is not base64url.
-        let (signed, signature) = token.rsplit_once('.').ok_or(VerifyError::Malformed)?;
-        let (header, payload) = signed.split_once('.').ok_or(VerifyError::Malformed)?;
-        Ok(Self {
-            signed,
-            header: decode(header)?,
-            payload: decode(payload)?,
-            signature: decode(signature)?,
-        })
-    }
-}
-
-/// Unpadded base64url in its one canonical form: no padding, no whitespace, no
-/// stray bits in the last character (RFC 7515 §2, RFC 4648 §3.5).
-fn decode(part: &str) -> Result<Vec<u8>, VerifyError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| VerifyError::Malformed)
 }

@@ -21,5 +21,6 @@ mod header;
 mod key_set;
 mod mutation;
 mod size;
+mod status;
 mod time;
 mod token;
