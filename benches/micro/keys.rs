@@ -1,4 +1,4 @@
-//! A key ring and all that signs and checks with it, in a database that is gone afterwards.
+//! A key ring and all that signs and checks with it, in a database of its own.
 
 use std::sync::Arc;
 
@@ -9,10 +9,13 @@ use signet::clock::Clock;
 use signet::config::Config;
 use signet::domain::refresh::RefreshTokens;
 use signet::domain::session::Granted;
+use signet::domain::status::StatusEntry;
 use signet::domain::token::Issuer;
 use signet::server::Storage;
 use signet::timestamp::Timestamp;
 use signet_verifier::Verifier;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 /// The `iss` and `aud` of all tokens here.
@@ -33,6 +36,9 @@ pub(crate) struct Keys {
     pub(crate) issuer: Issuer,
     pub(crate) verifier: Verifier,
     pub(crate) refresh_tokens: RefreshTokens,
+    /// What the database's connections live in.
+    pub(crate) runtime: Runtime,
+    _directory: TempDir,
 }
 
 impl Keys {
@@ -54,6 +60,8 @@ impl Keys {
             verifier: Verifier::new(ISSUER, ISSUER),
             refresh_tokens: RefreshTokens::new(storage.master.refresh_keys()?),
             storage,
+            runtime,
+            _directory: directory,
         })
     }
 }
@@ -69,6 +77,7 @@ pub(crate) fn granted() -> Granted {
         auth_time: NOW,
         generation: 7,
         refresh_expires_at: NOW,
+        status: Some(StatusEntry { list: 1, index: 654_321 }),
     }
 }
 

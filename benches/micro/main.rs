@@ -9,6 +9,7 @@
 mod hash;
 mod keys;
 mod refresh;
+mod status;
 mod token;
 
 fn main() {

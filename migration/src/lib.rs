@@ -14,6 +14,7 @@ mod m20261121_000003_create_signing_key;
 mod m20261121_000004_create_auth_event;
 mod m20261121_000005_create_attempt;
 mod m20261121_000006_schedule_signing_keys;
+mod m20261126_000007_create_status_list;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_create_auth_event::Migration),
             Box::new(m20261121_000005_create_attempt::Migration),
             Box::new(m20261121_000006_schedule_signing_keys::Migration),
+            Box::new(m20261126_000007_create_status_list::Migration),
         ]
     }
 }

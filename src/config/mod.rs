@@ -36,6 +36,9 @@ pub struct Config {
     /// How long tokens live.
     #[command(flatten)]
     pub tokens: TokenSettings,
+    /// How services learn that a session has ended.
+    #[command(flatten)]
+    pub status: StatusSettings,
     /// Which passwords are accepted.
     #[command(flatten)]
     pub passwords: PasswordSettings,
@@ -208,6 +211,37 @@ impl TokenSettings {
     #[must_use]
     pub fn refresh_retry_window(&self) -> Duration {
         Duration::from_secs(self.refresh_retry_seconds)
+    }
+}
+
+/// How services learn that a session has ended.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Status lists")]
+pub struct StatusSettings {
+    /// Seconds that a service may go on with the status list it has: a logout reaches it after at
+    /// most as long, and two seconds. Each service fetches the list once in that time.
+    #[arg(long, env = "SIGNET_STATUS_TTL_SECONDS", default_value = "10",
+          value_parser = value_parser!(u64).range(1..=3600))]
+    pub status_ttl_seconds: u64,
+
+    /// Seconds that a service may go on with a status list if Signet cannot be reached; after that
+    /// it refuses tokens. More than three times `SIGNET_STATUS_TTL_SECONDS`.
+    #[arg(long, env = "SIGNET_STATUS_LIST_SECONDS", default_value = "3600",
+          value_parser = value_parser!(u64).range(10..=604_800))]
+    pub status_list_seconds: u64,
+}
+
+impl StatusSettings {
+    /// Life of a signed status list.
+    #[must_use]
+    pub fn status_list_life(&self) -> Duration {
+        Duration::from_secs(self.status_list_seconds)
+    }
+
+    /// Whether a list outlives the time that it may be held, with room for a fetch that fails.
+    #[must_use]
+    pub fn outlives_its_ttl(&self) -> bool {
+        self.status_list_seconds > 3 * self.status_ttl_seconds
     }
 }
 

@@ -8,7 +8,8 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
-use crate::domain::session::{self, Granted};
+use crate::domain::session::{self, Granted, NewSession};
+use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::account;
 use crate::timestamp::Timestamp;
 
@@ -24,6 +25,9 @@ pub enum SignUpError {
     /// The hashing pool refused or failed.
     #[error("the password could not be hashed")]
     Hashing(#[from] HashError),
+    /// There was no entry of a status list for the session.
+    #[error("the session has no status")]
+    Status(#[from] DrawError),
     /// The database refused or failed.
     #[error("the account could not be stored")]
     Database(#[from] DbErr),
@@ -49,12 +53,14 @@ pub struct SignUp<'a> {
 pub async fn sign_up(
     db: &Db,
     hasher: &Hasher,
+    entries: &StatusEntries,
     request: SignUp<'_>,
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
     let SignUp { email, password, origin } = request;
     let password_hash = hasher.hash(password).await?;
+    let status = entries.draw(db, now).await?;
     let row = account::Model {
         id: id::new(now),
         email: email.address().to_owned(),
@@ -71,12 +77,12 @@ pub async fn sign_up(
     db.write(move |txn| {
         let (row, settings, origin) = (row.clone(), settings.clone(), origin.clone());
         Box::pin(async move {
-            let (id, email) = (row.id, row.email.clone());
+            let new = NewSession { account_id: row.id, email: row.email.clone(), status };
             account::Entity::insert(account::ActiveModel::from(row).reset_all())
                 .exec_without_returning(txn)
                 .await
                 .map_err(taken_or_failed)?;
-            let granted = session::start(txn, id, email, &settings, &origin, now).await?;
+            let granted = session::start(txn, new, &settings, &origin, now).await?;
             Event::new(Kind::SignUp)
                 .account(granted.account_id)
                 .session(granted.session_id, &granted.client_id)

@@ -1,6 +1,6 @@
 //! Logins: a session is a row that begins with a right password and ends with a logout.
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, IntoCondition};
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::email::Email;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Verdict};
+use crate::domain::status::{self, DrawError, StatusEntries, StatusEntry};
 use crate::entity::account;
 use crate::entity::session::{self, EndReason};
 use crate::timestamp::Timestamp;
@@ -40,12 +41,15 @@ pub struct Granted {
     pub generation: i64,
     /// End of life of that refresh token.
     pub refresh_expires_at: Timestamp,
+    /// Where verifiers see that it has ended; none if it began before there were status lists.
+    pub status: Option<StatusEntry>,
 }
 
 impl Granted {
     /// What `session` of the account with `email` grants.
     #[must_use]
     pub fn of(session: session::Model, email: String) -> Self {
+        let status = status_of(&session);
         Self {
             account_id: session.account_id,
             email,
@@ -55,8 +59,14 @@ impl Granted {
             auth_time: session.auth_time,
             generation: session.generation,
             refresh_expires_at: session.idle_expires_at.min(session.absolute_expires_at),
+            status,
         }
     }
+}
+
+fn status_of(session: &session::Model) -> Option<StatusEntry> {
+    let (list, index) = session.status_list.zip(session.status_index)?;
+    Some(StatusEntry { list, index })
 }
 
 /// Why nobody was logged in.
@@ -72,6 +82,9 @@ pub enum LogInError {
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]
     Hashing(#[from] HashError),
+    /// There was no entry of a status list for the session.
+    #[error("the session has no status")]
+    Status(#[from] DrawError),
     /// The database refused or failed.
     #[error("the login could not be stored")]
     Database(#[from] DbErr),
@@ -87,13 +100,16 @@ pub enum LogInError {
 pub async fn log_in(
     db: &Db,
     hasher: &Hasher,
+    entries: &StatusEntries,
     attempt: LogIn<'_>,
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    match check_and_start(db, hasher, attempt.clone(), settings, now).await {
+    match check_and_start(db, hasher, entries, attempt.clone(), settings, now).await {
         // Of several logins at once, the first replaces an old hash by one at today's cost.
-        Err(LogInError::Changed) => check_and_start(db, hasher, attempt, settings, now).await,
+        Err(LogInError::Changed) => {
+            check_and_start(db, hasher, entries, attempt, settings, now).await
+        }
         result => result,
     }
 }
@@ -101,6 +117,7 @@ pub async fn log_in(
 async fn check_and_start(
     db: &Db,
     hasher: &Hasher,
+    entries: &StatusEntries,
     attempt: LogIn<'_>,
     settings: &TokenSettings,
     now: Timestamp,
@@ -121,6 +138,7 @@ async fn check_and_start(
         return Err(refuse(db, Some(account.id), origin, now).await?);
     }
     let upgraded = if needs_upgrade { Some(hasher.hash(password).await?) } else { None };
+    let status = entries.draw(db, now).await?;
 
     let settings = settings.clone();
     let origin = origin.clone();
@@ -130,7 +148,8 @@ async fn check_and_start(
         let account_window = account_window.clone();
         Box::pin(async move {
             mark_logged_in(txn, &account, upgraded, now).await?;
-            let granted = start(txn, account.id, account.email, &settings, &origin, now).await?;
+            let new = NewSession { account_id: account.id, email: account.email, status };
+            let granted = start(txn, new, &settings, &origin, now).await?;
             Event::new(Kind::LogIn)
                 .account(granted.account_id)
                 .session(granted.session_id, &granted.client_id)
@@ -199,14 +218,23 @@ async fn mark_logged_in(
     }
 }
 
+/// A session that is about to begin.
+pub struct NewSession {
+    /// Whose login it is.
+    pub account_id: Uuid,
+    /// The address of the account.
+    pub email: String,
+    /// Where verifiers will see that it has ended.
+    pub status: StatusEntry,
+}
+
 /// Writes a new session of the JSON API, as part of the transaction that grants it.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn start(
     txn: &impl ConnectionTrait,
-    account_id: Uuid,
-    email: String,
+    new: NewSession,
     settings: &TokenSettings,
     origin: &Origin,
     now: Timestamp,
@@ -214,7 +242,7 @@ pub async fn start(
     let absolute_expires_at = now.plus(settings.session_life());
     let row = session::Model {
         id: id::new(now),
-        account_id,
+        account_id: new.account_id,
         client_id: FIRST_PARTY_CLIENT.to_owned(),
         scope: FIRST_PARTY_SCOPE.to_owned(),
         auth_time: now,
@@ -226,11 +254,13 @@ pub async fn start(
         user_agent: origin.user_agent.as_deref().map(kept),
         ended_at: None,
         end_reason: None,
+        status_list: Some(new.status.list),
+        status_index: Some(new.status.index),
     };
     session::Entity::insert(session::ActiveModel::from(row.clone()).reset_all())
         .exec_without_returning(txn)
         .await?;
-    Ok(Granted::of(row, email))
+    Ok(Granted::of(row, new.email))
 }
 
 /// Ends a session at its owner's wish. `false` if it was not live.
@@ -272,17 +302,10 @@ pub async fn end(
     reason: EndReason,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    let ended = session::Entity::update_many()
-        .col_expr(session::Column::EndedAt, Expr::value(now))
-        .col_expr(session::Column::EndReason, Expr::value(reason))
-        .filter(session::Column::Id.eq(session_id))
-        .filter(session::Entity::live(now))
-        .exec(txn)
-        .await?;
-    Ok(ended.rows_affected == 1)
+    end_where(txn, session::Column::Id.eq(session_id), reason, now).await.map(|ended| ended == 1)
 }
 
-/// Ends all live sessions of an account, as part of the transaction that says why.
+/// Ends all live sessions of an account, as part of the transaction that says why. Says how many.
 ///
 /// # Errors
 /// If the database refuses.
@@ -291,15 +314,26 @@ pub async fn end_all(
     account_id: Uuid,
     reason: EndReason,
     now: Timestamp,
-) -> Result<(), DbErr> {
-    session::Entity::update_many()
+) -> Result<usize, DbErr> {
+    end_where(txn, session::Column::AccountId.eq(account_id), reason, now).await
+}
+
+/// The only place where a session ends before its time: it also tells the verifiers.
+async fn end_where(
+    txn: &impl ConnectionTrait,
+    which: impl IntoCondition,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<usize, DbErr> {
+    let ended = session::Entity::update_many()
         .col_expr(session::Column::EndedAt, Expr::value(now))
         .col_expr(session::Column::EndReason, Expr::value(reason))
-        .filter(session::Column::AccountId.eq(account_id))
+        .filter(which)
         .filter(session::Entity::live(now))
-        .exec(txn)
+        .exec_with_returning(txn)
         .await?;
-    Ok(())
+    status::mark_invalid(txn, ended.iter().filter_map(status_of), now).await?;
+    Ok(ended.len())
 }
 
 /// The account behind a live session; none if the session ended or the account is disabled.

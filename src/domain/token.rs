@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::domain::keys::KeyRing;
 use crate::domain::session::Granted;
+use crate::domain::status::StatusEntry;
 use crate::timestamp::Timestamp;
 
 /// Signs access tokens in the name of one issuer, for one audience.
@@ -57,6 +58,20 @@ struct Claims<'a> {
     /// Equal to `sub`; what the original application's services read.
     user_id: Uuid,
     email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<StatusClaim>,
+}
+
+/// Where to look whether the session has ended (draft-ietf-oauth-status-list section 6.2).
+#[derive(Serialize)]
+struct StatusClaim {
+    status_list: StatusListClaim,
+}
+
+#[derive(Serialize)]
+struct StatusListClaim {
+    idx: i32,
+    uri: String,
 }
 
 impl Issuer {
@@ -103,7 +118,41 @@ impl Issuer {
             scope: &granted.scope,
             user_id: granted.account_id,
             email: &granted.email,
+            status: granted.status.map(|entry| self.status_claim(entry)),
         })?;
         Ok(jws::serialize_compact(&claims, &self.header, self.ring.current().signer())?)
+    }
+
+    fn status_claim(&self, entry: StatusEntry) -> StatusClaim {
+        let uri = self.status_uri(entry.list);
+        StatusClaim { status_list: StatusListClaim { idx: entry.index, uri } }
+    }
+
+    /// Where a status list is published: what its tokens and its own `sub` say, byte for byte.
+    #[must_use]
+    pub fn status_uri(&self, list: i32) -> String {
+        format!("{}/status/{list}", self.iss)
+    }
+
+    /// Signs a status list. Says which key did it, too.
+    ///
+    /// # Errors
+    /// As for [`Issuer::access_token`].
+    pub fn status_list_token(
+        &self,
+        claims: &impl Serialize,
+    ) -> Result<(String, String), SigningError> {
+        self.check_fresh()?;
+        let mut header = JwsHeader::new();
+        header.set_token_type("statuslist+jwt");
+        let ring = self.ring.current();
+        let token = jws::serialize_compact(&serde_json::to_vec(claims)?, &header, ring.signer())?;
+        Ok((token, ring.kid().to_owned()))
+    }
+
+    /// Whether the key of this id is the one that signs now.
+    #[must_use]
+    pub fn signs_with(&self, kid: &str) -> bool {
+        self.ring.current().kid() == kid
     }
 }

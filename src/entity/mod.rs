@@ -5,6 +5,8 @@
 pub mod account;
 pub mod attempt;
 pub mod auth_event;
+pub mod invalid_status;
 pub mod lease;
 pub mod session;
 pub mod signing_key;
+pub mod status_list;

@@ -36,6 +36,10 @@ pub struct Model {
     pub ended_at: Option<Timestamp>,
     /// Why it ended.
     pub end_reason: Option<EndReason>,
+    /// The status list that says whether it has ended; none if it began before there were lists.
+    pub status_list: Option<i32>,
+    /// Its entry in that list.
+    pub status_index: Option<i32>,
 }
 
 /// Why a session ended before its time.

@@ -31,7 +31,7 @@ pub(super) struct Document {
 
 impl Document {
     /// A document that anybody may read from any origin and keep for `max_age` seconds.
-    fn public(content_type: &'static str, body: Vec<u8>, max_age: u64) -> Self {
+    pub(super) fn public(content_type: &'static str, body: Vec<u8>, max_age: u64) -> Self {
         let etag = URL_SAFE_NO_PAD.encode(openssl::sha::sha256(&body));
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -47,12 +47,12 @@ impl Document {
         Self { body: body.into(), headers }
     }
 
-    fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Self {
+    pub(super) fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Self {
         self.headers.insert(name, HeaderValue::from_static(value));
         self
     }
 
-    fn answer(&self, request: &Request) -> Response {
+    pub(super) fn answer(&self, request: &Request) -> Response {
         let mut response = if self.is_current_at(request) {
             Response::builder().status(StatusCode::NOT_MODIFIED).finish()
         } else {
@@ -128,6 +128,7 @@ pub(super) fn metadata(issuer: &str, max_age: u64) -> Document {
         "issuer": issuer,
         "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
         "service_documentation": format!("{issuer}/docs"),
+        "status_list_aggregation_endpoint": format!("{issuer}/status"),
     });
     Document::public("application/json", metadata.to_string().into_bytes(), max_age)
 }

@@ -16,6 +16,7 @@ mod origin;
 mod probes;
 mod rate_limit;
 mod service;
+mod status_lists;
 mod trace;
 
 use std::sync::Arc;
@@ -32,10 +33,12 @@ use crate::domain::keys::KeyRing;
 use crate::domain::password::{Hasher, Policy};
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
+use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 
 pub use crate::http::openapi::document as openapi_document;
 pub use crate::http::rate_limit::Limits;
+use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
 
 /// All that endpoints can reach.
 pub struct App {
@@ -57,6 +60,10 @@ pub struct App {
     pub ring: Arc<KeyRing>,
     /// Signs access tokens.
     pub issuer: Issuer,
+    /// Where new sessions get their entry of a status list.
+    pub status_entries: StatusEntries,
+    /// Which sessions have ended, for verifiers.
+    pub status_lists: StatusLists,
     /// Makes and reads refresh tokens.
     pub refresh_tokens: RefreshTokens,
     /// Reads password reset tokens.
@@ -75,6 +82,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
     let methods = openapi::allowed_methods();
     let jwks_max_age = config.keys.jwks_max_age_seconds;
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
+    let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
     let api = api
@@ -87,6 +95,8 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
         .at("/.well-known/jwks.json", get(jwks))
         .at("/.well-known/openid-configuration", get(metadata.clone()))
         .at("/.well-known/oauth-authorization-server", get(metadata))
+        .at("/status", get(Aggregation(Arc::clone(&lists))))
+        .at("/status/:list", get(StatusList(lists)))
         .at("/openapi.json", get(documents::openapi(&document)))
         .at("/docs", get(documents::docs_page(&document)))
         .at("/livez", get(probes::live))

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
 
 use crate::clock::Clock;
-use crate::config::{Config, PasswordPolicy, ServiceSettings};
+use crate::config::{Config, PasswordPolicy, ServiceSettings, StatusSettings};
 use crate::database::{self, ConnectError, Db, SchemaError};
 use crate::domain::attempt;
 use crate::domain::id;
@@ -24,12 +24,19 @@ use crate::domain::keys::{
 use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
+use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::{self, App, Limits};
 use crate::server::acceptor::LimitedAcceptor;
 
 /// How often what has expired is deleted.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
+
+/// How often this instance looks which sessions have ended.
+const STATUS_BEAT: Duration = Duration::from_secs(1);
+
+/// How often what no token can ask for is deleted from the status lists.
+const STATUS_PURGE: Duration = Duration::from_hours(1);
 
 /// A bound Signet, not yet serving.
 pub struct Server {
@@ -74,6 +81,20 @@ pub enum StartError {
     /// The settings would refuse good tokens.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// A service would refuse good tokens for want of a list.
+    #[error(
+        "SIGNET_STATUS_LIST_SECONDS is {life}, not more than three times the {ttl} seconds of \
+         SIGNET_STATUS_TTL_SECONDS: a service that misses a fetch would refuse good tokens"
+    )]
+    StatusListTooShort {
+        /// What was set, in seconds.
+        life: u64,
+        /// What a list may be held, in seconds.
+        ttl: u64,
+    },
+    /// The status lists cannot be made.
+    #[error("the status lists cannot be published: {0}")]
+    StatusLists(#[from] ListError),
     /// OpenSSL failed.
     #[error("OpenSSL failed: {0}")]
     OpenSsl(#[from] ErrorStack),
@@ -128,13 +149,14 @@ impl Server {
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
         let wanted = config.service.listen;
         refuse_nameless(&config.service)?;
+        refuse_short_lists(&config.status)?;
         let listener = TcpListener::bind(wanted).await;
         let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
         let bound = listener.local_addr();
         let address = bound.map_err(|source| StartError::Listen { address: wanted, source })?;
 
         let storage = Storage::open(&config, &clock).await?;
-        let app = Arc::new(assemble(&config, clock, storage, address)?);
+        let app = Arc::new(assemble(&config, clock, storage, address).await?);
         Ok(Self { listener, address, app, config })
     }
 
@@ -163,6 +185,7 @@ impl Server {
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
         let bits = self.config.keys.rsa_bits;
         let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
+        let status_keeping = tokio::spawn(keep_status(Arc::clone(&self.app)));
 
         let drain = Some(Duration::from_secs(drain_seconds));
         let served = poem::Server::new_with_acceptor(acceptor)
@@ -170,6 +193,7 @@ impl Server {
             .await;
         housekeeping.abort();
         key_keeping.abort();
+        status_keeping.abort();
         self.app.db.close().await;
         served
     }
@@ -182,7 +206,15 @@ fn refuse_nameless(service: &ServiceSettings) -> Result<(), StartError> {
     Ok(())
 }
 
-fn assemble(
+fn refuse_short_lists(settings: &StatusSettings) -> Result<(), StartError> {
+    let (life, ttl) = (settings.status_list_seconds, settings.status_ttl_seconds);
+    if settings.outlives_its_ttl() {
+        return Ok(());
+    }
+    Err(StartError::StatusListTooShort { life, ttl })
+}
+
+async fn assemble(
     config: &Config,
     clock: Clock,
     storage: Storage,
@@ -193,9 +225,14 @@ fn assemble(
     let issuer_url = issuer_url.unwrap_or_else(|| format!("http://localhost:{}", address.port()));
     let audience = config.service.audience.clone().unwrap_or_else(|| issuer_url.clone());
     let life = config.tokens.access_token_life();
+    let issuer = Issuer::new(issuer_url.clone(), audience.clone(), life, Arc::clone(&ring));
+    let now = clock.now();
+    status::ensure_first_list(&db, now).await.map_err(ListError::from)?;
     Ok(App {
+        status_entries: StatusEntries::default(),
+        status_lists: StatusLists::open(&db, &issuer, config.status.clone(), now).await?,
         verifier: signet_verifier::Verifier::new(&issuer_url, &audience),
-        issuer: Issuer::new(issuer_url.clone(), audience, life, Arc::clone(&ring)),
+        issuer,
         refresh_tokens: RefreshTokens::new(master.refresh_keys()?),
         reset_tokens: ResetTokens::new(master.reset_keys()?),
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
@@ -257,6 +294,22 @@ async fn keep_keys(app: Arc<App>, bits: u32) {
     }
 }
 
+/// Looks which sessions have ended, and publishes it. A failure is logged when it begins: the
+/// database's own log lines say how it goes on.
+async fn keep_status(app: Arc<App>) {
+    let mut beat = tokio::time::interval(STATUS_BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_kept = true;
+    loop {
+        beat.tick().await;
+        let kept = app.status_lists.reload(&app.db, &app.issuer, app.clock.now()).await;
+        if let (Err(error), true) = (&kept, is_kept) {
+            tracing::warn!(%error, "the status lists are not up to date");
+        }
+        is_kept = kept.is_ok();
+    }
+}
+
 /// Instances agree on the time by asking the database they share.
 async fn follow_database_clock(app: &App) {
     match app.db.now().await {
@@ -269,8 +322,17 @@ async fn follow_database_clock(app: &App) {
 /// Deletes what can have no effect any more, so that nothing grows without end.
 async fn keep_house(app: Arc<App>) {
     let mut beat = tokio::time::interval(HOUSEKEEPING);
+    let mut status_purge = tokio::time::interval(STATUS_PURGE);
     loop {
-        beat.tick().await;
+        tokio::select! {
+            _ = beat.tick() => {}
+            _ = status_purge.tick() => {
+                if let Err(error) = status::purge(&app.db, app.clock.now()).await {
+                    tracing::warn!(%error, "expired statuses not deleted");
+                }
+                continue;
+            }
+        }
         app.limits.sweep();
         match attempt::purge(&app.db, app.clock.now()).await {
             Ok(windows) => tracing::debug!(windows, "expired attempt windows deleted"),

@@ -37,6 +37,10 @@ async fn a_token_holds_the_documented_claims_and_nothing_else() {
             "scope": "openid email offline_access",
             "user_id": id,
             "email": claims["email"],
+            "status": { "status_list": {
+                "idx": claims["status"]["status_list"]["idx"],
+                "uri": "https://id.example.test/status/1",
+            } },
         })
     );
     assert!(claims["email"].as_str().unwrap().eq_ignore_ascii_case("ada@example.test"));

@@ -35,6 +35,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("argon2", &["domain/password/"]),
     ("bcrypt", &["domain/password/"]),
     ("clap", &["cli/", "config/"]),
+    ("flate2", &["domain/status/", "http/status_lists.rs"]),
     ("governor", &["http/rate_limit.rs"]),
     ("josekit", &["domain/keys/", "domain/token.rs"]),
     ("migration", &["database/"]),

@@ -49,4 +49,5 @@ mod rotation;
 mod schema;
 mod session_family;
 mod startup;
+mod status_list;
 mod unauthenticated;

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
 use crate::cli::doctor::report::Report;
+use crate::cli::doctor::status_lists;
 use crate::clock::Clock;
 use crate::timestamp::Timestamp;
 
@@ -26,14 +27,22 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
         "set SIGNET_ISSUER to the URL that services use, or give services the issuer it names",
     );
     match metadata.get("jwks_uri").and_then(Value::as_str) {
-        Some(jwks_uri) => key_set(http, jwks_uri, report).await,
+        Some(jwks_uri) => {
+            if let Some(keys) = key_set(http, jwks_uri, report).await {
+                status_lists::examine(http, issuer, &metadata, &keys, report).await;
+            }
+        }
         None => report.fault("the metadata names no jwks_uri", "is this a Signet?"),
     }
     ready(http, issuer, report).await;
     client_address(http, issuer, report).await;
 }
 
-async fn fetch_json(http: &Client, url: &str, report: &mut Report) -> Option<(Value, HeaderMap)> {
+pub(super) async fn fetch_json(
+    http: &Client,
+    url: &str,
+    report: &mut Report,
+) -> Option<(Value, HeaderMap)> {
     let remedy = "is Signet running, and does the proxy in front of it pass this path on?";
     let response = match http.get(url).send().await {
         Ok(response) if response.status() == 200 => response,
@@ -69,8 +78,9 @@ fn clock(headers: &HeaderMap, report: &mut Report) {
     );
 }
 
-async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) {
-    let Some((jwks, headers)) = fetch_json(http, jwks_uri, report).await else { return };
+/// The keys, if they are a key set.
+async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) -> Option<KeySet> {
+    let (jwks, headers) = fetch_json(http, jwks_uri, report).await?;
     let none = Vec::new();
     let keys = jwks.get("keys").and_then(Value::as_array).unwrap_or(&none);
     let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
@@ -84,13 +94,14 @@ async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) {
         "every key is for RS256",
         "services that expect RS256 ignore or refuse the others",
     );
-    let usable = KeySet::from_json(jwks.to_string().as_bytes()).map_or(0, |keys| keys.len());
+    let set = KeySet::from_json(jwks.to_string().as_bytes()).ok();
     report.check(
-        usable == keys.len(),
+        set.as_ref().map_or(0, KeySet::len) == keys.len(),
         &format!("all {} keys are long enough and distinct", keys.len()),
         "replace them (signet keys rotate, with SIGNET_RSA_BITS of 2048 or more)",
     );
     caching(http, jwks_uri, &headers, report).await;
+    set
 }
 
 async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mut Report) {
@@ -156,6 +167,6 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-fn text(headers: &HeaderMap, name: &HeaderName) -> String {
+pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }

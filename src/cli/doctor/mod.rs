@@ -3,6 +3,7 @@
 
 mod documents;
 mod report;
+mod status_lists;
 mod storage;
 
 use std::time::Duration;

@@ -33,6 +33,7 @@ pub struct KeyRing {
 
 /// The ring of one moment: a signer made once, and the public set as it is published.
 pub struct Snapshot {
+    kid: String,
     signer: RsassaJwsSigner,
     jwks: Vec<u8>,
     verification_keys: KeySet,
@@ -161,12 +162,19 @@ impl Snapshot {
         let jwks = set.to_string().into_bytes();
         let verification_keys = KeySet::from_json(&jwks)?;
         let rows = rows.iter().map(|row| (row.kid.clone(), row.state)).collect();
-        Ok(Self { signer, jwks, verification_keys, rows })
+        let kid = active.kid.clone();
+        Ok(Self { kid, signer, jwks, verification_keys, rows })
     }
 
     fn is_of(&self, rows: &[signing_key::Model]) -> bool {
         self.rows.len() == rows.len()
             && self.rows.iter().zip(rows).all(|(old, new)| old.0 == new.kid && old.1 == new.state)
+    }
+
+    /// The active key.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.kid
     }
 
     /// Signs with the active key; adds `alg` and `kid` to its tokens.

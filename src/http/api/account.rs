@@ -43,7 +43,9 @@ impl AccountApi {
         app.limits.admit_sign_up(&app.db, &origin, now).await?;
 
         let request = SignUp { email: &email, password, origin: &origin };
-        let granted = account::sign_up(&app.db, &app.hasher, request, &app.tokens, now).await?;
+        let granted =
+            account::sign_up(&app.db, &app.hasher, &app.status_entries, request, &app.tokens, now)
+                .await?;
         Ok(SignedUp::Created(AuthTokens::sign(&app, granted, now)?))
     }
 
@@ -163,7 +165,7 @@ impl From<SignUpError> for SignUpFailure {
         match error {
             SignUpError::EmailExists => Self::EmailExists(Problem::email_exists()),
             SignUpError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
-            SignUpError::Hashing(_) | SignUpError::Database(_) => {
+            SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }
         }

@@ -46,7 +46,9 @@ impl SessionApi {
             account_window: AttemptKey::of_account(app.limits.key(), &email),
             origin: &origin,
         };
-        let granted = session::log_in(&app.db, &app.hasher, attempt, &app.tokens, now).await?;
+        let granted =
+            session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
+                .await?;
         Ok(LoggedInAnswer::Ok(AuthTokens::sign(&app, granted, now)?))
     }
 
@@ -178,7 +180,7 @@ impl From<LogInError> for LogInFailure {
         match error {
             LogInError::Refused | LogInError::Changed => Self::Refused(Problem::auth_failed()),
             LogInError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
-            LogInError::Hashing(_) | LogInError::Database(_) => {
+            LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }
         }

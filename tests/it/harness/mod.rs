@@ -8,6 +8,7 @@ mod operations;
 mod process;
 mod raw;
 mod server;
+mod status;
 mod wait;
 
 pub use answer::{Answer, Tokens};
@@ -15,4 +16,5 @@ pub use database::TestDatabase;
 pub use operations::Operation;
 pub use process::{Program, Serving};
 pub use server::{PASSWORD, TestServer};
+pub use status::{StatusList, StatusReference};
 pub use wait::eventually;

@@ -1,0 +1,47 @@
+//! Remaking the status list of a million sessions, one in a hundred of which has ended.
+
+use divan::Bencher;
+use signet::clock::Clock;
+use signet::config::StatusSettings;
+use signet::domain::status::{self, Bits, ENTRIES, StatusEntry, StatusLists};
+
+use crate::keys::Keys;
+
+const SETTINGS: StatusSettings =
+    StatusSettings { status_ttl_seconds: 10, status_list_seconds: 3600 };
+
+/// Every hundredth entry or so, at distances that do not repeat.
+fn ended() -> impl Iterator<Item = usize> {
+    (0..10_000_usize).map(|n| n * 100 + n * n * 31 % 97)
+}
+
+/// From the database to the signed token: what an instance does at its start and each minute.
+#[divan::bench]
+fn read_and_sign(bencher: Bencher) {
+    let keys = Keys::make().unwrap();
+    let db = keys.storage.db.clone();
+    let now = Clock::System.now();
+    keys.runtime.block_on(async {
+        status::ensure_first_list(&db, now).await.unwrap();
+        db.write(move |txn| {
+            let entries =
+                ended().map(|index| StatusEntry { list: 1, index: i32::try_from(index).unwrap() });
+            Box::pin(async move { status::mark_invalid(txn, entries, now).await })
+        })
+        .await
+        .unwrap();
+    });
+    bencher.bench_local(|| {
+        keys.runtime.block_on(StatusLists::open(&db, &keys.issuer, SETTINGS, now)).unwrap()
+    });
+}
+
+/// The compression alone.
+#[divan::bench]
+fn pack(bencher: Bencher) {
+    let mut bits = Bits::all_valid(ENTRIES);
+    ended().for_each(|index| {
+        bits.set(index);
+    });
+    bencher.bench_local(|| bits.to_lst().unwrap());
+}

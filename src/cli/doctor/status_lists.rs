@@ -1,0 +1,67 @@
+//! From outside: whether a logout reaches services.
+
+use reqwest::{Client, header};
+use serde_json::Value;
+use signet_verifier::{KeySet, Verifier};
+
+use crate::cli::doctor::documents::{fetch_json, text};
+use crate::cli::doctor::report::Report;
+use crate::clock::Clock;
+
+/// Seconds that a cache on the way may keep a list before it delays logouts.
+const TOLERATED_MAX_AGE: u64 = 5;
+
+/// Fetches every list that the metadata leads to, and reads it as a verifier does.
+pub(super) async fn examine(
+    http: &Client,
+    issuer: &str,
+    metadata: &Value,
+    keys: &KeySet,
+    report: &mut Report,
+) {
+    let endpoint = metadata.get("status_list_aggregation_endpoint").and_then(Value::as_str);
+    let Some(endpoint) = endpoint else {
+        return report.fault(
+            "the metadata names no status lists: services do not notice logouts",
+            "is this an older version of Signet?",
+        );
+    };
+    let Some((aggregation, _)) = fetch_json(http, endpoint, report).await else { return };
+    let uris = aggregation.get("status_lists").and_then(Value::as_array);
+    let uris: Vec<_> = uris.into_iter().flatten().filter_map(Value::as_str).collect();
+    report.check(!uris.is_empty(), "there is a status list", "its log says why there is none");
+    for uri in uris {
+        list(http, issuer, uri, keys, report).await;
+    }
+}
+
+async fn list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mut Report) {
+    let answer = http.get(uri).header(header::ACCEPT, "application/statuslist+jwt").send().await;
+    let Ok(answer) = answer.and_then(reqwest::Response::error_for_status) else {
+        return report.fault(
+            format!("{uri} does not answer"),
+            "does the proxy in front of Signet pass /status on?",
+        );
+    };
+    let cache_control = text(answer.headers(), &header::CACHE_CONTROL);
+    let max_age = cache_control.split(',').find_map(|part| part.trim().strip_prefix("max-age="));
+    let max_age = max_age.and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(0);
+    report.check(
+        max_age <= TOLERATED_MAX_AGE,
+        &format!("caches do not delay logouts ({cache_control})"),
+        "a proxy replaces Cache-Control: each second more is one that a logout takes longer",
+    );
+    let token = answer.text().await.unwrap_or_default();
+    let now = Clock::System.now().as_seconds();
+    match Verifier::new(issuer, issuer).verify_status_list(keys, uri, &token, now) {
+        Ok(list) => report.fine(format!(
+            "{uri} verifies: {} sessions, fetched every {} s",
+            list.len(),
+            list.ttl().unwrap_or_default().as_secs()
+        )),
+        Err(error) => report.fault(
+            format!("{uri} does not verify: {error}"),
+            "services refuse every token that names it: look at its log, and at the clocks",
+        ),
+    }
+}

@@ -1,0 +1,214 @@
+//! Drawing entries: each is given once, by whichever instance, and its place tells nothing.
+//!
+//! A list is divided into blocks. An instance takes a free block at random, in a transaction, and
+//! deals its entries in random order from memory; what it has not dealt when it ends stays unused
+//! and looks like all that is valid. Neither the order of logins nor their number shows.
+
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
+};
+use tokio::sync::Mutex;
+
+use crate::database::Db;
+use crate::domain::status::{BLOCK, BLOCKS, StatusEntry};
+use crate::entity::status_list::{ActiveModel, Column, Entity, Model};
+use crate::timestamp::Timestamp;
+
+/// The first list's number.
+const FIRST: i32 = 1;
+
+/// Why no entry could be drawn.
+#[derive(Debug, thiserror::Error)]
+pub enum DrawError {
+    /// The operating system gave no random bytes.
+    #[error("no random bytes were to be had")]
+    Random(#[from] ErrorStack),
+    /// There is no free entry in any list, and none could be made.
+    #[error("no status list has a free entry")]
+    None,
+    /// The database refused or failed.
+    #[error("no entry of a status list could be taken")]
+    Database(#[from] DbErr),
+}
+
+/// How long an instance may deal a block's entries: longer than that, and an instance that nobody
+/// logs in at could deal entries of a list that has been dropped.
+const BLOCK_LIFE: Duration = Duration::from_hours(24);
+
+/// The entries that this instance may deal.
+#[derive(Debug, Default)]
+pub struct StatusEntries(Mutex<Stock>);
+
+#[derive(Debug, Default)]
+struct Stock {
+    entries: Vec<StatusEntry>,
+    taken_at: Timestamp,
+}
+
+impl StatusEntries {
+    /// An entry that no other session has or will have.
+    ///
+    /// # Errors
+    /// See [`DrawError`].
+    pub async fn draw(&self, db: &Db, now: Timestamp) -> Result<StatusEntry, DrawError> {
+        // Held while a block is taken: whoever else needs one waits for this one.
+        let mut stock = self.0.lock().await;
+        if stock.entries.is_empty() || now.since(stock.taken_at) > BLOCK_LIFE {
+            *stock = Stock { entries: shuffled(take_block(db, now).await?)?, taken_at: now };
+        }
+        stock.entries.pop().ok_or(DrawError::None)
+    }
+}
+
+/// Makes the first list, unless there is one.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn ensure_first_list(db: &Db, now: Timestamp) -> Result<(), DbErr> {
+    let any = db.read(|db| async move {
+        Entity::find().select_only().column(Column::Id).into_tuple::<i32>().one(&db).await
+    });
+    if any.await?.is_some() {
+        return Ok(());
+    }
+    db.write(move |txn| Box::pin(create(txn, FIRST, now))).await
+}
+
+async fn create(txn: &impl ConnectionTrait, id: i32, now: Timestamp) -> Result<(), DbErr> {
+    let list = Model {
+        id,
+        claimed: vec![0; BLOCKS / 8],
+        free_blocks: i32::try_from(BLOCKS).unwrap_or(i32::MAX),
+        created_at: now,
+    };
+    Entity::insert(ActiveModel::from(list).reset_all())
+        .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+        .exec_without_returning(txn)
+        .await?;
+    Ok(())
+}
+
+/// A free block of the oldest list that has one.
+async fn take_block(db: &Db, now: Timestamp) -> Result<Vec<StatusEntry>, DrawError> {
+    db.write(move |txn| {
+        Box::pin(async move {
+            // Locked: two instances never take the same block.
+            let list = Entity::find()
+                .filter(Column::FreeBlocks.gt(0))
+                .order_by_asc(Column::Id)
+                .lock_exclusive()
+                .one(txn)
+                .await?
+                .ok_or(DrawError::None)?;
+            let block = free_block(&list)?;
+            let (id, free_blocks) = (list.id, list.free_blocks - 1);
+            mark_claimed(txn, list, block).await?;
+            if usize::try_from(free_blocks).is_ok_and(|free| free == BLOCKS / 2) {
+                // Long before it is needed, so that every instance publishes it by then.
+                create(txn, id + 1, now).await?;
+            }
+            Ok(entries_of(id, block))
+        })
+    })
+    .await
+}
+
+fn is_claimed(claimed: &[u8], block: usize) -> bool {
+    claimed.get(block / 8).is_none_or(|byte| byte & (1 << (block % 8)) != 0)
+}
+
+fn free_block(list: &Model) -> Result<usize, DrawError> {
+    let free: Vec<_> = (0..BLOCKS).filter(|block| !is_claimed(&list.claimed, *block)).collect();
+    let chosen = below(free.len())?;
+    free.get(chosen).copied().ok_or(DrawError::None)
+}
+
+async fn mark_claimed(txn: &impl ConnectionTrait, list: Model, block: usize) -> Result<(), DbErr> {
+    let mut claimed = list.claimed;
+    if let Some(byte) = claimed.get_mut(block / 8) {
+        *byte |= 1 << (block % 8);
+    }
+    let changed = ActiveModel {
+        id: Set(list.id),
+        claimed: Set(claimed),
+        free_blocks: Set(list.free_blocks - 1),
+        ..Default::default()
+    };
+    changed.update(txn).await?;
+    Ok(())
+}
+
+fn entries_of(list: i32, block: usize) -> Vec<StatusEntry> {
+    let places = block * BLOCK..(block + 1) * BLOCK;
+    places
+        .filter_map(|place| i32::try_from(place).ok())
+        .map(|index| StatusEntry { list, index })
+        .collect()
+}
+
+/// Fisher and Yates's shuffle.
+fn shuffled(mut entries: Vec<StatusEntry>) -> Result<Vec<StatusEntry>, ErrorStack> {
+    for last in (1..entries.len()).rev() {
+        entries.swap(last, below(last + 1)?);
+    }
+    Ok(entries)
+}
+
+/// A random number below `bound`. Some are likelier than others by one part in 2^50: these numbers
+/// hide an order, they guard nothing.
+fn below(bound: usize) -> Result<usize, ErrorStack> {
+    let mut bytes = [0; 8];
+    openssl::rand::rand_bytes(&mut bytes)?;
+    let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
+    Ok(usize::try_from(u64::from_le_bytes(bytes) % bound).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_blocks_of_a_list_hold_each_entry_once() {
+        let all: BTreeSet<_> =
+            (0..BLOCKS).flat_map(|block| entries_of(1, block)).map(|entry| entry.index).collect();
+
+        assert_eq!(all.len(), crate::domain::status::ENTRIES);
+        assert_eq!(all.last().copied(), i32::try_from(crate::domain::status::ENTRIES - 1).ok());
+    }
+
+    #[test]
+    fn a_full_list_has_no_free_block_and_another_only_its_own() {
+        let list = |claimed| Model {
+            id: 1,
+            claimed,
+            free_blocks: 1,
+            created_at: Timestamp::from_micros(0),
+        };
+        let mut claimed = vec![0xff; BLOCKS / 8];
+
+        assert!(free_block(&list(claimed.clone())).is_err());
+        claimed[100] = 0b1110_1111;
+        assert_eq!(free_block(&list(claimed)).unwrap(), 804);
+    }
+
+    /// MUST-189: the order in which entries are dealt is no progression.
+    #[test]
+    fn shuffling_keeps_all_and_leaves_hardly_any_in_place() {
+        let before = entries_of(1, 7);
+
+        let after = shuffled(before.clone()).unwrap();
+
+        let in_place = before.iter().zip(&after).filter(|(a, b)| a == b).count();
+        assert!(in_place < 20, "{in_place}");
+        let sorted =
+            |entries: &[StatusEntry]| entries.iter().map(|it| it.index).collect::<BTreeSet<_>>();
+        assert_eq!(sorted(&before), sorted(&after));
+    }
+}

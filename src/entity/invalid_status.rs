@@ -1,0 +1,25 @@
+//! Entries of status lists whose sessions have ended.
+
+use sea_orm::entity::prelude::*;
+
+use crate::timestamp::Timestamp;
+
+/// A row of `invalid_status`.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "invalid_status")]
+pub struct Model {
+    /// The list.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub list_id: i32,
+    /// The entry in it.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub idx: i32,
+    /// When the session ended.
+    pub since: Timestamp,
+}
+
+/// An entry is related to nothing: it outlives an account that is deleted.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

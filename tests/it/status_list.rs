@@ -1,0 +1,426 @@
+//! The status list: a signed document that tells every verifier which sessions have ended.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use signet_verifier::KeySet;
+
+use crate::harness::{
+    Answer, PASSWORD, Program, StatusList, StatusReference, TestServer, eventually,
+};
+
+const ENTRIES: usize = 1 << 20;
+
+async fn with_header(server: &TestServer, path: &str, name: &str, value: &str) -> Answer {
+    Answer::of(server.request(Method::GET, path).header(name, value)).await
+}
+
+/// MUST-181, MUST-182, MUST-184, MUST-186, MUST-191: media type, header, times, caching, CORS.
+#[tokio::test]
+async fn a_token_names_a_list_that_is_typed_signed_dated_and_open_to_every_origin() {
+    let server = TestServer::start().await;
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    let now = server.clock.now().as_seconds();
+
+    let list = server.status_list(&tokens.access_token).await;
+
+    assert_eq!(list.answer.header("content-type"), "application/statuslist+jwt");
+    assert_eq!(list.answer.header("access-control-allow-origin"), "*");
+    assert_eq!(list.answer.header("cache-control"), "public, max-age=1");
+    assert_eq!(list.answer.header("vary"), "accept-encoding");
+    let kid = &server.jwks().await["keys"][0]["kid"];
+    assert_eq!(list.header, json!({ "alg": "RS256", "typ": "statuslist+jwt", "kid": kid }));
+    // MUST-183: byte for byte what the token says, and nothing that nobody needs.
+    let uri = StatusReference::of(&tokens.access_token).uri;
+    assert_eq!(uri, "https://id.example.test/status/1");
+    assert_eq!(
+        list.claims,
+        json!({
+            "sub": uri,
+            "iat": now,
+            "exp": now + 3600,
+            "ttl": 10,
+            "status_list": { "bits": 1, "lst": list.claims["status_list"]["lst"] },
+        })
+    );
+    // MUST-185, MUST-189: every entry there can be, and all of them alike.
+    assert_eq!(list.bytes, vec![0; ENTRIES / 8]);
+}
+
+/// MUST-182: the signature is of a key of the published set.
+#[tokio::test]
+async fn a_list_verifies_with_the_key_set_alone() {
+    let server = TestServer::start().await;
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    let keys = KeySet::from_json(&server.get("/.well-known/jwks.json").await.body).unwrap();
+    let reference = StatusReference::of(&tokens.access_token);
+    let list = server.status_list(&tokens.access_token).await;
+    let token = String::from_utf8(list.answer.body).unwrap();
+    let now = server.clock.now().as_seconds();
+
+    let verifier = signet_verifier::Verifier::new("https://id.example.test", "anything");
+    let read = verifier.verify_status_list(&keys, &reference.uri, &token, now).unwrap();
+
+    let index = u64::try_from(reference.index).unwrap();
+    assert_eq!(read.status(index), Some(signet_verifier::Status::Valid));
+    assert_eq!(read.status(u64::try_from(ENTRIES).unwrap()), None);
+    assert_eq!(read.ttl(), Some(std::time::Duration::from_secs(10)));
+}
+
+/// MUST-187: a logout sets the entry of its session, and no other.
+#[tokio::test]
+async fn a_logout_sets_the_entry_of_its_session_and_no_other() {
+    let server = TestServer::start().await;
+    let [ada, bob] = [
+        server.sign_up("ada@example.test").await.tokens(),
+        server.sign_up("bob@example.test").await.tokens(),
+    ];
+    let again = server.log_in("ada@example.test", PASSWORD).await.tokens();
+
+    server.log_out(&ada.access_token).await.expect_status(200);
+    server.expect_published_end_of(&ada.access_token).await;
+
+    let list = server.status_list(&bob.access_token).await;
+    assert_eq!(list.invalid(), [StatusReference::of(&ada.access_token).index]);
+    server.log_out(&again.access_token).await.expect_status(200);
+    server.expect_published_end_of(&again.access_token).await;
+    let list = server.status_list(&bob.access_token).await;
+    assert_eq!(list.invalid().len(), 2);
+    assert!(!list.is_set(StatusReference::of(&bob.access_token).index));
+}
+
+/// All tokens of a session have its entry: what ends it ends them all.
+#[tokio::test]
+async fn a_refreshed_token_has_the_entry_of_its_session() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    let retried = server.refresh(&first.refresh_token).await.tokens();
+
+    let entry = StatusReference::of(&first.access_token);
+    assert_eq!(entry, StatusReference::of(&second.access_token));
+    assert_eq!(entry, StatusReference::of(&retried.access_token));
+}
+
+/// MUST-193: whatever ends a session, verifiers learn of it.
+#[tokio::test]
+async fn reuse_and_a_reset_set_the_entry_too() {
+    let server = TestServer::start().await;
+    let stolen = server.sign_up("ada@example.test").await.tokens();
+    let others = [
+        server.log_in("ada@example.test", PASSWORD).await.tokens(),
+        server.log_in("ada@example.test", PASSWORD).await.tokens(),
+    ];
+    let bob = server.sign_up("bob@example.test").await.tokens();
+
+    server.refresh(&stolen.refresh_token).await.expect_status(200);
+    server.advance_seconds(11);
+    server.refresh(&stolen.refresh_token).await.expect_status(401);
+    server.expect_published_end_of(&stolen.access_token).await;
+    let list = server.status_list(&bob.access_token).await;
+    assert_eq!(list.invalid(), [StatusReference::of(&stolen.access_token).index]);
+
+    let reset = server.reset_token("ada@example.test");
+    let body = json!({ "token": reset, "new_password": "Difference-Engine-1822" });
+    server.post("/api/auth/password/reset", &body).await.expect_status(204);
+    for other in &others {
+        server.expect_published_end_of(&other.access_token).await;
+    }
+    let list = server.status_list(&bob.access_token).await;
+    assert_eq!(list.invalid().len(), 3);
+    assert!(!list.is_set(StatusReference::of(&bob.access_token).index));
+}
+
+/// A session that has run out needs no entry set: its tokens have, too.
+#[tokio::test]
+async fn a_session_that_expires_sets_nothing() {
+    let server = TestServer::with(|config| config.tokens.refresh_token_seconds = 60).await;
+    let ada = server.sign_up("ada@example.test").await.tokens();
+
+    server.advance_seconds(61);
+    server.log_out(&ada.access_token).await.expect_status(401);
+
+    assert_eq!(server.database.count("invalid_status").await, 0);
+}
+
+/// F2: what is rolled back has not happened to verifiers either.
+#[tokio::test]
+async fn a_logout_that_could_not_be_recorded_sets_nothing() {
+    let server = TestServer::start().await;
+    let ada = server.sign_up("ada@example.test").await.tokens();
+    server.database.execute("ALTER TABLE auth_event RENAME TO no_auth_event").await;
+
+    server.log_out(&ada.access_token).await.expect_error(503, "SERVICE_UNAVAILABLE");
+
+    assert_eq!(server.database.count("invalid_status").await, 0);
+    server.database.execute("ALTER TABLE no_auth_event RENAME TO auth_event").await;
+    server.me(&ada.access_token).await.expect_status(200);
+}
+
+/// What one instance ends, every other publishes.
+#[tokio::test]
+async fn every_instance_publishes_what_any_of_them_ended() {
+    let one = TestServer::start().await;
+    let other = one.beside().await;
+    let ada = one.sign_up("ada@example.test").await.tokens();
+    let bob = other.sign_up("bob@example.test").await.tokens();
+
+    one.log_out(&ada.access_token).await.expect_status(200);
+    other.log_out(&bob.access_token).await.expect_status(200);
+
+    for server in [&one, &other] {
+        server.expect_published_end_of(&ada.access_token).await;
+        server.expect_published_end_of(&bob.access_token).await;
+        assert_eq!(server.status_list(&ada.access_token).await.invalid().len(), 2);
+    }
+    let restarted = one.restart().await;
+    assert_eq!(restarted.status_list(&ada.access_token).await.invalid().len(), 2);
+}
+
+/// MUST-188, MUST-189: sessions that begin at once, on several instances and across a restart, have
+/// entries of their own, in no order.
+#[tokio::test]
+async fn no_two_sessions_share_an_entry_and_the_entries_tell_no_order() {
+    let one = TestServer::start().await;
+    let other = one.beside().await;
+    let sign_up = async |server: &TestServer, number: usize| {
+        let answer = server.sign_up(&format!("user{number}@example.test")).await;
+        StatusReference::of(&answer.tokens().access_token)
+    };
+
+    let numbers: Vec<_> = (0..40).collect();
+    let drawn = join_all(numbers.iter().map(|number| {
+        let server = if number % 2 == 0 { &one } else { &other };
+        sign_up(server, *number)
+    }));
+    let mut drawn = drawn.await;
+    let restarted = one.restart().await;
+    for number in 40..50 {
+        drawn.push(sign_up(&restarted, number).await);
+    }
+
+    assert_eq!(drawn.iter().collect::<BTreeSet<_>>().len(), 50);
+    assert!(drawn.iter().all(|entry| entry.index < ENTRIES));
+    let steps: BTreeSet<_> =
+        drawn.windows(2).map(|pair| pair[0].index.abs_diff(pair[1].index)).collect();
+    assert!(steps.len() > 30, "a progression: {steps:?}");
+    let rises = drawn.windows(2).filter(|pair| pair[0].index < pair[1].index).count();
+    assert!((8..42).contains(&rises), "sorted: {drawn:?}");
+    // Each of the three has taken a block: 512 entries of 1,048,576, anywhere.
+    assert_eq!(one_number(&restarted, "SELECT free_blocks FROM status_list").await, 2045);
+}
+
+async fn one_number(server: &TestServer, sql: &str) -> i32 {
+    server.database.column::<i32>(sql).await[0]
+}
+
+/// MUST-190: all lists can be found, from the metadata on.
+#[tokio::test]
+async fn the_aggregation_names_every_list() {
+    let server = TestServer::start().await;
+    let second = "INSERT INTO status_list (id, claimed, free_blocks, created_at) \
+                  SELECT 2, claimed, free_blocks, created_at FROM status_list";
+    server.database.execute(second).await;
+    let server = server.restart().await;
+
+    let metadata = server.get("/.well-known/openid-configuration").await.json();
+    assert_eq!(metadata["status_list_aggregation_endpoint"], "https://id.example.test/status");
+    let aggregation = server.get("/status").await;
+
+    let uris = ["https://id.example.test/status/1", "https://id.example.test/status/2"];
+    assert_eq!(aggregation.json(), json!({ "status_lists": uris }));
+    assert_eq!(aggregation.header("content-type"), "application/json");
+    assert_eq!(aggregation.header("access-control-allow-origin"), "*");
+    for (uri, path) in uris.iter().zip(["/status/1", "/status/2"]) {
+        assert_eq!(StatusList::of(server.get(path).await).claims["sub"], *uri);
+    }
+}
+
+/// MUST-191: gzip for whoever takes it, and the same list for all, whatever they accept.
+#[tokio::test]
+async fn a_list_travels_compressed_if_asked_and_is_not_sent_twice() {
+    let server = TestServer::start().await;
+
+    let plain = server.get("/status/1").await;
+    let zipped = with_header(&server, "/status/1", "accept-encoding", "br, gzip").await;
+
+    assert!(plain.headers.get("content-encoding").is_none());
+    assert_eq!(zipped.header("content-encoding"), "gzip");
+    let mut unzipped = Vec::new();
+    GzDecoder::new(&*zipped.body).read_to_end(&mut unzipped).unwrap();
+    assert_eq!(unzipped, plain.body);
+    assert!(zipped.body.len() < plain.body.len());
+    assert_ne!(zipped.header("etag"), plain.header("etag"));
+    for accepted in ["application/statuslist+jwt", "application/statuslist+cwt", "text/html"] {
+        let answer = with_header(&server, "/status/1", "accept", accepted).await;
+        assert_eq!((answer.status, &answer.body), (200, &plain.body), "{accepted}");
+    }
+    let held = plain.header("etag");
+    let again = with_header(&server, "/status/1", "if-none-match", held).await;
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(again.header("etag"), held);
+}
+
+/// MUST-192: a list of another time is never today's; what is no list is not found.
+#[tokio::test]
+async fn another_time_is_not_implemented_and_another_list_not_found() {
+    let server = TestServer::start().await;
+
+    for past in ["/status/1?time=1686925000", "/status/1?time=", "/status/9?a=1&%74ime=0"] {
+        assert_eq!(server.get(past).await.status, 501, "{past}");
+    }
+    server.get("/status/1?timeout=1").await.expect_status(200);
+    for path in [
+        "/status/2",
+        "/status/0",
+        "/status/01",
+        "/status/+1",
+        "/status/-1",
+        "/status/1.0",
+        "/status/99999999999999999999",
+        "/status/%31%00",
+        "/status/1/",
+        "/status/1/1",
+        "/status/",
+    ] {
+        server.get(path).await.expect_error(404, "NOT_FOUND");
+    }
+    let posted = Answer::of(server.request(Method::POST, "/status/1")).await;
+    posted.expect_error(405, "METHOD_NOT_ALLOWED");
+    assert_eq!(posted.header("allow"), "GET, HEAD");
+}
+
+/// Verifiers outlive an outage of nearly the list's whole life, whenever it begins.
+#[tokio::test]
+async fn a_list_is_signed_anew_long_before_it_expires() {
+    let server = TestServer::start().await;
+    let iat =
+        async || StatusList::of(server.get("/status/1").await).claims["iat"].as_u64().unwrap();
+    let before = iat().await;
+
+    server.advance_seconds(299);
+    tokio::time::sleep(std::time::Duration::from_millis(2_200)).await;
+    assert_eq!(iat().await, before, "an unchanged list stays the same bytes for a while");
+    server.advance_seconds(1);
+
+    eventually("the list is signed anew", async || iat().await == before + 300).await;
+}
+
+/// A list is signed by the key that signs: it stays valid when the one before is gone.
+#[tokio::test]
+async fn a_revoked_key_leaves_no_list_behind() {
+    let server = TestServer::with(|config| config.keys.key_reload_seconds = 1).await;
+    let list = StatusList::of(server.get("/status/1").await);
+    let kid = list.header["kid"].as_str().unwrap().to_owned();
+
+    let program = Program::new(&server.database).with("SIGNET_KEY_RELOAD_SECONDS", "1");
+    let revoked = program.run(&["keys", "revoke", &kid, "--now"]).await;
+    assert!(revoked.status.success(), "{revoked:?}");
+
+    eventually("the list has another signature", async || {
+        let list = StatusList::of(server.get("/status/1").await);
+        let keys = server.jwks().await;
+        list.header["kid"] != kid.as_str() && list.header["kid"] == keys["keys"][0]["kid"]
+    })
+    .await;
+}
+
+/// F6: the list is there while the database is not, and never says what it does not know.
+#[tokio::test]
+async fn the_list_outlives_the_database() {
+    let server = TestServer::start().await;
+    let ada = server.sign_up("ada@example.test").await.tokens();
+    server.log_out(&ada.access_token).await.expect_status(200);
+    server.expect_published_end_of(&ada.access_token).await;
+
+    server.database.cut_off().await;
+    server.advance_seconds(3000);
+    tokio::time::sleep(std::time::Duration::from_millis(2_200)).await;
+
+    let list = server.status_list(&ada.access_token).await;
+    assert_eq!(list.invalid(), [StatusReference::of(&ada.access_token).index]);
+    // Not signed anew: nobody knows what else has ended.
+    assert!(list.claims["exp"].as_u64().unwrap() < server.clock.now().as_seconds() + 3600);
+}
+
+/// Sessions from before there were lists go on, and their tokens name none.
+#[tokio::test]
+async fn a_session_without_an_entry_is_refreshed_and_ended_as_ever() {
+    let server = TestServer::start().await;
+    let ada = server.sign_up("ada@example.test").await.tokens();
+    server.database.execute("UPDATE session SET status_list = NULL, status_index = NULL").await;
+
+    let refreshed = server.refresh(&ada.refresh_token).await.tokens();
+
+    assert!(TestServer::claims(&refreshed.access_token).get("status").is_none());
+    server.log_out(&refreshed.access_token).await.expect_status(200);
+    assert_eq!(server.database.count("invalid_status").await, 0);
+}
+
+/// A full list is followed by the next, which is there long before.
+#[tokio::test]
+async fn a_list_that_is_half_full_has_a_successor_that_takes_over_when_it_is_full() {
+    let server = TestServer::start().await;
+    server.database.execute("UPDATE status_list SET free_blocks = 1025").await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    assert_eq!(StatusReference::of(&first.access_token).path(), "/status/1");
+    assert_eq!(server.database.count("status_list").await, 2);
+
+    server.database.execute("UPDATE status_list SET free_blocks = 0 WHERE id = 1").await;
+    let server = server.restart().await;
+    let second = server.sign_up("bob@example.test").await.tokens();
+
+    assert_eq!(StatusReference::of(&second.access_token).path(), "/status/2");
+    server.log_out(&second.access_token).await.expect_status(200);
+    server.expect_published_end_of(&second.access_token).await;
+    assert_eq!(server.status_list(&first.access_token).await.invalid(), [] as [usize; 0]);
+}
+
+/// Nothing grows without end: what no token can ask for goes, and nothing else.
+#[tokio::test]
+async fn marks_and_lists_go_when_no_token_can_name_them() {
+    let server = TestServer::start().await;
+    let [ada, bob] = [
+        server.sign_up("ada@example.test").await.tokens(),
+        server.sign_up("bob@example.test").await.tokens(),
+    ];
+    for tokens in [&ada, &bob] {
+        server.log_out(&tokens.access_token).await.expect_status(200);
+    }
+    let day = 24 * 60 * 60;
+    // One ended 29 days ago, one 31. Of a full list with a session that lives, nothing goes.
+    let now = server.clock.now().as_seconds();
+    let since = |days: u64| (now - days * day) * 1_000_000;
+    for (token, days) in [(&ada, 29), (&bob, 31)] {
+        let index = StatusReference::of(&token.access_token).index;
+        let age = since(days);
+        let sql = format!("UPDATE invalid_status SET since = {age} WHERE idx = {index}");
+        server.database.execute(&sql).await;
+    }
+    server.database.execute("UPDATE status_list SET free_blocks = 0").await;
+    let copy = "INSERT INTO status_list (id, claimed, free_blocks, created_at) \
+                SELECT 2, claimed, 2048, created_at FROM status_list";
+    server.database.execute(copy).await;
+
+    let server = server.restart().await;
+    eventually("the old mark is gone", async || server.database.count("invalid_status").await == 1)
+        .await;
+    assert_eq!(server.database.count("status_list").await, 2);
+
+    // The sessions are over for longer than any token lives, and so is the last mark.
+    let ended = format!("UPDATE session SET absolute_expires_at = {}", since(31));
+    server.database.execute(&ended).await;
+    server.database.execute(&format!("UPDATE invalid_status SET since = {}", since(31))).await;
+    let server = server.restart().await;
+
+    eventually("the list is gone", async || server.database.count("status_list").await == 1).await;
+    server.advance_seconds(61);
+    eventually("and is published no more", async || server.get("/status/1").await.status == 404)
+        .await;
+    server.get("/status/2").await.expect_status(200);
+}
