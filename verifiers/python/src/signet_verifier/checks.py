@@ -1,0 +1,206 @@
+"""The checks of a token, in the order that trusts least. No I/O and no clock.
+
+1. size and shape, the header and the payload as JSON;
+2. the header, which may only name a key of the set;
+3. the signature;
+4. the claims;
+5. the status that the token refers to.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeGuard, TypeVar
+
+from signet_verifier.access_token import AccessToken
+from signet_verifier.encoding import decode_base64url, parse_object
+from signet_verifier.errors import RefusalCode, TokenRefused
+
+LONGEST_TOKEN = 8 * 1024
+"""In bytes; Signet's have about one thousand."""
+
+WHOLE_NUMBERS_END = 2**53
+"""Below it every reader in every language sees the same whole number."""
+
+ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+
+# `crit` and `b64` change how the rest is read; the others bring a key, or its address, along.
+_FORBIDDEN = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
+
+_Members = Mapping[str, Any]
+_T = TypeVar("_T")
+_D = TypeVar("_D")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an access token is compared with."""
+
+    issuer: str
+    audience: str
+    leeway_seconds: float
+
+
+class Jws(NamedTuple):
+    """A compact JWS (RFC 7515 section 3.1), taken apart but not yet believed."""
+
+    header: _Members
+    payload: _Members
+    signed: bytes
+    """Header and payload as sent: what the signature covers."""
+    signature: bytes
+
+    @property
+    def kid(self) -> str:
+        """The key that the header names; `parse_jws` has seen that it is there."""
+        kid: str = self.header["kid"]
+        return kid
+
+
+class StatusReference(NamedTuple):
+    """Where a token's status is (draft-ietf-oauth-status-list section 6.1)."""
+
+    uri: str
+    idx: int
+
+
+def parse_jws(text: str | bytes, longest: int) -> Jws:
+    """Takes `text` apart: `malformed` unless all of it is as strict as it can be."""
+    if len(text) > longest:
+        raise TokenRefused("malformed")
+    try:
+        encoded = text.encode("ascii") if isinstance(text, str) else text
+        signed, signature = encoded.rsplit(b".", 1)
+        # A fourth part would leave a dot in the payload, which is not base64url.
+        header, payload = signed.split(b".", 1)
+        return Jws(
+            header=_parse_header(header),
+            payload=parse_object(decode_base64url(payload)),
+            signed=signed,
+            signature=decode_base64url(signature),
+        )
+    except ValueError as error:
+        raise TokenRefused("malformed") from error
+
+
+@lru_cache(maxsize=32)
+def _parse_header(part: bytes) -> _Members:
+    """Remembered, since all tokens of one key have the same."""
+    header = parse_object(decode_base64url(part))
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise ValueError("names no key")
+    return header
+
+
+def check_header(header: _Members, types: frozenset[str]) -> None:
+    """Parameters not named here are ignored, as RFC 7515 section 4 asks."""
+    if not _FORBIDDEN.isdisjoint(header):
+        raise TokenRefused("forbidden_header")
+    # Ours, never the token's choice (RFC 8725 section 3.1).
+    if header.get("alg") != "RS256":
+        raise TokenRefused("unsupported_algorithm")
+    typ = header.get("typ")
+    # Media types ignore case (RFC 7515 section 4.1.9).
+    if not isinstance(typ, str) or typ.lower() not in types:
+        raise TokenRefused("wrong_type")
+
+
+def check_claims(
+    claims: _Members, rules: Rules, now: float
+) -> tuple[AccessToken, StatusReference | None]:
+    """Checks the claims of an access token at `now`, in seconds since 1970."""
+    if _text(claims, "iss") != rules.issuer:
+        raise TokenRefused("wrong_issuer")
+    if not _names_audience(claims, rules.audience):
+        raise TokenRefused("wrong_audience")
+    expires_at = seconds(claims, "exp")
+    if now >= expires_at + rules.leeway_seconds:
+        raise TokenRefused("expired")
+    issued_at = seconds(claims, "iat")
+    latest_start = now + rules.leeway_seconds
+    if issued_at > latest_start or optional(claims, "nbf", seconds, 0) > latest_start:
+        raise TokenRefused("not_yet_valid")
+    subject = _text(claims, "sub")
+    user_id = optional(claims, "user_id", _any_text, None)
+    if user_id is not None and user_id != subject:
+        raise TokenRefused("invalid_claim", "user_id")
+    token = AccessToken(
+        subject=subject,
+        user_id=user_id,
+        client_id=_text(claims, "client_id"),
+        session_id=optional(claims, "sid", _any_text, None),
+        scope=optional(claims, "scope", _any_text, ""),
+        email=optional(claims, "email", _any_text, None),
+        token_id=_text(claims, "jti"),
+        issued_at=issued_at,
+        expires_at=expires_at,
+        auth_time=optional(claims, "auth_time", seconds, None),
+    )
+    return token, _status_reference(claims, rules.issuer)
+
+
+def check_status(status: int | None) -> None:
+    """Refuses every status but 0, valid; `None` is one beyond the end of the list."""
+    if status == 0:
+        return
+    if status is None:
+        raise TokenRefused("invalid_claim", "status")
+    code: RefusalCode = "suspended" if status == 2 else "revoked"
+    raise TokenRefused(code)
+
+
+def seconds(claims: _Members, name: str) -> int:
+    """A NumericDate in whole seconds: a reader that rounds can be told two times by one token."""
+    value = claims.get(name)
+    if not _is_whole_number(value):
+        raise TokenRefused("invalid_claim", name)
+    return value
+
+
+def optional(
+    claims: _Members, name: str, read: Callable[[_Members, str], _T], default: _D
+) -> _T | _D:
+    """A claim that may be absent; `null` is not absent."""
+    return read(claims, name) if name in claims else default
+
+
+def _is_whole_number(value: object) -> TypeGuard[int]:
+    """From 0 to below 2^53, written without a fraction; `True` is no number."""
+    return type(value) is int and 0 <= value < WHOLE_NUMBERS_END
+
+
+def _names_audience(claims: _Members, audience: str) -> bool:
+    """`aud` is a string or a list of strings (RFC 7519 section 4.1.3)."""
+    named = claims.get("aud")
+    if isinstance(named, str):
+        return named == audience
+    if isinstance(named, list) and all(isinstance(one, str) for one in named):
+        return audience in named
+    raise TokenRefused("invalid_claim", "aud")
+
+
+def _status_reference(claims: _Members, issuer: str) -> StatusReference | None:
+    if "status" not in claims:
+        return None
+    match claims["status"]:
+        case {"status_list": {"idx": idx, "uri": str(uri)}} if (
+            # Of this issuer, so that no token chooses where a request goes.
+            _is_whole_number(idx) and uri.startswith(issuer + "/")
+        ):
+            return StatusReference(uri, idx)
+    raise TokenRefused("invalid_claim", "status")
+
+
+def _any_text(claims: _Members, name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str):
+        raise TokenRefused("invalid_claim", name)
+    return value
+
+
+def _text(claims: _Members, name: str) -> str:
+    value = _any_text(claims, name)
+    if not value:
+        raise TokenRefused("invalid_claim", name)
+    return value

@@ -1,0 +1,74 @@
+"""Base64url and JSON as strictly as a token deserves: each text has one meaning for every reader.
+
+The parsers are those of the standard library; what they let through on top is refused here. All
+functions raise `ValueError`.
+"""
+
+import base64
+import json
+from typing import Any, NoReturn
+
+DEEPEST = 127
+"""Lists and objects that may lie inside each other, outermost included."""
+
+
+def decode_base64url(part: bytes) -> bytes:
+    """Unpadded base64url in its one canonical form (RFC 7515 section 2, RFC 4648 section 3.5)."""
+    decoded = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
+    # The decoder skips what is not of its alphabet and drops spare bits; encoding again shows it.
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part:
+        raise ValueError("not canonical base64url")
+    return decoded
+
+
+def parse_object(document: bytes) -> dict[str, Any]:
+    """One JSON object in UTF-8, in which no name occurs twice, at any depth."""
+    text = document.decode("utf-8")
+    try:
+        value = _decoder.decode(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    if type(value) is not dict:
+        raise ValueError("not an object")
+    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
+        raise ValueError("nested too deeply")
+    if "\\u" in text:
+        # An escape may spell half a character, which no other text can hold.
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def _object_without_repeated_names(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _number(text: str) -> int | float:
+    """What is written with a minus is no whole number to anybody here, not even 0."""
+    return float(text) if text == "-0" else int(text)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object_without_repeated_names,
+    parse_constant=_refuse_constant,
+    parse_int=_number,
+)
+
+
+def _depth(value: object) -> int:
+    """Level by level, so that no depth exhausts the stack."""
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, (dict, list))]:
+        depth += 1
+        level = [
+            member
+            for item in level
+            for member in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth

@@ -1,0 +1,73 @@
+"""One GET, with limits on everything that the other side decides."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+import httpx
+
+_MAX_AGE = re.compile(r'(?:^|[,\s])max-age\s*=\s*"?(\d{1,18})', re.IGNORECASE)
+
+
+class FetchError(Exception):
+    """There is no answer that could be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    body: bytes | None
+    """`None` if what is held is still good (304)."""
+    etag: str | None = None
+    max_age: int | None = None
+    """`Cache-Control: max-age`, in seconds."""
+
+
+class Fetcher:
+    """Fetches documents of Signet's with an `httpx` client."""
+
+    def __init__(self, client: httpx.AsyncClient, timeout_seconds: float) -> None:
+        self._client = client
+        self._timeout = timeout_seconds
+
+    async def get(self, url: str, *, accept: str, largest: int, etag: str | None) -> Answer:
+        """Fetches `url`, at most `largest` bytes, all of it within the time-out.
+
+        `etag` is that of what is held. Raises `FetchError`.
+        """
+        # What is not compressed cannot inflate.
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
+        if etag is not None:
+            headers["If-None-Match"] = etag
+        try:
+            return await asyncio.wait_for(self._get(url, headers, largest), self._timeout)
+        except (asyncio.TimeoutError, httpx.TimeoutException) as error:
+            raise FetchError(f"no answer within {self._timeout:g} s") from error
+        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
+            # A client that has been closed, or whose loop has, raises `RuntimeError`.
+            raise FetchError(str(error) or type(error).__name__) from error
+
+    async def _get(self, url: str, headers: dict[str, str], largest: int) -> Answer:
+        request = self._client.stream(
+            "GET", url, headers=headers, follow_redirects=False, timeout=self._timeout
+        )
+        async with request as response:
+            etag, max_age = response.headers.get("ETag"), _max_age(response)
+            if response.status_code == 304 and "If-None-Match" in headers:
+                return Answer(None, etag, max_age)
+            if response.status_code != 200:
+                raise FetchError(f"status {response.status_code}")
+            if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise FetchError("compressed, although that was not asked for")
+            body = bytearray()
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > largest:
+                    raise FetchError(f"longer than {largest} bytes")
+            return Answer(bytes(body), etag, max_age)
+
+
+def _max_age(response: httpx.Response) -> int | None:
+    found = _MAX_AGE.search(response.headers.get("Cache-Control", ""))
+    return None if found is None else int(found[1])

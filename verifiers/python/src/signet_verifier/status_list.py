@@ -1,0 +1,103 @@
+"""Lists of the sessions that have ended (draft-ietf-oauth-status-list). No I/O and no clock."""
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from signet_verifier.checks import (
+    WHOLE_NUMBERS_END,
+    Jws,
+    Rules,
+    check_header,
+    optional,
+    parse_jws,
+    seconds,
+)
+from signet_verifier.encoding import decode_base64url
+from signet_verifier.errors import TokenRefused
+
+LARGEST_LIST = 2 * 1024 * 1024
+"""In bytes, as it is fetched."""
+
+LARGEST_INFLATED = 1024 * 1024
+"""In bytes; a million sessions take an eighth of it."""
+
+MEDIA_TYPE = "application/statuslist+jwt"
+
+_TYPES = frozenset({"statuslist+jwt", MEDIA_TYPE})
+
+
+@dataclass(frozen=True, slots=True)
+class StatusList:
+    """The statuses of many tokens, 1, 2, 4 or 8 bits each."""
+
+    bits: int
+    packed: bytes
+    expires_at: int | None = None
+    """`exp`, in seconds since 1970: not to be believed afterwards."""
+    ttl: float | None = None
+    """After how many seconds it is worth asking for a newer one."""
+
+    def status(self, index: int) -> int | None:
+        """0 is valid, 1 revoked, 2 suspended; `None` beyond the end of the list."""
+        octet, offset = divmod(index * self.bits, 8)
+        if octet >= len(self.packed):
+            return None
+        return (self.packed[octet] >> offset) & ((1 << self.bits) - 1)
+
+
+def parse_status_list_token(token: bytes) -> Jws:
+    """Takes a fetched list apart and checks its header, so that the key it names can be found.
+
+    Raises `TokenRefused`, as do the checks below: to the caller, such a list cannot be had.
+    """
+    jws = parse_jws(token, LARGEST_LIST)
+    check_header(jws.header, _TYPES)
+    return jws
+
+
+def check_status_list(claims: Mapping[str, Any], uri: str, rules: Rules, now: float) -> StatusList:
+    """Checks the claims of a list whose signature holds, and unpacks it."""
+    if claims.get("sub") != uri:
+        raise TokenRefused("invalid_claim", "sub")
+    if claims.get("iss", rules.issuer) != rules.issuer:
+        raise TokenRefused("wrong_issuer")
+    if seconds(claims, "iat") > now + rules.leeway_seconds:
+        raise TokenRefused("not_yet_valid")
+    expires_at = optional(claims, "exp", seconds, None)
+    if expires_at is not None and now >= expires_at + rules.leeway_seconds:
+        raise TokenRefused("expired")
+    ttl = optional(claims, "ttl", _duration, None)
+    try:
+        bits, packed = unpack(claims.get("status_list"))
+    except ValueError as error:
+        raise TokenRefused("invalid_claim", "status_list") from error
+    return StatusList(bits, packed, expires_at, ttl)
+
+
+def _duration(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+        raise TokenRefused("invalid_claim", name)
+    return float(min(value, WHOLE_NUMBERS_END))
+
+
+def unpack(status_list: object) -> tuple[int, bytes]:
+    """The claim `status_list`: how many bits a status has, and the statuses. `ValueError` else."""
+    match status_list:
+        case {"bits": int(bits), "lst": str(lst)} if type(bits) is int and bits in (1, 2, 4, 8):
+            return bits, _inflate(decode_base64url(lst.encode("ascii")))
+    raise ValueError("not a status list")
+
+
+def _inflate(compressed: bytes) -> bytes:
+    """One zlib stream, whole and alone. Stops where a bomb would go on."""
+    stream = zlib.decompressobj()
+    try:
+        inflated = stream.decompress(compressed, LARGEST_INFLATED + 1)
+    except zlib.error as error:
+        raise ValueError("not a zlib stream") from error
+    if len(inflated) > LARGEST_INFLATED or not stream.eof or stream.unused_data:
+        raise ValueError("not one zlib stream of a fitting size")
+    return inflated

@@ -1,0 +1,124 @@
+"""From a token to what it says."""
+
+import logging
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal
+
+import httpx
+
+from signet_verifier.access_token import AccessToken
+from signet_verifier.checks import (
+    ACCESS_TOKEN_TYPES,
+    LONGEST_TOKEN,
+    Rules,
+    StatusReference,
+    check_claims,
+    check_header,
+    check_status,
+    parse_jws,
+)
+from signet_verifier.errors import TokenRefused, VerificationUnavailable, VerifyError
+from signet_verifier.fetching import Fetcher
+from signet_verifier.sources import KeySource, StatusSource
+
+log = logging.getLogger("signet_verifier")
+
+LARGEST_LEEWAY = 60.0
+
+
+class Verifier:
+    """Checks access tokens of one issuer for one audience.
+
+    Make one for the process and keep it: it holds the keys and the status lists. Nothing is fetched
+    before the first token arrives. It belongs to one event loop. No check can be turned off.
+    """
+
+    def __init__(
+        self,
+        *,
+        issuer: str,
+        audience: str,
+        base_url: str | None = None,
+        leeway_seconds: float = 30,
+        cooldown_seconds: float = 30,
+        when_status_unavailable: Literal["refuse", "accept"] = "refuse",
+        timeout_seconds: float = 3,
+        http_client: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises `ValueError` for a setting that cannot be meant.
+
+        issuer: the `iss` of accepted tokens, byte for byte; mind a final slash.
+        audience: the `aud` that a token must name: this service, not just any.
+        base_url: where Signet is reached, if not at the issuer.
+        leeway_seconds: by how much the clocks may differ, 0 to 60.
+        cooldown_seconds: least time between two fetches of the key set for unknown keys.
+        when_status_unavailable: whether a token counts as valid while its status cannot be had.
+        timeout_seconds: after how long a fetch is given up.
+        http_client: used instead of a client of its own, and not closed.
+        clock, monotonic: the time of day in seconds since 1970, and a clock for ages.
+        """
+        if not issuer or not audience:
+            raise ValueError("issuer and audience must not be empty")
+        if not 0 <= leeway_seconds <= LARGEST_LEEWAY:
+            raise ValueError(f"leeway_seconds must be from 0 to {LARGEST_LEEWAY:g}")
+        if not cooldown_seconds >= 0 or not timeout_seconds > 0:
+            raise ValueError("cooldown_seconds must not be negative, timeout_seconds be above 0")
+        if when_status_unavailable not in ("refuse", "accept"):
+            raise ValueError("when_status_unavailable must be refuse or accept")
+        self._rules = Rules(issuer, audience, leeway_seconds)
+        self._accept_without_status = when_status_unavailable == "accept"
+        self._clock = clock
+        self._closes_client = http_client is None
+        self._client = httpx.AsyncClient() if http_client is None else http_client
+        fetcher = Fetcher(self._client, timeout_seconds)
+        url = issuer if base_url is None else base_url.removesuffix("/")
+        self._keys = KeySource(url, fetcher, cooldown_seconds, monotonic)
+        self._statuses = StatusSource(url, fetcher, self._keys, self._rules, clock, monotonic)
+
+    async def verify(self, token: str) -> AccessToken:
+        """Checks `token`. Raises `TokenRefused` or `VerificationUnavailable`."""
+        try:
+            return await self._verify(token)
+        except VerifyError as error:
+            log.info("token not accepted: %s", error)
+            raise
+
+    async def aclose(self) -> None:
+        """Gives up what is being fetched, and closes the connections."""
+        await self._statuses.aclose()
+        await self._keys.aclose()
+        if self._closes_client:
+            await self._client.aclose()
+
+    async def __aenter__(self) -> "Verifier":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def _verify(self, token: str) -> AccessToken:
+        jws = parse_jws(token, LONGEST_TOKEN)
+        check_header(jws.header, ACCESS_TOKEN_TYPES)
+        key = await self._keys.find(jws.kid)
+        if not key.verifies(jws.signed, jws.signature):
+            raise TokenRefused("bad_signature")
+        access_token, status = check_claims(jws.payload, self._rules, self._clock())
+        if status is not None:
+            await self._check_status(status)
+        return access_token
+
+    async def _check_status(self, reference: StatusReference) -> None:
+        status_list = await self._statuses.find(reference.uri)
+        if status_list is not None:
+            check_status(status_list.status(reference.idx))
+        elif not self._accept_without_status:
+            raise VerificationUnavailable("status_unavailable")

@@ -1,0 +1,278 @@
+"""When the key set is fetched, and when it is not."""
+
+import asyncio
+import secrets
+from typing import Any
+
+import httpx
+import pytest
+from fake_signet import ISSUER, KEYS_URL, LIST_URL, SECOND_KEY, START, Signet
+from outcome import outcome
+
+from signet_verifier import VerificationUnavailable, Verifier
+
+CLIENTS_OWN: dict[str, Any] = {"status": None, "user_id": None}
+
+
+async def test_a_hundred_tokens_at_once_cause_one_fetch_of_each_document(
+    signet: Signet, verifier: Verifier
+) -> None:
+    token = signet.token()
+
+    outcomes = await asyncio.gather(*(outcome(verifier, token) for _ in range(100)))
+
+    assert outcomes == ["accepted"] * 100
+    assert signet.fetches(KEYS_URL) == signet.fetches(LIST_URL) == 1
+
+
+async def test_the_set_is_kept_for_its_max_age(signet: Signet, verifier: Verifier) -> None:
+    signet.headers = {"Cache-Control": "public, max-age=60"}
+    token = signet.token(**CLIENTS_OWN)
+    assert await outcome(verifier, token) == "accepted"
+
+    signet.clocks.advance(59)
+    assert await outcome(verifier, token) == "accepted"
+    assert signet.fetches() == 1
+    signet.clocks.advance(1)
+    assert await outcome(verifier, token) == "accepted"
+
+    assert signet.fetches() == 2
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "lifetime"),
+    [
+        (None, 300),
+        ("no-cache", 300),
+        ("s-maxage=7", 300),
+        ("max-age=many", 300),
+        ("max-age=0", 1),
+        ("MAX-AGE=20", 20),
+        ("private,max-age=20", 20),
+        ("max-age=99999999999999999999999", 86_400),
+    ],
+)
+async def test_a_max_age_is_bounded_and_has_a_default(
+    signet: Signet, verifier: Verifier, cache_control: str | None, lifetime: int
+) -> None:
+    signet.headers = {} if cache_control is None else {"Cache-Control": cache_control}
+    token = signet.token(**CLIENTS_OWN, exp=START + 100_000)
+    await verifier.verify(token)
+
+    signet.clocks.advance(lifetime - 0.5)
+    await verifier.verify(token)
+    assert signet.fetches() == 1
+    signet.clocks.advance(0.5)
+    await verifier.verify(token)
+
+    assert signet.fetches() == 2
+
+
+async def test_a_withdrawn_key_is_gone_with_the_next_fetch(
+    signet: Signet, verifier: Verifier
+) -> None:
+    token = signet.token(**CLIENTS_OWN)
+    assert await outcome(verifier, token) == "accepted"
+
+    signet.keys = {"second": SECOND_KEY}
+    signet.clocks.advance(300)
+
+    assert await outcome(verifier, token) == "unknown_key"
+    assert await outcome(verifier, signet.token("second", **CLIENTS_OWN)) == "accepted"
+
+
+async def test_not_modified_makes_the_held_set_as_good_as_new(
+    signet: Signet, verifier: Verifier
+) -> None:
+    token = signet.token(**CLIENTS_OWN)
+    await verifier.verify(token)
+    for _ in range(2):
+        signet.clocks.advance(300)
+        await verifier.verify(token)
+    signet.clocks.advance(299)
+    await verifier.verify(token)
+
+    assert signet.statuses_sent == [200, 304, 304]
+
+
+async def test_a_thousand_made_up_keys_cause_one_fetch_in_a_cool_down(
+    signet: Signet, verifier: Verifier
+) -> None:
+    await verifier.verify(signet.token(**CLIENTS_OWN))
+    signet.clocks.advance(30)
+    made_up = [signet.token(secrets.token_hex(8), **CLIENTS_OWN) for _ in range(1000)]
+
+    outcomes = await asyncio.gather(*(outcome(verifier, token) for token in made_up[:500]))
+    for token in made_up[500:]:
+        signet.clocks.advance(29 / 500)
+        outcomes.append(await outcome(verifier, token))
+
+    assert set(outcomes) == {"unknown_key"}
+    assert signet.fetches() == 2
+
+
+async def test_a_new_key_is_found_after_the_cool_down(signet: Signet, verifier: Verifier) -> None:
+    await verifier.verify(signet.token(**CLIENTS_OWN))
+    signet.keys["second"] = SECOND_KEY
+    new = signet.token("second", **CLIENTS_OWN)
+
+    signet.clocks.advance(29)
+    assert await outcome(verifier, new) == "unknown_key"
+    signet.clocks.advance(1)
+
+    assert await outcome(verifier, new) == "accepted"
+
+
+async def test_made_up_keys_keep_to_the_cool_down_while_signet_is_down(
+    signet: Signet, verifier: Verifier
+) -> None:
+    await verifier.verify(signet.token(**CLIENTS_OWN))
+    signet.is_up = False
+    for _ in range(29):
+        signet.clocks.advance(1)
+        assert await outcome(verifier, signet.token(secrets.token_hex(8))) == "unknown_key"
+    assert signet.fetches() == 1
+    signet.clocks.advance(1)
+    assert await outcome(verifier, signet.token(secrets.token_hex(8))) == "unknown_key"
+
+    assert signet.fetches() == 2
+
+
+async def test_keys_are_kept_without_end_and_asked_for_after_each_pause(
+    signet: Signet, verifier: Verifier
+) -> None:
+    token = signet.token(**CLIENTS_OWN, exp=START + 10**7)
+    await verifier.verify(token)
+    signet.is_up = False
+
+    signet.clocks.advance(10**6)
+    for _ in range(10):
+        assert await outcome(verifier, token) == "accepted"
+    assert signet.fetches() == 2
+    signet.clocks.advance(4.9)
+    await verifier.verify(token)
+    assert signet.fetches() == 2
+    signet.clocks.advance(0.1)
+    await verifier.verify(token)
+
+    assert signet.fetches() == 3
+
+
+async def test_without_any_keys_it_is_tried_again_each_second(
+    signet: Signet, verifier: Verifier
+) -> None:
+    signet.is_up = False
+    token = signet.token(**CLIENTS_OWN)
+    for _ in range(5):
+        with pytest.raises(VerificationUnavailable, match="keys_unavailable"):
+            await verifier.verify(token)
+    assert signet.fetches() == 1
+
+    signet.clocks.advance(1)
+    assert await outcome(verifier, token) == "keys_unavailable"
+    assert signet.fetches() == 2
+    signet.is_up = True
+    signet.clocks.advance(1)
+
+    assert await outcome(verifier, token) == "accepted"
+
+
+@pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"keys":{}}', b"<html>", b"\xff"])
+async def test_a_document_that_is_no_key_set_replaces_nothing(
+    signet: Signet, verifier: Verifier, document: bytes
+) -> None:
+    token = signet.token(**CLIENTS_OWN)
+    await verifier.verify(token)
+    signet.clocks.advance(300)
+    signet.answers[KEYS_URL] = httpx.Response(200, content=document)
+
+    assert await outcome(verifier, token) == "accepted"
+    assert signet.fetches() == 2
+
+
+async def test_a_clock_that_is_set_back_changes_no_age(signet: Signet, verifier: Verifier) -> None:
+    token = signet.token(**CLIENTS_OWN)
+    await verifier.verify(token)
+
+    signet.clocks.monotonic += 300
+    await verifier.verify(token)
+
+    assert signet.fetches() == 2
+
+
+async def test_a_waiter_that_is_cancelled_takes_nobody_along(
+    signet: Signet, verifier: Verifier
+) -> None:
+    signet.gate = asyncio.Event()
+    token = signet.token(**CLIENTS_OWN)
+    waiters = [asyncio.create_task(outcome(verifier, token)) for _ in range(3)]
+    await asyncio.sleep(0.01)
+
+    # The first of them began the fetch.
+    waiters[0].cancel()
+    await asyncio.sleep(0.01)
+    signet.gate.set()
+
+    assert await asyncio.gather(*waiters[1:]) == ["accepted"] * 2
+    assert waiters[0].cancelled()
+    assert signet.fetches() == 1
+
+
+async def test_closing_ends_the_fetch_under_way(signet: Signet) -> None:
+    signet.gate = asyncio.Event()
+    verifier = signet.verifier()
+    waiter = asyncio.create_task(outcome(verifier, signet.token()))
+    await asyncio.sleep(0.01)
+
+    await verifier.aclose()
+
+    assert await waiter == "keys_unavailable"
+
+
+async def test_an_address_inside_the_cluster_is_asked_instead_of_the_issuer(
+    signet: Signet,
+) -> None:
+    inside = "http://signet.internal:8080/id"
+    signet.answers[f"{inside}/.well-known/jwks.json"] = httpx.Response(200, content=signet.jwks())
+    signet.answers[f"{inside}/status/1"] = httpx.Response(200, content=signet.list_token())
+
+    for base_url in (inside, inside + "/"):
+        async with signet.verifier(base_url=base_url) as verifier:
+            assert await outcome(verifier, signet.token()) == "accepted"
+
+    assert not any(str(request.url).startswith(ISSUER) for request in signet.requests)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"issuer": ""},
+        {"audience": ""},
+        {"leeway_seconds": -1},
+        {"leeway_seconds": 61},
+        {"cooldown_seconds": -1},
+        {"timeout_seconds": 0},
+        {"when_status_unavailable": "ignore"},
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(
+    signet: Signet, setting: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        signet.verifier(**setting)
+
+
+async def test_the_pause_begins_when_a_fetch_is_given_up(signet: Signet) -> None:
+    """Else, where nobody answers, one attempt would follow the other."""
+    signet.gate = asyncio.Event()
+    async with signet.verifier(timeout_seconds=0.05) as verifier:
+        attempt = asyncio.create_task(outcome(verifier, signet.token()))
+        await asyncio.sleep(0.01)
+        signet.clocks.advance(3)
+        assert await attempt == "keys_unavailable"
+
+        assert await outcome(verifier, signet.token()) == "keys_unavailable"
+        assert signet.fetches() == 1
+        signet.clocks.advance(1)
+        assert await outcome(verifier, signet.token()) == "keys_unavailable"
+        assert signet.fetches() == 2

@@ -1,0 +1,181 @@
+"""When a status list is fetched, how long it is used, and what happens without one."""
+
+import httpx
+import pytest
+from fake_signet import ISSUER, LIST_URL, Signet, sign
+from outcome import outcome
+
+from signet_verifier import VerificationUnavailable, Verifier
+from signet_verifier.sources import MOST_LISTS
+
+
+async def test_a_logout_arrives_with_the_next_list(signet: Signet, verifier: Verifier) -> None:
+    ended, going_on = signet.token(), signet.token(status=at(4))
+    assert await outcome(verifier, ended) == "accepted"
+    signet.revoke(3)
+
+    signet.clocks.advance(9.9)
+    assert await outcome(verifier, ended) == "accepted"
+    assert signet.fetches(LIST_URL) == 1, "once per ttl"
+    signet.clocks.advance(0.1)
+
+    assert await outcome(verifier, ended) == "revoked"
+    assert await outcome(verifier, going_on) == "accepted"
+    assert signet.fetches(LIST_URL) == 2
+
+
+async def test_a_list_without_ttl_is_kept_for_five_minutes(
+    signet: Signet, verifier: Verifier
+) -> None:
+    signet.list_claims = {"ttl": None}
+    token = signet.token()
+    await verifier.verify(token)
+
+    signet.clocks.advance(299)
+    await verifier.verify(token)
+    assert signet.fetches(LIST_URL) == 1
+    signet.clocks.advance(1)
+    await verifier.verify(token)
+
+    assert signet.fetches(LIST_URL) == 2
+
+
+async def test_not_modified_makes_the_held_list_as_good_as_new(
+    signet: Signet, verifier: Verifier
+) -> None:
+    signet.list_claims = {"exp": None}
+    token = signet.token()
+    await verifier.verify(token)
+    for _ in range(3):
+        signet.clocks.advance(10)
+        assert await outcome(verifier, token) == "accepted"
+
+    assert signet.fetches(LIST_URL) == 4
+    assert signet.statuses_sent == [200, 200, 304, 304, 304]
+
+
+async def test_an_expired_list_is_asked_for_whole(signet: Signet, verifier: Verifier) -> None:
+    token = signet.token()
+    await verifier.verify(token)
+
+    signet.clocks.advance(631)
+
+    assert await outcome(verifier, token) == "accepted"
+    list_statuses = signet.statuses_sent[1], signet.statuses_sent[3]
+    assert list_statuses == (200, 200)
+
+
+async def test_a_list_is_used_until_it_expires_while_signet_is_down(
+    signet: Signet, verifier: Verifier
+) -> None:
+    token = signet.token()
+    signet.revoke(5)
+    await verifier.verify(token)
+    signet.is_up = False
+
+    signet.clocks.advance(629)
+    assert await outcome(verifier, token) == "accepted"
+    assert await outcome(verifier, signet.token(status=at(5))) == "revoked"
+    signet.clocks.advance(1)
+
+    assert await outcome(verifier, token) == "status_unavailable", "exp and the leeway are over"
+
+
+async def test_a_list_without_exp_is_used_until_its_ttl_is_over(
+    signet: Signet, verifier: Verifier
+) -> None:
+    signet.list_claims = {"exp": None}
+    token = signet.token()
+    await verifier.verify(token)
+    signet.is_up = False
+
+    signet.clocks.advance(9.9)
+    assert await outcome(verifier, token) == "accepted"
+    signet.clocks.advance(0.1)
+
+    assert await outcome(verifier, token) == "status_unavailable"
+
+
+async def test_after_a_failure_there_is_a_pause(signet: Signet, verifier: Verifier) -> None:
+    signet.answers[LIST_URL] = httpx.Response(500)
+    token = signet.token()
+    for _ in range(10):
+        with pytest.raises(VerificationUnavailable, match="status_unavailable"):
+            await verifier.verify(token)
+    assert signet.fetches(LIST_URL) == 1
+
+    del signet.answers[LIST_URL]
+    signet.clocks.advance(4.9)
+    assert await outcome(verifier, token) == "status_unavailable"
+    signet.clocks.advance(0.1)
+
+    assert await outcome(verifier, token) == "accepted"
+    assert signet.fetches(LIST_URL) == 2
+
+
+async def test_a_service_may_choose_to_accept_without_a_list(signet: Signet) -> None:
+    signet.answers[LIST_URL] = httpx.Response(500)
+    async with signet.verifier(when_status_unavailable="accept") as verifier:
+        assert await outcome(verifier, signet.token()) == "accepted"
+        del signet.answers[LIST_URL]
+        signet.revoke(3)
+        signet.clocks.advance(5)
+
+        assert await outcome(verifier, signet.token()) == "revoked", "a list there is counts"
+
+
+async def test_a_clients_own_token_needs_no_list(signet: Signet, verifier: Verifier) -> None:
+    assert await outcome(verifier, signet.token(status=None, user_id=None)) == "accepted"
+    assert signet.fetches(LIST_URL) == 0
+
+
+async def test_a_list_of_another_address_is_not_believed(
+    signet: Signet, verifier: Verifier
+) -> None:
+    """A list is bound to its `uri` by `sub`: one cannot stand in for another."""
+    elsewhere = f"{ISSUER}/status/2"
+    signet.answers[elsewhere] = httpx.Response(200, content=signet.list_token())
+
+    assert await outcome(verifier, signet.token(status=at(0, elsewhere))) == "status_unavailable"
+
+
+async def test_no_address_outside_the_issuer_is_asked(signet: Signet, verifier: Verifier) -> None:
+    for uri in (f"{ISSUER}.evil.test/1", "https://evil.test/1", f"{ISSUER}@evil.test/1", ISSUER):
+        assert await outcome(verifier, signet.token(status=at(0, uri))) == "invalid_claim"
+    for uri in (f"{ISSUER}/@evil.test/1", f"{ISSUER}//evil.test/1", f"{ISSUER}/\\evil.test\n"):
+        assert await outcome(verifier, signet.token(status=at(0, uri))) == "status_unavailable"
+
+    assert {request.url.host for request in signet.requests} == {"id.example.test"}
+
+
+async def test_at_most_64_lists_are_held(signet: Signet, verifier: Verifier) -> None:
+    def serve(number: int) -> str:
+        uri = f"{ISSUER}/status/{number + 100}"
+        signet.list_claims = {"sub": uri, "ttl": 3000}
+        signet.answers[uri] = httpx.Response(200, content=signet.list_token())
+        return signet.token(status=at(0, uri))
+
+    tokens = [serve(number) for number in range(MOST_LISTS + 1)]
+    for token in tokens:
+        assert await outcome(verifier, token) == "accepted"
+    assert len(signet.requests) == 1 + len(tokens)
+
+    for token in tokens[1:]:
+        assert await outcome(verifier, token) == "accepted"
+    assert len(signet.requests) == 1 + len(tokens), "the newest 64 are held"
+    assert await outcome(verifier, tokens[0]) == "accepted"
+    assert len(signet.requests) == 2 + len(tokens), "the oldest made room"
+
+
+async def test_a_list_signed_by_nobody_known_is_not_believed(
+    signet: Signet, verifier: Verifier
+) -> None:
+    claims = {"sub": LIST_URL, "iat": int(signet.clocks.now), "status_list": {}}
+    forged = sign(claims, {"typ": "statuslist+jwt", "kid": "made-up"})
+    signet.answers[LIST_URL] = httpx.Response(200, content=forged.encode())
+
+    assert await outcome(verifier, signet.token()) == "status_unavailable"
+
+
+def at(idx: int, uri: str = LIST_URL) -> dict[str, object]:
+    return {"status_list": {"idx": idx, "uri": uri}}
