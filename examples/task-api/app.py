@@ -8,26 +8,27 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Path, Response
 from fastapi.middleware.cors import CORSMiddleware
 
+import auth
 import errors
-from auth import owner, verifier
 from errors import ApiError
 from storage import Task, TaskDraft, TaskStore, store
 
-Owner = Annotated[str, Depends(owner)]
+Owner = Annotated[str, Depends(auth.owner)]
 Store = Annotated[TaskStore, Depends(store)]
 TaskId = Annotated[int, Path(alias="id", ge=1, lt=2**63)]
 
 
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    """Reads the settings and opens the database, so that a mistake shows at the start."""
-    verifier()
+    """Opens the database, so that a mistake shows at the start."""
     store()
-    yield
+    async with auth.verifier:
+        yield
 
 
 app = FastAPI(title="Task API", lifespan=lifespan)
 errors.install(app)
+auth.install(app)
 app.add_middleware(
     CORSMiddleware,
     allow_origins=os.environ.get("CORS_ORIGINS", "http://localhost:3000").split(","),

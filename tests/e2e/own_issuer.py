@@ -4,13 +4,14 @@ import json
 import threading
 import time
 import uuid
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from forgery import Json, public_jwk, sign_rs256
+from forgery import Json, encode, public_jwk, sign_rs256
 from processes import free_port
 
 AUDIENCE = "https://tasks.example.test"
@@ -19,7 +20,7 @@ ABSENT = object()
 
 
 class Issuer:
-    """Publishes a key set while `published` is not `None`, counts the fetches, signs anything."""
+    """Publishes keys and a status list while it is `up`, counts the fetches, signs anything."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -27,6 +28,9 @@ class Issuer:
         self.keys: dict[str, rsa.RSAPrivateKey] = {}
         self.fetches = 0
         self.up = True
+        self.max_age = 300
+        self.ended: set[int] = set()
+        self.list_fetches = 0
         self.add_key("first")
 
     def add_key(self, kid: str) -> None:
@@ -39,6 +43,29 @@ class Issuer:
         keys.append({"kty": "EC", "crv": "P-256", "kid": "curve", "x": "AA", "y": "AA"})
         keys.append({"kty": "oct", "kid": "shared", "k": "c2VjcmV0"})
         return json.dumps({"keys": keys}).encode()
+
+    @property
+    def list_url(self) -> str:
+        return f"{self.url}/status/1"
+
+    @property
+    def status_list(self) -> bytes:
+        """A list of 64 tokens, worth asking for again after a second."""
+        now = int(time.time())
+        statuses = sum(1 << index for index in self.ended).to_bytes(8, "little")
+        claims: Json = {
+            "sub": self.list_url,
+            "iat": now,
+            "exp": now + 600,
+            "ttl": 1,
+            "status_list": {"bits": 1, "lst": encode(zlib.compress(statuses))},
+        }
+        header = {"alg": "RS256", "typ": "statuslist+jwt", "kid": "first"}
+        return sign_rs256(header, claims, self.keys["first"]).encode()
+
+    def status_at(self, index: int) -> Json:
+        """The claim `status` of a token."""
+        return {"status_list": {"idx": index, "uri": self.list_url}}
 
     def token(self, kid: str = "first", header: Json | None = None, **changes: object) -> str:
         now = int(time.time())
@@ -65,7 +92,7 @@ class Issuer:
             "as issued": self.token(),
             "one audience of several": self.token(aud=["https://other.example.test", AUDIENCE]),
             "valid since a second": self.token(nbf=now - 1),
-            "unknown claim": self.token(status={"status_list": {"idx": 1, "uri": "x"}}),
+            "unknown claim": self.token(colour={"of": ["a", "claim"]}),
         }
 
     def bad_tokens(self) -> dict[str, str]:
@@ -101,13 +128,18 @@ class Issuer:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                issuer.fetches += 1
+                if is_list := issuer.url + self.path == issuer.list_url:
+                    issuer.list_fetches += 1
+                else:
+                    issuer.fetches += 1
                 self.send_response(200 if issuer.up else 500)
+                self.send_header("Cache-Control", f"max-age={issuer.max_age}")
                 self.end_headers()
-                self.wfile.write(issuer.jwks if issuer.up else b"")
+                if issuer.up:
+                    self.wfile.write(issuer.status_list if is_list else issuer.jwks)
 
             def log_message(self, *_: object) -> None:
-                """Nothing: `fetches` is the log."""
+                """Nothing: the counters are the log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

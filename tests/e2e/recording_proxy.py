@@ -4,21 +4,35 @@ A service that knows Signet only by the proxy's address cannot call Signet unsee
 """
 
 import threading
+import time
+from collections.abc import Mapping
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import NamedTuple
 
 import httpx
 
 from processes import free_port
 
 
+class Call(NamedTuple):
+    """A request that was forwarded."""
+
+    method: str
+    path: str
+    """With the query."""
+    at: float
+    """On the monotonic clock, in seconds."""
+
+
 class RecordingProxy:
-    """Listens from the `with` on. `calls` holds (method, path with query), in order."""
+    """Listens from the `with` on. `calls` holds every request, in order."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.calls: list[tuple[str, str]] = []
+        self.calls: list[Call] = []
         self.upstream = ""
         self._http = httpx.Client(timeout=5)
 
@@ -29,19 +43,27 @@ class RecordingProxy:
             protocol_version = "HTTP/1.1"
 
             def forward(self) -> None:
-                proxy.calls.append((self.command, self.path))
+                proxy.calls.append(Call(self.command, self.path, time.monotonic()))
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 try:
                     answer = proxy._http.request(
-                        self.command, proxy.upstream + self.path, content=body
+                        self.command,
+                        proxy.upstream + self.path,
+                        content=body,
+                        headers=passed_on(self.headers, "Accept", "If-None-Match"),
                     )
                 except httpx.TransportError:
-                    self.reply(502, b"")
+                    self.reply(502, {}, b"")
                 else:
-                    self.reply(answer.status_code, answer.content)
+                    names = ("Cache-Control", "Content-Type", "ETag")
+                    self.reply(
+                        answer.status_code, passed_on(answer.headers, *names), answer.content
+                    )
 
-            def reply(self, status: int, body: bytes) -> None:
+            def reply(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
                 self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -65,3 +87,8 @@ class RecordingProxy:
         self._server.shutdown()
         self._server.server_close()
         self._http.close()
+
+
+def passed_on(headers: Message | httpx.Headers, *names: str) -> dict[str, str]:
+    """What caching depends on; nothing else has to cross the proxy."""
+    return {name: headers[name] for name in names if name in headers}

@@ -84,6 +84,8 @@ def test_this_service_is_stricter_than_a_library(service: Service, issuer: Issue
     assert service.status(issuer.token(iat=now + 60)) == 401
     assert service.status(issuer.token(user_id=str(uuid.uuid4()))) == 401
     assert service.status(issuer.token(user_id=[USER])) == 401
+    elsewhere = {"status_list": {"idx": 1, "uri": "https://other.example.test/status/1"}}
+    assert service.status(issuer.token(status=elsewhere)) == 401
     assert service.status(issuer.token(padding="x" * 8192)) == 401
 
 
@@ -138,9 +140,8 @@ def test_a_new_key_is_found_after_the_cool_down(
 def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(
     tmp_path: Path, issuer: Issuer, processes: Owner
 ) -> None:
-    service = start(
-        processes, tmp_path, issuer, JWKS_REFRESH_SECONDS="1", JWKS_COOLDOWN_SECONDS="0"
-    )
+    issuer.max_age = 1
+    service = start(processes, tmp_path, issuer)
     old = issuer.token(kid="first")
     assert service.status(old) == 200
 
@@ -156,13 +157,13 @@ def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(
 def test_the_keys_are_kept_while_the_issuer_is_down(
     tmp_path: Path, issuer: Issuer, processes: Owner
 ) -> None:
-    service = start(
-        processes, tmp_path, issuer, JWKS_REFRESH_SECONDS="0", JWKS_COOLDOWN_SECONDS="0"
-    )
+    issuer.max_age = 1
+    service = start(processes, tmp_path, issuer)
     assert service.status(issuer.token()) == 200
 
     issuer.up = False
     fetches = issuer.fetches
+    time.sleep(1.1)
 
     assert [service.status(issuer.token()) for _ in range(5)] == [200] * 5
     assert issuer.fetches > fetches, "it did not even try"
@@ -176,11 +177,45 @@ def test_it_starts_without_the_issuer_and_recovers(
 
     answer = service.call(issuer.token())
     assert answer.status_code == 503
-    assert answer.headers["Retry-After"] == "1"
+    assert answer.headers["Retry-After"] == "5"
     issuer.up = True
     time.sleep(1.1)
 
     assert service.status(issuer.token()) == 200
+
+
+def test_a_session_that_ends_is_known_with_the_next_list(service: Service, issuer: Issuer) -> None:
+    ended, going_on = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
+    assert [service.status(token) for token in (ended, going_on, ended)] == [200] * 3
+
+    issuer.ended.add(7)
+    time.sleep(1.1)
+
+    assert [service.status(token) for token in (ended, going_on, ended)] == [401, 200, 401]
+    assert issuer.list_fetches == 2
+
+
+def test_a_list_that_cannot_be_had_leaves_a_token_open(service: Service, issuer: Issuer) -> None:
+    assert service.status(issuer.token()) == 200
+    issuer.up = False
+
+    answer = service.call(issuer.token(status=issuer.status_at(7)))
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json()["error"]["code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+def test_the_log_says_why_and_shows_no_token(
+    tmp_path: Path, issuer: Issuer, processes: Owner
+) -> None:
+    process = TaskApi(tmp_path, issuer.url, AUDIENCE)
+    service = Service(processes(process).start())
+    token = issuer.token(exp=1)
+
+    assert service.status(token) == 401
+
+    assert "token not accepted: expired" in process.output
+    assert not any(part in process.output for part in token.split("."))
 
 
 def test_the_life_of_a_task(service: Service, issuer: Issuer) -> None:
