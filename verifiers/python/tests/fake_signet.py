@@ -51,6 +51,8 @@ class Signet(httpx.AsyncBaseTransport):
     """On top of the usual claims of the list; `None` leaves one out."""
     is_up: bool = True
     headers: dict[str, str] = field(default_factory=lambda: {"Cache-Control": "max-age=300"})
+    error: Exception | None = None
+    """Raised instead of an answer."""
     answers: dict[str, httpx.Response] = field(default_factory=dict)
     """Given instead of what a URL has."""
     gate: asyncio.Event | None = None
@@ -112,6 +114,8 @@ class Signet(httpx.AsyncBaseTransport):
         self.requests.append(request)
         if self.gate is not None:
             await self.gate.wait()
+        if self.error is not None:
+            raise self.error
         if not self.is_up:
             raise httpx.ConnectError("refused")
         answer = self.answers.get(str(request.url)) or self._answer(request)

@@ -88,6 +88,19 @@ async def test_only_a_whole_answer_counts(signet: Signet, verifier: Verifier, st
     assert await outcome(verifier, signet.token()) == "keys_unavailable"
 
 
+async def test_whatever_a_client_raises_is_a_fetch_that_failed(
+    signet: Signet, verifier: Verifier
+) -> None:
+    """Even so there is a pause, and no token is refused for it while there are keys."""
+    token = signet.token(status=None)
+    assert await outcome(verifier, token) == "accepted"
+    signet.clocks.advance(300)
+    signet.error = OSError("a transport of somebody's own")
+
+    assert [await outcome(verifier, token) for _ in range(5)] == ["accepted"] * 5
+    assert signet.fetches(KEYS_URL) == 2
+
+
 async def test_a_failed_fetch_is_logged_once(
     signet: Signet, verifier: Verifier, caplog: pytest.LogCaptureFixture
 ) -> None:

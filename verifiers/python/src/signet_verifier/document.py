@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from signet_verifier.errors import VerifyError
 from signet_verifier.fetching import Answer, FetchError
 
 log = logging.getLogger("signet_verifier")
@@ -46,9 +45,8 @@ class Document(Generic[_T]):
         monotonic: Callable[[], float],
         first_retry_pause: float = RETRY_PAUSE,
     ) -> None:
-        """`fetch` is given the ETag of what is held; `read` raises `ValueError` or `VerifyError`
-        for what it does not believe; `lifetime` is in seconds. `first_retry_pause` holds while
-        nothing has been fetched."""
+        """`fetch` is given the ETag of what is held; `read` raises for what it does not believe;
+        `lifetime` is in seconds. `first_retry_pause` holds while nothing has been fetched."""
         self._name = name
         self._fetch = fetch
         self._read = read
@@ -76,8 +74,7 @@ class Document(Generic[_T]):
             if now < self._retry_at or now - self._began_at < cooldown:
                 return
             self._began_at = now
-            etag = None if self.held is None or whole else self.held.etag
-            self._task = asyncio.create_task(self._run(etag))
+            self._task = asyncio.create_task(self._run(None if whole else self.held))
         # Unlike `await`, this cancels nothing if a waiter is cancelled: the others still wait.
         await asyncio.wait([self._task])
 
@@ -87,18 +84,21 @@ class Document(Generic[_T]):
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _run(self, etag: str | None) -> None:
+    async def _run(self, known: Held[_T] | None) -> None:
         since = self._began_at
         try:
-            answer = await self._fetch(etag)
-            if answer.body is not None:
-                value = await self._read(answer.body)
-                etag = answer.etag
-            elif self.held is not None:
-                value = self.held.value
-        except (FetchError, VerifyError, ValueError) as error:
-            log.warning("could not fetch %s: %s", self._name, error)
+            answer = await self._fetch(None if known is None else known.etag)
+            self.held = await self._take(answer, known, since)
+        except Exception as error:  # noqa: BLE001  whatever it is, what is held is kept
+            log.warning("could not fetch %s: %s", self._name, str(error) or repr(error))
             pause = self._first_retry_pause if self.held is None else RETRY_PAUSE
             self._retry_at = self._monotonic() + pause
-            return
-        self.held = Held(value, etag, since, self._lifetime(value, answer))
+
+    async def _take(self, answer: Answer, known: Held[_T] | None, since: float) -> Held[_T]:
+        if answer.body is not None:
+            value, etag = await self._read(answer.body), answer.etag
+        elif known is not None:
+            value, etag = known.value, known.etag
+        else:
+            raise FetchError("unchanged, but nothing was there")
+        return Held(value, etag, since, self._lifetime(value, answer))

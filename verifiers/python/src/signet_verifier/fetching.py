@@ -18,7 +18,7 @@ class Answer:
     """What came back."""
 
     body: bytes | None
-    """`None` if what is held is still good (304)."""
+    """`None` if what is held, if anything, is still good (304)."""
     etag: str | None = None
     max_age: int | None = None
     """`Cache-Control: max-age`, in seconds."""
@@ -34,7 +34,7 @@ class Fetcher:
     async def get(self, url: str, *, accept: str, largest: int, etag: str | None) -> Answer:
         """Fetches `url`, at most `largest` bytes, all of it within the time-out.
 
-        `etag` is that of what is held. Raises `FetchError`.
+        `etag` is that of what is held. Raises `FetchError`, or what the client raises.
         """
         # What is not compressed cannot inflate.
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
@@ -44,9 +44,6 @@ class Fetcher:
             return await asyncio.wait_for(self._get(url, headers, largest), self._timeout)
         except (asyncio.TimeoutError, httpx.TimeoutException) as error:
             raise FetchError(f"no answer within {self._timeout:g} s") from error
-        except (httpx.HTTPError, httpx.InvalidURL, RuntimeError) as error:
-            # A client that has been closed, or whose loop has, raises `RuntimeError`.
-            raise FetchError(str(error) or type(error).__name__) from error
 
     async def _get(self, url: str, headers: dict[str, str], largest: int) -> Answer:
         request = self._client.stream(
@@ -54,7 +51,7 @@ class Fetcher:
         )
         async with request as response:
             etag, max_age = response.headers.get("ETag"), _max_age(response)
-            if response.status_code == 304 and "If-None-Match" in headers:
+            if response.status_code == 304:
                 return Answer(None, etag, max_age)
             if response.status_code != 200:
                 raise FetchError(f"status {response.status_code}")
