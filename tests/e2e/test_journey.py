@@ -16,6 +16,7 @@ from processes import Owner, Signet, TaskApi
 from recording_proxy import RecordingProxy
 
 JWKS_PATH = "/.well-known/jwks.json"
+STATUS_TTL = 3
 
 
 @dataclass
@@ -41,28 +42,20 @@ class Stage:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
         assert set(answer.json()) == {"error", "meta"}
 
-    def list_path(self, token: str) -> str | None:
-        """Where the status of `token` is, `None` if it has none."""
-        status = claims_of(token).get("status")
-        if status is None:
-            return None
-        return str(status["status_list"]["uri"]).removeprefix(self.signet.issuer)
+    def list_path(self, token: str) -> str:
+        uri: str = claims_of(token)["status"]["status_list"]["uri"]
+        return uri.removeprefix(self.signet.issuer)
 
-    def seconds_until_lists_are_fetched_again(self, path: str) -> float:
-        return float(claims_of(self.front_end.get(path).text).get("ttl", 300))
-
-    def assert_only_keys_and_lists_were_fetched(self, token: str, ttl: float | None) -> None:
-        """The key set, and the list of `token`, which is fetched once per `ttl` at most."""
+    def assert_only_keys_and_lists_were_fetched(self, token: str) -> None:
+        """The key set, and the list of `token`'s status, once in its `ttl` at most."""
         list_path = self.list_path(token)
-        assert {(call.method, call.path) for call in self.proxy.calls} <= {
+        assert {(call.method, call.path) for call in self.proxy.calls} == {
             ("GET", JWKS_PATH),
             ("GET", list_path),
         }
-        assert self.fetches(JWKS_PATH)
-        if ttl is not None:
-            # The calls are timed where they arrive, so one of them may seem late.
-            times = [call.at for call in self.proxy.calls if call.path == list_path]
-            assert all(later - earlier > ttl - 0.5 for earlier, later in pairwise(times))
+        # The calls are timed where they arrive, so one of them may seem late.
+        times = [call.at for call in self.proxy.calls if call.path == list_path]
+        assert all(later - earlier > STATUS_TTL - 0.5 for earlier, later in pairwise(times))
 
     def fetches(self, path: str) -> int:
         return sum(call.path == path for call in self.proxy.calls)
@@ -77,6 +70,7 @@ def stage(tmp_path: Path, database: Database, owned: Owner) -> Iterator[Stage]:
                 database,
                 SIGNET_ISSUER=proxy.url,
                 SIGNET_TRUSTED_PROXIES="127.0.0.1/32",
+                SIGNET_STATUS_TTL_SECONDS=str(STATUS_TTL),
             )
         )
         proxy.upstream = signet.url
@@ -127,20 +121,15 @@ def test_from_sign_up_to_logout(stage: Stage) -> None:
     assert refused.status_code == 401
     assert refused.json()["error"]["code"] == "INVALID_REFRESH_TOKEN"
 
-    list_path = stage.list_path(refreshed.access_token)
-    if list_path is None:
-        # Nothing tells the service of the logout: the token lives until it expires.
-        assert stage.tasks(ada.user_id, refreshed.access_token).status_code == 200
-        stage.assert_only_keys_and_lists_were_fetched(refreshed.access_token, None)
-        return
-    ttl = stage.seconds_until_lists_are_fetched_again(list_path)
-    deadline = time.monotonic() + ttl + 2
+    # The task API learns of it from the next list, which is there within two seconds.
+    deadline = time.monotonic() + STATUS_TTL + 2
     while stage.tasks(ada.user_id, refreshed.access_token).status_code == 200:
         assert time.monotonic() < deadline, "the logout did not arrive"
         time.sleep(0.1)
-    stage.assert_refused(ada.user_id, refreshed.access_token)
+    for token in (ada.access_token, refreshed.access_token):
+        stage.assert_refused(ada.user_id, token)
     assert stage.tasks(bob.user_id, bob.access_token).status_code == 200
-    stage.assert_only_keys_and_lists_were_fetched(refreshed.access_token, ttl)
+    stage.assert_only_keys_and_lists_were_fetched(refreshed.access_token)
 
 
 def test_forged_tokens_are_refused(stage: Stage) -> None:
@@ -155,12 +144,15 @@ def test_forged_tokens_are_refused(stage: Stage) -> None:
 
     # The genuine token still works, so the refusals above were about the forgeries.
     assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
-    stage.assert_only_keys_and_lists_were_fetched(ada.access_token, None)
+    stage.assert_only_keys_and_lists_were_fetched(ada.access_token)
     assert stage.fetches(JWKS_PATH) == 1, "made-up key names caused further calls"
 
 
 def test_an_expired_token_is_refused(stage: Stage) -> None:
-    stage.signet.restart(SIGNET_ACCESS_TOKEN_SECONDS="2")
+    # What has to be fetched is there before the short life begins.
+    early = stage.sign_up()
+    assert stage.tasks(early.user_id, early.access_token).status_code == 200
+    stage.signet.restart(SIGNET_ACCESS_TOKEN_SECONDS="4")
     ada = stage.sign_up()
     expires_at = claims_of(ada.access_token)["exp"]
 
@@ -182,6 +174,8 @@ def test_a_token_of_another_issuer_is_refused(stage: Stage) -> None:
 def refused_but_for(stage: Stage, claim: str, **settings: str) -> None:
     """A token that differs in `claim` alone (same account, same key) is refused."""
     ada = stage.sign_up()
+    # The list of ada's status is not to be had from what runs next under another name.
+    assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
 
     stage.signet.restart(**settings)
     elsewhere = Tokens.of(stage.front_end.log_in(ada.email), 200)
@@ -207,5 +201,8 @@ def test_verification_goes_on_while_signet_is_stopped(stage: Stage) -> None:
     for _ in range(5):
         assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
     stage.assert_refused(ada.user_id, ada.access_token[:-8] + "AAAAAAAA")
+    time.sleep(STATUS_TTL)
+    # The list is old too by now, and is used until it expires.
+    assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
     assert stage.fetches(JWKS_PATH) > fetches_before, "it did not even try to fetch the keys"
-    stage.assert_only_keys_and_lists_were_fetched(ada.access_token, None)
+    stage.assert_only_keys_and_lists_were_fetched(ada.access_token)
