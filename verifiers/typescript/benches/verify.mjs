@@ -1,0 +1,109 @@
+/**
+ * What a check costs: the signature alone, jose's `jwtVerify`, and this package with a status check.
+ *
+ * One after the other in each round, so that what else the machine does falls on all alike; the
+ * order is turned from round to round. Run it with `npm run bench`; the goal is at most 1.5 × jose.
+ */
+
+import { deflateSync } from 'node:zlib'
+import { CompactSign, exportJWK, generateKeyPair, jwtVerify } from 'jose'
+import { Verifier } from '@signet/verifier'
+
+const ROUNDS = 15
+const CHECKS = 2_000
+const GOAL = 1.5
+
+const issuer = 'https://id.example.test'
+const audience = 'https://api.example.test'
+const uri = `${issuer}/status/1`
+const now = Math.floor(Date.now() / 1000)
+const user = '0197a1b2-0000-7000-8000-000000000001'
+
+const { publicKey, privateKey } = await generateKeyPair('RS256')
+const keySet = JSON.stringify({
+  keys: [{ ...(await exportJWK(publicKey)), kid: 'key-1', alg: 'RS256' }],
+})
+
+const sign = (payload, typ) =>
+  new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
+    .setProtectedHeader({ alg: 'RS256', typ, kid: 'key-1' })
+    .sign(privateKey)
+
+const token = await sign(
+  {
+    iss: issuer,
+    sub: user,
+    aud: audience,
+    exp: now + 86_400,
+    iat: now,
+    jti: '0197a1b2-0000-7000-8000-00000000000a',
+    client_id: 'signet',
+    sid: '0197a1b2-0000-7000-8000-00000000000b',
+    auth_time: now,
+    scope: 'openid tasks:read tasks:write',
+    status: { status_list: { idx: 70_000, uri } },
+    user_id: user,
+    email: 'ada@example.test',
+  },
+  'at+jwt',
+)
+const lst = deflateSync(new Uint8Array(128 * 1024)).toString('base64url')
+const list = await sign(
+  { sub: uri, iat: now, ttl: 86_400, status_list: { bits: 1, lst } },
+  'statuslist+jwt',
+)
+
+const [header, payload, signature] = token.split('.')
+const signed = new TextEncoder().encode(`${header}.${payload}`)
+const signatureBytes = Buffer.from(signature, 'base64url')
+const options = {
+  issuer,
+  audience,
+  algorithms: ['RS256'],
+  typ: 'at+jwt',
+  clockTolerance: 30,
+  requiredClaims: ['exp', 'iat', 'iss', 'aud', 'sub', 'jti', 'client_id'],
+}
+const fetch = async (url) =>
+  new Response(url === uri ? list : keySet, { headers: { 'Cache-Control': 'max-age=86400' } })
+const verifier = new Verifier({ issuer, audience, fetch })
+
+const contenders = {
+  webcrypto: () => crypto.subtle.verify('RSASSA-PKCS1-v1_5', publicKey, signatureBytes, signed),
+  jose: () => jwtVerify(token, publicKey, options),
+  verifier: () => verifier.verify(token),
+}
+const times = Object.fromEntries(Object.keys(contenders).map((name) => [name, []]))
+
+async function microseconds(check) {
+  const start = performance.now()
+  for (let count = 0; count < CHECKS; count++) await check()
+  return ((performance.now() - start) * 1000) / CHECKS
+}
+
+for (let round = -2; round < ROUNDS; round++) {
+  const names = Object.keys(contenders)
+  for (let turn = 0; turn < names.length; turn++) {
+    const name = names[(turn + round + 3) % names.length]
+    const time = await microseconds(contenders[name])
+    if (round >= 0) times[name].push(time) // the first ones warm up
+  }
+}
+
+const sorted = (values) => values.toSorted((a, b) => a - b)
+const median = (values) => sorted(values)[Math.floor(values.length / 2)]
+console.log(
+  `${ROUNDS} rounds of ${CHECKS} checks, one at a time; µs per check, Node ${process.version}`,
+)
+for (const [name, values] of Object.entries(times)) {
+  const [least, most] = [sorted(values)[0], sorted(values).at(-1)]
+  console.log(
+    `${name.padEnd(10)} median ${median(values).toFixed(1).padStart(6)}   ${least.toFixed(1)} to ${most.toFixed(1)}`,
+  )
+}
+const ratios = times.verifier.map((time, round) => time / times.jose[round])
+const [least, most] = [sorted(ratios)[0], sorted(ratios).at(-1)]
+console.log(
+  `verifier / jose: median ${median(ratios).toFixed(2)}   ${least.toFixed(2)} to ${most.toFixed(2)}   (goal: ${GOAL})`,
+)
+if (median(ratios) > GOAL) process.exitCode = 1

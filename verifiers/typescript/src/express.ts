@@ -1,0 +1,86 @@
+/**
+ * Middleware for Express. Its types name only what is used of a request, so that neither Express nor
+ * its types are needed to compile or to run this.
+ */
+
+import { accessToken, authorize, checkUser, remember } from './guard.js'
+import type { GuardOptions } from './guard.js'
+import { Refusal, checkScopes } from './refusal.js'
+import type { Verifier } from './verifier.js'
+
+export { accessToken }
+
+export interface ExpressRequest {
+  readonly headers: { readonly authorization?: string | undefined }
+  readonly params: object
+}
+
+export interface ExpressResponse {
+  status(code: number): unknown
+  set(headers: Record<string, string>): unknown
+  json(body: unknown): unknown
+}
+
+export type ExpressHandler = (
+  request: ExpressRequest,
+  response: ExpressResponse,
+  next: (error?: unknown) => void,
+) => void
+
+/** Lets requests with a valid token pass; {@link accessToken} gives it to what follows. */
+export function authenticate(
+  verifier: Pick<Verifier, 'verify'>,
+  options: GuardOptions<ExpressRequest> = {},
+): ExpressHandler {
+  const { scopes = [], onRefusal } = options
+  checkScopes(scopes)
+  return (request, response, next) => {
+    authorize(verifier, request.headers.authorization, scopes).then(
+      (token) => {
+        remember(request, token)
+        next()
+      },
+      (error: unknown) => {
+        if (error instanceof Refusal) onRefusal?.(error, request)
+        answer(error, response, next)
+      },
+    )
+  }
+}
+
+/** After {@link authenticate}: lets the user pass whom the path names, as `/users/:user_id/tasks`. */
+export function requireUser(parameter = 'user_id'): ExpressHandler {
+  return guard((request) => {
+    checkUser(request, (request.params as Record<string, unknown>)[parameter])
+  })
+}
+
+/** After {@link authenticate}: lets tokens pass that have all these scopes. */
+export function requireScopes(...scopes: readonly string[]): ExpressHandler {
+  checkScopes(scopes)
+  return guard((request) => {
+    accessToken(request).requireScopes(...scopes)
+  })
+}
+
+function guard(check: (request: ExpressRequest) => void): ExpressHandler {
+  return (request, response, next) => {
+    try {
+      check(request)
+    } catch (error) {
+      answer(error, response, next)
+      return
+    }
+    next()
+  }
+}
+
+function answer(error: unknown, response: ExpressResponse, next: (error?: unknown) => void): void {
+  if (!(error instanceof Refusal)) {
+    next(error)
+    return
+  }
+  response.status(error.status)
+  response.set(error.headers)
+  response.json(error.body)
+}

@@ -1,0 +1,71 @@
+/**
+ * Hooks for Fastify: `onRequest` or `preHandler` of a route, a plugin or everything. Their types name
+ * only what is used of a request, so that Fastify is not needed to compile or to run this.
+ */
+
+import { accessToken, authorize, checkUser, remember } from './guard.js'
+import type { GuardOptions } from './guard.js'
+import { Refusal, checkScopes } from './refusal.js'
+import type { Verifier } from './verifier.js'
+
+export { accessToken }
+
+export interface FastifyRequestLike {
+  readonly headers: { readonly authorization?: string | undefined }
+  readonly params: unknown
+}
+
+export interface FastifyReplyLike {
+  code(status: number): unknown
+  headers(headers: Record<string, string>): unknown
+  send(body: unknown): unknown
+}
+
+export type FastifyHook = (request: FastifyRequestLike, reply: FastifyReplyLike) => Promise<unknown>
+
+/** Lets requests with a valid token pass; {@link accessToken} gives it to what follows. */
+export function authenticate(
+  verifier: Pick<Verifier, 'verify'>,
+  options: GuardOptions<FastifyRequestLike> = {},
+): FastifyHook {
+  const { scopes = [], onRefusal } = options
+  checkScopes(scopes)
+  return guard(async (request) => {
+    try {
+      remember(request, await authorize(verifier, request.headers.authorization, scopes))
+    } catch (error) {
+      if (error instanceof Refusal) onRefusal?.(error, request)
+      throw error
+    }
+  })
+}
+
+/** After {@link authenticate}: lets the user pass whom the path names, as `/users/:user_id/tasks`. */
+export function requireUser(parameter = 'user_id'): FastifyHook {
+  return guard((request) => {
+    checkUser(request, (request.params as Record<string, unknown>)[parameter])
+  })
+}
+
+/** After {@link authenticate}: lets tokens pass that have all these scopes. */
+export function requireScopes(...scopes: readonly string[]): FastifyHook {
+  checkScopes(scopes)
+  return guard((request) => {
+    accessToken(request).requireScopes(...scopes)
+  })
+}
+
+function guard(check: (request: FastifyRequestLike) => void | Promise<void>): FastifyHook {
+  return async (request, reply) => {
+    try {
+      await check(request)
+      return undefined
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+      reply.code(error.status)
+      reply.headers({ ...error.headers })
+      reply.send({ ...error.body })
+      return reply
+    }
+  }
+}

@@ -1,0 +1,168 @@
+/** The issuer's public keys, made ready once and found by `kid`. */
+
+import { importJWK } from 'jose'
+import type { CryptoKey } from 'jose'
+import { Cached } from './cached.js'
+import type { Fetched, Source } from './cached.js'
+import type { Clock } from './clock.js'
+import type { Downloader } from './download.js'
+import { VerifyError, unknownKey } from './errors.js'
+import { decode, isBase64url } from './jws.js'
+import { parseObject, text } from './json.js'
+import type { Json, JsonObject } from './json.js'
+
+export type KeySet = ReadonlyMap<string, CryptoKey>
+
+/** Longest key set that is read, in bytes; Signet's have a few thousand. */
+const MAX_BYTES = 256 * 1024
+
+/** RFC 7518 §3.3 sets the lower bound; the upper one keeps a check under 1 ms. */
+const MIN_MODULUS_BITS = 2048
+const MAX_MODULUS_BITS = 8192
+
+/** 65537. With a free choice, a set with `e` = 1 would make every signature easy to forge. */
+const EXPONENT = 'AQAB'
+
+const DEFAULT_MAX_AGE_SECONDS = 300
+const LONGEST_MAX_AGE_SECONDS = 86_400
+
+const RETRY_PAUSE_MS = 5_000
+const RETRY_PAUSE_WITHOUT_KEYS_MS = 1_000
+
+/**
+ * Reads a JWK set (RFC 7517 §5). Keys that are not usable are ignored, so that the issuer may add
+ * kinds that are not known here; the set may therefore be empty.
+ *
+ * Rejects if the document is no key set, or if two usable keys have one `kid`.
+ */
+export async function parseKeySet(json: Uint8Array): Promise<KeySet> {
+  const entries = json.length > MAX_BYTES ? undefined : parseObject(json)?.get('keys')
+  if (!Array.isArray(entries)) throw new Error('the key set is malformed')
+  const keys = new Map<string, CryptoKey>()
+  for (const entry of entries as readonly Json[]) {
+    const jwk = entry instanceof Map ? usable(entry) : undefined
+    const key = jwk && (await imported(jwk.n))
+    if (!key) continue
+    if (keys.has(jwk.kid)) throw new Error('two keys of the set have the same id')
+    keys.set(jwk.kid, key)
+  }
+  return keys
+}
+
+/** The keys as they are published, fetched when they are needed. */
+export class RemoteKeys {
+  readonly #keys: Cached<KeySet>
+  readonly #clock: Clock
+  readonly #coolDownMs: number
+  #coolUntil = -Infinity
+
+  constructor(source: KeySetSource, clock: Clock, coolDownMs: number) {
+    this.#keys = new Cached(source, clock)
+    this.#clock = clock
+    this.#coolDownMs = coolDownMs
+  }
+
+  /** Rejects with `unknown_key` or `keys_unavailable`. */
+  async find(kid: string): Promise<CryptoKey> {
+    const fetchesBefore = this.#keys.fetches
+    const known = (await this.#keys.get())?.get(kid)
+    if (known) return known
+    await this.#lookAgain(this.#keys.fetches > fetchesBefore)
+    const keys = this.#keys.usable()
+    if (!keys) {
+      throw new VerifyError('keys_unavailable', 'there are no keys yet', {
+        cause: this.#keys.lastError,
+      })
+    }
+    const found = keys.get(kid)
+    if (!found) throw unknownKey(kid)
+    return found
+  }
+
+  /** Anybody can invent a `kid`: all unknown ones together are worth one fetch per cool-down. */
+  async #lookAgain(hasJustLooked: boolean): Promise<void> {
+    if (!this.#keys.usable()) return // no keys at all: the retry pause rules
+    const now = this.#clock.monotonicMs()
+    if (now >= this.#coolUntil) {
+      this.#coolUntil = now + this.#coolDownMs
+      if (!hasJustLooked) await this.#keys.refresh()
+    } else if (this.#keys.isFetching) {
+      await this.#keys.refresh()
+    }
+  }
+}
+
+export class KeySetSource implements Source<KeySet> {
+  constructor(
+    private readonly url: string,
+    private readonly downloader: Downloader,
+    private readonly onFailure: (error: unknown, url: string) => void,
+  ) {}
+
+  async fetch(etag: string | undefined): Promise<Fetched<KeySet>> {
+    const accept = 'application/jwk-set+json, application/json'
+    const answer = await this.downloader.get({ url: this.url, accept, etag, maxBytes: MAX_BYTES })
+    const maxAge = maxAgeMs(answer.headers)
+    return {
+      value: answer.status === 200 ? await parseKeySet(answer.body) : undefined,
+      freshMs: maxAge ?? (answer.status === 200 ? DEFAULT_MAX_AGE_SECONDS * 1000 : undefined),
+      etag: answer.headers.get('etag') ?? undefined,
+    }
+  }
+
+  hasExpired(): boolean {
+    return false
+  }
+
+  outlivesFailures(): boolean {
+    return true
+  }
+
+  retryPauseMs(held: KeySet | undefined): number {
+    return held ? RETRY_PAUSE_MS : RETRY_PAUSE_WITHOUT_KEYS_MS
+  }
+
+  failed(error: unknown): void {
+    this.onFailure(error, this.url)
+  }
+}
+
+/** `kid` and modulus of a key for RS256. Nothing else is read, and nothing private can come along. */
+function usable(jwk: JsonObject): { kid: string; n: string } | undefined {
+  const kid = text(jwk, 'kid')
+  const n = text(jwk, 'n')
+  const operations = jwk.get('key_ops')
+  const isForRs256 =
+    jwk.get('kty') === 'RSA' &&
+    jwk.get('e') === EXPONENT &&
+    (!jwk.has('alg') || jwk.get('alg') === 'RS256') &&
+    (!jwk.has('use') || jwk.get('use') === 'sig') &&
+    (!jwk.has('key_ops') || (Array.isArray(operations) && operations.includes('verify')))
+  return isForRs256 && kid && n && hasFittingLength(n) ? { kid, n } : undefined
+}
+
+/** Counts bits, not bytes, and takes only the shortest form (RFC 7518 §2). */
+function hasFittingLength(modulus: string): boolean {
+  if (!isBase64url(modulus)) return false
+  const bytes = decode(modulus)
+  const first = bytes[0]
+  if (!first) return false // empty, or led by a zero
+  const bits = bytes.length * 8 - (Math.clz32(first) - 24)
+  return bits >= MIN_MODULUS_BITS && bits <= MAX_MODULUS_BITS
+}
+
+async function imported(n: string): Promise<CryptoKey | undefined> {
+  try {
+    const key = await importJWK({ kty: 'RSA', n, e: EXPONENT }, 'RS256')
+    return key instanceof Uint8Array ? undefined : key
+  } catch {
+    return undefined // the platform cannot use it, so nobody can
+  }
+}
+
+/** RFC 9111 §5.2.2.1, kept between a second and a day. */
+function maxAgeMs(headers: Headers): number | undefined {
+  const found = /(?:^|[\s,])max-age="?(\d+)"?(?:$|[\s,])/i.exec(headers.get('cache-control') ?? '')
+  if (!found) return undefined
+  return Math.min(Math.max(Number(found[1]), 1), LONGEST_MAX_AGE_SECONDS) * 1000
+}

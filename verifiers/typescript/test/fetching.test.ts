@@ -1,0 +1,511 @@
+/** What is fetched, and when: verifiers/README.md. */
+
+import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { test } from 'node:test'
+import { Verifier } from '@signet/verifier'
+import {
+  AUDIENCE,
+  HandClock,
+  ISSUER,
+  KEY_SET,
+  LIST,
+  NOW,
+  issuer,
+  listToken,
+  outcome,
+  token,
+  verifier,
+} from './harness.js'
+
+const TOKEN = await token()
+const CLIENT_TOKEN = await token({ user_id: undefined, status: undefined })
+
+const withKey = (kid: string): Promise<string> => token({ status: undefined }, { kid })
+
+/** Different keys, all unknown. */
+const strangers = (count: number): Promise<string[]> =>
+  Promise.all(Array.from({ length: count }, (_, number) => withKey(`unknown-${String(number)}`)))
+
+test('nothing is fetched before a token needs it', async () => {
+  const from = await issuer()
+  const checks = verifier(from)
+
+  assert.equal(await outcome(checks.verify('not.a.token')), 'malformed')
+  assert.equal(await outcome(checks.verify(await token({}, { typ: 'JWT' }))), 'wrong_type')
+  assert.deepEqual(from.requests, [])
+
+  assert.equal(await outcome(checks.verify(CLIENT_TOKEN)), 'accepted')
+  assert.deepEqual(
+    from.requests.map(({ url }) => url),
+    [KEY_SET],
+  )
+})
+
+test('a hundred tokens at once are worth one fetch of the keys and one of the list', async () => {
+  const from = await issuer()
+  from.delayMs = 20
+  const checks = verifier(from)
+
+  const all = await Promise.all(Array.from({ length: 100 }, () => outcome(checks.verify(TOKEN))))
+
+  assert.deepEqual(new Set(all), new Set(['accepted']))
+  assert.deepEqual(
+    from.requests.map(({ url }) => url),
+    [KEY_SET, LIST],
+  )
+})
+
+test('the keys are fetched again when their max-age is over', async () => {
+  for (const [header, seconds] of [
+    ['public, max-age=120', 120],
+    ['max-age=0', 1],
+    ['max-age="7"', 7],
+    ['max-age=999999999', 86_400],
+    ['s-maxage=7', 300],
+    ['max-age=x', 300],
+    ['', 300],
+  ] as const) {
+    const from = await issuer()
+    from.serveKeys({ 'Cache-Control': header })
+    const clock = new HandClock()
+    const checks = verifier(from, clock)
+    const forever = await token({ status: undefined, exp: NOW + 1_000_000 })
+
+    await checks.verify(forever)
+    clock.pass(seconds - 0.5)
+    await checks.verify(forever)
+    assert.equal(from.requestsFor(KEY_SET), 1, header)
+
+    clock.pass(0.5)
+    await checks.verify(forever)
+    await checks.verify(forever)
+    assert.equal(from.requestsFor(KEY_SET), 2, header)
+  }
+})
+
+test('a list is fetched again when its ttl is over, and no sooner', async () => {
+  for (const [ttl, seconds] of [
+    [15, 15],
+    [undefined, 300],
+    [0.5, 0.5],
+  ] as const) {
+    const from = await issuer({ ttl })
+    const clock = new HandClock()
+    const checks = verifier(from, clock)
+
+    await checks.verify(TOKEN)
+    from.serveList(await listToken({ ttl }, [7]))
+    clock.pass(seconds - 0.25)
+    assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+    assert.equal(from.requestsFor(LIST), 1)
+
+    clock.pass(0.25)
+    assert.equal(await outcome(checks.verify(TOKEN)), 'revoked')
+    assert.equal(await outcome(checks.verify(TOKEN)), 'revoked')
+    assert.equal(from.requestsFor(LIST), 2)
+  }
+})
+
+test('what has not changed is not sent again', async () => {
+  const from = await issuer()
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  from.serveKeys({ ETag: '"k1"', 'Cache-Control': 'max-age=60' })
+  from.serveList(await listToken(), { ETag: 'W/"l1"' })
+  await checks.verify(TOKEN)
+  for (const url of [KEY_SET, LIST])
+    from.answers.set(url, () => new Response(null, { status: 304 }))
+
+  for (let round = 2; round < 5; round++) {
+    clock.pass(60)
+    assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+    assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+    assert.equal(from.requestsFor(KEY_SET), round)
+    assert.equal(from.requestsFor(LIST), round)
+  }
+
+  const sent = from.requests.map(({ url, headers }) => [url, headers['If-None-Match']])
+  assert.deepEqual(sent.slice(0, 4), [
+    [KEY_SET, undefined],
+    [LIST, undefined],
+    [KEY_SET, '"k1"'],
+    [LIST, 'W/"l1"'],
+  ])
+})
+
+test('a 304 says how long the keys are good for now', async () => {
+  const from = await issuer()
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  from.serveKeys({ ETag: '"k1"', 'Cache-Control': 'max-age=60' })
+  await checks.verify(CLIENT_TOKEN)
+  const headers = { 'Cache-Control': 'max-age=600', ETag: '"k1"' }
+  from.answers.set(KEY_SET, () => new Response(null, { status: 304, headers }))
+  clock.pass(60)
+  await checks.verify(CLIENT_TOKEN)
+
+  clock.pass(599)
+  await checks.verify(CLIENT_TOKEN)
+
+  assert.equal(from.requestsFor(KEY_SET), 2)
+})
+
+test('a 304 does not bring an expired list back', async () => {
+  const from = await issuer()
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  from.serveList(await listToken({ exp: NOW + 60, ttl: 300 }), { ETag: '"l1"' })
+  await checks.verify(TOKEN)
+  from.answers.set(LIST, () => new Response(null, { status: 304 }))
+  clock.pass(91)
+
+  assert.equal(await outcome(checks.verify(TOKEN)), 'status_unavailable')
+  assert.equal(from.requests.at(-1)?.headers['If-None-Match'], undefined)
+})
+
+test('a thousand tokens with keys of their own invention cost one fetch per cool-down', async () => {
+  const from = await issuer()
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  const unknown = await strangers(1000)
+  const refuseAll = async (): Promise<void> => {
+    for (const one of unknown.slice(0, 500)) {
+      assert.equal(await outcome(checks.verify(one)), 'unknown_key')
+    }
+    const atOnce = unknown.slice(500).map((one) => outcome(checks.verify(one)))
+    assert.deepEqual(new Set(await Promise.all(atOnce)), new Set(['unknown_key']))
+  }
+
+  await refuseAll()
+  assert.equal(from.requestsFor(KEY_SET), 1) // what the first one fetched is as new as can be
+
+  for (let fetches = 2; fetches < 5; fetches++) {
+    clock.pass(29)
+    await refuseAll()
+    assert.equal(from.requestsFor(KEY_SET), fetches - 1)
+    clock.pass(1)
+    await refuseAll()
+    assert.equal(from.requestsFor(KEY_SET), fetches)
+  }
+})
+
+test('a cool-down that failed to fetch is a cool-down too', async () => {
+  const from = await issuer()
+  const checks = verifier(from, new HandClock(), { cooldownSeconds: 10 })
+  await checks.verify(CLIENT_TOKEN)
+  from.breakDown(KEY_SET)
+
+  for (const one of await strangers(50))
+    assert.equal(await outcome(checks.verify(one)), 'unknown_key')
+
+  assert.equal(from.requestsFor(KEY_SET), 2)
+  assert.equal(await outcome(checks.verify(CLIENT_TOKEN)), 'accepted')
+})
+
+test('a new key is found at once, by all who wait for it', async () => {
+  const from = await issuer()
+  const checks = verifier(from)
+  await checks.verify(CLIENT_TOKEN)
+  from.serveKeys({}, ['key-1', 'key-2'])
+  from.delayMs = 20
+  const next = await withKey('key-2')
+
+  const all = await Promise.all(Array.from({ length: 20 }, () => outcome(checks.verify(next))))
+
+  assert.deepEqual(new Set(all), new Set(['accepted']))
+  assert.equal(from.requestsFor(KEY_SET), 2)
+})
+
+test('keys are kept without end while they cannot be fetched', async () => {
+  const failures: unknown[] = []
+  const from = await issuer()
+  const clock = new HandClock()
+  const forever = await token({ status: undefined, exp: NOW + 1_000_000 })
+  const onFetchFailure = (error: unknown, url: string): void => {
+    failures.push([url, error])
+    throw new Error('a listener with a fault of its own')
+  }
+  const checks = verifier(from, clock, { onFetchFailure })
+  await checks.verify(forever)
+  const answers = [
+    () => new Response('down', { status: 503 }),
+    () => new Response('<html>'),
+    () => new Response('{"keys":{}}'),
+    () => new Response(null, { status: 304 }), // nobody asked for that
+    () => new Response(null, { status: 302, headers: { Location: KEY_SET } }),
+    () => new Response('x'.repeat(256 * 1024 + 1)),
+  ]
+
+  for (const answer of answers) {
+    from.answers.set(KEY_SET, answer)
+    clock.pass(50_000)
+    assert.equal(await outcome(checks.verify(forever)), 'accepted')
+  }
+  assert.equal(failures.length, answers.length)
+  assert.equal(from.requestsFor(KEY_SET), answers.length + 1)
+})
+
+test('after a failure there is a pause: 5 s with keys, 1 s without', async () => {
+  const from = await issuer()
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  from.breakDown(KEY_SET)
+  const attempts = async (): Promise<number> => {
+    for (let count = 0; count < 5; count++) await outcome(checks.verify(CLIENT_TOKEN))
+    return from.requestsFor(KEY_SET)
+  }
+
+  assert.equal(await outcome(checks.verify(CLIENT_TOKEN)), 'keys_unavailable')
+  assert.equal(await attempts(), 1)
+  clock.pass(0.9)
+  assert.equal(await attempts(), 1)
+  clock.pass(0.1)
+  assert.equal(await attempts(), 2)
+
+  from.serveKeys()
+  clock.pass(1)
+  assert.equal(await outcome(checks.verify(CLIENT_TOKEN)), 'accepted')
+  from.breakDown(KEY_SET)
+  clock.pass(300)
+  assert.equal(await attempts(), 4)
+  clock.pass(4.9)
+  assert.equal(await attempts(), 4)
+  clock.pass(0.1)
+  assert.equal(await attempts(), 5)
+  from.serveKeys()
+  clock.pass(5)
+  assert.equal(await attempts(), 6)
+  clock.pass(299)
+  assert.equal(await attempts(), 6)
+})
+
+test('the reason of a failed fetch is the cause of the refusal', async () => {
+  const from = await issuer()
+  from.breakDown(KEY_SET)
+  await assert.rejects(verifier(from).verify(TOKEN), (error: Error) => {
+    assert.match(String(error.cause), /connection refused/)
+    return true
+  })
+})
+
+test('a list is used until its exp while it cannot be fetched, and not beyond', async () => {
+  const from = await issuer({ exp: NOW + 600, ttl: 60 })
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  await checks.verify(TOKEN)
+  from.breakDown(LIST)
+
+  clock.pass(60)
+  assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+  assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+  assert.equal(from.requestsFor(LIST), 2)
+  clock.pass(4)
+  await checks.verify(TOKEN)
+  assert.equal(from.requestsFor(LIST), 2)
+  clock.pass(1)
+  await checks.verify(TOKEN)
+  assert.equal(from.requestsFor(LIST), 3)
+
+  clock.pass(600 - 65 + 29) // the last second of the leeway
+  assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+  clock.pass(1)
+  assert.equal(await outcome(checks.verify(TOKEN)), 'status_unavailable')
+
+  from.serveList(await listToken({ iat: NOW + 630, exp: NOW + 9999 }, [7]))
+  clock.pass(5)
+  assert.equal(await outcome(checks.verify(TOKEN)), 'revoked')
+})
+
+test('a list without exp is used until its ttl is over', async () => {
+  const from = await issuer({ exp: undefined, ttl: 60 })
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  await checks.verify(TOKEN)
+  from.breakDown(LIST)
+
+  clock.pass(59)
+  assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+  clock.pass(1)
+  assert.equal(await outcome(checks.verify(TOKEN)), 'status_unavailable')
+})
+
+test('without a list a token is refused, unless the setting says that it is accepted', async () => {
+  const from = await issuer()
+  from.breakDown(LIST)
+  const clock = new HandClock()
+  const refusing = verifier(from, clock)
+  const accepting = verifier(from, clock, { whenStatusUnavailable: 'accept' })
+
+  assert.equal(await outcome(refusing.verify(TOKEN)), 'status_unavailable')
+  assert.equal(await outcome(refusing.verify(CLIENT_TOKEN)), 'accepted')
+  assert.equal(await outcome(accepting.verify(TOKEN)), 'accepted')
+
+  from.serveList(await listToken({}, [7]))
+  clock.pass(5)
+  assert.equal(await outcome(accepting.verify(TOKEN)), 'revoked')
+  const beyond = await token({ status: { status_list: { idx: 16, uri: LIST } } })
+  assert.equal(await outcome(accepting.verify(beyond)), 'invalid_claim')
+})
+
+test('accepting without a list is not accepting without keys', async () => {
+  const from = await issuer()
+  from.breakDown(KEY_SET)
+  const accepting = verifier(from, new HandClock(), { whenStatusUnavailable: 'accept' })
+
+  assert.equal(await outcome(accepting.verify(TOKEN)), 'keys_unavailable')
+})
+
+test('a list that is signed with a new key is worth a look at the keys', async () => {
+  const from = await issuer()
+  const checks = verifier(from)
+  await checks.verify(CLIENT_TOKEN)
+  from.serveKeys({}, ['key-1', 'key-2'])
+  from.serveList(await listToken({}, [7], 'key-2'))
+
+  assert.equal(await outcome(checks.verify(TOKEN)), 'revoked')
+  assert.equal(from.requestsFor(KEY_SET), 2)
+})
+
+test('base_url is where Signet is reached, whatever the issuer is called', async () => {
+  for (const baseUrl of ['http://signet:8080/id', 'http://signet:8080/id/']) {
+    const from = await issuer()
+    from.serveKeys({}, ['key-1'], 'http://signet:8080/id/.well-known/jwks.json')
+    from.serveList(await listToken(), {}, 'http://signet:8080/id/status/1')
+
+    assert.equal(
+      await outcome(verifier(from, new HandClock(), { baseUrl }).verify(TOKEN)),
+      'accepted',
+    )
+    assert.deepEqual(
+      from.requests.map(({ url }) => url),
+      ['http://signet:8080/id/.well-known/jwks.json', 'http://signet:8080/id/status/1'],
+    )
+  }
+})
+
+test('at most 64 lists are held', async () => {
+  const from = await issuer()
+  const checks = verifier(from)
+  const use = async (number: number): Promise<void> => {
+    const uri = `${ISSUER}/status/${String(number)}`
+    from.serveList(await listToken({ sub: uri }), {}, uri)
+    await checks.verify(await token({ status: { status_list: { idx: 0, uri } } }))
+  }
+  for (let number = 0; number < 64; number++) await use(number)
+  await use(0)
+  await use(64) // 1 goes: it was asked for longest ago
+
+  await use(0)
+  await use(1)
+
+  assert.equal(from.requestsFor(`${ISSUER}/status/0`), 1)
+  assert.equal(from.requestsFor(`${ISSUER}/status/1`), 2)
+})
+
+test('a fetch is given up after the time-out, even if it does not listen', async () => {
+  const from = await issuer()
+  from.answers.set(KEY_SET, () => new Promise<never>(() => undefined))
+  const checks = verifier(from, new HandClock(), { timeoutMs: 30 })
+
+  assert.equal(await outcome(checks.verify(TOKEN)), 'keys_unavailable')
+  assert.equal(from.requests[0]?.signal.aborted, true)
+})
+
+test('a body that does not end in time is given up', async () => {
+  const from = await issuer()
+  const dripping = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      await new Promise((resolve) => setTimeout(resolve, 10))
+      controller.enqueue(new Uint8Array([0x20]))
+    },
+  })
+  from.answers.set(KEY_SET, () => new Response(dripping))
+  const checks = verifier(from, new HandClock(), { timeoutMs: 50 })
+
+  assert.equal(await outcome(checks.verify(TOKEN)), 'keys_unavailable')
+})
+
+test('no more of a body is read than may be', async () => {
+  for (const [url, limit, refused] of [
+    [KEY_SET, 256 * 1024, 'keys_unavailable'],
+    [LIST, 2 * 1024 * 1024, 'status_unavailable'],
+  ] as const) {
+    const chunk = new Uint8Array(16 * 1024).fill(0x20)
+    let sent = 0
+    let cancelled = false
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += chunk.length
+        controller.enqueue(chunk)
+      },
+      cancel() {
+        cancelled = true
+      },
+    })
+    const from = await issuer()
+    from.answers.set(url, () => new Response(endless))
+
+    assert.equal(await outcome(verifier(from).verify(TOKEN)), refused)
+    assert.ok(sent <= limit + 4 * chunk.length, String(sent))
+    assert.ok(cancelled)
+  }
+})
+
+test('a redirect is not followed, by the real fetch neither', async (t) => {
+  const seen: (string | undefined)[] = []
+  const server = createServer((request, response) => {
+    seen.push(request.url)
+    response.writeHead(302, { Location: '/elsewhere' }).end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const baseUrl = `http://127.0.0.1:${String(port)}`
+  const checks = new Verifier({
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    baseUrl,
+    clock: new HandClock(),
+  })
+
+  assert.equal(await outcome(checks.verify(TOKEN)), 'keys_unavailable')
+  assert.deepEqual(seen, ['/.well-known/jwks.json'])
+})
+
+test('settings that cannot be meant are refused', () => {
+  const make = (options: object) => () =>
+    new Verifier({ issuer: ISSUER, audience: AUDIENCE, ...options })
+  for (const options of [
+    { issuer: '' },
+    { audience: '' },
+    { leewaySeconds: -1 },
+    { leewaySeconds: NaN },
+    { cooldownSeconds: Infinity },
+    { timeoutMs: '3000 ms' },
+    { whenStatusUnavailable: 'ignore' },
+    { baseUrl: 'signet' },
+  ]) {
+    assert.throws(make(options), JSON.stringify(options))
+  }
+})
+
+test('the leeway is 30 seconds, and never more than 60', async () => {
+  for (const [leewaySeconds, cut] of [
+    [undefined, 30],
+    [0, 0],
+    [60, 60],
+    [3600, 60],
+  ] as const) {
+    const from = await issuer()
+    const clock = new HandClock()
+    const checks = verifier(from, clock, { leewaySeconds })
+    const brief = await token({ status: undefined, exp: NOW + 10 })
+
+    clock.pass(10 + cut - 1)
+    assert.equal(await outcome(checks.verify(brief)), 'accepted')
+    clock.pass(1)
+    assert.equal(await outcome(checks.verify(brief)), 'expired')
+  }
+})
