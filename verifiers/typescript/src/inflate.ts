@@ -3,18 +3,24 @@ import { readAtMost } from './download.js'
 /**
  * Inflates one zlib stream (RFC 1950) and stops as soon as there are more than `maxBytes`: a few
  * kilobytes can claim to be gigabytes. Rejects then, and if it is not one whole stream.
+ *
+ * Platforms differ in what they take for one: Node 20 ignores what follows it, and Deno 2 does not
+ * miss its last bytes. A stream ends with a checksum, so where that stands can be looked up.
  */
 export async function inflate(
   compressed: Uint8Array<ArrayBuffer>,
   maxBytes: number,
 ): Promise<Uint8Array> {
   const bytes = await inflatePart(compressed, maxBytes)
-  // Some platforms (Node 20) ignore what follows a stream. Then it is whole without its last byte too.
-  const isWholeBefore = await inflatePart(compressed.subarray(0, -1), maxBytes).then(
-    () => true,
-    () => false,
-  )
-  if (isWholeBefore) throw new Error('something follows the zlib stream')
+  const checksum = adler32(bytes)
+  const end = compressed.length - 4
+  if (end < 0 || uint32(compressed, end) !== checksum) {
+    throw new Error('the zlib stream does not end where it should')
+  }
+  const first = indexOf(compressed, checksum)
+  if (first < end && (await isWhole(compressed.subarray(0, first + 4), maxBytes))) {
+    throw new Error('another stream of the same bytes follows')
+  }
   return bytes
 }
 
@@ -30,4 +36,40 @@ async function inflatePart(
   const bytes = await readAtMost(stream.readable, maxBytes)
   if (!bytes) throw new Error(`more than ${String(maxBytes)} bytes when inflated`)
   return bytes
+}
+
+function isWhole(compressed: Uint8Array<ArrayBuffer>, maxBytes: number): Promise<boolean> {
+  return inflatePart(compressed, maxBytes).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Where the four bytes of `wanted`, which stand there, stand first. */
+function indexOf(bytes: Uint8Array, wanted: number): number {
+  const first = wanted >>> 24
+  let at = bytes.indexOf(first)
+  while (uint32(bytes, at) !== wanted) at = bytes.indexOf(first, at + 1)
+  return at
+}
+
+function uint32(bytes: Uint8Array, at: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(at)
+}
+
+/** RFC 1950 §9. No cryptography: it tells an end from a middle. */
+function adler32(bytes: Uint8Array): number {
+  const BASE = 65_521
+  const BLOCK = 5_552 // the longest for which the sums stay below 2^32
+  let a = 1
+  let b = 0
+  for (let start = 0; start < bytes.length; start += BLOCK) {
+    for (const byte of bytes.subarray(start, start + BLOCK)) {
+      a += byte
+      b += a
+    }
+    a %= BASE
+    b %= BASE
+  }
+  return b * 65_536 + a
 }

@@ -127,12 +127,10 @@ test('what has not changed is not sent again', async () => {
   }
 
   const sent = from.requests.map(({ url, headers }) => [url, headers['If-None-Match']])
-  assert.deepEqual(sent.slice(0, 4), [
-    [KEY_SET, undefined],
-    [LIST, undefined],
-    [KEY_SET, '"k1"'],
-    [LIST, 'W/"l1"'],
-  ])
+  const asked = (url: string): unknown[] =>
+    sent.filter(([to]) => to === url).map(([, etag]) => etag)
+  assert.deepEqual(asked(KEY_SET), [undefined, '"k1"', '"k1"', '"k1"'])
+  assert.deepEqual(asked(LIST), [undefined, 'W/"l1"', 'W/"l1"', 'W/"l1"'])
 })
 
 test('a 304 says how long the keys are good for now', async () => {
