@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test'
 import express from 'express'
 import fastify from 'fastify'
 import { Hono } from 'hono'
-import { Refusal, authorize, bearerToken } from '@signet/verifier'
+import { Refusal, accessToken, authorize, bearerToken } from '@signet/verifier'
 import type { Verifier } from '@signet/verifier'
 import * as forExpress from '@signet/verifier/express'
 import * as forFastify from '@signet/verifier/fastify'
@@ -267,6 +267,10 @@ test('a bearer token is read from the header as RFC 6750 writes it', () => {
   ] as const) {
     assert.equal(bearerToken(header), found, String(header))
   }
+})
+
+test('a request that no guard has seen has no token', () => {
+  assert.throws(() => accessToken({}), /authenticate/)
 })
 
 test('a worker answers with the refusal itself', async () => {
