@@ -1,0 +1,84 @@
+"""Clients that generators make from the contract live the life of an account.
+
+`tests/clients` holds that life in each language. Whatever the generator makes of the contract has to
+pass the language's own checks first, and each must get the same answers.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from clients import PASSWORD, some_email
+from node import CONTRACT, NodeProject, run
+from processes import REPOSITORY, Signet
+
+pytestmark = pytest.mark.once
+
+CLIENTS = REPOSITORY / "tests/clients"
+
+# What happens, in this order: operation, status, error code.
+LIFE = """\
+signUp 201
+signUp 409 EMAIL_EXISTS
+signUp 400 VALIDATION_ERROR
+logIn 401 AUTH_FAILED
+logIn 200
+getMe 200
+getMe 401 UNAUTHORIZED
+refresh 200
+resetPassword 400 INVALID_RESET_TOKEN
+logOut 200
+getMe 401 UNAUTHORIZED
+refresh 401 INVALID_REFRESH_TOKEN
+"""
+
+# Operations that no life has yet. This set may only shrink.
+NOT_LIVED: set[str] = set()
+
+
+def test_the_life_has_every_operation_of_the_contract() -> None:
+    operations = {
+        operation["operationId"]
+        for methods in json.loads(CONTRACT.read_text())["paths"].values()
+        for operation in methods.values()
+    }
+
+    assert operations - {line.split()[0] for line in LIFE.splitlines()} == NOT_LIVED
+
+
+def test_a_typescript_client(signet: Signet) -> None:
+    project = NodeProject(CLIENTS / "typescript")
+    project.bin("openapi-typescript", CONTRACT, "--output", "signet.d.ts")
+    project.bin("tsc")
+
+    assert project.run("node", "built/life.js", *arguments(signet)) == LIFE
+
+
+def test_a_python_client(signet: Signet, tmp_path: Path) -> None:
+    life = CLIENTS / "python/life.py"
+    made = str(tmp_path / "made")
+    generate = ("generate", "--path", CONTRACT, "--output-path", made)
+    run("openapi-python-client", *generate, cwd=tmp_path)
+    run("mypy", "--strict", "--cache-dir", "mypy", life, cwd=tmp_path, MYPYPATH=made)
+
+    lived = run("python", life, *arguments(signet), cwd=tmp_path, PYTHONPATH=made)
+
+    assert lived == LIFE
+
+
+def test_a_rust_client(signet: Signet) -> None:
+    # Progenitor's macro makes the client while this is compiled.
+    manifest = ("--manifest-path", CLIENTS / "rust/Cargo.toml")
+    cargo = ("cargo", "run", "--quiet", "--locked", *manifest, "--", *arguments(signet))
+    target = os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")
+
+    lived = run(*cargo, cwd=REPOSITORY, CARGO_TARGET_DIR=str(Path(target) / "clients"))
+
+    assert lived == LIFE
+
+
+def arguments(signet: Signet) -> tuple[str, str, str]:
+    # Three sign-ups with one address are within the limit of five a minute.
+    return signet.start().url, some_email(), PASSWORD
