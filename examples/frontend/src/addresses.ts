@@ -1,0 +1,7 @@
+/** Where the two services are; the defaults are those of their READMEs. */
+export function addresses(environment: Record<string, string | undefined>) {
+  return {
+    signet: environment["VITE_SIGNET_URL"] ?? "http://localhost:8080",
+    tasks: environment["VITE_TASKS_URL"] ?? "http://localhost:8000",
+  };
+}

@@ -1,0 +1,10 @@
+/** Signet's API. The types are made from its contract (`npm run generate`). */
+
+import createClient from "openapi-fetch";
+
+import { addresses } from "./addresses";
+import type { components, paths } from "./generated/signet";
+
+export type AuthTokens = components["schemas"]["AuthTokens"];
+
+export const signet = createClient<paths>({ baseUrl: addresses(import.meta.env).signet });
