@@ -24,6 +24,12 @@ def owned(database: Database) -> Iterator[Owner]:
         yield Owner(stack)
 
 
+@pytest.fixture(scope="module")
+def owned_by_module() -> Iterator[Owner]:
+    with ExitStack() as stack:
+        yield Owner(stack)
+
+
 @pytest.fixture
 def signet(tmp_path: Path, database: Database, owned: Owner) -> Signet:
     """Signet with its defaults, not started."""

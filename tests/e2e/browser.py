@@ -1,0 +1,166 @@
+"""The example front end, built and served, and a Chromium that looks at it."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    sync_playwright,
+)
+
+from node import CONTRACT, NodeProject
+from processes import REPOSITORY, free_port
+
+FRONTEND = REPOSITORY / "examples/frontend"
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def build(directory: Path, signet_url: str, tasks_url: str) -> NodeProject:
+    """Makes the client from the contract, checks the types, and puts the app into `directory`.
+
+    The mode "test" is the usual build, but that scripts on the page can reach the session.
+    """
+    project = NodeProject(FRONTEND)
+    project.bin("openapi-typescript", CONTRACT, "--output", "src/generated/signet.d.ts")
+    project.bin("tsc")
+    project.bin(
+        *("vite", "build", "--mode", "test", "--outDir", directory, "--logLevel", "warn"),
+        VITE_SIGNET_URL=signet_url,
+        VITE_TASKS_URL=tasks_url,
+    )
+    return project
+
+
+class StaticFiles:
+    """Serves a directory, silently, from the `with` on."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        handler = partial(SilentHandler, directory=str(self._directory))
+        with ThreadingHTTPServer(("127.0.0.1", self._port), handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield
+            server.shutdown()
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    assert path, f"none of {', '.join(CHROMIUMS)} is installed"
+    with sync_playwright() as playwright:
+        # Without a sandbox, since tests also run as root, where Chromium has none; all that it
+        # loads is our own.
+        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A person with a browser of their own; a tab is a page of it."""
+
+    def __init__(self, context: BrowserContext, url: str) -> None:
+        self._context = context
+        self._url = url
+        self.refreshes: list[int] = []
+        """The status of each answer to a refresh, in all tabs."""
+        self.complaints: list[str] = []
+        """Errors of the scripts, and what the content security policy refused."""
+        context.set_default_timeout(15_000)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+        context.on("response", self._note)
+        context.on("console", self._hear)
+
+    def open_tab(self) -> "Tab":
+        page = self._context.new_page()
+        page.goto(self._url)
+        return Tab(page)
+
+    def _note(self, response: Response) -> None:
+        if response.url.endswith("/api/auth/refresh") and response.request.method == "POST":
+            self.refreshes.append(response.status)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # Chromium itself reports each answer above 399 there.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+
+class Tab:
+    """What a person does and sees on the page, in their words."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def sign_up(self, email: str, password: str) -> None:
+        self.page.get_by_role("button", name="Sign up").click()
+        self.enter("Sign up", email, password)
+
+    def log_in(self, email: str, password: str) -> None:
+        self.enter("Log in", email, password)
+
+    def enter(self, button: str, email: str, password: str) -> None:
+        self.page.get_by_label("Email").fill(email)
+        self.page.get_by_label("Password").fill(password)
+        self.page.locator("form").get_by_role("button", name=button).click()
+
+    def log_out(self) -> None:
+        self.page.get_by_role("button", name="Log out").click()
+
+    def add(self, title: str) -> None:
+        self.page.get_by_label("New task").fill(title)
+        self.page.get_by_role("button", name="Add").click()
+        self.page.get_by_role("checkbox", name=title).wait_for()
+
+    def sees(self, heading: str) -> None:
+        self.page.get_by_role("heading", name=heading, exact=True).wait_for()
+
+    def tasks(self) -> dict[str, bool]:
+        """Titles, and whether they are completed."""
+        self.page.get_by_text("still to do").or_(self.page.get_by_text("Nothing to do")).wait_for()
+        items = self.page.get_by_role("listitem")
+        return {
+            item.locator("label").inner_text(): item.get_by_role("checkbox").is_checked()
+            for item in items.all()
+        }
+
+    def problem_of(self, label: str) -> str:
+        """What is said to be wrong with the field."""
+        field = self.page.get_by_label(label)
+        problem = self.page.locator(f"#{field.get_attribute('id')}-problem")
+        problem.filter(has_text=".").or_(problem.filter(has_text="?")).first.wait_for()
+        assert field.get_attribute("aria-invalid") == "true"
+        return problem.inner_text()
+
+    def barriers(self, axe: str) -> list[str]:
+        """What keeps people out, as far as axe-core finds it; contrast is part of that."""
+        self.page.evaluate(axe)
+        found = self.page.evaluate("() => axe.run()")["violations"]
+        return [f"{it['id']}: {it['nodes'][0]['html']}" for it in found]
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than the screen."""
+        return self.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+
+    def notice(self) -> str:
+        notice = self.page.locator(".notice:not(:empty)")
+        notice.wait_for()
+        return notice.inner_text()
