@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Route
+from playwright.sync_api import APIResponse, Browser, Route
 
 from browser import StaticFiles, Tab, Visitor, build, chromium
 from clients import PASSWORD, SignetClient, some_email
@@ -243,14 +243,41 @@ def test_two_tabs_that_refresh_at_one_instant_stay_logged_in(
     print(f"{pairs} pairs in {rounds} rounds, {len(visitor.refreshes)} refreshes")
     assert set(visitor.refreshes) == {200}
     if coordinated:
-        assert rounds <= len(visitor.refreshes) <= 2 * rounds
+        # Now and then the news of one tab is slower than the turn of the other.
+        assert rounds <= len(visitor.refreshes) <= 1.5 * rounds
     else:
         assert len(visitor.refreshes) == 2 * rounds
-    for tab in (first, second):
+    for name, tab in {"first": first, "second": second}.items():
         tab.page.reload()
-        tab.add("Still here")
+        tab.add(f"The {name} is still here")
     assert set(visitor.refreshes) == {200}
     assert visitor.complaints == []
+
+
+def test_a_late_answer_does_not_replace_a_newer_token(stage: Stage) -> None:
+    visitor = stage.visitor(script=WITHOUT_COORDINATION)
+    ahead = visitor.open_tab()
+    ahead.sign_up(some_email(), PASSWORD)
+    ahead.sees("Tasks")
+    behind = visitor.open_tab()
+    assert behind.tasks() == {}
+    held: list[tuple[Route, APIResponse]] = []
+    behind.page.route("**/api/auth/refresh", lambda it: held.append((it, it.fetch())))
+
+    behind.page.evaluate("() => { window.late = session.refresh(); }")
+    while not held:
+        behind.page.wait_for_timeout(10)
+    for _ in range(3):
+        ahead.page.evaluate("() => session.refresh()")
+    newest = login_of(ahead)
+    route, response = held[0]
+    route.fulfill(response=response)
+    behind.page.evaluate("() => window.late")
+    behind.page.unroute("**/api/auth/refresh")
+
+    assert login_of(behind) == login_of(ahead) == newest
+    behind.page.evaluate("() => session.refresh()")
+    assert set(visitor.refreshes) == {200}
 
 
 def refresh_at_once(*tabs: Tab) -> list[dict[str, object]]:

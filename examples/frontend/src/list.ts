@@ -10,6 +10,7 @@ const LONGEST_TITLE = 200;
 export function list(session: Session, user: User, onLogOut: () => Promise<void>): HTMLElement {
   const api = new Tasks(session, user.id);
   let tasks: Task[] | undefined;
+  let underWay = Promise.resolve();
 
   const logOut = h("button", { type: "button", className: "quiet" }, "Log out");
   logOut.addEventListener("click", () => void onLogOut());
@@ -59,8 +60,15 @@ export function list(session: Session, user: User, onLogOut: () => Promise<void>
   void load();
   return page;
 
-  /** Runs an action and says what went wrong. Being logged out says itself: the page changes. */
-  async function attempt(action: () => Promise<void>): Promise<void> {
+  /** Runs one action after the other, so that an older answer never covers a newer one. */
+  function attempt(action: () => Promise<void>): Promise<void> {
+    const run = () => told(action);
+    underWay = underWay.then(run, run);
+    return underWay;
+  }
+
+  /** Says what went wrong. Being logged out says itself: the page changes. */
+  async function told(action: () => Promise<void>): Promise<void> {
     try {
       status.textContent = "";
       await action();

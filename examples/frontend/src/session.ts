@@ -84,7 +84,8 @@ export class Session {
    */
   async logOut(): Promise<void> {
     try {
-      const headers = { Authorization: `Bearer ${await this.accessToken()}` };
+      // With a new token: the one in memory may be of an older login of the same person.
+      const headers = { Authorization: `Bearer ${await this.refresh()}` };
       await answer(signet.POST("/api/auth/logout", { headers }));
     } catch (problem) {
       const ended = problem instanceof Problem && problem.status === 401;
@@ -191,8 +192,11 @@ async function exchange(refreshToken: string): Promise<AuthTokens> {
 }
 
 function stored(): Login | undefined {
-  const text = localStorage.getItem(STORED_AS);
-  return text === null ? undefined : (JSON.parse(text) as Login);
+  try {
+    return (JSON.parse(localStorage.getItem(STORED_AS) ?? "null") as Login | null) ?? undefined;
+  } catch {
+    return undefined; // whatever it is, nobody can be logged in with it
+  }
 }
 
 function loginOf(tokens: AuthTokens): Login {
