@@ -9,6 +9,7 @@ import pytest
 from databases import Database, fresh_database
 from own_issuer import Issuer
 from processes import Owner, Signet
+from stage import Stage, on_stage
 
 
 @pytest.fixture
@@ -40,3 +41,10 @@ def signet(tmp_path: Path, database: Database, owned: Owner) -> Signet:
 def issuer() -> Iterator[Issuer]:
     with Issuer() as issuer:
         yield issuer
+
+
+@pytest.fixture
+def stage(tmp_path: Path, database: Database, owned: Owner) -> Iterator[Stage]:
+    """Signet, and a task API that reaches it through a recording proxy."""
+    with on_stage(tmp_path, database, owned) as stage:
+        yield stage

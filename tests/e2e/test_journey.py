@@ -1,87 +1,10 @@
 """From sign-up to logout, with the task API checking every token by itself."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import pairwise
-from pathlib import Path
 
-import httpx
-import pytest
-
-from clients import SignetClient, Tokens, some_email
-from databases import Database
+from clients import Tokens
 from forgery import claims_of, forgeries, header_of
-from processes import Owner, Signet, TaskApi
-from recording_proxy import RecordingProxy
-
-JWKS_PATH = "/.well-known/jwks.json"
-STATUS_TTL = 3
-
-
-@dataclass
-class Stage:
-    """Signet, and a task API that knows it only by the address of a recording proxy."""
-
-    signet: Signet
-    proxy: RecordingProxy
-    task_api: TaskApi
-    front_end: SignetClient
-    http: httpx.Client
-
-    def sign_up(self) -> Tokens:
-        return Tokens.of(self.front_end.sign_up(some_email()), 201)
-
-    def tasks(self, user_id: str, token: str | None) -> httpx.Response:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        return self.http.get(f"{self.task_api.url}/api/{user_id}/tasks", headers=headers)
-
-    def assert_refused(self, user_id: str, token: str | None) -> None:
-        answer = self.tasks(user_id, token)
-        assert answer.status_code == 401, f"{answer.status_code}: {answer.text}"
-        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-        assert set(answer.json()) == {"error", "meta"}
-
-    def list_path(self, token: str) -> str:
-        uri: str = claims_of(token)["status"]["status_list"]["uri"]
-        return uri.removeprefix(self.signet.issuer)
-
-    def assert_only_keys_and_lists_were_fetched(self, token: str) -> None:
-        """The key set, and the list of `token`'s status, once in its `ttl` at most."""
-        list_path = self.list_path(token)
-        assert {(call.method, call.path) for call in self.proxy.calls} == {
-            ("GET", JWKS_PATH),
-            ("GET", list_path),
-        }
-        # The calls are timed where they arrive, so one of them may seem late.
-        times = [call.at for call in self.proxy.calls if call.path == list_path]
-        assert all(later - earlier > STATUS_TTL - 0.5 for earlier, later in pairwise(times))
-
-    def fetches(self, path: str) -> int:
-        return sum(call.path == path for call in self.proxy.calls)
-
-
-@pytest.fixture
-def stage(tmp_path: Path, database: Database, owned: Owner) -> Iterator[Stage]:
-    with RecordingProxy() as proxy, httpx.Client(timeout=10) as http:
-        signet = owned(
-            Signet(
-                tmp_path,
-                database,
-                SIGNET_ISSUER=proxy.url,
-                SIGNET_TRUSTED_PROXIES="127.0.0.1/32",
-                SIGNET_STATUS_TTL_SECONDS=str(STATUS_TTL),
-            )
-        )
-        proxy.upstream = signet.url
-        signet.start()
-        task_api = owned(
-            TaskApi(tmp_path, signet.issuer, signet.audience, TOKEN_LEEWAY_SECONDS="0")
-        )
-        task_api.start()
-        # The front end's own calls go to Signet directly: the proxy sees the task API's alone.
-        with SignetClient(signet.url, behind_proxy=True) as front_end:
-            yield Stage(signet, proxy, task_api, front_end, http)
+from stage import JWKS_PATH, STATUS_TTL, Stage
 
 
 def test_from_sign_up_to_logout(stage: Stage) -> None:
