@@ -1,0 +1,173 @@
+"""Headers and payloads that are no JSON object to a strict reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from casebook.case import CLAIMS, HEADER, STATUS, Case, Members, refused
+from casebook.forge import Forge
+from casebook.text import Text, change, compact, first, nested, octets, spelled
+
+NOT_UTF8 = [
+    ("has a byte that is not UTF-8", b"\xff"),
+    ("has an overlong form", b"\xc0\xaf"),
+    ("has a surrogate in UTF-8", b"\xed\xa0\x80"),
+    ("has a code point beyond the last", b"\xf4\x90\x80\x80"),
+    ("has a sequence that breaks off", b"\xe2\x82"),
+]
+
+NOT_JSON = [
+    ("has half a surrogate pair", r'"x":"\ud800"'),
+    ("has a surrogate pair turned round", r'"x":"\udd1e\ud834"'),
+    ("has a name with half a surrogate pair", r'"\udfff":1'),
+    ("has a name without quotes", "x:1"),
+    ("has NaN", '"x":NaN'),
+    ("has Infinity", '"x":-Infinity'),
+    ("has a number with a leading zero", '"x":01'),
+    ("has a number with a plus", '"x":+1'),
+    ("has a number that ends with its point", '"x":1.'),
+    ("has a number that begins with its point", '"x":.5'),
+    ("has a hexadecimal number", '"x":0x10'),
+    ("has a line feed in a string", '"x":"a\nb"'),
+    ("has a NUL in a string", '"x":"a\0b"'),
+    ("has an escape that is none", r'"x":"\x41"'),
+    ("has a string in single quotes", "\"x\":'a'"),
+    ("has True with a capital", '"x":True'),
+    ("has a comment", '/**/"x":1'),
+    ("has two commas", '"x":1,'),
+]
+"""Members that are put first."""
+
+TWICE_IN_HEADER = [
+    ("alg twice, none first", '"alg":"none"'),
+    ("alg twice, both RS256", '"alg":"RS256"'),
+    ("alg twice, once with an escape", r'"\u0061lg":"none"'),
+    ("kid twice", '"kid":"key-2"'),
+    ("typ twice", '"typ":"JWT"'),
+    ("an unknown parameter twice", '"x":1,"x":1'),
+    ("a parameter twice within another", '"x":{"a":1,"a":2}'),
+    ("a parameter __proto__ twice", '"__proto__":1,"__proto__":2'),
+]
+
+TWICE_IN_PAYLOAD = [
+    ("sub twice, another's first", '"sub":"bob"'),
+    ("sub twice, both the same", f'"sub":"{CLAIMS["sub"]}"'),
+    ("sub twice, once with an escape", r'"\u0073ub":"bob"'),
+    ("sub twice, once with an escape in its middle", r'"s\u0075b":"bob"'),
+    ("exp twice", '"exp":9000000000'),
+    ("aud twice", '"aud":"x"'),
+    ("iss twice", '"iss":"x"'),
+    ("user_id twice", '"user_id":"bob"'),
+    ("status twice", f'"status":{{}},"status":{compact(STATUS)}'),
+    ("an unknown claim twice", '"x":1,"x":1'),
+    ("a claim twice within another", '"x":{"a":1,"a":2}'),
+    ("a claim twice within a list", '"x":[0,{"a":1,"b":2,"a":3}]'),
+    ("a claim twice far within", '"x":[[[{"y":{"z":[{"a":1,"a":1}]}}]]]'),
+    ("an empty name twice", '"":1,"":2'),
+    ("a name with an escaped quote twice", r'"a\"":1,"a\u0022":2'),
+    ("a name with an escaped backslash twice", r'"a\\":1,"a\u005c":2'),
+    ("a name with an escaped slash twice", r'"a\/":1,"a/":2'),
+    ("a name beyond ASCII twice, once with escapes", r'"𝄞":1,"\ud834\udd1e":2'),
+    ("a claim __proto__ twice", '"__proto__":1,"__proto__":2'),
+    ("a claim constructor twice", '"constructor":1,"constructor":2'),
+]
+
+DEEP = [
+    ("1,500 lists in one another", nested(1500)),
+    ("1,500 lists that are never closed", "[" * 1500),
+    ("500 objects in one another", '{"a":' * 500 + "0" + "}" * 500),
+    ("127 lists in one another, and so 128 deep", nested(127)),
+]
+
+
+def cases(forge: Forge) -> Iterator[Case]:
+    """All of them `malformed`, all with a genuine signature."""
+    yield from objects(forge)
+    yield from repeated_names(forge)
+    yield from depth(forge)
+
+
+def objects(forge: Forge) -> Iterator[Case]:
+    """No object, no JSON, no UTF-8."""
+    why = "RFC 7515 section 5.2, RFC 7519 section 7.2, RFC 8259"
+    for name, text in no_objects(HEADER):
+        yield refused(f"a header that {name}", why, forge.token(text), "malformed")
+    for name, text in no_objects(CLAIMS):
+        yield refused(f"a payload that {name}", why, forge.claims(text), "malformed")
+    # Past 4,300 digits, Python refuses to count: it must not be with another error.
+    digits = f'{{"x":{"9" * 4400}'
+    yield refused(
+        "a header that breaks off after 4,400 digits", why, forge.token(digits, "{}"), "malformed"
+    )
+    yield refused(
+        "a payload that breaks off after 4,400 digits", why, forge.claims(digits), "malformed"
+    )
+
+
+def no_objects(members: Members) -> Iterator[tuple[str, Text]]:
+    """Texts that say the same as these members to a reader who is lax enough."""
+    good = compact(members)
+    texts: list[tuple[str, Text]] = [
+        ("is null", "null"),
+        ("is a number", "7"),
+        ("is a string", '"a"'),
+        ("is an empty list", "[]"),
+        ("is a list with the object", f"[{good}]"),
+        ("is the object twice", good + good),
+        ("has bytes after the object", f"{good}x"),
+        ("has a NUL after the object", f"{good}\0"),
+        ("begins with a byte order mark", f"\ufeff{good}"),
+        ("begins with a no-break space", f"\u00a0{good}"),
+        ("begins with a form feed", f"\f{good}"),
+        ("is UTF-16", good.encode("utf-16-le")),
+        ("is UTF-32", good.encode("utf-32-be")),
+        ("is in single quotes", good.replace('"', "'")),
+        ("has a comma at its end", f"{good[:-1]},}}"),
+        ("has a comment at its end", f"{good}//"),
+        ("breaks off", good[:-1]),
+        ("breaks off in a string", good[:-3]),
+    ]
+    yield from texts
+    for name, text in NOT_JSON:
+        yield name, first(members, text)
+    for name, octet in NOT_UTF8:
+        yield name, octets(first(members, '"x":"?"')).replace(b"?", octet, 1)
+
+
+def repeated_names(forge: Forge) -> Iterator[Case]:
+    """Names that occur twice, however they are written."""
+    why = "RFC 7515 section 4, RFC 7519 section 4: names are unique"
+    for name, text in TWICE_IN_HEADER:
+        yield refused(name, why, forge.token(first(HEADER, text)), "malformed")
+    for name, text in TWICE_IN_PAYLOAD:
+        yield refused(name, why, forge.claims(first(CLAIMS, text)), "malformed")
+    yield refused(
+        "alg twice, none last", why,
+        forge.token(f'{compact(HEADER)[:-1]},"alg":"none"}}'), "malformed",
+    )
+    yield refused(
+        "sub twice, another's last", why,
+        forge.claims(f'{compact(CLAIMS)[:-1]},"sub":"bob"}}'), "malformed",
+    )
+    twice = change(STATUS, status_list=0)
+    reference = spelled(twice, "status_list", first(STATUS["status_list"], '"idx":8'))
+    yield refused(
+        "idx twice within status", why,
+        forge.claims(spelled(CLAIMS, "status", reference)), "malformed",
+    )
+
+
+def depth(forge: Forge) -> Iterator[Case]:
+    """Nesting that would cost a reader its stack."""
+    why = "nested less than 128 deep"
+    for name, text in DEEP:
+        member = f'"x":{text}'
+        yield refused(
+            f"a header with {name}", why, forge.token(first(HEADER, member)), "malformed"
+        )
+        yield refused(
+            f"a payload with {name}", why, forge.claims(first(CLAIMS, member)), "malformed"
+        )
+    yield refused(
+        "a header that is nothing but lists", why, forge.token(nested(2900), "{}"), "malformed"
+    )

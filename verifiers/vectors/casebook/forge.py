@@ -1,0 +1,117 @@
+"""Keys made on the spot, and tokens signed with them."""
+
+from __future__ import annotations
+
+import hmac
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+
+from casebook.case import CLAIMS, HEADER, LIST_CLAIMS, LIST_HEADER, LIST_URI, Members
+from casebook.text import Text, base64url, change, signing_input
+
+EXPONENT = 65537
+
+
+def new_key(bits: int = 2048, exponent: int = EXPONENT) -> rsa.RSAPrivateKey:
+    """A key for RS256."""
+    return rsa.generate_private_key(exponent, bits)
+
+
+def integer(number: int) -> str:
+    """Base64urlUInt (RFC 7518 section 2)."""
+    return base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+
+
+def jwk(key: rsa.RSAPrivateKey, kid: str, **members: Any) -> Members:
+    """The public half, as Signet publishes it."""
+    public = key.public_key().public_numbers()
+    return {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": kid,
+        "n": integer(public.n),
+        "e": integer(public.e),
+        **members,
+    }
+
+
+def signature(key: rsa.RSAPrivateKey, signed: str) -> bytes:
+    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3)."""
+    return key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+
+
+def seal(signed: str, key: rsa.RSAPrivateKey) -> str:
+    """The compact JWS of a signing input, whatever that is."""
+    return f"{signed}.{base64url(signature(key, signed))}"
+
+
+def mac(signed: str, secret: bytes, digest: str = "sha256") -> str:
+    """The compact JWS of a signing input, with an HMAC."""
+    return f"{signed}.{base64url(hmac.digest(secret, signed.encode(), digest))}"
+
+
+def packed(statuses: dict[int, int], bits: int, size: int) -> bytes:
+    """A status list of `size` entries, not yet compressed, all 0 but those named."""
+    array = bytearray(size * bits // 8)
+    for index, status in statuses.items():
+        array[index * bits // 8] |= status << (index * bits % 8)
+    return bytes(array)
+
+
+def status_list(statuses: dict[int, int], bits: int = 1, size: int = 128) -> Members:
+    """The claim `status_list` of a status list token."""
+    return {"bits": bits, "lst": base64url(zlib.compress(packed(statuses, bits, size), 9))}
+
+
+GENUINE_LIST = {**LIST_CLAIMS, "status_list": status_list({})}
+"""The claims of a list in which nothing is revoked."""
+
+
+@dataclass(frozen=True)
+class Forge:
+    """The issuer's two keys, and those of an attacker."""
+
+    first: rsa.RSAPrivateKey = field(default_factory=new_key)
+    second: rsa.RSAPrivateKey = field(default_factory=new_key)
+    stranger: rsa.RSAPrivateKey = field(default_factory=new_key)
+    curve: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
+
+    def keys(self) -> list[Members]:
+        """The issuer's public keys."""
+        return [jwk(self.first, "key-1"), jwk(self.second, "key-2")]
+
+    def jwks(self, *more: Any) -> Members:
+        """The issuer's key set, with more in it."""
+        return {"keys": [*self.keys(), *more]}
+
+    def token(
+        self, header: Text = HEADER, claims: Text = CLAIMS, key: rsa.RSAPrivateKey | None = None
+    ) -> str:
+        """An access token, signed by the first key unless another is named."""
+        return seal(signing_input(header, claims), key or self.first)
+
+    def claims(self, claims: Text) -> str:
+        """A genuine token with these claims."""
+        return self.token(claims=claims)
+
+    def list_token(
+        self,
+        claims: Text = GENUINE_LIST,
+        header: Text = LIST_HEADER,
+        key: rsa.RSAPrivateKey | None = None,
+    ) -> str:
+        """A status list token."""
+        return self.token(header, claims, key)
+
+    def lists(self, statuses: dict[int, int], bits: int, size: int = 128) -> dict[str, str]:
+        """The usual list, with these statuses in it."""
+        claims = change(GENUINE_LIST, status_list=status_list(statuses, bits, size))
+        return {LIST_URI: self.list_token(claims)}
+

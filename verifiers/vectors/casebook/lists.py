@@ -1,0 +1,245 @@
+"""Status list tokens: what may be left out, and who may have signed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from casebook.case import (
+    CLAIMS,
+    ISSUER,
+    LEEWAY,
+    LIST_HEADER,
+    LIST_URI,
+    NOW,
+    STATUS,
+    Case,
+    Members,
+    accepted,
+    refused,
+)
+from casebook.certificate import certificate
+from casebook.forge import GENUINE_LIST, Forge, jwk, mac, seal, status_list
+from casebook.text import (
+    ABSENT,
+    Text,
+    base64url,
+    broken,
+    change,
+    compact,
+    first,
+    nested,
+    octets,
+    shown,
+    signing_input,
+    spaced,
+    spelled,
+    stray,
+)
+
+ENOUGH: list[tuple[str, Text]] = [
+    ("with nothing but what is required", change(GENUINE_LIST, iss=ABSENT, exp=ABSENT, ttl=ABSENT)),
+    ("without exp", change(GENUINE_LIST, exp=ABSENT)),
+    ("without ttl", change(GENUINE_LIST, ttl=ABSENT)),
+    ("without iss", change(GENUINE_LIST, iss=ABSENT)),
+    ("with a ttl of one second", change(GENUINE_LIST, ttl=1)),
+    ("with a ttl of half a second", change(GENUINE_LIST, ttl=0.5)),
+    ("with a ttl longer than time", spelled(GENUINE_LIST, "ttl", "1e300")),
+    ("with exp in the last second of the leeway", change(GENUINE_LIST, exp=NOW - LEEWAY + 1)),
+    ("with exp as late as there is", change(GENUINE_LIST, exp=2**53 - 1)),
+    ("with iat at the end of the leeway", change(GENUINE_LIST, iat=NOW + LEEWAY)),
+    ("with iat of the first second of all", change(GENUINE_LIST, iat=0)),
+    ("with other claims", change(GENUINE_LIST, aud="x", nbf="x", jti=7, x={"y": [None]})),
+]
+"""Claims that a list may have."""
+
+TYPES = ["STATUSLIST+JWT", "application/statuslist+jwt", "Application/StatusList+JWT"]
+
+HEADERS: list[tuple[str, list[Any]]] = [
+    ("typ", [
+        ABSENT, None, "", "JWT", "at+jwt", "application/at+jwt", "statuslist+cwt",
+        "statuslist+jwt ", "statuslist+jwt;v=1", "text/statuslist+jwt", 7, ["statuslist+jwt"],
+        # A letter that becomes S when it is turned to capitals.
+        "\u017ftatu\u017fli\u017ft+jwt",
+    ]),
+    ("alg", [
+        ABSENT, None, "", "none", "rs256", "RS384", "PS256", "HS256", "ES256", ["RS256"],
+    ]),
+    ("kid", [ABSENT, None, "", 1, "key-3", "KEY-1", "__proto__"]),
+    ("crit", [["exp"], []]),
+    ("b64", [False, True, None]),
+    ("jku", [f"{ISSUER}/.well-known/jwks.json"]),
+    ("x5u", ["https://evil.example/chain.pem"]),
+    ("jwk", [None]),
+    ("x5c", [[]]),
+]
+"""Parameters, and the values that each must not have."""
+
+PAYLOADS: list[tuple[str, Text]] = [
+    ("with a payload that is a list", [GENUINE_LIST]),
+    ("with a payload that is null", "null"),
+    ("with bytes after its payload", compact(GENUINE_LIST) + "x"),
+    ("with a byte order mark in its payload", "\ufeff" + compact(GENUINE_LIST)),
+    ("with a byte that is not UTF-8",
+     octets(first(GENUINE_LIST, '"x":"?"')).replace(b"?", b"\xff")),
+    ("with NaN", first(GENUINE_LIST, '"x":NaN')),
+    ("with sub twice", first(GENUINE_LIST, f'"sub":"{LIST_URI}"')),
+    ("with status_list twice", first(GENUINE_LIST, '"status_list":{}')),
+    ("with status_list twice, once with an escape",
+     first(GENUINE_LIST, r'"status\u005flist":{}')),
+    ("with lst twice", spelled(
+        GENUINE_LIST, "status_list", first(GENUINE_LIST["status_list"], '"lst":""'))),
+    ("with bits twice", spelled(
+        GENUINE_LIST, "status_list", first(GENUINE_LIST["status_list"], '"bits":1'))),
+    ("nested 200 deep", first(GENUINE_LIST, f'"x":{nested(199)}')),
+]
+"""What is no JSON object in which no name occurs twice."""
+
+
+def cases(forge: Forge) -> Iterator[Case]:
+    """The token is genuine in each: all depends on its list."""
+    yield from believed(forge)
+    yield from not_there(forge)
+    yield from headers(forge)
+    yield from signatures(forge)
+    yield from shapes(forge)
+
+
+def watched(forge: Forge) -> str:
+    """A genuine token with an entry in the list."""
+    return forge.claims(change(CLAIMS, status=STATUS))
+
+
+def usable(forge: Forge, name: str, why: str, made: str) -> Case:
+    """A list that is believed."""
+    return accepted(f"list {name}", why, watched(forge), status_lists={LIST_URI: made})
+
+
+def unusable(forge: Forge, name: str, why: str, made: str | None) -> Case:
+    """A list that is as if it could not be had."""
+    return refused(
+        f"list {name}", why, watched(forge), "status_unavailable", status_lists={LIST_URI: made}
+    )
+
+
+def with_members(**members: Any) -> Members:
+    """A genuine list's claims, with other members in `status_list`."""
+    return change(GENUINE_LIST, status_list=change(GENUINE_LIST["status_list"], **members))
+
+
+def believed(forge: Forge) -> Iterator[Case]:
+    """What a list may say, and leave out."""
+    for name, claims in ENOUGH:
+        yield usable(
+            forge, f"{name} is believed", "draft-ietf-oauth-status-list section 5.1",
+            forge.list_token(claims),
+        )
+    for typ in TYPES:
+        yield usable(
+            forge, f"of typ {typ} is believed", "RFC 7515 section 4.1.9: media types",
+            forge.list_token(header=change(LIST_HEADER, typ=typ)),
+        )
+    yield usable(
+        forge, "signed by the other key of the set is believed", "RFC 7517 section 4.5",
+        forge.list_token(header=change(LIST_HEADER, kid="key-2"), key=forge.second),
+    )
+    yield usable(
+        forge, "with unknown parameters is believed", "RFC 7515 section 4",
+        forge.list_token(header=change(LIST_HEADER, cty="x", x5t="AAAA", nonce=7)),
+    )
+    yield usable(
+        forge, "with unknown members in status_list is believed",
+        "draft-ietf-oauth-status-list section 4.2",
+        forge.list_token(with_members(aggregation_uri=f"{ISSUER}/status", x=1)),
+    )
+
+
+def not_there(forge: Forge) -> Iterator[Case]:
+    """Lists that cannot be had."""
+    why = "when_status_unavailable is refuse"
+    yield unusable(forge, "that cannot be had", why, None)
+    for name, lists in [
+        ("that is not there", {}),
+        ("that is only at another address", {f"{ISSUER}/status/2": forge.list_token()}),
+    ]:
+        yield refused(
+            f"list {name}", why, watched(forge), "status_unavailable", status_lists=lists
+        )
+
+
+def headers(forge: Forge) -> Iterator[Case]:
+    """Headers that an access token may not have either, and other types."""
+    for parameter, wrong in HEADERS:
+        for value in wrong:
+            yield unusable(
+                forge, f"with {parameter} {shown(value)}", "the header checks of an access token",
+                forge.list_token(header=change(LIST_HEADER, **{parameter: value})),
+            )
+    yield unusable(
+        forge, "with alg twice", "RFC 7515 section 4: names are unique",
+        forge.list_token(header=first(LIST_HEADER, '"alg":"none"')),
+    )
+
+
+def signatures(forge: Forge) -> Iterator[Case]:
+    """Signed by nobody, or by somebody else."""
+    genuine = forge.list_token()
+    signed, made = genuine.rsplit(".", 1)
+    other = base64url(change(GENUINE_LIST, status_list=status_list({6: 1})))
+    unsigned = signing_input(change(LIST_HEADER, alg="none"), GENUINE_LIST)
+    hashed = signing_input(change(LIST_HEADER, alg="HS256"), GENUINE_LIST)
+    in_token = change(
+        CLAIMS, sub=LIST_URI, user_id=ABSENT, status_list=GENUINE_LIST["status_list"]
+    )
+
+    def by_stranger(**header: Any) -> str:
+        return forge.list_token(header=change(LIST_HEADER, **header), key=forge.stranger)
+
+    for name, text in [
+        ("without a signature", f"{signed}."),
+        ("without a signature, alg none", f"{unsigned}."),
+        ("with an HMAC by the key set", mac(hashed, octets(forge.jwks()))),
+        ("signed by an attacker's key under this kid", by_stranger()),
+        ("signed by an attacker's key of another kid", by_stranger(kid="evil")),
+        ("signed by an attacker's key that it brings along",
+         by_stranger(jwk=jwk(forge.stranger, "key-1"))),
+        ("signed by an attacker's key, with its certificate",
+         by_stranger(x5c=[certificate(forge.stranger)])),
+        ("signed by the other key of the set under this kid",
+         forge.list_token(key=forge.second)),
+        ("with another payload under its signature", f"{signed.split('.')[0]}.{other}.{made}"),
+        ("with a signature cut short", genuine[:-4]),
+        ("with the signature of the token", f"{signed}.{watched(forge).rsplit('.', 1)[1]}"),
+        ("that is the access token itself", watched(forge)),
+        ("that is an access token with a list in it", forge.claims(in_token)),
+    ]:
+        yield unusable(forge, name, "signed by a key of the same key set", text)
+
+
+def shapes(forge: Forge) -> Iterator[Case]:
+    """What is no compact JWS of two JSON objects."""
+    genuine = forge.list_token()
+    header, payload, signature = genuine.split(".")
+    spare = base64url(spaced(GENUINE_LIST, 1))
+    for name, text in [
+        ("that is empty", ""),
+        ("that is a page", "<!doctype html><title>Not found</title>"),
+        ("that is JSON", compact(GENUINE_LIST)),
+        ("of two parts", f"{header}.{payload}"),
+        ("of four parts", f"{genuine}.{signature}"),
+        ("in the JSON serialization",
+         compact({"payload": payload, "protected": header, "signature": signature})),
+        ("with a line feed at its end", f"{genuine}\n"),
+        ("with a byte order mark", f"\ufeff{genuine}"),
+        ("with a space before it", f" {genuine}"),
+        ("with padding after its payload", seal(f"{header}.{spare}==", forge.first)),
+        ("with stray bits in its payload", seal(f"{header}.{stray(spare)}", forge.first)),
+        ("with a line feed in its payload",
+         seal(f"{header}.{broken(payload, chr(10))}", forge.first)),
+        ("with stray bits in its signature", f"{header}.{payload}.{stray(signature)}"),
+    ]:
+        yield unusable(forge, name, "a compact JWS, in the encoding of an access token", text)
+    for name, claims in PAYLOADS:
+        yield unusable(
+            forge, name, "a JSON object in which no name occurs twice", forge.list_token(claims)
+        )

@@ -1,0 +1,243 @@
+"""Signatures that are not the key's over this header and payload."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from casebook.case import CLAIMS, HEADER, ISSUER, Case, refused
+from casebook.forge import Forge, integer, jwk, mac, signature
+from casebook.text import base64url, change, compact, octets, signing_input
+
+BYTES = 256
+"""Length of a signature by a key of 2048 bits."""
+
+SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
+"""What stands before the hash (RFC 8017 section 9.2, note 1)."""
+
+
+def cases(forge: Forge) -> Iterator[Case]:
+    """No signature, an HMAC, another scheme, and a signature that was altered."""
+    yield from unsigned(forge)
+    yield from hmacs(forge)
+    yield from other_schemes(forge)
+    yield from altered(forge)
+    yield from transplanted(forge)
+    yield from forged_padding(forge)
+
+
+def unsigned(forge: Forge) -> Iterator[Case]:
+    """Without a signature (RFC 7515 appendix A.5)."""
+    genuine = forge.token().rsplit(".", 1)[1]
+    for name in ["none", "None", "NONE", "nOnE", "none ", "", "null"]:
+        signed = signing_input(change(HEADER, alg=name), CLAIMS)
+        yield refused(
+            f"alg {compact(name)} without a signature", "RFC 8725 section 3.1", f"{signed}.",
+            "unsupported_algorithm",
+        )
+        yield refused(
+            f"alg {compact(name)} with the signature of another token", "RFC 8725 section 3.1",
+            f"{signed}.{genuine}", "unsupported_algorithm",
+        )
+    yield refused(
+        "alg RS256 without a signature", "RFC 7515 section 5.2",
+        f"{signing_input(HEADER, CLAIMS)}.", "bad_signature",
+    )
+
+
+def hmacs(forge: Forge) -> Iterator[Case]:
+    """The public key is no secret, so nobody may use it as one (RFC 8725 section 2.1)."""
+    public = forge.first.public_key()
+    pem, der = serialization.Encoding.PEM, serialization.Encoding.DER
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    pkcs1 = serialization.PublicFormat.PKCS1
+    key = jwk(forge.first, "key-1")
+    numbers = public.public_numbers()
+    secrets = {
+        "the public key as PEM": public.public_bytes(pem, spki),
+        "the public key as PEM without its last line feed": public.public_bytes(pem, spki).strip(),
+        "the public key as PKCS #1 PEM": public.public_bytes(pem, pkcs1),
+        "the public key as DER": public.public_bytes(der, spki),
+        "the public key as PKCS #1 DER": public.public_bytes(der, pkcs1),
+        "the public key as JWK": octets(key),
+        "the key set": octets(forge.jwks()),
+        "the modulus": numbers.n.to_bytes(BYTES, "big"),
+        "the modulus as base64url": octets(integer(numbers.n)),
+        "the kid": b"key-1",
+        "the issuer": octets(ISSUER),
+        "nothing": b"",
+    }
+    for name, secret in secrets.items():
+        for alg, error in [("HS256", "unsupported_algorithm"), ("RS256", "bad_signature")]:
+            yield refused(
+                f"an HMAC by {name}, alg {alg}", "RFC 8725 sections 2.1 and 3.1",
+                mac(signing_input(change(HEADER, alg=alg), CLAIMS), secret), error,
+            )
+    for alg in ["HS384", "HS512"]:
+        signed = signing_input(change(HEADER, alg=alg), CLAIMS)
+        yield refused(
+            f"an HMAC by the public key as PEM, alg {alg}", "RFC 8725 sections 2.1 and 3.1",
+            mac(signed, public.public_bytes(pem, spki), f"sha{alg[2:]}"), "unsupported_algorithm",
+        )
+
+
+def other_schemes(forge: Forge) -> Iterator[Case]:
+    """A genuine signature by the right key, made by another scheme."""
+    salted = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    for name, alg, pad, digest in [
+        ("RSASSA-PKCS1-v1_5 with SHA-1", "RS1", padding.PKCS1v15(), hashes.SHA1()),  # noqa: S303
+        ("RSASSA-PKCS1-v1_5 with SHA-384", "RS384", padding.PKCS1v15(), hashes.SHA384()),
+        ("RSASSA-PKCS1-v1_5 with SHA-512", "RS512", padding.PKCS1v15(), hashes.SHA512()),
+        ("RSASSA-PSS with SHA-256", "PS256", salted, hashes.SHA256()),
+    ]:
+        for named, error in [(alg, "unsupported_algorithm"), ("RS256", "bad_signature")]:
+            signed = signing_input(change(HEADER, alg=named), CLAIMS)
+            made = forge.first.sign(signed.encode(), pad, digest)
+            yield refused(
+                f"{name} by the right key, alg {named}", "RFC 8725 section 3.1",
+                f"{signed}.{base64url(made)}", error,
+            )
+    curve = {"kty": "EC", "crv": "P-256", "use": "sig", "kid": "key-ec", **point(forge.curve)}
+    edwards = ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"cases").digest())
+    raw = edwards.public_key().public_bytes_raw()
+    okp = {"kty": "OKP", "crv": "Ed25519", "use": "sig", "kid": "key-ed", "x": base64url(raw)}
+    jwks = forge.jwks(curve, okp)
+    for named, error in [("ES256", "unsupported_algorithm"), ("RS256", "unknown_key")]:
+        signed = signing_input(change(HEADER, alg=named, kid="key-ec"), CLAIMS)
+        yield refused(
+            f"ECDSA by a key of the set, alg {named}", "RFC 8725 section 3.1: RS256 alone",
+            f"{signed}.{base64url(ecdsa(forge.curve, signed))}", error, jwks=jwks,
+        )
+    for named, error in [("EdDSA", "unsupported_algorithm"), ("RS256", "unknown_key")]:
+        signed = signing_input(change(HEADER, alg=named, kid="key-ed"), CLAIMS)
+        yield refused(
+            f"EdDSA by a key of the set, alg {named}", "RFC 8725 section 3.1: RS256 alone",
+            f"{signed}.{base64url(edwards.sign(signed.encode()))}", error, jwks=jwks,
+        )
+    signed = signing_input(change(HEADER, alg="ES256", kid="key-ec"), CLAIMS)
+    yield refused(
+        "an ECDSA signature of zeros", "CVE-2022-21449: r and s of 0",
+        f"{signed}.{base64url(bytes(64))}", "unsupported_algorithm", jwks=jwks,
+    )
+
+
+def altered(forge: Forge) -> Iterator[Case]:
+    """A genuine signature with something changed."""
+    signed = signing_input(HEADER, CLAIMS)
+    good = signature(forge.first, signed)
+    for name, made in [
+        ("with its first bit turned", flipped(good, 0)),
+        ("with its last bit turned", flipped(good, BYTES * 8 - 1)),
+        ("with a bit in its middle turned", flipped(good, 1000)),
+        ("without its last byte", good[:-1]),
+        ("without its first byte", good[1:]),
+        ("with a zero byte before it", b"\0" + good),
+        ("with a zero byte after it", good + b"\0"),
+        ("twice", good + good),
+        ("turned round", good[::-1]),
+        ("of three bytes", b"\0\0\0"),
+        ("of zeros", bytes(BYTES)),
+        ("of the number one", (1).to_bytes(BYTES, "big")),
+        ("of ones", b"\xff" * BYTES),
+    ]:
+        yield refused(
+            f"a signature {name}", "RFC 8017 section 8.2.2", f"{signed}.{base64url(made)}",
+            "bad_signature",
+        )
+    yield refused(
+        "a signature with the modulus added", "RFC 8017 section 5.2.2: below the modulus",
+        with_modulus_added(forge.first), "bad_signature",
+    )
+
+
+def transplanted(forge: Forge) -> Iterator[Case]:
+    """A genuine signature of something else, or by somebody else."""
+    header, payload, made = forge.token().split(".")
+    bob = base64url(change(CLAIMS, sub="bob", user_id="bob"))
+    for name, token in [
+        ("a payload put under another's signature", f"{header}.{bob}.{made}"),
+        ("a payload with one letter changed",
+         f"{header}.{base64url(change(CLAIMS, jti=CLAIMS['jti'][:-1] + 'c'))}.{made}"),
+        ("a header put before another's payload",
+         f"{base64url(change(HEADER, typ='application/at+jwt'))}.{payload}.{made}"),
+        ("a header with a space more", f"{base64url(compact(HEADER) + ' ')}.{payload}.{made}"),
+        ("a kid changed to that of another key",
+         f"{base64url(change(HEADER, kid='key-2'))}.{payload}.{made}"),
+        ("a token by another key of the set under this kid", forge.token(key=forge.second)),
+        ("a token by an attacker's key under this kid", forge.token(key=forge.stranger)),
+        ("a signature of the payload alone",
+         f"{header}.{payload}.{base64url(signature(forge.first, payload))}"),
+        ("a signature of the parts without their dot",
+         f"{header}.{payload}.{base64url(signature(forge.first, header + payload))}"),
+        ("a signature of the decoded parts",
+         f"{header}.{payload}."
+         f"{base64url(signature(forge.first, compact(HEADER) + '.' + compact(CLAIMS)))}"),
+    ]:
+        yield refused(name, "RFC 7515 section 5.2", token, "bad_signature")
+
+
+def forged_padding(forge: Forge) -> Iterator[Case]:
+    """Blocks that only a lax reader of the padding takes (RFC 8017 section 8.2.2)."""
+    signed = signing_input(HEADER, CLAIMS)
+    digest = hashlib.sha256(signed.encode()).digest()
+    info = SHA256_INFO + digest
+    nameless = bytes.fromhex("302f300b0609608648016503040201") + b"\x04\x20" + digest
+    for name, encoded in [
+        ("with bytes after the hash", block(b"\0\1" + b"\xff" * 8 + b"\0" + info, b"\0", b"")),
+        ("with block type 2", block(b"\0\2", b"\xff", b"\0" + info)),
+        ("with padding that is not all ones", block(b"\0\1", b"\xff", b"\xfe\0" + info)),
+        ("with no padding", block(b"", b"\0", info)),
+        ("with the hash alone", block(b"\0\1", b"\xff", b"\0" + digest)),
+        ("with parameters left out", block(b"\0\1", b"\xff", b"\0" + nameless)),
+    ]:
+        yield refused(
+            f"a block {name}", "RFC 8017 section 8.2.2: the whole block is compared",
+            f"{signed}.{base64url(raised(forge.first, encoded))}", "bad_signature",
+        )
+
+
+def block(start: bytes, fill: bytes, end: bytes) -> bytes:
+    """As long as the modulus, with as much of `fill` as that takes."""
+    return start + fill * (BYTES - len(start) - len(end)) + end
+
+
+def raised(key: rsa.RSAPrivateKey, encoded: bytes) -> bytes:
+    """A block signed as it is (RFC 8017 section 5.2.1), which no library does."""
+    private = key.private_numbers()
+    number = pow(int.from_bytes(encoded, "big"), private.d, private.public_numbers.n)
+    return number.to_bytes(BYTES, "big")
+
+
+def with_modulus_added(key: rsa.RSAPrivateKey) -> str:
+    """A token whose signature is a number beyond the modulus, yet of the same length."""
+    modulus = key.private_numbers().public_numbers.n
+    for _ in range(10_000):
+        signed = signing_input(HEADER, change(CLAIMS, jti=secrets.token_hex(8)))
+        number = int.from_bytes(signature(key, signed), "big") + modulus
+        if number < 2 ** (BYTES * 8):
+            return f"{signed}.{base64url(number.to_bytes(BYTES, 'big'))}"
+    raise AssertionError("no signature is small enough")
+
+
+def flipped(made: bytes, bit: int) -> bytes:
+    """The signature with one bit turned, counted from the first."""
+    changed = bytearray(made)
+    changed[bit // 8] ^= 0x80 >> bit % 8
+    return bytes(changed)
+
+
+def point(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
+    """The public half as members of a JWK (RFC 7518 section 6.2.1)."""
+    numbers = key.public_key().public_numbers()
+    return {name: base64url(getattr(numbers, name).to_bytes(32, "big")) for name in ("x", "y")}
+
+
+def ecdsa(key: ec.EllipticCurvePrivateKey, signed: str) -> bytes:
+    """A signature for ES256 (RFC 7518 section 3.4)."""
+    made = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
+    return b"".join(number.to_bytes(32, "big") for number in made)

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""Writes `cases.json`; with `--check`, tells whether that file is up to date.
+
+Keys are made for each run and thrown away, so no two files are equal. Whatever
+does not come out of a key is, and that is what `--check` compares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from casebook import (
+    accepted,
+    claims,
+    documents,
+    header,
+    key_sets,
+    list_claims,
+    lists,
+    shape,
+    signature,
+    status,
+)
+from casebook.case import AUDIENCE, ISSUER, LEEWAY, NOW, Case
+from casebook.forge import Forge
+
+HERE = Path(__file__).parent
+CASES = HERE / "cases.json"
+PACKING = HERE / "packing.json"
+GROUPS = [
+    accepted, shape, documents, header, signature, claims, status, lists, list_claims, key_sets,
+]
+
+
+def document() -> dict[str, Any]:
+    """The whole file, with keys of its own.
+
+    Raises:
+        SystemExit: two cases have the same name.
+    """
+    forge = Forge()
+    cases = [case for group in GROUPS for case in group.cases(forge)]
+    twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
+    if twice:
+        raise SystemExit(f"two cases of one name: {', '.join(twice)}")
+    return {
+        "issuer": ISSUER,
+        "audience": AUDIENCE,
+        "now": NOW,
+        "leeway_seconds": LEEWAY,
+        "jwks": forge.jwks(),
+        "cases": [members(case) for case in cases],
+        "lists": json.loads(PACKING.read_text()),
+    }
+
+
+def members(case: Case) -> dict[str, Any]:
+    """A case as it stands in the file."""
+    return {
+        "name": case.name, "why": case.why, "token": case.token, **case.own, "expect": case.expect
+    }
+
+
+def as_text(whole: dict[str, Any]) -> str:
+    """JSON with one case on each line, so that a change shows as the case it is."""
+
+    def compact(value: Any) -> str:
+        return json.dumps(value, separators=(",", ":"))
+
+    def lines(value: Any) -> str:
+        if not isinstance(value, list):
+            return compact(value)
+        return "[\n" + ",\n".join(compact(item) for item in value) + "\n]"
+
+    text = ",\n".join(f"{compact(name)}: {lines(value)}" for name, value in whole.items())
+    return f"{{\n{text}\n}}\n"
+
+
+def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything that stands in the document, and where: tokens part by part.
+
+    Of status lists only the header, for a newer zlib packs the same list in another way.
+    """
+    if isinstance(value, dict) and value:
+        for name, member in value.items():
+            yield from leaves(member, f"{place} {name}")
+    elif isinstance(value, list) and value:
+        for index, item in enumerate(value):
+            name = item["name"] if isinstance(item, dict) and "name" in item else index
+            yield from leaves(item, f"{place} {name!r}")
+    elif isinstance(value, str):
+        parts = value.split(".")
+        yield from ((f"{place} {index}", part) for index, part in enumerate(
+            parts[:1] if " status_lists " in place else parts
+        ))
+    else:
+        yield place, value
+
+
+def stale() -> list[str]:
+    """Where the file differs from what two runs have in common."""
+    found, one, other = (
+        dict(leaves(whole)) for whole in (json.loads(CASES.read_text()), document(), document())
+    )
+    absent = object()
+    fixed = (place for place in one if one[place] == other.get(place, absent))
+    differing = {place for place in fixed if found.get(place, absent) != one[place]}
+    return sorted(differing | (found.keys() - one.keys() - other.keys()))
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare, do not write")
+    if parser.parse_args().check:
+        if places := stale():
+            raise SystemExit(f"{CASES.name} is stale, run {Path(__file__).name}: {places[:9]}")
+        print(f"{CASES.name} is up to date")
+        return
+    whole = document()
+    CASES.write_text(as_text(whole))
+    print(f"{len(whole['cases'])} cases, {CASES.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
