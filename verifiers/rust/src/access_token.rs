@@ -1,6 +1,7 @@
 //! What a verified token says.
 
 use crate::claims::Claims;
+use crate::error::MissingScope;
 use crate::error::NotThisUser;
 use crate::error::VerifyError;
 use crate::status::StatusReference;
@@ -60,8 +61,15 @@ impl AccessToken {
         if self.user_id() == Some(user_id) { Ok(()) } else { Err(NotThisUser) }
     }
 
-    /// Tells whether `scope` lists exactly this value (RFC 6749 §3.3). If it does
-    /// not, answer 403 `insufficient_scope` (RFC 6750 §3.1).
+    /// Passes only a token whose `scope` lists this value.
+    ///
+    /// # Errors
+    /// [`MissingScope`], to be answered 403 `insufficient_scope`.
+    pub fn require_scope(&self, scope: &str) -> Result<(), MissingScope> {
+        if self.has_scope(scope) { Ok(()) } else { Err(MissingScope { scope: scope.to_owned() }) }
+    }
+
+    /// Tells whether `scope` lists exactly this value (RFC 6749 §3.3).
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         !scope.is_empty() && self.scope.split(' ').any(|granted| granted == scope)

@@ -149,6 +149,17 @@ pub enum StatusListError {
     BadList,
 }
 
+/// The token is valid but does not allow what is asked for.
+///
+/// Answer 403 with `WWW-Authenticate: Bearer error="insufficient_scope"` and the
+/// scope that is missing (RFC 6750 §3.1): the client may ask for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the token lacks the scope {scope}")]
+pub struct MissingScope {
+    /// As it was asked for.
+    pub scope: String,
+}
+
 /// The token is valid but speaks for someone else, or for no person at all.
 ///
 /// Answer 403. RFC 6750 has no code for it: `insufficient_scope` would invite the

@@ -16,7 +16,7 @@ use crate::json::Json;
 use crate::json::Object;
 
 /// Longest key set that is read, in bytes; Signet's have a few thousand.
-const MAX_JWKS_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_JWKS_BYTES: usize = 256 * 1024;
 
 /// RFC 7518 §3.3 sets the lower bound; the upper one keeps a check under 1 ms.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -28,7 +28,7 @@ const EXPONENT: &str = "AQAB";
 /// The usable keys of a JWK set (RFC 7517 §5), each under its `kid`.
 ///
 /// Cloning shares the keys. A new set is a new value: swap it in whole.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct KeySet(Arc<BTreeMap<String, PublicKey>>);
 
 impl KeySet {

@@ -18,7 +18,7 @@ use crate::status_list::StatusList;
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Longest status list token that is looked at, in bytes.
-const MAX_STATUS_LIST_TOKEN_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const MAX_STATUS_LIST_TOKEN_BYTES: usize = 2 * 1024 * 1024;
 
 const DEFAULT_LEEWAY_SECONDS: u64 = 30;
 const MAX_LEEWAY_SECONDS: u64 = 60;

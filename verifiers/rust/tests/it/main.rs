@@ -14,12 +14,15 @@
 
 mod algorithm;
 mod audience;
+mod cases;
 mod claims;
 mod encoding;
 mod harness;
 mod header;
 mod key_set;
 mod mutation;
+#[cfg(all(feature = "axum", feature = "poem"))]
+mod remote;
 mod size;
 mod status;
 mod time;

@@ -30,18 +30,18 @@ use crate::harness::without;
 
 const URI: &str = "https://id.example.test/status/1";
 
-fn deflate(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-fn list_header() -> Value {
+pub(crate) fn list_header() -> Value {
     with(header(), "typ", json!("statuslist+jwt"))
 }
 
 /// A list of eight places, of which 0 is revoked.
-fn list_claims() -> Value {
+pub(crate) fn list_claims() -> Value {
     json!({
         "iss": ISSUER,
         "sub": URI,
@@ -52,7 +52,7 @@ fn list_claims() -> Value {
     })
 }
 
-fn with_list(bits: Value, lst: impl AsRef<[u8]>) -> Value {
+pub(crate) fn with_list(bits: Value, lst: impl AsRef<[u8]>) -> Value {
     with(list_claims(), "status_list", json!({"bits": bits, "lst": encode(lst)}))
 }
 

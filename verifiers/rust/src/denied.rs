@@ -1,0 +1,127 @@
+//! How a request is answered that does not get in: the same in every framework.
+
+use std::fmt::Write;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+
+use crate::access_token::AccessToken;
+use crate::error::MissingScope;
+use crate::error::NotThisUser;
+use crate::error::VerifyError;
+use crate::remote::RemoteError;
+use crate::remote::RemoteVerifier;
+
+/// In seconds: when a request that could not be judged is worth another try.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// Why a request is not served. It is an answer in axum and in poem (RFC 6750 §3), and everything
+/// that may be wrong turns into it by `?`.
+///
+/// The caller learns what to do, never which check failed: that is for your log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// There is no `Authorization: Bearer`, or more than one: 401.
+    #[error("there is no bearer token")]
+    NoToken,
+    /// The token is at fault: 401. Or it cannot be judged for the time being: 503.
+    #[error(transparent)]
+    Token(#[from] RemoteError),
+    /// The token does not allow this: 403.
+    #[error(transparent)]
+    Scope(#[from] MissingScope),
+    /// The token is another user's: 403.
+    #[error(transparent)]
+    User(#[from] NotThisUser),
+}
+
+impl Denied {
+    /// The status, headers and JSON body that say so.
+    pub(crate) fn answer(&self) -> (StatusCode, HeaderMap, &'static str) {
+        let status = match self {
+            Self::NoToken | Self::Token(RemoteError::Refused(_)) => StatusCode::UNAUTHORIZED,
+            Self::Scope(_) | Self::User(_) => StatusCode::FORBIDDEN,
+            Self::Token(RemoteError::KeysUnavailable | RemoteError::StatusUnavailable) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+        };
+        let mut headers = HeaderMap::new();
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, json);
+        if let Some(challenge) = self.challenge() {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        (status, headers, self.body())
+    }
+
+    fn challenge(&self) -> Option<HeaderValue> {
+        match self {
+            Self::NoToken => Some(HeaderValue::from_static("Bearer")),
+            Self::Token(RemoteError::Refused(_)) => {
+                Some(HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+            }
+            Self::Scope(MissingScope { scope }) => {
+                let mut challenge = r#"Bearer error="insufficient_scope", scope=""#.to_owned();
+                challenge.extend(scope.chars().filter(|c| is_of_scopes(*c)));
+                challenge.write_char('"').ok()?;
+                challenge.try_into().ok()
+            }
+            Self::Token(_) | Self::User(_) => None,
+        }
+    }
+
+    fn body(&self) -> &'static str {
+        match self {
+            Self::NoToken => {
+                r#"{"error":"invalid_request","error_description":"A bearer token is required."}"#
+            }
+            Self::Token(RemoteError::Refused(_)) => {
+                r#"{"error":"invalid_token","error_description":"The access token is not valid."}"#
+            }
+            Self::Token(_) => {
+                r#"{"error":"temporarily_unavailable","error_description":"The access token cannot be checked now. Try again."}"#
+            }
+            Self::Scope(_) => {
+                r#"{"error":"insufficient_scope","error_description":"The access token does not allow this."}"#
+            }
+            Self::User(_) => {
+                r#"{"error":"forbidden","error_description":"This belongs to another user."}"#
+            }
+        }
+    }
+}
+
+/// Lets in who brings a good token, and logs why anybody else is not.
+pub(crate) async fn authenticate(
+    headers: &HeaderMap,
+    verifier: &RemoteVerifier,
+) -> Result<AccessToken, Denied> {
+    let token = bearer(headers)?;
+    verifier.verify(token).await.map_err(|error| {
+        tracing::debug!(code = error.code(), %error, "bearer token not accepted");
+        Denied::Token(error)
+    })
+}
+
+/// RFC 6750 §2.1, and no other way. With two such headers, whoever stands in front of this service
+/// may have looked at the other one.
+fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Denied::NoToken) };
+    let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len()).unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case(b"Bearer ") || token.trim_ascii().is_empty() {
+        return Err(Denied::NoToken);
+    }
+    std::str::from_utf8(token.trim_ascii())
+        .map_err(|_| RemoteError::from(VerifyError::Malformed).into())
+}
+
+/// RFC 6749 §3.3, and the space between two values.
+fn is_of_scopes(c: char) -> bool {
+    matches!(c, ' '..='~') && c != '"' && c != '\\'
+}

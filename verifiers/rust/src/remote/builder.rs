@@ -1,0 +1,146 @@
+//! How a remote verifier is set up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::remote::RemoteVerifier;
+use crate::remote::Shared;
+use crate::remote::clock::Clock;
+use crate::remote::clock::HostClock;
+use crate::remote::fetch;
+use crate::remote::lists::StatusLists;
+use crate::remote::slot::RETRY_PAUSE_AT_START;
+use crate::remote::slot::Slot;
+use crate::verifier::Verifier;
+
+const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
+
+/// What becomes of a token whose status cannot be looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenStatusUnavailable {
+    /// It is not accepted: nobody gets in with a token that may have been revoked.
+    #[default]
+    Refuse,
+    /// It is: a logout may not reach this service while the issuer cannot be reached.
+    Accept,
+}
+
+/// Why there is no verifier.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The issuer, or the base URL set instead of it, cannot be asked for anything:
+    /// it must begin with `http://` or `https://`, and have no query or fragment.
+    #[error("{0:?} is no http or https address without query and fragment")]
+    Address(String),
+    /// The HTTP client cannot be set up; its TLS library has no certificates, perhaps.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// Settings of a [`RemoteVerifier`], each with a default.
+pub struct RemoteVerifierBuilder {
+    verifier: Verifier,
+    issuer: String,
+    base_url: Option<String>,
+    cool_down: Duration,
+    when_status_unavailable: WhenStatusUnavailable,
+    use_proxy: bool,
+    clock: Arc<dyn Clock>,
+}
+
+impl RemoteVerifierBuilder {
+    pub(super) fn new(issuer: String, audience: String) -> Self {
+        Self {
+            verifier: Verifier::new(issuer.clone(), audience),
+            issuer,
+            base_url: None,
+            cool_down: DEFAULT_COOL_DOWN,
+            when_status_unavailable: WhenStatusUnavailable::default(),
+            use_proxy: true,
+            clock: Arc::new(HostClock::new()),
+        }
+    }
+
+    /// Sets where the issuer is reached if not under its own name: inside a
+    /// cluster, say. Tokens are still compared with the issuer. A final slash does
+    /// not matter.
+    #[must_use]
+    pub fn base_url(self, base_url: impl Into<String>) -> Self {
+        Self { base_url: Some(base_url.into()), ..self }
+    }
+
+    /// See [`Verifier::leeway_seconds`]: 30 unless set, at most 60.
+    #[must_use]
+    pub fn leeway_seconds(self, seconds: u64) -> Self {
+        Self { verifier: self.verifier.leeway_seconds(seconds), ..self }
+    }
+
+    /// Sets how often the key set may be fetched for tokens that name unknown keys:
+    /// once in 30 seconds unless set. Anybody can make up such tokens.
+    #[must_use]
+    pub fn cool_down(self, cool_down: Duration) -> Self {
+        Self { cool_down, ..self }
+    }
+
+    /// Sets what becomes of a token whose status cannot be looked up; it is refused
+    /// unless set.
+    #[must_use]
+    pub fn when_status_unavailable(self, choice: WhenStatusUnavailable) -> Self {
+        Self { when_status_unavailable: choice, ..self }
+    }
+
+    /// Asks the issuer directly, whatever `HTTP_PROXY` and its like say.
+    #[must_use]
+    pub fn no_proxy(self) -> Self {
+        Self { use_proxy: false, ..self }
+    }
+
+    /// Brings another clock, for tests.
+    #[must_use]
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Makes the verifier. Nothing is fetched yet.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn build(self) -> Result<RemoteVerifier, BuildError> {
+        let base_url = self.base_url.unwrap_or_else(|| self.issuer.clone());
+        if !is_address(&base_url) {
+            return Err(BuildError::Address(base_url));
+        }
+        Ok(RemoteVerifier(Arc::new(Shared {
+            verifier: self.verifier,
+            issuer: self.issuer,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            cool_down: self.cool_down,
+            when_status_unavailable: self.when_status_unavailable,
+            client: fetch::client(self.use_proxy)?,
+            clock: self.clock,
+            keys: Arc::new(Slot::with_pause_while_empty(RETRY_PAUSE_AT_START)),
+            lists: StatusLists::default(),
+        })))
+    }
+}
+
+impl fmt::Debug for RemoteVerifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteVerifierBuilder")
+            .field("verifier", &self.verifier)
+            .field("cool_down", &self.cool_down)
+            .field("when_status_unavailable", &self.when_status_unavailable)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
+}

@@ -1,0 +1,165 @@
+//! A verifier that fetches what it needs: the key set, and the lists of ended sessions.
+
+mod builder;
+mod clock;
+mod documents;
+mod fetch;
+mod lists;
+mod slot;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use builder::BuildError;
+pub use builder::RemoteVerifierBuilder;
+pub use builder::WhenStatusUnavailable;
+pub use clock::Clock;
+
+use crate::access_token::AccessToken;
+use crate::error::VerifyError;
+use crate::key_set::KeySet;
+use crate::remote::lists::StatusLists;
+use crate::remote::slot::Slot;
+use crate::status::StatusReference;
+use crate::verifier::Verifier;
+
+/// Checks access tokens, and whether they have been revoked since they were issued.
+///
+/// It fetches the issuer's key set and status lists when it first needs them, and keeps them as
+/// long as they say. Make one for the whole process: clones share everything. It must be used
+/// within a Tokio runtime.
+///
+/// ```no_run
+/// # async fn check(bearer: &str) -> Result<(), Box<dyn std::error::Error>> {
+/// use signet_verifier::RemoteVerifier;
+///
+/// let verifier = RemoteVerifier::new("https://id.example", "https://tasks.example")?;
+/// let token = verifier.verify(bearer).await?;
+/// println!("{} may {}", token.subject(), token.scope());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is fetched, and when
+///
+/// One request at a time for each document; whoever needs what is being fetched waits for it,
+/// at most three seconds. The key set is fetched again when its `max-age` is over, and for a key
+/// that it lacks, but for that once in 30 seconds only ([`cool_down`]). A status list is fetched
+/// again when its `ttl` is over. If that fails, what is held is kept, keys without end and a list
+/// until its `exp`, and the next attempt comes five seconds later.
+///
+/// [`cool_down`]: RemoteVerifierBuilder::cool_down
+#[derive(Clone)]
+pub struct RemoteVerifier(Arc<Shared>);
+
+struct Shared {
+    verifier: Verifier,
+    issuer: String,
+    base_url: String,
+    cool_down: Duration,
+    when_status_unavailable: WhenStatusUnavailable,
+    client: reqwest::Client,
+    clock: Arc<dyn Clock>,
+    keys: Arc<Slot<KeySet>>,
+    lists: StatusLists,
+}
+
+/// Why a token was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// The token is at fault: answer 401.
+    #[error(transparent)]
+    Refused(#[from] VerifyError),
+
+    /// There has been no key set yet: answer 503. Nothing is known about the token.
+    #[error("the issuer's keys cannot be fetched")]
+    KeysUnavailable,
+
+    /// No status list that may be used can be had: answer 503. The token is good but
+    /// for that, and may have been revoked.
+    #[error("the issuer's list of ended sessions cannot be fetched")]
+    StatusUnavailable,
+}
+
+impl RemoteError {
+    /// The name of this reason in logs and metrics; see [`VerifyError::code`].
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(error) => error.code(),
+            Self::KeysUnavailable => "keys_unavailable",
+            Self::StatusUnavailable => "status_unavailable",
+        }
+    }
+}
+
+impl RemoteVerifier {
+    /// With everything else as [`builder`](Self::builder) leaves it.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Result<Self, BuildError> {
+        Self::builder(issuer, audience).build()
+    }
+
+    /// `issuer` and `audience` are compared byte for byte, as by
+    /// [`Verifier::new`](crate::Verifier::new).
+    pub fn builder(
+        issuer: impl Into<String>,
+        audience: impl Into<String>,
+    ) -> RemoteVerifierBuilder {
+        RemoteVerifierBuilder::new(issuer.into(), audience.into())
+    }
+
+    /// Checks `token`, fetching what is missing or too old. Usually nothing is.
+    ///
+    /// It may be dropped at any time: a fetch that it began runs to its end.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub async fn verify(&self, token: &str) -> Result<AccessToken, RemoteError> {
+        let token = self.read(token).await?;
+        if let Some(reference) = token.status() {
+            self.check_status(reference).await?;
+        }
+        Ok(token)
+    }
+
+    /// Every check but the status.
+    async fn read(&self, token: &str) -> Result<AccessToken, RemoteError> {
+        let shared = &self.0;
+        let read = |keys: &KeySet| shared.verifier.verify(keys, token, shared.clock.unix_seconds());
+
+        let looked_at = shared.keys.moment();
+        if shared.keys.held().is_none() {
+            // What needs no key to be refused is no reason to fetch any.
+            match read(&KeySet::default()) {
+                Err(VerifyError::UnknownKey { .. }) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        let keys = shared.keys(looked_at).await.ok_or(RemoteError::KeysUnavailable)?;
+        match read(&keys) {
+            Err(VerifyError::UnknownKey { .. }) => {
+                let keys = shared.keys_after_unknown(looked_at).await;
+                Ok(read(&keys.ok_or(RemoteError::KeysUnavailable)?)?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn check_status(&self, reference: &StatusReference) -> Result<(), RemoteError> {
+        match (self.0.list(&reference.uri).await, self.0.when_status_unavailable) {
+            (Some(list), _) => Ok(list.check(reference)?),
+            (None, WhenStatusUnavailable::Accept) => Ok(()),
+            (None, WhenStatusUnavailable::Refuse) => Err(RemoteError::StatusUnavailable),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RemoteVerifier").field(&self.0.verifier).finish()
+    }
+}

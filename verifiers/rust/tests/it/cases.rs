@@ -1,0 +1,164 @@
+//! The cases that every verifier of the family runs: `verifiers/vectors/cases.json`.
+
+use std::fs;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use serde_json::Map;
+use serde_json::Value;
+use serde_json::json;
+use signet_verifier::AccessToken;
+use signet_verifier::KeySet;
+use signet_verifier::Status;
+use signet_verifier::Verifier;
+
+use crate::harness::ISSUER;
+use crate::harness::KEYS;
+use crate::harness::NOW;
+use crate::harness::header;
+use crate::harness::sign;
+use crate::harness::verifier;
+use crate::harness::with;
+
+static FILE: LazyLock<Value> = LazyLock::new(|| {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors/cases.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+});
+
+/// A case, with what it leaves to the file.
+pub(crate) struct Case(&'static Value);
+
+impl Case {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        FILE["cases"].as_array().unwrap().iter().map(Self)
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.0["name"].as_str().unwrap()
+    }
+
+    pub(crate) fn token(&self) -> &'static str {
+        self.0["token"].as_str().unwrap()
+    }
+
+    pub(crate) fn issuer(&self) -> &'static str {
+        self.own_or_shared("issuer").as_str().unwrap()
+    }
+
+    pub(crate) fn audience(&self) -> &'static str {
+        self.own_or_shared("audience").as_str().unwrap()
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.own_or_shared("now").as_u64().unwrap()
+    }
+
+    pub(crate) fn leeway_seconds(&self) -> u64 {
+        FILE["leeway_seconds"].as_u64().unwrap()
+    }
+
+    /// The key set as it is served.
+    pub(crate) fn jwks(&self) -> String {
+        match self.own_or_shared("jwks") {
+            Value::String(document) => document.clone(),
+            document => document.to_string(),
+        }
+    }
+
+    /// The status lists that can be had, each with its address.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let lists = self.0.get("status_lists").and_then(Value::as_object);
+        let served = lists.into_iter().flat_map(Map::iter);
+        served.filter_map(|(uri, list)| Some((uri.as_str(), list.as_str()?)))
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn has_own_keys(&self) -> bool {
+        self.0.get("jwks").is_some()
+    }
+
+    /// What is said of `outcome`, if it is not what the case expects.
+    pub(crate) fn complaint(&self, outcome: Result<AccessToken, &str>) -> Option<String> {
+        let expected = &self.0["expect"];
+        let actual = match outcome {
+            Ok(token) => told_by(&token),
+            Err(code) => json!({ "error": code }),
+        };
+        (actual != *expected).then(|| format!("{}: {actual} and not {expected}", self.name()))
+    }
+
+    fn own_or_shared(&self, name: &str) -> &'static Value {
+        self.0.get(name).unwrap_or(&FILE[name])
+    }
+}
+
+fn told_by(token: &AccessToken) -> Value {
+    json!({
+        "subject": token.subject(),
+        "user_id": token.user_id(),
+        "client_id": token.client_id(),
+        "session_id": token.session_id(),
+        "scope": token.scope(),
+        "email": token.email(),
+        "token_id": token.token_id(),
+        "issued_at": token.issued_at(),
+        "expires_at": token.expires_at(),
+        "auth_time": token.auth_time(),
+    })
+}
+
+/// As a service does that fetches by its own means.
+fn outcome(case: &Case) -> Result<AccessToken, &'static str> {
+    let verifier =
+        Verifier::new(case.issuer(), case.audience()).leeway_seconds(case.leeway_seconds());
+    let keys = KeySet::from_json(case.jwks().as_bytes()).map_err(|_| "keys_unavailable")?;
+    let token = verifier.verify(&keys, case.token(), case.now()).map_err(|error| error.code())?;
+    if let Some(reference) = token.status() {
+        let served = case.lists().find(|(uri, _)| *uri == reference.uri);
+        let list = served
+            .and_then(|(uri, list)| verifier.verify_status_list(&keys, uri, list, case.now()).ok());
+        list.ok_or("status_unavailable")?.check(reference).map_err(|error| error.code())?;
+    }
+    Ok(token)
+}
+
+#[track_caller]
+pub(crate) fn assert_no_complaints(complaints: &[String]) {
+    assert!(complaints.is_empty(), "{} cases\n{}", complaints.len(), complaints.join("\n"));
+}
+
+#[test]
+fn every_case_of_the_family_ends_as_it_should() {
+    let complaints: Vec<_> =
+        Case::all().filter_map(|case| case.complaint(outcome(&case))).collect();
+
+    assert_no_complaints(&complaints);
+    assert!(Case::all().count() > 500);
+}
+
+/// draft-ietf-oauth-status-list §4.1 and its appendix C.
+#[test]
+fn the_lists_of_the_draft_are_unpacked() {
+    let lists = FILE["lists"].as_array().unwrap();
+    assert_eq!(lists.len(), 6);
+    for packed in lists {
+        let claims = json!({
+            "iss": ISSUER,
+            "sub": "https://id.example.test/status/1",
+            "iat": NOW,
+            "status_list": {"bits": packed["bits"], "lst": packed["lst"]},
+        });
+        let header = with(header(), "typ", json!("statuslist+jwt"));
+        let token = sign(header.to_string(), claims.to_string());
+        let uri = "https://id.example.test/status/1";
+        let list = verifier().verify_status_list(&KEYS, uri, &token, NOW).unwrap();
+
+        let size = packed["size"].as_u64().unwrap();
+        assert_eq!(list.len(), size, "{}", packed["name"]);
+        for index in 0..size {
+            let named = packed["statuses"].get(index.to_string()).and_then(Value::as_u64);
+            let expected = Status::from(u8::try_from(named.unwrap_or(0)).unwrap());
+            assert_eq!(list.status(index), Some(expected), "{} {index}", packed["name"]);
+        }
+    }
+}

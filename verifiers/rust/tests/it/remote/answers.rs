@@ -1,0 +1,151 @@
+//! Every row of the family's table of answers, for each framework that has an extractor.
+
+use ::axum::http::HeaderMap;
+use ::axum::http::StatusCode;
+use ::axum::http::header;
+use serde_json::Value;
+use serde_json::json;
+use signet_verifier::RemoteVerifier;
+
+use crate::harness::USER;
+use crate::harness::claims;
+use crate::harness::token_with_claims;
+use crate::harness::valid_token;
+use crate::harness::with;
+use crate::remote::issuer::Issuer;
+use crate::remote::issuer::KEYS_PATH;
+use crate::remote::issuer::LIST_PATH;
+use crate::remote::issuer::Reply;
+use crate::remote::issuer::everything_revoked;
+use crate::remote::keys::machines_token;
+
+/// What a framework sent back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A service whose `/users/{id}/tasks` is for that user, and whose `/reports` needs the scope
+/// `reports:write`; what it is asked, and with which `Authorization`.
+pub(crate) trait Service: AsyncFn(RemoteVerifier, String, Vec<Vec<u8>>) -> Answer {}
+
+impl<F: AsyncFn(RemoteVerifier, String, Vec<Vec<u8>>) -> Answer> Service for F {}
+
+struct Asked<'s, S> {
+    service: &'s S,
+    issuer: Issuer,
+}
+
+impl<'s, S: Service> Asked<'s, S> {
+    async fn new(service: &'s S) -> Self {
+        Self { service, issuer: Issuer::start().await }
+    }
+
+    async fn answer(&self, path: &str, authorization: &[&[u8]]) -> Answer {
+        let authorization = authorization.iter().map(|value| value.to_vec()).collect();
+        (self.service)(self.issuer.verifier(), path.to_owned(), authorization).await
+    }
+
+    async fn with_token(&self, path: &str, token: &str) -> Answer {
+        self.answer(path, &[format!("Bearer {token}").as_bytes()]).await
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    fn assert_is(&self, status: u16, error: &str, challenge: Option<&str>) {
+        let header = |name| self.headers.get(name).map(|value| value.to_str().unwrap());
+        let body: Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(self.status.as_u16(), status, "{body}");
+        assert_eq!(body["error"], error);
+        assert!(body["error_description"].as_str().unwrap().ends_with('.'));
+        assert_eq!(body.as_object().unwrap().len(), 2);
+        assert_eq!(header(header::CONTENT_TYPE), Some("application/json"));
+        assert_eq!(header(header::WWW_AUTHENTICATE), challenge);
+        assert_eq!(header(header::RETRY_AFTER), (status == 503).then_some("5"));
+    }
+}
+
+/// RFC 6750 §3, row by row.
+pub(crate) async fn assert_every_row(service: impl Service) {
+    let service = Asked::new(&service).await;
+    let tasks = format!("/users/{USER}/tasks");
+
+    served(&service, &tasks).await;
+    without_a_token(&service, &tasks).await;
+    refused(&service, &tasks).await;
+    forbidden(&service).await;
+    unavailable(&service, &tasks).await;
+}
+
+async fn served(service: &Asked<'_, impl Service>, tasks: &str) {
+    let token = valid_token();
+    for scheme in ["Bearer ", "bearer ", "BEARER ", "Bearer   "] {
+        let answer = service.answer(tasks, &[format!("{scheme}{token}").as_bytes()]).await;
+        assert_eq!((answer.status, answer.body), (StatusCode::OK, USER.as_bytes().to_vec()));
+    }
+    let writer = token_with_claims(with(claims(), "scope", json!("openid reports:write")));
+    assert_eq!(service.with_token("/reports", &writer).await.status, StatusCode::OK);
+}
+
+async fn without_a_token(service: &Asked<'_, impl Service>, tasks: &str) {
+    let token = format!("Bearer {}", valid_token());
+    let none: [&[&[u8]]; 8] = [
+        &[],
+        &[b""],
+        &[b"Bearer"],
+        &[b"Bearer "],
+        &[b"Basic YWxpY2U6c2VjcmV0"],
+        &[b"BearerX eyJh"],
+        &[token.as_bytes(), token.as_bytes()],
+        &["Träger eyJh".as_bytes()],
+    ];
+    for authorization in none {
+        let answer = service.answer(tasks, authorization).await;
+        answer.assert_is(401, "invalid_request", Some("Bearer"));
+    }
+    // RFC 6750 §2.3: addresses end in logs.
+    let in_the_query = format!("{tasks}?access_token={}", valid_token());
+    let answer = service.answer(&in_the_query, &[]).await;
+    answer.assert_is(401, "invalid_request", Some("Bearer"));
+}
+
+async fn refused(service: &Asked<'_, impl Service>, tasks: &str) {
+    let expired = token_with_claims(with(claims(), "exp", json!(1)));
+    for token in [&*expired, "x", "a.b.c", "a b", "é"] {
+        let answer = service.with_token(tasks, token).await;
+        answer.assert_is(401, "invalid_token", Some(r#"Bearer error="invalid_token""#));
+    }
+    let answer = service.answer(tasks, &[b"Bearer \xff\xfe"]).await;
+    answer.assert_is(401, "invalid_token", Some(r#"Bearer error="invalid_token""#));
+
+    service.issuer.serve(LIST_PATH, everything_revoked());
+    let answer = service.with_token(tasks, &valid_token()).await;
+    answer.assert_is(401, "invalid_token", Some(r#"Bearer error="invalid_token""#));
+    service.issuer.serve(LIST_PATH, crate::remote::issuer::nothing_revoked());
+}
+
+async fn forbidden(service: &Asked<'_, impl Service>) {
+    let answer = service.with_token("/reports", &valid_token()).await;
+    let challenge = r#"Bearer error="insufficient_scope", scope="reports:write""#;
+    answer.assert_is(403, "insufficient_scope", Some(challenge));
+
+    let answer = service.with_token("/users/bob/tasks", &valid_token()).await;
+    answer.assert_is(403, "forbidden", None);
+    let answer = service.with_token(&format!("/users/{USER}/tasks"), &machines_token()).await;
+    answer.assert_is(403, "forbidden", None);
+}
+
+async fn unavailable(service: &Asked<'_, impl Service>, tasks: &str) {
+    for path in [LIST_PATH, KEYS_PATH] {
+        service.issuer.serve(path, Reply::failing(500));
+        let answer = service.with_token(tasks, &valid_token()).await;
+        answer.assert_is(503, "temporarily_unavailable", None);
+    }
+    // Whoever brings no token, or none that could ever be good, need not come again.
+    let answer = service.answer(tasks, &[]).await;
+    answer.assert_is(401, "invalid_request", Some("Bearer"));
+    let answer = service.with_token(tasks, "x").await;
+    answer.assert_is(401, "invalid_token", Some(r#"Bearer error="invalid_token""#));
+}

@@ -1,0 +1,82 @@
+//! The extractor for axum.
+
+use axum::Router;
+use axum::body::Body;
+use axum::body::to_bytes;
+use axum::extract::FromRef;
+use axum::extract::Path;
+use axum::http::Request;
+use axum::http::StatusCode;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use signet_verifier::AccessToken;
+use signet_verifier::Denied;
+use signet_verifier::MissingScope;
+use signet_verifier::NotThisUser;
+use signet_verifier::RemoteVerifier;
+use tower::ServiceExt;
+
+use crate::remote::answers::Answer;
+use crate::remote::answers::assert_every_row;
+
+/// A state that holds more than the verifier.
+#[derive(Clone)]
+struct App {
+    verifier: RemoteVerifier,
+}
+
+impl FromRef<App> for RemoteVerifier {
+    fn from_ref(app: &App) -> Self {
+        app.verifier.clone()
+    }
+}
+
+async fn tasks(token: AccessToken, Path(user_id): Path<String>) -> Result<String, Denied> {
+    token.require_user(&user_id)?;
+    token.require_scope("tasks:read")?;
+    Ok(user_id)
+}
+
+async fn reports(token: AccessToken) -> Result<StatusCode, MissingScope> {
+    token.require_scope("reports:write")?;
+    Ok(StatusCode::OK)
+}
+
+async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
+    let router = Router::new()
+        .route("/users/{id}/tasks", get(tasks))
+        .route("/reports", get(reports))
+        .with_state(App { verifier });
+    let mut request = Request::get(path);
+    for value in authorization {
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    let response = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    Answer { status: head.status, headers: head.headers, body }
+}
+
+#[tokio::test]
+async fn every_row_of_the_table_is_answered_by_axum() {
+    assert_every_row(ask).await;
+}
+
+/// Each is an answer by itself, for a handler that has but one reason to refuse.
+#[test]
+fn what_is_wrong_is_an_answer() {
+    assert_eq!(NotThisUser.into_response().status(), StatusCode::FORBIDDEN);
+    assert_eq!(Denied::NoToken.into_response().status(), StatusCode::UNAUTHORIZED);
+}
+
+/// What a service calls a scope is its own affair; a header line is not.
+#[test]
+fn a_scope_that_fits_into_no_header_is_cut_to_what_does() {
+    let missing = MissingScope { scope: "a\"b\\c\r\nd é:e".to_owned() };
+
+    let response = missing.into_response();
+
+    let challenge = response.headers().get(header::WWW_AUTHENTICATE).unwrap();
+    assert_eq!(challenge, r#"Bearer error="insufficient_scope", scope="abcd :e""#);
+}

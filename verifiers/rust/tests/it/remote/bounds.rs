@@ -1,0 +1,108 @@
+//! What an answer may cost: no redirect, no bomb, no wait without end.
+
+use std::io::Write;
+use std::time::Duration;
+use std::time::Instant;
+
+use ::axum::http::header;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::harness::public_jwk;
+use crate::harness::valid_token;
+use crate::remote::issuer::Issuer;
+use crate::remote::issuer::KEYS_PATH;
+use crate::remote::issuer::LIST_PATH;
+use crate::remote::issuer::Reply;
+use crate::remote::issuer::keys;
+use crate::remote::issuer::nothing_revoked;
+use crate::remote::issuer::outcome;
+
+fn compressed(reply: Reply) -> Reply {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&reply.body).unwrap();
+    Reply { body: encoder.finish().unwrap().into(), ..reply }.with(header::CONTENT_ENCODING, "gzip")
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let issuer = Issuer::start().await;
+        let elsewhere = Reply::failing(status).with(header::LOCATION, "/elsewhere");
+        issuer.serve("/elsewhere", keys(&[public_jwk()]));
+        issuer.serve(KEYS_PATH, elsewhere.clone());
+        assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "keys_unavailable");
+
+        issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
+        issuer.serve("/elsewhere", nothing_revoked());
+        issuer.serve(LIST_PATH, elsewhere);
+        assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "status_unavailable");
+
+        assert_eq!(issuer.asked("/elsewhere"), 0, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn only_200_is_an_answer() {
+    for status in [201, 203, 204, 206, 304, 400, 404, 500] {
+        let issuer = Issuer::start().await;
+        let reply = Reply { status: Reply::failing(status).status, ..keys(&[public_jwk()]) };
+        issuer.serve(KEYS_PATH, reply);
+        assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "keys_unavailable");
+    }
+}
+
+#[tokio::test]
+async fn compressed_answers_are_read() {
+    let issuer = Issuer::empty().await;
+    issuer.serve(KEYS_PATH, compressed(keys(&[public_jwk()])));
+    issuer.serve(LIST_PATH, compressed(nothing_revoked()));
+
+    assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "accepted");
+}
+
+/// Both documents would be read but for their length: white space may follow a key set.
+#[tokio::test]
+async fn an_answer_that_is_too_long_is_not_read() {
+    const LIMIT: usize = 256 * 1024;
+    let issuer = Issuer::start().await;
+    let padded_to = |length: usize| {
+        let mut body = keys(&[public_jwk()]).body.to_vec();
+        body.resize(length, b' ');
+        Reply::new(body)
+    };
+    for (reply, expected) in [
+        (padded_to(LIMIT), "accepted"),
+        (padded_to(LIMIT + 1), "keys_unavailable"),
+        (compressed(padded_to(LIMIT)), "accepted"),
+        (compressed(padded_to(LIMIT + 1)), "keys_unavailable"),
+        (compressed(padded_to(64 * LIMIT)), "keys_unavailable"),
+    ] {
+        issuer.serve(KEYS_PATH, reply);
+        assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, expected);
+    }
+
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
+    issuer.serve(LIST_PATH, compressed(Reply::new(vec![b'a'; 16 * 1024 * 1024])));
+    assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "status_unavailable");
+}
+
+#[tokio::test]
+async fn a_fetch_is_given_up_after_three_seconds() {
+    let issuer = Issuer::start().await;
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(Duration::from_secs(60)));
+    let started_at = Instant::now();
+
+    assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "keys_unavailable");
+
+    let waited = started_at.elapsed();
+    assert!((2..6).contains(&waited.as_secs()), "{waited:?}");
+}
+
+#[tokio::test]
+async fn nobody_at_the_other_end_is_no_answer() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.builder().base_url("http://127.0.0.1:1").build().unwrap();
+
+    assert_eq!(outcome(&verifier, &valid_token()).await, "keys_unavailable");
+}

@@ -1,0 +1,57 @@
+//! The family's cases again, as a service meets them: over HTTP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use signet_verifier::Clock;
+use signet_verifier::RemoteVerifier;
+
+use crate::cases::Case;
+use crate::cases::assert_no_complaints;
+use crate::remote::issuer::Issuer;
+use crate::remote::issuer::KEYS_PATH;
+use crate::remote::issuer::Reply;
+
+/// Each new verifier reads the host's certificates: all cases would take a minute. What they check
+/// is the same code that checks all of them without HTTP; here it is whether it gets its documents.
+const STEP: usize = 7;
+
+struct At(u64);
+
+impl Clock for At {
+    fn unix_seconds(&self) -> u64 {
+        self.0
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+#[tokio::test]
+async fn cases_of_the_family_end_as_they_should_over_http() {
+    let issuer = Issuer::empty().await;
+    let mut complaints = Vec::new();
+    let fetching = Case::all().filter(|case| case.lists().next().is_some() || case.has_own_keys());
+    for (number, case) in fetching.step_by(STEP).enumerate() {
+        let below = format!("/{number}");
+        issuer.serve(&format!("{below}{KEYS_PATH}"), Reply::new(case.jwks()));
+        for (uri, list) in case.lists() {
+            let path = uri.strip_prefix(case.issuer()).unwrap_or("/elsewhere");
+            issuer.serve(&format!("{below}{path}"), Reply::new(list));
+        }
+        let verifier = RemoteVerifier::builder(case.issuer(), case.audience())
+            .base_url(format!("http://{}{below}", issuer.address))
+            .leeway_seconds(case.leeway_seconds())
+            .clock(Arc::new(At(case.now())))
+            .no_proxy()
+            .build()
+            .unwrap();
+
+        let outcome = verifier.verify(case.token()).await;
+
+        let outcome = outcome.as_ref().map(Clone::clone).map_err(|error| error.code());
+        complaints.extend(case.complaint(outcome));
+    }
+    assert_no_complaints(&complaints);
+}

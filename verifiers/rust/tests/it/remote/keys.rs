@@ -1,0 +1,262 @@
+//! When the key set is fetched, and what becomes of tokens meanwhile.
+
+use std::sync::LazyLock;
+
+use ::axum::http::header;
+use josekit::jwk::KeyPair;
+use josekit::jwk::alg::rsa::RsaKeyPair;
+use josekit::jws::RS256;
+use serde_json::Value;
+use serde_json::json;
+use signet_verifier::BuildError;
+use signet_verifier::RemoteVerifier;
+
+use crate::harness::claims;
+use crate::harness::encode;
+use crate::harness::header as token_header;
+use crate::harness::public_jwk;
+use crate::harness::sign;
+use crate::harness::sign_with;
+use crate::harness::valid_token;
+use crate::harness::with;
+use crate::harness::without;
+use crate::remote::issuer::Issuer;
+use crate::remote::issuer::KEYS_PATH;
+use crate::remote::issuer::LIST_PATH;
+use crate::remote::issuer::Reply;
+use crate::remote::issuer::keys;
+use crate::remote::issuer::nothing_revoked;
+use crate::remote::issuer::outcome;
+use crate::status::list_claims;
+use crate::status::list_header;
+
+/// The key after the next rotation.
+static NEXT_KEY: LazyLock<RsaKeyPair> = LazyLock::new(|| RS256.generate_key_pair(2048).unwrap());
+
+fn next_jwk() -> Value {
+    let jwk = serde_json::to_value(NEXT_KEY.to_jwk_public_key().as_ref()).unwrap();
+    with(jwk, "kid", json!("key-2"))
+}
+
+fn signed_with_next_key(header: Value, claims: &Value) -> String {
+    let signer = RS256.signer_from_pem(NEXT_KEY.to_pem_private_key()).unwrap();
+    let header = with(header, "kid", json!("key-2")).to_string();
+    sign_with(&signer, &format!("{}.{}", encode(header), encode(claims.to_string())))
+}
+
+/// A client's own token: it needs no list, so that a test sees the key set alone.
+pub(crate) fn machines_token() -> String {
+    let claims = without(without(claims(), "status"), "user_id");
+    sign(token_header().to_string(), claims.to_string())
+}
+
+/// A token that names a key which nobody has.
+pub(crate) fn token_of_unknown_key(number: usize) -> String {
+    let header = with(token_header(), "kid", json!(format!("made-up-{number}"))).to_string();
+    format!("{}.{}.AAAA", encode(header), encode(claims().to_string()))
+}
+
+#[tokio::test]
+async fn the_key_set_is_fetched_when_it_is_first_needed_and_then_kept() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+
+    assert_eq!(issuer.asked(KEYS_PATH), 0);
+    for _ in 0..10 {
+        assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+    }
+
+    assert_eq!(issuer.asked(KEYS_PATH), 1);
+    assert_eq!(issuer.asked(LIST_PATH), 0);
+}
+
+/// What anybody can send must not make this service ask.
+#[tokio::test]
+async fn a_token_that_is_refused_without_keys_fetches_none() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    let unsigned = sign(with(token_header(), "alg", json!("none")).to_string(), "{}");
+
+    assert_eq!(outcome(&verifier, "").await, "malformed");
+    assert_eq!(outcome(&verifier, "a.b.c").await, "malformed");
+    assert_eq!(outcome(&verifier, &unsigned).await, "unsupported_algorithm");
+    assert_eq!(issuer.asked(KEYS_PATH), 0);
+}
+
+#[tokio::test]
+async fn the_key_set_is_fetched_again_when_its_max_age_is_over() {
+    let cases = [
+        (Some("max-age=60"), 60),
+        (Some("public, Max-Age=\"60\", must-revalidate"), 60),
+        (Some("s-maxage=10"), 300),
+        (Some("no-cache"), 300),
+        (Some("max-age=-5"), 300),
+        (None, 300),
+        (Some("max-age=0"), 1),
+        (Some("max-age=99999999999999999999999"), 86400),
+    ];
+    for (cache_control, life) in cases {
+        let issuer = Issuer::empty().await;
+        let mut reply = keys(&[public_jwk()]);
+        reply.headers.clear();
+        if let Some(value) = cache_control {
+            reply = reply.with(header::CACHE_CONTROL, value);
+        }
+        issuer.serve(KEYS_PATH, reply);
+        let verifier = issuer.verifier();
+        verifier.verify(&machines_token()).await.unwrap();
+
+        issuer.clock.advance(life - 1);
+        outcome(&verifier, &machines_token()).await;
+        assert_eq!(issuer.asked(KEYS_PATH), 1, "{cache_control:?}");
+        issuer.clock.advance(1);
+        outcome(&verifier, &machines_token()).await;
+        assert_eq!(issuer.asked(KEYS_PATH), 2, "{cache_control:?}");
+    }
+}
+
+#[tokio::test]
+async fn not_modified_makes_the_key_set_as_good_as_new() {
+    let issuer = Issuer::empty().await;
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).with(header::ETAG, "\"1\""));
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+
+    issuer.clock.advance(300);
+    verifier.verify(&machines_token()).await.unwrap();
+    issuer.clock.advance(299);
+    verifier.verify(&machines_token()).await.unwrap();
+
+    assert_eq!((issuer.asked(KEYS_PATH), issuer.not_modified()), (2, 1));
+}
+
+/// An issuer that has withdrawn a key must be believed within `max-age`.
+#[tokio::test]
+async fn a_key_that_is_gone_is_forgotten() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+
+    issuer.serve(KEYS_PATH, keys(&[next_jwk()]));
+    issuer.clock.advance(300);
+
+    assert_eq!(outcome(&verifier, &machines_token()).await, "unknown_key");
+}
+
+#[tokio::test]
+async fn keys_are_kept_without_end_while_no_others_can_be_had() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+
+    let broken = [Reply::failing(500), Reply::new("<html>"), Reply::failing(304)];
+    for (reply, asked) in broken.into_iter().zip([2, 4, 6]) {
+        issuer.serve(KEYS_PATH, reply);
+        issuer.clock.advance(100 * u64::from(asked == 2) * 3);
+        // At once, within the retry pause, and when it is over.
+        for (wait, asked) in [(0, asked), (4, asked), (1, asked + 1), (4, asked + 1)] {
+            issuer.clock.advance(wait);
+            assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+            assert_eq!(issuer.asked(KEYS_PATH), asked);
+        }
+        issuer.clock.advance(1);
+    }
+}
+
+#[tokio::test]
+async fn without_keys_nothing_is_known_and_the_next_attempt_comes_after_a_second() {
+    let issuer = Issuer::empty().await;
+    let verifier = issuer.verifier();
+
+    for asked in 1..=3 {
+        for _ in 0..5 {
+            assert_eq!(outcome(&verifier, &machines_token()).await, "keys_unavailable");
+        }
+        assert_eq!(issuer.asked(KEYS_PATH), asked);
+        issuer.clock.advance(1);
+    }
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
+    assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+}
+
+#[tokio::test]
+async fn a_new_key_is_found_at_once() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+
+    issuer.serve(KEYS_PATH, keys(&[public_jwk(), next_jwk()]));
+    let token = signed_with_next_key(token_header(), &without(claims(), "status"));
+
+    assert_eq!(outcome(&verifier, &token).await, "accepted");
+    assert_eq!(issuer.asked(KEYS_PATH), 2);
+}
+
+/// A list is signed like a token, and may be the first thing that a new key signed.
+#[tokio::test]
+async fn a_new_key_of_a_list_is_found_too() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+
+    issuer.serve(KEYS_PATH, keys(&[public_jwk(), next_jwk()]));
+    issuer.serve(LIST_PATH, Reply::new(signed_with_next_key(list_header(), &list_claims())));
+
+    assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
+    assert_eq!(issuer.asked(KEYS_PATH), 2);
+}
+
+/// Anybody can make up a key id: the issuer must not notice.
+#[tokio::test]
+async fn a_thousand_made_up_keys_cost_one_fetch_in_a_cool_down() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+
+    for (round, wait) in [(0, 29), (1, 1), (2, 30)] {
+        for number in 0..1000 {
+            let token = token_of_unknown_key(number);
+            assert_eq!(outcome(&verifier, &token).await, "unknown_key");
+        }
+        assert_eq!(issuer.asked(KEYS_PATH), [2, 2, 3][round]);
+        issuer.clock.advance(wait);
+    }
+    assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+}
+
+/// Nor when the issuer is down, and so each attempt fails.
+#[tokio::test]
+async fn the_cool_down_holds_when_the_fetch_fails() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+    issuer.serve(KEYS_PATH, Reply::failing(500));
+
+    for number in 0..29 {
+        assert_eq!(outcome(&verifier, &token_of_unknown_key(number)).await, "unknown_key");
+        issuer.clock.advance(1);
+    }
+
+    assert_eq!(issuer.asked(KEYS_PATH), 2);
+}
+
+#[tokio::test]
+async fn the_issuer_is_reached_below_its_base_url() {
+    let issuer = Issuer::empty().await;
+    issuer.serve("/signet/.well-known/jwks.json", keys(&[public_jwk()]));
+    issuer.serve("/signet/status/1", nothing_revoked());
+
+    for final_slash in ["", "/"] {
+        let base_url = format!("http://{}/signet{final_slash}", issuer.address);
+        let verifier = issuer.builder().base_url(base_url).build().unwrap();
+        assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
+    }
+}
+
+#[test]
+fn an_issuer_that_cannot_be_asked_makes_no_verifier() {
+    for issuer in ["", "id.example", "ftp://id.example", "https://id.example?a", "https://a/#b"] {
+        let refusal = RemoteVerifier::new(issuer, "audience").unwrap_err();
+        assert!(matches!(refusal, BuildError::Address(named) if named == issuer), "{issuer}");
+    }
+}

@@ -1,0 +1,57 @@
+//! The extractor for poem.
+
+use poem::Endpoint;
+use poem::EndpointExt;
+use poem::Request;
+use poem::Result;
+use poem::Route;
+use poem::get;
+use poem::handler;
+use poem::http::StatusCode;
+use poem::http::header;
+use poem::web::Path;
+use signet_verifier::AccessToken;
+use signet_verifier::RemoteVerifier;
+
+use crate::remote::answers::Answer;
+use crate::remote::answers::assert_every_row;
+
+#[handler]
+async fn tasks(token: AccessToken, Path(user_id): Path<String>) -> Result<String> {
+    token.require_user(&user_id)?;
+    token.require_scope("tasks:read")?;
+    Ok(user_id)
+}
+
+#[handler]
+async fn reports(token: AccessToken) -> Result<StatusCode> {
+    token.require_scope("reports:write")?;
+    Ok(StatusCode::OK)
+}
+
+fn route() -> Route {
+    Route::new().at("/users/:id/tasks", get(tasks)).at("/reports", get(reports))
+}
+
+async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>) -> Answer {
+    let mut request = Request::builder().uri(path.parse().unwrap());
+    for value in authorization {
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    let response = route().data(verifier).get_response(request.finish()).await;
+    let (head, body) = response.into_parts();
+    Answer { status: head.status, headers: head.headers, body: body.into_vec().await.unwrap() }
+}
+
+#[tokio::test]
+async fn every_row_of_the_table_is_answered_by_poem() {
+    assert_every_row(ask).await;
+}
+
+/// A mistake of the service's, and no reason to let anybody in.
+#[tokio::test]
+async fn a_route_without_a_verifier_serves_nobody() {
+    let response = route().get_response(Request::builder().uri_str("/reports").finish()).await;
+
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}

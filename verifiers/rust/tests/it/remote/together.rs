@@ -1,0 +1,105 @@
+//! Many requests at the same time, and requests that are given up.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::harness::public_jwk;
+use crate::harness::valid_token;
+use crate::remote::issuer::Issuer;
+use crate::remote::issuer::KEYS_PATH;
+use crate::remote::issuer::LIST_PATH;
+use crate::remote::issuer::Reply;
+use crate::remote::issuer::keys;
+use crate::remote::issuer::nothing_revoked;
+use crate::remote::issuer::outcome;
+use crate::remote::keys::token_of_unknown_key;
+
+const A_WHILE: Duration = Duration::from_millis(200);
+
+/// How `count` requests end that come at the same time.
+async fn all_at_once(issuer: &Issuer, count: usize) -> Vec<&'static str> {
+    let verifier = issuer.verifier();
+    let mut requests = JoinSet::new();
+    for _ in 0..count {
+        let (verifier, token) = (verifier.clone(), valid_token());
+        requests.spawn(async move { outcome(&verifier, &token).await });
+    }
+    requests.join_all().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_requests_share_one_fetch_of_each_document() {
+    let issuer = Issuer::empty().await;
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
+    issuer.serve(LIST_PATH, nothing_revoked().after(A_WHILE));
+
+    assert_eq!(all_at_once(&issuer, 100).await, ["accepted"; 100]);
+
+    assert_eq!((issuer.asked(KEYS_PATH), issuer.asked(LIST_PATH)), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_requests_share_one_failure_too() {
+    let issuer = Issuer::empty().await;
+    issuer.serve(KEYS_PATH, Reply::failing(500).after(A_WHILE));
+
+    assert_eq!(all_at_once(&issuer, 100).await, ["keys_unavailable"; 100]);
+
+    assert_eq!(issuer.asked(KEYS_PATH), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_made_up_keys_at_once_cost_one_fetch() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&valid_token()).await.unwrap();
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
+
+    let mut requests = JoinSet::new();
+    for number in 0..1000 {
+        let verifier = verifier.clone();
+        requests.spawn(async move { outcome(&verifier, &token_of_unknown_key(number)).await });
+    }
+
+    assert_eq!(requests.join_all().await, ["unknown_key"; 1000]);
+    assert_eq!(issuer.asked(KEYS_PATH), 2);
+}
+
+/// Callers who hang up would else get a fetch for each time they come.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_outlives_the_request_that_began_it() {
+    let issuer = Issuer::empty().await;
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
+    issuer.serve(LIST_PATH, nothing_revoked());
+    let verifier = issuer.verifier();
+    let token = valid_token();
+
+    for _ in 0..5 {
+        let request = verifier.verify(&token);
+        assert!(tokio::time::timeout(A_WHILE / 10, request).await.is_err());
+    }
+    assert_eq!(outcome(&verifier, &token).await, "accepted");
+
+    assert_eq!(issuer.asked(KEYS_PATH), 1);
+}
+
+/// What is at hand is served while something else is being fetched.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_needs_nothing_new_waits_for_nobody() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&valid_token()).await.unwrap();
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE * 5));
+
+    let (other, token) = (verifier.clone(), token_of_unknown_key(1));
+    let waiting = tokio::spawn(async move { outcome(&other, &token).await });
+    while issuer.asked(KEYS_PATH) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let ours = tokio::time::timeout(A_WHILE, outcome(&verifier, &valid_token())).await;
+
+    assert_eq!(ours, Ok("accepted"));
+    assert!(!waiting.is_finished());
+    assert_eq!(waiting.await.unwrap(), "unknown_key");
+}
