@@ -1,6 +1,9 @@
 //! What an answer may cost: no redirect, no bomb, no wait without end.
 
+use std::io::Read;
 use std::io::Write;
+use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -85,6 +88,29 @@ async fn an_answer_that_is_too_long_is_not_read() {
     issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
     issuer.serve(LIST_PATH, compressed(Reply::new(vec![b'a'; 16 * 1024 * 1024])));
     assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "status_unavailable");
+}
+
+/// The rest would be thrown away, so it is not even taken: not from the network, nor into memory.
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    const MEBIBYTE: usize = 1024 * 1024;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut peer, _) = listener.accept().unwrap();
+        peer.read(&mut [0; 4096]).unwrap();
+        peer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let is_taken = |_: &usize| peer.write_all(&[b' '; MEBIBYTE]).is_ok();
+        (0..256).take_while(is_taken).count()
+    });
+    let issuer = Issuer::start().await;
+    let verifier = issuer.builder().base_url(format!("http://{address}")).build().unwrap();
+
+    assert_eq!(outcome(&verifier, &valid_token()).await, "keys_unavailable");
+
+    // What the sockets' buffers hold besides.
+    let mebibytes = server.join().unwrap();
+    assert!(mebibytes < 32, "{mebibytes} MiB were taken");
 }
 
 #[tokio::test]
