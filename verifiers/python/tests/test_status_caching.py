@@ -1,8 +1,10 @@
 """When a status list is fetched, how long it is used, and what happens without one."""
 
+import zlib
+
 import httpx
 import pytest
-from fake_signet import ISSUER, LIST_URL, Signet, sign
+from fake_signet import ISSUER, LIST_URL, SECOND_KEY, Signet, encode, sign
 from outcome import outcome
 
 from signet_verifier import VerificationUnavailable, Verifier
@@ -155,16 +157,37 @@ async def test_at_most_64_lists_are_held(signet: Signet, verifier: Verifier) -> 
         signet.answers[uri] = httpx.Response(200, content=signet.list_token())
         return signet.token(status=at(0, uri))
 
-    tokens = [serve(number) for number in range(MOST_LISTS + 1)]
-    for token in tokens:
-        assert await outcome(verifier, token) == "accepted"
-    assert len(signet.requests) == 1 + len(tokens)
+    async def fetches(tokens: list[str]) -> int:
+        before = len(signet.requests)
+        for token in tokens:
+            assert await outcome(verifier, token) == "accepted"
+        return len(signet.requests) - before
 
-    for token in tokens[1:]:
-        assert await outcome(verifier, token) == "accepted"
-    assert len(signet.requests) == 1 + len(tokens), "the newest 64 are held"
-    assert await outcome(verifier, tokens[0]) == "accepted"
-    assert len(signet.requests) == 2 + len(tokens), "the oldest made room"
+    first, second, *others = (serve(number) for number in range(MOST_LISTS))
+    one_more = serve(MOST_LISTS)
+
+    assert await fetches([first, second, *others]) == 1 + MOST_LISTS, "the keys, and each list"
+    assert await fetches([first, *others]) == 0
+    assert await fetches([one_more, first, *others]) == 1
+    assert await fetches([second]) == 1, "the one not asked for longest made room"
+
+
+async def test_a_list_that_another_key_signed_is_not_believed(
+    signet: Signet, verifier: Verifier
+) -> None:
+    now = int(signet.clocks.now)
+    packed = {"bits": 1, "lst": encode(zlib.compress(bytes(16)))}
+    claims = {"sub": LIST_URL, "iat": now, "status_list": packed}
+    header = {"typ": "statuslist+jwt", "kid": "first"}
+
+    forged = sign(claims, header, SECOND_KEY).encode()
+    signet.answers[LIST_URL] = httpx.Response(200, content=forged)
+    assert await outcome(verifier, signet.token()) == "status_unavailable"
+
+    genuine = sign(claims, header).encode()
+    signet.answers[LIST_URL] = httpx.Response(200, content=genuine)
+    signet.clocks.advance(5)
+    assert await outcome(verifier, signet.token()) == "accepted"
 
 
 async def test_a_list_signed_by_nobody_known_is_not_believed(
