@@ -8,6 +8,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a benchmark that cannot be prepared has nothing to measure"
@@ -62,8 +63,8 @@ fn token(key: &PKey<Private>, typ: &str, claims: &Value) -> String {
     let header =
         json!({"alg": "RS256", "typ": typ, "kid": "8QjUW8pPDBVZXmw3qHXXuLGnsiIkEDmcf4VVq6bR9Tc"});
     let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
-    let signer = RS256.signer_from_pem(key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-    format!("{signed}.{}", encode(signer.sign(signed.as_bytes()).unwrap()))
+    let rs256 = RS256.signer_from_pem(key.private_key_to_pem_pkcs8().unwrap()).unwrap();
+    format!("{signed}.{}", encode(rs256.sign(signed.as_bytes()).unwrap()))
 }
 
 /// As Signet issues them, with a list of a million sessions.

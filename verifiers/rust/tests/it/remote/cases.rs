@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use signet_verifier::Clock;
+use signet_verifier::RemoteError;
 use signet_verifier::RemoteVerifier;
 
 use crate::cases::Case;
@@ -42,7 +43,7 @@ async fn cases_of_the_family_end_as_they_should_over_http() {
         }
         let verifier = RemoteVerifier::builder(case.issuer(), case.audience())
             .base_url(format!("http://{}{below}", issuer.address))
-            .leeway_seconds(case.leeway_seconds())
+            .leeway_seconds(Case::leeway_seconds())
             .clock(Arc::new(At(case.now())))
             .no_proxy()
             .build()
@@ -50,8 +51,7 @@ async fn cases_of_the_family_end_as_they_should_over_http() {
 
         let outcome = verifier.verify(case.token()).await;
 
-        let outcome = outcome.as_ref().map(Clone::clone).map_err(|error| error.code());
-        complaints.extend(case.complaint(outcome));
+        complaints.extend(case.complaint(outcome.as_ref().cloned().map_err(RemoteError::code)));
     }
     assert_no_complaints(&complaints);
 }

@@ -77,7 +77,7 @@ pub(crate) struct Issuer {
     pub(crate) address: SocketAddr,
     served: Arc<Mutex<Served>>,
     pub(crate) clock: Arc<StoppedClock>,
-    server: JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Issuer {
@@ -87,8 +87,8 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&served));
-        let server = tokio::spawn(async { ::axum::serve(listener, router).await.unwrap() });
-        Self { address, served, clock: Arc::default(), server }
+        let task = tokio::spawn(async { ::axum::serve(listener, router).await.unwrap() });
+        Self { address, served, clock: Arc::default(), task }
     }
 
     /// Serves the key that signs everything, and a list in which nothing is revoked.
@@ -127,7 +127,7 @@ impl Issuer {
 
 impl Drop for Issuer {
     fn drop(&mut self) {
-        self.server.abort();
+        self.task.abort();
     }
 }
 

@@ -17,14 +17,14 @@ use crate::remote::answers::Answer;
 use crate::remote::answers::assert_every_row;
 
 #[handler]
-async fn tasks(token: AccessToken, Path(user_id): Path<String>) -> Result<String> {
+fn tasks(token: AccessToken, Path(user_id): Path<String>) -> Result<String> {
     token.require_user(&user_id)?;
     token.require_scope("tasks:read")?;
     Ok(user_id)
 }
 
 #[handler]
-async fn reports(token: AccessToken) -> Result<StatusCode> {
+fn reports(token: AccessToken) -> Result<StatusCode> {
     token.require_scope("reports:write")?;
     Ok(StatusCode::OK)
 }
