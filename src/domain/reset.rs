@@ -230,7 +230,7 @@ async fn replace(
     if update.exec(txn).await?.rows_affected != 1 {
         return Err(ResetError::Rejected);
     }
-    session::end_all(txn, account.id, EndReason::PasswordReset, now).await?;
+    session::end_all(txn, account.id, None, EndReason::PasswordReset, now).await?;
     Event::new(Kind::PasswordReset).account(account.id).record(txn, origin, now).await?;
     if account.email_verified_at.is_none() {
         Event::new(Kind::EmailVerified).account(account.id).record(txn, origin, now).await?;

@@ -1,7 +1,9 @@
 //! Logins: a session is a row that begins with a right password and ends with a logout.
 
 use sea_orm::sea_query::{Expr, IntoCondition};
-use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -305,17 +307,22 @@ pub async fn end(
     end_where(txn, session::Column::Id.eq(session_id), reason, now).await.map(|ended| ended == 1)
 }
 
-/// Ends all live sessions of an account, as part of the transaction that says why. Says how many.
+/// Ends all live sessions of an account, except perhaps one, as part of the transaction that says
+/// why. Says how many.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn end_all(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
+    except: Option<Uuid>,
     reason: EndReason,
     now: Timestamp,
 ) -> Result<usize, DbErr> {
-    end_where(txn, session::Column::AccountId.eq(account_id), reason, now).await
+    let which = Condition::all()
+        .add(session::Column::AccountId.eq(account_id))
+        .add_option(except.map(|session_id| session::Column::Id.ne(session_id)));
+    end_where(txn, which, reason, now).await
 }
 
 /// The only place where a session ends before its time: it also tells the verifiers.

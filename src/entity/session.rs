@@ -49,6 +49,18 @@ pub enum EndReason {
     /// Its owner logged out.
     #[sea_orm(string_value = "logout")]
     Logout,
+    /// Its owner ended it from another session, or an operator did.
+    #[sea_orm(string_value = "revoked")]
+    Revoked,
+    /// The account's owner chose a new password in another session.
+    #[sea_orm(string_value = "password_changed")]
+    PasswordChanged,
+    /// The account was switched off.
+    #[sea_orm(string_value = "account_disabled")]
+    AccountDisabled,
+    /// The account was deleted, and its sessions with it.
+    #[sea_orm(string_value = "account_deleted")]
+    AccountDeleted,
     /// The account's password was reset.
     #[sea_orm(string_value = "password_reset")]
     PasswordReset,
