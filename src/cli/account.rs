@@ -12,10 +12,34 @@ use crate::database::{Db, migrate_up};
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
+use crate::domain::operator;
 use crate::domain::reset::{self, ResetTokens};
+use crate::timestamp::Timestamp;
+
+/// Accounts that are read at a time.
+const PAGE: u64 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Account {
+    /// List all accounts, the oldest first: id, address, state, and when it last logged in.
+    List {
+        #[command(flatten)]
+        database: DatabaseSettings,
+    },
+    /// Show what is known of an account, and its live sessions.
+    Show(Named),
+    /// Switch an account off: all its sessions end at once, and nobody can log in to it.
+    ///
+    /// Services that check tokens by themselves accept its access tokens until those expire.
+    Disable(Named),
+    /// Switch an account on again: its owner can log in. Sessions that ended stay ended.
+    Enable(Named),
+    /// Delete an account, which cannot be undone. Its events stay in the audit log.
+    ///
+    /// Whoever signs up with the address afterwards is somebody else to every service.
+    Delete(Named),
+    /// End all sessions of an account, whose owner can log in again.
+    EndSessions(Named),
     /// Print a token with which the owner of an address chooses a new password.
     ///
     /// Send it to that address and nowhere else: who has it has the account. It is good for half an
@@ -24,30 +48,136 @@ pub(super) enum Account {
     ResetPassword(ResetPassword),
 }
 
+/// One account.
 #[derive(Debug, Args)]
-pub(super) struct ResetPassword {
+pub(super) struct Named {
     /// The account's address.
     email: String,
     #[command(flatten)]
     database: DatabaseSettings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResetPassword {
+    #[command(flatten)]
+    account: Named,
     /// File with the master key.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,
 }
 
+impl Named {
+    async fn open(&self) -> anyhow::Result<(Db, Email, Timestamp)> {
+        let email = Email::parse(&self.email).map_err(|error| anyhow!("the address {error}"))?;
+        let (db, now) = open(&self.database).await?;
+        Ok((db, email, now))
+    }
+}
+
 impl Account {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let Self::ResetPassword(wish) = self;
-        let email = Email::parse(&wish.email).map_err(|error| anyhow!("the address {error}"))?;
-        let db = Db::connect(&wish.database).await?;
-        migrate_up(&db).await?;
-        // A server that has accounts has a master key: here none is ever made.
-        let master = MasterKeys::open(&wish.master_key_file, true)?;
-        let tokens = ResetTokens::new(master.reset_keys()?);
-        let now = Clock::System.now();
-        let token = reset::request(&db, &tokens, &email, &Origin::default(), now).await?;
-        print(&token);
-        db.close().await;
-        Ok(())
+        match self {
+            Self::List { database } => list(&database).await,
+            Self::Show(named) => show(&named).await,
+            Self::Disable(named) => {
+                let (db, email, now) = named.open().await?;
+                let ended = operator::disable(&db, &email, now).await?;
+                print(&format!("disabled; {}", sessions_ended(ended)));
+                db.close().await;
+                Ok(())
+            }
+            Self::Enable(named) => {
+                let (db, email, now) = named.open().await?;
+                operator::enable(&db, &email, now).await?;
+                print("enabled");
+                db.close().await;
+                Ok(())
+            }
+            Self::Delete(named) => {
+                let (db, email, now) = named.open().await?;
+                operator::delete(&db, &email, now).await?;
+                print("deleted");
+                db.close().await;
+                Ok(())
+            }
+            Self::EndSessions(named) => {
+                let (db, email, now) = named.open().await?;
+                let ended = operator::end_sessions(&db, &email, now).await?;
+                print(&sessions_ended(ended));
+                db.close().await;
+                Ok(())
+            }
+            Self::ResetPassword(wish) => reset_password(&wish).await,
+        }
+    }
+}
+
+async fn open(database: &DatabaseSettings) -> anyhow::Result<(Db, Timestamp)> {
+    let db = Db::connect(database).await?;
+    migrate_up(&db).await?;
+    let now = db.now().await?.unwrap_or_else(|| Clock::System.now());
+    Ok((db, now))
+}
+
+async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {
+    let (db, _) = open(database).await?;
+    let mut last = None;
+    loop {
+        let page = operator::list(&db, last, PAGE).await?;
+        for account in &page {
+            let seen = account.last_login_at.map_or("never".to_owned(), Timestamp::to_rfc3339);
+            let state = if account.is_enabled() { "enabled" } else { "disabled" };
+            print(&format!("{}  {}  {state}  last login {seen}", account.id, account.email));
+        }
+        match page.last() {
+            Some(account) => last = Some(account.id),
+            None => break,
+        }
+    }
+    db.close().await;
+    Ok(())
+}
+
+async fn show(named: &Named) -> anyhow::Result<()> {
+    let (db, email, now) = named.open().await?;
+    let (account, sessions) = operator::show(&db, &email, now).await?;
+    let at = |at: Option<Timestamp>| at.map_or("no".to_owned(), Timestamp::to_rfc3339);
+    for (name, value) in [
+        ("id", account.id.to_string()),
+        ("address", account.email),
+        ("verified", at(account.email_verified_at)),
+        ("password", if account.password_hash.is_some() { "yes" } else { "no" }.to_owned()),
+        ("disabled", at(account.disabled_at)),
+        ("signed up", account.created_at.to_rfc3339()),
+        ("last login", at(account.last_login_at)),
+        ("sessions", sessions.len().to_string()),
+    ] {
+        print(&format!("{name:<11} {value}"));
+    }
+    for session in sessions {
+        let used = session.rotated_at.unwrap_or(session.auth_time).to_rfc3339();
+        let from = session.address.as_deref().unwrap_or("an unknown address");
+        print(&format!("  {}  {}  last used {used} from {from}", session.id, session.client_id));
+    }
+    db.close().await;
+    Ok(())
+}
+
+async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
+    let (db, email, now) = wish.account.open().await?;
+    // A server that has accounts has a master key: here none is ever made.
+    let master = MasterKeys::open(&wish.master_key_file, true)?;
+    let tokens = ResetTokens::new(master.reset_keys()?);
+    let token = reset::request(&db, &tokens, &email, &Origin::default(), now).await?;
+    print(&token);
+    db.close().await;
+    Ok(())
+}
+
+fn sessions_ended(count: usize) -> String {
+    match count {
+        0 => "no session was live".to_owned(),
+        1 => "1 session ended".to_owned(),
+        _ => format!("{count} sessions ended"),
     }
 }

@@ -39,7 +39,7 @@ enum Command {
         #[command(subcommand)]
         action: migrate::Migrate,
     },
-    /// Help the owners of accounts.
+    /// List accounts, switch them off and on, delete them, and help their owners.
     Account {
         #[command(subcommand)]
         action: account::Account,

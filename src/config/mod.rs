@@ -290,12 +290,13 @@ pub struct LimitSettings {
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub attempts_per_minute: u32,
 
-    /// Login attempts per account in any 60 s, whatever addresses they come from.
+    /// Attempts at the password of one account in any 60 s, whatever addresses they come from.
     #[arg(long, env = "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE", default_value = "10",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub account_attempts_per_minute: u32,
 
-    /// Refreshes per client address and minute, counted by each instance for itself.
+    /// Refreshes per client address and minute, counted by each instance for itself; as many other
+    /// changes by those who are logged in.
     #[arg(long, env = "SIGNET_REFRESHES_PER_MINUTE", default_value = "600",
           value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub refreshes_per_minute: u32,

@@ -1,6 +1,7 @@
-//! Accounts: signing up makes one, and its first session.
+//! Accounts: signing up makes one, and its first session; deleting one leaves nothing of it.
 
-use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, SqlErr};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, SqlErr};
+use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
@@ -11,6 +12,7 @@ use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, Granted, NewSession};
 use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::account;
+use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
 /// A word that guessers try first, after the ones in the address.
@@ -92,6 +94,25 @@ pub async fn sign_up(
         })
     })
     .await
+}
+
+/// Deletes an account, as part of the transaction that has made sure of it: its sessions end, then
+/// nothing of it is left but what the audit log says of its id. Whoever signs up with its address
+/// is somebody else.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn delete(
+    txn: &impl ConnectionTrait,
+    id: Uuid,
+    reason: &'static str,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    // Not left to the foreign key: what ends a session tells others of it.
+    session::end_all(txn, id, None, EndReason::AccountDeleted, now).await?;
+    account::Entity::delete_by_id(id).exec(txn).await?;
+    Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }
 
 /// What the policy has against a password for the account of `email`: no rule is broken if empty.

@@ -38,6 +38,8 @@ pub enum Credential {
     LogIn,
     /// Choosing a new password with a reset token.
     Reset,
+    /// Typing the password once more, while logged in.
+    Confirm,
 }
 
 impl Credential {
@@ -46,6 +48,7 @@ impl Credential {
             Self::SignUp => "signup",
             Self::LogIn => "login",
             Self::Reset => "reset",
+            Self::Confirm => "confirm",
         }
     }
 }
@@ -97,7 +100,7 @@ impl Quota {
         }
     }
 
-    /// The quota of logins to one account, whether or not anybody has it.
+    /// The quota of attempts at one account's password, whether or not anybody has it.
     #[must_use]
     pub fn of_account(key: &LimitKey, email: &Email, attempts: u32) -> Self {
         Self { key: AttemptKey::of_account(key, email), attempts, name: "account" }
@@ -105,7 +108,7 @@ impl Quota {
 }
 
 impl AttemptKey {
-    /// The key of logins to one account.
+    /// The key of attempts at one account's password.
     #[must_use]
     pub fn of_account(key: &LimitKey, email: &Email) -> Self {
         Self(key.mac(&["account", email.canonical()]))

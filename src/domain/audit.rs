@@ -44,12 +44,22 @@ pub enum Kind {
     TokenRefreshed,
     /// A refresh token was shown that only a second holder can have.
     TokenReuse,
+    /// A session was ended from another one, or by an operator.
+    SessionRevoked,
+    /// The owner of an account chose a new password, knowing the old one.
+    PasswordChanged,
     /// Somebody asked for a way back into an account.
     PasswordResetRequested,
     /// The owner of an account's address chose a new password.
     PasswordReset,
     /// The owner of an account's address proved to control it.
     EmailVerified,
+    /// An account was switched off.
+    AccountDisabled,
+    /// An account was switched on again.
+    AccountEnabled,
+    /// An account is gone.
+    AccountDeleted,
     /// Attempts from one address, or on one account, were refused; recorded once a minute.
     RateLimited,
     /// A signing key was made.
@@ -71,9 +81,14 @@ impl Kind {
             Self::LogOut => "logout",
             Self::TokenRefreshed => "token_refreshed",
             Self::TokenReuse => "token_reuse",
+            Self::SessionRevoked => "session_revoked",
+            Self::PasswordChanged => "password_changed",
             Self::PasswordResetRequested => "password_reset_requested",
             Self::PasswordReset => "password_reset",
             Self::EmailVerified => "email_verified",
+            Self::AccountDisabled => "account_disabled",
+            Self::AccountEnabled => "account_enabled",
+            Self::AccountDeleted => "account_deleted",
             Self::RateLimited => "rate_limited",
             Self::KeyCreated => "key_created",
             Self::KeyActivated => "key_activated",

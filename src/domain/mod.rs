@@ -1,16 +1,20 @@
 //! The rules. They know neither HTTP nor the clock: a function's arguments are all it can touch.
 //!
 //! `id`, `email`, `password` and `keys` stand alone; `audit` writes what the others do; `attempt`
-//! limits; `status` publishes which sessions have ended; `session` starts and ends logins; `account` makes people and their first login;
-//! `refresh` continues a login; `reset` gives an account back to its owner; `token` signs what the
-//! others grant.
+//! limits; `status` publishes which sessions have ended; `session` starts and ends logins; `account`
+//! makes people and their first login; `refresh` continues a login; `logins` shows people theirs;
+//! `confirm` asks for the password once more; `reset` gives an account back to its owner; `operator`
+//! is what the command line may do; `token` signs what the others grant.
 
 pub mod account;
 pub mod attempt;
 pub mod audit;
+pub mod confirm;
 pub mod email;
 pub mod id;
 pub mod keys;
+pub mod logins;
+pub mod operator;
 pub mod password;
 pub mod refresh;
 pub mod reset;

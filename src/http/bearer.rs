@@ -6,22 +6,17 @@ use poem::http::StatusCode;
 use poem::{Request, Result};
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
-use uuid::Uuid;
 
+use crate::domain::logins::Login;
+use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::http::App;
 use crate::http::error::Problem;
 
-/// Proof of a login: an access token that Signet signed for a person.
+/// Proof of a login: an access token that Signet signed for a person, through this API. One that
+/// another client holds is good for what that client is for, not for the account itself.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", key_name = "Authorization", bearer_format = "JWT", checker = "check")]
 pub(super) struct LoggedIn(pub(super) Login);
-
-/// Whose login a token speaks of. Whether it still lasts is for the database to say.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Login {
-    pub(super) account_id: Uuid,
-    pub(super) session_id: Uuid,
-}
 
 #[expect(clippy::unused_async, reason = "poem-openapi awaits its checkers")]
 async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
@@ -31,6 +26,9 @@ async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
         let token = app.verifier.verify(app.ring.current().verification_keys(), &bearer.token, now);
         let token =
             token.inspect_err(|error| tracing::debug!(%error, "bearer token refused")).ok()?;
+        if token.client_id() != FIRST_PARTY_CLIENT {
+            return None;
+        }
         Some(Login {
             account_id: token.user_id()?.parse().ok()?,
             session_id: token.session_id()?.parse().ok()?,

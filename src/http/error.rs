@@ -137,6 +137,11 @@ impl Problem {
         Self::new("INVALID_RESET_TOKEN", "The reset token is not valid")
     }
 
+    /// 404: not live, or somebody else's, without saying which.
+    pub(super) fn no_such_session() -> Self {
+        Self::new("NOT_FOUND", "There is no such session")
+    }
+
     /// 409: somebody has the address.
     pub(super) fn email_exists() -> Self {
         Self::new("EMAIL_EXISTS", "An account with this email already exists")

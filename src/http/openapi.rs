@@ -7,7 +7,7 @@ use poem::http::HeaderValue;
 use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
-use crate::http::api::{AccountApi, PasswordApi, SessionApi};
+use crate::http::api::{AccountApi, LoginsApi, MeApi, PasswordApi, SessionApi};
 
 const DESCRIPTION: &str = "\
 Sign up and log in here; verify the RS256 access tokens anywhere, with nothing but the public key \
@@ -26,23 +26,29 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("LogInBody", "additionalProperties", json!(false)),
         ("RefreshBody", "additionalProperties", json!(false)),
         ("ResetBody", "additionalProperties", json!(false)),
+        ("ChangeBody", "additionalProperties", json!(false)),
+        ("DeleteMeBody", "additionalProperties", json!(false)),
         ("SignUpBody/properties/email", "format", json!("email")),
         ("LogInBody/properties/email", "format", json!("email")),
         ("SignUpBody/properties/password", "pattern", json!(PASSWORD_PATTERN)),
         ("ResetBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
+        ("ChangeBody/properties/new_password", "pattern", json!(PASSWORD_PATTERN)),
         ("ErrorBody", "required", json!(["code", "message", "details"])),
         ("ErrorBody/properties/details", "nullable", json!(true)),
         ("ErrorMeta/properties/timestamp", "format", json!("date-time")),
         ("Account/properties/created_at", "format", json!("date-time")),
+        ("Session/properties/authenticated_at", "format", json!("date-time")),
+        ("Session/properties/last_used_at", "format", json!("date-time")),
+        ("Session/properties/expires_at", "format", json!("date-time")),
     ]
 }
 
-type Apis = (AccountApi, PasswordApi, SessionApi);
+type Apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi);
 
 /// The endpoints of the JSON API. They find what they may reach in the request's data.
 pub(super) fn service() -> OpenApiService<Apis, ()> {
-    OpenApiService::new((AccountApi, PasswordApi, SessionApi), "Signet", env!("CARGO_PKG_VERSION"))
-        .description(DESCRIPTION)
+    let apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi);
+    OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 
 /// The description, as served and as committed to `openapi/openapi.json`.

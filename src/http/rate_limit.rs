@@ -35,7 +35,9 @@ pub struct Limits {
     sign_ups: Front,
     log_ins: Front,
     resets: Front,
+    confirmations: Front,
     refreshes: Front,
+    changes: Front,
 }
 
 impl Limits {
@@ -46,7 +48,9 @@ impl Limits {
             sign_ups: Front::before_exact(settings.attempts_per_minute),
             log_ins: Front::before_exact(settings.attempts_per_minute),
             resets: Front::before_exact(settings.attempts_per_minute),
+            confirmations: Front::before_exact(settings.attempts_per_minute),
             refreshes: Front::per_minute(settings.refreshes_per_minute),
+            changes: Front::per_minute(settings.refreshes_per_minute),
             settings,
             key,
         }
@@ -78,9 +82,24 @@ impl Limits {
         now: Timestamp,
     ) -> Result<(), AttemptError> {
         self.check(&self.log_ins, origin)?;
-        let mut quotas = self.of_address(Credential::LogIn, origin);
-        let attempts = self.settings.account_attempts_per_minute;
-        quotas.push(Quota::of_account(&self.key, email, attempts));
+        let quotas = self.of_address_and_account(Credential::LogIn, email, origin);
+        attempt::admit(db, quotas, origin, now).await
+    }
+
+    /// Admits a password typed once more, as far as can be told before the account is known.
+    pub(super) fn admit_confirmation_early(&self, origin: &Origin) -> Result<(), AttemptError> {
+        self.check(&self.confirmations, origin)
+    }
+
+    /// Admits and counts a password typed once more: like a login to the account of `email`.
+    pub(super) async fn admit_confirmation(
+        &self,
+        db: &Db,
+        email: &Email,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), AttemptError> {
+        let quotas = self.of_address_and_account(Credential::Confirm, email, origin);
         attempt::admit(db, quotas, origin, now).await
     }
 
@@ -100,9 +119,15 @@ impl Limits {
         self.check(&self.refreshes, origin)
     }
 
+    /// Admits a change that somebody who is logged in makes to what is theirs: like a refresh.
+    pub(super) fn admit_change(&self, origin: &Origin) -> Result<(), AttemptError> {
+        self.check(&self.changes, origin)
+    }
+
     /// Forgets clients that have been quiet; to be called every minute or so.
     pub fn sweep(&self) {
-        for front in [&self.sign_ups, &self.log_ins, &self.resets, &self.refreshes] {
+        let Self { sign_ups, log_ins, resets, confirmations, refreshes, changes, .. } = self;
+        for front in [sign_ups, log_ins, resets, confirmations, refreshes, changes] {
             front.clients.retain_recent();
             front.clients.shrink_to_fit();
         }
@@ -111,6 +136,18 @@ impl Limits {
     fn of_address(&self, endpoint: Credential, origin: &Origin) -> Vec<Quota> {
         let LimitSettings { ipv6_prefix, attempts_per_minute, .. } = self.settings;
         Quota::of_address(&self.key, endpoint, origin.address, ipv6_prefix, attempts_per_minute)
+    }
+
+    fn of_address_and_account(
+        &self,
+        endpoint: Credential,
+        email: &Email,
+        origin: &Origin,
+    ) -> Vec<Quota> {
+        let mut quotas = self.of_address(endpoint, origin);
+        let attempts = self.settings.account_attempts_per_minute;
+        quotas.push(Quota::of_account(&self.key, email, attempts));
+        quotas
     }
 
     fn check(&self, front: &Front, origin: &Origin) -> Result<(), AttemptError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
 const CLIENT: &str = "203.0.113.9";
@@ -152,6 +152,75 @@ async fn no_password_is_reset_unrecorded() {
     server.me(&tokens.access_token).await.expect_status(200);
     server.log_in(ADA, PASSWORD).await.expect_status(200);
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
+}
+
+/// AU-03: the old password stays, and so do all sessions.
+#[tokio::test]
+async fn no_password_is_changed_unrecorded() {
+    let (server, tokens) = started().await;
+    let other = server.log_in(ADA, PASSWORD).await.tokens();
+    let before = state(&server).await;
+    let change =
+        |current| server.change_password(&tokens.access_token, current, "Difference-Engine-1822");
+
+    let (right, wrong) =
+        without_log(&server, async { (change(PASSWORD).await, change("wrong").await) }).await;
+
+    assert_unavailable(&right);
+    assert_unavailable(&wrong);
+    assert_eq!(state(&server).await, before);
+    server.me(&other.access_token).await.expect_status(200);
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+    change(PASSWORD).await.expect_status(204);
+}
+
+/// AU-03: an account that could not be deleted is whole.
+#[tokio::test]
+async fn no_account_is_deleted_unrecorded() {
+    let (server, tokens) = started().await;
+    let before = state(&server).await;
+
+    let deleting = server.delete_me(&tokens.access_token, PASSWORD);
+    let answer = without_log(&server, deleting).await;
+
+    assert_unavailable(&answer);
+    assert_eq!(state(&server).await, before);
+    server.refresh(&tokens.refresh_token).await.expect_status(200);
+    server.delete_me(&tokens.access_token, PASSWORD).await.expect_status(204);
+}
+
+/// AU-03
+#[tokio::test]
+async fn no_session_is_ended_from_another_unrecorded() {
+    let (server, tokens) = started().await;
+    let other = server.log_in(ADA, PASSWORD).await.tokens();
+    let before = state(&server).await;
+    let id = TestServer::session_of(&other.access_token);
+
+    let (one, others) = without_log(&server, async {
+        let one = server.end_session(&tokens.access_token, &id).await;
+        (one, server.end_other_sessions(&tokens.access_token).await)
+    })
+    .await;
+
+    assert_unavailable(&one);
+    assert_unavailable(&others);
+    assert_eq!(state(&server).await, before);
+    server.me(&other.access_token).await.expect_status(200);
+}
+
+/// AU-03: what an operator does is recorded, or not done.
+#[tokio::test]
+async fn no_account_is_disabled_unrecorded() {
+    let (server, tokens) = started().await;
+    let before = state(&server).await;
+
+    let disabling = Program::new(&server.database);
+    let output = without_log(&server, disabling.run(&["account", "disable", ADA])).await;
+
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(state(&server).await, before);
+    server.me(&tokens.access_token).await.expect_status(200);
 }
 
 /// AU-03: a limit that cannot be recorded holds all the same.

@@ -14,6 +14,8 @@
 )]
 
 mod access_token;
+mod account_commands;
+mod account_deletion;
 mod account_limit;
 mod architecture;
 mod audit;
@@ -31,10 +33,12 @@ mod identity;
 mod journey;
 mod key_commands;
 mod keys;
+mod logins;
 mod malformed;
 mod master_key;
 mod openapi;
 mod password;
+mod password_change;
 mod password_policy;
 mod paths;
 mod public_documents;

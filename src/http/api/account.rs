@@ -1,23 +1,20 @@
-//! Making an account, and looking at one's own.
+//! Making an account.
 
 use std::sync::Arc;
 
 use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde::Deserialize;
 
 use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::attempt::AttemptError;
 use crate::domain::email::Email;
 use crate::domain::password::{HashError, Password};
-use crate::domain::session;
 use crate::domain::token::SigningError;
 use crate::http::App;
 use crate::http::api::Tag;
 use crate::http::api::password::weaknesses_of;
 use crate::http::api::tokens::AuthTokens;
-use crate::http::bearer::LoggedIn;
 use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
@@ -47,26 +44,6 @@ impl AccountApi {
             account::sign_up(&app.db, &app.hasher, &app.status_entries, request, &app.tokens, now)
                 .await?;
         Ok(SignedUp::Created(AuthTokens::sign(&app, granted, now)?))
-    }
-
-    /// Look at the account that is logged in.
-    ///
-    /// Unlike a service that checks the token alone, this asks whether the session still lasts.
-    #[oai(path = "/me", method = "get", operation_id = "getMe")]
-    async fn me(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Me, MeFailure> {
-        let LoggedIn(login) = login;
-        let now = app.clock.now();
-        let found =
-            session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
-        let account = found
-            .map_err(|error| MeFailure::Unavailable(Problem::failed(&error)))?
-            .ok_or_else(|| MeFailure::Unauthorized(Problem::invalid_token()))?;
-        Ok(Me::Found(Json(Account {
-            user_id: account.id,
-            email: account.email,
-            email_verified: account.email_verified_at.is_some(),
-            created_at: account.created_at.to_rfc3339(),
-        })))
     }
 }
 
@@ -107,19 +84,6 @@ impl SignUpBody {
             _ => Err(Problem::validation(problems)),
         }
     }
-}
-
-/// An account, as its owner sees it.
-#[derive(Object, Serialize)]
-struct Account {
-    /// The account's id; also the `sub` and `user_id` of its tokens.
-    user_id: Uuid,
-    /// The account's address.
-    email: String,
-    /// Whether its owner proved to control the address.
-    email_verified: bool,
-    /// When it signed up, in UTC (RFC 3339).
-    created_at: String,
 }
 
 #[derive(ApiResponse)]
@@ -176,21 +140,4 @@ impl From<SigningError> for SignUpFailure {
     fn from(error: SigningError) -> Self {
         Self::Unavailable(Problem::failed(&error))
     }
-}
-
-#[derive(ApiResponse)]
-enum Me {
-    /// The account.
-    #[oai(status = 200)]
-    Found(Json<Account>),
-}
-
-#[derive(ApiResponse)]
-enum MeFailure {
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// Try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
 }

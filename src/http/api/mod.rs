@@ -1,11 +1,16 @@
 //! The JSON API, as front ends know it.
 
 mod account;
+mod confirm;
+mod logins;
+mod me;
 mod password;
 mod session;
 mod tokens;
 
 pub(super) use account::AccountApi;
+pub(super) use logins::LoginsApi;
+pub(super) use me::MeApi;
 pub(super) use password::PasswordApi;
 pub(super) use session::SessionApi;
 
@@ -14,8 +19,8 @@ use poem_openapi::Tags;
 /// How the operations are grouped.
 #[derive(Tags)]
 enum Tag {
-    /// Making an account and looking at it.
+    /// Making an account, and looking after it.
     Accounts,
-    /// Logging in, staying logged in, logging out.
+    /// Logging in, staying logged in, logging out, here and elsewhere.
     Sessions,
 }

@@ -6,11 +6,15 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
+use crate::domain::account;
 use crate::domain::attempt::AttemptError;
-use crate::domain::password::{HashError, Password, Weakness};
+use crate::domain::confirm;
+use crate::domain::password::{HashError, Weakness};
 use crate::domain::reset::{self, Reset, ResetError};
 use crate::http::App;
 use crate::http::api::Tag;
+use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, confirmation, parse};
+use crate::http::bearer::LoggedIn;
 use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
@@ -20,6 +24,32 @@ pub(in crate::http) struct PasswordApi;
 
 #[OpenApi(prefix_path = "/api/auth/password", tag = "Tag::Accounts")]
 impl PasswordApi {
+    /// Choose a new password, knowing the current one.
+    ///
+    /// All other sessions end; the one of this token goes on, with its refresh token.
+    #[oai(path = "/", method = "post", operation_id = "changePassword")]
+    async fn change(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        login: LoggedIn,
+        body: Json<ChangeBody>,
+    ) -> Result<PasswordChanged, ConfirmFailure> {
+        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let current = parse("current_password", &body.0.current_password)?;
+        let new = parse("new_password", &body.0.new_password)?;
+        let email = account_to_confirm(&app, login, &origin, now).await?;
+        let weaknesses = account::weaknesses(app.password_policy, &new, &email);
+        if !weaknesses.is_empty() {
+            return Err(Problem::validation(weaknesses_of("new_password", &weaknesses)).into());
+        }
+        app.limits.admit_confirmation(&app.db, &email, &origin, now).await?;
+
+        let confirmation = confirmation(&app, login, current, &email, &origin);
+        confirm::change_password(&app.db, &app.hasher, confirmation, new, now).await?;
+        Ok(PasswordChanged::Done)
+    }
+
     /// Choose a new password with a reset token.
     ///
     /// The token came to the account's address; whoever has it has the account. All sessions end,
@@ -33,9 +63,7 @@ impl PasswordApi {
     ) -> Result<PasswordReset, ResetFailure> {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let ResetBody { token, new_password } = body.0;
-        let password = Password::parse(&new_password).map_err(|error| {
-            Problem::validation(vec![FieldProblem::new("new_password", error.to_string())])
-        })?;
+        let password = parse("new_password", &new_password)?;
         app.limits.admit_reset(&app.db, &origin, now).await?;
 
         let policy = app.password_policy;
@@ -44,6 +72,19 @@ impl PasswordApi {
         reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
         Ok(PasswordReset::Done)
     }
+}
+
+/// What choosing a new password takes.
+#[derive(Object, Deserialize)]
+#[oai(deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+struct ChangeBody {
+    /// The account's password.
+    #[oai(validator(max_length = 128), write_only)]
+    current_password: String,
+    /// The same rule as at sign-up.
+    #[oai(validator(min_length = 8, max_length = 128), write_only)]
+    new_password: String,
 }
 
 /// What resetting takes.
@@ -62,6 +103,13 @@ struct ResetBody {
 /// The weaknesses of the password in `member`, as a client sees them.
 pub(super) fn weaknesses_of(member: &str, weaknesses: &[Weakness]) -> Vec<FieldProblem> {
     weaknesses.iter().map(|weakness| FieldProblem::new(member, weakness.to_string())).collect()
+}
+
+#[derive(ApiResponse)]
+enum PasswordChanged {
+    /// The password is set; all other sessions have ended.
+    #[oai(status = 204)]
+    Done,
 }
 
 #[derive(ApiResponse)]

@@ -5,6 +5,7 @@ mod database;
 mod dump;
 pub mod forge;
 mod operations;
+mod own_account;
 mod process;
 mod raw;
 mod server;

@@ -65,7 +65,7 @@ fn example(document: &Value, operation: &Value) -> Option<Map<String, Value>> {
 fn example_of(member: &str) -> &'static str {
     match member {
         "email" => "somebody@example.test",
-        "password" => PASSWORD,
+        "password" | "current_password" => PASSWORD,
         _ => "some text",
     }
 }

@@ -1,0 +1,147 @@
+//! The logins of an account as its owner sees them, and ends them.
+
+use sea_orm::sea_query::{ExprTrait, Order};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, JoinType, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::session;
+use crate::entity::account;
+use crate::entity::session::{self as session_row, Column, EndReason};
+use crate::timestamp::Timestamp;
+
+/// How many logins are shown: an account that a program logs in to has thousands.
+const SHOWN: u64 = 100;
+
+/// Whose login an access token speaks of. Whether it still lasts is for the database to say.
+#[derive(Debug, Clone, Copy)]
+pub struct Login {
+    /// The account.
+    pub account_id: Uuid,
+    /// The session of the account.
+    pub session_id: Uuid,
+}
+
+/// Why no login was shown or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginsError {
+    /// The login that asks has ended, or its account is disabled.
+    #[error("the session has ended")]
+    NotLoggedIn,
+    /// The login that was to end is not live, or not of this account: one variant on purpose, so
+    /// that nobody can find out what sessions others have.
+    #[error("there is no such session")]
+    NotFound,
+    /// The database refused or failed.
+    #[error("the sessions could not be read or ended")]
+    Database(#[from] DbErr),
+}
+
+/// The live sessions of the account: the one that asks, then the others, the newest first; at most
+/// a hundred.
+///
+/// # Errors
+/// [`LoginsError::NotLoggedIn`], or the database's.
+pub async fn list(
+    db: &Db,
+    login: Login,
+    now: Timestamp,
+) -> Result<Vec<session_row::Model>, LoginsError> {
+    let live = session_row::Entity::find()
+        .join(JoinType::InnerJoin, session_row::Relation::Account.def())
+        .filter(account::Column::DisabledAt.is_null())
+        .filter(Column::AccountId.eq(login.account_id))
+        .filter(session_row::Entity::live(now))
+        .order_by(Column::Id.into_expr().eq(login.session_id), Order::Desc)
+        .order_by_desc(Column::Id)
+        .limit(SHOWN);
+    let sessions = db.read(|db| async move { live.all(&db).await }).await?;
+    match sessions.first() {
+        Some(first) if first.id == login.session_id => Ok(sessions),
+        _ => Err(LoginsError::NotLoggedIn),
+    }
+}
+
+/// Ends one session of the account, perhaps the one that asks.
+///
+/// # Errors
+/// See [`LoginsError`]; nothing has ended then.
+pub async fn end_one(
+    db: &Db,
+    login: Login,
+    session_id: Uuid,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), LoginsError> {
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let origin = origin.clone();
+        Box::pin(async move {
+            hold(txn, login, now).await?;
+            let session = session_row::Entity::find_by_id(session_id)
+                .filter(Column::AccountId.eq(login.account_id))
+                .one(txn)
+                .await?
+                .ok_or(LoginsError::NotFound)?;
+            if !session::end(txn, session_id, EndReason::Revoked, now).await? {
+                return Err(LoginsError::NotFound);
+            }
+            Event::new(Kind::SessionRevoked)
+                .account(login.account_id)
+                .session(session_id, &session.client_id)
+                .reason(format!("by session {}", login.session_id))
+                .record(txn, &origin, now)
+                .await?;
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Ends all sessions of the account but the one that asks; there need not be any.
+///
+/// # Errors
+/// [`LoginsError::NotLoggedIn`], or the database's; nothing has ended then.
+pub async fn end_others(
+    db: &Db,
+    login: Login,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), LoginsError> {
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let origin = origin.clone();
+        Box::pin(async move {
+            hold(txn, login, now).await?;
+            let Login { account_id, session_id } = login;
+            let reason = EndReason::Revoked;
+            if session::end_all(txn, account_id, Some(session_id), reason, now).await? > 0 {
+                Event::new(Kind::SessionRevoked)
+                    .account(account_id)
+                    .reason(format!("all but session {session_id}, by that"))
+                    .record(txn, &origin, now)
+                    .await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// Locks the account and then the session that asks, which must be live until the commit. Whoever
+/// ends more than one session holds the account first, so that no two wait for each other.
+async fn hold(txn: &impl ConnectionTrait, login: Login, now: Timestamp) -> Result<(), LoginsError> {
+    let account = account::Entity::find_by_id(login.account_id).lock_exclusive().one(txn).await?;
+    account.filter(account::Model::is_enabled).ok_or(LoginsError::NotLoggedIn)?;
+    let session = session_row::Entity::find_by_id(login.session_id)
+        .filter(Column::AccountId.eq(login.account_id))
+        .filter(session_row::Entity::live(now))
+        .lock_exclusive()
+        .one(txn)
+        .await?;
+    session.map(|_| ()).ok_or(LoginsError::NotLoggedIn)
+}

@@ -1,0 +1,239 @@
+//! Seeing where one is logged in, and ending that from here.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::domain::attempt::AttemptError;
+use crate::domain::logins::{self, LoginsError};
+use crate::http::App;
+use crate::http::api::Tag;
+use crate::http::bearer::LoggedIn;
+use crate::http::error::Problem;
+use crate::http::json::Json;
+use crate::http::origin::ClientOrigin;
+
+/// One's own logins.
+pub(in crate::http) struct LoginsApi;
+
+#[OpenApi(prefix_path = "/api/auth/sessions", tag = "Tag::Sessions")]
+impl LoginsApi {
+    /// List the sessions of the account.
+    ///
+    /// Those that are live: the one of this token, then the others, the newest first; at most 100.
+    #[oai(path = "/", method = "get", operation_id = "listSessions")]
+    async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, ListFailure> {
+        let (now, LoggedIn(login)) = (app.clock.now(), login);
+        let sessions = logins::list(&app.db, login, now).await?;
+        let sessions = sessions.into_iter().map(|session| Session {
+            id: session.id,
+            current: session.id == login.session_id,
+            client_id: session.client_id,
+            authenticated_at: session.auth_time.to_rfc3339(),
+            last_used_at: session.rotated_at.unwrap_or(session.auth_time).to_rfc3339(),
+            expires_at: session.idle_expires_at.min(session.absolute_expires_at).to_rfc3339(),
+            address: session.address,
+            user_agent: session.user_agent,
+        });
+        Ok(Listed::Ok(Json(Sessions { sessions: sessions.collect() })))
+    }
+
+    /// End one session of the account.
+    ///
+    /// Its refresh token is refused from now on. It may be the one of this token, too.
+    #[oai(path = "/:id", method = "delete", operation_id = "endSession")]
+    async fn end_one(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        login: LoggedIn,
+        /// The session's id, as the list has it; also the `sid` of its tokens.
+        id: Path<Uuid>,
+    ) -> Result<Ended, EndFailure> {
+        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        app.limits.admit_change(&origin)?;
+        logins::end_one(&app.db, login, id.0, &origin, now).await?;
+        Ok(Ended::Done)
+    }
+
+    /// End all other sessions of the account.
+    ///
+    /// The one of this token goes on.
+    #[oai(path = "/", method = "delete", operation_id = "endOtherSessions")]
+    async fn end_others(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        login: LoggedIn,
+        /// Says that it is the others that are to end.
+        others: Query<Others>,
+    ) -> Result<OthersEnded, EndOthersFailure> {
+        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let Others::True = others.0;
+        app.limits.admit_change(&origin)?;
+        logins::end_others(&app.db, login, &origin, now).await?;
+        Ok(OthersEnded::Done)
+    }
+}
+
+/// What `others` may be.
+#[derive(Enum)]
+enum Others {
+    /// The only choice: all sessions, this one included, end one by one.
+    #[oai(rename = "true")]
+    True,
+}
+
+/// The live sessions of an account.
+#[derive(Object, Serialize)]
+struct Sessions {
+    /// The one that asks, then the others, the newest first.
+    sessions: Vec<Session>,
+}
+
+/// A login, as its owner sees it.
+#[derive(Object, Serialize)]
+struct Session {
+    /// The session's id; also the `sid` of its tokens.
+    id: Uuid,
+    /// Whether it is the one that asks.
+    current: bool,
+    /// Who holds its tokens; `signet` for this API.
+    client_id: String,
+    /// When the password was checked, in UTC (RFC 3339).
+    authenticated_at: String,
+    /// When it was last used to log in or refresh, in UTC (RFC 3339).
+    last_used_at: String,
+    /// When it ends if it is not refreshed before, in UTC (RFC 3339).
+    expires_at: String,
+    /// Where it was last used to log in or refresh.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// The program that last used it, as it named itself.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<String>,
+}
+
+#[derive(ApiResponse)]
+enum Listed {
+    /// The sessions.
+    #[oai(status = 200)]
+    Ok(Json<Sessions>),
+}
+
+#[derive(ApiResponse)]
+enum ListFailure {
+    /// No valid token, or its session has ended (`UNAUTHORIZED`).
+    #[oai(status = 401)]
+    Unauthorized(Problem),
+    /// Try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+impl From<LoginsError> for ListFailure {
+    fn from(error: LoginsError) -> Self {
+        match error {
+            LoginsError::NotLoggedIn | LoginsError::NotFound => {
+                Self::Unauthorized(Problem::invalid_token())
+            }
+            LoginsError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum Ended {
+    /// The session has ended.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[derive(ApiResponse)]
+enum EndFailure {
+    /// The id is no UUID (`VALIDATION_ERROR`).
+    #[oai(status = 400)]
+    #[expect(dead_code, reason = "documents what reading the path answers")]
+    Invalid(Problem),
+    /// No valid token, or its session has ended (`UNAUTHORIZED`).
+    #[oai(status = 401)]
+    Unauthorized(Problem),
+    /// The account has no live session with this id (`NOT_FOUND`).
+    #[oai(status = 404)]
+    NotFound(Problem),
+    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    TooManyRequests(Problem),
+    /// The session may not have ended; try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+impl From<AttemptError> for EndFailure {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
+            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+impl From<LoginsError> for EndFailure {
+    fn from(error: LoginsError) -> Self {
+        match error {
+            LoginsError::NotLoggedIn => Self::Unauthorized(Problem::invalid_token()),
+            LoginsError::NotFound => Self::NotFound(Problem::no_such_session()),
+            LoginsError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+#[derive(ApiResponse)]
+enum OthersEnded {
+    /// No other session is left.
+    #[oai(status = 204)]
+    Done,
+}
+
+#[derive(ApiResponse)]
+enum EndOthersFailure {
+    /// `others` is not `true` (`VALIDATION_ERROR`).
+    #[oai(status = 400)]
+    #[expect(dead_code, reason = "documents what reading the query answers")]
+    Invalid(Problem),
+    /// No valid token, or its session has ended (`UNAUTHORIZED`).
+    #[oai(status = 401)]
+    Unauthorized(Problem),
+    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    TooManyRequests(Problem),
+    /// The sessions may not have ended; try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+impl From<AttemptError> for EndOthersFailure {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
+            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+impl From<LoginsError> for EndOthersFailure {
+    fn from(error: LoginsError) -> Self {
+        match error {
+            LoginsError::NotLoggedIn | LoginsError::NotFound => {
+                Self::Unauthorized(Problem::invalid_token())
+            }
+            LoginsError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Looking at one's own account, and leaving.
+
+use std::sync::Arc;
+
+use poem::web::Data;
+use poem_openapi::{ApiResponse, Object, OpenApi};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::confirm;
+use crate::domain::session;
+use crate::http::App;
+use crate::http::api::Tag;
+use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, confirmation, parse};
+use crate::http::bearer::LoggedIn;
+use crate::http::error::Problem;
+use crate::http::json::Json;
+use crate::http::origin::ClientOrigin;
+
+/// One's own account.
+pub(in crate::http) struct MeApi;
+
+#[OpenApi(prefix_path = "/api/auth/me", tag = "Tag::Accounts")]
+impl MeApi {
+    /// Look at the account that is logged in.
+    ///
+    /// Unlike a service that checks the token alone, this asks whether the session still lasts.
+    #[oai(path = "/", method = "get", operation_id = "getMe")]
+    async fn look(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Me, MeFailure> {
+        let LoggedIn(login) = login;
+        let now = app.clock.now();
+        let found =
+            session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
+        let account = found
+            .map_err(|error| MeFailure::Unavailable(Problem::failed(&error)))?
+            .ok_or_else(|| MeFailure::Unauthorized(Problem::invalid_token()))?;
+        Ok(Me::Found(Json(Account {
+            user_id: account.id,
+            email: account.email,
+            email_verified: account.email_verified_at.is_some(),
+            created_at: account.created_at.to_rfc3339(),
+        })))
+    }
+
+    /// Delete the account that is logged in.
+    ///
+    /// Takes its password. All sessions end and nothing of the account is left; whoever signs up
+    /// with its address is somebody else, with another `user_id`.
+    #[oai(path = "/", method = "delete", operation_id = "deleteMe")]
+    async fn delete(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        login: LoggedIn,
+        body: Json<DeleteMeBody>,
+    ) -> Result<Deleted, ConfirmFailure> {
+        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let password = parse("password", &body.0.password)?;
+        let email = account_to_confirm(&app, login, &origin, now).await?;
+        app.limits.admit_confirmation(&app.db, &email, &origin, now).await?;
+
+        let confirmation = confirmation(&app, login, password, &email, &origin);
+        confirm::delete_account(&app.db, &app.hasher, confirmation, now).await?;
+        Ok(Deleted::Done)
+    }
+}
+
+/// What deleting an account takes.
+#[derive(Object, Deserialize)]
+#[oai(deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
+struct DeleteMeBody {
+    /// The account's password.
+    #[oai(validator(max_length = 128), write_only)]
+    password: String,
+}
+
+/// An account, as its owner sees it.
+#[derive(Object, Serialize)]
+struct Account {
+    /// The account's id; also the `sub` and `user_id` of its tokens.
+    user_id: Uuid,
+    /// The account's address.
+    email: String,
+    /// Whether its owner proved to control the address.
+    email_verified: bool,
+    /// When it signed up, in UTC (RFC 3339).
+    created_at: String,
+}
+
+#[derive(ApiResponse)]
+enum Me {
+    /// The account.
+    #[oai(status = 200)]
+    Found(Json<Account>),
+}
+
+#[derive(ApiResponse)]
+enum MeFailure {
+    /// No valid token, or its session has ended (`UNAUTHORIZED`).
+    #[oai(status = 401)]
+    Unauthorized(Problem),
+    /// Try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+#[derive(ApiResponse)]
+enum Deleted {
+    /// The account is gone.
+    #[oai(status = 204)]
+    Done,
+}

@@ -1,0 +1,127 @@
+//! Leaving for good.
+
+use futures_util::future::{join, join_all};
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+
+/// SS-12: everything that the account opened is closed.
+#[tokio::test]
+async fn a_deleted_account_is_gone_with_its_sessions() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let other = server.log_in(ADA, PASSWORD).await.tokens();
+    let bob = server.sign_up("bob@example.test").await.tokens();
+
+    let answer = server.delete_me(&mine.access_token, PASSWORD).await;
+
+    answer.expect_status(204);
+    assert!(answer.body.is_empty());
+    for tokens in [&mine, &other] {
+        server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        server.sessions(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = server.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");
+    let again = server.delete_me(&mine.access_token, PASSWORD).await;
+    again.expect_error(401, "UNAUTHORIZED");
+    server.refresh(&bob.refresh_token).await.expect_status(200);
+    assert_eq!(server.database.count("account").await, 1);
+    assert_eq!(server.database.count("session").await, 1);
+}
+
+/// ID-06: who signs up with the address afterwards is somebody else.
+#[tokio::test]
+async fn the_address_of_a_deleted_account_can_sign_up_anew_and_is_somebody_else() {
+    let server = TestServer::start().await;
+    let before = server.sign_up(ADA).await.tokens();
+    let reset_token = server.reset_token(ADA);
+    server.delete_me(&before.access_token, PASSWORD).await.expect_status(204);
+
+    let after = server.sign_up(ADA).await.expect_status(201).tokens();
+
+    assert_ne!(after.user_id, before.user_id);
+    assert_eq!(TestServer::claims(&after.access_token)["sub"], after.user_id.to_string());
+    server.me(&before.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.refresh(&before.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    let body = json!({ "token": reset_token, "new_password": "Jacquard-Loom-1804" });
+    let reset = server.post("/api/auth/password/reset", &body).await;
+    reset.expect_error(400, "INVALID_RESET_TOKEN");
+    server.me(&after.access_token).await.expect_status(200);
+}
+
+/// AU-01, AU-07: that it happened stays on record; whose address it was does not.
+#[tokio::test]
+async fn of_a_deleted_account_the_log_keeps_its_id_and_not_its_address() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+
+    server.delete_me(&mine.access_token, PASSWORD).await.expect_status(204);
+
+    assert_eq!(server.database.events().await, ["signup", "account_deleted"]);
+    let told = "SELECT reason FROM auth_event WHERE type = 'account_deleted'";
+    assert_eq!(server.database.column::<String>(told).await, ["by its owner"]);
+    let dump = format!("{:?}", server.database.dump().await);
+    assert!(!dump.contains("ada@"), "{dump}");
+}
+
+/// A stolen token alone deletes nothing.
+#[tokio::test]
+async fn a_wrong_password_deletes_nothing() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    server.sign_up("bob@example.test").await.expect_status(201);
+
+    for wrong in ["", "wrong", "null"] {
+        let refused = server.delete_me(&mine.access_token, wrong).await;
+        refused.expect_error(401, "AUTH_FAILED");
+    }
+
+    let request = server.as_owner(reqwest::Method::DELETE, "/api/auth/me", &mine.access_token);
+    Answer::of(request).await.expect_error(415, "UNSUPPORTED_MEDIA_TYPE");
+    server.refresh(&mine.refresh_token).await.expect_status(200);
+    assert_eq!(server.database.count("account").await, 2);
+    let recorded = "auth_event WHERE type = 'login_failed' \
+                    AND reason = 'wrong_password_for_account_deletion'";
+    assert_eq!(server.database.count(recorded).await, 3);
+}
+
+/// ID-06, AT-10: nothing is granted to an account behind its deletion, whatever was under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_that_was_under_way_outlives_a_deletion() {
+    let server = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        config.passwords.hash_wait_seconds = 60;
+    })
+    .await;
+    let beside = server.beside().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let other = server.log_in(ADA, PASSWORD).await.tokens();
+    server.database.delay_after_inserts_into("session").await;
+
+    let racing = (0..20).map(async |n: u32| {
+        let instance = if n.is_multiple_of(2) { &server } else { &beside };
+        if n.is_multiple_of(4) {
+            instance.refresh(&other.refresh_token).await
+        } else {
+            instance.log_in(ADA, PASSWORD).await
+        }
+    });
+    let deleting = beside.delete_me(&mine.access_token, PASSWORD);
+    let (raced, deleted) = join(join_all(racing), deleting).await;
+
+    deleted.expect_status(204);
+    for answer in raced.iter().filter(|answer| answer.status != 200) {
+        answer.expect_status(401);
+    }
+    for tokens in raced.iter().filter(|answer| answer.status == 200).map(Answer::tokens) {
+        server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = beside.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    assert_eq!(server.database.count("account").await, 0);
+    assert_eq!(server.database.count("session").await, 0);
+}

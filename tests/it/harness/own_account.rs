@@ -1,0 +1,51 @@
+//! What people do to their own accounts.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::json;
+
+use crate::harness::{Answer, Program, TestServer};
+
+impl TestServer {
+    /// A request of somebody who is logged in, from a fresh client.
+    pub fn as_owner(&self, method: Method, path: &str, access_token: &str) -> RequestBuilder {
+        let request = self.request(method, path).bearer_auth(access_token);
+        request.header("x-forwarded-for", self.fresh_client())
+    }
+
+    pub async fn sessions(&self, access_token: &str) -> Answer {
+        Answer::of(self.as_owner(Method::GET, "/api/auth/sessions", access_token)).await
+    }
+
+    pub async fn end_session(&self, access_token: &str, id: &str) -> Answer {
+        let path = format!("/api/auth/sessions/{id}");
+        Answer::of(self.as_owner(Method::DELETE, &path, access_token)).await
+    }
+
+    pub async fn end_other_sessions(&self, access_token: &str) -> Answer {
+        let path = "/api/auth/sessions?others=true";
+        Answer::of(self.as_owner(Method::DELETE, path, access_token)).await
+    }
+
+    pub async fn change_password(&self, access_token: &str, current: &str, new: &str) -> Answer {
+        let body = json!({ "current_password": current, "new_password": new });
+        let request = self.as_owner(Method::POST, "/api/auth/password", access_token);
+        Answer::of(request.json(&body)).await
+    }
+
+    pub async fn delete_me(&self, access_token: &str, password: &str) -> Answer {
+        let request = self.as_owner(Method::DELETE, "/api/auth/me", access_token);
+        Answer::of(request.json(&json!({ "password": password }))).await
+    }
+
+    /// Runs `signet account …` on this server's database; returns what it printed.
+    pub async fn account_command(&self, arguments: &[&str]) -> String {
+        let output = Program::new(&self.database).run(&[&["account"], arguments].concat()).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The id of the session that a token belongs to.
+    pub fn session_of(access_token: &str) -> String {
+        Self::claims(access_token)["sid"].as_str().unwrap().to_owned()
+    }
+}

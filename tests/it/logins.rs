@@ -1,0 +1,271 @@
+//! Where one is logged in, and ending that from elsewhere.
+
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::forge::{Forge, parts};
+use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+
+const ADA: &str = "ada@example.test";
+
+async fn listed(server: &TestServer, tokens: &Tokens) -> Vec<Value> {
+    let answer = server.sessions(&tokens.access_token).await;
+    answer.expect_status(200).json()["sessions"].as_array().unwrap().clone()
+}
+
+fn session_of(tokens: &Tokens) -> String {
+    TestServer::session_of(&tokens.access_token)
+}
+
+#[tokio::test]
+async fn the_list_says_where_one_is_logged_in_and_which_login_asks() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let request = server
+        .request(Method::POST, "/api/auth/login")
+        .header("x-forwarded-for", "198.51.100.7")
+        .header("user-agent", "Engine/1.0")
+        .json(&json!({ "email": ADA, "password": PASSWORD }));
+    let tablet = Answer::of(request).await.tokens();
+    let phone = server.log_in(ADA, PASSWORD).await.tokens();
+    server.advance_seconds(100);
+    let phone = server.refresh_from("203.0.113.9", &phone.refresh_token).await.tokens();
+
+    let seen_by_tablet = listed(&server, &tablet).await;
+    let seen_by_phone = listed(&server, &phone).await;
+
+    let ids = |list: &[Value]| list[..2].iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+    assert_eq!((seen_by_tablet.len(), seen_by_phone.len()), (3, 3));
+    assert_eq!(ids(&seen_by_tablet), [session_of(&tablet), session_of(&phone)]);
+    assert_eq!(ids(&seen_by_phone), [session_of(&phone), session_of(&tablet)]);
+    let current: Vec<_> = seen_by_phone.iter().map(|it| it["current"].clone()).collect();
+    assert_eq!(current, [true, false, false]);
+    let now = server.clock.now();
+    let ago = |seconds| now.minus(Duration::from_secs(seconds)).to_rfc3339();
+    let in_two_weeks = |from: u64| now.plus(Duration::from_secs(1_209_600 - from)).to_rfc3339();
+    let expected = json!({
+        "id": session_of(&phone),
+        "current": true,
+        "client_id": "signet",
+        "authenticated_at": ago(100),
+        "last_used_at": ago(0),
+        "expires_at": in_two_weeks(0),
+        "address": "203.0.113.9",
+    });
+    assert_eq!(seen_by_phone[0], expected);
+    let expected = json!({
+        "id": session_of(&tablet),
+        "current": false,
+        "client_id": "signet",
+        "authenticated_at": ago(100),
+        "last_used_at": ago(100),
+        "expires_at": in_two_weeks(100),
+        "address": "198.51.100.7",
+        "user_agent": "Engine/1.0",
+    });
+    assert_eq!(seen_by_phone[1], expected);
+}
+
+/// Not what was ended, has expired, or is somebody else's.
+#[tokio::test]
+async fn the_list_shows_nothing_that_is_not_live_or_not_ones_own() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    server.advance_seconds(1_209_600);
+    server.sign_up("bob@example.test").await.expect_status(201);
+    let left = server.log_in(ADA, PASSWORD).await.tokens();
+    let stays = server.log_in(ADA, PASSWORD).await.tokens();
+    server.log_out(&left.access_token).await.expect_status(200);
+
+    let list = listed(&server, &stays).await;
+
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0]["id"], session_of(&stays));
+    server.sessions(&left.access_token).await.expect_error(401, "UNAUTHORIZED");
+}
+
+/// DS-06: a program that logs in all day long makes nobody's answer grow without end.
+#[tokio::test]
+async fn the_list_holds_a_hundred_sessions_and_the_one_that_asks_is_among_them() {
+    let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
+    let first = server.sign_up(ADA).await.tokens();
+    for _ in 0..21 {
+        for answer in join_all((0..5).map(|_| server.log_in(ADA, PASSWORD))).await {
+            answer.expect_status(200);
+        }
+    }
+
+    let list = listed(&server, &first).await;
+
+    assert_eq!(list.len(), 100);
+    assert_eq!(list[0]["id"], session_of(&first));
+}
+
+/// SS-12: one session ends, and no other.
+#[tokio::test]
+async fn a_session_is_ended_from_another_one() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let lost = server.log_in(ADA, PASSWORD).await.tokens();
+    let other = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let answer = server.end_session(&mine.access_token, &session_of(&lost)).await;
+
+    answer.expect_status(204);
+    assert!(answer.body.is_empty());
+    server.me(&lost.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.refresh(&lost.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    server.me(&mine.access_token).await.expect_status(200);
+    server.refresh(&other.refresh_token).await.expect_status(200);
+    let told = "SELECT reason FROM auth_event WHERE type = 'session_revoked'";
+    let expected = format!("by session {}", session_of(&mine));
+    assert_eq!(server.database.column::<String>(told).await, [expected]);
+    let ended = "session WHERE end_reason = 'revoked'";
+    assert_eq!(server.database.count(ended).await, 1);
+}
+
+/// EN-08: what is not there and what is not mine get the same answer, and nothing happens.
+#[tokio::test]
+async fn a_session_that_is_not_live_or_not_ones_own_is_not_found() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let ended = server.log_in(ADA, PASSWORD).await.tokens();
+    let bob = server.sign_up("bob@example.test").await.tokens();
+    server.end_session(&mine.access_token, &session_of(&ended)).await.expect_status(204);
+
+    let nothing = "00000000-0000-0000-0000-000000000000".to_owned();
+    let mut errors = Vec::new();
+    for id in [session_of(&ended), session_of(&bob), nothing] {
+        let answer = server.end_session(&mine.access_token, &id).await;
+        errors.push(answer.expect_error(404, "NOT_FOUND")["error"].clone());
+    }
+
+    assert!(errors.iter().all(|error| *error == errors[0]), "{errors:?}");
+    server.me(&bob.access_token).await.expect_status(200);
+    for id in ["x", "1", "019a0000-0000-7000-8000-00000000000g"] {
+        let answer = server.end_session(&mine.access_token, id).await;
+        answer.expect_error(400, "VALIDATION_ERROR");
+    }
+    assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 1);
+}
+
+/// What a logout does, by the session's id.
+#[tokio::test]
+async fn a_session_can_end_itself() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+
+    server.end_session(&mine.access_token, &session_of(&mine)).await.expect_status(204);
+
+    server.refresh(&mine.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    let again = server.end_session(&mine.access_token, &session_of(&mine)).await;
+    again.expect_error(401, "UNAUTHORIZED");
+}
+
+/// SS-12
+#[tokio::test]
+async fn all_other_sessions_of_an_account_end_and_the_one_that_asks_goes_on() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let others = [server.log_in(ADA, PASSWORD).await, server.log_in(ADA, PASSWORD).await];
+    let bob = server.sign_up("bob@example.test").await.tokens();
+
+    let answer = server.end_other_sessions(&mine.access_token).await;
+    let again = server.end_other_sessions(&mine.access_token).await;
+
+    answer.expect_status(204);
+    again.expect_status(204);
+    for other in others {
+        server.me(&other.tokens().access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = server.refresh(&other.tokens().refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    server.refresh(&mine.refresh_token).await.expect_status(200);
+    server.me(&bob.access_token).await.expect_status(200);
+    assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 1);
+}
+
+/// Nothing ends for want of a word: `others` is asked for, and has one value.
+#[tokio::test]
+async fn sessions_do_not_end_without_saying_which() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+
+    for query in ["", "?", "?others", "?others=", "?others=false", "?others=1", "?other=true"] {
+        let path = format!("/api/auth/sessions{query}");
+        let request = server.as_owner(Method::DELETE, &path, &mine.access_token);
+        Answer::of(request).await.expect_error(400, "VALIDATION_ERROR");
+    }
+
+    assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 2);
+}
+
+/// SS-12, AT-09: a session that has ended, and an account that is disabled, end nobody else.
+#[tokio::test]
+async fn nobody_ends_sessions_who_is_not_logged_in_any_more() {
+    let server = TestServer::start().await;
+    let stays = server.sign_up(ADA).await.tokens();
+    let left = server.log_in(ADA, PASSWORD).await.tokens();
+    server.log_out(&left.access_token).await.expect_status(200);
+
+    let one = server.end_session(&left.access_token, &session_of(&stays)).await;
+    let others = server.end_other_sessions(&left.access_token).await;
+
+    one.expect_error(401, "UNAUTHORIZED");
+    others.expect_error(401, "UNAUTHORIZED");
+    server.me(&stays.access_token).await.expect_status(200);
+}
+
+/// AT-09's sibling: two logins that end each other at the same moment: one of them wins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_sessions_that_end_each_other_at_once_one_stays() {
+    let server = TestServer::start().await;
+    let beside = server.beside().await;
+    for round in 0..12 {
+        let email = format!("ada{round}@example.test");
+        let one = server.sign_up(&email).await.tokens();
+        let other = server.log_in(&email, PASSWORD).await.tokens();
+        let (one_id, other_id) = (session_of(&one), session_of(&other));
+
+        let (first, second) = if round % 2 == 0 {
+            let first = server.end_session(&one.access_token, &other_id);
+            join(first, beside.end_session(&other.access_token, &one_id)).await
+        } else {
+            let first = server.end_other_sessions(&one.access_token);
+            join(first, beside.end_other_sessions(&other.access_token)).await
+        };
+
+        let mut statuses = [first.status, second.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [204, 401], "{first:?} {second:?}");
+        let refreshes =
+            join(server.refresh(&one.refresh_token), beside.refresh(&other.refresh_token)).await;
+        let mut statuses = [refreshes.0.status, refreshes.1.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 401]);
+    }
+}
+
+/// AZ-02: a token that another client holds is good for what that client is for.
+#[tokio::test]
+async fn the_token_of_another_client_opens_nothing_of_the_account() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let forge = Forge::open(&server.database).await;
+    let (header, mut claims) = parts(&mine.access_token);
+    let same = forge.sign(&header, &claims);
+    claims["client_id"] = json!("shop");
+    let foreign = forge.sign(&header, &claims);
+
+    server.me(&same).await.expect_status(200);
+
+    server.me(&foreign).await.expect_error(401, "UNAUTHORIZED");
+    server.sessions(&foreign).await.expect_error(401, "UNAUTHORIZED");
+    server.end_session(&foreign, &session_of(&mine)).await.expect_error(401, "UNAUTHORIZED");
+    server.end_other_sessions(&foreign).await.expect_error(401, "UNAUTHORIZED");
+    server.delete_me(&foreign, PASSWORD).await.expect_error(401, "UNAUTHORIZED");
+}

@@ -1,0 +1,284 @@
+//! Choosing a new password while logged in.
+
+use futures_util::future::{join_all, join3};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+
+const ADA: &str = "ada@example.test";
+const NEW_PASSWORD: &str = "Difference-Engine-1822";
+
+async fn change(server: &TestServer, tokens: &Tokens, current: &str, new: &str) -> Answer {
+    server.change_password(&tokens.access_token, current, new).await
+}
+
+/// PW-07: the new one logs in and the old one does not; the session that asked goes on, with the
+/// refresh token it had, and all others end.
+#[tokio::test]
+async fn a_change_of_password_ends_all_other_sessions() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let other = server.log_in(ADA, PASSWORD).await.tokens();
+    let bob = server.sign_up("bob@example.test").await.tokens();
+
+    let answer = change(&server, &mine, PASSWORD, NEW_PASSWORD).await;
+
+    answer.expect_status(204);
+    assert!(answer.body.is_empty());
+    server.me(&other.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.refresh(&other.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");
+    server.log_in(ADA, NEW_PASSWORD).await.expect_status(200);
+    server.me(&mine.access_token).await.expect_status(200);
+    let next = server.refresh(&mine.refresh_token).await.tokens();
+    server.refresh(&next.refresh_token).await.expect_status(200);
+    server.refresh(&bob.refresh_token).await.expect_status(200);
+    let ended = "session WHERE end_reason = 'password_changed'";
+    assert_eq!(server.database.count(ended).await, 1);
+    let events = server.database.events().await;
+    assert_eq!(events.iter().filter(|event| *event == "password_changed").count(), 1);
+}
+
+/// RS-01: a change of password voids what could still replace it.
+#[tokio::test]
+async fn a_change_of_password_voids_reset_tokens() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let token = server.reset_token(ADA);
+
+    change(&server, &mine, PASSWORD, NEW_PASSWORD).await.expect_status(204);
+
+    let body = json!({ "token": token, "new_password": "Jacquard-Loom-1804" });
+    let reset = server.post("/api/auth/password/reset", &body).await;
+    reset.expect_error(400, "INVALID_RESET_TOKEN");
+}
+
+/// PW-07: nothing changes without the current one, and the attempt is on record.
+#[tokio::test]
+async fn a_wrong_current_password_changes_nothing() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let other = server.log_in(ADA, PASSWORD).await.tokens();
+
+    for wrong in ["", "wrong", "analytical-engine-1843", NEW_PASSWORD] {
+        let refused = change(&server, &mine, wrong, NEW_PASSWORD).await;
+        refused.expect_error(401, "AUTH_FAILED");
+    }
+
+    server.refresh(&other.refresh_token).await.expect_status(200);
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+    let recorded = "auth_event WHERE type = 'login_failed' AND session_id IS NOT NULL \
+                    AND reason = 'wrong_password_for_password_change'";
+    assert_eq!(server.database.count(recorded).await, 4);
+}
+
+/// PW-05: the same rule as at sign-up; what breaks it is not an attempt.
+#[tokio::test]
+async fn a_weak_new_password_is_refused_and_not_counted() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up("ada.lovelace@example.test").await.tokens();
+
+    for weak in ["short", "nodigitsatall", "Password1", "Ada.Lovelace1"] {
+        for _ in 0..3 {
+            let refused = change(&server, &mine, "wrong", weak).await;
+            let error = refused.expect_error(400, "VALIDATION_ERROR");
+            assert_eq!(error["error"]["fields"][0]["name"], "new_password", "{weak}");
+        }
+    }
+
+    change(&server, &mine, PASSWORD, NEW_PASSWORD).await.expect_status(204);
+}
+
+/// PW-02, PW-03
+#[tokio::test]
+async fn passwords_that_are_too_long_are_refused_before_anything_is_hashed() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let long = format!("Aa3{}", "x".repeat(1_022));
+
+    for (current, new, member) in
+        [(&*long, NEW_PASSWORD, "current_password"), (PASSWORD, &*long, "new_password")]
+    {
+        let refused = change(&server, &mine, current, new).await;
+        let error: Value = refused.expect_error(400, "VALIDATION_ERROR");
+        assert_eq!(error["error"]["fields"][0]["name"], member);
+    }
+}
+
+/// RL-06: one window for all that checks an account's password, wherever from.
+#[tokio::test]
+async fn changing_a_password_and_logging_in_share_the_accounts_window() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    for _ in 0..5 {
+        change(&server, &mine, "wrong", NEW_PASSWORD).await.expect_error(401, "AUTH_FAILED");
+        server.log_in(ADA, "wrong").await.expect_error(401, "AUTH_FAILED");
+    }
+
+    let changed = change(&server, &mine, PASSWORD, NEW_PASSWORD).await;
+    let deleted = server.delete_me(&mine.access_token, PASSWORD).await;
+    let logged_in = server.log_in(ADA, PASSWORD).await;
+    server.advance_seconds(60);
+    let later = change(&server, &mine, PASSWORD, NEW_PASSWORD).await;
+
+    for refused in [changed, deleted, logged_in] {
+        refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+        assert_eq!(refused.header("ratelimit-policy"), "\"account\";q=10;w=60");
+    }
+    later.expect_status(204);
+}
+
+/// RL-01: five a minute from one address, whatever the password is typed for.
+#[tokio::test]
+async fn five_confirmations_a_minute_are_admitted_from_an_address() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let body = json!({ "current_password": "wrong", "new_password": NEW_PASSWORD });
+    let attempt = async || {
+        let request = server.request(reqwest::Method::POST, "/api/auth/password");
+        let request = request.header("x-forwarded-for", "203.0.113.9").json(&body);
+        Answer::of(request.bearer_auth(&mine.access_token)).await
+    };
+
+    for _ in 0..5 {
+        attempt().await.expect_error(401, "AUTH_FAILED");
+    }
+    let refused = attempt().await;
+
+    refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(refused.header("ratelimit-policy"), "\"address\";q=5;w=60");
+}
+
+/// RL-07: the right password empties the account's window here, too.
+#[tokio::test]
+async fn a_change_of_password_empties_the_accounts_window() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    for _ in 0..9 {
+        server.log_in(ADA, "wrong").await.expect_status(401);
+    }
+
+    change(&server, &mine, PASSWORD, NEW_PASSWORD).await.expect_status(204);
+
+    for _ in 0..10 {
+        server.log_in(ADA, "wrong").await.expect_error(401, "AUTH_FAILED");
+    }
+}
+
+/// SS-12: whose session has ended changes nothing, with the right password either.
+#[tokio::test]
+async fn nobody_changes_a_password_who_is_not_logged_in_any_more() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    server.log_out(&mine.access_token).await.expect_status(200);
+
+    let refused = change(&server, &mine, PASSWORD, NEW_PASSWORD).await;
+
+    refused.expect_error(401, "UNAUTHORIZED");
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+}
+
+/// PW-01: an old hash neither stands in the way nor survives.
+#[tokio::test]
+async fn an_imported_password_can_be_changed() {
+    let server = TestServer::start().await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let old = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
+    server.database.execute(&format!("UPDATE account SET password_hash = '{old}'")).await;
+
+    change(&server, &mine, "Correct-Horse7-Battery", NEW_PASSWORD).await.expect_status(204);
+
+    server.log_in(ADA, NEW_PASSWORD).await.expect_status(200);
+    let hashes: Vec<String> = server.database.column("SELECT password_hash FROM account").await;
+    assert!(hashes[0].starts_with("$argon2id$"), "{hashes:?}");
+}
+
+/// AT-10: nothing that the old password opened outlives the answer, whichever began first, on two
+/// instances; of the sessions there were, the one that asked is left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
+    let server = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        config.passwords.hash_wait_seconds = 60;
+    })
+    .await;
+    let beside = server.beside().await;
+    let first = server.sign_up(ADA).await.tokens();
+    let others = [server.log_in(ADA, PASSWORD).await, server.log_in(ADA, PASSWORD).await];
+    let others = others.map(|answer| answer.tokens());
+    // Wide enough for a login to be between its statements when the change comes.
+    server.database.delay_after_inserts_into("session").await;
+
+    let instance = |n: u32| if n.is_multiple_of(2) { &server } else { &beside };
+    let log_ins = (0..16).map(|n| instance(n).log_in(ADA, PASSWORD));
+    let refreshes = (0..48).map(|n| instance(n / 2).refresh(&others[n as usize % 2].refresh_token));
+    let changing = change(&beside, &first, PASSWORD, NEW_PASSWORD);
+    let (log_ins, refreshes, changed) =
+        join3(join_all(log_ins), join_all(refreshes), changing).await;
+
+    changed.expect_status(204);
+    let opened = log_ins.iter().chain(&refreshes).filter(|answer| answer.status == 200);
+    for tokens in opened.map(Answer::tokens) {
+        server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = beside.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 1);
+    beside.refresh(&first.refresh_token).await.expect_status(200);
+}
+
+/// AT-03's sibling: of many changes at once, one wins, and its password alone logs in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_changes_at_once_one_wins() {
+    let server = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        config.passwords.hash_wait_seconds = 60;
+    })
+    .await;
+    let beside = server.beside().await;
+    let mine = server.sign_up(ADA).await.tokens();
+
+    let passwords: Vec<_> = (0..24).map(|n| format!("Difference-Engine-{n}")).collect();
+    let changes = passwords
+        .iter()
+        .enumerate()
+        .map(|(n, new)| change(if n % 2 == 0 { &server } else { &beside }, &mine, PASSWORD, new));
+    let answers = join_all(changes).await;
+
+    let won: Vec<_> = answers.iter().zip(&passwords).filter(|(it, _)| it.status == 204).collect();
+    assert_eq!(won.len(), 1, "{answers:?}");
+    for refused in answers.iter().filter(|answer| answer.status != 204) {
+        refused.expect_error(401, "AUTH_FAILED");
+    }
+    for (password, answer) in passwords.iter().zip(&answers) {
+        let status = if answer.status == 204 { 200 } else { 401 };
+        server.log_in(ADA, password).await.expect_status(status);
+    }
+    assert_eq!(server.database.count("auth_event WHERE type = 'password_changed'").await, 1);
+}
+
+/// AT-09: a change that a logout overtakes while the password is hashed comes too late.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_change_that_a_logout_overtakes_does_not_happen() {
+    let server = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        // Slow enough for the logout to come in between.
+        config.passwords.argon2_iterations = 16;
+    })
+    .await;
+    let stays = server.sign_up(ADA).await.tokens();
+    for _ in 0..4 {
+        let leaving = server.log_in(ADA, PASSWORD).await.tokens();
+        let leave = async {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            server.log_out(&leaving.access_token).await.expect_status(200);
+        };
+
+        let changing = change(&server, &leaving, PASSWORD, NEW_PASSWORD);
+        let (changed, ()) = futures_util::future::join(changing, leave).await;
+
+        changed.expect_error(401, "UNAUTHORIZED");
+    }
+    server.refresh(&stays.refresh_token).await.expect_status(200);
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+}
