@@ -15,6 +15,7 @@ mod m20261121_000004_create_auth_event;
 mod m20261121_000005_create_attempt;
 mod m20261121_000006_schedule_signing_keys;
 mod m20261126_000007_create_status_list;
+mod m20261126_000010_add_profile;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000005_create_attempt::Migration),
             Box::new(m20261121_000006_schedule_signing_keys::Migration),
             Box::new(m20261126_000007_create_status_list::Migration),
+            Box::new(m20261126_000010_add_profile::Migration),
         ]
     }
 }

@@ -18,6 +18,9 @@ use crate::timestamp::Timestamp;
 /// A word that guessers try first, after the ones in the address.
 const SERVICE_NAME: &str = "signet";
 
+/// An account's row, for the layers above, which know no tables.
+pub type Row = account::Model;
+
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
@@ -72,6 +75,8 @@ pub async fn sign_up(
         disabled_at: None,
         last_login_at: Some(now),
         created_at: now,
+        profile: None,
+        profile_updated_at: None,
     };
 
     let settings = settings.clone();

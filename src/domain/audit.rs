@@ -54,6 +54,8 @@ pub enum Kind {
     PasswordReset,
     /// The owner of an account's address proved to control it.
     EmailVerified,
+    /// The owner of an account changed what it says of them.
+    ProfileChanged,
     /// An account was switched off.
     AccountDisabled,
     /// An account was switched on again.
@@ -86,6 +88,7 @@ impl Kind {
             Self::PasswordResetRequested => "password_reset_requested",
             Self::PasswordReset => "password_reset",
             Self::EmailVerified => "email_verified",
+            Self::ProfileChanged => "profile_changed",
             Self::AccountDisabled => "account_disabled",
             Self::AccountEnabled => "account_enabled",
             Self::AccountDeleted => "account_deleted",

@@ -132,16 +132,20 @@ pub async fn end_others(
     .await
 }
 
-/// Locks the account and then the session that asks, which must be live until the commit. Whoever
+/// Locks the account, which is returned, and the session that asks, which is live until the commit. Whoever
 /// ends more than one session holds the account first, so that no two wait for each other.
-async fn hold(txn: &impl ConnectionTrait, login: Login, now: Timestamp) -> Result<(), LoginsError> {
+pub(super) async fn hold(
+    txn: &impl ConnectionTrait,
+    login: Login,
+    now: Timestamp,
+) -> Result<account::Model, LoginsError> {
     let account = account::Entity::find_by_id(login.account_id).lock_exclusive().one(txn).await?;
-    account.filter(account::Model::is_enabled).ok_or(LoginsError::NotLoggedIn)?;
+    let account = account.filter(account::Model::is_enabled).ok_or(LoginsError::NotLoggedIn)?;
     let session = session_row::Entity::find_by_id(login.session_id)
         .filter(Column::AccountId.eq(login.account_id))
         .filter(session_row::Entity::live(now))
         .lock_exclusive()
         .one(txn)
         .await?;
-    session.map(|_| ()).ok_or(LoginsError::NotLoggedIn)
+    session.map(|_| account).ok_or(LoginsError::NotLoggedIn)
 }

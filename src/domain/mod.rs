@@ -3,8 +3,9 @@
 //! `id`, `email`, `password` and `keys` stand alone; `audit` writes what the others do; `attempt`
 //! limits; `status` publishes which sessions have ended; `session` starts and ends logins; `account`
 //! makes people and their first login; `refresh` continues a login; `logins` shows people theirs;
-//! `confirm` asks for the password once more; `reset` gives an account back to its owner; `operator`
-//! is what the command line may do; `token` signs what the others grant.
+//! `profile` keeps what they say of themselves; `confirm` asks for the password once more; `reset`
+//! gives an account back to its owner; `operator` is what the command line may do; `token` signs what
+//! the others grant.
 
 pub mod account;
 pub mod attempt;
@@ -16,6 +17,7 @@ pub mod keys;
 pub mod logins;
 pub mod operator;
 pub mod password;
+pub mod profile;
 pub mod refresh;
 pub mod reset;
 pub mod session;

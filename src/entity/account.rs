@@ -25,6 +25,11 @@ pub struct Model {
     pub last_login_at: Option<Timestamp>,
     /// When it signed up.
     pub created_at: Timestamp,
+    /// The standard claims that its owner set, as one object.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub profile: Option<Json>,
+    /// When its owner last changed them.
+    pub profile_updated_at: Option<Timestamp>,
 }
 
 /// The tables an account is related to.

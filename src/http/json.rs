@@ -3,14 +3,18 @@
 //! poem-openapi's own payload repeats the client's JSON in its errors, passwords included, and does
 //! not name a missing member; this one reads with serde and says which member is wrong.
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use poem::http::StatusCode;
 use poem::{IntoResponse, Request, RequestBody, Response, Result};
 use poem_openapi::payload::{ParsePayload, Payload};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
-use poem_openapi::types::Type;
+use poem_openapi::types::{MaybeUndefined, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::error::Category;
 
 use crate::http::error::{FieldProblem, Problem};
@@ -81,6 +85,39 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
             Ok(body) => Response::builder().content_type("application/json").body(body),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into(),
         }
+    }
+}
+
+/// Reads a member that is an object or null; for `deserialize_with`. serde would also read a struct
+/// from an array of its members.
+pub(super) fn object_or_null<'de, D, T>(
+    member: D,
+) -> std::result::Result<MaybeUndefined<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    member.deserialize_any(ObjectOrNull(PhantomData))
+}
+
+struct ObjectOrNull<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
+    type Value = MaybeUndefined<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or null")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Self::Value, E> {
+        Ok(MaybeUndefined::Null)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        members: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(MaybeUndefined::Value)
     }
 }
 

@@ -19,6 +19,14 @@ Every error has the same envelope, with a `code` for programs. The answer's `X-R
 /// The default policy's classes, for generators of clients and of test data.
 const PASSWORD_PATTERN: &str = r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
 
+const BIRTHDATE_PATTERN: &str = r"^[0-9]{4}(-[0-9]{2}-[0-9]{2})?$";
+const ZONEINFO_PATTERN: &str = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*){0,2}$";
+const LOCALE_PATTERN: &str = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$";
+const PHONE_PATTERN: &str = r"^\+[1-9][0-9]{6,14}$";
+
+/// Members of a merge patch may be null.
+const PATCHES: [&str; 2] = ["ProfileBody", "AddressBody"];
+
 /// `(schema, keyword, value)`: what the code holds to and poem-openapi has no way to say.
 fn refinements() -> Vec<(&'static str, &'static str, Value)> {
     vec![
@@ -28,6 +36,10 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("ResetBody", "additionalProperties", json!(false)),
         ("ChangeBody", "additionalProperties", json!(false)),
         ("DeleteMeBody", "additionalProperties", json!(false)),
+        ("ProfileBody", "additionalProperties", json!(false)),
+        ("ProfileBody", "minProperties", json!(1)),
+        ("AddressBody", "additionalProperties", json!(false)),
+        ("AddressBody", "nullable", json!(true)),
         ("SignUpBody/properties/email", "format", json!("email")),
         ("LogInBody/properties/email", "format", json!("email")),
         ("SignUpBody/properties/password", "pattern", json!(PASSWORD_PATTERN)),
@@ -37,6 +49,14 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("ErrorBody/properties/details", "nullable", json!(true)),
         ("ErrorMeta/properties/timestamp", "format", json!("date-time")),
         ("Account/properties/created_at", "format", json!("date-time")),
+        ("Account/properties/updated_at", "format", json!("date-time")),
+        ("ProfileBody/properties/profile", "format", json!("uri")),
+        ("ProfileBody/properties/picture", "format", json!("uri")),
+        ("ProfileBody/properties/website", "format", json!("uri")),
+        ("ProfileBody/properties/birthdate", "pattern", json!(BIRTHDATE_PATTERN)),
+        ("ProfileBody/properties/zoneinfo", "pattern", json!(ZONEINFO_PATTERN)),
+        ("ProfileBody/properties/locale", "pattern", json!(LOCALE_PATTERN)),
+        ("ProfileBody/properties/phone_number", "pattern", json!(PHONE_PATTERN)),
         ("Session/properties/authenticated_at", "format", json!("date-time")),
         ("Session/properties/last_used_at", "format", json!("date-time")),
         ("Session/properties/expires_at", "format", json!("date-time")),
@@ -66,6 +86,16 @@ pub fn document() -> String {
         let schema = document.pointer_mut(&format!("/components/schemas/{schema}"));
         if let Some(schema) = schema.and_then(Value::as_object_mut) {
             schema.insert(keyword.to_owned(), value);
+        }
+    }
+    for patch in PATCHES {
+        let members = document.pointer_mut(&format!("/components/schemas/{patch}/properties"));
+        let members = members.and_then(Value::as_object_mut).into_iter();
+        for member in members.flat_map(|members| members.values_mut()) {
+            // Beside a reference, nothing else is read (OpenAPI 3.0.3, "Reference Object").
+            if let Some(member) = member.as_object_mut().filter(|it| !it.contains_key("$ref")) {
+                member.insert("nullable".to_owned(), json!(true));
+            }
         }
     }
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();

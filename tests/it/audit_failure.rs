@@ -209,6 +209,21 @@ async fn no_session_is_ended_from_another_unrecorded() {
     server.me(&other.access_token).await.expect_status(200);
 }
 
+/// AU-03
+#[tokio::test]
+async fn no_profile_is_changed_unrecorded() {
+    let (server, tokens) = started().await;
+    let before = server.me(&tokens.access_token).await.json();
+    let patch = json!({ "name": "Ada Lovelace" });
+
+    let patching = server.patch_me(&tokens.access_token, &patch);
+    let answer = without_log(&server, patching).await;
+
+    assert_unavailable(&answer);
+    assert_eq!(server.me(&tokens.access_token).await.json(), before);
+    server.patch_me(&tokens.access_token, &patch).await.expect_status(200);
+}
+
 /// AU-03: what an operator does is recorded, or not done.
 #[tokio::test]
 async fn no_account_is_disabled_unrecorded() {

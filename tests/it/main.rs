@@ -41,6 +41,7 @@ mod password;
 mod password_change;
 mod password_policy;
 mod paths;
+mod profile;
 mod public_documents;
 mod races;
 mod rate_limit;

@@ -1,4 +1,4 @@
-//! Looking at one's own account, and leaving.
+//! Looking at one's own account, changing what it says, and leaving.
 
 use std::sync::Arc;
 
@@ -7,11 +7,15 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::domain::account::Row;
+use crate::domain::attempt::AttemptError;
 use crate::domain::confirm;
+use crate::domain::profile::{self, Profile, ProfileError};
 use crate::domain::session;
 use crate::http::App;
 use crate::http::api::Tag;
 use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, confirmation, parse};
+use crate::http::api::profile::ProfileBody;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;
@@ -34,12 +38,27 @@ impl MeApi {
         let account = found
             .map_err(|error| MeFailure::Unavailable(Problem::failed(&error)))?
             .ok_or_else(|| MeFailure::Unauthorized(Problem::invalid_token()))?;
-        Ok(Me::Found(Json(Account {
-            user_id: account.id,
-            email: account.email,
-            email_verified: account.email_verified_at.is_some(),
-            created_at: account.created_at.to_rfc3339(),
-        })))
+        Ok(Me::Found(Json(Account::of(account))))
+    }
+
+    /// Change what the account says of its owner.
+    ///
+    /// The body is a merge patch (RFC 7396): a member that is null is removed, one that is not there
+    /// stays as it is, and members of the address are treated alike. Nothing is changed if anything
+    /// is not valid.
+    #[oai(path = "/", method = "patch", operation_id = "updateMe")]
+    async fn update(
+        &self,
+        app: Data<&Arc<App>>,
+        origin: ClientOrigin,
+        login: LoggedIn,
+        body: Json<ProfileBody>,
+    ) -> Result<Updated, UpdateFailure> {
+        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let patch = body.0.into_patch()?;
+        app.limits.admit_change(&origin)?;
+        let account = profile::update(&app.db, login, patch, &origin, now).await?;
+        Ok(Updated::Ok(Json(Account::of(account))))
     }
 
     /// Delete the account that is logged in.
@@ -86,6 +105,30 @@ struct Account {
     email_verified: bool,
     /// When it signed up, in UTC (RFC 3339).
     created_at: String,
+    /// When it signed up or last changed what it says of its owner, in UTC (RFC 3339).
+    updated_at: String,
+    /// Always false, since nobody has called the number; only with `phone_number`.
+    #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phone_number_verified: Option<bool>,
+    #[oai(flatten)]
+    #[serde(flatten)]
+    profile: ProfileBody,
+}
+
+impl Account {
+    fn of(account: Row) -> Self {
+        let profile = Profile::of(&account);
+        Self {
+            user_id: account.id,
+            email_verified: account.email_verified_at.is_some(),
+            created_at: account.created_at.to_rfc3339(),
+            updated_at: profile::updated_at(&account).to_rfc3339(),
+            phone_number_verified: profile.has_phone_number().then_some(false),
+            profile: ProfileBody::of(profile),
+            email: account.email,
+        }
+    }
 }
 
 #[derive(ApiResponse)]
@@ -103,6 +146,53 @@ enum MeFailure {
     /// Try again (`SERVICE_UNAVAILABLE`).
     #[oai(status = 503)]
     Unavailable(Problem),
+}
+
+#[derive(ApiResponse)]
+enum Updated {
+    /// The account, changed.
+    #[oai(status = 200)]
+    Ok(Json<Account>),
+}
+
+#[derive(ApiResponse)]
+enum UpdateFailure {
+    /// The request cannot be read, or a member is not acceptable (`VALIDATION_ERROR`).
+    #[oai(status = 400)]
+    Invalid(Problem),
+    /// No valid token, or its session has ended (`UNAUTHORIZED`).
+    #[oai(status = 401)]
+    Unauthorized(Problem),
+    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    TooManyRequests(Problem),
+    /// Nothing was changed; try again (`SERVICE_UNAVAILABLE`).
+    #[oai(status = 503)]
+    Unavailable(Problem),
+}
+
+impl From<Problem> for UpdateFailure {
+    fn from(problem: Problem) -> Self {
+        Self::Invalid(problem)
+    }
+}
+
+impl From<AttemptError> for UpdateFailure {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
+            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
+}
+
+impl From<ProfileError> for UpdateFailure {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::NotLoggedIn => Self::Unauthorized(Problem::invalid_token()),
+            ProfileError::Database(_) => Self::Unavailable(Problem::failed(&error)),
+        }
+    }
 }
 
 #[derive(ApiResponse)]

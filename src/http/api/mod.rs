@@ -5,6 +5,7 @@ mod confirm;
 mod logins;
 mod me;
 mod password;
+mod profile;
 mod session;
 mod tokens;
 

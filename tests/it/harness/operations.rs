@@ -56,10 +56,18 @@ fn filled_in(path: &str) -> String {
 }
 
 fn example(document: &Value, operation: &Value) -> Option<Map<String, Value>> {
-    let schema = operation.pointer("/requestBody/content/application~1json/schema/$ref")?;
-    let schema = document.pointer(schema.as_str().unwrap().trim_start_matches('#')).unwrap();
-    let members = schema["properties"].as_object().unwrap().keys();
-    Some(members.map(|name| (name.clone(), json!(example_of(name)))).collect())
+    let body = operation.pointer("/requestBody/content/application~1json/schema/$ref")?;
+    Some(example_of_schema(document, body))
+}
+
+fn example_of_schema(document: &Value, reference: &Value) -> Map<String, Value> {
+    let schema = document.pointer(reference.as_str().unwrap().trim_start_matches('#')).unwrap();
+    let members = schema["properties"].as_object().unwrap().iter();
+    let example = |name: &str, member: &Value| match member.get("$ref") {
+        Some(reference) => Value::Object(example_of_schema(document, reference)),
+        None => json!(example_of(name)),
+    };
+    members.map(|(name, member)| (name.clone(), example(name, member))).collect()
 }
 
 fn example_of(member: &str) -> &'static str {

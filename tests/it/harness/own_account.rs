@@ -1,7 +1,7 @@
 //! What people do to their own accounts.
 
 use reqwest::{Method, RequestBuilder};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Answer, Program, TestServer};
 
@@ -35,6 +35,11 @@ impl TestServer {
     pub async fn delete_me(&self, access_token: &str, password: &str) -> Answer {
         let request = self.as_owner(Method::DELETE, "/api/auth/me", access_token);
         Answer::of(request.json(&json!({ "password": password }))).await
+    }
+
+    pub async fn patch_me(&self, access_token: &str, patch: &Value) -> Answer {
+        let request = self.as_owner(Method::PATCH, "/api/auth/me", access_token);
+        Answer::of(request.json(patch)).await
     }
 
     /// Runs `signet account …` on this server's database; returns what it printed.

@@ -1,0 +1,259 @@
+//! What each standard claim may hold (OpenID Connect Core 1.0 §5.1, §5.1.1).
+
+use time::{Date, Month};
+use unicode_normalization::UnicodeNormalization;
+use url::Url;
+
+/// Longest text of one line, in characters.
+const LINE: usize = 255;
+
+/// Longest text of several lines, in characters.
+const LINES: usize = 1_024;
+
+/// Longest URL as typed, in characters.
+const URL: usize = 2_048;
+
+/// What kind of text a claim is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// One line.
+    Line,
+    /// One or more lines.
+    Lines,
+    /// A page or an image on the web.
+    Url,
+    /// A day, a day without its year, or a year.
+    Birthdate,
+    /// A name of the time zone database.
+    TimeZone,
+    /// A language tag.
+    Language,
+    /// A telephone number.
+    Phone,
+}
+
+/// The claims that are texts.
+pub(super) const CLAIMS: [(&str, Rule); 14] = [
+    ("name", Rule::Line),
+    ("given_name", Rule::Line),
+    ("family_name", Rule::Line),
+    ("middle_name", Rule::Line),
+    ("nickname", Rule::Line),
+    ("preferred_username", Rule::Line),
+    ("profile", Rule::Url),
+    ("picture", Rule::Url),
+    ("website", Rule::Url),
+    ("gender", Rule::Line),
+    ("birthdate", Rule::Birthdate),
+    ("zoneinfo", Rule::TimeZone),
+    ("locale", Rule::Language),
+    ("phone_number", Rule::Phone),
+];
+
+/// The members of the claim `address`.
+pub(super) const ADDRESS: [(&str, Rule); 6] = [
+    ("formatted", Rule::Lines),
+    ("street_address", Rule::Lines),
+    ("locality", Rule::Line),
+    ("region", Rule::Line),
+    ("postal_code", Rule::Line),
+    ("country", Rule::Line),
+];
+
+/// Why a text cannot be a claim. The messages are for whoever typed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// Nothing, or nothing but spaces.
+    #[error("must not be empty; null removes it")]
+    Empty,
+    /// More characters than there is room for.
+    #[error("must be at most {0} characters")]
+    TooLong(usize),
+    /// Control characters, of which a text of several lines may have line feeds.
+    #[error("must not hold control characters")]
+    Control,
+    /// Not an `http` or `https` URL with a host, or one with a password in it.
+    #[error("must be an http or https URL without a user name")]
+    Url,
+    /// No day or year of the calendar.
+    #[error("must be a date as YYYY-MM-DD, 0000-MM-DD or YYYY")]
+    Birthdate,
+    /// Not what names in the time zone database look like.
+    #[error("must be the name of a time zone, such as Europe/London")]
+    TimeZone,
+    /// Not what language tags look like (RFC 5646).
+    #[error("must be a language tag, such as en-GB")]
+    Language,
+    /// Not E.164.
+    #[error("must be + and 7 to 15 digits")]
+    Phone,
+}
+
+impl Rule {
+    /// The text as it is to be kept: trimmed, in NFC, and a URL as its parser writes it.
+    pub(super) fn check(self, typed: &str) -> Result<String, ClaimError> {
+        let max = match self {
+            Self::Lines => LINES,
+            Self::Url => URL,
+            _ => LINE,
+        };
+        if typed.chars().count() > max {
+            return Err(ClaimError::TooLong(max));
+        }
+        let text: String = typed.trim().replace("\r\n", "\n").nfc().collect();
+        if text.is_empty() {
+            return Err(ClaimError::Empty);
+        }
+        if text.chars().any(|c| c.is_control() && !(c == '\n' && self == Self::Lines)) {
+            return Err(ClaimError::Control);
+        }
+        match self {
+            Self::Line | Self::Lines => Ok(text),
+            Self::Url => url(&text),
+            Self::Birthdate => is(is_birthdate(&text), text, ClaimError::Birthdate),
+            Self::TimeZone => is(is_time_zone(&text), text, ClaimError::TimeZone),
+            Self::Language => is(is_language(&text), text, ClaimError::Language),
+            Self::Phone => is(is_phone(&text), text, ClaimError::Phone),
+        }
+    }
+}
+
+fn is(valid: bool, text: String, error: ClaimError) -> Result<String, ClaimError> {
+    if valid { Ok(text) } else { Err(error) }
+}
+
+/// Nothing that runs when somebody follows it, and no password that others would see.
+fn url(text: &str) -> Result<String, ClaimError> {
+    let url = Url::parse(text).map_err(|_| ClaimError::Url)?;
+    let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let names_nobody = url.username().is_empty() && url.password().is_none();
+    let is_short = url.as_str().len() <= URL;
+    if is_web && names_nobody && is_short { Ok(url.into()) } else { Err(ClaimError::Url) }
+}
+
+fn is_birthdate(text: &str) -> bool {
+    let number = |text: &str, digits: usize| {
+        let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+        if is_number { text.parse::<u16>().ok() } else { None }
+    };
+    let mut parts = text.split('-');
+    let Some(year) = parts.next().and_then(|year| number(year, 4)) else { return false };
+    match (parts.next(), parts.next(), parts.next()) {
+        (None, None, None) => year > 0,
+        (Some(month), Some(day), None) => {
+            let month = number(month, 2).and_then(|month| u8::try_from(month).ok());
+            let day = number(day, 2).and_then(|day| u8::try_from(day).ok());
+            let (Some(month), Some(day)) = (month, day) else { return false };
+            // The year 0000 stands for none, and leaps as it would.
+            Month::try_from(month)
+                .is_ok_and(|month| Date::from_calendar_date(year.into(), month, day).is_ok())
+        }
+        _ => false,
+    }
+}
+
+fn is_time_zone(text: &str) -> bool {
+    let is_part = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-".contains(&byte))
+    };
+    text.len() <= 64 && text.split('/').count() <= 3 && text.split('/').all(is_part)
+}
+
+/// The shape of a language tag, not its registry: a language, then parts of up to 8.
+fn is_language(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let is_language = |part: &str| {
+        (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+    };
+    let is_part = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    text.len() <= 64 && parts.next().is_some_and(is_language) && parts.all(is_part)
+}
+
+fn is_phone(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len())
+            && !digits.starts_with('0')
+            && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_kept() {
+        for (rule, typed, kept) in [
+            (Rule::Line, "  Ada Lovelace ", "Ada Lovelace"),
+            (Rule::Line, "Jose\u{301}", "José"),
+            (Rule::Line, "می\u{200c}خواهم", "می\u{200c}خواهم"),
+            (Rule::Lines, "12 St James's Square\r\nLondon", "12 St James's Square\nLondon"),
+            (Rule::Url, "https://ada.example", "https://ada.example/"),
+            (
+                Rule::Url,
+                "HTTP://bücher.example/ü?q=1#a",
+                "http://xn--bcher-kva.example/%C3%BC?q=1#a",
+            ),
+            (Rule::Birthdate, "1815-12-10", "1815-12-10"),
+            (Rule::Birthdate, "0000-02-29", "0000-02-29"),
+            (Rule::Birthdate, "1815", "1815"),
+            (Rule::TimeZone, "Europe/London", "Europe/London"),
+            (Rule::TimeZone, "America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
+            (Rule::TimeZone, "Etc/GMT+1", "Etc/GMT+1"),
+            (Rule::Language, "de", "de"),
+            (Rule::Language, "zh-Hant-TW", "zh-Hant-TW"),
+            (Rule::Language, "de-CH-1996-x-ada", "de-CH-1996-x-ada"),
+            (Rule::Phone, "+441632960961", "+441632960961"),
+        ] {
+            assert_eq!(rule.check(typed).as_deref(), Ok(kept), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        use ClaimError as Error;
+        for (rule, typed, error) in [
+            (Rule::Line, "", Error::Empty),
+            (Rule::Line, " \t ", Error::Empty),
+            (Rule::Line, "two\nlines", Error::Control),
+            (Rule::Lines, "a\0b", Error::Control),
+            (Rule::Lines, "a\u{85}b", Error::Control),
+            (Rule::Url, "javascript:alert(1)", Error::Url),
+            (Rule::Url, "java\tscript:alert(1)", Error::Control),
+            (Rule::Url, "data:text/html,x", Error::Url),
+            (Rule::Url, "//ada.example", Error::Url),
+            (Rule::Url, "ada.example", Error::Url),
+            (Rule::Url, "https://", Error::Url),
+            (Rule::Url, "https://ada:secret@ada.example/", Error::Url),
+            (Rule::Url, "https://paypal.com@ada.example/", Error::Url),
+            (Rule::Birthdate, "1815-02-29", Error::Birthdate),
+            (Rule::Birthdate, "1815-13-01", Error::Birthdate),
+            (Rule::Birthdate, "1815-1-1", Error::Birthdate),
+            (Rule::Birthdate, "10.12.1815", Error::Birthdate),
+            (Rule::Birthdate, "0000", Error::Birthdate),
+            (Rule::Birthdate, "1815-12", Error::Birthdate),
+            (Rule::Birthdate, "1815-12-10T00:00", Error::Birthdate),
+            (Rule::Birthdate, "١٨١٥", Error::Birthdate),
+            (Rule::TimeZone, "../../etc/passwd", Error::TimeZone),
+            (Rule::TimeZone, "Europe/", Error::TimeZone),
+            (Rule::TimeZone, "+01:00", Error::TimeZone),
+            (Rule::Language, "en_GB", Error::Language),
+            (Rule::Language, "e", Error::Language),
+            (Rule::Language, "en-", Error::Language),
+            (Rule::Phone, "0163 2960961", Error::Phone),
+            (Rule::Phone, "+0163296096", Error::Phone),
+            (Rule::Phone, "+12345678901234567", Error::Phone),
+        ] {
+            assert_eq!(rule.check(typed), Err(error), "{typed:?}");
+        }
+        let long = "ä".repeat(LINE);
+        assert!(Rule::Line.check(&long).is_ok());
+        assert_eq!(Rule::Line.check(&format!("{long}x")), Err(Error::TooLong(LINE)));
+        // As typed, too: percent-encoding must not let it grow.
+        let grows = format!("https://ada.example/{}", "ü".repeat(500));
+        assert_eq!(Rule::Url.check(&grows), Err(Error::Url));
+    }
+}

@@ -1,0 +1,343 @@
+//! What people say of themselves: the standard claims of OpenID Connect Core 1.0 §5.1.
+//!
+//! One JSON object per account, changed by merge patches (RFC 7396). Nothing here is proved: a
+//! service may greet somebody by it, and must not let anybody in by it.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use serde_json::{Map, Value, json};
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::logins::{self, Login, LoginsError};
+use crate::domain::profile::claim::{ADDRESS, CLAIMS, ClaimError, Rule};
+use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::entity::account::{self, Column};
+use crate::timestamp::Timestamp;
+
+mod claim;
+
+/// The claims of an account as its owner set them, each valid when it was set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile(Map<String, Value>);
+
+/// A merge patch (RFC 7396) of which every value is valid: a text to set, or null to remove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfilePatch(Map<String, Value>);
+
+/// A member of a patch that is not valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidClaim {
+    /// The member; `address.locality` and the like within the address.
+    pub name: String,
+    /// What is wrong with it.
+    pub error: ClaimError,
+}
+
+/// Why a profile was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ProfileError {
+    /// The login that asks has ended, or its account is disabled.
+    #[error("the session has ended")]
+    NotLoggedIn,
+    /// The database refused or failed.
+    #[error("the profile could not be stored")]
+    Database(#[from] DbErr),
+}
+
+impl From<LoginsError> for ProfileError {
+    fn from(error: LoginsError) -> Self {
+        match error {
+            LoginsError::NotLoggedIn | LoginsError::NotFound => Self::NotLoggedIn,
+            LoginsError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl ProfilePatch {
+    /// Checks a merge patch, and normalises its texts.
+    ///
+    /// # Errors
+    /// All that is wrong, so that a form can show it at once.
+    pub fn parse(patch: &Map<String, Value>) -> Result<Self, Vec<InvalidClaim>> {
+        let mut problems = Vec::new();
+        let mut checked = check(patch, CLAIMS.as_slice(), "", &mut problems);
+        match patch.get("address") {
+            Some(Value::Object(address)) => {
+                let address = check(address, ADDRESS.as_slice(), "address.", &mut problems);
+                checked.insert("address".to_owned(), Value::Object(address));
+            }
+            Some(Value::Null) => {
+                checked.insert("address".to_owned(), Value::Null);
+            }
+            _ => {}
+        }
+        if problems.is_empty() { Ok(Self(checked)) } else { Err(problems) }
+    }
+}
+
+impl Profile {
+    /// What the owner of `account` has set.
+    #[must_use]
+    pub fn of(account: &account::Model) -> Self {
+        match &account.profile {
+            Some(Value::Object(claims)) => Self(claims.clone()),
+            _ => Self::default(),
+        }
+    }
+
+    /// Whether it has a telephone number, which is never a verified one.
+    #[must_use]
+    pub fn has_phone_number(&self) -> bool {
+        self.0.contains_key("phone_number")
+    }
+
+    /// The claims, by their names.
+    #[must_use]
+    pub fn into_claims(self) -> Map<String, Value> {
+        self.0
+    }
+
+    /// The profile after `patch` (RFC 7396 §2). An address of which nothing is left goes, too.
+    #[must_use]
+    pub fn patched(&self, patch: &ProfilePatch) -> Self {
+        let mut claims = self.0.clone();
+        merge(&mut claims, &patch.0);
+        Self(claims)
+    }
+
+    /// The members in which two profiles differ.
+    fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let names = CLAIMS.iter().map(|(name, _)| *name).chain(["address"]);
+        names.filter(|name| self.0.get(*name) != other.0.get(*name)).collect()
+    }
+}
+
+/// Changes the profile of whoever is logged in. A patch that changes nothing leaves no trace.
+///
+/// # Errors
+/// See [`ProfileError`]; nothing is changed then.
+pub async fn update(
+    db: &Db,
+    login: Login,
+    patch: ProfilePatch,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<account::Model, ProfileError> {
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let (patch, origin) = (patch.clone(), origin.clone());
+        Box::pin(async move {
+            let mut account = logins::hold(txn, login, now).await?;
+            let before = Profile::of(&account);
+            let after = before.patched(&patch);
+            let changed = before.differences(&after);
+            if changed.is_empty() {
+                return Ok(account);
+            }
+            account.profile = Some(Value::Object(after.into_claims()));
+            account.profile_updated_at = Some(now);
+            store(txn, &account).await?;
+            // Which, and not what: the log holds no personal data beyond ids and addresses.
+            Event::new(Kind::ProfileChanged)
+                .account(account.id)
+                .session(login.session_id, FIRST_PARTY_CLIENT)
+                .reason(changed.join(", "))
+                .record(txn, &origin, now)
+                .await?;
+            Ok(account)
+        })
+    })
+    .await
+}
+
+/// The claims that `scope` asks for by OpenID Connect Core 1.0 §5.4: `profile`, `email`, `address`
+/// and `phone`, each with what the account has. For ID tokens and the userinfo endpoint.
+#[must_use]
+pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
+    let mut all = Profile::of(account).into_claims();
+    let (address, phone) = (all.remove("address"), all.remove("phone_number"));
+    let mut claims = Map::new();
+    let mut add = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    for scope in scope.split_ascii_whitespace() {
+        match scope {
+            "profile" => {
+                for (name, value) in &all {
+                    add(name, value.clone());
+                }
+                add("updated_at", json!(updated_at(account).as_seconds()));
+            }
+            "email" => {
+                add("email", json!(account.email));
+                add("email_verified", json!(account.email_verified_at.is_some()));
+            }
+            "address" => {
+                address.clone().map(|address| add("address", address));
+            }
+            "phone" => {
+                if let Some(number) = phone.clone() {
+                    add("phone_number", number);
+                    // Nobody has called it.
+                    add("phone_number_verified", json!(false));
+                }
+            }
+            _ => {}
+        }
+    }
+    claims
+}
+
+/// When the account's claims last changed.
+#[must_use]
+pub fn updated_at(account: &account::Model) -> Timestamp {
+    account.profile_updated_at.unwrap_or(account.created_at)
+}
+
+async fn store(txn: &impl ConnectionTrait, account: &account::Model) -> Result<(), DbErr> {
+    account::Entity::update_many()
+        .col_expr(Column::Profile, Expr::value(account.profile.clone()))
+        .col_expr(Column::ProfileUpdatedAt, Expr::value(account.profile_updated_at))
+        .filter(Column::Id.eq(account.id))
+        .exec(txn)
+        .await?;
+    Ok(())
+}
+
+/// The members of `patch` that `rules` know, checked; what they don't, and what is no text, is
+/// left to the caller, which reads bodies into a type.
+fn check(
+    patch: &Map<String, Value>,
+    rules: &[(&'static str, Rule)],
+    prefix: &str,
+    problems: &mut Vec<InvalidClaim>,
+) -> Map<String, Value> {
+    let mut checked = Map::new();
+    for (name, rule) in rules {
+        match patch.get(*name) {
+            Some(Value::String(text)) => match rule.check(text) {
+                Ok(text) => {
+                    checked.insert((*name).to_owned(), Value::String(text));
+                }
+                Err(error) => {
+                    problems.push(InvalidClaim { name: format!("{prefix}{name}"), error });
+                }
+            },
+            Some(Value::Null) => {
+                checked.insert((*name).to_owned(), Value::Null);
+            }
+            _ => {}
+        }
+    }
+    checked
+}
+
+fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (name, value) in patch {
+        match value {
+            Value::Null => {
+                target.remove(name);
+            }
+            Value::Object(inner) => {
+                let mut merged = match target.remove(name) {
+                    Some(Value::Object(object)) => object,
+                    _ => Map::new(),
+                };
+                merge(&mut merged, inner);
+                if !merged.is_empty() {
+                    target.insert(name.clone(), Value::Object(merged));
+                }
+            }
+            _ => {
+                target.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn account(profile: Value) -> account::Model {
+        account::Model {
+            id: uuid::Uuid::from_u128(7),
+            email: "ada@example.test".to_owned(),
+            email_canonical: "ada@example.test".to_owned(),
+            password_hash: None,
+            email_verified_at: None,
+            disabled_at: None,
+            last_login_at: None,
+            created_at: Timestamp::from_micros(5_000_000),
+            profile: Some(profile),
+            profile_updated_at: Some(Timestamp::from_micros(1_768_384_800_999_999)),
+        }
+    }
+
+    /// RFC 7396 §2: what is named is set, what is null is removed, what is not named stays.
+    #[test]
+    fn a_patch_sets_removes_and_leaves() {
+        let before = json!({ "name": "Ada", "locale": "en",
+                             "address": { "locality": "London", "country": "UK" } });
+        for (patch, after) in [
+            (json!({}), before.clone()),
+            (
+                json!({ "name": "Augusta", "locale": null }),
+                json!({ "name": "Augusta", "address": { "locality": "London", "country": "UK" } }),
+            ),
+            (
+                json!({ "address": { "country": null, "region": "Kent" } }),
+                json!({ "name": "Ada", "locale": "en",
+                        "address": { "locality": "London", "region": "Kent" } }),
+            ),
+            (
+                json!({ "address": { "country": null, "locality": null } }),
+                json!({ "name": "Ada", "locale": "en" }),
+            ),
+            (json!({ "address": null, "gender": null }), json!({ "name": "Ada", "locale": "en" })),
+        ] {
+            let checked = ProfilePatch::parse(&object(patch.clone())).unwrap();
+
+            let patched = Profile(object(before.clone())).patched(&checked);
+
+            assert_eq!(Value::Object(patched.into_claims()), after, "{patch}");
+        }
+    }
+
+    #[test]
+    fn a_patch_says_all_that_is_wrong_with_it() {
+        let patch = json!({ "name": "", "website": "javascript:alert(1)", "locale": "en",
+                            "address": { "country": "\u{7}" } });
+
+        let problems = ProfilePatch::parse(&object(patch)).unwrap_err();
+
+        let names: Vec<_> = problems.iter().map(|problem| problem.name.as_str()).collect();
+        assert_eq!(names, ["name", "website", "address.country"]);
+    }
+
+    /// OpenID Connect Core 1.0 §5.4: a scope asks for its claims and no others.
+    #[test]
+    fn each_scope_has_its_claims() {
+        let ada = account(json!({ "name": "Ada", "website": "https://ada.example/",
+                                  "phone_number": "+441632960961",
+                                  "address": { "country": "UK" } }));
+        let profile = json!({ "name": "Ada", "website": "https://ada.example/",
+                              "updated_at": 1_768_384_800 });
+
+        for (scope, expected) in [
+            ("openid offline_access profiles", json!({})),
+            ("openid profile", profile),
+            ("email", json!({ "email": "ada@example.test", "email_verified": false })),
+            ("address", json!({ "address": { "country": "UK" } })),
+            ("phone", json!({ "phone_number": "+441632960961", "phone_number_verified": false })),
+        ] {
+            assert_eq!(Value::Object(claims(&ada, scope)), expected, "{scope}");
+        }
+        let nobody = account::Model { profile: None, profile_updated_at: None, ..ada };
+        let all = claims(&nobody, "profile address phone");
+        assert_eq!(Value::Object(all), json!({ "updated_at": 5 }));
+    }
+}

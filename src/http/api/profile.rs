@@ -1,0 +1,131 @@
+//! The standard claims of OpenID Connect as members of an account: in answers, and as a patch.
+
+use poem_openapi::Object;
+use poem_openapi::types::MaybeUndefined;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::domain::profile::{InvalidClaim, Profile, ProfilePatch};
+use crate::http::error::{FieldProblem, Problem};
+use crate::http::json::object_or_null;
+
+/// A claim: absent, null in a patch that removes it, or there.
+type Claim<T = String> = MaybeUndefined<T>;
+
+/// What people say of themselves (OpenID Connect Core 1.0 §5.1). Nothing of it is proved.
+#[derive(Default, Object, Serialize, Deserialize)]
+#[oai(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ProfileBody {
+    /// The full name, as it is to be shown.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    name: Claim,
+    /// Given names.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    given_name: Claim,
+    /// Family names.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    family_name: Claim,
+    /// Middle names.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    middle_name: Claim,
+    /// What friends say.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    nickname: Claim,
+    /// A short name to be shown; not unique, and no name to log in with.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    preferred_username: Claim,
+    /// The `http` or `https` URL of a page about the person.
+    #[oai(validator(max_length = 2048))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    profile: Claim,
+    /// The `http` or `https` URL of an image of the person.
+    #[oai(validator(max_length = 2048))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    picture: Claim,
+    /// The `http` or `https` URL of the person's own pages.
+    #[oai(validator(max_length = 2048))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    website: Claim,
+    /// `female`, `male`, or another word.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    gender: Claim,
+    /// `YYYY-MM-DD`, with the year 0000 for none, or `YYYY`.
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    birthdate: Claim,
+    /// A name of the time zone database, such as `Europe/London`.
+    #[oai(validator(max_length = 64))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    zoneinfo: Claim,
+    /// A language tag (RFC 5646), such as `en-GB`.
+    #[oai(validator(max_length = 64))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    locale: Claim,
+    /// A telephone number as `+` and digits (E.164).
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    phone_number: Claim,
+    // The description is the type's: poem-openapi would write `allOf` for one here.
+    #[serde(skip_serializing_if = "Claim::is_undefined", deserialize_with = "object_or_null")]
+    address: Claim<AddressBody>,
+}
+
+/// A postal address (OpenID Connect Core 1.0 §5.1.1).
+#[derive(Default, Object, Serialize, Deserialize)]
+#[oai(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct AddressBody {
+    /// The whole address, line by line.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    formatted: Claim,
+    /// Street, house number, box; perhaps in several lines.
+    #[oai(validator(min_length = 1, max_length = 1024))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    street_address: Claim,
+    /// City.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    locality: Claim,
+    /// State, province, prefecture.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    region: Claim,
+    /// Postal code.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    postal_code: Claim,
+    /// Country.
+    #[oai(validator(min_length = 1, max_length = 255))]
+    #[serde(skip_serializing_if = "Claim::is_undefined")]
+    country: Claim,
+}
+
+impl ProfileBody {
+    /// The claims of `profile`, to be shown.
+    pub(super) fn of(profile: Profile) -> Self {
+        serde_json::from_value(Value::Object(profile.into_claims())).unwrap_or_default()
+    }
+
+    /// The body as a patch, if all its values are valid and it has any.
+    pub(super) fn into_patch(self) -> Result<ProfilePatch, Problem> {
+        let members = match serde_json::to_value(self) {
+            Ok(Value::Object(members)) => members,
+            _ => Map::new(),
+        };
+        if members.is_empty() {
+            let nothing = FieldProblem::new("body", "must have a member to change");
+            return Err(Problem::validation(vec![nothing]));
+        }
+        ProfilePatch::parse(&members).map_err(|problems| {
+            let field = |it: &InvalidClaim| FieldProblem::new(&it.name, it.error.to_string());
+            Problem::validation(problems.iter().map(field).collect())
+        })
+    }
+}
