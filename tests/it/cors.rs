@@ -104,7 +104,7 @@ async fn a_preflight_of_a_listed_origin_is_answered_without_asking_anything_else
 
     assert_eq!((answer.status, answer.body.len()), (204, 0));
     let methods = answer.header("access-control-allow-methods");
-    for method in ["GET", "POST", "DELETE"] {
+    for method in ["GET", "POST", "PATCH", "DELETE"] {
         assert!(methods.split(", ").any(|it| it == method), "{methods}");
     }
     let headers = answer.header("access-control-allow-headers");
