@@ -424,3 +424,37 @@ async fn marks_and_lists_go_when_no_token_can_name_them() {
         .await;
     server.get("/status/2").await.expect_status(200);
 }
+
+/// MUST-193: nor does it matter who ends it, and from where.
+#[tokio::test]
+async fn sessions_that_others_end_are_published_and_those_that_stay_are_not() {
+    let server = TestServer::start().await;
+    let ways = ["one", "others", "password", "delete_me", "disable", "end-sessions", "delete"];
+    for (n, way) in ways.into_iter().enumerate() {
+        let email = format!("ada{n}@example.test");
+        let mine = server.sign_up(&email).await.tokens();
+        let other = server.log_in(&email, PASSWORD).await.tokens();
+        let (token, id) = (&mine.access_token, TestServer::session_of(&other.access_token));
+
+        let answer = match way {
+            "one" => Some(server.end_session(token, &id).await),
+            "others" => Some(server.end_other_sessions(token).await),
+            "password" => Some(server.change_password(token, PASSWORD, "Jacquard-Loom-1804").await),
+            "delete_me" => Some(server.delete_me(token, PASSWORD).await),
+            command => {
+                server.account_command(&[command, &email]).await;
+                None
+            }
+        };
+
+        if let Some(answer) = answer {
+            answer.expect_status(204);
+        }
+        server.expect_published_end_of(&other.access_token).await;
+        if matches!(way, "one" | "others" | "password") {
+            assert!(!server.publishes_the_end_of(token).await, "{way}");
+        } else {
+            server.expect_published_end_of(token).await;
+        }
+    }
+}
