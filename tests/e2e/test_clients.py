@@ -29,9 +29,19 @@ getMe 200
 getMe 401 UNAUTHORIZED
 refresh 200
 resetPassword 400 INVALID_RESET_TOKEN
+updateMe 200
+updateMe 400 VALIDATION_ERROR
+listSessions 200
+endSession 204
+endSession 404 NOT_FOUND
+endOtherSessions 204
+changePassword 401 AUTH_FAILED
+changePassword 204
 logOut 200
 getMe 401 UNAUTHORIZED
 refresh 401 INVALID_REFRESH_TOKEN
+logIn 200
+deleteMe 204
 """
 
 # Operations that no life has yet. This set may only shrink.

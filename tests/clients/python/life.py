@@ -1,20 +1,38 @@
 """The life of an account. Prints a line for each answer: operation, status, error code."""
 
 import sys
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from signet_client import AuthenticatedClient, Client
-from signet_client.api.accounts import get_me, reset_password, sign_up
-from signet_client.api.sessions import log_in, log_out, refresh
+from signet_client.api.accounts import (
+    change_password,
+    delete_me,
+    get_me,
+    reset_password,
+    sign_up,
+    update_me,
+)
+from signet_client.api.sessions import (
+    end_other_sessions,
+    end_session,
+    list_sessions,
+    log_in,
+    log_out,
+    refresh,
+)
 from signet_client.models import (
+    ChangeBody,
+    DeleteMeBody,
     ErrorBody,
     ErrorEnvelope,
     LogInBody,
+    Others,
+    ProfileBody,
     RefreshBody,
     ResetBody,
     SignUpBody,
 )
-from signet_client.types import Response, Unset
+from signet_client.types import UNSET, Response, Unset
 
 T = TypeVar("T")
 
@@ -55,9 +73,34 @@ def live(url: str, email: str, password: str) -> None:
     refused("resetPassword", reset_password.sync_detailed(client=signet, body=reset))
 
     after = bearer(renewed.access_token)
+    profile = ProfileBody(name="Ada", locale="en-GB", gender=None)
+    named = done("updateMe", update_me.sync_detailed(client=after, body=profile))
+    assert (named.name, named.locale, named.gender) == ("Ada", "en-GB", UNSET)
+    script = ProfileBody(website="javascript:alert(1)")
+    refused("updateMe", update_me.sync_detailed(client=after, body=script))
+
+    sessions = done("listSessions", list_sessions.sync_detailed(client=after)).sessions
+    assert [session.current for session in sessions] == [True, False]
+    other = sessions[1].id
+    emptied("endSession", end_session.sync_detailed(other, client=after))
+    refused("endSession", end_session.sync_detailed(other, client=after))
+    others = end_other_sessions.sync_detailed(client=after, others=Others.TRUE)
+    emptied("endOtherSessions", others)
+
+    new_password = f"{password}-new"
+    wrong = ChangeBody("Wrong-1", new_password)
+    refused("changePassword", change_password.sync_detailed(client=after, body=wrong))
+    right = ChangeBody(password, new_password)
+    emptied("changePassword", change_password.sync_detailed(client=after, body=right))
+
     done("logOut", log_out.sync_detailed(client=after))
     refused("getMe", get_me.sync_detailed(client=after))
     refused("refresh", refresh.sync_detailed(client=signet, body=RefreshBody(renewed.refresh_token)))
+
+    again = log_in.sync_detailed(client=signet, body=LogInBody(email, new_password))
+    last = bearer(done("logIn", again).access_token)
+    leaving = DeleteMeBody(new_password)
+    emptied("deleteMe", delete_me.sync_detailed(client=last, body=leaving))
 
 
 def done(operation: str, answer: Response[T | ErrorEnvelope]) -> T:
@@ -65,6 +108,11 @@ def done(operation: str, answer: Response[T | ErrorEnvelope]) -> T:
     assert answer.parsed is not None, (operation, answer.status_code)
     print(operation, answer.status_code.value)
     return answer.parsed
+
+
+def emptied(operation: str, answer: Response[Any]) -> None:
+    assert answer.content == b"", (operation, answer.parsed)
+    print(operation, answer.status_code.value)
 
 
 def refused(operation: str, answer: Response[T | ErrorEnvelope]) -> ErrorBody:

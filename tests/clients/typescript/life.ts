@@ -51,12 +51,43 @@ await refused(
   signet.POST("/api/auth/password/reset", { body: { token: "made-up", new_password: password } }),
 );
 
+const me = bearer(renewed.access_token);
+const named = await done(
+  "updateMe",
+  signet.PATCH("/api/auth/me", { ...me, body: { name: "Ada", locale: "en-GB", gender: null } }),
+);
+assert.deepEqual([named.name, named.locale, named.gender], ["Ada", "en-GB", undefined]);
+const script = { website: "javascript:alert(1)" };
+await refused("updateMe", signet.PATCH("/api/auth/me", { ...me, body: script }));
+
+const { sessions } = await done("listSessions", signet.GET("/api/auth/sessions", me));
+assert.deepEqual(sessions.map((session) => session.current), [true, false]);
+const id = sessions[1]?.id ?? "";
+const other = { ...me, params: { path: { id } } };
+await done("endSession", signet.DELETE("/api/auth/sessions/{id}", other));
+await refused("endSession", signet.DELETE("/api/auth/sessions/{id}", other));
+const others = { ...me, params: { query: { others: "true" as const } } };
+await done("endOtherSessions", signet.DELETE("/api/auth/sessions", others));
+
+const new_password = `${password}-new`;
+const wrong = { current_password: "Wrong-1", new_password };
+await refused("changePassword", signet.POST("/api/auth/password", { ...me, body: wrong }));
+const right = { current_password: password, new_password };
+await done("changePassword", signet.POST("/api/auth/password", { ...me, body: right }));
+
 await done("logOut", signet.POST("/api/auth/logout", bearer(renewed.access_token)));
 await refused("getMe", signet.GET("/api/auth/me", bearer(renewed.access_token)));
 await refused(
   "refresh",
   signet.POST("/api/auth/refresh", { body: { refresh_token: renewed.refresh_token } }),
 );
+
+const last = await done(
+  "logIn",
+  signet.POST("/api/auth/login", { body: { email, password: new_password } }),
+);
+const leaving = { ...bearer(last.access_token), body: { password: new_password } };
+await done("deleteMe", signet.DELETE("/api/auth/me", leaving));
 
 function bearer(token: string) {
   return { headers: { authorization: `Bearer ${token}` } };

@@ -13,7 +13,10 @@ mod signet {
 }
 
 use signet::Client;
-use signet::types::{ErrorBody, ErrorEnvelope, LogInBody, RefreshBody, ResetBody, SignUpBody};
+use signet::types::{
+    ChangeBody, DeleteMeBody, ErrorBody, ErrorEnvelope, LogInBody, Others, ProfileBody, RefreshBody,
+    ResetBody, SignUpBody,
+};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 type Answer<T> = Result<ResponseValue<T>, CallError<ErrorEnvelope>>;
@@ -60,10 +63,36 @@ async fn live(url: &str, email: &str, password: &str) -> Fallible<()> {
     refused("resetPassword", signet.reset_password(&body)).await?;
 
     let after = with_token(&renewed.access_token)?;
+    let name = ProfileBody { name: Some("Ada".parse()?), ..ProfileBody::default() };
+    let named = done("updateMe", after.update_me(&name)).await?;
+    assert_eq!(named.name.map(|name| name.to_string()).as_deref(), Some("Ada"));
+    let website = Some("javascript:alert(1)".parse()?);
+    let script = ProfileBody { website, ..ProfileBody::default() };
+    refused("updateMe", after.update_me(&script)).await?;
+
+    let sessions = done("listSessions", after.list_sessions()).await?.sessions;
+    assert_eq!(sessions.iter().map(|it| it.current).collect::<Vec<_>>(), [true, false]);
+    done("endSession", after.end_session(&sessions[1].id)).await?;
+    refused("endSession", after.end_session(&sessions[1].id)).await?;
+    done("endOtherSessions", after.end_other_sessions(Others::True)).await?;
+
+    let new_password = format!("{password}-new");
+    let wrong =
+        ChangeBody { current_password: "Wrong-1".parse()?, new_password: new_password.parse()? };
+    refused("changePassword", after.change_password(&wrong)).await?;
+    let right =
+        ChangeBody { current_password: password.parse()?, new_password: new_password.parse()? };
+    done("changePassword", after.change_password(&right)).await?;
+
     done("logOut", after.log_out()).await?;
     refused("getMe", after.get_me()).await?;
     let body = RefreshBody { refresh_token: renewed.refresh_token.parse()? };
     refused("refresh", signet.refresh(&body)).await?;
+
+    let body = LogInBody { email: email.parse()?, password: new_password.parse()? };
+    let last = done("logIn", signet.log_in(&body)).await?;
+    let leaving = DeleteMeBody { password: new_password.parse()? };
+    done("deleteMe", with_token(&last.access_token)?.delete_me(&leaving)).await?;
     Ok(())
 }
 
