@@ -30,7 +30,8 @@ pub(super) enum Account {
     Show(Named),
     /// Switch an account off: all its sessions end at once, and nobody can log in to it.
     ///
-    /// Services that check tokens by themselves accept its access tokens until those expire.
+    /// Services that look at the status lists refuse its access tokens within seconds, others once
+    /// they expire.
     Disable(Named),
     /// Switch an account on again: its owner can log in. Sessions that ended stay ended.
     Enable(Named),

@@ -258,7 +258,7 @@ fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
 mod tests {
     use super::*;
 
-    fn object(value: Value) -> Map<String, Value> {
+    fn object(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
@@ -299,9 +299,9 @@ mod tests {
             ),
             (json!({ "address": null, "gender": null }), json!({ "name": "Ada", "locale": "en" })),
         ] {
-            let checked = ProfilePatch::parse(&object(patch.clone())).unwrap();
+            let checked = ProfilePatch::parse(&object(&patch)).unwrap();
 
-            let patched = Profile(object(before.clone())).patched(&checked);
+            let patched = Profile(object(&before)).patched(&checked);
 
             assert_eq!(Value::Object(patched.into_claims()), after, "{patch}");
         }
@@ -312,7 +312,7 @@ mod tests {
         let patch = json!({ "name": "", "website": "javascript:alert(1)", "locale": "en",
                             "address": { "country": "\u{7}" } });
 
-        let problems = ProfilePatch::parse(&object(patch)).unwrap_err();
+        let problems = ProfilePatch::parse(&object(&patch)).unwrap_err();
 
         let names: Vec<_> = problems.iter().map(|problem| problem.name.as_str()).collect();
         assert_eq!(names, ["name", "website", "address.country"]);
