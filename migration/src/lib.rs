@@ -16,6 +16,7 @@ mod m20261121_000005_create_attempt;
 mod m20261121_000006_schedule_signing_keys;
 mod m20261126_000007_create_status_list;
 mod m20261126_000010_add_profile;
+mod m20261126_000050_bind_reset_tokens;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_schedule_signing_keys::Migration),
             Box::new(m20261126_000007_create_status_list::Migration),
             Box::new(m20261126_000010_add_profile::Migration),
+            Box::new(m20261126_000050_bind_reset_tokens::Migration),
         ]
     }
 }

@@ -77,6 +77,7 @@ pub async fn sign_up(
         created_at: now,
         profile: None,
         profile_updated_at: None,
+        reset_expires_at: None,
     };
 
     let settings = settings.clone();

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
@@ -55,10 +55,14 @@ impl ResetTokens {
         Self { keys }
     }
 
-    fn encode(&self, account: &account_row::Model, now: Timestamp) -> Result<String, ErrorStack> {
+    fn encode(
+        &self,
+        account: &account_row::Model,
+        expires_at: Timestamp,
+    ) -> Result<String, ErrorStack> {
         let mut bytes = vec![VERSION];
         bytes.extend_from_slice(account.id.as_bytes());
-        bytes.extend_from_slice(&now.plus(LIFE).as_micros().to_be_bytes());
+        bytes.extend_from_slice(&expires_at.as_micros().to_be_bytes());
         let key = self.keys.first().ok_or_else(ErrorStack::get)?;
         let mac = key.mac(&message(&bytes, account))?;
         bytes.extend_from_slice(&mac);
@@ -82,13 +86,13 @@ impl Presented {
         Some(Self { claims: claims.try_into().ok()?, mac: mac.try_into().ok()? })
     }
 
-    /// The account, if the token is of our version and has not expired.
-    fn account_id(&self, now: Timestamp) -> Option<Uuid> {
+    /// The account and the expiry, if the token is of our version and has not expired.
+    fn claims(&self, now: Timestamp) -> Option<(Uuid, Timestamp)> {
         let (version, rest) = self.claims.split_first()?;
         let (id, expires_at) = rest.split_at_checked(16)?;
         let expires_at = Timestamp::from_micros(i64::from_be_bytes(expires_at.try_into().ok()?));
         let is_current = *version == VERSION && now < expires_at;
-        if is_current { Uuid::from_slice(id).ok() } else { None }
+        if is_current { Some((Uuid::from_slice(id).ok()?, expires_at)) } else { None }
     }
 }
 
@@ -103,7 +107,8 @@ pub enum ResetError {
     /// Nobody has the address, or the account is disabled.
     #[error("there is no account with this address that could be reset")]
     NoAccount,
-    /// Forged, expired, spent, or outlived by another change of password: one variant on purpose.
+    /// Forged, expired, spent, or outlived by a newer token or another change of password: one
+    /// variant on purpose.
     #[error("the reset token is not valid")]
     Rejected,
     /// The new password breaks the policy; the token stays good.
@@ -120,7 +125,8 @@ pub enum ResetError {
     Database(#[from] DbErr),
 }
 
-/// Makes a token for the account of `email`, to be brought to whoever reads that mailbox.
+/// Makes a token for the account of `email`, to be brought to whoever reads that mailbox. Older ones
+/// are void from now on.
 ///
 /// # Errors
 /// See [`ResetError`].
@@ -137,12 +143,18 @@ pub async fn request(
         })
         .await?;
     let account = found.filter(account_row::Model::is_enabled).ok_or(ResetError::NoAccount)?;
-    let token = tokens.encode(&account, now)?;
+    let expires_at = now.plus(LIFE);
+    let token = tokens.encode(&account, expires_at)?;
 
     let (id, origin) = (account.id, origin.clone());
     db.write(move |txn| {
         let origin = origin.clone();
         Box::pin(async move {
+            account_row::Entity::update_many()
+                .col_expr(Column::ResetExpiresAt, Expr::value(expires_at))
+                .filter(Column::Id.eq(id))
+                .exec(txn)
+                .await?;
             Event::new(Kind::PasswordResetRequested).account(id).record(txn, &origin, now).await
         })
     })
@@ -180,11 +192,12 @@ pub async fn redeem(
 ) -> Result<(), ResetError> {
     let Reset { token, password, policy, limit_key, origin } = reset;
     let presented = Presented::decode(token).ok_or(ResetError::Rejected)?;
-    let id = presented.account_id(now).ok_or(ResetError::Rejected)?;
+    let (id, expires_at) = presented.claims(now).ok_or(ResetError::Rejected)?;
     let account =
         db.read(|db| async move { account_row::Entity::find_by_id(id).one(&db).await }).await?;
     let account = account
         .filter(|account| account.is_enabled() && tokens.vouch(&presented, account))
+        .filter(|account| account.reset_expires_at.is_none_or(|newest| newest == expires_at))
         .ok_or(ResetError::Rejected)?;
     let email = Email::parse(&account.email).map_err(|_| ResetError::Rejected)?;
     let weaknesses = account::weaknesses(policy, &password, &email);
@@ -200,18 +213,20 @@ pub async fn redeem(
         let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
         let window = window.clone();
         Box::pin(async move {
-            replace(txn, account, hash, &origin, now).await?;
+            replace(txn, account, (expires_at, hash), &origin, now).await?;
             Ok(attempt::forget(txn, window).await?)
         })
     })
     .await
 }
 
-/// Of two that use the token at once, one still finds the old hash in its place.
+/// Of two that use the token at once, one still finds the old hash in its place. A token made
+/// meanwhile, or before, takes this one's place. (None is newer on an account that has none: a
+/// version that does not count them may have made this one, during an upgrade.)
 async fn replace(
     txn: &impl ConnectionTrait,
     account: account_row::Model,
-    hash: String,
+    (expires_at, hash): (Timestamp, String),
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), ResetError> {
@@ -219,8 +234,11 @@ async fn replace(
         Some(old) => Column::PasswordHash.eq(old),
         None => Column::PasswordHash.is_null(),
     };
+    let is_newest = Column::ResetExpiresAt.is_null().or(Column::ResetExpiresAt.eq(expires_at));
     let mut update = account_row::Entity::update_many()
         .col_expr(Column::PasswordHash, Expr::value(hash))
+        .col_expr(Column::ResetExpiresAt, Expr::value(None::<Timestamp>))
+        .filter(is_newest)
         .filter(Column::Id.eq(account.id))
         .filter(Column::DisabledAt.is_null())
         .filter(is_old_hash);

@@ -30,6 +30,8 @@ pub struct Model {
     pub profile: Option<Json>,
     /// When its owner last changed them.
     pub profile_updated_at: Option<Timestamp>,
+    /// The expiry of the newest reset token, which is the only good one; none if there was none.
+    pub reset_expires_at: Option<Timestamp>,
 }
 
 /// The tables an account is related to.

@@ -5,6 +5,7 @@ import random
 import time
 
 from harness import (
+    REPOSITORY,
     Client,
     Counter,
     Place,
@@ -18,6 +19,7 @@ from harness import (
 
 PAIRS = 6
 KILLS = 20
+STEPS = str(len(list((REPOSITORY / "migration/src").glob("m2*.rs"))))
 
 
 def jwks(signet):
@@ -76,7 +78,7 @@ def together(report, place, cluster):
             # On the empty one they make the master key at the same moment too.
             if kind == "older":
                 first.start().stop()
-                steps = str(1 + number % 6)
+                steps = str(1 + number % int(STEPS))
                 assert command(first, "migrate", "down", "--steps", steps).wait(30) == 0
             for signet in (first, second):
                 signet._serve({})
@@ -108,7 +110,7 @@ def killed(report, place, cluster):
     complete = cluster.execute(tables, database="killed")[0][0]
     for number in range(KILLS):
         # Down and up in turns, so that both are met half-way.
-        steps = ("up",) if number % 2 else ("down", "--steps", "6")
+        steps = ("up",) if number % 2 else ("down", "--steps", STEPS)
         process = command(signet, "migrate", *steps)
         time.sleep(random.uniform(0.2, 1.1) * whole)
         process.kill()
@@ -125,7 +127,7 @@ def killed(report, place, cluster):
         found["none" if count == 0 else "all" if count == complete else f"{count} tables"] += 1
         if number % 2 == 0:
             # Onwards from where the next one goes down or up.
-            assert command(signet, "migrate", "down", "--steps", "6").wait(30) in (0, 1)
+            assert command(signet, "migrate", "down", "--steps", STEPS).wait(30) in (0, 1)
         else:
             assert command(signet, "migrate", "up").wait(30) == 0
     report.figure(f"after {KILLS} kills the schema is there", dict(found))

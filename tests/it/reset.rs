@@ -51,6 +51,28 @@ async fn a_reset_token_is_good_once() {
     assert_eq!(server.database.count("auth_event WHERE type = 'password_reset'").await, 1);
 }
 
+/// RS-01: whoever asks again, because the first one may be in wrong hands, has voided it.
+#[tokio::test]
+async fn a_newer_reset_token_voids_the_older_one() {
+    let server = TestServer::start().await;
+    for email in ["ada@example.test", "bob@example.test"] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    let older = server.reset_token("ada@example.test");
+    let of_another = server.reset_token("bob@example.test");
+    let newer = server.reset_token("ada@example.test");
+
+    reset(&server, &older, NEW_PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
+    server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
+    reset(&server, &newer, NEW_PASSWORD).await.expect_status(204);
+
+    server.log_in("ada@example.test", NEW_PASSWORD).await.expect_status(200);
+    reset(&server, &of_another, NEW_PASSWORD).await.expect_status(204);
+    let again = server.reset_token("ada@example.test");
+    reset(&server, &newer, PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
+    reset(&server, &again, PASSWORD).await.expect_status(204);
+}
+
 #[tokio::test]
 async fn a_reset_token_is_good_for_half_an_hour() {
     let server = TestServer::start().await;
