@@ -1,11 +1,13 @@
 //! Keys: the master key in a file, all that is derived from it, and the ring of signing keys.
 //!
-//! `master` ← `derived`, `seal`; `pair` is one signing key, `schedule` its times, `rotation` its
+//! `master` ← `derived`, `seal`; `pair` is one signing key, `published` those that everybody has,
+//! `schedule` its times, `rotation` its
 //! life in the database, and `ring` what an instance knows of all of them.
 
 mod derived;
 mod master;
 mod pair;
+mod published;
 mod ring;
 mod rotation;
 mod schedule;

@@ -11,6 +11,7 @@ use openssl::error::ErrorStack;
 use openssl::rsa::Rsa;
 use serde_json::Value;
 
+use crate::domain::keys::published;
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{self, KeyState};
 use crate::timestamp::Timestamp;
@@ -33,6 +34,9 @@ pub enum ImportError {
     /// The factors can be found.
     #[error("the key is weak: its modulus {0}")]
     Weak(&'static str),
+    /// Everybody has it.
+    #[error("the key is an example, whose private half is printed in {0}")]
+    Published(&'static str),
     /// OpenSSL failed.
     #[error("the key cannot be examined: {0}")]
     OpenSsl(#[from] ErrorStack),
@@ -69,7 +73,11 @@ pub(super) fn import(
     let rsa = rsa.map_err(|_| ImportError::Unreadable)?;
     examine(&rsa)?;
     let pair = RS256.key_pair_from_pem(rsa.private_key_to_pem()?)?;
-    Ok(row_of(&pair, sealer, now)?)
+    let row = row_of(&pair, sealer, now)?;
+    match published::source_of(&row.kid) {
+        Some(source) => Err(ImportError::Published(source)),
+        None => Ok(row),
+    }
 }
 
 fn row_of(
@@ -291,6 +299,23 @@ mod tests {
                 return sum;
             }
         }
+    }
+
+    /// KY-10: the key of RFC 7515 §A.2, from its factors.
+    #[test]
+    fn a_key_that_is_printed_in_a_document_is_refused() {
+        let factor = |text: &str| BigNum::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap());
+        let p = "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQTa9AB\
+                 0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDw\
+                 GUc";
+        let q = "uQPEfgmVtjL0Uyyx88GZFF1fOunH3-7cepKmtH4pxhtCoHqpWmT8YAmZxaewHgHAjLYsp1ZSe7zFYHj7C6ul\
+                 7TjeLQeZD_YwD66t62wDmpe_HlB-TnBA-njbglfIsRLtXlnDzQkv5dTltRJ11BKBBypeeF6689rjcJIDEz9R\
+                 Wdc";
+
+        let refused = try_rsa(&key_of(&factor(p).unwrap(), &factor(q).unwrap())).unwrap_err();
+
+        assert!(matches!(refused, ImportError::Published(_)), "{refused}");
+        assert!(refused.to_string().contains("RFC 7515"), "{refused}");
     }
 
     #[test]
