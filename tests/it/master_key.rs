@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
 use crate::harness::forge::encode;
@@ -97,6 +98,12 @@ async fn a_master_key_file_that_is_damaged_or_not_a_file_refuses() {
     fs::create_dir(&installation.file).unwrap();
     installation.assert_refuses("a directory").await;
     fs::remove_dir(&installation.file).unwrap();
+    // Nobody will ever write into it.
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, &installation.file, FileType::Fifo, mode, 0).unwrap();
+    let said = installation.program.refusal().await;
+    assert!(said.contains("master.key is not a regular file"), "{said}");
+    fs::remove_file(&installation.file).unwrap();
     symlink(Path::new("elsewhere"), &installation.file).unwrap();
     installation.assert_refuses("a link to nothing").await;
     fs::remove_file(&installation.file).unwrap();

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::error::ErrorStack;
+use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::domain::keys::derived::{LimitKey, MacKey, derive};
@@ -61,7 +62,13 @@ pub enum MasterKeyError {
         /// Who Signet runs as.
         user: u32,
     },
-    /// It is a directory, or may not be read.
+    /// It is a directory, a pipe, a socket or a device.
+    #[error("the master key file {} is not a regular file", file.display())]
+    NotAFile {
+        /// The file.
+        file: PathBuf,
+    },
+    /// It may not be read.
     #[error("cannot read the master key file {}: {source}", file.display())]
     Unreadable {
         /// The file.
@@ -115,14 +122,20 @@ impl MasterKeys {
             io::ErrorKind::NotFound => MasterKeyError::Missing { file: file() },
             _ => MasterKeyError::Unreadable { file: file(), source },
         };
-        let opened = File::open(path).map_err(unreadable)?;
+        // Not to wait, should it be a pipe, for somebody to write.
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let opened = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
+        let opened = opened.map_err(unreadable)?;
         let metadata = opened.metadata().map_err(unreadable)?;
-        if metadata.permissions().mode() & 0o077 != 0 && metadata.is_file() {
+        if !metadata.is_file() {
+            return Err(MasterKeyError::NotAFile { file: file() });
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
             return Err(MasterKeyError::Exposed { file: file() });
         }
         // Root may do as it likes anyway, and is who mounts secrets into containers.
         let user = rustix::process::geteuid().as_raw();
-        if metadata.uid() != user && metadata.uid() != 0 && metadata.is_file() {
+        if metadata.uid() != user && metadata.uid() != 0 {
             return Err(MasterKeyError::Foreign { file: file(), user });
         }
         let text = Zeroizing::new(io::read_to_string(opened).map_err(unreadable)?);
