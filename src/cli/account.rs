@@ -114,7 +114,7 @@ impl Account {
 }
 
 async fn open(database: &DatabaseSettings) -> anyhow::Result<(Db, Timestamp)> {
-    let db = Db::connect(database).await?;
+    let db = Db::open(database).await?;
     migrate_up(&db).await?;
     let now = db.now().await?.unwrap_or_else(|| Clock::System.now());
     Ok((db, now))

@@ -69,10 +69,23 @@ pub(super) struct Ring {
     tokens: TokenSettings,
 }
 
+/// An open ring.
+type Opened = (Db, Sealer, Schedule, Timestamp);
+
 impl Ring {
-    async fn open(&self) -> anyhow::Result<(Db, Sealer, Schedule, Timestamp)> {
+    /// For what changes the keys that are there.
+    async fn open(&self) -> anyhow::Result<Opened> {
         let schedule = Schedule::new(&self.keys, &self.tokens)?;
-        let db = Db::connect(&self.database).await?;
+        self.unlock(Db::open(&self.database).await?, schedule).await
+    }
+
+    /// For what may come before the first start, and then makes the database.
+    async fn open_or_make(&self) -> anyhow::Result<Opened> {
+        let schedule = Schedule::new(&self.keys, &self.tokens)?;
+        self.unlock(Db::connect(&self.database).await?, schedule).await
+    }
+
+    async fn unlock(&self, db: Db, schedule: Schedule) -> anyhow::Result<Opened> {
         migrate_up(&db).await?;
         let something_is_sealed = keys::any_sealed(&db).await?;
         let master = MasterKeys::open(&self.keys.master_key_file, something_is_sealed)?;
@@ -86,10 +99,10 @@ impl Ring {
 impl Keys {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::List { database } => list(&Db::connect(&database).await?).await,
-            Self::ExportPublic { database } => export(&Db::connect(&database).await?).await,
+            Self::List { database } => list(&Db::open(&database).await?).await,
+            Self::ExportPublic { database } => export(&Db::open(&database).await?).await,
             Self::Rotate(ring) => {
-                let (db, sealer, schedule, now) = ring.open().await?;
+                let (db, sealer, schedule, now) = ring.open_or_make().await?;
                 let bits = ring.keys.rsa_bits;
                 let key = keys::rotate(&db, &sealer, &schedule, bits, now).await?;
                 announce(&key.kid, key.activated_at.or(key.activate_at));
@@ -98,7 +111,7 @@ impl Keys {
             Self::Import { file, ring } => {
                 let pem = std::fs::read(&file);
                 let pem = pem.with_context(|| format!("cannot read {}", file.display()))?;
-                let (db, sealer, schedule, now) = ring.open().await?;
+                let (db, sealer, schedule, now) = ring.open_or_make().await?;
                 let key = keys::import(&db, &sealer, &schedule, &pem, now).await?;
                 announce(&key.kid, key.activated_at.or(key.activate_at));
                 Ok(())

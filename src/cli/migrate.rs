@@ -31,7 +31,10 @@ pub(super) struct Target {
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (Self::Up(target) | Self::Down { target, .. } | Self::Status(target)) = &self;
-        let db = Db::connect(&target.database).await?;
+        let db = match self {
+            Self::Up(_) => Db::connect(&target.database).await?,
+            Self::Down { .. } | Self::Status(_) => Db::open(&target.database).await?,
+        };
         match self {
             Self::Up(_) => migrate_up(&db).await?,
             Self::Down { steps, .. } => migrate_down(&db, steps).await?,

@@ -59,6 +59,16 @@ pub enum ConnectError {
         /// The database file.
         file: PathBuf,
     },
+    /// There is no database file, and this is no command to make one.
+    #[error(
+        "there is no database file {}; name the one that is meant with SIGNET_DATABASE_URL. None \
+         was made",
+        file.display()
+    )]
+    Absent {
+        /// The database file.
+        file: PathBuf,
+    },
     /// The database file cannot be made or looked at.
     #[error("cannot open the database file {}: {source}", file.display())]
     File {
@@ -88,6 +98,18 @@ impl Db {
         }
         let options = postgres_options(url, settings.database_connections);
         Ok(Self(Backend::Postgres(Pool::connect(options).await?)))
+    }
+
+    /// Opens the database that is there: for commands that look at one, or change what it holds. In
+    /// the wrong folder they must not make an empty one and speak of that.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn open(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
+        match settings.database_url.sqlite_file() {
+            Some(file) if !file.exists() => Err(ConnectError::Absent { file }),
+            _ => Self::connect(settings).await,
+        }
     }
 
     /// Asks one question that changes nothing.

@@ -15,7 +15,7 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
         return report.fault(what, "correct SIGNET_DATABASE_URL");
     }
     let settings = DatabaseSettings { database_url: url, database_connections: 1 };
-    let db = match Db::connect(&settings).await {
+    let db = match Db::open(&settings).await {
         Ok(db) => db,
         Err(error) => return report.fault(error.to_string(), "correct SIGNET_DATABASE_URL"),
     };
