@@ -4,7 +4,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::json;
 
-use crate::harness::{Answer, PASSWORD, TestServer};
+use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const JWKS: &str = "/.well-known/jwks.json";
 const METADATA: [&str; 2] =
@@ -160,6 +160,8 @@ async fn documents_and_liveness_do_not_need_the_database() {
 
     server.database.cut_off().await;
 
+    let is_unready = async || server.get("/readyz").await.status == 503;
+    eventually("it is not ready", is_unready).await;
     let unready = server.get("/readyz").await;
     assert_eq!((unready.status, unready.json()), (503, json!({ "status": "unavailable" })));
     server.get("/livez").await.expect_status(200);

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase};
+use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase, eventually};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
@@ -135,6 +135,32 @@ async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
+/// A command that looks at a database, or changes what one holds, is in the wrong folder if there is
+/// none: an empty one would only say that all is lost.
+#[tokio::test]
+async fn a_command_in_the_wrong_folder_makes_no_database() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path());
+
+    for command in [
+        &["migrate", "status"][..],
+        &["migrate", "down"],
+        &["keys", "list"],
+        &["keys", "export-public"],
+        &["keys", "revoke", "x", "--now"],
+        &["keys", "reseal"],
+        &["account", "reset-password", "ada@example.test"],
+    ] {
+        let output = program.run(command).await;
+
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("no database file data/signet.db"), "{command:?}: {said}");
+        assert!(said.contains("SIGNET_DATABASE_URL"), "{command:?}: {said}");
+    }
+    assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
+}
+
 /// OP-08: whoever can be reached from elsewhere must say who it is.
 #[tokio::test]
 async fn a_public_address_without_an_issuer_refuses() {
@@ -207,6 +233,8 @@ async fn health_tells_ready_from_unready_from_absent() {
 
     let ready = asking.run(&["health"]).await;
     database.cut_off().await;
+    let is_unready = async || !asking.run(&["health"]).await.status.success();
+    eventually("it is not ready", is_unready).await;
     let unready = asking.run(&["health"]).await;
     serving.end(Signal::TERM).await;
     let absent = asking.run(&["health"]).await;
