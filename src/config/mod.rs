@@ -87,6 +87,12 @@ pub struct ServiceSettings {
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
+    /// Connections of one client address at once; further ones are closed. IPv6 counts by
+    /// `SIGNET_IPV6_PREFIX`; proxies of `SIGNET_TRUSTED_PROXIES` may have as many as there are.
+    #[arg(long, env = "SIGNET_MAX_CONNECTIONS_PER_CLIENT", default_value = "1000",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub max_connections_per_client: u32,
+
     /// Seconds a client may take to send a request or to take an answer, before it is cut off.
     #[arg(long, env = "SIGNET_CLIENT_SECONDS", default_value = "30",
           value_parser = value_parser!(u64).range(1..=3600))]
@@ -300,6 +306,12 @@ pub struct LimitSettings {
     #[arg(long, env = "SIGNET_REFRESHES_PER_MINUTE", default_value = "600",
           value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub refreshes_per_minute: u32,
+
+    /// Requests with an access token per client address and minute, counted by each instance for
+    /// itself.
+    #[arg(long, env = "SIGNET_REQUESTS_PER_MINUTE", default_value = "3000",
+          value_parser = value_parser!(u32).range(1..=100_000_000))]
+    pub requests_per_minute: u32,
 
     /// Length of the IPv6 prefix that counts as one client, in bits.
     #[arg(long, env = "SIGNET_IPV6_PREFIX", default_value = "64",

@@ -1,4 +1,7 @@
 //! Our own bearer tokens (RFC 6750), checked with the crate that other services use.
+//!
+//! Whatever takes one is limited here, by client address: a signature is checked, and the database
+//! is asked, for nobody without end.
 
 use std::sync::Arc;
 
@@ -11,6 +14,7 @@ use crate::domain::logins::Login;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::http::App;
 use crate::http::error::Problem;
+use crate::http::origin;
 
 /// Proof of a login: an access token that Signet signed for a person, through this API. One that
 /// another client holds is good for what that client is for, not for the account itself.
@@ -21,6 +25,11 @@ pub(super) struct LoggedIn(pub(super) Login);
 #[expect(clippy::unused_async, reason = "poem-openapi awaits its checkers")]
 async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
     let app = request.data::<Arc<App>>();
+    if let Some(app) = app {
+        app.limits.admit_request(&origin::of(request)).map_err(|refusal| {
+            Problem::rate_limited(refusal).with_status(StatusCode::TOO_MANY_REQUESTS)
+        })?;
+    }
     let login = app.and_then(|app| {
         let now = app.clock.now().as_seconds();
         let token = app.verifier.verify(app.ring.current().verification_keys(), &bearer.token, now);

@@ -15,6 +15,7 @@ mod openapi;
 mod origin;
 mod probes;
 mod rate_limit;
+mod readiness;
 mod service;
 mod status_lists;
 mod trace;
@@ -37,7 +38,8 @@ use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 
 pub use crate::http::openapi::document as openapi_document;
-pub use crate::http::rate_limit::Limits;
+pub use crate::http::rate_limit::{Limits, client as client_of};
+pub use crate::http::readiness::Readiness;
 use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
 
 /// All that endpoints can reach.
@@ -72,6 +74,8 @@ pub struct App {
     pub verifier: Verifier,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What was found when the database was last asked whether it is well.
+    pub readiness: Readiness,
 }
 
 /// Every path of the public listener.

@@ -22,18 +22,22 @@ pub(super) struct ClientOrigin(pub(super) Origin);
 
 impl<'a> FromRequest<'a> for ClientOrigin {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
-        let proxies =
-            request.data::<Arc<App>>().map_or(&[][..], |app| app.trusted_proxies.as_slice());
-        let peer = peer(request);
-        let is_proxied = peer.is_some_and(|peer| trusted(proxies, peer));
-        let chain = is_proxied.then(|| chain(request)).filter(|chain| !chain.is_empty());
-        let user_agent = request.headers().get(header::USER_AGENT);
-        Ok(Self(Origin {
-            address: chain.as_deref().map_or(peer, |chain| client_of(chain, proxies)),
-            forwarded: chain,
-            user_agent: user_agent.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
-            request_id: request.data::<RequestId>().map(|id| id.0),
-        }))
+        Ok(Self(of(request)))
+    }
+}
+
+/// The origin of `request`.
+pub(super) fn of(request: &Request) -> Origin {
+    let proxies = request.data::<Arc<App>>().map_or(&[][..], |app| app.trusted_proxies.as_slice());
+    let peer = peer(request);
+    let is_proxied = peer.is_some_and(|peer| trusted(proxies, peer));
+    let chain = is_proxied.then(|| chain(request)).filter(|chain| !chain.is_empty());
+    let user_agent = request.headers().get(header::USER_AGENT);
+    Origin {
+        address: chain.as_deref().map_or(peer, |chain| client_of(chain, proxies)),
+        forwarded: chain,
+        user_agent: user_agent.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
+        request_id: request.data::<RequestId>().map(|id| id.0),
     }
 }
 

@@ -38,6 +38,7 @@ pub struct Limits {
     confirmations: Front,
     refreshes: Front,
     changes: Front,
+    requests: Front,
 }
 
 impl Limits {
@@ -51,6 +52,7 @@ impl Limits {
             confirmations: Front::before_exact(settings.attempts_per_minute),
             refreshes: Front::per_minute(settings.refreshes_per_minute),
             changes: Front::per_minute(settings.refreshes_per_minute),
+            requests: Front::per_minute(settings.requests_per_minute),
             settings,
             key,
         }
@@ -124,10 +126,15 @@ impl Limits {
         self.check(&self.changes, origin)
     }
 
+    /// Admits a request with an access token, before anything is done about it.
+    pub(super) fn admit_request(&self, origin: &Origin) -> Result<(), Refusal> {
+        self.requests.check(client(origin.address, self.settings.ipv6_prefix))
+    }
+
     /// Forgets clients that have been quiet; to be called every minute or so.
     pub fn sweep(&self) {
-        let Self { sign_ups, log_ins, resets, confirmations, refreshes, changes, .. } = self;
-        for front in [sign_ups, log_ins, resets, confirmations, refreshes, changes] {
+        let Self { sign_ups, log_ins, resets, confirmations, refreshes, changes, requests, .. } = self;
+        for front in [sign_ups, log_ins, resets, confirmations, refreshes, changes, requests] {
             front.clients.retain_recent();
             front.clients.shrink_to_fit();
         }
@@ -202,7 +209,8 @@ impl Front {
 }
 
 /// One client: an IPv4 address, or an IPv6 block of `prefix` bits; 0 for those without an address.
-fn client(address: Option<IpAddr>, prefix: u8) -> u128 {
+#[must_use]
+pub fn client(address: Option<IpAddr>, prefix: u8) -> u128 {
     match address.map(|address| address.to_canonical()) {
         None => 0,
         Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits(),

@@ -1,9 +1,10 @@
 //! Accepting connections with the care that poem's listener leaves out: no delay for small
-//! answers, a pause when the system runs out of sockets, a cap on connections, and an end to
-//! clients that send or read a byte now and then to keep one.
+//! answers, a pause when the system runs out of sockets, a cap on connections and on those of one
+//! client, HTTP/1.1 alone, and an end to clients that send or read a byte now and then to keep one.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,16 +19,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use crate::server::seats::{Seat, Seats};
+
 /// Pause after a failed accept: the usual cause, too many open files, passes by itself.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// How many of its own time limits a connection may be silent between requests.
 const IDLE_FACTOR: u32 = 4;
 
+/// How HTTP/2 without TLS announces itself (RFC 9113 §3.4). No method of HTTP/1.1 is called so.
+const HTTP_2: &[u8] = b"PRI ";
+
+/// What it gets. Time limits here are of whole connections, and many requests share one in HTTP/2.
+const HTTP_1_ONLY: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
+    connection: close\r\ncontent-length: 0\r\n\r\n";
+
 pub(super) struct LimitedAcceptor {
     listener: TcpListener,
     address: LocalAddr,
     permits: Arc<Semaphore>,
+    seats: Seats,
     client_time: Duration,
 }
 
@@ -35,11 +46,24 @@ impl LimitedAcceptor {
     pub(super) fn new(
         listener: TcpListener,
         connections: u32,
+        seats: Seats,
         client_time: Duration,
     ) -> io::Result<Self> {
         let address = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
         let permits = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
-        Ok(Self { listener, address, permits: Arc::new(Semaphore::new(permits)), client_time })
+        let permits = Arc::new(Semaphore::new(permits));
+        Ok(Self { listener, address, permits, seats, client_time })
+    }
+
+    /// The next connection of a client that may have one more. The others are closed at once, so
+    /// that they hold nothing.
+    async fn accept_seated(&self) -> io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
+        loop {
+            let (stream, peer) = self.listener.accept().await?;
+            if let Ok(seat) = self.seats.take(peer.ip()) {
+                return Ok((stream, peer, seat));
+            }
+        }
     }
 }
 
@@ -53,10 +77,10 @@ impl Acceptor for LimitedAcceptor {
     async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(io::Error::other)?;
-        match self.listener.accept().await {
-            Ok((stream, peer)) => {
+        match self.accept_seated().await {
+            Ok((stream, peer, seat)) => {
                 stream.set_nodelay(true)?;
-                let connection = Connection::new(stream, permit, self.client_time);
+                let connection = Connection::new(stream, (permit, seat), self.client_time);
                 let peer = RemoteAddr(Addr::SocketAddr(peer));
                 Ok((connection, self.address.clone(), peer, Scheme::HTTP))
             }
@@ -80,8 +104,13 @@ pub(super) struct Connection {
     alarm: Pin<Box<Sleep>>,
     phase: Phase,
     client_time: Duration,
-    _permit: OwnedSemaphorePermit,
+    /// How many of the first bytes were those of HTTP/2; none once one was not.
+    preface: Option<usize>,
+    _place: Place,
 }
+
+/// What a connection takes up: one of all, and unless it is a proxy's one of its client's.
+type Place = (OwnedSemaphorePermit, Option<Seat>);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
@@ -94,11 +123,26 @@ enum Phase {
 }
 
 impl Connection {
-    fn new(stream: TcpStream, permit: OwnedSemaphorePermit, client_time: Duration) -> Self {
+    fn new(stream: TcpStream, place: Place, client_time: Duration) -> Self {
         // A new connection owes its first request at once.
         let deadline = Instant::now() + client_time;
         let alarm = Box::pin(sleep_until(deadline));
-        Self { stream, deadline, alarm, phase: Phase::Receiving, client_time, _permit: permit }
+        let phase = Phase::Receiving;
+        Self { stream, deadline, alarm, phase, client_time, preface: Some(0), _place: place }
+    }
+
+    /// Fails once the connection turns out to speak HTTP/2, which gets an answer if it takes one.
+    fn refuse_http_2(&mut self, received: &[u8]) -> io::Result<()> {
+        let Some(seen) = self.preface else { return Ok(()) };
+        let rest = HTTP_2.get(seen..).unwrap_or_default();
+        let length = rest.len().min(received.len());
+        self.preface = (rest.get(..length) == received.get(..length)).then_some(seen + length);
+        if self.preface == Some(HTTP_2.len()) {
+            // A client that takes nothing gets nothing: it is cut off in any case.
+            let _ = self.stream.try_write(HTTP_1_ONLY);
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Ok(())
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -135,8 +179,10 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
+        let received = buffer.filled().get(before..).unwrap_or_default();
+        if !received.is_empty() {
             self.enter(Phase::Receiving);
+            self.refuse_http_2(received)?;
         }
         if polled.is_pending() {
             self.check(context)?;

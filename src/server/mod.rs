@@ -2,6 +2,7 @@
 //! then serves until told to stop.
 
 mod acceptor;
+mod seats;
 
 use std::future::Future;
 use std::io;
@@ -26,8 +27,9 @@ use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
-use crate::http::{self, App, Limits};
+use crate::http::{self, App, Limits, Readiness};
 use crate::server::acceptor::LimitedAcceptor;
+use crate::server::seats::Seats;
 
 /// How often what has expired is deleted.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
@@ -180,7 +182,8 @@ impl Server {
         let ServiceSettings { drain_seconds, max_connections, client_seconds, .. } =
             self.config.service;
         let client_time = Duration::from_secs(client_seconds);
-        let acceptor = LimitedAcceptor::new(self.listener, max_connections, client_time)?;
+        let seats = Seats::new(&self.config);
+        let acceptor = LimitedAcceptor::new(self.listener, max_connections, seats, client_time)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
         let bits = self.config.keys.rsa_bits;
@@ -243,6 +246,7 @@ async fn assemble(
         },
         tokens: config.tokens.clone(),
         trusted_proxies: config.service.trusted_proxies.clone(),
+        readiness: Readiness::default(),
         db,
         clock,
         issuer_url,

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 
 def test_the_service_keeps_to_its_openapi_document(signet: Signet, tmp_path: Path) -> None:
     # A 429 would pass every check and test nothing.
-    for name in ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES"):
+    for name in ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES", "REQUESTS"):
         signet.settings[f"SIGNET_{name}_PER_MINUTE"] = "1000000"
     signet.start()
     calls_file = tmp_path / "calls.jsonl"

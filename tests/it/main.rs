@@ -21,6 +21,7 @@ mod architecture;
 mod audit;
 mod audit_failure;
 mod client_address;
+mod connections;
 mod cors;
 mod doctor;
 mod enumeration;

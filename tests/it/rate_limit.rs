@@ -262,6 +262,32 @@ async fn refreshes_are_limited_by_a_setting_of_their_own() {
     refresh_from("203.0.113.10").await.expect_error(401, "INVALID_REFRESH_TOKEN");
 }
 
+/// RL-01: whatever takes a token has a quota too, in front of the signature and of the database.
+#[tokio::test]
+async fn requests_with_a_token_are_limited_by_a_setting_of_their_own() {
+    let server = TestServer::with(|config| config.limits.requests_per_minute = 3).await;
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    let from = async |client: &str, method: Method, path: &str, token: &str| {
+        let request = server.request(method, path).header("x-forwarded-for", client);
+        Answer::of(request.bearer_auth(token)).await
+    };
+
+    from(CLIENT, Method::GET, "/api/auth/me", &tokens.access_token).await.expect_status(200);
+    from(CLIENT, Method::GET, "/api/auth/me", "a.b.c").await.expect_error(401, "UNAUTHORIZED");
+    from(CLIENT, Method::POST, "/api/auth/logout", "a.b.c").await.expect_status(401);
+    for (method, path) in [(Method::GET, "/api/auth/me"), (Method::POST, "/api/auth/logout")] {
+        let refused = from(CLIENT, method, path, &tokens.access_token).await;
+        refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+        assert_eq!(refused.header("ratelimit-policy"), "\"address\";q=3;w=60");
+        let seconds: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=20).contains(&seconds), "three a minute: one every 20 s, not {seconds}");
+    }
+
+    assert_eq!(server.database.count("session WHERE ended_at IS NOT NULL").await, 0);
+    let other = from("203.0.113.10", Method::POST, "/api/auth/logout", &tokens.access_token).await;
+    other.expect_status(200);
+}
+
 /// AU-01: a flood of attempts is not a flood of events.
 #[tokio::test]
 async fn a_refused_client_leaves_one_event_a_minute() {

@@ -226,6 +226,34 @@ async fn a_key_that_has_signed_long_enough_is_followed_by_one_other() {
     assert_eq!(key_events(&one).await, expected);
 }
 
+/// AT-07: who does not hold the lease leaves the steps alone, however overdue, until it is free.
+#[tokio::test]
+async fn an_instance_without_the_lease_takes_no_step() {
+    let server = server().await;
+    let old = kids(&server).await.remove(0);
+    let new = rotate(&[&server]).await;
+    let due = time_of(&server, "activate_at", &new).await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    // Another instance holds it, and is slow.
+    let holder = if server.database.is_postgres() {
+        "'0199b0c0-0000-7000-8000-000000000000'"
+    } else {
+        "x'0199b0c0000070008000000000000000'"
+    };
+    let until = due + 1_000_000_000;
+    let take = format!("UPDATE lease SET holder = {holder}, expires_at = {until}");
+    server.database.execute(&take).await;
+
+    advance_to(&server, until - 1).await;
+    assert_eq!(signer(&server).await, old, "the lease is another's");
+    advance_to(&server, until).await;
+
+    assert_eq!(signer(&server).await, new);
+    let held = format!("lease WHERE holder = {holder}");
+    assert_eq!(server.database.count(&held).await, 0, "whoever takes steps holds the lease");
+    assert_eq!(time_of(&server, "activated_at", &new).await, until);
+}
+
 /// Zero means by hand.
 #[tokio::test]
 async fn without_automatic_rotation_no_key_follows_by_itself() {

@@ -132,6 +132,10 @@ enum ListFailure {
     /// No valid token, or its session has ended (`UNAUTHORIZED`).
     #[oai(status = 401)]
     Unauthorized(Problem),
+    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    #[expect(dead_code, reason = "documents what checking the token answers")]
+    TooManyRequests(Problem),
     /// Try again (`SERVICE_UNAVAILABLE`).
     #[oai(status = 503)]
     Unavailable(Problem),

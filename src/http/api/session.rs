@@ -253,6 +253,10 @@ enum LogOutFailure {
     /// No valid token, or its session has ended before (`UNAUTHORIZED`).
     #[oai(status = 401)]
     Unauthorized(Problem),
+    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
+    #[oai(status = 429)]
+    #[expect(dead_code, reason = "documents what checking the token answers")]
+    TooManyRequests(Problem),
     /// The session may not have ended; try again (`SERVICE_UNAVAILABLE`).
     #[oai(status = 503)]
     Unavailable(Problem),

@@ -1,0 +1,106 @@
+//! How many connections each client has, so that no one host can hold them all.
+//!
+//! A client is what the limits on attempts take for one: an address, or a block of IPv6. A trusted
+//! proxy brings the connections of many, and is left to count them itself.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::http;
+
+/// How often a client that is refused is worth a line of the log.
+const QUIET: Duration = Duration::from_mins(1);
+
+/// The connections of all clients.
+#[derive(Clone)]
+pub(super) struct Seats(Arc<Shared>);
+
+struct Shared {
+    each: u32,
+    ipv6_prefix: u8,
+    exempt: Vec<IpNet>,
+    taken: Mutex<Taken>,
+}
+
+/// No more entries than there are connections.
+#[derive(Default)]
+struct Taken {
+    by_client: HashMap<u128, u32>,
+    last_warning: Option<Instant>,
+}
+
+/// One connection of a client, until it is dropped.
+pub(super) struct Seat {
+    seats: Seats,
+    client: u128,
+}
+
+/// The client has all the connections that it may have.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Seats {
+    pub(super) fn new(config: &Config) -> Self {
+        let service = &config.service;
+        Self(Arc::new(Shared {
+            each: service.max_connections_per_client,
+            ipv6_prefix: config.limits.ipv6_prefix,
+            exempt: service.trusted_proxies.clone(),
+            taken: Mutex::default(),
+        }))
+    }
+
+    /// A seat for a connection from `address`; none is needed for a trusted proxy's.
+    pub(super) fn take(&self, address: IpAddr) -> Result<Option<Seat>, Full> {
+        let address = address.to_canonical();
+        if self.0.exempt.iter().any(|block| block.contains(&address)) {
+            return Ok(None);
+        }
+        let client = http::client_of(Some(address), self.0.ipv6_prefix);
+        let mut taken = self.taken();
+        let count = taken.by_client.entry(client).or_default();
+        if *count >= self.0.each {
+            taken.warn(address);
+            return Err(Full);
+        }
+        *count += 1;
+        Ok(Some(Seat { seats: self.clone(), client }))
+    }
+
+    fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    /// Once in a while: who is refused must not fill the log either.
+    fn warn(&mut self, address: IpAddr) {
+        if self.last_warning.is_none_or(|at| at.elapsed() >= QUIET) {
+            self.last_warning = Some(Instant::now());
+            tracing::warn!(
+                %address,
+                "a client has as many connections as it may have \
+                 (SIGNET_MAX_CONNECTIONS_PER_CLIENT); a proxy belongs to SIGNET_TRUSTED_PROXIES"
+            );
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken();
+        if let Entry::Occupied(mut entry) = taken.by_client.entry(self.client) {
+            match entry.get().checked_sub(1) {
+                Some(rest @ 1..) => *entry.get_mut() = rest,
+                _ => drop(entry.remove()),
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Connections: how many one client may have, and what they may speak.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::harness::{TestServer, eventually};
+
+const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+
+/// How HTTP/2 begins without TLS (RFC 9113 §3.4), with an empty SETTINGS frame.
+const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// A connection from an address of this host.
+async fn connect_from(address: &str, server: &TestServer) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+    socket.connect(server.address).await.unwrap()
+}
+
+/// What a connection answers to a request; nothing if it was closed instead.
+async fn ask(connection: &mut TcpStream) -> String {
+    let _ = connection.write_all(REQUEST).await;
+    let mut answer = vec![0; 1024];
+    let read = tokio::time::timeout(Duration::from_secs(20), connection.read(&mut answer)).await;
+    let length = read.expect("an answer or an end").unwrap_or(0);
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+/// A server that trusts no proxy, with few connections for each client.
+async fn strict() -> TestServer {
+    TestServer::with(|config| {
+        config.service.trusted_proxies.clear();
+        config.service.max_connections_per_client = 3;
+    })
+    .await
+}
+
+/// DS-04: whoever has as many connections as it may have gets no more; others do.
+#[tokio::test]
+async fn one_client_cannot_have_all_connections() {
+    let server = strict().await;
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut connection = connect_from("127.0.0.2", &server).await;
+        assert!(ask(&mut connection).await.starts_with("HTTP/1.1 200"));
+        held.push(connection);
+    }
+
+    for _ in 0..5 {
+        assert_eq!(ask(&mut connect_from("127.0.0.2", &server).await).await, "");
+    }
+
+    let other = ask(&mut connect_from("127.0.0.3", &server).await).await;
+    assert!(other.starts_with("HTTP/1.1 200"), "{other}");
+    for connection in &mut held {
+        assert!(ask(connection).await.starts_with("HTTP/1.1 200"), "it keeps what it has");
+    }
+    drop(held.pop());
+    eventually("there is room for one again", async || {
+        ask(&mut connect_from("127.0.0.2", &server).await).await.starts_with("HTTP/1.1 200")
+    })
+    .await;
+}
+
+/// A proxy that is trusted brings the connections of many clients.
+#[tokio::test]
+async fn a_trusted_proxy_may_have_more() {
+    let server = TestServer::with(|config| config.service.max_connections_per_client = 3).await;
+    let mut connections = join_all((0..20).map(|_| connect_from("127.0.0.1", &server))).await;
+
+    for connection in &mut connections {
+        assert!(ask(connection).await.starts_with("HTTP/1.1 200"));
+    }
+}
+
+/// DS-05: HTTP/2 is the proxy's: many requests on one connection would escape its time limits.
+#[tokio::test]
+async fn http_2_without_tls_is_refused_at_once_and_in_pieces() {
+    let server = TestServer::start().await;
+
+    for pieces in [HTTP_2.len(), 1, 3] {
+        let mut connection = TcpStream::connect(server.address).await.unwrap();
+        connection.set_nodelay(true).unwrap();
+        let started = Instant::now();
+        for piece in HTTP_2.chunks(pieces).take(8) {
+            let _ = connection.write_all(piece).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let mut answer = Vec::new();
+        let _ = connection.read_to_end(&mut answer).await;
+
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 505 "), "{answer:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "not left waiting");
+    }
+}
+
+/// What merely begins like it is HTTP/1.1, and answered.
+#[tokio::test]
+async fn a_method_that_begins_as_http_2_does_is_answered() {
+    let server = TestServer::start().await;
+
+    for (method, status) in [("PRINT", 405), ("PR", 405), ("P", 405), ("PATCH", 405)] {
+        let request = format!("{method} /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        server.raw(request.as_bytes()).await.answer.expect_status(status);
+    }
+}
+
+/// DS-04: a crowd of probes takes one connection of the pool, also when the database is slow.
+#[tokio::test]
+async fn a_crowd_of_probes_leaves_the_database_to_others() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return; // Nothing makes a question to SQLite wait.
+    }
+    let tokens = server.sign_up("ada@example.test").await.tokens();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let blocker = server.database.connect().await.begin().await.unwrap();
+    let lock = "LOCK TABLE seaql_migrations IN ACCESS EXCLUSIVE MODE";
+    blocker.execute_unprepared(lock).await.unwrap();
+
+    let crowd = join_all((0..200).map(|_| server.get("/readyz")));
+    let refresh = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        server.refresh(&tokens.refresh_token).await
+    };
+    let (probes, refreshed) = futures_util::future::join(crowd, refresh).await;
+    blocker.rollback().await.unwrap();
+
+    refreshed.expect_status(200);
+    assert!(probes.iter().all(|probe| probe.status == 503));
+    assert!(probes.iter().all(|probe| probe.took < Duration::from_secs(5)));
+}
