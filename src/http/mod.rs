@@ -21,6 +21,7 @@ mod status_lists;
 mod trace;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
 use poem::endpoint::{DynEndpoint, ToDynEndpoint};
@@ -76,6 +77,19 @@ pub struct App {
     pub trusted_proxies: Vec<IpNet>,
     /// What was found when the database was last asked whether it is well.
     pub readiness: Readiness,
+    /// Whether the server has been told to stop.
+    pub is_leaving: AtomicBool,
+}
+
+impl App {
+    /// From now on it is not ready, and each answer closes its connection.
+    pub fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Release);
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Acquire)
+    }
 }
 
 /// Every path of the public listener.

@@ -28,9 +28,12 @@ type Finding = Result<(), String>;
 pub struct Readiness(Arc<Mutex<Option<(Instant, Finding)>>>);
 
 impl Readiness {
-    /// Ready: the database answers, its schema is ours, and there is a key to sign with (without
+    /// Ready: nobody has told it to stop, the database answers, its schema is ours, and there is a key to sign with (without
     /// one, nothing would have started), read not too long ago.
     pub(super) async fn of(&self, app: &Arc<App>) -> Finding {
+        if app.is_leaving() {
+            return Err("this instance was told to stop".to_owned());
+        }
         if !app.ring.is_fresh() {
             return Err("the signing keys have not been looked up for too long".to_owned());
         }

@@ -78,6 +78,9 @@ impl<E: Endpoint> Endpoint for Service<E> {
             response.headers_mut().insert(header::ALLOW, self.methods.of(uri.path()));
         }
         add_headers(response.headers_mut(), id.0);
+        if self.app.is_leaving() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Ok(response)
     }
 }

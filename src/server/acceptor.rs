@@ -37,9 +37,28 @@ const HTTP_1_ONLY: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
 pub(super) struct LimitedAcceptor {
     listener: TcpListener,
     address: LocalAddr,
-    permits: Arc<Semaphore>,
+    connections: Connections,
     seats: Seats,
     client_time: Duration,
+}
+
+/// The connections that are served.
+#[derive(Clone)]
+pub(super) struct Connections {
+    permits: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Connections {
+    fn at_most(connections: u32) -> Self {
+        let most = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { permits: Arc::new(Semaphore::new(most)), most }
+    }
+
+    /// How many there are, but for one: the next connection has its permit before it comes.
+    pub(super) fn count(&self) -> usize {
+        self.most.saturating_sub(self.permits.available_permits()).saturating_sub(1)
+    }
 }
 
 impl LimitedAcceptor {
@@ -50,9 +69,13 @@ impl LimitedAcceptor {
         client_time: Duration,
     ) -> io::Result<Self> {
         let address = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
-        let permits = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
-        let permits = Arc::new(Semaphore::new(permits));
-        Ok(Self { listener, address, permits, seats, client_time })
+        let connections = Connections::at_most(connections);
+        Ok(Self { listener, address, connections, seats, client_time })
+    }
+
+    /// Tells how many connections there are.
+    pub(super) fn connections(&self) -> Connections {
+        self.connections.clone()
     }
 
     /// The next connection of a client that may have one more. The others are closed at once, so
@@ -75,7 +98,7 @@ impl Acceptor for LimitedAcceptor {
     }
 
     async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = Arc::clone(&self.connections.permits).acquire_owned().await;
         let permit = permit.map_err(io::Error::other)?;
         match self.accept_seated().await {
             Ok((stream, peer, seat)) => {

@@ -8,11 +8,12 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use tokio::net::TcpListener;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, ServiceSettings, StatusSettings};
@@ -39,6 +40,13 @@ const STATUS_BEAT: Duration = Duration::from_secs(1);
 
 /// How often what no token can ask for is deleted from the status lists.
 const STATUS_PURGE: Duration = Duration::from_hours(1);
+
+/// How long a server that is told to stop still takes whoever comes, unless nobody is there: clients
+/// and proxies hear meanwhile that it leaves, and what waits to be accepted gets its answer.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How often it looks whether anybody is there.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// A bound Signet, not yet serving.
 pub struct Server {
@@ -174,7 +182,9 @@ impl Server {
         &self.app.issuer_url
     }
 
-    /// Serves until `stop` is ready, then lets requests under way finish within the drain time.
+    /// Serves until `stop` is ready, then says farewell: it is not ready any more, and each answer
+    /// closes its connection. After a moment it takes nobody new, closes the connections that are
+    /// idle, and lets requests under way finish within the drain time.
     ///
     /// # Errors
     /// If the listener fails.
@@ -190,9 +200,22 @@ impl Server {
         let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
         let status_keeping = tokio::spawn(keep_status(Arc::clone(&self.app)));
 
-        let drain = Some(Duration::from_secs(drain_seconds));
+        let drain = Duration::from_secs(drain_seconds);
+        let farewell = FAREWELL.min(drain / 4);
+        let (app, connections) = (Arc::clone(&self.app), acceptor.connections());
+        let stop = async move {
+            stop.await;
+            app.leave();
+            let until = Instant::now() + farewell;
+            while Instant::now() < until {
+                tokio::time::sleep(GLANCE).await;
+                if connections.count() == 0 {
+                    break;
+                }
+            }
+        };
         let served = poem::Server::new_with_acceptor(acceptor)
-            .run_with_graceful_shutdown(endpoint, stop, drain)
+            .run_with_graceful_shutdown(endpoint, stop, Some(drain.saturating_sub(farewell)))
             .await;
         housekeeping.abort();
         key_keeping.abort();
@@ -247,6 +270,7 @@ async fn assemble(
         tokens: config.tokens.clone(),
         trusted_proxies: config.service.trusted_proxies.clone(),
         readiness: Readiness::default(),
+        is_leaving: AtomicBool::new(false),
         db,
         clock,
         issuer_url,

@@ -125,13 +125,17 @@ async fn a_crowd_of_probes_leaves_the_database_to_others() {
     blocker.execute_unprepared(lock).await.unwrap();
 
     let crowd = join_all((0..200).map(|_| server.get("/readyz")));
-    let refresh = async {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        server.refresh(&tokens.refresh_token).await
+    let waiting =
+        "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let look = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let looks = server.database.count(waiting).await;
+        (looks, server.refresh(&tokens.refresh_token).await)
     };
-    let (probes, refreshed) = futures_util::future::join(crowd, refresh).await;
+    let (probes, (looks, refreshed)) = futures_util::future::join(crowd, look).await;
     blocker.rollback().await.unwrap();
 
+    assert_eq!(looks, 1);
     refreshed.expect_status(200);
     assert!(probes.iter().all(|probe| probe.status == 503));
     assert!(probes.iter().all(|probe| probe.took < Duration::from_secs(5)));

@@ -223,6 +223,43 @@ async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() 
     assert_eq!(database.count("account").await, 9);
 }
 
+/// F13: whoever is told that the server leaves goes elsewhere; who has asked, or waits to be taken,
+/// gets an answer.
+#[tokio::test]
+async fn a_server_that_leaves_says_so_and_takes_who_has_come() {
+    let database = TestDatabase::create().await;
+    let serving = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "60").serve().await;
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    let mut kept = TcpStream::connect(serving.address).await.unwrap();
+    let ask = async |connection: &mut TcpStream, path: &str| {
+        connection.write_all(request(path).as_bytes()).await.unwrap();
+        let mut answer = vec![0; 2048];
+        let length = connection.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).to_lowercase()
+    };
+    let before = ask(&mut kept, "/readyz").await;
+
+    serving.signal(Signal::TERM);
+    // It takes a moment until the signal has been heard.
+    let unready = loop {
+        let mut newcomer = TcpStream::connect(serving.address).await.unwrap();
+        let answer = ask(&mut newcomer, "/readyz").await;
+        if answer.contains("connection: close") {
+            break answer;
+        }
+    };
+    let after = ask(&mut kept, "/livez").await;
+    let (status, _) = serving.end(Signal::CONT).await;
+
+    assert!(
+        before.starts_with("http/1.1 200") && !before.contains("connection: close"),
+        "{before}"
+    );
+    assert!(unready.starts_with("http/1.1 503"), "{unready}");
+    assert!(after.starts_with("http/1.1 200") && after.contains("connection: close"), "{after}");
+    assert_eq!(status.code(), Some(0));
+}
+
 /// `signet health` says with its exit code what `/readyz` says.
 #[tokio::test]
 async fn health_tells_ready_from_unready_from_absent() {

@@ -1,0 +1,160 @@
+"""F13: SIGTERM under load, 50 times: whoever has asked gets an answer, and the process ends well.
+
+Clients keep connections of their own and ask without a pause; others have connected and say nothing,
+or half of a request. Then SIGTERM comes. A request that was sent before it must be answered; so must
+one that is sent after it on a connection that was good, unless it crossed the connection's end: those
+are counted. Readiness drops first, answers say `Connection: close`, and a second signal ends at once.
+"""
+
+import http.client
+import json
+import random
+import signal
+import socket
+import threading
+import time
+
+from harness import (
+    PASSWORD,
+    Client,
+    Counter,
+    Place,
+    Report,
+    at_most,
+    milliseconds,
+)
+
+ROUNDS = 50
+DRAIN = 4
+
+
+class Asker(threading.Thread):
+    """Asks again and again on one connection until there is no answer, and then no more."""
+
+    def __init__(self, signet, client, kind):
+        super().__init__(daemon=True)
+        self.kind, self.client = kind, client
+        self._connection = http.client.HTTPConnection("127.0.0.1", signet.port, timeout=15)
+        self._connection.connect()
+        self.asked = []  # (sent, status or error, told to close)
+
+    def run(self):
+        while True:
+            method, path, body, headers = self._request()
+            sent = None
+            try:
+                self._connection.request(method, path, body, headers)
+                sent = time.monotonic()
+                answer = self._connection.getresponse()
+                text = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                # Not even sent: it did not arrive.
+                if sent is not None:
+                    self.asked.append((sent, type(error).__name__, False))
+                return
+            closes = answer.getheader("connection", "").lower() == "close"
+            self.asked.append((sent, answer.status, closes))
+            if self.kind == "refresh" and answer.status == 200:
+                self.client.body = json.loads(text)
+            if closes:
+                return
+
+    def _request(self):
+        json_type = {"content-type": "application/json"}
+        if self.kind == "login":
+            body = {"email": self.client.email, "password": PASSWORD}
+            return "POST", "/api/auth/login", json.dumps(body), json_type
+        if self.kind == "refresh":
+            body = {"refresh_token": self.client.body["refresh_token"]}
+            return "POST", "/api/auth/refresh", json.dumps(body), json_type
+        if self.kind == "me":
+            token = self.client.body["access_token"]
+            return "GET", "/api/auth/me", None, {"authorization": f"Bearer {token}"}
+        return "GET", "/.well-known/jwks.json", None, {}
+
+
+def connect(signet, said=b""):
+    connection = socket.create_connection(("127.0.0.1", signet.port), timeout=15)
+    connection.sendall(said)
+    return connection
+
+
+def one_round(signet, clients, totals, took, lost):
+    kinds = ["login", "refresh", "me", "jwks"]
+    askers = [Asker(signet, it, kinds[number % 4]) for number, it in enumerate(clients)]
+    silent = [connect(signet), connect(signet, b"GET /livez HT"),
+              connect(signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")]
+    for asker in askers:
+        asker.start()
+    time.sleep(random.uniform(0.1, 0.4))
+    # Sent, and for sure arrived, before the signal; some are still in the system's queue.
+    queued = [connect(signet, b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+              for _ in range(5)]
+    stopped_at = time.monotonic()
+    code = signet.stop()
+    took.append(time.monotonic() - stopped_at)
+    totals["exit", code] += 1
+    for connection in queued:
+        try:
+            answer = connection.recv(100)
+        except OSError:
+            answer = b""
+        totals["queued", "answered" if answer.startswith(b"HTTP/1.1 200") else "not"] += 1
+    for asker in askers:
+        asker.join(20)
+        for sent, status, closes in asker.asked:
+            when = "before" if sent < stopped_at else "after"
+            totals[when, status] += 1
+            if not isinstance(status, int):
+                lost.append((when, asker.kind, round((sent - stopped_at) * 1e3, 1), status))
+            if when == "after" and closes:
+                totals["told to close", ""] += 1
+    for connection in silent:
+        connection.close()
+
+
+def main(report, place):
+    cluster = place.cluster()
+    signet = place.signet(cluster.url("signet"), SIGNET_DRAIN_SECONDS=str(DRAIN)).start()
+    clients = [Client(signet.url).sign_up() for _ in range(8)]
+    totals, took, lost = Counter(), [], []
+    for _ in range(ROUNDS):
+        one_round(signet, clients, totals, took, lost)
+        signet.start()
+        for number in (1, 5):  # whose refresh was not answered asks again
+            client = Client(signet.url)
+            client.body = clients[number].body
+            answer = client.refresh()
+            totals["refreshed after the restart", answer.status_code] += 1
+            clients[number].body = client.body
+    report.figure("requests", {" ".join(map(str, it)): n for it, n in sorted(totals.items(), key=str)})
+    report.figure("time to the end", milliseconds(took))
+    if lost:
+        report.figure("not answered (sent, kind, ms after SIGTERM)", lost[:8])
+    unanswered = [it for it in lost if it[0] == "before"]
+    report.holds(not unanswered, f"what was sent before SIGTERM is answered {unanswered[:3]}")
+    report.holds(totals["queued", "not"] == 0, "so is what waited to be accepted")
+    after = len(lost) - len(unanswered)
+    report.holds(after <= ROUNDS // 10, f"not answered of what was sent after: {after}")
+    statuses = {it[1] for it in totals if it[0] in ("before", "after") and isinstance(it[1], int)}
+    report.holds(statuses == {200}, f"answers are what they always are {statuses}")
+    report.holds(totals["exit", 0] == ROUNDS, "the exit code is 0, each time")
+    report.holds(max(took) <= DRAIN + 0.5, "within the drain time")
+    again = {it[1] for it in totals if it[0].startswith("refreshed")}
+    report.holds(again == {200}, "every session goes on after the restart")
+
+    with connect(signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"):
+        started = time.monotonic()
+        signet._process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        signet._process.send_signal(signal.SIGTERM)
+        code = signet.wait(10)
+    seconds = time.monotonic() - started
+    report.holds(code == 130 and seconds < 1, f"a second SIGTERM ends at once ({code})")
+
+
+if __name__ == "__main__":
+    report = Report("drain: SIGTERM under load, 50 times")
+    with at_most(400), Place() as place:
+        main(report, place)
+    report.end()
