@@ -29,7 +29,7 @@ use crate::domain::reset::ResetTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::{self, App, Limits, Readiness};
-use crate::server::acceptor::LimitedAcceptor;
+use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::seats::Seats;
 
 /// How often what has expired is deleted.
@@ -202,18 +202,8 @@ impl Server {
 
         let drain = Duration::from_secs(drain_seconds);
         let farewell = FAREWELL.min(drain / 4);
-        let (app, connections) = (Arc::clone(&self.app), acceptor.connections());
-        let stop = async move {
-            stop.await;
-            app.leave();
-            let until = Instant::now() + farewell;
-            while Instant::now() < until {
-                tokio::time::sleep(GLANCE).await;
-                if connections.count() == 0 {
-                    break;
-                }
-            }
-        };
+        let app = Arc::clone(&self.app);
+        let stop = say_farewell(stop, app, acceptor.connections(), farewell);
         let served = poem::Server::new_with_acceptor(acceptor)
             .run_with_graceful_shutdown(endpoint, stop, Some(drain.saturating_sub(farewell)))
             .await;
@@ -222,6 +212,24 @@ impl Server {
         status_keeping.abort();
         self.app.db.close().await;
         served
+    }
+}
+
+/// Ends a while after `stop`, or once nobody is there; see [`FAREWELL`].
+async fn say_farewell(
+    stop: impl Future<Output = ()>,
+    app: Arc<App>,
+    connections: Connections,
+    time: Duration,
+) {
+    stop.await;
+    app.leave();
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        tokio::time::sleep(GLANCE).await;
+        if connections.count() == 0 {
+            break;
+        }
     }
 }
 

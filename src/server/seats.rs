@@ -104,3 +104,46 @@ impl Drop for Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seats(each: u32) -> Seats {
+        Seats(Arc::new(Shared {
+            each,
+            ipv6_prefix: 64,
+            exempt: vec!["10.0.0.0/8".parse().unwrap()],
+            taken: Mutex::default(),
+        }))
+    }
+
+    /// DS-04: who has a block of IPv6 has no more seats than who has one address.
+    #[test]
+    fn spellings_and_neighbours_of_a_client_share_its_seats() {
+        for (one, other) in [
+            ("203.0.113.9", "::ffff:203.0.113.9"),
+            ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"),
+        ] {
+            let seats = seats(1);
+            let seat = seats.take(one.parse().unwrap()).unwrap();
+
+            assert!(seats.take(other.parse().unwrap()).is_err(), "{other}");
+            drop(seat);
+            assert!(seats.take(other.parse().unwrap()).is_ok(), "{other}");
+            assert!(seats.taken().by_client.is_empty(), "nothing is kept of who has left");
+        }
+    }
+
+    #[test]
+    fn strangers_and_proxies_are_not_counted_with_a_client() {
+        let seats = seats(1);
+        let _one = seats.take("2001:db8::1".parse().unwrap()).unwrap();
+
+        assert!(seats.take("2001:db8:0:1::1".parse().unwrap()).is_ok());
+        for _ in 0..9 {
+            let seat = seats.take("::ffff:10.1.2.3".parse().unwrap()).unwrap();
+            assert!(seat.is_none(), "a trusted proxy needs none");
+        }
+    }
+}

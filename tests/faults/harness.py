@@ -33,6 +33,9 @@ GENEROUS = {
     "SIGNET_ATTEMPTS_PER_MINUTE": "100000",
     "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE": "100000",
     "SIGNET_REFRESHES_PER_MINUTE": "1000000",
+    "SIGNET_REQUESTS_PER_MINUTE": "1000000",
+    # Nor how busy this machine is: hashing has the lowest priority on it.
+    "SIGNET_HASH_WAIT_SECONDS": "30",
 }
 PASSWORD = "Correct-horse-7"
 DOCUMENTS = ("/.well-known/jwks.json", "/.well-known/openid-configuration", "/livez")
@@ -67,6 +70,25 @@ class Cluster:
             group = pwd.getpwnam(self._user).pw_gid
             options |= {"user": self._user, "group": group, "extra_groups": []}
         return options
+
+    def standby(self, port: int) -> "Cluster":
+        """A copy, not started, that follows this one through a proxy's port; its name in
+        `synchronous_standby_names` and in `pg_stat_replication` is `standby`."""
+        copy = Cluster.__new__(Cluster)
+        copy._bin, copy._user, copy._process = self._bin, self._user, None
+        copy.directory = Path(tempfile.mkdtemp(prefix="signet-faults."))
+        copy.port = free_port()
+        if copy._user is not None:
+            shutil.chown(copy.directory, copy._user)
+        data = str(copy.directory / "data")
+        source = f"host=127.0.0.1 port={port} user=postgres application_name=standby"
+        subprocess.run(
+            [str(self._bin / "pg_basebackup"), "-D", data, "-d", source]
+            + ["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--wal-method=stream"],
+            check=True,
+            **copy._as_user(),
+        )
+        return copy
 
     def start(self) -> "Cluster":
         command = [str(self._bin / "postgres"), "-D", str(self.directory / "data")]
@@ -205,6 +227,17 @@ class Link:
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
 
+    def lead_to(self, port: int) -> None:
+        """New connections go there; those that are there are reset."""
+
+        async def lead() -> None:
+            self._target = port
+            for pair in list(self._pairs):
+                for writer in pair:
+                    reset(writer)
+
+        self._run(lead())
+
     def set(self, mode: str) -> None:
         self._run(self._set(mode))
 
@@ -315,6 +348,11 @@ class Place:
         cluster = Cluster()
         self._stack.callback(cluster.remove)
         return cluster.start().create()
+
+    def standby(self, cluster: Cluster, port: int) -> Cluster:
+        standby = cluster.standby(port)
+        self._stack.callback(standby.remove)
+        return standby.start()
 
     def link(self, cluster: Cluster) -> Link:
         link = Link(cluster.port)

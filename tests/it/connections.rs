@@ -127,12 +127,12 @@ async fn a_crowd_of_probes_leaves_the_database_to_others() {
     let crowd = join_all((0..200).map(|_| server.get("/readyz")));
     let waiting =
         "pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let look = async {
+    let looking = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let looks = server.database.count(waiting).await;
         (looks, server.refresh(&tokens.refresh_token).await)
     };
-    let (probes, (looks, refreshed)) = futures_util::future::join(crowd, look).await;
+    let (probes, (looks, refreshed)) = futures_util::future::join(crowd, looking).await;
     blocker.rollback().await.unwrap();
 
     assert_eq!(looks, 1);

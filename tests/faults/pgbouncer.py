@@ -1,0 +1,198 @@
+"""pgbouncer between Signet and PostgreSQL: which of its modes work, and what is needed.
+
+Two instances start on an empty database through it, with fewer connections behind it than in front
+of it, so that in transaction mode every statement may meet another server. Under load a key is
+rotated, and PostgreSQL restarted. PGBOUNCER names the program, if the one on PATH is not meant.
+"""
+
+import os
+import pwd
+import re
+import secrets
+import subprocess
+import time
+
+from harness import (
+    PASSWORD,
+    Client,
+    Counter,
+    Loop,
+    Place,
+    Report,
+    at_most,
+    clean_environment,
+    command,
+    free_port,
+    is_alive,
+    milliseconds,
+    psycopg,
+    wait_for,
+)
+
+PGBOUNCER = os.environ.get("PGBOUNCER", "/usr/sbin/pgbouncer")
+SERVERS = 4  # Signet has 16 connections, and pgbouncer so many
+SECONDS = 10
+
+INI = """
+[databases]
+signet = host=127.0.0.1 port={server} dbname=signet user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = {size}
+max_client_conn = 200
+server_login_retry = 1
+logfile = {directory}/pgbouncer.log
+ignore_startup_parameters = extra_float_digits,options
+{prepared}
+"""
+
+
+class Bouncer:
+    def __init__(self, directory, cluster, mode, size, prepared=None):
+        self.port = free_port()
+        self.directory = directory / secrets.token_hex(4)
+        self.directory.mkdir()
+        settings = self.directory / "pgbouncer.ini"
+        line = "" if prepared is None else f"max_prepared_statements = {prepared}"
+        settings.write_text(INI.format(server=cluster.port, port=self.port, mode=mode, size=size,
+                                       directory=self.directory, prepared=line))
+        options = {}
+        if os.getuid() == 0:  # it refuses to run as root
+            user = pwd.getpwnam("postgres")
+            for path in (directory, self.directory, settings):
+                os.chown(path, user.pw_uid, user.pw_gid)
+            options = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        self._process = subprocess.Popen(
+            [PGBOUNCER, str(settings)], cwd="/", env=clean_environment(),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **options,
+        )
+        url = f"postgres://postgres@127.0.0.1:{self.port}/signet?sslmode=disable"
+        wait_for(lambda: psycopg.connect(url, connect_timeout=2).close() is None, 10, "pgbouncer")
+
+    def stop(self):
+        self._process.kill()
+        self._process.wait()
+
+
+def version():
+    found = re.search(r"(\d+)\.(\d+)", subprocess.check_output([PGBOUNCER, "--version"], text=True))
+    return int(found[1]), int(found[2])
+
+
+def load(signets, cluster):
+    """What requests are answered with, by kind, while a key is rotated; and how long they take."""
+    answers, took = Counter(), []
+    clients = [Client(signets[number % 2].url).sign_up() for number in range(8)]
+
+    def refresher(client, elsewhere):
+        def work():
+            # Alternating instances: whatever one prepared, the other meets.
+            client.http, elsewhere.http = elsewhere.http, client.http
+            started = time.monotonic()
+            answers["refresh", client.refresh().status_code] += 1
+            took.append(time.monotonic() - started)
+            answers["me", client.me().status_code] += 1
+
+        return work
+
+    def comer_and_goer(signet):
+        client = Client(signet.url)
+
+        def work():
+            client.email = f"{secrets.token_hex(8)}@example.test"
+            answer = client.post("/api/auth/signup", email=client.email, password=PASSWORD)
+            answers["signup", answer.status_code] += 1
+            answer = client.log_in()
+            answers["login", answer.status_code] += 1
+            if answer.status_code == 200:
+                bearer = f"Bearer {answer.json()['access_token']}"
+                answer = client.http.post("/api/auth/logout", headers={"Authorization": bearer})
+                answers["logout", answer.status_code] += 1
+
+        return work
+
+    work = [refresher(it, Client(signets[1 - number % 2].url)) for number, it in enumerate(clients)]
+    with Loop(*work, *map(comer_and_goer, signets), pause=0.005) as loops:
+        time.sleep(SECONDS / 2)
+        rotated = command(signets[0], "keys", "rotate").wait(30)
+        time.sleep(SECONDS / 2)
+    return answers, took, rotated, loops.errors
+
+
+def tidy(answers):
+    return {" ".join(map(str, key)): it for key, it in sorted(answers.items(), key=str)}
+
+
+def works(report, place, mode, prepared=None):
+    cluster = place.cluster()
+    # Signet asks for these when it connects, and pgbouncer does not pass them on.
+    for name, value in (("statement_timeout", "800ms"), ("idle_in_transaction_session_timeout", "1s")):
+        cluster.execute(f"ALTER DATABASE signet SET {name} = '{value}'")
+    size = SERVERS if mode == "transaction" else 40
+    bouncer = Bouncer(place.directory, cluster, mode, size, prepared)
+    try:
+        url = cluster.url("signet", bouncer.port)
+        first = place.signet(url).start()
+        signets = [first, place.signet(url, like=first).start()]
+        answers, took, rotated, errors = load(signets, cluster)
+        report.figure("answers", tidy(answers))
+        report.figure("time of a refresh", milliseconds(took))
+        bad = [it for it in answers if it[1] not in (200, 201)]
+        report.holds(not bad and rotated == 0 and not errors, f"all succeeds {bad} {errors[:1]}")
+        servers = cluster.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            " AND datname = 'signet' AND pid <> pg_backend_pid()")[0][0]
+        report.figure("connections to PostgreSQL", servers)
+        report.holds(servers <= size, "no more connections than pgbouncer may have")
+        client = Client(first.url).sign_up()
+        cluster.stop("fast")
+        report.holds(client.refresh().status_code == 503, "503 while PostgreSQL is away")
+        cluster.start()
+        seconds = wait_for(lambda: client.refresh().status_code == 200, 30, "a refresh succeeds")
+        report.figure("good again after PostgreSQL's return", f"{seconds * 1e3:.0f} ms")
+        reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
+        report.holds(reuse == 0, f"false reuse revocations: {reuse}")
+        report.holds(all(map(is_alive, signets)), "both processes live")
+    finally:
+        bouncer.stop()
+
+
+def fails(report, place):
+    """Without what it needs: either it does not start, or requests fail."""
+    cluster = place.cluster()
+    bouncer = Bouncer(place.directory, cluster, "transaction", SERVERS, 0 if version() >= (1, 21) else None)
+    try:
+        first = place.signet(cluster.url("signet", bouncer.port))
+        try:
+            first.start()
+            second = place.signet(cluster.url("signet", bouncer.port), like=first).start()
+            answers, _, rotated, errors = load([first, second], cluster)
+            report.figure("answers", tidy(answers))
+            wrong = rotated or errors or [it for it in answers if it[1] not in (200, 201)]
+        except AssertionError as error:
+            wrong = str(error).splitlines()[-1]
+        report.figure("what goes wrong", wrong)
+        report.holds(wrong, "without prepared statements, transaction mode does not work")
+    finally:
+        bouncer.stop()
+
+
+if __name__ == "__main__":
+    major, minor = version()
+    report = Report(f"pgbouncer {major}.{minor} between Signet and PostgreSQL")
+    with at_most(400):
+        with Place() as place:
+            print("-- session pooling", flush=True)
+            works(report, place, "session")
+        if (major, minor) >= (1, 21):
+            with Place() as place:
+                print("-- transaction pooling, max_prepared_statements = 200", flush=True)
+                works(report, place, "transaction", 200)
+        with Place() as place:
+            print("-- transaction pooling without prepared statements", flush=True)
+            fails(report, place)
+    report.end()

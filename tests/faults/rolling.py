@@ -1,0 +1,153 @@
+"""F16: a rolling upgrade: two versions serve side by side on one PostgreSQL.
+
+OLD_BIN serves; NEW_BIN starts beside it, and migrates; both serve for a while; then the old one is
+stopped. Sessions begin, go on and end on either, keys are rotated by either, and nothing is refused.
+OLD_BIN is a build of the version before (`git worktree add ../old HEAD~20 && cargo build`), NEW_BIN
+the present build unless given.
+"""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import jwt
+from harness import (
+    SIGNET_BIN,
+    Client,
+    Counter,
+    Loop,
+    Place,
+    Report,
+    at_most,
+    clean_environment,
+    httpx,
+    is_alive,
+    milliseconds,
+)
+
+import processes  # noqa: E402, I001  # where harness has made it importable
+
+OLD = Path(os.environ.get("OLD_BIN", SIGNET_BIN)).absolute()
+NEW = Path(os.environ.get("NEW_BIN", SIGNET_BIN)).absolute()
+SECONDS = 15
+SETTINGS = {
+    "SIGNET_JWKS_MAX_AGE_SECONDS": "1",
+    "SIGNET_KEY_RELOAD_SECONDS": "1",
+    "SIGNET_CLOCK_SKEW_SECONDS": "0",
+    "SIGNET_KEY_ROTATION_SECONDS": "0",
+}
+
+
+def start(signet, binary):
+    processes.SIGNET_BIN = binary
+    return signet.start()
+
+
+def run(signet, binary, *arguments):
+    """A command of one version; returns its exit code and what it printed."""
+    finished = subprocess.run(
+        [str(binary), *arguments], cwd=signet.output_path.parent,
+        env={**clean_environment(), **signet.settings}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+    )
+    return finished.returncode, finished.stdout
+
+
+def applied(cluster):
+    return cluster.execute("SELECT count(*) FROM seaql_migrations")[0][0]
+
+
+def main(report, place):
+    cluster = place.cluster()
+    # What only one of the two knows, the other refuses: settings of both versions alone.
+    old = place.signet(cluster.url("signet"), **SETTINGS)
+    new = place.signet(cluster.url("signet"), like=old)
+    old.settings.pop("SIGNET_REQUESTS_PER_MINUTE", None)
+    start(old, OLD)
+    before = applied(cluster)
+
+    answers, took, wrong, kids = Counter(), [], [], Counter()
+    instances = [old]
+
+    def wanderer(number):
+        client = Client(old.url).sign_up()
+        step = [number]
+
+        def on_next():
+            step[0] += 1
+            url = instances[step[0] % len(instances)].url
+            client.http = connections.setdefault((number, url), httpx.Client(base_url=url, timeout=20))
+            return "new" if url == new.url else "old"
+
+        def count(what, where, answer):
+            answers[what, where, answer.status_code] += 1
+            return answer
+
+        def work():
+            where, started = on_next(), time.monotonic()
+            answer = count("refresh", where, client.refresh())
+            took.append(time.monotonic() - started)
+            if answer.status_code == 200:
+                kids[jwt.get_unverified_header(client.body["access_token"])["kid"]] += 1
+            count("me", on_next(), client.me())
+            if step[0] % 9 == 0:
+                bearer = {"Authorization": f"Bearer {client.body['access_token']}"}
+                where = on_next()
+                count("logout", where, client.http.post("/api/auth/logout", headers=bearer))
+                dead = client.refresh()
+                if dead.status_code != 401:
+                    wrong.append(("refreshed after logout", dead.status_code))
+                answer = count("login", on_next(), client.log_in())
+                if answer.status_code == 200:
+                    client.body = answer.json()
+
+        return work
+
+    connections = {}
+    commands = []
+    with Loop(*map(wanderer, range(6)), pause=0.01) as loops:
+        time.sleep(3)
+        start(new, NEW)
+        report.figure("migrations", f"{before}, then {applied(cluster)}")
+        instances.append(new)
+        for turn, (signet, binary) in enumerate(((new, NEW), (old, OLD))):
+            time.sleep(SECONDS / 3)
+            if turn == 0 or OLD == NEW or applied(cluster) == before:
+                commands.append(run(signet, binary, "keys", "rotate"))
+        time.sleep(SECONDS / 3)
+        ready = [httpx.get(f"{it.url}/readyz").status_code for it in instances]
+        instances.remove(old)
+        time.sleep(0.5)
+        code = old.stop()
+        time.sleep(2)
+        alive = is_alive(new)
+        instances.append(new)
+    report.figure("answers", {" ".join(map(str, it)): n for it, n in sorted(answers.items(), key=str)})
+    report.figure("time of a refresh", milliseconds(took))
+    report.figure("keys that signed", len(kids))
+    bad = {it: n for it, n in answers.items() if it[2] != 200}
+    report.holds(not bad, f"nothing is refused, and nothing fails {bad}")
+    report.holds(not wrong, f"a logout on one ends the session on the other {wrong[:2]}")
+    report.holds(ready == [200, 200], f"both are ready side by side {ready}")
+    report.holds(all(it[0] == 0 for it in commands), f"keys are rotated {commands}")
+    report.holds(len(kids) >= 2, "the new key signs")
+    reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
+    # Each `dead` refresh shows the token of an ended session, which is no reuse.
+    report.holds(reuse == 0, f"false reuse revocations: {reuse}")
+    report.holds(code == 0 and alive, "the old one ends well, the new one lives")
+    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+
+    if OLD != NEW and applied(cluster) != before:
+        processes.SIGNET_BIN = OLD
+        code, said = old.start_in_vain()
+        last = said.strip().splitlines()[-1]
+        report.holds(0 < code < 101 and "newer schema" in said, f"the old one does not start again ({last})")
+    processes.SIGNET_BIN = SIGNET_BIN
+
+
+if __name__ == "__main__":
+    report = Report(f"rolling: {OLD.name} and {NEW.name} side by side")
+    with at_most(120), Place() as place:
+        main(report, place)
+    report.end()
