@@ -271,6 +271,7 @@ mod tests {
             email_verified_at: None,
             disabled_at: None,
             last_login_at: None,
+            reset_expires_at: None,
             created_at: Timestamp::from_micros(5_000_000),
             profile: Some(profile),
             profile_updated_at: Some(Timestamp::from_micros(1_768_384_800_999_999)),
