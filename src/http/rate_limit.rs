@@ -133,7 +133,8 @@ impl Limits {
 
     /// Forgets clients that have been quiet; to be called every minute or so.
     pub fn sweep(&self) {
-        let Self { sign_ups, log_ins, resets, confirmations, refreshes, changes, requests, .. } = self;
+        let Self { sign_ups, log_ins, resets, confirmations, refreshes, changes, requests, .. } =
+            self;
         for front in [sign_ups, log_ins, resets, confirmations, refreshes, changes, requests] {
             front.clients.retain_recent();
             front.clients.shrink_to_fit();

@@ -2,7 +2,7 @@
 //! answers, a pause when the system runs out of sockets, a cap on connections and on those of one
 //! client, HTTP/1.1 alone, and an end to clients that send or read a byte now and then to keep one.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use poem::listener::Acceptor;
 use poem::web::{LocalAddr, RemoteAddr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use crate::server::seats::{Seat, Seats};
@@ -35,24 +35,32 @@ const HTTP_1_ONLY: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub(super) struct LimitedAcceptor {
-    listener: TcpListener,
+    /// None once it is closed.
+    listener: Option<TcpListener>,
+    closing: watch::Receiver<bool>,
     address: LocalAddr,
     connections: Connections,
     seats: Seats,
     client_time: Duration,
 }
 
-/// The connections that are served.
+/// The connections that are served, and whether more are taken.
 #[derive(Clone)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
     most: usize,
+    closing: watch::Sender<bool>,
 }
 
 impl Connections {
     fn at_most(connections: u32) -> Self {
         let most = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
-        Self { permits: Arc::new(Semaphore::new(most)), most }
+        Self { permits: Arc::new(Semaphore::new(most)), most, closing: watch::Sender::new(false) }
+    }
+
+    /// From now on whoever waits is taken, and then the listener is closed.
+    pub(super) fn close_listener(&self) {
+        self.closing.send_replace(true);
     }
 
     /// How many there are, but for one: the next connection has its permit before it comes.
@@ -70,23 +78,14 @@ impl LimitedAcceptor {
     ) -> io::Result<Self> {
         let address = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
         let connections = Connections::at_most(connections);
-        Ok(Self { listener, address, connections, seats, client_time })
+        let closing = connections.closing.subscribe();
+        let listener = Some(listener);
+        Ok(Self { listener, closing, address, connections, seats, client_time })
     }
 
-    /// Tells how many connections there are.
+    /// What tells how many there are, and stops taking more.
     pub(super) fn connections(&self) -> Connections {
         self.connections.clone()
-    }
-
-    /// The next connection of a client that may have one more. The others are closed at once, so
-    /// that they hold nothing.
-    async fn accept_seated(&self) -> io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
-        loop {
-            let (stream, peer) = self.listener.accept().await?;
-            if let Ok(seat) = self.seats.take(peer.ip()) {
-                return Ok((stream, peer, seat));
-            }
-        }
     }
 }
 
@@ -100,7 +99,18 @@ impl Acceptor for LimitedAcceptor {
     async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
         let permit = Arc::clone(&self.connections.permits).acquire_owned().await;
         let permit = permit.map_err(io::Error::other)?;
-        match self.accept_seated().await {
+        let Some(listener) = &self.listener else { return pending().await };
+        let accepted = tokio::select! {
+            // First whoever waits: closing the listener resets those.
+            biased;
+            accepted = accept_seated(listener, &self.seats) => Some(accepted),
+            () = closed(&mut self.closing) => None,
+        };
+        let Some(accepted) = accepted else {
+            self.listener = None;
+            return pending().await;
+        };
+        match accepted {
             Ok((stream, peer, seat)) => {
                 stream.set_nodelay(true)?;
                 let connection = Connection::new(stream, (permit, seat), self.client_time);
@@ -112,6 +122,24 @@ impl Acceptor for LimitedAcceptor {
                 sleep(BACK_OFF).await;
                 Err(error)
             }
+        }
+    }
+}
+
+async fn closed(closing: &mut watch::Receiver<bool>) {
+    let _ = closing.wait_for(|is_closing| *is_closing).await;
+}
+
+/// The next connection of a client that may have one more. The others are closed at once, so that
+/// they hold nothing.
+async fn accept_seated(
+    listener: &TcpListener,
+    seats: &Seats,
+) -> io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
+    loop {
+        let (stream, peer) = listener.accept().await?;
+        if let Ok(seat) = seats.take(peer.ip()) {
+            return Ok((stream, peer, seat));
         }
     }
 }

@@ -45,6 +45,9 @@ const STATUS_PURGE: Duration = Duration::from_hours(1);
 /// and proxies hear meanwhile that it leaves, and what waits to be accepted gets its answer.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How long it then waits for the requests of those it took last.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// How often it looks whether anybody is there.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -231,6 +234,9 @@ async fn say_farewell(
             break;
         }
     }
+    // Who was taken last has not asked yet.
+    connections.close_listener();
+    tokio::time::sleep(LAST_WORDS.min(time)).await;
 }
 
 fn refuse_nameless(service: &ServiceSettings) -> Result<(), StartError> {

@@ -159,8 +159,10 @@ def stops(report, cluster, url, instances):
     report.holds(codes == [0] * len(codes), "a stopped instance exits with 0")
     gets = {it[1] for it in answers if it[0] in ("me", "jwks")}
     report.holds(gets == {200}, "what only reads is always answered, by the other one if need be")
-    bad = [it for it in answers if it[0] == "refresh" and it[1] not in (200, 502)]
-    report.holds(not bad, f"a refresh is answered with 200, or with the proxy's 502 {bad}")
+    bad = [it for it in answers if it[0] == "refresh" and it[1] not in (200, 502, 503)]
+    report.holds(not bad, f"a refresh is answered with 200, 503, or the proxy's 502 {bad}")
+    stopped = {it[1]: count for it, count in answers.items() if it[0] == "SIGTERM"}
+    report.holds(not stopped, f"while instances are stopped, each refresh succeeds {stopped}")
     report.holds(set(again) <= {200}, "tried again, it succeeds")
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     report.holds(reuse == 0 and not refused, f"false reuse revocations: {reuse}")
