@@ -39,7 +39,6 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
         ("ProfileBody", "additionalProperties", json!(false)),
         ("ProfileBody", "minProperties", json!(1)),
         ("AddressBody", "additionalProperties", json!(false)),
-        ("AddressBody", "nullable", json!(true)),
         ("SignUpBody/properties/email", "format", json!("email")),
         ("LogInBody/properties/email", "format", json!("email")),
         ("SignUpBody/properties/password", "pattern", json!(PASSWORD_PATTERN)),
@@ -93,7 +92,10 @@ pub fn document() -> String {
         let members = members.and_then(Value::as_object_mut).into_iter();
         for member in members.flat_map(|members| members.values_mut()) {
             // Beside a reference, nothing else is read (OpenAPI 3.0.3, "Reference Object").
-            if let Some(member) = member.as_object_mut().filter(|it| !it.contains_key("$ref")) {
+            if member.get("$ref").is_some() {
+                *member = json!({ "allOf": [member.take()] });
+            }
+            if let Some(member) = member.as_object_mut() {
                 member.insert("nullable".to_owned(), json!(true));
             }
         }

@@ -39,7 +39,7 @@ impl LoginsApi {
             address: session.address,
             user_agent: session.user_agent,
         });
-        Ok(Listed::Ok(Json(Sessions { sessions: sessions.collect() })))
+        Ok(Listed::Ok(Json(SessionList { sessions: sessions.collect() })))
     }
 
     /// End one session of the account.
@@ -90,7 +90,7 @@ enum Others {
 
 /// The live sessions of an account.
 #[derive(Object, Serialize)]
-struct Sessions {
+struct SessionList {
     /// The one that asks, then the others, the newest first.
     sessions: Vec<Session>,
 }
@@ -124,7 +124,7 @@ struct Session {
 enum Listed {
     /// The sessions.
     #[oai(status = 200)]
-    Ok(Json<Sessions>),
+    Ok(Json<SessionList>),
 }
 
 #[derive(ApiResponse)]
