@@ -1,6 +1,7 @@
 //! One address is one account, and only the server says what an account is.
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
@@ -214,7 +215,9 @@ async fn members_of_another_type_are_refused() {
         json!({ "$ne": "" }),
     ];
 
-    for (operation, example) in server.operations_with_body().await {
+    let operations = server.operations_with_body().await.into_iter();
+    // In a merge patch `null` is a wish: profile.rs tests those members.
+    for (operation, example) in operations.filter(|(it, _)| it.method != Method::PATCH) {
         let each = |name| confusions.iter().map(move |confusion| (name, confusion));
         for (name, confusion) in example.keys().flat_map(each) {
             let mut body = example.clone();

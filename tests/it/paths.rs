@@ -77,12 +77,18 @@ async fn head_is_answered_where_get_is() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
 
-    for path in ["/.well-known/jwks.json", "/openapi.json", "/docs", "/livez", "/api/auth/me"] {
+    for (path, methods) in [
+        ("/.well-known/jwks.json", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/docs", "GET, HEAD"),
+        ("/livez", "GET, HEAD"),
+        ("/api/auth/me", "GET, PATCH, DELETE, HEAD"),
+    ] {
         let head = Answer::of(server.request(Method::HEAD, path).bearer_auth(&token)).await;
         let post = Answer::of(server.request(Method::POST, path).bearer_auth(&token)).await;
 
         assert!(head.expect_status(200).body.is_empty(), "{path}");
-        assert_eq!(post.expect_status(405).header("allow"), "GET, HEAD", "{path}");
+        assert_eq!(post.expect_status(405).header("allow"), methods, "{path}");
     }
     let post_only = Answer::of(server.request(Method::HEAD, "/api/auth/login")).await;
     assert_eq!(post_only.expect_status(405).header("allow"), "POST");

@@ -271,7 +271,6 @@ mod tests {
             email_verified_at: None,
             disabled_at: None,
             last_login_at: None,
-            reset_expires_at: None,
             created_at: Timestamp::from_micros(5_000_000),
             reset_expires_at: None,
             profile: Some(profile),
