@@ -1,5 +1,7 @@
 //! Remaking the status list of a million sessions, one in a hundred of which has ended.
 
+use std::collections::BTreeSet;
+
 use divan::Bencher;
 use signet::clock::Clock;
 use signet::config::StatusSettings;
@@ -10,9 +12,14 @@ use crate::keys::Keys;
 const SETTINGS: StatusSettings =
     StatusSettings { status_ttl_seconds: 10, status_list_seconds: 3600 };
 
-/// Every hundredth entry or so, at distances that do not repeat.
+/// Ten thousand of a million entries, as if at random (Knuth's multipliers for 64 bits).
 fn ended() -> impl Iterator<Item = usize> {
-    (0..10_000_usize).map(|n| n * 100 + n * n * 31 % 97)
+    let next = |state: &u64| {
+        Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
+    };
+    let places = std::iter::successors(Some(1_u64), next).map(|state| (state >> 33) % 1_000_000);
+    let places: BTreeSet<_> = places.take(10_050).collect();
+    places.into_iter().take(10_000).map(|place| usize::try_from(place).unwrap())
 }
 
 /// From the database to the signed token: what an instance does at its start and each minute.
