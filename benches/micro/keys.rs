@@ -74,6 +74,7 @@ pub(crate) fn granted() -> Granted {
         session_id: Uuid::from_u128(2),
         client_id: "signet".to_owned(),
         scope: "openid email offline_access".to_owned(),
+        audience: None,
         auth_time: NOW,
         generation: 7,
         refresh_expires_at: NOW,

@@ -9,6 +9,7 @@ use signet::clock::Clock;
 use signet::config::Config;
 use signet::domain::audit::Origin;
 use signet::domain::refresh::{self, RefreshTokens};
+use signet::domain::session::FIRST_PARTY_CLIENT;
 use signet::domain::session::Granted;
 use signet::domain::token::Issuer;
 use signet::server::Storage;
@@ -48,7 +49,14 @@ impl Parts {
         let presented = tokens.decode(&user.refresh_token);
         let presented = presented.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
         let now = Clock::System.now();
-        let rotated = refresh::rotate(&storage.db, presented, &config.tokens, &origin, now);
+        let rotated = refresh::rotate(
+            &storage.db,
+            presented,
+            FIRST_PARTY_CLIENT,
+            &config.tokens,
+            &origin,
+            now,
+        );
         let granted = runtime.block_on(rotated)?;
         user.refresh_token = tokens.encode(granted.session_id, granted.generation)?;
         Ok(Self { runtime, config, storage, issuer, tokens, granted })
@@ -120,7 +128,9 @@ impl Parts {
             let mut done = 0;
             while Instant::now() < end {
                 let now = Clock::System.now();
-                let granted = refresh::rotate(&db, newest, &settings, &origin, now).await?;
+                let granted =
+                    refresh::rotate(&db, newest, FIRST_PARTY_CLIENT, &settings, &origin, now)
+                        .await?;
                 newest.generation = granted.generation;
                 done += 1;
             }

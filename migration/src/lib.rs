@@ -16,6 +16,10 @@ mod m20261121_000005_create_attempt;
 mod m20261121_000006_schedule_signing_keys;
 mod m20261126_000007_create_status_list;
 mod m20261126_000010_add_profile;
+mod m20261126_000020_create_client;
+mod m20261126_000021_open_sessions_to_clients;
+mod m20261126_000022_create_authorization;
+mod m20261126_000023_create_logout_notice;
 mod m20261126_000050_bind_reset_tokens;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -35,6 +39,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_schedule_signing_keys::Migration),
             Box::new(m20261126_000007_create_status_list::Migration),
             Box::new(m20261126_000010_add_profile::Migration),
+            Box::new(m20261126_000020_create_client::Migration),
+            Box::new(m20261126_000021_open_sessions_to_clients::Migration),
+            Box::new(m20261126_000022_create_authorization::Migration),
+            Box::new(m20261126_000023_create_logout_notice::Migration),
             Box::new(m20261126_000050_bind_reset_tokens::Migration),
         ]
     }

@@ -1,6 +1,7 @@
 //! The command line. Each command calls the same functions as everything else.
 
 mod account;
+mod client;
 mod config;
 mod doctor;
 mod health;
@@ -43,6 +44,11 @@ enum Command {
     Account {
         #[command(subcommand)]
         action: account::Account,
+    },
+    /// Register, change and remove the programs that may ask for tokens.
+    Client {
+        #[command(subcommand)]
+        action: client::Client,
     },
     /// List, replace, revoke, bring along or seal anew the signing keys.
     Keys {
@@ -99,6 +105,7 @@ fn run() -> anyhow::Result<()> {
         }
         Command::Migrate { action } => block_on(action.run()),
         Command::Account { action } => block_on(action.run()),
+        Command::Client { action } => block_on(action.run()),
         Command::Keys { action } => block_on(action.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),

@@ -64,6 +64,22 @@ pub enum Kind {
     AccountDeleted,
     /// Attempts from one address, or on one account, were refused; recorded once a minute.
     RateLimited,
+    /// A client was registered.
+    ClientCreated,
+    /// A client's registration, or its secret, was changed.
+    ClientChanged,
+    /// A client was taken off the registry.
+    ClientDeleted,
+    /// An authorization code was sent to a client.
+    CodeIssued,
+    /// An authorization code was exchanged for tokens.
+    CodeRedeemed,
+    /// An authorization code was shown again.
+    CodeReuse,
+    /// Somebody allowed a client something.
+    ConsentGranted,
+    /// Somebody refused a client.
+    ConsentDenied,
     /// A signing key was made.
     KeyCreated,
     /// A signing key began to sign.
@@ -93,6 +109,14 @@ impl Kind {
             Self::AccountEnabled => "account_enabled",
             Self::AccountDeleted => "account_deleted",
             Self::RateLimited => "rate_limited",
+            Self::ClientCreated => "client_created",
+            Self::ClientChanged => "client_changed",
+            Self::ClientDeleted => "client_deleted",
+            Self::CodeIssued => "code_issued",
+            Self::CodeRedeemed => "code_redeemed",
+            Self::CodeReuse => "code_reuse",
+            Self::ConsentGranted => "consent_granted",
+            Self::ConsentDenied => "consent_denied",
             Self::KeyCreated => "key_created",
             Self::KeyActivated => "key_activated",
             Self::KeyRetired => "key_retired",
@@ -102,7 +126,7 @@ impl Kind {
 
     const fn outcome(self) -> &'static str {
         match self {
-            Self::LogInFailed | Self::TokenReuse | Self::RateLimited => "failure",
+            Self::LogInFailed | Self::TokenReuse | Self::CodeReuse | Self::RateLimited => "failure",
             _ => "success",
         }
     }
@@ -135,6 +159,12 @@ impl Event {
     pub fn session(mut self, id: Uuid, client_id: &str) -> Self {
         self.session_id = Some(id);
         self.client_id = Some(client_id.to_owned());
+        self
+    }
+
+    /// Names the client it happened to.
+    pub fn client(mut self, id: &str) -> Self {
+        self.client_id = Some(id.to_owned());
         self
     }
 

@@ -4,7 +4,8 @@
 //! limits; `status` publishes which sessions have ended; `session` starts and ends logins; `account`
 //! makes people and their first login; `refresh` continues a login; `logins` shows people theirs;
 //! `profile` keeps what they say of themselves; `confirm` asks for the password once more; `reset`
-//! gives an account back to its owner; `operator` is what the command line may do; `token` signs what
+//! gives an account back to its owner; `operator` is what the command line may do; `oauth` is for other
+//! programs: clients, the code flow, what becomes of it; `token` signs what
 //! the others grant.
 
 pub mod account;
@@ -15,6 +16,7 @@ pub mod email;
 pub mod id;
 pub mod keys;
 pub mod logins;
+pub mod oauth;
 pub mod operator;
 pub mod password;
 pub mod profile;

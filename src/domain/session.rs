@@ -12,6 +12,7 @@ use crate::domain::attempt::{self, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::email::Email;
 use crate::domain::id;
+use crate::domain::oauth::notice;
 use crate::domain::password::{HashError, Hasher, Password, Verdict};
 use crate::domain::status::{self, DrawError, StatusEntries, StatusEntry};
 use crate::entity::account;
@@ -37,6 +38,8 @@ pub struct Granted {
     pub client_id: String,
     /// What they are for, space-separated.
     pub scope: String,
+    /// Whom the tokens are for, space-separated; the service's own audience if none.
+    pub audience: Option<String>,
     /// When the password was checked.
     pub auth_time: Timestamp,
     /// The number of the newest refresh token.
@@ -58,6 +61,7 @@ impl Granted {
             session_id: session.id,
             client_id: session.client_id,
             scope: session.scope,
+            audience: session.audience,
             auth_time: session.auth_time,
             generation: session.generation,
             refresh_expires_at: session.idle_expires_at.min(session.absolute_expires_at),
@@ -258,11 +262,23 @@ pub async fn start(
         end_reason: None,
         status_list: Some(new.status.list),
         status_index: Some(new.status.index),
+        cookie_digest: None,
+        browser_session_id: None,
+        audience: None,
     };
+    insert(txn, &row).await?;
+    Ok(Granted::of(row, new.email))
+}
+
+/// Writes a new session of whatever kind, as part of the transaction that grants it.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn insert(txn: &impl ConnectionTrait, row: &session::Model) -> Result<(), DbErr> {
     session::Entity::insert(session::ActiveModel::from(row.clone()).reset_all())
         .exec_without_returning(txn)
         .await?;
-    Ok(Granted::of(row, new.email))
+    Ok(())
 }
 
 /// Ends a session at its owner's wish. `false` if it was not live.
@@ -325,7 +341,8 @@ pub async fn end_all(
     end_where(txn, which, reason, now).await
 }
 
-/// The only place where a session ends before its time: it also tells the verifiers.
+/// The only place where a session ends before its time: it also tells the verifiers, and the
+/// clients that want to know.
 async fn end_where(
     txn: &impl ConnectionTrait,
     which: impl IntoCondition,
@@ -340,6 +357,12 @@ async fn end_where(
         .exec_with_returning(txn)
         .await?;
     status::mark_invalid(txn, ended.iter().filter_map(status_of), now).await?;
+    let clients = ended.iter().filter(|row| row.client_id != FIRST_PARTY_CLIENT);
+    let clients: Vec<_> = clients.map(|row| row.id).collect();
+    if !clients.is_empty() {
+        let which = Condition::all().add(session::Column::Id.is_in(clients));
+        notice::enqueue(txn, which, now).await?;
+    }
     Ok(ended.len())
 }
 

@@ -9,12 +9,16 @@ use josekit::JoseError;
 use josekit::jws::{self, JwsHeader};
 use openssl::error::ErrorStack;
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::keys::KeyRing;
 use crate::domain::session::Granted;
 use crate::domain::status::StatusEntry;
 use crate::timestamp::Timestamp;
+
+/// Longest token of our own that is read back, in bytes.
+const MAX_TOKEN: usize = 8 * 1024;
 
 /// Signs access tokens in the name of one issuer, for one audience.
 pub struct Issuer {
@@ -47,7 +51,7 @@ pub enum SigningError {
 struct Claims<'a> {
     iss: &'a str,
     sub: Uuid,
-    aud: &'a str,
+    aud: Audience<'a>,
     exp: u64,
     iat: u64,
     jti: &'a str,
@@ -57,7 +61,8 @@ struct Claims<'a> {
     scope: &'a str,
     /// Equal to `sub`; what the original application's services read.
     user_id: Uuid,
-    email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<StatusClaim>,
 }
@@ -72,6 +77,48 @@ struct StatusClaim {
 struct StatusListClaim {
     idx: i32,
     uri: String,
+}
+
+/// The claims of a token that a client has for itself (RFC 9068 §2.2): no person, no login.
+#[derive(Serialize)]
+struct ClientClaims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: Audience<'a>,
+    exp: u64,
+    iat: u64,
+    jti: &'a str,
+    client_id: &'a str,
+    scope: &'a str,
+}
+
+/// RFC 7519 §4.1.3: a text if there is one, a list if there are more.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Audience<'a> {
+    One(&'a str),
+    Many(Vec<&'a str>),
+}
+
+impl<'a> Audience<'a> {
+    fn of(separated: &'a str) -> Self {
+        if separated.contains(' ') {
+            Self::Many(separated.split(' ').collect())
+        } else {
+            Self::One(separated)
+        }
+    }
+}
+
+/// What an access token is to say beyond who and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// Whom it is for, space-separated.
+    pub audience: &'a str,
+    /// What it is good for, space-separated: all of what was granted, or less.
+    pub scope: &'a str,
+    /// How long it lives; never longer than the issuer's own tokens, which keys are kept for.
+    pub life: Duration,
 }
 
 impl Issuer {
@@ -97,30 +144,107 @@ impl Issuer {
         if self.ring.is_fresh() { Ok(()) } else { Err(SigningError::Stale) }
     }
 
-    /// Signs an access token for what was granted, valid from `now`.
+    /// The `iss` of its tokens.
+    #[must_use]
+    pub fn iss(&self) -> &str {
+        &self.iss
+    }
+
+    /// Signs an access token for what was granted to the JSON API, valid from `now`.
     ///
     /// # Errors
     /// [`SigningError::Stale`], or if a library fails; nothing that a caller sent can make it.
     pub fn access_token(&self, granted: &Granted, now: Timestamp) -> Result<String, SigningError> {
+        let terms = Terms { audience: &self.aud, scope: &granted.scope, life: self.life };
+        self.access_token_on(granted, terms, now)
+    }
+
+    /// Signs an access token for what was granted, on a client's terms.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token).
+    pub fn access_token_on(
+        &self,
+        granted: &Granted,
+        terms: Terms<'_>,
+        now: Timestamp,
+    ) -> Result<String, SigningError> {
+        let shows_email = terms.scope.split(' ').any(|value| value == "email");
+        self.sign(
+            &self.header,
+            &Claims {
+                iss: &self.iss,
+                sub: granted.account_id,
+                aud: Audience::of(terms.audience),
+                exp: now.plus(terms.life.min(self.life)).as_seconds(),
+                iat: now.as_seconds(),
+                jti: &random_id()?,
+                client_id: &granted.client_id,
+                sid: granted.session_id,
+                auth_time: granted.auth_time.as_seconds(),
+                scope: terms.scope,
+                user_id: granted.account_id,
+                email: shows_email.then_some(&granted.email),
+                status: granted.status.map(|entry| self.status_claim(entry)),
+            },
+        )
+    }
+
+    /// Signs an access token that a client has for itself.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token).
+    pub fn client_token(
+        &self,
+        client_id: &str,
+        terms: Terms<'_>,
+        now: Timestamp,
+    ) -> Result<String, SigningError> {
+        self.sign(
+            &self.header,
+            &ClientClaims {
+                iss: &self.iss,
+                sub: client_id,
+                aud: Audience::of(terms.audience),
+                exp: now.plus(terms.life.min(self.life)).as_seconds(),
+                iat: now.as_seconds(),
+                jti: &random_id()?,
+                client_id,
+                scope: terms.scope,
+            },
+        )
+    }
+
+    /// Signs claims of another kind, whose type keeps them apart from access tokens.
+    ///
+    /// # Errors
+    /// As [`access_token`](Self::access_token).
+    pub fn sign_as(
+        &self,
+        token_type: &str,
+        claims: &impl Serialize,
+    ) -> Result<String, SigningError> {
+        let mut header = JwsHeader::new();
+        header.set_token_type(token_type);
+        self.sign(&header, claims)
+    }
+
+    fn sign(&self, header: &JwsHeader, claims: &impl Serialize) -> Result<String, SigningError> {
         self.check_fresh()?;
-        let mut jti = [0; 16];
-        openssl::rand::rand_bytes(&mut jti)?;
-        let claims = serde_json::to_vec(&Claims {
-            iss: &self.iss,
-            sub: granted.account_id,
-            aud: &self.aud,
-            exp: now.plus(self.life).as_seconds(),
-            iat: now.as_seconds(),
-            jti: &URL_SAFE_NO_PAD.encode(jti),
-            client_id: &granted.client_id,
-            sid: granted.session_id,
-            auth_time: granted.auth_time.as_seconds(),
-            scope: &granted.scope,
-            user_id: granted.account_id,
-            email: &granted.email,
-            status: granted.status.map(|entry| self.status_claim(entry)),
-        })?;
-        Ok(jws::serialize_compact(&claims, &self.header, self.ring.current().signer())?)
+        let claims = serde_json::to_vec(claims)?;
+        Ok(jws::serialize_compact(&claims, header, self.ring.current().signer())?)
+    }
+
+    /// The claims of a token that this issuer signed as `token_type`, however old it is; none if it
+    /// is anything else.
+    #[must_use]
+    pub fn read_own(&self, token_type: &str, token: &str) -> Option<Value> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let payload = self.ring.current().verified(token_type, token)?;
+        let claims: Value = serde_json::from_slice(&payload).ok()?;
+        (claims.get("iss")?.as_str()? == self.iss).then_some(claims)
     }
 
     fn status_claim(&self, entry: StatusEntry) -> StatusClaim {
@@ -155,4 +279,14 @@ impl Issuer {
     pub fn signs_with(&self, kid: &str) -> bool {
         self.ring.current().kid() == kid
     }
+}
+
+/// What a `jti` is made of: 128 random bits.
+///
+/// # Errors
+/// If the operating system gives no random bytes.
+pub fn random_id() -> Result<String, ErrorStack> {
+    let mut id = [0; 16];
+    openssl::rand::rand_bytes(&mut id)?;
+    Ok(URL_SAFE_NO_PAD.encode(id))
 }

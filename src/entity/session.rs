@@ -40,6 +40,12 @@ pub struct Model {
     pub status_list: Option<i32>,
     /// Its entry in that list.
     pub status_index: Option<i32>,
+    /// SHA-256 of the cookie, for a login on the hosted pages.
+    pub cookie_digest: Option<Vec<u8>>,
+    /// The login on the hosted pages in which a client's session was opened.
+    pub browser_session_id: Option<Uuid>,
+    /// Whom its tokens are for, space-separated; the service's own audience if none.
+    pub audience: Option<String>,
 }
 
 /// Why a session ended before its time.
@@ -49,7 +55,7 @@ pub enum EndReason {
     /// Its owner logged out.
     #[sea_orm(string_value = "logout")]
     Logout,
-    /// Its owner ended it from another session, or an operator did.
+    /// Its owner ended it from another session, an operator did, or its client gave it back (RFC 7009).
     #[sea_orm(string_value = "revoked")]
     Revoked,
     /// The account's owner chose a new password in another session.
@@ -64,6 +70,12 @@ pub enum EndReason {
     /// The account's password was reset.
     #[sea_orm(string_value = "password_reset")]
     PasswordReset,
+    /// Its owner logged in again in the same browser.
+    #[sea_orm(string_value = "replaced")]
+    Replaced,
+    /// The authorization code it came of was used a second time.
+    #[sea_orm(string_value = "code_reuse")]
+    CodeReuse,
     /// A refresh token was shown that only a second holder can have.
     #[sea_orm(string_value = "token_reuse")]
     TokenReuse,

@@ -33,18 +33,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/"]),
     ("argon2", &["domain/password/"]),
+    ("askama", &["http/pages/"]),
     ("bcrypt", &["domain/password/"]),
     ("clap", &["cli/", "config/"]),
     ("flate2", &["domain/status/", "http/status_lists.rs"]),
     ("governor", &["http/rate_limit.rs"]),
-    ("josekit", &["domain/keys/", "domain/token.rs"]),
+    ("josekit", &["domain/keys/", "domain/oauth/assertion.rs", "domain/token.rs"]),
     ("migration", &["database/"]),
-    ("openssl", &["domain/", "http/documents.rs", "server/"]),
+    (
+        "openssl",
+        &["domain/", "http/documents.rs", "http/pages/visit.rs", "http/status_lists.rs", "server/"],
+    ),
     ("poem", &["http/", "server/"]),
-    ("reqwest", &["cli/doctor/"]),
+    ("reqwest", &["cli/doctor/", "server/notifier.rs"]),
     ("poem_openapi", &["http/"]),
     ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "http/", "server/"]),
+    ("toml", &["cli/client.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),
 ];
 

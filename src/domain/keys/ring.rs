@@ -10,8 +10,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use josekit::JoseError;
 use josekit::jwk::{Jwk, JwkSet};
-use josekit::jws::RS256;
-use josekit::jws::alg::rsassa::RsassaJwsSigner;
+use josekit::jws::alg::rsassa::{RsassaJwsSigner, RsassaJwsVerifier};
+use josekit::jws::{self, JwsHeader, JwsVerifier, RS256};
 use sea_orm::{DbErr, EntityTrait};
 use signet_verifier::{KeySet, KeySetError};
 
@@ -37,6 +37,7 @@ pub struct Snapshot {
     signer: RsassaJwsSigner,
     jwks: Vec<u8>,
     verification_keys: KeySet,
+    verifiers: Vec<RsassaJwsVerifier>,
     rows: Vec<(String, KeyState)>,
 }
 
@@ -156,14 +157,17 @@ impl Snapshot {
         signer.set_key_id(&active.kid);
 
         let mut set = JwkSet::new();
+        let mut verifiers = Vec::with_capacity(rows.len());
         for row in rows {
-            set.push_key(Jwk::from_bytes(&row.public_jwk)?);
+            let jwk = Jwk::from_bytes(&row.public_jwk)?;
+            verifiers.push(RS256.verifier_from_jwk(&jwk)?);
+            set.push_key(jwk);
         }
         let jwks = set.to_string().into_bytes();
         let verification_keys = KeySet::from_json(&jwks)?;
         let rows = rows.iter().map(|row| (row.kid.clone(), row.state)).collect();
         let kid = active.kid.clone();
-        Ok(Self { kid, signer, jwks, verification_keys, rows })
+        Ok(Self { kid, signer, jwks, verification_keys, verifiers, rows })
     }
 
     fn is_of(&self, rows: &[signing_key::Model]) -> bool {
@@ -187,6 +191,18 @@ impl Snapshot {
     #[must_use]
     pub fn jwks(&self) -> &[u8] {
         &self.jwks
+    }
+
+    /// The payload of a JWS that a published key signed as `token_type`; none if it is anything
+    /// else. For what Signet signs for itself; access tokens have a verifier of their own.
+    #[must_use]
+    pub fn verified(&self, token_type: &str, token: &str) -> Option<Vec<u8>> {
+        self.verifiers.iter().find_map(|verifier| {
+            let read = jws::deserialize_compact(token, verifier as &dyn JwsVerifier);
+            let (payload, header): (Vec<u8>, JwsHeader) = read.ok()?;
+            let names_key = header.key_id().is_some() && header.key_id() == verifier.key_id();
+            (names_key && header.token_type() == Some(token_type)).then_some(payload)
+        })
     }
 
     /// The published keys, ready to verify with.

@@ -61,6 +61,13 @@ impl Window {
     }
 }
 
+/// A genuine token, and the client that showed it.
+#[derive(Clone)]
+struct Shown {
+    token: Presented,
+    by: String,
+}
+
 enum Outcome {
     Granted(Granted),
     Rejected,
@@ -73,27 +80,31 @@ enum Outcome {
 /// §4.14.2); that ending is committed before the error is returned. The exception is a retry: the
 /// predecessor of an unused successor, shown again within the window, gets the same successor.
 ///
+/// To any client but the one that the session belongs to, the token is nothing (RFC 6749 §10.4).
+///
 /// # Errors
 /// See [`RefreshError`].
 pub async fn rotate(
     db: &Db,
     presented: Presented,
+    client_id: &str,
     settings: &TokenSettings,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Granted, RefreshError> {
     let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
     let (origin, outage) = (origin.clone(), db.last_outage());
+    let shown = Shown { token: presented, by: client_id.to_owned() };
     let outcome = db
         .write(move |txn| {
-            let origin = origin.clone();
+            let (shown, origin) = (shown.clone(), origin.clone());
             Box::pin(async move {
-                if let Some(granted) = advance(txn, presented, life, &origin, now).await? {
+                if let Some(granted) = advance(txn, &shown, life, &origin, now).await? {
                     record(txn, &granted, None, &origin, now).await?;
                     return Ok(Outcome::Granted(granted));
                 }
                 let judged_on = Window { length: window, outage };
-                judge(txn, presented, judged_on, &origin, now).await
+                judge(txn, &shown, judged_on, &origin, now).await
             })
         })
         .await?;
@@ -113,13 +124,14 @@ pub async fn rotate(
 /// a round trip while others wait for the database.
 async fn advance(
     txn: &DatabaseTransaction,
-    presented: Presented,
+    shown: &Shown,
     life: Duration,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Option<Granted>, DbErr> {
     use session_row::Column;
 
+    let presented = shown.token;
     let its_account = account::Entity::find()
         .select_only()
         .column(account::Column::Email)
@@ -134,6 +146,7 @@ async fn advance(
         .col_expr(Column::UserAgent, Expr::value(origin.user_agent.as_deref().map(kept)))
         .filter(Column::Id.eq(presented.session_id))
         .filter(Column::Generation.eq(presented.generation))
+        .filter(Column::ClientId.eq(&shown.by))
         .filter(session_row::Entity::live(now))
         .filter(Expr::exists(its_account.clone()))
         .into_query();
@@ -167,16 +180,18 @@ async fn record(
 /// Tells a retry from a theft, for a token that is not the newest of a live session.
 async fn judge(
     txn: &DatabaseTransaction,
-    presented: Presented,
+    shown: &Shown,
     window: Window,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
     // Locked, so that what is found holds until the commit: a logout answered in between would
     // otherwise be followed by new tokens (SQLite runs one transaction at a time).
+    let presented = shown.token;
     let session = session_row::Entity::find_by_id(presented.session_id);
     let session = session.lock_exclusive().one(txn).await?;
-    let Some(session) = session.filter(|session| session.is_live(now)) else {
+    let its_own = |session: &session_row::Model| session.client_id == shown.by;
+    let Some(session) = session.filter(|it| it.is_live(now) && its_own(it)) else {
         return Ok(Outcome::Rejected);
     };
     if presented.generation == session.generation {

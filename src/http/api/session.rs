@@ -70,7 +70,9 @@ impl SessionApi {
         let presented = app.refresh_tokens.decode(&body.0.refresh_token);
         let presented = presented.ok_or(RefreshError::Rejected)?;
 
-        let granted = refresh::rotate(&app.db, presented, &app.tokens, &origin, now).await?;
+        let holder = session::FIRST_PARTY_CLIENT;
+        let granted =
+            refresh::rotate(&app.db, presented, holder, &app.tokens, &origin, now).await?;
         Ok(Refreshed::Ok(AuthTokens::sign(&app, granted, now)?))
     }
 

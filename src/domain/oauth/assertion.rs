@@ -1,0 +1,158 @@
+//! `private_key_jwt`: a client signs a statement that it is itself (RFC 7523 §3, OpenID Connect
+//! Core 1.0 §9), and each statement is good once.
+
+use std::time::Duration;
+
+use josekit::jwk::Jwk;
+use josekit::jws::{self, ES256, EdDSA, JwsHeader, JwsVerifier, PS256, RS256};
+use sea_orm::{DbErr, EntityTrait, Set, SqlErr};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::database::Db;
+use crate::domain::oauth::opaque::digest;
+use crate::entity::client;
+use crate::entity::used_assertion;
+use crate::timestamp::Timestamp;
+
+/// How a client may sign.
+pub const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
+
+/// How far clocks may disagree.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// How long an assertion may be good for: its `jti` is remembered that long.
+const LONGEST_LIFE: Duration = Duration::from_hours(1);
+
+/// Longest assertion that is looked at, in bytes.
+const MAX_LENGTH: usize = 8 * 1024;
+
+/// The claims that matter. Others are ignored.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: u64,
+    #[serde(default)]
+    nbf: Option<u64>,
+    #[serde(default)]
+    iat: Option<u64>,
+    jti: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// Whether a set has public keys that assertions can be checked with, and nothing secret.
+#[must_use]
+pub fn is_usable_key_set(set: &Value) -> bool {
+    let Some(keys) = set.get("keys").and_then(Value::as_array) else { return false };
+    !keys.is_empty()
+        && keys.iter().all(|key| {
+            let secret = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+            let is_public = secret.iter().all(|member| key.get(member).is_none());
+            let jwk = key.as_object().and_then(|key| Jwk::from_map(key.clone()).ok());
+            is_public
+                && jwk.is_some_and(|jwk| ALGORITHMS.iter().any(|it| verifier(it, &jwk).is_some()))
+        })
+}
+
+/// Who an assertion says it is from, before anything of it is believed.
+#[must_use]
+pub fn claimed_client(assertion: &str) -> Option<String> {
+    use base64::Engine;
+    let payload = assertion.split('.').nth(1).filter(|_| assertion.len() <= MAX_LENGTH)?;
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).ok()?;
+    let claims: Value = serde_json::from_slice(&claims).ok()?;
+    claims.get("sub")?.as_str().map(str::to_owned)
+}
+
+/// Whether an assertion proves that its sender is `client`; it proves it once.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn proves(
+    db: &Db,
+    client: &client::Model,
+    assertion: &str,
+    audiences: &[&str],
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let Some(claims) = verified(client, assertion) else { return Ok(false) };
+    if !holds(&claims, client, audiences, now) {
+        return Ok(false);
+    }
+    let row = used_assertion::ActiveModel {
+        digest: Set(digest(&format!("{}\n{}", client.id, claims.jti))),
+        expires_at: Set(now.plus(LONGEST_LIFE + LEEWAY)),
+    };
+    let spent = db
+        .write(move |txn| {
+            let row = row.clone();
+            Box::pin(async move {
+                used_assertion::Entity::insert(row).exec_without_returning(txn).await.map(drop)
+            })
+        })
+        .await;
+    match spent {
+        Ok(()) => Ok(true),
+        Err(error) => match error.sql_err() {
+            Some(SqlErr::UniqueConstraintViolation(_)) => Ok(false),
+            _ => Err(error),
+        },
+    }
+}
+
+/// The claims, if a key of the client signed them.
+fn verified(client: &client::Model, assertion: &str) -> Option<Claims> {
+    if assertion.len() > MAX_LENGTH {
+        return None;
+    }
+    let set: Value = serde_json::from_str(client.jwks.as_deref()?).ok()?;
+    let keys = set.get("keys")?.as_array()?;
+    keys.iter().find_map(|key| {
+        let jwk = Jwk::from_map(key.as_object()?.clone()).ok()?;
+        ALGORITHMS.iter().find_map(|algorithm| {
+            let verifier = verifier(algorithm, &jwk)?;
+            let (payload, _): (Vec<u8>, JwsHeader) =
+                jws::deserialize_compact(assertion, verifier.as_ref()).ok()?;
+            serde_json::from_slice(&payload).ok()
+        })
+    })
+}
+
+/// A verifier for one algorithm, if the key is of its kind and not set aside for another.
+fn verifier(algorithm: &str, jwk: &Jwk) -> Option<Box<dyn JwsVerifier>> {
+    if jwk.algorithm().is_some_and(|only| only != algorithm) {
+        return None;
+    }
+    match (algorithm, jwk.key_type()) {
+        ("RS256", "RSA") => Some(Box::new(RS256.verifier_from_jwk(jwk).ok()?)),
+        ("PS256", "RSA") => Some(Box::new(PS256.verifier_from_jwk(jwk).ok()?)),
+        ("ES256", "EC") => Some(Box::new(ES256.verifier_from_jwk(jwk).ok()?)),
+        ("EdDSA", "OKP") => Some(Box::new(EdDSA.verifier_from_jwk(jwk).ok()?)),
+        _ => None,
+    }
+}
+
+fn holds(claims: &Claims, client: &client::Model, audiences: &[&str], now: Timestamp) -> bool {
+    let earliest = now.minus(LEEWAY).as_seconds();
+    let latest = now.plus(LEEWAY).as_seconds();
+    let is_for_us = match &claims.aud {
+        Audience::One(audience) => audiences.contains(&audience.as_str()),
+        Audience::Many(all) => all.iter().any(|audience| audiences.contains(&audience.as_str())),
+    };
+    is_for_us
+        && claims.iss == client.id
+        && claims.sub == client.id
+        && !claims.jti.is_empty()
+        && claims.exp > earliest
+        && claims.exp <= now.plus(LONGEST_LIFE).as_seconds()
+        && claims.nbf.is_none_or(|nbf| nbf <= latest)
+        && claims.iat.is_none_or(|iat| iat <= latest)
+}

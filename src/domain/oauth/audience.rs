@@ -1,0 +1,43 @@
+//! Whom tokens are for (RFC 8707).
+
+use crate::entity::client::Model;
+
+/// The audience of a client's tokens, space-separated: what it asks for, or its default. `None` if
+/// it asks for one that it may not have (`invalid_target`).
+///
+/// The default is the first audience it is registered with, or else the issuer: such a token opens
+/// userinfo, and no service that a person's own tokens open.
+#[must_use]
+pub fn chosen<'a>(
+    client: &Model,
+    resources: impl Iterator<Item = &'a str>,
+    issuer: &str,
+) -> Option<String> {
+    let issuer = [issuer.to_owned()];
+    let allowed =
+        if client.audiences.0.is_empty() { &issuer[..] } else { client.audiences.0.as_slice() };
+    let chosen = within(resources, allowed)?;
+    if chosen.is_empty() { allowed.first().cloned() } else { Some(chosen) }
+}
+
+/// A narrower audience than was granted, or all of that. `None` if it would be wider.
+#[must_use]
+pub fn narrowed<'a>(resources: impl Iterator<Item = &'a str>, granted: &str) -> Option<String> {
+    let allowed: Vec<_> = granted.split(' ').map(str::to_owned).collect();
+    let chosen = within(resources, &allowed)?;
+    if chosen.is_empty() { Some(granted.to_owned()) } else { Some(chosen) }
+}
+
+/// What is asked for, once each, space-separated; empty if nothing is. `None` if any is not allowed.
+fn within<'a>(resources: impl Iterator<Item = &'a str>, allowed: &[String]) -> Option<String> {
+    let mut chosen: Vec<&str> = Vec::new();
+    for resource in resources {
+        if !allowed.iter().any(|one| one == resource) {
+            return None;
+        }
+        if !chosen.contains(&resource) {
+            chosen.push(resource);
+        }
+    }
+    Some(chosen.join(" "))
+}

@@ -1,0 +1,269 @@
+//! The authorization request (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1), checked in the
+//! order that trusts least: the client and its redirect URI come before anything that redirects.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::oauth::params::Params;
+use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::{audience, id_token, pkce, redirect};
+use crate::domain::token::Issuer;
+use crate::entity::client::Model as Client;
+
+/// Longest `state` and `nonce`, in bytes.
+const MAX_ECHO: usize = 4096;
+
+/// What can be asked of `prompt`.
+const PROMPTS: [&str; 4] = ["none", "login", "consent", "select_account"];
+
+/// Why a request ends at the client with an error (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0
+/// §3.1.2.6, RFC 8707 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorCode {
+    /// A parameter is missing, twice there, or cannot be what it is.
+    InvalidRequest,
+    /// The client is not registered for the code flow.
+    UnauthorizedClient,
+    /// The person said no.
+    AccessDenied,
+    /// Anything but `code`.
+    UnsupportedResponseType,
+    /// Not a list of scope values, or none that the client may have.
+    InvalidScope,
+    /// A resource that the client may not have tokens for.
+    InvalidTarget,
+    /// Nobody is logged in, and nobody may be asked.
+    LoginRequired,
+    /// Nobody has agreed, and nobody may be asked.
+    ConsentRequired,
+    /// Request objects are not read.
+    RequestNotSupported,
+    /// Nor fetched.
+    RequestUriNotSupported,
+    /// Nor are clients registered along the way.
+    RegistrationNotSupported,
+}
+
+impl ErrorCode {
+    /// As it is sent.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::AccessDenied => "access_denied",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::RegistrationNotSupported => "registration_not_supported",
+        }
+    }
+}
+
+/// How an answer gets back to the client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnAddress {
+    /// One of the client's own.
+    pub redirect_uri: String,
+    /// Handed back as it came.
+    pub state: Option<String>,
+    /// In a form that the browser posts, and not in the query.
+    pub by_form_post: bool,
+}
+
+/// A request that passed every check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// Who asks.
+    pub client_id: String,
+    /// Where the answer goes.
+    pub to: ReturnAddress,
+    /// What is asked for, space-separated: as much of it as the client may have.
+    pub scope: String,
+    /// Whom the tokens will be for, space-separated.
+    pub audience: String,
+    /// What the ID token is to repeat.
+    pub nonce: Option<String>,
+    /// What the redeemer must know the origin of.
+    pub code_challenge: Option<String>,
+    /// What `prompt` asks for.
+    pub prompt: Vec<String>,
+    /// How old a login may be, in seconds.
+    pub max_age: Option<u64>,
+    /// Who is expected.
+    pub login_hint: Option<String>,
+    /// Who must be logged in, by an ID token of ours.
+    pub subject: Option<Uuid>,
+}
+
+impl AuthorizationRequest {
+    /// Whether `prompt` asks for this.
+    #[must_use]
+    pub fn prompts(&self, what: &str) -> bool {
+        self.prompt.iter().any(|one| one == what)
+    }
+}
+
+/// A request that was refused, once it was clear where to say so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Where.
+    pub to: ReturnAddress,
+    /// Why.
+    pub code: ErrorCode,
+    /// Why, in a sentence for whoever writes the client.
+    pub description: &'static str,
+}
+
+/// The redirect URI of a request, if it is one of the client's: nothing may be sent anywhere else,
+/// and no error either (RFC 6749 §4.1.2.1).
+#[must_use]
+pub fn redirect_uri<'p>(client: &Client, params: &'p Params) -> Option<&'p str> {
+    let presented = params.get("redirect_uri")?;
+    let is_native = client.is_native();
+    let mut registered = client.redirect_uris.0.iter();
+    registered.any(|it| redirect::matches(it, presented, is_native)).then_some(presented)
+}
+
+/// Checks all of a request but its client and its redirect URI.
+///
+/// # Errors
+/// The first thing that is wrong with it.
+pub fn check(
+    client: &Client,
+    redirect_uri: &str,
+    params: &Params,
+    issuer: &Issuer,
+) -> Result<AuthorizationRequest, Refusal> {
+    let to = ReturnAddress {
+        redirect_uri: redirect_uri.to_owned(),
+        state: params.get("state").map(str::to_owned),
+        by_form_post: params.get("response_mode") == Some("form_post"),
+    };
+    read(client, &to, params, issuer).map_err(|(code, description)| Refusal {
+        to,
+        code,
+        description,
+    })
+}
+
+type Reason = (ErrorCode, &'static str);
+
+fn read(
+    client: &Client,
+    to: &ReturnAddress,
+    params: &Params,
+    issuer: &Issuer,
+) -> Result<AuthorizationRequest, Reason> {
+    check_form(params)?;
+    if !client.grants.has("authorization_code") {
+        return Err((ErrorCode::UnauthorizedClient, "the client may not use this flow"));
+    }
+    let code_challenge = code_challenge(client, params)?;
+    let prompt = prompt(params)?;
+    let max_age = params.get("max_age").map(str::parse).transpose();
+    let max_age = max_age.map_err(|_| invalid("max_age is not a number of seconds"))?;
+    let subject = subject(client, params, issuer)?;
+    let scope = scope(client, params)?;
+    let audience = audience::chosen(client, params.all("resource"), issuer.iss());
+    let audience = audience.ok_or((ErrorCode::InvalidTarget, "the resource is not available"))?;
+    Ok(AuthorizationRequest {
+        client_id: client.id.clone(),
+        to: to.clone(),
+        scope: scope.to_string(),
+        audience,
+        nonce: params.get("nonce").map(str::to_owned),
+        code_challenge,
+        prompt,
+        max_age,
+        login_hint: params.get("login_hint").map(str::to_owned),
+        subject,
+    })
+}
+
+fn invalid(description: &'static str) -> Reason {
+    (ErrorCode::InvalidRequest, description)
+}
+
+fn check_form(params: &Params) -> Result<(), Reason> {
+    if params.repeats_any() {
+        return Err(invalid("a parameter is given more than once"));
+    }
+    for (name, code) in [
+        ("request", ErrorCode::RequestNotSupported),
+        ("request_uri", ErrorCode::RequestUriNotSupported),
+        ("registration", ErrorCode::RegistrationNotSupported),
+    ] {
+        if params.get(name).is_some() {
+            return Err((code, "parameters are read from the request itself only"));
+        }
+    }
+    match params.get("response_type") {
+        Some("code") => {}
+        None => return Err(invalid("response_type is missing")),
+        Some(_) => return Err((ErrorCode::UnsupportedResponseType, "response_type must be code")),
+    }
+    if !matches!(params.get("response_mode"), None | Some("query" | "form_post")) {
+        return Err(invalid("response_mode must be query or form_post"));
+    }
+    let too_long = |name| params.get(name).is_some_and(|value: &str| value.len() > MAX_ECHO);
+    if too_long("state") || too_long("nonce") {
+        return Err(invalid("state and nonce may have 4096 bytes each"));
+    }
+    Ok(())
+}
+
+/// MUST be `S256`: a challenge without a method would mean `plain` (RFC 7636 §4.3).
+fn code_challenge(client: &Client, params: &Params) -> Result<Option<String>, Reason> {
+    match (params.get("code_challenge"), params.get("code_challenge_method")) {
+        (None, None) if client.is_confidential() && !client.pkce_required => Ok(None),
+        (None, _) => Err(invalid("code_challenge is missing")),
+        (Some(challenge), Some("S256")) if pkce::is_challenge(challenge) => {
+            Ok(Some(challenge.to_owned()))
+        }
+        (Some(_), Some("S256")) => Err(invalid("code_challenge is not 32 bytes in base64url")),
+        (Some(_), _) => Err(invalid("code_challenge_method must be S256")),
+    }
+}
+
+fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
+    let prompt = params.get("prompt").unwrap_or_default();
+    let prompt: Vec<_> = prompt.split(' ').filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    if prompt.iter().any(|one| !PROMPTS.contains(&one.as_str())) {
+        return Err(invalid("prompt is none, or some of login, consent and select_account"));
+    }
+    if prompt.len() > 1 && prompt.iter().any(|one| one == "none") {
+        return Err(invalid("prompt none goes with no other"));
+    }
+    Ok(prompt)
+}
+
+fn subject(client: &Client, params: &Params, issuer: &Issuer) -> Result<Option<Uuid>, Reason> {
+    let Some(token) = params.get("id_token_hint") else { return Ok(None) };
+    let hint = id_token::read_hint(issuer, token).filter(|hint| hint.client_id == client.id);
+    let hint = hint.ok_or_else(|| invalid("id_token_hint is not an ID token of this client"))?;
+    Ok(Some(hint.account_id))
+}
+
+/// What of the wish the client may have. Unknown values are left out (OpenID Connect Core 1.0
+/// §3.1.2.1); a request without scope gets all that the client is registered for, refresh tokens
+/// aside.
+fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
+    let asked = match params.get("scope") {
+        Some(text) => Scope::parse(text)
+            .ok_or((ErrorCode::InvalidScope, "scope is not a list of scope values"))?,
+        None => Scope::of(&client.scopes.0).without("offline_access"),
+    };
+    let mut granted = asked.limited_to(&client.scopes.0);
+    if !client.grants.has("refresh_token") {
+        granted = granted.without("offline_access");
+    }
+    if granted.is_empty() {
+        return Err((ErrorCode::InvalidScope, "the client may have nothing of this scope"));
+    }
+    Ok(granted)
+}

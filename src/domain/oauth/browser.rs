@@ -1,0 +1,162 @@
+//! Logins on the hosted pages: a session like any other, that a cookie stands for.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::logout;
+use crate::domain::oauth::opaque::digest;
+use crate::domain::session;
+use crate::entity::session::{Column, EndReason, Entity, Model};
+use crate::entity::{account, pending_authorization};
+use crate::timestamp::Timestamp;
+
+/// Who is logged in to a browser.
+#[derive(Debug, Clone)]
+pub struct Browser {
+    /// The login.
+    pub session: Model,
+    /// Whose.
+    pub account: account::Model,
+}
+
+/// The live login that a cookie stands for.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find(db: &Db, cookie: &str, now: Timestamp) -> Result<Option<Browser>, DbErr> {
+    let question = Entity::find()
+        .filter(Column::CookieDigest.eq(digest(cookie)))
+        .filter(Entity::live(now))
+        .find_also_related(account::Entity);
+    let found = db.read(|db| async move { question.one(&db).await }).await?;
+    Ok(found.and_then(|(session, account)| {
+        let account = account.filter(account::Model::is_enabled)?;
+        Some(Browser { session, account })
+    }))
+}
+
+/// All live sessions of whoever is logged in, newest first.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn sessions_of(db: &Db, browser: &Browser, now: Timestamp) -> Result<Vec<Model>, DbErr> {
+    let question = Entity::find()
+        .filter(Column::AccountId.eq(browser.account.id))
+        .filter(Entity::live(now))
+        .order_by_desc(Column::AuthTime)
+        .limit(100);
+    db.read(|db| async move { question.all(&db).await }).await
+}
+
+/// Ends another session of whoever is logged in; one of somebody else is left alone.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_other(
+    db: &Db,
+    browser: &Browser,
+    session_id: Uuid,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let (account_id, origin) = (browser.account.id, origin.clone());
+    db.write(move |txn| {
+        let origin = origin.clone();
+        Box::pin(async move {
+            let found = Entity::find_by_id(session_id).one(txn).await?;
+            let Some(session) = found.filter(|it| it.account_id == account_id) else {
+                return Ok::<_, DbErr>(());
+            };
+            if session::end(txn, session.id, EndReason::Logout, now).await? {
+                Event::new(Kind::SessionRevoked)
+                    .account(account_id)
+                    .session(session.id, &session.client_id)
+                    .record(txn, &origin, now)
+                    .await?;
+            }
+            Ok(())
+        })
+    })
+    .await
+}
+
+/// What a new login takes over from the browser it happened in.
+#[derive(Clone)]
+pub struct Takeover {
+    /// The new login.
+    pub session_id: Uuid,
+    /// Whose it is.
+    pub account_id: Uuid,
+    /// The digest of the cookie that stands for it from now on.
+    pub cookie_digest: Vec<u8>,
+    /// The digest of the cookie that the browser had before.
+    pub old_digest: Vec<u8>,
+}
+
+/// Gives a new login its cookie. What the browser had begun goes on under it; a login it had before
+/// ends: quietly if it was of the same person, with all that was opened in it if not.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn take_over(
+    db: &Db,
+    takeover: Takeover,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let (takeover, origin) = (takeover.clone(), origin.clone());
+        Box::pin(async move { take_over_in(txn, takeover, &origin, now).await })
+    })
+    .await
+}
+
+async fn take_over_in(
+    txn: &DatabaseTransaction,
+    takeover: Takeover,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let Takeover { session_id, account_id, cookie_digest, old_digest } = takeover;
+    pending_authorization::Entity::update_many()
+        .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(cookie_digest.clone()))
+        .filter(pending_authorization::Column::BrowserDigest.eq(old_digest.clone()))
+        .exec(txn)
+        .await?;
+    let old = Entity::find()
+        .filter(Column::CookieDigest.eq(old_digest))
+        .filter(Entity::live(now))
+        .one(txn)
+        .await?;
+    if let Some(old) = old {
+        if old.account_id == account_id {
+            move_clients(txn, old.id, session_id).await?;
+            session::end(txn, old.id, EndReason::Replaced, now).await?;
+        } else {
+            logout::end_browser(txn, &old, origin, now).await?;
+        }
+    }
+    Entity::update_many()
+        .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
+        .filter(Column::Id.eq(session_id))
+        .exec(txn)
+        .await?;
+    Ok(())
+}
+
+/// What clients hold stays open: the person is the same.
+async fn move_clients(txn: &impl ConnectionTrait, from: Uuid, to: Uuid) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::BrowserSessionId, Expr::value(to))
+        .filter(Column::BrowserSessionId.eq(from))
+        .exec(txn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! The registry of clients. A secret is shown once, when it is made; the table has its digest.
+
+use openssl::error::ErrorStack;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, Set,
+};
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::opaque::Opaque;
+use crate::domain::oauth::registration::{Registration, RegistrationError};
+use crate::domain::session;
+use crate::entity::client::{ActiveModel, Column, Entity, Model};
+use crate::entity::session::{self as session_row, EndReason};
+use crate::timestamp::Timestamp;
+
+pub use crate::entity::client::Model as Client;
+
+/// What client secrets begin with.
+const SECRET_PREFIX: &str = "sgs_";
+
+/// Why the registry was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A rule is broken.
+    #[error(transparent)]
+    Invalid(#[from] RegistrationError),
+    /// The id is taken.
+    #[error("there is a client {0} already; change it with `signet client update`")]
+    Exists(String),
+    /// Nobody has the id.
+    #[error("there is no client {0}")]
+    Unknown(String),
+    /// It proves who it is in another way, or not at all.
+    #[error("the client {0} has no secret")]
+    NoSecret(String),
+    /// No random bytes.
+    #[error("no secret could be drawn")]
+    Random(#[from] ErrorStack),
+    /// The database refused or failed.
+    #[error("the clients cannot be read or stored: {0}")]
+    Database(#[from] DbErr),
+}
+
+/// What became of one client of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// It is new; its secret, if it has one, is shown this once.
+    Created(Option<String>),
+    /// It was there and is now as described; if it needed a new secret, here it is.
+    Changed(Option<String>),
+    /// It was so already.
+    Unchanged,
+}
+
+/// All clients, by id.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
+    db.read(|db| async move { Entity::find().order_by_asc(Column::Id).all(&db).await }).await
+}
+
+/// The client with this id.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
+    let question = Entity::find_by_id(id);
+    db.read(|db| async move { question.one(&db).await }).await
+}
+
+/// Registers a client; returns its secret, if it is to have one.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn create(
+    db: &Db,
+    registration: Registration,
+    now: Timestamp,
+) -> Result<Option<String>, ClientError> {
+    db.write(move |txn| {
+        let registration = registration.clone();
+        Box::pin(async move {
+            let id = registration.client_id.clone();
+            match put(txn, registration, Existing::Refuse, now).await? {
+                Applied::Created(secret) => Ok(secret),
+                Applied::Changed(_) | Applied::Unchanged => Err(ClientError::Exists(id)),
+            }
+        })
+    })
+    .await
+}
+
+/// Makes a client what `registration` says, its secret aside.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn update(
+    db: &Db,
+    registration: Registration,
+    now: Timestamp,
+) -> Result<Applied, ClientError> {
+    db.write(move |txn| {
+        let registration = registration.clone();
+        Box::pin(async move { put(txn, registration, Existing::Require, now).await })
+    })
+    .await
+}
+
+/// Makes all these clients what they are said to be, or none of them. Others stay as they are.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn apply(
+    db: &Db,
+    registrations: Vec<Registration>,
+    now: Timestamp,
+) -> Result<Vec<(String, Applied)>, ClientError> {
+    db.write(move |txn| {
+        let registrations = registrations.clone();
+        Box::pin(async move {
+            let mut applied = Vec::with_capacity(registrations.len());
+            for registration in registrations {
+                let id = registration.client_id.clone();
+                applied.push((id, put(txn, registration, Existing::Change, now).await?));
+            }
+            Ok(applied)
+        })
+    })
+    .await
+}
+
+/// What to do about a client that is there, or is not.
+#[derive(Clone, Copy, PartialEq)]
+enum Existing {
+    Refuse,
+    Require,
+    Change,
+}
+
+async fn put(
+    txn: &DatabaseTransaction,
+    registration: Registration,
+    existing: Existing,
+    now: Timestamp,
+) -> Result<Applied, ClientError> {
+    let mut row = registration.into_row(now)?;
+    let id = row.id.clone();
+    let old = Entity::find_by_id(&id).one(txn).await?;
+    match (&old, existing) {
+        (Some(_), Existing::Refuse) => return Err(ClientError::Exists(id)),
+        (None, Existing::Require) => return Err(ClientError::Unknown(id)),
+        _ => {}
+    }
+    if let Some(old) = &old {
+        row.created_at = old.created_at;
+        row.secret_digest.clone_from(&old.secret_digest);
+        row.previous_secret_digest.clone_from(&old.previous_secret_digest);
+    }
+    let has_secret = row.auth_method.starts_with("client_secret");
+    if !has_secret {
+        (row.secret_digest, row.previous_secret_digest) = (None, None);
+    }
+    let secret = if has_secret && row.secret_digest.is_none() {
+        let drawn = Opaque::draw(SECRET_PREFIX)?;
+        row.secret_digest = Some(drawn.digest);
+        Some(drawn.text)
+    } else {
+        None
+    };
+    let Some(old) = old else {
+        Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(txn).await?;
+        record(txn, Kind::ClientCreated, &id, now).await?;
+        return Ok(Applied::Created(secret));
+    };
+    if (Model { updated_at: old.updated_at, ..row.clone() }) == old {
+        return Ok(Applied::Unchanged);
+    }
+    ActiveModel::from(row).reset_all().update(txn).await?;
+    record(txn, Kind::ClientChanged, &id, now).await?;
+    Ok(Applied::Changed(secret))
+}
+
+/// Gives a client a new secret. The one before goes on working until the next rotation, unless
+/// `drop_previous`; any older one stops working now.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn rotate_secret(
+    db: &Db,
+    id: &str,
+    drop_previous: bool,
+    now: Timestamp,
+) -> Result<String, ClientError> {
+    let id = id.to_owned();
+    db.write(move |txn| {
+        let id = id.clone();
+        Box::pin(async move {
+            let Some(row) = Entity::find_by_id(&id).one(txn).await? else {
+                return Err(ClientError::Unknown(id));
+            };
+            if row.secret_digest.is_none() {
+                return Err(ClientError::NoSecret(id));
+            }
+            let drawn = Opaque::draw(SECRET_PREFIX)?;
+            let changed = ActiveModel {
+                id: Set(row.id),
+                secret_digest: Set(Some(drawn.digest)),
+                previous_secret_digest: Set(row.secret_digest.filter(|_| !drop_previous)),
+                updated_at: Set(now),
+                ..Default::default()
+            };
+            changed.update(txn).await?;
+            record(txn, Kind::ClientChanged, &id, now).await?;
+            Ok(drawn.text)
+        })
+    })
+    .await
+}
+
+/// Takes a client off the registry, and ends all sessions that it holds.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn delete(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
+    let id = id.to_owned();
+    db.write(move |txn| {
+        let id = id.clone();
+        Box::pin(async move {
+            let live = session_row::Entity::find()
+                .filter(session_row::Column::ClientId.eq(&id))
+                .filter(session_row::Entity::live(now));
+            for row in live.all(txn).await? {
+                session::end(txn, row.id, EndReason::Revoked, now).await?;
+            }
+            if Entity::delete_by_id(&id).exec(txn).await?.rows_affected == 0 {
+                return Err(ClientError::Unknown(id));
+            }
+            Ok(record(txn, Kind::ClientDeleted, &id, now).await?)
+        })
+    })
+    .await
+}
+
+async fn record(
+    txn: &impl ConnectionTrait,
+    kind: Kind,
+    id: &str,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    Event::new(kind).client(id).record(txn, &Origin::default(), now).await
+}

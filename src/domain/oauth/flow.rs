@@ -1,0 +1,310 @@
+//! From a request to a code: what is missing, and who is to be asked for it.
+
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, Set,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode};
+use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::code;
+use crate::domain::oauth::opaque::{Opaque, digest};
+use crate::domain::oauth::scope::Scope;
+use crate::entity::client::Model as Client;
+use crate::entity::{consent, pending_authorization};
+use crate::timestamp::Timestamp;
+
+/// How long a request waits for a person.
+const PATIENCE: Duration = Duration::from_mins(30);
+
+/// Why a flow cannot go on for now.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// OpenSSL failed.
+    #[error("no random bytes were to be had")]
+    Random(#[from] ErrorStack),
+    /// A stored request cannot be read back.
+    #[error("a stored request cannot be read or written")]
+    Request(#[from] serde_json::Error),
+    /// The database refused or failed.
+    #[error("the request could not be stored or read")]
+    Database(#[from] DbErr),
+}
+
+/// A request that waits for a person.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// What it is found by.
+    pub digest: Vec<u8>,
+    /// The request.
+    pub request: AuthorizationRequest,
+    /// When it came.
+    pub asked_at: Timestamp,
+}
+
+/// What a person decided on the consent page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes.
+    Allow,
+    /// No.
+    Deny,
+}
+
+/// What is next for a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Somebody has to log in.
+    LogIn,
+    /// Whoever is logged in has to agree.
+    Consent,
+    /// It ends with an error.
+    Refuse(ErrorCode),
+    /// It ends with this code.
+    Code(String),
+}
+
+/// Keeps a request until somebody has answered; returns the handle, which is of use in the browser
+/// it began in alone.
+///
+/// # Errors
+/// See [`FlowError`].
+pub async fn keep(
+    db: &Db,
+    request: &AuthorizationRequest,
+    browser_digest: Vec<u8>,
+    now: Timestamp,
+) -> Result<String, FlowError> {
+    let handle = Opaque::draw("")?;
+    let row = pending_authorization::Model {
+        digest: handle.digest,
+        browser_digest,
+        client_id: request.client_id.clone(),
+        request: serde_json::to_value(request)?,
+        created_at: now,
+        expires_at: now.plus(PATIENCE),
+    };
+    db.write(move |txn| {
+        let row = pending_authorization::ActiveModel::from(row.clone()).reset_all();
+        Box::pin(async move {
+            pending_authorization::Entity::insert(row).exec_without_returning(txn).await
+        })
+    })
+    .await?;
+    Ok(handle.text)
+}
+
+/// The request behind a handle, in the browser that it began in.
+///
+/// # Errors
+/// See [`FlowError`].
+pub async fn find(
+    db: &Db,
+    handle: &str,
+    browser_digest: Vec<u8>,
+    now: Timestamp,
+) -> Result<Option<Pending>, FlowError> {
+    let question = pending_authorization::Entity::find_by_id(digest(handle))
+        .filter(pending_authorization::Column::BrowserDigest.eq(browser_digest))
+        .filter(pending_authorization::Column::ExpiresAt.gt(now));
+    let Some(row) = db.read(|db| async move { question.one(&db).await }).await? else {
+        return Ok(None);
+    };
+    let request = serde_json::from_value(row.request)?;
+    Ok(Some(Pending { digest: row.digest, request, asked_at: row.created_at }))
+}
+
+/// All that a step is decided on.
+pub struct State<'a> {
+    /// Who asks.
+    pub client: &'a Client,
+    /// The request; its digest is empty if it has not been kept.
+    pub pending: &'a Pending,
+    /// Who is logged in, if somebody is.
+    pub browser: Option<&'a Browser>,
+    /// What they decided, if they were asked.
+    pub decision: Option<Decision>,
+    /// Where they are.
+    pub origin: &'a Origin,
+}
+
+/// Takes a request as far as it goes.
+///
+/// # Errors
+/// See [`FlowError`]; nothing is granted then.
+pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, FlowError> {
+    let request = &state.pending.request;
+    let may_ask = !request.prompts("none");
+    let browser = match state.browser.filter(|it| is_good_login(it, state.pending, now)) {
+        Some(browser) => browser,
+        None if may_ask => return Ok(Step::LogIn),
+        None => return Ok(Step::Refuse(ErrorCode::LoginRequired)),
+    };
+    if request.subject.is_some_and(|subject| subject != browser.account.id) {
+        // Whoever has just logged in is not who was meant; asking again would go on for ever.
+        let is_final = !may_ask || browser.session.auth_time >= state.pending.asked_at;
+        return Ok(if is_final { Step::Refuse(ErrorCode::LoginRequired) } else { Step::LogIn });
+    }
+    match state.decision {
+        Some(Decision::Deny) => return deny(db, &state, browser.account.id, now).await,
+        Some(Decision::Allow) => {}
+        None if is_agreed(db, &state, browser.account.id).await? => {}
+        None if may_ask => return Ok(Step::Consent),
+        None => return Ok(Step::Refuse(ErrorCode::ConsentRequired)),
+    }
+    grant(db, &state, browser, now).await
+}
+
+/// Whether the login is recent enough for this request.
+fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
+    let request = &pending.request;
+    let auth_time = browser.session.auth_time;
+    if auth_time >= pending.asked_at && !pending.digest.is_empty() {
+        return true;
+    }
+    let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
+    let is_old = request.max_age.is_some_and(|max_age| max_age == 0 || age > max_age);
+    !(is_old || request.prompts("login") || request.prompts("select_account"))
+}
+
+/// Whether the person, or whoever registered the client, has agreed to all of this before.
+async fn is_agreed(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<bool, DbErr> {
+    let client = state.client;
+    // Anybody's program can name a public native client (RFC 8252 §8.6).
+    let is_anybody = client.is_native() && !client.is_confidential();
+    if state.pending.request.prompts("consent") || is_anybody {
+        return Ok(false);
+    }
+    if client.is_preapproved() {
+        return Ok(true);
+    }
+    let question = consent::Entity::find_by_id((account_id, client.id.clone()));
+    let found = db.read(|db| async move { question.one(&db).await }).await?;
+    let agreed = found.and_then(|row| Scope::parse(&row.scope)).unwrap_or_default();
+    Ok(scope_of(state).is_within(&agreed))
+}
+
+fn scope_of(state: &State<'_>) -> Scope {
+    Scope::parse(&state.pending.request.scope).unwrap_or_default()
+}
+
+async fn deny(
+    db: &Db,
+    state: &State<'_>,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<Step, FlowError> {
+    let (digest, origin) = (state.pending.digest.clone(), state.origin.clone());
+    let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
+    db.write(move |txn| {
+        let (digest, event, origin) = (digest.clone(), event.clone(), origin.clone());
+        Box::pin(async move {
+            pending_authorization::Entity::delete_by_id(digest).exec(txn).await?;
+            event.record(txn, &origin, now).await
+        })
+    })
+    .await?;
+    Ok(Step::Refuse(ErrorCode::AccessDenied))
+}
+
+/// What is written down when a request is granted.
+#[derive(Clone)]
+struct Grant {
+    pending: Pending,
+    browser: Browser,
+    scope: Scope,
+    /// Whether the person was asked for this, and not only before.
+    was_asked: bool,
+    code_digest: Vec<u8>,
+    origin: Origin,
+}
+
+/// Writes down what was decided and draws the code, in one transaction.
+async fn grant(
+    db: &Db,
+    state: &State<'_>,
+    browser: &Browser,
+    now: Timestamp,
+) -> Result<Step, FlowError> {
+    let drawn = code::draw()?;
+    let grant = Grant {
+        pending: state.pending.clone(),
+        browser: browser.clone(),
+        scope: scope_of(state),
+        was_asked: state.decision.is_some(),
+        code_digest: drawn.digest,
+        origin: state.origin.clone(),
+    };
+    let is_granted = db
+        .write(move |txn| {
+            let grant = grant.clone();
+            Box::pin(async move { grant_in(txn, grant, now).await })
+        })
+        .await?;
+    Ok(if is_granted { Step::Code(drawn.text) } else { Step::Refuse(ErrorCode::InvalidRequest) })
+}
+
+/// `false` if the request has been answered before: a form that is sent twice gets one code.
+async fn grant_in(txn: &DatabaseTransaction, grant: Grant, now: Timestamp) -> Result<bool, DbErr> {
+    let Grant { pending, browser, scope, was_asked, code_digest, origin } = grant;
+    let Pending { digest, request, .. } = pending;
+    if !digest.is_empty() {
+        let waiting = pending_authorization::Entity::delete_by_id(digest);
+        if waiting.exec(txn).await?.rows_affected == 0 {
+            return Ok(false);
+        }
+    }
+    if was_asked {
+        remember(txn, &browser, &request.client_id, &scope, &origin, now).await?;
+    }
+    let terms = code::Terms {
+        client_id: request.client_id,
+        account_id: browser.account.id,
+        browser_session_id: browser.session.id,
+        redirect_uri: request.to.redirect_uri,
+        scope,
+        audience: request.audience,
+        nonce: request.nonce,
+        code_challenge: request.code_challenge,
+        auth_time: browser.session.auth_time,
+    };
+    code::insert(txn, code_digest, terms, &origin, now).await?;
+    Ok(true)
+}
+
+/// Adds to what the person has allowed the client before.
+async fn remember(
+    txn: &impl ConnectionTrait,
+    browser: &Browser,
+    client_id: &str,
+    scope: &Scope,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let key = (browser.account.id, client_id.to_owned());
+    let before = consent::Entity::find_by_id(key).one(txn).await?;
+    let before = before.and_then(|row| Scope::parse(&row.scope)).unwrap_or_default();
+    let row = consent::ActiveModel {
+        account_id: Set(browser.account.id),
+        client_id: Set(client_id.to_owned()),
+        scope: Set(before.joined_with(scope.clone()).to_string()),
+        granted_at: Set(now),
+    };
+    let again = OnConflict::columns([consent::Column::AccountId, consent::Column::ClientId])
+        .update_columns([consent::Column::Scope, consent::Column::GrantedAt])
+        .to_owned();
+    consent::Entity::insert(row).on_conflict(again).exec_without_returning(txn).await?;
+    Event::new(Kind::ConsentGranted)
+        .account(browser.account.id)
+        .session(browser.session.id, client_id)
+        .reason(scope.to_string())
+        .record(txn, origin, now)
+        .await
+}

@@ -1,0 +1,274 @@
+//! The token endpoint's rules: one function per grant under one `match`.
+//!
+//! Each takes the same steps: may this client use the grant; is what it shows good; what scope and
+//! audience come of it; one transaction; then the signatures.
+
+use std::time::Duration;
+
+use openssl::error::ErrorStack;
+use sea_orm::{DbErr, EntityTrait};
+
+use crate::config::TokenSettings;
+use crate::database::Db;
+use crate::domain::audit::Origin;
+use crate::domain::oauth::audience;
+use crate::domain::oauth::code::{self, CodeError, Redemption};
+use crate::domain::oauth::id_token::{self, Told};
+use crate::domain::oauth::params::Params;
+use crate::domain::oauth::scope::Scope;
+use crate::domain::refresh::{self, Presented, RefreshError, RefreshTokens};
+use crate::domain::session::Granted;
+use crate::domain::status::{DrawError, StatusEntries};
+use crate::domain::token::{Issuer, SigningError, Terms};
+use crate::entity::client::Model as Client;
+use crate::entity::session;
+use crate::timestamp::Timestamp;
+
+/// What tokens are made with.
+#[derive(Clone, Copy)]
+pub struct Mint<'a> {
+    /// The rows.
+    pub db: &'a Db,
+    /// Where new sessions get their entry of a status list.
+    pub entries: &'a StatusEntries,
+    /// Signs.
+    pub issuer: &'a Issuer,
+    /// Makes and reads refresh tokens.
+    pub refresh_tokens: &'a RefreshTokens,
+    /// How long things live.
+    pub settings: &'a TokenSettings,
+}
+
+/// What a client gets (RFC 6749 §5.1).
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// For resource servers.
+    pub access_token: String,
+    /// How long that lives.
+    pub life: Duration,
+    /// For the next access token.
+    pub refresh_token: Option<String>,
+    /// For the client itself.
+    pub id_token: Option<String>,
+    /// What the access token is good for.
+    pub scope: String,
+}
+
+/// Why a client gets nothing (RFC 6749 §5.2).
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// A parameter is missing, or cannot be what it is.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// There is no such grant here.
+    #[error("the grant type is not supported")]
+    Unsupported,
+    /// The client is not registered for it.
+    #[error("the client may not use this grant")]
+    NotAllowed,
+    /// The code or refresh token is unknown, expired, spent, or somebody else's: one variant on
+    /// purpose.
+    #[error("the code or token is not valid")]
+    Rejected,
+    /// More than was granted, or than the client may have, or not a list of scope values.
+    #[error("the scope is not valid, or exceeds what was granted")]
+    Scope,
+    /// An audience that was not granted, or that the client may not have (RFC 8707 §2).
+    #[error("the resource is not one that the client may have tokens for")]
+    Target,
+    /// There was no entry of a status list for the session.
+    #[error("the session has no status")]
+    Status(#[from] DrawError),
+    /// A token could not be signed.
+    #[error("a token could not be signed")]
+    Signing(#[from] SigningError),
+    /// OpenSSL failed.
+    #[error("a token could not be computed")]
+    OpenSsl(#[from] ErrorStack),
+    /// The database refused or failed.
+    #[error("the grant could not be stored")]
+    Database(#[from] DbErr),
+}
+
+impl From<CodeError> for GrantError {
+    fn from(error: CodeError) -> Self {
+        match error {
+            CodeError::Rejected => Self::Rejected,
+            CodeError::Target => Self::Target,
+            CodeError::Status(error) => Self::Status(error),
+            CodeError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<RefreshError> for GrantError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Rejected => Self::Rejected,
+            RefreshError::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+/// Answers a token request of an authenticated client.
+///
+/// # Errors
+/// See [`GrantError`]; what was shown is then as good as before, unless it was shown twice.
+pub async fn exchange(
+    mint: Mint<'_>,
+    client: &Client,
+    params: &Params,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Issued, GrantError> {
+    // Nothing may be spent on tokens that could not be signed.
+    mint.issuer.check_fresh()?;
+    let grant_type =
+        params.get("grant_type").ok_or(GrantError::Invalid("grant_type is missing"))?;
+    let grants = ["authorization_code", "refresh_token", "client_credentials"];
+    if !grants.contains(&grant_type) {
+        return Err(GrantError::Unsupported);
+    }
+    if !client.grants.has(grant_type) {
+        return Err(GrantError::NotAllowed);
+    }
+    match grant_type {
+        "authorization_code" => authorization_code(mint, client, params, origin, now).await,
+        "refresh_token" => refresh_token(mint, client, params, origin, now).await,
+        _ => client_credentials(mint, client, params, now),
+    }
+}
+
+/// RFC 6749 §4.1.3, RFC 7636 §4.5.
+async fn authorization_code(
+    mint: Mint<'_>,
+    client: &Client,
+    params: &Params,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Issued, GrantError> {
+    let code = params.get("code").ok_or(GrantError::Invalid("code is missing"))?;
+    let redemption = Redemption {
+        code,
+        client,
+        redirect_uri: params.get("redirect_uri"),
+        verifier: params.get("code_verifier"),
+        resources: params.all("resource").map(str::to_owned).collect(),
+        origin,
+    };
+    let redeemed = code::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
+    let code::Redeemed { granted, audience, nonce, has_refresh } = redeemed;
+    let terms = Terms { audience: &audience, scope: &granted.scope, life: life(client) };
+    issue(mint, &granted, terms, Extras { nonce: nonce.as_deref(), has_refresh }, now)
+}
+
+/// RFC 6749 §6. The rule of the exchange itself is that of the JSON API.
+async fn refresh_token(
+    mint: Mint<'_>,
+    client: &Client,
+    params: &Params,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Issued, GrantError> {
+    let token = params.get("refresh_token");
+    let token = token.ok_or(GrantError::Invalid("refresh_token is missing"))?;
+    let presented = mint.refresh_tokens.decode(token).ok_or(GrantError::Rejected)?;
+    let narrowed = narrowed(mint.db, client, presented, params).await?;
+
+    let Mint { db, settings, .. } = mint;
+    let granted = refresh::rotate(db, presented, &client.id, settings, origin, now).await?;
+    let own = mint.issuer.iss();
+    let (scope, audience) = narrowed.unwrap_or_else(|| {
+        let audience = granted.audience.clone().unwrap_or_else(|| own.to_owned());
+        (granted.scope.clone(), audience)
+    });
+    let terms = Terms { audience: &audience, scope: &scope, life: life(client) };
+    issue(mint, &granted, terms, Extras { nonce: None, has_refresh: true }, now)
+}
+
+/// The narrower scope and audience that a refresh asks for, if it does. Looked up before anything
+/// is spent: who asks for too much keeps the refresh token.
+async fn narrowed(
+    db: &Db,
+    client: &Client,
+    presented: Presented,
+    params: &Params,
+) -> Result<Option<(String, String)>, GrantError> {
+    if params.get("scope").is_none() && params.all("resource").next().is_none() {
+        return Ok(None);
+    }
+    let found = session::Entity::find_by_id(presented.session_id);
+    let row = db.read(|db| async move { found.one(&db).await }).await?;
+    let row = row.filter(|row| row.client_id == client.id).ok_or(GrantError::Rejected)?;
+    let granted = Scope::parse(&row.scope).unwrap_or_default();
+    let scope = match params.get("scope") {
+        None => granted,
+        Some(asked) => Scope::parse(asked)
+            .filter(|asked| !asked.is_empty() && asked.is_within(&granted))
+            .ok_or(GrantError::Scope)?,
+    };
+    let audience = row.audience.unwrap_or_default();
+    let audience = audience::narrowed(params.all("resource"), &audience);
+    Ok(Some((scope.to_string(), audience.ok_or(GrantError::Target)?)))
+}
+
+/// RFC 6749 §4.4: the client speaks for itself. No session, no refresh token, no person.
+fn client_credentials(
+    mint: Mint<'_>,
+    client: &Client,
+    params: &Params,
+    now: Timestamp,
+) -> Result<Issued, GrantError> {
+    if !client.is_confidential() {
+        return Err(GrantError::NotAllowed);
+    }
+    let allowed = Scope::of(&client.scopes.0).without_identity();
+    let scope = match params.get("scope") {
+        None => allowed,
+        Some(asked) => Scope::parse(asked)
+            .filter(|asked| asked.is_within(&allowed))
+            .ok_or(GrantError::Scope)?,
+    };
+    let audience = audience::chosen(client, params.all("resource"), mint.issuer.iss());
+    let audience = audience.ok_or(GrantError::Target)?;
+    let scope = scope.to_string();
+    let life = life(client).min(mint.issuer.life());
+    let terms = Terms { audience: &audience, scope: &scope, life };
+    let access_token = mint.issuer.client_token(&client.id, terms, now)?;
+    Ok(Issued { access_token, life, refresh_token: None, id_token: None, scope })
+}
+
+/// What comes with the access token.
+#[derive(Clone, Copy)]
+struct Extras<'a> {
+    nonce: Option<&'a str>,
+    has_refresh: bool,
+}
+
+fn issue(
+    mint: Mint<'_>,
+    granted: &Granted,
+    terms: Terms<'_>,
+    extras: Extras<'_>,
+    now: Timestamp,
+) -> Result<Issued, GrantError> {
+    let life = terms.life.min(mint.issuer.life());
+    let access_token = mint.issuer.access_token_on(granted, terms, now)?;
+    let is_openid = terms.scope.split(' ').any(|value| value == "openid");
+    let told = Told { access_token: &access_token, nonce: extras.nonce, life };
+    let id_token = is_openid.then(|| id_token::sign(mint.issuer, granted, told, now));
+    let (session_id, generation) = (granted.session_id, granted.generation);
+    let refresh_token =
+        extras.has_refresh.then(|| mint.refresh_tokens.encode(session_id, generation));
+    Ok(Issued {
+        life,
+        refresh_token: refresh_token.transpose()?,
+        id_token: id_token.transpose()?,
+        scope: terms.scope.to_owned(),
+        access_token,
+    })
+}
+
+fn life(client: &Client) -> Duration {
+    Duration::from_secs(client.access_token_seconds.unsigned_abs())
+}

@@ -1,0 +1,102 @@
+//! ID tokens (OpenID Connect Core 1.0 §2): what a client is told of a login.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::sha::sha256;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::domain::session::Granted;
+use crate::domain::token::{Issuer, SigningError};
+use crate::timestamp::Timestamp;
+
+/// What keeps an ID token apart from everything else that is signed here.
+pub const TOKEN_TYPE: &str = "JWT";
+
+/// A password, and nothing else: one factor (RFC 8176 §2; ISO/IEC 29115 level 1).
+const METHODS: [&str; 1] = ["pwd"];
+
+/// The level of a login with a password.
+pub const LEVEL: &str = "1";
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: Uuid,
+    aud: &'a str,
+    exp: u64,
+    iat: u64,
+    auth_time: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+    acr: &'a str,
+    amr: [&'a str; 1],
+    sid: Uuid,
+    at_hash: String,
+}
+
+/// What a client is told of a login next to its access token.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// The access token that it comes with.
+    pub access_token: &'a str,
+    /// What the request asked to be repeated.
+    pub nonce: Option<&'a str>,
+    /// How long it may be shown for.
+    pub life: std::time::Duration,
+}
+
+/// Signs an ID token about a login.
+///
+/// # Errors
+/// As [`Issuer::access_token`].
+pub fn sign(
+    issuer: &Issuer,
+    granted: &Granted,
+    told: Told<'_>,
+    now: Timestamp,
+) -> Result<String, SigningError> {
+    let digest = sha256(told.access_token.as_bytes());
+    let (left_half, _) = digest.split_at(16);
+    issuer.sign_as(
+        TOKEN_TYPE,
+        &Claims {
+            iss: issuer.iss(),
+            sub: granted.account_id,
+            aud: &granted.client_id,
+            exp: now.plus(told.life).as_seconds(),
+            iat: now.as_seconds(),
+            auth_time: granted.auth_time.as_seconds(),
+            nonce: told.nonce,
+            acr: LEVEL,
+            amr: METHODS,
+            sid: granted.session_id,
+            at_hash: URL_SAFE_NO_PAD.encode(left_half),
+        },
+    )
+}
+
+/// Whom an ID token was about. It may have expired: as a hint it says who, not that anybody is
+/// logged in (OpenID Connect Core 1.0 §3.1.2.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// The account.
+    pub account_id: Uuid,
+    /// The client it was for.
+    pub client_id: String,
+    /// The client's session.
+    pub session_id: Uuid,
+}
+
+/// Reads an `id_token_hint`; none for everything that is not an ID token of ours.
+#[must_use]
+pub fn read_hint(issuer: &Issuer, token: &str) -> Option<Hint> {
+    let claims = issuer.read_own(TOKEN_TYPE, token)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    Some(Hint {
+        account_id: text("sub")?.parse().ok()?,
+        client_id: text("aud")?.to_owned(),
+        session_id: text("sid")?.parse().ok()?,
+    })
+}

@@ -1,0 +1,97 @@
+//! Logging a browser out (OpenID Connect RP-Initiated Logout 1.0).
+
+use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::id_token::Hint;
+use crate::domain::oauth::notice;
+use crate::domain::oauth::scope::Scope;
+use crate::domain::session;
+use crate::entity::client::Model as Client;
+use crate::entity::session::{Column, EndReason, Entity, Model};
+use crate::timestamp::Timestamp;
+
+/// Ends a browser's login and what was opened in it.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn log_out(
+    db: &Db,
+    browser: &Browser,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let (session, origin) = (browser.session.clone(), origin.clone());
+    db.write(move |txn| {
+        let (session, origin) = (session.clone(), origin.clone());
+        Box::pin(async move { end_browser(txn, &session, &origin, now).await })
+    })
+    .await
+}
+
+/// The same, as part of a transaction.
+///
+/// Clients that were granted `offline_access` keep it: that is what it means. They, too, are told
+/// (OpenID Connect Back-Channel Logout 1.0 §2.7).
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_browser(
+    txn: &DatabaseTransaction,
+    browser: &Model,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    // The browser's first: whoever redeems a code in it at this moment holds its row, and what they
+    // opened is found once they let go.
+    if session::end(txn, browser.id, EndReason::Logout, now).await? {
+        Event::new(Kind::LogOut)
+            .account(browser.account_id)
+            .session(browser.id, &browser.client_id)
+            .record(txn, origin, now)
+            .await?;
+    }
+    let opened = Entity::find()
+        .filter(Column::BrowserSessionId.eq(browser.id))
+        .filter(Entity::live(now))
+        .all(txn)
+        .await?;
+    for session in opened {
+        let scope = Scope::parse(&session.scope).unwrap_or_default();
+        if scope.has("offline_access") {
+            notice::enqueue(txn, Condition::all().add(Column::Id.eq(session.id)), now).await?;
+        } else {
+            session::end(txn, session.id, EndReason::Logout, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Where a logout may lead: to an address of the client's own, character by character, if an ID
+/// token proves that the client has a part in this (§3).
+#[must_use]
+pub fn destination<'u>(
+    client: &Client,
+    uri: Option<&'u str>,
+    hint: Option<&Hint>,
+) -> Option<&'u str> {
+    let is_proved = hint.is_some_and(|hint| hint.client_id == client.id);
+    uri.filter(|uri| is_proved && client.post_logout_redirect_uris.has(uri))
+}
+
+/// Whether an ID token was issued in this very browser login: then the client that shows it need
+/// not ask its user twice (§2).
+///
+/// # Errors
+/// If the database refuses.
+pub async fn belongs(db: &Db, hint: &Hint, browser: &Browser) -> Result<bool, DbErr> {
+    if hint.account_id != browser.account.id {
+        return Ok(false);
+    }
+    let question = Entity::find_by_id(hint.session_id)
+        .filter(Column::BrowserSessionId.eq(browser.session.id))
+        .filter(Column::ClientId.eq(&hint.client_id));
+    Ok(db.read(|db| async move { question.one(&db).await }).await?.is_some())
+}

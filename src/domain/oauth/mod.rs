@@ -1,0 +1,37 @@
+//! OAuth 2.0 and OpenID Connect 1.0: who may have tokens for whom.
+//!
+//! The code flow, and where its steps are:
+//!
+//! 1. A client sends a browser to the authorization endpoint: [`authorize`] checks the request, the
+//!    client and its redirect URI before anything that redirects.
+//! 2. [`flow`] decides what is missing: a login ([`browser`]), a consent, or nothing. While people
+//!    type, the request waits in the database under a handle.
+//! 3. [`code`] draws a code; the browser takes it back to the client.
+//! 4. The client proves who it is ([`proof`]) and redeems it ([`grant`]): a session begins, as at a
+//!    login over the JSON API, and tokens are signed.
+//! 5. [`token_state`] tells resource servers of a token, and ends it at its client's wish.
+//! 6. [`logout`] ends the browser's login and all that was opened in it, and [`backchannel`] tells
+//!    the clients.
+
+pub mod assertion;
+pub mod audience;
+pub mod authorize;
+pub mod backchannel;
+pub mod browser;
+pub mod client;
+pub mod code;
+pub mod flow;
+pub mod grant;
+pub mod housekeeping;
+pub mod id_token;
+pub mod logout;
+pub mod notice;
+pub mod opaque;
+pub mod params;
+pub mod pkce;
+pub mod proof;
+pub mod redirect;
+pub mod registration;
+pub mod scope;
+pub mod token_state;
+pub mod userinfo;

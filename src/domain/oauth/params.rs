@@ -1,0 +1,51 @@
+//! The parameters of a protocol request, whichever way they came.
+
+use std::collections::BTreeMap;
+
+/// The only parameter that may come more than once (RFC 8707 §2).
+const REPEATABLE: &str = "resource";
+
+/// Parameters by name. One without a value counts as not sent (RFC 6749 §3.1, §3.2).
+#[derive(Debug, Clone, Default)]
+pub struct Params {
+    values: BTreeMap<String, Vec<String>>,
+}
+
+impl Params {
+    /// Collects decoded pairs, in the order in which they came.
+    pub fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut values = BTreeMap::<String, Vec<String>>::new();
+        for (name, value) in pairs {
+            let values = values.entry(name).or_default();
+            values.push(value);
+        }
+        Self { values }
+    }
+
+    /// The value, unless it is empty, missing, or given more than once.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        match self.values.get(name).map(Vec::as_slice) {
+            Some([only]) if !only.is_empty() => Some(only),
+            _ => None,
+        }
+    }
+
+    /// All values of a parameter that may come more than once.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.values.get(name).map_or(&[][..], Vec::as_slice);
+        values.iter().map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Whether the parameter was given more than once.
+    #[must_use]
+    pub fn repeats(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|values| values.len() > 1)
+    }
+
+    /// Whether any parameter was given more than once that must not be.
+    #[must_use]
+    pub fn repeats_any(&self) -> bool {
+        self.values.iter().any(|(name, values)| values.len() > 1 && name != REPEATABLE)
+    }
+}

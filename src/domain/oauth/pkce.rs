@@ -1,0 +1,56 @@
+//! Proof Key for Code Exchange (RFC 7636), by method `S256` alone.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openssl::sha::sha256;
+
+/// Whether this can be a challenge by `S256`: the base64url of 32 bytes.
+#[must_use]
+pub fn is_challenge(challenge: &str) -> bool {
+    challenge.len() == 43 && URL_SAFE_NO_PAD.decode(challenge).is_ok()
+}
+
+/// Whether `verifier` is the secret behind `challenge`.
+///
+/// A verifier is 43 to 128 unreserved characters (RFC 7636 §4.1); anything else proves nothing.
+#[must_use]
+pub fn proves(verifier: &str, challenge: &str) -> bool {
+    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let is_verifier = (43..=128).contains(&verifier.len()) && verifier.bytes().all(unreserved);
+    // Plain `==` is enough: whoever guesses chooses the verifier, not its digest.
+    is_verifier && URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes())) == challenge
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// MUST-082: RFC 7636 appendix B. MUST-090: lengths and alphabet.
+    #[test]
+    fn a_verifier_proves_its_own_challenge_alone() {
+        let (verifier, challenge) = (
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        );
+
+        assert!(proves(verifier, challenge));
+        assert!(is_challenge(challenge));
+        for other in [&verifier[1..], "", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK"] {
+            assert!(!proves(other, challenge), "{other}");
+        }
+        let of = |text: &str| URL_SAFE_NO_PAD.encode(sha256(text.as_bytes()));
+        for (text, expected) in [
+            ("a".repeat(42), false),
+            ("a".repeat(43), true),
+            ("a".repeat(128), true),
+            ("a".repeat(129), false),
+            (format!("{}+", "a".repeat(43)), false),
+            (format!("{}é", "a".repeat(43)), false),
+        ] {
+            assert_eq!(proves(&text, &of(&text)), expected, "{text}");
+        }
+        for no_challenge in ["", &challenge[1..], &format!("{challenge}="), &"+".repeat(43)] {
+            assert!(!is_challenge(no_challenge), "{no_challenge}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! How a client proves who it is (RFC 6749 §2.3, §3.2.1).
+
+use openssl::memcmp;
+use sea_orm::DbErr;
+
+use crate::database::Db;
+use crate::domain::oauth::assertion;
+use crate::domain::oauth::client;
+use crate::domain::oauth::opaque::digest;
+use crate::entity::client::Model;
+use crate::timestamp::Timestamp;
+
+/// What a request brings along, in the one way it chose.
+#[derive(Clone)]
+pub enum Proof {
+    /// `client_secret_basic`.
+    Basic {
+        /// The user name.
+        client_id: String,
+        /// The password.
+        secret: String,
+    },
+    /// `client_secret_post`.
+    Post {
+        /// From the body.
+        client_id: String,
+        /// From the body, too.
+        secret: String,
+    },
+    /// `private_key_jwt`.
+    Assertion {
+        /// A JWT that the client signed.
+        assertion: String,
+        /// From the body, if it says so there, too.
+        client_id: Option<String>,
+    },
+    /// Nothing but a name: for public clients.
+    None {
+        /// From the body.
+        client_id: String,
+    },
+}
+
+/// Why a client is not who it says.
+#[derive(Debug, thiserror::Error)]
+pub enum ProofError {
+    /// Unknown, or the proof is wrong, or not of the kind it is registered for: one variant on
+    /// purpose, so that no caller can tell which.
+    #[error("client authentication failed")]
+    Refused,
+    /// The database refused or failed.
+    #[error("the client could not be looked up")]
+    Database(#[from] DbErr),
+}
+
+/// The client behind a proof. `audiences` are the names that an assertion may address.
+///
+/// # Errors
+/// See [`ProofError`].
+pub async fn authenticate(
+    db: &Db,
+    proof: &Proof,
+    audiences: &[&str],
+    now: Timestamp,
+) -> Result<Model, ProofError> {
+    let claimed = match proof {
+        Proof::Basic { client_id, .. }
+        | Proof::Post { client_id, .. }
+        | Proof::None { client_id } => Some(client_id.clone()),
+        Proof::Assertion { assertion, client_id } => assertion::claimed_client(assertion)
+            .filter(|claimed| client_id.as_ref().is_none_or(|id| id == claimed)),
+    };
+    let claimed = claimed.filter(|id| id.len() <= 100).ok_or(ProofError::Refused)?;
+    let client = client::find(db, &claimed).await?.ok_or(ProofError::Refused)?;
+    let is_proved = match proof {
+        Proof::Basic { secret, .. } => is_secret(&client, "client_secret_basic", secret),
+        Proof::Post { secret, .. } => is_secret(&client, "client_secret_post", secret),
+        Proof::None { .. } => client.auth_method == "none",
+        Proof::Assertion { assertion, .. } => {
+            client.auth_method == "private_key_jwt"
+                && assertion::proves(db, &client, assertion, audiences, now).await?
+        }
+    };
+    if is_proved { Ok(client) } else { Err(ProofError::Refused) }
+}
+
+fn is_secret(client: &Model, method: &str, secret: &str) -> bool {
+    let digest = digest(secret);
+    let matches = |stored: &Option<Vec<u8>>| {
+        stored
+            .as_ref()
+            .is_some_and(|stored| stored.len() == digest.len() && memcmp::eq(stored, &digest))
+    };
+    // Both, always: which of the two it was takes no time to tell.
+    let (current, previous) =
+        (matches(&client.secret_digest), matches(&client.previous_secret_digest));
+    client.auth_method == method && (current | previous)
+}

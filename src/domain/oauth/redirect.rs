@@ -1,0 +1,203 @@
+//! Redirect URIs: which may be registered, and which are the registered one.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// Schemes of the URL standard that run, or show, what they are given.
+const NEVER: [&str; 9] =
+    ["javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "ftp", "mailto"];
+
+/// Longest URI, in bytes.
+const MAX_LENGTH: usize = 2000;
+
+/// Why a URI may not be registered. The messages are for whoever registers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectError {
+    /// Relative, or with characters that URIs don't have.
+    #[error("is not an absolute URI of printable ASCII, as it would be sent")]
+    Malformed,
+    /// RFC 6749 §3.1.2.
+    #[error("has a fragment")]
+    Fragment,
+    /// A way to make one host look like another.
+    #[error("has a user name or a password")]
+    UserInfo,
+    /// Everybody on the way could read the code.
+    #[error(
+        "must be https; http is for loopback addresses of clients with application_type native"
+    )]
+    Plain,
+    /// RFC 8252 §7.1.
+    #[error(
+        "has a scheme that is not https; a client with application_type native may use a scheme of \
+         its own, which is a domain name in reverse, like com.example.app"
+    )]
+    Scheme,
+}
+
+/// Checks a URI that is to be registered (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3).
+///
+/// # Errors
+/// Says which rule is broken.
+pub fn check(uri: &str, is_native: bool) -> Result<(), RedirectError> {
+    let plain = uri.len() <= MAX_LENGTH && uri.bytes().all(|b| (0x21..=0x7e).contains(&b));
+    if !plain || uri.contains(['\\', '"', '<', '>', '`', '{', '}', '|', '^', '*']) {
+        return Err(RedirectError::Malformed);
+    }
+    if uri.contains('#') {
+        return Err(RedirectError::Fragment);
+    }
+    let url = Url::parse(uri).map_err(|_| RedirectError::Malformed)?;
+    // What the parser would repair is not what a browser would be sent to.
+    let (scheme, rest) = uri.split_once(':').ok_or(RedirectError::Malformed)?;
+    if scheme != url.scheme() || dotted(&url, uri) {
+        return Err(RedirectError::Malformed);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(RedirectError::UserInfo);
+    }
+    match scheme {
+        "https" if rest.starts_with("//") && url.has_host() => Ok(()),
+        "http" if rest.starts_with("//") && is_native && is_loopback(&url) => Ok(()),
+        "http" => Err(RedirectError::Plain),
+        _ if NEVER.contains(&scheme) || !is_native || !scheme.contains('.') => {
+            Err(RedirectError::Scheme)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a URI that a request names is the registered one: the same text, character by
+/// character. A native client's loopback address alone may have another port (RFC 8252 §7.3), for
+/// it cannot know which will be free.
+#[must_use]
+pub fn matches(registered: &str, presented: &str, is_native: bool) -> bool {
+    if registered == presented {
+        return true;
+    }
+    let (Some(registered), Some(presented)) = (without_port(registered), without_port(presented))
+    else {
+        return false;
+    };
+    is_native && registered == presented
+}
+
+/// The parts of a loopback IP URI around its port; none for any other URI.
+fn without_port(uri: &str) -> Option<(&str, &str)> {
+    let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|it| uri.starts_with(it))?;
+    let rest = uri.strip_prefix(host)?;
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (port, path) = rest.split_at_checked(at)?;
+    let is_port = match port.strip_prefix(':') {
+        Some(digits) => {
+            digits.bytes().all(|b| b.is_ascii_digit())
+                && digits.parse::<u16>().is_ok_and(|port| port.to_string() == digits && port > 0)
+        }
+        None => port.is_empty(),
+    };
+    is_port.then_some((host, path))
+}
+
+fn dotted(url: &Url, uri: &str) -> bool {
+    // The parser resolves `/../`, and `%2e` too: a path that changed was a way around.
+    let path = uri.split('?').next().unwrap_or(uri);
+    url.has_host() && !path.ends_with(url.path()) && url.path() != "/"
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RU-03, MUST-037, MUST-038: what can be registered, by whom.
+    #[test]
+    fn only_https_loopback_and_reverse_domain_schemes_can_be_registered() {
+        for uri in [
+            "https://rp.example/cb",
+            "https://rp.example/cb?a=b",
+            "https://rp.example",
+            "https://rp.example:8443/cb/%20x",
+        ] {
+            assert_eq!(check(uri, false), Ok(()), "{uri}");
+        }
+        for uri in [
+            "http://127.0.0.1/cb",
+            "http://[::1]/cb",
+            "http://localhost:3000/cb",
+            "com.example.app:/cb",
+            "com.example.app://cb",
+        ] {
+            assert_eq!(check(uri, true), Ok(()), "{uri}");
+            assert!(check(uri, false).is_err(), "{uri}");
+        }
+        for uri in [
+            "http://rp.example/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "http://10.0.0.1/cb",
+            "javascript:alert(1)",
+            "JavaScript:alert(1)",
+            "data:text/html,x",
+            "vbscript:x",
+            "file:///etc/passwd",
+            "app:/cb",
+            "urn:ietf:wg:oauth:2.0:oob",
+            "/cb",
+            "//rp.example/cb",
+            "rp.example/cb",
+            "https:rp.example/cb",
+            "https://rp.example/cb#",
+            "https://rp.example/cb#x",
+            "https://user@rp.example/cb",
+            "https://rp.example/a/../cb",
+            "https://rp.example/%2e%2e/cb",
+            "https://rp.example/*",
+            "https://rp.example/\u{e9}",
+            "https://rp.example/c b",
+            "https://rp.example\\cb",
+            "HTTPS://rp.example/cb",
+            "",
+        ] {
+            assert!(check(uri, true).is_err(), "{uri}");
+            assert!(check(uri, false).is_err(), "{uri}");
+        }
+    }
+
+    /// MUST-035, MUST-036: the port of a native client's loopback address, and nothing else.
+    #[test]
+    fn only_the_port_of_a_loopback_address_may_differ() {
+        let registered = "http://127.0.0.1/cb";
+        for uri in ["http://127.0.0.1:1/cb", "http://127.0.0.1:65535/cb", registered] {
+            assert!(matches(registered, uri, true), "{uri}");
+        }
+        assert!(!matches(registered, "http://127.0.0.1:8080/cb", false));
+        assert!(matches("http://[::1]:9/cb", "http://[::1]:4711/cb", true));
+        for uri in [
+            "http://127.0.0.1:0/cb",
+            "http://127.0.0.1:080/cb",
+            "http://127.0.0.1:65536/cb",
+            "http://127.0.0.1:/cb",
+            "http://127.0.0.1:1@evil.example/cb",
+            "http://127.0.0.1.evil.example/cb",
+            "http://127.0.0.1:80/cb/",
+            "http://127.0.0.1:80/cb?x=y",
+            "http://127.0.0.1:80/CB",
+            "http://127.0.0.1:80/x/../cb",
+            "http://localhost:80/cb",
+            "http://[::1]:80/cb",
+            "https://127.0.0.1:80/cb",
+        ] {
+            assert!(!matches(registered, uri, true), "{uri}");
+        }
+        assert!(!matches("http://localhost/cb", "http://localhost:3000/cb", true));
+        assert!(!matches("https://rp.example/cb", "https://rp.example:444/cb", true));
+    }
+}
