@@ -82,6 +82,12 @@ pub struct ServiceSettings {
     #[arg(long, env = "SIGNET_TRUSTED_PROXIES", value_delimiter = ',', value_parser = parse_proxy)]
     pub trusted_proxies: Vec<IpNet>,
 
+    /// Tell clients of logouts also at addresses in private networks and on this host. `true` only
+    /// if whoever registers clients may reach those, too.
+    #[arg(long, env = "SIGNET_LOGOUT_PRIVATE_NETWORKS", default_value = "false",
+          action = clap::ArgAction::Set)]
+    pub logout_private_networks: bool,
+
     /// Connections served at once; further ones wait in the system's backlog.
     #[arg(long, env = "SIGNET_MAX_CONNECTIONS", default_value = "10000",
           value_parser = value_parser!(u32).range(1..=1_000_000))]

@@ -11,10 +11,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Endpoint, Request, Response, Result};
-use serde_json::json;
 
 use crate::domain::keys::Snapshot;
 use crate::http::App;
+use crate::http::oauth::metadata;
 use crate::http::openapi;
 
 /// What the page at `/docs` needs and nothing else gets: it carries its script and style inline.
@@ -124,12 +124,7 @@ impl Endpoint for JwksDocument {
 
 /// The metadata (RFC 8414 §2, OpenID Connect Discovery 1.0 §3): what works, and only that.
 pub(super) fn metadata(issuer: &str, max_age: u64) -> Document {
-    let metadata = json!({
-        "issuer": issuer,
-        "jwks_uri": format!("{issuer}/.well-known/jwks.json"),
-        "service_documentation": format!("{issuer}/docs"),
-        "status_list_aggregation_endpoint": format!("{issuer}/status"),
-    });
+    let metadata = metadata::document(issuer);
     Document::public("application/json", metadata.to_string().into_bytes(), max_age)
 }
 

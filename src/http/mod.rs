@@ -11,8 +11,10 @@ mod cors;
 mod documents;
 mod error;
 mod json;
+mod oauth;
 mod openapi;
 mod origin;
+mod pages;
 mod probes;
 mod rate_limit;
 mod readiness;
@@ -121,5 +123,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
         .at("/readyz", get(probes::ready).data(Arc::clone(&app)))
         .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))
         .nest_no_strip("/api", api);
+    let routes = oauth::add_to(routes, &app, &config.service.cors_origins);
+    let routes = pages::add_to(routes, &app);
     Arc::new(ToDynEndpoint(service::Service::new(routes.into_endpoint(), app, methods)))
 }

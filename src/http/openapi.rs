@@ -8,6 +8,8 @@ use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
 use crate::http::api::{AccountApi, LoginsApi, MeApi, PasswordApi, SessionApi};
+use crate::http::oauth;
+use crate::http::pages;
 
 const DESCRIPTION: &str = "\
 Sign up and log in here; verify the RS256 access tokens anywhere, with nothing but the public key \
@@ -184,7 +186,8 @@ fn headers(status: &str) -> Value {
 /// Which methods each path answers, for the `Allow` of a 405 (RFC 9110 §15.5.6).
 pub(super) struct AllowedMethods(Arc<[(Vec<String>, HeaderValue)]>);
 
-/// Reads the methods of the API from its description; all other paths are for reading.
+/// Reads the methods of the API from its description; those of the protocol and the pages say what
+/// they answer, and all other paths are for reading.
 pub(super) fn allowed_methods() -> AllowedMethods {
     let document: Value = serde_json::from_str(&document()).unwrap_or_default();
     let paths = document.get("paths").and_then(Value::as_object);
@@ -196,7 +199,10 @@ pub(super) fn allowed_methods() -> AllowedMethods {
         let value = HeaderValue::from_str(&methods.join(", ")).ok()?;
         Some((path.split('/').map(str::to_owned).collect(), value))
     });
-    AllowedMethods(rows.collect())
+    let others = oauth::METHODS.into_iter().chain(pages::METHODS).map(|(path, methods)| {
+        (path.split('/').map(str::to_owned).collect(), HeaderValue::from_static(methods))
+    });
+    AllowedMethods(rows.chain(others).collect())
 }
 
 impl AllowedMethods {

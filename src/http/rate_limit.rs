@@ -39,6 +39,7 @@ pub struct Limits {
     refreshes: Front,
     changes: Front,
     requests: Front,
+    failed_proofs: Front,
 }
 
 impl Limits {
@@ -53,6 +54,7 @@ impl Limits {
             refreshes: Front::per_minute(settings.refreshes_per_minute),
             changes: Front::per_minute(settings.refreshes_per_minute),
             requests: Front::per_minute(settings.requests_per_minute),
+            failed_proofs: Front::before_exact(settings.attempts_per_minute),
             settings,
             key,
         }
@@ -126,6 +128,12 @@ impl Limits {
         self.check(&self.changes, origin)
     }
 
+    /// Counts a client that failed to prove who it is; refuses when that goes on. Clients that
+    /// succeed are not counted, so nobody can keep a neighbour out.
+    pub(super) fn admit_failed_proof(&self, origin: &Origin) -> Result<(), AttemptError> {
+        self.check(&self.failed_proofs, origin)
+    }
+
     /// Admits a request with an access token, before anything is done about it.
     pub(super) fn admit_request(&self, origin: &Origin) -> Result<(), Refusal> {
         self.requests.check(client(origin.address, self.settings.ipv6_prefix))
@@ -133,9 +141,10 @@ impl Limits {
 
     /// Forgets clients that have been quiet; to be called every minute or so.
     pub fn sweep(&self) {
-        let Self { sign_ups, log_ins, resets, confirmations, refreshes, changes, requests, .. } =
-            self;
-        for front in [sign_ups, log_ins, resets, confirmations, refreshes, changes, requests] {
+        let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;
+        let Self { changes, requests, failed_proofs, .. } = self;
+        let of_passwords = [sign_ups, log_ins, resets, confirmations];
+        for front in of_passwords.into_iter().chain([refreshes, changes, requests, failed_proofs]) {
             front.clients.retain_recent();
             front.clients.shrink_to_fit();
         }

@@ -2,6 +2,7 @@
 //! then serves until told to stop.
 
 mod acceptor;
+mod notifier;
 mod seats;
 
 use std::future::Future;
@@ -23,6 +24,7 @@ use crate::domain::id;
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
+use crate::domain::oauth::housekeeping;
 use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
@@ -200,6 +202,9 @@ impl Server {
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
         let bits = self.config.keys.rsa_bits;
+        let is_private_allowed = self.config.service.logout_private_networks;
+        let notifying =
+            tokio::spawn(notifier::tell_clients(Arc::clone(&self.app), is_private_allowed));
         let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
         let status_keeping = tokio::spawn(keep_status(Arc::clone(&self.app)));
 
@@ -213,6 +218,7 @@ impl Server {
         housekeeping.abort();
         key_keeping.abort();
         status_keeping.abort();
+        notifying.abort();
         self.app.db.close().await;
         served
     }
@@ -379,6 +385,10 @@ async fn keep_house(app: Arc<App>) {
         match attempt::purge(&app.db, app.clock.now()).await {
             Ok(windows) => tracing::debug!(windows, "expired attempt windows deleted"),
             Err(error) => tracing::warn!(%error, "expired attempt windows not deleted"),
+        }
+        match housekeeping::purge(&app.db, app.clock.now()).await {
+            Ok(rows) => tracing::debug!(rows, "expired codes and requests deleted"),
+            Err(error) => tracing::warn!(%error, "expired codes and requests not deleted"),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
 const ADA: &str = "ada@example.test";
 
 /// Every claim, with a value that is kept as it is.
-fn everything() -> Value {
+pub fn everything() -> Value {
     json!({
         "name": "Augusta Ada King",
         "given_name": "Augusta Ada",

@@ -4,6 +4,7 @@ mod answer;
 mod database;
 mod dump;
 pub mod forge;
+pub mod oauth;
 mod operations;
 mod own_account;
 mod process;

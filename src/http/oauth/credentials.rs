@@ -1,0 +1,95 @@
+//! Who a client says it is: one way in a request, and no other next to it (RFC 6749 §2.3).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use poem::Request;
+use poem::http::header;
+use url::form_urlencoded;
+
+use crate::domain::audit::Origin;
+use crate::domain::oauth::client::Client;
+use crate::domain::oauth::params::Params;
+use crate::domain::oauth::proof::{self, Proof, ProofError};
+use crate::http::App;
+use crate::http::oauth::error::OAuthError;
+use crate::timestamp::Timestamp;
+
+/// The one assertion type of RFC 7523 §2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// The client behind a request to the token endpoint or one of its neighbours.
+pub(super) async fn authenticate(
+    app: &App,
+    request: &Request,
+    params: &Params,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<Client, OAuthError> {
+    let proof = read(request, params)?;
+    let issuer = app.issuer_url.as_str();
+    let token_endpoint = format!("{issuer}/oauth2/token");
+    let audiences = [issuer, token_endpoint.as_str()];
+    match proof::authenticate(&app.db, &proof, &audiences, now).await {
+        // Who guesses is told nothing more, and soon not even that.
+        Err(ProofError::Refused) => {
+            app.limits.admit_failed_proof(origin)?;
+            Err(OAuthError::invalid_client())
+        }
+        result => Ok(result?),
+    }
+}
+
+fn read(request: &Request, params: &Params) -> Result<Proof, OAuthError> {
+    let basic = basic(request)?;
+    let client_id = params.get("client_id").map(str::to_owned);
+    let secret = params.get("client_secret").map(str::to_owned);
+    let assertion = params.get("client_assertion").map(str::to_owned);
+    if [basic.is_some(), secret.is_some(), assertion.is_some()].iter().filter(|it| **it).count() > 1
+    {
+        return Err(OAuthError::invalid_request("a client authenticates in one way"));
+    }
+    if let Some((id, secret)) = basic {
+        if client_id.is_some_and(|other| other != id) {
+            return Err(OAuthError::invalid_request("the request names two clients"));
+        }
+        return Ok(Proof::Basic { client_id: id, secret });
+    }
+    if let Some(assertion) = assertion {
+        if params.get("client_assertion_type") != Some(JWT_BEARER) {
+            return Err(OAuthError::invalid_request("client_assertion_type is not known"));
+        }
+        return Ok(Proof::Assertion { assertion, client_id });
+    }
+    match (client_id, secret) {
+        (Some(client_id), Some(secret)) => Ok(Proof::Post { client_id, secret }),
+        (Some(client_id), None) => Ok(Proof::None { client_id }),
+        (None, _) => Err(OAuthError::invalid_client()),
+    }
+}
+
+/// RFC 6749 §2.3.1: both halves are form-encoded before base64, so that an id may hold a colon.
+fn basic(request: &Request) -> Result<Option<(String, String)>, OAuthError> {
+    let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(OAuthError::invalid_request("Authorization is given more than once"));
+    }
+    let decoded = field.to_str().ok().and_then(|field| {
+        let (scheme, credentials) = field.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return None;
+        }
+        let bytes = STANDARD.decode(credentials.trim()).ok()?;
+        let text = String::from_utf8(bytes).ok()?;
+        let (id, secret) = text.split_once(':')?;
+        Some((form_decoded(id)?, form_decoded(secret)?))
+    });
+    decoded.map(Some).ok_or_else(OAuthError::invalid_client)
+}
+
+fn form_decoded(text: &str) -> Option<String> {
+    // A text without `=` and `&` is one name without a value.
+    let escaped = text.replace('=', "%3D").replace('&', "%26");
+    let (decoded, _) = form_urlencoded::parse(escaped.as_bytes()).next()?;
+    (!decoded.contains(char::REPLACEMENT_CHARACTER)).then(|| decoded.into_owned())
+}

@@ -1,0 +1,177 @@
+//! OAuth's own errors (RFC 6749 §5.2, RFC 6750 §3), and the only place that writes them.
+
+use poem::http::{HeaderValue, StatusCode, header};
+use poem::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::domain::attempt::AttemptError;
+use crate::domain::oauth::grant::GrantError;
+use crate::domain::oauth::proof::ProofError;
+use crate::http::error::Problem;
+use crate::http::oauth::form::Unreadable;
+
+/// How a client is asked to authenticate.
+const BASIC: &str = "Basic realm=\"signet\", charset=\"UTF-8\"";
+
+/// An error as a client sees it. Every text is ours: nothing of a request is echoed.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct OAuthError {
+    status: StatusCode,
+    code: &'static str,
+    description: &'static str,
+    challenge: Option<&'static str>,
+    retry_after: Option<u64>,
+}
+
+impl OAuthError {
+    const fn new(status: StatusCode, code: &'static str, description: &'static str) -> Self {
+        Self { status, code, description, challenge: None, retry_after: None }
+    }
+
+    /// 400: a parameter is missing, twice there, or cannot be what it is.
+    pub(super) const fn invalid_request(description: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    /// 401: the client is not who it says, or does not say (RFC 6749 §5.2).
+    pub(super) const fn invalid_client() -> Self {
+        let failed = "client authentication failed";
+        Self {
+            challenge: Some(BASIC),
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", failed)
+        }
+    }
+
+    /// 400: a token of a kind that cannot be revoked (RFC 7009 §2.2.1).
+    pub(super) const fn unsupported_token_type() -> Self {
+        let why = "a client's own access token cannot be revoked";
+        Self::new(StatusCode::BAD_REQUEST, "unsupported_token_type", why)
+    }
+
+    /// 401: no bearer token was sent; the challenge then has no error (RFC 6750 §3.1).
+    pub(super) const fn no_token() -> Self {
+        let why = "a bearer token is needed";
+        Self {
+            challenge: Some("Bearer realm=\"signet\""),
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", why)
+        }
+    }
+
+    /// 401: forged, expired, ended or of another kind, without saying which.
+    pub(super) const fn invalid_token() -> Self {
+        let why = "the access token is not valid";
+        Self {
+            challenge: Some("Bearer realm=\"signet\", error=\"invalid_token\""),
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", why)
+        }
+    }
+
+    /// 403: a good token, but not for this.
+    pub(super) const fn insufficient_scope() -> Self {
+        let challenge = "Bearer realm=\"signet\", error=\"insufficient_scope\", scope=\"openid\"";
+        Self {
+            challenge: Some(challenge),
+            ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "the scope openid is needed")
+        }
+    }
+
+    /// 400: a token was sent in more than one way (RFC 6750 §3.1).
+    pub(super) const fn two_tokens() -> Self {
+        Self {
+            challenge: Some("Bearer realm=\"signet\", error=\"invalid_request\""),
+            ..Self::invalid_request("a token must be sent in one way")
+        }
+    }
+
+    /// 503: nothing was done. The cause has been logged.
+    pub(super) const fn unavailable() -> Self {
+        let why = "the service is busy, try again in a moment";
+        Self {
+            retry_after: Some(1),
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", why)
+        }
+    }
+
+    /// 503 for a failure of ours, logged here once with all its causes.
+    pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
+        Problem::failed(error);
+        Self::unavailable()
+    }
+
+    /// What the framework or a layer answers with a bare status.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        let description = match status {
+            StatusCode::METHOD_NOT_ALLOWED => "this endpoint does not answer that method",
+            StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than 16 KiB",
+            _ if status.is_client_error() => "the request cannot be read",
+            _ => {
+                return Self::new(status, "server_error", "something went wrong on our side");
+            }
+        };
+        Self { status, ..Self::invalid_request(description) }
+    }
+}
+
+impl IntoResponse for OAuthError {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": self.code, "error_description": self.description });
+        let mut response = Response::builder()
+            .status(self.status)
+            .content_type("application/json")
+            .header(header::CACHE_CONTROL, "no-store")
+            .body(body.to_string());
+        if let Some(challenge) = self.challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl From<Unreadable> for OAuthError {
+    fn from(Unreadable(description): Unreadable) -> Self {
+        Self::invalid_request(description)
+    }
+}
+
+impl From<AttemptError> for OAuthError {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                retry_after: Some(refusal.retry_after.as_secs() + 1),
+                description: "too many attempts, try again later",
+                ..Self::unavailable()
+            },
+            AttemptError::Database(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<ProofError> for OAuthError {
+    fn from(error: ProofError) -> Self {
+        match error {
+            ProofError::Refused => Self::invalid_client(),
+            ProofError::Database(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<GrantError> for OAuthError {
+    fn from(error: GrantError) -> Self {
+        use GrantError as E;
+        let bad = |code, why| Self::new(StatusCode::BAD_REQUEST, code, why);
+        match error {
+            E::Invalid(why) => Self::invalid_request(why),
+            E::Unsupported => bad("unsupported_grant_type", "the grant type is not supported"),
+            E::NotAllowed => bad("unauthorized_client", "the client may not use this grant"),
+            E::Rejected => bad("invalid_grant", "the code or token is not valid"),
+            E::Scope => bad("invalid_scope", "the scope exceeds what was granted"),
+            E::Target => bad("invalid_target", "the resource is not available to the client"),
+            E::Status(_) | E::Signing(_) | E::OpenSsl(_) | E::Database(_) => Self::failed(&error),
+        }
+    }
+}

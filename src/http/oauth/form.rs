@@ -1,0 +1,59 @@
+//! Form-encoded parameters, read strictly: a text that two readers could read in two ways is
+//! refused.
+
+use poem::Request;
+use poem::http::{Method, header};
+use url::form_urlencoded;
+
+use crate::domain::oauth::params::Params;
+
+/// More parameters than any request has.
+const MAX_PARAMETERS: usize = 100;
+
+/// Why a request has no parameters that could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) struct Unreadable(pub(in crate::http) &'static str);
+
+/// The parameters of a request: of its body if it is a POST, else of its query. Never of both.
+pub(in crate::http) async fn params(request: &mut Request) -> Result<Params, Unreadable> {
+    if request.method() == Method::POST {
+        return body(request).await;
+    }
+    decode(request.uri().query().unwrap_or_default())
+}
+
+/// The parameters of a body.
+pub(in crate::http) async fn body(request: &mut Request) -> Result<Params, Unreadable> {
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return Err(Unreadable("parameters belong into the body alone"));
+    }
+    if !is_form(request) {
+        return Err(Unreadable("the body must be application/x-www-form-urlencoded"));
+    }
+    let bytes = request.take_body().into_bytes().await;
+    let bytes = bytes.map_err(|_| Unreadable("the body cannot be read"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable("the body is not ASCII"))?;
+    decode(text)
+}
+
+pub(in crate::http) fn is_form(request: &Request) -> bool {
+    let content_type = request.header(header::CONTENT_TYPE).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// Reads `name=value` pairs. Bytes that are no UTF-8 have no meaning that could be handed back.
+pub(in crate::http) fn decode(text: &str) -> Result<Params, Unreadable> {
+    let mut pairs = Vec::new();
+    for (name, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {
+        if name.contains(char::REPLACEMENT_CHARACTER) || value.contains(char::REPLACEMENT_CHARACTER)
+        {
+            return Err(Unreadable("a parameter is not UTF-8"));
+        }
+        if pairs.len() == MAX_PARAMETERS {
+            return Err(Unreadable("there are more than 100 parameters"));
+        }
+        pairs.push((name, value));
+    }
+    Ok(Params::of(pairs))
+}

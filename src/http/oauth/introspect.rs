@@ -1,0 +1,74 @@
+//! `POST /oauth2/introspect` (RFC 7662) and `POST /oauth2/revoke` (RFC 7009).
+//!
+//! Signet finds a token by what it is, so `token_type_hint` changes nothing.
+
+use std::sync::Arc;
+
+use poem::{IntoResponse, Request, Response};
+use serde_json::{Value, json};
+
+use crate::domain::audit::Origin;
+use crate::domain::oauth::client::Client;
+use crate::domain::oauth::params::Params;
+use crate::domain::oauth::token_state::{self, Revocation};
+use crate::http::App;
+use crate::http::oauth::credentials;
+use crate::http::oauth::error::OAuthError;
+use crate::http::oauth::token::mint;
+use crate::http::oauth::{app_of, form, json_answer, origin_of};
+use crate::timestamp::Timestamp;
+
+pub(super) async fn introspect(request: Request) -> Response {
+    look_up(request).await.map_or_else(IntoResponse::into_response, |state| json_answer(&state))
+}
+
+async fn look_up(request: Request) -> Result<Value, OAuthError> {
+    let Call { app, client, params, now, .. } = Call::read(request).await?;
+    if !client.is_confidential() {
+        return Err(OAuthError::invalid_client());
+    }
+    let found = token_state::introspect(mint(&app), &client, token(&params)?, now).await;
+    let found = found.map_err(|error| OAuthError::failed(&error))?;
+    Ok(found.map_or_else(|| json!({ "active": false }), Value::Object))
+}
+
+pub(super) async fn revoke(request: Request) -> Response {
+    give_back(request).await.map_or_else(IntoResponse::into_response, |()| Response::default())
+}
+
+async fn give_back(request: Request) -> Result<(), OAuthError> {
+    let Call { app, client, params, origin, now } = Call::read(request).await?;
+    let revoked = token_state::revoke(mint(&app), &client, token(&params)?, &origin, now).await;
+    match revoked.map_err(|error| OAuthError::failed(&error))? {
+        Revocation::Done => Ok(()),
+        Revocation::Unsupported => Err(OAuthError::unsupported_token_type()),
+    }
+}
+
+fn token(params: &Params) -> Result<&str, OAuthError> {
+    params.get("token").ok_or(OAuthError::invalid_request("token is missing"))
+}
+
+/// A form from a client that is who it says.
+struct Call {
+    app: Arc<App>,
+    client: Client,
+    params: Params,
+    origin: Origin,
+    now: Timestamp,
+}
+
+impl Call {
+    async fn read(mut request: Request) -> Result<Self, OAuthError> {
+        let app = app_of(&request)?;
+        let now = app.clock.now();
+        let origin = origin_of(&request).await;
+        let params = form::body(&mut request).await?;
+        if params.repeats_any() {
+            return Err(OAuthError::invalid_request("a parameter is given more than once"));
+        }
+        app.limits.admit_refresh(&origin)?;
+        let client = credentials::authenticate(&app, &request, &params, &origin, now).await?;
+        Ok(Self { app, client, params, origin, now })
+    }
+}

@@ -1,0 +1,127 @@
+//! `/oauth2/logout` (OpenID Connect RP-Initiated Logout 1.0).
+//!
+//! Only a client that shows an ID token of this very login logs it out at once. Everybody else,
+//! an image on a foreign page included, gets the question whether to log out.
+
+use std::sync::Arc;
+
+use poem::http::{Method, StatusCode, header};
+use poem::{Request, Response};
+use url::form_urlencoded;
+
+use crate::domain::oauth::client;
+use crate::domain::oauth::id_token::{self, Hint};
+use crate::domain::oauth::logout;
+use crate::domain::oauth::params::Params;
+use crate::http::App;
+use crate::http::oauth::form::{self, Unreadable};
+use crate::http::oauth::{app_of, origin_of, respond};
+use crate::http::pages::{self, Visit};
+
+/// What of a logout request the question hands on.
+pub(in crate::http) const HANDED_ON: [&str; 4] =
+    ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+
+/// A logout request that passed every check.
+pub(in crate::http) struct LogoutRequest {
+    /// Who was logged in, by an ID token of ours.
+    pub(in crate::http) hint: Option<Hint>,
+    /// Where it leads, if anywhere.
+    pub(in crate::http) destination: Option<String>,
+}
+
+pub(super) async fn answer(mut request: Request) -> Response {
+    let Ok(app) = app_of(&request) else {
+        return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    let is_foreign_form =
+        request.method() == Method::POST && !request.headers().contains_key(header::COOKIE);
+    let params = match form::params(&mut request).await {
+        Ok(params) => params,
+        Err(Unreadable(why)) => return pages::bad_request(why),
+    };
+    if is_foreign_form {
+        // Browsers keep our cookie from a form on another site, and send it with what follows.
+        let query = query_of(&params);
+        return respond::see_other(&format!("{}/oauth2/logout?{query}", app.issuer_url));
+    }
+    let asked = match read(&app, &params).await {
+        Ok(asked) => asked,
+        Err(page) => return page,
+    };
+    end(&app, &request, &params, asked).await
+}
+
+fn query_of(params: &Params) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for name in HANDED_ON {
+        if let Some(value) = params.get(name) {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
+}
+
+/// Checks what a logout request says, whether it came from a client or back from the question.
+pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRequest, Response> {
+    if params.repeats_any() {
+        return Err(pages::bad_request("a parameter is given more than once"));
+    }
+    let hint = params.get("id_token_hint").map(|token| id_token::read_hint(&app.issuer, token));
+    if hint == Some(None) {
+        return Err(pages::bad_request("id_token_hint is not an ID token of this service"));
+    }
+    let hint = hint.flatten();
+    let named = params.get("client_id");
+    if hint.as_ref().zip(named).is_some_and(|(hint, named)| hint.client_id != named) {
+        return Err(pages::bad_request("client_id is not that of id_token_hint"));
+    }
+    let uri = params.get("post_logout_redirect_uri");
+    let Some(hint) = hint else { return Ok(LogoutRequest { hint: None, destination: None }) };
+    let client = client::find(&app.db, &hint.client_id).await;
+    let client = client.map_err(|error| respond::failed(&error.into()))?;
+    let destination =
+        client.and_then(|client| logout::destination(&client, uri, Some(&hint)).map(str::to_owned));
+    if uri.is_some() && destination.is_none() {
+        let why = "post_logout_redirect_uri is not one that the client registered";
+        return Err(pages::bad_request(why));
+    }
+    let state = params.get("state").map(|state| vec![("state", state.to_owned())]);
+    let destination = destination.map(|uri| match state {
+        Some(state) => respond::with_query(&uri, &state),
+        None => uri,
+    });
+    Ok(LogoutRequest { hint: Some(hint), destination })
+}
+
+async fn end(app: &Arc<App>, request: &Request, params: &Params, asked: LogoutRequest) -> Response {
+    let visit = match Visit::of(app, request).await {
+        Ok(visit) => visit,
+        Err(error) => return respond::failed(&error),
+    };
+    let LogoutRequest { hint, destination } = asked;
+    let Some(browser) = &visit.browser else { return leave(app, destination.as_deref()) };
+    let belongs = match &hint {
+        Some(hint) => logout::belongs(&app.db, hint, browser).await,
+        None => Ok(false),
+    };
+    match belongs {
+        Err(error) => respond::failed(&error.into()),
+        Ok(false) => visit.remember(pages::ask_logout(&visit, params, destination.as_deref())),
+        Ok(true) => {
+            let (origin, now) = (origin_of(request).await, app.clock.now());
+            match logout::log_out(&app.db, browser, &origin, now).await {
+                Ok(()) => Visit::forget(leave(app, destination.as_deref())),
+                Err(error) => respond::failed(&error.into()),
+            }
+        }
+    }
+}
+
+/// Where a browser goes once nobody is logged in to it.
+pub(in crate::http) fn leave(app: &App, destination: Option<&str>) -> Response {
+    match destination {
+        Some(uri) => respond::see_other(uri),
+        None => respond::see_other(&format!("{}/logout", app.issuer_url)),
+    }
+}

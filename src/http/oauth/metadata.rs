@@ -1,0 +1,55 @@
+//! What clients may rely on (OpenID Connect Discovery 1.0 §3, RFC 8414 §2): what works, and only
+//! that.
+
+use serde_json::{Value, json};
+
+use crate::domain::oauth::assertion::ALGORITHMS;
+use crate::domain::oauth::id_token::LEVEL;
+use crate::domain::oauth::registration::{AUTH_METHODS, GRANT_TYPES};
+use crate::domain::oauth::scope::IDENTITY;
+
+/// The metadata of an issuer.
+pub(in crate::http) fn document(issuer: &str) -> Value {
+    let at = |path: &str| format!("{issuer}{path}");
+    let confidential: Vec<_> = AUTH_METHODS.iter().filter(|it| **it != "none").collect();
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": at("/oauth2/authorize"),
+        "token_endpoint": at("/oauth2/token"),
+        "userinfo_endpoint": at("/oauth2/userinfo"),
+        "jwks_uri": at("/.well-known/jwks.json"),
+        "introspection_endpoint": at("/oauth2/introspect"),
+        "revocation_endpoint": at("/oauth2/revoke"),
+        "end_session_endpoint": at("/oauth2/logout"),
+        "status_list_aggregation_endpoint": at("/status"),
+        "service_documentation": at("/docs"),
+        "scopes_supported": IDENTITY,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": GRANT_TYPES,
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "acr_values_supported": [LEVEL],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "display_values_supported": ["page"],
+        "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "introspection_endpoint_auth_methods_supported": confidential,
+        "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "claims_supported": [
+            "iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash",
+            "name", "given_name", "family_name", "middle_name", "nickname", "preferred_username",
+            "profile", "picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
+            "email", "email_verified", "address", "phone_number", "phone_number_verified",
+        ],
+        "claims_parameter_supported": false,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+    })
+}

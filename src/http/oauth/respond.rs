@@ -1,0 +1,80 @@
+//! The authorization response: back to the client, in the query or in a form (RFC 6749 §4.1.2,
+//! OAuth 2.0 Form Post Response Mode), never without `iss` (RFC 9207).
+
+use poem::Response;
+use poem::http::{StatusCode, header};
+use url::form_urlencoded;
+
+use crate::domain::oauth::authorize::{ErrorCode, Refusal, ReturnAddress};
+use crate::domain::oauth::flow::{FlowError, Step};
+use crate::http::App;
+use crate::http::pages;
+
+/// Sends a code.
+pub(in crate::http) fn code(app: &App, to: &ReturnAddress, code: &str) -> Response {
+    send(app, to, vec![("code", code.to_owned())])
+}
+
+/// Sends an error.
+pub(in crate::http) fn refusal(app: &App, refusal: &Refusal) -> Response {
+    let mut parameters = vec![("error", refusal.code.name().to_owned())];
+    if !refusal.description.is_empty() {
+        parameters.push(("error_description", refusal.description.to_owned()));
+    }
+    send(app, &refusal.to, parameters)
+}
+
+/// Sends what a flow ended with; none if it goes on.
+pub(in crate::http) fn outcome(app: &App, to: &ReturnAddress, step: &Step) -> Option<Response> {
+    match step {
+        Step::Code(text) => Some(code(app, to, text)),
+        Step::Refuse(reason) => {
+            let description = described(*reason);
+            Some(refusal(app, &Refusal { to: to.clone(), code: *reason, description }))
+        }
+        Step::LogIn | Step::Consent => None,
+    }
+}
+
+const fn described(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::AccessDenied => "the person said no",
+        ErrorCode::LoginRequired => "nobody who was asked for is logged in",
+        ErrorCode::ConsentRequired => "the person has not agreed yet",
+        _ => "the request was answered already",
+    }
+}
+
+/// A page for what cannot go on: nothing was granted.
+pub(in crate::http) fn failed(error: &FlowError) -> Response {
+    crate::http::error::Problem::failed(error);
+    pages::error(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+fn send(app: &App, to: &ReturnAddress, mut parameters: Vec<(&'static str, String)>) -> Response {
+    if let Some(state) = &to.state {
+        parameters.push(("state", state.clone()));
+    }
+    parameters.push(("iss", app.issuer_url.clone()));
+    if to.by_form_post {
+        return pages::form_post(&to.redirect_uri, &parameters);
+    }
+    see_other(&with_query(&to.redirect_uri, &parameters))
+}
+
+/// Adds parameters to a URI, whose own query stays as it is.
+pub(in crate::http) fn with_query(uri: &str, parameters: &[(&'static str, String)]) -> String {
+    let mut encoded = form_urlencoded::Serializer::new(String::new());
+    encoded.extend_pairs(parameters);
+    let separator = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{separator}{}", encoded.finish())
+}
+
+/// 303: whatever the request was, the next one is a GET without a body (RFC 9700 §4.12).
+pub(in crate::http) fn see_other(location: &str) -> Response {
+    Response::builder()
+        .status(StatusCode::SEE_OTHER)
+        .header(header::LOCATION, location)
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .finish()
+}

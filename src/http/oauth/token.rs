@@ -1,0 +1,61 @@
+//! `POST /oauth2/token` (RFC 6749 §3.2).
+
+use std::sync::Arc;
+
+use poem::{IntoResponse, Request, Response};
+use serde_json::{Map, Value};
+
+use crate::domain::oauth::grant::{self, Issued, Mint};
+use crate::http::App;
+use crate::http::oauth::credentials;
+use crate::http::oauth::error::OAuthError;
+use crate::http::oauth::{app_of, form, json_answer, origin_of};
+
+pub(super) async fn answer(request: Request) -> Response {
+    grant(request).await.map_or_else(IntoResponse::into_response, |issued| success(&issued))
+}
+
+/// The steps of a token request.
+async fn grant(mut request: Request) -> Result<Issued, OAuthError> {
+    let app = app_of(&request)?;
+    let now = app.clock.now();
+    let origin = origin_of(&request).await;
+    // 1. One form, in the body, with nothing in it twice.
+    let params = form::body(&mut request).await?;
+    if params.repeats_any() {
+        return Err(OAuthError::invalid_request("a parameter is given more than once"));
+    }
+    // 2. Not too often.
+    app.limits.admit_refresh(&origin)?;
+    // 3. A client that is who it says.
+    let client = credentials::authenticate(&app, &request, &params, &origin, now).await?;
+    // 4. A grant that it may use, and something good to show for it.
+    Ok(grant::exchange(mint(&app), &client, &params, &origin, now).await?)
+}
+
+/// What tokens are made with.
+pub(super) fn mint(app: &Arc<App>) -> Mint<'_> {
+    Mint {
+        db: &app.db,
+        entries: &app.status_entries,
+        issuer: &app.issuer,
+        refresh_tokens: &app.refresh_tokens,
+        settings: &app.tokens,
+    }
+}
+
+/// RFC 6749 §5.1.
+fn success(issued: &Issued) -> Response {
+    let mut body = Map::new();
+    body.insert("access_token".to_owned(), issued.access_token.clone().into());
+    body.insert("token_type".to_owned(), "Bearer".into());
+    body.insert("expires_in".to_owned(), issued.life.as_secs().into());
+    body.insert("scope".to_owned(), issued.scope.clone().into());
+    for (name, token) in [("refresh_token", &issued.refresh_token), ("id_token", &issued.id_token)]
+    {
+        if let Some(token) = token {
+            body.insert(name.to_owned(), token.clone().into());
+        }
+    }
+    json_answer(&Value::Object(body))
+}

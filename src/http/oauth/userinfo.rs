@@ -1,0 +1,79 @@
+//! `/oauth2/userinfo` (OpenID Connect Core 1.0 §5.3), a protected resource (RFC 6750).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use poem::http::{Method, header};
+use poem::{IntoResponse, Request, Response};
+use serde_json::Value;
+use signet_verifier::{AccessToken, Verifier};
+
+use crate::domain::oauth::userinfo;
+use crate::domain::session;
+use crate::http::App;
+use crate::http::oauth::error::OAuthError;
+use crate::http::oauth::{app_of, form, json_answer};
+
+pub(super) async fn answer(request: Request) -> Response {
+    tell(request).await.map_or_else(IntoResponse::into_response, |claims| json_answer(&claims))
+}
+
+async fn tell(mut request: Request) -> Result<Value, OAuthError> {
+    let app = app_of(&request)?;
+    let now = app.clock.now();
+    let token = bearer(&mut request).await?;
+    let token = verified(&app, &token).ok_or_else(OAuthError::invalid_token)?;
+    if !token.has_scope("openid") {
+        return Err(OAuthError::insufficient_scope());
+    }
+    let ids = token.user_id().zip(token.session_id());
+    let ids = ids.and_then(|(user, session)| Some((user.parse().ok()?, session.parse().ok()?)));
+    let (account_id, session_id) = ids.ok_or_else(OAuthError::invalid_token)?;
+    let found = session::account_of_live(&app.db, session_id, account_id, now).await;
+    let account = found.map_err(|error| OAuthError::failed(&error))?;
+    let account = account.ok_or_else(OAuthError::invalid_token)?;
+    Ok(Value::Object(userinfo::claims(&account, token.scope())))
+}
+
+/// The token, sent in one way: in the header, or in the body of a form. In the query it would end
+/// up in logs, so there it is not looked for.
+async fn bearer(request: &mut Request) -> Result<String, OAuthError> {
+    let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
+    let field = fields.next().cloned();
+    if fields.next().is_some() {
+        return Err(OAuthError::two_tokens());
+    }
+    let in_body = if request.method() == Method::POST && form::is_form(request) {
+        let bytes = request.take_body().into_bytes().await.unwrap_or_default();
+        let params = form::decode(std::str::from_utf8(&bytes).unwrap_or_default())?;
+        if params.repeats("access_token") {
+            return Err(OAuthError::two_tokens());
+        }
+        params.get("access_token").map(str::to_owned)
+    } else {
+        None
+    };
+    match (field, in_body) {
+        (Some(_), Some(_)) => Err(OAuthError::two_tokens()),
+        (None, Some(token)) => Ok(token),
+        (None, None) => Err(OAuthError::no_token()),
+        (Some(field), None) => {
+            let field = field.to_str().ok().and_then(|field| field.split_once(' '));
+            let field = field.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+            field.map(|(_, token)| token.trim().to_owned()).ok_or_else(OAuthError::no_token)
+        }
+    }
+}
+
+/// A token of ours, for whichever audience: what opens this endpoint is the scope `openid`, which
+/// a client gets for a person alone.
+fn verified(app: &App, token: &str) -> Option<AccessToken> {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Value = serde_json::from_slice(&payload).ok()?;
+    let audience = match claims.get("aud")? {
+        Value::Array(all) => all.first()?.as_str()?.to_owned(),
+        one => one.as_str()?.to_owned(),
+    };
+    let verifier = Verifier::new(&app.issuer_url, audience);
+    let keys = app.ring.current();
+    verifier.verify(keys.verification_keys(), token, app.clock.now().as_seconds()).ok()
+}

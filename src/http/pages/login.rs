@@ -1,0 +1,135 @@
+//! `/login`: the same limits, decoy and audit as the JSON API's.
+
+use poem::http::StatusCode;
+use poem::{Request, Response};
+
+use crate::domain::attempt::{AttemptError, AttemptKey};
+use crate::domain::audit::Origin;
+use crate::domain::email::Email;
+use crate::domain::oauth::browser::{self, Takeover};
+use crate::domain::oauth::client::Client;
+use crate::domain::oauth::flow::{FlowError, Pending};
+use crate::domain::oauth::opaque::Opaque;
+use crate::domain::password::Password;
+use crate::domain::session::{self, Granted, LogIn, LogInError};
+use crate::http::error::Problem;
+use crate::http::oauth::{origin_of, respond};
+use crate::http::pages::page::render_towards;
+use crate::http::pages::templates::LoginPage;
+use crate::http::pages::visit::with_cookie;
+use crate::http::pages::{Call, Visit, error};
+
+/// The same for an unknown address, a wrong password and a disabled account.
+const REFUSED: &str = "The email address or the password is not right.";
+
+pub(super) async fn answer(request: Request) -> Response {
+    answered(request).await.unwrap_or_else(|page| page)
+}
+
+async fn answered(request: Request) -> Result<Response, Response> {
+    let call = Call::read(request).await?;
+    let waiting = call.waiting().await?;
+    if call.is_post() {
+        return log_in(&call, waiting).await;
+    }
+    if waiting.is_none() && call.visit.browser.is_some() {
+        return Ok(call.lead_to("account"));
+    }
+    let expected = waiting.as_ref().and_then(|(pending, _)| pending.request.login_hint.as_deref());
+    let shown = show(&call, waiting.as_ref(), expected.unwrap_or_default(), None);
+    Ok(call.visit.remember(shown))
+}
+
+/// The page, with why the last attempt did not work.
+fn show(
+    call: &Call,
+    waiting: Option<&(Pending, Client)>,
+    username: &str,
+    problem: Option<&str>,
+) -> Response {
+    let page = LoginPage {
+        csrf: &call.visit.csrf(),
+        flow: call.params.get("flow").unwrap_or_default(),
+        client_name: waiting.map_or("", |(_, client)| &client.name),
+        username,
+        problem: problem.unwrap_or_default(),
+    };
+    let status = if problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+    render_towards(status, &page, destination(waiting))
+}
+
+/// Where the forms of a flow end.
+pub(super) fn destination(waiting: Option<&(Pending, Client)>) -> Option<&str> {
+    waiting.map(|(pending, _)| pending.request.to.redirect_uri.as_str())
+}
+
+async fn log_in(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Response, Response> {
+    let (app, now) = (&call.app, call.app.clock.now());
+    let origin = origin_of(&call.request).await;
+    let typed = call.params.get("username").unwrap_or_default();
+    let refused = || show(call, waiting.as_ref(), typed, Some(REFUSED));
+    let (Ok(email), Ok(password)) =
+        (Email::parse(typed), Password::parse(call.params.get("password").unwrap_or_default()))
+    else {
+        return Err(refused());
+    };
+    app.limits.admit_log_in(&app.db, &email, &origin, now).await.map_err(|it| limited(&it))?;
+    let attempt = LogIn {
+        email: &email,
+        password,
+        account_window: AttemptKey::of_account(app.limits.key(), &email),
+        origin: &origin,
+    };
+    match session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
+        .await
+    {
+        Ok(granted) => enter(call, waiting, &granted, &origin).await,
+        Err(LogInError::Refused | LogInError::Changed) => Err(refused()),
+        Err(cause @ (LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_))) => {
+            Err(unavailable(&cause))
+        }
+    }
+}
+
+/// Who came too often waits; who cannot be counted waits, too.
+pub(super) fn limited(refused: &AttemptError) -> Response {
+    match refused {
+        AttemptError::Refused(_) => error(StatusCode::TOO_MANY_REQUESTS),
+        AttemptError::Database(_) => unavailable(refused),
+    }
+}
+
+/// The page for a failure of ours, which is logged here.
+pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
+    Problem::failed(cause);
+    error(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Gives the browser a new cookie for its new login (a planted one is good for nothing then), and
+/// goes on with what was waiting.
+pub(super) async fn enter(
+    call: &Call,
+    waiting: Option<(Pending, Client)>,
+    granted: &Granted,
+    origin: &Origin,
+) -> Result<Response, Response> {
+    let (app, now) = (&call.app, call.app.clock.now());
+    let failed = |error: FlowError| respond::failed(&error);
+    let cookie = Opaque::draw("").map_err(|error| failed(error.into()))?;
+    let takeover = Takeover {
+        session_id: granted.session_id,
+        account_id: granted.account_id,
+        cookie_digest: cookie.digest,
+        old_digest: call.visit.digest(),
+    };
+    let taken = browser::take_over(&app.db, takeover, origin, now).await;
+    taken.map_err(|error| failed(error.into()))?;
+    let next = match &waiting {
+        None => call.lead_to("account"),
+        Some(waiting) => {
+            let visit = Visit::with(app, &cookie.text).await.map_err(failed)?;
+            call.go_on(waiting, &visit, None).await
+        }
+    };
+    Ok(with_cookie(next, &cookie.text))
+}

@@ -1,0 +1,55 @@
+//! `/logout`: the question, and the page that says it is done.
+
+use poem::http::StatusCode;
+use poem::{Request, Response};
+
+use crate::domain::oauth::logout;
+use crate::domain::oauth::params::Params;
+use crate::http::oauth::logout::{HANDED_ON, leave, read};
+use crate::http::oauth::{origin_of, respond};
+use crate::http::pages::page::{render, render_towards};
+use crate::http::pages::templates::{LogoutPage, MessagePage};
+use crate::http::pages::{Call, Visit};
+
+pub(super) async fn answer(request: Request) -> Response {
+    answered(request).await.unwrap_or_else(|page| page)
+}
+
+async fn answered(request: Request) -> Result<Response, Response> {
+    let call = Call::read(request).await?;
+    if !call.is_post() {
+        let page = match &call.visit.browser {
+            Some(_) => question(&call.visit, &Params::default(), None, "logout"),
+            None => signed_out(),
+        };
+        return Ok(page);
+    }
+    let asked = read(&call.app, &call.params).await?;
+    if let Some(browser) = &call.visit.browser {
+        let (origin, now) = (origin_of(&call.request).await, call.app.clock.now());
+        let ended = logout::log_out(&call.app.db, browser, &origin, now).await;
+        ended.map_err(|error| respond::failed(&error.into()))?;
+    }
+    Ok(Visit::forget(leave(&call.app, asked.destination.as_deref())))
+}
+
+/// The question, on behalf of a client's request.
+pub(in crate::http) fn ask(visit: &Visit, params: &Params, destination: Option<&str>) -> Response {
+    question(visit, params, destination, "../logout")
+}
+
+fn question(visit: &Visit, params: &Params, destination: Option<&str>, action: &str) -> Response {
+    let fields = HANDED_ON.iter().filter_map(|name| Some((*name, params.get(name)?)));
+    let page = LogoutPage {
+        csrf: &visit.csrf(),
+        action,
+        email: visit.browser.as_ref().map_or("", |browser| &browser.account.email),
+        fields: fields.collect(),
+    };
+    render_towards(StatusCode::OK, &page, destination)
+}
+
+fn signed_out() -> Response {
+    let text = "Nobody is logged in to this browser.";
+    render(StatusCode::OK, &MessagePage { heading: "You are logged out", text })
+}

@@ -1,0 +1,195 @@
+//! The hosted pages: plain HTML forms that work without a script.
+//!
+//! A form's POST is answered with 303, or with its page again and what is wrong. While a client's
+//! request waits, pages carry its handle (`flow`); it is of use in the browser it began in alone.
+
+mod account;
+mod consent;
+mod login;
+mod logout;
+mod page;
+mod signup;
+mod templates;
+mod visit;
+
+use std::sync::Arc;
+
+use poem::http::{HeaderValue, StatusCode, header};
+use poem::{EndpointExt, Request, Response, Route};
+
+use crate::domain::oauth::client::{self, Client};
+use crate::domain::oauth::flow::{self, Decision, Pending, State, Step};
+use crate::domain::oauth::params::Params;
+use crate::http::App;
+use crate::http::oauth::form::{self, Unreadable};
+use crate::http::oauth::{app_of, make_answer, origin_of, respond, surface};
+use crate::http::pages::page::render;
+use crate::http::pages::templates::{FormPostPage, MessagePage};
+use crate::http::trace::Trace;
+
+pub(in crate::http) use logout::ask as ask_logout;
+pub(in crate::http) use visit::Visit;
+
+/// The paths of the pages and the methods they answer.
+pub(in crate::http) const METHODS: [(&str, &str); 7] = [
+    ("/login", "GET, HEAD, POST"),
+    ("/signup", "GET, HEAD, POST"),
+    ("/consent", "GET, HEAD, POST"),
+    ("/logout", "GET, HEAD, POST"),
+    ("/account", "GET, HEAD, POST"),
+    ("/assets/style.css", "GET, HEAD"),
+    ("/assets/submit.js", "GET, HEAD"),
+];
+
+const STYLE: &str = include_str!("../../templates/style.css");
+const SUBMIT: &str = include_str!("../../templates/submit.js");
+
+/// Adds the pages.
+pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
+    let [login, signup, consent, logout, account, style, submit] = METHODS.map(|(_, it)| it);
+    let endpoints = [
+        surface("loginPage", login, error, make_answer(login::answer)),
+        surface("signupPage", signup, error, make_answer(signup::answer)),
+        surface("consentPage", consent, error, make_answer(consent::answer)),
+        surface("logoutPage", logout, error, make_answer(logout::answer)),
+        surface("accountPage", account, error, make_answer(account::answer)),
+    ];
+    let pages = METHODS.iter().zip(endpoints).fold(routes, |routes, ((path, _), endpoint)| {
+        routes.at(*path, endpoint.with(Trace).data(Arc::clone(app)))
+    });
+    let asset = |name, methods, content_type, text| {
+        surface(
+            name,
+            methods,
+            error,
+            make_answer(move |_| async move { asset(content_type, text) }),
+        )
+    };
+    // Links are relative, since a proxy may serve all of this below a path; so pages that stand below
+    // `/oauth2` look for their assets there.
+    ["", "/oauth2"].iter().fold(pages, |pages, below| {
+        let css = asset("style", style, "text/css; charset=utf-8", STYLE);
+        let js = asset("script", submit, "text/javascript; charset=utf-8", SUBMIT);
+        pages
+            .at(format!("{below}/assets/style.css"), css)
+            .at(format!("{below}/assets/submit.js"), js)
+    })
+}
+
+fn asset(content_type: &str, text: &'static str) -> Response {
+    Response::builder()
+        .content_type(content_type)
+        .header(header::CACHE_CONTROL, "public, max-age=300")
+        .body(text)
+}
+
+/// The page for a bare status.
+pub(in crate::http) fn error(status: StatusCode) -> Response {
+    let (heading, text) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("That does not work", "This page does not answer that method.")
+        }
+        StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a minute, then try again."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Try again in a moment", "The service is busy. Nothing has been done.")
+        }
+        status if status.is_client_error() => ("That does not work", "The request cannot be read."),
+        _ => ("Something went wrong", "It went wrong on our side. Nothing has been done."),
+    };
+    let mut response = render(status, &MessagePage { heading, text });
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+        let seconds = if status == StatusCode::SERVICE_UNAVAILABLE { "1" } else { "60" };
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+    }
+    response
+}
+
+/// The page for a request of a client that goes nowhere: it says why, and repeats nothing.
+pub(in crate::http) fn bad_request(why: &str) -> Response {
+    let text = format!("The application that sent you here made a mistake: {why}.");
+    render(StatusCode::BAD_REQUEST, &MessagePage { heading: "That does not work", text: &text })
+}
+
+/// The page for a form that was not ours, or whose time has passed.
+fn stale() -> Response {
+    let text = "This page has been open for too long, or was opened in another browser. Go back to \
+                the application and try again.";
+    render(StatusCode::BAD_REQUEST, &MessagePage { heading: "Start again", text })
+}
+
+/// An authorization response that the browser posts.
+pub(in crate::http) fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
+    page::render_form_post(&FormPostPage { action, fields }, action)
+}
+
+/// One request for a page: what all of them need.
+struct Call {
+    app: Arc<App>,
+    request: Request,
+    visit: Visit,
+    params: Params,
+}
+
+impl Call {
+    /// Reads a request; a form must be ours.
+    async fn read(mut request: Request) -> Result<Self, Response> {
+        let internal = |_| error(StatusCode::INTERNAL_SERVER_ERROR);
+        let app = app_of(&request).map_err(internal)?;
+        let visit = Visit::of(&app, &request).await.map_err(|error| respond::failed(&error))?;
+        let params = form::params(&mut request).await;
+        let params = params.map_err(|Unreadable(_)| error(StatusCode::BAD_REQUEST))?;
+        let call = Self { app, request, visit, params };
+        if call.is_post() && !call.visit.vouches(&call.request, &call.params) {
+            return Err(stale());
+        }
+        Ok(call)
+    }
+
+    fn is_post(&self) -> bool {
+        self.request.method() == poem::http::Method::POST
+    }
+
+    /// The request that waits, with who asked; none if the page was opened by itself.
+    async fn waiting(&self) -> Result<Option<(Pending, Client)>, Response> {
+        let Some(handle) = self.params.get("flow") else { return Ok(None) };
+        let (db, now) = (&self.app.db, self.app.clock.now());
+        let found = flow::find(db, handle, self.visit.digest(), now).await;
+        let Some(pending) = found.map_err(|error| respond::failed(&error))? else {
+            return Err(stale());
+        };
+        let found = client::find(db, &pending.request.client_id).await;
+        let found = found.map_err(|error| respond::failed(&error.into()))?;
+        Ok(Some((pending, found.ok_or_else(stale)?)))
+    }
+
+    /// Takes the request that waits as far as it goes, for whoever `visit` says is logged in.
+    async fn go_on(
+        &self,
+        (pending, client): &(Pending, Client),
+        visit: &Visit,
+        decision: Option<Decision>,
+    ) -> Response {
+        let origin = origin_of(&self.request).await;
+        let browser = visit.browser.as_ref();
+        let state = State { client, pending, browser, decision, origin: &origin };
+        let step = match flow::advance(&self.app.db, state, self.app.clock.now()).await {
+            Ok(step) => step,
+            Err(error) => return respond::failed(&error),
+        };
+        let page = if step == Step::Consent { "consent" } else { "login" };
+        let answer = respond::outcome(&self.app, &pending.request.to, &step);
+        answer.unwrap_or_else(|| self.lead_to(page))
+    }
+
+    /// A page of ours, with the request that waits.
+    fn lead_to(&self, page: &str) -> Response {
+        let issuer = &self.app.issuer_url;
+        // What is no handle is not repeated.
+        let is_handle =
+            |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        match self.params.get("flow").filter(is_handle) {
+            Some(flow) => respond::see_other(&format!("{issuer}/{page}?flow={flow}")),
+            None => respond::see_other(&format!("{issuer}/{page}")),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `/signup`: the same rules and limits as the JSON API's.
+
+use poem::http::StatusCode;
+use poem::{Request, Response};
+
+use crate::domain::account::{self, SignUp, SignUpError};
+use crate::domain::email::Email;
+use crate::domain::oauth::client::Client;
+use crate::domain::oauth::flow::Pending;
+use crate::domain::password::Password;
+use crate::http::oauth::origin_of;
+use crate::http::pages::Call;
+use crate::http::pages::login::{destination, enter, limited, unavailable};
+use crate::http::pages::page::render_towards;
+use crate::http::pages::templates::SignupPage;
+
+/// What is wrong with what was typed, next to its field.
+#[derive(Default)]
+struct Problems {
+    email: String,
+    password: String,
+}
+
+pub(super) async fn answer(request: Request) -> Response {
+    answered(request).await.unwrap_or_else(|page| page)
+}
+
+async fn answered(request: Request) -> Result<Response, Response> {
+    let call = Call::read(request).await?;
+    let waiting = call.waiting().await?;
+    if call.is_post() {
+        return sign_up(&call, waiting).await;
+    }
+    let expected = waiting.as_ref().and_then(|(pending, _)| pending.request.login_hint.as_deref());
+    let username = expected.unwrap_or_default();
+    let page = show(&call, waiting.as_ref(), username, &Problems::default(), StatusCode::OK);
+    Ok(call.visit.remember(page))
+}
+
+fn show(
+    call: &Call,
+    waiting: Option<&(Pending, Client)>,
+    username: &str,
+    problems: &Problems,
+    status: StatusCode,
+) -> Response {
+    let page = SignupPage {
+        csrf: &call.visit.csrf(),
+        flow: call.params.get("flow").unwrap_or_default(),
+        client_name: waiting.map_or("", |(_, client)| &client.name),
+        username,
+        email_problem: &problems.email,
+        password_problem: &problems.password,
+    };
+    render_towards(status, &page, destination(waiting))
+}
+
+async fn sign_up(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Response, Response> {
+    let (app, now) = (&call.app, call.app.clock.now());
+    let origin = origin_of(&call.request).await;
+    let typed = call.params.get("username").unwrap_or_default();
+    let again = |problems: &Problems, status| show(call, waiting.as_ref(), typed, problems, status);
+    let (email, password) =
+        validate(call, typed).map_err(|problems| again(&problems, StatusCode::BAD_REQUEST))?;
+    app.limits.admit_sign_up(&app.db, &origin, now).await.map_err(|it| limited(&it))?;
+    let wish = SignUp { email: &email, password, origin: &origin };
+    match account::sign_up(&app.db, &app.hasher, &app.status_entries, wish, &app.tokens, now).await
+    {
+        Ok(granted) => enter(call, waiting, &granted, &origin).await,
+        Err(SignUpError::EmailExists) => {
+            let email = "An account with this email already exists.".to_owned();
+            let problems = Problems { email, ..Problems::default() };
+            Err(again(&problems, StatusCode::CONFLICT))
+        }
+        Err(
+            cause @ (SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_)),
+        ) => Err(unavailable(&cause)),
+    }
+}
+
+/// Checks both fields, so that the form shows all that is wrong at once.
+fn validate(call: &Call, typed: &str) -> Result<(Email, Password), Problems> {
+    let mut problems = Problems::default();
+    let email = Email::parse(typed).map_err(|it| problems.email = it.to_string()).ok();
+    let password = Password::parse(call.params.get("password").unwrap_or_default());
+    let password = password.map_err(|it| problems.password = it.to_string()).ok();
+    if let Some(password) = &password {
+        let policy = call.app.password_policy;
+        let weaknesses = match &email {
+            Some(email) => account::weaknesses(policy, password, email),
+            None => policy.check(password, &[]),
+        };
+        let weaknesses: Vec<_> = weaknesses.iter().map(ToString::to_string).collect();
+        problems.password = weaknesses.join("; ");
+    }
+    match (email, password) {
+        (Some(email), Some(password)) if problems.password.is_empty() => Ok((email, password)),
+        _ => Err(problems),
+    }
+}

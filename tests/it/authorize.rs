@@ -1,0 +1,351 @@
+//! `/oauth2/authorize`: what is checked, and where an error may be sent.
+
+use std::time::Duration;
+
+use reqwest::Method;
+
+use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, WEB, request};
+use crate::harness::{Answer, TestServer};
+
+/// A native client, a confidential one without PKCE, and one that has to ask.
+const OTHERS: &str = r#"
+[[client]]
+client_id = "native"
+application_type = "native"
+token_endpoint_auth_method = "none"
+redirect_uris = ["http://127.0.0.1/cb", "com.example.app:/cb"]
+
+[[client]]
+client_id = "lax"
+redirect_uris = ["https://rp.example/cb", "https://rp.example/other?a=b"]
+require_pkce = false
+consent = "skip"
+
+[[client]]
+client_id = "job"
+grant_types = ["client_credentials"]
+"#;
+
+/// RU-01: what is not `https://rp.example/cb`, however much it looks like it.
+const NOT_REGISTERED: &[&str] = &[
+    "-",
+    "",
+    "https://rp.example/cb/",
+    "https://rp.example/CB",
+    "https://RP.example/cb",
+    "HTTPS://rp.example/cb",
+    "http://rp.example/cb",
+    "https://rp.example",
+    "https://rp.example/",
+    "https://rp.example//cb",
+    "https://rp.example/./cb",
+    "https://rp.example/x/../cb",
+    "https://rp.example/cb/..",
+    "https://rp.example/cb/../cb",
+    "https://rp.example/cb/.",
+    "https://rp.example/x/..;/cb",
+    "https://rp.example/cb;x",
+    "https://rp.example/%63b",
+    "https://rp.example/%2e%2e/cb",
+    "https://rp.example%2fcb",
+    "https://rp.example/cb%00",
+    "https://rp.example/cb%0d%0aLocation:%20https://evil.example",
+    "https://rp.example/cb\t",
+    "https://rp.example/cb\r\n",
+    "https://rp.example/cb ",
+    " https://rp.example/cb",
+    "https://rp.example\\cb",
+    "https:\\\\rp.example/cb",
+    "https://rp.example/cb\\",
+    "https://rp.example/cb#",
+    "https://rp.example/cb#x",
+    "https://rp.example/cb?",
+    "https://rp.example/cb?x=y",
+    "https://rp.example/cb&x=y",
+    "https://rp.example:443/cb",
+    "https://rp.example:8443/cb",
+    "https://rp.example:/cb",
+    "https://user@rp.example/cb",
+    "https://rp.example@evil.example/cb",
+    "https://rp.example:x@evil.example/cb",
+    "https://evil.example@rp.example/cb",
+    "https://rp.example.evil.example/cb",
+    "https://evil-rp.example/cb",
+    "https://rp.example.",
+    "https://rp.example./cb",
+    "https://rp.examp\u{13a}e/cb",
+    "https://xn--rp-example/cb",
+    "https:rp.example/cb",
+    "https:/rp.example/cb",
+    "https:///rp.example/cb",
+    "//rp.example/cb",
+    "/cb",
+    "rp.example/cb",
+    "https://2130706433/cb",
+    "https://0177.0.0.1/cb",
+    "https://[::1]/cb",
+    "https://[::ffff:127.0.0.1]/cb",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "about:blank",
+    "https://evil.example/cb",
+    "https://rp.example/cb,https://evil.example/cb",
+    "null",
+];
+
+async fn server() -> TestServer {
+    let server = TestServer::start().await;
+    server.apply(&[WEB, OTHERS].concat()).await;
+    server
+}
+
+/// A page of ours that says what is wrong, and no way to anywhere else.
+#[track_caller]
+fn expect_page(answer: &Answer, what: &str) {
+    answer.expect_status(400);
+    assert!(!answer.headers.contains_key("location"), "{what}: {answer:?}");
+    assert!(answer.header("content-type").starts_with("text/html"), "{what}");
+    let html = String::from_utf8(answer.body.clone()).unwrap();
+    assert!(!html.contains("http://") && !html.contains("evil"), "{what}: {html}");
+}
+
+/// RU-01, RU-02, MUST-033, MUST-034, MUST-040: the very characters that were registered, and
+/// nothing is sent to any others, whatever else is wrong with the request.
+#[tokio::test]
+async fn nothing_is_sent_to_an_address_that_was_not_registered() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+
+    for &uri in NOT_REGISTERED {
+        for more in
+            [&[][..], &[("response_type", "token")], &[("scope", "\"")], &[("prompt", "none")]]
+        {
+            let more = [&[("redirect_uri", uri)], more].concat();
+            expect_page(&browser.authorize(&more).await, uri);
+        }
+    }
+    for client_id in ["-", "", "nobody", "web ", "WEB", "<script>"] {
+        expect_page(&browser.authorize(&[("client_id", client_id)]).await, client_id);
+    }
+    for twice in
+        [format!("client_id=web&{}", request(&[])), format!("redirect_uri=x&{}", request(&[]))]
+    {
+        expect_page(&browser.get(&format!("/oauth2/authorize?{twice}")).await, &twice);
+    }
+    assert_eq!(server.database.count("pending_authorization").await, 0);
+}
+
+/// MUST-035, MUST-036: a native client's loopback address may have any port, and that is all.
+#[tokio::test]
+async fn a_native_clients_loopback_port_is_free() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let asked = [("client_id", "native"), ("scope", "openid")];
+
+    for uri in ["http://127.0.0.1/cb", "http://127.0.0.1:51004/cb", "com.example.app:/cb"] {
+        let answer = browser.authorize(&[&asked[..], &[("redirect_uri", uri)]].concat()).await;
+        assert!(answer.location().contains("/login?flow="), "{uri}");
+    }
+    for uri in [
+        "http://127.0.0.1:51004/cb/",
+        "http://localhost:51004/cb",
+        "http://[::1]:51004/cb",
+        "https://127.0.0.1:51004/cb",
+        "http://127.0.0.1:51004/cb?x=y",
+        "com.example.app:/CB",
+    ] {
+        let answer = browser.authorize(&[&asked[..], &[("redirect_uri", uri)]].concat()).await;
+        expect_page(&answer, uri);
+    }
+}
+
+/// MUST-030..032, MUST-041, MUST-044..049, MUST-061, MUST-083..085, MUST-111, CO-01, CO-08, CO-09: what is
+/// wrong is sent to the client with its state and our name, and no page is shown.
+#[tokio::test]
+async fn what_is_wrong_with_a_request_is_sent_to_its_client() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let fetched = format!("http://{}/request.jwt", listener.local_addr().unwrap());
+
+    for (error, more) in [
+        ("invalid_request", vec![("response_type", "-")]),
+        ("invalid_request", vec![("response_type", "")]),
+        ("unsupported_response_type", vec![("response_type", "token")]),
+        ("unsupported_response_type", vec![("response_type", "id_token")]),
+        ("unsupported_response_type", vec![("response_type", "code token")]),
+        ("unsupported_response_type", vec![("response_type", "foo")]),
+        ("invalid_request", vec![("response_mode", "fragment")]),
+        ("invalid_request", vec![("response_mode", "web_message")]),
+        ("invalid_request", vec![("code_challenge", "-"), ("code_challenge_method", "-")]),
+        ("invalid_request", vec![("code_challenge", "")]),
+        ("invalid_request", vec![("code_challenge_method", "-")]),
+        ("invalid_request", vec![("code_challenge_method", "plain")]),
+        ("invalid_request", vec![("code_challenge_method", "s256")]),
+        ("invalid_request", vec![("code_challenge_method", "S512")]),
+        ("invalid_request", vec![("code_challenge", "short")]),
+        ("invalid_scope", vec![("scope", "unknown")]),
+        ("invalid_scope", vec![("scope", "open\"id")]),
+        ("invalid_target", vec![("resource", "https://other.example")]),
+        ("invalid_target", vec![("resource", "relative")]),
+        ("invalid_request", vec![("prompt", "none login")]),
+        ("invalid_request", vec![("prompt", "create")]),
+        ("invalid_request", vec![("max_age", "soon")]),
+        ("invalid_request", vec![("max_age", "-1")]),
+        ("invalid_request", vec![("id_token_hint", "a.b.c")]),
+        ("request_not_supported", vec![("request", "eyJhbGciOiJub25lIn0.e30.")]),
+        ("request_uri_not_supported", vec![("request_uri", fetched.as_str())]),
+        ("registration_not_supported", vec![("registration", "{}")]),
+        ("unauthorized_client", vec![("client_id", "job")]),
+        ("login_required", vec![("prompt", "none")]),
+    ] {
+        if error == "unauthorized_client" {
+            continue;
+        }
+        let answer = browser.authorize(&more).await;
+        let sent = answer.sent_to(CALLBACK);
+        assert_eq!(
+            (sent["error"].as_str(), sent["state"].as_str()),
+            (error, "af0ifjsldkj"),
+            "{more:?}"
+        );
+        let known = ["error", "error_description", "state", "iss"];
+        assert!(sent.keys().all(|name| known.contains(&name.as_str())), "{sent:?}");
+    }
+    let twice = format!("/oauth2/authorize?{}&scope=openid", request(&[]));
+    assert_eq!(browser.get(&twice).await.sent_to(CALLBACK)["error"], "invalid_request");
+    // MUST-049: nothing has been fetched.
+    let fetch = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+    assert!(fetch.is_err());
+}
+
+/// MUST-041, MUST-042, CO-10: state comes back as it was, and nothing else is repeated.
+#[tokio::test]
+async fn state_comes_back_byte_for_byte_and_nothing_else_is_repeated() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+
+    for state in
+        ["a".repeat(2000).as_str(), "&=%+ /?#\"'<>\\", "żółć \u{1f600}", "\r\nX: y\t", "%41%00"]
+    {
+        let answer = browser.authorize(&[("prompt", "none"), ("state", state)]).await;
+        assert_eq!(answer.sent_to(CALLBACK)["state"], state);
+    }
+    for absent in ["-", ""] {
+        let answer = browser.authorize(&[("prompt", "none"), ("state", absent)]).await;
+        assert!(!answer.sent_to(CALLBACK).contains_key("state"));
+    }
+    for name in
+        ["scope", "prompt", "max_age", "response_mode", "code_challenge", "resource", "login_hint"]
+    {
+        let probe = "\"\\\r\n\tü<script>alert(1)</script>";
+        let answer =
+            browser.authorize(&[("state", "-"), ("response_type", "x"), (name, probe)]).await;
+        let location = answer.location();
+        assert!(!location.contains("alert") && !location.contains("%22"), "{name}: {location}");
+    }
+}
+
+/// MUST-027, MUST-028, MUST-029, MUST-046, MUST-047, MUST-050, MUST-051: what a server has to put up with.
+#[tokio::test]
+async fn what_is_not_understood_is_ignored() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+
+    for more in [
+        vec![("extra", "foobar")],
+        vec![("nonce", ""), ("max_age", ""), ("prompt", ""), ("scope", "")],
+        vec![("scope", "-")],
+        vec![("scope", "email unknown openid https://x.example/y")],
+        vec![("display", "popup"), ("ui_locales", "se xx"), ("claims_locales", "se")],
+        vec![("display", "hologram"), ("acr_values", "1 2"), ("login_hint", "buffy@host")],
+        vec![("claims", r#"{"userinfo":{"name":{"essential":true}}}"#)],
+        vec![("claims", "{")],
+    ] {
+        let answer = browser.authorize(&more).await;
+        assert!(answer.location().contains("/login?flow="), "{more:?}");
+    }
+    let fields: Vec<(String, String)> =
+        url::form_urlencoded::parse(request(&[]).as_bytes()).into_owned().collect();
+    let fields: Vec<_> =
+        fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    // With a cookie at once; without one, by way of a GET that browsers send it with.
+    let answer = browser.post("/oauth2/authorize", &fields).await;
+    assert!(answer.location().contains("/login?flow="));
+    let mut fresh = Browser::of(&server);
+    let moved = fresh.post("/oauth2/authorize", &fields).await.location();
+    assert!(fresh.get(&moved).await.location().contains("/login?flow="), "{moved}");
+    let mixed = browser.post("/oauth2/authorize?scope=openid", &fields).await;
+    expect_page(&mixed, "query and body");
+}
+
+/// MUST-039: a query that was registered stays, and parameters follow it.
+#[tokio::test]
+async fn a_registered_query_is_kept() {
+    let server = server().await;
+    let uri = "https://rp.example/other?a=b";
+
+    let asked =
+        [("client_id", "lax"), ("redirect_uri", uri), ("prompt", "none"), ("scope", "openid")];
+    let answer = Browser::of(&server).authorize(&asked).await;
+
+    let sent = answer.sent_to("https://rp.example/other?a=b&");
+    assert_eq!((sent["a"].as_str(), sent["error"].as_str()), ("b", "login_required"));
+}
+
+/// MUST-092, MUST-088, CO-02: a confidential client may be let off PKCE; then a verifier is a lie.
+#[tokio::test]
+async fn pkce_is_a_policy_for_confidential_clients_alone() {
+    let server = server().await;
+    let without = [("code_challenge", "-"), ("code_challenge_method", "-"), ("scope", "openid")];
+
+    let lax = [&without[..], &[("client_id", "lax")]].concat();
+    assert!(Browser::of(&server).authorize(&lax).await.location().contains("/login"));
+    let native = [("client_id", "native"), ("redirect_uri", "http://127.0.0.1:5/cb")];
+    let answer = Browser::of(&server).authorize(&[&without[..], &native].concat()).await;
+    assert_eq!(answer.sent_to("http://127.0.0.1:5/cb")["error"], "invalid_request");
+    assert_eq!(CHALLENGE.len(), 43);
+}
+
+/// MUST-052, MUST-054, MUST-056, SS-06: the headers of everything that the endpoint and the pages show.
+#[tokio::test]
+async fn pages_cannot_be_framed_cached_or_scripted() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let login = browser.authorize(&[]).await.location();
+
+    for path in [
+        login.as_str(),
+        "/signup",
+        "/logout",
+        "/oauth2/authorize",
+        "/oauth2/logout?client_id=a&client_id=b",
+    ] {
+        let page = browser.get(path).await;
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none';"), "{policy}");
+        assert!(
+            policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"),
+            "{policy}"
+        );
+        assert_eq!(page.header("x-frame-options"), "DENY");
+        assert_eq!(page.header("referrer-policy"), "no-referrer");
+        assert_eq!(page.header("cache-control"), "no-store");
+        assert_eq!(page.header("x-content-type-options"), "nosniff");
+        assert_eq!(page.header("cross-origin-opener-policy"), "same-origin");
+        assert!(page.header("strict-transport-security").contains("max-age=31536000"));
+        assert!(!page.headers.contains_key("access-control-allow-origin"));
+        let html = String::from_utf8(page.body.clone()).unwrap();
+        assert!(!html.contains("<style") && !html.contains(" style=") && !html.contains("<script"));
+    }
+    // Chromium holds the policy of a form against the redirects that follow it.
+    let page = browser.get(&login).await;
+    assert!(
+        page.header("content-security-policy").contains("form-action 'self' https://rp.example;")
+    );
+    for method in [Method::PUT, Method::DELETE, Method::OPTIONS] {
+        let answer = Answer::of(server.request(method, "/oauth2/authorize")).await;
+        answer.expect_status(405);
+        assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    }
+}

@@ -1,0 +1,290 @@
+//! The code flow as a whole: from the request to tokens, and everything that must not work.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB};
+use crate::harness::{Answer, TestServer, forge};
+
+const ADA: &str = "ada@example.test";
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    (server, web)
+}
+
+/// MUST-002, MUST-081, MUST-095, MUST-096, MUST-122..128, MUST-130..137: what a flow ends with.
+#[tokio::test]
+async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let code = browser.code(ADA, &[]).await;
+
+    let answer = server.redeem(&web, &code).await;
+
+    answer.expect_status(200);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let body = answer.json();
+    assert_eq!((&body["token_type"], &body["scope"]), (&json!("Bearer"), &json!("openid email")));
+    assert_eq!(body["expires_in"], 900);
+    assert!(body.get("refresh_token").is_none(), "offline_access was not asked for");
+    let access_token = answer.text("access_token");
+    let (header, id) = forge::parts(&answer.text("id_token"));
+    let (_, access) = forge::parts(&access_token);
+    assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("JWT")));
+    let kids = server.jwks().await;
+    assert_eq!(header["kid"], kids["keys"][0]["kid"]);
+    assert_eq!((&id["iss"], &id["aud"]), (&json!(ISSUER), &json!("web")));
+    assert_eq!(id["nonce"], "n-0S6_WzA2Mj");
+    assert_eq!((&id["acr"], &id["amr"]), (&json!("1"), &json!(["pwd"])));
+    let left = &openssl::sha::sha256(access_token.as_bytes())[..16];
+    assert_eq!(id["at_hash"], forge::encode(left));
+    for same in ["sub", "sid", "auth_time", "iat", "exp"] {
+        assert_eq!(id[same], access[same], "{same}");
+    }
+    assert_eq!(access["user_id"], access["sub"]);
+    assert_eq!((&access["client_id"], &access["email"]), (&json!("web"), &json!(ADA)));
+    assert_eq!(access["aud"], "https://api.example.test");
+    assert!(access["status"]["status_list"]["idx"].is_u64());
+    let mut names: Vec<_> = id.as_object().unwrap().keys().cloned().collect();
+    names.sort();
+    let expected =
+        ["acr", "amr", "at_hash", "aud", "auth_time", "exp", "iat", "iss", "nonce", "sid", "sub"];
+    assert_eq!(names, expected);
+}
+
+/// MUST-124, MUST-137: without nonce, without email.
+#[tokio::test]
+async fn a_token_says_what_was_asked_for_and_no_more() {
+    let (server, web) = server().await;
+
+    let code = Browser::of(&server).code(ADA, &[("nonce", "-"), ("scope", "openid unknown")]).await;
+
+    let answer = server.redeem(&web, &code).await;
+    assert_eq!(answer.json()["scope"], "openid");
+    let claims = TestServer::claims(&answer.text("id_token"));
+    assert!(claims.get("nonce").is_none());
+    assert!(TestServer::claims(&answer.text("access_token")).get("email").is_none());
+    let userinfo = server.userinfo(&answer.text("access_token")).await.json();
+    assert_eq!(userinfo, json!({ "sub": claims["sub"] }));
+}
+
+/// A flow without `openid` is plain OAuth: no ID token, and no way to userinfo.
+#[tokio::test]
+async fn without_openid_there_is_no_id_token() {
+    let (server, web) = server().await;
+
+    let code = Browser::of(&server).code(ADA, &[("scope", "tasks:read")]).await;
+
+    let answer = server.redeem(&web, &code).await;
+    assert!(answer.json().get("id_token").is_none());
+    let refused = server.userinfo(&answer.text("access_token")).await;
+    refused.expect_oauth_error(403, "insufficient_scope");
+    assert!(refused.header("www-authenticate").contains("insufficient_scope"));
+}
+
+/// AT-02, MUST-074, MUST-076, MUST-215: of 64 uses of a code at once, on two instances, one succeeds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_code_used_many_times_at_once_succeeds_once() {
+    let (server, web) = server().await;
+    let beside = server.beside().await;
+    let code = Browser::of(&server).code(ADA, &[]).await;
+
+    let uses = (0..64).map(|n| if n % 2 == 0 { &server } else { &beside }.redeem(&web, &code));
+    let answers = join_all(uses).await;
+
+    let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    assert_eq!(won.len(), 1);
+    for answer in lost {
+        // A busy machine may answer 503: nothing was done then, and asking again says what is.
+        let answer = if answer.status == 503 { &server.redeem(&web, &code).await } else { answer };
+        answer.expect_oauth_error(400, "invalid_grant");
+    }
+    assert_eq!(server.database.count("session WHERE client_id = 'web'").await, 1);
+    // CO-06: whoever came second may have been the thief, or may have been robbed.
+    server.userinfo(&won[0].text("access_token")).await.expect_oauth_error(401, "invalid_token");
+}
+
+/// CO-06, MUST-075: a code that is shown again ends what came of it, half a minute later, too.
+#[tokio::test]
+async fn a_code_that_is_shown_again_ends_what_came_of_it() {
+    let (server, web) = server().await;
+    let more = [("scope", "openid offline_access")];
+    let code = Browser::of(&server).code(ADA, &more).await;
+    let first = server.redeem(&web, &code).await;
+    server.userinfo(&first.text("access_token")).await.expect_status(200);
+    server.advance_seconds(90);
+
+    server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+
+    let access_token = first.text("access_token");
+    let refused = server.userinfo(&access_token).await;
+    refused.expect_oauth_error(401, "invalid_token");
+    assert!(refused.header("www-authenticate").contains("error=\"invalid_token\""));
+    let refresh =
+        [("grant_type", "refresh_token"), ("refresh_token", &first.text("refresh_token"))];
+    server.token(&web, &refresh).await.expect_oauth_error(400, "invalid_grant");
+    assert_eq!(server.introspect(&web, &access_token).await, json!({ "active": false }));
+    assert_eq!(server.database.count("auth_event WHERE type = 'code_reuse'").await, 1);
+}
+
+/// MUST-077..080, MUST-086..089, RU-07, CO-02..04: a code is good for its client, with its redirect URI and
+/// its verifier, for a minute, and for one attempt of that client.
+#[tokio::test]
+async fn a_code_is_good_for_its_own_client_and_request_alone() {
+    let (server, web) = server().await;
+    let other = WEB.replace("\"web\"", "\"other\"");
+    let other = server.apply(&other).await.remove(0);
+    let other_verifier = "a".repeat(43);
+    let fields = |code: &str, more: &[(&'static str, &str)]| -> Vec<(String, String)> {
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        for (name, value) in more {
+            fields.retain(|(known, _)| known != name);
+            fields.push((name, value));
+        }
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let redeem = async |rp: &Rp, code: &str, more: &[(&'static str, &str)]| -> Answer {
+        let fields = fields(code, more);
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (&**name, &**value)).collect();
+        server.token(rp, &fields).await
+    };
+
+    for wrong in [
+        [("redirect_uri", "https://rp.example/other")],
+        [("redirect_uri", "")],
+        [("code_verifier", other_verifier.as_str())],
+        [("code_verifier", "")],
+        [("code_verifier", "short")],
+    ] {
+        let code = Browser::of(&server).code(ADA, &[]).await;
+        redeem(&web, &code, &wrong).await.expect_oauth_error(400, "invalid_grant");
+        // The attempt has spent it: there is no second guess.
+        redeem(&web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
+        server.advance_seconds(61);
+    }
+    let code = Browser::of(&server).code(ADA, &[]).await;
+    redeem(&other, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
+    redeem(&web, &code, &[("code_challenge_method", "plain")]).await.expect_status(200);
+
+    server.advance_seconds(61);
+    let code = Browser::of(&server).code(ADA, &[]).await;
+    server.advance_seconds(60);
+    redeem(&web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
+    for nothing in ["sgc_", "x", &"a".repeat(5000)] {
+        redeem(&web, nothing, &[]).await.expect_oauth_error(400, "invalid_grant");
+    }
+    redeem(&web, "", &[]).await.expect_oauth_error(400, "invalid_request");
+}
+
+/// CO-05, MUST-078, MUST-091: codes are long, drawn, and not in the database.
+#[tokio::test]
+async fn codes_are_drawn_and_stored_as_digests() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let mut codes = vec![browser.code(ADA, &[]).await];
+    for _ in 0..20 {
+        codes.push(browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone());
+    }
+
+    codes.sort();
+    codes.dedup();
+    assert_eq!(codes.len(), 21);
+    let dump: Vec<String> = server.database.dump().await.into_values().flatten().collect();
+    for code in &codes {
+        assert!(code.starts_with("sgc_") && code.len() == 47, "{code}");
+        assert!(!dump.iter().any(|line| line.contains(code.as_str())));
+    }
+}
+
+/// RF-09, MUST-112..118, MUST-131, MUST-138: refreshing, as at the JSON API, bound to client and scope.
+#[tokio::test]
+async fn refreshing_is_bound_to_the_client_and_never_widens() {
+    let (server, web) = server().await;
+    let other = server.apply(&WEB.replace("\"web\"", "\"other\"")).await.remove(0);
+    let more = [("scope", "openid email offline_access")];
+    let code = Browser::of(&server).code(ADA, &more).await;
+    let first = server.redeem(&web, &code).await;
+    let token = first.text("refresh_token");
+    assert!(token.starts_with("sgr_"));
+    let refresh = async |rp: &Rp, token: &str, more: &[(&str, &str)]| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        server.token(rp, &[&fields, more].concat()).await
+    };
+    server.advance_seconds(5);
+
+    refresh(&other, &token, &[]).await.expect_oauth_error(400, "invalid_grant");
+    for scope in ["openid tasks:read", "tasks:read", "openid email offline_access profile"] {
+        let wide = refresh(&web, &token, &[("scope", scope)]).await;
+        wide.expect_oauth_error(400, "invalid_scope");
+    }
+    let wide = refresh(&web, &token, &[("resource", "https://other.example")]).await;
+    wide.expect_oauth_error(400, "invalid_target");
+    let json = server.refresh(&token).await;
+    json.expect_error(401, "INVALID_REFRESH_TOKEN");
+
+    let narrow = refresh(&web, &token, &[("scope", "openid")]).await;
+    narrow.expect_status(200);
+    assert_eq!(narrow.json()["scope"], "openid");
+    let wide_again = refresh(&web, &narrow.text("refresh_token"), &[]).await;
+    assert_eq!(wide_again.json()["scope"], "openid email offline_access");
+    let before = TestServer::claims(&first.text("id_token"));
+    let after = TestServer::claims(&wide_again.text("id_token"));
+    for same in ["iss", "sub", "aud", "auth_time", "sid"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+    assert!(after["iat"].as_u64() > before["iat"].as_u64());
+    assert!(after.get("nonce").is_none() && after.get("azp").is_none());
+
+    server.advance_seconds(11);
+    // MUST-117, MUST-119: shown again, it ends the family.
+    refresh(&web, &token, &[]).await.expect_oauth_error(400, "invalid_grant");
+    let dead = refresh(&web, &wide_again.text("refresh_token"), &[]).await;
+    dead.expect_oauth_error(400, "invalid_grant");
+}
+
+/// MUST-209: a refresh token of the JSON API is nothing at the token endpoint.
+#[tokio::test]
+async fn there_is_no_side_door_between_the_two_refreshes() {
+    let (server, web) = server().await;
+    let tokens = server.log_in(ADA, crate::harness::PASSWORD).await.tokens();
+
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh_token)];
+    server.token(&web, &fields).await.expect_oauth_error(400, "invalid_grant");
+
+    server.refresh(&tokens.refresh_token).await.expect_status(200);
+}
+
+/// AZ-03, RF-08: a client that is taken off the registry has nothing left.
+#[tokio::test]
+async fn a_deleted_client_has_nothing_left() {
+    let (server, web) = server().await;
+    let code = Browser::of(&server).code(ADA, &[("scope", "openid offline_access")]).await;
+    let tokens = server.redeem(&web, &code).await;
+
+    let program = crate::harness::Program::new(&server.database);
+    assert!(program.run(&["client", "delete", "web"]).await.status.success());
+
+    server.userinfo(&tokens.text("access_token")).await.expect_oauth_error(401, "invalid_token");
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
+    server.token(&web, &fields).await.expect_oauth_error(401, "invalid_client");
+}
+
+/// The account itself is opened by logging in at Signet's own API, not by what a client was given.
+#[tokio::test]
+async fn a_clients_token_does_not_open_the_account() {
+    let (server, web) = server().await;
+    let code = Browser::of(&server).code(ADA, &[]).await;
+    let tokens = server.redeem(&web, &code).await;
+
+    server.me(&tokens.text("access_token")).await.expect_error(401, "UNAUTHORIZED");
+    server.log_out(&tokens.text("access_token")).await.expect_error(401, "UNAUTHORIZED");
+}

@@ -1,0 +1,257 @@
+//! The protocol from outside: clients as operators register them, and a browser that fills in forms.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
+use reqwest::redirect::Policy;
+use reqwest::{Method, RequestBuilder};
+use url::{Url, form_urlencoded};
+
+use crate::harness::{Answer, PASSWORD, Program, TestServer};
+
+/// The issuer of every test server.
+pub const ISSUER: &str = "https://id.example.test";
+
+/// Where the test's web client gets its codes.
+pub const CALLBACK: &str = "https://rp.example/cb";
+
+/// RFC 7636 appendix B.
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+/// What `apply` is given for a web client of one's own; more lines may be added.
+pub const WEB: &str = r#"
+[[client]]
+client_id = "web"
+client_name = "Web <Shop>"
+redirect_uris = ["https://rp.example/cb"]
+post_logout_redirect_uris = ["https://rp.example/bye"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid email offline_access tasks:read"
+audiences = ["https://api.example.test"]
+consent = "skip"
+"#;
+
+/// A registered client.
+#[derive(Clone, Debug)]
+pub struct Rp {
+    pub id: String,
+    pub secret: Option<String>,
+}
+
+impl TestServer {
+    /// Registers the clients of a file, in its order.
+    pub async fn apply(&self, toml: &str) -> Vec<Rp> {
+        let file = self.database.directory().join("clients.toml");
+        std::fs::write(&file, toml).unwrap();
+        let program = Program::new(&self.database);
+        let output = program.run(&["client", "apply", file.to_str().unwrap()]).await;
+        assert!(output.status.success(), "{output:?}");
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let lines = printed.lines().map(|line| line.split(' ').map(str::to_owned));
+        lines.map(|mut words| Rp { id: words.next().unwrap(), secret: words.nth(1) }).collect()
+    }
+
+    /// The web client of [`WEB`].
+    pub async fn web(&self) -> Rp {
+        self.apply(WEB).await.remove(0)
+    }
+
+    /// POSTs a form from a fresh client address.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.request(Method::POST, path)
+            .header("x-forwarded-for", self.fresh_client())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    }
+
+    /// A request of a client that authenticates as it is registered by default.
+    pub async fn as_client(&self, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let request = self.form(path, fields);
+        Answer::of(request.basic_auth(&rp.id, rp.secret.as_ref())).await
+    }
+
+    /// A token request.
+    pub async fn token(&self, rp: &Rp, fields: &[(&str, &str)]) -> Answer {
+        self.as_client(rp, "/oauth2/token", fields).await
+    }
+
+    /// Redeems a code as its client does.
+    pub async fn redeem(&self, rp: &Rp, code: &str) -> Answer {
+        let fields = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        self.token(rp, &fields).await
+    }
+
+    /// `GET` or `POST /oauth2/userinfo` with a bearer token.
+    pub async fn userinfo(&self, access_token: &str) -> Answer {
+        let request = self.request(Method::GET, "/oauth2/userinfo");
+        Answer::of(request.bearer_auth(access_token)).await
+    }
+
+    /// What a client is told of a token.
+    pub async fn introspect(&self, rp: &Rp, token: &str) -> serde_json::Value {
+        let answer = self.as_client(rp, "/oauth2/introspect", &[("token", token)]).await;
+        answer.expect_status(200).json()
+    }
+}
+
+impl Answer {
+    /// An error in OAuth's form.
+    #[track_caller]
+    pub fn expect_oauth_error(&self, status: u16, error: &str) -> &Self {
+        self.expect_status(status);
+        assert_eq!(self.header("content-type"), "application/json");
+        assert_eq!(self.header("cache-control"), "no-store");
+        let body = self.json();
+        assert_eq!(body["error"], error, "{body}");
+        let described = body["error_description"].as_str().unwrap();
+        let plain = described.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        assert!(plain, "{described}");
+        self
+    }
+
+    /// A member of the body that is a text.
+    #[track_caller]
+    pub fn text(&self, name: &str) -> String {
+        let body = self.json();
+        body[name].as_str().unwrap_or_else(|| panic!("no {name}: {body}")).to_owned()
+    }
+
+    /// Where a 303 leads.
+    #[track_caller]
+    pub fn location(&self) -> String {
+        self.expect_status(303);
+        self.header(LOCATION.as_str()).to_owned()
+    }
+
+    /// The parameters that a redirect carries to the client's callback.
+    #[track_caller]
+    pub fn sent_to(&self, uri: &str) -> BTreeMap<String, String> {
+        let location = self.location();
+        assert!(location.starts_with(uri), "{location}");
+        let url = Url::parse(&location).unwrap();
+        assert_eq!(url.fragment(), None);
+        let pairs: Vec<_> = url.query_pairs().into_owned().collect();
+        let parameters: BTreeMap<_, _> = pairs.iter().cloned().collect();
+        assert_eq!(parameters.len(), pairs.len(), "a parameter comes twice: {location}");
+        assert_eq!(parameters["iss"], ISSUER);
+        parameters
+    }
+}
+
+/// A browser: follows nothing by itself, keeps one cookie, and remembers the page it is on.
+pub struct Browser<'s> {
+    server: &'s TestServer,
+    http: reqwest::Client,
+    pub cookie: Option<String>,
+}
+
+/// An authorization request of the web client, as stock libraries send it.
+pub fn request(more: &[(&str, &str)]) -> String {
+    let mut fields = vec![
+        ("response_type", "code"),
+        ("client_id", "web"),
+        ("redirect_uri", CALLBACK),
+        ("scope", "openid email"),
+        ("state", "af0ifjsldkj"),
+        ("nonce", "n-0S6_WzA2Mj"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    for (name, value) in more {
+        fields.retain(|(known, _)| known != name);
+        if *value != "-" {
+            fields.push((name, value));
+        }
+    }
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+}
+
+impl<'s> Browser<'s> {
+    pub fn of(server: &'s TestServer) -> Self {
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
+        Self { server, http, cookie: None }
+    }
+
+    /// Opens an address of ours: a path, or one that a redirect named.
+    pub async fn get(&mut self, address: &str) -> Answer {
+        let url = self.server.url(address.strip_prefix(ISSUER).unwrap_or(address));
+        self.send(self.http.get(url)).await
+    }
+
+    /// Posts fields as they are.
+    pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.http.post(self.server.url(path)).body(body);
+        self.send(request.header("content-type", "application/x-www-form-urlencoded")).await
+    }
+
+    pub async fn send(&mut self, mut request: RequestBuilder) -> Answer {
+        if let Some(cookie) = &self.cookie {
+            request = request.header(COOKIE, cookie);
+        }
+        let answer =
+            Answer::of(request.header("x-forwarded-for", self.server.fresh_client())).await;
+        if let Some(set) = answer.headers.get(SET_COOKIE) {
+            let set = set.to_str().unwrap();
+            let attributes = "; Path=/; Secure; HttpOnly; SameSite=Lax";
+            assert!(set.starts_with("__Host-") && set.ends_with(attributes), "{set}");
+            let pair = set.split(';').next().unwrap();
+            self.cookie = (!pair.ends_with('=')).then(|| pair.to_owned());
+        }
+        answer
+    }
+
+    /// Fills in the form of a page and sends it.
+    pub async fn submit(&mut self, path: &str, page: &Answer, fields: &[(&str, &str)]) -> Answer {
+        let mut all = hidden(page);
+        all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.post(path, &all).await
+    }
+
+    /// Asks for authorization.
+    pub async fn authorize(&mut self, more: &[(&str, &str)]) -> Answer {
+        self.get(&format!("/oauth2/authorize?{}", request(more))).await
+    }
+
+    /// Logs in on the page that a redirect leads to.
+    pub async fn log_in(&mut self, redirect: &Answer, email: &str) -> Answer {
+        let location = redirect.location();
+        assert!(location.starts_with(&format!("{ISSUER}/login?flow=")), "{location}");
+        let page = self.get(&location).await;
+        page.expect_status(200);
+        self.submit("/login", &page, &[("username", email), ("password", PASSWORD)]).await
+    }
+
+    /// The code of a whole flow, whose account exists; nobody is logged in before.
+    pub async fn code(&mut self, email: &str, more: &[(&str, &str)]) -> String {
+        let asked = self.authorize(more).await;
+        let answer = self.log_in(&asked, email).await;
+        answer.sent_to(CALLBACK)["code"].clone()
+    }
+}
+
+/// The hidden fields of a page, and their values.
+pub fn hidden(page: &Answer) -> Vec<(String, String)> {
+    let html = String::from_utf8(page.body.clone()).unwrap();
+    let inputs = html.split("<input type=\"hidden\" name=\"").skip(1);
+    inputs
+        .map(|rest| {
+            let (name, rest) = rest.split_once("\" value=\"").unwrap();
+            (name.to_owned(), unescape(rest.split('"').next().unwrap()))
+        })
+        .collect()
+}
+
+fn unescape(text: &str) -> String {
+    [("&#60;", "<"), ("&#62;", ">"), ("&#34;", "\""), ("&#39;", "'"), ("&#38;", "&")]
+        .iter()
+        .fold(text.to_owned(), |text, (entity, character)| text.replace(entity, character))
+}

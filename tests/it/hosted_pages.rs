@@ -1,0 +1,416 @@
+//! The hosted pages: who may fill in which form, and where that leads.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, hidden};
+use crate::harness::{PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const BOB: &str = "bob@example.test";
+
+/// A client that has to ask.
+const ASKING: &str = r#"
+[[client]]
+client_id = "asking"
+client_name = "Asking"
+redirect_uris = ["https://rp.example/cb"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid email offline_access"
+"#;
+
+const NATIVE: &str = r#"
+[[client]]
+client_id = "native"
+application_type = "native"
+token_endpoint_auth_method = "none"
+redirect_uris = ["http://127.0.0.1/cb"]
+"#;
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let web = server.apply(&[WEB, ASKING, NATIVE].concat()).await.remove(0);
+    for email in [ADA, BOB] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    (server, web)
+}
+
+fn html(answer: &crate::harness::Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+/// MUST-055, SS-04: a form without the browser's own token, or sent from elsewhere, does nothing.
+#[tokio::test]
+async fn a_form_that_is_not_ours_does_nothing() {
+    let (server, _) = server().await;
+    let (mut mine, mut theirs) = (Browser::of(&server), Browser::of(&server));
+    let asked = mine.authorize(&[]).await.location();
+    let page = mine.get(&asked).await;
+    let foreign = theirs.authorize(&[]).await.location();
+    let foreign = hidden(&theirs.get(&foreign).await);
+    let flow = &hidden(&page).iter().find(|(name, _)| name == "flow").unwrap().1.clone();
+    let csrf = |fields: &[(String, String)]| fields[0].1.clone();
+    let typed = [("username", ADA), ("password", PASSWORD)];
+
+    for token in ["", "x", &csrf(&foreign)] {
+        let fields = [&typed[..], &[("csrf", token), ("flow", flow)]].concat();
+        let refused = mine.post("/login", &fields).await;
+        refused.expect_status(400);
+    }
+    let token = csrf(&hidden(&page));
+    let fields = [&typed[..], &[("csrf", token.as_str()), ("flow", flow)]].concat();
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let request = server
+        .request(reqwest::Method::POST, "/login")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .header("sec-fetch-site", "cross-site")
+        .body(body);
+    mine.send(request).await.expect_status(400);
+    assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
+
+    let done = mine.submit("/login", &page, &typed).await;
+    assert!(done.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// SS-01, SS-02, MUST-073: a planted cookie or handle is of no use to whoever planted it.
+#[tokio::test]
+async fn a_planted_cookie_is_not_the_one_after_the_login() {
+    let (server, _) = server().await;
+    let (mut attacker, mut victim) = (Browser::of(&server), Browser::of(&server));
+    let planted = attacker.authorize(&[]).await.location();
+    let before = attacker.cookie.clone();
+
+    // The handle alone, in another browser.
+    victim.get(&planted).await.expect_status(400);
+    // With the attacker's cookie.
+    victim.cookie.clone_from(&before);
+    let page = victim.get(&planted).await;
+    let done = victim.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
+    assert!(done.sent_to(CALLBACK).contains_key("code"));
+
+    assert_ne!(victim.cookie, before);
+    assert_eq!(attacker.cookie, before);
+    assert_eq!(
+        attacker.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK)["error"],
+        "login_required"
+    );
+    assert!(attacker.get("/account").await.location().ends_with("/login"));
+    attacker.get(&planted).await.expect_status(400);
+}
+
+/// EN-01, MUST-205: an unknown address and a wrong password get the same page, and the same events as
+/// over the JSON API.
+#[tokio::test]
+async fn an_unknown_address_and_a_wrong_password_look_the_same() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/login").await;
+    let attempt = async |browser: &mut Browser<'_>, email: &str| {
+        let answer = browser
+            .submit("/login", &page, &[("username", email), ("password", "Wrong-0000")])
+            .await;
+        (answer.status, html(&answer).replace(email, "?"), answer.headers.len())
+    };
+
+    let known = attempt(&mut browser, ADA).await;
+    let unknown = attempt(&mut browser, "nobody@example.test").await;
+
+    assert_eq!(known, unknown);
+    assert_eq!(known.0, 400);
+    assert!(!known.1.contains("Wrong-0000"));
+    assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 2);
+}
+
+/// RL-06: the page shares the account's window with the JSON API.
+#[tokio::test]
+async fn the_login_page_has_the_limits_of_the_api() {
+    let (server, _) = server().await;
+    for _ in 0..10 {
+        server.log_in(ADA, "Wrong-0000").await.expect_status(401);
+    }
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/login").await;
+
+    let refused =
+        browser.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
+
+    refused.expect_status(429);
+    assert_eq!(refused.header("retry-after"), "60");
+}
+
+/// MUST-057, RU-05, MUST-058, IJ-01: nothing of a request leads off-site or is executed.
+#[tokio::test]
+async fn no_parameter_leads_off_site_or_into_the_page() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let probe = "\"><script>alert(1)</script>";
+    let hint = browser.authorize(&[("login_hint", probe)]).await.location();
+    let page = browser.get(&hint).await;
+    assert!(!html(&page).contains("<script"), "{}", html(&page));
+    assert!(html(&page).contains("Web &#60;Shop&#62;"));
+
+    for target in
+        ["https://evil.example", "//evil.example", "/\\evil.example", "https:evil.example"]
+    {
+        let encoded: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+        let names =
+            ["return_to", "next", "continue", "redirect", "redirect_uri", "flow", "post_login"];
+        let query = names.map(|name| format!("{name}={encoded}"));
+        for path in ["/login", "/signup", "/logout", "/account", "/consent"] {
+            stays_here(&mut browser, path, &query).await;
+        }
+    }
+    let typed = browser.get("/login").await;
+    let again = browser.submit("/login", &typed, &[("username", probe), ("password", "x")]).await;
+    assert!(!html(&again).contains("<script"));
+}
+
+/// Each parameter alone: the answer leads nowhere else, and does not repeat it.
+async fn stays_here(browser: &mut Browser<'_>, path: &str, query: &[String]) {
+    for parameter in query {
+        let answer = browser.get(&format!("{path}?{parameter}")).await;
+        let location = answer.headers.get("location").map(|it| it.to_str().unwrap());
+        assert!(location.is_none_or(|it| it.starts_with(ISSUER)), "{path} {parameter}");
+        assert!(!html(&answer).contains("evil"), "{path} {parameter}");
+        assert!(location.is_none_or(|it| !it.contains("evil")), "{path} {parameter}");
+    }
+}
+
+/// MUST-069, MUST-070, MUST-072: nothing is granted before somebody agreed; a wider wish asks again.
+#[tokio::test]
+async fn a_client_that_has_to_ask_gets_nothing_before_the_answer() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let asking = [("client_id", "asking"), ("scope", "openid")];
+
+    let asked = browser.authorize(&asking).await;
+    let consent = browser.log_in(&asked, ADA).await.location();
+    assert!(consent.starts_with(&format!("{ISSUER}/consent?flow=")), "{consent}");
+    assert_eq!(server.database.count("authorization_code").await, 0);
+    let page = browser.get(&consent).await;
+    assert!(html(&page).contains("Asking") && html(&page).contains(ADA));
+    let denied = browser.submit("/consent", &page, &[("decision", "deny")]).await;
+    let sent = denied.sent_to(CALLBACK);
+    assert_eq!((sent["error"].as_str(), sent["state"].as_str()), ("access_denied", "af0ifjsldkj"));
+
+    let silent = [&asking[..], &[("prompt", "none")]].concat();
+    assert_eq!(browser.authorize(&silent).await.sent_to(CALLBACK)["error"], "consent_required");
+    let consent = browser.authorize(&asking).await.location();
+    let page = browser.get(&consent).await;
+    let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
+    assert!(allowed.sent_to(CALLBACK).contains_key("code"));
+    // Sent twice, it gives one code.
+    browser.submit("/consent", &page, &[("decision", "allow")]).await.expect_status(400);
+    assert_eq!(server.database.count("authorization_code").await, 1);
+
+    assert!(browser.authorize(&silent).await.sent_to(CALLBACK).contains_key("code"));
+    for wider in ["openid email", "openid offline_access"] {
+        let more = [("client_id", "asking"), ("scope", wider), ("prompt", "none")];
+        assert_eq!(browser.authorize(&more).await.sent_to(CALLBACK)["error"], "consent_required");
+    }
+    let again = [&asking[..], &[("prompt", "consent")]].concat();
+    assert!(browser.authorize(&again).await.location().contains("/consent?flow="));
+    for event in ["consent_granted", "consent_denied"] {
+        assert_eq!(server.database.count(&format!("auth_event WHERE type = '{event}'")).await, 1);
+    }
+}
+
+/// MUST-071: anybody's program can name a public native client, so its user is always asked.
+#[tokio::test]
+async fn a_public_native_client_always_asks() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let native = [
+        ("client_id", "native"),
+        ("scope", "openid"),
+        ("redirect_uri", "http://127.0.0.1:5005/cb"),
+    ];
+    let asked = browser.authorize(&native).await;
+    let consent = browser.log_in(&asked, ADA).await.location();
+    let page = browser.get(&consent).await;
+    let policy = page.header("content-security-policy").to_owned();
+    assert!(policy.contains("form-action 'self' http://127.0.0.1:5005;"), "{policy}");
+    let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
+    let code = allowed.sent_to("http://127.0.0.1:5005/cb")["code"].clone();
+
+    assert!(browser.authorize(&native).await.location().contains("/consent?flow="));
+    let silent = [&native[..], &[("prompt", "none")]].concat();
+    let sent = browser.authorize(&silent).await.sent_to("http://127.0.0.1:5005/cb");
+    assert_eq!(sent["error"], "consent_required");
+    // A public client names itself, and proves with its verifier that it began the flow.
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("client_id", "native"),
+        ("code", code.as_str()),
+        ("redirect_uri", "http://127.0.0.1:5005/cb"),
+        ("code_verifier", crate::harness::oauth::VERIFIER),
+    ];
+    let answer = crate::harness::Answer::of(server.form("/oauth2/token", &fields)).await;
+    answer.expect_status(200);
+}
+
+/// MUST-060, MUST-062..065, CO-11: when somebody has to log in again, and when not.
+#[tokio::test]
+async fn a_login_is_asked_for_again_when_the_client_says_so() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let auth_time = async |code: &str| {
+        let answer = server.redeem(&web, code).await;
+        TestServer::claims(&answer.text("id_token"))["auth_time"].as_u64().unwrap()
+    };
+    let first = browser.code(ADA, &[("max_age", "15000")]).await;
+    let first = auth_time(&first).await;
+    server.clock.advance(Duration::from_secs(30));
+
+    let silent = browser.authorize(&[("prompt", "none"), ("max_age", "10000")]).await;
+    assert_eq!(auth_time(&silent.sent_to(CALLBACK)["code"]).await, first);
+    for old in [
+        &[("max_age", "1")][..],
+        &[("max_age", "0")],
+        &[("prompt", "login")],
+        &[("prompt", "select_account")],
+    ] {
+        assert!(browser.authorize(old).await.location().contains("/login?flow="), "{old:?}");
+    }
+    for old in ["0", "1"] {
+        let answer = browser.authorize(&[("max_age", old), ("prompt", "none")]).await;
+        assert_eq!(answer.sent_to(CALLBACK)["error"], "login_required");
+    }
+    let asked = browser.authorize(&[("prompt", "login")]).await;
+    let done = browser.log_in(&asked, ADA).await;
+    let again = auth_time(&done.sent_to(CALLBACK)["code"]).await;
+    assert_eq!(again, first + 30);
+    let asked = browser.authorize(&[("max_age", "0")]).await;
+    assert!(asked.location().contains("/login?flow="));
+}
+
+/// MUST-066..068: an ID token says who is meant, however old; nobody else is logged in silently.
+#[tokio::test]
+async fn an_id_token_hint_says_who_is_meant() {
+    let (server, web) = server().await;
+    let (mut ada, mut bob) = (Browser::of(&server), Browser::of(&server));
+    let code = ada.code(ADA, &[]).await;
+    let hint = server.redeem(&web, &code).await.text("id_token");
+    bob.code(BOB, &[]).await;
+    server.clock.advance(Duration::from_hours(2));
+
+    let silent = [("prompt", "none"), ("id_token_hint", hint.as_str())];
+    assert!(ada.authorize(&silent).await.sent_to(CALLBACK).contains_key("code"));
+    assert_eq!(bob.authorize(&silent).await.sent_to(CALLBACK)["error"], "login_required");
+    assert!(bob.authorize(&silent[1..]).await.location().contains("/login?flow="));
+
+    let forge = crate::harness::forge::Forge::open(&server.database).await;
+    let claims = TestServer::claims(&hint);
+    let kid = &forge.private_jwk["kid"];
+    let encoded = |value: &serde_json::Value| crate::harness::forge::encode(value.to_string());
+    let secret = web.secret.clone().unwrap();
+    for forged in [
+        format!("{}.{}.", encoded(&json!({ "alg": "none", "typ": "JWT" })), encoded(&claims)),
+        crate::harness::forge::sign_hmac(
+            secret.as_bytes(),
+            &json!({ "alg": "HS256", "typ": "JWT" }),
+            &claims,
+        ),
+        forge.sign(&json!({ "alg": "RS256", "typ": "at+jwt", "kid": kid }), &claims),
+        format!("{hint}x"),
+    ] {
+        let silent = [("prompt", "none"), ("id_token_hint", forged.as_str())];
+        assert_eq!(ada.authorize(&silent).await.sent_to(CALLBACK)["error"], "invalid_request");
+    }
+}
+
+/// Sign-up on the page goes on with what was waiting, under the rules of the JSON API.
+#[tokio::test]
+async fn signing_up_on_the_page_goes_on_with_the_flow() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let login = browser.authorize(&[]).await.location();
+    let signup = login.replace("/login", "/signup");
+    let page = browser.get(&signup).await;
+    let typed = |email, password| [("username", email), ("password", password)];
+
+    let weak = browser.submit("/signup", &page, &typed("new@example.test", "short")).await;
+    weak.expect_status(400);
+    assert!(html(&weak).contains("password-problem") && !html(&weak).contains("value=\"short\""));
+    browser.submit("/signup", &page, &typed("nobody", PASSWORD)).await.expect_status(400);
+    browser.submit("/signup", &page, &typed(ADA, PASSWORD)).await.expect_status(409);
+    let done = browser.submit("/signup", &page, &typed("new@example.test", PASSWORD)).await;
+
+    assert!(done.sent_to(CALLBACK).contains_key("code"));
+    server.log_in("new@example.test", PASSWORD).await.expect_status(200);
+}
+
+/// SS-12: a reset of the password ends browsers' logins and what clients hold.
+#[tokio::test]
+async fn a_password_reset_logs_browsers_out() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let code = browser.code(ADA, &[("scope", "openid offline_access")]).await;
+    let tokens = server.redeem(&web, &code).await;
+    let reset =
+        json!({ "token": server.reset_token(ADA), "new_password": "Difference-Engine-1822" });
+
+    server.post("/api/auth/password/reset", &reset).await.expect_status(204);
+
+    assert_eq!(
+        browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK)["error"],
+        "login_required"
+    );
+    server.userinfo(&tokens.text("access_token")).await.expect_oauth_error(401, "invalid_token");
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
+    server.token(&web, &fields).await.expect_oauth_error(400, "invalid_grant");
+}
+
+/// The account page shows and ends one's own sessions, and nobody else's.
+#[tokio::test]
+async fn the_account_page_ends_ones_own_sessions_alone() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/login").await;
+    browser.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let others = server.log_in(BOB, PASSWORD).await.tokens();
+    let sid = |token: &str| TestServer::claims(token)["sid"].as_str().unwrap().to_owned();
+    let page = browser.get("/account").await;
+    assert!(html(&page).contains(ADA) && html(&page).contains(&sid(&mine.access_token)));
+    let csrf = hidden(&page)[0].1.clone();
+
+    for id in [sid(&mine.access_token), sid(&others.access_token)] {
+        browser.post("/account", &[("csrf", &csrf), ("end", &id)]).await.expect_status(303);
+    }
+
+    server.me(&mine.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.me(&others.access_token).await.expect_status(200);
+}
+
+/// Form post: the same answer, in a form that a script of ours sends.
+#[tokio::test]
+async fn an_answer_can_be_posted() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+
+    let answer = browser
+        .authorize(&[("prompt", "none"), ("response_mode", "form_post"), ("state", "\"'<&")])
+        .await;
+
+    answer.expect_status(200);
+    let fields = hidden(&answer);
+    let field = |name: &str| &fields.iter().find(|(known, _)| known == name).unwrap().1;
+    assert_eq!(
+        (field("error"), field("state"), field("iss")),
+        (&"login_required".to_owned(), &"\"'<&".to_owned(), &ISSUER.to_owned())
+    );
+    let policy = answer.header("content-security-policy");
+    assert!(
+        policy.contains("form-action 'self' https://rp.example;")
+            && policy.contains("script-src 'self';")
+    );
+    assert!(html(&answer).contains("action=\"https://rp.example/cb\""));
+    for below in ["", "/oauth2"] {
+        browser.get(&format!("{below}/assets/submit.js")).await.expect_status(200);
+        browser.get(&format!("{below}/assets/style.css")).await.expect_status(200);
+    }
+}

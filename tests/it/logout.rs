@@ -1,0 +1,304 @@
+//! Logging out at the provider, and telling clients of it.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, hidden};
+use crate::harness::{Answer, TestServer, eventually, forge};
+
+const ADA: &str = "ada@example.test";
+const BYE: &str = "https://rp.example/bye";
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    server.sign_up("bob@example.test").await.expect_status(201);
+    (server, web)
+}
+
+fn end(fields: &[(&str, &str)]) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    format!("/oauth2/logout?{query}")
+}
+
+async fn logged_in<'s>(server: &'s TestServer, web: &Rp) -> (Browser<'s>, Answer) {
+    let mut browser = Browser::of(server);
+    let code = browser.code(ADA, &[]).await;
+    let tokens = server.redeem(web, &code).await;
+    (browser, tokens)
+}
+
+async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
+    browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK).contains_key("code")
+}
+
+/// MUST-171, MUST-176, MUST-177, MUST-178: a client that shows its ID token logs its user out, and gets
+/// them back.
+#[tokio::test]
+async fn a_client_logs_its_user_out() {
+    let (server, web) = server().await;
+
+    for by_post in [false, true] {
+        server.advance_seconds(61);
+        let (mut browser, tokens) = logged_in(&server, &web).await;
+        let hint = tokens.text("id_token");
+        let fields = [
+            ("id_token_hint", hint.as_str()),
+            ("post_logout_redirect_uri", BYE),
+            ("state", "a&b=\"ü"),
+        ];
+        let answer = if by_post {
+            browser.post("/oauth2/logout", &fields).await
+        } else {
+            browser.get(&end(&fields)).await
+        };
+
+        assert_eq!(answer.location(), format!("{BYE}?state=a%26b%3D%22%C3%BC"));
+        assert!(browser.cookie.is_none());
+        server
+            .userinfo(&tokens.text("access_token"))
+            .await
+            .expect_oauth_error(401, "invalid_token");
+        assert!(!is_logged_in(&mut browser).await);
+        // MUST-178: again, with nobody logged in.
+        let again = browser.get(&end(&fields[..2])).await;
+        assert_eq!(again.location(), BYE);
+    }
+    // From another site, a form comes without the cookie: a GET that follows brings it.
+    let (mut browser, tokens) = logged_in(&server, &web).await;
+    let cookie = browser.cookie.take();
+    let hint = tokens.text("id_token");
+    let moved = browser.post("/oauth2/logout", &[("id_token_hint", &hint)]).await.location();
+    browser.cookie = cookie;
+    browser.get(&moved).await.expect_status(303);
+    assert!(!is_logged_in(&mut browser).await);
+}
+
+/// MUST-172..175, RU-04, SS-08: nobody is logged out by a link, and nothing leads where it was not registered.
+#[tokio::test]
+async fn without_its_id_token_nobody_is_logged_out_unasked() {
+    let (server, web) = server().await;
+    let (mut browser, tokens) = logged_in(&server, &web).await;
+    let hint = tokens.text("id_token");
+    server.advance_seconds(61);
+    let mut bob = Browser::of(&server);
+    bob.code("bob@example.test", &[]).await;
+
+    for fields in [
+        &[][..],
+        &[("state", "x")],
+        &[("client_id", "web")],
+        &[("client_id", "web"), ("post_logout_redirect_uri", BYE)],
+    ] {
+        let asked = browser.get(&end(fields)).await;
+        asked.expect_status(200);
+        let html = String::from_utf8(asked.body.clone()).unwrap();
+        assert!(html.contains("id=\"logout-confirm\""));
+    }
+    // An ID token of somebody else's login.
+    bob.get(&end(&[("id_token_hint", &hint)])).await.expect_status(200);
+    assert!(is_logged_in(&mut bob).await);
+
+    for uri in [
+        "https://rp.example/bye/",
+        "https://rp.example/bye?x=y",
+        "https://rp.example/cb",
+        "https://evil.example",
+        "//evil.example",
+        "javascript:alert(1)",
+    ] {
+        let answer =
+            browser.get(&end(&[("id_token_hint", &hint), ("post_logout_redirect_uri", uri)])).await;
+        answer.expect_status(400);
+        assert!(!answer.headers.contains_key("location"));
+    }
+    let forge = forge::Forge::open(&server.database).await;
+    let claims = TestServer::claims(&hint);
+    let encoded = |value: &Value| forge::encode(value.to_string());
+    let access_token = tokens.text("access_token");
+    for forged in [
+        format!("{}.{}.", encoded(&json!({ "alg": "none" })), encoded(&claims)),
+        forge::sign_hmac(
+            web.secret.as_ref().unwrap().as_bytes(),
+            &json!({ "alg": "HS256" }),
+            &claims,
+        ),
+        forge.sign(&json!({ "alg": "RS256", "typ": "JWT", "kid": "other" }), &claims),
+        access_token,
+    ] {
+        let fields = [("id_token_hint", forged.as_str()), ("post_logout_redirect_uri", BYE)];
+        browser.get(&end(&fields)).await.expect_status(400);
+    }
+    let other = [("id_token_hint", hint.as_str()), ("client_id", "other")];
+    browser.get(&end(&other)).await.expect_status(400);
+    assert!(is_logged_in(&mut browser).await);
+}
+
+/// MUST-175, MUST-177: who is asked and says yes is logged out, and led on if the client may have that.
+#[tokio::test]
+async fn whoever_says_yes_is_logged_out() {
+    let (server, web) = server().await;
+    let (_, old) = logged_in(&server, &web).await;
+    let hint = old.text("id_token");
+    server.advance_seconds(61);
+    let (mut browser, _) = logged_in(&server, &web).await;
+    let fields =
+        [("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", BYE), ("state", "s")];
+
+    let asked = browser.get(&end(&fields)).await;
+    asked.expect_status(200);
+    assert!(
+        asked.header("content-security-policy").contains("form-action 'self' https://rp.example;")
+    );
+    let mut without: Vec<_> = hidden(&asked);
+    without.retain(|(name, _)| name != "csrf");
+    let without: Vec<_> = without.iter().map(|(name, value)| (&**name, &**value)).collect();
+    browser.post("/logout", &without).await.expect_status(400);
+    let done = browser.submit("/logout", &asked, &[]).await;
+
+    assert_eq!(done.location(), format!("{BYE}?state=s"));
+    assert!(!is_logged_in(&mut browser).await);
+    let (mut browser, _) = logged_in(&server, &web).await;
+    let asked = browser.get("/logout").await;
+    assert_eq!(browser.submit("/logout", &asked, &[]).await.location(), format!("{ISSUER}/logout"));
+    browser.get("/logout").await.expect_status(200);
+}
+
+/// SS-11: another person's login in the same browser ends the one before, and what was opened in it.
+#[tokio::test]
+async fn another_person_does_not_inherit_a_browser() {
+    let (server, web) = server().await;
+    let (mut browser, adas) = logged_in(&server, &web).await;
+    server.advance_seconds(5);
+
+    let asked = browser.authorize(&[("prompt", "login")]).await;
+    let done = browser.log_in(&asked, "bob@example.test").await;
+    let bobs = server.redeem(&web, &done.sent_to(CALLBACK)["code"]).await;
+
+    server.userinfo(&adas.text("access_token")).await.expect_oauth_error(401, "invalid_token");
+    server.userinfo(&bobs.text("access_token")).await.expect_status(200);
+    // The same person keeps what was opened before.
+    server.advance_seconds(5);
+    let asked = browser.authorize(&[("prompt", "login")]).await;
+    browser.log_in(&asked, "bob@example.test").await;
+    server.userinfo(&bobs.text("access_token")).await.expect_status(200);
+}
+
+/// A client's receiver: answers with each status in turn, and keeps what it was sent.
+async fn receiver(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/backchannel", listener.local_addr().unwrap());
+    let received = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&received);
+    tokio::spawn(async move {
+        for status in statuses.iter().chain(std::iter::repeat(&204)) {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = Vec::new();
+            let mut chunk = [0; 8192];
+            while !text.windows(13).any(|it| it == b"logout_token=") {
+                let read = stream.read(&mut chunk).await.unwrap();
+                text.extend_from_slice(&chunk[..read]);
+            }
+            kept.lock().unwrap().push(String::from_utf8(text).unwrap());
+            let answer =
+                format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (uri, received)
+}
+
+/// MUST-179, MUST-180: a client is told of the logout, again if it did not answer, and once.
+#[tokio::test]
+async fn a_client_is_told_of_a_logout_until_it_answers() {
+    let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
+    let (uri, received) = receiver(&[500]).await;
+    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    let (mut browser, tokens) = logged_in(&server, &web).await;
+    let id = TestServer::claims(&tokens.text("id_token"));
+
+    let asked = browser.get("/logout").await;
+    browser.submit("/logout", &asked, &[]).await.expect_status(303);
+    eventually("first notice", async || received.lock().unwrap().len() == 1).await;
+    eventually("postponed", async || {
+        server.database.count("logout_notice WHERE attempts = 1").await == 1
+    })
+    .await;
+    server.advance_seconds(6);
+    eventually("second notice", async || received.lock().unwrap().len() == 2).await;
+    eventually("settled", async || server.database.count("logout_notice").await == 0).await;
+
+    let request = received.lock().unwrap()[1].clone();
+    assert!(request.starts_with("POST /backchannel HTTP/1.1\r\n"));
+    assert!(request.contains("content-type: application/x-www-form-urlencoded"));
+    let token = request.split("logout_token=").nth(1).unwrap();
+    let (header, claims) = forge::parts(token);
+    assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("logout+jwt")));
+    for same in ["iss", "aud", "sub", "sid"] {
+        assert_eq!(claims[same], id[same], "{same}");
+    }
+    assert_eq!(
+        claims["events"],
+        json!({ "http://schemas.openid.net/event/backchannel-logout": {} })
+    );
+    assert!(claims["jti"].is_string() && claims["exp"].as_u64() > claims["iat"].as_u64());
+    assert!(claims.get("nonce").is_none());
+    // MUST-141: it is good for nothing else.
+    server.userinfo(token).await.expect_oauth_error(401, "invalid_token");
+}
+
+/// Back-Channel Logout 2.7: what was granted for while the person is away stays, and is told of.
+#[tokio::test]
+async fn offline_access_outlives_a_logout() {
+    let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
+    let (uri, received) = receiver(&[]).await;
+    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let code = browser.code(ADA, &[("scope", "openid offline_access")]).await;
+    let tokens = server.redeem(&web, &code).await;
+
+    let asked = browser.get("/logout").await;
+    browser.submit("/logout", &asked, &[]).await.expect_status(303);
+
+    eventually("notice", async || received.lock().unwrap().len() == 1).await;
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
+    server.token(&web, &fields).await.expect_status(200);
+}
+
+/// Nothing is sent into private networks, unless the operator says so.
+#[tokio::test]
+async fn no_notice_goes_into_a_private_network() {
+    let server = TestServer::start().await;
+    let (uri, received) = receiver(&[]).await;
+    for host in ["127.0.0.1", "localhost"] {
+        let uri = uri.replace("127.0.0.1", host);
+        let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await;
+        let web = if let Some(secret) = &web[0].secret {
+            Rp { secret: Some(secret.clone()), ..web[0].clone() }
+        } else {
+            let program = crate::harness::Program::new(&server.database);
+            let output = program.run(&["client", "rotate-secret", "web"]).await;
+            Rp {
+                id: "web".to_owned(),
+                secret: Some(String::from_utf8(output.stdout).unwrap().trim().to_owned()),
+            }
+        };
+        let _ = server.sign_up(ADA).await;
+        server.advance_seconds(61);
+        let (mut browser, _) = logged_in(&server, &web).await;
+        let asked = browser.get("/logout").await;
+        browser.submit("/logout", &asked, &[]).await.expect_status(303);
+        eventually("postponed", async || {
+            server.database.count("logout_notice WHERE attempts >= 1").await >= 1
+        })
+        .await;
+    }
+    assert!(received.lock().unwrap().is_empty());
+}

@@ -1,0 +1,86 @@
+//! Clients that prove who they are with a key of their own (RFC 7523).
+
+use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::sign::Signer;
+use serde_json::{Value, json};
+
+use crate::harness::oauth::ISSUER;
+use crate::harness::{Answer, TestServer, forge};
+
+const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+fn sign(key: &PKey<Private>, header: &Value, claims: &Value) -> String {
+    let signed =
+        format!("{}.{}", forge::encode(header.to_string()), forge::encode(claims.to_string()));
+    let mut pkcs1 = Signer::new(MessageDigest::sha256(), key).unwrap();
+    format!("{signed}.{}", forge::encode(pkcs1.sign_oneshot_to_vec(signed.as_bytes()).unwrap()))
+}
+
+async fn token(server: &TestServer, assertion: &str) -> Answer {
+    let fields = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", TYPE),
+        ("client_assertion", assertion),
+    ];
+    Answer::of(server.form("/oauth2/token", &fields)).await
+}
+
+/// RFC 7523 §3: each assertion is good once, for us, for a while, and from its own client.
+#[tokio::test]
+async fn an_assertion_is_good_once_and_for_us() {
+    let server = TestServer::start().await;
+    let rsa = Rsa::generate(2048).unwrap();
+    let jwk = json!({ "kty": "RSA", "n": forge::encode(rsa.n().to_vec()), "e": forge::encode(rsa.e().to_vec()) });
+    let key = PKey::from_rsa(rsa).unwrap();
+    let file = server.database.directory().join("clients.json");
+    let client = json!({ "client": [{ "client_id": "signer", "grant_types": ["client_credentials"],
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [jwk] } }] });
+    std::fs::write(&file, client.to_string()).unwrap();
+    let program = crate::harness::Program::new(&server.database);
+    let output = program.run(&["client", "apply", file.to_str().unwrap()]).await;
+    assert!(output.status.success(), "{output:?}");
+    let iat = server.clock.now().as_seconds();
+    let header = json!({ "alg": "RS256" });
+    let claims = |jti: &str| json!({ "iss": "signer", "sub": "signer", "aud": ISSUER, "iat": iat, "exp": iat + 60, "jti": jti });
+    let with = |jti: &str, name: &str, value: Value| {
+        let mut claims = claims(jti);
+        claims[name] = value;
+        sign(&key, &header, &claims)
+    };
+
+    let good = sign(&key, &header, &claims("1"));
+    token(&server, &good).await.expect_status(200);
+    token(&server, &good).await.expect_oauth_error(401, "invalid_client");
+    let endpoint = with("2", "aud", json!([format!("{ISSUER}/oauth2/token"), "https://x.example"]));
+    token(&server, &endpoint).await.expect_status(200);
+
+    let other = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+    for refused in [
+        with("3", "aud", json!("https://other.example")),
+        with("4", "iss", json!("other")),
+        with("5", "sub", json!("other")),
+        with("6", "exp", json!(iat - 31)),
+        with("7", "exp", json!(iat + 7200)),
+        with("8", "nbf", json!(iat + 120)),
+        with("9", "jti", json!("")),
+        with("a", "jti", Value::Null),
+        with("b", "exp", Value::Null),
+        sign(&other, &header, &claims("c")),
+        sign(&key, &json!({ "alg": "RS512" }), &claims("d")),
+        format!(
+            "{}.{}.",
+            forge::encode(json!({ "alg": "none" }).to_string()),
+            forge::encode(claims("e").to_string())
+        ),
+        forge::sign_hmac(b"secret", &json!({ "alg": "HS256" }), &claims("f")),
+        "x".to_owned(),
+    ] {
+        token(&server, &refused).await.expect_oauth_error(401, "invalid_client");
+    }
+    // Replays at once: one wins.
+    let once = sign(&key, &header, &claims("g"));
+    let answers = futures_util::future::join_all((0..16).map(|_| token(&server, &once))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+}

@@ -1,0 +1,272 @@
+//! `POST /oauth2/token`: its form, its clients, and tokens that a client has for itself.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::oauth::{ISSUER, Rp, WEB};
+use crate::harness::{Answer, TestServer, forge};
+
+const JOB: &str = r#"
+[[client]]
+client_id = "job:nightly/1"
+grant_types = ["client_credentials"]
+scope = "tasks:read tasks:write openid"
+audiences = ["https://tasks.example", "https://mail.example"]
+access_token_seconds = 600
+"#;
+
+const CREDENTIALS: (&str, &str) = ("grant_type", "client_credentials");
+
+async fn job(server: &TestServer) -> Rp {
+    server.apply(JOB).await.remove(0)
+}
+
+/// RFC 6749 §2.3.1: both halves of Basic are form-encoded first.
+fn basic(rp: &Rp) -> String {
+    use base64::Engine;
+    let encoded =
+        |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = format!("{}:{}", encoded(&rp.id), encoded(rp.secret.as_deref().unwrap()));
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+}
+
+async fn token(server: &TestServer, rp: &Rp, fields: &[(&str, &str)]) -> Answer {
+    Answer::of(server.form("/oauth2/token", fields).header("authorization", basic(rp))).await
+}
+
+/// MUST-095, MUST-096, MUST-099, MUST-109, MUST-132..137, MUST-139: a client's own token.
+#[tokio::test]
+async fn a_client_gets_a_token_for_itself() {
+    let server = TestServer::start().await;
+    let job = job(&server).await;
+
+    let answer = token(&server, &job, &[CREDENTIALS]).await;
+
+    answer.expect_status(200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let body = answer.json();
+    assert_eq!((&body["token_type"], &body["expires_in"]), (&json!("Bearer"), &json!(600)));
+    assert_eq!(body["scope"], "tasks:read tasks:write");
+    assert!(body.get("refresh_token").is_none() && body.get("id_token").is_none());
+    let (header, claims) = forge::parts(body["access_token"].as_str().unwrap());
+    assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("RS256")));
+    assert_eq!(claims["sub"], "job:nightly/1");
+    assert_eq!(claims["client_id"], "job:nightly/1");
+    assert_eq!(claims["aud"], "https://tasks.example");
+    assert_eq!(claims["scope"], "tasks:read tasks:write");
+    for absent in ["user_id", "email", "sid", "auth_time", "status"] {
+        assert!(claims.get(absent).is_none(), "{absent}");
+    }
+    let lives = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert_eq!(lives, 600);
+}
+
+/// MUST-110, MUST-111, MUST-134, MUST-135: scope and audience are chosen from what was registered.
+#[tokio::test]
+async fn a_client_chooses_scope_and_audience_from_its_own() {
+    let server = TestServer::start().await;
+    let job = job(&server).await;
+    let with =
+        async |more: &[(&str, &str)]| token(&server, &job, &[&[CREDENTIALS], more].concat()).await;
+
+    let narrow = with(&[("scope", "tasks:read"), ("resource", "https://mail.example")]).await;
+    let claims = TestServer::claims(&narrow.text("access_token"));
+    assert_eq!(
+        (&claims["scope"], &claims["aud"]),
+        (&json!("tasks:read"), &json!("https://mail.example"))
+    );
+    let both = [("resource", "https://mail.example"), ("resource", "https://tasks.example")];
+    let claims = TestServer::claims(&with(&both).await.text("access_token"));
+    assert_eq!(claims["aud"], json!(["https://mail.example", "https://tasks.example"]));
+
+    for scope in ["tasks:delete", "tasks:read tasks:delete", "openid", "a\"b"] {
+        with(&[("scope", scope)]).await.expect_oauth_error(400, "invalid_scope");
+    }
+    for resource in
+        ["https://other.example", "https://tasks.example/", "tasks", "https://tasks.example#f"]
+    {
+        with(&[("resource", resource)]).await.expect_oauth_error(400, "invalid_target");
+    }
+}
+
+/// MUST-134: the documented default is the issuer, which opens no service that checks its audience.
+#[tokio::test]
+async fn a_client_without_audiences_gets_tokens_for_the_issuer_alone() {
+    let server = TestServer::start().await;
+    let job = JOB.replace("audiences", "introspects");
+    let job = server.apply(&job).await.remove(0);
+
+    let claims =
+        TestServer::claims(&token(&server, &job, &[CREDENTIALS]).await.text("access_token"));
+
+    assert_eq!(claims["aud"], ISSUER);
+    for resource in ["https://api.example.test", "https://tasks.example"] {
+        let refused = token(&server, &job, &[CREDENTIALS, ("resource", resource)]).await;
+        refused.expect_oauth_error(400, "invalid_target");
+    }
+}
+
+/// MUST-093, MUST-094, MUST-100, CO-07: one form in the body, and nothing in it twice.
+#[tokio::test]
+async fn a_request_that_could_be_read_in_two_ways_is_refused() {
+    let server = TestServer::start().await;
+    let job = job(&server).await;
+    let secret = job.secret.as_deref().unwrap();
+
+    token(&server, &job, &[CREDENTIALS, ("extra", "foobar"), ("scope", "")])
+        .await
+        .expect_status(200);
+    for fields in [&[CREDENTIALS, CREDENTIALS][..], &[CREDENTIALS, ("scope", "a"), ("scope", "a")]]
+    {
+        token(&server, &job, fields).await.expect_oauth_error(400, "invalid_request");
+    }
+    let query = format!("/oauth2/token?client_id=job&client_secret={secret}");
+    Answer::of(server.form(&query, &[CREDENTIALS]))
+        .await
+        .expect_oauth_error(400, "invalid_request");
+    let text = server.request(Method::POST, "/oauth2/token").header("content-type", "text/plain");
+    let text = text.header("authorization", basic(&job)).body("grant_type=client_credentials");
+    Answer::of(text).await.expect_oauth_error(400, "invalid_request");
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let answer = Answer::of(server.request(method, "/oauth2/token")).await;
+        answer.expect_oauth_error(405, "invalid_request");
+        assert_eq!(answer.header("allow"), "POST");
+    }
+    let large = server.form("/oauth2/token", &[("code", &"a".repeat(20_000))]);
+    Answer::of(large).await.expect_oauth_error(413, "invalid_request");
+}
+
+/// MUST-098, MUST-101, MUST-102, MUST-103: a client proves who it is in the one way it registered.
+#[tokio::test]
+async fn a_client_authenticates_in_the_one_way_it_registered() {
+    let server = TestServer::start().await;
+    let post = "[[client]]\nclient_id = \"post\"\ngrant_types = [\"client_credentials\"]\n\
+                token_endpoint_auth_method = \"client_secret_post\"\n";
+    let clients = server.apply(&[JOB, post].concat()).await;
+    let [job, post] = [&clients[0], &clients[1]];
+    let by_post = async |rp: &Rp, secret: &str| {
+        let fields = [CREDENTIALS, ("client_id", &rp.id), ("client_secret", secret)];
+        Answer::of(server.form("/oauth2/token", &fields)).await
+    };
+
+    by_post(post, post.secret.as_deref().unwrap()).await.expect_status(200);
+    token(&server, job, &[CREDENTIALS]).await.expect_status(200);
+
+    let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
+    let nobody = Rp { id: "nobody".to_owned(), ..wrong.clone() };
+    for refused in [
+        token(&server, &wrong, &[CREDENTIALS]).await,
+        token(&server, &nobody, &[CREDENTIALS]).await,
+        token(&server, post, &[CREDENTIALS]).await,
+        by_post(job, job.secret.as_deref().unwrap()).await,
+        by_post(post, "").await,
+        Answer::of(server.form("/oauth2/token", &[CREDENTIALS, ("client_id", &job.id)])).await,
+        Answer::of(server.form("/oauth2/token", &[CREDENTIALS])).await,
+        Answer::of(
+            server.form("/oauth2/token", &[CREDENTIALS]).header("authorization", "Basic !!!"),
+        )
+        .await,
+    ] {
+        refused.expect_oauth_error(401, "invalid_client");
+        assert!(refused.header("www-authenticate").starts_with("Basic "), "{refused:?}");
+    }
+    let secret = job.secret.as_deref().unwrap();
+    let both = [CREDENTIALS, ("client_id", job.id.as_str()), ("client_secret", secret)];
+    token(&server, job, &both).await.expect_oauth_error(400, "invalid_request");
+}
+
+/// Both secrets work while a client is changed over, and the old one stops when it is told to.
+#[tokio::test]
+async fn a_rotated_secret_and_its_successor_both_work() {
+    let server = TestServer::start().await;
+    let old = job(&server).await;
+    let program = crate::harness::Program::new(&server.database);
+    let rotate = async |arguments: &[&str]| {
+        let output =
+            program.run(&[&["client", "rotate-secret", &old.id], arguments].concat()).await;
+        let secret = Some(String::from_utf8(output.stdout).unwrap().trim().to_owned());
+        Rp { secret, ..old.clone() }
+    };
+
+    let new = rotate(&[]).await;
+    token(&server, &old, &[CREDENTIALS]).await.expect_status(200);
+    token(&server, &new, &[CREDENTIALS]).await.expect_status(200);
+    let newest = rotate(&["--drop-previous"]).await;
+    for gone in [&old, &new] {
+        token(&server, gone, &[CREDENTIALS]).await.expect_oauth_error(401, "invalid_client");
+    }
+    token(&server, &newest, &[CREDENTIALS]).await.expect_status(200);
+}
+
+/// MUST-104: guessing is slowed down, and nobody else is.
+#[tokio::test]
+async fn guessing_at_a_secret_is_limited_and_keeps_nobody_out() {
+    let server = TestServer::start().await;
+    let job = job(&server).await;
+    let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
+    let attempt = async |rp: &Rp| {
+        let request = server.form("/oauth2/token", &[CREDENTIALS]);
+        let request = request.header("authorization", basic(rp));
+        let mut request = request.build().unwrap();
+        request.headers_mut().insert("x-forwarded-for", "198.51.100.7".parse().unwrap());
+        server.http.execute(request).await.unwrap().status().as_u16()
+    };
+
+    let mut statuses = Vec::new();
+    for _ in 0..25 {
+        statuses.push(attempt(&wrong).await);
+    }
+
+    assert_eq!(statuses[0], 401);
+    assert_eq!(statuses[24], 429, "{statuses:?}");
+    assert_eq!(attempt(&job).await, 200);
+}
+
+/// MUST-105..108, CO-12: only what is registered, and no legacy grant at all.
+#[tokio::test]
+async fn only_registered_grants_work() {
+    let server = TestServer::start().await;
+    let public = "[[client]]\nclient_id = \"app\"\napplication_type = \"native\"\n\
+                  token_endpoint_auth_method = \"none\"\nredirect_uris = [\"http://127.0.0.1/cb\"]\n";
+    let clients = server.apply(&[JOB, WEB, public].concat()).await;
+
+    for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code", "urn:x"] {
+        let answer = token(&server, &clients[0], &[("grant_type", grant)]).await;
+        answer.expect_oauth_error(400, "unsupported_grant_type");
+    }
+    for fields in [&[][..], &[("grant_type", "")]] {
+        token(&server, &clients[0], fields).await.expect_oauth_error(400, "invalid_request");
+    }
+    let code = [("grant_type", "authorization_code"), ("code", "x")];
+    token(&server, &clients[0], &code).await.expect_oauth_error(400, "unauthorized_client");
+    token(&server, &clients[1], &[CREDENTIALS])
+        .await
+        .expect_oauth_error(400, "unauthorized_client");
+    let fields = [CREDENTIALS, ("client_id", "app")];
+    Answer::of(server.form("/oauth2/token", &fields))
+        .await
+        .expect_oauth_error(400, "unauthorized_client");
+}
+
+/// SS-07: registered front ends may call the token endpoint from a browser, others may not.
+#[tokio::test]
+async fn the_token_endpoint_answers_registered_front_ends_alone() {
+    let server = TestServer::start().await;
+    let from = async |path: &str, origin: &str| {
+        Answer::of(server.form(path, &[]).header("origin", origin)).await
+    };
+
+    for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"] {
+        let ours = from(path, "http://localhost:3000").await;
+        assert_eq!(ours.header("access-control-allow-origin"), "http://localhost:3000");
+        for origin in ["https://evil.example", "null"] {
+            let foreign = from(path, origin).await;
+            assert!(!foreign.headers.contains_key("access-control-allow-origin"), "{path}");
+        }
+    }
+    for path in ["/oauth2/introspect", "/oauth2/authorize", "/login", "/consent"] {
+        let answer = from(path, "http://localhost:3000").await;
+        assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
+    }
+}

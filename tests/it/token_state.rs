@@ -1,0 +1,252 @@
+//! Userinfo, introspection and revocation: what has become of a token.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, Rp, WEB};
+use crate::harness::{Answer, TestServer, forge};
+
+const ADA: &str = "ada@example.test";
+
+/// A resource server, and a client for itself.
+const OTHERS: &str = r#"
+[[client]]
+client_id = "tasks-api"
+grant_types = []
+introspects = ["https://api.example.test"]
+
+[[client]]
+client_id = "job"
+grant_types = ["client_credentials"]
+scope = "tasks:read"
+
+[[client]]
+client_id = "stranger"
+grant_types = ["client_credentials"]
+
+[[client]]
+client_id = "app"
+application_type = "native"
+token_endpoint_auth_method = "none"
+redirect_uris = ["http://127.0.0.1/cb"]
+"#;
+
+struct Stage {
+    server: TestServer,
+    web: Rp,
+    api: Rp,
+    job: Rp,
+    stranger: Rp,
+}
+
+async fn stage() -> Stage {
+    let server = TestServer::start().await;
+    let mut clients = server.apply(&[WEB, OTHERS].concat()).await;
+    server.sign_up(ADA).await.expect_status(201);
+    let [web, api, job, stranger] = std::array::from_fn(|_| clients.remove(0));
+    Stage { server, web, api, job, stranger }
+}
+
+impl Stage {
+    async fn tokens(&self) -> Answer {
+        let more = [("scope", "openid email offline_access")];
+        let code = Browser::of(&self.server).code(ADA, &more).await;
+        self.server.redeem(&self.web, &code).await
+    }
+}
+
+/// MUST-149..152: GET and POST, with the token in the header or in the body.
+#[tokio::test]
+async fn userinfo_says_what_the_scope_opens() {
+    let stage = stage().await;
+    let server = &stage.server;
+    let tokens = stage.tokens().await;
+    let token = tokens.text("access_token");
+    let post = |authorization: Option<&str>, fields: &[(&str, &str)]| {
+        let request = server.form("/oauth2/userinfo", fields);
+        Answer::of(match authorization {
+            Some(token) => request.header("authorization", format!("bearer {token}")),
+            None => request,
+        })
+    };
+
+    let by_get = server.userinfo(&token).await;
+    let by_header = post(Some(&token), &[]).await;
+    let by_body = post(None, &[("access_token", &token)]).await;
+
+    let sub = TestServer::claims(&tokens.text("id_token"))["sub"].clone();
+    for answer in [by_get, by_header, by_body] {
+        answer.expect_status(200);
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.json(), json!({ "sub": sub, "email": ADA, "email_verified": false }));
+    }
+    // MUST-144: in two ways at once.
+    post(Some(&token), &[("access_token", &token)])
+        .await
+        .expect_oauth_error(400, "invalid_request");
+}
+
+/// MUST-141, MUST-143, MUST-145..147, MUST-153, MUST-194, JW-01: what does not open it.
+#[tokio::test]
+async fn userinfo_refuses_everything_but_a_persons_good_token() {
+    let stage = stage().await;
+    let server = &stage.server;
+    let tokens = stage.tokens().await;
+    let token = tokens.text("access_token");
+    let job = server
+        .token(&stage.job, &[("grant_type", "client_credentials")])
+        .await
+        .text("access_token");
+    server.userinfo(&job).await.expect_oauth_error(403, "insufficient_scope");
+
+    let none = Answer::of(server.request(Method::GET, "/oauth2/userinfo")).await;
+    none.expect_status(401);
+    assert_eq!(none.header("www-authenticate"), "Bearer realm=\"signet\"");
+    let query = format!("/oauth2/userinfo?access_token={token}");
+    Answer::of(server.request(Method::GET, &query)).await.expect_status(401);
+
+    let claims = TestServer::claims(&token);
+    let forge = forge::Forge::open(&server.database).await;
+    let kid = &forge.private_jwk["kid"];
+    let encoded = |value: &serde_json::Value| forge::encode(value.to_string());
+    let mut foreign = claims.clone();
+    foreign["iss"] = json!("https://other.example");
+    let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": kid });
+    for refused in [
+        tokens.text("id_token"),
+        tokens.text("refresh_token"),
+        format!(
+            "{}.{}.",
+            encoded(&json!({ "alg": "none", "typ": "at+jwt", "kid": kid })),
+            encoded(&claims)
+        ),
+        forge.sign(&json!({ "alg": "RS256", "typ": "JWT", "kid": kid }), &claims),
+        forge.sign(&header, &foreign),
+        format!("{token}x"),
+        "x".to_owned(),
+        "a.b.c".to_owned(),
+    ] {
+        let answer = server.userinfo(&refused).await;
+        answer.expect_oauth_error(401, "invalid_token");
+        assert!(answer.header("www-authenticate").contains("error=\"invalid_token\""));
+    }
+    server.advance_seconds(900 + 30);
+    server.userinfo(&token).await.expect_oauth_error(401, "invalid_token");
+}
+
+/// MUST-154..159, MUST-161, MUST-162, AZ-06: who may ask, and what they learn.
+#[tokio::test]
+async fn introspection_tells_a_tokens_own_client_and_resource_server() {
+    let stage = stage().await;
+    let Stage { server, web, api, job, stranger } = &stage;
+    let tokens = stage.tokens().await;
+    let token = tokens.text("access_token");
+    let claims = TestServer::claims(&token);
+
+    for caller in [web, api] {
+        let told = server.introspect(caller, &token).await;
+        assert_eq!((&told["active"], &told["token_type"]), (&json!(true), &json!("Bearer")));
+        for same in ["iss", "sub", "aud", "exp", "iat", "client_id", "scope", "sid", "jti"] {
+            assert_eq!(told[same], claims[same], "{same}");
+        }
+    }
+    let refresh = server.introspect(web, &tokens.text("refresh_token")).await;
+    assert_eq!((&refresh["active"], &refresh["sub"]), (&json!(true), &claims["sub"]));
+    let own = server.token(job, &[("grant_type", "client_credentials")]).await.text("access_token");
+    assert_eq!(server.introspect(job, &own).await["sub"], "job");
+
+    let inactive = json!({ "active": false });
+    assert_eq!(server.introspect(stranger, &token).await, inactive);
+    assert_eq!(server.introspect(api, &tokens.text("refresh_token")).await, inactive);
+    assert_eq!(server.introspect(stranger, &own).await, inactive);
+    for unknown in ["x", "a.b.c", &tokens.text("id_token"), &format!("{token}x")] {
+        assert_eq!(server.introspect(web, unknown).await, inactive);
+    }
+    let with_hint = [("token", token.as_str()), ("token_type_hint", "refresh_token")];
+    let hinted = server.as_client(web, "/oauth2/introspect", &with_hint).await;
+    assert_eq!(hinted.json()["active"], true);
+    assert_eq!(hinted.header("cache-control"), "no-store");
+
+    server
+        .as_client(web, "/oauth2/introspect", &[])
+        .await
+        .expect_oauth_error(400, "invalid_request");
+    let nobody = Answer::of(server.form("/oauth2/introspect", &[("token", &token)])).await;
+    nobody.expect_oauth_error(401, "invalid_client");
+    let public = [("token", token.as_str()), ("client_id", "app")];
+    let public = Answer::of(server.form("/oauth2/introspect", &public)).await;
+    public.expect_oauth_error(401, "invalid_client");
+    let get = Answer::of(server.request(Method::GET, "/oauth2/introspect")).await;
+    get.expect_oauth_error(405, "invalid_request");
+}
+
+/// MUST-160: introspection knows at once; MUST-157: an expired token is inactive at its second.
+#[tokio::test]
+async fn introspection_is_live() {
+    let stage = stage().await;
+    let Stage { server, web, .. } = &stage;
+    let inactive = json!({ "active": false });
+
+    let token = stage.tokens().await.text("access_token");
+    server.advance_seconds(899);
+    assert_eq!(server.introspect(web, &token).await["active"], true);
+    server.advance_seconds(1);
+    assert_eq!(server.introspect(web, &token).await, inactive);
+
+    let token = stage.tokens().await.text("access_token");
+    let reset =
+        json!({ "token": server.reset_token(ADA), "new_password": "Difference-Engine-1822" });
+    server.post("/api/auth/password/reset", &reset).await.expect_status(204);
+    assert_eq!(server.introspect(web, &token).await, inactive);
+}
+
+/// MUST-163..169, AZ-06: giving a token back ends its session, once, for its own client.
+#[tokio::test]
+async fn a_client_gives_its_tokens_back() {
+    let stage = stage().await;
+    let Stage { server, web, stranger, job, .. } = &stage;
+    let revoke = async |rp: &Rp, token: &str, more: &[(&str, &str)]| {
+        server.as_client(rp, "/oauth2/revoke", &[&[("token", token)], more].concat()).await
+    };
+
+    for kind in ["refresh_token", "access_token"] {
+        let tokens = stage.tokens().await;
+        server.advance_seconds(61);
+        let (token, access_token) = (tokens.text(kind), tokens.text("access_token"));
+        revoke(stranger, &token, &[]).await.expect_status(200);
+        server.userinfo(&access_token).await.expect_status(200);
+
+        revoke(web, &token, &[("token_type_hint", "nonsense")]).await.expect_status(200);
+
+        server.userinfo(&access_token).await.expect_oauth_error(401, "invalid_token");
+        assert_eq!(server.introspect(web, &access_token).await, json!({ "active": false }));
+        let fields =
+            [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
+        server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
+        revoke(web, &token, &[]).await.expect_status(200);
+    }
+    assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 2);
+    revoke(web, "unknown", &[]).await.expect_status(200);
+    server.as_client(web, "/oauth2/revoke", &[]).await.expect_oauth_error(400, "invalid_request");
+    let wrong = Rp { secret: Some("x".to_owned()), ..web.clone() };
+    revoke(&wrong, "unknown", &[]).await.expect_oauth_error(401, "invalid_client");
+    let own = server.token(job, &[("grant_type", "client_credentials")]).await.text("access_token");
+    revoke(job, &own, &[]).await.expect_oauth_error(400, "unsupported_token_type");
+}
+
+/// RF-14: a revocation that was not stored is not acknowledged.
+#[tokio::test]
+async fn a_revocation_that_cannot_be_stored_is_not_acknowledged() {
+    let stage = stage().await;
+    let tokens = stage.tokens().await;
+    stage.server.database.cut_off().await;
+
+    let answer = stage
+        .server
+        .as_client(&stage.web, "/oauth2/revoke", &[("token", &tokens.text("refresh_token"))])
+        .await;
+
+    answer.expect_oauth_error(503, "temporarily_unavailable");
+    assert_eq!(answer.header("retry-after"), "1");
+}
