@@ -63,9 +63,12 @@ fn example(document: &Value, operation: &Value) -> Option<Map<String, Value>> {
 fn example_of_schema(document: &Value, reference: &Value) -> Map<String, Value> {
     let schema = document.pointer(reference.as_str().unwrap().trim_start_matches('#')).unwrap();
     let members = schema["properties"].as_object().unwrap().iter();
-    let example = |name: &str, member: &Value| match member.get("$ref") {
-        Some(reference) => Value::Object(example_of_schema(document, reference)),
-        None => json!(example_of(name)),
+    let example = |name: &str, member: &Value| {
+        // A reference that may be null stands in an `allOf`.
+        match member.get("$ref").or_else(|| member.pointer("/allOf/0/$ref")) {
+            Some(reference) => Value::Object(example_of_schema(document, reference)),
+            None => json!(example_of(name)),
+        }
     };
     members.map(|(name, member)| (name.clone(), example(name, member))).collect()
 }
