@@ -99,10 +99,12 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
     is_port.then_some((host, path))
 }
 
+/// Whether the path is another one than it looks like: the parser resolves `/../`, and `%2e` too.
 fn dotted(url: &Url, uri: &str) -> bool {
-    // The parser resolves `/../`, and `%2e` too: a path that changed was a way around.
-    let path = uri.split('?').next().unwrap_or(uri);
-    url.has_host() && !path.ends_with(url.path()) && url.path() != "/"
+    let before_query = uri.split('?').next().unwrap_or(uri);
+    let after_scheme = before_query.split_once("//").map_or("", |(_, rest)| rest);
+    let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..));
+    url.has_host() && path.is_some_and(|path| path != url.path())
 }
 
 fn is_loopback(url: &Url) -> bool {
