@@ -8,6 +8,7 @@ use std::time::Duration;
 use sea_orm::DeriveValueType;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, DeriveValueType)]
@@ -57,6 +58,18 @@ impl Timestamp {
         OffsetDateTime::from_unix_timestamp(seconds)
             .ok()
             .and_then(|at| at.format(&Rfc3339).ok())
+            .unwrap_or_default()
+    }
+
+    /// For people, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let words =
+            format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        let seconds = self.0.div_euclid(1_000_000);
+        OffsetDateTime::from_unix_timestamp(seconds)
+            .ok()
+            .and_then(|at| at.format(words).ok())
             .unwrap_or_default()
     }
 }

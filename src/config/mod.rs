@@ -4,6 +4,7 @@
 //! `docs/configuration.md`; there is no second place to describe a setting.
 
 mod environment;
+mod pages;
 mod parse;
 mod reference;
 
@@ -19,6 +20,7 @@ use crate::config::parse::{
 };
 
 pub use environment::{UnknownSettings, load_dotenv, refuse_unknown};
+pub use pages::{Color, Logo, PageSettings};
 pub use reference::{env_example, markdown};
 
 /// Everything an operator can set.
@@ -27,6 +29,9 @@ pub struct Config {
     /// Who Signet is and where it listens.
     #[command(flatten)]
     pub service: ServiceSettings,
+    /// What the hosted pages look like.
+    #[command(flatten)]
+    pub pages: PageSettings,
     /// Where rows live.
     #[command(flatten)]
     pub database: DatabaseSettings,

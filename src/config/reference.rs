@@ -77,7 +77,7 @@ pub fn markdown() -> String {
          Every setting is a flag of `signet serve`, a `SIGNET_*` variable, or a line of `.env` in \
          the working directory; a flag wins over a variable, and a variable over `.env`. An unknown \
          `SIGNET_*` variable refuses to start. This page is made by `signet config markdown` from \
-         the doc comments in `src/config/mod.rs`.\n",
+         the doc comments in `src/config`.\n",
     );
     let mut group = String::new();
     for setting in all() {

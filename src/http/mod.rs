@@ -41,6 +41,7 @@ use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 
 pub use crate::http::openapi::document as openapi_document;
+pub use crate::http::pages::{LogoError, Looks};
 pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
 use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
@@ -75,6 +76,8 @@ pub struct App {
     pub reset_tokens: ResetTokens,
     /// Checks our own access tokens, as any service does.
     pub verifier: Verifier,
+    /// What the hosted pages look like.
+    pub looks: Looks,
     /// Proxies whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What was found when the database was last asked whether it is well.

@@ -30,7 +30,7 @@ use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
-use crate::http::{self, App, Limits, Readiness};
+use crate::http::{self, App, Limits, LogoError, Looks, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::seats::Seats;
 
@@ -113,6 +113,9 @@ pub enum StartError {
     /// OpenSSL failed.
     #[error("OpenSSL failed: {0}")]
     OpenSsl(#[from] ErrorStack),
+    /// The logo cannot be shown.
+    #[error(transparent)]
+    Logo(#[from] LogoError),
     /// The hashing threads cannot be started.
     #[error("cannot start the password hashing threads: {0}")]
     Hashing(String),
@@ -165,13 +168,14 @@ impl Server {
         let wanted = config.service.listen;
         refuse_nameless(&config.service)?;
         refuse_short_lists(&config.status)?;
+        let looks = Looks::new(&config.pages)?;
         let listener = TcpListener::bind(wanted).await;
         let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
         let bound = listener.local_addr();
         let address = bound.map_err(|source| StartError::Listen { address: wanted, source })?;
 
         let storage = Storage::open(&config, &clock).await?;
-        let app = Arc::new(assemble(&config, clock, storage, address).await?);
+        let app = Arc::new(assemble(&config, clock, storage, looks, address).await?);
         Ok(Self { listener, address, app, config })
     }
 
@@ -264,6 +268,7 @@ async fn assemble(
     config: &Config,
     clock: Clock,
     storage: Storage,
+    looks: Looks,
     address: SocketAddr,
 ) -> Result<App, StartError> {
     let Storage { db, master, ring } = storage;
@@ -288,6 +293,7 @@ async fn assemble(
             PasswordPolicy::Nist => Policy::Nist,
         },
         tokens: config.tokens.clone(),
+        looks,
         trusted_proxies: config.service.trusted_proxies.clone(),
         readiness: Readiness::default(),
         is_leaving: AtomicBool::new(false),

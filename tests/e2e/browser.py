@@ -63,13 +63,15 @@ class SilentHandler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*arguments: str) -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     assert path, f"none of {', '.join(CHROMIUMS)} is installed"
     with sync_playwright() as playwright:
         # Without a sandbox, since tests also run as root, where Chromium has none; all that it
         # loads is our own.
-        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
+        browser = playwright.chromium.launch(
+            executable_path=path, chromium_sandbox=False, args=arguments
+        )
         yield browser
         browser.close()
 

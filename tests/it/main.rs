@@ -44,6 +44,7 @@ mod malformed;
 mod master_key;
 mod metadata;
 mod openapi;
+mod page_looks;
 mod password;
 mod password_change;
 mod password_policy;

@@ -86,6 +86,34 @@ pub async fn end_other(
     .await
 }
 
+/// Ends all sessions of whoever is logged in, this one and those with `offline_access` included.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_everywhere(
+    db: &Db,
+    browser: &Browser,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let (session, origin) = (browser.session.clone(), origin.clone());
+    db.write(move |txn| {
+        let (session, origin) = (session.clone(), origin.clone());
+        Box::pin(async move {
+            if session::end_all(txn, session.account_id, EndReason::Logout, now).await? == 0 {
+                return Ok::<_, DbErr>(());
+            }
+            Event::new(Kind::LogOut)
+                .reason("everywhere")
+                .account(session.account_id)
+                .session(session.id, &session.client_id)
+                .record(txn, &origin, now)
+                .await
+        })
+    })
+    .await
+}
+
 /// What a new login takes over from the browser it happened in.
 #[derive(Clone)]
 pub struct Takeover {

@@ -29,6 +29,7 @@ use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::surface::{Shape, Surface};
 use crate::http::origin::ClientOrigin;
 use crate::http::pages;
+use crate::http::pages::page::Dress;
 use crate::http::trace::Trace;
 
 /// The paths of the protocol and the methods they answer.
@@ -58,7 +59,7 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>, origins: &[String])
         surface("endSession", logout, page, make_answer(logout::answer)),
     ];
     METHODS.iter().zip(endpoints).fold(routes, |routes, ((path, _), endpoint)| {
-        routes.at(*path, endpoint.with(Trace).data(Arc::clone(app)))
+        routes.at(*path, endpoint.with(Dress(Arc::clone(app))).with(Trace).data(Arc::clone(app)))
     })
 }
 

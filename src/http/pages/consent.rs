@@ -4,8 +4,8 @@ use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::oauth::flow::Decision;
-use crate::http::pages::login::destination;
-use crate::http::pages::page::render_towards;
+use crate::http::pages::login::destinations;
+use crate::http::pages::page::{in_words as place_in_words, render_towards};
 use crate::http::pages::templates::ConsentPage;
 use crate::http::pages::{Call, stale};
 
@@ -32,9 +32,10 @@ async fn answered(request: Request) -> Result<Response, Response> {
         flow: call.params.get("flow").unwrap_or_default(),
         client_name: &client.name,
         email: &browser.account.email,
+        returns_to: &place_in_words(&pending.request.to.redirect_uri),
         wishes,
     };
-    Ok(render_towards(StatusCode::OK, &page, destination(Some(&waiting))))
+    Ok(render_towards(StatusCode::OK, &page, &destinations(Some(&waiting))))
 }
 
 fn in_words(scope: &str) -> String {

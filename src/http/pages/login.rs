@@ -55,12 +55,16 @@ fn show(
         problem: problem.unwrap_or_default(),
     };
     let status = if problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    render_towards(status, &page, destination(waiting))
+    render_towards(status, &page, &destinations(waiting))
 }
 
-/// Where the forms of a flow end.
-pub(super) fn destination(waiting: Option<&(Pending, Client)>) -> Option<&str> {
-    waiting.map(|(pending, _)| pending.request.to.redirect_uri.as_str())
+/// Where the forms of a flow may end: at the client's redirect URI, and wherever the client leads
+/// from there, as far as it registered that.
+pub(super) fn destinations(waiting: Option<&(Pending, Client)>) -> Vec<&str> {
+    let Some((pending, client)) = waiting else { return Vec::new() };
+    let registered = client.redirect_uris.0.iter().chain(&client.post_logout_redirect_uris.0);
+    let on_the_web = registered.map(String::as_str).filter(|uri| uri.starts_with("https:"));
+    on_the_web.chain([pending.request.to.redirect_uri.as_str()]).collect()
 }
 
 async fn log_in(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Response, Response> {

@@ -19,7 +19,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
     if !call.is_post() {
         let page = match &call.visit.browser {
-            Some(_) => question(&call.visit, &Params::default(), None, "logout"),
+            Some(_) => question(&call.visit, &Params::default(), None, ""),
             None => signed_out(),
         };
         return Ok(page);
@@ -35,21 +35,28 @@ async fn answered(request: Request) -> Result<Response, Response> {
 
 /// The question, on behalf of a client's request.
 pub(in crate::http) fn ask(visit: &Visit, params: &Params, destination: Option<&str>) -> Response {
-    question(visit, params, destination, "../logout")
+    question(visit, params, destination, "../")
 }
 
-fn question(visit: &Visit, params: &Params, destination: Option<&str>, action: &str) -> Response {
+fn question(visit: &Visit, params: &Params, destination: Option<&str>, up: &str) -> Response {
     let fields = HANDED_ON.iter().filter_map(|name| Some((*name, params.get(name)?)));
     let page = LogoutPage {
         csrf: &visit.csrf(),
-        action,
+        up,
         email: visit.browser.as_ref().map_or("", |browser| &browser.account.email),
         fields: fields.collect(),
     };
-    render_towards(StatusCode::OK, &page, destination)
+    let destinations: Vec<_> = destination.into_iter().collect();
+    render_towards(StatusCode::OK, &page, &destinations)
 }
 
 fn signed_out() -> Response {
     let text = "Nobody is logged in to this browser.";
-    render(StatusCode::OK, &MessagePage { heading: "You are logged out", text })
+    let page = MessagePage {
+        heading: "You are logged out",
+        text,
+        details: "",
+        link: Some(("login", "Log in")),
+    };
+    render(StatusCode::OK, &page)
 }

@@ -5,9 +5,11 @@
 
 mod account;
 mod consent;
+mod device;
 mod login;
 mod logout;
-mod page;
+mod looks;
+pub(in crate::http) mod page;
 mod signup;
 mod templates;
 mod visit;
@@ -15,23 +17,25 @@ mod visit;
 use std::sync::Arc;
 
 use poem::http::{HeaderValue, StatusCode, header};
-use poem::{EndpointExt, Request, Response, Route};
+use poem::{EndpointExt, Request, Response, Route, get};
 
 use crate::domain::oauth::client::{self, Client};
 use crate::domain::oauth::flow::{self, Decision, Pending, State, Step};
 use crate::domain::oauth::params::Params;
 use crate::http::App;
+use crate::http::documents::Document;
 use crate::http::oauth::form::{self, Unreadable};
 use crate::http::oauth::{app_of, make_answer, origin_of, respond, surface};
-use crate::http::pages::page::render;
+use crate::http::pages::page::{Dress, render};
 use crate::http::pages::templates::{FormPostPage, MessagePage};
 use crate::http::trace::Trace;
 
 pub(in crate::http) use logout::ask as ask_logout;
+pub use looks::{LogoError, Looks};
 pub(in crate::http) use visit::Visit;
 
 /// The paths of the pages and the methods they answer.
-pub(in crate::http) const METHODS: [(&str, &str); 7] = [
+pub(in crate::http) const METHODS: [(&str, &str); 8] = [
     ("/login", "GET, HEAD, POST"),
     ("/signup", "GET, HEAD, POST"),
     ("/consent", "GET, HEAD, POST"),
@@ -39,14 +43,14 @@ pub(in crate::http) const METHODS: [(&str, &str); 7] = [
     ("/account", "GET, HEAD, POST"),
     ("/assets/style.css", "GET, HEAD"),
     ("/assets/submit.js", "GET, HEAD"),
+    ("/assets/logo", "GET, HEAD"),
 ];
 
-const STYLE: &str = include_str!("../../templates/style.css");
 const SUBMIT: &str = include_str!("../../templates/submit.js");
 
 /// Adds the pages.
 pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
-    let [login, signup, consent, logout, account, style, submit] = METHODS.map(|(_, it)| it);
+    let [login, signup, consent, logout, account, ..] = METHODS.map(|(_, it)| it);
     let endpoints = [
         surface("loginPage", login, error, make_answer(login::answer)),
         surface("signupPage", signup, error, make_answer(signup::answer)),
@@ -55,32 +59,20 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
         surface("accountPage", account, error, make_answer(account::answer)),
     ];
     let pages = METHODS.iter().zip(endpoints).fold(routes, |routes, ((path, _), endpoint)| {
-        routes.at(*path, endpoint.with(Trace).data(Arc::clone(app)))
+        routes.at(*path, endpoint.with(Dress(Arc::clone(app))).with(Trace).data(Arc::clone(app)))
     });
-    let asset = |name, methods, content_type, text| {
-        surface(
-            name,
-            methods,
-            error,
-            make_answer(move |_| async move { asset(content_type, text) }),
-        )
-    };
     // Links are relative, since a proxy may serve all of this below a path; so pages that stand below
     // `/oauth2` look for their assets there.
-    ["", "/oauth2"].iter().fold(pages, |pages, below| {
-        let css = asset("style", style, "text/css; charset=utf-8", STYLE);
-        let js = asset("script", submit, "text/javascript; charset=utf-8", SUBMIT);
+    ["", "/oauth2"].iter().fold(pages, |mut pages, below| {
+        let script = SUBMIT.as_bytes().to_vec();
+        let script = Document::public("text/javascript; charset=utf-8", script, 300);
+        if let Some(logo) = &app.looks.logo_file {
+            pages = pages.at(format!("{below}/assets/logo"), get(logo.clone()));
+        }
         pages
-            .at(format!("{below}/assets/style.css"), css)
-            .at(format!("{below}/assets/submit.js"), js)
+            .at(format!("{below}/assets/style.css"), get(app.looks.style.clone()))
+            .at(format!("{below}/assets/submit.js"), get(script))
     })
-}
-
-fn asset(content_type: &str, text: &'static str) -> Response {
-    Response::builder()
-        .content_type(content_type)
-        .header(header::CACHE_CONTROL, "public, max-age=300")
-        .body(text)
 }
 
 /// The page for a bare status.
@@ -96,7 +88,7 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
         status if status.is_client_error() => ("That does not work", "The request cannot be read."),
         _ => ("Something went wrong", "It went wrong on our side. Nothing has been done."),
     };
-    let mut response = render(status, &MessagePage { heading, text });
+    let mut response = render(status, &MessagePage { heading, text, details: "", link: None });
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
         let seconds = if status == StatusCode::SERVICE_UNAVAILABLE { "1" } else { "60" };
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
@@ -106,20 +98,27 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
 
 /// The page for a request of a client that goes nowhere: it says why, and repeats nothing.
 pub(in crate::http) fn bad_request(why: &str) -> Response {
-    let text = format!("The application that sent you here made a mistake: {why}.");
-    render(StatusCode::BAD_REQUEST, &MessagePage { heading: "That does not work", text: &text })
+    let page = MessagePage {
+        heading: "That does not work",
+        text: "The application that sent you here made a mistake. Whoever runs it can mend that.",
+        details: why,
+        link: None,
+    };
+    render(StatusCode::BAD_REQUEST, &page)
 }
 
 /// The page for a form that was not ours, or whose time has passed.
 fn stale() -> Response {
     let text = "This page has been open for too long, or was opened in another browser. Go back to \
                 the application and try again.";
-    render(StatusCode::BAD_REQUEST, &MessagePage { heading: "Start again", text })
+    let page = MessagePage { heading: "Start again", text, details: "", link: None };
+    render(StatusCode::BAD_REQUEST, &page)
 }
 
 /// An authorization response that the browser posts.
 pub(in crate::http) fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
-    page::render_form_post(&FormPostPage { action, fields }, action)
+    let page = FormPostPage { action, returns_to: &page::in_words(action), fields };
+    page::render_towards(StatusCode::OK, &page, &[action])
 }
 
 /// One request for a page: what all of them need.

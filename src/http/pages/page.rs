@@ -1,62 +1,133 @@
-//! A page as an answer: its headers keep it out of frames, caches and referrers, and keep anything
-//! from elsewhere, or inline, out of it.
+//! A page as an answer.
+//!
+//! An endpoint renders what its page says; [`Dress`] puts that into the frame with the service's
+//! name and logo, and adds the headers: they keep the page out of frames, caches and referrers, and
+//! keep anything from elsewhere, or inline, out of it.
+
+use std::sync::Arc;
 
 use askama::Template;
-use poem::Response;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use url::Url;
+
+use crate::http::App;
+use crate::http::pages::templates::{Frame, Page};
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// Browsers come back by https for a year once they came so.
 const TRANSPORT: &str = "max-age=31536000";
 
-/// Renders a page whose forms lead to us alone.
-pub(super) fn render(status: StatusCode, template: &impl Template) -> Response {
-    render_towards(status, template, None)
+/// A page without its frame.
+#[derive(Clone)]
+pub(super) struct Undressed {
+    pub(super) title: String,
+    /// HTML, escaped.
+    pub(super) main: String,
+    pub(super) is_wide: bool,
+    pub(super) has_script: bool,
+    /// Where its forms may end apart from us, as sources of CSP 3 §2.3.1.
+    form_targets: String,
 }
 
-/// Renders a page whose forms may end at another address: Chromium holds `form-action` against the
+/// Renders a page whose forms lead to us alone.
+pub(super) fn render(status: StatusCode, page: &impl Page) -> Response {
+    render_towards(status, page, &[])
+}
+
+/// Renders a page whose forms may end at other addresses: Chromium holds `form-action` against all
 /// redirects that follow a form, too.
 pub(super) fn render_towards(
     status: StatusCode,
-    template: &impl Template,
-    destination: Option<&str>,
+    page: &impl Page,
+    destinations: &[&str],
 ) -> Response {
-    let Ok(body) = template.render() else {
+    let Ok(main) = page.render() else {
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
     };
-    let mut response =
-        Response::builder().status(status).content_type("text/html; charset=utf-8").body(body);
-    add_headers(response.headers_mut(), destination, "");
+    let mut response = Response::builder().status(status).finish();
+    response.extensions_mut().insert(Undressed {
+        title: page.title(),
+        main,
+        is_wide: page.is_wide(),
+        has_script: page.has_script(),
+        form_targets: sources_of(destinations),
+    });
     response
 }
 
-/// Renders a form that a script of ours posts elsewhere.
-pub(super) fn render_form_post(template: &impl Template, destination: &str) -> Response {
-    let mut response = render_towards(StatusCode::OK, template, Some(destination));
-    add_headers(response.headers_mut(), Some(destination), "script-src 'self'; ");
-    response
+/// The layer around all endpoints that answer with pages.
+pub(in crate::http) struct Dress(pub(in crate::http) Arc<App>);
+
+/// An endpoint behind [`Dress`].
+pub(in crate::http) struct Dressed<E> {
+    inner: E,
+    app: Arc<App>,
 }
 
-fn add_headers(headers: &mut HeaderMap, destination: Option<&str>, scripts: &str) {
-    let destination = destination.and_then(source_of).unwrap_or_default();
-    let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; {scripts}form-action 'self'{destination}; \
-         base-uri 'none'; frame-ancestors 'none'"
-    );
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
+impl<E: Endpoint> Middleware<E> for Dress {
+    type Output = Dressed<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        Dressed { inner, app: Arc::clone(&self.0) }
+    }
+}
+
+impl<E: Endpoint> Endpoint for Dressed<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let mut response = self.inner.call(request).await?.into_response();
+        let Some(page) = response.extensions_mut().remove::<Undressed>() else {
+            return Ok(response);
+        };
+        let looks = &self.app.looks;
+        let frame =
+            Frame { page: &page, name: &looks.name, logo: &looks.logo, initial: &looks.initial() };
+        let Ok(html) = frame.render() else {
+            return Ok(Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish());
+        };
+        response.set_body(html);
+        add_headers(response.headers_mut(), &policy(&page, &looks.image_source));
+        if self.app.issuer_url.starts_with("https:") {
+            let value = HeaderValue::from_static(TRANSPORT);
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+        }
+        Ok(response)
+    }
+}
+
+fn policy(page: &Undressed, image_source: &str) -> String {
+    let images = if image_source.is_empty() { "'none'" } else { image_source };
+    let scripts = if page.has_script { "script-src 'self'; " } else { "" };
+    format!(
+        "default-src 'none'; style-src 'self'; img-src {images}; {scripts}form-action 'self'{}; \
+         base-uri 'none'; frame-ancestors 'none'",
+        page.form_targets
+    )
+}
+
+fn add_headers(headers: &mut HeaderMap, policy: &str) {
+    if let Ok(policy) = HeaderValue::from_str(policy) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "no-store"),
-        (header::STRICT_TRANSPORT_SECURITY, TRANSPORT),
         (OPENER_POLICY, "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+}
+
+fn sources_of(uris: &[&str]) -> String {
+    let mut sources: Vec<_> = uris.iter().filter_map(|uri| source_of(uri)).collect();
+    sources.sort();
+    sources.dedup();
+    sources.concat()
 }
 
 /// An address as a source of CSP 3 §2.3.1: the origin, or the scheme if it has none that the
@@ -68,4 +139,13 @@ fn source_of(uri: &str) -> Option<String> {
     let source = if is_plain { origin.ascii_serialization() } else { format!("{}:", url.scheme()) };
     let is_safe = source.bytes().all(|b| b.is_ascii_graphic() && b != b';' && b != b',');
     is_safe.then(|| format!(" {source}"))
+}
+
+/// An address as people know it: its host, or that it is here.
+pub(super) fn in_words(uri: &str) -> String {
+    let Ok(url) = Url::parse(uri) else { return String::new() };
+    match url.host_str() {
+        Some(host) if url.scheme() == "https" => host.to_owned(),
+        _ => "a program on this device".to_owned(),
+    }
 }

@@ -7,10 +7,10 @@ use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::email::Email;
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::flow::Pending;
-use crate::domain::password::Password;
+use crate::domain::password::{Password, Policy};
 use crate::http::oauth::origin_of;
 use crate::http::pages::Call;
-use crate::http::pages::login::{destination, enter, limited, unavailable};
+use crate::http::pages::login::{destinations, enter, limited, unavailable};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
 
@@ -51,8 +51,9 @@ fn show(
         username,
         email_problem: &problems.email,
         password_problem: &problems.password,
+        password_hint: hint(call.app.password_policy),
     };
-    render_towards(status, &page, destination(waiting))
+    render_towards(status, &page, &destinations(waiting))
 }
 
 async fn sign_up(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Response, Response> {
@@ -68,7 +69,7 @@ async fn sign_up(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Resp
     {
         Ok(granted) => enter(call, waiting, &granted, &origin).await,
         Err(SignUpError::EmailExists) => {
-            let email = "An account with this email already exists.".to_owned();
+            let email = "There is an account with this email address already.".to_owned();
             let problems = Problems { email, ..Problems::default() };
             Err(again(&problems, StatusCode::CONFLICT))
         }
@@ -81,9 +82,9 @@ async fn sign_up(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Resp
 /// Checks both fields, so that the form shows all that is wrong at once.
 fn validate(call: &Call, typed: &str) -> Result<(Email, Password), Problems> {
     let mut problems = Problems::default();
-    let email = Email::parse(typed).map_err(|it| problems.email = it.to_string()).ok();
+    let email = Email::parse(typed).map_err(|it| problems.email = format!("The email address {it}.")).ok();
     let password = Password::parse(call.params.get("password").unwrap_or_default());
-    let password = password.map_err(|it| problems.password = it.to_string()).ok();
+    let password = password.map_err(|it| problems.password = sentence(&[it.to_string()])).ok();
     if let Some(password) = &password {
         let policy = call.app.password_policy;
         let weaknesses = match &email {
@@ -91,10 +92,28 @@ fn validate(call: &Call, typed: &str) -> Result<(Email, Password), Problems> {
             None => policy.check(password, &[]),
         };
         let weaknesses: Vec<_> = weaknesses.iter().map(ToString::to_string).collect();
-        problems.password = weaknesses.join("; ");
+        problems.password = sentence(&weaknesses);
     }
     match (email, password) {
         (Some(email), Some(password)) if problems.password.is_empty() => Ok((email, password)),
         _ => Err(problems),
+    }
+}
+
+/// What is wrong with a password, each part as the end of a sentence.
+fn sentence(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [one] => format!("The password {one}."),
+        [first @ .., last] => format!("The password {} and {last}.", first.join(", ")),
+    }
+}
+
+const fn hint(policy: Policy) -> &'static str {
+    match policy {
+        Policy::Compat => {
+            "At least 8 characters, with an upper-case letter, a lower-case letter and a digit."
+        }
+        Policy::Nist => "At least 15 characters. A few words that belong to nobody else do well.",
     }
 }

@@ -2,6 +2,41 @@
 
 use askama::Template;
 
+use crate::http::pages::page::Undressed;
+
+/// What a page says, without the frame that all have in common.
+pub(super) trait Page: Template {
+    /// What browsers call it.
+    fn title(&self) -> String;
+
+    /// Whether it needs more room than a few fields do.
+    fn is_wide(&self) -> bool {
+        false
+    }
+
+    /// Whether our script sends its form.
+    fn has_script(&self) -> bool {
+        false
+    }
+}
+
+/// Says at once, to whoever is read to, that something has to be mended.
+fn title_of(name: &str, has_problem: bool) -> String {
+    if has_problem { format!("Error: {name}") } else { name.to_owned() }
+}
+
+/// What is around all pages.
+#[derive(Template)]
+#[template(path = "frame.html")]
+pub(super) struct Frame<'a> {
+    pub(super) page: &'a Undressed,
+    pub(super) name: &'a str,
+    /// Where the logo is; empty if there is none.
+    pub(super) logo: &'a str,
+    /// What is shown in its place.
+    pub(super) initial: &'a str,
+}
+
 /// `/login`.
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -17,6 +52,12 @@ pub(super) struct LoginPage<'a> {
     pub(super) problem: &'a str,
 }
 
+impl Page for LoginPage<'_> {
+    fn title(&self) -> String {
+        title_of("Log in", !self.problem.is_empty())
+    }
+}
+
 /// `/signup`.
 #[derive(Template)]
 #[template(path = "signup.html")]
@@ -27,6 +68,15 @@ pub(super) struct SignupPage<'a> {
     pub(super) username: &'a str,
     pub(super) email_problem: &'a str,
     pub(super) password_problem: &'a str,
+    /// The rule that the password has to meet.
+    pub(super) password_hint: &'a str,
+}
+
+impl Page for SignupPage<'_> {
+    fn title(&self) -> String {
+        let has_problem = !self.email_problem.is_empty() || !self.password_problem.is_empty();
+        title_of("Sign up", has_problem)
+    }
 }
 
 /// `/consent`.
@@ -37,8 +87,16 @@ pub(super) struct ConsentPage<'a> {
     pub(super) flow: &'a str,
     pub(super) client_name: &'a str,
     pub(super) email: &'a str,
+    /// Where the answer goes, in words.
+    pub(super) returns_to: &'a str,
     /// What the client asks for, in words.
     pub(super) wishes: Vec<String>,
+}
+
+impl Page for ConsentPage<'_> {
+    fn title(&self) -> String {
+        "Allow access".to_owned()
+    }
 }
 
 /// The question whether to log out.
@@ -46,10 +104,17 @@ pub(super) struct ConsentPage<'a> {
 #[template(path = "logout.html")]
 pub(super) struct LogoutPage<'a> {
     pub(super) csrf: &'a str,
-    pub(super) action: &'a str,
+    /// What leads from the page to where the others are.
+    pub(super) up: &'a str,
     pub(super) email: &'a str,
     /// What of the client's request is handed on.
     pub(super) fields: Vec<(&'a str, &'a str)>,
+}
+
+impl Page for LogoutPage<'_> {
+    fn title(&self) -> String {
+        "Log out".to_owned()
+    }
 }
 
 /// An error, or a few words.
@@ -58,6 +123,16 @@ pub(super) struct LogoutPage<'a> {
 pub(super) struct MessagePage<'a> {
     pub(super) heading: &'a str,
     pub(super) text: &'a str,
+    /// For whoever has to mend it; may be empty.
+    pub(super) details: &'a str,
+    /// Where it goes on: an address and what it is called.
+    pub(super) link: Option<(&'a str, &'a str)>,
+}
+
+impl Page for MessagePage<'_> {
+    fn title(&self) -> String {
+        self.heading.to_owned()
+    }
 }
 
 /// `/account`.
@@ -69,13 +144,27 @@ pub(super) struct AccountPage<'a> {
     pub(super) sessions: Vec<SessionLine>,
 }
 
+impl Page for AccountPage<'_> {
+    fn title(&self) -> String {
+        "Your account".to_owned()
+    }
+
+    fn is_wide(&self) -> bool {
+        true
+    }
+}
+
 /// A login, as its owner sees it.
 pub(super) struct SessionLine {
     pub(super) id: String,
     pub(super) client_name: String,
+    /// For programs.
     pub(super) since: String,
+    /// For people.
+    pub(super) since_in_words: String,
     pub(super) address: String,
-    pub(super) user_agent: String,
+    /// A browser, or another program.
+    pub(super) device: String,
     pub(super) is_this: bool,
 }
 
@@ -84,5 +173,17 @@ pub(super) struct SessionLine {
 #[template(path = "form_post.html")]
 pub(super) struct FormPostPage<'a> {
     pub(super) action: &'a str,
+    /// The same, in words.
+    pub(super) returns_to: &'a str,
     pub(super) fields: &'a [(&'static str, String)],
+}
+
+impl Page for FormPostPage<'_> {
+    fn title(&self) -> String {
+        "One moment".to_owned()
+    }
+
+    fn has_script(&self) -> bool {
+        true
+    }
 }

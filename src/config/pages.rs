@@ -1,0 +1,113 @@
+//! What the hosted pages show of whoever runs them.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use url::Url;
+
+/// Longest name, in characters: it has to fit beside a logo on a phone.
+const MAX_NAME: usize = 40;
+
+/// What the hosted pages look like.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Hosted pages")]
+pub struct PageSettings {
+    /// What the hosted pages call the service; at most 40 characters.
+    #[arg(long, env = "SIGNET_SERVICE_NAME", default_value = "Signet", value_parser = parse_name)]
+    pub service_name: String,
+
+    /// Logo beside that name: the path of a file (svg, png, webp or jpg, at most 256 KiB), or an
+    /// https URL, which tells its host who logs in. The first letter of the name if unset.
+    #[arg(long, env = "SIGNET_LOGO")]
+    pub logo: Option<Logo>,
+
+    /// Colour of buttons, as `#rrggbb`. Text on it is black or white, whichever reads better.
+    #[arg(long, env = "SIGNET_ACCENT_COLOR", default_value = "#276a5c")]
+    pub accent_color: Color,
+}
+
+/// Where a logo comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Logo {
+    /// A file that Signet serves.
+    File(PathBuf),
+    /// Elsewhere, by https.
+    Url(String),
+}
+
+/// A colour, as its red, green and blue parts in sRGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Color(pub [u8; 3]);
+
+fn parse_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(format!("must be 1 to {MAX_NAME} characters in one line"));
+    }
+    Ok(name.to_owned())
+}
+
+impl FromStr for Logo {
+    type Err = String;
+
+    /// A URL must be sayable as a source of a content security policy (CSP 3 §2.3.1).
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains("://") {
+            return if text.is_empty() {
+                Err("must be a path or an https URL".to_owned())
+            } else {
+                Ok(Self::File(text.into()))
+            };
+        }
+        let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
+        let is_plain = url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        let is_sayable = url.as_str().bytes().all(|b| b.is_ascii_graphic() && !b";,'".contains(&b));
+        let is_named = url.host_str().is_some_and(|host| !host.starts_with('['));
+        if url.scheme() != "https" || !is_plain || !is_sayable || !is_named {
+            let rule = "must be an https URL without user name, query and fragment, or a path";
+            return Err(rule.to_owned());
+        }
+        Ok(Self::Url(url.into()))
+    }
+}
+
+impl FromStr for Color {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6);
+        let digits = digits.filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+        let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let [_, red, green, blue] = number.ok_or("must be #rrggbb")?.to_be_bytes();
+        Ok(Self([red, green, blue]))
+    }
+}
+
+impl std::fmt::Display for Color {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [red, green, blue] = self.0;
+        write!(f, "#{red:02x}{green:02x}{blue:02x}")
+    }
+}
+
+impl Color {
+    /// How far two colours are apart, from 1 to 21 (WCAG 2.2, contrast ratio).
+    #[must_use]
+    pub fn contrast(self, other: Self) -> f64 {
+        let (one, other) = (self.luminance(), other.luminance());
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    /// WCAG 2.2, relative luminance.
+    fn luminance(self) -> f64 {
+        let [red, green, blue] = self.0.map(|part| {
+            let part = f64::from(part) / 255.0;
+            if part <= 0.040_45 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        });
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+}

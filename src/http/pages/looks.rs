@@ -1,0 +1,129 @@
+//! What an operator chose of the pages' looks: read at the start, and bytes from then on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Color, Logo, PageSettings};
+use crate::http::documents::Document;
+
+/// Seconds that browsers keep the style and the logo; after that they ask by `ETag`.
+const MAX_AGE: u64 = 300;
+
+/// Largest logo, in bytes.
+const MAX_LOGO: usize = 256 * 1024;
+
+const STYLE: &str = include_str!("../../templates/style.css");
+
+/// What sheets of paper look like in `style.css`, by day and by night.
+const SHEETS: [(&str, Color); 2] =
+    [("day", Color([0xff, 0xff, 0xff])), ("night", Color([0x1e, 0x24, 0x27]))];
+
+const WHITE: Color = Color([0xff; 3]);
+const BLACK: Color = Color([0; 3]);
+
+/// How far the outline of a button must be apart from what is around it (WCAG 2.2, 1.4.11).
+const OUTLINE: f64 = 3.0;
+
+/// A file that a logo may be, safe to open by itself, too.
+const LOGO_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
+
+/// Why a logo cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoError {
+    /// It is not there, or not readable.
+    #[error("cannot read the logo {path} (SIGNET_LOGO): {source}")]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Every page would wait for it.
+    #[error("the logo {path} (SIGNET_LOGO) is larger than 256 KiB")]
+    TooLarge {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Browsers could not tell what it is.
+    #[error("the name of the logo {path} (SIGNET_LOGO) must end with .svg, .png, .webp or .jpg")]
+    UnknownKind {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+/// The looks of all pages.
+pub struct Looks {
+    /// What the service is called.
+    pub(super) name: String,
+    /// What pages write into `src`; empty if there is no logo.
+    pub(super) logo: String,
+    /// The one source of images (CSP 3 §2.3.1); empty if there is none.
+    pub(super) image_source: String,
+    /// The style sheet.
+    pub(super) style: Document,
+    /// The logo, if Signet serves it.
+    pub(super) logo_file: Option<Document>,
+}
+
+impl Looks {
+    /// Reads the logo and makes the style sheet.
+    ///
+    /// # Errors
+    /// If the logo cannot be shown.
+    pub fn new(settings: &PageSettings) -> Result<Self, LogoError> {
+        let logo_file = match &settings.logo {
+            Some(Logo::File(path)) => Some(read(path)?),
+            Some(Logo::Url(_)) | None => None,
+        };
+        let (logo, image_source) = match &settings.logo {
+            Some(Logo::File(_)) => ("assets/logo".to_owned(), "'self'".to_owned()),
+            Some(Logo::Url(url)) => (url.clone(), url.clone()),
+            None => (String::new(), String::new()),
+        };
+        let style = format!("{}{STYLE}", accent_rule(settings.accent_color)).into_bytes();
+        Ok(Self {
+            name: settings.service_name.clone(),
+            logo,
+            image_source,
+            style: Document::public("text/css; charset=utf-8", style, MAX_AGE),
+            logo_file,
+        })
+    }
+
+    /// What stands for a logo where there is none.
+    pub(super) fn initial(&self) -> String {
+        self.name.chars().next().map(|first| first.to_uppercase().collect()).unwrap_or_default()
+    }
+}
+
+fn read(path: &Path) -> Result<Document, LogoError> {
+    let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+    let content_type = match extension.to_ascii_lowercase().as_str() {
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "jpg" | "jpeg" => "image/jpeg",
+        _ => return Err(LogoError::UnknownKind { path: path.to_owned() }),
+    };
+    let bytes = std::fs::read(path)
+        .map_err(|source| LogoError::Unreadable { path: path.to_owned(), source })?;
+    if bytes.len() > MAX_LOGO {
+        return Err(LogoError::TooLarge { path: path.to_owned() });
+    }
+    let logo = Document::public(content_type, bytes, MAX_AGE);
+    Ok(logo.with_header(poem::http::header::CONTENT_SECURITY_POLICY, LOGO_POLICY))
+}
+
+/// The accent, with a colour for text on it; and an outline of its own where the accent could not
+/// be told from the sheet around it.
+fn accent_rule(accent: Color) -> String {
+    let on_accent =
+        if accent.contrast(WHITE) >= accent.contrast(BLACK) { WHITE } else { BLACK };
+    let outlines = SHEETS.map(|(time, sheet)| {
+        let is_clear = accent.contrast(sheet) >= OUTLINE;
+        format!("--outline-by-{time}: {};", if is_clear { "var(--accent)" } else { "var(--edge)" })
+    });
+    let outlines = outlines.join(" ");
+    format!(":root {{ --accent: {accent}; --on-accent: {on_accent}; {outlines} }}\n\n")
+}

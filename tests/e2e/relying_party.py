@@ -1,0 +1,149 @@
+"""A client on the web that logs people in by the code flow: two origins, with TLS."""
+
+import base64
+import datetime
+import hashlib
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+VERIFIER = "an-end-to-end-test-needs-no-secret-of-its-own"
+DIGEST = hashlib.sha256(VERIFIER.encode()).digest()
+CHALLENGE = base64.urlsafe_b64encode(DIGEST).decode().rstrip("=")
+FURTHER_ON = "/and-on"
+PAGE = b"<!doctype html><html lang=en><title>The client</title><h1>The client</h1>"
+
+CLIENT = """
+[[client]]
+client_id = "shop"
+client_name = "The <Corner> Shop"
+redirect_uris = ["https://rp.example/cb", "https://rp.example/and-on"]
+post_logout_redirect_uris = ["https://rp.example/bye", "https://app.example/"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid email offline_access"
+consent = "ask"
+token_endpoint_auth_method = "none"
+"""
+
+
+@dataclass
+class RelyingParty:
+    """`https://rp.example`, and `https://app.example`, to which its callback `/and-on` leads."""
+
+    directory: Path
+    answers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Paths that browsers came to, and what they brought."""
+
+    def __enter__(self) -> "RelyingParty":
+        party = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                parts = urlsplit(self.path)
+                party._take(self, parts.path, parts.query)
+
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                party._take(self, urlsplit(self.path).path, self.rfile.read(length).decode())
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate(self.directory))
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def chromium_argument(self) -> str:
+        """What leads a Chromium here."""
+        return f"--host-resolver-rules=MAP *.example 127.0.0.1:{self._server.server_port}"
+
+    def request(self, issuer: str, **more: str) -> str:
+        """The address of an authorization request."""
+        parameters = {
+            "response_type": "code",
+            "client_id": "shop",
+            "redirect_uri": "https://rp.example/cb",
+            "scope": "openid email",
+            "state": "a-state",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+            **more,
+        }
+        return f"{issuer}/oauth2/authorize?{urlencode(parameters)}"
+
+    def redeem(self, url: str, code: str) -> dict[str, Any]:
+        form = {
+            "grant_type": "authorization_code",
+            "client_id": "shop",
+            "code": code,
+            "redirect_uri": "https://rp.example/cb",
+            "code_verifier": VERIFIER,
+        }
+        answer = httpx.post(f"{url}/oauth2/token", data=form)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def last(self) -> Mapping[str, str]:
+        """What the browser brought last."""
+        return self.answers[-1][1]
+
+    def _take(self, handler: BaseHTTPRequestHandler, path: str, text: str) -> None:
+        if path != "/favicon.ico":
+            brought = {name: values[0] for name, values in parse_qs(text).items()}
+            self.answers.append((path, brought))
+        if path == FURTHER_ON:
+            handler.send_response(303)
+            handler.send_header("Location", "https://app.example/")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+            return
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/html; charset=utf-8")
+        handler.send_header("Content-Length", str(len(PAGE)))
+        handler.end_headers()
+        handler.wfile.write(PAGE)
+
+
+def certificate(directory: Path) -> Path:
+    """A certificate that nobody vouches for, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "rp.example")])
+    names = [x509.DNSName("rp.example"), x509.DNSName("app.example")]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path = directory / "rp.pem"
+    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return path
