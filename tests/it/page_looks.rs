@@ -2,7 +2,7 @@
 
 use signet::config::Logo;
 
-use crate::harness::oauth::{Browser, ISSUER};
+use crate::harness::oauth::{Browser, ISSUER, hidden};
 use crate::harness::{PASSWORD, Program, TestDatabase, TestServer};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'none'; form-action 'self'; \
@@ -206,7 +206,8 @@ async fn logging_out_everywhere_ends_every_session_of_the_account_alone() {
     let others = server.log_in("bob@example.test", PASSWORD).await.tokens();
     let page = browser.get("/account").await;
 
-    let done = browser.submit("/account", &page, &[("end", "all")]).await;
+    let csrf = hidden(&page)[0].1.clone();
+    let done = browser.post("/account", &[("csrf", &csrf), ("end", "all")]).await;
 
     assert_eq!(done.location(), format!("{ISSUER}/logout"));
     assert_eq!(browser.cookie, None);

@@ -118,8 +118,7 @@ fn read(path: &Path) -> Result<Document, LogoError> {
 /// The accent, with a colour for text on it; and an outline of its own where the accent could not
 /// be told from the sheet around it.
 fn accent_rule(accent: Color) -> String {
-    let on_accent =
-        if accent.contrast(WHITE) >= accent.contrast(BLACK) { WHITE } else { BLACK };
+    let on_accent = if accent.contrast(WHITE) >= accent.contrast(BLACK) { WHITE } else { BLACK };
     let outlines = SHEETS.map(|(time, sheet)| {
         let is_clear = accent.contrast(sheet) >= OUTLINE;
         format!("--outline-by-{time}: {};", if is_clear { "var(--accent)" } else { "var(--edge)" })

@@ -82,7 +82,8 @@ async fn sign_up(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Resp
 /// Checks both fields, so that the form shows all that is wrong at once.
 fn validate(call: &Call, typed: &str) -> Result<(Email, Password), Problems> {
     let mut problems = Problems::default();
-    let email = Email::parse(typed).map_err(|it| problems.email = format!("The email address {it}.")).ok();
+    let email =
+        Email::parse(typed).map_err(|it| problems.email = format!("The email address {it}.")).ok();
     let password = Password::parse(call.params.get("password").unwrap_or_default());
     let password = password.map_err(|it| problems.password = sentence(&[it.to_string()])).ok();
     if let Some(password) = &password {
