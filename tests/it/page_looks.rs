@@ -12,7 +12,7 @@ const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
 
 async fn with_logo(logo: &str) -> TestServer {
     TestServer::with(|config| {
-        config.pages.service_name = "Ada & <Sons>".to_owned();
+        "Ada & <Sons>".clone_into(&mut config.pages.service_name);
         config.pages.logo = Some(logo.parse().unwrap());
     })
     .await

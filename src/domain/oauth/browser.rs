@@ -100,7 +100,7 @@ pub async fn end_everywhere(
     db.write(move |txn| {
         let (session, origin) = (session.clone(), origin.clone());
         Box::pin(async move {
-            if session::end_all(txn, session.account_id, EndReason::Logout, now).await? == 0 {
+            if session::end_all(txn, session.account_id, None, EndReason::Logout, now).await? == 0 {
                 return Ok::<_, DbErr>(());
             }
             Event::new(Kind::LogOut)
