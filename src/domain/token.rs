@@ -136,6 +136,13 @@ impl Issuer {
         self.life
     }
 
+    /// How long a token lives that is granted now: as long as its client may have it, and never
+    /// longer than its session. What has expired needs no mark in a status list.
+    #[must_use]
+    pub fn life_of(&self, granted: &Granted, life: Duration, now: Timestamp) -> Duration {
+        life.min(self.life).min(granted.refresh_expires_at.since(now))
+    }
+
     /// Whether a token could be signed: to be asked before anything is done that ends in one.
     ///
     /// # Errors
@@ -176,7 +183,7 @@ impl Issuer {
                 iss: &self.iss,
                 sub: granted.account_id,
                 aud: Audience::of(terms.audience),
-                exp: now.plus(terms.life.min(self.life)).as_seconds(),
+                exp: now.plus(self.life_of(granted, terms.life, now)).as_seconds(),
                 iat: now.as_seconds(),
                 jti: &random_id()?,
                 client_id: &granted.client_id,

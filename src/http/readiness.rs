@@ -37,6 +37,9 @@ impl Readiness {
         if !app.ring.is_fresh() {
             return Err("the signing keys have not been looked up for too long".to_owned());
         }
+        if !app.status_lists.is_fresh() {
+            return Err("which sessions have ended has not been looked up for too long".to_owned());
+        }
         let app = Arc::clone(app);
         self.shared(async move { look(&app).await }).await
     }

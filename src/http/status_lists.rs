@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 
 use arc_swap::ArcSwap;
 use flate2::Compression;
@@ -63,7 +63,11 @@ impl StatusDocuments {
         if Arc::ptr_eq(&made.of, &published) {
             return made;
         }
-        let Ok(_making) = self.making.try_lock() else { return made };
+        let _making = match self.making.try_lock() {
+            Ok(making) => making,
+            Err(TryLockError::Poisoned(making)) => making.into_inner(),
+            Err(TryLockError::WouldBlock) => return made,
+        };
         let made = Arc::new(Made::of(published, &made, &self.app));
         self.made.store(Arc::clone(&made));
         made

@@ -348,19 +348,29 @@ async fn keep_keys(app: Arc<App>, bits: u32) {
     }
 }
 
-/// Looks which sessions have ended, and publishes it. A failure is logged when it begins: the
-/// database's own log lines say how it goes on.
+/// Looks which sessions have ended, and publishes it. A failure is logged when it begins, and once a
+/// minute as long as it lasts.
 async fn keep_status(app: Arc<App>) {
     let mut beat = tokio::time::interval(STATUS_BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut is_kept = true;
+    beat.tick().await;
+    let mut failures: u32 = 0;
     loop {
-        beat.tick().await;
-        let kept = app.status_lists.reload(&app.db, &app.issuer, app.clock.now()).await;
-        if let (Err(error), true) = (&kept, is_kept) {
-            tracing::warn!(%error, "the status lists are not up to date");
+        // From before the look on: no return of the database may fall between the two.
+        let back_again = app.db.back_again();
+        match app.status_lists.reload(&app.db, &app.issuer, app.clock.now()).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                if failures.is_multiple_of(60) {
+                    tracing::warn!(%error, failures, "the status lists are not up to date");
+                }
+                failures = failures.wrapping_add(1);
+            }
         }
-        is_kept = kept.is_ok();
+        tokio::select! {
+            _ = beat.tick() => {}
+            () = back_again => {}
+        }
     }
 }
 

@@ -162,6 +162,41 @@ async fn a_logout_that_could_not_be_recorded_sets_nothing() {
     server.me(&ada.access_token).await.expect_status(200);
 }
 
+/// A token that outlived its session could not be ended any more.
+#[tokio::test]
+async fn no_token_outlives_its_session() {
+    let server = TestServer::with(|config| config.tokens.session_seconds = 100).await;
+    let first = server.sign_up("ada@example.test").await;
+    let exp = |token: &str| TestServer::claims(token)["exp"].as_u64().unwrap();
+    let end = server.clock.now().as_seconds() + 100;
+
+    assert_eq!(first.json()["expires_in"], 100);
+    assert_eq!(exp(&first.tokens().access_token), end);
+    server.advance_seconds(60);
+    let second = server.refresh(&first.tokens().refresh_token).await;
+
+    assert_eq!(second.json()["expires_in"], 40);
+    assert_eq!(exp(&second.tokens().access_token), end);
+}
+
+/// However many sessions have ended, no question to the database takes long, and none is left out.
+#[tokio::test]
+async fn a_list_with_many_marks_is_published_whole() {
+    let server = TestServer::start().await;
+    let now = server.clock.now().as_micros();
+    let marks = format!(
+        "INSERT INTO invalid_status (list_id, idx, since) \
+         WITH RECURSIVE n(i) AS (SELECT 7 UNION ALL SELECT i + 20 FROM n WHERE i < 1000007) \
+         SELECT 1, i, {now} FROM n"
+    );
+    server.database.execute(&marks).await;
+
+    let server = server.restart().await;
+
+    let invalid = StatusList::of(server.get("/status/1").await).invalid();
+    assert_eq!(invalid, (7..=1_000_007).step_by(20).collect::<Vec<_>>());
+}
+
 /// What one instance ends, every other publishes.
 #[tokio::test]
 async fn every_instance_publishes_what_any_of_them_ended() {

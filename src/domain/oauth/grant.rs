@@ -252,7 +252,7 @@ fn issue(
     extras: Extras<'_>,
     now: Timestamp,
 ) -> Result<Issued, GrantError> {
-    let life = terms.life.min(mint.issuer.life());
+    let life = mint.issuer.life_of(granted, terms.life, now);
     let access_token = mint.issuer.access_token_on(granted, terms, now)?;
     let is_openid = terms.scope.split(' ').any(|value| value == "openid");
     let told = Told { access_token: &access_token, nonce: extras.nonce, life };

@@ -1,13 +1,13 @@
 //! The lists as this instance publishes them: bits from the database, signed now and then.
 //!
-//! Each second an instance asks what has been marked of late, and each minute for everything. A list
-//! that changed is signed anew; so is one whose signature grows old, since verifiers may use it until
+//! Each second an instance asks what has been marked of late, and each minute for everything, a page at
+//! a time: however many marks there are, no question takes long. A list that changed is signed anew; so is one whose signature grows old, since verifiers may use it until
 //! its `exp` and so survive an outage of nearly that long.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -27,6 +27,12 @@ const LATEST: Duration = Duration::from_mins(2);
 
 /// When everything is read again.
 const WHOLE: Duration = Duration::from_mins(1);
+
+/// Marks in one page of everything.
+const PAGE: u64 = 20_000;
+
+/// How long an instance may have looked in vain before it counts as unready.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The part of its life after which a list is signed again, though nothing has changed.
 const RENEWED_AFTER: u32 = 12;
@@ -61,6 +67,8 @@ pub type Published = BTreeMap<i32, SignedList>;
 pub struct StatusLists {
     settings: StatusSettings,
     published: ArcSwap<Published>,
+    /// When what was published was last known to be complete, on the monotonic clock.
+    looked_at: std::sync::Mutex<Instant>,
     /// What they are made of; only the task that keeps them touches it.
     state: Mutex<State>,
 }
@@ -98,7 +106,12 @@ impl StatusLists {
         settings: StatusSettings,
         now: Timestamp,
     ) -> Result<Self, ListError> {
-        let lists = Self { settings, published: ArcSwap::default(), state: Mutex::default() };
+        let lists = Self {
+            settings,
+            published: ArcSwap::default(),
+            looked_at: std::sync::Mutex::new(Instant::now()),
+            state: Mutex::default(),
+        };
         lists.reload(db, issuer, now).await?;
         Ok(lists)
     }
@@ -115,8 +128,23 @@ impl StatusLists {
     /// See [`ListError`]; what was published stays so.
     pub async fn reload(&self, db: &Db, issuer: &Issuer, now: Timestamp) -> Result<(), ListError> {
         let mut state = self.state.lock().await;
-        state.look(db, now).await?;
-        self.sign(&mut state, issuer, now)
+        let looked_at = Instant::now();
+        // What was found is published even if something else could not be read. Nothing is renewed
+        // then: nobody knows what else has ended.
+        let looked = state.look(db, now).await;
+        if looked.is_ok() || !state.changed.is_empty() {
+            self.sign(&mut state, issuer, now)?;
+        }
+        looked?;
+        *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = looked_at;
+        Ok(())
+    }
+
+    /// Whether logouts of late are in what is published.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        let looked_at = *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        looked_at.elapsed() < PATIENCE
     }
 
     fn sign(&self, state: &mut State, issuer: &Issuer, now: Timestamp) -> Result<(), ListError> {
@@ -170,10 +198,12 @@ impl StatusLists {
 }
 
 impl State {
-    /// Reads the latest marks, or everything when that is due or there is a list not seen before.
+    /// Reads the latest marks, and everything when that is due or there is a list not seen before.
+    /// The latest first: they must not wait for the rest.
     async fn look(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
+        let is_known = self.add_latest(db, now).await?;
         let is_due = self.read_at.is_none_or(|at| now.since(at) >= WHOLE || now < at);
-        if is_due || !self.add_latest(db, now).await? {
+        if is_due || !is_known {
             self.read_whole(db).await?;
             self.read_at = Some(now);
         }
@@ -183,7 +213,7 @@ impl State {
     /// `false` if a mark is of a list that is not known.
     async fn add_latest(&mut self, db: &Db, now: Timestamp) -> Result<bool, DbErr> {
         let since = now.minus(LATEST);
-        for (list, index) in marks(db, Some(since)).await? {
+        for (list, index) in latest(db, since).await? {
             let Some(bits) = self.bits.get_mut(&list) else { return Ok(false) };
             if set(bits, index) && !self.changed.contains(&list) {
                 self.changed.push(list);
@@ -199,12 +229,9 @@ impl State {
             .order_by_asc(status_list::Column::Id)
             .into_tuple::<i32>();
         let ids = db.read(|db| async move { ids.all(&db).await }).await?;
-        let mut lists: BTreeMap<_, _> =
-            ids.into_iter().map(|id| (id, Bits::all_valid(ENTRIES))).collect();
-        for (list, index) in marks(db, None).await? {
-            if let Some(bits) = lists.get_mut(&list) {
-                set(bits, index);
-            }
+        let mut lists = BTreeMap::new();
+        for id in ids {
+            lists.insert(id, bits_of(db, id).await?);
         }
         let differs = |id: &i32, bits: &Bits| self.bits.get(id) != Some(bits);
         let changed = lists.iter().filter(|(id, bits)| differs(id, bits)).map(|(id, _)| *id);
@@ -218,11 +245,26 @@ fn set(bits: &mut Bits, index: i32) -> bool {
     usize::try_from(index).is_ok_and(|index| bits.set(index))
 }
 
-async fn marks(db: &Db, since: Option<Timestamp>) -> Result<Vec<(i32, i32)>, DbErr> {
+async fn latest(db: &Db, since: Timestamp) -> Result<Vec<(i32, i32)>, DbErr> {
     use invalid_status::Column::{Idx, ListId, Since};
-    let mut marks = invalid_status::Entity::find().select_only().column(ListId).column(Idx);
-    if let Some(since) = since {
-        marks = marks.filter(Since.gt(since));
+    let marks = invalid_status::Entity::find().select_only().column(ListId).column(Idx);
+    let marks = marks.filter(Since.gt(since)).into_tuple::<(i32, i32)>();
+    db.read(|db| async move { marks.all(&db).await }).await
+}
+
+async fn bits_of(db: &Db, list: i32) -> Result<Bits, DbErr> {
+    use invalid_status::Column::{Idx, ListId};
+    let mut bits = Bits::all_valid(ENTRIES);
+    let mut behind = -1;
+    loop {
+        let marks = invalid_status::Entity::find().select_only().column(Idx);
+        let marks = marks.filter(ListId.eq(list)).filter(Idx.gt(behind));
+        let page = marks.order_by_asc(Idx).limit(PAGE).into_tuple::<i32>();
+        let page = db.read(|db| async move { page.all(&db).await }).await?;
+        let Some(end) = page.last() else { return Ok(bits) };
+        behind = *end;
+        for index in page {
+            set(&mut bits, index);
+        }
     }
-    db.read(|db| async move { marks.into_tuple::<(i32, i32)>().all(&db).await }).await
 }

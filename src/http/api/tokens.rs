@@ -45,7 +45,7 @@ impl AuthTokens {
             token: access_token.clone(),
             access_token,
             token_type: "Bearer".to_owned(),
-            expires_in: app.issuer.life().as_secs(),
+            expires_in: app.issuer.life_of(&granted, app.issuer.life(), now).as_secs(),
             refresh_token: app.refresh_tokens.encode(granted.session_id, granted.generation)?,
             refresh_token_expires_in: granted.refresh_expires_at.since(now).as_secs(),
             email: granted.email,
