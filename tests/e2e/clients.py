@@ -61,6 +61,9 @@ class SignetClient:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self._http.get(path, **options)
 
+    def patch(self, path: str, body: object, *, bearer: str) -> httpx.Response:
+        return self._http.patch(path, json=body, headers={"Authorization": f"Bearer {bearer}"})
+
     def post(self, path: str, body: object, *, bearer: str | None = None) -> httpx.Response:
         headers = {}
         if bearer is not None:

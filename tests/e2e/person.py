@@ -1,0 +1,133 @@
+"""A person with a browser, as far as redirects, cookies and plain forms go."""
+
+import http.cookiejar
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from http.client import HTTPMessage
+from typing import IO
+from urllib.error import HTTPError
+from urllib.parse import urlencode, urljoin, urlsplit
+
+MOST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """Where the browser ended up. `status` is 0 at an address where it was not to go itself."""
+
+    url: str
+    status: int = 0
+    text: str = ""
+
+
+class Person:
+    """Logs in, and says yes or no, on the pages of `places`; stops where a redirect leads elsewhere."""
+
+    def __init__(self, email: str, password: str, places: Iterable[str]) -> None:
+        self.email = email
+        self._known = {"username": email, "password": password}
+        self._places = {origin(place) for place in places}
+        self._cookies = http.cookiejar.CookieJar(LoopbackIsSecure())
+        handlers = (NoRedirects(), urllib.request.HTTPCookieProcessor(self._cookies))
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
+
+    def visit(self, url: str, decision: str = "allow") -> Arrival:
+        """Opens an address, and goes on until nothing is asked any more."""
+        body: bytes | None = None
+        for _ in range(MOST_STEPS):
+            if origin(url) not in self._places:
+                return Arrival(url)
+            status, headers, text = self._call(url, body)
+            form = Form.first_of(text) if status == 200 else None
+            if "location" in headers:
+                url, body = urljoin(url, headers["location"]), None
+            elif form is not None:
+                url, body = urljoin(url, form.action), form.filled(self._known, decision)
+            else:
+                return Arrival(url, status, text)
+        raise AssertionError(f"no end after {MOST_STEPS} steps, at {url}")
+
+    def _call(self, url: str, body: bytes | None) -> tuple[int, HTTPMessage, str]:
+        try:
+            response = self._opener.open(url, body, timeout=30)
+        except HTTPError as answer:  # whatever is not 2xx
+            response = answer
+        with response:
+            text = response.read().decode(errors="replace")
+            status: int = response.status
+            return status, response.headers, text
+
+
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+class LoopbackIsSecure(http.cookiejar.DefaultCookiePolicy):
+    """Browsers send `Secure` cookies to loopback addresses also without TLS."""
+
+    def return_ok_secure(
+        self, _cookie: http.cookiejar.Cookie, request: urllib.request.Request
+    ) -> bool:
+        return request.host.rpartition(":")[0] in ("127.0.0.1", "localhost")
+
+
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves redirects to the person."""
+
+    def redirect_request(
+        self,
+        _request: urllib.request.Request,
+        _body: IO[bytes],
+        _status: int,
+        _reason: str,
+        _headers: HTTPMessage,
+        _url: str,
+    ) -> None:
+        return None
+
+
+@dataclass
+class Form:
+    """A form that is sent with POST."""
+
+    action: str
+    fields: dict[str, str] = field(default_factory=dict)
+    choices: dict[str, set[str]] = field(default_factory=dict)
+    """The values of its buttons that have a name."""
+
+    @staticmethod
+    def first_of(page: str) -> "Form | None":
+        parser = FormParser()
+        parser.feed(page)
+        return parser.form
+
+    def filled(self, known: dict[str, str], decision: str) -> bytes:
+        filled = {name: known.get(name, value) for name, value in self.fields.items()}
+        for name, values in self.choices.items():
+            assert decision in values, f"cannot {decision}: {values}"
+            filled[name] = decision
+        return urlencode(filled).encode()
+
+
+class FormParser(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.form: Form | None = None
+        self._ended = False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        its = {name: value or "" for name, value in attributes}
+        if tag == "form" and self.form is None and its.get("method", "").lower() == "post":
+            self.form = Form(its["action"])
+        elif self.form is None or self._ended or "name" not in its:
+            return
+        elif tag == "input":
+            self.form.fields[its["name"]] = its.get("value", "")
+        elif tag == "button":
+            self.form.choices.setdefault(its["name"], set()).add(its["value"])
+
+    def handle_endtag(self, tag: str) -> None:
+        self._ended = self._ended or (tag == "form" and self.form is not None)
