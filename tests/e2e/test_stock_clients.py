@@ -68,3 +68,11 @@ def test_npm(library: str, signet: Signet, person: Person, tmp_path: Path) -> No
     printed = accompany(person, ["node", program, arrangement], tmp_path)
 
     assert printed == steps(person.email)
+
+
+def test_authlib(signet: Signet, person: Person, tmp_path: Path) -> None:
+    arrangement = json.dumps(arrange(signet, tmp_path))
+
+    printed = accompany(person, ["python", STOCK / "python/flow.py", arrangement], tmp_path)
+
+    assert printed == steps(person.email)
