@@ -2,7 +2,6 @@
 
 import http.cookiejar
 import urllib.request
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.client import HTTPMessage
@@ -23,27 +22,31 @@ class Arrival:
 
 
 class Person:
-    """Logs in, and says yes or no, on the pages of `places`; stops where a redirect leads elsewhere."""
+    """Logs in, and says yes or no, on the pages of `places` (origins); stops where a redirect leads elsewhere."""
 
-    def __init__(self, email: str, password: str, places: Iterable[str]) -> None:
+    def __init__(self, email: str, password: str, *places: str) -> None:
         self.email = email
+        self.logins = 0
+        """How often the password was asked for."""
         self._known = {"username": email, "password": password}
-        self._places = {origin(place) for place in places}
+        self.places = [*places]
         self._cookies = http.cookiejar.CookieJar(LoopbackIsSecure())
         handlers = (NoRedirects(), urllib.request.HTTPCookieProcessor(self._cookies))
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
+        self._opener.addheaders = [("Accept", "text/html,*/*;q=0.8")]
 
     def visit(self, url: str, decision: str = "allow") -> Arrival:
         """Opens an address, and goes on until nothing is asked any more."""
         body: bytes | None = None
         for _ in range(MOST_STEPS):
-            if origin(url) not in self._places:
+            if origin(url) not in self.places:
                 return Arrival(url)
             status, headers, text = self._call(url, body)
             form = Form.first_of(text) if status == 200 else None
             if "location" in headers:
                 url, body = urljoin(url, headers["location"]), None
             elif form is not None:
+                self.logins += "password" in form.fields
                 url, body = urljoin(url, form.action), form.filled(self._known, decision)
             else:
                 return Arrival(url, status, text)
