@@ -55,7 +55,7 @@ async fn list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mu
     let now = Clock::System.now().as_seconds();
     match Verifier::new(issuer, issuer).verify_status_list(keys, uri, &token, now) {
         Ok(list) => report.fine(format!(
-            "{uri} verifies: {} sessions, fetched every {} s",
+            "{uri} verifies: room for {} sessions, to be fetched every {} s",
             list.len(),
             list.ttl().unwrap_or_default().as_secs()
         )),
