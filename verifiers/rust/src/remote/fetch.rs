@@ -95,13 +95,20 @@ async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, FetchErro
     Ok(body)
 }
 
-/// RFC 9111 §5.2.2.1. More seconds than can be counted are as good as endless.
+/// RFC 9111 §5.2.2. More seconds than can be counted are as good as endless, and what is not to be
+/// kept is kept as shortly as anything.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
-    let value = lines.flat_map(|line| line.split(',')).find_map(|directive| {
-        let (name, value) = directive.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("max-age").then(|| value.trim().trim_matches('"'))
-    })?;
+    let directives = lines.flat_map(|line| line.split(',')).map(|directive| {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        (name.trim(), value.trim().trim_matches('"'))
+    });
+    let directives: Vec<_> = directives.collect();
+    let has = |wanted| directives.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
+    if has("no-cache") || has("no-store") {
+        return Some(Duration::ZERO);
+    }
+    let (_, value) = directives.iter().find(|(name, _)| name.eq_ignore_ascii_case("max-age"))?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| value.parse().map_or(Duration::MAX, Duration::from_secs))
 }
