@@ -12,6 +12,7 @@ use crate::remote::fetch;
 use crate::remote::fetch::Answer;
 use crate::remote::fetch::Document;
 use crate::remote::fetch::Question;
+use crate::remote::slot;
 use crate::remote::slot::Cause;
 use crate::remote::slot::Held;
 use crate::remote::slot::Moment;
@@ -44,8 +45,13 @@ impl Shared {
     }
 
     async fn renew_keys(self: &Arc<Self>, looked_at: Moment, cause: Cause) -> Option<KeySet> {
-        let fetch = fetch_keys(Arc::clone(self));
-        self.keys.renew(looked_at, cause, &self.clock, fetch).await;
+        let fetch = Box::pin(fetch_keys(Arc::clone(self)));
+        let renewal = self.keys.renew(looked_at, cause, &self.clock, fetch);
+        match cause {
+            Cause::Age => slot::unless_it_lasts(renewal, || self.keys.held().is_some()).await,
+            // What is held does not help whoever needs another key.
+            Cause::UnknownKey(_) => renewal.await,
+        }
         self.keys.held().map(|held| held.value.clone())
     }
 
@@ -58,9 +64,11 @@ impl Shared {
         if let Some(held) = held {
             return Some(held.value.clone());
         }
-        let fetch = fetch_list(Arc::clone(self), Arc::clone(&slot), uri.to_owned());
-        slot.renew(looked_at, Cause::Age, &self.clock, fetch).await;
-        slot.held().filter(|held| self.may_be_used(held)).map(|held| held.value.clone())
+        let fetch = Box::pin(fetch_list(Arc::clone(self), Arc::clone(&slot), uri.to_owned()));
+        let usable = || slot.held().filter(|held| self.may_be_used(held));
+        let renewal = slot.renew(looked_at, Cause::Age, &self.clock, fetch);
+        slot::unless_it_lasts(renewal, || usable().is_some()).await;
+        usable().map(|held| held.value.clone())
     }
 
     /// Until its `exp`, and without one until its `ttl` is over: a list that is never replaced

@@ -44,7 +44,7 @@ use crate::verifier::Verifier;
 /// # What is fetched, and when
 ///
 /// One request at a time for each document; whoever needs what is being fetched waits for it,
-/// at most three seconds. The key set is fetched again when its `max-age` is over, and for a key
+/// at most three seconds, and at most one if what is held may still be used. The key set is fetched again when its `max-age` is over, and for a key
 /// that it lacks, but for that once in 30 seconds only ([`cool_down`]). A status list is fetched
 /// again when its `ttl` is over. If that fails, what is held is kept, keys without end and a list
 /// until its `exp`, and the next attempt comes five seconds later.

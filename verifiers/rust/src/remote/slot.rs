@@ -1,6 +1,7 @@
 //! One document of the issuer's: what is held of it, and the one fetch that may be under way.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use reqwest::header::HeaderValue;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::remote::clock::Clock;
 
@@ -17,6 +19,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
 /// The same while there are no keys at all, and so nothing works.
 pub(super) const RETRY_PAUSE_AT_START: Duration = Duration::from_secs(1);
+
+/// How long a new copy is waited for where the old one will do.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A copy of a document.
 #[derive(Clone)]
@@ -68,6 +73,22 @@ impl Schedule {
         }
         true
     }
+}
+
+/// Waits for a renewal, but no longer than a second if what is held may be used at its end. The
+/// fetch goes on in its own task, and what it brings is held when it comes.
+pub(super) async fn unless_it_lasts(
+    renewal: impl Future<Output = ()>,
+    may_use_held: impl Fn() -> bool,
+) {
+    let mut renewal = pin!(renewal);
+    if may_use_held() {
+        let has_ended = timeout(PATIENCE, renewal.as_mut()).await.is_ok();
+        if has_ended || may_use_held() {
+            return;
+        }
+    }
+    renewal.await;
 }
 
 /// Reading takes no lock. Whoever fetches holds the schedule, and whoever needs what is being

@@ -1,19 +1,26 @@
 //! Many requests at the same time, and requests that are given up.
 
 use std::time::Duration;
+use std::time::Instant;
 
+use signet_verifier::RemoteVerifier;
 use tokio::task::JoinSet;
 
 use crate::harness::public_jwk;
 use crate::harness::valid_token;
+use crate::harness::without;
 use crate::remote::issuer::Issuer;
 use crate::remote::issuer::KEYS_PATH;
 use crate::remote::issuer::LIST_PATH;
 use crate::remote::issuer::Reply;
+use crate::remote::issuer::everything_revoked;
 use crate::remote::issuer::keys;
+use crate::remote::issuer::list;
 use crate::remote::issuer::nothing_revoked;
 use crate::remote::issuer::outcome;
+use crate::remote::keys::machines_token;
 use crate::remote::keys::token_of_unknown_key;
+use crate::status::list_claims;
 
 const A_WHILE: Duration = Duration::from_millis(200);
 
@@ -102,4 +109,95 @@ async fn whoever_needs_nothing_new_waits_for_nobody() {
     assert_eq!(ours, Ok("accepted"));
     assert!(!waiting.is_finished());
     assert_eq!(waiting.await.unwrap(), "unknown_key");
+}
+
+/// An issuer that takes long, for those who can do without it.
+const LONGER_THAN_ANYBODY_WAITS: Duration = Duration::from_secs(2);
+
+/// What becomes of five requests at the same time, and how long the last of them waited.
+async fn five_outcomes(verifier: &RemoteVerifier, token: &str) -> (Vec<&'static str>, Duration) {
+    let started_at = Instant::now();
+    let mut requests = JoinSet::new();
+    for _ in 0..5 {
+        let (verifier, token) = (verifier.clone(), token.to_owned());
+        requests.spawn(async move { outcome(&verifier, &token).await });
+    }
+    (requests.join_all().await, started_at.elapsed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_held_answer_after_a_second() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&machines_token()).await.unwrap();
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.clock.advance(300);
+
+    let (outcomes, waited) = five_outcomes(&verifier, &machines_token()).await;
+    assert_eq!(outcomes, ["accepted"; 5]);
+    assert!((900..1900).contains(&waited.as_millis()), "{waited:?}");
+    assert_eq!(issuer.asked(KEYS_PATH), 2);
+
+    // What came meanwhile is fresh.
+    tokio::time::sleep(LONGER_THAN_ANYBODY_WAITS).await;
+    let (outcomes, waited) = five_outcomes(&verifier, &machines_token()).await;
+    assert_eq!(outcomes, ["accepted"; 5]);
+    assert!(waited.as_millis() < 900, "{waited:?}");
+    assert_eq!(issuer.asked(KEYS_PATH), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_may_be_used_answers_after_a_second_and_the_new_one_when_it_comes() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&valid_token()).await.unwrap();
+    issuer.serve(LIST_PATH, everything_revoked().after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.clock.advance(15);
+
+    let (outcomes, waited) = five_outcomes(&verifier, &valid_token()).await;
+    assert_eq!(outcomes, ["accepted"; 5]);
+    assert!((900..1900).contains(&waited.as_millis()), "{waited:?}");
+
+    tokio::time::sleep(LONGER_THAN_ANYBODY_WAITS).await;
+    assert_eq!(outcome(&verifier, &valid_token()).await, "revoked");
+    assert_eq!(issuer.asked(LIST_PATH), 2);
+}
+
+/// A fetch that fails in the background is followed by the usual pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_nobody_waited_for_counts_too() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    verifier.verify(&valid_token()).await.unwrap();
+    issuer.serve(LIST_PATH, Reply::failing(500).after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.clock.advance(15);
+    assert_eq!(five_outcomes(&verifier, &valid_token()).await.0, ["accepted"; 5]);
+    tokio::time::sleep(LONGER_THAN_ANYBODY_WAITS).await;
+    issuer.serve(LIST_PATH, everything_revoked());
+
+    for (wait, expected, asked) in [(0, "accepted", 2), (4, "accepted", 2), (1, "revoked", 3)] {
+        issuer.clock.advance(wait);
+        assert_eq!(outcome(&verifier, &valid_token()).await, expected);
+        assert_eq!(issuer.asked(LIST_PATH), asked);
+    }
+}
+
+/// Without keys, with a list that is of no more use, and with a key that is not held.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_nothing_to_go_by_waits_for_as_long_as_it_takes() {
+    let issuer = Issuer::start().await;
+    let slow_keys = keys(&[public_jwk()]).after(LONGER_THAN_ANYBODY_WAITS);
+    issuer.serve(KEYS_PATH, slow_keys.clone());
+    let verifier = issuer.verifier();
+    assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+
+    issuer.serve(LIST_PATH, list(&without(list_claims(), "exp")));
+    assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
+    issuer.serve(LIST_PATH, everything_revoked().after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.clock.advance(15);
+    assert_eq!(outcome(&verifier, &valid_token()).await, "revoked");
+
+    let started_at = Instant::now();
+    assert_eq!(outcome(&verifier, &token_of_unknown_key(1)).await, "unknown_key");
+    assert!(started_at.elapsed() >= LONGER_THAN_ANYBODY_WAITS);
 }
