@@ -111,6 +111,32 @@ async fn whoever_needs_nothing_new_waits_for_nobody() {
     assert_eq!(waiting.await.unwrap(), "unknown_key");
 }
 
+/// Whatever changed while an answer was on its way is not in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_is_as_old_as_the_question() {
+    for (path, seconds) in [(KEYS_PATH, 300), (LIST_PATH, 15)] {
+        let issuer = Issuer::empty().await;
+        issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
+        issuer.serve(LIST_PATH, nothing_revoked().after(A_WHILE));
+        let verifier = issuer.verifier();
+
+        let (other, token) = (verifier.clone(), valid_token());
+        let waiting = tokio::spawn(async move { outcome(&other, &token).await });
+        while issuer.asked(path) == 0 {
+            tokio::task::yield_now().await;
+        }
+        issuer.clock.advance(10);
+        assert_eq!(waiting.await.unwrap(), "accepted");
+
+        issuer.clock.advance(seconds - 11);
+        assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
+        assert_eq!(issuer.asked(path), 1, "{path}");
+        issuer.clock.advance(1);
+        assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
+        assert_eq!(issuer.asked(path), 2, "{path}");
+    }
+}
+
 /// An issuer that takes long, for those who can do without it.
 const LONGER_THAN_ANYBODY_WAITS: Duration = Duration::from_secs(2);
 
