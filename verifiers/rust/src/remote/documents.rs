@@ -27,7 +27,9 @@ const JWKS_PATH: &str = "/.well-known/jwks.json";
 const DEFAULT_LIFE: Duration = Duration::from_mins(5);
 
 const SHORTEST_LIFE_OF_KEYS: Duration = Duration::from_secs(1);
-const LONGEST_LIFE_OF_KEYS: Duration = Duration::from_hours(24);
+
+/// However long a document says that it is good: somebody may have to be locked out.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 impl Shared {
     /// The key set: as it is held if it is fresh, or if a new one cannot be had.
@@ -98,7 +100,7 @@ async fn fetch_keys(shared: Arc<Shared>) -> Option<Held<KeySet>> {
         etag: held.as_ref().and_then(|held| held.etag.as_ref()),
     };
     let answer = shared.ask(JWKS_PATH, question).await?;
-    let life = answer.max_age.map(|age| age.clamp(SHORTEST_LIFE_OF_KEYS, LONGEST_LIFE_OF_KEYS));
+    let life = answer.max_age.map(|age| age.clamp(SHORTEST_LIFE_OF_KEYS, LONGEST_LIFE));
     match answer.document {
         Document::New { body, etag } => {
             let keys = KeySet::from_json(&body);
@@ -135,7 +137,7 @@ async fn fetch_list(
             let list =
                 list.inspect_err(|error| tracing::warn!(path, %error, "cannot use the list"));
             list.ok().map(|value| Held {
-                life: value.ttl().unwrap_or(DEFAULT_LIFE),
+                life: value.ttl().map_or(DEFAULT_LIFE, |ttl| ttl.min(LONGEST_LIFE)),
                 value,
                 etag,
                 asked_at,

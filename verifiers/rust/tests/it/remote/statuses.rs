@@ -20,7 +20,9 @@ use crate::remote::issuer::everything_revoked;
 use crate::remote::issuer::list;
 use crate::remote::issuer::nothing_revoked;
 use crate::remote::issuer::outcome;
+use crate::status::deflate;
 use crate::status::list_claims;
+use crate::status::with_list;
 
 fn lasting_token() -> String {
     token_with_claims(with(claims(), "exp", json!(NOW + 100_000)))
@@ -49,6 +51,26 @@ async fn a_logout_arrives_when_the_ttl_is_over() {
         assert_eq!(outcome(&verifier, &lasting_token()).await, "revoked");
         assert_eq!(outcome(&verifier, &lasting_token()).await, "revoked");
         assert_eq!(issuer.asked(LIST_PATH), 2);
+    }
+}
+
+/// A list that asks to be kept for a year would hide every logout of that year.
+#[tokio::test]
+async fn a_ttl_of_more_than_a_day_counts_as_a_day() {
+    const DAY: u64 = 24 * 60 * 60;
+    let lasting_token = token_with_claims(with(claims(), "exp", json!(NOW + 10 * DAY)));
+    for ttl in [json!(DAY + 1), json!(365 * DAY), json!(1e300)] {
+        let issuer = Issuer::start().await;
+        issuer.serve(LIST_PATH, list(&with(without(list_claims(), "exp"), "ttl", ttl)));
+        let verifier = issuer.verifier();
+        verifier.verify(&lasting_token).await.unwrap();
+
+        let revoked = with_list(json!(1), deflate(&[0xff]));
+        issuer.serve(LIST_PATH, list(&without(revoked, "exp")));
+        issuer.clock.advance(DAY - 1);
+        assert_eq!(outcome(&verifier, &lasting_token).await, "accepted");
+        issuer.clock.advance(1);
+        assert_eq!(outcome(&verifier, &lasting_token).await, "revoked");
     }
 }
 
