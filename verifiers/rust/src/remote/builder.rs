@@ -116,7 +116,7 @@ impl RemoteVerifierBuilder {
         Ok(RemoteVerifier(Arc::new(Shared {
             verifier: self.verifier,
             issuer: self.issuer,
-            base_url: base_url.trim_end_matches('/').to_owned(),
+            base_url: base_url.strip_suffix('/').unwrap_or(&base_url).to_owned(),
             cool_down: self.cool_down,
             when_status_unavailable: self.when_status_unavailable,
             client: fetch::client(self.use_proxy)?,

@@ -1,5 +1,6 @@
 //! When the key set is fetched, and what becomes of tokens meanwhile.
 
+use std::sync::Arc;
 use std::sync::LazyLock;
 
 use ::axum::http::header;
@@ -11,12 +12,14 @@ use serde_json::json;
 use signet_verifier::BuildError;
 use signet_verifier::RemoteVerifier;
 
+use crate::harness::AUDIENCE;
 use crate::harness::claims;
 use crate::harness::encode;
 use crate::harness::header as token_header;
 use crate::harness::public_jwk;
 use crate::harness::sign;
 use crate::harness::sign_with;
+use crate::harness::token_with_claims;
 use crate::harness::valid_token;
 use crate::harness::with;
 use crate::harness::without;
@@ -254,6 +257,26 @@ async fn the_issuer_is_reached_below_its_base_url() {
         let base_url = format!("http://{}/signet{final_slash}", issuer.address);
         let verifier = issuer.builder().base_url(base_url).build().unwrap();
         assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
+    }
+}
+
+/// One: what else stands there is part of the address.
+#[tokio::test]
+async fn a_final_slash_of_the_issuer_or_the_base_url_is_dropped() {
+    let issuer = Issuer::empty().await;
+    let address = format!("http://{}", issuer.address);
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
+    for (slashes, expected) in [("", "accepted"), ("/", "accepted"), ("//", "keys_unavailable")] {
+        let name = format!("{address}{slashes}");
+        let token = without(without(claims(), "status"), "user_id");
+        let token = token_with_claims(with(token, "iss", json!(name)));
+        let builder = RemoteVerifier::builder(name.clone(), AUDIENCE)
+            .clock(Arc::clone(&issuer.clock) as _)
+            .no_proxy();
+        assert_eq!(outcome(&builder.build().unwrap(), &token).await, expected, "{name}");
+
+        let elsewhere = issuer.builder().base_url(name.clone()).build().unwrap();
+        assert_eq!(outcome(&elsewhere, &machines_token()).await, expected, "{name}");
     }
 }
 
