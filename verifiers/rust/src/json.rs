@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 use serde::Deserializer;
@@ -19,6 +20,27 @@ use serde::de::Visitor;
 /// The single name of the map in which `serde_json` hands over a number once any
 /// crate of the build has turned on its feature `arbitrary_precision`.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
+
+/// Whether one has. If none has, such a map is somebody's object, and no number. With the feature
+/// on, whole numbers may come as numbers all the same; fractions never do.
+static NUMBERS_ARE_MAPS: LazyLock<bool> = LazyLock::new(|| {
+    let half = &mut serde_json::Deserializer::from_str("0.5");
+    half.deserialize_any(IsMap).unwrap_or_default()
+});
+
+struct IsMap;
+
+impl<'de> Visitor<'de> for IsMap {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Ok(true)
+    }
+}
 
 /// A value, told apart only as far as anything here asks.
 pub(crate) enum Json<'a> {
@@ -138,6 +160,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
         // Whoever writes this map by hand gains nothing over writing the number.
         if let [(name, Json::Text(number))] = members.as_slice()
             && name == ARBITRARY_PRECISION
+            && *NUMBERS_ARE_MAPS
         {
             let other = || number.parse().map_or(Json::Other, Json::Fraction);
             return Ok(number.parse().map_or_else(|_| other(), Json::Integer));
@@ -149,7 +172,9 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
 #[cfg(test)]
 mod tests {
+    use crate::json::ARBITRARY_PRECISION;
     use crate::json::Json;
+    use crate::json::NUMBERS_ARE_MAPS;
     use crate::json::Object;
 
     #[test]
@@ -192,6 +217,19 @@ mod tests {
         for json in cases {
             assert!(Object::parse(json).is_none(), "{:?}", String::from_utf8_lossy(json));
         }
+    }
+
+    /// Unless the build's `serde_json` itself writes its numbers so.
+    #[test]
+    fn an_object_is_not_taken_for_a_number() {
+        for number in ["5", "0", "1.5"] {
+            let json = format!(r#"{{"n":{{"{ARBITRARY_PRECISION}":"{number}"}}}}"#);
+            let object = Object::parse(json.as_bytes()).unwrap();
+            let is_object = object.get("n").unwrap().as_object().is_some();
+            assert_eq!(is_object, !*NUMBERS_ARE_MAPS, "{json}");
+        }
+        let json = format!(r#"{{"{ARBITRARY_PRECISION}":"5"}}"#);
+        assert_eq!(Object::parse(json.as_bytes()).is_some(), !*NUMBERS_ARE_MAPS);
     }
 
     #[test]
