@@ -3,11 +3,16 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use serde_json::json;
 use signet_verifier::RemoteVerifier;
 use tokio::task::JoinSet;
 
+use crate::harness::NOW;
+use crate::harness::claims;
 use crate::harness::public_jwk;
+use crate::harness::token_with_claims;
 use crate::harness::valid_token;
+use crate::harness::with;
 use crate::harness::without;
 use crate::remote::issuer::Issuer;
 use crate::remote::issuer::KEYS_PATH;
@@ -226,4 +231,25 @@ async fn whoever_has_nothing_to_go_by_waits_for_as_long_as_it_takes() {
     let started_at = Instant::now();
     assert_eq!(outcome(&verifier, &token_of_unknown_key(1)).await, "unknown_key");
     assert!(started_at.elapsed() >= LONGER_THAN_ANYBODY_WAITS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_expires_while_another_is_waited_for_answers_nobody() {
+    let issuer = Issuer::start().await;
+    let verifier = issuer.verifier();
+    let token = token_with_claims(with(claims(), "exp", json!(NOW + 10_000)));
+    verifier.verify(&token).await.unwrap();
+    let lasting = with(list_claims(), "exp", json!(NOW + 10_000));
+    issuer.serve(LIST_PATH, list(&lasting).after(LONGER_THAN_ANYBODY_WAITS));
+
+    // `exp` is 600 seconds away, and the leeway 30.
+    issuer.clock.advance(629);
+    let (other, token) = (verifier.clone(), token.clone());
+    let waiting = tokio::spawn(async move { outcome(&other, &token).await });
+    while issuer.asked(LIST_PATH) < 2 {
+        tokio::task::yield_now().await;
+    }
+    issuer.clock.advance(1);
+
+    assert_eq!(waiting.await.unwrap(), "accepted");
 }
