@@ -9,6 +9,8 @@ import pytest
 from clients import Tokens
 from docs_example import stock_pyjwt
 from forgery import claims_of, encode, header_of, signing_input
+from node import NodeProject
+from processes import REPOSITORY
 from stage import JWKS_PATH, STATUS_TTL, Stage
 
 FAR_TOO_LONG = 60
@@ -74,6 +76,26 @@ def test_without_signet_tokens_are_accepted_until_the_list_expires(stage: Stage)
     while stage.tasks(ada.user_id, ada.access_token).status_code != 200:
         assert time.monotonic() < deadline, "it did not notice that Signet is back"
         time.sleep(0.1)
+
+
+@pytest.mark.once
+def test_an_independent_library_reads_the_list(stage: Stage) -> None:
+    ada, bob = stage.sign_up(), stage.sign_up()
+    assert stage.front_end.log_out(ada.access_token).status_code == 200
+    indices = [
+        claims_of(tokens.access_token)["status"]["status_list"]["idx"] for tokens in (ada, bob)
+    ]
+    reader = NodeProject(REPOSITORY / "tests/clients/status-list")
+    path = stage.list_path(ada.access_token)
+
+    deadline = time.monotonic() + 10
+    while True:
+        token = stage.front_end.get(path).text
+        read = reader.run("node", "read.mjs", token, *indices).split()
+        if read == ["1", "0"] or time.monotonic() > deadline:
+            break
+
+    assert read == ["1", "0"]
 
 
 @pytest.mark.once

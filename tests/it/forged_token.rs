@@ -64,7 +64,7 @@ fn without(json: &Value, name: &str) -> Value {
     json
 }
 
-/// JW-01: the algorithm is ours and not the token's.
+/// MUST-194, MUST-195, JW-01: the algorithm is ours and not the token's.
 #[tokio::test]
 async fn a_token_of_another_algorithm_is_refused() {
     let scene = Scene::set().await;
@@ -102,7 +102,7 @@ async fn a_token_of_another_algorithm_is_refused() {
     scene.end().await;
 }
 
-/// JW-01: a token cannot bring its own key, nor rules of its own.
+/// MUST-196, MUST-197, MUST-198, JW-01: a token cannot bring its own key, nor rules of its own.
 #[tokio::test]
 async fn a_token_with_another_key_or_rule_in_its_header_is_refused() {
     let scene = Scene::set().await;
@@ -142,7 +142,7 @@ async fn a_token_with_another_key_or_rule_in_its_header_is_refused() {
     scene.end().await;
 }
 
-/// JW-01, JW-02: signed with the real key, and still not a token for us, or not now.
+/// MUST-201, MUST-202, MUST-203, JW-01, JW-02: signed with the real key, and still not a token for us, or not now.
 #[tokio::test]
 async fn a_token_with_a_wrong_or_malformed_claim_is_refused() {
     let scene = Scene::set().await;
@@ -200,7 +200,7 @@ async fn a_token_with_a_wrong_or_malformed_claim_is_refused() {
     scene.end().await;
 }
 
-/// JW-07: one text is the token, and every other text is not.
+/// MUST-199, MUST-200, JW-07: one text is the token, and every other text is not.
 #[tokio::test]
 async fn a_token_in_any_other_spelling_is_refused() {
     let scene = Scene::set().await;

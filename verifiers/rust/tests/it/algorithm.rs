@@ -27,7 +27,7 @@ fn token(signer: &dyn JwsSigner, algorithm: &str) -> String {
     sign_with(signer, &format!("{}.{}", encode(header), encode(claims().to_string())))
 }
 
-/// JW-01; RFC 7515 §A.5 is the example of an unsecured JWS.
+/// MUST-194, JW-01; RFC 7515 §A.5 is the example of an unsecured JWS.
 #[test]
 fn an_unsigned_token_is_refused() {
     let valid = valid_token();
@@ -46,7 +46,7 @@ fn an_unsigned_token_is_refused() {
     assert_eq!(verify(rfc_example), Err(VerifyError::Malformed));
 }
 
-/// JW-01: the public key is no secret, so nobody may use it as one.
+/// MUST-195, JW-01: the public key is no secret, so nobody may use it as one.
 #[test]
 fn an_hmac_keyed_with_the_public_key_is_refused() {
     let secrets =

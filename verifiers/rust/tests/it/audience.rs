@@ -25,7 +25,7 @@ fn the_audience_may_stand_alone_or_in_a_list() {
     }
 }
 
-/// JW-01, RFC 9068 §4.
+/// MUST-201, JW-01, RFC 9068 §4.
 #[test]
 fn another_audience_is_refused() {
     let others = [
@@ -57,7 +57,7 @@ fn a_missing_audience_or_one_of_another_type_is_refused() {
     }
 }
 
-/// JW-01, RFC 8725 §3.8.
+/// MUST-201, JW-01, RFC 8725 §3.8.
 #[test]
 fn the_issuer_is_compared_byte_for_byte() {
     let others = [

@@ -47,7 +47,7 @@ fn a_user_id_that_differs_from_the_subject_is_refused() {
     }
 }
 
-/// RFC 7519 §4: claim names are unique.
+/// MUST-199, RFC 7519 §4: claim names are unique.
 #[test]
 fn a_repeated_claim_is_refused() {
     let first = |member: &str| format!("{{{member},{}", &claims().to_string()[1..]);

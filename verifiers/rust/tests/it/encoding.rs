@@ -93,7 +93,7 @@ fn a_truncated_token_is_refused() {
     }
 }
 
-/// JW-07: the signature is over the odd spelling, so only strictness refuses it.
+/// MUST-200, JW-07: the signature is over the odd spelling, so only strictness refuses it.
 #[test]
 fn padding_whitespace_and_the_other_alphabet_are_refused() {
     let [good_header, good_payload] = [header().to_string(), claims().to_string()].map(encode);

@@ -26,7 +26,7 @@ fn both_spellings_of_the_type_are_read_in_any_case() {
     }
 }
 
-/// JW-01: an ID token or any other JWT of the same issuer is no access token.
+/// MUST-203, JW-01: an ID token or any other JWT of the same issuer is no access token.
 #[test]
 fn another_type_is_refused() {
     let others = ["JWT", "jwt", "logout+jwt", "dpop+jwt", "at+jwt ", "text/at+jwt", "at jwt", ""];
@@ -40,7 +40,7 @@ fn another_type_is_refused() {
     assert_eq!(refusal_of_header(without(header(), "typ")), VerifyError::WrongType);
 }
 
-/// JW-01.
+/// MUST-197, JW-01.
 #[test]
 fn an_unknown_key_is_named_and_a_missing_one_is_malformed() {
     for kid in ["key-2", "KEY-1", "key-1 ", "../../keys/key-1", "' or 1=1 --"] {
@@ -57,7 +57,7 @@ fn an_unknown_key_is_named_and_a_missing_one_is_malformed() {
     assert_eq!(refusal_of_header(without(header(), "kid")), VerifyError::Malformed);
 }
 
-/// JW-01: the signature is genuine in each case, so only the header is at fault.
+/// MUST-196, MUST-198, JW-01: the signature is genuine in each case, so only the header is at fault.
 #[test]
 fn a_header_that_brings_a_key_or_a_rule_is_refused() {
     let url = json!("https://evil.example.test/keys.json");
@@ -103,7 +103,7 @@ fn an_unknown_parameter_is_ignored() {
     assert!(verify(&token_with_header(header)).is_ok());
 }
 
-/// RFC 7515 §4: parameter names are unique.
+/// MUST-199, RFC 7515 §4: parameter names are unique.
 #[test]
 fn a_repeated_parameter_is_refused() {
     for (name, value) in [("alg", "RS256"), ("kid", "key-1"), ("typ", "at+jwt"), ("x", "y")] {

@@ -40,7 +40,7 @@ const NO_TIMES: [&str; 17] = [
 /// What is no JSON at all.
 const NO_NUMBERS: [&str; 5] = ["01800000000", "0x6b49d200", "1_800_000_000", "NaN", "+1"];
 
-/// JW-02.
+/// MUST-202, JW-02.
 #[test]
 fn a_time_of_another_type_or_range_is_refused() {
     for name in ["exp", "iat", "nbf", "auth_time"] {

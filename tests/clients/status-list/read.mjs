@@ -1,0 +1,8 @@
+// Prints what @sd-jwt/jwt-status-list makes of a status list token: `read.mjs TOKEN INDEX…`.
+import { getListFromStatusListJWT } from '@sd-jwt/jwt-status-list'
+
+const [token, ...indices] = process.argv.slice(2)
+const list = getListFromStatusListJWT(token)
+for (const index of indices) {
+  console.log(list.getStatus(Number(index)))
+}
