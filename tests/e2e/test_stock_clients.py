@@ -67,6 +67,7 @@ def test_npm(library: str, signet: Signet, person: Person, tmp_path: Path) -> No
     printed = accompany(person, ["node", program, arrangement], tmp_path)
 
     assert printed == steps(person.email)
+    assert person.logins == len(METHODS)  # each logout was one
 
 
 def test_authlib(signet: Signet, person: Person, tmp_path: Path) -> None:
@@ -75,6 +76,7 @@ def test_authlib(signet: Signet, person: Person, tmp_path: Path) -> None:
     printed = accompany(person, ["python", STOCK / "python/flow.py", arrangement], tmp_path)
 
     assert printed == steps(person.email)
+    assert person.logins == len(METHODS)
 
 
 def test_openidconnect(signet: Signet, person: Person, tmp_path: Path) -> None:
@@ -89,6 +91,7 @@ def test_openidconnect(signet: Signet, person: Person, tmp_path: Path) -> None:
     # It has no private_key_jwt.
     methods = [method for method in METHODS if method != "private_key_jwt"]
     assert printed == steps(person.email, methods)
+    assert person.logins == len(methods)
 
 
 @pytest.mark.parametrize(

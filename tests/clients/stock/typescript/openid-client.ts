@@ -17,7 +17,8 @@ async function flow(registered: Registered): Promise<void> {
     registered.client_id,
     undefined,
     await authentication(registered),
-    { execute: [client.allowInsecureRequests] },
+    // Unless told otherwise, it leaves the signature of ID tokens that come straight from us to TLS.
+    { execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] },
   );
   assert(config.serverMetadata().supportsPKCE());
 

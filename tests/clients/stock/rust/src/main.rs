@@ -19,7 +19,7 @@ use openidconnect::{
     ClientSecret, CsrfToken, EndSessionUrl, EndpointMaybeSet, EndpointNotSet, EndpointSet,
     HttpRequest, HttpResponse, IntrospectionUrl, IssuerUrl, LogoutRequest, Nonce,
     OAuth2TokenResponse, PkceCodeChallenge, PostLogoutRedirectUrl, ProviderMetadata, RedirectUrl,
-    RefreshToken, RequestTokenError, RevocationUrl, Scope, SyncHttpClient,
+    RefreshToken, RequestTokenError, RevocationUrl, Scope, SubjectIdentifier, SyncHttpClient,
     TokenIntrospectionResponse, TokenResponse, url::Url,
 };
 use serde::{Deserialize, Serialize};
@@ -117,12 +117,13 @@ impl Flow<'_> {
         let client = self.client()?;
         let denied = self.log_in(&client, "deny")?.err().ok_or("denied, and logged in")?;
         self.report(&format!("denied {denied}"));
-        let tokens = self.log_in(&client, "allow")??;
+        let (tokens, subject) = self.log_in(&client, "allow")??;
         self.report("logged_in");
 
         let id_token = tokens.id_token().ok_or("no ID token")?;
         let access_token = tokens.access_token().clone();
-        let user: CoreUserInfoClaims = client.user_info(access_token, None)?.request(self.http)?;
+        let asked = client.user_info(access_token, Some(subject))?;
+        let user: CoreUserInfoClaims = asked.request(self.http)?;
         let name = user.name().and_then(|name| name.get(None)).ok_or("no name")?;
         assert_eq!(name.as_str(), "Ada Lovelace");
         self.report(&format!("userinfo {}", user.email().ok_or("no address")?.as_str()));
@@ -161,12 +162,12 @@ impl Flow<'_> {
             .set_revocation_url(RevocationUrl::new(revocation)?))
     }
 
-    /// The tokens, or the error that the browser brought back.
+    /// The tokens and whom they are about, or the error that the browser brought back.
     fn log_in(
         &self,
         client: &Client,
         decision: &str,
-    ) -> Fallible<Result<CoreTokenResponse, String>> {
+    ) -> Fallible<Result<(CoreTokenResponse, SubjectIdentifier), String>> {
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let flow = CoreAuthenticationFlow::AuthorizationCode;
         let scopes = ["profile", "email", "offline_access", "tasks:read"];
@@ -198,7 +199,8 @@ impl Flow<'_> {
         )?;
         assert_eq!(claims.access_token_hash(), Some(&hash));
         assert!(claims.auth_time().is_some());
-        Ok(Ok(tokens))
+        let subject = claims.subject().clone();
+        Ok(Ok((tokens, subject)))
     }
 
     fn after_login(&self, client: &Client, refresh_token: &RefreshToken) -> Fallible<()> {
