@@ -24,6 +24,10 @@ use crate::server::seats::{Seat, Seats};
 /// Pause after a failed accept: the usual cause, too many open files, passes by itself.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
+/// What an answer begins with that asks for the rest of the request (RFC 9110 §15.2.1): the request
+/// goes on, and so does the time for it.
+const INTERIM: &[u8] = b"HTTP/1.1 100 ";
+
 /// How many of its own time limits a connection may be silent between requests.
 const IDLE_FACTOR: u32 = 4;
 
@@ -249,6 +253,9 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if bytes.starts_with(INTERIM) && polled.is_ready() {
+            return polled;
+        }
         self.wrote(context, polled, bytes.len())
     }
 
@@ -258,6 +265,9 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        if slices.first().is_some_and(|slice| slice.starts_with(INTERIM)) && polled.is_ready() {
+            return polled;
+        }
         self.wrote(context, polled, slices.iter().map(|slice| slice.len()).sum())
     }
 

@@ -140,3 +140,22 @@ async fn a_crowd_of_probes_leaves_the_database_to_others() {
     assert!(probes.iter().all(|probe| probe.status == 503));
     assert!(probes.iter().all(|probe| probe.took < Duration::from_secs(5)));
 }
+
+/// DS-03: being asked for the body gives nobody more time for it.
+#[tokio::test]
+async fn a_body_that_was_asked_for_has_the_time_of_any_other() {
+    let server = TestServer::with(|config| config.service.client_seconds = 2).await;
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /api/auth/login HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\
+                content-type: application/json\r\ncontent-length: 50\r\n\r\n";
+    let started = Instant::now();
+    connection.write_all(head.as_bytes()).await.unwrap();
+
+    let mut received = Vec::new();
+    let _ = connection.read_to_end(&mut received).await;
+
+    let received = String::from_utf8_lossy(&received);
+    assert!(received.starts_with("HTTP/1.1 100"), "{received}");
+    // Idle connections may be silent four times as long.
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+}
