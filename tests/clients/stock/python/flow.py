@@ -125,7 +125,7 @@ def authentication(registered: dict[str, Any], token_endpoint: str | None = None
     """How it proves who it is. What it signs is for `token_endpoint`, or else for the address called."""
     if registered["method"] != "private_key_jwt":
         return registered["method"]
-    return PrivateKeyJWT(token_endpoint, headers={"kid": registered["key"]["kid"]})
+    return PrivateKeyJWT(token_endpoint)
 
 
 def a_request(browser: dict[str, Any], url: str = "") -> Request:

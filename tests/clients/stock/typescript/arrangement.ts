@@ -14,7 +14,7 @@ export interface Registered {
   method: "client_secret_basic" | "client_secret_post" | "private_key_jwt" | "none";
   redirect_uri: string;
   secret?: string;
-  key?: JsonWebKey & { kid: string };
+  key?: JsonWebKey;
 }
 
 export const SCOPE = "openid profile email offline_access tasks:read";
@@ -55,12 +55,11 @@ export async function refused(
   throw new Error(`${step}: should have been refused`);
 }
 
-/** The private key of the client, and what it is called. */
-export async function privateKey(client: Registered): Promise<{ key: CryptoKey; kid: string }> {
+/** The private key of the client. What it signs does not say which key that was. */
+export function privateKey(client: Registered): Promise<CryptoKey> {
   if (client.key === undefined) throw new Error("it has no key");
   const algorithm = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
-  const key = await crypto.subtle.importKey("jwk", client.key, algorithm, false, ["sign"]);
-  return { key, kid: client.key.kid };
+  return crypto.subtle.importKey("jwk", client.key, algorithm, false, ["sign"]);
 }
 
 /** The end of a program: nothing more is asked of the person. */
