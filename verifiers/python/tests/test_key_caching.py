@@ -43,7 +43,11 @@ async def test_the_set_is_kept_for_its_max_age(signet: Signet, verifier: Verifie
     ("cache_control", "lifetime"),
     [
         (None, 300),
-        ("no-cache", 300),
+        ("no-cache", 1),
+        ("no-store", 1),
+        ("private,No-Store, max-age=120", 1),
+        ('max-age=120, no-cache="Set-Cookie"', 1),
+        ("no-cached, x-no-store", 300),
         ("s-maxage=7", 300),
         ("max-age=many", 300),
         ("max-age=0", 1),

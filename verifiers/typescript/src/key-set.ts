@@ -160,9 +160,11 @@ async function imported(n: string): Promise<CryptoKey | undefined> {
   }
 }
 
-/** RFC 9111 §5.2.2.1, kept between a second and a day. */
+/** RFC 9111 §5.2.2, kept between a second, even if nothing may be kept, and a day. */
 function maxAgeMs(headers: Headers): number | undefined {
-  const found = /(?:^|[\s,])max-age="?(\d+)"?(?:$|[\s,])/i.exec(headers.get('cache-control') ?? '')
+  const cacheControl = headers.get('cache-control') ?? ''
+  if (/(?:^|[\s,])no-(?:cache|store)(?:$|[\s,=])/i.test(cacheControl)) return 1000
+  const found = /(?:^|[\s,])max-age="?(\d+)"?(?:$|[\s,])/i.exec(cacheControl)
   if (!found) return undefined
   return Math.min(Math.max(Number(found[1]), 1), LONGEST_MAX_AGE_SECONDS) * 1000
 }

@@ -65,6 +65,11 @@ test('the keys are fetched again when their max-age is over', async () => {
     ['max-age=999999999', 86_400],
     ['s-maxage=7', 300],
     ['max-age=x', 300],
+    ['no-cache', 1],
+    ['no-store', 1],
+    ['private,No-Store, max-age=120', 1],
+    ['max-age=120, no-cache="Set-Cookie"', 1],
+    ['no-cached, x-no-store', 300],
     ['', 300],
   ] as const) {
     const from = await issuer()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
+_NOT_KEPT = re.compile(r"(?:^|[,\s])no-(?:cache|store)(?:$|[,\s=])", re.IGNORECASE)
 _MAX_AGE = re.compile(r'(?:^|[,\s])max-age\s*=\s*"?(\d{1,18})', re.IGNORECASE)
 
 
@@ -21,7 +22,7 @@ class Answer:
     """`None` if what is held, if anything, is still good (304)."""
     etag: str | None = None
     max_age: int | None = None
-    """`Cache-Control: max-age`, in seconds."""
+    """`Cache-Control: max-age`, in seconds; 0 if it is not to be kept at all."""
 
 
 class Fetcher:
@@ -66,5 +67,8 @@ class Fetcher:
 
 
 def _max_age(response: httpx.Response) -> int | None:
-    found = _MAX_AGE.search(response.headers.get("Cache-Control", ""))
+    cache_control = response.headers.get("Cache-Control", "")
+    if _NOT_KEPT.search(cache_control):
+        return 0
+    found = _MAX_AGE.search(cache_control)
     return None if found is None else int(found[1])
