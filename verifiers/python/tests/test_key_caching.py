@@ -247,6 +247,18 @@ async def test_an_address_inside_the_cluster_is_asked_instead_of_the_issuer(
     assert not any(str(request.url).startswith(ISSUER) for request in signet.requests)
 
 
+async def test_a_final_slash_of_the_issuer_is_not_doubled(signet: Signet) -> None:
+    issuer = f"{ISSUER}/"
+    uri = f"{issuer}/status/1"
+    signet.list_claims = {"iss": issuer, "sub": uri}
+    token = signet.token(iss=issuer, status={"status_list": {"idx": 3, "uri": uri}})
+
+    async with signet.verifier(issuer=issuer) as verifier:
+        assert await outcome(verifier, token) == "accepted"
+
+    assert [str(request.url) for request in signet.requests] == [KEYS_URL, LIST_URL]
+
+
 @pytest.mark.parametrize(
     "setting",
     [

@@ -388,6 +388,20 @@ test('base_url is where Signet is reached, whatever the issuer is called', async
   }
 })
 
+test('a final slash of the issuer is not doubled', async () => {
+  const slashed = `${ISSUER}/`
+  const uri = `${slashed}/status/1`
+  const from = await issuer({ iss: slashed, sub: uri })
+  const checks = verifier(from, new HandClock(), { issuer: slashed })
+  const status = { status_list: { idx: 7, uri } }
+
+  assert.equal(await outcome(checks.verify(await token({ iss: slashed, status }))), 'accepted')
+  assert.deepEqual(
+    from.requests.map(({ url }) => url),
+    [KEY_SET, LIST],
+  )
+})
+
 test('at most 64 lists are held', async () => {
   const from = await issuer()
   const checks = verifier(from)
