@@ -204,6 +204,32 @@ async def test_a_clock_that_is_set_back_changes_no_age(signet: Signet, verifier:
     assert signet.fetches() == 2
 
 
+async def test_ages_count_from_when_the_question_was_sent(
+    signet: Signet, verifier: Verifier
+) -> None:
+    """What was ended while the answer was on its way is not in it."""
+    token = signet.token()
+    await verifier.verify(token)
+    signet.clocks.advance(300)
+    signet.gate = asyncio.Event()
+    waiter = asyncio.create_task(outcome(verifier, token))
+    await asyncio.sleep(0.01)
+    signet.clocks.advance(2)
+    signet.gate.set()
+    assert await waiter == "accepted"
+
+    signet.clocks.advance(8)
+    assert await outcome(verifier, token) == "accepted"
+    assert (signet.fetches(KEYS_URL), signet.fetches(LIST_URL)) == (2, 2)
+    signet.clocks.advance(2)
+    assert await outcome(verifier, token) == "accepted"
+    assert (signet.fetches(KEYS_URL), signet.fetches(LIST_URL)) == (2, 3)
+    signet.clocks.advance(288)
+    assert await outcome(verifier, token) == "accepted"
+
+    assert signet.fetches(KEYS_URL) == 3
+
+
 async def test_a_waiter_that_is_cancelled_takes_nobody_along(
     signet: Signet, verifier: Verifier
 ) -> None:

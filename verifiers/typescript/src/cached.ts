@@ -29,7 +29,7 @@ interface Held<T> {
   readonly value: T
   readonly etag: string | undefined
   readonly freshMs: number
-  /** When it came, on the monotonic clock. */
+  /** When it was asked for, on the monotonic clock: what happened later may not be in it. */
   readonly asOf: number
 }
 
@@ -77,6 +77,7 @@ export class Cached<T> {
 
   async #fetch(): Promise<void> {
     const held = this.#held && !this.source.hasExpired(this.#held.value) ? this.#held : undefined
+    const asOf = this.clock.monotonicMs()
     try {
       const {
         value = held?.value,
@@ -84,7 +85,7 @@ export class Cached<T> {
         etag,
       } = await this.source.fetch(held?.etag)
       if (value === undefined || freshMs === undefined) throw new Error('nothing to be held')
-      this.#held = { value, freshMs, etag: etag ?? held?.etag, asOf: this.clock.monotonicMs() }
+      this.#held = { value, freshMs, etag: etag ?? held?.etag, asOf }
       this.#retryAt = -Infinity
       this.lastError = undefined
     } catch (error) {

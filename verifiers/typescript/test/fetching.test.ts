@@ -113,6 +113,34 @@ test('a list is fetched again when its ttl is over, and no sooner', async () => 
   }
 })
 
+test('ages count from when the question was sent', async () => {
+  const from = await issuer({ ttl: 60 })
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  for (const [url, answer] of from.answers) {
+    from.answers.set(url, () => {
+      clock.pass(2) // what was ended meanwhile is not in the answer
+      return answer()
+    })
+  }
+  await checks.verify(TOKEN)
+
+  clock.pass(57)
+  await checks.verify(TOKEN)
+  assert.equal(from.requestsFor(LIST), 1)
+  clock.pass(1)
+  await checks.verify(TOKEN)
+  assert.equal(from.requestsFor(LIST), 2)
+
+  clock.pass(300 - 64 - 1)
+  from.requests.length = 0
+  await checks.verify(CLIENT_TOKEN)
+  assert.equal(from.requestsFor(KEY_SET), 0)
+  clock.pass(1)
+  await checks.verify(CLIENT_TOKEN)
+  assert.equal(from.requestsFor(KEY_SET), 1)
+})
+
 test('what has not changed is not sent again', async () => {
   const from = await issuer()
   const clock = new HandClock()
