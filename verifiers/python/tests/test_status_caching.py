@@ -4,7 +4,7 @@ import zlib
 
 import httpx
 import pytest
-from fake_signet import ISSUER, LIST_URL, SECOND_KEY, Signet, encode, sign
+from fake_signet import ISSUER, LIST_URL, SECOND_KEY, START, Signet, encode, sign
 from outcome import outcome
 
 from signet_verifier import VerificationUnavailable, Verifier
@@ -40,6 +40,23 @@ async def test_a_list_without_ttl_is_kept_for_five_minutes(
     await verifier.verify(token)
 
     assert signet.fetches(LIST_URL) == 2
+
+
+@pytest.mark.parametrize("ttl", [86_401, 1e300, 10**30])
+async def test_a_list_is_asked_for_each_day_whatever_its_ttl(
+    signet: Signet, verifier: Verifier, ttl: float
+) -> None:
+    signet.list_claims = {"ttl": ttl, "exp": START + 1_000_000}
+    token = signet.token(exp=START + 1_000_000)
+    await verifier.verify(token)
+    signet.revoke(3)
+
+    signet.clocks.advance(86_399)
+    assert await outcome(verifier, token) == "accepted"
+    assert signet.fetches(LIST_URL) == 1
+    signet.clocks.advance(1)
+
+    assert await outcome(verifier, token) == "revoked"
 
 
 async def test_not_modified_makes_the_held_list_as_good_as_new(

@@ -20,6 +20,7 @@ const MAX_LIST_BYTES = 1024 * 1024
 const MAX_LISTS = 64
 
 const DEFAULT_TTL_SECONDS = 300
+const LONGEST_TTL_SECONDS = 86_400
 const RETRY_PAUSE_MS = 5_000
 
 /** Statuses packed into bytes, the lowest bits first; `bits` is 1, 2, 4 or 8. */
@@ -138,7 +139,7 @@ export class RemoteStatusLists {
     const claims = jws.payload
     const expiresAt = optionalSeconds(claims, 'exp')
     this.#checkClaims(claims, uri, expiresAt)
-    const ttlSeconds = claims.has('ttl') ? positive(claims.get('ttl')) : DEFAULT_TTL_SECONDS
+    const ttlSeconds = claims.has('ttl') ? bounded(claims.get('ttl')) : DEFAULT_TTL_SECONDS
     const packed = claims.get('status_list')
     const bits = packed instanceof Map ? packed.get('bits') : undefined
     const lst = packed instanceof Map ? text(packed, 'lst') : undefined
@@ -164,11 +165,11 @@ export class RemoteStatusLists {
   }
 }
 
-/** The draft lets `ttl` be a fraction. */
-function positive(ttl: Json | undefined): number {
+/** The draft lets `ttl` be a fraction. Whatever it is, a list is worth asking for each day. */
+function bounded(ttl: Json | undefined): number {
   const seconds = ttl instanceof Fraction ? ttl.value : ttl
   if (typeof seconds !== 'number' || !(seconds > 0)) throw new Error('ttl is not a number above 0')
-  return seconds
+  return Math.min(seconds, LONGEST_TTL_SECONDS)
 }
 
 /** A byte order mark stays, and is refused as what it is there: no base64url. */

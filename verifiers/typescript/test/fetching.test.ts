@@ -95,20 +95,23 @@ test('a list is fetched again when its ttl is over, and no sooner', async () => 
     [15, 15],
     [undefined, 300],
     [0.5, 0.5],
+    [86_401, 86_400],
+    [1e300, 86_400],
   ] as const) {
-    const from = await issuer({ ttl })
+    const from = await issuer({ ttl, exp: NOW + 1_000_000 })
     const clock = new HandClock()
     const checks = verifier(from, clock)
+    const lasting = await token({ exp: NOW + 1_000_000 })
 
-    await checks.verify(TOKEN)
-    from.serveList(await listToken({ ttl }, [7]))
+    await checks.verify(lasting)
+    from.serveList(await listToken({ ttl, exp: NOW + 1_000_000 }, [7]))
     clock.pass(seconds - 0.25)
-    assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+    assert.equal(await outcome(checks.verify(lasting)), 'accepted')
     assert.equal(from.requestsFor(LIST), 1)
 
     clock.pass(0.25)
-    assert.equal(await outcome(checks.verify(TOKEN)), 'revoked')
-    assert.equal(await outcome(checks.verify(TOKEN)), 'revoked')
+    assert.equal(await outcome(checks.verify(lasting)), 'revoked')
+    assert.equal(await outcome(checks.verify(lasting)), 'revoked')
     assert.equal(from.requestsFor(LIST), 2)
   }
 })

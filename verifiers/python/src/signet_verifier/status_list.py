@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from signet_verifier.checks import (
-    WHOLE_NUMBERS_END,
     Jws,
     Rules,
     check_header,
@@ -22,6 +21,9 @@ LARGEST_LIST = 2 * 1024 * 1024
 
 LARGEST_INFLATED = 1024 * 1024
 """In bytes; a million sessions take an eighth of it."""
+
+LONGEST_TTL = 24 * 3600.0
+"""In seconds: whatever Signet says, a list is worth asking for each day."""
 
 MEDIA_TYPE = "application/statuslist+jwt"
 
@@ -80,7 +82,7 @@ def _duration(claims: Mapping[str, Any], name: str) -> float:
     value = claims.get(name)
     if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
         raise TokenRefused("invalid_claim", name)
-    return float(min(value, WHOLE_NUMBERS_END))
+    return min(value, LONGEST_TTL)
 
 
 def unpack(status_list: object) -> tuple[int, bytes]:
