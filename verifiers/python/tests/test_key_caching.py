@@ -230,6 +230,27 @@ async def test_ages_count_from_when_the_question_was_sent(
     assert signet.fetches(KEYS_URL) == 3
 
 
+async def test_nobody_waits_long_for_keys_that_are_only_to_be_renewed(
+    signet: Signet, verifier: Verifier
+) -> None:
+    token = signet.token(**CLIENTS_OWN)
+    await verifier.verify(token)
+    signet.keys = {"second": SECOND_KEY}
+    new = signet.token("second", **CLIENTS_OWN)
+    signet.clocks.advance(300)
+    signet.gate = asyncio.Event()
+
+    assert await asyncio.wait_for(outcome(verifier, token), 2) == "accepted"
+    waiter = asyncio.create_task(outcome(verifier, new))
+    await asyncio.sleep(0.05)
+    assert not waiter.done(), "a key that is not held is waited for"
+    signet.gate.set()
+
+    assert await waiter == "accepted"
+    assert await outcome(verifier, token) == "unknown_key"
+    assert signet.fetches() == 2
+
+
 async def test_a_waiter_that_is_cancelled_takes_nobody_along(
     signet: Signet, verifier: Verifier
 ) -> None:

@@ -1,5 +1,6 @@
 """When a status list is fetched, how long it is used, and what happens without one."""
 
+import asyncio
 import zlib
 
 import httpx
@@ -113,6 +114,43 @@ async def test_a_list_without_exp_is_used_until_its_ttl_is_over(
     signet.clocks.advance(0.1)
 
     assert await outcome(verifier, token) == "status_unavailable"
+
+
+async def test_nobody_waits_long_for_a_list_that_is_only_to_be_renewed(
+    signet: Signet, verifier: Verifier
+) -> None:
+    token = signet.token()
+    await verifier.verify(token)
+    signet.revoke(3)
+    signet.clocks.advance(10)
+    signet.gate = asyncio.Event()
+
+    assert await asyncio.wait_for(outcome(verifier, token), 2) == "accepted"
+    for _ in range(20):  # the second is over for all
+        assert await asyncio.wait_for(outcome(verifier, token), 0.5) == "accepted"
+    assert signet.fetches(LIST_URL) == 2
+
+    signet.gate.set()
+    await asyncio.sleep(0.05)
+    assert await outcome(verifier, token) == "revoked", "what came late is taken"
+    assert signet.fetches(LIST_URL) == 2
+
+
+async def test_without_a_list_that_may_be_used_all_wait(signet: Signet, verifier: Verifier) -> None:
+    token = signet.token()
+    await verifier.verify(token)
+    signet.revoke(3)
+    signet.clocks.advance(631)
+    signet.headers = {"Cache-Control": "max-age=10000"}
+    await verifier.verify(signet.token(status=None))
+    signet.gate = asyncio.Event()
+
+    waiter = asyncio.create_task(outcome(verifier, token))
+    await asyncio.sleep(1.2)
+    assert not waiter.done()
+    signet.gate.set()
+
+    assert await waiter == "revoked"
 
 
 async def test_after_a_failure_there_is_a_pause(signet: Signet, verifier: Verifier) -> None:

@@ -25,6 +25,15 @@ export interface Source<T> {
   failed(error: unknown): void
 }
 
+/** How long who could go on with what is held waits for something newer, from the fetch's start. */
+const PATIENCE_MS = 1000
+
+interface Flight {
+  readonly landed: Promise<void>
+  /** When it has landed, or patience with it is over. */
+  readonly awaited: Promise<void>
+}
+
 interface Held<T> {
   readonly value: T
   readonly etag: string | undefined
@@ -35,7 +44,7 @@ interface Held<T> {
 
 export class Cached<T> {
   #held: Held<T> | undefined
-  #flight: Promise<void> | undefined
+  #flight: Flight | undefined
   #retryAt = -Infinity
 
   /** How many fetches have ended, well or not. */
@@ -50,8 +59,11 @@ export class Cached<T> {
 
   /** The value as it may be used now, fetched first if it is time; `undefined` if there is none. */
   async get(): Promise<T | undefined> {
-    if (!this.#isFresh()) {
-      if (this.#flight || this.clock.monotonicMs() >= this.#retryAt) await this.refresh()
+    if (this.#isFresh()) return this.usable()
+    if (this.#flight || this.clock.monotonicMs() >= this.#retryAt) {
+      const { landed, awaited } = this.#fly()
+      if (this.usable() !== undefined) await awaited
+      if (this.usable() === undefined) await landed
     }
     return this.usable()
   }
@@ -69,9 +81,15 @@ export class Cached<T> {
 
   /** Fetches now, or waits for the fetch that is under way. Never rejects. */
   refresh(): Promise<void> {
-    this.#flight ??= this.#fetch().finally(() => {
+    return this.#fly().landed
+  }
+
+  #fly(): Flight {
+    if (this.#flight) return this.#flight
+    const landed = this.#fetch().finally(() => {
       this.#flight = undefined
     })
+    this.#flight = { landed, awaited: atMost(PATIENCE_MS, landed) }
     return this.#flight
   }
 
@@ -105,4 +123,14 @@ export class Cached<T> {
       !this.source.hasExpired(held.value)
     )
   }
+}
+
+/** Resolves with `promise`, which does not reject, but no later than after `ms` milliseconds. */
+async function atMost(ms: number, promise: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([promise, over])
+  clearTimeout(timer)
 }

@@ -13,11 +13,13 @@ import {
   LIST,
   NOW,
   issuer,
+  jwk,
   listToken,
   outcome,
   token,
   verifier,
 } from './harness.js'
+import type { Issuer } from './harness.js'
 
 const TOKEN = await token()
 const CLIENT_TOKEN = await token({ user_id: undefined, status: undefined })
@@ -27,6 +29,14 @@ const withKey = (kid: string): Promise<string> => token({ status: undefined }, {
 /** Different keys, all unknown. */
 const strangers = (count: number): Promise<string[]> =>
   Promise.all(Array.from({ length: count }, (_, number) => withKey(`unknown-${String(number)}`)))
+
+/** Leaves whoever asks for `url` without an answer until what is returned is called with one. */
+function held(from: Issuer, url: string): (answer: Response | Promise<Response>) => void {
+  let release: (answer: Response | Promise<Response>) => void = () => undefined
+  const answer = new Promise<Response>((resolve) => (release = resolve))
+  from.answers.set(url, () => answer)
+  return release
+}
 
 test('nothing is fetched before a token needs it', async () => {
   const from = await issuer()
@@ -450,6 +460,56 @@ test('at most 64 lists are held', async () => {
 
   assert.equal(from.requestsFor(`${ISSUER}/status/0`), 1)
   assert.equal(from.requestsFor(`${ISSUER}/status/1`), 2)
+})
+
+test('nobody waits long for what is only to be renewed', async () => {
+  for (const [url, seconds] of [
+    [KEY_SET, 300],
+    [LIST, 60],
+  ] as const) {
+    const from = await issuer()
+    const clock = new HandClock()
+    const checks = verifier(from, clock)
+    await checks.verify(TOKEN)
+    clock.pass(seconds)
+    const release = held(from, url)
+    const within = async (ms: number): Promise<void> => {
+      const began = performance.now()
+      assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
+      assert.ok(performance.now() - began < ms, url)
+    }
+
+    await within(2000)
+    for (let count = 0; count < 20; count++) await within(500) // the second is over for all
+    assert.equal(from.requestsFor(url), 2)
+
+    if (url === LIST) from.serveList(await listToken({}, [7]))
+    else from.serveKeys({}, ['key-2'])
+    release(from.answers.get(url)!())
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    const word = url === LIST ? 'revoked' : 'unknown_key'
+    assert.equal(await outcome(checks.verify(TOKEN)), word)
+  }
+})
+
+test('what may not be used any more, or is not held, is waited for', async () => {
+  const from = await issuer({ exp: undefined })
+  const clock = new HandClock()
+  const checks = verifier(from, clock)
+  await checks.verify(TOKEN)
+  const answered = async (url: string, answer: Response, one: string): Promise<string> => {
+    const release = held(from, url)
+    setTimeout(release, 1200, answer)
+    return outcome(checks.verify(one))
+  }
+
+  clock.pass(60)
+  const list = new Response(await listToken({ exp: undefined, iat: NOW }, [7]))
+  assert.equal(await answered(LIST, list, TOKEN), 'revoked')
+
+  clock.pass(240)
+  const keys = new Response(JSON.stringify({ keys: [jwk('key-2')] }))
+  assert.equal(await answered(KEY_SET, keys, await withKey('key-2')), 'accepted')
 })
 
 test('a fetch is given up after the time-out, even if it does not listen', async () => {

@@ -16,6 +16,9 @@ DEFAULT_LIFETIME = 300.0
 RETRY_PAUSE = 5.0
 """In seconds, from a fetch that failed to the next attempt."""
 
+PATIENCE = 1.0
+"""In seconds, from the start of a fetch: for who could go on with what is held."""
+
 _T = TypeVar("_T")
 
 
@@ -30,7 +33,7 @@ class Held(Generic[_T]):
 
 
 class Document(Generic[_T]):
-    """Fetched by one task at a time, for which everybody waits who needs it.
+    """Fetched by one task at a time, for which everybody waits who needs it, and briefly who might.
 
     A fetch that fails keeps what is held. Ages are measured on the monotonic clock: a host whose
     time of day is set neither keeps anything for years nor fetches without end.
@@ -54,6 +57,7 @@ class Document(Generic[_T]):
         self._monotonic = monotonic
         self._first_retry_pause = first_retry_pause
         self._began_at = float("-inf")
+        self._patience_ends = float("-inf")  # on the clock of the event loop
         self._retry_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
         self.held: Held[_T] | None = None
@@ -63,20 +67,26 @@ class Document(Generic[_T]):
         held = self.held
         return held is None or self._monotonic() - held.since >= held.lifetime
 
-    async def refresh(self, *, cooldown: float = 0, whole: bool = False) -> None:
+    async def refresh(
+        self, *, cooldown: float = 0, whole: bool = False, briefly: bool = False
+    ) -> None:
         """Waits for the fetch that is under way, or for one of its own if it may begin one.
 
         It may once the pause after a failure is over and the last fetch began at least `cooldown`
         seconds ago. `whole`: not even what Signet says is unchanged is of use.
+        `briefly`: what is held will do if the fetch takes longer than `PATIENCE`; it goes on.
         """
+        loop = asyncio.get_running_loop()
         if self._task is None or self._task.done():
             now = self._monotonic()
             if now < self._retry_at or now - self._began_at < cooldown:
                 return
             self._began_at = now
+            self._patience_ends = loop.time() + PATIENCE
             self._task = asyncio.create_task(self._run(None if whole else self.held))
         # Unlike `await`, this cancels nothing if a waiter is cancelled: the others still wait.
-        await asyncio.wait([self._task])
+        timeout = max(0.0, self._patience_ends - loop.time()) if briefly else None
+        await asyncio.wait([self._task], timeout=timeout)
 
     async def aclose(self) -> None:
         """Gives up the fetch that is under way."""

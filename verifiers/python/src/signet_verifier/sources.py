@@ -52,7 +52,7 @@ class KeySource:
         """The key named `kid`, fetching the set if that could help."""
         document = self._document
         if document.is_old():
-            await document.refresh()
+            await document.refresh(briefly=document.held is not None)
         if document.held is None:
             raise VerificationUnavailable("keys_unavailable")
         if kid not in document.held.value:
@@ -93,16 +93,22 @@ class StatusSource:
         self._documents.move_to_end(uri)
         has_expired = self._has_expired(document)
         if has_expired or document.is_old():
-            await document.refresh(whole=has_expired)
+            briefly = self._usable(document) is not None
+            await document.refresh(whole=has_expired, briefly=briefly)
+            if briefly and self._usable(document) is None:  # it has expired in just that second
+                await document.refresh(whole=True)
+        return self._usable(document)
+
+    async def aclose(self) -> None:
+        for document in self._documents.values():
+            await document.aclose()
+
+    def _usable(self, document: Document[StatusList]) -> StatusList | None:
         if document.held is None or self._has_expired(document):
             return None
         if document.held.value.expires_at is None and document.is_old():
             return None
         return document.held.value
-
-    async def aclose(self) -> None:
-        for document in self._documents.values():
-            await document.aclose()
 
     def _has_expired(self, document: Document[StatusList]) -> bool:
         expires_at = None if document.held is None else document.held.value.expires_at
