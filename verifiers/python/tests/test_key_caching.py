@@ -306,6 +306,13 @@ async def test_a_final_slash_of_the_issuer_is_not_doubled(signet: Signet) -> Non
     assert [str(request.url) for request in signet.requests] == [KEYS_URL, LIST_URL]
 
 
+async def test_one_final_slash_is_dropped_and_no_more(signet: Signet) -> None:
+    async with signet.verifier(base_url="http://signet.internal//") as verifier:
+        await outcome(verifier, signet.token())
+
+    assert str(signet.requests[0].url) == "http://signet.internal//.well-known/jwks.json"
+
+
 @pytest.mark.parametrize(
     "setting",
     [

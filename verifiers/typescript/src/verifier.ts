@@ -74,7 +74,7 @@ export class Verifier {
     this.#acceptsWithoutStatus = whenStatusUnavailable === 'accept'
     this.#clock = clock
 
-    const baseUrl = (options.baseUrl ?? issuer).replace(/\/+$/, '')
+    const baseUrl = (options.baseUrl ?? issuer).replace(/\/$/, '')
     const keySetUrl = new URL(`${baseUrl}/.well-known/jwks.json`).href
     // The global one is looked up at each call, so that what patches it later is used too.
     const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))

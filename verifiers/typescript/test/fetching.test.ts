@@ -443,6 +443,13 @@ test('a final slash of the issuer is not doubled', async () => {
   )
 })
 
+test('one final slash is dropped, and no more', async () => {
+  const from = await issuer()
+  await outcome(verifier(from, new HandClock(), { baseUrl: 'http://signet//' }).verify(TOKEN))
+
+  assert.equal(from.requests[0]?.url, 'http://signet//.well-known/jwks.json')
+})
+
 test('at most 64 lists are held', async () => {
   const from = await issuer()
   const checks = verifier(from)

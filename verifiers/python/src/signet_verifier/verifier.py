@@ -75,7 +75,7 @@ class Verifier:
         self._closes_client = http_client is None
         self._client = httpx.AsyncClient() if http_client is None else http_client
         fetcher = Fetcher(self._client, timeout_seconds)
-        url = (issuer if base_url is None else base_url).rstrip("/")
+        url = (issuer if base_url is None else base_url).removesuffix("/")
         self._keys = KeySource(url, fetcher, cooldown_seconds, monotonic)
         self._statuses = StatusSource(url, fetcher, self._keys, self._rules, clock, monotonic)
 
