@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::logout;
 use crate::domain::session;
 use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
@@ -96,7 +97,8 @@ pub async fn end_one(
                 .reason(format!("by session {}", login.session_id))
                 .record(txn, &origin, now)
                 .await?;
-            Ok(())
+            // Of a browser's login, with what was opened in it.
+            Ok(logout::end_opened(txn, session_id, now).await?)
         })
     })
     .await

@@ -3,6 +3,7 @@
 use sea_orm::sea_query::{Expr, IntoCondition};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    QuerySelect,
 };
 use uuid::Uuid;
 
@@ -335,10 +336,20 @@ pub async fn end_all(
     reason: EndReason,
     now: Timestamp,
 ) -> Result<usize, DbErr> {
+    hold_account(txn, account_id).await?;
     let which = Condition::all()
         .add(session::Column::AccountId.eq(account_id))
         .add_option(except.map(|session_id| session::Column::Id.ne(session_id)));
     end_where(txn, which, reason, now).await
+}
+
+/// Locks an account's row until the commit. Whoever ends more than one session, or starts one in
+/// another, holds the account first: then no two wait for each other, and no session begins unseen.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn hold_account(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
+    account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await.map(drop)
 }
 
 /// The only place where a session ends before its time: it also tells the verifiers, and the

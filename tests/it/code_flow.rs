@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB, hidden};
 use crate::harness::{Answer, TestServer, forge};
 
 const ADA: &str = "ada@example.test";
@@ -105,6 +105,38 @@ async fn a_code_used_many_times_at_once_succeeds_once() {
     assert_eq!(server.database.count("session WHERE client_id = 'web'").await, 1);
     // CO-06: whoever came second may have been the thief, or may have been robbed.
     server.userinfo(&won[0].text("access_token")).await.expect_oauth_error(401, "invalid_token");
+}
+
+/// AT-09: whoever logs out everywhere while clients redeem codes succeeds, and leaves nothing behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_redeemed_while_all_sessions_end_ends_with_them() {
+    let (server, web) = server().await;
+    server.database.delay_after_inserts_into("session").await;
+    let mut browser = Browser::of(&server);
+    let more = [("scope", "openid offline_access")];
+    let mut codes = vec![browser.code(ADA, &more).await];
+    for _ in 0..7 {
+        codes.push(browser.authorize(&more).await.sent_to(CALLBACK)["code"].clone());
+    }
+    let account = browser.get("/account").await;
+    let csrf = hidden(&account).into_iter().find(|(name, _)| name == "csrf").unwrap().1;
+
+    let redemptions = join_all(codes.iter().map(|code| server.redeem(&web, code)));
+    let ending = async {
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        browser.post("/account", &[("csrf", &csrf), ("end", "all")]).await
+    };
+    let (redeemed, ended) = tokio::join!(redemptions, ending);
+
+    assert_eq!(ended.status, 303, "{ended:?}");
+    for answer in redeemed.iter().filter(|answer| answer.status == 200) {
+        let refused = server.userinfo(&answer.text("access_token")).await;
+        refused.expect_oauth_error(401, "invalid_token");
+    }
+    assert_eq!(
+        server.database.count("session WHERE client_id = 'web' AND ended_at IS NULL").await,
+        0
+    );
 }
 
 /// CO-06, MUST-075: a code that is shown again ends what came of it, half a minute later, too.

@@ -69,6 +69,7 @@ pub async fn end_other(
     db.write(move |txn| {
         let origin = origin.clone();
         Box::pin(async move {
+            session::hold_account(txn, account_id).await?;
             let found = Entity::find_by_id(session_id).one(txn).await?;
             let Some(session) = found.filter(|it| it.account_id == account_id) else {
                 return Ok::<_, DbErr>(());
@@ -79,6 +80,7 @@ pub async fn end_other(
                     .session(session.id, &session.client_id)
                     .record(txn, &origin, now)
                     .await?;
+                logout::end_opened(txn, session.id, now).await?;
             }
             Ok(())
         })
@@ -165,8 +167,11 @@ async fn take_over_in(
         .await?;
     if let Some(old) = old {
         if old.account_id == account_id {
-            move_clients(txn, old.id, session_id).await?;
+            session::hold_account(txn, account_id).await?;
+            // Ended first: whoever redeems a code in it at this moment holds its row, and what they
+            // opened is moved once they let go.
             session::end(txn, old.id, EndReason::Replaced, now).await?;
+            move_clients(txn, old.id, session_id).await?;
         } else {
             logout::end_browser(txn, &old, origin, now).await?;
         }

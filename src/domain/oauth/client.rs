@@ -29,6 +29,9 @@ pub enum ClientError {
     /// The id is taken.
     #[error("there is a client {0} already; change it with `signet client update`")]
     Exists(String),
+    /// Two clients of a file have one id.
+    #[error("the client {0} is described twice")]
+    Twice(String),
     /// Nobody has the id.
     #[error("there is no client {0}")]
     Unknown(String),
@@ -118,6 +121,11 @@ pub async fn apply(
     registrations: Vec<Registration>,
     now: Timestamp,
 ) -> Result<Vec<(String, Applied)>, ClientError> {
+    let mut ids: Vec<_> = registrations.iter().map(|it| it.client_id.as_str()).collect();
+    ids.sort_unstable();
+    if let Some([id, _]) = ids.array_windows().find(|[one, next]| one == next) {
+        return Err(ClientError::Twice((*id).to_owned()));
+    }
     db.write(move |txn| {
         let registrations = registrations.clone();
         Box::pin(async move {

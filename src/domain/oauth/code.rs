@@ -240,7 +240,8 @@ async fn redeem_in(
     let Some(audience) = audience::narrowed(resources, &row.audience) else {
         return Ok(Outcome::WrongTarget);
     };
-    let account = account::Entity::find_by_id(row.account_id).one(txn).await?;
+    // The account first, as whoever ends its sessions does; shared, since codes do not mind each other.
+    let account = account::Entity::find_by_id(row.account_id).lock_shared().one(txn).await?;
     // Locked, so that a logout of the browser either ends this session too, or comes first.
     let browser = session_row::Entity::find_by_id(row.browser_session_id).lock_exclusive();
     let (Some(account), Some(browser)) = (

@@ -1,6 +1,9 @@
 //! Logging a browser out (OpenID Connect RP-Initiated Logout 1.0).
 
-use sea_orm::{ColumnTrait, Condition, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+};
+use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
@@ -44,6 +47,7 @@ pub async fn end_browser(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
+    session::hold_account(txn, browser.account_id).await?;
     // The browser's first: whoever redeems a code in it at this moment holds its row, and what they
     // opened is found once they let go.
     if session::end(txn, browser.id, EndReason::Logout, now).await? {
@@ -53,8 +57,20 @@ pub async fn end_browser(
             .record(txn, origin, now)
             .await?;
     }
+    end_opened(txn, browser.id, now).await
+}
+
+/// Ends what was opened in a browser's login that has ended, as part of the same transaction.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_opened(
+    txn: &impl ConnectionTrait,
+    browser_id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let opened = Entity::find()
-        .filter(Column::BrowserSessionId.eq(browser.id))
+        .filter(Column::BrowserSessionId.eq(browser_id))
         .filter(Entity::live(now))
         .all(txn)
         .await?;

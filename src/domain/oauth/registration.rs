@@ -277,7 +277,7 @@ impl Registration {
         // http is for a receiver on the same host; the guard against private networks stands.
         let uri = self.backchannel_logout_uri.as_deref();
         let checked = uri.map_or(Ok(()), |uri| match redirect::check(uri, true) {
-            Ok(()) if uri.starts_with("http") => Ok(()),
+            Ok(()) if uri.starts_with("https://") || uri.starts_with("http://") => Ok(()),
             Ok(()) => Err(RedirectError::Scheme),
             Err(error) => Err(error),
         });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use poem::http::{Method, StatusCode, header};
+use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 use url::form_urlencoded;
 
@@ -22,7 +22,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     let Ok(app) = app_of(&request) else {
         return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let has_cookie = request.headers().contains_key(header::COOKIE);
+    let has_cookie = Visit::is_known(&request);
     let is_post = request.method() == Method::POST;
     let bytes = if is_post {
         match posted(&mut request).await {
@@ -41,8 +41,12 @@ pub(super) async fn answer(mut request: Request) -> Response {
         Ok(addressee) => addressee,
         Err(page) => return page,
     };
-    if is_post && !has_cookie && bytes.len() <= MAX_QUERY {
-        // Browsers keep our cookie from a form on another site, and send it with what follows.
+    if is_post && !has_cookie {
+        // Browsers keep our cookie from a form on another site, and send it with what follows. They
+        // must not be given another one: that would log somebody out.
+        if bytes.len() > MAX_QUERY {
+            return pages::bad_request("the request is too long to come from another site");
+        }
         return respond::see_other(&format!("{}/oauth2/authorize?{bytes}", app.issuer_url));
     }
     match authorize::check(&client, &redirect_uri, &params, &app.issuer) {

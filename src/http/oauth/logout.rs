@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use poem::http::{Method, StatusCode, header};
+use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 use url::form_urlencoded;
 
@@ -34,8 +34,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     let Ok(app) = app_of(&request) else {
         return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    let is_foreign_form =
-        request.method() == Method::POST && !request.headers().contains_key(header::COOKIE);
+    let is_foreign_form = request.method() == Method::POST && !Visit::is_known(&request);
     let params = match form::params(&mut request).await {
         Ok(params) => params,
         Err(Unreadable(why)) => return pages::bad_request(why),

@@ -46,6 +46,11 @@ impl Visit {
         Ok(Self { cookie: cookie.to_owned(), is_new: false, browser })
     }
 
+    /// Whether a request comes with our cookie.
+    pub(in crate::http) fn is_known(request: &Request) -> bool {
+        cookie_of(request).is_some()
+    }
+
     /// What a waiting request knows this browser by.
     pub(in crate::http) fn digest(&self) -> Vec<u8> {
         digest(&self.cookie)
