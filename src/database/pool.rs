@@ -27,6 +27,9 @@ const PROBE: Duration = Duration::from_millis(400);
 /// Pause between two probes.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long a start waits for the database.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
 /// A pool that is replaced when it cannot be relied on; clones share it.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<State>);
@@ -59,8 +62,15 @@ enum Suspicion {
 }
 
 impl Pool {
+    /// Waits at the start for a database that is busy, or starts at the same time.
     pub(super) async fn connect(options: ConnectOptions) -> Result<Self, DbErr> {
-        let connections = ArcSwap::from_pointee(Database::connect(options.clone()).await?);
+        let deadline = Instant::now() + START_PATIENCE;
+        let connections = loop {
+            match Database::connect(options.clone()).await {
+                Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                result => break ArcSwap::from_pointee(result?),
+            }
+        };
         let (is_out, is_searching) = (AtomicBool::new(false), AtomicBool::new(false));
         let is_back = Notify::new();
         let last_outage = Mutex::default();

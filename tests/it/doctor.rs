@@ -218,7 +218,7 @@ async fn what_does_not_answer_is_a_fault() {
 
     examine(&database, &nobody).await.assert_one_fault("does not answer", "is Signet running");
     let no_url = examine(&database, "nowhere").await;
-    no_url.assert_one_fault("does not answer", "is Signet running");
+    no_url.assert_one_fault("does not answer", "begin the issuer with http://");
 }
 
 #[tokio::test]

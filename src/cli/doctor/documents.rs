@@ -51,6 +51,8 @@ pub(super) async fn fetch_json(
             return None;
         }
         Err(error) => {
+            let is_url = url.starts_with("http://") || url.starts_with("https://");
+            let remedy = if is_url { remedy } else { "begin the issuer with http:// or https://" };
             report.fault(format!("{url} does not answer: {}", error.without_url()), remedy);
             return None;
         }

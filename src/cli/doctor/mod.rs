@@ -28,9 +28,6 @@ pub(super) struct Doctor {
 
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        if !self.issuer.starts_with("http://") && !self.issuer.starts_with("https://") {
-            bail!("{} is no URL: does it begin with http:// or https://?", self.issuer);
-        }
         let http = reqwest::Client::builder()
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())

@@ -96,6 +96,9 @@ async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Respo
 async fn begin(app: &Arc<App>, request: &Request, client: &Client, pending: Pending) -> Response {
     let now = app.clock.now();
     let origin = origin_of(request).await;
+    if app.limits.admit_refresh(&origin).is_err() {
+        return pages::error(StatusCode::TOO_MANY_REQUESTS);
+    }
     let visit = match Visit::of(app, request).await {
         Ok(visit) => visit,
         Err(error) => return respond::failed(&error),

@@ -7,11 +7,12 @@ use poem::{IntoResponse, Request, Response};
 use serde_json::Value;
 use signet_verifier::{AccessToken, Verifier};
 
+use crate::domain::attempt::AttemptError;
 use crate::domain::oauth::userinfo;
 use crate::domain::session;
 use crate::http::App;
 use crate::http::oauth::error::OAuthError;
-use crate::http::oauth::{app_of, form, json_answer};
+use crate::http::oauth::{app_of, form, json_answer, origin_of};
 
 pub(super) async fn answer(request: Request) -> Response {
     tell(request).await.map_or_else(IntoResponse::into_response, |claims| json_answer(&claims))
@@ -20,6 +21,8 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn tell(mut request: Request) -> Result<Value, OAuthError> {
     let app = app_of(&request)?;
     let now = app.clock.now();
+    let origin = origin_of(&request).await;
+    app.limits.admit_request(&origin).map_err(AttemptError::Refused)?;
     let token = bearer(&mut request).await?;
     let token = verified(&app, &token).ok_or_else(OAuthError::invalid_token)?;
     if !token.has_scope("openid") {
