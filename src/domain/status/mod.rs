@@ -25,7 +25,7 @@ pub use marks::{mark_invalid, purge};
 /// Entries of a list. All lists have one size, so that the number of logins does not show.
 ///
 /// One list for a million sessions is one fetch, one signature and one run of compression: eight
-/// lists of an eighth cost a third more to transfer (docs/decisions.md).
+/// lists of an eighth cost some 13 % more to transfer (docs/decisions.md).
 pub const ENTRIES: usize = 1 << 20;
 
 /// Entries that an instance takes at a time.
