@@ -45,7 +45,7 @@ const CONFINED: &[(&str, &[&str])] = &[
         &["domain/", "http/documents.rs", "http/pages/visit.rs", "http/status_lists.rs", "server/"],
     ),
     ("poem", &["http/", "server/"]),
-    ("reqwest", &["cli/doctor/", "server/notifier.rs"]),
+    ("reqwest", &["cli/doctor/", "server/notifier/"]),
     ("poem_openapi", &["http/"]),
     ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "http/", "server/"]),

@@ -1,6 +1,7 @@
 //! Logging out at the provider, and telling clients of it.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -190,6 +191,14 @@ async fn another_person_does_not_inherit_a_browser() {
 
 /// A client's receiver: answers with each status in turn, and keeps what it was sent.
 async fn receiver(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
+    slow_receiver(statuses, Duration::ZERO).await
+}
+
+/// The same, but it takes its time for each answer.
+async fn slow_receiver(
+    statuses: &'static [u16],
+    time: Duration,
+) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/backchannel", listener.local_addr().unwrap());
     let received = Arc::new(Mutex::new(Vec::new()));
@@ -204,6 +213,7 @@ async fn receiver(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>)
                 text.extend_from_slice(&chunk[..read]);
             }
             kept.lock().unwrap().push(String::from_utf8(text).unwrap());
+            tokio::time::sleep(time).await;
             let answer =
                 format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             stream.write_all(answer.as_bytes()).await.unwrap();
@@ -250,6 +260,126 @@ async fn a_client_is_told_of_a_logout_until_it_answers() {
     assert!(claims.get("nonce").is_none());
     // MUST-141: it is good for nothing else.
     server.userinfo(token).await.expect_oauth_error(401, "invalid_token");
+}
+
+/// A client's receiver that takes connections and never answers.
+async fn silent_receiver() -> (String, Arc<Mutex<usize>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}/backchannel", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await.unwrap());
+            *counted.lock().unwrap() += 1;
+        }
+    });
+    (uri, asked)
+}
+
+/// A client that never answers keeps no other waiting, however much is due to it, and is soon asked
+/// no more than once at a time.
+#[tokio::test]
+async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
+    let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
+    let (silent, asked) = silent_receiver().await;
+    let (answering, received) = receiver(&[]).await;
+    let shop = WEB.replace("\"web\"", "\"shop\"");
+    let uri = "backchannel_logout_uri";
+    let clients = format!("{WEB}{uri} = \"{silent}\"\n{shop}{uri} = \"{answering}\"\n");
+    let clients = server.apply(&clients).await;
+    server.sign_up(ADA).await.expect_status(201);
+    server.sign_up("bob@example.test").await.expect_status(201);
+    let (mut adas, _) = logged_in(&server, &clients[0]).await;
+    for _ in 0..20 {
+        let again = adas.authorize(&[("prompt", "none")]).await;
+        server.redeem(&clients[0], &again.sent_to(CALLBACK)["code"]).await.expect_status(200);
+    }
+    let mut bobs = Browser::of(&server);
+    let code = bobs.code("bob@example.test", &[("client_id", "shop")]).await;
+    server.redeem(&clients[1], &code).await.expect_status(200);
+
+    for browser in [&mut adas, &mut bobs] {
+        let page = browser.get("/logout").await;
+        browser.submit("/logout", &page, &[]).await.expect_status(303);
+        server.advance_seconds(1);
+    }
+
+    eventually("the other is told", async || received.lock().unwrap().len() == 1).await;
+    assert!(*asked.lock().unwrap() <= 4, "{asked:?}");
+    eventually("given up for now", async || {
+        server.database.count("logout_notice WHERE attempts = 1").await == 4
+    })
+    .await;
+    assert_eq!(*asked.lock().unwrap(), 4);
+    server.advance_seconds(6);
+    eventually("asked again", async || *asked.lock().unwrap() == 5).await;
+    server.advance_seconds(60);
+    eventually("given up again", async || {
+        server.database.count("logout_notice WHERE attempts >= 1").await == 5
+    })
+    .await;
+    assert!(*asked.lock().unwrap() <= 6, "{asked:?}");
+}
+
+/// A client that cannot be told within a day is not told any more.
+#[tokio::test]
+async fn a_client_is_told_for_a_day_at_most() {
+    let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
+    let (uri, received) = receiver(&[500, 500, 500]).await;
+    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    let (mut browser, _) = logged_in(&server, &web).await;
+    let page = browser.get("/logout").await;
+    browser.submit("/logout", &page, &[]).await.expect_status(303);
+
+    eventually("first", async || received.lock().unwrap().len() == 1).await;
+    eventually("postponed", async || {
+        server.database.count("logout_notice WHERE attempts = 1").await == 1
+    })
+    .await;
+    server.advance_seconds(86_395);
+    eventually("second", async || received.lock().unwrap().len() == 2).await;
+    eventually("postponed again", async || {
+        server.database.count("logout_notice WHERE attempts = 2").await == 1
+    })
+    .await;
+    server.advance_seconds(3_600);
+
+    eventually("given up", async || server.database.count("logout_notice").await == 0).await;
+    assert_eq!(received.lock().unwrap().len(), 3);
+}
+
+/// Of several instances, one sends each notice.
+#[tokio::test]
+async fn a_client_is_told_by_one_instance_alone() {
+    let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
+    let _others = (server.beside().await, server.beside().await);
+    // Each of the others looks for what is due while this one waits for the answer.
+    let (uri, received) = slow_receiver(&[], Duration::from_millis(1_200)).await;
+    let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    let (mut browser, _) = logged_in(&server, &web).await;
+    for _ in 0..2 {
+        let again = browser.authorize(&[("prompt", "none")]).await;
+        server.redeem(&web, &again.sent_to(CALLBACK)["code"]).await.expect_status(200);
+    }
+    let page = browser.get("/logout").await;
+    browser.submit("/logout", &page, &[]).await.expect_status(303);
+
+    eventually("settled", async || server.database.count("logout_notice").await == 0).await;
+    let mut sids: Vec<_> = received.lock().unwrap().iter().map(|it| sid_of(it)).collect();
+    assert_eq!(sids.len(), 3);
+    sids.sort();
+    sids.dedup();
+    assert_eq!(sids.len(), 3);
+}
+
+/// The session that a received logout token speaks of.
+fn sid_of(request: &str) -> String {
+    let (_, claims) = forge::parts(request.split("logout_token=").nth(1).unwrap());
+    claims["sid"].as_str().unwrap().to_owned()
 }
 
 /// Back-Channel Logout 2.7: what was granted for while the person is away stays, and is told of.

@@ -1,0 +1,118 @@
+//! Which addresses may be spoken to: the operator wrote them down, but their names resolve to whatever
+//! their owners like. So it is decided on the address that is connected to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// Resolves names to addresses that may be spoken to.
+pub(super) struct Guard {
+    /// Whether the operator allows private networks.
+    pub(super) is_private_allowed: bool,
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let is_private_allowed = self.is_private_allowed;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let allowed: Vec<SocketAddr> =
+                found.filter(|it| is_private_allowed || is_public(it.ip())).collect();
+            let addresses: Addrs = Box::new(allowed.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+impl Guard {
+    /// Whether a URI may be spoken to, as far as that can be said of it: an address in place of a
+    /// name is never resolved.
+    pub(super) fn admits(&self, uri: &str) -> bool {
+        self.is_private_allowed || !names_private_address(uri)
+    }
+}
+
+fn names_private_address(uri: &str) -> bool {
+    let host = Url::parse(uri).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    match host {
+        Some(Host::Ipv4(address)) => !is_public(IpAddr::V4(address)),
+        Some(Host::Ipv6(address)) => !is_public(IpAddr::V6(address)),
+        Some(Host::Domain(_)) => false,
+        None => true,
+    }
+}
+
+/// Whether an address is one of the public internet (RFC 6890 and its registries).
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => is_public_v4(v4),
+        IpAddr::V6(v6) => is_public_v6(v6),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let is_special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        || address.is_documentation()
+        || a == 0
+        || a >= 240
+        || (a == 100 && (64..128).contains(&b))
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b));
+    !is_special
+}
+
+/// Global unicast, without what stands for IPv4 addresses or for examples.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [a, b, ..] = address.segments();
+    let is_global = a & 0xe000 == 0x2000;
+    let is_special = a == 0x2002 || (a == 0x2001 && (b == 0x0db8 || b < 0x0200));
+    is_global && !is_special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_public_addresses_are_spoken_to() {
+        for address in ["93.184.215.14", "2606:2800:21f:cb07::1", "1.1.1.1"] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "100.64.0.1",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "198.18.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "fd00::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "2002:7f00:1::1",
+            "2001:db8::1",
+            "2001::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+            let host =
+                if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+            assert!(names_private_address(&format!("https://{host}/logout")), "{address}");
+        }
+        assert!(names_private_address("http://2130706433/"));
+        assert!(!names_private_address("https://rp.example/"));
+    }
+}

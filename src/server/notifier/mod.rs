@@ -1,0 +1,113 @@
+//! Tells clients of logouts (OpenID Connect Back-Channel Logout 1.0 §2.5), one POST each.
+//!
+//! Unless a setting says otherwise, only public addresses are spoken to. Redirects are not followed,
+//! and answers not read. Clients that answer slowly or not at all keep no other waiting.
+
+mod guard;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use reqwest::Client;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
+use tokio::time::MissedTickBehavior;
+use url::form_urlencoded;
+
+use self::guard::Guard;
+use crate::domain::oauth::backchannel::{self, Answer, Delivery, Shares};
+use crate::http::App;
+
+/// How often the queue is looked at.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// How long a client may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Delivers what is due, for ever.
+pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
+    let sender = match Sender::new(is_private_allowed) {
+        Ok(sender) => sender,
+        Err(error) => {
+            tracing::error!(%error, "clients cannot be told of logouts");
+            return;
+        }
+    };
+    let mut shares = Shares::default();
+    let mut deliveries = FuturesUnordered::new();
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => {}
+            Some(told) = deliveries.next() => {
+                let (client_id, answer): (String, Answer) = told;
+                shares.settle(&client_id, answer, app.clock.now());
+                if !shares.were_short() {
+                    continue;
+                }
+            }
+        }
+        let due = backchannel::take_due(&app.db, &mut shares, app.clock.now()).await;
+        deliveries.extend(due.into_iter().map(|it| deliver(&app, &sender, it)));
+    }
+}
+
+async fn deliver(app: &App, sender: &Sender, delivery: Delivery) -> (String, Answer) {
+    let Delivery { notice, uri } = delivery;
+    let (answer, is_told) = match backchannel::logout_token(&app.issuer, &notice, app.clock.now()) {
+        Ok(token) => sender.send(&uri, &token).await,
+        Err(error) => {
+            tracing::warn!(%error, "a logout token could not be signed");
+            (Answer::Some, false)
+        }
+    };
+    let settled = if is_told {
+        backchannel::forget(&app.db, notice.session_id).await
+    } else {
+        tracing::info!(client.id = notice.client_id, "a client could not be told of a logout");
+        backchannel::postpone(&app.db, &notice, app.clock.now()).await
+    };
+    if let Err(error) = settled {
+        tracing::warn!(%error, "a notice could not be settled; it will be sent again");
+    }
+    (notice.client_id, answer)
+}
+
+/// Sends logout tokens.
+struct Sender {
+    client: Client,
+    guard: Arc<Guard>,
+}
+
+impl Sender {
+    fn new(is_private_allowed: bool) -> reqwest::Result<Self> {
+        let guard = Arc::new(Guard { is_private_allowed });
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(PATIENCE)
+            .dns_resolver(Arc::clone(&guard))
+            .build()?;
+        Ok(Self { client, guard })
+    }
+
+    /// Whether there was an answer, and whether it says that the client knows now: 200 (§2.8), or the
+    /// 204 that some frameworks make of an empty 200.
+    async fn send(&self, uri: &str, token: &str) -> (Answer, bool) {
+        if !self.guard.admits(uri) {
+            return (Answer::None, false);
+        }
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("logout_token", token)
+            .finish();
+        let request = self.client.post(uri);
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        match request.body(form).send().await {
+            Ok(answer) => (Answer::Some, matches!(answer.status().as_u16(), 200 | 204)),
+            Err(_) => (Answer::None, false),
+        }
+    }
+}
