@@ -21,6 +21,7 @@ mod m20261126_000021_open_sessions_to_clients;
 mod m20261126_000022_create_authorization;
 mod m20261126_000023_create_logout_notice;
 mod m20261126_000050_bind_reset_tokens;
+mod m20261126_000060_mark_revoked_keys;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000022_create_authorization::Migration),
             Box::new(m20261126_000023_create_logout_notice::Migration),
             Box::new(m20261126_000050_bind_reset_tokens::Migration),
+            Box::new(m20261126_000060_mark_revoked_keys::Migration),
         ]
     }
 }

@@ -27,8 +27,10 @@ pub struct Model {
     pub retired_at: Option<Timestamp>,
     /// From when it may sign; for pending keys.
     pub activate_at: Option<Timestamp>,
-    /// From when no token can need it; for retiring keys.
+    /// From when no access token can need it; for retiring keys.
     pub remove_at: Option<Timestamp>,
+    /// When it was taken out because somebody else has it: nothing it signed is believed.
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// Where a key is in its life.
@@ -90,5 +92,17 @@ impl Entity {
             .filter(Column::State.ne(KeyState::Removed))
             .order_by_asc(Column::CreatedAt)
             .order_by_asc(Column::Kid)
+    }
+
+    /// The last keys that have served their time: whatever they signed was good once.
+    #[must_use]
+    pub fn find_former(number: u64) -> Select<Self> {
+        use sea_orm::{QueryOrder, QuerySelect};
+        Self::find()
+            .filter(Column::State.eq(KeyState::Removed))
+            .filter(Column::RevokedAt.is_null())
+            .order_by_desc(Column::RetiredAt)
+            .order_by_asc(Column::Kid)
+            .limit(number)
     }
 }

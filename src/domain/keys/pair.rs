@@ -102,6 +102,7 @@ fn row_of(
         retired_at: None,
         activate_at: None,
         remove_at: None,
+        revoked_at: None,
     })
 }
 

@@ -23,6 +23,9 @@ use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{self, KeyState};
 use crate::timestamp::Timestamp;
 
+/// Former keys that are kept in mind: by default, of the last five years.
+const FORMER: u64 = 64;
+
 /// The ring, kept up to date.
 pub struct KeyRing {
     sealer: Sealer,
@@ -41,6 +44,13 @@ pub struct Snapshot {
     rows: Vec<(String, KeyState)>,
 }
 
+/// The keys in the database that matter.
+struct Rows {
+    published: Vec<signing_key::Model>,
+    /// Out of the key set, but not revoked.
+    former: Vec<signing_key::Model>,
+}
+
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
@@ -57,7 +67,7 @@ pub enum KeyRingError {
     #[error("the database holds signing keys, but none of them is active")]
     NoneActive,
     /// There is no such key, or it is in another state.
-    #[error("there is no published key {kid}")]
+    #[error("there is no key {kid}, or it was revoked before")]
     Unknown {
         /// The key.
         kid: String,
@@ -100,7 +110,7 @@ impl KeyRing {
             rotation::create_first(db, &sealer, bits, now).await?;
         }
         let looked_at = Instant::now();
-        let rows = published(db).await?;
+        let rows = Rows::read(db).await?;
         let current = ArcSwap::from_pointee(Snapshot::of(&rows, &sealer)?);
         let lease_ends_at = Mutex::new(looked_at + schedule.lease);
         Ok(Self { sealer, schedule, current, lease_ends_at })
@@ -113,10 +123,10 @@ impl KeyRing {
     pub async fn reload(&self, db: &Db) -> Result<(), KeyRingError> {
         // What is read is as old as the question, not as the answer.
         let looked_at = Instant::now();
-        let rows = published(db).await?;
+        let rows = Rows::read(db).await?;
         if !self.current.load().is_of(&rows) {
             self.current.store(Arc::new(Snapshot::of(&rows, &self.sealer)?));
-            tracing::info!(keys = rows.len(), "key ring reloaded");
+            tracing::info!(keys = rows.published.len(), "key ring reloaded");
         }
         let mut lease_ends_at = self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner);
         *lease_ends_at = looked_at + self.schedule.lease;
@@ -150,29 +160,31 @@ impl KeyRing {
 }
 
 impl Snapshot {
-    fn of(rows: &[signing_key::Model], sealer: &Sealer) -> Result<Self, KeyRingError> {
-        let active = rows.iter().find(|row| row.state == KeyState::Active);
+    fn of(rows: &Rows, sealer: &Sealer) -> Result<Self, KeyRingError> {
+        let active = rows.published.iter().find(|row| row.state == KeyState::Active);
         let active = active.ok_or(KeyRingError::NoneActive)?;
         let mut signer = RS256.signer_from_jwk(&open_sealed(sealer, active)?)?;
         signer.set_key_id(&active.kid);
 
         let mut set = JwkSet::new();
-        let mut verifiers = Vec::with_capacity(rows.len());
-        for row in rows {
-            let jwk = Jwk::from_bytes(&row.public_jwk)?;
-            verifiers.push(RS256.verifier_from_jwk(&jwk)?);
-            set.push_key(jwk);
+        for row in &rows.published {
+            set.push_key(Jwk::from_bytes(&row.public_jwk)?);
         }
+        let verifiers = rows.iter().map(verifier_of).collect::<Result<_, _>>()?;
         let jwks = set.to_string().into_bytes();
         let verification_keys = KeySet::from_json(&jwks)?;
-        let rows = rows.iter().map(|row| (row.kid.clone(), row.state)).collect();
         let kid = active.kid.clone();
+        let rows = rows.iter().map(|row| (row.kid.clone(), row.state)).collect();
         Ok(Self { kid, signer, jwks, verification_keys, verifiers, rows })
     }
 
-    fn is_of(&self, rows: &[signing_key::Model]) -> bool {
-        self.rows.len() == rows.len()
-            && self.rows.iter().zip(rows).all(|(old, new)| old.0 == new.kid && old.1 == new.state)
+    fn is_of(&self, rows: &Rows) -> bool {
+        self.rows.len() == rows.iter().count()
+            && self
+                .rows
+                .iter()
+                .zip(rows.iter())
+                .all(|(old, new)| *old == (new.kid.clone(), new.state))
     }
 
     /// The active key.
@@ -193,16 +205,12 @@ impl Snapshot {
         &self.jwks
     }
 
-    /// The payload of a JWS that a published key signed as `token_type`; none if it is anything
-    /// else. For what Signet signs for itself; access tokens have a verifier of their own.
+    /// The payload of a JWS that a key of ours signed as `token_type`, which may have served its time
+    /// since; none if it is anything else. For what is believed however old it is: access tokens have
+    /// a verifier of their own.
     #[must_use]
     pub fn verified(&self, token_type: &str, token: &str) -> Option<Vec<u8>> {
-        self.verifiers.iter().find_map(|verifier| {
-            let read = jws::deserialize_compact(token, verifier as &dyn JwsVerifier);
-            let (payload, header): (Vec<u8>, JwsHeader) = read.ok()?;
-            let names_key = header.key_id().is_some() && header.key_id() == verifier.key_id();
-            (names_key && header.token_type() == Some(token_type)).then_some(payload)
-        })
+        self.verifiers.iter().find_map(|verifier| payload(verifier, token_type, token))
     }
 
     /// The published keys, ready to verify with.
@@ -244,8 +252,31 @@ pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> 
     }
 }
 
-async fn published(db: &Db) -> Result<Vec<signing_key::Model>, DbErr> {
-    db.read(|db| async move { signing_key::Entity::find_published().all(&db).await }).await
+impl Rows {
+    async fn read(db: &Db) -> Result<Self, DbErr> {
+        let (published, former) =
+            (signing_key::Entity::find_published(), signing_key::Entity::find_former(FORMER));
+        db.read(|db| async move {
+            Ok(Self { published: published.all(&db).await?, former: former.all(&db).await? })
+        })
+        .await
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &signing_key::Model> {
+        self.published.iter().chain(&self.former)
+    }
+}
+
+fn verifier_of(row: &signing_key::Model) -> Result<RsassaJwsVerifier, JoseError> {
+    RS256.verifier_from_jwk(&Jwk::from_bytes(&row.public_jwk)?)
+}
+
+/// What a JWS of a type says, if this key signed it and is named in it.
+fn payload(verifier: &RsassaJwsVerifier, token_type: &str, token: &str) -> Option<Vec<u8>> {
+    let read = jws::deserialize_compact(token, verifier as &dyn JwsVerifier);
+    let (payload, header): (Vec<u8>, JwsHeader) = read.ok()?;
+    let names_key = header.key_id().is_some() && header.key_id() == verifier.key_id();
+    (names_key && header.token_type() == Some(token_type)).then_some(payload)
 }
 
 pub(super) fn open_sealed(sealer: &Sealer, row: &signing_key::Model) -> Result<Jwk, KeyRingError> {

@@ -120,11 +120,12 @@ pub async fn import(
 }
 
 /// Takes a key out of the key set at once, because somebody else has it. Tokens it signed are
-/// refused as soon as caches of the key set run out. If it was the one that signs, a new one does
+/// refused as soon as caches of the key set run out. A key that is out already is believed in
+/// nothing any more, not even in hints. If it was the one that signs, a new one does
 /// from now on, which services with a cached key set refuse until they fetch it.
 ///
 /// # Errors
-/// [`KeyRingError::Unknown`] if it is not published.
+/// [`KeyRingError::Unknown`] if there is none of that id, or it was revoked before.
 pub async fn revoke(
     db: &Db,
     sealer: &Sealer,
@@ -140,10 +141,10 @@ pub async fn revoke(
         .write(move |txn| {
             let (kid, successor) = (kid.clone(), successor.clone());
             Box::pin(async move {
-                let row = Entity::find_published().filter(Column::Kid.eq(&kid)).one(txn).await?;
-                let Some(row) = row else { return Ok(Err(kid)) };
+                let row = Entity::find_by_id(&kid).filter(Column::RevokedAt.is_null());
+                let Some(row) = row.one(txn).await? else { return Ok(Err(kid)) };
                 let was_active = row.state == KeyState::Active;
-                move_to(txn, &row, KeyState::Removed, now, Some(now)).await?;
+                mark_revoked(txn, &row, now).await?;
                 record(txn, Kind::KeyRevoked, &kid, now).await?;
                 if was_active {
                     let successor_kid = successor.kid.clone();
@@ -298,6 +299,23 @@ async fn move_to(
         KeyState::Pending | KeyState::Removed => {}
     }
     moved.update(txn).await?;
+    Ok(())
+}
+
+async fn mark_revoked(
+    txn: &impl ConnectionTrait,
+    row: &Model,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let was_published = row.state.is_published();
+    let revoked = signing_key::ActiveModel {
+        kid: Set(row.kid.clone()),
+        state: Set(KeyState::Removed),
+        remove_at: Set(if was_published { Some(now) } else { row.remove_at }),
+        revoked_at: Set(Some(now)),
+        ..Default::default()
+    };
+    revoked.update(txn).await?;
     Ok(())
 }
 

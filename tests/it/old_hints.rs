@@ -1,0 +1,97 @@
+//! ID tokens as hints, long after their key has left the key set.
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER};
+use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually, forge};
+
+const ADA: &str = "ada@example.test";
+
+async fn server() -> TestServer {
+    TestServer::with(|config| {
+        config.keys.key_reload_seconds = 1;
+        config.tokens.access_token_seconds = 900;
+    })
+    .await
+}
+
+async fn run(server: &TestServer, arguments: &[&str]) {
+    let program = Program::new(&server.database)
+        .with("SIGNET_KEY_RELOAD_SECONDS", "1")
+        .with("SIGNET_ACCESS_TOKEN_SECONDS", "900");
+    let output = program.run(arguments).await;
+    assert!(output.status.success(), "{output:?}");
+}
+
+fn kid_of(token: &str) -> String {
+    forge::parts(token).0["kid"].as_str().unwrap().to_owned()
+}
+
+async fn is_published(server: &TestServer, kid: &str) -> bool {
+    server.jwks().await["keys"].as_array().unwrap().iter().any(|key| key["kid"] == kid)
+}
+
+/// A person who is logged in, and the ID token of a key that is out of the key set.
+async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(server);
+    let code = browser.code(ADA, &[]).await;
+    let hint = server.redeem(&web, &code).await.text("id_token");
+    let kid = kid_of(&hint);
+    run(server, &["keys", "rotate"]).await;
+    eventually("the next is published", async || {
+        server.jwks().await["keys"].as_array().unwrap().len() == 2
+    })
+    .await;
+    // The command had the real clock, which went on meanwhile.
+    server.advance_seconds(365 + 60);
+    eventually("it signs", async || {
+        let tokens = server.log_in(ADA, PASSWORD).await.tokens();
+        kid_of(&tokens.access_token) != kid
+    })
+    .await;
+    server.advance_seconds(900 + 60);
+    eventually("its predecessor is gone", async || !is_published(server, &kid).await).await;
+    (browser, hint)
+}
+
+async fn ask(browser: &mut Browser<'_>, hint: &str) -> Answer {
+    browser.authorize(&[("prompt", "none"), ("id_token_hint", hint)]).await
+}
+
+/// MUST-068: a login outlives the key that its ID token was signed with, and the hint does, too.
+#[tokio::test]
+async fn a_hint_is_good_after_its_key_has_served_its_time() {
+    let server = server().await;
+    let (mut browser, hint) = logged_in_long_ago(&server).await;
+
+    assert!(ask(&mut browser, &hint).await.sent_to(CALLBACK).contains_key("code"));
+    server.userinfo(&hint).await.expect_oauth_error(401, "invalid_token");
+    let cookie = browser.cookie.take();
+    let restarted = server.restart().await;
+    let mut again = Browser::of(&restarted);
+    again.cookie = cookie;
+    let out = again.get(&format!("/oauth2/logout?id_token_hint={hint}")).await;
+
+    assert_eq!(out.location(), format!("{ISSUER}/logout"));
+    assert_eq!(ask(&mut again, &hint).await.sent_to(CALLBACK)["error"], "login_required");
+}
+
+/// KY-09: what a revoked key signed is believed in nothing, even if it was out of the key set before.
+#[tokio::test]
+async fn a_hint_is_not_good_once_its_key_was_revoked() {
+    let server = server().await;
+    let (mut browser, hint) = logged_in_long_ago(&server).await;
+
+    run(&server, &["keys", "revoke", &kid_of(&hint), "--now"]).await;
+
+    let cookie = browser.cookie.clone();
+    eventually("it is not believed", async || {
+        let mut browser = Browser::of(&server);
+        browser.cookie.clone_from(&cookie);
+        ask(&mut browser, &hint).await.sent_to(CALLBACK).contains_key("error")
+    })
+    .await;
+    let answer = ask(&mut browser, &hint).await;
+    assert_eq!(answer.sent_to(CALLBACK)["error"], "invalid_request");
+    browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await.expect_status(400);
+}
