@@ -10,6 +10,7 @@ use josekit::jws::{self, JwsHeader};
 use openssl::error::ErrorStack;
 use serde::Serialize;
 use serde_json::Value;
+use signet_verifier::{AccessToken, Verifier};
 use uuid::Uuid;
 
 use crate::domain::keys::KeyRing;
@@ -89,6 +90,8 @@ struct ClientClaims<'a> {
     iat: u64,
     jti: &'a str,
     client_id: &'a str,
+    /// Not there if there is none: a scope has at least one value (RFC 6749 §3.3).
+    #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
 }
 
@@ -155,6 +158,12 @@ impl Issuer {
     #[must_use]
     pub fn iss(&self) -> &str {
         &self.iss
+    }
+
+    /// The `aud` of its own tokens.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.aud
     }
 
     /// Signs an access token for what was granted to the JSON API, valid from `now`.
@@ -242,8 +251,27 @@ impl Issuer {
         Ok(jws::serialize_compact(&claims, header, self.ring.current().signer())?)
     }
 
-    /// The claims of a token that this issuer signed as `token_type`, however old it is; none if it
-    /// is anything else.
+    /// The claims of an access token of this issuer, for whichever audience, checked as services check
+    /// them; none if anything is wrong with it.
+    #[must_use]
+    pub fn read_access_token(&self, token: &str, now: Timestamp) -> Option<(AccessToken, Value)> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&payload).ok()?;
+        let audience = match claims.get("aud")? {
+            Value::Array(all) => all.first()?.as_str()?,
+            one => one.as_str()?,
+        };
+        let verifier = Verifier::new(&self.iss, audience);
+        let keys = self.ring.current();
+        let verified = verifier.verify(keys.verification_keys(), token, now.as_seconds()).ok()?;
+        Some((verified, claims))
+    }
+
+    /// The claims of a token that this issuer signed as `token_type`, however old it is: the key may
+    /// have served its time since, but not have been revoked. None if it is anything else.
     #[must_use]
     pub fn read_own(&self, token_type: &str, token: &str) -> Option<Value> {
         if token.len() > MAX_TOKEN {

@@ -48,7 +48,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("reqwest", &["cli/doctor/", "server/notifier/"]),
     ("poem_openapi", &["http/"]),
     ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
-    ("signet_verifier", &["cli/doctor/", "domain/keys/", "http/", "server/"]),
+    ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/", "server/"]),
     ("toml", &["cli/client.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),
 ];

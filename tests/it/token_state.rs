@@ -201,6 +201,47 @@ async fn introspection_is_live() {
     assert_eq!(server.introspect(web, &token).await, inactive);
 }
 
+/// MUST-157, MUST-160, MUST-199: what userinfo and the API refuse is inactive, whoever signed it.
+#[tokio::test]
+async fn introspection_reads_tokens_as_userinfo_does() {
+    let stage = stage().await;
+    let Stage { server, web, .. } = &stage;
+    let token = stage.tokens().await.text("access_token");
+    let forge = forge::Forge::open(&server.database).await;
+    let (header, claims) = forge::parts(&token);
+    let same = forge.sign(&header, &claims);
+    assert_eq!(server.introspect(web, &same).await["active"], true);
+    let later = claims["iat"].as_u64().unwrap() + 3_600;
+    let without = |name: &str| {
+        let mut claims = claims.clone();
+        claims.as_object_mut().unwrap().remove(name);
+        claims
+    };
+    let with = |part: &serde_json::Value, name: &str, value: serde_json::Value| {
+        let mut part = part.clone();
+        part[name] = value;
+        part
+    };
+
+    for (what, header, claims) in [
+        ("not yet", header.clone(), with(&claims, "nbf", json!(later))),
+        ("from the future", header.clone(), with(&claims, "iat", json!(later))),
+        ("no jti", header.clone(), without("jti")),
+        ("no aud", header.clone(), without("aud")),
+        ("no exp", header.clone(), without("exp")),
+        ("exp as text", header.clone(), with(&claims, "exp", json!("4102444800"))),
+        ("two subjects", header.clone(), with(&claims, "user_id", json!(uuid::Uuid::nil()))),
+        ("jku", with(&header, "jku", json!("https://evil.example/jwks")), claims.clone()),
+        ("crit", with(&header, "crit", json!([])), claims.clone()),
+        ("typ", with(&header, "typ", json!("JWT")), claims.clone()),
+    ] {
+        let forged = forge.sign(&header, &claims);
+        server.userinfo(&forged).await.expect_oauth_error(401, "invalid_token");
+        let told = server.introspect(web, &forged).await;
+        assert_eq!(told, json!({ "active": false }), "{what}");
+    }
+}
+
 /// MUST-163..169, AZ-06: giving a token back ends its session, once, for its own client.
 #[tokio::test]
 async fn a_client_gives_its_tokens_back() {
