@@ -34,11 +34,16 @@ pub(super) fn parse_issuer(text: &str) -> Result<String, String> {
         "http" if loopback => {}
         _ => return Err("must be https (http is accepted for loopback addresses)".to_owned()),
     }
-    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+    if url.query().is_some() || url.fragment().is_some() || text.contains('@') {
         return Err("must have no query, fragment or user name (RFC 8414 section 2)".to_owned());
     }
     if text.ends_with('/') {
         return Err("must not end with a slash: the paths of the service follow it".to_owned());
+    }
+    // Services compare it byte for byte; what a parser would repair is another text for each of them.
+    let written = url.as_str().trim_end_matches('/');
+    if text != written {
+        return Err(format!("must be written as {written}"));
     }
     Ok(text.to_owned())
 }

@@ -62,6 +62,25 @@ async fn a_client_gets_a_token_for_itself() {
     assert_eq!(lives, 600);
 }
 
+/// RFC 6749 3.3: a scope has at least one value, so a client that is registered for none gets none.
+#[tokio::test]
+async fn a_client_without_scopes_gets_a_token_without_one() {
+    let server = TestServer::start().await;
+    let job = "[[client]]\nclient_id = \"bare\"\ngrant_types = [\"client_credentials\"]\n";
+    let job = server.apply(job).await.remove(0);
+
+    let answer = token(&server, &job, &[CREDENTIALS]).await;
+
+    answer.expect_status(200);
+    assert!(answer.json().get("scope").is_none(), "{answer:?}");
+    let access_token = answer.text("access_token");
+    assert!(forge::parts(&access_token).1.get("scope").is_none());
+    let told = server.introspect(&job, &access_token).await;
+    assert_eq!((&told["active"], told.get("scope")), (&json!(true), None));
+    let fields = [CREDENTIALS, ("scope", "openid")];
+    token(&server, &job, &fields).await.expect_oauth_error(400, "invalid_scope");
+}
+
 /// MUST-110, MUST-111, MUST-134, MUST-135: scope and audience are chosen from what was registered.
 #[tokio::test]
 async fn a_client_chooses_scope_and_audience_from_its_own() {

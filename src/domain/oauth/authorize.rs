@@ -160,6 +160,10 @@ fn read(
     issuer: &Issuer,
 ) -> Result<AuthorizationRequest, Reason> {
     check_form(params)?;
+    // Its ID tokens would be for the same audience as access tokens of the JSON API (RFC 9068 §5).
+    if [issuer.audience(), issuer.iss()].contains(&client.id.as_str()) {
+        return Err((ErrorCode::UnauthorizedClient, "the client's id is an audience here"));
+    }
     if !client.grants.has("authorization_code") {
         return Err((ErrorCode::UnauthorizedClient, "the client may not use this flow"));
     }

@@ -9,7 +9,9 @@ use sea_orm::{
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::opaque::Opaque;
-use crate::domain::oauth::registration::{Registration, RegistrationError};
+use crate::domain::oauth::registration::{
+    Registration, RegistrationError, is_client_id, is_resource,
+};
 use crate::domain::session;
 use crate::entity::client::{ActiveModel, Column, Entity, Model};
 use crate::entity::session::{self as session_row, EndReason};
@@ -32,6 +34,10 @@ pub enum ClientError {
     /// Two clients of a file have one id.
     #[error("the client {0} is described twice")]
     Twice(String),
+    /// A service would take the client's ID tokens for access tokens, if it looked at nothing but their
+    /// audience (RFC 9068 §5).
+    #[error("{0} cannot be both a client and an audience")]
+    Audience(String),
     /// Nobody has the id.
     #[error("there is no client {0}")]
     Unknown(String),
@@ -65,11 +71,14 @@ pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move { Entity::find().order_by_asc(Column::Id).all(&db).await }).await
 }
 
-/// The client with this id.
+/// The client with this id. What cannot be an id is not looked for.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
+    if !is_client_id(id) {
+        return Ok(None);
+    }
     let question = Entity::find_by_id(id);
     db.read(|db| async move { question.one(&db).await }).await
 }
@@ -156,6 +165,7 @@ async fn put(
 ) -> Result<Applied, ClientError> {
     let mut row = registration.into_row(now)?;
     let id = row.id.clone();
+    check_audiences(txn, &row).await?;
     let old = Entity::find_by_id(&id).one(txn).await?;
     match (&old, existing) {
         (Some(_), Existing::Refuse) => return Err(ClientError::Exists(id)),
@@ -189,6 +199,22 @@ async fn put(
     ActiveModel::from(row).reset_all().update(txn).await?;
     record(txn, Kind::ClientChanged, &id, now).await?;
     Ok(Applied::Changed(secret))
+}
+
+/// No client may have the name of a service, whichever of them was there first.
+async fn check_audiences(txn: &DatabaseTransaction, row: &Model) -> Result<(), ClientError> {
+    let named = Entity::find().filter(Column::Id.is_in(&row.audiences.0)).one(txn).await?;
+    if let Some(client) = named {
+        return Err(ClientError::Audience(client.id));
+    }
+    // Audiences are URIs, and ids of clients hardly ever.
+    if is_resource(&row.id) {
+        let clients = Entity::find().all(txn).await?;
+        if clients.iter().any(|client| client.audiences.has(&row.id)) {
+            return Err(ClientError::Audience(row.id.clone()));
+        }
+    }
+    Ok(())
 }
 
 /// Gives a client a new secret. The one before goes on working until the next rotation, unless

@@ -11,6 +11,9 @@ const NEVER: [&str; 9] =
 /// Longest URI, in bytes.
 const MAX_LENGTH: usize = 2000;
 
+/// Parameters of answers (RFC 6749 §4.1.2, RFC 9207 §2): there must be one of each.
+const OURS: [&str; 6] = ["code", "state", "iss", "error", "error_description", "error_uri"];
+
 /// Why a URI may not be registered. The messages are for whoever registers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
@@ -23,6 +26,9 @@ pub enum RedirectError {
     /// A way to make one host look like another.
     #[error("has a user name or a password")]
     UserInfo,
+    /// A client could not tell it from the one that the answer brings.
+    #[error("has a parameter in its query that answers bring: code, state, iss or error")]
+    Reserved,
     /// Everybody on the way could read the code.
     #[error(
         "must be https; http is for loopback addresses of clients with application_type native"
@@ -54,8 +60,11 @@ pub fn check(uri: &str, is_native: bool) -> Result<(), RedirectError> {
     if scheme != url.scheme() || dotted(&url, uri) {
         return Err(RedirectError::Malformed);
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if authority(rest).contains('@') {
         return Err(RedirectError::UserInfo);
+    }
+    if url.query_pairs().any(|(name, _)| OURS.contains(&&*name)) {
+        return Err(RedirectError::Reserved);
     }
     match scheme {
         "https" if rest.starts_with("//") && url.has_host() => Ok(()),
@@ -105,6 +114,12 @@ fn dotted(url: &Url, uri: &str) -> bool {
     let after_scheme = before_query.split_once("//").map_or("", |(_, rest)| rest);
     let path = after_scheme.find('/').and_then(|at| after_scheme.get(at..));
     url.has_host() && path.is_some_and(|path| path != url.path())
+}
+
+/// What stands between `//` and the path.
+fn authority(after_scheme: &str) -> &str {
+    let rest = after_scheme.strip_prefix("//").unwrap_or_default();
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -159,6 +174,12 @@ mod tests {
             "https://rp.example/cb#",
             "https://rp.example/cb#x",
             "https://user@rp.example/cb",
+            "https://@rp.example/cb",
+            "https://:@rp.example/cb",
+            "https://:secret@rp.example/cb",
+            "https://rp.example/cb?iss=https://evil.example",
+            "https://rp.example/cb?a=b&state",
+            "https://rp.example/cb?cod%65=x",
             "https://rp.example/a/../cb",
             "https://rp.example/%2e%2e/cb",
             "https://rp.example/*",

@@ -190,7 +190,7 @@ impl Registration {
 
     fn check_names(&self) -> Result<(), (&'static str, String)> {
         let id = &self.client_id;
-        if !(1..=100).contains(&id.len()) || !id.bytes().all(|b| b.is_ascii_graphic()) {
+        if !is_client_id(id) {
             return fail("client_id", "must be 1 to 100 printable ASCII characters without spaces");
         }
         if id.parse::<Uuid>().is_ok() {
@@ -297,6 +297,12 @@ impl Registration {
         }
         Ok(())
     }
+}
+
+/// 1 to 100 printable ASCII characters.
+#[must_use]
+pub fn is_client_id(text: &str) -> bool {
+    (1..=100).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// RFC 8707 §2: an absolute URI without a fragment.

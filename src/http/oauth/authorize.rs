@@ -22,6 +22,10 @@ pub(super) async fn answer(mut request: Request) -> Response {
     let Ok(app) = app_of(&request) else {
         return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
     };
+    // Before the database is asked for anything.
+    if app.limits.admit_refresh(&origin_of(&request).await).is_err() {
+        return pages::error(StatusCode::TOO_MANY_REQUESTS);
+    }
     let has_cookie = Visit::is_known(&request);
     let is_post = request.method() == Method::POST;
     let bytes = if is_post {
@@ -96,9 +100,6 @@ async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Respo
 async fn begin(app: &Arc<App>, request: &Request, client: &Client, pending: Pending) -> Response {
     let now = app.clock.now();
     let origin = origin_of(request).await;
-    if app.limits.admit_refresh(&origin).is_err() {
-        return pages::error(StatusCode::TOO_MANY_REQUESTS);
-    }
     let visit = match Visit::of(app, request).await {
         Ok(visit) => visit,
         Err(error) => return respond::failed(&error),

@@ -91,5 +91,6 @@ fn form_decoded(text: &str) -> Option<String> {
     // A text without `=` and `&` is one name without a value.
     let escaped = text.replace('=', "%3D").replace('&', "%26");
     let (decoded, _) = form_urlencoded::parse(escaped.as_bytes()).next()?;
-    (!decoded.contains(char::REPLACEMENT_CHARACTER)).then(|| decoded.into_owned())
+    let is_text = !decoded.contains([char::REPLACEMENT_CHARACTER, '\0']);
+    is_text.then(|| decoded.into_owned())
 }

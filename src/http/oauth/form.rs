@@ -50,6 +50,10 @@ pub(in crate::http) fn decode(text: &str) -> Result<Params, Unreadable> {
         {
             return Err(Unreadable("a parameter is not UTF-8"));
         }
+        // PostgreSQL keeps no such text, and no parameter has a use for it.
+        if name.contains('\0') || value.contains('\0') {
+            return Err(Unreadable("a parameter holds U+0000"));
+        }
         if pairs.len() == MAX_PARAMETERS {
             return Err(Unreadable("there are more than 100 parameters"));
         }

@@ -39,7 +39,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
         Ok(params) => params,
         Err(Unreadable(why)) => return pages::bad_request(why),
     };
-    if is_foreign_form {
+    if is_foreign_form && !params.repeats_any() {
         // Browsers keep our cookie from a form on another site, and send it with what follows.
         let query = query_of(&params);
         return respond::see_other(&format!("{}/oauth2/logout?{query}", app.issuer_url));

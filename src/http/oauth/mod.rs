@@ -32,14 +32,15 @@ use crate::http::pages;
 use crate::http::pages::page::Dress;
 use crate::http::trace::Trace;
 
-/// The paths of the protocol and the methods they answer.
+/// The paths of the protocol and the methods they answer. A GET of two of them has an effect, as the
+/// protocol has it; a HEAD, with which programs look where a link leads, must have none.
 pub(in crate::http) const METHODS: [(&str, &str); 6] = [
-    ("/oauth2/authorize", "GET, HEAD, POST"),
+    ("/oauth2/authorize", "GET, POST"),
     ("/oauth2/token", "POST"),
     ("/oauth2/userinfo", "GET, HEAD, POST"),
     ("/oauth2/introspect", "POST"),
     ("/oauth2/revoke", "POST"),
-    ("/oauth2/logout", "GET, HEAD, POST"),
+    ("/oauth2/logout", "GET, POST"),
 ];
 
 /// Adds the protocol's endpoints. Front ends of the given origins may call those that a browser

@@ -50,7 +50,9 @@ fn success(issued: &Issued) -> Response {
     body.insert("access_token".to_owned(), issued.access_token.clone().into());
     body.insert("token_type".to_owned(), "Bearer".into());
     body.insert("expires_in".to_owned(), issued.life.as_secs().into());
-    body.insert("scope".to_owned(), issued.scope.clone().into());
+    if !issued.scope.is_empty() {
+        body.insert("scope".to_owned(), issued.scope.clone().into());
+    }
     for (name, token) in [("refresh_token", &issued.refresh_token), ("id_token", &issued.id_token)]
     {
         if let Some(token) = token {

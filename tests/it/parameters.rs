@@ -1,0 +1,134 @@
+//! Parameters and methods that mean nothing to the protocol, at its endpoints and pages.
+
+use reqwest::Method;
+
+use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB, request};
+use crate::harness::{Answer, Program, TestServer, forge};
+
+const ADA: &str = "ada@example.test";
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    (server, web)
+}
+
+/// MUST-210: U+0000 is no part of any value: no database is asked about it, and none fails of it.
+#[tokio::test]
+async fn no_parameter_holds_a_null_character() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+
+    for name in ["client_id", "state", "nonce", "login_hint", "scope", "redirect_uri", "x\0"] {
+        let answer = browser.authorize(&[(name, "we\0b")]).await;
+        answer.expect_status(400);
+        assert!(!answer.headers.contains_key("location"), "{name:?}");
+    }
+    for path in ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"] {
+        let fields = [("token", "x\0"), ("grant_type", "client_credentials")];
+        let answer = server.as_client(&web, path, &fields).await;
+        answer.expect_oauth_error(400, "invalid_request");
+        let nul = Rp { id: "we\0b".to_owned(), ..web.clone() };
+        let answer = server.as_client(&nul, path, &[("token", "x")]).await;
+        answer.expect_oauth_error(401, "invalid_client");
+    }
+    let claims = forge::encode(r#"{"sub":"we\u0000b"}"#);
+    let fields = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+        ("client_assertion", &format!("e30.{claims}.x")),
+    ];
+    let answer = Answer::of(server.form("/oauth2/token", &fields)).await;
+    answer.expect_oauth_error(401, "invalid_client");
+    let answer = browser.get("/login?flow=%00").await;
+    answer.expect_status(400);
+}
+
+/// A program that looks where a link leads changes nothing by it.
+#[tokio::test]
+async fn a_head_request_draws_no_code_and_logs_nobody_out() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let code = browser.code(ADA, &[]).await;
+    let tokens = server.redeem(&web, &code).await;
+    let codes = server.database.count("authorization_code").await;
+    let hint = tokens.text("id_token");
+
+    let logout = format!("/oauth2/logout?id_token_hint={hint}");
+    let authorize = format!("/oauth2/authorize?{}", request(&[("prompt", "none")]));
+    for path in [authorize, logout] {
+        let cookie = browser.cookie.clone().unwrap();
+        let head = server.request(Method::HEAD, &path).header("cookie", cookie);
+        let head = Answer::of(head).await;
+        head.expect_status(405);
+        assert_eq!(head.header("allow"), "GET, POST");
+    }
+
+    assert_eq!(server.database.count("authorization_code").await, codes);
+    server.userinfo(&tokens.text("access_token")).await.expect_status(200);
+}
+
+/// MUST-030: a logout request that could be read in two ways is refused, wherever it comes from.
+#[tokio::test]
+async fn a_logout_request_says_each_thing_once() {
+    let (server, _) = server().await;
+    let twice = [("client_id", "web"), ("client_id", "other"), ("state", "x")];
+
+    let from_elsewhere = Answer::of(server.form("/oauth2/logout", &twice)).await;
+    let by_link = Browser::of(&server).get("/oauth2/logout?client_id=web&client_id=other").await;
+
+    for answer in [from_elsewhere, by_link] {
+        answer.expect_status(400);
+        assert!(!answer.headers.contains_key("location"));
+    }
+}
+
+/// RL-09: requests are counted before anything is looked up for them, whoever they name.
+#[tokio::test]
+async fn requests_of_unknown_clients_are_limited_too() {
+    let server = TestServer::with(|config| config.limits.refreshes_per_minute = 10).await;
+    let path = format!("/oauth2/authorize?{}", request(&[("client_id", "nobody")]));
+    let from = |address: &'static str| {
+        Answer::of(server.request(Method::GET, &path).header("x-forwarded-for", address))
+    };
+
+    let mut statuses = Vec::new();
+    for _ in 0..100 {
+        statuses.push(from("203.0.113.7").await.status);
+    }
+
+    let refused = statuses.iter().filter(|status| **status == 429).count();
+    assert!(statuses[0] == 400 && refused >= 50, "{statuses:?}");
+    assert_eq!(from("203.0.113.8").await.status, 400);
+}
+
+/// MUST-135, RFC 9068 5: an ID token of a client cannot be taken for an access token of a service.
+#[tokio::test]
+async fn no_client_has_the_name_of_a_service() {
+    let server =
+        TestServer::with(|config| config.service.audience = Some("tasks".to_owned())).await;
+    server.apply(&WEB.replace("\"web\"", "\"tasks\"")).await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    let answer = Browser::of(&server).authorize(&[("client_id", "tasks")]).await;
+
+    assert_eq!(answer.sent_to(CALLBACK)["error"], "unauthorized_client");
+    // Whichever of the two was there first.
+    let program = Program::new(&server.database);
+    let create = async |id: &str, audience: &str| {
+        let arguments =
+            ["client", "create", id, "--redirect-uri", CALLBACK, "--audience", audience];
+        program.run(&arguments).await
+    };
+    assert!(create("one", "https://one.example").await.status.success());
+    assert!(create("urn:two", "https://two.example").await.status.success());
+    for (id, audience) in [("https://one.example", "urn:x"), ("three", "urn:two")] {
+        let output = create(id, audience).await;
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && said.contains("both a client and an audience"),
+            "{said}"
+        );
+    }
+}
