@@ -1,9 +1,7 @@
 """A client on the web that logs people in by the code flow: two origins, with TLS."""
 
 import base64
-import datetime
 import hashlib
-import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +11,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+
+from certificate import self_signed, server_context
 
 VERIFIER = "an-end-to-end-test-needs-no-secret-of-its-own"
 DIGEST = hashlib.sha256(VERIFIER.encode()).digest()
@@ -60,8 +57,8 @@ class RelyingParty:
                 """Nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate(self.directory))
+        names = ("rp.example", "app.example")
+        context = server_context(self_signed(self.directory / "rp.pem", *names))
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
@@ -120,30 +117,3 @@ class RelyingParty:
         handler.send_header("Content-Length", str(len(PAGE)))
         handler.end_headers()
         handler.wfile.write(PAGE)
-
-
-def certificate(directory: Path) -> Path:
-    """A certificate that nobody vouches for, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "rp.example")])
-    names = [x509.DNSName("rp.example"), x509.DNSName("app.example")]
-    now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = directory / "rp.pem"
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path

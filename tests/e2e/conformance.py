@@ -1,0 +1,321 @@
+"""A run of the certification's modules: the suite's side of it, with its shipped configuration."""
+
+import base64
+import json
+import secrets
+import string
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import httpx
+
+import conditions
+from conditions import Json
+from databases import Database
+from form_browser import Landing
+from processes import REPOSITORY, SIGNET_BIN, Owner, Signet, clean_environment
+from scripted_browser import ScriptedBrowser
+from tls_proxy import ISSUER, TlsProxy, tls_proxy
+
+CLIENTS = REPOSITORY / "tests/conformance/clients.toml"
+CONFIGURATION = REPOSITORY / "tests/conformance/config.json"
+SUITE = "https://localhost.emobix.co.uk:8443/"
+BASE = f"{SUITE}test/a/signet"
+
+PROFILE = {
+    "name": "Augusta Ada King",
+    "given_name": "Augusta Ada",
+    "family_name": "King",
+    "middle_name": "Byron",
+    "nickname": "Ada",
+    "preferred_username": "ada",
+    "profile": "https://ada.example/",
+    "picture": "https://ada.example/ada.png",
+    "website": "https://ada.example/engine",
+    "gender": "female",
+    "birthdate": "1815-12-10",
+    "zoneinfo": "Europe/London",
+    "locale": "en-GB",
+    "phone_number": "+442079460000",
+    "address": {"street_address": "12 St James's Square", "locality": "London", "country": "UK"},
+}
+"""All that an account can say of itself, as docs/conformance.md advises."""
+
+ERROR_PARAMETERS = {"error", "error_description", "error_uri", "state", "iss", "session_state"}
+CODE_PARAMETERS = {"code", "state", "iss", "session_state"}
+
+
+@dataclass
+class Suite:
+    """The official suite's place: what is configured there, and what it knows of Signet."""
+
+    signet: Signet
+    proxy: TlsProxy
+    configuration: Json
+    spent: tuple["Flow", float] | None = None
+    """A flow whose code has been redeemed, and when that was."""
+
+    def module(self, name: str) -> "Module":
+        """A browser of its own, and what the configuration says for that module."""
+        configuration = {**self.configuration, **self.configuration["override"].get(name, {})}
+        blocks = deepcopy(configuration["browser"])
+        return Module(self, configuration, ScriptedBrowser(self.proxy.client(), SUITE, blocks))
+
+    def apply_clients(self, text: str, directory: Path) -> dict[str, str]:
+        """`signet client apply`. Returns the secrets that it prints."""
+        file = directory / "clients.toml"
+        file.write_text(text)
+        printed = subprocess.run(
+            [SIGNET_BIN, "client", "apply", file],
+            env={**clean_environment(), **self.signet.settings},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert printed.returncode == 0, printed.stderr
+        lines = [line.split() for line in printed.stdout.splitlines()]
+        return {words[0]: words[2] for words in lines if len(words) == 3}
+
+
+@dataclass
+class Flow:
+    """A code flow that has come to its end."""
+
+    client: Json
+    request: dict[str, str]
+    code: str
+    answer: Json
+    """Of the token endpoint."""
+    claims: Json
+    """Of the ID token."""
+    userinfo: Json
+
+    @property
+    def access_token(self) -> str:
+        return str(self.answer["access_token"])
+
+
+@dataclass
+class Module:
+    """One module: its requests, and what each answer is held against."""
+
+    suite: Suite
+    configuration: Json
+    browser: ScriptedBrowser
+    http: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.http = self.suite.proxy.client()
+
+    @cached_property
+    def metadata(self) -> Json:
+        address = self.configuration["server"]["discoveryUrl"]
+        return conditions.is_json(self.http.get(address), 200)
+
+    @cached_property
+    def keys(self) -> dict[str, Any]:
+        answer = self.http.get(self.metadata["jwks_uri"])
+        return conditions.keys(conditions.is_json(answer, 200, "application/jwk-set+json"))
+
+    def client(self, name: str = "client") -> Json:
+        client: Json = self.configuration[name]
+        return client
+
+    def request(self, client: Json | None = None, **more: str | None) -> dict[str, str]:
+        """Parameters of an authorization request; None leaves one out."""
+        usual = {
+            "client_id": (client or self.client())["client_id"],
+            "redirect_uri": f"{BASE}/callback",
+            "scope": "openid",
+            "state": random_text(10),
+            "nonce": random_text(10),
+            "response_type": "code",
+        }
+        return {name: value for name, value in {**usual, **more}.items() if value is not None}
+
+    def send(self, request: dict[str, str], method: str = "GET") -> Landing:
+        """Sends the browser to the authorization endpoint."""
+        address = f"{self.metadata['authorization_endpoint']}?{urlencode(request)}"
+        return self.browser.visit(address, method)
+
+    def code(self, landing: Landing, request: dict[str, str]) -> str:
+        """What a good answer brings to the callback."""
+        assert landing.url.startswith(request["redirect_uri"]), landing
+        assert "#" not in landing.url
+        brought, registered = self._brought(landing, request)
+        assert "error" not in brought, brought
+        assert brought.keys() <= CODE_PARAMETERS | registered.keys(), brought
+        assert brought.get("state") == request.get("state")
+        assert brought["iss"] == self.metadata["issuer"]
+        return brought["code"]
+
+    def error(self, landing: Landing, request: dict[str, str], *expected: str) -> None:
+        """The answer is an error, says no more than it may, and has the state intact."""
+        assert landing.url.startswith(request["redirect_uri"]), landing
+        brought, registered = self._brought(landing, request)
+        assert brought["error"] in expected, brought
+        assert brought.keys() <= ERROR_PARAMETERS | registered.keys(), brought
+        assert brought.get("state") == request.get("state")
+        assert brought["iss"] == self.metadata["issuer"]
+
+    def _brought(
+        self, landing: Landing, request: dict[str, str]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        brought = landing.parameters
+        registered = Landing(request["redirect_uri"], 0, "").parameters
+        assert registered.items() <= brought.items(), "the registered query is kept"
+        return brought, registered
+
+    def is_page(self, landing: Landing, *statuses: int) -> None:
+        """The browser is at a page of Signet's."""
+        assert landing.url.startswith(f"{ISSUER}/"), landing
+        assert landing.status in statuses, landing
+        assert "<h1>" in landing.text
+
+    def token_answer(self, client: Json, form: dict[str, str], by: str = "basic") -> httpx.Response:
+        identity, secret = client["client_id"], client["client_secret"]
+        headers = {}
+        if by == "basic":
+            pair = f"{quote_plus(identity)}:{quote_plus(secret)}"
+            headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        else:
+            form = {**form, "client_id": identity, "client_secret": secret}
+        return self.http.post(self.metadata["token_endpoint"], data=form, headers=headers)
+
+    def redeem(
+        self, client: Json, request: dict[str, str], code: str, by: str = "basic", **more: str
+    ) -> httpx.Response:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": request["redirect_uri"],
+            **more,
+        }
+        return self.token_answer(client, form, by)
+
+    def tokens(self, answer: httpx.Response, scope: str) -> Json:
+        """RFC 6749 §5.1."""
+        members = conditions.is_json(answer, 200)
+        directives = answer.headers["Cache-Control"].split(",")
+        assert "no-store" in map(str.strip, directives)
+        assert members["token_type"].lower() == "bearer"
+        assert type(members["expires_in"]) is int
+        assert members["expires_in"] > 0
+        conditions.is_secret(members["access_token"])
+        if "refresh_token" in members:
+            conditions.is_secret(members["refresh_token"])
+        assert set(members.get("scope", scope).split(" ")) <= set(scope.split(" "))
+        return members
+
+    def id_token(self, answer: Json, client: Json, nonce: str | None) -> Json:
+        return conditions.id_token(
+            answer["id_token"],
+            self.keys,
+            self.metadata["issuer"],
+            client["client_id"],
+            answer["access_token"],
+            nonce,
+        )
+
+    def userinfo(self, access_token: str, method: str = "GET") -> httpx.Response:
+        headers = {"Authorization": f"Bearer {access_token}"}
+        return self.http.request(method, self.metadata["userinfo_endpoint"], headers=headers)
+
+    def flow(
+        self, client: Json | None = None, method: str = "GET", by: str = "basic", **more: str | None
+    ) -> Flow:
+        """The whole of it, with every check that all modules of the code flow make."""
+        client = client or self.client()
+        verifier = more.pop("verifier", None)
+        request = self.request(client, **more)
+        code = self.code(self.send(request, method), request)
+        proof = {} if verifier is None else {"code_verifier": verifier}
+        answer = self.tokens(
+            self.redeem(client, request, code, by, **proof), request.get("scope", "")
+        )
+        claims = self.id_token(answer, client, request.get("nonce"))
+        return self.ended(client, request, code, answer, claims)
+
+    def ended(
+        self, client: Json, request: dict[str, str], code: str, answer: Json, claims: Json
+    ) -> Flow:
+        members = conditions.is_json(self.userinfo(answer["access_token"]), 200)
+        assert members["sub"] == claims["sub"]
+        conditions.userinfo(members, request["scope"])
+        return Flow(client, request, code, answer, claims, members)
+
+    def log_out(self, **parameters: str) -> Landing:
+        """Sends the browser to the end session endpoint."""
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        return self.browser.visit(f"{self.metadata['end_session_endpoint']}{query}")
+
+    def is_logged_out(self) -> None:
+        """A further request, by which nobody may be asked, is answered with an error."""
+        request = self.request(prompt="none", state=random_text(128))
+        needs_a_person = ("login_required", "interaction_required", "account_selection_required")
+        self.error(self.send(request), request, *needs_a_person)
+
+
+def random_text(length: int) -> str:
+    letters = string.ascii_letters + string.digits
+    return "".join(secrets.choice(letters) for _ in range(length))
+
+
+@contextmanager
+def conformance_run(
+    directory: Path, database: Database, owned: Owner, **settings: str
+) -> Iterator[Suite]:
+    """Signet as docs/conformance.md sets it up, with clients and configuration as shipped."""
+    limits = ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")
+    signet = Signet(
+        directory,
+        database,
+        SIGNET_ISSUER=ISSUER,
+        SIGNET_TRUSTED_PROXIES="127.0.0.1/32",
+        SIGNET_LOGOUT_PRIVATE_NETWORKS="true",
+        **dict.fromkeys(limits, "1000"),
+        **settings,
+    )
+    owned(signet).start()
+    configuration: Json = json.loads(CONFIGURATION.read_text())
+    with tls_proxy(directory, signet.url) as proxy:
+        suite = Suite(signet, proxy, configuration)
+        issued = suite.apply_clients(CLIENTS.read_text(), directory)
+        for described in (configuration, *configuration["override"].values()):
+            for name in described.keys() & {"client", "client2", "client_secret_post"}:
+                client = described[name]
+                client["client_secret"] = issued.pop(client["client_id"])
+        assert not issued, "a client of the file is not configured"
+        sign_up(suite)
+        yield suite
+
+
+def sign_up(suite: Suite) -> None:
+    """The account that the configuration logs in with."""
+    commands = [
+        command
+        for block in suite.configuration["browser"]
+        for task in block["tasks"]
+        for command in task.get("commands", [])
+        if command[0] == "text"
+    ]
+    typed = {command[2]: command[3] for command in commands}
+    account = {"email": typed["username"], "password": typed["password"]}
+    with suite.proxy.client(base_url=ISSUER) as http:
+        token = conditions.is_json(http.post("/api/auth/signup", json=account), 201)["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        conditions.is_json(http.patch("/api/auth/me", json=PROFILE, headers=headers), 200)
+
+
+def spend(suite: Suite, module: Module) -> None:
+    """Redeems a code for whoever will show it again much later."""
+    suite.spent = (module.flow(), time.monotonic())

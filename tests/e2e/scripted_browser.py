@@ -1,0 +1,101 @@
+"""A browser that is told what to do by the `browser` block of a conformance configuration.
+
+It reads such a block as the official suite does: the first entry whose `match` fits the address to
+be visited; its tasks in order, each only if its own `match` fits where the browser is by then, and
+an error if it does not and the task is not `optional`. It never goes to the suite's own host:
+arriving there is what ends a flow.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from form_browser import Element, FormBrowser, Landing
+
+CALLBACK_PAGE = "id submission_complete"
+"""The element that the suite's own page after a callback has."""
+
+
+@dataclass
+class ScriptedBrowser:
+    """With cookies of its own. `blocks` is the configuration's `browser`."""
+
+    http: httpx.Client
+    suite: str
+    """What addresses on the suite's side begin with."""
+    blocks: list[dict[str, Any]]
+    screenshots: list[str] = field(default_factory=list)
+    """Headings of the pages that a person would be asked to judge."""
+    tasks: list[str] = field(default_factory=list)
+    """What was done, over all visits."""
+    wants_screenshot: bool = False
+    """Whether the module waits for one: the suite's placeholder."""
+
+    def __post_init__(self) -> None:
+        self._browser = FormBrowser(self.http, self.suite)
+
+    def visit(self, url: str, method: str = "GET") -> Landing:
+        """Opens an address, with its query as a form if `method` is POST, and does what is said."""
+        block = next((block for block in self.blocks if fits(block["match"], url)), None)
+        assert block is not None, f"nothing says what to do at {url}"
+        if method == "POST":
+            address, _, query = url.partition("?")
+            self._browser.open("POST", address, query)
+        else:
+            self._browser.open("GET", url)
+        for task in block["tasks"]:
+            self._do(task)
+        return self._browser.at
+
+    def _do(self, task: dict[str, Any]) -> None:
+        at = self._browser.at
+        if not fits(task.get("match", "*"), at.url):
+            assert task.get("optional"), f"unexpected address for {task['task']!r}: {at}"
+            return
+        self.tasks.append(task["task"])
+        for command in task.get("commands", []):
+            self._command(*command)
+
+    def _command(self, verb: str, kind: str, target: str, *more: Any) -> None:
+        element = self._browser.page.find(kind, target)
+        if verb == "wait":
+            self._see(element, f"{kind} {target}", *more)
+        elif element is None:
+            assert "optional" in more, f"no {kind} {target} at {self._browser.at}"
+        elif verb == "text":
+            element.value = more[0]
+        elif verb == "click":
+            self._browser.press(element)
+        else:
+            raise AssertionError(f"unknown command {verb}")
+
+    def _see(
+        self,
+        element: Element | None,
+        name: str,
+        _seconds: int,
+        pattern: str | None = None,
+        action: str | None = None,
+    ) -> None:
+        """Nothing on our pages comes later, so there is nothing to wait for."""
+        at = self._browser.at
+        if at.url.startswith(self.suite):
+            assert name == CALLBACK_PAGE, f"the suite's page has no {name}"
+            return
+        assert element is not None, f"no {name} at {at}"
+        if pattern is not None:
+            assert re.search(pattern, element.text), f"{name} says {element.text!r}: {at}"
+        if action is None:
+            return
+        assert action in ("update-image-placeholder", "update-image-placeholder-optional"), action
+        if self.wants_screenshot:
+            self.screenshots.append(element.text)
+        else:
+            assert action.endswith("-optional"), f"no screenshot is wanted at {at}"
+
+
+def fits(pattern: str, url: str) -> bool:
+    """`*` stands for anything, and nothing else is special."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), url, re.DOTALL) is not None

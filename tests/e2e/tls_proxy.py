@@ -1,0 +1,137 @@
+"""A reverse proxy with TLS in front of Signet, and HTTP clients to whom it has Signet's name."""
+
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+
+from certificate import self_signed, server_context
+
+HOST = "signet.example"
+ISSUER = f"https://{HOST}"
+
+NOT_PASSED_ON = {"connection", "content-length", "transfer-encoding", "date", "keep-alive"}
+
+
+@dataclass
+class Answer:
+    """What Signet answered, on its way out."""
+
+    request: str
+    """Method and path, without the query."""
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@dataclass
+class TlsProxy:
+    """`https://signet.example`, at a port of this machine."""
+
+    upstream: str
+    certificate: Path
+    port: int
+    answers: list[Answer] = field(default_factory=list)
+    """All of them, in order."""
+    tamper: Callable[[Answer], None] | None = None
+    """Changes what goes out: that is how a check shows that it notices."""
+
+    def client(self, **options: object) -> httpx.Client:
+        """A client that trusts the certificate, finds the proxy, and leaves redirects alone."""
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        transport = ToProxy(self.port, httpx.HTTPTransport(verify=context))
+        return httpx.Client(transport=transport, timeout=30, trust_env=False, **options)  # type: ignore[arg-type]
+
+
+class ToProxy(httpx.BaseTransport):
+    """Resolves the name of Signet, and no other."""
+
+    def __init__(self, port: int, inner: httpx.HTTPTransport) -> None:
+        self._port = port
+        self._inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        asked = (request.url.scheme, request.url.host, request.url.port)
+        assert asked == ("https", HOST, None), f"nobody is at {request.url}"
+        # A request of its own: cookies belong to the address that was asked for.
+        passed = httpx.Request(
+            request.method,
+            request.url.copy_with(host="127.0.0.1", port=self._port),
+            headers=request.headers,
+            stream=request.stream,
+            extensions={**request.extensions, "sni_hostname": HOST},
+        )
+        return self._inner.handle_request(passed)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@contextmanager
+def tls_proxy(directory: Path, upstream: str) -> Iterator[TlsProxy]:
+    """Listens from here on."""
+    certificate = self_signed(directory / "signet.pem", HOST)
+    limits = httpx.Limits(max_connections=None)
+    with httpx.Client(timeout=30, trust_env=False, limits=limits) as http:
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def forward(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                headers = [
+                    (name, value)
+                    for name, value in self.headers.items()
+                    if name.lower() not in NOT_PASSED_ON
+                ]
+                headers.append(("X-Forwarded-For", self.client_address[0]))
+                try:
+                    got = http.request(
+                        self.command, proxy.upstream + self.path, content=body, headers=headers
+                    )
+                except httpx.TransportError:
+                    self.send_error(502)
+                    return
+                passed = [
+                    (name, value)
+                    for name, value in got.headers.multi_items()
+                    if name not in NOT_PASSED_ON
+                ]
+                asked = f"{self.command} {self.path.partition('?')[0]}"
+                answer = Answer(asked, got.status_code, passed, got.content)
+                if proxy.tamper is not None:
+                    proxy.tamper(answer)
+                proxy.answers.append(answer)
+                self.send_response(answer.status)
+                for name, value in answer.headers:
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(answer.body)
+
+            do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = forward
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        context = server_context(certificate)
+        # The handshake is each connection's own: a slow one keeps nobody waiting.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        proxy = TlsProxy(upstream, certificate, server.server_port)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield proxy
+        finally:
+            server.shutdown()
+            server.server_close()
