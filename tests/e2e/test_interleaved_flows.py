@@ -1,0 +1,255 @@
+"""A thousand code flows under way at once, of a hundred people: each ends where it belongs (SS-10).
+
+All of them have begun before the first goes on; then one step of one of them is taken at a time by
+each thread, in no order. On PostgreSQL any of two instances answers any request.
+"""
+
+import random
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+import jwt
+
+import conditions
+from clients import PASSWORD, SignetClient, Tokens, some_email
+from databases import Database, PostgresDatabase
+from form_browser import FormBrowser
+from processes import Owner, Signet
+from stock import register
+
+PEOPLE = 100
+CLIENTS = 10
+THREADS = 8
+
+ISSUER = "https://signet.example"
+SCOPE = "openid email"
+
+
+@dataclass(frozen=True)
+class Client:
+    identity: str
+    name: str
+    secret: str
+    callback: str
+
+
+@dataclass(frozen=True)
+class Person:
+    email: str
+    user_id: str
+
+
+@dataclass
+class End:
+    """What came of a flow."""
+
+    person: Person
+    client: Client
+    claims: conditions.Json
+    email: str
+
+
+@dataclass
+class Balancer(httpx.BaseTransport):
+    """Has the issuer's name and its TLS; passes each request on to one instance or another."""
+
+    ports: list[int]
+    cookies: list[str] = field(default_factory=list)
+    """Each that was set, by any answer."""
+    answered: Counter[int] = field(default_factory=Counter)
+    """Requests by port."""
+
+    def __post_init__(self) -> None:
+        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert (request.url.scheme, request.url.host) == ("https", "signet.example"), request.url
+        port = random.choice(self.ports)
+        passed = httpx.Request(
+            request.method,
+            request.url.copy_with(scheme="http", host="127.0.0.1", port=port),
+            headers=request.headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        response = self._inner.handle_request(passed)
+        self.answered[port] += 1
+        self.cookies += response.headers.get_list("set-cookie")
+        return response
+
+
+def test_a_thousand_interleaved_flows_do_not_cross(
+    tmp_path: Path, database: Database, owned: Owner
+) -> None:
+    instances = start_instances(tmp_path, database, owned)
+    clients = register_clients(instances[0], tmp_path)
+    people = sign_up_people(instances[0])
+    balancer = Balancer([signet.port for signet in instances])
+    ends: list[End] = []
+    keys = conditions.keys(call(balancer, "GET", "/.well-known/jwks.json").json())
+    flows = [flow(person, client, balancer, keys, ends) for person in people for client in clients]
+    random.shuffle(flows)
+    began = time.monotonic()
+
+    take_steps(flows, once=True)
+    assert not ends
+    take_steps(flows)
+
+    took = time.monotonic() - began
+    print(f"{len(ends)} flows in {took:.1f} s, {dict(balancer.answered)} requests by port")
+    assert len(ends) == PEOPLE * CLIENTS
+    for end in ends:
+        assert (end.claims["sub"], end.email) == (end.person.user_id, end.person.email)
+        assert end.claims["aud"] == end.client.identity
+    assert {(end.person.user_id, end.client.identity) for end in ends} == {
+        (person.user_id, client.identity) for person in people for client in clients
+    }
+    assert len({end.claims["sid"] for end in ends}) == len(ends)
+    # One for the browser as it came, one for its login, and none of them twice.
+    assert len(balancer.cookies) == len(set(balancer.cookies)) == 2 * len(ends)
+    assert all(balancer.answered[signet.port] > len(ends) for signet in instances)
+
+
+def flow(
+    person: Person,
+    client: Client,
+    balancer: Balancer,
+    keys: dict[str, jwt.PyJWK],
+    ends: list[End],
+) -> Iterator[None]:
+    """Somebody logs in to a client in a browser of their own; each `yield` is a wait for others."""
+    state, nonce = secrets.token_urlsafe(), secrets.token_urlsafe()
+    browser = FormBrowser(httpx.Client(transport=balancer, timeout=60), client.callback)
+    request = {
+        "response_type": "code",
+        "client_id": client.identity,
+        "redirect_uri": client.callback,
+        "scope": SCOPE,
+        "state": state,
+        "nonce": nonce,
+    }
+
+    page = browser.open("GET", f"{ISSUER}/oauth2/authorize?{urlencode(request)}")
+    assert (page.status, browser.page.heading) == (200, "Log in"), page
+    assert client.name in page.text
+    yield
+
+    browser.fill("username", person.email)
+    browser.fill("password", PASSWORD)
+    page = browser.click("login-submit")
+    assert (page.status, browser.page.heading) == (200, "Allow access?"), page
+    assert client.name in page.text
+    assert person.email in page.text
+    yield
+
+    arrival = browser.click("consent-allow")
+    assert arrival.url.startswith(f"{client.callback}?"), arrival
+    brought = arrival.parameters
+    assert brought.keys() == {"code", "state", "iss"}, brought
+    assert (brought["state"], brought["iss"]) == (state, ISSUER)
+    yield
+
+    form = {
+        "grant_type": "authorization_code",
+        "code": brought["code"],
+        "redirect_uri": client.callback,
+        "client_id": client.identity,
+        "client_secret": client.secret,
+    }
+    tokens = conditions.is_json(call(balancer, "POST", "/oauth2/token", data=form), 200)
+    access_token = tokens["access_token"]
+    claims = conditions.id_token(
+        tokens["id_token"], keys, ISSUER, client.identity, access_token, nonce
+    )
+    yield
+
+    headers = {"Authorization": f"Bearer {access_token}"}
+    said = conditions.is_json(call(balancer, "GET", "/oauth2/userinfo", headers=headers), 200)
+    assert said["sub"] == claims["sub"]
+    ends.append(End(person, client, claims, said["email"]))
+
+
+def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
+    """Takes each flow to its end, or one step further, a step of any of them at a time."""
+    waiting, lock = list(flows), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                if not waiting:
+                    return
+                # The last one takes the place of one that is taken out of the middle.
+                index = random.randrange(len(waiting))
+                waiting[index], waiting[-1] = waiting[-1], waiting[index]
+                taken = waiting.pop()
+            if next(taken, taken) is not taken and not once:
+                with lock:
+                    waiting.append(taken)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for worker in [pool.submit(work) for _ in range(THREADS)]:
+            worker.result()
+
+
+def call(balancer: Balancer, method: str, path: str, **options: object) -> httpx.Response:
+    """As somebody without cookies."""
+    http = httpx.Client(transport=balancer, timeout=60)
+    return http.request(method, f"{ISSUER}{path}", **options)  # type: ignore[arg-type]
+
+
+def start_instances(directory: Path, database: Database, owned: Owner) -> list[Signet]:
+    """Two with one database and one master key, if the database is for more than one."""
+    limits = (
+        *("ATTEMPTS_PER_MINUTE", "ACCOUNT_ATTEMPTS_PER_MINUTE"),
+        *("REFRESHES_PER_MINUTE", "REQUESTS_PER_MINUTE"),
+    )
+    settings = {
+        "SIGNET_ISSUER": ISSUER,
+        # A busy machine is no reason to turn people away.
+        "SIGNET_HASH_WAIT_SECONDS": "60",
+        **{f"SIGNET_{limit}": "100000" for limit in limits},
+    }
+    count = 2 if isinstance(database, PostgresDatabase) else 1
+    instances = [owned(Signet(directory, database, **settings)) for _ in range(count)]
+    for signet in instances:
+        signet.start()
+    return instances
+
+
+def register_clients(signet: Signet, directory: Path) -> list[Client]:
+    described = [
+        {
+            "client_id": f"app-{number}",
+            "client_name": f"Application no. {number}.",
+            "redirect_uris": [f"https://app-{number}.example/callback"],
+            "scope": SCOPE,
+            "token_endpoint_auth_method": "client_secret_post",
+            "require_pkce": False,
+        }
+        for number in range(CLIENTS)
+    ]
+    issued = register(signet, directory, described)
+    return [
+        Client(
+            identity=str(client["client_id"]),
+            name=str(client["client_name"]),
+            secret=issued[str(client["client_id"])],
+            callback=f"https://{client['client_id']}.example/callback",
+        )
+        for client in described
+    ]
+
+
+def sign_up_people(signet: Signet) -> list[Person]:
+    with SignetClient(signet.url) as front_end, ThreadPoolExecutor(4) as pool:
+        answers = pool.map(front_end.sign_up, [some_email() for _ in range(PEOPLE)])
+        signed_up = [Tokens.of(answer, 201) for answer in answers]
+    return [Person(tokens.email, tokens.user_id) for tokens in signed_up]
