@@ -8,10 +8,9 @@ import random
 import secrets
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ import httpx
 import jwt
 
 import conditions
+from balancer import ISSUER, Balancer
 from clients import PASSWORD, SignetClient, Tokens, some_email
 from databases import Database, PostgresDatabase
 from form_browser import FormBrowser
@@ -29,7 +29,6 @@ PEOPLE = 100
 CLIENTS = 10
 THREADS = 8
 
-ISSUER = "https://signet.example"
 SCOPE = "openid email"
 
 
@@ -55,35 +54,6 @@ class End:
     client: Client
     claims: conditions.Json
     email: str
-
-
-@dataclass
-class Balancer(httpx.BaseTransport):
-    """Has the issuer's name and its TLS; passes each request on to one instance or another."""
-
-    ports: list[int]
-    cookies: list[str] = field(default_factory=list)
-    """Each that was set, by any answer."""
-    answered: Counter[int] = field(default_factory=Counter)
-    """Requests by port."""
-
-    def __post_init__(self) -> None:
-        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None))
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        assert (request.url.scheme, request.url.host) == ("https", "signet.example"), request.url
-        port = random.choice(self.ports)
-        passed = httpx.Request(
-            request.method,
-            request.url.copy_with(scheme="http", host="127.0.0.1", port=port),
-            headers=request.headers,
-            stream=request.stream,
-            extensions=request.extensions,
-        )
-        response = self._inner.handle_request(passed)
-        self.answered[port] += 1
-        self.cookies += response.headers.get_list("set-cookie")
-        return response
 
 
 def test_a_thousand_interleaved_flows_do_not_cross(

@@ -1,0 +1,41 @@
+"""What stands in front of instances, for clients in this process: it has the issuer's name.
+
+TLS ends there, before it begins: clients believe that they speak it, and send `Secure` cookies.
+"""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+import httpx
+
+ISSUER = "https://signet.example"
+
+
+@dataclass
+class Balancer(httpx.BaseTransport):
+    """Passes each request on to one instance or another."""
+
+    ports: list[int]
+    cookies: list[str] = field(default_factory=list)
+    """Each that was set, by any answer."""
+    answered: Counter[int] = field(default_factory=Counter)
+    """Requests by port."""
+
+    def __post_init__(self) -> None:
+        self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None))
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert str(request.url).startswith(f"{ISSUER}/"), f"nobody is at {request.url}"
+        port = random.choice(self.ports)
+        passed = httpx.Request(
+            request.method,
+            request.url.copy_with(scheme="http", host="127.0.0.1", port=port),
+            headers=request.headers,
+            stream=request.stream,
+            extensions=request.extensions,
+        )
+        response = self._inner.handle_request(passed)
+        self.answered[port] += 1
+        self.cookies += response.headers.get_list("set-cookie")
+        return response
