@@ -352,6 +352,19 @@ pub async fn hold_account(txn: &impl ConnectionTrait, account_id: Uuid) -> Resul
     account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await.map(drop)
 }
 
+/// The account, which nobody else holds until the commit but others that share it. Whoever begins
+/// something for a client shares it first: they do not mind each other, but whoever ends it all
+/// finds what they began, or comes before.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn share_account(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+) -> Result<Option<account::Model>, DbErr> {
+    account::Entity::find_by_id(account_id).lock_shared().one(txn).await
+}
+
 /// The only place where a session ends before its time: it also tells the verifiers, and the
 /// clients that want to know.
 async fn end_where(

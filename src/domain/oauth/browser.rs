@@ -155,13 +155,8 @@ async fn take_over_in(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let Takeover { session_id, account_id, cookie_digest, old_digest } = takeover;
-    pending_authorization::Entity::update_many()
-        .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(cookie_digest.clone()))
-        .filter(pending_authorization::Column::BrowserDigest.eq(old_digest.clone()))
-        .exec(txn)
-        .await?;
     let old = Entity::find()
-        .filter(Column::CookieDigest.eq(old_digest))
+        .filter(Column::CookieDigest.eq(old_digest.clone()))
         .filter(Entity::live(now))
         .one(txn)
         .await?;
@@ -176,6 +171,12 @@ async fn take_over_in(
             logout::end_browser(txn, &old, origin, now).await?;
         }
     }
+    // With the account held, if the browser had one: whoever takes back a consent does the same.
+    pending_authorization::Entity::update_many()
+        .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(cookie_digest.clone()))
+        .filter(pending_authorization::Column::BrowserDigest.eq(old_digest))
+        .exec(txn)
+        .await?;
     Entity::update_many()
         .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
         .filter(Column::Id.eq(session_id))

@@ -215,23 +215,23 @@ async fn redeem_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
+    let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
+    let Some(row) = row.filter(|row| row.client_id == shown.client.id) else {
+        return Ok(Outcome::Rejected);
+    };
+    // The account first, as whoever ends its sessions or takes back what it allowed does; shared,
+    // since codes do not mind each other.
+    let account = session::share_account(txn, row.account_id).await?;
     // The database settles the race: of any number of calls, one matches the row.
     let spent = Entity::update_many()
         .col_expr(Column::RedeemedAt, Expr::value(now))
         .filter(Column::Digest.eq(shown.digest.clone()))
-        .filter(Column::ClientId.eq(&shown.client.id))
         .filter(Column::ExpiresAt.gt(now))
         .filter(Column::RedeemedAt.is_null())
         .exec(txn)
         .await?;
-    let Some(row) = Entity::find_by_id(shown.digest.clone()).one(txn).await? else {
-        return Ok(Outcome::Rejected);
-    };
-    if row.client_id != shown.client.id {
-        return Ok(Outcome::Rejected);
-    }
     if spent.rows_affected == 0 || shown.entry.is_none() {
-        return judge(txn, &row, &shown.origin, now).await;
+        return judge(txn, &shown, now).await;
     }
     if !is_proved(&row, &shown) {
         return Ok(Outcome::Rejected);
@@ -240,8 +240,6 @@ async fn redeem_in(
     let Some(audience) = audience::narrowed(resources, &row.audience) else {
         return Ok(Outcome::WrongTarget);
     };
-    // The account first, as whoever ends its sessions does; shared, since codes do not mind each other.
-    let account = account::Entity::find_by_id(row.account_id).lock_shared().one(txn).await?;
     // Locked, so that a logout of the browser either ends this session too, or comes first.
     let browser = session_row::Entity::find_by_id(row.browser_session_id).lock_exclusive();
     let (Some(account), Some(browser)) = (
@@ -330,10 +328,12 @@ async fn settle(
 /// recorded once: a flood of replays is no flood of events.
 async fn judge(
     txn: &impl ConnectionTrait,
-    row: &Model,
-    origin: &Origin,
+    shown: &Shown,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
+    // Read anew: whoever spent it at the same moment has said by now what came of it.
+    let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
+    let Some(row) = row else { return Ok(Outcome::Rejected) };
     let Some(session_id) = row.session_id else { return Ok(Outcome::Rejected) };
     if !session::end(txn, session_id, EndReason::CodeReuse, now).await? {
         return Ok(Outcome::Rejected);
@@ -341,7 +341,7 @@ async fn judge(
     Event::new(Kind::CodeReuse)
         .account(row.account_id)
         .session(session_id, &row.client_id)
-        .record(txn, origin, now)
+        .record(txn, &shown.origin, now)
         .await?;
     Ok(Outcome::Reused)
 }
