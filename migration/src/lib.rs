@@ -22,6 +22,7 @@ mod m20261126_000022_create_authorization;
 mod m20261126_000023_create_logout_notice;
 mod m20261126_000050_bind_reset_tokens;
 mod m20261126_000060_mark_revoked_keys;
+mod m20261126_000061_tell_consents_apart_by_audience;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000023_create_logout_notice::Migration),
             Box::new(m20261126_000050_bind_reset_tokens::Migration),
             Box::new(m20261126_000060_mark_revoked_keys::Migration),
+            Box::new(m20261126_000061_tell_consents_apart_by_audience::Migration),
         ]
     }
 }

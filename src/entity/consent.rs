@@ -1,6 +1,10 @@
 //! What people have allowed which client.
 
+use std::collections::BTreeMap;
+
+use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
@@ -14,11 +18,19 @@ pub struct Model {
     /// Whom.
     #[sea_orm(primary_key, auto_increment = false)]
     pub client_id: String,
-    /// What, space-separated.
+    /// All of it together, space-separated. Instances of the version before read no more than this.
     pub scope: String,
     /// When it was last said.
     pub granted_at: Timestamp,
+    /// What, by whom the tokens are for. None if that was said before audiences were told apart: it
+    /// is for the client's default audience.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub access: Option<ScopesByAudience>,
 }
+
+/// Scopes, space-separated, by the audience that they were allowed for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct ScopesByAudience(pub BTreeMap<String, String>);
 
 /// A consent is found by its key.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -2,22 +2,27 @@
 
 use crate::entity::client::Model;
 
+/// The audience of a client's tokens if it does not say: the first that it is registered with, or
+/// else the issuer. A token for the issuer opens userinfo, and no service that a person's own tokens
+/// open.
+#[must_use]
+pub fn default_of<'a>(client: &'a Model, issuer: &'a str) -> &'a str {
+    client.audiences.0.first().map_or(issuer, String::as_str)
+}
+
 /// The audience of a client's tokens, space-separated: what it asks for, or its default. `None` if
 /// it asks for one that it may not have (`invalid_target`).
-///
-/// The default is the first audience it is registered with, or else the issuer: such a token opens
-/// userinfo, and no service that a person's own tokens open.
 #[must_use]
 pub fn chosen<'a>(
     client: &Model,
     resources: impl Iterator<Item = &'a str>,
     issuer: &str,
 ) -> Option<String> {
-    let issuer = [issuer.to_owned()];
+    let alone = [issuer.to_owned()];
     let allowed =
-        if client.audiences.0.is_empty() { &issuer[..] } else { client.audiences.0.as_slice() };
+        if client.audiences.0.is_empty() { &alone[..] } else { client.audiences.0.as_slice() };
     let chosen = within(resources, allowed)?;
-    if chosen.is_empty() { allowed.first().cloned() } else { Some(chosen) }
+    Some(if chosen.is_empty() { default_of(client, issuer).to_owned() } else { chosen })
 }
 
 /// A narrower audience than was granted, or all of that. `None` if it would be wider.

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
-use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, Set,
+    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
 };
 use uuid::Uuid;
 
@@ -15,10 +13,12 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::code;
+use crate::domain::oauth::consent::{self, Wish};
 use crate::domain::oauth::opaque::{Opaque, digest};
 use crate::domain::oauth::scope::Scope;
+use crate::domain::session;
 use crate::entity::client::Model as Client;
-use crate::entity::{consent, pending_authorization};
+use crate::entity::pending_authorization;
 use crate::timestamp::Timestamp;
 
 /// How long a request waits for a person.
@@ -125,6 +125,8 @@ pub async fn find(
 pub struct State<'a> {
     /// Who asks.
     pub client: &'a Client,
+    /// Who answers: the audience of a client that has none.
+    pub issuer: &'a str,
     /// The request; its digest is empty if it has not been kept.
     pub pending: &'a Pending,
     /// Who is logged in, if somebody is.
@@ -152,14 +154,17 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
         let is_final = !may_ask || browser.session.auth_time >= state.pending.asked_at;
         return Ok(if is_final { Step::Refuse(ErrorCode::LoginRequired) } else { Step::LogIn });
     }
-    match state.decision {
+    let ground = match state.decision {
         Some(Decision::Deny) => return deny(db, &state, browser.account.id, now).await,
-        Some(Decision::Allow) => {}
-        None if is_agreed(db, &state, browser.account.id).await? => {}
-        None if may_ask => return Ok(Step::Consent),
-        None => return Ok(Step::Refuse(ErrorCode::ConsentRequired)),
-    }
-    grant(db, &state, browser, now).await
+        Some(Decision::Allow) => Some(Ground::Asked),
+        None => ground_unasked(&state),
+    };
+    let step = match ground {
+        Some(ground) => grant(db, &state, browser, ground, now).await?,
+        None => Step::Consent,
+    };
+    let must_not_ask = step == Step::Consent && !may_ask;
+    Ok(if must_not_ask { Step::Refuse(ErrorCode::ConsentRequired) } else { step })
 }
 
 /// Whether the login is recent enough for this request.
@@ -174,25 +179,26 @@ fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     !(is_old || request.prompts("login") || request.prompts("select_account"))
 }
 
-/// Whether the person, or whoever registered the client, has agreed to all of this before.
-async fn is_agreed(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<bool, DbErr> {
+/// On what a request may be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ground {
+    /// The person was asked for this, and said yes.
+    Asked,
+    /// They said yes to all of it before, if they did.
+    Remembered,
+    /// Whoever registered the client says that nobody need be asked.
+    Preapproved,
+}
+
+/// On what a request may be granted without a question; `None` if it has to be asked.
+fn ground_unasked(state: &State<'_>) -> Option<Ground> {
     let client = state.client;
     // Anybody's program can name a public native client (RFC 8252 §8.6).
     let is_anybody = client.is_native() && !client.is_confidential();
     if state.pending.request.prompts("consent") || is_anybody {
-        return Ok(false);
+        return None;
     }
-    if client.is_preapproved() {
-        return Ok(true);
-    }
-    let question = consent::Entity::find_by_id((account_id, client.id.clone()));
-    let found = db.read(|db| async move { question.one(&db).await }).await?;
-    let agreed = found.and_then(|row| Scope::parse(&row.scope)).unwrap_or_default();
-    Ok(scope_of(state).is_within(&agreed))
-}
-
-fn scope_of(state: &State<'_>) -> Scope {
-    Scope::parse(&state.pending.request.scope).unwrap_or_default()
+    Some(if client.is_preapproved() { Ground::Preapproved } else { Ground::Remembered })
 }
 
 async fn deny(
@@ -217,13 +223,23 @@ async fn deny(
 /// What is written down when a request is granted.
 #[derive(Clone)]
 struct Grant {
+    client: Client,
+    issuer: String,
     pending: Pending,
     browser: Browser,
-    scope: Scope,
-    /// Whether the person was asked for this, and not only before.
-    was_asked: bool,
+    ground: Ground,
     code_digest: Vec<u8>,
     origin: Origin,
+}
+
+/// What became of a grant.
+enum Outcome {
+    /// The code is written.
+    Granted,
+    /// The person has not agreed to this, or not any more.
+    NotAgreed,
+    /// The request has been answered before: a form that is sent twice gets one code.
+    Answered,
 }
 
 /// Writes down what was decided and draws the code, in one transaction.
@@ -231,42 +247,67 @@ async fn grant(
     db: &Db,
     state: &State<'_>,
     browser: &Browser,
+    ground: Ground,
     now: Timestamp,
 ) -> Result<Step, FlowError> {
     let drawn = code::draw()?;
     let grant = Grant {
+        client: state.client.clone(),
+        issuer: state.issuer.to_owned(),
         pending: state.pending.clone(),
         browser: browser.clone(),
-        scope: scope_of(state),
-        was_asked: state.decision.is_some(),
+        ground,
         code_digest: drawn.digest,
         origin: state.origin.clone(),
     };
-    let is_granted = db
+    let outcome = db
         .write(move |txn| {
             let grant = grant.clone();
             Box::pin(async move { grant_in(txn, grant, now).await })
         })
         .await?;
-    Ok(if is_granted { Step::Code(drawn.text) } else { Step::Refuse(ErrorCode::InvalidRequest) })
+    Ok(match outcome {
+        Outcome::Granted => Step::Code(drawn.text),
+        Outcome::NotAgreed => Step::Consent,
+        Outcome::Answered => Step::Refuse(ErrorCode::InvalidRequest),
+    })
 }
 
-/// `false` if the request has been answered before: a form that is sent twice gets one code.
-async fn grant_in(txn: &DatabaseTransaction, grant: Grant, now: Timestamp) -> Result<bool, DbErr> {
-    let Grant { pending, browser, scope, was_asked, code_digest, origin } = grant;
+/// Holds the account before all else, as whoever takes back a consent does: what was allowed stays
+/// so until the commit.
+async fn grant_in(
+    txn: &DatabaseTransaction,
+    grant: Grant,
+    now: Timestamp,
+) -> Result<Outcome, DbErr> {
+    let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
     let Pending { digest, request, .. } = pending;
+    let account_id = browser.account.id;
+    let scope = Scope::parse(&request.scope).unwrap_or_default();
+    let wish =
+        Wish { client: &client, issuer: &issuer, scope: &scope, audience: &request.audience };
+    match ground {
+        // Alone: what is added to must not change meanwhile.
+        Ground::Asked => session::hold_account(txn, account_id).await?,
+        Ground::Remembered | Ground::Preapproved => {
+            session::share_account(txn, account_id).await?;
+        }
+    }
+    if ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
+        return Ok(Outcome::NotAgreed);
+    }
     if !digest.is_empty() {
         let waiting = pending_authorization::Entity::delete_by_id(digest);
         if waiting.exec(txn).await?.rows_affected == 0 {
-            return Ok(false);
+            return Ok(Outcome::Answered);
         }
     }
-    if was_asked {
-        remember(txn, &browser, &request.client_id, &scope, &origin, now).await?;
+    if ground == Ground::Asked {
+        consent::remember(txn, &browser, wish, &origin, now).await?;
     }
     let terms = code::Terms {
         client_id: request.client_id,
-        account_id: browser.account.id,
+        account_id,
         browser_session_id: browser.session.id,
         redirect_uri: request.to.redirect_uri,
         scope,
@@ -276,35 +317,5 @@ async fn grant_in(txn: &DatabaseTransaction, grant: Grant, now: Timestamp) -> Re
         auth_time: browser.session.auth_time,
     };
     code::insert(txn, code_digest, terms, &origin, now).await?;
-    Ok(true)
-}
-
-/// Adds to what the person has allowed the client before.
-async fn remember(
-    txn: &impl ConnectionTrait,
-    browser: &Browser,
-    client_id: &str,
-    scope: &Scope,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let key = (browser.account.id, client_id.to_owned());
-    let before = consent::Entity::find_by_id(key).one(txn).await?;
-    let before = before.and_then(|row| Scope::parse(&row.scope)).unwrap_or_default();
-    let row = consent::ActiveModel {
-        account_id: Set(browser.account.id),
-        client_id: Set(client_id.to_owned()),
-        scope: Set(before.joined_with(scope.clone()).to_string()),
-        granted_at: Set(now),
-    };
-    let again = OnConflict::columns([consent::Column::AccountId, consent::Column::ClientId])
-        .update_columns([consent::Column::Scope, consent::Column::GrantedAt])
-        .to_owned();
-    consent::Entity::insert(row).on_conflict(again).exec_without_returning(txn).await?;
-    Event::new(Kind::ConsentGranted)
-        .account(browser.account.id)
-        .session(browser.session.id, client_id)
-        .reason(scope.to_string())
-        .record(txn, origin, now)
-        .await
+    Ok(Outcome::Granted)
 }

@@ -4,8 +4,8 @@
 //!
 //! 1. A client sends a browser to the authorization endpoint: [`authorize`] checks the request, the
 //!    client and its redirect URI before anything that redirects.
-//! 2. [`flow`] decides what is missing: a login ([`browser`]), a consent, or nothing. While people
-//!    type, the request waits in the database under a handle.
+//! 2. [`flow`] decides what is missing: a login ([`browser`]), a [`consent`], or nothing. While
+//!    people type, the request waits in the database under a handle.
 //! 3. [`code`] draws a code; the browser takes it back to the client.
 //! 4. The client proves who it is ([`proof`]) and redeems it ([`grant`]): a session begins, as at a
 //!    login over the JSON API, and tokens are signed.
@@ -20,6 +20,7 @@ pub mod backchannel;
 pub mod browser;
 pub mod client;
 pub mod code;
+pub mod consent;
 pub mod flow;
 pub mod grant;
 pub mod housekeeping;

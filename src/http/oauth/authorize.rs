@@ -105,7 +105,9 @@ async fn begin(app: &Arc<App>, request: &Request, client: &Client, pending: Pend
         Err(error) => return respond::failed(&error),
     };
     let browser = visit.browser.as_ref();
-    let state = State { client, pending: &pending, browser, decision: None, origin: &origin };
+    let issuer = &app.issuer_url;
+    let state =
+        State { client, issuer, pending: &pending, browser, decision: None, origin: &origin };
     let step = match flow::advance(&app.db, state, now).await {
         Ok(step) => step,
         Err(error) => return respond::failed(&error),

@@ -13,6 +13,7 @@ pub(in crate::http) mod page;
 mod signup;
 mod templates;
 mod visit;
+mod words;
 
 use std::sync::Arc;
 
@@ -170,7 +171,8 @@ impl Call {
     ) -> Response {
         let origin = origin_of(&self.request).await;
         let browser = visit.browser.as_ref();
-        let state = State { client, pending, browser, decision, origin: &origin };
+        let issuer = &self.app.issuer_url;
+        let state = State { client, issuer, pending, browser, decision, origin: &origin };
         let step = match flow::advance(&self.app.db, state, self.app.clock.now()).await {
             Ok(step) => step,
             Err(error) => return respond::failed(&error),

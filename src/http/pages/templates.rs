@@ -3,6 +3,7 @@
 use askama::Template;
 
 use crate::http::pages::page::Undressed;
+use crate::http::pages::words::Permission;
 
 /// What a page says, without the frame that all have in common.
 pub(super) trait Page: Template {
@@ -90,7 +91,7 @@ pub(super) struct ConsentPage<'a> {
     /// Where the answer goes, in words.
     pub(super) returns_to: &'a str,
     /// What the client asks for, in words.
-    pub(super) wishes: Vec<String>,
+    pub(super) asked: Permission,
 }
 
 impl Page for ConsentPage<'_> {

@@ -1,0 +1,23 @@
+//! What people have allowed, by whom the tokens are for (RFC 8707).
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::json_binary_null;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // Null in what was said before, and in what an instance of the version before writes: it
+        // knows neither the column nor any audience. `scope` stays what it reads.
+        let table =
+            Table::alter().table("consent").add_column(json_binary_null("access")).to_owned();
+        manager.alter_table(table).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let table = Table::alter().table("consent").drop_column("access").to_owned();
+        manager.alter_table(table).await
+    }
+}

@@ -1,0 +1,80 @@
+//! What clients may do, and where, in words that people know.
+
+use url::Url;
+
+/// What may be done.
+pub(super) struct Permission {
+    /// Where, apart from here; nowhere if empty.
+    pub(super) places: Vec<String>,
+    /// Each as it goes on after “it may”.
+    pub(super) wishes: Vec<String>,
+}
+
+impl Permission {
+    /// A scope, at audiences that are space-separated.
+    pub(super) fn of(scope: &str, audience: &str, issuer: &str) -> Self {
+        let mut places: Vec<String> = Vec::new();
+        for place in audience.split(' ').filter(|it| *it != issuer).map(place_of) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Self { places, wishes: scope.split(' ').map(wish_of).collect() }
+    }
+}
+
+/// The host of an audience, as it is looked up: letters that look like others stay the ASCII that
+/// stands for them, and neither a name before the host nor a path behind it is shown. All of it, if
+/// it has no host.
+fn place_of(audience: &str) -> String {
+    let url = Url::parse(audience).ok();
+    url.as_ref().and_then(Url::host_str).unwrap_or(audience).to_owned()
+}
+
+fn wish_of(scope: &str) -> String {
+    match scope {
+        "openid" => "know that it is you".to_owned(),
+        "profile" => "see your name and what else your profile says".to_owned(),
+        "email" => "see your email address".to_owned(),
+        "address" => "see your postal address".to_owned(),
+        "phone" => "see your telephone number".to_owned(),
+        "offline_access" => "do so while you are away, until you end it".to_owned(),
+        other => format!("use “{other}”"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audience_is_shown_by_the_host_that_is_looked_up() {
+        for (audience, place) in [
+            ("https://api.example.com", "api.example.com"),
+            ("https://API.Example.com:8443/v1?x=y", "api.example.com"),
+            ("https://bank.example@evil.example/", "evil.example"),
+            ("https://evil.example/https://bank.example", "evil.example"),
+            // Looks like “apple.com” in Cyrillic letters.
+            ("https://xn--80ak6aa92e.com/", "xn--80ak6aa92e.com"),
+            ("https://%62ank.example", "bank.example"),
+            ("https://[2001:db8::1]/", "[2001:db8::1]"),
+            ("http://localhost:9000/", "localhost"),
+            ("com.example.app://tasks/x", "tasks"),
+            ("urn:example:tasks", "urn:example:tasks"),
+        ] {
+            assert_eq!(place_of(audience), place, "{audience}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_named_once_and_here_is_not_named() {
+        let issuer = "https://id.example";
+        let audience =
+            "https://id.example https://a.example/1 https://a.example/2 https://b.example";
+
+        let permission = Permission::of("openid", audience, issuer);
+
+        assert_eq!(permission.places, ["a.example", "b.example"]);
+        assert!(Permission::of("openid", issuer, issuer).places.is_empty());
+    }
+}

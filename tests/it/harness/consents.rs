@@ -1,0 +1,70 @@
+//! Saying yes to a client.
+
+use crate::harness::oauth::{Browser, CALLBACK, request};
+use crate::harness::{Answer, PASSWORD};
+
+/// Two clients that ask, each with a place of its own to go to, and one that need not.
+pub const ASKING: &str = r#"
+[[client]]
+client_id = "asking"
+client_name = "Asking <App>"
+redirect_uris = ["https://rp.example/cb"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid email offline_access tasks:read"
+audiences = ["https://tasks.example/v1", "https://files.example"]
+
+[[client]]
+client_id = "plain"
+client_name = "Plain"
+redirect_uris = ["https://rp.example/cb"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid email offline_access"
+"#;
+
+/// A request of the client that asks.
+pub fn asking(scope: &str) -> Vec<(&str, &str)> {
+    vec![("client_id", "asking"), ("scope", scope)]
+}
+
+impl Browser<'_> {
+    /// Logs in on the page of that name, for itself.
+    pub async fn log_in_alone(&mut self, email: &str) {
+        let page = self.get("/login").await;
+        let typed = [("username", email), ("password", PASSWORD)];
+        self.submit("/login", &page, &typed).await.expect_status(303);
+    }
+
+    /// Asks for authorization at several audiences.
+    pub async fn authorize_at(&mut self, more: &[(&str, &str)], audiences: &[&str]) -> Answer {
+        let mut query = request(more);
+        for audience in audiences {
+            let encoded: String =
+                url::form_urlencoded::byte_serialize(audience.as_bytes()).collect();
+            query = format!("{query}&resource={encoded}");
+        }
+        self.get(&format!("/oauth2/authorize?{query}")).await
+    }
+
+    /// The page on which somebody who is logged in is asked.
+    pub async fn asked(&mut self, redirect: &Answer) -> Answer {
+        let location = redirect.location();
+        assert!(location.contains("/consent?flow="), "{location}");
+        let page = self.get(&location).await;
+        page.expect_status(200);
+        page
+    }
+
+    /// The code for which somebody who is logged in says yes.
+    pub async fn allow(&mut self, redirect: &Answer) -> String {
+        let page = self.asked(redirect).await;
+        let allowed = self.submit("/consent", &page, &[("decision", "allow")]).await;
+        allowed.sent_to(CALLBACK)["code"].clone()
+    }
+
+    /// What a request comes to that may ask nobody: a code, or an error.
+    pub async fn silently(&mut self, more: &[(&str, &str)], audiences: &[&str]) -> String {
+        let more = [more, &[("prompt", "none")]].concat();
+        let sent = self.authorize_at(&more, audiences).await.sent_to(CALLBACK);
+        sent.get("error").map_or_else(|| "code".to_owned(), Clone::clone)
+    }
+}
