@@ -81,6 +81,8 @@ pub enum Kind {
     ConsentGranted,
     /// Somebody refused a client.
     ConsentDenied,
+    /// Somebody took back what they had allowed a client.
+    ConsentWithdrawn,
     /// A signing key was made.
     KeyCreated,
     /// A signing key began to sign.
@@ -118,6 +120,7 @@ impl Kind {
             Self::CodeReuse => "code_reuse",
             Self::ConsentGranted => "consent_granted",
             Self::ConsentDenied => "consent_denied",
+            Self::ConsentWithdrawn => "consent_withdrawn",
             Self::KeyCreated => "key_created",
             Self::KeyActivated => "key_activated",
             Self::KeyRetired => "key_retired",

@@ -343,6 +343,25 @@ pub async fn end_all(
     end_where(txn, which, reason, now).await
 }
 
+/// Ends all live sessions of an account that a client holds, as part of the transaction that says
+/// why. Says how many.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_of_client(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    client_id: &str,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<usize, DbErr> {
+    hold_account(txn, account_id).await?;
+    let which = Condition::all()
+        .add(session::Column::AccountId.eq(account_id))
+        .add(session::Column::ClientId.eq(client_id));
+    end_where(txn, which, reason, now).await
+}
+
 /// Locks an account's row until the commit. Whoever ends more than one session, or starts one in
 /// another, holds the account first: then no two wait for each other, and no session begins unseen.
 ///

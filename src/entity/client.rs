@@ -2,6 +2,7 @@
 
 use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::SimpleExpr;
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
@@ -75,6 +76,17 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+/// The `consent` of a client that need not ask.
+const SKIP: &str = "skip";
+
+impl Entity {
+    /// What holds for a client that asks people; the opposite of [`Model::is_preapproved`].
+    #[must_use]
+    pub fn asks() -> SimpleExpr {
+        Column::Consent.ne(SKIP)
+    }
+}
+
 /// Says which row it is and no more: rows meet logs by accident.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,6 +110,6 @@ impl Model {
     /// Whether people have been asked on its behalf by whoever registered it.
     #[must_use]
     pub fn is_preapproved(&self) -> bool {
-        self.consent == "skip"
+        self.consent == SKIP
     }
 }

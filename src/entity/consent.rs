@@ -32,8 +32,22 @@ pub struct Model {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct ScopesByAudience(pub BTreeMap<String, String>);
 
-/// A consent is found by its key.
+/// The tables a consent is related to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {}
+pub enum Relation {
+    /// Whom it is for.
+    #[sea_orm(
+        belongs_to = "crate::entity::client::Entity",
+        from = "Column::ClientId",
+        to = "crate::entity::client::Column::Id"
+    )]
+    Client,
+}
+
+impl Related<crate::entity::client::Entity> for Entity {
+    fn to() -> RelationDef {
+        Relation::Client.def()
+    }
+}
 
 impl ActiveModelBehavior for ActiveModel {}

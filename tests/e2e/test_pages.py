@@ -96,16 +96,20 @@ def stage(tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner) -> I
     signet.start()
     clients = directory / "clients.toml"
     clients.write_text(CLIENT)
+    register(signet, clients)
+    axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
+    with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
+        yield Stage(signet, shop, browser, axe.read_text())
+    database.drop()
+
+
+def register(signet: Signet, clients: Path) -> None:
     subprocess.run(
         [SIGNET_BIN, "client", "apply", str(clients)],
         env={**clean_environment(), **signet.settings},
         check=True,
         capture_output=True,
     )
-    axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
-    with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
-        yield Stage(signet, shop, browser, axe.read_text())
-    database.drop()
 
 
 def signet_for_browsers(directory: Path, database: Database, **settings: str) -> Signet:
@@ -309,6 +313,85 @@ def test_the_account_page_ends_sessions(stage: Stage) -> None:
     there.at("/account")
     there.sees("Log in")
     assert here.visitor.complaints == there.visitor.complaints == []
+
+
+def test_what_was_allowed_is_taken_back_on_the_account_page(stage: Stage) -> None:
+    email, _ = stage.sign_up()
+    person = stage.someone()
+    person.sent_by_the_shop(scope="openid offline_access")
+    person.enter(email, PASSWORD)
+    person.click("consent-allow")
+    person.is_at_the_shop()
+    tokens = stage.shop.redeem(stage.signet.url, stage.shop.last()["code"])
+    person.at("/account")
+    name = "Take back what The <Corner> Shop, rp.example, may do"
+    button = person.page.get_by_role("button", name=name, exact=True)
+
+    button.click()
+
+    person.sees("Your account")
+    expect(button).to_have_count(0)
+    userinfo = {"Authorization": f"Bearer {tokens['access_token']}"}
+    with SignetClient(stage.signet.url) as client:
+        assert client.get("/oauth2/userinfo", headers=userinfo).status_code == 401
+    person.sent_by_the_shop(prompt="none")
+    person.is_at_the_shop()
+    assert stage.shop.last()["error"] == "consent_required"
+    person.sent_by_the_shop()
+    person.sees("Allow access?")
+    assert person.visitor.complaints == []
+
+
+def long_named(number: int) -> str:
+    """A client whose name is as long as names get, in words or in one."""
+    words = f"Department {number}: an application for looking after things".ljust(98, "…")
+    name = words if number % 2 else f"{number}".rjust(100, "W")
+    host = f"a-rather-long-name-for-a-service.of-department-{number}.example"
+    return f"""
+[[client]]
+client_id = "long-{number}"
+client_name = "{name}"
+redirect_uris = ["https://rp.example/cb"]
+scope = "openid email profile address phone tasks:read-{"x" * 60}"
+audiences = ["https://{host}/v1"]
+token_endpoint_auth_method = "none"
+"""
+
+
+def test_everybody_can_read_and_use_a_long_list_of_what_was_allowed(
+    stage: Stage, tmp_path: Path
+) -> None:
+    clients = tmp_path / "clients.toml"
+    clients.write_text("".join(map(long_named, range(30))))
+    register(stage.signet, clients)
+    email, _ = stage.sign_up()
+    person = stage.someone()
+    person.enter(email, PASSWORD)
+    person.sees("Your account")
+
+    def looks_right_everywhere(path: str) -> None:
+        person.at(path)
+        for scheme in ("light", "dark"):
+            person.page.emulate_media(color_scheme=scheme)
+            for size in (PHONE, DESK):
+                person.page.set_viewport_size(size)
+                person.looks_right()
+
+    listed = person.page.get_by_role("button", name="Take back")
+    for number in range(30):
+        if number < 2:
+            looks_right_everywhere("/account")
+            expect(listed).to_have_count(number)
+        scope = f"openid email profile address phone tasks:read-{'x' * 60}"
+        person.sent_by_the_shop(client_id=f"long-{number}", scope=scope)
+        person.sees("Allow access?")
+        if number < 2:
+            looks_right_everywhere(person.page.url.removeprefix(stage.signet.issuer))
+        person.click("consent-allow")
+        person.is_at_the_shop()
+    looks_right_everywhere("/account")
+    expect(listed).to_have_count(30)
+    assert person.visitor.complaints == []
 
 
 def test_the_cookie_is_for_this_host_alone_and_for_no_script(stage: Stage) -> None:

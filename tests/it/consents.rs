@@ -1,18 +1,23 @@
-//! What people have allowed clients, and for what it counts.
+//! What people have allowed clients: for what it counts, where it is seen, and how it is taken back.
+
+use serde_json::json;
 
 use crate::harness::consents::{ASKING, asking};
-use crate::harness::oauth::Browser;
-use crate::harness::{Answer, TestServer};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, hidden};
+use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
+const BOB: &str = "bob@example.test";
 const TASKS: &str = "https://tasks.example/v1";
 const FILES: &str = "https://files.example";
 
-async fn server() -> TestServer {
+async fn server() -> (TestServer, Vec<Rp>) {
     let server = TestServer::start().await;
-    server.apply(ASKING).await;
-    server.sign_up(ADA).await.expect_status(201);
-    server
+    let clients = server.apply(&[ASKING, WEB].concat()).await;
+    for email in [ADA, BOB] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    (server, clients)
 }
 
 /// Somebody who is logged in and has allowed the client that asks a scope.
@@ -28,10 +33,14 @@ fn html(answer: &Answer) -> String {
     String::from_utf8(answer.body.clone()).unwrap()
 }
 
+fn refresh(token: &str) -> [(&str, &str); 2] {
+    [("grant_type", "refresh_token"), ("refresh_token", token)]
+}
+
 /// MUST-069, RFC 8707: a yes for one service is no yes for another, and none for more at either.
 #[tokio::test]
 async fn a_consent_is_for_a_scope_at_an_audience() {
-    let server = server().await;
+    let (server, _) = server().await;
     let (mut ada, _) = allowed(&server, ADA, "openid email").await;
     let wide = asking("openid email");
     let narrow = asking("openid");
@@ -61,7 +70,7 @@ async fn a_consent_is_for_a_scope_at_an_audience() {
 /// N-57: who is asked sees where the access goes, unless it goes no further than here.
 #[tokio::test]
 async fn the_question_says_where_the_access_goes() {
-    let server = server().await;
+    let (server, _) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
     let said = async |ada: &mut Browser<'_>, more: &[(&str, &str)], at: &[&str]| {
@@ -85,7 +94,7 @@ async fn the_question_says_where_the_access_goes() {
 /// An upgrade takes nobody's word for more than they were told.
 #[tokio::test]
 async fn a_consent_from_before_audiences_is_for_the_default_one_alone() {
-    let server = server().await;
+    let (server, _) = server().await;
     let (mut ada, _) = allowed(&server, ADA, "openid email").await;
     let plain = [("client_id", "plain"), ("scope", "openid")];
     let asked = ada.authorize(&plain).await;
@@ -95,8 +104,204 @@ async fn a_consent_from_before_audiences_is_for_the_default_one_alone() {
     assert_eq!(ada.silently(&asking("openid email"), &[]).await, "code");
     assert_eq!(ada.silently(&plain, &[]).await, "code");
     assert_eq!(ada.silently(&asking("openid"), &[FILES]).await, "consent_required");
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let listed = server.consents(&mine.access_token).await.json();
+    let access = |n: usize| listed["consents"][n]["access"].clone();
+    assert_eq!(access(0), json!([{ "audience": TASKS, "scope": "openid email" }]));
+    assert_eq!(access(1), json!([{ "audience": ISSUER, "scope": "openid" }]));
+
     let asked = ada.authorize_at(&asking("openid"), &[FILES]).await;
     ada.allow(&asked).await;
     assert_eq!(ada.silently(&asking("openid"), &[FILES]).await, "code");
     assert_eq!(ada.silently(&asking("openid email"), &[]).await, "code");
+}
+
+/// RF-08, N-57: taken back, nothing is left of it: no session, no code, no request under way, no
+/// memory. What others hold stays.
+#[tokio::test]
+async fn what_is_taken_back_is_over_at_once() {
+    let (server, clients) = server().await;
+    let [app, plain, _] = &clients[..] else { panic!("three clients") };
+    let scope = "openid offline_access";
+    let (mut ada, code) = allowed(&server, ADA, scope).await;
+    let lasting = server.redeem(app, &code).await;
+    let unredeemed = ada.authorize(&asking(scope)).await.sent_to(CALLBACK)["code"].clone();
+    let other = ada.authorize(&[("client_id", "plain"), ("scope", scope)]).await;
+    let other = ada.allow(&other).await;
+    let other = server.redeem(plain, &other).await;
+    let (_, bobs) = allowed(&server, BOB, scope).await;
+    let bobs = server.redeem(app, &bobs).await;
+    let under_way = ada.authorize(&[&asking(scope)[..], &[("prompt", "consent")]].concat()).await;
+    let under_way = ada.asked(&under_way).await;
+
+    let done = ada.take_back("asking").await;
+
+    assert_eq!(done.location(), format!("{ISSUER}/account"));
+    let userinfo = server.userinfo(&lasting.text("access_token")).await;
+    userinfo.expect_oauth_error(401, "invalid_token");
+    server.expect_published_end_of(&lasting.text("access_token")).await;
+    let refreshed = server.token(app, &refresh(&lasting.text("refresh_token"))).await;
+    refreshed.expect_oauth_error(400, "invalid_grant");
+    server.redeem(app, &unredeemed).await.expect_oauth_error(400, "invalid_grant");
+    let late = ada.submit("/consent", &under_way, &[("decision", "allow")]).await;
+    late.expect_status(400);
+    assert_eq!(ada.silently(&asking("openid"), &[]).await, "consent_required");
+    let again = ada.authorize(&asking("openid")).await;
+    ada.asked(&again).await;
+    for (client, tokens) in [(plain, &other), (app, &bobs)] {
+        let refreshed = server.token(client, &refresh(&tokens.text("refresh_token"))).await;
+        refreshed.expect_status(200);
+    }
+    assert_eq!(server.database.count("consent").await, 2);
+    let told = "SELECT reason FROM auth_event WHERE type = 'consent_withdrawn' \
+                AND client_id = 'asking' AND account_id IS NOT NULL AND session_id IS NOT NULL";
+    assert_eq!(server.database.column::<String>(told).await, [scope]);
+    // Sent twice, it is as it was wished for.
+    ada.take_back("asking").await.expect_status(303);
+    assert_eq!(server.database.count("auth_event WHERE type = 'consent_withdrawn'").await, 1);
+}
+
+/// Back-Channel Logout §2.7: clients are told of the sessions that end with a consent.
+#[tokio::test]
+async fn a_client_is_told_that_its_sessions_ended() {
+    let server = TestServer::start().await;
+    let told =
+        "backchannel_logout_uri = \"https://rp.example/told\"\n\n[[client]]\nclient_id = \"pl";
+    let app = server.apply(&ASKING.replace("\n[[client]]\nclient_id = \"pl", told)).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    let (mut ada, code) = allowed(&server, ADA, "openid offline_access").await;
+    server.redeem(&app, &code).await.expect_status(200);
+
+    ada.take_back("asking").await.expect_status(303);
+
+    assert_eq!(server.database.count("logout_notice WHERE client_id = 'asking'").await, 1);
+}
+
+/// The account page says in the words of the question what was allowed, and to whom.
+#[tokio::test]
+async fn the_account_page_lists_what_was_allowed() {
+    let (server, _) = server().await;
+    let mut ada = Browser::of(&server);
+    ada.log_in_alone(ADA).await;
+    let nothing = html(&ada.get("/account").await);
+    assert!(nothing.contains("<p class=\"hint\">Nothing.") && !nothing.contains("withdraw"));
+    let asked = ada.authorize(&asking("openid tasks:read offline_access")).await;
+    ada.allow(&asked).await;
+
+    let page = html(&ada.get("/account").await);
+
+    assert!(
+        page.contains(
+            "<strong>Asking &#60;App&#62;</strong></p>\n<p class=\"hint\">rp.example, allowed"
+        ),
+        "{page}"
+    );
+    assert!(page.contains("At <strong>tasks.example</strong> it may"), "{page}");
+    for words in ["know that it is you", "use “tasks:read”", "until you end it", "allowed on <time"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let button = "<button class=\"quiet small\" type=\"submit\" name=\"withdraw\" value=\"asking\">\
+                  Take back<span class=\"unseen\"> what Asking &#60;App&#62;, rp.example, may do<";
+    assert!(page.contains(button), "{page}");
+}
+
+/// SS-04: nobody's consent is taken back by a page of somebody else's.
+#[tokio::test]
+async fn a_form_that_is_not_ours_takes_nothing_back() {
+    let (server, _) = server().await;
+    let (mut ada, _) = allowed(&server, ADA, "openid").await;
+    let mut bob = Browser::of(&server);
+    bob.log_in_alone(BOB).await;
+    let foreign = hidden(&bob.get("/account").await)[0].1.clone();
+
+    for csrf in ["", "x", &foreign] {
+        let refused = ada.post("/account", &[("csrf", csrf), ("withdraw", "asking")]).await;
+        refused.expect_status(400);
+    }
+    bob.take_back("asking").await.expect_status(303);
+    for nobody in ["nobody", "ü", "signet", &"x".repeat(101)] {
+        ada.take_back(nobody).await.expect_status(303);
+    }
+
+    assert_eq!(ada.silently(&asking("openid"), &[]).await, "code");
+}
+
+/// Ending a login is not taking back: the client may ask for the next one.
+#[tokio::test]
+async fn a_consent_outlives_the_sessions_that_came_of_it() {
+    let (server, clients) = server().await;
+    let (mut ada, code) = allowed(&server, ADA, "openid").await;
+    let tokens = server.redeem(&clients[0], &code).await;
+    let id = TestServer::session_of(&tokens.text("access_token"));
+    let csrf = hidden(&ada.get("/account").await)[0].1.clone();
+
+    ada.post("/account", &[("csrf", &csrf), ("end", &id)]).await.expect_status(303);
+
+    server.userinfo(&tokens.text("access_token")).await.expect_oauth_error(401, "invalid_token");
+    assert_eq!(ada.silently(&asking("openid"), &[]).await, "code");
+}
+
+/// What an operator decided is not a person's to take back; that they did is not shown as if it were.
+#[tokio::test]
+async fn clients_that_need_not_ask_are_not_among_them() {
+    let (server, clients) = server().await;
+    let (mut ada, _) = allowed(&server, ADA, "openid").await;
+    let code = ada.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
+    server.redeem(&clients[2], &code).await.expect_status(200);
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    // One that asked once and need not any more.
+    let skipping =
+        ASKING.replace("client_id = \"asking\"", "client_id = \"asking\"\nconsent = \"skip\"");
+    server.apply(&skipping).await;
+
+    let listed = server.consents(&mine.access_token).await;
+    let page = html(&ada.get("/account").await);
+
+    assert_eq!(listed.expect_status(200).json(), json!({ "consents": [] }));
+    assert!(page.contains("Web &#60;Shop&#62;") && !page.contains("Take back"), "{page}");
+    for id in ["web", "asking"] {
+        ada.take_back(id).await.expect_status(303);
+        let answer = server.withdraw_consent(&mine.access_token, id).await;
+        answer.expect_error(404, "NOT_FOUND");
+        assert_eq!(ada.silently(&[("client_id", id), ("scope", "openid")], &[]).await, "code");
+    }
+}
+
+/// What was granted is shown as it was granted, under the name that the client has now.
+#[tokio::test]
+async fn a_clients_new_registration_does_not_change_what_was_said() {
+    let (server, _) = server().await;
+    let (ada, _) = allowed(&server, ADA, "openid tasks:read").await;
+    let changed = ASKING
+        .replace("openid email offline_access tasks:read", "openid files:write")
+        .replace("Asking <App>", "Renamed");
+    server.apply(&changed).await;
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let listed = server.consents(&mine.access_token).await.json();
+
+    let consent = &listed["consents"][0];
+    assert_eq!(consent["client_name"], "Renamed");
+    assert_eq!(consent["access"], json!([{ "audience": TASKS, "scope": "openid tasks:read" }]));
+    drop(ada);
+}
+
+/// Consents go with either side of them.
+#[tokio::test]
+async fn a_consent_goes_with_its_account_and_with_its_client() {
+    let (server, _) = server().await;
+    let (mut ada, _) = allowed(&server, ADA, "openid").await;
+    let asked = ada.authorize(&[("client_id", "plain"), ("scope", "openid")]).await;
+    ada.allow(&asked).await;
+    allowed(&server, BOB, "openid").await;
+    assert_eq!(server.database.count("consent").await, 3);
+
+    let program = Program::new(&server.database);
+    assert!(program.run(&["client", "delete", "asking"]).await.status.success());
+    assert_eq!(server.database.count("consent").await, 1);
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    server.delete_me(&mine.access_token, PASSWORD).await.expect_status(204);
+
+    assert_eq!(server.database.count("consent").await, 0);
 }

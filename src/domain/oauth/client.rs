@@ -1,9 +1,11 @@
 //! The registry of clients. A secret is shown once, when it is made; the table has its digest.
 
+use std::collections::{BTreeSet, HashMap};
+
 use openssl::error::ErrorStack;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QueryOrder, Set,
+    QueryFilter, QueryOrder, QuerySelect, Set,
 };
 
 use crate::database::Db;
@@ -69,6 +71,20 @@ pub enum Applied {
 /// If the database refuses.
 pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move { Entity::find().order_by_asc(Column::Id).all(&db).await }).await
+}
+
+/// The names of the clients with these ids, by id. Whoever is not registered is left out.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn names(db: &Db, ids: BTreeSet<String>) -> Result<HashMap<String, String>, DbErr> {
+    let question = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::Name])
+        .filter(Column::Id.is_in(ids))
+        .into_tuple();
+    let names = db.read(|db| async move { question.all(&db).await }).await?;
+    Ok(names.into_iter().collect())
 }
 
 /// The client with this id. What cannot be an id is not looked for.

@@ -1,4 +1,4 @@
-//! What people have allowed clients, remembered.
+//! What people have allowed clients: remembered, shown, and taken back.
 //!
 //! A consent is for a scope at an audience. What somebody allowed at one service says nothing of
 //! another, so each audience has its own scope.
@@ -6,16 +6,28 @@
 use std::collections::BTreeMap;
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Set,
+};
 use uuid::Uuid;
 
+use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::logins::{self, Login, LoginsError};
 use crate::domain::oauth::audience;
 use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::registration::is_client_id;
 use crate::domain::oauth::scope::Scope;
-use crate::entity::client::Model as Client;
+use crate::domain::session;
+use crate::entity::client::{self as client_row, Model as Client};
 use crate::entity::consent::{ActiveModel, Column, Entity, Model, ScopesByAudience};
+use crate::entity::session::{self as session_row, EndReason};
+use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
+
+/// How many consents are shown. There are as many as clients that ask, at most.
+const SHOWN: u64 = 1000;
 
 /// What a client wants to do, and where.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +40,41 @@ pub struct Wish<'a> {
     pub scope: &'a Scope,
     /// At which audiences, space-separated: all of the scope at each.
     pub audience: &'a str,
+}
+
+/// What somebody has allowed a client.
+#[derive(Debug, Clone)]
+pub struct Consent {
+    /// Whom.
+    pub client: Client,
+    /// What, at each audience.
+    pub access: BTreeMap<String, Scope>,
+    /// When it was last said.
+    pub granted_at: Timestamp,
+}
+
+/// Why nothing was shown or taken back.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsentError {
+    /// The login that asks has ended, or its account is disabled.
+    #[error("the session has ended")]
+    NotLoggedIn,
+    /// Nothing was allowed, or not by a person: clients that are registered with `consent = "skip"`
+    /// have nobody's.
+    #[error("there is no such consent")]
+    NotFound,
+    /// The database refused or failed.
+    #[error("the consents could not be read or taken back")]
+    Database(#[from] DbErr),
+}
+
+impl From<LoginsError> for ConsentError {
+    fn from(error: LoginsError) -> Self {
+        match error {
+            LoginsError::NotLoggedIn | LoginsError::NotFound => Self::NotLoggedIn,
+            LoginsError::Database(error) => Self::Database(error),
+        }
+    }
 }
 
 /// Whether somebody has allowed all of a wish before, at each of its audiences. Asked as part of the
@@ -100,4 +147,107 @@ fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Sco
             BTreeMap::from([(audience::default_of(client, issuer).to_owned(), scope(&row.scope))])
         }
     }
+}
+
+/// What somebody has allowed clients that ask, the newest first; at most a thousand.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent>, DbErr> {
+    let question = Entity::find()
+        .find_also_related(client_row::Entity)
+        .filter(Column::AccountId.eq(account_id))
+        .filter(client_row::Entity::asks())
+        .order_by_desc(Column::GrantedAt)
+        .order_by_asc(Column::ClientId)
+        .limit(SHOWN);
+    let rows = db.read(|db| async move { question.all(&db).await }).await?;
+    let consents = rows.into_iter().filter_map(|(row, client)| {
+        let client = client?;
+        let access = access_of(&row, &client, issuer);
+        Some(Consent { client, access, granted_at: row.granted_at })
+    });
+    Ok(consents.collect())
+}
+
+/// Takes back what the person behind a login has allowed a client: it is forgotten, all that the
+/// client holds for them ends, `offline_access` included, and what is under way comes to nothing.
+///
+/// # Errors
+/// See [`ConsentError`]; nothing has changed then.
+pub async fn withdraw(
+    db: &Db,
+    login: Login,
+    client_id: &str,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), ConsentError> {
+    if !is_client_id(client_id) {
+        return Err(ConsentError::NotFound);
+    }
+    let (client_id, origin) = (client_id.to_owned(), origin.clone());
+    db.write(move |txn| {
+        let (client_id, origin) = (client_id.clone(), origin.clone());
+        Box::pin(async move { withdraw_in(txn, login, &client_id, &origin, now).await })
+    })
+    .await
+}
+
+/// The account is held first: whoever redeems a code or grants a request at this moment holds it,
+/// too, and either what they wrote is found here, or they find nothing that is allowed.
+async fn withdraw_in(
+    txn: &DatabaseTransaction,
+    login: Login,
+    client_id: &str,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), ConsentError> {
+    logins::hold(txn, login, now).await?;
+    let Login { account_id, session_id } = login;
+    let found = Entity::find_by_id((account_id, client_id.to_owned()))
+        .find_also_related(client_row::Entity)
+        .filter(client_row::Entity::asks())
+        .one(txn)
+        .await?;
+    let (row, _) = found.ok_or(ConsentError::NotFound)?;
+    session::end_of_client(txn, account_id, client_id, EndReason::Revoked, now).await?;
+    void(txn, account_id, client_id, now).await?;
+    Entity::delete_by_id((account_id, client_id.to_owned())).exec(txn).await?;
+    let event = Event::new(Kind::ConsentWithdrawn).account(account_id);
+    let event = event.session(session_id, client_id).reason(row.scope);
+    Ok(event.record(txn, origin, now).await?)
+}
+
+/// Makes nothing of codes that were not redeemed yet, and of requests that wait in a browser in
+/// which the person is logged in. Codes that were redeemed stay, for whoever shows them again.
+async fn void(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    client_id: &str,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    use authorization_code::Column as Code;
+    use pending_authorization::Column as Waiting;
+
+    authorization_code::Entity::delete_many()
+        .filter(Code::AccountId.eq(account_id))
+        .filter(Code::ClientId.eq(client_id))
+        .filter(Code::RedeemedAt.is_null())
+        .filter(Code::ExpiresAt.gt(now))
+        .exec(txn)
+        .await?;
+    let browsers = session_row::Entity::find()
+        .select_only()
+        .column(session_row::Column::CookieDigest)
+        .filter(session_row::Column::AccountId.eq(account_id))
+        .filter(session_row::Column::CookieDigest.is_not_null())
+        .filter(session_row::Entity::live(now))
+        .into_query();
+    pending_authorization::Entity::delete_many()
+        .filter(Waiting::ClientId.eq(client_id))
+        .filter(Waiting::ExpiresAt.gt(now))
+        .filter(Waiting::BrowserDigest.in_subquery(browsers))
+        .exec(txn)
+        .await?;
+    Ok(())
 }

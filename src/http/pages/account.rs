@@ -1,19 +1,19 @@
-//! `/account`: where somebody is logged in, and how to end that.
-
-use std::collections::HashMap;
+//! `/account`: where somebody is logged in and what they have allowed, and how to end either.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
+use crate::domain::logins::Login;
 use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::consent::{self, Consent, ConsentError};
 use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::{browser, client};
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::http::oauth::logout::leave;
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render;
-use crate::http::pages::templates::{AccountPage, SessionLine};
-use crate::http::pages::{Call, Visit, device, stale};
+use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
+use crate::http::pages::{Call, Visit, device, stale, words};
 
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
@@ -23,7 +23,10 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
     let Some(browser) = &call.visit.browser else { return Ok(call.lead_to("login")) };
     if call.is_post() {
-        return end(&call, browser).await;
+        return match call.params.get("withdraw") {
+            Some(client_id) => withdraw(&call, browser, client_id).await,
+            None => end(&call, browser).await,
+        };
     }
     show(&call, browser).await
 }
@@ -41,16 +44,30 @@ async fn end(call: &Call, browser: &Browser) -> Result<Response, Response> {
     Ok(call.lead_to("account"))
 }
 
+async fn withdraw(call: &Call, browser: &Browser, client_id: &str) -> Result<Response, Response> {
+    let origin = origin_of(&call.request).await;
+    let login = Login { account_id: browser.account.id, session_id: browser.session.id };
+    let now = call.app.clock.now();
+    match consent::withdraw(&call.app.db, login, client_id, &origin, now).await {
+        // Sent twice, or from two tabs: what was wished for is so.
+        Ok(()) | Err(ConsentError::NotFound) => Ok(call.lead_to("account")),
+        Err(ConsentError::NotLoggedIn) => Ok(call.lead_to("login")),
+        Err(ConsentError::Database(error)) => Err(failed(error)),
+    }
+}
+
 fn failed<E: Into<FlowError>>(error: E) -> Response {
     respond::failed(&error.into())
 }
 
 async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let db = &call.app.db;
-    let names = client::list(db).await.map_err(failed)?;
-    let names: HashMap<_, _> = names.into_iter().map(|client| (client.id, client.name)).collect();
     let sessions = browser::sessions_of(db, browser, call.app.clock.now()).await;
     let sessions = sessions.map_err(failed)?;
+    let ids = sessions.iter().map(|session| session.client_id.clone()).collect();
+    let names = client::names(db, ids).await.map_err(failed)?;
+    let issuer = &call.app.issuer_url;
+    let consents = consent::list(db, browser.account.id, issuer).await.map_err(failed)?;
     let lines = sessions.into_iter().map(|session| SessionLine {
         client_name: match names.get(&session.client_id) {
             Some(name) => name.clone(),
@@ -68,6 +85,18 @@ async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
         csrf: &call.visit.csrf(),
         email: &browser.account.email,
         sessions: lines.collect(),
+        consents: consents.iter().map(|consent| line_of(consent, issuer)).collect(),
     };
     Ok(render(StatusCode::OK, &page))
+}
+
+fn line_of(consent: &Consent, issuer: &str) -> ConsentLine {
+    ConsentLine {
+        client_id: consent.client.id.clone(),
+        client_name: consent.client.name.clone(),
+        home: words::home_of(&consent.client),
+        at: consent.granted_at.to_rfc3339(),
+        at_in_words: consent.granted_at.in_words(),
+        permissions: words::permissions(consent, issuer),
+    }
 }

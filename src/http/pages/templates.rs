@@ -143,6 +143,7 @@ pub(super) struct AccountPage<'a> {
     pub(super) csrf: &'a str,
     pub(super) email: &'a str,
     pub(super) sessions: Vec<SessionLine>,
+    pub(super) consents: Vec<ConsentLine>,
 }
 
 impl Page for AccountPage<'_> {
@@ -167,6 +168,19 @@ pub(super) struct SessionLine {
     /// A browser, or another program.
     pub(super) device: String,
     pub(super) is_this: bool,
+}
+
+/// What somebody has allowed a client, as they see it.
+pub(super) struct ConsentLine {
+    pub(super) client_id: String,
+    pub(super) client_name: String,
+    /// Where the client is at home: names can be anything.
+    pub(super) home: String,
+    /// When that was last said, for programs.
+    pub(super) at: String,
+    /// The same, for people.
+    pub(super) at_in_words: String,
+    pub(super) permissions: Vec<Permission>,
 }
 
 /// An authorization response that the browser posts.

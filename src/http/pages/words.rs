@@ -1,6 +1,11 @@
-//! What clients may do, and where, in words that people know.
+//! What clients may do, and where, in words that people know: the same when they are asked, and when
+//! they look at what they said.
 
 use url::Url;
+
+use crate::domain::oauth::client::Client;
+use crate::domain::oauth::consent::Consent;
+use crate::http::pages::page;
 
 /// What may be done.
 pub(super) struct Permission {
@@ -20,6 +25,31 @@ impl Permission {
             }
         }
         Self { places, wishes: scope.split(' ').map(wish_of).collect() }
+    }
+}
+
+/// What a consent says; audiences of one scope stand together.
+pub(super) fn permissions(consent: &Consent, issuer: &str) -> Vec<Permission> {
+    let mut together: Vec<(String, String)> = Vec::new();
+    for (audience, scope) in &consent.access {
+        let scope = scope.to_string();
+        match together.iter_mut().find(|(known, _)| *known == scope) {
+            Some((_, audiences)) => {
+                audiences.push(' ');
+                audiences.push_str(audience);
+            }
+            None => together.push((scope, audience.clone())),
+        }
+    }
+    together.iter().map(|(scope, audience)| Permission::of(scope, audience, issuer)).collect()
+}
+
+/// Where a client is at home: the host of its first address on the web.
+pub(super) fn home_of(client: &Client) -> String {
+    let mut addresses = client.redirect_uris.0.iter();
+    match addresses.find(|uri| uri.starts_with("https:")) {
+        Some(uri) => page::in_words(uri),
+        None => "a program on a device of yours".to_owned(),
     }
 }
 

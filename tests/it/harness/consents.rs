@@ -1,7 +1,9 @@
-//! Saying yes to a client.
+//! Saying yes to a client, and taking it back.
 
-use crate::harness::oauth::{Browser, CALLBACK, request};
-use crate::harness::{Answer, PASSWORD};
+use reqwest::Method;
+
+use crate::harness::oauth::{Browser, CALLBACK, hidden, request};
+use crate::harness::{Answer, PASSWORD, TestServer};
 
 /// Two clients that ask, each with a place of its own to go to, and one that need not.
 pub const ASKING: &str = r#"
@@ -66,5 +68,23 @@ impl Browser<'_> {
         let more = [more, &[("prompt", "none")]].concat();
         let sent = self.authorize_at(&more, audiences).await.sent_to(CALLBACK);
         sent.get("error").map_or_else(|| "code".to_owned(), Clone::clone)
+    }
+
+    /// Takes back on the account page what a client was allowed.
+    pub async fn take_back(&mut self, client_id: &str) -> Answer {
+        let page = self.get("/account").await;
+        let csrf = hidden(&page)[0].1.clone();
+        self.post("/account", &[("csrf", &csrf), ("withdraw", client_id)]).await
+    }
+}
+
+impl TestServer {
+    pub async fn consents(&self, access_token: &str) -> Answer {
+        Answer::of(self.as_owner(Method::GET, "/api/auth/consents", access_token)).await
+    }
+
+    pub async fn withdraw_consent(&self, access_token: &str, client_id: &str) -> Answer {
+        let path = format!("/api/auth/consents/{client_id}");
+        Answer::of(self.as_owner(Method::DELETE, &path, access_token)).await
     }
 }

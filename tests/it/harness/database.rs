@@ -95,7 +95,7 @@ impl TestDatabase {
     pub async fn delay_after_inserts_into(&self, table: &str) {
         if self.is_postgres() {
             self.execute(&format!(
-                "CREATE FUNCTION delay() RETURNS trigger LANGUAGE plpgsql \
+                "CREATE OR REPLACE FUNCTION delay() RETURNS trigger LANGUAGE plpgsql \
                  AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END'; \
                  CREATE TRIGGER delay AFTER INSERT ON {table} \
                  FOR EACH STATEMENT EXECUTE FUNCTION delay()"
