@@ -142,6 +142,11 @@ impl Problem {
         Self::new("NOT_FOUND", "There is no such session")
     }
 
+    /// 404: nothing was allowed, or there is no such client, without saying which.
+    pub(super) fn no_such_consent() -> Self {
+        Self::new("NOT_FOUND", "There is no such consent")
+    }
+
     /// 409: somebody has the address.
     pub(super) fn email_exists() -> Self {
         Self::new("EMAIL_EXISTS", "An account with this email already exists")

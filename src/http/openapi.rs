@@ -7,7 +7,7 @@ use poem::http::HeaderValue;
 use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
-use crate::http::api::{AccountApi, LoginsApi, MeApi, PasswordApi, SessionApi};
+use crate::http::api::{AccountApi, ConsentsApi, LoginsApi, MeApi, PasswordApi, SessionApi};
 use crate::http::oauth;
 use crate::http::pages;
 
@@ -64,11 +64,11 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-type Apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi);
+type Apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi, ConsentsApi);
 
 /// The endpoints of the JSON API. They find what they may reach in the request's data.
 pub(super) fn service() -> OpenApiService<Apis, ()> {
-    let apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi);
+    let apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi, ConsentsApi);
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 

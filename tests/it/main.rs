@@ -25,6 +25,7 @@ mod client_address;
 mod client_commands;
 mod code_flow;
 mod connections;
+mod consent_api;
 mod consent_races;
 mod consents;
 mod cors;

@@ -170,6 +170,22 @@ pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent
     Ok(consents.collect())
 }
 
+/// The same, for the person behind a login of the JSON API.
+///
+/// # Errors
+/// [`ConsentError::NotLoggedIn`], or the database's.
+pub async fn list_for(
+    db: &Db,
+    login: Login,
+    issuer: &str,
+    now: Timestamp,
+) -> Result<Vec<Consent>, ConsentError> {
+    let Login { account_id, session_id } = login;
+    let account = session::account_of_live(db, session_id, account_id, now).await?;
+    let account = account.ok_or(ConsentError::NotLoggedIn)?;
+    Ok(list(db, account.id, issuer).await?)
+}
+
 /// Takes back what the person behind a login has allowed a client: it is forgotten, all that the
 /// client holds for them ends, `offline_access` included, and what is under way comes to nothing.
 ///

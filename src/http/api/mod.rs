@@ -2,6 +2,7 @@
 
 mod account;
 mod confirm;
+mod consents;
 mod logins;
 mod me;
 mod password;
@@ -10,6 +11,7 @@ mod session;
 mod tokens;
 
 pub(super) use account::AccountApi;
+pub(super) use consents::ConsentsApi;
 pub(super) use logins::LoginsApi;
 pub(super) use me::MeApi;
 pub(super) use password::PasswordApi;
@@ -24,4 +26,6 @@ enum Tag {
     Accounts,
     /// Logging in, staying logged in, logging out, here and elsewhere.
     Sessions,
+    /// What other programs have been allowed, and taking it back.
+    Consents,
 }

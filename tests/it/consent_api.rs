@@ -1,0 +1,122 @@
+//! What one has allowed other programs, over the JSON API.
+
+use serde_json::json;
+
+use crate::harness::consents::{ASKING, asking};
+use crate::harness::forge::{Forge, parts};
+use crate::harness::oauth::{Browser, Rp};
+use crate::harness::{PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+
+/// Somebody who has allowed the client that asks something, and the client's tokens.
+async fn allowed(server: &TestServer, app: &Rp) -> String {
+    let mut browser = Browser::of(server);
+    browser.log_in_alone(ADA).await;
+    let asked = browser.authorize(&asking("openid email")).await;
+    let code = browser.allow(&asked).await;
+    server.redeem(app, &code).await.text("access_token")
+}
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let app = server.apply(ASKING).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    (server, app)
+}
+
+/// N-57: reviewable and revocable without our pages.
+#[tokio::test]
+async fn a_consent_is_listed_and_taken_back() {
+    let (server, app) = server().await;
+    let token = allowed(&server, &app).await;
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let listed = server.consents(&mine.access_token).await;
+    let answer = server.withdraw_consent(&mine.access_token, "asking").await;
+
+    listed.expect_status(200);
+    assert_eq!(
+        listed.json(),
+        json!({ "consents": [{
+            "client_id": "asking",
+            "client_name": "Asking <App>",
+            "granted_at": server.clock.now().to_rfc3339(),
+            "access": [{ "audience": "https://tasks.example/v1", "scope": "openid email" }],
+        }] })
+    );
+    answer.expect_status(204);
+    assert!(answer.body.is_empty());
+    server.userinfo(&token).await.expect_oauth_error(401, "invalid_token");
+    server.me(&mine.access_token).await.expect_status(200);
+    let listed = server.consents(&mine.access_token).await;
+    assert_eq!(listed.json(), json!({ "consents": [] }));
+    let again = server.withdraw_consent(&mine.access_token, "asking").await;
+    again.expect_error(404, "NOT_FOUND");
+    let by = "SELECT session_id FROM auth_event WHERE type = 'consent_withdrawn'";
+    let by = server.database.column::<sea_orm::prelude::Uuid>(by).await;
+    assert_eq!(by[0].to_string(), TestServer::session_of(&mine.access_token));
+}
+
+/// EN-08: what is not there and what is somebody else's get the same answer.
+#[tokio::test]
+async fn a_consent_that_is_not_ones_own_is_not_found() {
+    let (server, app) = server().await;
+    let token = allowed(&server, &app).await;
+    let bob = server.sign_up("bob@example.test").await.tokens();
+
+    let mut errors = Vec::new();
+    for id in ["asking", "plain", "nobody", "signet", "%00", "%C3%BC", "a%2Fb", &"x".repeat(200)] {
+        let answer = server.withdraw_consent(&bob.access_token, id).await;
+        errors.push(answer.expect_error(404, "NOT_FOUND")["error"].clone());
+    }
+
+    assert!(errors.iter().all(|error| *error == errors[0]), "{errors:?}");
+    let listed = server.consents(&bob.access_token).await;
+    assert_eq!(listed.json(), json!({ "consents": [] }));
+    server.userinfo(&token).await.expect_status(200);
+    let garbled = server.withdraw_consent(&bob.access_token, "%ff").await;
+    garbled.expect_error(400, "VALIDATION_ERROR");
+}
+
+/// Ids may be URLs.
+#[tokio::test]
+async fn a_client_is_named_by_whatever_its_id_is() {
+    let id = "https://app.example/%7Eme?x=y";
+    let server = TestServer::start().await;
+    server.apply(&ASKING.replace("\"asking\"", &format!("\"{id}\""))).await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone(ADA).await;
+    let asked = browser.authorize(&[("client_id", id), ("scope", "openid")]).await;
+    browser.allow(&asked).await;
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let encoded: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+    let answer = server.withdraw_consent(&mine.access_token, &encoded).await;
+
+    answer.expect_status(204);
+    assert_eq!(server.database.count("consent").await, 0);
+}
+
+/// AZ-02: what a client was allowed does not include this.
+#[tokio::test]
+async fn no_client_sees_or_takes_back_what_was_allowed() {
+    let (server, app) = server().await;
+    let token = allowed(&server, &app).await;
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let forge = Forge::open(&server.database).await;
+    let (header, mut claims) = parts(&mine.access_token);
+    claims["client_id"] = json!("asking");
+    let foreign = forge.sign(&header, &claims);
+    let left = server.log_in(ADA, PASSWORD).await.tokens();
+    server.log_out(&left.access_token).await.expect_status(200);
+
+    for token in [&token, &foreign, &left.access_token] {
+        server.consents(token).await.expect_error(401, "UNAUTHORIZED");
+        let answer = server.withdraw_consent(token, "asking").await;
+        answer.expect_error(401, "UNAUTHORIZED");
+    }
+
+    assert_eq!(server.database.count("consent").await, 1);
+}
