@@ -12,8 +12,9 @@ use crate::database::{Db, migrate_up};
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
-use crate::domain::operator;
+use crate::domain::operator::{self, Shown};
 use crate::domain::reset::{self, ResetTokens};
+use crate::entity::consent::{self, ScopesByAudience};
 use crate::timestamp::Timestamp;
 
 /// Accounts that are read at a time.
@@ -26,7 +27,7 @@ pub(super) enum Account {
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Show what is known of an account, and its live sessions.
+    /// Show what is known of an account, its live sessions, and what its owner has allowed clients.
     Show(Named),
     /// Switch an account off: all its sessions end at once, and nobody can log in to it.
     ///
@@ -141,7 +142,7 @@ async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {
 
 async fn show(named: &Named) -> anyhow::Result<()> {
     let (db, email, now) = named.open().await?;
-    let (account, sessions) = operator::show(&db, &email, now).await?;
+    let Shown { account, sessions, consents } = operator::show(&db, &email, now).await?;
     let at = |at: Option<Timestamp>| at.map_or("no".to_owned(), Timestamp::to_rfc3339);
     for (name, value) in [
         ("id", account.id.to_string()),
@@ -160,8 +161,23 @@ async fn show(named: &Named) -> anyhow::Result<()> {
         let from = session.address.as_deref().unwrap_or("an unknown address");
         print(&format!("  {}  {}  last used {used} from {from}", session.id, session.client_id));
     }
+    print(&format!("{:<11} {}", "consents", consents.len()));
+    for consent in consents {
+        print_consent(&consent);
+    }
     db.close().await;
     Ok(())
+}
+
+fn print_consent(consent: &consent::Model) {
+    let (id, at) = (&consent.client_id, consent.granted_at.to_rfc3339());
+    let Some(ScopesByAudience(scopes)) = &consent.access else {
+        print(&format!("  {id}  {} at its default audience  allowed {at}", consent.scope));
+        return;
+    };
+    for (audience, scope) in scopes {
+        print(&format!("  {id}  {scope} at {audience}  allowed {at}"));
+    }
 }
 
 async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {

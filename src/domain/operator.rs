@@ -13,6 +13,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::session;
 use crate::entity::account::{self as account_row, Column};
+use crate::entity::consent;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
@@ -46,15 +47,22 @@ pub async fn list(
     db.read(|db| async move { page.all(&db).await }).await
 }
 
-/// The account of `email`, and its live sessions, the oldest first.
+/// What is known of an account.
+#[derive(Debug)]
+pub struct Shown {
+    /// The account.
+    pub account: account_row::Model,
+    /// Its live sessions, the oldest first.
+    pub sessions: Vec<session_row::Model>,
+    /// What its owner has allowed clients, by the client's id.
+    pub consents: Vec<consent::Model>,
+}
+
+/// The account of `email`, with its live sessions and consents.
 ///
 /// # Errors
 /// [`OperatorError::NoAccount`], or the database's.
-pub async fn show(
-    db: &Db,
-    email: &Email,
-    now: Timestamp,
-) -> Result<(account_row::Model, Vec<session_row::Model>), OperatorError> {
+pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, OperatorError> {
     let found = db.read(|db| async move {
         let account = account_row::Entity::find_by_canonical_email(email.canonical());
         let Some(account) = account.one(&db).await? else { return Ok(None) };
@@ -64,7 +72,12 @@ pub async fn show(
             .order_by_asc(session_row::Column::Id)
             .all(&db)
             .await?;
-        Ok(Some((account, sessions)))
+        let consents = consent::Entity::find()
+            .filter(consent::Column::AccountId.eq(account.id))
+            .order_by_asc(consent::Column::ClientId)
+            .all(&db)
+            .await?;
+        Ok(Some(Shown { account, sessions, consents }))
     });
     found.await?.ok_or(OperatorError::NoAccount)
 }

@@ -305,3 +305,29 @@ async fn a_consent_goes_with_its_account_and_with_its_client() {
 
     assert_eq!(server.database.count("consent").await, 0);
 }
+
+/// An operator sees them, too.
+#[tokio::test]
+async fn the_view_of_an_account_shows_what_its_owner_allowed() {
+    let (server, _) = server().await;
+    let none = server.account_command(&["show", ADA]).await;
+    let (mut ada, _) = allowed(&server, ADA, "openid email").await;
+    let asked = ada.authorize_at(&asking("openid"), &[FILES]).await;
+    ada.allow(&asked).await;
+
+    let view = server.account_command(&["show", ADA]).await;
+    server.database.execute("UPDATE consent SET access = NULL").await;
+    let before = server.account_command(&["show", ADA]).await;
+
+    assert!(none.contains("consents    0\n"), "{none}");
+    assert!(view.contains("consents    1\n"), "{view}");
+    assert!(
+        view.contains("  asking  openid email at https://tasks.example/v1  allowed 2"),
+        "{view}"
+    );
+    assert!(view.contains("  asking  openid at https://files.example  allowed 2"), "{view}");
+    assert!(
+        before.contains("  asking  openid email at its default audience  allowed 2"),
+        "{before}"
+    );
+}
