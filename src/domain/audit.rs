@@ -209,7 +209,7 @@ impl Event {
         let row = self.into_row(origin, now);
         let values = Column::iter().map(|column| match column {
             Column::AccountId => Expr::col((session, Column::AccountId)),
-            column => row.get(column).into_value().map_or_else(|| Expr::null(), Expr::value),
+            column => row.get(column).into_value().map_or_else(Expr::null, Expr::value),
         });
         let values = Query::select().exprs(values).from(session).take();
         let mut insert = Query::insert();

@@ -266,8 +266,8 @@ impl Issuer {
         };
         let verifier = Verifier::new(&self.iss, audience);
         let keys = self.ring.current();
-        let verified = verifier.verify(keys.verification_keys(), token, now.as_seconds()).ok()?;
-        Some((verified, claims))
+        let token = verifier.verify(keys.verification_keys(), token, now.as_seconds()).ok()?;
+        Some((token, claims))
     }
 
     /// The claims of a token that this issuer signed as `token_type`, however old it is: the key may
