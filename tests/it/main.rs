@@ -46,6 +46,7 @@ mod logout;
 mod malformed;
 mod master_key;
 mod metadata;
+mod narrowing;
 mod old_hints;
 mod openapi;
 mod page_looks;

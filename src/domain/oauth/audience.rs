@@ -1,5 +1,6 @@
 //! Whom tokens are for (RFC 8707).
 
+use crate::domain::oauth::registered;
 use crate::entity::client::Model;
 
 /// The audience of a client's tokens if it does not say: the first that it is registered with, or
@@ -18,10 +19,8 @@ pub fn chosen<'a>(
     resources: impl Iterator<Item = &'a str>,
     issuer: &str,
 ) -> Option<String> {
-    let alone = [issuer.to_owned()];
-    let allowed =
-        if client.audiences.0.is_empty() { &alone[..] } else { client.audiences.0.as_slice() };
-    let chosen = within(resources, allowed)?;
+    let allowed = registered::audiences(client, issuer);
+    let chosen = within(resources, &allowed)?;
     Some(if chosen.is_empty() { default_of(client, issuer).to_owned() } else { chosen })
 }
 

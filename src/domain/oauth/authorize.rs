@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::{audience, id_token, pkce, redirect};
+use crate::domain::oauth::{audience, id_token, pkce, registered};
 use crate::domain::token::Issuer;
 use crate::entity::client::Model as Client;
 
@@ -124,9 +124,7 @@ pub struct Refusal {
 #[must_use]
 pub fn redirect_uri<'p>(client: &Client, params: &'p Params) -> Option<&'p str> {
     let presented = params.get("redirect_uri")?;
-    let is_native = client.is_native();
-    let mut registered = client.redirect_uris.0.iter();
-    registered.any(|it| redirect::matches(it, presented, is_native)).then_some(presented)
+    registered::has_redirect_uri(client, presented).then_some(presented)
 }
 
 /// Checks all of a request but its client and its redirect URI.
@@ -262,10 +260,7 @@ fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
             .ok_or((ErrorCode::InvalidScope, "scope is not a list of scope values"))?,
         None => Scope::of(&client.scopes.0).without("offline_access"),
     };
-    let mut granted = asked.limited_to(&client.scopes.0);
-    if !client.grants.has("refresh_token") {
-        granted = granted.without("offline_access");
-    }
+    let granted = registered::scope(client, &asked);
     if granted.is_empty() {
         return Err((ErrorCode::InvalidScope, "the client may have nothing of this scope"));
     }

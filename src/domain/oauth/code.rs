@@ -17,6 +17,7 @@ use crate::domain::id;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::opaque::{Opaque, digest};
 use crate::domain::oauth::pkce;
+use crate::domain::oauth::registered;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::session::{self, Granted};
 use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
@@ -124,6 +125,8 @@ pub struct Redemption<'a> {
     pub verifier: Option<&'a str>,
     /// The audiences that the token is narrowed to.
     pub resources: Vec<String>,
+    /// Whom tokens of clients without audiences are for.
+    pub issuer: &'a str,
     /// Where the wish came from.
     pub origin: &'a Origin,
 }
@@ -150,6 +153,7 @@ struct Shown {
     redirect_uri: Option<String>,
     verifier: Option<String>,
     resources: Vec<String>,
+    issuer: String,
     origin: Origin,
 }
 
@@ -189,6 +193,7 @@ pub async fn redeem(
         redirect_uri: redemption.redirect_uri.map(str::to_owned),
         verifier: redemption.verifier.map(str::to_owned),
         resources: redemption.resources,
+        issuer: redemption.issuer.to_owned(),
         origin: redemption.origin.clone(),
     };
     let settings = settings.clone();
@@ -236,6 +241,7 @@ async fn redeem_in(
     if !is_proved(&row, &shown) {
         return Ok(Outcome::Rejected);
     }
+    let Some(row) = left_of(row, &shown) else { return Ok(Outcome::Rejected) };
     let resources = shown.resources.iter().map(String::as_str);
     let Some(audience) = audience::narrowed(resources, &row.audience) else {
         return Ok(Outcome::WrongTarget);
@@ -250,7 +256,7 @@ async fn redeem_in(
     };
     let nonce = row.nonce.clone();
     let scope = Scope::parse(&row.scope).unwrap_or_default();
-    let has_refresh = scope.has("offline_access") && shown.client.grants.has("refresh_token");
+    let has_refresh = scope.has("offline_access");
     let until = if has_refresh { None } else { Some(browser.absolute_expires_at) };
     let mut session = session_of(row, until, settings, &shown.origin, now);
     session.status_list = shown.entry.map(|entry| entry.list);
@@ -270,6 +276,18 @@ fn is_proved(row: &Model, shown: &Shown) -> bool {
             (None, None) => true,
             _ => false,
         }
+}
+
+/// What the client may still have of what the code was for. `None` if that is nothing, or the code was
+/// sent where the client no longer is.
+fn left_of(code: Model, shown: &Shown) -> Option<Model> {
+    let Shown { client, issuer, .. } = shown;
+    let scope = registered::scope(client, &Scope::parse(&code.scope)?);
+    let audience = registered::audience(client, &code.audience, issuer);
+    let is_good = registered::has_redirect_uri(client, &code.redirect_uri)
+        && !scope.is_empty()
+        && !audience.is_empty();
+    is_good.then(|| Model { scope: scope.to_string(), audience, ..code })
 }
 
 /// A session without refresh tokens lasts as long as the browser's, so that its client can be told

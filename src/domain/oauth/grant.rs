@@ -15,6 +15,7 @@ use crate::domain::oauth::audience;
 use crate::domain::oauth::code::{self, CodeError, Redemption};
 use crate::domain::oauth::id_token::{self, Told};
 use crate::domain::oauth::params::Params;
+use crate::domain::oauth::registered;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::refresh::{self, Presented, RefreshError, RefreshTokens};
 use crate::domain::session::Granted;
@@ -154,6 +155,7 @@ async fn authorization_code(
         redirect_uri: params.get("redirect_uri"),
         verifier: params.get("code_verifier"),
         resources: params.all("resource").map(str::to_owned).collect(),
+        issuer: mint.issuer.iss(),
         origin,
     };
     let redeemed = code::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
@@ -173,43 +175,45 @@ async fn refresh_token(
     let token = params.get("refresh_token");
     let token = token.ok_or(GrantError::Invalid("refresh_token is missing"))?;
     let presented = mint.refresh_tokens.decode(token).ok_or(GrantError::Rejected)?;
-    let narrowed = narrowed(mint.db, client, presented, params).await?;
+    let (scope, audience) = left_of(mint, client, presented, params).await?;
 
     let Mint { db, settings, .. } = mint;
     let granted = refresh::rotate(db, presented, &client.id, settings, origin, now).await?;
-    let own = mint.issuer.iss();
-    let (scope, audience) = narrowed.unwrap_or_else(|| {
-        let audience = granted.audience.clone().unwrap_or_else(|| own.to_owned());
-        (granted.scope.clone(), audience)
-    });
     let terms = Terms { audience: &audience, scope: &scope, life: life(client) };
     issue(mint, &granted, terms, Extras { nonce: None, has_refresh: true }, now)
 }
 
-/// The narrower scope and audience that a refresh asks for, if it does. Looked up before anything
-/// is spent: who asks for too much keeps the refresh token.
-async fn narrowed(
-    db: &Db,
+/// The scope and the audience that a refresh may give: of what was granted, what the client may still
+/// have, and of that, what it asks for. Looked up before anything is spent: who asks for too much, or
+/// may have nothing for now, keeps the refresh token.
+async fn left_of(
+    mint: Mint<'_>,
     client: &Client,
     presented: Presented,
     params: &Params,
-) -> Result<Option<(String, String)>, GrantError> {
-    if params.get("scope").is_none() && params.all("resource").next().is_none() {
-        return Ok(None);
-    }
+) -> Result<(String, String), GrantError> {
     let found = session::Entity::find_by_id(presented.session_id);
-    let row = db.read(|db| async move { found.one(&db).await }).await?;
+    let row = mint.db.read(|db| async move { found.one(&db).await }).await?;
     let row = row.filter(|row| row.client_id == client.id).ok_or(GrantError::Rejected)?;
+    let issuer = mint.issuer.iss();
     let granted = Scope::parse(&row.scope).unwrap_or_default();
+    let left = registered::scope(client, &granted);
+    let audience = row.audience.as_deref().unwrap_or(issuer);
+    let audience = registered::audience(client, audience, issuer);
+    // No request could be met. Clients know what to do about `invalid_grant`: ask the person again.
+    if !left.has("offline_access") || audience.is_empty() {
+        return Err(GrantError::Rejected);
+    }
     let scope = match params.get("scope") {
-        None => granted,
+        None => left,
         Some(asked) => Scope::parse(asked)
-            .filter(|asked| !asked.is_empty() && asked.is_within(&granted))
+            .filter(|asked| asked.is_within(&granted))
+            .map(|asked| asked.within(&left))
+            .filter(|scope| !scope.is_empty())
             .ok_or(GrantError::Scope)?,
     };
-    let audience = row.audience.unwrap_or_default();
     let audience = audience::narrowed(params.all("resource"), &audience);
-    Ok(Some((scope.to_string(), audience.ok_or(GrantError::Target)?)))
+    Ok((scope.to_string(), audience.ok_or(GrantError::Target)?))
 }
 
 /// RFC 6749 §4.4: the client speaks for itself. No session, no refresh token, no person.

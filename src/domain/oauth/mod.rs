@@ -9,8 +9,9 @@
 //! 3. [`code`] draws a code; the browser takes it back to the client.
 //! 4. The client proves who it is ([`proof`]) and redeems it ([`grant`]): a session begins, as at a
 //!    login over the JSON API, and tokens are signed.
-//! 5. [`token_state`] tells resource servers of a token, and ends it at its client's wish.
-//! 6. [`logout`] ends the browser's login and all that was opened in it, and [`backchannel`] tells
+//! 5. Each step asks again what the client is registered for ([`registered`]).
+//! 6. [`token_state`] tells resource servers of a token, and ends it at its client's wish.
+//! 7. [`logout`] ends the browser's login and all that was opened in it, and [`backchannel`] tells
 //!    the clients.
 
 pub mod assertion;
@@ -32,6 +33,7 @@ pub mod params;
 pub mod pkce;
 pub mod proof;
 pub mod redirect;
+pub mod registered;
 pub mod registration;
 pub mod scope;
 pub mod token_state;

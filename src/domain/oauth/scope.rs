@@ -65,6 +65,12 @@ impl Scope {
         Self(self.0.iter().filter(|value| allowed.contains(value)).cloned().collect())
     }
 
+    /// What of it is in another scope.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        self.limited_to(&other.0)
+    }
+
     /// This without one value.
     #[must_use]
     pub fn without(mut self, value: &str) -> Self {

@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client;
 use crate::domain::oauth::grant::Mint;
-use crate::domain::session;
+use crate::domain::oauth::registered;
+use crate::domain::oauth::scope::Scope;
+use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::client::Model as Client;
 use crate::entity::session::{EndReason, Entity as Session, Model as SessionRow};
 use crate::timestamp::Timestamp;
@@ -36,7 +38,9 @@ pub async fn introspect(
                 && session.generation == presented.generation
         });
         let Some(session) = session else { return Ok(None) };
-        if !is_open(mint, session.id, session.account_id, now).await? {
+        let scope = registered::scope(caller, &Scope::parse(&session.scope).unwrap_or_default());
+        let is_open = is_open(mint, session.id, session.account_id, now).await?;
+        if !is_open || !scope.has("offline_access") {
             return Ok(None);
         }
         let expires_at = session.idle_expires_at.min(session.absolute_expires_at);
@@ -45,7 +49,7 @@ pub async fn introspect(
             "iss": mint.issuer.iss(),
             "sub": session.account_id,
             "client_id": session.client_id,
-            "scope": session.scope,
+            "scope": scope.to_string(),
             "sid": session.id,
             "exp": expires_at.as_seconds(),
         })));
@@ -55,7 +59,11 @@ pub async fn introspect(
     // Without the leeway that services have: who asks wants to know.
     let is_current =
         claims.get("exp").and_then(Value::as_u64).is_some_and(|exp| now.as_seconds() < exp);
-    if !is_current || !may_know(caller, &claims) || !is_alive(mint, &claims, now).await? {
+    let is_good = is_current
+        && narrow(mint, caller, &mut claims).await?
+        && may_know(caller, &claims)
+        && is_alive(mint, &claims, now).await?;
+    if !is_good {
         return Ok(None);
     }
     claims.remove("email");
@@ -71,28 +79,65 @@ fn object(value: Value) -> Option<Map<String, Value>> {
     }
 }
 
-fn may_know(caller: &Client, claims: &Map<String, Value>) -> bool {
-    let is_its_own = claims.get("client_id").and_then(Value::as_str) == Some(&caller.id);
-    let is_for_it = match claims.get("aud") {
-        Some(Value::String(audience)) => caller.introspects.has(audience),
-        Some(Value::Array(all)) => {
-            all.iter().filter_map(Value::as_str).any(|audience| caller.introspects.has(audience))
-        }
-        _ => false,
+/// Leaves of a token what its client may have now. `false` if that is nothing, or there is no such
+/// client any more.
+async fn narrow(
+    mint: Mint<'_>,
+    caller: &Client,
+    claims: &mut Map<String, Value>,
+) -> Result<bool, DbErr> {
+    let client_id = claims.get("client_id").and_then(Value::as_str).unwrap_or_default();
+    if client_id == FIRST_PARTY_CLIENT {
+        return Ok(true);
+    }
+    let found;
+    let client = if client_id == caller.id {
+        caller
+    } else {
+        found = client::find(mint.db, client_id).await?;
+        let Some(found) = &found else { return Ok(false) };
+        found
     };
-    is_its_own || is_for_it
+    let scope = claims.get("scope").and_then(Value::as_str).unwrap_or_default();
+    let scope = Scope::parse(scope).unwrap_or_default();
+    let left = registered::scope(client, &scope);
+    let audience = registered::audience(client, &audience_of(claims).join(" "), mint.issuer.iss());
+    let is_something = !audience.is_empty() && (scope.is_empty() || !left.is_empty());
+    if !scope.is_empty() {
+        claims.insert("scope".to_owned(), left.to_string().into());
+    }
+    claims.insert("aud".to_owned(), claim_of(&audience));
+    Ok(is_something)
 }
 
-/// Whether whom the token speaks of is still there: the login, or the client that speaks for itself.
+fn audience_of(claims: &Map<String, Value>) -> Vec<&str> {
+    match claims.get("aud") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// RFC 7519 §4.1.3: a text if there is one, a list if there are more.
+fn claim_of(audience: &str) -> Value {
+    if audience.contains(' ') { audience.split(' ').collect() } else { audience.into() }
+}
+
+fn may_know(caller: &Client, claims: &Map<String, Value>) -> bool {
+    let is_its_own = claims.get("client_id").and_then(Value::as_str) == Some(&caller.id);
+    is_its_own || audience_of(claims).iter().any(|audience| caller.introspects.has(audience))
+}
+
+/// Whether the login that the token speaks of is still there, if it speaks of one.
 async fn is_alive(
     mint: Mint<'_>,
     claims: &Map<String, Value>,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let id = |name: &str| claims.get(name)?.as_str()?.parse::<Uuid>().ok();
-    match (id("sid"), id("user_id"), claims.get("client_id").and_then(Value::as_str)) {
-        (Some(session_id), Some(account_id), _) => is_open(mint, session_id, account_id, now).await,
-        (None, None, Some(client_id)) => Ok(client::find(mint.db, client_id).await?.is_some()),
+    match (id("sid"), id("user_id")) {
+        (Some(session_id), Some(account_id)) => is_open(mint, session_id, account_id, now).await,
+        (None, None) => Ok(true),
         _ => Ok(false),
     }
 }

@@ -91,7 +91,7 @@ async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Respo
         return Err(pages::bad_request("the client is not known"));
     };
     let Some(uri) = authorize::redirect_uri(&client, params).map(str::to_owned) else {
-        return Err(pages::bad_request("redirect_uri is not one that the client registered"));
+        return Err(pages::bad_request(pages::NOT_REGISTERED));
     };
     Ok((client, uri))
 }

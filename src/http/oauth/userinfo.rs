@@ -32,7 +32,12 @@ async fn tell(mut request: Request) -> Result<Value, OAuthError> {
     let found = session::account_of_live(&app.db, session_id, account_id, now).await;
     let account = found.map_err(|error| OAuthError::failed(&error))?;
     let account = account.ok_or_else(OAuthError::invalid_token)?;
-    Ok(Value::Object(userinfo::claims(&account, token.scope())))
+    let scope = userinfo::scope_left(&app.db, token.client_id(), token.scope()).await;
+    let scope = scope.map_err(|error| OAuthError::failed(&error))?;
+    if !scope.has("openid") {
+        return Err(OAuthError::insufficient_scope());
+    }
+    Ok(Value::Object(userinfo::claims(&account, &scope.to_string())))
 }
 
 /// The token, sent in one way: in the header, or in the body of a form. In the query it would end

@@ -23,6 +23,7 @@ use poem::{EndpointExt, Request, Response, Route, get};
 use crate::domain::oauth::client::{self, Client};
 use crate::domain::oauth::flow::{self, Decision, Pending, State, Step};
 use crate::domain::oauth::params::Params;
+use crate::domain::oauth::registered::{self, Outdated};
 use crate::http::App;
 use crate::http::documents::Document;
 use crate::http::oauth::form::{self, Unreadable};
@@ -149,7 +150,8 @@ impl Call {
         self.request.method() == poem::http::Method::POST
     }
 
-    /// The request that waits, with who asked; none if the page was opened by itself.
+    /// The request that waits, as far as its client may still have it, with who asked; none if the page
+    /// was opened by itself.
     async fn waiting(&self) -> Result<Option<(Pending, Client)>, Response> {
         let Some(handle) = self.params.get("flow") else { return Ok(None) };
         let (db, now) = (&self.app.db, self.app.clock.now());
@@ -159,7 +161,12 @@ impl Call {
         };
         let found = client::find(db, &pending.request.client_id).await;
         let found = found.map_err(|error| respond::failed(&error.into()))?;
-        Ok(Some((pending, found.ok_or_else(stale)?)))
+        let client = found.ok_or_else(stale)?;
+        match registered::renewed(&client, pending.request, &self.app.issuer_url) {
+            Ok(request) => Ok(Some((Pending { request, ..pending }, client))),
+            Err(Outdated::Nowhere) => Err(bad_request(NOT_REGISTERED)),
+            Err(Outdated::Refused(refusal)) => Err(respond::refusal(&self.app, &refusal)),
+        }
     }
 
     /// Takes the request that waits as far as it goes, for whoever `visit` says is logged in.

@@ -1,0 +1,76 @@
+//! What a client may have now of what it asked for, or was granted, before.
+//!
+//! Every step asks again: when a person answers, when a code is redeemed, at each refresh, and when
+//! somebody asks what a token is good for. So a client that is narrowed is narrowed at once, and one
+//! that is widened again gets back what was granted, and no more.
+
+use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode, Refusal};
+use crate::domain::oauth::redirect;
+use crate::domain::oauth::scope::Scope;
+use crate::entity::client::Model as Client;
+
+/// Whether codes, and errors, may be sent there.
+#[must_use]
+pub fn has_redirect_uri(client: &Client, uri: &str) -> bool {
+    let is_native = client.is_native();
+    client.redirect_uris.0.iter().any(|registered| redirect::matches(registered, uri, is_native))
+}
+
+/// What of a scope the client may have; `offline_access` is of use to those alone that may refresh.
+#[must_use]
+pub fn scope(client: &Client, of: &Scope) -> Scope {
+    let left = of.limited_to(&client.scopes.0);
+    if client.grants.has("refresh_token") { left } else { left.without("offline_access") }
+}
+
+/// Whom the client's tokens may be for: the issuer if it says nothing. Such a token opens userinfo,
+/// and no service that a person's own tokens open.
+#[must_use]
+pub fn audiences(client: &Client, issuer: &str) -> Vec<String> {
+    if client.audiences.0.is_empty() {
+        return vec![issuer.to_owned()];
+    }
+    client.audiences.0.clone()
+}
+
+/// What of a space-separated audience the client may have; empty if nothing is left.
+#[must_use]
+pub fn audience(client: &Client, of: &str, issuer: &str) -> String {
+    let allowed = audiences(client, issuer);
+    let left = of.split(' ').filter(|one| allowed.iter().any(|it| it == one));
+    left.collect::<Vec<_>>().join(" ")
+}
+
+/// Why a request that was kept cannot be answered any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outdated {
+    /// Its redirect URI is no longer the client's: nothing may be sent anywhere.
+    Nowhere,
+    /// The client is to be told.
+    Refused(Refusal),
+}
+
+/// A request that was kept, as far as its client may still ask for it.
+///
+/// # Errors
+/// See [`Outdated`].
+pub fn renewed(
+    client: &Client,
+    mut request: AuthorizationRequest,
+    issuer: &str,
+) -> Result<AuthorizationRequest, Outdated> {
+    // A client without the grant has no redirect URIs.
+    if !has_redirect_uri(client, &request.to.redirect_uri) {
+        return Err(Outdated::Nowhere);
+    }
+    request.scope = scope(client, &Scope::parse(&request.scope).unwrap_or_default()).to_string();
+    request.audience = audience(client, &request.audience, issuer);
+    let (code, description) = if request.scope.is_empty() {
+        (ErrorCode::InvalidScope, "the client may no longer have any of this scope")
+    } else if request.audience.is_empty() {
+        (ErrorCode::InvalidTarget, "the resource is no longer available")
+    } else {
+        return Ok(request);
+    };
+    Err(Outdated::Refused(Refusal { to: request.to, code, description }))
+}

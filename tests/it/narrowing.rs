@@ -1,0 +1,234 @@
+//! A client that is registered for less than before has less at once, whatever it was granted.
+
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const API: &str = "https://api.example.test";
+
+/// A client that has to ask, and a resource server.
+const OTHERS: &str = r#"
+[[client]]
+client_id = "asking"
+redirect_uris = ["https://rp.example/cb"]
+scope = "openid email tasks:read"
+
+[[client]]
+client_id = "api"
+grant_types = []
+introspects = ["https://api.example.test"]
+"#;
+
+async fn server() -> (TestServer, Rp, Rp) {
+    let server = TestServer::start().await;
+    let mut clients = server.apply(&[WEB, OTHERS].concat()).await;
+    server.sign_up(ADA).await.expect_status(201);
+    let api = clients.remove(2);
+    (server, clients.remove(0), api)
+}
+
+/// Registers the web client otherwise.
+async fn change(server: &TestServer, from: &str, to: &str) {
+    assert!(WEB.contains(from), "{from}");
+    server.apply(&WEB.replace(from, to)).await;
+}
+
+async fn refresh(server: &TestServer, web: &Rp, token: &str, more: &[(&str, &str)]) -> Answer {
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+    server.token(web, &[&fields[..], more].concat()).await
+}
+
+const SCOPE: &str = "openid email offline_access tasks:read";
+
+async fn tokens(server: &TestServer, web: &Rp) -> Answer {
+    let code = Browser::of(server).code(ADA, &[("scope", SCOPE)]).await;
+    server.redeem(web, &code).await
+}
+
+#[tokio::test]
+async fn a_refresh_gives_what_its_client_is_registered_for_now() {
+    let (server, web, _) = server().await;
+    let first = tokens(&server, &web).await;
+
+    change(&server, "openid email offline_access tasks:read", "openid offline_access").await;
+    let narrow = refresh(&server, &web, &first.text("refresh_token"), &[]).await;
+    let next = narrow.text("refresh_token");
+    // What was granted may be asked for; it is given as far as it can be.
+    let asked = refresh(&server, &web, &next, &[("scope", "openid email")]).await;
+    let gone = refresh(&server, &web, &asked.text("refresh_token"), &[("scope", "email")]).await;
+    let never = refresh(&server, &web, &asked.text("refresh_token"), &[("scope", "phone")]).await;
+    server.apply(WEB).await;
+    let wide = refresh(&server, &web, &asked.text("refresh_token"), &[]).await;
+
+    assert_eq!(narrow.json()["scope"], "openid offline_access");
+    let claims = TestServer::claims(&narrow.text("access_token"));
+    assert_eq!(claims["scope"], "openid offline_access");
+    assert!(claims.get("email").is_none());
+    assert_eq!(asked.json()["scope"], "openid");
+    gone.expect_oauth_error(400, "invalid_scope");
+    never.expect_oauth_error(400, "invalid_scope");
+    assert_eq!(wide.json()["scope"], SCOPE);
+}
+
+/// A refresh token is as good as before when what it is refused for is given back.
+#[tokio::test]
+async fn a_refusal_for_what_the_client_lost_spends_nothing() {
+    let (server, web, _) = server().await;
+    let first = tokens(&server, &web).await;
+    let token = first.text("refresh_token");
+
+    for (from, to, error) in [
+        // Nobody can be asked for what is left: the person has to be.
+        (" offline_access tasks:read", " tasks:read", "invalid_grant"),
+        ("openid email offline_access tasks:read", "phone", "invalid_grant"),
+        (API, "https://other.example", "invalid_grant"),
+        (", \"refresh_token\"", "", "unauthorized_client"),
+    ] {
+        change(&server, from, to).await;
+        refresh(&server, &web, &token, &[]).await.expect_oauth_error(400, error);
+    }
+    let two = format!("{API}\", \"https://other.example");
+    change(&server, API, &two).await;
+    let other = [("resource", "https://other.example")];
+    // It was not granted, though the client could have it now.
+    refresh(&server, &web, &token, &other).await.expect_oauth_error(400, "invalid_target");
+
+    let generations: Vec<i64> =
+        server.database.column("SELECT generation FROM session WHERE client_id = 'web'").await;
+    assert_eq!(generations, [0]);
+    let wide = refresh(&server, &web, &token, &[]).await;
+    assert_eq!(wide.json()["scope"], SCOPE);
+    assert_eq!(TestServer::claims(&wide.text("access_token"))["aud"], API);
+}
+
+/// RU-01: a request waits for half an hour. What its client may have is asked when it is answered.
+#[tokio::test]
+async fn a_request_that_waited_goes_nowhere_but_to_the_client_of_now() {
+    let (server, web, _) = server().await;
+    let typed = [("username", ADA), ("password", PASSWORD)];
+    let mut browser = Browser::of(&server);
+    let login = browser.authorize(&[("scope", SCOPE)]).await.location();
+    let page = browser.get(&login).await;
+
+    change(&server, CALLBACK, "https://rp.example/new").await;
+    let shown = browser.get(&login).await;
+    let answered = browser.submit("/login", &page, &typed).await;
+    for answer in [&shown, &answered] {
+        answer.expect_status(400);
+        assert!(!answer.headers.contains_key("location"));
+        assert!(!answer.header("content-security-policy").contains("rp.example"));
+    }
+    assert_eq!(server.database.count("authorization_code").await, 0);
+    assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
+
+    for (from, to, error) in [
+        ("openid email offline_access tasks:read", "phone", "invalid_scope"),
+        (API, "https://other.example", "invalid_target"),
+    ] {
+        change(&server, from, to).await;
+        let sent = browser.submit("/login", &page, &typed).await.sent_to(CALLBACK);
+        assert_eq!((sent["error"].as_str(), sent["state"].as_str()), (error, "af0ifjsldkj"));
+    }
+    change(&server, "email offline_access tasks:read", "email").await;
+    let sent = browser.submit("/login", &page, &typed).await.sent_to(CALLBACK);
+    let answer = server.redeem(&web, &sent["code"]).await;
+    assert_eq!(answer.json()["scope"], "openid email");
+    assert!(answer.json().get("refresh_token").is_none());
+}
+
+/// People agree to what is given, and not to what was asked for once.
+#[tokio::test]
+async fn the_consent_page_asks_for_what_the_client_may_have_now() {
+    let (server, ..) = server().await;
+    let mut browser = Browser::of(&server);
+    let more = [("client_id", "asking"), ("scope", "openid email tasks:read")];
+    let asked = browser.authorize(&more).await;
+    let consent = browser.log_in(&asked, ADA).await.location();
+    let before = browser.get(&consent).await;
+
+    server.apply(&OTHERS.replace("email tasks:read", "tasks:read")).await;
+    let page = browser.get(&consent).await;
+    let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
+
+    let html = |answer: &Answer| String::from_utf8(answer.body.clone()).unwrap();
+    assert!(html(&before).contains("see your email address"));
+    assert!(!html(&page).contains("see your email address") && html(&page).contains("tasks:read"));
+    assert!(allowed.sent_to(CALLBACK).contains_key("code"));
+    for column in ["SELECT scope FROM consent", "SELECT scope FROM authorization_code"] {
+        let scopes: Vec<String> = server.database.column(column).await;
+        assert_eq!(scopes, ["openid tasks:read"], "{column}");
+    }
+}
+
+/// A code lives for a minute, in which its client may change.
+#[tokio::test]
+async fn a_code_is_redeemed_for_what_its_client_may_have_now() {
+    let (server, web, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let mut codes = vec![browser.code(ADA, &[("scope", SCOPE)]).await];
+    for _ in 0..4 {
+        let sent = browser.authorize(&[("scope", SCOPE)]).await.sent_to(CALLBACK);
+        codes.push(sent["code"].clone());
+    }
+
+    for (code, (from, to)) in codes.iter().zip([
+        (CALLBACK, "https://rp.example/new"),
+        ("openid email offline_access tasks:read", "phone"),
+        (API, "https://other.example"),
+    ]) {
+        change(&server, from, to).await;
+        server.redeem(&web, code).await.expect_oauth_error(400, "invalid_grant");
+    }
+    assert_eq!(server.database.count("session WHERE client_id = 'web'").await, 0);
+    change(&server, "email offline_access tasks:read", "offline_access").await;
+    let narrow = server.redeem(&web, &codes[3]).await;
+    change(&server, ", \"refresh_token\"", "").await;
+    let brief = server.redeem(&web, &codes[4]).await;
+
+    assert_eq!(narrow.json()["scope"], "openid offline_access");
+    assert!(TestServer::claims(&narrow.text("access_token")).get("email").is_none());
+    assert_eq!(brief.json()["scope"], "openid email tasks:read");
+    assert!(brief.json().get("refresh_token").is_none());
+    // What came of a code is what was given for it: no more comes back.
+    server.apply(WEB).await;
+    let later = refresh(&server, &web, &narrow.text("refresh_token"), &[]).await;
+    assert_eq!(later.json()["scope"], "openid offline_access");
+}
+
+/// What Signet itself tells of a person or of a token, it tells by the registry of now.
+#[tokio::test]
+async fn userinfo_and_introspection_tell_what_the_client_may_have_now() {
+    let (server, web, api) = server().await;
+    let first = tokens(&server, &web).await;
+    let access = first.text("access_token");
+    let refresh = first.text("refresh_token");
+    assert_eq!(server.userinfo(&access).await.json()["email"], ADA);
+
+    change(&server, "openid email offline_access tasks:read", "openid tasks:read").await;
+    let told = server.userinfo(&access).await.json();
+    assert_eq!(told, json!({ "sub": TestServer::claims(&access)["sub"] }));
+    for rp in [&web, &api] {
+        let state = server.introspect(rp, &access).await;
+        assert_eq!(
+            (&state["active"], &state["scope"]),
+            (&json!(true), &json!("openid tasks:read"))
+        );
+        assert_eq!(state["aud"], API);
+    }
+    assert_eq!(server.introspect(&web, &refresh).await, json!({ "active": false }));
+
+    change(&server, "openid email offline_access", "email").await;
+    server.userinfo(&access).await.expect_oauth_error(403, "insufficient_scope");
+    change(&server, API, "https://other.example").await;
+    for rp in [&web, &api] {
+        assert_eq!(server.introspect(rp, &access).await, json!({ "active": false }));
+    }
+    server.apply(WEB).await;
+    assert_eq!(server.introspect(&api, &access).await["scope"], SCOPE);
+    assert_eq!(server.introspect(&web, &refresh).await["scope"], SCOPE);
+    let own = server.log_in(ADA, PASSWORD).await.tokens().access_token;
+    assert_eq!(server.introspect(&api, &own).await["active"], true);
+    assert_eq!(TestServer::claims(&own)["iss"], ISSUER);
+}
