@@ -198,6 +198,12 @@ pub struct TokenSettings {
           value_parser = value_parser!(u64).range(1..=31_536_000))]
     pub session_seconds: u64,
 
+    /// Life of a login on the hosted pages whose browser does not come to them, in seconds, told to
+    /// within five minutes; at most that of a session. What clients got in it goes on.
+    #[arg(long, env = "SIGNET_BROWSER_IDLE_SECONDS", default_value = "28800",
+          value_parser = value_parser!(u64).range(60..=31_536_000))]
+    pub browser_idle_seconds: u64,
+
     /// Seconds in which a refresh token shown again gets the same successor (a lost answer, a
     /// second tab) and does not count as stolen; 0 = every second showing ends the session.
     #[arg(long, env = "SIGNET_REFRESH_RETRY_SECONDS", default_value = "10",
@@ -222,6 +228,12 @@ impl TokenSettings {
     #[must_use]
     pub fn session_life(&self) -> Duration {
         Duration::from_secs(self.session_seconds)
+    }
+
+    /// Life of a browser's login that is not used.
+    #[must_use]
+    pub fn browser_idle_life(&self) -> Duration {
+        Duration::from_secs(self.browser_idle_seconds.min(self.session_seconds))
     }
 
     /// How long the predecessor of the newest refresh token is tolerated.

@@ -24,9 +24,9 @@ pub struct Model {
     pub generation: i64,
     /// When `generation` last grew.
     pub rotated_at: Option<Timestamp>,
-    /// End of life if it is not refreshed.
+    /// End of life if it is not refreshed; of a browser's login, if it is not used.
     pub idle_expires_at: Timestamp,
-    /// End of life however often it is refreshed.
+    /// End of life however often it is refreshed or used.
     pub absolute_expires_at: Timestamp,
     /// Where it was last used to log in or refresh.
     pub address: Option<String>,
@@ -105,10 +105,13 @@ impl Entity {
     /// What holds for a session that may still be used at `now`.
     #[must_use]
     pub fn live(now: Timestamp) -> Condition {
-        Condition::all()
-            .add(Column::EndedAt.is_null())
-            .add(Column::IdleExpiresAt.gt(now))
-            .add(Column::AbsoluteExpiresAt.gt(now))
+        Self::unended(now).add(Column::IdleExpiresAt.gt(now))
+    }
+
+    /// What holds for a session that nobody has ended, though it may have been idle for too long.
+    #[must_use]
+    pub fn unended(now: Timestamp) -> Condition {
+        Condition::all().add(Column::EndedAt.is_null()).add(Column::AbsoluteExpiresAt.gt(now))
     }
 }
 

@@ -21,6 +21,7 @@ mod architecture;
 mod audit;
 mod audit_failure;
 mod authorize;
+mod browser_idle;
 mod client_address;
 mod client_commands;
 mod code_flow;

@@ -127,6 +127,7 @@ mod tests {
             access_token_seconds: 86_400,
             refresh_token_seconds: 1_209_600,
             session_seconds: 2_592_000,
+            browser_idle_seconds: 28_800,
             refresh_retry_seconds: 10,
         };
         (keys, tokens)

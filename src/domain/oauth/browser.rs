@@ -1,9 +1,15 @@
 //! Logins on the hosted pages: a session like any other, that a cookie stands for.
+//!
+//! One that is not used ends before its time (`idle_expires_at`). What clients got in it goes on, as
+//! its person may be working there all the while, and is still ended by a logout, and by the next login
+//! of somebody else in the browser: the cookie goes on saying which browser it was.
+
+use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -16,6 +22,9 @@ use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::entity::{account, pending_authorization};
 use crate::timestamp::Timestamp;
 
+/// How far `idle_expires_at` may be behind the last use: it is not written at each.
+const LAG: Duration = Duration::from_mins(5);
+
 /// Who is logged in to a browser.
 #[derive(Debug, Clone)]
 pub struct Browser {
@@ -25,20 +34,66 @@ pub struct Browser {
     pub account: account::Model,
 }
 
-/// The live login that a cookie stands for.
+/// The live login that a cookie stands for, which is used at this moment: it lasts for `idle_life` from
+/// now on, and never longer than its session.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn find(db: &Db, cookie: &str, now: Timestamp) -> Result<Option<Browser>, DbErr> {
+pub async fn come(
+    db: &Db,
+    cookie: &str,
+    idle_life: Duration,
+    now: Timestamp,
+) -> Result<Option<Browser>, DbErr> {
+    let Some(browser) = find(db, cookie, Entity::live(now)).await? else { return Ok(None) };
+    keep_awake(db, &browser.session, idle_life, now).await?;
+    Ok(Some(browser))
+}
+
+/// The login that a cookie stands for unless somebody has ended it, though it may have been idle for too
+/// long: for whoever ends what was opened in it.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn unended(db: &Db, cookie: &str, now: Timestamp) -> Result<Option<Browser>, DbErr> {
+    find(db, cookie, Entity::unended(now)).await
+}
+
+async fn find(db: &Db, cookie: &str, which: Condition) -> Result<Option<Browser>, DbErr> {
     let question = Entity::find()
         .filter(Column::CookieDigest.eq(digest(cookie)))
-        .filter(Entity::live(now))
+        .filter(which)
         .find_also_related(account::Entity);
     let found = db.read(|db| async move { question.one(&db).await }).await?;
     Ok(found.and_then(|(session, account)| {
         let account = account.filter(account::Model::is_enabled)?;
         Some(Browser { session, account })
     }))
+}
+
+/// Moves the end of an unused login, if it is further off than it may be, either way: a setting may have
+/// been shortened. Of several requests at once, one writes.
+async fn keep_awake(
+    db: &Db,
+    session: &Model,
+    idle_life: Duration,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let until = now.plus(idle_life).min(session.absolute_expires_at);
+    let lag = LAG.min(idle_life / 12);
+    if (until.minus(lag)..=until.plus(lag)).contains(&session.idle_expires_at) {
+        return Ok(());
+    }
+    let moved = Entity::update_many()
+        .col_expr(Column::IdleExpiresAt, Expr::value(until))
+        .filter(Column::Id.eq(session.id))
+        .filter(Column::IdleExpiresAt.eq(session.idle_expires_at))
+        .filter(Entity::live(now));
+    db.write(move |txn| {
+        let moved = moved.clone();
+        Box::pin(async move { moved.exec(txn).await.map(drop) })
+    })
+    .await
 }
 
 /// All live sessions of whoever is logged in, newest first.
@@ -127,10 +182,12 @@ pub struct Takeover {
     pub cookie_digest: Vec<u8>,
     /// The digest of the cookie that the browser had before.
     pub old_digest: Vec<u8>,
+    /// How long the new login lasts if it is not used.
+    pub idle_life: Duration,
 }
 
-/// Gives a new login its cookie. What the browser had begun goes on under it; a login it had before
-/// ends: quietly if it was of the same person, with all that was opened in it if not.
+/// Gives a new login its cookie. What the browser had begun goes on under it; a login it had before, be
+/// it idle, ends: quietly if it was of the same person, with all that was opened in it if not.
 ///
 /// # Errors
 /// If the database refuses.
@@ -154,10 +211,10 @@ async fn take_over_in(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let Takeover { session_id, account_id, cookie_digest, old_digest } = takeover;
+    let Takeover { session_id, account_id, cookie_digest, old_digest, idle_life } = takeover;
     let old = Entity::find()
         .filter(Column::CookieDigest.eq(old_digest.clone()))
-        .filter(Entity::live(now))
+        .filter(Entity::unended(now))
         .one(txn)
         .await?;
     if let Some(old) = old {
@@ -179,6 +236,7 @@ async fn take_over_in(
         .await?;
     Entity::update_many()
         .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
+        .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(idle_life)))
         .filter(Column::Id.eq(session_id))
         .exec(txn)
         .await?;

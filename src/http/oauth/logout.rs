@@ -9,7 +9,9 @@ use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 use url::form_urlencoded;
 
+use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::client;
+use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::id_token::{self, Hint};
 use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
@@ -99,22 +101,34 @@ async fn end(app: &Arc<App>, request: &Request, params: &Params, asked: LogoutRe
         Err(error) => return respond::failed(&error),
     };
     let LogoutRequest { hint, destination } = asked;
-    let Some(browser) = &visit.browser else { return leave(app, destination.as_deref()) };
-    let belongs = match &hint {
-        Some(hint) => logout::belongs(&app.db, hint, browser).await,
-        None => Ok(false),
+    let browser = match proved(app, &visit, hint.as_ref()).await {
+        Ok(browser) => browser,
+        Err(error) => return respond::failed(&error),
     };
-    match belongs {
-        Err(error) => respond::failed(&error.into()),
-        Ok(false) => visit.remember(pages::ask_logout(&visit, params, destination.as_deref())),
-        Ok(true) => {
-            let (origin, now) = (origin_of(request).await, app.clock.now());
-            match logout::log_out(&app.db, browser, &origin, now).await {
-                Ok(()) => Visit::forget(leave(app, destination.as_deref())),
-                Err(error) => respond::failed(&error.into()),
-            }
+    let Some(browser) = browser else {
+        if visit.browser.is_none() {
+            return leave(app, destination.as_deref());
         }
+        return visit.remember(pages::ask_logout(&visit, params, destination.as_deref()));
+    };
+    let (origin, now) = (origin_of(request).await, app.clock.now());
+    match logout::log_out(&app.db, &browser, &origin, now).await {
+        Ok(()) => Visit::forget(leave(app, destination.as_deref())),
+        Err(error) => respond::failed(&error.into()),
     }
+}
+
+/// The login to end without a question: an ID token proves that it was issued in it. It may have been
+/// idle for too long, as people log out where they have been working all the while.
+async fn proved(
+    app: &Arc<App>,
+    visit: &Visit,
+    hint: Option<&Hint>,
+) -> Result<Option<Browser>, FlowError> {
+    let Some(hint) = hint else { return Ok(None) };
+    let Some(browser) = visit.last_login(app).await? else { return Ok(None) };
+    let belongs = logout::belongs(&app.db, hint, &browser).await?;
+    Ok(belongs.then_some(browser))
 }
 
 /// Where a browser goes once nobody is logged in to it.

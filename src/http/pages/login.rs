@@ -125,6 +125,7 @@ pub(super) async fn enter(
         account_id: granted.account_id,
         cookie_digest: cookie.digest,
         old_digest: call.visit.digest(),
+        idle_life: app.tokens.browser_idle_life(),
     };
     let taken = browser::take_over(&app.db, takeover, origin, now).await;
     taken.map_err(|error| failed(error.into()))?;

@@ -42,8 +42,20 @@ impl Visit {
 
     /// The browser that has this cookie.
     pub(super) async fn with(app: &Arc<App>, cookie: &str) -> Result<Self, FlowError> {
-        let browser = browser::find(&app.db, cookie, app.clock.now()).await?;
+        let idle_life = app.tokens.browser_idle_life();
+        let browser = browser::come(&app.db, cookie, idle_life, app.clock.now()).await?;
         Ok(Self { cookie: cookie.to_owned(), is_new: false, browser })
+    }
+
+    /// Who is logged in, or was until that was idle for too long.
+    pub(in crate::http) async fn last_login(
+        &self,
+        app: &Arc<App>,
+    ) -> Result<Option<Browser>, FlowError> {
+        match &self.browser {
+            Some(browser) => Ok(Some(browser.clone())),
+            None => Ok(browser::unended(&app.db, &self.cookie, app.clock.now()).await?),
+        }
     }
 
     /// Whether a request comes with our cookie.

@@ -1,0 +1,188 @@
+//! A browser's login ends when it is not used for long, and at its absolute end however it is used.
+
+use futures_util::future::join_all;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const BOB: &str = "bob@example.test";
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+
+/// An hour idle and four in all, and a client whose tokens outlive the first.
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::with(|config| {
+        config.tokens.browser_idle_seconds = HOUR;
+        config.tokens.session_seconds = 4 * HOUR;
+    })
+    .await;
+    let web = server.apply(&format!("{WEB}access_token_seconds = 10800\n")).await.remove(0);
+    for email in [ADA, BOB] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    (server, web)
+}
+
+/// Whether somebody is logged in to the browser, as a client finds out.
+async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
+    let sent = browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK);
+    assert!(sent.get("error").is_none_or(|error| error == "login_required"), "{sent:?}");
+    sent.contains_key("code")
+}
+
+/// The end of the browser's login if it is not used, in seconds from the start of it.
+async fn idle_end(server: &TestServer) -> i64 {
+    let ends = "SELECT idle_expires_at - auth_time FROM session WHERE cookie_digest IS NOT NULL";
+    let ends: Vec<i64> = server.database.column(ends).await;
+    assert_eq!(ends.len(), 1);
+    ends[0] / 1_000_000
+}
+
+/// SS-09: the limit is the server's, whatever cookie the browser still has.
+#[tokio::test]
+async fn a_login_that_is_not_used_ends() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+    server.advance_seconds(HOUR - 1);
+    assert!(is_logged_in(&mut browser).await);
+    let cookie = browser.cookie.clone();
+
+    server.advance_seconds(HOUR);
+
+    assert!(!is_logged_in(&mut browser).await);
+    assert!(browser.get("/account").await.location().ends_with("/login"));
+    assert_eq!(browser.cookie, cookie);
+    // Nor does it wake up.
+    assert!(!is_logged_in(&mut browser).await);
+}
+
+/// SS-09: from the login on, and not from its first use.
+#[tokio::test]
+async fn a_login_that_is_never_used_ends() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/login").await;
+    let typed = [("username", ADA), ("password", PASSWORD)];
+    browser.submit("/login", &page, &typed).await.expect_status(303);
+    assert_eq!(idle_end(&server).await, 3600);
+
+    server.advance_seconds(HOUR);
+
+    assert!(browser.get("/account").await.location().ends_with("/login"));
+}
+
+/// SS-09: however often it is used.
+#[tokio::test]
+async fn a_login_that_is_used_lasts_until_its_absolute_end() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+
+    for _ in 0..5 {
+        server.advance_seconds(45 * MINUTE);
+        browser.get("/account").await.expect_status(200);
+    }
+    assert_eq!(idle_end(&server).await, i64::try_from(4 * HOUR).unwrap());
+    server.advance_seconds(15 * MINUTE - 1);
+    assert!(is_logged_in(&mut browser).await);
+    server.advance_seconds(1);
+
+    assert!(!is_logged_in(&mut browser).await);
+    let beyond =
+        "session WHERE cookie_digest IS NOT NULL AND idle_expires_at > absolute_expires_at";
+    assert_eq!(server.database.count(beyond).await, 0);
+}
+
+/// A page that is looked at is no write, unless five minutes have passed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_end_of_an_unused_login_moves_every_few_minutes() {
+    let (server, _) = server().await;
+    let beside = server.beside().await;
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+    assert_eq!(idle_end(&server).await, 3600);
+
+    for (minutes, end) in [(2, 3600), (3, 3600), (1, 3600 + 360), (5, 3600 + 360), (1, 3600 + 720)]
+    {
+        server.advance_seconds(minutes * MINUTE);
+        let cookie = browser.cookie.clone().unwrap();
+        let visits = [&server, &beside].into_iter().cycle().take(16).map(|server| {
+            let request = server.request(reqwest::Method::GET, "/account");
+            Answer::of(request.header("cookie", &cookie))
+        });
+        assert!(join_all(visits).await.iter().all(|answer| answer.status == 200));
+        assert_eq!(idle_end(&server).await, end, "{minutes}");
+    }
+}
+
+/// An operator who shortens the setting shortens what is used from then on.
+#[tokio::test]
+async fn a_shorter_setting_holds_from_the_next_use_on() {
+    let (server, _) = server().await;
+    let mut config = server.config.clone();
+    config.tokens.browser_idle_seconds = 10 * MINUTE;
+    let strict = server.beside_with(config).await;
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+    let mut same = Browser::of(&strict);
+    same.cookie.clone_from(&browser.cookie);
+
+    same.get("/account").await.expect_status(200);
+    server.advance_seconds(10 * MINUTE);
+
+    assert!(!is_logged_in(&mut same).await);
+    assert!(!is_logged_in(&mut browser).await);
+}
+
+/// A person works at the client all the while: that the login is idle is no logout.
+#[tokio::test]
+async fn what_clients_hold_outlives_an_idle_login_and_ends_with_its_logout() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let code = browser.code(ADA, &[]).await;
+    let tokens = server.redeem(&web, &code).await;
+    let (access, hint) = (tokens.text("access_token"), tokens.text("id_token"));
+    server.advance_seconds(2 * HOUR);
+    assert!(!is_logged_in(&mut browser).await);
+    server.userinfo(&access).await.expect_status(200);
+
+    // Nobody is logged out by whoever cannot show an ID token of this browser.
+    let plain = browser.get("/oauth2/logout").await;
+    assert_eq!(plain.location(), format!("{ISSUER}/logout"));
+    let mut other = Browser::of(&server);
+    other.get("/login").await;
+    other.get(&format!("/oauth2/logout?id_token_hint={hint}")).await.expect_status(303);
+    server.userinfo(&access).await.expect_status(200);
+
+    let bye = browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await;
+    assert_eq!(bye.location(), format!("{ISSUER}/logout"));
+    assert_eq!(browser.cookie, None);
+    server.userinfo(&access).await.expect_oauth_error(401, "invalid_token");
+}
+
+/// SS-11: as if the login before had not been idle.
+#[tokio::test]
+async fn the_next_login_takes_over_from_an_idle_one() {
+    let (server, web) = server().await;
+    for (next, status) in [(ADA, 200), (BOB, 401)] {
+        let mut browser = Browser::of(&server);
+        let code = browser.code(ADA, &[]).await;
+        let tokens = server.redeem(&web, &code).await;
+        let (access, hint) = (tokens.text("access_token"), tokens.text("id_token"));
+        server.advance_seconds(HOUR);
+
+        let page = browser.get("/login").await;
+        let done =
+            browser.submit("/login", &page, &[("username", next), ("password", PASSWORD)]).await;
+        assert!(done.location().ends_with("/account"));
+
+        assert_eq!(server.userinfo(&access).await.status, status, "{next}");
+        if next == ADA {
+            browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await.expect_status(303);
+            server.userinfo(&access).await.expect_oauth_error(401, "invalid_token");
+        }
+    }
+}
