@@ -12,6 +12,7 @@ pub mod database;
 pub mod domain;
 pub mod entity;
 pub mod http;
+pub mod naming;
 pub mod server;
 pub mod telemetry;
 pub mod timestamp;

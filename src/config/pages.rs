@@ -6,8 +6,13 @@ use std::str::FromStr;
 use clap::Args;
 use url::Url;
 
+use crate::naming::is_name;
+
 /// Longest name, in characters: it has to fit beside a logo on a phone.
 const MAX_NAME: usize = 40;
+
+/// Longest URL of a logo, in bytes: it is in a header of every page.
+const MAX_URL: usize = 500;
 
 /// What the hosted pages look like.
 #[derive(Debug, Clone, Args)]
@@ -42,8 +47,8 @@ pub struct Color(pub [u8; 3]);
 
 fn parse_name(text: &str) -> Result<String, String> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > MAX_NAME || name.chars().any(char::is_control) {
-        return Err(format!("must be 1 to {MAX_NAME} characters in one line"));
+    if !is_name(name, MAX_NAME) {
+        return Err(format!("must be 1 to {MAX_NAME} characters in one line, all of them visible"));
     }
     Ok(name.to_owned())
 }
@@ -66,10 +71,13 @@ impl FromStr for Logo {
             && url.username().is_empty()
             && url.password().is_none();
         let is_sayable = url.as_str().bytes().all(|b| b.is_ascii_graphic() && !b";,'".contains(&b));
+        let is_short = url.as_str().len() <= MAX_URL;
         let is_named = url.host_str().is_some_and(|host| !host.starts_with('['));
-        if url.scheme() != "https" || !is_plain || !is_sayable || !is_named {
-            let rule = "must be an https URL without user name, query and fragment, or a path";
-            return Err(rule.to_owned());
+        if url.scheme() != "https" || !is_plain || !is_sayable || !is_named || !is_short {
+            return Err(format!(
+                "must be an https URL of at most {MAX_URL} bytes without user name, query and \
+                 fragment, or a path"
+            ));
         }
         Ok(Self::Url(url.into()))
     }

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 /// `(module, modules it may import)`. A module that is not listed may import none but itself.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["timestamp"]),
+    ("config", &["naming"]),
     ("entity", &["timestamp"]),
     ("database", &["config", "timestamp"]),
     ("telemetry", &["config"]),
-    ("domain", &["config", "database", "entity", "timestamp"]),
+    ("domain", &["config", "database", "entity", "naming", "timestamp"]),
     ("http", &["clock", "config", "database", "domain", "timestamp"]),
     ("server", &["clock", "config", "database", "domain", "http"]),
     (
@@ -51,6 +52,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/", "server/"]),
     ("toml", &["cli/client.rs"]),
     ("tracing_subscriber", &["telemetry.rs"]),
+    ("unicode_properties", &["naming.rs"]),
 ];
 
 #[test]

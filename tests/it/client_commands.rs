@@ -103,6 +103,88 @@ async fn applying_a_file_is_idempotent_and_all_or_nothing() {
     assert_eq!(job["scope"], "tasks:write");
 }
 
+/// What is registered ends up in headers, in rows and on pages: it has limits, and the error says which.
+#[tokio::test]
+async fn what_is_registered_is_limited() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let file = database.directory().join("clients.json");
+    let base = json!({ "client_id": "web", "redirect_uris": ["https://rp.example/cb"] });
+    let uris = |count: usize| -> Vec<_> {
+        (0..count).map(|n| format!("https://rp.example/{n}")).collect()
+    };
+    let long = |length: usize| format!("https://rp.example/{}", "a".repeat(length - 19));
+    let key = json!({ "kty": "OKP", "crv": "Ed25519",
+                      "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
+    let keys = |count: usize| json!({ "keys": vec![key.clone(); count] });
+    let apply = async |members: &Value| {
+        let mut client = base.clone();
+        let members = members.as_object().unwrap().clone();
+        client.as_object_mut().unwrap().extend(members);
+        std::fs::write(&file, json!({ "client": [client] }).to_string()).unwrap();
+        let output = program.run(&["client", "apply", file.to_str().unwrap()]).await;
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+
+    for member in ["redirect_uris", "post_logout_redirect_uris", "audiences", "introspects"] {
+        let (is_applied, said) = apply(&json!({ member: uris(50) })).await;
+        assert!(is_applied, "{said}");
+        for (value, rule) in [
+            (uris(51), "50 entries"),
+            (uris(20_000), "50 entries"),
+            (vec![long(2001)], "2000 bytes"),
+        ] {
+            let (is_applied, said) = apply(&json!({ member: value })).await;
+            assert!(!is_applied && said.contains(&format!("web: {member} ")), "{said}");
+            assert!(said.contains(rule) && said.len() < 500, "{said}");
+        }
+    }
+    assert!(apply(&json!({ "redirect_uris": [long(2000)] })).await.0);
+    let (is_applied, said) = apply(&json!({ "backchannel_logout_uri": long(2001) })).await;
+    assert!(!is_applied && said.contains("longer than 2000 bytes"), "{said}");
+    let with =
+        |jwks: Value| json!({ "token_endpoint_auth_method": "private_key_jwt", "jwks": jwks });
+    assert!(apply(&with(keys(50))).await.0);
+    let mut fat = key.clone();
+    fat["x5u"] = "a".repeat(65_536).into();
+    for (jwks, rule) in [(keys(51), "50 keys"), (json!({ "keys": [fat] }), "64 KiB")] {
+        let (is_applied, said) = apply(&with(jwks)).await;
+        assert!(!is_applied && said.contains("web: jwks ") && said.contains(rule), "{said}");
+    }
+}
+
+/// People decide by a name: it must not look like another one.
+#[tokio::test]
+async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let create = |name: &'static str| [&["create", "web", "--name", name], &CALLBACK[..]].concat();
+
+    for name in [
+        "Pay\u{200b}Pal",
+        "\u{202e}lapyaP",
+        "Shop\u{2066}",
+        "Sh\u{ad}op",
+        "Sh\u{fe0f}op",
+        "\u{3164}",
+        "Shop\u{feff}",
+        "Shop\u{e0041}",
+        "Shop\u{e000}",
+        "Shop\u{2028}",
+        "Sh\nop",
+        " ",
+    ] {
+        let said = refused(&program, &create(name)).await;
+        assert!(said.contains("web: client_name "), "{name:?}: {said}");
+        assert!(!said.contains(name.trim()) || name == " ", "{name:?}");
+    }
+    ok(&program, &create("Łódź & Söhne – 東京 🛒")).await;
+    for name in ["Sig\u{200b}net", "\u{202e}tengiS"] {
+        let refusal = Program::new(&database).with("SIGNET_SERVICE_NAME", name).refusal().await;
+        assert!(refusal.contains("all of them visible"), "{refusal}");
+    }
+}
+
 /// RU-03, MUST-037, MUST-038, MUST-139 and the rest of what must not be registered.
 #[tokio::test]
 async fn what_would_be_unsafe_cannot_be_registered() {

@@ -3,6 +3,9 @@
 use crate::domain::oauth::registered;
 use crate::entity::client::Model;
 
+/// Longest audience of one token, in bytes: tokens have to fit into headers.
+const MAX_LENGTH: usize = 2000;
+
 /// The audience of a client's tokens if it does not say: the first that it is registered with, or
 /// else the issuer. A token for the issuer opens userinfo, and no service that a person's own tokens
 /// open.
@@ -32,7 +35,8 @@ pub fn narrowed<'a>(resources: impl Iterator<Item = &'a str>, granted: &str) -> 
     if chosen.is_empty() { Some(granted.to_owned()) } else { Some(chosen) }
 }
 
-/// What is asked for, once each, space-separated; empty if nothing is. `None` if any is not allowed.
+/// What is asked for, once each, space-separated; empty if nothing is. `None` if any is not allowed,
+/// or it is more than a token has room for.
 fn within<'a>(resources: impl Iterator<Item = &'a str>, allowed: &[String]) -> Option<String> {
     let mut chosen: Vec<&str> = Vec::new();
     for resource in resources {
@@ -43,5 +47,6 @@ fn within<'a>(resources: impl Iterator<Item = &'a str>, allowed: &[String]) -> O
             chosen.push(resource);
         }
     }
-    Some(chosen.join(" "))
+    let chosen = chosen.join(" ");
+    (chosen.len() <= MAX_LENGTH).then_some(chosen)
 }

@@ -17,6 +17,9 @@ const OURS: [&str; 6] = ["code", "state", "iss", "error", "error_description", "
 /// Why a URI may not be registered. The messages are for whoever registers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
+    /// More than requests and headers have room for.
+    #[error("is longer than {MAX_LENGTH} bytes")]
+    TooLong,
     /// Relative, or with characters that URIs don't have.
     #[error("is not an absolute URI of printable ASCII, as it would be sent")]
     Malformed,
@@ -47,7 +50,10 @@ pub enum RedirectError {
 /// # Errors
 /// Says which rule is broken.
 pub fn check(uri: &str, is_native: bool) -> Result<(), RedirectError> {
-    let plain = uri.len() <= MAX_LENGTH && uri.bytes().all(|b| (0x21..=0x7e).contains(&b));
+    if uri.len() > MAX_LENGTH {
+        return Err(RedirectError::TooLong);
+    }
+    let plain = uri.bytes().all(|b| (0x21..=0x7e).contains(&b));
     if !plain || uri.contains(['\\', '"', '<', '>', '`', '{', '}', '|', '^', '*']) {
         return Err(RedirectError::Malformed);
     }

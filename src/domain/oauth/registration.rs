@@ -13,6 +13,7 @@ use crate::domain::oauth::redirect::{self, RedirectError};
 use crate::domain::oauth::scope::is_token;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::client::{Model, Texts};
+use crate::naming::is_name;
 use crate::timestamp::Timestamp;
 
 /// What a client can exchange for tokens.
@@ -21,6 +22,15 @@ pub const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "clie
 /// How a client can prove who it is.
 pub const AUTH_METHODS: [&str; 4] =
     ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+
+/// Most entries of a list.
+const MAX_ENTRIES: usize = 50;
+
+/// Longest entry of a list, in bytes.
+const MAX_ENTRY: usize = 2000;
+
+/// Largest key set, in bytes.
+const MAX_KEYS: usize = 64 * 1024;
 
 /// Life of a client's access tokens if it does not say, in seconds.
 const ACCESS_TOKEN_SECONDS: u32 = 900;
@@ -31,7 +41,7 @@ const ACCESS_TOKEN_SECONDS: u32 = 900;
 pub struct Registration {
     /// 1 to 100 printable ASCII characters. Never that of a UUID: those are people.
     pub client_id: String,
-    /// What people are shown; the `client_id` if not given.
+    /// What people are shown; the `client_id` if not given. 1 to 100 characters that can be seen.
     #[serde(default)]
     pub client_name: Option<String>,
     /// `web`, or `native` for programs on a person's own device.
@@ -177,6 +187,7 @@ impl Registration {
     }
 
     fn check(&self) -> Result<(), (&'static str, String)> {
+        self.check_sizes()?;
         self.check_names()?;
         self.check_proof()?;
         self.check_grants()?;
@@ -184,6 +195,29 @@ impl Registration {
         self.check_audiences()?;
         if !(60..=86_400).contains(&self.access_token_seconds) {
             return fail("access_token_seconds", "must be 60 to 86400");
+        }
+        Ok(())
+    }
+
+    /// First of all: the other checks look at each entry, and errors repeat it.
+    fn check_sizes(&self) -> Result<(), (&'static str, String)> {
+        for (member, list) in [
+            ("redirect_uris", &self.redirect_uris),
+            ("post_logout_redirect_uris", &self.post_logout_redirect_uris),
+            ("grant_types", &self.grant_types),
+            ("audiences", &self.audiences),
+            ("introspects", &self.introspects),
+        ] {
+            if list.len() > MAX_ENTRIES {
+                return Err((member, format!("must have at most {MAX_ENTRIES} entries")));
+            }
+            if list.iter().any(|entry| entry.len() > MAX_ENTRY) {
+                return Err((member, format!("must have at most {MAX_ENTRY} bytes an entry")));
+            }
+        }
+        let keys = self.jwks.as_ref().and_then(|jwks| jwks.get("keys")?.as_array());
+        if keys.is_some_and(|keys| keys.len() > MAX_ENTRIES) {
+            return Err(("jwks", format!("must have at most {MAX_ENTRIES} keys")));
         }
         Ok(())
     }
@@ -199,12 +233,8 @@ impl Registration {
         if id == FIRST_PARTY_CLIENT {
             return fail("client_id", "is that of the JSON API's own sessions");
         }
-        let name = self.client_name.as_deref().unwrap_or(id);
-        if name.trim().is_empty()
-            || name.chars().count() > 100
-            || name.chars().any(char::is_control)
-        {
-            return fail("client_name", "must be 1 to 100 characters, none a control character");
+        if !is_name(self.client_name.as_deref().unwrap_or(id), 100) {
+            return fail("client_name", "must be 1 to 100 characters, all of them visible");
         }
         one_of("application_type", &self.application_type, &["web", "native"])?;
         one_of("consent", &self.consent, &["ask", "skip"])
@@ -215,7 +245,11 @@ impl Registration {
         one_of("token_endpoint_auth_method", method, &AUTH_METHODS)?;
         match (&self.jwks, method == "private_key_jwt") {
             (None, false) => {}
-            (Some(jwks), true) if assertion::is_usable_key_set(jwks) => {}
+            (Some(jwks), true) if assertion::is_usable_key_set(jwks) => {
+                if jwks.to_string().len() > MAX_KEYS {
+                    return fail("jwks", "must be at most 64 KiB");
+                }
+            }
             (_, true) => {
                 return fail("jwks", "must hold public keys for RS256, PS256, ES256 or EdDSA");
             }

@@ -64,7 +64,7 @@ pub(super) fn destinations(waiting: Option<&(Pending, Client)>) -> Vec<&str> {
     let Some((pending, client)) = waiting else { return Vec::new() };
     let registered = client.redirect_uris.0.iter().chain(&client.post_logout_redirect_uris.0);
     let on_the_web = registered.map(String::as_str).filter(|uri| uri.starts_with("https:"));
-    on_the_web.chain([pending.request.to.redirect_uri.as_str()]).collect()
+    [pending.request.to.redirect_uri.as_str()].into_iter().chain(on_the_web).collect()
 }
 
 async fn log_in(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Response, Response> {

@@ -16,6 +16,10 @@ use crate::http::pages::templates::{Frame, Page};
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
+/// Most bytes of `form-action`, unless one address alone has more. Some proxies have 4 KiB for all
+/// headers of an answer (nginx's `proxy_buffer_size`).
+const MAX_SOURCES: usize = 2 * 1024;
+
 /// Browsers come back by https for a year once they came so.
 const TRANSPORT: &str = "max-age=31536000";
 
@@ -36,8 +40,8 @@ pub(super) fn render(status: StatusCode, page: &impl Page) -> Response {
     render_towards(status, page, &[])
 }
 
-/// Renders a page whose forms may end at other addresses: Chromium holds `form-action` against all
-/// redirects that follow a form, too.
+/// Renders a page whose forms may end at other addresses, the first of which matters most: Chromium holds
+/// `form-action` against all redirects that follow a form, too.
 pub(super) fn render_towards(
     status: StatusCode,
     page: &impl Page,
@@ -123,10 +127,18 @@ fn add_headers(headers: &mut HeaderMap, policy: &str) {
     }
 }
 
+/// The first address whatever it takes, since the form itself ends there, and as many of the others as
+/// there is room for.
 fn sources_of(uris: &[&str]) -> String {
-    let mut sources: Vec<_> = uris.iter().filter_map(|uri| source_of(uri)).collect();
-    sources.sort();
-    sources.dedup();
+    let mut sources: Vec<String> = Vec::new();
+    let mut length = 0;
+    for source in uris.iter().filter_map(|uri| source_of(uri)) {
+        let has_room = sources.is_empty() || length + source.len() <= MAX_SOURCES;
+        if has_room && !sources.contains(&source) {
+            length += source.len();
+            sources.push(source);
+        }
+    }
     sources.concat()
 }
 
