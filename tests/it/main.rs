@@ -65,6 +65,7 @@ mod refresh;
 mod refresh_failure;
 mod refresh_secrecy;
 mod request_head;
+mod request_limits;
 mod reset;
 mod rotation;
 mod schema;

@@ -13,6 +13,9 @@ use crate::entity::client::Model as Client;
 /// Longest `state` and `nonce`, in bytes.
 const MAX_ECHO: usize = 4096;
 
+/// Longest `login_hint`, in bytes: an address with a name before it.
+const MAX_HINT: usize = 320;
+
 /// What can be asked of `prompt`.
 const PROMPTS: [&str; 4] = ["none", "login", "consent", "select_account"];
 
@@ -139,7 +142,7 @@ pub fn check(
 ) -> Result<AuthorizationRequest, Refusal> {
     let to = ReturnAddress {
         redirect_uri: redirect_uri.to_owned(),
-        state: params.get("state").map(str::to_owned),
+        state: params.get("state").filter(|state| is_echo(state)).map(str::to_owned),
         by_form_post: params.get("response_mode") == Some("form_post"),
     };
     read(client, &to, params, issuer).map_err(|(code, description)| Refusal {
@@ -182,7 +185,7 @@ fn read(
         code_challenge,
         prompt,
         max_age,
-        login_hint: params.get("login_hint").map(str::to_owned),
+        login_hint: login_hint(params).map(str::to_owned),
         subject,
     })
 }
@@ -216,7 +219,18 @@ fn check_form(params: &Params) -> Result<(), Reason> {
     if too_long("state") || too_long("nonce") {
         return Err(invalid("state and nonce may have 4096 bytes each"));
     }
+    let is_wrong = |name| params.get(name).is_some_and(|value| !is_echo(value));
+    if is_wrong("state") || is_wrong("nonce") {
+        return Err(invalid("state and nonce may have no control characters"));
+    }
     Ok(())
+}
+
+/// Whether a text can be handed back as it came, whichever way. RFC 6749 appendix A.5 has printable
+/// ASCII alone; letters of other scripts do no harm, but browsers make one line break of another when
+/// they post a form.
+fn is_echo(text: &str) -> bool {
+    !text.contains(char::is_control)
 }
 
 /// MUST be `S256`: a challenge without a method would mean `plain` (RFC 7636 §4.3).
@@ -238,10 +252,20 @@ fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     if prompt.iter().any(|one| !PROMPTS.contains(&one.as_str())) {
         return Err(invalid("prompt is none, or some of login, consent and select_account"));
     }
+    if prompt.len() > PROMPTS.len() {
+        return Err(invalid("prompt says something twice"));
+    }
     if prompt.len() > 1 && prompt.iter().any(|one| one == "none") {
         return Err(invalid("prompt none goes with no other"));
     }
     Ok(prompt)
+}
+
+/// Who is expected. What cannot be an address is no reason to refuse anybody (OpenID Connect Core 1.0
+/// §3.1.2.1 calls it a hint).
+fn login_hint(params: &Params) -> Option<&str> {
+    let is_sound = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);
+    params.get("login_hint").filter(is_sound)
 }
 
 fn subject(client: &Client, params: &Params, issuer: &Issuer) -> Result<Option<Uuid>, Reason> {

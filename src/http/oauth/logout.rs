@@ -77,6 +77,9 @@ pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRe
     if hint.as_ref().zip(named).is_some_and(|(hint, named)| hint.client_id != named) {
         return Err(pages::bad_request("client_id is not that of id_token_hint"));
     }
+    if params.get("state").is_some_and(|state| state.contains(char::is_control)) {
+        return Err(pages::bad_request("state has control characters"));
+    }
     let uri = params.get("post_logout_redirect_uri");
     let Some(hint) = hint else { return Ok(LogoutRequest { hint: None, destination: None }) };
     let client = client::find(&app.db, &hint.client_id).await;

@@ -1,0 +1,104 @@
+//! What a request may bring along, and what a client may be registered with, before it is too much for
+//! those who have to hand it on: browsers, databases, proxies.
+
+use crate::harness::TestServer;
+use crate::harness::oauth::{Browser, CALLBACK, WEB, hidden, request};
+
+async fn server() -> TestServer {
+    let server = TestServer::start().await;
+    server.apply(WEB).await;
+    server
+}
+
+/// A form that a browser posts has its line breaks made alike, so such a state could not come back.
+#[tokio::test]
+async fn a_state_that_could_not_come_back_is_refused_and_not_repeated() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+
+    for control in ["\r", "\n", "\r\n", "\t", "\u{1b}", "\u{7f}", "\u{85}"] {
+        let bad = format!("a{control}b");
+        for prompt in ["", "none"] {
+            let answer = browser.authorize(&[("prompt", prompt), ("state", &bad)]).await;
+            let sent = answer.sent_to(CALLBACK);
+            assert_eq!(sent["error"], "invalid_request", "{bad:?}");
+            assert!(!sent.contains_key("state"), "{bad:?}");
+            let answer = browser.authorize(&[("prompt", prompt), ("nonce", &bad)]).await;
+            let sent = answer.sent_to(CALLBACK);
+            assert_eq!(
+                (sent["error"].as_str(), sent["state"].as_str()),
+                ("invalid_request", "af0ifjsldkj"),
+                "{bad:?}"
+            );
+        }
+        // A hint is no reason to refuse anybody, on no database.
+        let answer = browser.authorize(&[("login_hint", &bad)]).await;
+        assert!(answer.location().contains("/login?flow="), "{bad:?}");
+    }
+    let at_most = "a".repeat(4096);
+    let asked = [("response_mode", "form_post"), ("prompt", "none"), ("state", &at_most)];
+    let fields = hidden(&browser.authorize(&asked).await);
+    assert!(fields.contains(&("state".to_owned(), at_most)));
+}
+
+/// What waits for a person takes little room, whoever asks.
+#[tokio::test]
+async fn a_request_that_waits_is_small() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    browser.get("/login").await;
+    let (long, longer) = ("ü".repeat(800), "a".repeat(5000));
+    let hint = format!("{}@example.test", "a".repeat(307));
+
+    for more in [
+        vec![("login_hint", longer.as_str())],
+        vec![("login_hint", &hint)],
+        vec![("prompt", "login login login login login")],
+        vec![("state", &long), ("nonce", &long), ("login_hint", &longer)],
+    ] {
+        let body = request(&more);
+        let fields: Vec<_> = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        browser.post("/oauth2/authorize", &fields).await.expect_status(303);
+    }
+
+    for (condition, count) in [
+        ("length(CAST(request AS text)) < 4000", 3),
+        ("CAST(request AS text) LIKE '%@example.test%'", 1),
+    ] {
+        let rows = format!("pending_authorization WHERE {condition}");
+        assert_eq!(server.database.count(&rows).await, count, "{condition}");
+    }
+}
+
+/// Some proxies have 4 KiB for all headers of an answer, and refuse one that has more.
+#[tokio::test]
+async fn the_headers_of_a_page_stay_small_however_much_is_registered() {
+    let server = server().await;
+    let many: Vec<_> =
+        (0..50).map(|n| format!("\"https://{}.{n}.example/cb\"", "a".repeat(60))).collect();
+    let many = many.join(", ");
+    server
+        .apply(&format!(
+            "[[client]]\nclient_id = \"many\"\nredirect_uris = [{many}]\n\
+             post_logout_redirect_uris = [{}]\n",
+            many.replace("/cb", "/bye").replace(".example", ".test")
+        ))
+        .await;
+    let mut browser = Browser::of(&server);
+
+    for n in [0, 20, 49] {
+        let used = format!("https://{}.{n}.example", "a".repeat(60));
+        let callback = format!("{used}/cb");
+        let more = [("client_id", "many"), ("redirect_uri", callback.as_str())];
+        let login = browser.authorize(&more).await.location();
+        for page in [login.clone(), login.replace("/login", "/signup")] {
+            let answer = browser.get(&page).await;
+            let policy = answer.header("content-security-policy");
+            assert!(policy.contains(&format!("form-action 'self' {used}")), "{policy}");
+            let size: usize =
+                answer.headers.iter().map(|(name, it)| name.as_str().len() + it.len() + 4).sum();
+            assert!((2000..4096).contains(&size), "{size}");
+        }
+    }
+}
