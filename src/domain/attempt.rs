@@ -6,6 +6,7 @@
 //! neighbour's behind the same address. Keys are HMACs: the table holds no address.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
@@ -124,6 +125,15 @@ pub struct Refusal {
     pub quota: u32,
     /// When the next attempt can be admitted.
     pub retry_after: Duration,
+}
+
+impl Refusal {
+    /// The whole seconds to wait, rounded up: who waits that long is admitted.
+    #[must_use]
+    pub fn seconds(&self) -> NonZeroU64 {
+        let seconds = self.retry_after.as_micros().div_ceil(1_000_000);
+        u64::try_from(seconds).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
+    }
 }
 
 /// Why an attempt may not go on.

@@ -154,12 +154,8 @@ impl Problem {
 
     /// 429: come back later.
     pub(super) fn rate_limited(refusal: Refusal) -> Self {
-        // Rounded up: who waits that long is admitted.
-        let seconds = refusal.retry_after.as_micros().div_ceil(1_000_000);
         Self {
-            retry_after: Some(
-                u64::try_from(seconds).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN),
-            ),
+            retry_after: Some(refusal.seconds()),
             refusal: Some(refusal),
             ..Self::new("RATE_LIMIT_EXCEEDED", "Too many attempts, try again later")
         }

@@ -67,6 +67,7 @@ mod refresh_secrecy;
 mod request_head;
 mod request_limits;
 mod reset;
+mod retry_after;
 mod rotation;
 mod schema;
 mod session_family;

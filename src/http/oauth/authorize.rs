@@ -23,8 +23,8 @@ pub(super) async fn answer(mut request: Request) -> Response {
         return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
     };
     // Before the database is asked for anything.
-    if app.limits.admit_refresh(&origin_of(&request).await).is_err() {
-        return pages::error(StatusCode::TOO_MANY_REQUESTS);
+    if let Err(refused) = app.limits.admit_refresh(&origin_of(&request).await) {
+        return pages::limited(&refused);
     }
     let has_cookie = Visit::is_known(&request);
     let is_post = request.method() == Method::POST;

@@ -102,6 +102,7 @@ impl OAuthError {
     pub(super) fn of_status(status: StatusCode) -> Self {
         let description = match status {
             StatusCode::METHOD_NOT_ALLOWED => "this endpoint does not answer that method",
+            StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
             StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than 16 KiB",
             _ if status.is_client_error() => "the request cannot be read",
             _ => {
@@ -142,7 +143,7 @@ impl From<AttemptError> for OAuthError {
         match error {
             AttemptError::Refused(refusal) => Self {
                 status: StatusCode::TOO_MANY_REQUESTS,
-                retry_after: Some(refusal.retry_after.as_secs() + 1),
+                retry_after: Some(refusal.seconds().get()),
                 description: "too many attempts, try again later",
                 ..Self::unavailable()
             },

@@ -3,7 +3,7 @@
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::attempt::{AttemptError, AttemptKey};
+use crate::domain::attempt::AttemptKey;
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::oauth::browser::{self, Takeover};
@@ -12,12 +12,11 @@ use crate::domain::oauth::flow::{FlowError, Pending};
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::password::Password;
 use crate::domain::session::{self, Granted, LogIn, LogInError};
-use crate::http::error::Problem;
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::LoginPage;
 use crate::http::pages::visit::with_cookie;
-use crate::http::pages::{Call, Visit, error};
+use crate::http::pages::{Call, Visit, limited, unavailable};
 
 /// The same for an unknown address, a wrong password and a disabled account.
 const REFUSED: &str = "The email address or the password is not right.";
@@ -93,20 +92,6 @@ async fn log_in(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Respo
             Err(unavailable(&cause))
         }
     }
-}
-
-/// Who came too often waits; who cannot be counted waits, too.
-pub(super) fn limited(refused: &AttemptError) -> Response {
-    match refused {
-        AttemptError::Refused(_) => error(StatusCode::TOO_MANY_REQUESTS),
-        AttemptError::Database(_) => unavailable(refused),
-    }
-}
-
-/// The page for a failure of ours, which is logged here.
-pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
-    Problem::failed(cause);
-    error(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// Gives the browser a new cookie for its new login (a planted one is good for nothing then), and

@@ -20,12 +20,14 @@ use std::sync::Arc;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{EndpointExt, Request, Response, Route, get};
 
+use crate::domain::attempt::AttemptError;
 use crate::domain::oauth::client::{self, Client};
 use crate::domain::oauth::flow::{self, Decision, Pending, State, Step};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::registered::{self, Outdated};
 use crate::http::App;
 use crate::http::documents::Document;
+use crate::http::error::Problem;
 use crate::http::oauth::form::{self, Unreadable};
 use crate::http::oauth::{app_of, make_answer, origin_of, respond, surface};
 use crate::http::pages::page::{Dress, render};
@@ -92,11 +94,30 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
     };
     let mut response = render(status, &MessagePage { heading, text, details: "", link: None });
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        let seconds = if status == StatusCode::SERVICE_UNAVAILABLE { "1" } else { "60" };
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        let seconds = if status == StatusCode::SERVICE_UNAVAILABLE { 1 } else { 60 };
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
+
+/// Who came too often waits, and is told how long; who cannot be counted waits, too.
+pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
+    let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
+    let mut response = error(StatusCode::TOO_MANY_REQUESTS);
+    let seconds = HeaderValue::from(refusal.seconds().get());
+    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    response
+}
+
+/// The page for a failure of ours, which is logged here.
+fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
+    Problem::failed(cause);
+    error(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Why a request goes nowhere whose redirect URI is not the client's.
+pub(in crate::http) const NOT_REGISTERED: &str =
+    "redirect_uri is not one that the client registered";
 
 /// The page for a request of a client that goes nowhere: it says why, and repeats nothing.
 pub(in crate::http) fn bad_request(why: &str) -> Response {

@@ -9,10 +9,10 @@ use crate::domain::oauth::client::Client;
 use crate::domain::oauth::flow::Pending;
 use crate::domain::password::{Password, Policy};
 use crate::http::oauth::origin_of;
-use crate::http::pages::Call;
-use crate::http::pages::login::{destinations, enter, limited, unavailable};
+use crate::http::pages::login::{destinations, enter};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
+use crate::http::pages::{Call, limited, unavailable};
 
 /// What is wrong with what was typed, next to its field.
 #[derive(Default)]

@@ -1,0 +1,113 @@
+//! Whoever is refused for now is told when to come back: by the endpoints of the protocol and the pages
+//! as by the JSON API.
+
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder};
+use url::form_urlencoded;
+
+use crate::harness::oauth::{Browser, Rp, hidden, request};
+use crate::harness::{Answer, TestServer};
+
+const CLIENT: &str = "203.0.113.9";
+const ADA: &str = "ada@example.test";
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::with(|config| {
+        config.limits.refreshes_per_minute = 2;
+        config.limits.requests_per_minute = 2;
+    })
+    .await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    (server, web)
+}
+
+/// An authorization request that is answered without a redirect.
+fn asked() -> String {
+    let query = request(&[("prompt", "none"), ("response_mode", "form_post")]);
+    format!("/oauth2/authorize?{query}")
+}
+
+fn post(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let request = server.request(Method::POST, path).body(body);
+    request.header("content-type", "application/x-www-form-urlencoded")
+}
+
+/// Each endpoint of the protocol that takes a secret, asked by a client that has one.
+fn posts(server: &TestServer, web: &Rp) -> Vec<RequestBuilder> {
+    let requests = [
+        post(server, "/oauth2/token", &[("grant_type", "client_credentials")]),
+        post(server, "/oauth2/introspect", &[("token", "x")]),
+        post(server, "/oauth2/revoke", &[("token", "x")]),
+    ];
+    requests.map(|request| request.basic_auth(&web.id, web.secret.as_ref())).into()
+}
+
+/// RL-05
+#[tokio::test]
+async fn the_endpoints_of_the_protocol_say_when_to_come_back() {
+    let (server, web) = server().await;
+    let get = |path: &str| server.request(Method::GET, path);
+    let from = |request: RequestBuilder| Answer::of(request.header("x-forwarded-for", CLIENT));
+    for _ in 0..2 {
+        from(get(&asked())).await.expect_status(200);
+        from(get("/oauth2/userinfo")).await.expect_status(401);
+    }
+
+    let refused = [get(&asked()), get("/oauth2/userinfo").bearer_auth("x")];
+    for request in refused.into_iter().chain(posts(&server, &web)) {
+        let answer = from(request).await;
+        answer.expect_status(429);
+        let wait: u64 = answer.header("retry-after").parse().unwrap();
+        assert!((1..=30).contains(&wait), "{answer:?}");
+    }
+}
+
+/// RL-05: the exact wait, not some.
+#[tokio::test]
+async fn the_pages_say_when_to_come_back() {
+    let (server, _) = server().await;
+    let typed = [("username", ADA), ("password", "Wrong-Engine-1843")];
+    for path in ["/login", "/signup"] {
+        let mut browser = Browser::of(&server);
+        let page = browser.get(path).await;
+        let cookie = browser.cookie.clone().unwrap();
+        let fields = hidden(&page);
+        let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let fields: Vec<_> = fields.chain(typed).collect();
+        let submit = || {
+            let request = post(&server, path, &fields).header("x-forwarded-for", CLIENT);
+            Answer::of(request.header("cookie", &cookie))
+        };
+        for _ in 0..5 {
+            assert_ne!(submit().await.status, 429);
+        }
+        server.advance_seconds(20);
+
+        let refused = submit().await;
+
+        refused.expect_status(429);
+        assert_eq!(refused.header("retry-after"), "40", "{path}");
+    }
+}
+
+/// A failure of ours has a `Retry-After`, too.
+#[tokio::test]
+async fn without_a_database_everything_says_when_to_come_back() {
+    let (server, web) = server().await;
+    let cookie = format!("__Host-signet={}", "a".repeat(43));
+    let pages = ["/login", "/signup", "/account", "/logout", "/oauth2/logout"];
+    let mut requests = posts(&server, &web);
+    requests.push(server.request(Method::GET, &asked()));
+    requests.extend(pages.map(|page| server.request(Method::GET, page).header("cookie", &cookie)));
+    server.clock.advance(Duration::from_mins(2));
+    server.database.cut_off().await;
+
+    for request in requests {
+        let answer = Answer::of(request.header("x-forwarded-for", server.fresh_client())).await;
+        answer.expect_status(503);
+        assert_eq!(answer.header("retry-after"), "1", "{answer:?}");
+    }
+}
