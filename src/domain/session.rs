@@ -362,26 +362,20 @@ pub async fn end_of_client(
     end_where(txn, which, reason, now).await
 }
 
-/// Locks an account's row until the commit. Whoever ends more than one session, or starts one in
-/// another, holds the account first: then no two wait for each other, and no session begins unseen.
+/// The account, which nobody else holds until the commit. Whoever ends more than one session, or begins
+/// something for a client, holds the account first: then no two wait for each other, and nothing begins
+/// unseen.
+///
+/// A lock that is shared would do for those who begin. But they let each other in, so that whoever waits
+/// to end it all could wait for as long as they keep coming.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn hold_account(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
-    account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await.map(drop)
-}
-
-/// The account, which nobody else holds until the commit but others that share it. Whoever begins
-/// something for a client shares it first: they do not mind each other, but whoever ends it all
-/// finds what they began, or comes before.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn share_account(
+pub async fn hold_account(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
 ) -> Result<Option<account::Model>, DbErr> {
-    account::Entity::find_by_id(account_id).lock_shared().one(txn).await
+    account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await
 }
 
 /// The only place where a session ends before its time: it also tells the verifiers, and the

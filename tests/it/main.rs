@@ -25,6 +25,7 @@ mod browser_idle;
 mod client_address;
 mod client_commands;
 mod code_flow;
+mod code_races;
 mod connections;
 mod consent_api;
 mod consent_races;

@@ -224,9 +224,8 @@ async fn redeem_in(
     let Some(row) = row.filter(|row| row.client_id == shown.client.id) else {
         return Ok(Outcome::Rejected);
     };
-    // The account first, as whoever ends its sessions or takes back what it allowed does; shared,
-    // since codes do not mind each other.
-    let account = session::share_account(txn, row.account_id).await?;
+    // The account first, as whoever ends its sessions or takes back what it allowed does.
+    let account = session::hold_account(txn, row.account_id).await?;
     // The database settles the race: of any number of calls, one matches the row.
     let spent = Entity::update_many()
         .col_expr(Column::RedeemedAt, Expr::value(now))

@@ -286,13 +286,7 @@ async fn grant_in(
     let scope = Scope::parse(&request.scope).unwrap_or_default();
     let wish =
         Wish { client: &client, issuer: &issuer, scope: &scope, audience: &request.audience };
-    match ground {
-        // Alone: what is added to must not change meanwhile.
-        Ground::Asked => session::hold_account(txn, account_id).await?,
-        Ground::Remembered | Ground::Preapproved => {
-            session::share_account(txn, account_id).await?;
-        }
-    }
+    session::hold_account(txn, account_id).await?;
     if ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
         return Ok(Outcome::NotAgreed);
     }

@@ -104,6 +104,19 @@ impl TestDatabase {
         }
     }
 
+    /// Makes each statement that inserts into `table` take its time after what its transaction has read.
+    pub async fn delay_before_inserts_into(&self, table: &str) {
+        if self.is_postgres() {
+            self.execute(&format!(
+                "CREATE FUNCTION delay_before() RETURNS trigger LANGUAGE plpgsql \
+                 AS 'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END'; \
+                 CREATE TRIGGER delay_before BEFORE INSERT ON {table} \
+                 FOR EACH STATEMENT EXECUTE FUNCTION delay_before()"
+            ))
+            .await;
+        }
+    }
+
     /// The types of all audit events, in the order in which they were written.
     pub async fn events(&self) -> Vec<String> {
         self.column("SELECT type FROM auth_event WHERE type NOT LIKE 'key_%' ORDER BY at, id").await
