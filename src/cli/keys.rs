@@ -32,6 +32,8 @@ pub(super) enum Keys {
     /// until they fetch the key set again.
     Revoke {
         /// The key's id, as `signet keys list` shows it.
+        // One in 64 begins like an option.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Says that you know what this breaks.
         #[arg(long, required = true)]

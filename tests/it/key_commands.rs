@@ -90,6 +90,13 @@ async fn a_key_is_not_revoked_by_mistake() {
     let without_now = refuse(&server, &["keys", "revoke", &kid]).await;
     let unknown = refuse(&server, &["keys", "revoke", "no-such-key", "--now"]).await;
 
+    // Ids are base64url, so one in 64 begins like an option.
+    for kid in ["-8kid", "-hkid", "-kid", "--kid"] {
+        for arguments in [["keys", "revoke", kid, "--now"], ["keys", "revoke", "--now", kid]] {
+            let said = refuse(&server, &arguments).await;
+            assert!(said.contains(&format!("no key {kid},")), "{said}");
+        }
+    }
     assert!(without_now.contains("--now"), "{without_now}");
     assert!(unknown.contains("no-such-key"), "{unknown}");
     assert_eq!(kids(&server).await, [kid]);
