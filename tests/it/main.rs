@@ -35,6 +35,7 @@ mod doctor;
 mod enumeration;
 mod first_start;
 mod flood;
+mod forged_elsewhere;
 mod forged_token;
 mod hang_up;
 mod harness;

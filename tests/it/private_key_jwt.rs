@@ -7,7 +7,7 @@ use openssl::sign::Signer;
 use serde_json::{Value, json};
 
 use crate::harness::oauth::ISSUER;
-use crate::harness::{Answer, TestServer, forge};
+use crate::harness::{Answer, TestServer, forge, forgeries};
 
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -27,7 +27,72 @@ async fn token(server: &TestServer, assertion: &str) -> Answer {
     Answer::of(server.form("/oauth2/token", &fields)).await
 }
 
-/// RFC 7523 §3: each assertion is good once, for us, for a while, and from its own client.
+/// What is wrong with an assertion though its client's own key has signed it, or seems to have.
+async fn assert_no_forgery_passes(
+    server: &TestServer,
+    key: &PKey<Private>,
+    jwk: &Value,
+    claims: &impl Fn(&str) -> Value,
+) {
+    let mut number = 0..;
+    let mut fresh = || claims(&format!("forged {}", number.next().unwrap_or_default()));
+    let mut all = Vec::new();
+    let plain = json!({ "alg": "RS256" });
+    for alg in ["None", "NONE", "", "rs256", "RS384", "PS256", "ES256"] {
+        all.push(sign(key, &json!({ "alg": alg }), &fresh()));
+    }
+    all.push(sign(key, &json!({}), &fresh()));
+    let pem = key.public_key_to_pem().unwrap();
+    let der = key.public_key_to_der().unwrap();
+    let modulus = jwk["n"].as_str().unwrap().as_bytes().to_vec();
+    for secret in [pem, der, modulus, jwk.to_string().into_bytes(), Vec::new()] {
+        for alg in ["HS256", "RS256"] {
+            all.push(forge::sign_hmac(&secret, &json!({ "alg": alg }), &fresh()));
+        }
+    }
+    let foreign = forge::Forge::foreign();
+    let brought = json!({ "alg": "RS256", "kid": "one", "jwk": foreign.public_jwk() });
+    all.push(foreign.sign(&json!({ "alg": "RS256", "kid": "one" }), &fresh()));
+    all.push(foreign.sign(&brought, &fresh()));
+    all.push(sign(key, &json!({ "alg": "RS256", "crit": ["exp"] }), &fresh()));
+    all.push(sign(key, &json!({ "alg": "RS256", "crit": ["x"], "x": 1 }), &fresh()));
+    for name in ["iss", "sub", "aud", "exp", "jti"] {
+        let mut claims = fresh();
+        claims.as_object_mut().unwrap().remove(name);
+        all.push(sign(key, &plain, &claims));
+    }
+    for name in ["exp", "nbf", "iat"] {
+        let now = server.clock.now().as_seconds();
+        for time in
+            [json!((now + 60).to_string()), json!(-1), json!(1e300), json!([now]), json!(true)]
+        {
+            let mut claims = fresh();
+            claims[name] = time;
+            all.push(sign(key, &plain, &claims));
+        }
+    }
+    for (name, other) in
+        [("aud", json!([])), ("aud", json!({})), ("aud", json!(7)), ("jti", json!(7))]
+    {
+        let mut claims = fresh();
+        claims[name] = other;
+        all.push(sign(key, &plain, &claims));
+    }
+    let good = sign(key, &plain, &fresh());
+    all.extend(forgeries::in_other_spellings(&good).into_iter().map(|forgery| forgery.token));
+    for forged in all {
+        // Guesses are limited, each by where it comes from.
+        let answer = token(server, &forged).await;
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (401, &json!("invalid_client")),
+            "{forged}"
+        );
+    }
+    token(server, &good).await.expect_status(200);
+}
+
+/// MUST-194..203, RFC 7523 §3: each assertion is good once, for us, for a while, and from its own client.
 #[tokio::test]
 async fn an_assertion_is_good_once_and_for_us() {
     let server = TestServer::start().await;
@@ -36,7 +101,7 @@ async fn an_assertion_is_good_once_and_for_us() {
     let key = PKey::from_rsa(rsa).unwrap();
     let file = server.database.directory().join("clients.json");
     let client = json!({ "client": [{ "client_id": "signer", "grant_types": ["client_credentials"],
-        "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [jwk] } }] });
+        "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [&jwk] } }] });
     std::fs::write(&file, client.to_string()).unwrap();
     let program = crate::harness::Program::new(&server.database);
     let output = program.run(&["client", "apply", file.to_str().unwrap()]).await;
@@ -83,6 +148,7 @@ async fn an_assertion_is_good_once_and_for_us() {
     ] {
         token(&server, &refused).await.expect_oauth_error(401, "invalid_client");
     }
+    assert_no_forgery_passes(&server, &key, &jwk, &claims).await;
     // Replays at once: one wins.
     let once = sign(&key, &header, &claims("g"));
     let answers = futures_util::future::join_all((0..16).map(|_| token(&server, &once))).await;

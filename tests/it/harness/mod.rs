@@ -5,6 +5,7 @@ pub mod consents;
 mod database;
 mod dump;
 pub mod forge;
+pub mod forgeries;
 pub mod oauth;
 mod operations;
 mod own_account;

@@ -1,0 +1,302 @@
+//! What is made of a good token so that nobody may take it any more, for whatever takes tokens:
+//! each differs from the good one in one thing.
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde_json::{Value, json};
+
+use crate::harness::TestServer;
+use crate::harness::forge::{Forge, decode, encode, parts, sign_hmac};
+
+/// A token that must be refused, and what is wrong with it.
+pub struct Forgery {
+    pub what: String,
+    pub token: String,
+}
+
+/// A good token, taken apart, and the key it was signed with.
+pub struct Genuine {
+    pub forge: Forge,
+    pub header: Value,
+    pub claims: Value,
+}
+
+fn forgery(what: impl Into<String>, token: String) -> Forgery {
+    Forgery { what: what.into(), token }
+}
+
+pub fn with(json: &Value, name: &str, value: Value) -> Value {
+    let mut json = json.clone();
+    json[name] = value;
+    json
+}
+
+pub fn without(json: &Value, name: &str) -> Value {
+    let mut json = json.clone();
+    json.as_object_mut().unwrap().remove(name);
+    json
+}
+
+impl Genuine {
+    pub async fn of(server: &TestServer, token: &str) -> Self {
+        let forge = Forge::open(&server.database).await;
+        let (header, claims) = parts(token);
+        Self { forge, header, claims }
+    }
+
+    /// The same token once more: what is refused is refused for what was changed.
+    pub fn unchanged(&self) -> String {
+        self.forge.sign(&self.header, &self.claims)
+    }
+
+    fn header_with(&self, name: &str, value: Value) -> Value {
+        with(&self.header, name, value)
+    }
+
+    fn with_header(&self, header: &Value) -> Forgery {
+        forgery(header.to_string(), self.forge.sign(header, &self.claims))
+    }
+
+    fn with_claims(&self, claims: &Value) -> Forgery {
+        forgery(claims.to_string(), self.forge.sign(&self.header, claims))
+    }
+
+    /// MUST-194, MUST-195, MUST-026: `none`, HMAC with what is public, and whatever else the key could do.
+    pub fn of_other_algorithms(&self, jwks: &[u8]) -> Vec<Forgery> {
+        let Self { forge, header, claims } = self;
+        let mut all = Vec::new();
+        for alg in ["none", "None", "NONE", "nOnE", ""] {
+            let header = self.header_with("alg", alg.into());
+            let unsigned = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+            let signed = forge.sign(&header, claims);
+            let tokens =
+                [signed, format!("{unsigned}."), unsigned.clone(), format!("{unsigned}.AA")];
+            all.extend(tokens.map(|token| forgery(alg, token)));
+        }
+        let set: Value = serde_json::from_slice(jwks).unwrap();
+        let key = set["keys"][0].to_string().into_bytes();
+        for secret in forge.public_forms().into_iter().chain([jwks.to_vec(), key]) {
+            for alg in ["HS256", "RS256"] {
+                let header = self.header_with("alg", alg.into());
+                all.push(forgery(format!("HMAC as {alg}"), sign_hmac(&secret, &header, claims)));
+            }
+        }
+        let pss = self.header_with("alg", "PS256".into());
+        all.push(forgery("PS256", forge.sign_pss(&pss, claims)));
+        all.push(forgery("PSS as RS256", forge.sign_pss(header, claims)));
+        let rs512 = self.header_with("alg", "RS512".into());
+        all.push(forgery("RS512", forge.sign_sha512(&rs512, claims)));
+        all.push(forgery("RS512 as RS256", forge.sign_sha512(header, claims)));
+        for alg in ["rs256", "Rs256", "RS256 ", "RS384", "RS512", "ES256", "EdDSA", "RSA-OAEP"] {
+            all.push(self.with_header(&self.header_with("alg", alg.into())));
+        }
+        for alg in [json!(["RS256"]), json!(null), json!(256), json!({ "RS256": 1 })] {
+            all.push(self.with_header(&self.header_with("alg", alg)));
+        }
+        all.push(self.with_header(&without(header, "alg")));
+        all
+    }
+
+    /// MUST-196, MUST-197: signed with a key that is not ours, under our key's name or brought along;
+    /// or with ours, under a name that is not its own.
+    pub fn of_other_keys(&self, jwks: &Value) -> Vec<Forgery> {
+        let Self { header, claims, .. } = self;
+        let jwk = &jwks["keys"][0];
+        let foreign = Forge::foreign();
+        let brought = with(&foreign.public_jwk(), "kid", header["kid"].clone());
+        let mut all = vec![
+            forgery("a foreign key", foreign.sign(header, claims)),
+            forgery("its own key", foreign.sign(&with(header, "jwk", brought), claims)),
+        ];
+        let long = "k".repeat(4_000);
+        for kid in [
+            json!("unknown"),
+            json!(""),
+            json!("../../../../dev/null"),
+            json!("' UNION SELECT 'key' --"),
+            json!("\u{0}"),
+            json!(long),
+            json!(jwk["kid"].as_str().unwrap().to_lowercase()),
+            json!(7),
+        ] {
+            all.push(self.with_header(&self.header_with("kid", kid)));
+        }
+        all.push(self.with_header(&without(header, "kid")));
+        all
+    }
+
+    /// MUST-196, MUST-198: headers that say where keys are, or change the rules. (A rule that is
+    /// not known is among those of [`Self::of_other_kinds`].)
+    pub fn with_other_headers(&self, jwks: &Value) -> Vec<Forgery> {
+        let others = [
+            ("jwk", jwks["keys"][0].clone()),
+            ("jku", "https://id.example.test/.well-known/jwks.json".into()),
+            ("x5u", "https://id.example.test/certificate".into()),
+            ("x5c", json!(["MIIB"])),
+            ("crit", json!([])),
+            ("b64", false.into()),
+            ("b64", true.into()),
+        ];
+        others.map(|(name, value)| self.with_header(&self.header_with(name, value))).into()
+    }
+
+    /// MUST-141, MUST-198, MUST-203: another kind of token, or of a kind or by a rule that nobody knows.
+    pub fn of_other_kinds(&self) -> Vec<Forgery> {
+        let kinds = ["JWT", "at+jwt", "id+jwt", "logout+jwt", "statuslist+jwt", "at jwt"];
+        let others = kinds.into_iter().map(Value::from).chain([Value::Null, json!(["at+jwt"])]);
+        let others = others.filter(|typ| *typ != self.header["typ"]);
+        let mut headers: Vec<_> = others.map(|typ| self.header_with("typ", typ)).collect();
+        headers.push(without(&self.header, "typ"));
+        headers.push(self.header_with("crit", json!(["exp"])));
+        headers.push(with(&self.header_with("crit", json!(["x"])), "x", 1.into()));
+        headers.iter().map(|header| self.with_header(header)).collect()
+    }
+
+    /// MUST-201: in the name of somebody else.
+    pub fn of_other_issuers(&self) -> Vec<Forgery> {
+        let others = [
+            json!("https://other.example"),
+            json!("https://id.example.test/"),
+            json!("https://ID.example.test"),
+            json!("http://id.example.test"),
+            json!(["https://id.example.test"]),
+            json!(null),
+        ];
+        others.map(|iss| self.with_claims(&with(&self.claims, "iss", iss))).into()
+    }
+
+    /// MUST-201: for somebody else.
+    pub fn for_others(&self) -> Vec<Forgery> {
+        let others = [
+            json!("https://other.example.test"),
+            json!("https://id.example.test"),
+            json!([]),
+            json!(["https://api.example.test", 7]),
+            json!({ "https://api.example.test": true }),
+        ];
+        others.map(|aud| self.with_claims(&with(&self.claims, "aud", aud))).into()
+    }
+
+    /// About nobody, or a login that there is not.
+    pub fn of_nobody(&self) -> Vec<Forgery> {
+        let nobody = json!("00000000-0000-7000-8000-000000000000");
+        let wrong = [
+            ("sub", nobody.clone()),
+            ("user_id", nobody.clone()),
+            ("sid", nobody),
+            ("sid", json!("' OR 1=1 --")),
+            ("jti", json!(7)),
+        ];
+        wrong.map(|(name, value)| self.with_claims(&with(&self.claims, name, value))).into()
+    }
+
+    /// MUST-202, JW-02: times that are none.
+    pub fn with_malformed_times(&self) -> Vec<Forgery> {
+        let exp = self.claims["exp"].as_u64().unwrap();
+        let mut all = Vec::new();
+        for name in ["exp", "nbf", "iat"] {
+            let good = if name == "exp" { exp } else { exp - 24 * 60 * 60 };
+            let fractions = [format!("{good}.0"), format!("{good}.5")];
+            let fractions = fractions.map(|text| serde_json::from_str(&text).unwrap());
+            let others = [
+                json!(good.to_string()),
+                json!(-1),
+                json!(1_u64 << 63),
+                json!(1_u64 << 53),
+                json!(u64::MAX),
+                json!(1e300),
+                json!(null),
+                json!(true),
+                json!([good]),
+            ];
+            for time in others.into_iter().chain(fractions) {
+                all.push(self.with_claims(&with(&self.claims, name, time)));
+            }
+        }
+        for exp in ["1e400", "01", "+1", "0x7fffffff", "NaN"] {
+            let text = self.claims.to_string();
+            let bent =
+                text.replace(&format!("\"exp\":{}", self.claims["exp"]), &format!("\"exp\":{exp}"));
+            assert_ne!(text, bent);
+            all.push(forgery(exp, self.forge.sign_text(&self.header.to_string(), &bent)));
+        }
+        all
+    }
+
+    /// One claim fewer than there must be.
+    pub fn without_claims(&self) -> Vec<Forgery> {
+        let needed = ["exp", "iat", "iss", "aud", "sub", "jti", "client_id", "sid", "user_id"];
+        needed.map(|name| self.with_claims(&without(&self.claims, name))).into()
+    }
+
+    /// MUST-199: what two readers could read in two ways.
+    pub fn with_a_name_twice(&self) -> Vec<Forgery> {
+        let (header, claims) = (self.header.to_string(), self.claims.to_string());
+        let first = |text: &str, member: &str| format!("{{{member},{}", &text[1..]);
+        vec![
+            forgery("alg twice", self.forge.sign_text(&first(&header, r#""alg":"none""#), &claims)),
+            forgery(
+                "kid twice",
+                self.forge.sign_text(&first(&header, r#""kid":"other""#), &claims),
+            ),
+            forgery("sub twice", self.forge.sign_text(&header, &first(&claims, r#""sub":"x""#))),
+            forgery("exp twice", self.forge.sign_text(&header, &first(&claims, r#""exp":1"#))),
+        ]
+    }
+}
+
+/// MUST-200, JW-07: what could be taken for the same token, and is another text.
+pub fn in_other_spellings(token: &str) -> Vec<Forgery> {
+    let pieces: Vec<_> = token.split('.').collect();
+    let [header, payload, signature] = [pieces[0], pieces[1], pieces[2]];
+    let mut all = with_a_bit_flipped(&pieces);
+    // 256 bytes leave four bits over in the last character: all but one spelling are wrong.
+    for other in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".chars() {
+        all.push(format!("{}{other}", &token[..token.len() - 1]));
+    }
+    all.extend([
+        format!("{header}.{payload}"),
+        format!("{header}.{payload}."),
+        format!("{header}..{signature}"),
+        format!(".{payload}.{signature}"),
+        format!("{token}."),
+        format!(".{token}"),
+        format!("{token}.{signature}"),
+        format!("{token}="),
+        format!("{token}=="),
+        format!("{header}=.{payload}.{signature}"),
+        format!("{header}. {payload}.{signature}"),
+        format!("{header}.{payload} .{signature}"),
+        format!("{header}.{payload}.\t{signature}"),
+        format!("{token},{token}"),
+        format!("\"{token}\""),
+        format!("{header}.{payload}.{}", URL_SAFE.encode(decode(signature))),
+        format!("{header}.{payload}.{}", &signature[..signature.len() - 1]),
+        format!("{header}.{payload}.{signature}A"),
+        format!("{header}.{payload}.{}", encode([&decode(signature)[..], &[0]].concat())),
+        format!("{header}.{payload}.{}", encode([&[0], &decode(signature)[..]].concat())),
+        format!("{header}.{payload}.{}", encode([0; 256])),
+        format!("{header}.{}.{signature}", STANDARD.encode(decode(payload))),
+        format!("{payload}.{header}.{signature}"),
+        token.to_lowercase(),
+        "..".to_owned(),
+        ".".to_owned(),
+    ]);
+    all.retain(|other| other != token);
+    all.into_iter().map(|token| forgery(token.clone(), token)).collect()
+}
+
+fn with_a_bit_flipped(pieces: &[&str]) -> Vec<String> {
+    let places = [(0, 3), (0, 9), (1, 0), (1, 40), (2, 0), (2, 100), (2, 255)];
+    let flipped = places.into_iter().flat_map(|(part, index)| {
+        [1, 128].map(|bit| {
+            let mut bytes = decode(pieces[part]);
+            bytes[index] ^= bit;
+            let encoded = encode(bytes);
+            let mut altered = pieces.to_vec();
+            altered[part] = &encoded;
+            altered.join(".")
+        })
+    });
+    flipped.collect()
+}
