@@ -110,9 +110,7 @@ impl Answer {
         assert_eq!(self.header("cache-control"), "no-store");
         let body = self.json();
         assert_eq!(body["error"], error, "{body}");
-        let described = body["error_description"].as_str().unwrap();
-        let plain = described.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
-        assert!(plain, "{described}");
+        assert_plain(body["error_description"].as_str().unwrap());
         self
     }
 
@@ -123,14 +121,16 @@ impl Answer {
         body[name].as_str().unwrap_or_else(|| panic!("no {name}: {body}")).to_owned()
     }
 
-    /// Where a 303 leads.
+    /// Where a 303 leads: after a form with a password, too, whose fields no other status would be
+    /// sure to keep from the next request (MUST-053, RU-06).
     #[track_caller]
     pub fn location(&self) -> String {
         self.expect_status(303);
         self.header(LOCATION.as_str()).to_owned()
     }
 
-    /// The parameters that a redirect carries to the client's callback.
+    /// The parameters that a redirect carries to the client's callback, our name once among them
+    /// (MUST-044, CO-09), and errors in plain characters (MUST-042).
     #[track_caller]
     pub fn sent_to(&self, uri: &str) -> BTreeMap<String, String> {
         let location = self.location();
@@ -141,8 +141,25 @@ impl Answer {
         let parameters: BTreeMap<_, _> = pairs.iter().cloned().collect();
         assert_eq!(parameters.len(), pairs.len(), "a parameter comes twice: {location}");
         assert_eq!(parameters["iss"], ISSUER);
+        for name in ["error", "error_description"] {
+            parameters.get(name).iter().for_each(|text| assert_plain(text));
+        }
         parameters
     }
+
+    /// A page, as text.
+    #[track_caller]
+    pub fn html(&self) -> String {
+        assert!(self.header("content-type").starts_with("text/html"), "{self:?}");
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+}
+
+/// RFC 6749 §4.1.2.1, §5.2: what an error may be written with.
+#[track_caller]
+fn assert_plain(text: &str) {
+    let plain = text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+    assert!(plain, "{text:?}");
 }
 
 /// A browser: follows nothing by itself, keeps one cookie, and remembers the page it is on.
@@ -179,17 +196,27 @@ impl<'s> Browser<'s> {
         Self { server, http, cookie: None }
     }
 
+    /// A request for an address of ours, to be sent with the cookie.
+    pub fn request(&self, method: Method, address: &str) -> RequestBuilder {
+        let url = self.server.url(address.strip_prefix(ISSUER).unwrap_or(address));
+        self.http.request(method, url)
+    }
+
     /// Opens an address of ours: a path, or one that a redirect named.
     pub async fn get(&mut self, address: &str) -> Answer {
-        let url = self.server.url(address.strip_prefix(ISSUER).unwrap_or(address));
-        self.send(self.http.get(url)).await
+        self.send(self.request(Method::GET, address)).await
+    }
+
+    /// A form with fields as they are, to be sent with the cookie.
+    pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.request(Method::POST, path).body(body);
+        request.header("content-type", "application/x-www-form-urlencoded")
     }
 
     /// Posts fields as they are.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = self.http.post(self.server.url(path)).body(body);
-        self.send(request.header("content-type", "application/x-www-form-urlencoded")).await
+        self.send(self.form(path, fields)).await
     }
 
     pub async fn send(&mut self, mut request: RequestBuilder) -> Answer {
@@ -248,6 +275,13 @@ pub fn hidden(page: &Answer) -> Vec<(String, String)> {
             (name.to_owned(), unescape(rest.split('"').next().unwrap()))
         })
         .collect()
+}
+
+/// The proof that a page's forms are ours.
+#[track_caller]
+pub fn csrf(page: &Answer) -> String {
+    let mut fields = hidden(page).into_iter();
+    fields.find(|(name, _)| name == "csrf").expect("a form of ours").1
 }
 
 fn unescape(text: &str) -> String {

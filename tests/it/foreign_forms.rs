@@ -1,0 +1,102 @@
+//! Forms that nobody filled in on our pages: each does nothing, and what it would have done can be
+//! done after it.
+
+use crate::harness::oauth::{Browser, CALLBACK, WEB, csrf, hidden};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+
+/// A client that has to ask.
+const ASKING: &str = r#"
+[[client]]
+client_id = "asking"
+redirect_uris = ["https://rp.example/cb"]
+"#;
+
+/// The same form in all ways in which it is not ours: without the proof, with none that is one, with that
+/// of another browser, and sent from another site.
+async fn assert_refused(
+    browser: &mut Browser<'_>,
+    path: &str,
+    page: &Answer,
+    foreign: &str,
+    fields: &[(&str, &str)],
+) {
+    let is_known = |name: &str| name == "csrf" || fields.iter().any(|(known, _)| *known == name);
+    let others: Vec<_> = hidden(page).into_iter().filter(|(name, _)| !is_known(name)).collect();
+    let mut without: Vec<_> = others.iter().map(|(name, value)| (&**name, &**value)).collect();
+    without.extend(fields);
+    browser.post(path, &without).await.expect_status(400);
+    for proof in ["", "x", foreign] {
+        let with = [&without[..], &[("csrf", proof)]].concat();
+        browser.post(path, &with).await.expect_status(400);
+    }
+    let own = csrf(page);
+    let with = [&without[..], &[("csrf", own.as_str())]].concat();
+    for site in ["cross-site", "same-site", "none"] {
+        let request = browser.form(path, &with).header("sec-fetch-site", site);
+        browser.send(request).await.expect_status(400);
+    }
+}
+
+/// MUST-055, MUST-207, SS-04: consent, sign-up, account and logout. (Login: `hosted_pages`.)
+#[tokio::test]
+async fn no_form_of_another_site_or_browser_does_anything() {
+    let server = TestServer::start().await;
+    server.apply(&[WEB, ASKING].concat()).await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut other = Browser::of(&server);
+    let foreign = csrf(&other.get("/signup").await);
+    let count = async |of: &str| server.database.count(of).await;
+
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/signup").await;
+    let typed = [("username", "new@example.test"), ("password", PASSWORD)];
+    assert_refused(&mut browser, "/signup", &page, &foreign, &typed).await;
+    assert_eq!(count("account").await, 1);
+
+    let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
+    let consent = browser.log_in(&asked, ADA).await.location();
+    let page = browser.get(&consent).await;
+    for decision in ["allow", "deny"] {
+        let fields = [("decision", decision)];
+        assert_refused(&mut browser, "/consent", &page, &foreign, &fields).await;
+    }
+    assert_eq!((count("consent").await, count("authorization_code").await), (0, 0));
+    assert_eq!(count("auth_event WHERE type LIKE 'consent_%'").await, 0);
+
+    let api = server.log_in(ADA, PASSWORD).await.tokens();
+    let account = browser.get("/account").await;
+    for end in ["all", &TestServer::session_of(&api.access_token)] {
+        assert_refused(&mut browser, "/account", &account, &foreign, &[("end", end)]).await;
+    }
+    let logout = browser.get("/logout").await;
+    assert_refused(&mut browser, "/logout", &logout, &foreign, &[]).await;
+    server.me(&api.access_token).await.expect_status(200);
+    assert_eq!(count("session WHERE ended_at IS NOT NULL").await, 0);
+
+    // It was for want of the proof alone.
+    let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
+    assert!(allowed.sent_to(CALLBACK).contains_key("code"));
+    let all = [("csrf", &*csrf(&account)), ("end", "all")];
+    browser.post("/account", &all).await.expect_status(303);
+    server.me(&api.access_token).await.expect_error(401, "UNAUTHORIZED");
+}
+
+/// SS-02, SS-04: the proof of before a login is not the one of after it.
+#[tokio::test]
+async fn a_login_changes_the_proof_of_a_form() {
+    let server = TestServer::start().await;
+    server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let asked = browser.authorize(&[]).await;
+    let before = csrf(&browser.get(&asked.location()).await);
+    browser.log_in(&asked, ADA).await.expect_status(303);
+
+    let account = browser.get("/account").await;
+
+    assert_ne!(csrf(&account), before);
+    browser.post("/account", &[("csrf", &before), ("end", "all")]).await.expect_status(400);
+    browser.get("/account").await.expect_status(200);
+}

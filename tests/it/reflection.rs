@@ -1,0 +1,170 @@
+//! What a request says leads nobody off-site and into no page as anything but text.
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const PROBE: &str = "\"'><script>alert(1)</script><b x=\"";
+
+/// Where redirectors have been talked into leading (RU-01 for pages).
+const TARGETS: [&str; 20] = [
+    "https://evil.example",
+    "http://evil.example",
+    "HTTPS://evil.example",
+    "https:evil.example",
+    "https:/evil.example",
+    "https:///evil.example",
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "\\\\evil.example",
+    "/\t/evil.example",
+    "/\r\n/evil.example",
+    "%2f%2fevil.example",
+    "/%5cevil.example",
+    "/.evil.example",
+    ".evil.example",
+    "@evil.example",
+    "https://id.example.test@evil.example",
+    "javascript:alert('evil')",
+    "data:text/html,evil",
+];
+
+const NAMES: [&str; 12] = [
+    "return_to",
+    "returnTo",
+    "next",
+    "continue",
+    "redirect",
+    "redirect_uri",
+    "redirect_to",
+    "url",
+    "target",
+    "post_login",
+    "post_logout_redirect_uri",
+    "state",
+];
+
+/// It stays with us, and says nothing of the target.
+#[track_caller]
+fn assert_stays(answer: &Answer, what: &str) {
+    if let Some(location) = answer.headers.get("location") {
+        assert!(
+            location.to_str().unwrap().starts_with(&format!("{ISSUER}/")),
+            "{what}: {answer:?}"
+        );
+    }
+    assert!(!format!("{:?}", answer.headers).contains("evil"), "{what}: {answer:?}");
+}
+
+/// MUST-057, RU-05: no form of ours leads where its fields say, nor does the JSON API.
+#[tokio::test]
+async fn no_field_of_a_form_leads_off_site() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    for target in TARGETS {
+        server.advance_seconds(61);
+        let mut browser = Browser::of(&server);
+        let fields = NAMES.map(|name| (name, target));
+        let typed = [("username", ADA), ("password", PASSWORD)];
+
+        let page = browser.get("/login").await;
+        let done = browser.submit("/login", &page, &[&fields[..], &typed].concat()).await;
+        assert_eq!(done.location(), format!("{ISSUER}/account"), "{target}");
+        let proof = csrf(&browser.get("/account").await);
+        let nothing = "00000000-0000-7000-8000-000000000000";
+        let end = [("csrf", proof.as_str()), ("end", nothing)];
+        let ended = browser.post("/account", &[&fields[..], &end].concat()).await;
+        assert_eq!(ended.location(), format!("{ISSUER}/account"), "{target}");
+        let page = browser.get("/logout").await;
+        // Without an ID token, no client takes part: what is registered with none is not looked at.
+        let fields: Vec<_> = fields.into_iter().filter(|(name, _)| *name != "state").collect();
+        let done = browser.submit("/logout", &page, &fields).await;
+        assert_eq!(done.location(), format!("{ISSUER}/logout"), "{target}");
+    }
+}
+
+/// MUST-057, RU-05: nor does a link to one of our pages, logged in or not.
+#[tokio::test]
+async fn no_parameter_of_a_link_leads_off_site() {
+    let server = TestServer::start().await;
+    server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut logged_in = Browser::of(&server);
+    logged_in.code(ADA, &[]).await;
+    let mut nobody = Browser::of(&server);
+
+    for target in TARGETS {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(NAMES.map(|name| (name, target)))
+            .finish();
+        for page in ["/login", "/signup", "/consent", "/logout", "/account", "/oauth2/logout"] {
+            let path = format!("{page}?{query}");
+            assert_stays(&logged_in.get(&path).await, &path);
+            assert_stays(&nobody.get(&path).await, &path);
+        }
+        let me = server.request(reqwest::Method::GET, &format!("/api/auth/me?{query}"));
+        assert_stays(&Answer::of(me).await, target);
+    }
+}
+
+/// MUST-058, IJ-01: on each page, whatever parameter, waiting or not.
+#[tokio::test]
+async fn whatever_a_request_says_is_text_on_a_page() {
+    let server = TestServer::start().await;
+    let web = server.apply(&WEB.replace("consent = \"skip\"", "")).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let everywhere = [
+        "state",
+        "nonce",
+        "login_hint",
+        "ui_locales",
+        "claims_locales",
+        "acr_values",
+        "display",
+        "error",
+        "error_description",
+        "claims",
+    ]
+    .map(|name| (name, PROBE));
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(everywhere)
+        .extend_pairs([("flow", PROBE), ("username", PROBE), ("client_id", PROBE)])
+        .finish();
+
+    let asked = browser.authorize(&everywhere).await;
+    let login = browser.get(&asked.location()).await;
+    let signup = browser.get(&asked.location().replace("/login", "/signup")).await;
+    for page in [&login, &signup] {
+        page.expect_status(200);
+        assert!(page.html().contains("&#60;script&#62;"), "the hint is shown");
+    }
+    let typed = [("username", PROBE), ("password", PROBE)];
+    let mut pages = vec![
+        browser.submit("/login", &login, &typed).await,
+        browser.submit("/signup", &signup, &typed).await,
+        login,
+        signup,
+    ];
+    let consent = browser.log_in(&asked, ADA).await.location();
+    pages.push(browser.get(&consent).await);
+    let consent = pages.last().unwrap().clone();
+    let code = browser.submit("/consent", &consent, &[("decision", "allow")]).await;
+    assert_eq!(code.sent_to(CALLBACK)["state"], PROBE);
+    let posted = browser.authorize(&[("response_mode", "form_post"), ("state", PROBE)]).await;
+    assert!(posted.html().contains("&#60;script&#62;"), "the state is handed on");
+    for page in ["/login", "/signup", "/consent", "/logout", "/account", "/oauth2/logout"] {
+        pages.push(browser.get(&format!("{page}?{query}")).await);
+    }
+    pages.push(browser.get(&format!("/oauth2/authorize?{query}")).await);
+
+    for page in pages {
+        assert!(!String::from_utf8(page.body.clone()).unwrap().contains("<script"), "{page:?}");
+        assert!(!format!("{:?}", page.headers).contains("alert"), "{page:?}");
+    }
+    let html = posted.html();
+    assert_eq!(html.matches("<script").count(), html.matches("<script src=\"").count());
+    server.redeem(&web, &code.sent_to(CALLBACK)["code"]).await.expect_status(200);
+}
