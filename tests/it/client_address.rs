@@ -14,6 +14,21 @@ async fn server(attempts: u32) -> TestServer {
     .await
 }
 
+/// HP-02: nobody is a proxy until the operator says so. (What would make everybody one refuses to
+/// start: `startup::a_setting_that_cannot_be_meant_refuses_and_is_named`.)
+#[test]
+fn no_proxy_is_trusted_by_default() {
+    #[derive(clap::Parser)]
+    struct Settings {
+        #[command(flatten)]
+        config: signet::config::Config,
+    }
+
+    let settings = <Settings as clap::Parser>::parse_from(["signet"]);
+
+    assert!(settings.config.service.trusted_proxies.is_empty());
+}
+
 /// A wrong login with these header fields.
 async fn try_with(server: &TestServer, fields: &[(&str, &str)]) -> u16 {
     let body = json!({ "email": "nobody@example.test", "password": "wrong" });
@@ -78,7 +93,7 @@ async fn the_chain_of_a_trusted_proxy_is_read_from_the_right() {
     assert_eq!(try_from(&server, "203.0.113.9, 198.51.100.1").await, 401, "another client");
 }
 
-/// RL-03: the one header that proxies are documented to set, and no other.
+/// RL-03, HP-06: the one header that proxies are documented to set, and no other, be it a twin of it.
 #[tokio::test]
 async fn other_headers_are_ignored_even_from_a_trusted_proxy() {
     let server = server(1).await;
@@ -86,11 +101,12 @@ async fn other_headers_are_ignored_even_from_a_trusted_proxy() {
 
     let first = try_from(&server, "203.0.113.9").await;
     let mut others = Vec::new();
-    for name in ["forwarded", "x-real-ip", "cf-connecting-ip"] {
+    let twins = ["x_forwarded_for", "x-forwarded_for", "x_forwarded-for"];
+    for name in ["forwarded", "x-real-ip", "cf-connecting-ip"].into_iter().chain(twins) {
         others.push(try_with(&server, &with(name)).await);
     }
 
-    assert_eq!((first, &others[..]), (401, &[429; 3][..]));
+    assert_eq!((first, &others[..]), (401, &[429; 6][..]));
 }
 
 /// RL-04: who has no address is limited together with all others like that, and never let through.

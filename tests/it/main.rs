@@ -36,6 +36,7 @@ mod enumeration;
 mod first_start;
 mod flood;
 mod foreign_forms;
+mod foreign_host;
 mod forged_elsewhere;
 mod forged_token;
 mod hang_up;

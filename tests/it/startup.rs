@@ -93,7 +93,7 @@ async fn an_unknown_setting_refuses_and_is_named() {
     assert!(program.refusal().await.contains("SIGNET_ACCESS_TOKEN_SECOND"));
 }
 
-/// OP-05: nor does a value that cannot be meant.
+/// OP-05, HP-02: nor does a value that cannot be meant.
 #[tokio::test]
 async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
     let directory = TempDir::new().unwrap();

@@ -1,0 +1,128 @@
+//! What a caller says of the host, and nobody believes.
+
+use reqwest::Method;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, hidden, request};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+
+const DOCUMENTS: [&str; 3] = [
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+];
+
+/// Whatever some proxy or framework reads a host, a scheme or a path from; and twins of it, as
+/// gateways see them that take `_` for `-` (HP-06).
+const SPOOFS: [(&str, &str); 22] = [
+    ("host", "evil.example"),
+    ("host", "id.example.test@evil.example"),
+    ("host", "evil.example:443"),
+    ("x-forwarded-host", "evil.example"),
+    ("x_forwarded_host", "evil.example"),
+    ("x-forwarded-server", "evil.example"),
+    ("x-host", "evil.example"),
+    ("x-original-host", "evil.example"),
+    ("x-http-host-override", "evil.example"),
+    ("x-forwarded-proto", "http"),
+    ("x_forwarded_proto", "http"),
+    ("x-forwarded-scheme", "http"),
+    ("x-forwarded-ssl", "off"),
+    ("x-url-scheme", "http"),
+    ("front-end-https", "off"),
+    ("x-forwarded-port", "1"),
+    ("x-forwarded-prefix", "/evil"),
+    ("x-original-url", "/evil"),
+    ("x-rewrite-url", "/evil"),
+    ("forwarded", "for=1.1.1.1;host=evil.example;proto=http"),
+    ("origin", "https://evil.example"),
+    ("referer", "https://evil.example/"),
+];
+
+fn spoofs() -> impl Iterator<Item = (String, HeaderMap)> {
+    SPOOFS.into_iter().map(|(name, value)| {
+        let header = (HeaderName::from_static(name), HeaderValue::from_static(value));
+        (format!("{name}: {value}"), HeaderMap::from_iter([header]))
+    })
+}
+
+/// Neither head nor body says it after us.
+#[track_caller]
+fn assert_not_repeated(answer: &Answer, what: &str) {
+    assert!(!format!("{answer:?}").contains("evil"), "{what}: {answer:?}");
+}
+
+/// HP-01, MUST-015: neither documents nor tokens.
+#[tokio::test]
+async fn foreign_host_headers_change_no_document_and_no_token() {
+    let server = TestServer::start().await;
+    let tokens = server.sign_up(ADA).await.tokens();
+    let claims = TestServer::claims(&tokens.access_token);
+
+    for (what, headers) in spoofs() {
+        for path in DOCUMENTS {
+            let plain = server.get(path).await;
+            let spoofed = server.request(Method::GET, path).headers(headers.clone());
+            let spoofed = Answer::of(spoofed).await;
+            assert_eq!((spoofed.status, spoofed.body), (200, plain.body), "{what}");
+        }
+        let body = json!({ "email": ADA, "password": PASSWORD });
+        let log_in = server.request(Method::POST, "/api/auth/login").json(&body).headers(headers);
+        let client = server.fresh_client();
+        let answer = Answer::of(log_in.header("x-forwarded-for", client)).await;
+        server.advance_seconds(61);
+        let spoofed = TestServer::claims(&answer.tokens().access_token);
+        for claim in ["iss", "aud", "sub"] {
+            assert_eq!(spoofed[claim], claims[claim], "{what}");
+        }
+        assert_not_repeated(&answer, &what);
+    }
+}
+
+/// HP-01, MUST-015, MUST-059: nor where pages and redirects lead, and to whom the cookie goes. A browser
+/// that came by http, if the proxy says so, is led to https before anybody types anything.
+#[tokio::test]
+async fn foreign_host_headers_change_no_page_redirect_or_cookie() {
+    let server = TestServer::start().await;
+    server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let authorize = format!("/oauth2/authorize?{}", request(&[]));
+
+    for (what, headers) in spoofs() {
+        let mut browser = Browser::of(&server);
+        let asked = browser.request(Method::GET, &authorize).headers(headers.clone());
+        let asked = browser.send(asked).await;
+        let login = asked.location();
+        assert!(login.starts_with(&format!("{ISSUER}/login?flow=")), "{what}: {login}");
+        assert_not_repeated(&asked, &what);
+        // Its attributes are looked at in `Browser::send`: no domain, and secure whatever was said.
+        assert!(browser.cookie.is_some(), "{what}");
+
+        let page = browser.request(Method::GET, &login).headers(headers.clone());
+        let page = browser.send(page).await;
+        page.expect_status(200);
+        assert_eq!(page.html(), browser.get(&login).await.html(), "{what}");
+
+        let mut fields = hidden(&page);
+        fields.extend(
+            [("username", ADA), ("password", PASSWORD)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let form = browser.request(Method::POST, "/login").headers(headers.clone()).body(body);
+        let form = form.header("content-type", "application/x-www-form-urlencoded");
+        let done = browser.send(form).await;
+        assert!(done.sent_to(CALLBACK).contains_key("code"), "{what}");
+        assert_not_repeated(&done, &what);
+
+        let silent = format!("/oauth2/authorize?{}", request(&[("prompt", "none")]));
+        let silent = browser.request(Method::GET, &silent).headers(headers);
+        // `sent_to` looks at the `iss` of what is sent.
+        assert!(browser.send(silent).await.sent_to(CALLBACK).contains_key("code"), "{what}");
+        server.advance_seconds(61);
+    }
+}
