@@ -1,0 +1,181 @@
+//! What is left of an account that is switched off or gone, and of a login that has ended: nothing.
+
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB};
+use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+
+const ADA: &str = "ada@example.test";
+const OFFLINE: [(&str, &str); 1] = [("scope", "openid offline_access")];
+
+/// A client that has to ask.
+const ASKING: &str = r#"
+[[client]]
+client_id = "asking"
+redirect_uris = ["https://rp.example/cb"]
+"#;
+
+/// Somebody with everything that a login can open.
+struct Opened<'s> {
+    server: &'s TestServer,
+    web: &'s Rp,
+    browser: Browser<'s>,
+    api: Tokens,
+    tokens: Answer,
+    code: String,
+    consent: String,
+}
+
+impl<'s> Opened<'s> {
+    async fn by_ada(server: &'s TestServer, web: &'s Rp) -> Self {
+        let api = server.log_in(ADA, PASSWORD).await.tokens();
+        let mut browser = Browser::of(server);
+        let code = browser.code(ADA, &OFFLINE).await;
+        let tokens = server.redeem(web, &code).await;
+        let code = browser.authorize(&OFFLINE).await.sent_to(CALLBACK)["code"].clone();
+        let asking = [("client_id", "asking"), ("scope", "openid")];
+        let consent = browser.authorize(&asking).await.location();
+        browser.get(&consent).await.expect_status(200);
+        Self { server, web, browser, api, tokens, code, consent }
+    }
+
+    /// Grants, tokens and the cookie, at each place that takes them.
+    async fn assert_nothing_left(self, how: &str) {
+        let Self { server, web, mut browser, api, tokens, code, consent } = self;
+        let access_token = tokens.text("access_token");
+        server.userinfo(&access_token).await.expect_oauth_error(401, "invalid_token");
+        let told = server.introspect(web, &access_token).await;
+        assert_eq!(told, json!({ "active": false }), "{how}");
+        let refresh_token = tokens.text("refresh_token");
+        let told = server.introspect(web, &refresh_token).await;
+        assert_eq!(told, json!({ "active": false }), "{how}");
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", &*refresh_token)];
+        server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
+        server.redeem(web, &code).await.expect_oauth_error(400, "invalid_grant");
+        server.me(&api.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refreshed = server.refresh(&api.refresh_token).await;
+        refreshed.expect_error(401, "INVALID_REFRESH_TOKEN");
+
+        let silent = browser.authorize(&[("prompt", "none")]).await;
+        assert_eq!(silent.sent_to(CALLBACK)["error"], "login_required", "{how}");
+        assert_eq!(browser.get("/account").await.location(), format!("{ISSUER}/login"), "{how}");
+        let consent = browser.get(&consent).await.location();
+        assert!(consent.starts_with(&format!("{ISSUER}/login?flow=")), "{how}: {consent}");
+        server.expect_published_end_of(&access_token).await;
+    }
+}
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let web = server.apply(&[WEB, ASKING].concat()).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    (server, web)
+}
+
+/// AZ-03, RF-08, SS-12, MUST-153, MUST-160: switched off, logged out everywhere, deleted by an operator
+/// or by oneself.
+#[tokio::test]
+async fn nothing_of_an_account_that_is_gone_works_any_more() {
+    let (server, web) = server().await;
+
+    for command in [&["disable", ADA][..], &["end-sessions", ADA], &["delete", ADA]] {
+        let opened = Opened::by_ada(&server, &web).await;
+        let api = &opened.api.access_token;
+        server.userinfo(&opened.tokens.text("access_token")).await.expect_status(200);
+        server.me(api).await.expect_status(200);
+
+        server.account_command(command).await;
+
+        opened.assert_nothing_left(&command.join(" ")).await;
+        if command[0] == "disable" {
+            server.account_command(&["enable", ADA]).await;
+        }
+        server.advance_seconds(61);
+    }
+    server.sign_up(ADA).await.expect_status(201);
+    let opened = Opened::by_ada(&server, &web).await;
+    server.delete_me(&opened.api.access_token, PASSWORD).await.expect_status(204);
+    opened.assert_nothing_left("deleted by herself").await;
+}
+
+/// AZ-03: nor does an account that is off get in by the page, or go on with a flow that waits.
+#[tokio::test]
+async fn an_account_that_is_off_does_not_get_in_by_the_page() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let asked = browser.authorize(&[]).await;
+    server.account_command(&["disable", ADA]).await;
+
+    let refused = browser.log_in(&asked, ADA).await;
+
+    refused.expect_status(400);
+    assert_eq!(server.database.count("authorization_code").await, 0);
+    let browsers = "session WHERE cookie_digest IS NOT NULL";
+    assert_eq!(server.database.count(browsers).await, 0);
+}
+
+/// CO-04: a code is of the login that it was allowed in, and ends with it, whatever was granted.
+#[tokio::test]
+async fn a_code_ends_with_the_login_it_was_allowed_in() {
+    let (server, web) = server().await;
+
+    for scope in ["openid", "openid offline_access"] {
+        let mut browser = Browser::of(&server);
+        let code = browser.code(ADA, &[("scope", scope)]).await;
+        let page = browser.get("/logout").await;
+        browser.submit("/logout", &page, &[]).await.expect_status(303);
+
+        server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+    }
+    assert_eq!(server.database.count("session WHERE client_id = 'web'").await, 0);
+}
+
+/// MUST-160: introspection knows of a logout at once.
+#[tokio::test]
+async fn a_logout_makes_a_token_inactive_at_once() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let code = browser.code(ADA, &[("scope", "openid")]).await;
+    let token = server.redeem(&web, &code).await.text("access_token");
+    assert_eq!(server.introspect(&web, &token).await["active"], true);
+
+    let page = browser.get("/logout").await;
+    browser.submit("/logout", &page, &[]).await.expect_status(303);
+
+    assert_eq!(server.introspect(&web, &token).await, json!({ "active": false }));
+}
+
+/// SS-01: each login has a cookie of its own, and the one before is dead.
+#[tokio::test]
+async fn the_cookie_before_a_second_login_is_dead() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+    let mut before = Browser::of(&server);
+    before.cookie.clone_from(&browser.cookie);
+    server.advance_seconds(5);
+
+    let asked = browser.authorize(&[("prompt", "login")]).await;
+    browser.log_in(&asked, ADA).await.expect_status(303);
+
+    assert_ne!(browser.cookie, before.cookie);
+    let silent = [("prompt", "none")];
+    assert!(browser.authorize(&silent).await.sent_to(CALLBACK).contains_key("code"));
+    assert_eq!(before.authorize(&silent).await.sent_to(CALLBACK)["error"], "login_required");
+    assert_eq!(before.get("/account").await.location(), format!("{ISSUER}/login"));
+}
+
+/// SS-01, SS-12: another password leaves no browser logged in, and what was opened in it ends.
+#[tokio::test]
+async fn a_changed_password_logs_browsers_out() {
+    let (server, web) = server().await;
+    let opened = Opened::by_ada(&server, &web).await;
+    let here = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let changed =
+        server.change_password(&here.access_token, PASSWORD, "Difference-Engine-1822").await;
+
+    changed.expect_status(204);
+    server.me(&here.access_token).await.expect_status(200);
+    opened.assert_nothing_left("another password").await;
+}
