@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, ISSUER, Rp, VERIFIER, WEB, hidden};
 use crate::harness::{Answer, TestServer, forge};
 
 const ADA: &str = "ada@example.test";
@@ -15,7 +15,7 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// MUST-002, MUST-081, MUST-095, MUST-096, MUST-122..128, MUST-130..137: what a flow ends with.
+/// MUST-002, MUST-022, MUST-081, MUST-095, MUST-096, MUST-122..128, MUST-130..137: what a flow ends with.
 #[tokio::test]
 async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
     let (server, web) = server().await;
@@ -34,8 +34,9 @@ async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
     let (header, id) = forge::parts(&answer.text("id_token"));
     let (_, access) = forge::parts(&access_token);
     assert_eq!((&header["alg"], &header["typ"]), (&json!("RS256"), &json!("JWT")));
-    let kids = server.jwks().await;
-    assert_eq!(header["kid"], kids["keys"][0]["kid"]);
+    assert!(forge::is_signed_by(&server.jwks().await, &answer.text("id_token")));
+    let exp = id["exp"].as_u64().unwrap();
+    assert!(id["iat"].as_u64().unwrap() < exp && id["auth_time"].as_u64().unwrap() < exp, "{id}");
     assert_eq!((&id["iss"], &id["aud"]), (&json!(ISSUER), &json!("web")));
     assert_eq!(id["nonce"], "n-0S6_WzA2Mj");
     assert_eq!((&id["acr"], &id["amr"]), (&json!("1"), &json!(["pwd"])));
@@ -47,6 +48,7 @@ async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
     assert_eq!(access["user_id"], access["sub"]);
     assert_eq!((&access["client_id"], &access["email"]), (&json!("web"), &json!(ADA)));
     assert_eq!(access["aud"], "https://api.example.test");
+    assert_eq!(access["scope"], body["scope"]);
     assert!(access["status"]["status_list"]["idx"].is_u64());
     let mut names: Vec<_> = id.as_object().unwrap().keys().cloned().collect();
     names.sort();
@@ -69,6 +71,33 @@ async fn a_token_says_what_was_asked_for_and_no_more() {
     assert!(TestServer::claims(&answer.text("access_token")).get("email").is_none());
     let userinfo = server.userinfo(&answer.text("access_token")).await.json();
     assert_eq!(userinfo, json!({ "sub": claims["sub"] }));
+}
+
+/// MUST-124, CO-10: a nonce is not read, however long it is and whatever it holds.
+#[tokio::test]
+async fn a_nonce_comes_back_byte_for_byte() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+
+    for nonce in ["~!@#$%^&*()_+`-={}|[]\\:\";'<>?,./ 0123456789ABCD", &"ż\u{1f600} \"".repeat(50)]
+    {
+        let asked = browser.authorize(&[("nonce", nonce)]).await;
+        let answer = server.redeem(&web, &asked.sent_to(CALLBACK)["code"]).await;
+        assert_eq!(TestServer::claims(&answer.text("id_token"))["nonce"], nonce);
+    }
+}
+
+/// MUST-046: the documented default is all that the client is registered for, but for refresh tokens.
+#[tokio::test]
+async fn an_omitted_scope_is_all_but_refresh_tokens() {
+    let (server, web) = server().await;
+
+    let code = Browser::of(&server).code(ADA, &[("scope", "-")]).await;
+
+    let answer = server.redeem(&web, &code).await;
+    assert_eq!(answer.json()["scope"], "openid email tasks:read");
+    assert!(answer.json().get("refresh_token").is_none());
 }
 
 /// A flow without `openid` is plain OAuth: no ID token, and no way to userinfo.
@@ -223,7 +252,9 @@ async fn codes_are_drawn_and_stored_as_digests() {
     let mut browser = Browser::of(&server);
     let mut codes = vec![browser.code(ADA, &[]).await];
     for _ in 0..20 {
-        codes.push(browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone());
+        let answer = browser.authorize(&[]).await;
+        assert!(!answer.location().contains(CHALLENGE), "{answer:?}");
+        codes.push(answer.sent_to(CALLBACK)["code"].clone());
     }
 
     codes.sort();
@@ -261,6 +292,11 @@ async fn refreshing_is_bound_to_the_client_and_never_widens() {
     wide.expect_oauth_error(400, "invalid_target");
     let json = server.refresh(&token).await;
     json.expect_error(401, "INVALID_REFRESH_TOKEN");
+    // MUST-113: a name alone is no proof.
+    let named =
+        [("grant_type", "refresh_token"), ("refresh_token", &*token), ("client_id", &*web.id)];
+    let named = Answer::of(server.form("/oauth2/token", &named)).await;
+    named.expect_oauth_error(401, "invalid_client");
 
     let narrow = refresh(&web, &token, &[("scope", "openid")]).await;
     narrow.expect_status(200);
@@ -273,6 +309,14 @@ async fn refreshing_is_bound_to_the_client_and_never_widens() {
         assert_eq!(before[same], after[same], "{same}");
     }
     assert!(after["iat"].as_u64() > before["iat"].as_u64());
+    let [before, after] =
+        [&first, &wide_again].map(|it| TestServer::claims(&it.text("access_token")));
+    for same in ["sub", "aud", "auth_time", "sid", "scope", "client_id"] {
+        assert_eq!(before[same], after[same], "{same}");
+    }
+    let narrow = TestServer::claims(&narrow.text("access_token"));
+    assert_eq!((&narrow["scope"], &narrow["auth_time"]), (&json!("openid"), &before["auth_time"]));
+    let after = TestServer::claims(&wide_again.text("id_token"));
     assert!(after.get("nonce").is_none() && after.get("azp").is_none());
 
     server.advance_seconds(11);
@@ -294,7 +338,7 @@ async fn there_is_no_side_door_between_the_two_refreshes() {
     server.refresh(&tokens.refresh_token).await.expect_status(200);
 }
 
-/// AZ-03, RF-08: a client that is taken off the registry has nothing left.
+/// RF-08: a client that is taken off the registry has nothing left.
 #[tokio::test]
 async fn a_deleted_client_has_nothing_left() {
     let (server, web) = server().await;

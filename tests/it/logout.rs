@@ -12,6 +12,7 @@ use crate::harness::{Answer, TestServer, eventually, forge};
 
 const ADA: &str = "ada@example.test";
 const BYE: &str = "https://rp.example/bye";
+const PROBE: &str = "\"><script>alert(1)</script>";
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
@@ -79,7 +80,7 @@ async fn a_client_logs_its_user_out() {
     assert!(!is_logged_in(&mut browser).await);
 }
 
-/// MUST-172..175, RU-04, SS-08: nobody is logged out by a link, and nothing leads where it was not registered.
+/// MUST-058, MUST-172..175, RU-04, SS-08: nobody is logged out by a link, and nothing leads where it was not registered.
 #[tokio::test]
 async fn without_its_id_token_nobody_is_logged_out_unasked() {
     let (server, web) = server().await;
@@ -100,6 +101,8 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
         let html = String::from_utf8(asked.body.clone()).unwrap();
         assert!(html.contains("id=\"logout-confirm\""));
     }
+    let asked = browser.get(&end(&[("state", PROBE), ("client_id", PROBE)])).await;
+    assert!(asked.html().contains("&#60;script&#62;") && !asked.html().contains("<script"));
     // An ID token of somebody else's login.
     bob.get(&end(&[("id_token_hint", &hint)])).await.expect_status(200);
     assert!(is_logged_in(&mut bob).await);
@@ -139,7 +142,7 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
     assert!(is_logged_in(&mut browser).await);
 }
 
-/// MUST-175, MUST-177: who is asked and says yes is logged out, and led on if the client may have that.
+/// MUST-174, MUST-175, MUST-177: who is asked and says yes is logged out, and led on if the client may have that.
 #[tokio::test]
 async fn whoever_says_yes_is_logged_out() {
     let (server, web) = server().await;
@@ -167,6 +170,12 @@ async fn whoever_says_yes_is_logged_out() {
     let asked = browser.get("/logout").await;
     assert_eq!(browser.submit("/logout", &asked, &[]).await.location(), format!("{ISSUER}/logout"));
     browser.get("/logout").await.expect_status(200);
+    // MUST-174: a yes to a question that no ID token came with leads to no client.
+    let (mut browser, _) = logged_in(&server, &web).await;
+    let fields = [("client_id", "web"), ("post_logout_redirect_uri", BYE), ("state", "s")];
+    let asked = browser.get(&end(&fields)).await;
+    assert_eq!(browser.submit("/logout", &asked, &[]).await.location(), format!("{ISSUER}/logout"));
+    assert!(!is_logged_in(&mut browser).await);
 }
 
 /// SS-11: another person's login in the same browser ends the one before, and what was opened in it.
@@ -222,7 +231,7 @@ async fn slow_receiver(
     (uri, received)
 }
 
-/// MUST-179, MUST-180: a client is told of the logout, again if it did not answer, and once.
+/// MUST-022, MUST-141, MUST-179, MUST-180: a client is told of the logout, again if it did not answer, and once.
 #[tokio::test]
 async fn a_client_is_told_of_a_logout_until_it_answers() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
@@ -256,7 +265,10 @@ async fn a_client_is_told_of_a_logout_until_it_answers() {
         claims["events"],
         json!({ "http://schemas.openid.net/event/backchannel-logout": {} })
     );
-    assert!(claims["jti"].is_string() && claims["exp"].as_u64() > claims["iat"].as_u64());
+    assert!(claims["jti"].is_string() && claims["iat"].is_u64());
+    assert!(claims["exp"].as_u64() > claims["iat"].as_u64());
+    // MUST-022: by the key that it names.
+    assert!(forge::is_signed_by(&server.jwks().await, token));
     assert!(claims.get("nonce").is_none());
     // MUST-141: it is good for nothing else.
     server.userinfo(token).await.expect_oauth_error(401, "invalid_token");

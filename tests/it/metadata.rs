@@ -1,12 +1,56 @@
 //! The metadata says exactly what works.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB};
-use crate::harness::{Answer, TestServer};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB, hidden};
+use crate::harness::{Answer, Program, TestDatabase, TestServer};
 
-/// MUST-001, MUST-004..009, MUST-012..014, MUST-016: each thing that is listed works, in the form in
-/// which it is listed; what is not listed is refused elsewhere in these tests.
+/// How clients may prove who they are, to whom all of them may speak.
+const METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+
+/// All that the metadata says, but for the claims.
+fn expected() -> Value {
+    let algorithms = ["RS256", "PS256", "ES256", "EdDSA"];
+    json!({
+        "issuer": ISSUER,
+        "authorization_endpoint": format!("{ISSUER}/oauth2/authorize"),
+        "token_endpoint": format!("{ISSUER}/oauth2/token"),
+        "userinfo_endpoint": format!("{ISSUER}/oauth2/userinfo"),
+        "jwks_uri": format!("{ISSUER}/.well-known/jwks.json"),
+        "introspection_endpoint": format!("{ISSUER}/oauth2/introspect"),
+        "revocation_endpoint": format!("{ISSUER}/oauth2/revoke"),
+        "end_session_endpoint": format!("{ISSUER}/oauth2/logout"),
+        "status_list_aggregation_endpoint": format!("{ISSUER}/status"),
+        "service_documentation": format!("{ISSUER}/docs"),
+        "scopes_supported": ["openid", "profile", "email", "address", "phone", "offline_access"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "acr_values_supported": ["1"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "display_values_supported": ["page"],
+        "token_endpoint_auth_methods_supported": METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported": METHODS[..3],
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
+        "claims_parameter_supported": false,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+    })
+}
+
+/// MUST-001, MUST-002, MUST-004..009, MUST-012..014, MUST-016, MUST-045: each thing that is listed works,
+/// in the form in which it is listed; what is not listed is refused here and elsewhere in these tests.
 #[tokio::test]
 async fn what_is_advertised_works_and_nothing_else_is() {
     let server = TestServer::start().await;
@@ -30,32 +74,10 @@ async fn what_is_advertised_works_and_nothing_else_is() {
             let status = Browser::of(&server).get(url).await.status;
             assert_ne!(status, 404, "{name}");
         }
-        if name.ends_with("signing_alg_values_supported") {
-            assert!(!value.as_array().unwrap().contains(&json!("none")), "{name}");
-        }
     }
-    for (name, value) in [
-        ("response_types_supported", json!(["code"])),
-        (
-            "grant_types_supported",
-            json!(["authorization_code", "refresh_token", "client_credentials"]),
-        ),
-        ("code_challenge_methods_supported", json!(["S256"])),
-        ("subject_types_supported", json!(["public"])),
-        ("id_token_signing_alg_values_supported", json!(["RS256"])),
-        (
-            "scopes_supported",
-            json!(["openid", "profile", "email", "address", "phone", "offline_access"]),
-        ),
-        ("authorization_response_iss_parameter_supported", json!(true)),
-        ("backchannel_logout_supported", json!(true)),
-        ("backchannel_logout_session_supported", json!(true)),
-        ("request_parameter_supported", json!(false)),
-        ("request_uri_parameter_supported", json!(false)),
-        ("claims_parameter_supported", json!(false)),
-    ] {
-        assert_eq!(metadata[name], value, "{name}");
-    }
+    let mut without_claims = metadata.clone();
+    without_claims.as_object_mut().unwrap().remove("claims_supported").unwrap();
+    assert_eq!(without_claims, expected());
     assert_claims_come(&server, &web, &metadata).await;
 }
 
@@ -68,6 +90,7 @@ async fn assert_claims_come(server: &TestServer, web: &Rp, metadata: &Value) {
     assert_eq!(tokens.json()["scope"], scope);
     let claims = listed(&metadata["claims_supported"]);
     let id = TestServer::claims(&tokens.text("id_token"));
+    assert_eq!(id["iss"], metadata["issuer"]);
     let userinfo = server.userinfo(&tokens.text("access_token")).await.json();
     for claim in &claims {
         assert!(id.get(claim).is_some() || userinfo.get(claim).is_some(), "{claim}");
@@ -80,8 +103,41 @@ async fn assert_claims_come(server: &TestServer, web: &Rp, metadata: &Value) {
     );
     for mode in listed(&metadata["response_modes_supported"]) {
         let answer = browser.authorize(&[("response_mode", &mode)]).await;
-        assert!(matches!(answer.status, 200 | 303), "{mode}");
+        let sent = if mode == "query" { answer.sent_to(CALLBACK) } else { fields_of(&answer) };
+        assert!(sent.contains_key("code") && !sent.contains_key("error"), "{mode}: {sent:?}");
     }
+}
+
+/// The fields of a form that is posted to a client.
+fn fields_of(page: &Answer) -> BTreeMap<String, String> {
+    page.expect_status(200);
+    hidden(page).into_iter().collect()
+}
+
+/// MUST-016: no client can be registered for a method or a grant that is not listed, so none can be
+/// used; each that is listed is used in `token_endpoint`, `private_key_jwt` and `public_client`.
+#[tokio::test]
+async fn what_is_not_advertised_cannot_be_registered() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let create = async |option: &str, value: &str| {
+        let callback = "https://rp.example/cb";
+        let arguments = ["client", "create", "x", "--redirect-uri", callback, option, value];
+        let output = program.run(&arguments).await;
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+
+    for (option, value, member) in [
+        ("--auth-method", "client_secret_jwt", "token_endpoint_auth_method"),
+        ("--auth-method", "tls_client_auth", "token_endpoint_auth_method"),
+        ("--grant", "implicit", "grant_types"),
+        ("--grant", "password", "grant_types"),
+        ("--grant", "urn:ietf:params:oauth:grant-type:jwt-bearer", "grant_types"),
+    ] {
+        let (done, said) = create(option, value).await;
+        assert!(!done && said.contains(&format!(": {member} ")), "{value}: {said}");
+    }
+    assert_eq!(database.count("client").await, 0);
 }
 
 fn listed(value: &Value) -> Vec<String> {

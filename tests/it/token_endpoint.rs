@@ -55,6 +55,9 @@ async fn a_client_gets_a_token_for_itself() {
     assert_eq!(claims["client_id"], "job:nightly/1");
     assert_eq!(claims["aud"], "https://tasks.example");
     assert_eq!(claims["scope"], "tasks:read tasks:write");
+    assert_eq!(claims["iss"], ISSUER);
+    assert_eq!(forge::decode(claims["jti"].as_str().unwrap()).len(), 16);
+    assert!(forge::is_signed_by(&server.jwks().await, &answer.text("access_token")));
     for absent in ["user_id", "email", "sid", "auth_time", "status"] {
         assert!(claims.get(absent).is_none(), "{absent}");
     }
@@ -218,31 +221,32 @@ async fn a_rotated_secret_and_its_successor_both_work() {
     token(&server, &newest, &[CREDENTIALS]).await.expect_status(200);
 }
 
-/// MUST-104: guessing is slowed down, and nobody else is.
+/// MUST-104, MUST-161, MUST-170: guessing is slowed down at all that asks for a secret, and nobody else is.
 #[tokio::test]
 async fn guessing_at_a_secret_is_limited_and_keeps_nobody_out() {
     let server = TestServer::start().await;
     let job = job(&server).await;
     let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
-    let attempt = async |rp: &Rp| {
-        let request = server.form("/oauth2/token", &[CREDENTIALS]);
-        let request = request.header("authorization", basic(rp));
-        let mut request = request.build().unwrap();
-        request.headers_mut().insert("x-forwarded-for", "198.51.100.7".parse().unwrap());
+    let attempt = async |path: &str, client: &str, rp: &Rp| {
+        let request = server.form(path, &[CREDENTIALS, ("token", "x")]);
+        let mut request = request.header("authorization", basic(rp)).build().unwrap();
+        request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
         server.http.execute(request).await.unwrap().status().as_u16()
     };
 
-    let mut statuses = Vec::new();
-    for _ in 0..25 {
-        statuses.push(attempt(&wrong).await);
-    }
+    for path in ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"] {
+        let client = server.fresh_client();
+        let mut statuses = Vec::new();
+        for _ in 0..25 {
+            statuses.push(attempt(path, &client, &wrong).await);
+        }
 
-    assert_eq!(statuses[0], 401);
-    assert_eq!(statuses[24], 429, "{statuses:?}");
-    assert_eq!(attempt(&job).await, 200);
+        assert_eq!((statuses[0], statuses[24]), (401, 429), "{path}: {statuses:?}");
+        assert_eq!(attempt(path, &client, &job).await, 200, "{path}");
+    }
 }
 
-/// MUST-105..108, CO-12: only what is registered, and no legacy grant at all.
+/// MUST-105..108, AZ-07, CO-12: only what is registered, and no legacy grant at all.
 #[tokio::test]
 async fn only_registered_grants_work() {
     let server = TestServer::start().await;

@@ -113,9 +113,11 @@ async fn userinfo_refuses_everything_but_a_persons_good_token() {
     let mut foreign = claims.clone();
     foreign["iss"] = json!("https://other.example");
     let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": kid });
+    let status_list = String::from_utf8(server.get("/status/1").await.body).unwrap();
     for refused in [
         tokens.text("id_token"),
         tokens.text("refresh_token"),
+        status_list.clone(),
         format!(
             "{}.{}.",
             encoded(&json!({ "alg": "none", "typ": "at+jwt", "kid": kid })),
@@ -131,6 +133,10 @@ async fn userinfo_refuses_everything_but_a_persons_good_token() {
         answer.expect_oauth_error(401, "invalid_token");
         assert!(answer.header("www-authenticate").contains("error=\"invalid_token\""));
     }
+    for other in [&status_list, &tokens.text("id_token"), &tokens.text("refresh_token")] {
+        server.me(other).await.expect_error(401, "UNAUTHORIZED");
+    }
+    assert_eq!(server.introspect(&stage.web, &status_list).await, json!({ "active": false }));
     server.advance_seconds(900 + 30);
     server.userinfo(&token).await.expect_oauth_error(401, "invalid_token");
 }
@@ -163,10 +169,16 @@ async fn introspection_tells_a_tokens_own_client_and_resource_server() {
     for unknown in ["x", "a.b.c", &tokens.text("id_token"), &format!("{token}x")] {
         assert_eq!(server.introspect(web, unknown).await, inactive);
     }
-    let with_hint = [("token", token.as_str()), ("token_type_hint", "refresh_token")];
-    let hinted = server.as_client(web, "/oauth2/introspect", &with_hint).await;
-    assert_eq!(hinted.json()["active"], true);
-    assert_eq!(hinted.header("cache-control"), "no-store");
+    for (token, wrong) in
+        [(&token, "refresh_token"), (&tokens.text("refresh_token"), "access_token")]
+    {
+        for hint in [wrong, "nonsense", ""] {
+            let with_hint = [("token", token.as_str()), ("token_type_hint", hint)];
+            let hinted = server.as_client(web, "/oauth2/introspect", &with_hint).await;
+            assert_eq!(hinted.json()["active"], true, "{hint}");
+            assert_eq!(hinted.header("cache-control"), "no-store");
+        }
+    }
 
     server
         .as_client(web, "/oauth2/introspect", &[])
@@ -242,7 +254,7 @@ async fn introspection_reads_tokens_as_userinfo_does() {
     }
 }
 
-/// MUST-163..169, AZ-06: giving a token back ends its session, once, for its own client.
+/// MUST-163..169, MUST-193, AZ-06: giving a token back ends its session, once, for its own client.
 #[tokio::test]
 async fn a_client_gives_its_tokens_back() {
     let stage = stage().await;
@@ -251,14 +263,19 @@ async fn a_client_gives_its_tokens_back() {
         server.as_client(rp, "/oauth2/revoke", &[&[("token", token)], more].concat()).await
     };
 
-    for kind in ["refresh_token", "access_token"] {
+    for (kind, hint) in [
+        ("refresh_token", "nonsense"),
+        ("access_token", "nonsense"),
+        ("refresh_token", "access_token"),
+        ("access_token", "refresh_token"),
+    ] {
         let tokens = stage.tokens().await;
         server.advance_seconds(61);
         let (token, access_token) = (tokens.text(kind), tokens.text("access_token"));
         revoke(stranger, &token, &[]).await.expect_status(200);
         server.userinfo(&access_token).await.expect_status(200);
 
-        revoke(web, &token, &[("token_type_hint", "nonsense")]).await.expect_status(200);
+        revoke(web, &token, &[("token_type_hint", hint)]).await.expect_status(200);
 
         server.userinfo(&access_token).await.expect_oauth_error(401, "invalid_token");
         assert_eq!(server.introspect(web, &access_token).await, json!({ "active": false }));
@@ -266,8 +283,10 @@ async fn a_client_gives_its_tokens_back() {
             [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
         server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
         revoke(web, &token, &[]).await.expect_status(200);
+        // MUST-193: those who check by themselves learn the same.
+        server.expect_published_end_of(&access_token).await;
     }
-    assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 2);
+    assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 4);
     revoke(web, "unknown", &[]).await.expect_status(200);
     server.as_client(web, "/oauth2/revoke", &[]).await.expect_oauth_error(400, "invalid_request");
     let wrong = Rp { secret: Some("x".to_owned()), ..web.clone() };

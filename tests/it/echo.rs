@@ -1,0 +1,47 @@
+//! What a client gets back as it sent it, with a code as with an error.
+
+use crate::harness::TestServer;
+use crate::harness::oauth::{Browser, CALLBACK};
+
+const ADA: &str = "ada@example.test";
+
+/// MUST-041, CO-10: the state of a request that succeeds, at once or after a login.
+#[tokio::test]
+async fn state_comes_back_with_a_code_too() {
+    let server = TestServer::start().await;
+    server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let odd = ["&=%+ /?#\"'<>\\", "żółć \u{1f600}", " x ", "%41%0a", &"a".repeat(4096), "null"];
+
+    // After a login, the state has been in the database.
+    let asked = browser.authorize(&[("state", odd[0])]).await;
+    let done = browser.log_in(&asked, ADA).await.sent_to(CALLBACK);
+    assert!(done.contains_key("code") && done["state"] == odd[0], "{done:?}");
+    for state in odd {
+        let sent = browser.authorize(&[("state", state)]).await.sent_to(CALLBACK);
+        assert!(sent.contains_key("code") && sent["state"] == state, "{sent:?}");
+        let known = ["code", "state", "iss"];
+        assert!(sent.keys().all(|name| known.contains(&name.as_str())), "{sent:?}");
+    }
+    for absent in ["-", ""] {
+        let sent = browser.authorize(&[("state", absent)]).await.sent_to(CALLBACK);
+        assert!(sent.contains_key("code") && !sent.contains_key("state"), "{sent:?}");
+    }
+}
+
+/// CO-10: 4096 bytes of each, and an error for what is longer.
+#[tokio::test]
+async fn state_and_nonce_have_a_limit_that_is_told() {
+    let server = TestServer::start().await;
+    server.web().await;
+    let mut browser = Browser::of(&server);
+    let (longest, longer) = ("a".repeat(4096), "a".repeat(4097));
+
+    for name in ["state", "nonce"] {
+        let asked = browser.authorize(&[(name, &longest)]).await;
+        assert!(asked.location().contains("/login?flow="), "{name}");
+        let asked = browser.authorize(&[(name, &longer)]).await;
+        assert_eq!(asked.sent_to(CALLBACK)["error"], "invalid_request", "{name}");
+    }
+}

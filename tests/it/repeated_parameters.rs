@@ -1,0 +1,40 @@
+//! What is said twice could be read in two ways.
+
+use crate::harness::TestServer;
+use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, ISSUER, request};
+
+/// MUST-030, CO-07: each parameter once, even if it says the same again; but for `resource`, of which
+/// there may be several (RFC 8707 §2), and what nobody knows anyway.
+#[tokio::test]
+async fn a_parameter_that_is_given_twice_is_refused() {
+    let server = TestServer::start().await;
+    server.web().await;
+    let mut browser = Browser::of(&server);
+    let ask = |fields: &[(&str, &str)], more: &str| {
+        format!("/oauth2/authorize?{}&{more}", request(fields))
+    };
+
+    for (name, value) in [
+        ("state", "af0ifjsldkj"),
+        ("response_type", "code"),
+        ("scope", "openid"),
+        ("nonce", "n-0S6_WzA2Mj"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+        ("prompt", "login"),
+        ("max_age", "1"),
+        ("login_hint", "ada"),
+        ("response_mode", "query"),
+    ] {
+        for twice in [format!("{name}={value}"), format!("{name}=x"), format!("{name}=")] {
+            let asked = browser.get(&ask(&[(name, value)], &twice)).await;
+            let sent = asked.sent_to(CALLBACK);
+            assert_eq!(sent["error"], "invalid_request", "{twice}");
+            // Which of two states would it be?
+            assert_eq!(sent.contains_key("state"), name != "state", "{twice}");
+        }
+    }
+    let resource = "resource=https%3A%2F%2Fapi.example.test";
+    let asked = browser.get(&ask(&[], &format!("{resource}&{resource}"))).await;
+    assert!(asked.location().starts_with(&format!("{ISSUER}/login?flow=")), "{asked:?}");
+}
