@@ -1,6 +1,9 @@
 //! Who may not come in learns nothing about who may.
 
-use crate::harness::{PASSWORD, TestServer};
+use std::time::Duration;
+
+use crate::harness::oauth::{Browser, WEB};
+use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
 
@@ -85,6 +88,122 @@ async fn every_refused_refresh_gets_the_same_bytes() {
     assert_eq!(refresh(&bob.refresh_token).await, forged, "disabled");
     assert_eq!(refresh(&ada.access_token[..200]).await, forged, "an access token");
     assert_eq!(refresh("").await, forged, "nothing");
+}
+
+/// EN-07: nor does a refused reset say whether its token was good once, or whose it was.
+#[tokio::test]
+async fn every_refused_reset_gets_the_same_bytes() {
+    let server = TestServer::start().await;
+    for email in [ADA, "bob@example.test", "eve@example.test"] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    let reset = async |token: &str| {
+        let body = format!(r#"{{"token":"{token}","new_password":"Difference-Engine-1822"}}"#);
+        answer(&server, "/api/auth/password/reset", &body).await
+    };
+    let forged = reset("sgp_none").await;
+    assert_eq!(forged.0, 400);
+    let older = server.reset_token(ADA);
+    let used = server.reset_token(ADA);
+    let of_the_deleted = server.reset_token("bob@example.test");
+    let expired = server.reset_token("eve@example.test");
+    assert_eq!(reset(&used).await.0, 204);
+    server.account_command(&["delete", "bob@example.test"]).await;
+    assert_eq!(reset(&older).await, forged, "older");
+    assert_eq!(reset(&used).await, forged, "used");
+    assert_eq!(reset(&of_the_deleted).await, forged, "of an account that is gone");
+    assert_eq!(reset("").await, forged, "nothing");
+
+    server.advance_seconds(30 * 60 + 5);
+
+    // Times that answers carry are of their second.
+    let forged = reset("sgp_none").await;
+    assert_eq!(reset(&expired).await, forged, "expired");
+    assert_eq!(reset(&older).await, forged, "older, expired");
+}
+
+/// What a hash takes at the very least, as costly as the test below makes it: a third of what it takes on
+/// the machine it was written on. Without one, an answer takes 3 ms.
+const LEAST: Duration = Duration::from_millis(15);
+
+/// EN-04, MUST-205: nor how soon it came: each refusal has cost a hash. (A busy machine makes answers late and
+/// none early, so nothing is said of how long they take. That the work is the same is counted in
+/// `domain/password/hasher.rs`.)
+#[tokio::test]
+async fn every_refused_login_takes_a_hash() {
+    let server = TestServer::with(|config| config.passwords.argon2_iterations = 6).await;
+    for account in ["ada", "disabled", "passwordless", "damaged"] {
+        server.sign_up(&format!("{account}@example.test")).await.expect_status(201);
+    }
+    for (account, change) in [
+        ("disabled", "disabled_at = 1"),
+        ("passwordless", "password_hash = NULL"),
+        ("damaged", "password_hash = '$argon2id$v=19$m=19456'"),
+    ] {
+        let sql = format!("UPDATE account SET {change} WHERE email = '{account}@example.test'");
+        server.database.execute(&sql).await;
+    }
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/login").await;
+
+    for account in ["ada", "nobody", "disabled", "passwordless", "damaged"] {
+        let email = format!("{account}@example.test");
+        let refused = server.log_in(&email, "wrong").await;
+        refused.expect_error(401, "AUTH_FAILED");
+        let typed = [("username", email.as_str()), ("password", "wrong")];
+        let on_the_page = browser.submit("/login", &page, &typed).await;
+        on_the_page.expect_status(400);
+        let took = [refused.took, on_the_page.took];
+        assert!(took.iter().all(|took| *took > LEAST), "{account}: {took:?}");
+    }
+}
+
+/// EN-09: the authorization endpoint says nothing of people: who is hinted at may be anybody. Nor does it
+/// tell a client that is gone from one that never was.
+#[tokio::test]
+async fn the_authorization_endpoint_knows_nobody() {
+    let server = TestServer::start().await;
+    server.apply(&[WEB, &WEB.replace("\"web\"", "\"gone\"")].concat()).await;
+    let program = Program::new(&server.database);
+    assert!(program.run(&["client", "delete", "gone"]).await.status.success());
+    for account in ["ada", "off"] {
+        server.sign_up(&format!("{account}@example.test")).await.expect_status(201);
+    }
+    server.account_command(&["disable", "off@example.test"]).await;
+    let mut browser = Browser::of(&server);
+    browser.get("/login").await.expect_status(200);
+
+    let mut shown = Vec::new();
+    // As long as each other, so that the pages are.
+    for email in [ADA, "off@example.test", "xyz@example.test"] {
+        let silent = browser.authorize(&[("prompt", "none"), ("login_hint", email)]).await;
+        let asked = browser.authorize(&[("login_hint", email)]).await;
+        let flow = asked.location().split_once("flow=").unwrap().1.to_owned();
+        let page = browser.get(&asked.location()).await;
+        let html = page.html().replace(email, "?").replace(&flow, "?");
+        let to = (silent.location(), asked.location().replace(&flow, "?"));
+        shown.push((to, html, heads([&silent, &asked, &page], &flow)));
+    }
+    assert_eq!([&shown[1], &shown[2]], [&shown[0]; 2]);
+
+    let mut refused = Vec::new();
+    for client in ["gone", "none"] {
+        let page = browser.authorize(&[("client_id", client)]).await;
+        page.expect_status(400);
+        refused.push((page.html(), heads([&page], "no flow")));
+    }
+    assert_eq!(refused[0], refused[1]);
+}
+
+/// The headers of answers, but for those that no two share.
+fn heads<const N: usize>(answers: [&Answer; N], flow: &str) -> [String; N] {
+    answers.map(|answer| {
+        let mut headers = answer.headers.clone();
+        for of_this_answer in ["date", "x-request-id"] {
+            headers.remove(of_this_answer).unwrap();
+        }
+        format!("{headers:?}").replace(flow, "?")
+    })
 }
 
 /// EN-08: a new account's id tells neither how many there are nor who was before it.
