@@ -61,6 +61,51 @@ async fn a_head_that_is_no_http_is_a_400() {
     server.get("/livez").await.expect_status(200);
 }
 
+/// HP-05: a request that two readers would end in two places gets one answer, and the connection ends with
+/// it: what follows is nobody's request. (`tests/faults` has nginx in front.)
+#[tokio::test]
+async fn a_request_with_two_ends_has_one_answer() {
+    let server = TestServer::start().await;
+    let smuggled = "GET /smuggled HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let after_none = format!("0\r\n\r\n{smuggled}");
+    let inside = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
+    let length = after_none.len();
+    let answers = async |fields: &str, body: &str| {
+        let head = "POST /oauth2/token HTTP/1.1\r\nhost: x\r\n\
+                    content-type: application/x-www-form-urlencoded\r\n";
+        let request = format!("{head}{fields}\r\n\r\n{body}");
+        let first = server.raw(request.as_bytes()).await.answer;
+        let rest = String::from_utf8_lossy(&first.body).into_owned();
+        (first.status, 1 + rest.matches("HTTP/1.1 ").count())
+    };
+
+    // With one end, there are two requests.
+    assert_eq!(answers("transfer-encoding: chunked", &after_none).await, (401, 2));
+    for (fields, body) in [
+        (&*format!("content-length: {length}\r\ntransfer-encoding: chunked"), &*after_none),
+        (&*format!("transfer-encoding: chunked\r\ncontent-length: {length}"), &after_none),
+        ("transfer-encoding: chunked\r\ncontent-length: 4", &inside),
+        ("transfer-encoding: xchunked\r\ncontent-length: 0", smuggled),
+        ("transfer-encoding : chunked\r\ncontent-length: 5", &after_none),
+        ("transfer-encoding: identity\r\ncontent-length: 0", smuggled),
+        ("transfer-encoding: chunked, identity", &after_none),
+        ("transfer-encoding: chunked\r\ntransfer-encoding: identity", &after_none),
+        ("transfer-encoding: \x0bchunked", &after_none),
+        ("transfer-encoding:\r\n chunked\r\ncontent-length: 0", smuggled),
+        ("content-length: +0", smuggled),
+        ("content-length: 0, 0", smuggled),
+        ("content-length: 0x0", smuggled),
+        ("content-length : 0", smuggled),
+        ("transfer-encoding: chunked", &format!("0;\n{smuggled}")),
+        ("transfer-encoding: chunked", &format!("-1\r\n{smuggled}")),
+        ("transfer-encoding: chunked", &format!("10000000000000000\r\n{smuggled}")),
+    ] {
+        let (status, count) = answers(fields, body).await;
+        assert!(matches!(status, 400 | 401) && count == 1, "{fields:?} {body:?}: {status}");
+    }
+    server.get("/livez").await.expect_status(200);
+}
+
 /// N-86: every answer can be found in the logs, whatever answered.
 #[tokio::test]
 async fn every_answer_has_a_request_id_of_its_own() {
