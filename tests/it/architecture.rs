@@ -55,6 +55,38 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("unicode_properties", &["naming.rs"]),
 ];
 
+/// What hands a text to the database as a statement; `database/` alone may, for what no query builder can
+/// say.
+const RAW_SQL: &[&str] = &[
+    "execute_unprepared",
+    "Statement::from_",
+    "execute_raw",
+    "query_one_raw",
+    "query_all_raw",
+    "stream_raw",
+    "raw_sql!",
+    "Expr::cust",
+    "SimpleExpr::Custom",
+    "from_raw_sql",
+    "find_by_statement",
+    "sqlx::",
+];
+
+/// IJ-06: SQL is built by a library that binds each value.
+#[test]
+fn no_rule_writes_sql_by_hand() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+
+    let mut found = Vec::new();
+    for file in rust_files(&source).iter().filter(|it| !it.starts_with(source.join("database"))) {
+        let text = fs::read_to_string(file).unwrap();
+        let words = RAW_SQL.iter().filter(|word| text.contains(**word));
+        found.extend(words.map(|word| format!("{}: {word}", file.display())));
+    }
+
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
 #[test]
 fn modules_import_only_what_their_layer_allows() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
