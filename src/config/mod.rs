@@ -412,3 +412,18 @@ impl std::fmt::Debug for DatabaseUrl {
         f.write_str("DatabaseUrl(…)")
     }
 }
+
+#[cfg(test)]
+impl Config {
+    /// Settings as a command line gives them.
+    pub(crate) fn of(arguments: &[String]) -> Self {
+        #[derive(clap::Parser)]
+        struct Settings {
+            #[command(flatten)]
+            config: Config,
+        }
+
+        let arguments = std::iter::once("signet").chain(arguments.iter().map(String::as_str));
+        <Settings as clap::Parser>::parse_from(arguments).config
+    }
+}

@@ -325,3 +325,19 @@ pub fn random_id() -> Result<String, ErrorStack> {
     openssl::rand::rand_bytes(&mut id)?;
     Ok(URL_SAFE_NO_PAD.encode(id))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::random_id;
+
+    /// MUST-136.
+    #[test]
+    fn ten_thousand_ids_are_ten_thousand() {
+        let ids: HashSet<_> = (0..10_000).map(|_| random_id().unwrap()).collect();
+
+        assert_eq!(ids.len(), 10_000);
+        assert!(ids.iter().all(|id| id.len() == 22), "128 bits each");
+    }
+}

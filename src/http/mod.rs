@@ -130,3 +130,12 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
     let routes = pages::add_to(routes, &app);
     Arc::new(ToDynEndpoint(service::Service::new(routes.into_endpoint(), app, methods)))
 }
+
+/// Other routes, with what stands around ours.
+#[cfg(test)]
+pub(crate) fn around(
+    routes: impl poem::Endpoint + 'static,
+    app: Arc<App>,
+) -> impl poem::Endpoint<Output = Response> {
+    service::Service::new(routes, app, openapi::allowed_methods())
+}

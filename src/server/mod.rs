@@ -310,3 +310,51 @@ fn start_hasher(config: &Config) -> Result<Hasher, StartError> {
     };
     Hasher::start(cost, pool).map_err(|error| StartError::Hashing(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make;
+    use poem::http::{StatusCode, Uri};
+    use poem::{Endpoint, EndpointExt, Request, Route};
+
+    use super::*;
+
+    /// The parts of a server that has not been bound.
+    async fn app_in(directory: &std::path::Path) -> Arc<App> {
+        let config = Config::of(&[
+            format!("--database-url=sqlite:{}", directory.join("signet.db").display()),
+            format!("--master-key-file={}", directory.join("keys/master.key").display()),
+        ]);
+        let storage = Storage::open(&config, &Clock::System).await.unwrap();
+        let looks = Looks::new(&config.pages).unwrap();
+        let address = config.service.listen;
+        Arc::new(assemble(&config, Clock::System, storage, looks, address).await.unwrap())
+    }
+
+    /// IJ-09: the next one is answered as ever, and nothing is said of what went wrong.
+    #[tokio::test]
+    async fn a_panic_is_one_answers_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let app = app_in(directory.path()).await;
+        let panics = make(|_| async {
+            assert_ne!(1, 1, "on purpose, in this test");
+            Ok::<_, poem::Error>("")
+        });
+        let works = make(|_| async { Ok::<_, poem::Error>("it works") });
+        let routes = Route::new().at("/panics", panics.boxed()).at("/works", works.boxed());
+        let service = http::around(routes, app);
+        let ask = async |path: &'static str| {
+            let request = Request::builder().uri(Uri::from_static(path)).finish();
+            service.call(request).await.unwrap()
+        };
+
+        for _ in 0..3 {
+            let mut failed = ask("/panics").await;
+            assert_eq!(failed.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            let id = failed.header("x-request-id").unwrap().to_owned();
+            let body = failed.take_body().into_string().await.unwrap();
+            assert!(body.contains(&id) && !body.contains("purpose"), "{body}");
+            assert_eq!(ask("/works").await.status(), StatusCode::OK);
+        }
+    }
+}

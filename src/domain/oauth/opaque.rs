@@ -34,3 +34,28 @@ impl Opaque {
 pub fn digest(text: &str) -> Vec<u8> {
     sha256(text.as_bytes()).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// MUST-078, CO-05: 256 bits of which each is as often set as not, and nothing of what was drawn
+    /// before. (By chance, one bit of a thousand draws is off by that much once in 10^10.)
+    #[test]
+    fn what_is_drawn_has_neither_structure_nor_memory() {
+        let drawn: Vec<_> = (0..1_000).map(|_| Opaque::draw("sgc_").unwrap().text).collect();
+
+        assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 1_000);
+        let mut set = [0_u32; 256];
+        for text in &drawn {
+            let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix("sgc_").unwrap()).unwrap();
+            assert_eq!(bytes.len(), 32);
+            for (bit, count) in set.iter_mut().enumerate() {
+                *count += u32::from(bytes[bit / 8] >> (bit % 8) & 1);
+            }
+        }
+        assert!(set.iter().all(|count| (400..=600).contains(count)), "{set:?}");
+    }
+}

@@ -94,3 +94,52 @@ fn form_decoded(text: &str) -> Option<String> {
     let is_text = !decoded.contains([char::REPLACEMENT_CHARACTER, '\0']);
     is_text.then(|| decoded.into_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::Request;
+
+    use super::*;
+
+    fn read_as(field: &str) -> Result<Option<(String, String)>, OAuthError> {
+        basic(&Request::builder().header(header::AUTHORIZATION, field).finish())
+    }
+
+    /// Both halves as a client encodes them that follows the RFC to the letter.
+    fn encoded(id: &str, secret: &str) -> String {
+        let half =
+            |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", half(id), half(secret))))
+    }
+
+    /// MUST-099: our own secrets need no encoding, so that this cannot be seen from outside.
+    #[test]
+    fn both_halves_of_basic_are_form_decoded() {
+        for (id, secret) in [
+            ("web", "sgs_plain-and_simple"),
+            ("job:nightly/1", "100% of a+b c"),
+            ("a=b&c", "=&;?#%25"),
+            ("z\u{17c}\u{1f600}", "\u{17c}\u{f3}\u{142}\u{107}"),
+            ("colon", "a:b::c"),
+        ] {
+            let read = read_as(&encoded(id, secret)).unwrap();
+            assert_eq!(read, Some((id.to_owned(), secret.to_owned())));
+        }
+        // From a client that does not encode, a secret with none of the special characters is the same.
+        let plain = format!("basic {}", STANDARD.encode("web:sgs_A-z_09"));
+        assert_eq!(read_as(&plain).unwrap(), Some(("web".to_owned(), "sgs_A-z_09".to_owned())));
+        // The second colon is the secret's.
+        let colons = format!("Basic {}", STANDARD.encode("web:a:b"));
+        assert_eq!(read_as(&colons).unwrap().unwrap().1, "a:b");
+    }
+
+    #[test]
+    fn what_is_no_pair_of_texts_is_refused() {
+        let binary = format!("Basic {}", STANDARD.encode(b"web:\xff"));
+        let escaped = format!("Basic {}", STANDARD.encode("web:%ff"));
+        let without_colon = format!("Basic {}", STANDARD.encode("web"));
+        for field in ["Basic", "Basic !!!", "Bearer eA", &binary, &escaped, &without_colon] {
+            assert!(read_as(field).is_err(), "{field}");
+        }
+    }
+}
