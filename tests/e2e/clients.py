@@ -2,6 +2,7 @@
 
 import itertools
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -30,8 +31,15 @@ class Tokens:
 class SignetClient:
     """Calls the JSON API. Safe to use from several threads."""
 
-    def __init__(self, url: str, *, behind_proxy: bool = False) -> None:
-        self._http = httpx.Client(base_url=url, timeout=30)
+    def __init__(
+        self,
+        url: str,
+        *,
+        behind_proxy: bool = False,
+        watch: Callable[[httpx.Response], None] | None = None,
+    ) -> None:
+        hooks = {"response": [watch]} if watch else {}
+        self._http = httpx.Client(base_url=url, timeout=30, event_hooks=hooks)
         self._behind_proxy = behind_proxy
         self._addresses = itertools.count(secrets.randbelow(2**24))
 

@@ -35,6 +35,11 @@ class Person:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
         self._opener.addheaders = [("Accept", "text/html,*/*;q=0.8")]
 
+    @property
+    def cookies(self) -> list[http.cookiejar.Cookie]:
+        """What the browser has kept."""
+        return list(self._cookies)
+
     def visit(self, url: str, decision: str = "allow") -> Arrival:
         """Opens an address, and goes on until nothing is asked any more."""
         body: bytes | None = None

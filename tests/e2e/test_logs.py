@@ -1,14 +1,16 @@
 """What is written down: one JSON object a line whatever callers send, and never a secret."""
 
-import base64
 import json
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 
+from canaries import Canaries, run_a_flow
 from clients import SignetClient, Tokens
 from databases import fresh_database
 from processes import Signet
@@ -25,42 +27,15 @@ LONGEST_USER_AGENT = 500
 
 
 @dataclass
-class Canaries:
-    """Values that must not be found anywhere, by what they are."""
-
-    values: dict[str, str] = field(default_factory=dict)
-
-    def new(self, what: str, value: str) -> str:
-        self.values[what] = value
-        return value
-
-    def found_in(self, text: str) -> list[str]:
-        return [
-            what
-            for what, value in self.values.items()
-            if any(spelling in text for spelling in spellings(value))
-        ]
-
-
-def spellings(value: str) -> set[str]:
-    """A secret as it is, and as it looks once encoded for a URL, in JSON, base64 or hex."""
-    data = value.encode()
-    return {
-        value,
-        quote(value, safe=""),
-        json.dumps(value)[1:-1],
-        base64.b64encode(data).decode().rstrip("="),
-        base64.urlsafe_b64encode(data).decode().rstrip("="),
-        data.hex(),
-    }
-
-
-@dataclass
 class Story:
     """What a Signet wrote while it was spoken to, and what must not be in it."""
 
     signet: Signet
     canaries: Canaries
+    errors: list[str]
+    """The bodies of all answers that refused something."""
+    arguments: str
+    """Its command line, as everybody on the machine can read it."""
 
 
 @pytest.fixture(scope="module")
@@ -83,11 +58,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             canaries.new("password of the database", database.password)
         for number, line in enumerate(signet.master_key_path.read_text().split()):
             canaries.new(f"line {number} of the master key", line)
-        with SignetClient(signet.url, behind_proxy=True) as client:
+        errors: list[str] = []
+        with SignetClient(signet.url, behind_proxy=True, watch=keep_errors(errors)) as client:
             use_every_secret(client, canaries)
+        run_a_flow(signet, canaries, keep_errors(errors))
         send_hostile_requests(signet)
+        arguments = Path(f"/proc/{signet.pid}/cmdline").read_bytes().decode()
         assert signet.stop() == 0
-        yield Story(signet, canaries)
+        yield Story(signet, canaries, errors, arguments)
     finally:
         signet.kill()
         database.drop()
@@ -145,6 +123,14 @@ def remember(canaries: Canaries, where: str, tokens: Tokens) -> None:
     # A signature stands for its token: header and claims are no secret.
     canaries.new(f"access token of {where}", tokens.access_token.split(".")[2])
     canaries.new(f"refresh token of {where}", tokens.refresh_token.removeprefix("sgr_"))
+
+
+def keep_errors(errors: list[str]) -> Callable[[httpx.Response], None]:
+    def watch(response: httpx.Response) -> None:
+        if response.is_error:
+            errors.append(response.read().decode())
+
+    return watch
 
 
 def send_hostile_requests(signet: Signet) -> None:
@@ -227,8 +213,20 @@ def test_audit_events_hold_what_callers_send_as_text_of_limited_length(story: St
         assert controls == [], text
 
 
+# MUST-212, IJ-03: the canaries are spent in flows that succeed and in requests that do not.
+
+
 def test_no_secret_is_logged(story: Story) -> None:
     assert story.canaries.found_in(story.signet.output) == []
+
+
+def test_no_error_repeats_a_secret(story: Story) -> None:
+    assert len(story.errors) > 25, "hardly anything was refused"
+    assert story.canaries.found_in("\n".join(story.errors)) == []
+
+
+def test_no_secret_is_an_argument(story: Story) -> None:
+    assert story.canaries.found_in(story.arguments) == []
 
 
 def test_no_secret_is_stored_in_the_clear(story: Story) -> None:

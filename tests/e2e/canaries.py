@@ -1,0 +1,157 @@
+"""Secrets that must be found nowhere, and a flow in which each that there is gets used."""
+
+import base64
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from forgery import public_jwk, sign_rs256
+from person import Person
+from processes import SIGNET_BIN, Signet, clean_environment
+from relying_party import CHALLENGE, VERIFIER
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+@dataclass
+class Canaries:
+    """Values that must not be found anywhere, by what they are."""
+
+    values: dict[str, str] = field(default_factory=dict)
+
+    def new(self, what: str, value: str) -> str:
+        self.values[what] = value
+        return value
+
+    def found_in(self, text: str) -> list[str]:
+        return [
+            what
+            for what, value in self.values.items()
+            if any(spelling in text for spelling in spellings(value))
+        ]
+
+
+def spellings(value: str) -> set[str]:
+    """A secret as it is, and as it looks once encoded for a URL, in JSON, base64 or hex."""
+    data = value.encode()
+    return {
+        value,
+        quote(value, safe=""),
+        json.dumps(value)[1:-1],
+        base64.b64encode(data).decode().rstrip("="),
+        base64.urlsafe_b64encode(data).decode().rstrip("="),
+        data.hex(),
+    }
+
+
+def run_a_flow(signet: Signet, canaries: Canaries, watch: Callable[[httpx.Response], None]) -> None:
+    """A whole code flow, with every secret that there is in one; and then each once more, in vain."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    secret = canaries.new("client secret", register(signet, key))
+    canaries.new("code verifier", VERIFIER)
+    person = Person("grace@example.test", "Canary-Flow-3f7a", signet.url)
+    canaries.new("password typed on the page", "Canary-Flow-3f7a")
+    with httpx.Client(base_url=signet.url, event_hooks={"response": [watch]}) as http:
+
+        def post(path: str, *, by: str = secret, **form: str) -> httpx.Response:
+            return http.post(path, data=form, auth=("shop", by))
+
+        account = {"email": person.email, "password": "Canary-Flow-3f7a"}
+        assert http.post("/api/auth/signup", json=account).status_code == 201
+        code = canaries.new("code", log_in(signet, person))
+        grant = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
+        grant["redirect_uri"] = "https://rp.example/cb"
+        assert post("/oauth2/token", by=f"{secret}x", **grant).status_code == 401
+        tokens = post("/oauth2/token", **grant).json()
+        remember_flow(canaries, tokens)
+        for cookie in person.cookies:
+            canaries.new(f"cookie {cookie.name}", str(cookie.value))
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.cookies)
+        page = http.get("/account", headers={"Cookie": cookies}).text
+        canaries.new("proof of a form", page.split('name="csrf" value="')[1].split('"')[0])
+        assertion = assertion_of(signet, key)
+        canaries.new("client assertion", assertion.split(".")[2])
+        for status in (200, 401):
+            form = {"grant_type": "client_credentials", "client_assertion": assertion}
+            form["client_assertion_type"] = ASSERTION_TYPE
+            assert http.post("/oauth2/token", data=form).status_code == status
+        spend_in_vain(http, post, tokens, grant)
+
+
+def register(signet: Signet, key: rsa.RSAPrivateKey) -> str:
+    """Registers the clients; returns the secret of the first."""
+    shop = {
+        "client_id": "shop",
+        "redirect_uris": ["https://rp.example/cb"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "scope": "openid offline_access",
+        "consent": "skip",
+    }
+    signer = {
+        "client_id": "signer",
+        "grant_types": ["client_credentials"],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": {"keys": [public_jwk(key, "one")]},
+    }
+    file = signet.output_path.with_name("clients.json")
+    file.write_text(json.dumps({"client": [shop, signer]}))
+    command = [str(SIGNET_BIN), "client", "apply", str(file)]
+    environment = {**clean_environment(), **signet.settings}
+    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    return printed.stdout.split()[2]
+
+
+def log_in(signet: Signet, person: Person) -> str:
+    request = {
+        "response_type": "code",
+        "client_id": "shop",
+        "redirect_uri": "https://rp.example/cb",
+        "scope": "openid offline_access",
+        "code_challenge": CHALLENGE,
+        "code_challenge_method": "S256",
+    }
+    arrived = person.visit(f"{signet.url}/oauth2/authorize?{urlencode(request)}")
+    assert arrived.url.startswith("https://rp.example/cb?"), arrived
+    return parse_qs(urlsplit(arrived.url).query)["code"][0]
+
+
+def remember_flow(canaries: Canaries, tokens: dict[str, Any]) -> None:
+    for kind in ("access_token", "id_token"):
+        canaries.new(f"{kind} of a flow", tokens[kind].split(".")[2])
+    canaries.new("refresh token of a flow", tokens["refresh_token"].removeprefix("sgr_"))
+
+
+def assertion_of(signet: Signet, key: rsa.RSAPrivateKey) -> str:
+    now = int(time.time())
+    claims = {"iss": "signer", "sub": "signer", "aud": signet.issuer, "jti": "one"}
+    return sign_rs256({"alg": "RS256"}, {**claims, "iat": now, "exp": now + 60}, key)
+
+
+def spend_in_vain(
+    http: httpx.Client,
+    post: Callable[..., httpx.Response],
+    tokens: dict[str, Any],
+    grant: dict[str, str],
+) -> None:
+    """Shows everything where it is good for nothing."""
+    access_token, id_token = tokens["access_token"], tokens["id_token"]
+    assert post("/oauth2/introspect", token=access_token).json()["active"]
+    assert post("/oauth2/introspect", token=id_token).json() == {"active": False}
+    refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert post("/oauth2/token", **refresh, scope="openid profile").status_code == 400
+    assert post("/oauth2/token", **grant).status_code == 400
+    assert post("/oauth2/token", **refresh).status_code == 400
+    assert post("/oauth2/revoke", token=tokens["refresh_token"]).status_code == 200
+    bearer = {"Authorization": f"Bearer {access_token}"}
+    assert http.get("/oauth2/userinfo", headers=bearer).status_code == 401
+    assert http.get(f"/oauth2/userinfo?access_token={access_token}").status_code == 401
+    http.get(f"/oauth2/logout?id_token_hint={id_token}x&state={grant['code']}")
+    http.get(f"/oauth2/authorize?client_id=shop&code={grant['code']}")
+    http.post("/login", data={"csrf": "x", "flow": grant["code"], "password": "Canary-Flow-3f7a"})
