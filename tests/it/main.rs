@@ -26,6 +26,7 @@ mod client_address;
 mod client_commands;
 mod code_flow;
 mod code_races;
+mod conformance_page;
 mod connections;
 mod consent_api;
 mod consent_races;

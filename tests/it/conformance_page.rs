@@ -1,0 +1,87 @@
+//! `docs/conformance.md` says where each statement is tested: what it names must be there.
+
+use std::fs;
+use std::path::PathBuf;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The rows of all tables that have a number or an id in their first column.
+fn rows() -> Vec<(String, String)> {
+    let page = fs::read_to_string(root().join("docs/conformance.md")).unwrap();
+    let (_, tables) = page.split_once("## Statements and their tests").unwrap();
+    let rows = tables.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let rows = rows.map(|row| row.split_once(" | ").unwrap());
+    rows.map(|(id, where_)| (id.to_owned(), where_.to_owned()))
+        .filter(|(id, _)| id.contains(|c: char| c.is_ascii_digit()))
+        .collect()
+}
+
+/// What a row has in backticks.
+fn named(row: &str) -> impl Iterator<Item = &str> {
+    row.split('`').skip(1).step_by(2)
+}
+
+/// Why a name leads nowhere, if it does.
+fn wrong(name: &str) -> Option<String> {
+    let tests = root().join("tests/it");
+    if let Some((module, test)) = name.split_once("::") {
+        let text = fs::read_to_string(tests.join(format!("{module}.rs"))).unwrap_or_default();
+        return (!text.contains(&format!("fn {test}("))).then(|| format!("no test {name}"));
+    }
+    if name.contains('/') {
+        let places = [root(), root().join("src")];
+        let is_there = places.iter().any(|place| place.join(name).exists());
+        return (!is_there).then(|| format!("no file {name}"));
+    }
+    let is_module = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let is_there = tests.join(format!("{name}.rs")).exists() || WORDS.contains(&name);
+    (is_module && !is_there).then(|| format!("no module {name}"))
+}
+
+/// What is in backticks and no module: words of the protocol, and helpers of the harness.
+const WORDS: [&str; 12] = [
+    "client_id",
+    "expect_oauth_error",
+    "kid",
+    "location",
+    "memcmp",
+    "null",
+    "parts",
+    "redirect_uri",
+    "sent_to",
+    "sig",
+    "typ",
+    "use",
+];
+
+#[test]
+fn each_test_and_file_that_the_page_names_is_there() {
+    let rows = rows();
+    let found: Vec<_> = rows
+        .iter()
+        .flat_map(|(id, row)| named(row).filter_map(wrong).map(move |it| (id, it)))
+        .collect();
+
+    assert!(rows.len() > 150, "{}", rows.len());
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+/// The numbers of a first column such as `163–164, 166`; none of an id.
+fn numbers(ids: &str) -> Vec<u32> {
+    let ranges = ids.split(", ").map(|it| it.split_once('–').unwrap_or((it, it)));
+    let ranges = ranges.filter_map(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
+    ranges.flatten().collect()
+}
+
+/// Each statement has one row, which says where it is tested, or why not.
+#[test]
+fn every_statement_has_a_row() {
+    let rows = rows();
+    let mut found: Vec<_> = rows.iter().flat_map(|(ids, _)| numbers(ids)).collect();
+    found.sort_unstable();
+
+    assert_eq!(found, (1..=215).collect::<Vec<_>>());
+    assert!(rows.iter().all(|(_, row)| row.len() > 5), "{rows:?}");
+}
