@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
 use uuid::Uuid;
 
@@ -85,8 +85,13 @@ impl<E: Endpoint> Endpoint for Service<E> {
     }
 }
 
-/// DS-02: what hyper would accept is far more than anybody needs.
+/// DS-02: what hyper would accept is far more than anybody needs. It also leaves to us to refuse a
+/// request that two readers could take for two hosts (RFC 9112 §3.2).
 fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         return Err(StatusCode::URI_TOO_LONG);

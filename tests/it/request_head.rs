@@ -49,6 +49,9 @@ async fn a_head_that_is_no_http_is_a_400() {
 
     for request in [
         "GET / HTTP/1.1\r\nhost x\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: x\r\nhost: y\r\nconnection: close\r\n\r\n",
+        "GET /livez HTTP/1.0\r\nhost: x\r\nhost: x\r\n\r\n",
         "GET / HTTP/1.1\r\nx\0: y\r\n\r\n",
         "GET / HTTP/1.1\r\n folded: x\r\n\r\n",
         "GET  / HTTP/1.1\r\n\r\n",
