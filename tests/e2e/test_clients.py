@@ -35,6 +35,8 @@ listSessions 200
 endSession 204
 endSession 404 NOT_FOUND
 endOtherSessions 204
+listConsents 200
+withdrawConsent 404 NOT_FOUND
 changePassword 401 AUTH_FAILED
 changePassword 204
 logOut 200

@@ -12,6 +12,7 @@ from signet_client.api.accounts import (
     sign_up,
     update_me,
 )
+from signet_client.api.consents import list_consents, withdraw_consent
 from signet_client.api.sessions import (
     end_other_sessions,
     end_session,
@@ -86,6 +87,10 @@ def live(url: str, email: str, password: str) -> None:
     refused("endSession", end_session.sync_detailed(other, client=after))
     others = end_other_sessions.sync_detailed(client=after, others=Others.TRUE)
     emptied("endOtherSessions", others)
+
+    # Consents are given on the pages, so there is none to take back.
+    assert done("listConsents", list_consents.sync_detailed(client=after)).consents == []
+    refused("withdrawConsent", withdraw_consent.sync_detailed("shop", client=after))
 
     new_password = f"{password}-new"
     wrong = ChangeBody("Wrong-1", new_password)

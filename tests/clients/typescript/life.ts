@@ -69,6 +69,12 @@ await refused("endSession", signet.DELETE("/api/auth/sessions/{id}", other));
 const others = { ...me, params: { query: { others: "true" as const } } };
 await done("endOtherSessions", signet.DELETE("/api/auth/sessions", others));
 
+// Consents are given on the pages, so there is none to take back.
+const { consents } = await done("listConsents", signet.GET("/api/auth/consents", me));
+assert.deepEqual(consents, []);
+const shop = { ...me, params: { path: { client_id: "shop" } } };
+await refused("withdrawConsent", signet.DELETE("/api/auth/consents/{client_id}", shop));
+
 const new_password = `${password}-new`;
 const wrong = { current_password: "Wrong-1", new_password };
 await refused("changePassword", signet.POST("/api/auth/password", { ...me, body: wrong }));

@@ -76,6 +76,10 @@ async fn live(url: &str, email: &str, password: &str) -> Fallible<()> {
     refused("endSession", after.end_session(&sessions[1].id)).await?;
     done("endOtherSessions", after.end_other_sessions(Others::True)).await?;
 
+    // Consents are given on the pages, so there is none to take back.
+    assert!(done("listConsents", after.list_consents()).await?.consents.is_empty());
+    refused("withdrawConsent", after.withdraw_consent("shop")).await?;
+
     let new_password = format!("{password}-new");
     let wrong =
         ChangeBody { current_password: "Wrong-1".parse()?, new_password: new_password.parse()? };
