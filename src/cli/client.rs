@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::cli::print;
 use crate::clock::Clock;
@@ -23,23 +24,27 @@ pub(super) enum Client {
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Print what a client is registered with, in the form that `apply` reads. It holds no secret.
+    /// Print what a client is registered with, as JSON that `apply` reads. It holds no secret.
     Show {
         /// The client.
         client_id: String,
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Change a client: what is not given goes back to its default, the secret stays.
+    /// Change a client: what is not given stays as it is, and so does the secret. A list that is given
+    /// takes the place of the old one; an empty text (`--audience ""`) empties it.
     Update(Box<Description>),
     /// Give a client a new secret, and print it. The one before goes on working until the next
     /// rotation, so that the client can be changed over without a gap.
     RotateSecret {
         /// The client.
         client_id: String,
-        /// The secret before stops working now, because somebody else may have it.
-        #[arg(long)]
+        /// Draw no new secret: end the one before now that the client has been changed over.
+        #[arg(long, conflicts_with = "now")]
         drop_previous: bool,
+        /// Draw a new secret and end all others now, because somebody else may have them.
+        #[arg(long)]
+        now: bool,
         #[command(flatten)]
         database: DatabaseSettings,
     },
@@ -65,15 +70,16 @@ pub(super) enum Client {
 pub(super) struct Description {
     /// Its `client_id`.
     client_id: String,
-    /// What people are shown; the id if not given.
+    /// What people are shown; at first, the id.
     #[arg(long)]
     name: Option<String>,
-    /// `web`, or `native` for a program on a person's own device.
-    #[arg(long, default_value = "web")]
-    application_type: String,
-    /// `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or `none` for a public client.
-    #[arg(long, default_value = "client_secret_basic")]
-    auth_method: String,
+    /// `web`, or `native` for a program on a person's own device; at first, `web`.
+    #[arg(long)]
+    application_type: Option<String>,
+    /// `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or `none` for a public client;
+    /// at first, `client_secret_basic`. No other method works.
+    #[arg(long)]
+    auth_method: Option<String>,
     /// File with its public keys, a JWK set; for `private_key_jwt`.
     #[arg(long)]
     jwks_file: Option<PathBuf>,
@@ -86,62 +92,101 @@ pub(super) struct Description {
     /// Where it is told of logouts (OpenID Connect Back-Channel Logout).
     #[arg(long)]
     backchannel_logout_uri: Option<String>,
-    /// `authorization_code`, `refresh_token`, `client_credentials`. May be given more than once.
-    #[arg(long = "grant", default_value = "authorization_code")]
+    /// `authorization_code`, `refresh_token`, `client_credentials`; at first, the first of them. May be
+    /// given more than once.
+    #[arg(long = "grant")]
     grants: Vec<String>,
-    /// What its tokens may be good for, separated by spaces.
-    #[arg(long, default_value = "openid")]
-    scope: String,
+    /// What its tokens may be good for, separated by spaces; at first, `openid`.
+    #[arg(long)]
+    scope: Option<String>,
     /// Whom its tokens may be for, the first by default. May be given more than once.
     #[arg(long = "audience")]
     audiences: Vec<String>,
     /// An audience in whose name it may introspect. May be given more than once.
     #[arg(long = "introspects")]
     introspects: Vec<String>,
-    /// Life of its access tokens, in seconds.
-    #[arg(long, default_value_t = 900)]
-    access_token_seconds: u32,
-    /// Accept requests without PKCE from this confidential client.
+    /// Life of its access tokens, in seconds; at first, 900.
     #[arg(long)]
+    access_token_seconds: Option<u32>,
+    /// Accept requests without PKCE from this confidential client.
+    #[arg(long, conflicts_with = "pkce")]
     no_pkce: bool,
-    /// `ask` people, or `skip` that for a program of one's own.
-    #[arg(long, default_value = "ask")]
-    consent: String,
+    /// Accept none without it, as at first.
+    #[arg(long)]
+    pkce: bool,
+    /// `ask` people, or `skip` that for a program of one's own; at first, `ask`.
+    #[arg(long)]
+    consent: Option<String>,
     #[command(flatten)]
     database: DatabaseSettings,
 }
 
-/// What `apply` reads.
-#[derive(Deserialize)]
+/// What `apply` reads, and `show` prints.
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
     client: Vec<Registration>,
 }
 
 impl Description {
-    fn into_registration(self) -> anyhow::Result<(Registration, DatabaseSettings)> {
-        let jwks = self.jwks_file.map(|file| {
-            let text = read(&file)?;
+    /// What is given, ready to be written over what is there.
+    fn read(self) -> anyhow::Result<(String, Change, DatabaseSettings)> {
+        let jwks = self.jwks_file.as_ref().map(|file| {
+            let text = read(file)?;
             serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
         });
-        let registration = Registration {
-            client_id: self.client_id,
-            client_name: self.name,
-            application_type: self.application_type,
-            token_endpoint_auth_method: self.auth_method,
-            jwks: jwks.transpose()?,
-            redirect_uris: self.redirect_uris,
-            post_logout_redirect_uris: self.post_logout_redirect_uris,
-            backchannel_logout_uri: self.backchannel_logout_uri,
-            grant_types: self.grants,
-            scope: self.scope,
-            audiences: self.audiences,
-            introspects: self.introspects,
-            access_token_seconds: self.access_token_seconds,
-            require_pkce: !self.no_pkce,
-            consent: self.consent,
+        let (id, database) = (self.client_id.clone(), self.database.clone());
+        Ok((id, Change { jwks: jwks.transpose()?, given: self }, database))
+    }
+}
+
+/// What is to change.
+#[derive(Debug)]
+struct Change {
+    given: Description,
+    jwks: Option<Value>,
+}
+
+impl Change {
+    fn apply_to(&self, registration: &mut Registration) {
+        let Self { given, jwks } = self;
+        let put = |given: &Option<String>, member: &mut String| {
+            if let Some(given) = given {
+                member.clone_from(given);
+            }
         };
-        Ok((registration, self.database))
+        let put_optional = |given: &Option<String>, member: &mut Option<String>| {
+            if let Some(given) = given {
+                *member = Some(given.clone()).filter(|text| !text.is_empty());
+            }
+        };
+        let put_list = |given: &[String], member: &mut Vec<String>| {
+            if !given.is_empty() {
+                *member = given.iter().filter(|entry| !entry.is_empty()).cloned().collect();
+            }
+        };
+        put_optional(&given.name, &mut registration.client_name);
+        put(&given.application_type, &mut registration.application_type);
+        put(&given.auth_method, &mut registration.token_endpoint_auth_method);
+        put_list(&given.redirect_uris, &mut registration.redirect_uris);
+        put_list(&given.post_logout_redirect_uris, &mut registration.post_logout_redirect_uris);
+        put_optional(&given.backchannel_logout_uri, &mut registration.backchannel_logout_uri);
+        put_list(&given.grants, &mut registration.grant_types);
+        put(&given.scope, &mut registration.scope);
+        put_list(&given.audiences, &mut registration.audiences);
+        put_list(&given.introspects, &mut registration.introspects);
+        put(&given.consent, &mut registration.consent);
+        if let Some(seconds) = given.access_token_seconds {
+            registration.access_token_seconds = seconds;
+        }
+        if given.pkce || given.no_pkce {
+            registration.require_pkce = given.pkce;
+        }
+        if jwks.is_some() {
+            registration.jwks.clone_from(jwks);
+        } else if given.auth_method.as_ref().is_some_and(|method| method != "private_key_jwt") {
+            registration.jwks = None;
+        }
     }
 }
 
@@ -149,17 +194,19 @@ impl Client {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Create(description) => {
-                let (registration, database) = description.into_registration()?;
+                let (id, change, database) = description.read()?;
+                let mut registration = Registration::new(id);
+                change.apply_to(&mut registration);
                 let (db, now) = open(&database).await?;
                 let secret = client::create(&db, registration, now).await?;
                 print(secret.as_deref().unwrap_or("registered; it has no secret"));
                 db.close().await;
             }
             Self::Update(description) => {
-                let (registration, database) = description.into_registration()?;
+                let (id, change, database) = description.read()?;
                 let (db, now) = open(&database).await?;
-                let id = registration.client_id.clone();
-                print(&line(&id, &client::update(&db, registration, now).await?));
+                let updated = client::update(&db, &id, move |it| change.apply_to(it), now).await;
+                print(&line(&id, &updated?));
                 db.close().await;
             }
             Self::Apply { file, database } => {
@@ -170,9 +217,14 @@ impl Client {
                 }
                 db.close().await;
             }
-            Self::RotateSecret { client_id, drop_previous, database } => {
+            Self::RotateSecret { client_id, drop_previous, now: at_once, database } => {
                 let (db, now) = open(&database).await?;
-                print(&client::rotate_secret(&db, &client_id, drop_previous, now).await?);
+                if drop_previous {
+                    client::drop_previous_secret(&db, &client_id, now).await?;
+                    print("the secret before is good for nothing any more");
+                } else {
+                    print(&client::rotate_secret(&db, &client_id, at_once, now).await?);
+                }
                 db.close().await;
             }
             Self::Delete { client_id, database } => {
@@ -193,7 +245,8 @@ impl Client {
                 let Some(row) = client::find(&db, &client_id).await? else {
                     bail!("there is no client {client_id}");
                 };
-                print(&serde_json::to_string_pretty(&Registration::of_row(&row))?);
+                let file = File { client: vec![Registration::of_row(&row)] };
+                print(&serde_json::to_string_pretty(&file)?);
             }
         }
         Ok(())
@@ -211,7 +264,7 @@ fn line(id: &str, applied: &Applied) -> String {
 }
 
 async fn open(database: &DatabaseSettings) -> anyhow::Result<(Db, Timestamp)> {
-    let db = Db::connect(database).await?;
+    let db = Db::open(database).await?;
     migrate_up(&db).await?;
     let now = db.now().await?.unwrap_or_else(|| Clock::System.now());
     Ok((db, now))

@@ -62,8 +62,8 @@ pub enum ConnectError {
     },
     /// There is no database file, and this is no command to make one.
     #[error(
-        "there is no database file {}; name the one that is meant with SIGNET_DATABASE_URL. None \
-         was made",
+        "there is no database file {}; name the one that is meant with SIGNET_DATABASE_URL, or make \
+         it with `signet migrate up`. None was made",
         file.display()
     )]
     Absent {

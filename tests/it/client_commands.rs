@@ -20,13 +20,25 @@ async fn refused(program: &Program, arguments: &[&str]) -> String {
     said
 }
 
+/// A database that is ready for clients, and the command.
+async fn registry() -> (TestDatabase, Program) {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    assert!(program.run(&["migrate", "up"]).await.status.success());
+    (database, program)
+}
+
+/// The registration that `show` prints.
+fn read(shown: &str) -> Value {
+    serde_json::from_str::<Value>(shown).unwrap()["client"][0].take()
+}
+
 const CALLBACK: [&str; 2] = ["--redirect-uri", "https://rp.example/cb"];
 
 /// AZ-05: a secret of 256 random bits is shown once, and the table has nothing to show.
 #[tokio::test]
 async fn a_secret_is_shown_once_and_stored_as_a_digest() {
-    let database = TestDatabase::create().await;
-    let program = Program::new(&database);
+    let (database, program) = registry().await;
 
     let secret = ok(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
     let shown = ok(&program, &["show", "web"]).await;
@@ -36,7 +48,7 @@ async fn a_secret_is_shown_once_and_stored_as_a_digest() {
     assert!(!shown.contains(&secret) && !listed.contains(&secret));
     let stored: Vec<Vec<u8>> = database.column("SELECT secret_digest FROM client").await;
     assert_eq!(stored[0], openssl::sha::sha256(secret.as_bytes()));
-    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let shown = read(&shown);
     assert_eq!(shown["redirect_uris"], json!(["https://rp.example/cb"]));
     assert_eq!(shown["require_pkce"], true);
     let again = refused(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
@@ -46,8 +58,7 @@ async fn a_secret_is_shown_once_and_stored_as_a_digest() {
 /// Two secrets live side by side until the next rotation.
 #[tokio::test]
 async fn rotating_a_secret_keeps_the_one_before() {
-    let database = TestDatabase::create().await;
-    let program = Program::new(&database);
+    let (database, program) = registry().await;
     let digests = async || -> Vec<Option<Vec<u8>>> {
         let current = database.column("SELECT secret_digest FROM client").await;
         let previous = database.column("SELECT previous_secret_digest FROM client").await;
@@ -60,22 +71,84 @@ async fn rotating_a_secret_keeps_the_one_before() {
     assert_eq!(digests().await, [digest(&second), digest(&first)]);
     let third = ok(&program, &["rotate-secret", "web"]).await;
     assert_eq!(digests().await, [digest(&third), digest(&second)]);
-    let fourth = ok(&program, &["rotate-secret", "web", "--drop-previous"]).await;
-    assert_eq!(digests().await, [digest(&fourth), None]);
+    for _ in 0..2 {
+        ok(&program, &["rotate-secret", "web", "--drop-previous"]).await;
+        assert_eq!(digests().await, [digest(&third), None]);
+    }
+    ok(&program, &["rotate-secret", "web"]).await;
+    let fifth = ok(&program, &["rotate-secret", "web", "--now"]).await;
+    assert_eq!(digests().await, [digest(&fifth), None]);
 
     ok(&program, &["delete", "web"]).await;
     assert_eq!(database.count("client").await, 0);
     refused(&program, &["rotate-secret", "web"]).await;
     let events = database.events().await;
-    let changed = ["client_changed"; 3];
+    let changed = ["client_changed"; 5];
     assert_eq!(events, [&["client_created"], &changed[..], &["client_deleted"]].concat());
+}
+
+/// An update changes what it names and nothing else.
+#[tokio::test]
+async fn what_an_update_does_not_name_stays_as_it_is() {
+    let (_database, program) = registry().await;
+    let create = "create shop --name Shop --redirect-uri https://rp.example/cb \
+                  --post-logout-redirect-uri https://rp.example/bye --grant authorization_code \
+                  --grant refresh_token --scope openid --audience https://api.example --no-pkce \
+                  --backchannel-logout-uri https://rp.example/out --access-token-seconds 60 \
+                  --consent skip --auth-method client_secret_post";
+    ok(&program, &create.split_whitespace().collect::<Vec<_>>()).await;
+    let shown = async || read(&ok(&program, &["show", "shop"]).await);
+    let before = shown().await;
+
+    assert_eq!(ok(&program, &["update", "shop"]).await, "shop unchanged");
+    assert_eq!(ok(&program, &["update", "shop", "--name", "The shop"]).await, "shop changed");
+    let mut expected = before.clone();
+    expected["client_name"] = json!("The shop");
+    assert_eq!(shown().await, expected);
+    let more = "update shop --redirect-uri https://rp.example/new --audience= --pkce \
+                --backchannel-logout-uri= --scope tasks:read";
+    ok(&program, &more.split_whitespace().collect::<Vec<_>>()).await;
+    expected["redirect_uris"] = json!(["https://rp.example/new"]);
+    expected["audiences"] = json!([]);
+    expected["backchannel_logout_uri"] = json!(null);
+    expected["require_pkce"] = json!(true);
+    expected["scope"] = json!("tasks:read");
+    assert_eq!(shown().await, expected);
+    refused(&program, &["update", "shop", "--redirect-uri="]).await;
+    assert_eq!(shown().await, expected);
+    let unknown = refused(&program, &["update", "nobody", "--name", "x"]).await;
+    assert!(unknown.contains("there is no client nobody"), "{unknown}");
+}
+
+/// What `show` prints can be kept in a file and applied.
+#[tokio::test]
+async fn what_is_shown_can_be_applied() {
+    let (database, program) = registry().await;
+    ok(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
+    let file = database.directory().join("web.json");
+    std::fs::write(&file, ok(&program, &["show", "web"]).await).unwrap();
+
+    assert_eq!(ok(&program, &["apply", file.to_str().unwrap()]).await, "web unchanged");
+}
+
+/// In the wrong folder, no registry is made that no server looks at.
+#[tokio::test]
+async fn no_command_makes_a_database() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let program = Program::bare(directory.path());
+
+    for arguments in [&["list"][..], &["show", "x"], &["create", "x"], &["delete", "x"]] {
+        let said = refused(&program, &[arguments, &[][..]].concat()).await;
+        assert!(said.contains("signet.db"), "{said}");
+    }
+
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 /// A file can be applied again and again; a broken one changes nothing at all.
 #[tokio::test]
 async fn applying_a_file_is_idempotent_and_all_or_nothing() {
-    let database = TestDatabase::create().await;
-    let program = Program::new(&database);
+    let (database, program) = registry().await;
     let file = database.directory().join("clients.toml");
     let file = file.to_str().unwrap();
     let web = "[[client]]\nclient_id = \"web\"\nredirect_uris = [\"https://rp.example/cb\"]\n";
@@ -99,15 +172,14 @@ async fn applying_a_file_is_idempotent_and_all_or_nothing() {
     assert_eq!(third, "web unchanged\njob changed");
     assert!(broken.contains("web: redirect_uris"), "{broken}");
     assert!(misspelt.contains("redirect_uri"), "{misspelt}");
-    let job: Value = serde_json::from_str(&ok(&program, &["show", "job"]).await).unwrap();
+    let job = read(&ok(&program, &["show", "job"]).await);
     assert_eq!(job["scope"], "tasks:write");
 }
 
 /// What is registered ends up in headers, in rows and on pages: it has limits, and the error says which.
 #[tokio::test]
 async fn what_is_registered_is_limited() {
-    let database = TestDatabase::create().await;
-    let program = Program::new(&database);
+    let (database, program) = registry().await;
     let file = database.directory().join("clients.json");
     let base = json!({ "client_id": "web", "redirect_uris": ["https://rp.example/cb"] });
     let uris = |count: usize| -> Vec<_> {
@@ -156,8 +228,7 @@ async fn what_is_registered_is_limited() {
 /// People decide by a name: it must not look like another one.
 #[tokio::test]
 async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
-    let database = TestDatabase::create().await;
-    let program = Program::new(&database);
+    let (database, program) = registry().await;
     let create = |name: &'static str| [&["create", "web", "--name", name], &CALLBACK[..]].concat();
 
     for name in [
@@ -188,8 +259,7 @@ async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
 /// RU-03, MUST-037, MUST-038, MUST-139 and the rest of what must not be registered.
 #[tokio::test]
 async fn what_would_be_unsafe_cannot_be_registered() {
-    let database = TestDatabase::create().await;
-    let program = Program::new(&database);
+    let (database, program) = registry().await;
 
     for (member, arguments) in [
         ("client_id", vec!["0197a1b2-0000-7000-8000-000000000000"]),

@@ -120,6 +120,7 @@ fn fields_of(page: &Answer) -> BTreeMap<String, String> {
 async fn what_is_not_advertised_cannot_be_registered() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
+    assert!(program.run(&["migrate", "up"]).await.status.success());
     let create = async |option: &str, value: &str| {
         let callback = "https://rp.example/cb";
         let arguments = ["client", "create", "x", "--redirect-uri", callback, option, value];

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use std::sync::Arc;
+
 use openssl::error::ErrorStack;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
@@ -121,18 +123,25 @@ pub async fn create(
     .await
 }
 
-/// Makes a client what `registration` says, its secret aside.
+/// Changes what a client is registered with, its secret aside. `change` may run again.
 ///
 /// # Errors
 /// See [`ClientError`].
 pub async fn update(
     db: &Db,
-    registration: Registration,
+    id: &str,
+    change: impl Fn(&mut Registration) + Send + Sync + 'static,
     now: Timestamp,
 ) -> Result<Applied, ClientError> {
+    let (id, change) = (id.to_owned(), Arc::new(change));
     db.write(move |txn| {
-        let registration = registration.clone();
-        Box::pin(async move { put(txn, registration, Existing::Require, now).await })
+        let (id, change) = (id.clone(), Arc::clone(&change));
+        Box::pin(async move {
+            let row = Entity::find_by_id(&id).one(txn).await?.ok_or(ClientError::Unknown(id))?;
+            let mut registration = Registration::of_row(&row);
+            change(&mut registration);
+            put(txn, registration, Existing::Change, now).await
+        })
     })
     .await
 }
@@ -169,7 +178,6 @@ pub async fn apply(
 #[derive(Clone, Copy, PartialEq)]
 enum Existing {
     Refuse,
-    Require,
     Change,
 }
 
@@ -183,10 +191,8 @@ async fn put(
     let id = row.id.clone();
     check_audiences(txn, &row).await?;
     let old = Entity::find_by_id(&id).one(txn).await?;
-    match (&old, existing) {
-        (Some(_), Existing::Refuse) => return Err(ClientError::Exists(id)),
-        (None, Existing::Require) => return Err(ClientError::Unknown(id)),
-        _ => {}
+    if old.is_some() && existing == Existing::Refuse {
+        return Err(ClientError::Exists(id));
     }
     if let Some(old) = &old {
         row.created_at = old.created_at;
@@ -234,14 +240,14 @@ async fn check_audiences(txn: &DatabaseTransaction, row: &Model) -> Result<(), C
 }
 
 /// Gives a client a new secret. The one before goes on working until the next rotation, unless
-/// `drop_previous`; any older one stops working now.
+/// `at_once`; any older one stops working now.
 ///
 /// # Errors
 /// See [`ClientError`].
 pub async fn rotate_secret(
     db: &Db,
     id: &str,
-    drop_previous: bool,
+    at_once: bool,
     now: Timestamp,
 ) -> Result<String, ClientError> {
     let id = id.to_owned();
@@ -258,13 +264,44 @@ pub async fn rotate_secret(
             let changed = ActiveModel {
                 id: Set(row.id),
                 secret_digest: Set(Some(drawn.digest)),
-                previous_secret_digest: Set(row.secret_digest.filter(|_| !drop_previous)),
+                previous_secret_digest: Set(row.secret_digest.filter(|_| !at_once)),
                 updated_at: Set(now),
                 ..Default::default()
             };
             changed.update(txn).await?;
             record(txn, Kind::ClientChanged, &id, now).await?;
             Ok(drawn.text)
+        })
+    })
+    .await
+}
+
+/// Ends the secret before the newest: the client has been changed over.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn drop_previous_secret(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
+    let id = id.to_owned();
+    db.write(move |txn| {
+        let id = id.clone();
+        Box::pin(async move {
+            let Some(row) = Entity::find_by_id(&id).one(txn).await? else {
+                return Err(ClientError::Unknown(id));
+            };
+            if row.secret_digest.is_none() {
+                return Err(ClientError::NoSecret(id));
+            }
+            if row.previous_secret_digest.is_none() {
+                return Ok(());
+            }
+            let changed = ActiveModel {
+                id: Set(row.id),
+                previous_secret_digest: Set(None),
+                updated_at: Set(now),
+                ..Default::default()
+            };
+            changed.update(txn).await?;
+            Ok(record(txn, Kind::ClientChanged, &id, now).await?)
         })
     })
     .await

@@ -114,6 +114,28 @@ pub struct RegistrationError {
 }
 
 impl Registration {
+    /// A client that nothing is said of but its id.
+    #[must_use]
+    pub fn new(client_id: String) -> Self {
+        Self {
+            client_id,
+            client_name: None,
+            application_type: web(),
+            token_endpoint_auth_method: basic(),
+            jwks: None,
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            grant_types: code_flow(),
+            scope: identity(),
+            audiences: Vec::new(),
+            introspects: Vec::new(),
+            access_token_seconds: quarter_of_an_hour(),
+            require_pkce: yes(),
+            consent: ask(),
+        }
+    }
+
     /// The row of a new client, if every rule is kept.
     ///
     /// # Errors
