@@ -37,19 +37,22 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn welcome(server: &Server) -> String {
-    let base = format!("http://{}", server.address());
+    // Behind a proxy that may not be there yet, only the address itself can be tried out. Without
+    // one it must be the issuer: under another name, browsers and libraries refuse what they get.
+    let (issuer, address) = (server.issuer(), server.address());
+    let base = if issuer.starts_with("http:") { issuer } else { &format!("http://{address}") };
     format!(
         "\n\
          Signet is ready at {base}\n\
          \n\
          \x20 documentation   {base}/docs\n\
          \x20 public keys     {base}/.well-known/jwks.json\n\
-         \x20 issuer          {}\n\
+         \x20 issuer          {issuer}\n\
+         \x20 listening on    {address}\n\
          \n\
          Sign up with:\n\
          \n\
          \x20 curl {base}/api/auth/signup -H 'content-type: application/json' \\\n\
-         \x20   -d '{{\"email\":\"ada@example.com\",\"password\":\"Analytical-Engine-1843\"}}'\n",
-        server.issuer()
+         \x20   -d '{{\"email\":\"ada@example.com\",\"password\":\"Analytical-Engine-1843\"}}'\n"
     )
 }

@@ -7,6 +7,7 @@ use crate::database::Db;
 use crate::domain::oauth::assertion;
 use crate::domain::oauth::client;
 use crate::domain::oauth::opaque::digest;
+use crate::domain::oauth::registration::is_client_id;
 use crate::entity::client::Model;
 use crate::timestamp::Timestamp;
 
@@ -41,6 +42,19 @@ pub enum Proof {
     },
 }
 
+impl Proof {
+    /// The method's registered name (RFC 7591 §2).
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::Basic { .. } => "client_secret_basic",
+            Self::Post { .. } => "client_secret_post",
+            Self::Assertion { .. } => "private_key_jwt",
+            Self::None { .. } => "none",
+        }
+    }
+}
+
 /// Why a client is not who it says.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
@@ -70,8 +84,12 @@ pub async fn authenticate(
         Proof::Assertion { assertion, client_id } => assertion::claimed_client(assertion)
             .filter(|claimed| client_id.as_ref().is_none_or(|id| id == claimed)),
     };
-    let claimed = claimed.filter(|id| id.len() <= 100).ok_or(ProofError::Refused)?;
-    let client = client::find(db, &claimed).await?.ok_or(ProofError::Refused)?;
+    let claimed = claimed.filter(|id| is_client_id(id)).ok_or(ProofError::Refused)?;
+    let Some(client) = client::find(db, &claimed).await? else {
+        // Not the name: it might be a secret in the wrong place.
+        tracing::info!("a client was refused: nobody is registered by that name");
+        return Err(ProofError::Refused);
+    };
     let is_proved = match proof {
         Proof::Basic { secret, .. } => is_secret(&client, "client_secret_basic", secret),
         Proof::Post { secret, .. } => is_secret(&client, "client_secret_post", secret),
@@ -81,7 +99,19 @@ pub async fn authenticate(
                 && assertion::proves(db, &client, assertion, audiences, now).await?
         }
     };
-    if is_proved { Ok(client) } else { Err(ProofError::Refused) }
+    if is_proved {
+        return Ok(client);
+    }
+    // For whoever runs this: the client itself is told nothing.
+    let why =
+        if client.auth_method == proof.method() { "the proof is wrong" } else { "another method" };
+    tracing::info!(
+        client.id = client.id,
+        registered = client.auth_method,
+        used = proof.method(),
+        "a client was refused: {why}"
+    );
+    Err(ProofError::Refused)
 }
 
 fn is_secret(client: &Model, method: &str, secret: &str) -> bool {

@@ -6,6 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+/// What is said of an address that may not be spoken to.
+pub(super) const PRIVATE: &str =
+    "it is in a private network, which SIGNET_LOGOUT_PRIVATE_NETWORKS does not allow";
+
 /// Resolves names to addresses that may be spoken to.
 pub(super) struct Guard {
     /// Whether the operator allows private networks.
@@ -19,6 +23,9 @@ impl Resolve for Guard {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let allowed: Vec<SocketAddr> =
                 found.filter(|it| is_private_allowed || is_public(it.ip())).collect();
+            if allowed.is_empty() {
+                return Err(PRIVATE.into());
+            }
             let addresses: Addrs = Box::new(allowed.into_iter());
             Ok(addresses)
         })

@@ -5,6 +5,7 @@
 
 mod guard;
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,18 +58,22 @@ pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
 
 async fn deliver(app: &App, sender: &Sender, delivery: Delivery) -> (String, Answer) {
     let Delivery { notice, uri } = delivery;
-    let (answer, is_told) = match backchannel::logout_token(&app.issuer, &notice, app.clock.now()) {
+    let told = match backchannel::logout_token(&app.issuer, &notice, app.clock.now()) {
         Ok(token) => sender.send(&uri, &token).await,
-        Err(error) => {
-            tracing::warn!(%error, "a logout token could not be signed");
-            (Answer::Some, false)
-        }
+        Err(error) => Err((Answer::Some, error.to_string())),
     };
-    let settled = if is_told {
-        backchannel::forget(&app.db, notice.session_id).await
-    } else {
-        tracing::info!(client.id = notice.client_id, "a client could not be told of a logout");
-        backchannel::postpone(&app.db, &notice, app.clock.now()).await
+    let client_id = &notice.client_id;
+    let (settled, answer) = match told {
+        Ok(()) => (backchannel::forget(&app.db, notice.session_id).await, Answer::Some),
+        Err((answer, why)) => {
+            tracing::warn!(
+                client.id = client_id,
+                uri,
+                why,
+                "a client was not told of a logout yet"
+            );
+            (backchannel::postpone(&app.db, &notice, app.clock.now()).await, answer)
+        }
     };
     if let Err(error) = settled {
         tracing::warn!(%error, "a notice could not be settled; it will be sent again");
@@ -94,11 +99,14 @@ impl Sender {
         Ok(Self { client, guard })
     }
 
-    /// Whether there was an answer, and whether it says that the client knows now: 200 (§2.8), or the
-    /// 204 that some frameworks make of an empty 200.
-    async fn send(&self, uri: &str, token: &str) -> (Answer, bool) {
+    /// Tells a client. It knows if it answers 200 (§2.8), or the 204 that some frameworks make of an
+    /// empty 200.
+    ///
+    /// # Errors
+    /// Whether there was an answer, and what is wrong, for whoever runs this.
+    async fn send(&self, uri: &str, token: &str) -> Result<(), (Answer, String)> {
         if !self.guard.admits(uri) {
-            return (Answer::None, false);
+            return Err((Answer::None, guard::PRIVATE.to_owned()));
         }
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("logout_token", token)
@@ -106,8 +114,21 @@ impl Sender {
         let request = self.client.post(uri);
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         match request.body(form).send().await {
-            Ok(answer) => (Answer::Some, matches!(answer.status().as_u16(), 200 | 204)),
-            Err(_) => (Answer::None, false),
+            Ok(answer) if matches!(answer.status().as_u16(), 200 | 204) => Ok(()),
+            Ok(answer) => Err((Answer::Some, format!("it answered {}", answer.status()))),
+            Err(error) if error.is_timeout() => {
+                Err((Answer::None, format!("no answer within {} s", PATIENCE.as_secs())))
+            }
+            Err(error) => Err((Answer::None, root_of(&error))),
         }
     }
+}
+
+/// The error at the root of another: what lies above says that a request failed.
+fn root_of(error: &dyn Error) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
 }

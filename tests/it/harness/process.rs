@@ -135,8 +135,8 @@ fn read(output: ChildStdout, mut errors: ChildStderr, send: oneshot::Sender<Sock
     let (mut all, mut line, mut send) = (String::new(), String::new(), Some(send));
     let mut lines = BufReader::new(output);
     while lines.read_line(&mut line).unwrap() > 0 {
-        let base = line.trim().strip_prefix("Signet is ready at http://");
-        if let Some(address) = base.map(|base| base.parse().unwrap()) {
+        let address = line.trim().strip_prefix("listening on");
+        if let Some(address) = address.map(|address| address.trim().parse().unwrap()) {
             let _ = send.take().unwrap().send(address);
         }
         all.push_str(&std::mem::take(&mut line));
