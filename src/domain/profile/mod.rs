@@ -187,6 +187,26 @@ pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
     claims
 }
 
+/// The scope that opens a standard claim (OpenID Connect Core 1.0 §5.4); none if it is no such claim.
+#[must_use]
+pub fn scope_of(claim: &str) -> Option<&'static str> {
+    match claim {
+        "email" | "email_verified" => Some("email"),
+        "phone_number" | "phone_number_verified" => Some("phone"),
+        "address" => Some("address"),
+        "updated_at" => Some("profile"),
+        other => CLAIMS.iter().any(|(name, _)| *name == other).then_some("profile"),
+    }
+}
+
+/// Single claims: those of these names that the account has.
+#[must_use]
+pub fn named(account: &account::Model, names: &[String]) -> Map<String, Value> {
+    let mut all = claims(account, "profile email address phone");
+    all.retain(|name, _| names.contains(name));
+    all
+}
+
 /// When the account's claims last changed.
 #[must_use]
 pub fn updated_at(account: &account::Model) -> Timestamp {
@@ -336,6 +356,10 @@ mod tests {
             ("phone", json!({ "phone_number": "+441632960961", "phone_number_verified": false })),
         ] {
             assert_eq!(Value::Object(claims(&ada, scope)), expected, "{scope}");
+        }
+        for scope in ["profile", "email", "address", "phone"] {
+            let opened = claims(&ada, scope);
+            assert!(opened.keys().all(|claim| scope_of(claim) == Some(scope)), "{scope}");
         }
         let nobody = account::Model { profile: None, profile_updated_at: None, ..ada };
         let all = claims(&nobody, "profile address phone");
