@@ -23,6 +23,7 @@ mod m20261126_000023_create_logout_notice;
 mod m20261126_000050_bind_reset_tokens;
 mod m20261126_000060_mark_revoked_keys;
 mod m20261126_000061_tell_consents_apart_by_audience;
+mod m20261126_000070_ask_for_claims;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000050_bind_reset_tokens::Migration),
             Box::new(m20261126_000060_mark_revoked_keys::Migration),
             Box::new(m20261126_000061_tell_consents_apart_by_audience::Migration),
+            Box::new(m20261126_000070_ask_for_claims::Migration),
         ]
     }
 }

@@ -266,6 +266,7 @@ pub async fn start(
         cookie_digest: None,
         browser_session_id: None,
         audience: None,
+        claims: None,
     };
     insert(txn, &row).await?;
     Ok(Granted::of(row, new.email))
@@ -413,10 +414,26 @@ pub async fn account_of_live(
     account_id: Uuid,
     now: Timestamp,
 ) -> Result<Option<account::Model>, DbErr> {
+    Ok(find_live(db, session_id, account_id, now).await?.map(|(_, account)| account))
+}
+
+/// The same, with the session.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find_live(
+    db: &Db,
+    session_id: Uuid,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<Option<(session::Model, account::Model)>, DbErr> {
     let live = session::Entity::find_by_id(session_id)
         .filter(session::Column::AccountId.eq(account_id))
         .filter(session::Entity::live(now))
         .find_also_related(account::Entity);
     let found = db.read(|db| async move { live.one(&db).await }).await?;
-    Ok(found.and_then(|(_, account)| account).filter(account::Model::is_enabled))
+    Ok(found.and_then(|(session, account)| {
+        let account = account.filter(account::Model::is_enabled)?;
+        Some((session, account))
+    }))
 }

@@ -1,6 +1,8 @@
 //! Authorization codes (RFC 6749 §1.3.1): good once, and for a minute.
 
+use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
 
@@ -35,6 +37,19 @@ pub struct Model {
     pub redeemed_at: Option<Timestamp>,
     /// The session that came of it.
     pub session_id: Option<Uuid>,
+    /// What was asked for by name. None if that is nothing.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub claims: Option<AskedClaims>,
+}
+
+/// Standard claims that were asked for by name (OpenID Connect Core 1.0 §5.5), by where they are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+#[serde(default)]
+pub struct AskedClaims {
+    /// At userinfo.
+    pub userinfo: Vec<String>,
+    /// In ID tokens.
+    pub id_token: Vec<String>,
 }
 
 /// A code is found by its digest.

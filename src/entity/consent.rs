@@ -6,6 +6,7 @@ use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::entity::client::Texts;
 use crate::timestamp::Timestamp;
 
 /// A row of `consent`.
@@ -26,6 +27,10 @@ pub struct Model {
     /// is for the client's default audience.
     #[sea_orm(column_type = "JsonBinary")]
     pub access: Option<ScopesByAudience>,
+    /// Single claims, by name, that no scope in `access` opens. Instances of the version before neither
+    /// read nor write them. None if there are none.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub claims: Option<Texts>,
 }
 
 /// Scopes, space-separated, by the audience that they were allowed for.

@@ -3,6 +3,7 @@
 use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
 
+use crate::entity::authorization_code::AskedClaims;
 use crate::timestamp::Timestamp;
 
 /// A row of `session`.
@@ -46,6 +47,9 @@ pub struct Model {
     pub browser_session_id: Option<Uuid>,
     /// Whom its tokens are for, space-separated; the service's own audience if none.
     pub audience: Option<String>,
+    /// What its client asked for by name. None if that is nothing.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub claims: Option<AskedClaims>,
 }
 
 /// Why a session ended before its time.

@@ -22,6 +22,7 @@ mod audit;
 mod audit_failure;
 mod authorize;
 mod browser_idle;
+mod claims_parameter;
 mod client_address;
 mod client_commands;
 mod code_flow;

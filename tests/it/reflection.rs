@@ -1,5 +1,7 @@
 //! What a request says leads nobody off-site and into no page as anything but text.
 
+use serde_json::json;
+
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
@@ -116,6 +118,8 @@ async fn whatever_a_request_says_is_text_on_a_page() {
     let web = server.apply(&WEB.replace("consent = \"skip\"", "")).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
+    // What cannot be read is refused; within what can be, anything may stand.
+    let claims = json!({ PROBE: PROBE, "userinfo": { PROBE: PROBE, "name": null } }).to_string();
     let everywhere = [
         "state",
         "nonce",
@@ -126,11 +130,11 @@ async fn whatever_a_request_says_is_text_on_a_page() {
         "display",
         "error",
         "error_description",
-        "claims",
     ]
     .map(|name| (name, PROBE));
+    let everywhere = [&everywhere[..], &[("claims", &claims)]].concat();
     let query = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(everywhere)
+        .extend_pairs(&everywhere)
         .extend_pairs([("flow", PROBE), ("username", PROBE), ("client_id", PROBE)])
         .finish();
 

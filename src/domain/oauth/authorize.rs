@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::{audience, id_token, pkce, registered};
+use crate::domain::oauth::{audience, claims, id_token, pkce, registered};
 use crate::domain::token::Issuer;
+use crate::entity::authorization_code::AskedClaims;
 use crate::entity::client::Model as Client;
 
 /// Longest `state` and `nonce`, in bytes.
@@ -20,7 +21,7 @@ const MAX_HINT: usize = 320;
 const PROMPTS: [&str; 4] = ["none", "login", "consent", "select_account"];
 
 /// Why a request ends at the client with an error (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0
-/// §3.1.2.6, RFC 8707 §2).
+/// §3.1.2.6, RFC 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// A parameter is missing, twice there, or cannot be what it is.
@@ -39,6 +40,8 @@ pub enum ErrorCode {
     LoginRequired,
     /// Nobody has agreed, and nobody may be asked.
     ConsentRequired,
+    /// Logins here do not have the level that must be met.
+    UnmetAuthenticationRequirements,
     /// Request objects are not read.
     RequestNotSupported,
     /// Nor fetched.
@@ -60,6 +63,7 @@ impl ErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
             Self::RegistrationNotSupported => "registration_not_supported",
@@ -99,8 +103,12 @@ pub struct AuthorizationRequest {
     pub max_age: Option<u64>,
     /// Who is expected.
     pub login_hint: Option<String>,
-    /// Who must be logged in, by an ID token of ours.
+    /// Who must be logged in, by an ID token of ours or by name.
     pub subject: Option<Uuid>,
+    /// What is asked for by name: as much of it as the client may have. A request that an instance of
+    /// the version before has kept says nothing of it.
+    #[serde(default)]
+    pub claims: AskedClaims,
 }
 
 impl AuthorizationRequest {
@@ -152,7 +160,8 @@ pub fn check(
     })
 }
 
-type Reason = (ErrorCode, &'static str);
+/// What is wrong with a request, for programs and for whoever writes the client.
+pub type Reason = (ErrorCode, &'static str);
 
 fn read(
     client: &Client,
@@ -172,10 +181,12 @@ fn read(
     let prompt = prompt(params)?;
     let max_age = params.get("max_age").map(str::parse).transpose();
     let max_age = max_age.map_err(|_| invalid("max_age is not a number of seconds"))?;
-    let subject = subject(client, params, issuer)?;
+    let wanted = params.get("claims").map(claims::read).transpose()?.unwrap_or_default();
+    let subject = claims::one_person([wanted.subject, subject(client, params, issuer)?])?;
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
     let audience = audience.ok_or((ErrorCode::InvalidTarget, "the resource is not available"))?;
+    let claims = registered::claims(client, &scope, &wanted.claims);
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
         to: to.clone(),
@@ -187,6 +198,7 @@ fn read(
         max_age,
         login_hint: login_hint(params).map(str::to_owned),
         subject,
+        claims,
     })
 }
 

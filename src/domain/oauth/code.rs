@@ -8,6 +8,7 @@ use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
     QueryFilter, QuerySelect,
 };
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -15,13 +16,14 @@ use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::id;
 use crate::domain::oauth::audience;
+use crate::domain::oauth::claims;
 use crate::domain::oauth::opaque::{Opaque, digest};
 use crate::domain::oauth::pkce;
 use crate::domain::oauth::registered;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::session::{self, Granted};
 use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
-use crate::entity::authorization_code::{ActiveModel, Column, Entity, Model};
+use crate::entity::authorization_code::{ActiveModel, AskedClaims, Column, Entity, Model};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{account, client};
 use crate::timestamp::Timestamp;
@@ -64,6 +66,8 @@ pub struct Terms {
     pub scope: Scope,
     /// Whom the tokens will be for, space-separated.
     pub audience: String,
+    /// What was granted by name.
+    pub claims: AskedClaims,
     /// What the ID token is to repeat.
     pub nonce: Option<String>,
     /// What the redeemer must know the origin of.
@@ -108,6 +112,7 @@ pub async fn insert(
         expires_at: now.plus(LIFE),
         redeemed_at: None,
         session_id: None,
+        claims: claims::stored(terms.claims),
     };
     Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(txn).await?;
     event.record(txn, origin, now).await
@@ -140,6 +145,8 @@ pub struct Redeemed {
     pub audience: String,
     /// What the ID token is to repeat.
     pub nonce: Option<String>,
+    /// What the ID token is to tell of the person.
+    pub told: Map<String, Value>,
     /// Whether a refresh token was granted.
     pub has_refresh: bool,
 }
@@ -254,6 +261,7 @@ async fn redeem_in(
         return Ok(Outcome::Rejected);
     };
     let nonce = row.nonce.clone();
+    let told = row.claims.as_ref().map(|asked| claims::told(&account, asked)).unwrap_or_default();
     let scope = Scope::parse(&row.scope).unwrap_or_default();
     let has_refresh = scope.has("offline_access");
     let until = if has_refresh { None } else { Some(browser.absolute_expires_at) };
@@ -263,7 +271,7 @@ async fn redeem_in(
     session::insert(txn, &session).await?;
     settle(txn, &shown, &session, now).await?;
     let granted = Granted::of(session, account.email);
-    Ok(Outcome::Redeemed(Box::new(Redeemed { granted, audience, nonce, has_refresh })))
+    Ok(Outcome::Redeemed(Box::new(Redeemed { granted, audience, nonce, told, has_refresh })))
 }
 
 /// RFC 6749 §4.1.3, RFC 7636 §4.6; a verifier without a challenge is a downgrade (RFC 9700 §4.8.2).
@@ -286,7 +294,9 @@ fn left_of(code: Model, shown: &Shown) -> Option<Model> {
     let is_good = registered::has_redirect_uri(client, &code.redirect_uri)
         && !scope.is_empty()
         && !audience.is_empty();
-    is_good.then(|| Model { scope: scope.to_string(), audience, ..code })
+    let asked = code.claims.as_ref().map(|asked| registered::claims(client, &scope, asked));
+    let claims = asked.and_then(claims::stored);
+    is_good.then(|| Model { scope: scope.to_string(), audience, claims, ..code })
 }
 
 /// A session without refresh tokens lasts as long as the browser's, so that its client can be told
@@ -319,6 +329,7 @@ fn session_of(
         cookie_digest: None,
         browser_session_id: Some(code.browser_session_id),
         audience: Some(code.audience),
+        claims: code.claims,
     }
 }
 

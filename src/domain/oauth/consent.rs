@@ -1,7 +1,8 @@
 //! What people have allowed clients: remembered, shown, and taken back.
 //!
 //! A consent is for a scope at an audience. What somebody allowed at one service says nothing of
-//! another, so each audience has its own scope.
+//! another, so each audience has its own scope. Single claims (OpenID Connect Core 1.0 §5.5) are told to
+//! the client itself, and so count wherever its tokens are for.
 
 use std::collections::BTreeMap;
 
@@ -17,10 +18,11 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::{self, Login, LoginsError};
 use crate::domain::oauth::audience;
 use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::claims::is_opened;
 use crate::domain::oauth::registration::is_client_id;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::session;
-use crate::entity::client::{self as client_row, Model as Client};
+use crate::entity::client::{self as client_row, Model as Client, Texts};
 use crate::entity::consent::{ActiveModel, Column, Entity, Model, ScopesByAudience};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{authorization_code, pending_authorization};
@@ -40,6 +42,8 @@ pub struct Wish<'a> {
     pub scope: &'a Scope,
     /// At which audiences, space-separated: all of the scope at each.
     pub audience: &'a str,
+    /// Single claims besides.
+    pub claims: &'a [String],
 }
 
 /// What somebody has allowed a client.
@@ -49,6 +53,8 @@ pub struct Consent {
     pub client: Client,
     /// What, at each audience.
     pub access: BTreeMap<String, Scope>,
+    /// Single claims besides, by their names.
+    pub claims: Vec<String>,
     /// When it was last said.
     pub granted_at: Timestamp,
 }
@@ -77,8 +83,9 @@ impl From<LoginsError> for ConsentError {
     }
 }
 
-/// Whether somebody has allowed all of a wish before, at each of its audiences. Asked as part of the
-/// transaction that grants it, with the account held.
+/// Whether somebody has allowed all of a wish before: the scope at each of its audiences, and each
+/// claim, or a scope that opens it. Asked as part of the transaction that grants it, with the account
+/// held.
 ///
 /// # Errors
 /// If the database refuses.
@@ -87,11 +94,16 @@ pub async fn covers(
     account_id: Uuid,
     wish: Wish<'_>,
 ) -> Result<bool, DbErr> {
-    let Wish { client, issuer, scope, audience } = wish;
+    let Wish { client, issuer, scope, audience, claims } = wish;
     let row = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
-    let access = row.map(|row| access_of(&row, client, issuer)).unwrap_or_default();
+    let Some(row) = row else { return Ok(false) };
+    let access = access_of(&row, client, issuer);
     let mut audiences = audience.split(' ');
-    Ok(audiences.all(|it| access.get(it).is_some_and(|allowed| scope.is_within(allowed))))
+    let is_named = |claim: &str| row.claims.as_ref().is_some_and(|names| names.has(claim));
+    let is_allowed =
+        |claim: &String| is_named(claim) || access.values().any(|scope| is_opened(claim, scope));
+    Ok(audiences.all(|it| access.get(it).is_some_and(|allowed| scope.is_within(allowed)))
+        && claims.iter().all(is_allowed))
 }
 
 /// Adds a wish to what the person has allowed the client before, as part of the transaction that
@@ -106,15 +118,17 @@ pub async fn remember(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let Wish { client, issuer, scope, audience } = wish;
+    let Wish { client, issuer, scope, audience, claims } = wish;
     let account_id = browser.account.id;
     let before = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
+    let named = before.as_ref().and_then(|row| row.claims.clone()).unwrap_or_default();
     let mut access = before.map(|row| access_of(&row, client, issuer)).unwrap_or_default();
     for one in audience.split(' ') {
         let allowed = access.remove(one).unwrap_or_default();
         access.insert(one.to_owned(), allowed.joined_with(scope.clone()));
     }
     let together = access.values().cloned().fold(Scope::default(), Scope::joined_with);
+    let named = joined(named, claims, &together);
     let texts = access.into_iter().map(|(audience, scope)| (audience, scope.to_string()));
     let row = ActiveModel {
         account_id: Set(account_id),
@@ -122,17 +136,33 @@ pub async fn remember(
         scope: Set(together.to_string()),
         granted_at: Set(now),
         access: Set(Some(ScopesByAudience(texts.collect()))),
+        claims: Set(named),
     };
     let again = OnConflict::columns([Column::AccountId, Column::ClientId])
-        .update_columns([Column::Scope, Column::GrantedAt, Column::Access])
+        .update_columns([Column::Scope, Column::GrantedAt, Column::Access, Column::Claims])
         .to_owned();
     Entity::insert(row).on_conflict(again).exec_without_returning(txn).await?;
     Event::new(Kind::ConsentGranted)
         .account(account_id)
         .session(browser.session.id, &client.id)
-        .reason(format!("{scope} at {audience}"))
+        .reason(format!("{scope} at {audience}{}", in_the_log(claims)))
         .record(txn, origin, now)
         .await
+}
+
+/// Single claims, those of before among them, that no scope opens by now.
+fn joined(Texts(mut names): Texts, claims: &[String], together: &Scope) -> Option<Texts> {
+    for claim in claims {
+        if !names.contains(claim) {
+            names.push(claim.clone());
+        }
+    }
+    names.retain(|claim| !is_opened(claim, together));
+    (!names.is_empty()).then_some(Texts(names))
+}
+
+fn in_the_log(claims: &[String]) -> String {
+    if claims.is_empty() { String::new() } else { format!(", claims {}", claims.join(" ")) }
 }
 
 /// What a row says, at each audience. One from before audiences were told apart speaks of the
@@ -165,7 +195,8 @@ pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent
     let consents = rows.into_iter().filter_map(|(row, client)| {
         let client = client?;
         let access = access_of(&row, &client, issuer);
-        Some(Consent { client, access, granted_at: row.granted_at })
+        let claims = row.claims.unwrap_or_default().0;
+        Some(Consent { client, access, claims, granted_at: row.granted_at })
     });
     Ok(consents.collect())
 }
@@ -229,8 +260,13 @@ async fn withdraw_in(
     session::end_of_client(txn, account_id, client_id, EndReason::Revoked, now).await?;
     void(txn, account_id, client_id, now).await?;
     Entity::delete_by_id((account_id, client_id.to_owned())).exec(txn).await?;
+    let claims = row.claims.unwrap_or_default().0;
     let event = Event::new(Kind::ConsentWithdrawn).account(account_id);
-    let event = event.session(session_id, client_id).reason(row.scope);
+    let event = event.session(session_id, client_id).reason(format!(
+        "{}{}",
+        row.scope,
+        in_the_log(&claims)
+    ));
     Ok(event.record(txn, origin, now).await?)
 }
 

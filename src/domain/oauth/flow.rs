@@ -12,6 +12,7 @@ use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode};
 use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::claims;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent::{self, Wish};
 use crate::domain::oauth::opaque::{Opaque, digest};
@@ -284,8 +285,14 @@ async fn grant_in(
     let Pending { digest, request, .. } = pending;
     let account_id = browser.account.id;
     let scope = Scope::parse(&request.scope).unwrap_or_default();
-    let wish =
-        Wish { client: &client, issuer: &issuer, scope: &scope, audience: &request.audience };
+    let claims = claims::beside(&scope, &request.claims);
+    let wish = Wish {
+        client: &client,
+        issuer: &issuer,
+        scope: &scope,
+        audience: &request.audience,
+        claims: &claims,
+    };
     session::hold_account(txn, account_id).await?;
     if ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
         return Ok(Outcome::NotAgreed);
@@ -306,6 +313,7 @@ async fn grant_in(
         redirect_uri: request.to.redirect_uri,
         scope,
         audience: request.audience,
+        claims: request.claims,
         nonce: request.nonce,
         code_challenge: request.code_challenge,
         auth_time: browser.session.auth_time,

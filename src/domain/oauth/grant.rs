@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use sea_orm::{DbErr, EntityTrait};
+use serde_json::{Map, Value};
 
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::audit::Origin;
 use crate::domain::oauth::audience;
+use crate::domain::oauth::claims;
 use crate::domain::oauth::code::{self, CodeError, Redemption};
 use crate::domain::oauth::id_token::{self, Told};
 use crate::domain::oauth::params::Params;
@@ -22,7 +24,7 @@ use crate::domain::session::Granted;
 use crate::domain::status::{DrawError, StatusEntries};
 use crate::domain::token::{Issuer, SigningError, Terms};
 use crate::entity::client::Model as Client;
-use crate::entity::session;
+use crate::entity::{account, session};
 use crate::timestamp::Timestamp;
 
 /// What tokens are made with.
@@ -159,9 +161,10 @@ async fn authorization_code(
         origin,
     };
     let redeemed = code::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
-    let code::Redeemed { granted, audience, nonce, has_refresh } = redeemed;
+    let code::Redeemed { granted, audience, nonce, told, has_refresh } = redeemed;
     let terms = Terms { audience: &audience, scope: &granted.scope, life: life(client) };
-    issue(mint, &granted, terms, Extras { nonce: nonce.as_deref(), has_refresh }, now)
+    let extras = Extras { nonce: nonce.as_deref(), told: &told, has_refresh };
+    issue(mint, &granted, terms, extras, now)
 }
 
 /// RFC 6749 §6. The rule of the exchange itself is that of the JSON API.
@@ -175,15 +178,24 @@ async fn refresh_token(
     let token = params.get("refresh_token");
     let token = token.ok_or(GrantError::Invalid("refresh_token is missing"))?;
     let presented = mint.refresh_tokens.decode(token).ok_or(GrantError::Rejected)?;
-    let (scope, audience) = left_of(mint, client, presented, params).await?;
+    let Left { scope, audience, told } = left_of(mint, client, presented, params).await?;
 
     let Mint { db, settings, .. } = mint;
     let granted = refresh::rotate(db, presented, &client.id, settings, origin, now).await?;
     let terms = Terms { audience: &audience, scope: &scope, life: life(client) };
-    issue(mint, &granted, terms, Extras { nonce: None, has_refresh: true }, now)
+    let extras = Extras { nonce: None, told: &told, has_refresh: true };
+    issue(mint, &granted, terms, extras, now)
 }
 
-/// The scope and the audience that a refresh may give: of what was granted, what the client may still
+/// What a refresh may give.
+struct Left {
+    scope: String,
+    audience: String,
+    /// Of the person, in the ID token.
+    told: Map<String, Value>,
+}
+
+/// What a refresh may give: of what was granted, what the client may still
 /// have, and of that, what it asks for. Looked up before anything is spent: who asks for too much, or
 /// may have nothing for now, keeps the refresh token.
 async fn left_of(
@@ -191,7 +203,7 @@ async fn left_of(
     client: &Client,
     presented: Presented,
     params: &Params,
-) -> Result<(String, String), GrantError> {
+) -> Result<Left, GrantError> {
     let found = session::Entity::find_by_id(presented.session_id);
     let row = mint.db.read(|db| async move { found.one(&db).await }).await?;
     let row = row.filter(|row| row.client_id == client.id).ok_or(GrantError::Rejected)?;
@@ -213,7 +225,25 @@ async fn left_of(
             .ok_or(GrantError::Scope)?,
     };
     let audience = audience::narrowed(params.all("resource"), &audience);
-    Ok((scope.to_string(), audience.ok_or(GrantError::Target)?))
+    let audience = audience.ok_or(GrantError::Target)?;
+    let told = told(mint, client, &scope, &row).await?;
+    Ok(Left { scope: scope.to_string(), audience, told })
+}
+
+/// What the next ID token of a session is to tell of its person; most are asked to tell nothing.
+async fn told(
+    mint: Mint<'_>,
+    client: &Client,
+    scope: &Scope,
+    session: &session::Model,
+) -> Result<Map<String, Value>, DbErr> {
+    let asked = session.claims.as_ref().map(|asked| registered::claims(client, scope, asked));
+    let Some(asked) = asked.filter(|asked| !asked.id_token.is_empty()) else {
+        return Ok(Map::new());
+    };
+    let found = account::Entity::find_by_id(session.account_id);
+    let account = mint.db.read(|db| async move { found.one(&db).await }).await?;
+    Ok(account.map(|account| claims::told(&account, &asked)).unwrap_or_default())
 }
 
 /// RFC 6749 §4.4: the client speaks for itself. No session, no refresh token, no person.
@@ -246,6 +276,7 @@ fn client_credentials(
 #[derive(Clone, Copy)]
 struct Extras<'a> {
     nonce: Option<&'a str>,
+    told: &'a Map<String, Value>,
     has_refresh: bool,
 }
 
@@ -259,11 +290,11 @@ fn issue(
     let life = mint.issuer.life_of(granted, terms.life, now);
     let access_token = mint.issuer.access_token_on(granted, terms, now)?;
     let is_openid = terms.scope.split(' ').any(|value| value == "openid");
-    let told = Told { access_token: &access_token, nonce: extras.nonce, life };
+    let Extras { nonce, told: of_person, has_refresh } = extras;
+    let told = Told { access_token: &access_token, nonce, of_person, life };
     let id_token = is_openid.then(|| id_token::sign(mint.issuer, granted, told, now));
     let (session_id, generation) = (granted.session_id, granted.generation);
-    let refresh_token =
-        extras.has_refresh.then(|| mint.refresh_tokens.encode(session_id, generation));
+    let refresh_token = has_refresh.then(|| mint.refresh_tokens.encode(session_id, generation));
     Ok(Issued {
         life,
         refresh_token: refresh_token.transpose()?,

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::domain::session::Granted;
@@ -34,6 +34,9 @@ struct Claims<'a> {
     amr: [&'a str; 1],
     sid: Uuid,
     at_hash: String,
+    /// None of them has the name of one of those above.
+    #[serde(flatten)]
+    of_person: &'a Map<String, Value>,
 }
 
 /// What a client is told of a login next to its access token.
@@ -43,6 +46,8 @@ pub struct Told<'a> {
     pub access_token: &'a str,
     /// What the request asked to be repeated.
     pub nonce: Option<&'a str>,
+    /// What the request asked for by name: standard claims alone.
+    pub of_person: &'a Map<String, Value>,
     /// How long it may be shown for.
     pub life: std::time::Duration,
 }
@@ -73,6 +78,7 @@ pub fn sign(
             amr: METHODS,
             sid: granted.session_id,
             at_hash: URL_SAFE_NO_PAD.encode(left_half),
+            of_person: told.of_person,
         },
     )
 }

@@ -3,7 +3,8 @@
 //! The code flow, and where its steps are:
 //!
 //! 1. A client sends a browser to the authorization endpoint: [`authorize`] checks the request, the
-//!    client and its redirect URI before anything that redirects.
+//!    client and its redirect URI before anything that redirects. It asks by scope, or for single
+//!    [`claims`].
 //! 2. [`flow`] decides what is missing: a login ([`browser`]), a [`consent`], or nothing. While
 //!    people type, the request waits in the database under a handle.
 //! 3. [`code`] draws a code; the browser takes it back to the client.
@@ -19,6 +20,7 @@ pub mod audience;
 pub mod authorize;
 pub mod backchannel;
 pub mod browser;
+pub mod claims;
 pub mod client;
 pub mod code;
 pub mod consent;
@@ -37,4 +39,5 @@ pub mod registered;
 pub mod registration;
 pub mod scope;
 pub mod token_state;
+pub mod unambiguous;
 pub mod userinfo;

@@ -5,8 +5,10 @@
 //! that is widened again gets back what was granted, and no more.
 
 use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode, Refusal};
+use crate::domain::oauth::claims::{is_opened, limited};
 use crate::domain::oauth::redirect;
 use crate::domain::oauth::scope::Scope;
+use crate::entity::authorization_code::AskedClaims;
 use crate::entity::client::Model as Client;
 
 /// Whether codes, and errors, may be sent there.
@@ -41,6 +43,20 @@ pub fn audience(client: &Client, of: &str, issuer: &str) -> String {
     left.collect::<Vec<_>>().join(" ")
 }
 
+/// What of the claims that were asked for by name the client may have, beside this scope: those of scopes
+/// that it is registered for. What the scope opens is at userinfo anyway; without `openid` there are
+/// neither userinfo nor ID tokens.
+#[must_use]
+pub fn claims(client: &Client, scope: &Scope, of: &AskedClaims) -> AskedClaims {
+    if !scope.has("openid") {
+        return AskedClaims::default();
+    }
+    let registered = Scope::of(&client.scopes.0);
+    let mut left = limited(of, |claim| is_opened(claim, &registered));
+    left.userinfo.retain(|claim| !is_opened(claim, scope));
+    left
+}
+
 /// Why a request that was kept cannot be answered any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outdated {
@@ -63,7 +79,9 @@ pub fn renewed(
     if !has_redirect_uri(client, &request.to.redirect_uri) {
         return Err(Outdated::Nowhere);
     }
-    request.scope = scope(client, &Scope::parse(&request.scope).unwrap_or_default()).to_string();
+    let scope = scope(client, &Scope::parse(&request.scope).unwrap_or_default());
+    request.claims = claims(client, &scope, &request.claims);
+    request.scope = scope.to_string();
     request.audience = audience(client, &request.audience, issuer);
     let (code, description) = if request.scope.is_empty() {
         (ErrorCode::InvalidScope, "the client may no longer have any of this scope")

@@ -48,7 +48,7 @@ pub(in crate::http) fn document(issuer: &str) -> Value {
             "profile", "picture", "website", "gender", "birthdate", "zoneinfo", "locale", "updated_at",
             "email", "email_verified", "address", "phone_number", "phone_number_verified",
         ],
-        "claims_parameter_supported": false,
+        "claims_parameter_supported": true,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     })

@@ -29,15 +29,15 @@ async fn tell(mut request: Request) -> Result<Value, OAuthError> {
     let ids = token.user_id().zip(token.session_id());
     let ids = ids.and_then(|(user, session)| Some((user.parse().ok()?, session.parse().ok()?)));
     let (account_id, session_id) = ids.ok_or_else(OAuthError::invalid_token)?;
-    let found = session::account_of_live(&app.db, session_id, account_id, now).await;
-    let account = found.map_err(|error| OAuthError::failed(&error))?;
-    let account = account.ok_or_else(OAuthError::invalid_token)?;
-    let scope = userinfo::scope_left(&app.db, token.client_id(), token.scope()).await;
-    let scope = scope.map_err(|error| OAuthError::failed(&error))?;
-    if !scope.has("openid") {
+    let found = session::find_live(&app.db, session_id, account_id, now).await;
+    let found = found.map_err(|error| OAuthError::failed(&error))?;
+    let (session, account) = found.ok_or_else(OAuthError::invalid_token)?;
+    let opened = userinfo::left(&app.db, &session, token.scope()).await;
+    let opened = opened.map_err(|error| OAuthError::failed(&error))?;
+    if !opened.scope.has("openid") {
         return Err(OAuthError::insufficient_scope());
     }
-    Ok(Value::Object(userinfo::claims(&account, &scope.to_string())))
+    Ok(Value::Object(userinfo::claims(&account, &opened)))
 }
 
 /// The token, sent in one way: in the header, or in the body of a form. In the query it would end

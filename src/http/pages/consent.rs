@@ -3,7 +3,9 @@
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::oauth::flow::Decision;
+use crate::domain::oauth::claims;
+use crate::domain::oauth::flow::{Decision, Pending};
+use crate::domain::oauth::scope::Scope;
 use crate::http::pages::login::destinations;
 use crate::http::pages::page::{in_words as place_in_words, render_towards};
 use crate::http::pages::templates::ConsentPage;
@@ -24,17 +26,32 @@ async fn answered(request: Request) -> Result<Response, Response> {
             Some("deny") => Decision::Deny,
             _ => return Err(stale()),
         };
+        let (pending, client) = waiting;
+        let names = call.params.get("claims").unwrap_or_default();
+        let waiting = (as_shown(pending, names), client);
         return Ok(call.go_on(&waiting, &call.visit, Some(decision)).await);
     }
     let (pending, client) = &waiting;
     let asked = &pending.request;
+    let names = claims::beside(&Scope::parse(&asked.scope).unwrap_or_default(), &asked.claims);
     let page = ConsentPage {
         csrf: &call.visit.csrf(),
         flow: call.params.get("flow").unwrap_or_default(),
         client_name: &client.name,
         email: &browser.account.email,
         returns_to: &place_in_words(&asked.to.redirect_uri),
-        asked: Permission::of(&asked.scope, &asked.audience, &call.app.issuer_url),
+        asked: Permission::of(&asked.scope, &asked.audience, &call.app.issuer_url).and(&names),
+        claims: &names.join(" "),
     };
     Ok(render_towards(StatusCode::OK, &page, &destinations(Some(&waiting))))
+}
+
+/// A request of which the person saw these single claims: no other is allowed by what they said. The page
+/// may be from before the client was allowed to ask for more, or of an instance of the version before,
+/// which shows none.
+fn as_shown(mut pending: Pending, names: &str) -> Pending {
+    let request = &mut pending.request;
+    let scope = Scope::parse(&request.scope).unwrap_or_default();
+    request.claims = claims::shown(&request.claims, &scope, names);
+    pending
 }

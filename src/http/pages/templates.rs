@@ -92,6 +92,8 @@ pub(super) struct ConsentPage<'a> {
     pub(super) returns_to: &'a str,
     /// What the client asks for, in words.
     pub(super) asked: Permission,
+    /// The single claims among that, by their names.
+    pub(super) claims: &'a str,
 }
 
 impl Page for ConsentPage<'_> {

@@ -26,6 +26,12 @@ impl Permission {
         }
         Self { places, wishes: scope.split(' ').map(wish_of).collect() }
     }
+
+    /// Single claims besides.
+    pub(super) fn and(mut self, claims: &[String]) -> Self {
+        self.wishes.extend(claims.iter().map(|claim| claim_of(claim).to_owned()));
+        self
+    }
 }
 
 /// What a consent says; audiences of one scope stand together.
@@ -73,9 +79,38 @@ fn wish_of(scope: &str) -> String {
     }
 }
 
+/// A standard claim that is asked for by name.
+fn claim_of(name: &str) -> &'static str {
+    match name {
+        "name" => "see your name",
+        "given_name" => "see your given name",
+        "family_name" => "see your family name",
+        "middle_name" => "see your middle name",
+        "nickname" => "see your nickname",
+        "preferred_username" => "see the user name that you prefer",
+        "profile" => "see where your profile page is",
+        "picture" => "see your picture",
+        "website" => "see where your website is",
+        "gender" => "see your gender",
+        "birthdate" => "see your date of birth",
+        "zoneinfo" => "see your time zone",
+        "locale" => "see your language",
+        "updated_at" => "see when your profile last changed",
+        "email" => "see your email address",
+        "email_verified" => "see whether your email address has been checked",
+        "address" => "see your postal address",
+        "phone_number" => "see your telephone number",
+        "phone_number_verified" => "see whether your telephone number has been checked",
+        _ => "see something else that your profile says",
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::domain::profile;
 
     #[test]
     fn an_audience_is_shown_by_the_host_that_is_looked_up() {
@@ -94,6 +129,20 @@ mod tests {
         ] {
             assert_eq!(place_of(audience), place, "{audience}");
         }
+    }
+
+    /// Nobody agrees to “something else”.
+    #[test]
+    fn each_claim_that_can_be_asked_for_has_words_of_its_own() {
+        let metadata = crate::http::oauth::metadata::document("https://id.example");
+        let claims = metadata["claims_supported"].as_array().unwrap();
+        let names = claims.iter().map(|claim| claim.as_str().unwrap());
+        let names: Vec<_> = names.filter(|name| profile::scope_of(name).is_some()).collect();
+
+        let words: BTreeSet<_> = names.iter().map(|name| claim_of(name)).collect();
+
+        assert_eq!((names.len(), words.len()), (19, 19));
+        assert!(!words.contains(claim_of("")));
     }
 
     #[test]

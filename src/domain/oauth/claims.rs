@@ -1,0 +1,277 @@
+//! The `claims` parameter (OpenID Connect Core 1.0 §5.5): single claims, asked for by name.
+//!
+//! | asked for | what comes of it |
+//! |---|---|
+//! | a standard claim of `profile`, `email`, `address` or `phone` | it is told, if the client is registered for that scope, the person allows it, and it is known |
+//! | `sub` with a value | nobody else may answer |
+//! | an essential `acr` that is not ours | refused (§5.5.1.1) |
+//! | `auth_time`, `acr` and the like | they are in every ID token |
+//! | anything else | left out |
+//!
+//! That a claim is essential changes nothing else: what cannot be told is no error (§5.5.1).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::domain::oauth::authorize::{ErrorCode, Reason};
+use crate::domain::oauth::id_token::LEVEL;
+use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::unambiguous;
+use crate::domain::profile;
+use crate::entity::account;
+use crate::entity::authorization_code::AskedClaims;
+
+/// Longest parameter, in bytes.
+const MAX_LENGTH: usize = 4096;
+
+/// How much of a person an ID token tells, in bytes: it must stay short enough to be shown again as a
+/// hint.
+const MAX_TOLD: usize = 4096;
+
+/// What a request says in its `claims`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The standard claims, whoever may have them.
+    pub claims: AskedClaims,
+    /// Who must answer.
+    pub subject: Option<Uuid>,
+}
+
+/// Reads the parameter.
+///
+/// Members and claims that are not known are ignored, whatever is in them. A claim that is known is asked
+/// for by an object or by null; a member that is null is as one that is not there.
+///
+/// # Errors
+/// `invalid_request` for what cannot be read; `login_required` if nobody can be who must answer;
+/// `unmet_authentication_requirements` for a level that logins here do not have.
+pub fn read(text: &str) -> Result<Wanted, Reason> {
+    if text.len() > MAX_LENGTH {
+        return Err(invalid("claims may have 4096 bytes"));
+    }
+    let Some(Value::Object(parameter)) = unambiguous::read(text) else {
+        return Err(invalid("claims is not a JSON object that names each member once"));
+    };
+    let (userinfo, id_token) = (place(&parameter, "userinfo")?, place(&parameter, "id_token")?);
+    check_level(&id_token)?;
+    let subjects = [subject(&userinfo)?, subject(&id_token)?];
+    Ok(Wanted {
+        claims: AskedClaims { userinfo: standard(&userinfo), id_token: standard(&id_token) },
+        subject: one_person(subjects)?,
+    })
+}
+
+/// Who must answer, by all that was said of that.
+///
+/// # Errors
+/// `login_required` if these are several: nobody is.
+pub fn one_person(said: impl IntoIterator<Item = Option<Uuid>>) -> Result<Option<Uuid>, Reason> {
+    let people: BTreeSet<_> = said.into_iter().flatten().collect();
+    if people.len() > 1 {
+        return Err(NOBODY);
+    }
+    Ok(people.first().copied())
+}
+
+/// Whether one of these scope values opens a claim (§5.4).
+#[must_use]
+pub fn is_opened(claim: &str, by: &Scope) -> bool {
+    profile::scope_of(claim).is_some_and(|value| by.has(value))
+}
+
+/// The claims that a person is asked for besides a scope.
+#[must_use]
+pub fn beside(scope: &Scope, asked: &AskedClaims) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in asked.userinfo.iter().chain(&asked.id_token) {
+        if !is_opened(name, scope) && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+/// What is left of a wish when a person was shown these names, space-separated, besides the scope.
+#[must_use]
+pub fn shown(asked: &AskedClaims, scope: &Scope, names: &str) -> AskedClaims {
+    let is_shown = |name: &str| is_opened(name, scope) || names.split(' ').any(|it| it == name);
+    limited(asked, is_shown)
+}
+
+/// The claims of a wish that meet a condition.
+pub fn limited(asked: &AskedClaims, is_good: impl Fn(&str) -> bool) -> AskedClaims {
+    let good = |names: &[String]| names.iter().filter(|name| is_good(name)).cloned().collect();
+    AskedClaims { userinfo: good(&asked.userinfo), id_token: good(&asked.id_token) }
+}
+
+/// As a row has it.
+#[must_use]
+pub fn stored(asked: AskedClaims) -> Option<AskedClaims> {
+    (asked != AskedClaims::default()).then_some(asked)
+}
+
+/// What an ID token tells of a person: what is known of what was asked for, as far as there is room.
+#[must_use]
+pub fn told(account: &account::Model, asked: &AskedClaims) -> Map<String, Value> {
+    let mut room = MAX_TOLD;
+    let mut known = profile::named(account, &asked.id_token);
+    known.retain(|name, value| {
+        let length = name.len() + value.to_string().len();
+        let fits = length <= room;
+        room -= if fits { length } else { 0 };
+        fits
+    });
+    known
+}
+
+const NOBODY: Reason = (ErrorCode::LoginRequired, "nobody is who the request asks for");
+
+fn invalid(description: &'static str) -> Reason {
+    (ErrorCode::InvalidRequest, description)
+}
+
+/// The claims that are asked for at one place.
+fn place(parameter: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, Reason> {
+    match parameter.get(name) {
+        None | Some(Value::Null) => Ok(Map::new()),
+        Some(Value::Object(claims)) => {
+            let is_known =
+                |name: &str| matches!(name, "sub" | "acr") || profile::scope_of(name).is_some();
+            let mut known = claims.iter().filter(|(name, _)| is_known(name));
+            if known.all(|(_, how)| how.is_object() || how.is_null()) {
+                Ok(claims.clone())
+            } else {
+                Err(invalid("claims asks for a claim by neither null nor an object"))
+            }
+        }
+        Some(_) => Err(invalid("userinfo and id_token of claims are objects")),
+    }
+}
+
+fn standard(claims: &Map<String, Value>) -> Vec<String> {
+    claims.keys().filter(|name| profile::scope_of(name).is_some()).cloned().collect()
+}
+
+/// Values of which a claim must have one: `value` and `values` say that in two ways.
+fn values<'c>(
+    claims: &'c Map<String, Value>,
+    name: &str,
+) -> Result<Option<Vec<&'c Value>>, Reason> {
+    let how = claims.get(name);
+    let member = |member| how.and_then(|how| how.get(member)).filter(|it| !it.is_null());
+    match (member("value"), member("values")) {
+        (None, None) => Ok(None),
+        (Some(value), None) => Ok(Some(vec![value])),
+        (None, Some(Value::Array(values))) => Ok(Some(values.iter().collect())),
+        (None, Some(_)) => Err(invalid("values of a claim is a list")),
+        (Some(_), Some(_)) => Err(invalid("a claim is asked for with value and with values")),
+    }
+}
+
+/// Whom a `sub` names. It is compared as it is written: what only looks like an id is nobody's.
+fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
+    let Some(values) = values(claims, "sub")? else { return Ok(None) };
+    let [only] = values[..] else { return Err(invalid("sub is asked for with one value")) };
+    let id = only.as_str().and_then(|text| Some((text, text.parse::<Uuid>().ok()?)));
+    let id = id.filter(|(text, id)| id.to_string() == *text);
+    id.map(|(_, id)| Some(id)).ok_or(NOBODY)
+}
+
+/// §5.5.1.1: an essential level that is not met is a failed authentication; a voluntary one is a wish.
+fn check_level(claims: &Map<String, Value>) -> Result<(), Reason> {
+    let is_essential = match claims.get("acr").and_then(|how| how.get("essential")) {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(is_essential)) => *is_essential,
+        Some(_) => return Err(invalid("essential is true or false")),
+    };
+    let values = values(claims, "acr")?;
+    let is_met = values.is_none_or(|values| values.iter().any(|level| **level == *LEVEL));
+    if is_essential && !is_met {
+        let why = "logins here do not have the level that acr asks for";
+        return Err((ErrorCode::UnmetAuthenticationRequirements, why));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADA: &str = "0198c5a0-0000-7000-8000-000000000001";
+
+    fn asked(userinfo: &[&str], id_token: &[&str]) -> AskedClaims {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        AskedClaims { userinfo: names(userinfo), id_token: names(id_token) }
+    }
+
+    #[test]
+    fn what_is_known_is_read_and_the_rest_ignored() {
+        for (text, claims) in [
+            ("{}", asked(&[], &[])),
+            (r#"{"userinfo":null,"id_token":{}}"#, asked(&[], &[])),
+            (r#"{"userinfo":{"email":null},"else":[1e3,-1,2.5,true]}"#, asked(&["email"], &[])),
+            (
+                r#"{"userinfo":{"name":{"essential":true},"shoe_size":5,"verified_claims":[{}]},
+                    "id_token":{"auth_time":{"essential":true},"birthdate":{"value":"1815"}}}"#,
+                asked(&["name"], &["birthdate"]),
+            ),
+            // The name in Japanese script is another claim, which nobody has here (§5.2).
+            (r#"{"userinfo":{"name#ja-Hani-JP":null,"groups":null}}"#, asked(&[], &[])),
+            (r#"{"id_token":{"acr":{"values":["9"]},"sub":null}}"#, asked(&[], &[])),
+            (r#"{"id_token":{"acr":{"essential":true,"values":["2","1"]}}}"#, asked(&[], &[])),
+            (r#"{"id_token":{"acr":{"essential":true}}}"#, asked(&[], &[])),
+        ] {
+            assert_eq!(read(text), Ok(Wanted { claims, subject: None }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_met_is_refused() {
+        use ErrorCode::{InvalidRequest, LoginRequired, UnmetAuthenticationRequirements as Unmet};
+        let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(MAX_LENGTH));
+        let deep = "[".repeat(2000);
+        for (text, error) in [
+            ("{", InvalidRequest),
+            ("[]", InvalidRequest),
+            ("null", InvalidRequest),
+            ("\"userinfo\"", InvalidRequest),
+            ("{}{}", InvalidRequest),
+            (&long, InvalidRequest),
+            (&deep, InvalidRequest),
+            (r#"{"userinfo":[]}"#, InvalidRequest),
+            (r#"{"id_token":"name"}"#, InvalidRequest),
+            (r#"{"userinfo":{"name":true}}"#, InvalidRequest),
+            (r#"{"userinfo":{"name":null},"userinfo":{}}"#, InvalidRequest),
+            (r#"{"id_token":{"sub":{"value":"x"},"sub":null}}"#, InvalidRequest),
+            (r#"{"id_token":{"sub":"x"}}"#, InvalidRequest),
+            (r#"{"id_token":{"sub":{"values":"x"}}}"#, InvalidRequest),
+            (r#"{"id_token":{"sub":{"value":"x","values":["x"]}}}"#, InvalidRequest),
+            (r#"{"id_token":{"sub":{"values":["x","y"]}}}"#, InvalidRequest),
+            (r#"{"id_token":{"acr":{"essential":"yes","values":["9"]}}}"#, InvalidRequest),
+            (r#"{"id_token":{"sub":{"value":"ada"}}}"#, LoginRequired),
+            (r#"{"userinfo":{"sub":{"value":7}}}"#, LoginRequired),
+            (
+                r#"{"userinfo":{"sub":{"value":"0198C5A0-0000-7000-8000-000000000001"}}}"#,
+                LoginRequired,
+            ),
+            (r#"{"id_token":{"acr":{"essential":true,"value":"2"}}}"#, Unmet),
+            (r#"{"id_token":{"acr":{"essential":true,"values":["urn:x",1]}}}"#, Unmet),
+        ] {
+            assert_eq!(read(text).map_err(|(code, _)| code), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_said_of_the_subject_is_of_one_person() {
+        let at = |userinfo: &str, id_token: &str| {
+            let one = |id: &str| format!(r#"{{"sub":{{"values":["{id}"]}}}}"#);
+            format!(r#"{{"userinfo":{},"id_token":{}}}"#, one(userinfo), one(id_token))
+        };
+        let other = ADA.replace('1', "2");
+
+        assert_eq!(read(&at(ADA, ADA)).unwrap().subject, Some(ADA.parse().unwrap()));
+        assert_eq!(read(&at(ADA, &other)), Err(NOBODY));
+    }
+}

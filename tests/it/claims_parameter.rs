@@ -1,0 +1,408 @@
+//! The `claims` parameter: single claims, asked for by name (OpenID Connect Core 1.0 §5.5).
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::oauth::{Browser, CALLBACK, Rp, hidden};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const BOB: &str = "bob@example.test";
+const TASKS: &str = "https://tasks.example/v1";
+const FILES: &str = "https://files.example";
+
+/// A client of one's own, and one that asks; neither may have an address.
+const CLIENTS: &str = r#"
+[[client]]
+client_id = "web"
+redirect_uris = ["https://rp.example/cb"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid profile email phone offline_access tasks:read"
+audiences = ["https://api.example.test"]
+consent = "skip"
+
+[[client]]
+client_id = "asking"
+client_name = "Asking"
+redirect_uris = ["https://rp.example/cb"]
+grant_types = ["authorization_code", "refresh_token"]
+scope = "openid profile email offline_access"
+audiences = ["https://tasks.example/v1", "https://files.example"]
+"#;
+
+/// The clients, and an account that says something of itself, and nothing of its gender.
+async fn server() -> (TestServer, Rp, Rp) {
+    let server = TestServer::start().await;
+    let mut clients = server.apply(CLIENTS).await;
+    let mine = server.sign_up(ADA).await.tokens();
+    let mut profile = crate::profile::everything();
+    profile.as_object_mut().unwrap().remove("gender").unwrap();
+    server.patch_me(&mine.access_token, &profile).await.expect_status(200);
+    let asking = clients.remove(1);
+    (server, clients.remove(0), asking)
+}
+
+fn html(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+async fn refresh(server: &TestServer, rp: &Rp, tokens: &Answer) -> Answer {
+    let token = tokens.text("refresh_token");
+    server.token(rp, &[("grant_type", "refresh_token"), ("refresh_token", &token)]).await
+}
+
+/// What userinfo says beside `sub`.
+async fn told(server: &TestServer, tokens: &Answer) -> Value {
+    let answer = server.userinfo(&tokens.text("access_token")).await;
+    let mut claims = answer.expect_status(200).json();
+    claims.as_object_mut().unwrap().remove("sub").unwrap();
+    claims
+}
+
+/// What an ID token says of a person.
+fn told_in_id_token(tokens: &Answer) -> Value {
+    let mut claims = TestServer::claims(&tokens.text("id_token"));
+    let always = ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "at_hash"];
+    for name in always {
+        claims.as_object_mut().unwrap().remove(name).unwrap();
+    }
+    claims.as_object_mut().unwrap().remove("nonce");
+    claims
+}
+
+const SCOPE: &str = "openid offline_access tasks:read";
+
+const CLAIMS: &str = r#"{
+    "userinfo": { "name": {"essential": true}, "email": null, "phone_number": {"value": "+1"},
+                  "gender": {"essential": true}, "address": {"essential": true}, "shoe_size": 9 },
+    "id_token": { "birthdate": null, "gender": null, "address": null, "acr": {"values": ["9"]},
+                  "auth_time": {"essential": true} }
+}"#;
+
+/// What is known of what was asked for is told where it was asked for, in this session alone, and as it
+/// is at the moment.
+#[tokio::test]
+async fn a_client_is_told_what_it_asked_for_by_name() {
+    let (server, web, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let more = [("scope", SCOPE), ("claims", CLAIMS)];
+    let first = server.redeem(&web, &browser.code(ADA, &more).await).await;
+    let other = browser.authorize(&more[..1]).await.sent_to(CALLBACK)["code"].clone();
+    let other = server.redeem(&web, &other).await;
+
+    let by_name =
+        json!({ "name": "Augusta Ada King", "email": ADA, "phone_number": "+441632960961" });
+    assert_eq!(told(&server, &first).await, by_name);
+    assert_eq!(told_in_id_token(&first), json!({ "birthdate": "1815-12-10" }));
+    assert_eq!(first.json()["scope"], SCOPE);
+    for state in [
+        TestServer::claims(&first.text("access_token")),
+        server.introspect(&web, &first.text("access_token")).await,
+    ] {
+        for claim in ["name", "email", "phone_number", "birthdate", "claims"] {
+            assert_eq!(state.get(claim), None, "{state}");
+        }
+    }
+    for tokens in [&other, &refresh(&server, &web, &other).await] {
+        assert_eq!(told(&server, tokens).await, json!({}));
+        assert_eq!(told_in_id_token(tokens), json!({}));
+    }
+
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let patch = json!({ "name": "Ada", "birthdate": null, "phone_number": null, "gender": "f" });
+    server.patch_me(&mine.access_token, &patch).await.expect_status(200);
+    let next = refresh(&server, &web, &first).await;
+    assert_eq!(told_in_id_token(&next), json!({ "gender": "f" }));
+    for tokens in [&first, &next] {
+        let now = json!({ "name": "Ada", "email": ADA, "gender": "f" });
+        assert_eq!(told(&server, tokens).await, now);
+    }
+}
+
+/// §5.4: a scope opens its claims at userinfo. Whoever wants one in the ID token says so.
+#[tokio::test]
+async fn what_a_scope_opens_can_be_asked_for_in_id_tokens() {
+    let (server, web, _) = server().await;
+    let claims = r#"{"userinfo":{"email":null,"name":null},"id_token":{"email":null,"name":null}}"#;
+    let mut browser = Browser::of(&server);
+
+    let code = browser.code(ADA, &[("scope", "openid profile"), ("claims", claims)]).await;
+    let as_text = if server.database.is_postgres() { "claims::text" } else { "claims" };
+    let kept = format!("SELECT {as_text} FROM authorization_code");
+    let kept: Vec<String> = server.database.column(&kept).await;
+    let tokens = server.redeem(&web, &code).await;
+    let plain = browser.authorize(&[("scope", "openid profile")]).await.sent_to(CALLBACK);
+    let plain = server.redeem(&web, &plain["code"]).await;
+
+    let kept: Value = serde_json::from_str(&kept[0]).unwrap();
+    assert_eq!(kept, json!({ "userinfo": ["email"], "id_token": ["email", "name"] }));
+    let in_id_token = json!({ "name": "Augusta Ada King", "email": ADA });
+    assert_eq!(told_in_id_token(&tokens), in_id_token);
+    let userinfo = told(&server, &tokens).await;
+    assert_eq!((&userinfo["email"], userinfo.get("email_verified")), (&json!(ADA), None));
+    assert_eq!(userinfo["birthdate"], "1815-12-10");
+    assert_eq!(told_in_id_token(&plain), json!({}));
+}
+
+/// Nothing is told by name where nothing is told of people.
+#[tokio::test]
+async fn without_openid_nothing_is_told_by_name() {
+    let (server, web, _) = server().await;
+    let more = [("scope", "tasks:read offline_access"), ("claims", CLAIMS)];
+
+    let code = Browser::of(&server).code(ADA, &more).await;
+    let tokens = server.redeem(&web, &code).await;
+
+    assert!(tokens.json().get("id_token").is_none());
+    let userinfo = server.userinfo(&tokens.text("access_token")).await;
+    userinfo.expect_oauth_error(403, "insufficient_scope");
+    for table in ["session", "authorization_code"] {
+        assert_eq!(server.database.count(&format!("{table} WHERE claims IS NOT NULL")).await, 0);
+    }
+}
+
+/// MUST-051, §5.5.1.1: what cannot be read, and a level that logins here do not have.
+#[tokio::test]
+async fn what_is_wrong_with_the_parameter_is_sent_to_the_client() {
+    let (server, ..) = server().await;
+    let mut browser = Browser::of(&server);
+    let long = format!(r#"{{"userinfo":{{"name":null}},"x":"{}"}}"#, "x".repeat(4096));
+
+    for (claims, error) in [
+        ("{", "invalid_request"),
+        ("[]", "invalid_request"),
+        ("name", "invalid_request"),
+        (r#"{"userinfo":"name"}"#, "invalid_request"),
+        (r#"{"userinfo":["name"]}"#, "invalid_request"),
+        (r#"{"id_token":{"name":"Ada"}}"#, "invalid_request"),
+        (r#"{"id_token":{"sub":null,"sub":{}}}"#, "invalid_request"),
+        (&long, "invalid_request"),
+        (r#"{"id_token":{"sub":{"value":"ada"}}}"#, "login_required"),
+        (
+            r#"{"id_token":{"acr":{"essential":true,"values":["2","3"]}}}"#,
+            "unmet_authentication_requirements",
+        ),
+    ] {
+        let sent = browser.authorize(&[("claims", claims)]).await.sent_to(CALLBACK);
+        assert_eq!((sent["error"].as_str(), sent["state"].as_str()), (error, "af0ifjsldkj"));
+        assert!(!sent["error_description"].contains("Ada"));
+    }
+    for claims in [
+        r#"{"id_token":{"acr":{"essential":true,"values":["2","1"]}}}"#,
+        r#"{"id_token":{"acr":{"value":"2"}},"userinfo":null}"#,
+        r#"{"userinfo":{"given_name":null,"http://claims.example/x":[1]},"y":{"userinfo":0}}"#,
+    ] {
+        let answer = browser.authorize(&[("claims", claims)]).await;
+        assert!(answer.location().contains("/login?flow="), "{claims}");
+    }
+}
+
+/// §3.1.2.2, §5.5.1: a `sub` with a value is answered by that person or not at all.
+#[tokio::test]
+async fn nobody_answers_for_somebody_else() {
+    let (server, web, _) = server().await;
+    server.sign_up(BOB).await.expect_status(201);
+    let (mut ada, mut bob) = (Browser::of(&server), Browser::of(&server));
+    let hers = server.redeem(&web, &ada.code(ADA, &[]).await).await.text("id_token");
+    let his = server.redeem(&web, &bob.code(BOB, &[]).await).await.text("id_token");
+    let sub = TestServer::claims(&hers)["sub"].as_str().unwrap().to_owned();
+
+    for place in ["id_token", "userinfo"] {
+        server.clock.advance(Duration::from_secs(5));
+        let claims = format!(r#"{{"{place}":{{"sub":{{"value":"{sub}"}}}}}}"#);
+        let silent = [("prompt", "none"), ("claims", claims.as_str())];
+        assert!(ada.authorize(&silent).await.sent_to(CALLBACK).contains_key("code"), "{place}");
+        assert_eq!(bob.authorize(&silent).await.sent_to(CALLBACK)["error"], "login_required");
+        let two = [("id_token_hint", his.as_str()), ("claims", claims.as_str())];
+        assert_eq!(ada.authorize(&two).await.sent_to(CALLBACK)["error"], "login_required");
+
+        let asked = bob.authorize(&silent[1..]).await;
+        let still = bob.log_in(&asked, BOB).await.sent_to(CALLBACK);
+        assert_eq!(still["error"], "login_required");
+        let mut fresh = Browser::of(&server);
+        let code = fresh.code(ADA, &silent[1..]).await;
+        let tokens = server.redeem(&web, &code).await;
+        assert_eq!(TestServer::claims(&tokens.text("id_token"))["sub"], sub);
+    }
+}
+
+/// A client that is registered for less has less at once, and for more again what it was granted.
+#[tokio::test]
+async fn a_narrowed_client_is_told_less() {
+    let (server, web, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let claims = r#"{"userinfo":{"name":null,"email":null},"id_token":{"email":null,"name":null}}"#;
+    let more = [("scope", SCOPE), ("claims", claims)];
+    let first = server.redeem(&web, &browser.code(ADA, &more).await).await;
+    let code = browser.authorize(&more).await.sent_to(CALLBACK)["code"].clone();
+    let mut late = Browser::of(&server);
+    let waiting = late.authorize(&more).await;
+    let (all, mail) =
+        (json!({ "name": "Augusta Ada King", "email": ADA }), json!({ "email": ADA }));
+    assert_eq!(told(&server, &first).await, all);
+
+    server.apply(&CLIENTS.replace("openid profile email phone", "openid email")).await;
+    let narrow = refresh(&server, &web, &first).await;
+    let redeemed = server.redeem(&web, &code).await;
+    let answered = late.log_in(&waiting, ADA).await.sent_to(CALLBACK)["code"].clone();
+    let answered = server.redeem(&web, &answered).await;
+    assert_eq!(told(&server, &first).await, mail);
+    for tokens in [&narrow, &redeemed, &answered] {
+        assert_eq!(told(&server, tokens).await, mail);
+        assert_eq!(told_in_id_token(tokens), mail);
+    }
+    server.apply(CLIENTS).await;
+
+    let wide = refresh(&server, &web, &narrow).await;
+    assert_eq!((told(&server, &wide).await, told_in_id_token(&wide)), (all.clone(), all));
+    for tokens in [&redeemed, &answered] {
+        let later = refresh(&server, &web, tokens).await;
+        assert_eq!(
+            (told(&server, &later).await, told_in_id_token(&later)),
+            (mail.clone(), mail.clone())
+        );
+    }
+}
+
+/// A request of the client that asks.
+fn asking<'a>(scope: &'a str, claims: &'a str) -> Vec<(&'a str, &'a str)> {
+    vec![("client_id", "asking"), ("scope", scope), ("claims", claims)]
+}
+
+const BIRTHDATE: &str = r#"{"userinfo":{"birthdate":null}}"#;
+const NAME: &str = r#"{"id_token":{"name":{"essential":true}},"userinfo":{"birthdate":null}}"#;
+
+/// MUST-069: people are asked for what they are not asked for by scope, in words.
+#[tokio::test]
+async fn a_claim_is_told_when_its_person_has_allowed_it() {
+    let (server, _, app) = server().await;
+    let mut ada = Browser::of(&server);
+    ada.log_in_alone(ADA).await;
+    let scope = "openid offline_access";
+    let asked = ada.authorize(&asking(scope, "-")).await;
+    ada.allow(&asked).await;
+    assert_eq!(ada.silently(&asking(scope, "-"), &[]).await, "code");
+    assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[]).await, "consent_required");
+
+    let asked = ada.authorize(&asking(scope, BIRTHDATE)).await;
+    let page = html(&ada.asked(&asked).await);
+    let code = ada.allow(&asked).await;
+    let tokens = server.redeem(&app, &code).await;
+
+    assert!(page.contains("<li>see your date of birth</li>"), "{page}");
+    assert!(!page.contains("see your name"), "{page}");
+    assert_eq!(told(&server, &tokens).await, json!({ "birthdate": "1815-12-10" }));
+    assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[]).await, "code");
+    assert_eq!(ada.silently(&asking(scope, NAME), &[]).await, "consent_required");
+    // The claim was allowed, the scope elsewhere was not.
+    assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[FILES]).await, "consent_required");
+    let whole = asking("openid profile", "-");
+    assert_eq!(ada.silently(&whole, &[]).await, "consent_required");
+
+    // A scope that opens them, wherever it was allowed, is a yes to each.
+    let asked = ada.authorize_at(&whole, &[FILES]).await;
+    ada.allow(&asked).await;
+    assert_eq!(ada.silently(&asking(scope, NAME), &[TASKS]).await, "code");
+    let mail = r#"{"id_token":{"email":null}}"#;
+    assert_eq!(ada.silently(&asking(scope, mail), &[TASKS]).await, "consent_required");
+}
+
+/// People agree to what is given, and not to what was asked for once.
+#[tokio::test]
+async fn the_question_is_for_what_the_client_may_have_now() {
+    let (server, _, app) = server().await;
+    let mut ada = Browser::of(&server);
+    ada.log_in_alone(ADA).await;
+    let mail = r#"{"userinfo":{"email":null,"name":null}}"#;
+    let asked = ada.authorize(&asking("openid", mail)).await;
+
+    server.apply(&CLIENTS.replace("openid profile email offline", "openid email offline")).await;
+    let page = html(&ada.asked(&asked).await);
+    let code = ada.allow(&asked).await;
+    server.apply(CLIENTS).await;
+    let tokens = server.redeem(&app, &code).await;
+
+    assert!(page.contains("see your email address") && !page.contains("see your name"), "{page}");
+    assert_eq!(told(&server, &tokens).await, json!({ "email": ADA }));
+    let name = r#"{"userinfo":{"name":null}}"#;
+    assert_eq!(ada.silently(&asking("openid", name), &[]).await, "consent_required");
+}
+
+/// Nobody allows what their page did not say: it may be of an older instance, or from before the client
+/// could have more.
+#[tokio::test]
+async fn what_the_page_did_not_say_is_not_allowed() {
+    let (server, _, app) = server().await;
+    let mut ada = Browser::of(&server);
+    ada.log_in_alone(ADA).await;
+    let asked = ada.authorize(&asking("openid email", NAME)).await;
+    let page = ada.asked(&asked).await;
+    let fields = hidden(&page);
+    assert_eq!(fields[2], ("claims".to_owned(), "birthdate name".to_owned()));
+
+    let mut sent: Vec<_> =
+        fields[..2].iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    sent.extend([("claims", "name gender"), ("decision", "allow")]);
+    let code = ada.post("/consent", &sent).await.sent_to(CALLBACK)["code"].clone();
+    let tokens = server.redeem(&app, &code).await;
+
+    let mail = json!({ "email": ADA, "email_verified": false });
+    assert_eq!(told(&server, &tokens).await, mail);
+    assert_eq!(told_in_id_token(&tokens), json!({ "name": "Augusta Ada King" }));
+    let name = r#"{"userinfo":{"name":null}}"#;
+    assert_eq!(ada.silently(&asking("openid", name), &[]).await, "code");
+    assert_eq!(ada.silently(&asking("openid", BIRTHDATE), &[]).await, "consent_required");
+}
+
+/// While an upgrade is rolled out: what an instance of the version before kept says nothing of claims.
+#[tokio::test]
+async fn a_request_from_before_the_parameter_is_answered() {
+    let (server, web, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let asked = browser.authorize(&[("claims", CLAIMS)]).await;
+    let without = if server.database.is_postgres() {
+        "request - 'claims'"
+    } else {
+        "json_remove(request, '$.claims')"
+    };
+    server.database.execute(&format!("UPDATE pending_authorization SET request = {without}")).await;
+
+    let code = browser.log_in(&asked, ADA).await.sent_to(CALLBACK)["code"].clone();
+    let tokens = server.redeem(&web, &code).await;
+
+    assert_eq!(told(&server, &tokens).await, json!({ "email": ADA, "email_verified": false }));
+}
+
+/// Whatever people say of themselves, an ID token can be shown again as a hint.
+#[tokio::test]
+async fn an_id_token_stays_short_enough_for_a_hint() {
+    let (server, web, _) = server().await;
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+    let long = "𝔄".repeat(255);
+    let mut profile = crate::profile::everything();
+    let names =
+        ["name", "given_name", "family_name", "middle_name", "nickname", "preferred_username"];
+    for name in names {
+        profile[name] = json!(long);
+    }
+    server.patch_me(&mine.access_token, &profile).await.expect_status(200);
+    let every: Vec<_> =
+        profile.as_object().unwrap().keys().map(|name| format!("\"{name}\":null")).collect();
+    let claims =
+        format!(r#"{{"id_token":{{{}}},"userinfo":{{{}}}}}"#, every.join(","), every.join(","));
+    let mut browser = Browser::of(&server);
+
+    let tokens = server.redeem(&web, &browser.code(ADA, &[("claims", &claims)]).await).await;
+    let hint = tokens.text("id_token");
+    let again = browser.authorize(&[("prompt", "none"), ("id_token_hint", &hint)]).await;
+
+    assert!(again.sent_to(CALLBACK).contains_key("code"), "{}", hint.len());
+    let in_id_token = told_in_id_token(&tokens);
+    assert_eq!(in_id_token["picture"], profile["picture"]);
+    assert!(names.iter().any(|name| in_id_token.get(name).is_none()));
+    let userinfo = told(&server, &tokens).await;
+    for name in names {
+        assert_eq!(userinfo[name], long);
+    }
+}
