@@ -14,6 +14,7 @@ use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
 use crate::domain::operator::{self, Shown};
 use crate::domain::reset::{self, ResetTokens};
+use crate::entity::client::Texts;
 use crate::entity::consent::{self, ScopesByAudience};
 use crate::timestamp::Timestamp;
 
@@ -177,6 +178,9 @@ fn print_consent(consent: &consent::Model) {
     };
     for (audience, scope) in scopes {
         print(&format!("  {id}  {scope} at {audience}  allowed {at}"));
+    }
+    if let Some(Texts(claims)) = &consent.claims {
+        print(&format!("  {id}  claims {}  allowed {at}", claims.join(" ")));
     }
 }
 

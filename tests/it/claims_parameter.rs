@@ -308,6 +308,42 @@ async fn a_claim_is_told_when_its_person_has_allowed_it() {
     assert_eq!(ada.silently(&asking(scope, mail), &[TASKS]).await, "consent_required");
 }
 
+/// What was allowed is seen where the rest of it is, and is taken back with it.
+#[tokio::test]
+async fn a_claim_that_was_allowed_is_seen_and_taken_back() {
+    let (server, _, app) = server().await;
+    let mut ada = Browser::of(&server);
+    ada.log_in_alone(ADA).await;
+    for claims in [BIRTHDATE, r#"{"userinfo":{"name":null}}"#] {
+        let asked = ada.authorize(&asking("openid", claims)).await;
+        let code = ada.allow(&asked).await;
+        server.redeem(&app, &code).await.expect_status(200);
+    }
+    let mine = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let page = html(&ada.get("/account").await);
+    let listed = server.consents(&mine.access_token).await.json();
+    let view = server.account_command(&["show", ADA]).await;
+    ada.take_back("asking").await.expect_status(303);
+
+    let claims = "<p class=\"where\">It may</p>\n<ul class=\"may\">\n<li>see your date of birth</li>\n\
+                  <li>see your name</li>\n</ul>";
+    assert!(page.contains(claims), "{page}");
+    assert!(page.contains("At <strong>tasks.example</strong> it may"), "{page}");
+    let consent = &listed["consents"][0];
+    assert_eq!(consent["access"], json!([{ "audience": TASKS, "scope": "openid" }]));
+    assert_eq!(consent["claims"], json!(["birthdate", "name"]));
+    assert!(view.contains("  asking  claims birthdate name  allowed 2"), "{view}");
+    let told = "SELECT reason FROM auth_event WHERE type LIKE 'consent_%' ORDER BY id";
+    let at = |claims| format!("openid at {TASKS}, claims {claims}");
+    let expected = [at("birthdate"), at("name"), "openid, claims birthdate name".to_owned()];
+    assert_eq!(server.database.column::<String>(told).await, expected);
+    assert_eq!(ada.silently(&asking("openid", "-"), &[]).await, "consent_required");
+    let again = ada.authorize(&asking("openid", "-")).await;
+    ada.allow(&again).await;
+    assert_eq!(ada.silently(&asking("openid", BIRTHDATE), &[]).await, "consent_required");
+}
+
 /// People agree to what is given, and not to what was asked for once.
 #[tokio::test]
 async fn the_question_is_for_what_the_client_may_have_now() {

@@ -43,6 +43,7 @@ async fn a_consent_is_listed_and_taken_back() {
             "client_name": "Asking <App>",
             "granted_at": server.clock.now().to_rfc3339(),
             "access": [{ "audience": "https://tasks.example/v1", "scope": "openid email" }],
+            "claims": [],
         }] })
     );
     answer.expect_status(204);

@@ -34,6 +34,7 @@ impl ConsentsApi {
             client_name: consent.client.name,
             granted_at: consent.granted_at.to_rfc3339(),
             access: consent.access.into_iter().map(Access::of).collect(),
+            claims: consent.claims,
         });
         Ok(Listed::Ok(Json(ConsentList { consents: consents.collect() })))
     }
@@ -76,6 +77,9 @@ struct Consent {
     granted_at: String,
     /// What, at each audience.
     access: Vec<Access>,
+    /// Single claims of the profile that it may see and that no scope in `access` opens, by their names
+    /// (OpenID Connect Core 1.0, section 5.1).
+    claims: Vec<String>,
 }
 
 /// What a client may do at one audience.

@@ -34,7 +34,8 @@ impl Permission {
     }
 }
 
-/// What a consent says; audiences of one scope stand together.
+/// What a consent says; audiences of one scope stand together. Single claims are told to the client
+/// itself, at no place in particular.
 pub(super) fn permissions(consent: &Consent, issuer: &str) -> Vec<Permission> {
     let mut together: Vec<(String, String)> = Vec::new();
     for (audience, scope) in &consent.access {
@@ -47,7 +48,15 @@ pub(super) fn permissions(consent: &Consent, issuer: &str) -> Vec<Permission> {
             None => together.push((scope, audience.clone())),
         }
     }
-    together.iter().map(|(scope, audience)| Permission::of(scope, audience, issuer)).collect()
+    let each = together.iter().map(|(scope, audience)| Permission::of(scope, audience, issuer));
+    let mut permissions: Vec<_> = each.collect();
+    if !consent.claims.is_empty() {
+        let here = permissions.iter().position(|it| it.places.is_empty());
+        let here = here.map(|at| permissions.remove(at));
+        let here = here.unwrap_or_else(|| Permission { places: Vec::new(), wishes: Vec::new() });
+        permissions.insert(0, here.and(&consent.claims));
+    }
+    permissions
 }
 
 /// Where a client is at home: the host of its first address on the web.
