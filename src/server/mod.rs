@@ -344,7 +344,8 @@ mod tests {
         let routes = Route::new().at("/panics", panics.boxed()).at("/works", works.boxed());
         let service = http::around(routes, app);
         let ask = async |path: &'static str| {
-            let request = Request::builder().uri(Uri::from_static(path)).finish();
+            let request =
+                Request::builder().uri(Uri::from_static(path)).header("host", "x").finish();
             service.call(request).await.unwrap()
         };
 

@@ -108,7 +108,10 @@ async fn a_consent_from_before_audiences_is_for_the_default_one_alone() {
     let listed = server.consents(&mine.access_token).await.json();
     let access = |n: usize| listed["consents"][n]["access"].clone();
     assert_eq!(access(0), json!([{ "audience": TASKS, "scope": "openid email" }]));
-    assert_eq!(access(1), json!([{ "audience": ISSUER, "scope": "openid" }]));
+    assert_eq!(
+        access(1),
+        json!([{ "audience": format!("{ISSUER}/oauth2/userinfo"), "scope": "openid" }])
+    );
 
     let asked = ada.authorize_at(&asking("openid"), &[FILES]).await;
     ada.allow(&asked).await;

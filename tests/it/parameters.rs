@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB, request};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, request};
 use crate::harness::{Answer, Program, TestServer, forge};
 
 const ADA: &str = "ada@example.test";
@@ -101,6 +101,26 @@ async fn requests_of_unknown_clients_are_limited_too() {
     let refused = statuses.iter().filter(|status| **status == 429).count();
     assert!(statuses[0] == 400 && refused >= 50, "{statuses:?}");
     assert_eq!(from("203.0.113.8").await.status, 400);
+}
+
+/// MUST-135: a client that names no audience gets tokens that open no service, not even one that is
+/// known by the issuer's name as services are where `SIGNET_AUDIENCE` is not set.
+#[tokio::test]
+async fn a_token_of_a_client_without_audiences_opens_userinfo_alone() {
+    let server = TestServer::with(|config| config.service.audience = None).await;
+    let bare = WEB.replace("audiences = [\"https://api.example.test\"]\n", "");
+    let web = server.apply(&bare).await.remove(0);
+    let own = server.sign_up(ADA).await.tokens();
+    assert_eq!(TestServer::claims(&own.access_token)["aud"], ISSUER);
+    let mut browser = Browser::of(&server);
+
+    let code = browser.code(ADA, &[("scope", "openid tasks:read")]).await;
+    let token = server.redeem(&web, &code).await.text("access_token");
+
+    assert_eq!(TestServer::claims(&token)["aud"], format!("{ISSUER}/oauth2/userinfo"));
+    server.userinfo(&token).await.expect_status(200);
+    let asked = browser.authorize(&[("prompt", "none"), ("resource", ISSUER)]).await;
+    assert_eq!(asked.sent_to(CALLBACK)["error"], "invalid_target");
 }
 
 /// MUST-135, RFC 9068 5: an ID token of a client cannot be taken for an access token of a service.

@@ -122,7 +122,7 @@ async fn a_client_without_audiences_gets_tokens_for_the_issuer_alone() {
     let claims =
         TestServer::claims(&token(&server, &job, &[CREDENTIALS]).await.text("access_token"));
 
-    assert_eq!(claims["aud"], ISSUER);
+    assert_eq!(claims["aud"], format!("{ISSUER}/oauth2/userinfo"));
     for resource in ["https://api.example.test", "https://tasks.example"] {
         let refused = token(&server, &job, &[CREDENTIALS, ("resource", resource)]).await;
         refused.expect_oauth_error(400, "invalid_target");

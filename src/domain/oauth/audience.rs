@@ -6,12 +6,18 @@ use crate::entity::client::Model;
 /// Longest audience of one token, in bytes: tokens have to fit into headers.
 const MAX_LENGTH: usize = 2000;
 
-/// The audience of a client's tokens if it does not say: the first that it is registered with, or
-/// else the issuer. A token for the issuer opens userinfo, and no service that a person's own tokens
-/// open.
+/// The audience of tokens that open userinfo, and no service: not even those that a person's own
+/// tokens open, which may be known by the issuer's name.
 #[must_use]
-pub fn default_of<'a>(client: &'a Model, issuer: &'a str) -> &'a str {
-    client.audiences.0.first().map_or(issuer, String::as_str)
+pub fn of_userinfo(issuer: &str) -> String {
+    format!("{issuer}/oauth2/userinfo")
+}
+
+/// The audience of a client's tokens if it does not say: the first that it is registered with, or
+/// else that of userinfo.
+#[must_use]
+pub fn default_of(client: &Model, issuer: &str) -> String {
+    client.audiences.0.first().cloned().unwrap_or_else(|| of_userinfo(issuer))
 }
 
 /// The audience of a client's tokens, space-separated: what it asks for, or its default. `None` if
@@ -24,7 +30,7 @@ pub fn chosen<'a>(
 ) -> Option<String> {
     let allowed = registered::audiences(client, issuer);
     let chosen = within(resources, &allowed)?;
-    Some(if chosen.is_empty() { default_of(client, issuer).to_owned() } else { chosen })
+    Some(if chosen.is_empty() { default_of(client, issuer) } else { chosen })
 }
 
 /// A narrower audience than was granted, or all of that. `None` if it would be wider.

@@ -173,9 +173,7 @@ fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Sco
         Some(ScopesByAudience(texts)) => {
             texts.iter().map(|(audience, text)| (audience.clone(), scope(text))).collect()
         }
-        None => {
-            BTreeMap::from([(audience::default_of(client, issuer).to_owned(), scope(&row.scope))])
-        }
+        None => BTreeMap::from([(audience::default_of(client, issuer), scope(&row.scope))]),
     }
 }
 

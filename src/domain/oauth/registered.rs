@@ -6,8 +6,8 @@
 
 use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode, Refusal};
 use crate::domain::oauth::claims::{is_opened, limited};
-use crate::domain::oauth::redirect;
 use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::{audience, redirect};
 use crate::entity::authorization_code::AskedClaims;
 use crate::entity::client::Model as Client;
 
@@ -25,12 +25,11 @@ pub fn scope(client: &Client, of: &Scope) -> Scope {
     if client.grants.has("refresh_token") { left } else { left.without("offline_access") }
 }
 
-/// Whom the client's tokens may be for: the issuer if it says nothing. Such a token opens userinfo,
-/// and no service that a person's own tokens open.
+/// Whom the client's tokens may be for: userinfo alone if it says nothing.
 #[must_use]
 pub fn audiences(client: &Client, issuer: &str) -> Vec<String> {
     if client.audiences.0.is_empty() {
-        return vec![issuer.to_owned()];
+        return vec![audience::of_userinfo(issuer)];
     }
     client.audiences.0.clone()
 }

@@ -3,6 +3,7 @@
 
 use url::Url;
 
+use crate::domain::oauth::audience;
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::consent::Consent;
 use crate::http::pages::page;
@@ -18,8 +19,8 @@ pub(super) struct Permission {
 impl Permission {
     /// A scope, at audiences that are space-separated.
     pub(super) fn of(scope: &str, audience: &str, issuer: &str) -> Self {
-        let mut places: Vec<String> = Vec::new();
-        for place in audience.split(' ').filter(|it| *it != issuer).map(place_of) {
+        let (here, mut places) = (audience::of_userinfo(issuer), Vec::<String>::new());
+        for place in audience.split(' ').filter(|it| *it != here).map(place_of) {
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -157,12 +158,14 @@ mod tests {
     #[test]
     fn a_place_is_named_once_and_here_is_not_named() {
         let issuer = "https://id.example";
-        let audience =
-            "https://id.example https://a.example/1 https://a.example/2 https://b.example";
+        let here = "https://id.example/oauth2/userinfo";
+        let audience = &format!("{here} https://a.example/1 https://a.example/2 https://b.example");
 
         let permission = Permission::of("openid", audience, issuer);
 
         assert_eq!(permission.places, ["a.example", "b.example"]);
-        assert!(Permission::of("openid", issuer, issuer).places.is_empty());
+        assert!(Permission::of("openid", here, issuer).places.is_empty());
+        // Services may be known by the issuer's name.
+        assert_eq!(Permission::of("openid", issuer, issuer).places, ["id.example"]);
     }
 }
