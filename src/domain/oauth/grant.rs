@@ -14,9 +14,9 @@ use crate::database::Db;
 use crate::domain::audit::Origin;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::claims;
-use crate::domain::oauth::code::{self, CodeError, Redemption};
 use crate::domain::oauth::id_token::{self, Told};
 use crate::domain::oauth::params::Params;
+use crate::domain::oauth::redemption::{self, CodeError, Redemption};
 use crate::domain::oauth::registered;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::refresh::{self, Presented, RefreshError, RefreshTokens};
@@ -160,8 +160,9 @@ async fn authorization_code(
         issuer: mint.issuer.iss(),
         origin,
     };
-    let redeemed = code::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
-    let code::Redeemed { granted, audience, nonce, told, has_refresh } = redeemed;
+    let redeemed =
+        redemption::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
+    let redemption::Redeemed { granted, audience, nonce, told, has_refresh } = redeemed;
     let terms = Terms { audience: &audience, scope: &granted.scope, life: life(client) };
     let extras = Extras { nonce: nonce.as_deref(), told: &told, has_refresh };
     issue(mint, &granted, terms, extras, now)

@@ -8,7 +8,7 @@
 //! 2. [`flow`] decides what is missing: a login ([`browser`]), a [`consent`], or nothing. While
 //!    people type, the request waits in the database under a handle.
 //! 3. [`code`] draws a code; the browser takes it back to the client.
-//! 4. The client proves who it is ([`proof`]) and redeems it ([`grant`]): a session begins, as at a
+//! 4. The client proves who it is ([`proof`]) and redeems it ([`grant`], [`redemption`]): a session begins, as at a
 //!    login over the JSON API, and tokens are signed.
 //! 5. Each step asks again what the client is registered for ([`registered`]).
 //! 6. [`token_state`] tells resource servers of a token, and ends it at its client's wish.
@@ -34,6 +34,7 @@ pub mod opaque;
 pub mod params;
 pub mod pkce;
 pub mod proof;
+pub mod redemption;
 pub mod redirect;
 pub mod registered;
 pub mod registration;

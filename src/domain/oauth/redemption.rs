@@ -1,0 +1,298 @@
+//! The exchange of an authorization code, once, for a client's session (RFC 6749 §4.1.3).
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+};
+use serde_json::{Map, Value};
+
+use crate::config::TokenSettings;
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin, kept};
+use crate::domain::id;
+use crate::domain::oauth::audience;
+use crate::domain::oauth::claims;
+use crate::domain::oauth::opaque::digest;
+use crate::domain::oauth::pkce;
+use crate::domain::oauth::registered;
+use crate::domain::oauth::scope::Scope;
+use crate::domain::session::{self, Granted};
+use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
+use crate::entity::authorization_code::{Column, Entity, Model};
+use crate::entity::session::{self as session_row, EndReason};
+use crate::entity::{account, client};
+use crate::timestamp::Timestamp;
+
+/// Why a code was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// Unknown, expired, spent, of another client or redirect URI, or the verifier is wrong: one
+    /// variant on purpose.
+    #[error("the code is not valid")]
+    Rejected,
+    /// An audience was asked for that was not granted.
+    #[error("the resource was not granted")]
+    Target,
+    /// There was no entry of a status list for the session; the code is as good as before.
+    #[error("the session has no status")]
+    Status(#[from] DrawError),
+    /// The database refused or failed; the code is as good as before.
+    #[error("the code could not be redeemed")]
+    Database(#[from] DbErr),
+}
+
+/// One wish to redeem a code.
+pub struct Redemption<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// Who shows it, having proved to be that.
+    pub client: &'a client::Model,
+    /// Where the client says the code was sent.
+    pub redirect_uri: Option<&'a str>,
+    /// The secret behind the code challenge.
+    pub verifier: Option<&'a str>,
+    /// The audiences that the token is narrowed to.
+    pub resources: Vec<String>,
+    /// Whom tokens of clients without audiences are for.
+    pub issuer: &'a str,
+    /// Where the wish came from.
+    pub origin: &'a Origin,
+}
+
+/// What came of a code.
+#[derive(Debug, Clone)]
+pub struct Redeemed {
+    /// The session that began.
+    pub granted: Granted,
+    /// Whom the first access token is for, space-separated.
+    pub audience: String,
+    /// What the ID token is to repeat.
+    pub nonce: Option<String>,
+    /// What the ID token is to tell of the person.
+    pub told: Map<String, Value>,
+    /// Whether a refresh token was granted.
+    pub has_refresh: bool,
+}
+
+/// What the transaction works on.
+#[derive(Clone)]
+struct Shown {
+    digest: Vec<u8>,
+    entry: Option<StatusEntry>,
+    client: client::Model,
+    redirect_uri: Option<String>,
+    verifier: Option<String>,
+    resources: Vec<String>,
+    issuer: String,
+    origin: Origin,
+}
+
+enum Outcome {
+    Redeemed(Box<Redeemed>),
+    Rejected,
+    WrongTarget,
+    Reused,
+}
+
+/// Starts a client's session for a code, once.
+///
+/// A code is good for one attempt of its client: the attempt spends it, whether or not redirect URI
+/// and verifier are right. A code shown twice is held by two parties, so what came of it ends
+/// (RFC 6749 §4.1.2), and that is committed before the error is returned.
+///
+/// # Errors
+/// See [`CodeError`].
+pub async fn redeem(
+    db: &Db,
+    entries: &StatusEntries,
+    redemption: Redemption<'_>,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<Redeemed, CodeError> {
+    let digest = digest(redemption.code);
+    // An entry is drawn for a code that is there: whoever guesses uses none up.
+    let question = Entity::find_by_id(digest.clone()).filter(Column::RedeemedAt.is_null());
+    let entry = match db.read(|db| async move { question.one(&db).await }).await? {
+        Some(_) => Some(entries.draw(db, now).await?),
+        None => None,
+    };
+    let shown = Shown {
+        digest,
+        entry,
+        client: redemption.client.clone(),
+        redirect_uri: redemption.redirect_uri.map(str::to_owned),
+        verifier: redemption.verifier.map(str::to_owned),
+        resources: redemption.resources,
+        issuer: redemption.issuer.to_owned(),
+        origin: redemption.origin.clone(),
+    };
+    let settings = settings.clone();
+    let outcome = db
+        .write(move |txn| {
+            let (shown, settings) = (shown.clone(), settings.clone());
+            Box::pin(async move { redeem_in(txn, shown, &settings, now).await })
+        })
+        .await?;
+    match outcome {
+        Outcome::Redeemed(redeemed) => Ok(*redeemed),
+        Outcome::Rejected => Err(CodeError::Rejected),
+        Outcome::WrongTarget => Err(CodeError::Target),
+        Outcome::Reused => {
+            tracing::warn!("authorization code reused; what came of it ended");
+            Err(CodeError::Rejected)
+        }
+    }
+}
+
+async fn redeem_in(
+    txn: &DatabaseTransaction,
+    shown: Shown,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<Outcome, CodeError> {
+    let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
+    let Some(row) = row.filter(|row| row.client_id == shown.client.id) else {
+        return Ok(Outcome::Rejected);
+    };
+    // The account first, as whoever ends its sessions or takes back what it allowed does.
+    let account = session::hold_account(txn, row.account_id).await?;
+    // The database settles the race: of any number of calls, one matches the row.
+    let spent = Entity::update_many()
+        .col_expr(Column::RedeemedAt, Expr::value(now))
+        .filter(Column::Digest.eq(shown.digest.clone()))
+        .filter(Column::ExpiresAt.gt(now))
+        .filter(Column::RedeemedAt.is_null())
+        .exec(txn)
+        .await?;
+    if spent.rows_affected == 0 || shown.entry.is_none() {
+        return judge(txn, &shown, now).await;
+    }
+    if !is_proved(&row, &shown) {
+        return Ok(Outcome::Rejected);
+    }
+    let Some(row) = left_of(row, &shown) else { return Ok(Outcome::Rejected) };
+    let resources = shown.resources.iter().map(String::as_str);
+    let Some(audience) = audience::narrowed(resources, &row.audience) else {
+        return Ok(Outcome::WrongTarget);
+    };
+    // Locked, so that a logout of the browser either ends this session too, or comes first.
+    let browser = session_row::Entity::find_by_id(row.browser_session_id).lock_exclusive();
+    let (Some(account), Some(browser)) = (
+        account.filter(account::Model::is_enabled),
+        browser.one(txn).await?.filter(|browser| browser.is_live(now)),
+    ) else {
+        return Ok(Outcome::Rejected);
+    };
+    let nonce = row.nonce.clone();
+    let told = row.claims.as_ref().map(|asked| claims::told(&account, asked)).unwrap_or_default();
+    let scope = Scope::parse(&row.scope).unwrap_or_default();
+    let has_refresh = scope.has("offline_access");
+    let until = if has_refresh { None } else { Some(browser.absolute_expires_at) };
+    let mut session = session_of(row, until, settings, &shown.origin, now);
+    session.status_list = shown.entry.map(|entry| entry.list);
+    session.status_index = shown.entry.map(|entry| entry.index);
+    session::insert(txn, &session).await?;
+    settle(txn, &shown, &session, now).await?;
+    let granted = Granted::of(session, account.email);
+    Ok(Outcome::Redeemed(Box::new(Redeemed { granted, audience, nonce, told, has_refresh })))
+}
+
+/// RFC 6749 §4.1.3, RFC 7636 §4.6; a verifier without a challenge is a downgrade (RFC 9700 §4.8.2).
+fn is_proved(row: &Model, shown: &Shown) -> bool {
+    let is_same_uri = shown.redirect_uri.as_deref() == Some(row.redirect_uri.as_str());
+    is_same_uri
+        && match (&row.code_challenge, &shown.verifier) {
+            (Some(challenge), Some(verifier)) => pkce::proves(verifier, challenge),
+            (None, None) => true,
+            _ => false,
+        }
+}
+
+/// What the client may still have of what the code was for. `None` if that is nothing, or the code was
+/// sent where the client no longer is.
+fn left_of(code: Model, shown: &Shown) -> Option<Model> {
+    let Shown { client, issuer, .. } = shown;
+    let scope = registered::scope(client, &Scope::parse(&code.scope)?);
+    let audience = registered::audience(client, &code.audience, issuer);
+    let is_good = registered::has_redirect_uri(client, &code.redirect_uri)
+        && !scope.is_empty()
+        && !audience.is_empty();
+    let asked = code.claims.as_ref().map(|asked| registered::claims(client, &scope, asked));
+    let claims = asked.and_then(claims::stored);
+    is_good.then(|| Model { scope: scope.to_string(), audience, claims, ..code })
+}
+
+/// A session without refresh tokens lasts as long as the browser's, so that its client can be told
+/// of the logout.
+fn session_of(
+    code: Model,
+    until: Option<Timestamp>,
+    settings: &TokenSettings,
+    origin: &Origin,
+    now: Timestamp,
+) -> session_row::Model {
+    let absolute_expires_at = until.unwrap_or_else(|| now.plus(settings.session_life()));
+    let idle = until.unwrap_or_else(|| now.plus(settings.refresh_token_life()));
+    session_row::Model {
+        id: id::new(now),
+        account_id: code.account_id,
+        client_id: code.client_id,
+        scope: code.scope,
+        auth_time: code.auth_time,
+        generation: 0,
+        rotated_at: None,
+        idle_expires_at: idle.min(absolute_expires_at),
+        absolute_expires_at,
+        address: origin.address.map(|address| address.to_string()),
+        user_agent: origin.user_agent.as_deref().map(kept),
+        ended_at: None,
+        end_reason: None,
+        status_list: None,
+        status_index: None,
+        cookie_digest: None,
+        browser_session_id: Some(code.browser_session_id),
+        audience: Some(code.audience),
+        claims: code.claims,
+    }
+}
+
+/// Remembers what came of the code, for whoever shows it again.
+async fn settle(
+    txn: &impl ConnectionTrait,
+    shown: &Shown,
+    session: &session_row::Model,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::SessionId, Expr::value(session.id))
+        .filter(Column::Digest.eq(shown.digest.clone()))
+        .exec(txn)
+        .await?;
+    Event::new(Kind::CodeRedeemed)
+        .account(session.account_id)
+        .session(session.id, &session.client_id)
+        .record(txn, &shown.origin, now)
+        .await
+}
+
+/// Tells an expired code from one that was shown before. What came of it ends once, and that is
+/// recorded once: a flood of replays is no flood of events.
+async fn judge(
+    txn: &impl ConnectionTrait,
+    shown: &Shown,
+    now: Timestamp,
+) -> Result<Outcome, CodeError> {
+    // Read anew: whoever spent it at the same moment has said by now what came of it.
+    let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
+    let Some(row) = row else { return Ok(Outcome::Rejected) };
+    let Some(session_id) = row.session_id else { return Ok(Outcome::Rejected) };
+    if !session::end(txn, session_id, EndReason::CodeReuse, now).await? {
+        return Ok(Outcome::Rejected);
+    }
+    Event::new(Kind::CodeReuse)
+        .account(row.account_id)
+        .session(session_id, &row.client_id)
+        .record(txn, &shown.origin, now)
+        .await?;
+    Ok(Outcome::Reused)
+}
