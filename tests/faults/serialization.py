@@ -69,8 +69,7 @@ def main(report, place):
                 answer.status_code == 503
                 and "retry-after" in answer.headers
                 and before == after
-                # A refresh is tried once as one statement, and then as a transaction.
-                and tries <= 5
+                and tries <= 4
                 and took < 1.0,
                 f"{what}, {table}, {when}: for ever, {answer.status_code} after {tries} tries"
                 f" in {took * 1e3:.0f} ms, nothing changed",
