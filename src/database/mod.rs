@@ -13,11 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sea_orm::sea_query::WithQuery;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, QueryResult, Statement,
+    DbErr, Statement,
 };
 
 use crate::config::DatabaseSettings;
@@ -151,25 +150,6 @@ impl Db {
         match &self.0 {
             Backend::Sqlite { writer, .. } => writer.run(work).await,
             Backend::Postgres(pool) => write_pooled(pool, work).await,
-        }
-    }
-
-    /// Runs one statement that changes more than one table and is its own transaction, and returns
-    /// its row: one round trip, where [`Db::write`] takes one for the beginning, for each statement
-    /// and for the commit.
-    ///
-    /// None if there is no row, and if the long way has to be gone instead: on SQLite, which changes
-    /// one table in a statement, and where PostgreSQL asks to try again. If the caller stops
-    /// waiting, all of it happens or nothing.
-    ///
-    /// # Errors
-    /// The database's, or that it did not answer in time.
-    pub async fn write_at_once(&self, statement: &WithQuery) -> Result<Option<QueryResult>, DbErr> {
-        let Backend::Postgres(pool) = &self.0 else { return Ok(None) };
-        let connections = pool.connections();
-        match pool.patiently(connections.query_one(statement)).await {
-            Err(error) if writer::asks_to_retry(&error) => Ok(None),
-            result => result,
         }
     }
 

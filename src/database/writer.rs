@@ -251,7 +251,7 @@ async fn begin(connection: &DatabaseConnection) -> Result<DatabaseTransaction, D
 }
 
 /// Whether a serialization failure or a deadlock is at the root of `error`.
-pub(super) fn asks_to_retry(error: &(dyn Error + 'static)) -> bool {
+fn asks_to_retry(error: &(dyn Error + 'static)) -> bool {
     let state = database_error(error).and_then(sql_state);
     matches!(state.as_deref(), Some("40001" | "40P01"))
 }

@@ -6,8 +6,7 @@
 
 use std::net::IpAddr;
 
-use sea_orm::sea_query::{Expr, InsertStatement, Query};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityName, EntityTrait, Iterable, Set};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set};
 use uuid::Uuid;
 
 use crate::domain::id;
@@ -188,40 +187,7 @@ impl Event {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<(), DbErr> {
-        let row = self.into_row(origin, now);
-        auth_event::Entity::insert(row).exec_without_returning(txn).await?;
-        Ok(())
-    }
-
-    /// The same as part of a statement: writes the event if the common table expression `session`
-    /// has a row, and takes the account from that.
-    ///
-    /// # Errors
-    /// If the statement cannot be built.
-    pub fn record_with(
-        self,
-        session: &'static str,
-        origin: &Origin,
-        now: Timestamp,
-    ) -> Result<InsertStatement, DbErr> {
-        use auth_event::Column;
-
-        let row = self.into_row(origin, now);
-        let values = Column::iter().map(|column| match column {
-            Column::AccountId => Expr::col((session, Column::AccountId)),
-            column => row.get(column).into_value().map_or_else(Expr::null, Expr::value),
-        });
-        let values = Query::select().exprs(values).from(session).take();
-        let mut insert = Query::insert();
-        insert.into_table(auth_event::Entity.table_ref()).columns(Column::iter());
-        insert
-            .select_from(values)
-            .map_err(|error| DbErr::Custom(format!("a statement cannot be built: {error}")))?;
-        Ok(insert)
-    }
-
-    fn into_row(self, origin: &Origin, now: Timestamp) -> auth_event::ActiveModel {
-        auth_event::ActiveModel {
+        let row = auth_event::ActiveModel {
             id: Set(id::new(now)),
             at: Set(now),
             kind: Set(self.kind.name().to_owned()),
@@ -234,7 +200,9 @@ impl Event {
             forwarded: Set(origin.forwarded.as_deref().map(kept)),
             user_agent: Set(origin.user_agent.as_deref().map(kept)),
             request_id: Set(origin.request_id),
-        }
+        };
+        auth_event::Entity::insert(row).exec_without_returning(txn).await?;
+        Ok(())
     }
 }
 

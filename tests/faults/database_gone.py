@@ -150,12 +150,11 @@ def outage(report, cluster, link, signet, kind):
 
 
 def lost_acknowledgement(report, cluster, link, signet):
-    """The statement of a refresh arrives, its answer does not; the client keeps trying until the
+    """The COMMIT of a refresh arrives, its answer does not; the client keeps trying until the
     database is back, which is after the window for retries."""
     client = Client(signet.url).sign_up()
     presented = client.body["refresh_token"]
-    # What the audit log keeps of the request is in the statement that moves the session on.
-    link.silent_after = client.program.encode()
+    link.silent_after_commit = True
     assert client.refresh().status_code == 503
     gone_at = time.monotonic()
     generations = cluster.execute("SELECT generation FROM session")

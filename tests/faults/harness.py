@@ -203,15 +203,14 @@ class Link:
     | `silent` | swallowed for ever, as behind a firewall that has lost its state | never answered |
     | `refuse` | reset | refused |
 
-    With `silent_after` it turns silent behind the next message that holds those bytes: it arrives, its
-    answer is lost.
+    With `silent_after_commit` it turns silent behind the next COMMIT, whose answer is lost.
     """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self.port = free_port()
         self.delay = 0.0
-        self.silent_after: bytes | None = None
+        self.silent_after_commit = False
         self._mode = "forward"
         self._server: asyncio.Server | None = None
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
@@ -284,8 +283,8 @@ class Link:
                     return
                 writer.write(data)
                 await writer.drain()
-                if self.silent_after and writer is pair[1] and self.silent_after in data:
-                    self.silent_after = None
+                if self.silent_after_commit and writer is pair[1] and b"COMMIT" in data:
+                    self.silent_after_commit = False
                     await self._set("silent")
         except OSError:
             pass
@@ -407,8 +406,7 @@ class Client:
     """A front end with a session; a refresh token is kept until its successor is there."""
 
     def __init__(self, url: str) -> None:
-        self.program = f"client {secrets.token_hex(8)}"
-        self.http = httpx.Client(base_url=url, timeout=30, headers={"User-Agent": self.program})
+        self.http = httpx.Client(base_url=url, timeout=30)
         self.email = f"{secrets.token_hex(8)}@example.test"
         self.body: dict[str, Any] = {}
 

@@ -14,12 +14,10 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{
-    Asterisk, CommonTableExpression, Expr, ExprTrait, Query, UpdateStatement,
-};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    Iterable, QueryFilter, QueryResult, QuerySelect, QueryTrait,
+    Iterable, QueryFilter, QuerySelect, QueryTrait,
 };
 
 use crate::config::TokenSettings;
@@ -97,9 +95,6 @@ pub async fn rotate(
     let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
     let (origin, outage) = (origin.clone(), db.last_outage());
     let shown = Shown { token: presented, by: client_id.to_owned() };
-    if let Some(granted) = advance_at_once(db, &shown, life, &origin, now).await? {
-        return Ok(granted);
-    }
     let outcome = db
         .write(move |txn| {
             let (shown, origin) = (shown.clone(), origin.clone());
@@ -123,28 +118,10 @@ pub async fn rotate(
     }
 }
 
-/// The whole exchange as one statement, where the database can: none means that the token is not the
-/// newest, or that the long way has to be gone.
-async fn advance_at_once(
-    db: &Db,
-    shown: &Shown,
-    life: Duration,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<Option<Granted>, DbErr> {
-    const SESSION: &str = "advanced";
-
-    let event = Event::new(Kind::TokenRefreshed).session(shown.token.session_id, &shown.by);
-    let mut session = CommonTableExpression::new();
-    session.table_name(SESSION).query(advancing(shown, life, origin, now));
-    let mut noted = CommonTableExpression::new();
-    noted.table_name("noted").query(event.record_with(SESSION, origin, now)?);
-    let everything = Query::select().expr(Expr::col(Asterisk)).from(SESSION).take();
-    let statement = Query::with().cte(session).cte(noted).to_owned().query(everything);
-    db.write_at_once(&statement).await?.as_ref().map(granted).transpose()
-}
-
-/// The same as a step of a transaction.
+/// Makes the successor the newest token, if the presented one still is and the account is enabled;
+/// a refusal moves nothing. One statement decides: of any number of simultaneous calls, one
+/// matches the row. It also reads the address of the account, since every further statement costs
+/// a round trip while others wait for the database.
 async fn advance(
     txn: &DatabaseTransaction,
     shown: &Shown,
@@ -152,15 +129,6 @@ async fn advance(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Option<Granted>, DbErr> {
-    let row = txn.query_one(&advancing(shown, life, origin, now)).await?;
-    row.as_ref().map(granted).transpose()
-}
-
-/// Makes the successor the newest token, if the presented one still is and the account is enabled;
-/// a refusal moves nothing. One statement decides: of any number of simultaneous calls, one
-/// matches the row. It also reads the address of the account, since every further statement costs
-/// a round trip while others wait for the database.
-fn advancing(shown: &Shown, life: Duration, origin: &Origin, now: Timestamp) -> UpdateStatement {
     use session_row::Column;
 
     let presented = shown.token;
@@ -185,13 +153,10 @@ fn advancing(shown: &Shown, life: Duration, origin: &Origin, now: Timestamp) -> 
     let columns = Column::iter().map(ColumnTrait::into_expr);
     let email = std::iter::once(Expr::from(its_account));
     update.returning(Query::returning().exprs(columns.chain(email)));
-    update
-}
 
-/// What a row of [`advancing`] grants.
-fn granted(row: &QueryResult) -> Result<Granted, DbErr> {
-    let email = row.try_get_by_index(session_row::Column::iter().count())?;
-    Ok(Granted::of(session_row::Model::from_query_result(row, "")?, email))
+    let Some(row) = txn.query_one(&update).await? else { return Ok(None) };
+    let email = row.try_get_by_index(Column::iter().count())?;
+    Ok(Some(Granted::of(session_row::Model::from_query_result(&row, "")?, email)))
 }
 
 /// Writes the audit event, with a word on what was special about it.
