@@ -26,7 +26,8 @@ const INVISIBLE: [(char, char); 11] = [
 /// Whether a text is a name in one line, of at most `longest` characters, all of which can be seen.
 #[must_use]
 pub fn is_name(text: &str, longest: usize) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= longest && text.chars().all(is_seen)
+    let is_trimmed = !text.is_empty() && text.trim() == text;
+    is_trimmed && text.chars().count() <= longest && text.chars().all(is_seen)
 }
 
 fn is_seen(c: char) -> bool {
@@ -34,7 +35,12 @@ fn is_seen(c: char) -> bool {
         .contains(&c.general_category());
     // Control and format characters (bidi controls, joiners), surrogates, private use, unassigned.
     let is_other = c.general_category_group() == GeneralCategoryGroup::Other;
-    !is_line && !is_other && !INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&c))
+    // Of the spaces, the one that everybody types: the others look like it, or like none.
+    let is_odd_space = c.is_whitespace() && c != ' ';
+    !is_line
+        && !is_odd_space
+        && !is_other
+        && !INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
 #[cfg(test)]
@@ -60,6 +66,9 @@ mod tests {
             '\u{61c}',
             '\u{115f}',
             '\u{180e}',
+            '\u{a0}',
+            '\u{2003}',
+            '\u{3000}',
             '\u{200b}',
             '\u{200c}',
             '\u{200d}',
@@ -89,6 +98,7 @@ mod tests {
             let name = format!("The sh{hidden}op");
             assert!(!is_name(&name, 40), "U+{:04X}", u32::from(hidden));
         }
+        assert!(!is_name(" Bank", 40) && !is_name("Bank ", 40));
         assert!(!is_name("", 40) && !is_name(" ", 40) && !is_name("\u{3000}", 40));
         assert!(is_name(&"é".repeat(40), 40) && !is_name(&"é".repeat(41), 40));
     }

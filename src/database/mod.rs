@@ -153,10 +153,16 @@ impl Db {
         }
     }
 
-    /// [`Db::write`] for a change of schema, which may wait for a lock and then take its time.
-    async fn migrate<F>(&self, work: F) -> Result<(), DbErr>
+    /// [`Db::write`] for a change of schema, or an operator's command, that nobody waits for: it may
+    /// wait for a lock, and after [`take_time`] its statements may be slow.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_at_leisure<T, E, F>(&self, work: F) -> Result<T, E>
     where
-        F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, (), DbErr> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: std::error::Error + From<DbErr> + Send + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
     {
         match &self.0 {
             Backend::Sqlite { writer, .. } => writer.run(work).await,
@@ -212,6 +218,17 @@ impl Db {
             Backend::Postgres(pool) => pool.close().await,
         }
     }
+}
+
+/// Lets the statements of a transaction of [`Db::write_at_leisure`] take their time.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn take_time(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+    if txn.get_database_backend() == DbBackend::Postgres {
+        txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+    }
+    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq)]

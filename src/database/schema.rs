@@ -7,7 +7,7 @@
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
-use crate::database::Db;
+use crate::database::{Db, take_time};
 
 /// Key of the PostgreSQL advisory lock that a migrating instance holds: "signet" in ASCII.
 const LOCK: i64 = 0x7369_676e_6574;
@@ -37,7 +37,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
     if status(db).await?.iter().all(|(_, applied)| *applied) {
         return Ok(());
     }
-    db.migrate(|txn| {
+    db.write_at_leisure(|txn| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::up(txn, None).await
@@ -53,7 +53,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
 /// As [`migrate_up`].
 pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     status(db).await?;
-    db.migrate(move |txn| {
+    db.write_at_leisure(move |txn| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::down(txn, Some(steps)).await
@@ -92,8 +92,8 @@ pub async fn has_table(db: &Db, name: &str) -> Result<bool, SchemaError> {
 }
 
 async fn lock(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+    take_time(txn).await?;
     if txn.get_database_backend() == DbBackend::Postgres {
-        txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         txn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
     }
     Ok(())

@@ -52,6 +52,7 @@ mod keys;
 mod logins;
 mod logout;
 mod malformed;
+mod many_sessions;
 mod master_key;
 mod metadata;
 mod narrowing;

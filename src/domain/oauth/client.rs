@@ -1,16 +1,17 @@
 //! The registry of clients. A secret is shown once, when it is made; the table has its digest.
 
 use std::collections::{BTreeSet, HashMap};
-
 use std::sync::Arc;
 
 use openssl::error::ErrorStack;
+use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
     QueryFilter, QueryOrder, QuerySelect, Set,
 };
+use uuid::Uuid;
 
-use crate::database::Db;
+use crate::database::{Db, take_time};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::oauth::registration::{
@@ -101,6 +102,16 @@ pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
     db.read(|db| async move { question.one(&db).await }).await
 }
 
+/// Keeps a client on the registry until the commit; `false` if it is not there. Whoever begins
+/// something for it does so before they hold the account.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn keep(txn: &impl ConnectionTrait, id: &str) -> Result<bool, DbErr> {
+    let kept = Entity::find_by_id(id).lock(LockType::KeyShare).one(txn).await?;
+    Ok(kept.is_some())
+}
+
 /// Registers a client; returns its secret, if it is to have one.
 ///
 /// # Errors
@@ -137,7 +148,8 @@ pub async fn update(
     db.write(move |txn| {
         let (id, change) = (id.clone(), Arc::clone(&change));
         Box::pin(async move {
-            let row = Entity::find_by_id(&id).one(txn).await?.ok_or(ClientError::Unknown(id))?;
+            let row = Entity::find_by_id(&id).lock_exclusive().one(txn).await?;
+            let row = row.ok_or(ClientError::Unknown(id))?;
             let mut registration = Registration::of_row(&row);
             change(&mut registration);
             put(txn, registration, Existing::Change, now).await
@@ -190,7 +202,8 @@ async fn put(
     let mut row = registration.into_row(now)?;
     let id = row.id.clone();
     check_audiences(txn, &row).await?;
-    let old = Entity::find_by_id(&id).one(txn).await?;
+    // Locked: its secrets must not change between this and what is written.
+    let old = Entity::find_by_id(&id).lock_exclusive().one(txn).await?;
     if old.is_some() && existing == Existing::Refuse {
         return Err(ClientError::Exists(id));
     }
@@ -254,7 +267,7 @@ pub async fn rotate_secret(
     db.write(move |txn| {
         let id = id.clone();
         Box::pin(async move {
-            let Some(row) = Entity::find_by_id(&id).one(txn).await? else {
+            let Some(row) = Entity::find_by_id(&id).lock_exclusive().one(txn).await? else {
                 return Err(ClientError::Unknown(id));
             };
             if row.secret_digest.is_none() {
@@ -285,7 +298,7 @@ pub async fn drop_previous_secret(db: &Db, id: &str, now: Timestamp) -> Result<(
     db.write(move |txn| {
         let id = id.clone();
         Box::pin(async move {
-            let Some(row) = Entity::find_by_id(&id).one(txn).await? else {
+            let Some(row) = Entity::find_by_id(&id).lock_exclusive().one(txn).await? else {
                 return Err(ClientError::Unknown(id));
             };
             if row.secret_digest.is_none() {
@@ -307,24 +320,28 @@ pub async fn drop_previous_secret(db: &Db, id: &str, now: Timestamp) -> Result<(
     .await
 }
 
-/// Takes a client off the registry, and ends all sessions that it holds.
+/// Takes a client off the registry, and ends all sessions that it holds, however many.
 ///
 /// # Errors
 /// See [`ClientError`].
 pub async fn delete(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
     let id = id.to_owned();
-    db.write(move |txn| {
+    db.write_at_leisure(move |txn| {
         let id = id.clone();
         Box::pin(async move {
-            let live = session_row::Entity::find()
-                .filter(session_row::Column::ClientId.eq(&id))
-                .filter(session_row::Entity::live(now));
-            for row in live.all(txn).await? {
-                session::end(txn, row.id, EndReason::Revoked, now).await?;
-            }
-            if Entity::delete_by_id(&id).exec(txn).await?.rows_affected == 0 {
+            take_time(txn).await?;
+            // First: whoever begins something for the client holds it, too.
+            if Entity::find_by_id(&id).lock_exclusive().one(txn).await?.is_none() {
                 return Err(ClientError::Unknown(id));
             }
+            let live = session_row::Entity::find()
+                .select_only()
+                .column(session_row::Column::Id)
+                .filter(session_row::Column::ClientId.eq(&id))
+                .filter(session_row::Entity::live(now));
+            let live: Vec<Uuid> = live.into_tuple().all(txn).await?;
+            session::end_each(txn, &live, EndReason::Revoked, now).await?;
+            Entity::delete_by_id(&id).exec(txn).await?;
             Ok(record(txn, Kind::ClientDeleted, &id, now).await?)
         })
     })

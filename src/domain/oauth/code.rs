@@ -7,6 +7,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait};
 use uuid::Uuid;
 
 use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::claims;
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::oauth::scope::Scope;
 use crate::entity::authorization_code::{ActiveModel, AskedClaims, Entity, Model};

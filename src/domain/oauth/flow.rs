@@ -13,6 +13,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::claims;
+use crate::domain::oauth::client as registry;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent::{self, Wish};
 use crate::domain::oauth::opaque::{Opaque, digest};
@@ -284,6 +285,10 @@ async fn grant_in(
     let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
     let Pending { digest, request, .. } = pending;
     let account_id = browser.account.id;
+    // As at a redemption: whoever removes the client holds it first.
+    if !registry::keep(txn, &client.id).await? {
+        return Ok(Outcome::Answered);
+    }
     let scope = Scope::parse(&request.scope).unwrap_or_default();
     let claims = claims::beside(&scope, &request.claims);
     let wish = Wish {

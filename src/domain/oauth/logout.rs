@@ -74,15 +74,16 @@ pub async fn end_opened(
         .filter(Entity::live(now))
         .all(txn)
         .await?;
-    for session in opened {
-        let scope = Scope::parse(&session.scope).unwrap_or_default();
-        if scope.has("offline_access") {
-            notice::enqueue(txn, Condition::all().add(Column::Id.eq(session.id)), now).await?;
-        } else {
-            session::end(txn, session.id, EndReason::Logout, now).await?;
-        }
+    let is_offline = |session: &Model| {
+        Scope::parse(&session.scope).is_some_and(|scope| scope.has("offline_access"))
+    };
+    let (kept, ended): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_offline);
+    let ids = |sessions: Vec<Model>| sessions.iter().map(|it| it.id).collect::<Vec<_>>();
+    for ids in ids(kept).chunks(500) {
+        let which = Condition::all().add(Column::Id.is_in(ids.iter().copied()));
+        notice::enqueue(txn, which, now).await?;
     }
-    Ok(())
+    session::end_each(txn, &ids(ended), EndReason::Logout, now).await.map(drop)
 }
 
 /// Where a logout may lead: to an address of the client's own, character by character, if an ID

@@ -12,6 +12,7 @@ use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::id;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::claims;
+use crate::domain::oauth::client as registry;
 use crate::domain::oauth::opaque::digest;
 use crate::domain::oauth::pkce;
 use crate::domain::oauth::registered;
@@ -150,15 +151,22 @@ async fn redeem_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
+    // Before all else, as whoever removes the client holds it: nothing begins that would be left over.
+    if !registry::keep(txn, &shown.client.id).await? {
+        return Ok(Outcome::Rejected);
+    }
     let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
     let Some(row) = row.filter(|row| row.client_id == shown.client.id) else {
         return Ok(Outcome::Rejected);
     };
     // The account first, as whoever ends its sessions or takes back what it allowed does.
     let account = session::hold_account(txn, row.account_id).await?;
-    // The database settles the race: of any number of calls, one matches the row.
+    // The database settles the race: of any number of calls, one matches the row. What may come of it
+    // is written down with it, for whoever shows the code again.
+    let session_id = id::new(now);
     let spent = Entity::update_many()
         .col_expr(Column::RedeemedAt, Expr::value(now))
+        .col_expr(Column::SessionId, Expr::value(session_id))
         .filter(Column::Digest.eq(shown.digest.clone()))
         .filter(Column::ExpiresAt.gt(now))
         .filter(Column::RedeemedAt.is_null())
@@ -188,11 +196,17 @@ async fn redeem_in(
     let scope = Scope::parse(&row.scope).unwrap_or_default();
     let has_refresh = scope.has("offline_access");
     let until = if has_refresh { None } else { Some(browser.absolute_expires_at) };
+    session::make_room(txn, account.id, now).await?;
     let mut session = session_of(row, until, settings, &shown.origin, now);
+    session.id = session_id;
     session.status_list = shown.entry.map(|entry| entry.list);
     session.status_index = shown.entry.map(|entry| entry.index);
     session::insert(txn, &session).await?;
-    settle(txn, &shown, &session, now).await?;
+    Event::new(Kind::CodeRedeemed)
+        .account(session.account_id)
+        .session(session.id, &session.client_id)
+        .record(txn, &shown.origin, now)
+        .await?;
     let granted = Granted::of(session, account.email);
     Ok(Outcome::Redeemed(Box::new(Redeemed { granted, audience, nonce, told, has_refresh })))
 }
@@ -254,25 +268,6 @@ fn session_of(
         audience: Some(code.audience),
         claims: code.claims,
     }
-}
-
-/// Remembers what came of the code, for whoever shows it again.
-async fn settle(
-    txn: &impl ConnectionTrait,
-    shown: &Shown,
-    session: &session_row::Model,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::SessionId, Expr::value(session.id))
-        .filter(Column::Digest.eq(shown.digest.clone()))
-        .exec(txn)
-        .await?;
-    Event::new(Kind::CodeRedeemed)
-        .account(session.account_id)
-        .session(session.id, &session.client_id)
-        .record(txn, &shown.origin, now)
-        .await
 }
 
 /// Tells an expired code from one that was shown before. What came of it ends once, and that is

@@ -13,7 +13,7 @@ use crate::http::oauth::logout::leave;
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
-use crate::http::pages::{Call, Visit, device, stale, words};
+use crate::http::pages::{Call, Visit, device, limited, stale, words};
 
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
@@ -23,6 +23,8 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
     let Some(browser) = &call.visit.browser else { return Ok(call.lead_to("login")) };
     if call.is_post() {
+        let admitted = call.app.limits.admit_change(&origin_of(&call.request).await);
+        admitted.map_err(|refused| limited(&refused))?;
         return match call.params.get("withdraw") {
             Some(client_id) => withdraw(&call, browser, client_id).await,
             None => end(&call, browser).await,

@@ -69,7 +69,9 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a >= 240
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && (18..20).contains(&b));
+        || (a == 198 && (18..20).contains(&b))
+        // Where a cloud answers its machines.
+        || address.octets() == [168, 63, 129, 16];
     !is_special
 }
 
@@ -77,7 +79,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     let is_global = a & 0xe000 == 0x2000;
-    let is_special = a == 0x2002 || (a == 0x2001 && (b == 0x0db8 || b < 0x0200));
+    let is_special =
+        a == 0x2002 || (a == 0x2001 && (b == 0x0db8 || b < 0x0200)) || (a == 0x3fff && b < 0x1000);
     is_global && !is_special
 }
 
@@ -101,6 +104,7 @@ mod tests {
             "255.255.255.255",
             "224.0.0.1",
             "198.18.0.1",
+            "168.63.129.16",
             "::1",
             "::",
             "fe80::1",
@@ -111,6 +115,7 @@ mod tests {
             "64:ff9b::a00:1",
             "2002:7f00:1::1",
             "2001:db8::1",
+            "3fff:fff::1",
             "2001::1",
             "ff02::1",
         ] {

@@ -1,10 +1,9 @@
-//! Logins: a session is a row that begins with a right password and ends with a logout.
+//! Logins: a session is a row that begins with a right password and ends with a logout (`ending`).
 
-use sea_orm::sea_query::{Expr, IntoCondition};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
-    QuerySelect,
-};
+mod ending;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -13,12 +12,13 @@ use crate::domain::attempt::{self, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::email::Email;
 use crate::domain::id;
-use crate::domain::oauth::notice;
 use crate::domain::password::{HashError, Hasher, Password, Verdict};
-use crate::domain::status::{self, DrawError, StatusEntries, StatusEntry};
+use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
 use crate::entity::account;
-use crate::entity::session::{self, EndReason};
+use crate::entity::session;
 use crate::timestamp::Timestamp;
+
+pub use ending::{end, end_all, end_each, end_of_client, hold_account, log_out, make_room};
 
 /// The `client_id` of sessions that the JSON API starts.
 pub const FIRST_PARTY_CLIENT: &str = "signet";
@@ -155,6 +155,7 @@ async fn check_and_start(
         let account_window = account_window.clone();
         Box::pin(async move {
             mark_logged_in(txn, &account, upgraded, now).await?;
+            make_room(txn, account.id, now).await?;
             let new = NewSession { account_id: account.id, email: account.email, status };
             let granted = start(txn, new, &settings, &origin, now).await?;
             Event::new(Kind::LogIn)
@@ -281,127 +282,6 @@ pub async fn insert(txn: &impl ConnectionTrait, row: &session::Model) -> Result<
         .exec_without_returning(txn)
         .await?;
     Ok(())
-}
-
-/// Ends a session at its owner's wish. `false` if it was not live.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn log_out(
-    db: &Db,
-    session_id: Uuid,
-    account_id: Uuid,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    let origin = origin.clone();
-    db.write(move |txn| {
-        let origin = origin.clone();
-        Box::pin(async move {
-            let ended = end(txn, session_id, EndReason::Logout, now).await?;
-            if ended {
-                Event::new(Kind::LogOut)
-                    .account(account_id)
-                    .session(session_id, FIRST_PARTY_CLIENT)
-                    .record(txn, &origin, now)
-                    .await?;
-            }
-            Ok(ended)
-        })
-    })
-    .await
-}
-
-/// Ends a live session, as part of the transaction that says why. `false` if it was not live.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn end(
-    txn: &impl ConnectionTrait,
-    session_id: Uuid,
-    reason: EndReason,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    end_where(txn, session::Column::Id.eq(session_id), reason, now).await.map(|ended| ended == 1)
-}
-
-/// Ends all live sessions of an account, except perhaps one, as part of the transaction that says
-/// why. Says how many.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn end_all(
-    txn: &impl ConnectionTrait,
-    account_id: Uuid,
-    except: Option<Uuid>,
-    reason: EndReason,
-    now: Timestamp,
-) -> Result<usize, DbErr> {
-    hold_account(txn, account_id).await?;
-    let which = Condition::all()
-        .add(session::Column::AccountId.eq(account_id))
-        .add_option(except.map(|session_id| session::Column::Id.ne(session_id)));
-    end_where(txn, which, reason, now).await
-}
-
-/// Ends all live sessions of an account that a client holds, as part of the transaction that says
-/// why. Says how many.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn end_of_client(
-    txn: &impl ConnectionTrait,
-    account_id: Uuid,
-    client_id: &str,
-    reason: EndReason,
-    now: Timestamp,
-) -> Result<usize, DbErr> {
-    hold_account(txn, account_id).await?;
-    let which = Condition::all()
-        .add(session::Column::AccountId.eq(account_id))
-        .add(session::Column::ClientId.eq(client_id));
-    end_where(txn, which, reason, now).await
-}
-
-/// The account, which nobody else holds until the commit. Whoever ends more than one session, or begins
-/// something for a client, holds the account first: then no two wait for each other, and nothing begins
-/// unseen.
-///
-/// A lock that is shared would do for those who begin. But they let each other in, so that whoever waits
-/// to end it all could wait for as long as they keep coming.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn hold_account(
-    txn: &impl ConnectionTrait,
-    account_id: Uuid,
-) -> Result<Option<account::Model>, DbErr> {
-    account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await
-}
-
-/// The only place where a session ends before its time: it also tells the verifiers, and the
-/// clients that want to know.
-async fn end_where(
-    txn: &impl ConnectionTrait,
-    which: impl IntoCondition,
-    reason: EndReason,
-    now: Timestamp,
-) -> Result<usize, DbErr> {
-    let ended = session::Entity::update_many()
-        .col_expr(session::Column::EndedAt, Expr::value(now))
-        .col_expr(session::Column::EndReason, Expr::value(reason))
-        .filter(which)
-        .filter(session::Entity::live(now))
-        .exec_with_returning(txn)
-        .await?;
-    status::mark_invalid(txn, ended.iter().filter_map(status_of), now).await?;
-    let clients = ended.iter().filter(|row| row.client_id != FIRST_PARTY_CLIENT);
-    let clients: Vec<_> = clients.map(|row| row.id).collect();
-    if !clients.is_empty() {
-        let which = Condition::all().add(session::Column::Id.is_in(clients));
-        notice::enqueue(txn, which, now).await?;
-    }
-    Ok(ended.len())
 }
 
 /// The account behind a live session; none if the session ended or the account is disabled.

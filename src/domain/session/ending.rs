@@ -1,0 +1,188 @@
+//! How sessions end before their time: in one place, which tells verifiers and clients.
+
+use sea_orm::sea_query::{Expr, IntoCondition};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::notice;
+use crate::domain::session::{FIRST_PARTY_CLIENT, status_of};
+use crate::domain::status;
+use crate::entity::account;
+use crate::entity::session::{self, EndReason};
+use crate::timestamp::Timestamp;
+
+/// Most live sessions of an account.
+const MOST: u64 = 500;
+
+/// Sessions in one statement: below what either database takes in parameters, and in time.
+const AT_ONCE: usize = 500;
+
+/// Ends a session at its owner's wish. `false` if it was not live.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn log_out(
+    db: &Db,
+    session_id: Uuid,
+    account_id: Uuid,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let origin = origin.clone();
+    db.write(move |txn| {
+        let origin = origin.clone();
+        Box::pin(async move {
+            let ended = end(txn, session_id, EndReason::Logout, now).await?;
+            if ended {
+                Event::new(Kind::LogOut)
+                    .account(account_id)
+                    .session(session_id, FIRST_PARTY_CLIENT)
+                    .record(txn, &origin, now)
+                    .await?;
+            }
+            Ok(ended)
+        })
+    })
+    .await
+}
+
+/// Ends a live session, as part of the transaction that says why. `false` if it was not live.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end(
+    txn: &impl ConnectionTrait,
+    session_id: Uuid,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    end_where(txn, session::Column::Id.eq(session_id), reason, now).await.map(|ended| ended == 1)
+}
+
+/// Ends all live sessions of an account, except perhaps one, as part of the transaction that says
+/// why. Says how many.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_all(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    except: Option<Uuid>,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<usize, DbErr> {
+    hold_account(txn, account_id).await?;
+    let which = Condition::all()
+        .add(session::Column::AccountId.eq(account_id))
+        .add_option(except.map(|session_id| session::Column::Id.ne(session_id)));
+    end_where(txn, which, reason, now).await
+}
+
+/// Ends all live sessions of an account that a client holds, as part of the transaction that says
+/// why. Says how many.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_of_client(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    client_id: &str,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<usize, DbErr> {
+    hold_account(txn, account_id).await?;
+    let which = Condition::all()
+        .add(session::Column::AccountId.eq(account_id))
+        .add(session::Column::ClientId.eq(client_id));
+    end_where(txn, which, reason, now).await
+}
+
+/// Ends these sessions, as part of the transaction that says why. Says how many were live.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_each(
+    txn: &impl ConnectionTrait,
+    ids: &[Uuid],
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<usize, DbErr> {
+    let mut ended = 0;
+    for ids in ids.chunks(AT_ONCE) {
+        let which = session::Column::Id.is_in(ids.iter().copied());
+        ended += end_where(txn, which, reason, now).await?;
+    }
+    Ok(ended)
+}
+
+/// Makes room for one more session of an account that is held: of more than [`MOST`], the oldest end,
+/// logins of browsers last. Whoever had thousands could not end them all in the time that a
+/// request has.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn make_room(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    use session::Column::{AccountId, CookieDigest, Id};
+
+    let surplus = session::Entity::find()
+        .select_only()
+        .column(Id)
+        .filter(AccountId.eq(account_id))
+        .filter(session::Entity::live(now))
+        .order_by_desc(CookieDigest.is_not_null())
+        .order_by_desc(Id)
+        .offset(MOST - 1)
+        .limit(u64::try_from(AT_ONCE).unwrap_or(u64::MAX));
+    let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
+    end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
+}
+
+/// The account, which nobody else holds until the commit. Whoever ends more than one session, or begins
+/// something for a client, holds the account first: then no two wait for each other, and nothing begins
+/// unseen.
+///
+/// A lock that is shared would do for those who begin. But they let each other in, so that whoever waits
+/// to end it all could wait for as long as they keep coming.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn hold_account(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+) -> Result<Option<account::Model>, DbErr> {
+    account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await
+}
+
+/// The only place where a session ends before its time: it also tells the verifiers, and the
+/// clients that want to know.
+async fn end_where(
+    txn: &impl ConnectionTrait,
+    which: impl IntoCondition,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<usize, DbErr> {
+    let ended = session::Entity::update_many()
+        .col_expr(session::Column::EndedAt, Expr::value(now))
+        .col_expr(session::Column::EndReason, Expr::value(reason))
+        .filter(which)
+        .filter(session::Entity::live(now))
+        .exec_with_returning(txn)
+        .await?;
+    status::mark_invalid(txn, ended.iter().filter_map(status_of), now).await?;
+    let clients = ended.iter().filter(|row| row.client_id != FIRST_PARTY_CLIENT);
+    let clients: Vec<_> = clients.map(|row| row.id).collect();
+    for ids in clients.chunks(AT_ONCE) {
+        let which = session::Column::Id.is_in(ids.iter().copied());
+        notice::enqueue(txn, Condition::all().add(which), now).await?;
+    }
+    Ok(ended.len())
+}

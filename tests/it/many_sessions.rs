@@ -1,0 +1,103 @@
+//! Thousands of live sessions: of one account, and of one client. They can all be ended, at once, and
+//! what is done about them keeps to the time that a request has.
+
+use futures_util::future::join_all;
+
+use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB};
+use crate::harness::{Program, TestServer};
+
+const ADA: &str = "ada@example.test";
+const LIVE: &str = "session WHERE ended_at IS NULL AND client_id";
+
+/// Ada, logged in to a browser in which `web` holds a session.
+async fn stage(server: &TestServer) -> (Rp, Browser<'_>) {
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(server);
+    let code = browser.code(ADA, &[]).await;
+    server.redeem(&web, &code).await.expect_status(200);
+    (web, browser)
+}
+
+/// Copies the client's session; through the protocol, thousands would take minutes.
+async fn multiply(server: &TestServer, number: u32) {
+    let id = if server.database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let columns = "account_id, client_id, scope, auth_time, generation, idle_expires_at, \
+                   absolute_expires_at, browser_session_id, audience";
+    let copies = format!(
+        "INSERT INTO session (id, {columns}) \
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number}) \
+         SELECT {id}, {columns} FROM (SELECT * FROM session WHERE client_id = 'web' LIMIT 1) one, n"
+    );
+    server.database.execute(&copies).await;
+}
+
+/// However many sessions were opened in a browser, one click ends them.
+#[tokio::test]
+async fn a_browser_with_thousands_of_sessions_is_logged_out() {
+    let server = TestServer::start().await;
+    let (_, mut browser) = stage(&server).await;
+    multiply(&server, 3_000).await;
+
+    let page = browser.get("/logout").await;
+    browser.submit("/logout", &page, &[]).await.expect_status(303);
+
+    assert_eq!(server.database.count(&format!("{LIVE} = 'web'")).await, 0);
+}
+
+/// An account has five hundred live sessions at most: of more, the oldest end, the browser's last.
+#[tokio::test]
+async fn the_oldest_sessions_make_room_for_new_ones() {
+    let server = TestServer::start().await;
+    let (web, mut browser) = stage(&server).await;
+    multiply(&server, 700).await;
+
+    let asked = browser.authorize(&[("prompt", "none")]).await;
+    let tokens = server.redeem(&web, &asked.sent_to(CALLBACK)["code"]).await;
+
+    // What there is too much of ends in portions.
+    let left = server.database.count("session WHERE ended_at IS NULL").await;
+    assert_eq!(left, 500);
+    server.userinfo(&tokens.text("access_token")).await.expect_status(200);
+    assert!(browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// AZ-06: a client with thousands of sessions is removed, and nothing of it is left.
+#[tokio::test]
+async fn a_client_with_thousands_of_sessions_is_removed() {
+    let server = TestServer::start().await;
+    let (_, _browser) = stage(&server).await;
+    multiply(&server, 5_000).await;
+
+    let output = Program::new(&server.database).run(&["client", "delete", "web"]).await;
+
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(server.database.count(&format!("{LIVE} = 'web'")).await, 0);
+}
+
+/// Whoever redeems codes while their client is removed is left with nothing that lives, and neither
+/// waits for the other until both give up.
+#[tokio::test]
+async fn what_is_redeemed_while_a_client_is_removed_ends_with_it() {
+    let server = TestServer::start().await;
+    let (mut web, mut browser) = stage(&server).await;
+    server.database.delay_after_inserts_into("session").await;
+    for _ in 0..5 {
+        let mut codes = Vec::new();
+        for _ in 0..12 {
+            let asked = browser.authorize(&[("prompt", "none")]).await;
+            codes.push(asked.sent_to(CALLBACK)["code"].clone());
+        }
+        let program = Program::new(&server.database);
+        let (answers, output) = tokio::join!(
+            join_all(codes.iter().map(|code| server.redeem(&web, code))),
+            program.run(&["client", "delete", "web"]),
+        );
+
+        let refused = |status: u16| [400, 401].contains(&status);
+        assert!(answers.iter().all(|it| it.status == 200 || refused(it.status)), "{answers:?}");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(server.database.count(&format!("{LIVE} = 'web'")).await, 0);
+        web = server.apply(WEB).await.remove(0);
+    }
+}
