@@ -120,7 +120,7 @@ pub async fn end_each(
     Ok(ended)
 }
 
-/// Makes room for one more session of an account that is held: of more than [`MOST`], the oldest end,
+/// Makes room for one more session of an account that is held: of more than five hundred, the oldest end,
 /// logins of browsers last. Whoever had thousands could not end them all in the time that a
 /// request has.
 ///
