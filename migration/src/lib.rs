@@ -24,6 +24,7 @@ mod m20261126_000050_bind_reset_tokens;
 mod m20261126_000060_mark_revoked_keys;
 mod m20261126_000061_tell_consents_apart_by_audience;
 mod m20261126_000070_ask_for_claims;
+mod m20261126_000080_find_live_sessions;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000060_mark_revoked_keys::Migration),
             Box::new(m20261126_000061_tell_consents_apart_by_audience::Migration),
             Box::new(m20261126_000070_ask_for_claims::Migration),
+            Box::new(m20261126_000080_find_live_sessions::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 
 use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB};
-use crate::harness::{Program, TestServer};
+use crate::harness::{PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
 const LIVE: &str = "session WHERE ended_at IS NULL AND client_id";
@@ -45,19 +45,21 @@ async fn a_browser_with_thousands_of_sessions_is_logged_out() {
     assert_eq!(server.database.count(&format!("{LIVE} = 'web'")).await, 0);
 }
 
-/// An account has five hundred live sessions at most: of more, the oldest end, the browser's last.
+/// An account has five hundred live sessions at most, the browser's aside: of more, the oldest of the
+/// client that begins one end, and those of other clients stay.
 #[tokio::test]
 async fn the_oldest_sessions_make_room_for_new_ones() {
     let server = TestServer::start().await;
     let (web, mut browser) = stage(&server).await;
+    let own = server.log_in(ADA, PASSWORD).await.tokens();
     multiply(&server, 700).await;
 
     let asked = browser.authorize(&[("prompt", "none")]).await;
     let tokens = server.redeem(&web, &asked.sent_to(CALLBACK)["code"]).await;
 
-    // What there is too much of ends in portions.
-    let left = server.database.count("session WHERE ended_at IS NULL").await;
-    assert_eq!(left, 500);
+    let live = "session WHERE ended_at IS NULL AND cookie_digest IS NULL";
+    assert_eq!(server.database.count(live).await, 500);
+    server.me(&own.access_token).await.expect_status(200);
     server.userinfo(&tokens.text("access_token")).await.expect_status(200);
     assert!(browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK).contains_key("code"));
 }
@@ -82,9 +84,9 @@ async fn what_is_redeemed_while_a_client_is_removed_ends_with_it() {
     let server = TestServer::start().await;
     let (mut web, mut browser) = stage(&server).await;
     server.database.delay_after_inserts_into("session").await;
-    for _ in 0..5 {
+    for _ in 0..8 {
         let mut codes = Vec::new();
-        for _ in 0..12 {
+        for _ in 0..6 {
             let asked = browser.authorize(&[("prompt", "none")]).await;
             codes.push(asked.sent_to(CALLBACK)["code"].clone());
         }
@@ -94,8 +96,9 @@ async fn what_is_redeemed_while_a_client_is_removed_ends_with_it() {
             program.run(&["client", "delete", "web"]),
         );
 
-        let refused = |status: u16| [400, 401].contains(&status);
-        assert!(answers.iter().all(|it| it.status == 200 || refused(it.status)), "{answers:?}");
+        // Codes of one account wait for each other, on a busy machine perhaps for too long.
+        let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
+        assert!(statuses.iter().all(|it| [200, 400, 401, 503].contains(it)), "{statuses:?}");
         assert!(output.status.success(), "{output:?}");
         assert_eq!(server.database.count(&format!("{LIVE} = 'web'")).await, 0);
         web = server.apply(WEB).await.remove(0);

@@ -196,7 +196,7 @@ async fn redeem_in(
     let scope = Scope::parse(&row.scope).unwrap_or_default();
     let has_refresh = scope.has("offline_access");
     let until = if has_refresh { None } else { Some(browser.absolute_expires_at) };
-    session::make_room(txn, account.id, now).await?;
+    session::make_room(txn, account.id, &shown.client.id, now).await?;
     let mut session = session_of(row, until, settings, &shown.origin, now);
     session.id = session_id;
     session.status_list = shown.entry.map(|entry| entry.list);

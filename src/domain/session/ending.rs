@@ -2,8 +2,8 @@
 
 use sea_orm::sea_query::{Expr, IntoCondition};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -16,7 +16,7 @@ use crate::entity::account;
 use crate::entity::session::{self, EndReason};
 use crate::timestamp::Timestamp;
 
-/// Most live sessions of an account.
+/// Most live sessions of an account, apart from logins of browsers.
 const MOST: u64 = 500;
 
 /// Sessions in one statement: below what either database takes in parameters, and in time.
@@ -120,28 +120,35 @@ pub async fn end_each(
     Ok(ended)
 }
 
-/// Makes room for one more session of an account that is held: of more than five hundred, the oldest end,
-/// logins of browsers last. Whoever had thousands could not end them all in the time that a
-/// request has.
+/// Makes room for one more session that a client is to hold, in an account that is held: of more than
+/// five hundred, the oldest of this very client end, and then those of others. Whoever had thousands
+/// could not end them all in the time that a request has, so of very many, too, only a portion ends
+/// now. Logins of browsers are left alone: each took a password.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn make_room(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
+    client_id: &str,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    use session::Column::{AccountId, CookieDigest, Id};
+    use session::Column::{AccountId, ClientId, CookieDigest, Id};
 
-    let surplus = session::Entity::find()
+    let held = session::Entity::find()
+        .filter(AccountId.eq(account_id))
+        .filter(CookieDigest.is_null())
+        .filter(session::Entity::live(now));
+    let number = held.clone().count(txn).await?;
+    if number < MOST {
+        return Ok(());
+    }
+    let surplus = held
         .select_only()
         .column(Id)
-        .filter(AccountId.eq(account_id))
-        .filter(session::Entity::live(now))
-        .order_by_desc(CookieDigest.is_not_null())
-        .order_by_desc(Id)
-        .offset(MOST - 1)
-        .limit(u64::try_from(AT_ONCE).unwrap_or(u64::MAX));
+        .order_by_desc(ClientId.eq(client_id))
+        .order_by_asc(Id)
+        .limit((number - MOST + 1).min(AT_ONCE as u64));
     let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }

@@ -155,7 +155,7 @@ async fn check_and_start(
         let account_window = account_window.clone();
         Box::pin(async move {
             mark_logged_in(txn, &account, upgraded, now).await?;
-            make_room(txn, account.id, now).await?;
+            make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?;
             let new = NewSession { account_id: account.id, email: account.email, status };
             let granted = start(txn, new, &settings, &origin, now).await?;
             Event::new(Kind::LogIn)

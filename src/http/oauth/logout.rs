@@ -36,7 +36,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     let Ok(app) = app_of(&request) else {
         return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    if let Err(refused) = app.limits.admit_refresh(&origin_of(&request).await) {
+    if let Err(refused) = app.limits.admit_change(&origin_of(&request).await) {
         return pages::limited(&refused);
     }
     let is_foreign_form = request.method() == Method::POST && !Visit::is_known(&request);

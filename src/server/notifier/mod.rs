@@ -68,7 +68,7 @@ async fn deliver(app: &App, sender: &Sender, delivery: Delivery) -> (String, Ans
         Err((answer, why)) => {
             tracing::warn!(
                 client.id = client_id,
-                uri,
+                to = place_of(&uri),
                 why,
                 "a client was not told of a logout yet"
             );
@@ -119,9 +119,14 @@ impl Sender {
             Err(error) if error.is_timeout() => {
                 Err((Answer::None, format!("no answer within {} s", PATIENCE.as_secs())))
             }
-            Err(error) => Err((Answer::None, root_of(&error))),
+            Err(error) => Err((Answer::None, root_of(&error.without_url()))),
         }
     }
+}
+
+/// An address without its query, which may hold what is nobody's business.
+fn place_of(uri: &str) -> &str {
+    uri.split('?').next().unwrap_or_default()
 }
 
 /// The error at the root of another: what lies above says that a request failed.

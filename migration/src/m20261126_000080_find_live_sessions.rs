@@ -1,0 +1,34 @@
+//! Live sessions are found without looking at all that there ever were: of an account, which may have
+//! so many, and of a client that is removed.
+
+use sea_orm_migration::prelude::*;
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // A refresh changes none of these columns.
+        for (name, first) in
+            [("session_live_account_idx", "account_id"), ("session_live_client_idx", "client_id")]
+        {
+            let index = Index::create()
+                .name(name)
+                .table("session")
+                .col(first)
+                .col("absolute_expires_at")
+                .and_where(Expr::col("ended_at").is_null())
+                .to_owned();
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for name in ["session_live_account_idx", "session_live_client_idx"] {
+            manager.drop_index(Index::drop().name(name).table("session").to_owned()).await?;
+        }
+        Ok(())
+    }
+}
