@@ -1,4 +1,8 @@
-//! The registry of clients. A secret is shown once, when it is made; the table has its digest.
+//! The registry of clients: `secret` renews what they prove themselves with, `removal` takes them off.
+//! A secret is shown once, when it is made; the table has its digest.
+
+mod removal;
+mod secret;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,22 +11,21 @@ use openssl::error::ErrorStack;
 use sea_orm::sea_query::LockType;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, Set,
+    QueryFilter, QueryOrder, QuerySelect,
 };
-use uuid::Uuid;
 
-use crate::database::{Db, take_time};
+use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::oauth::registration::{
     Registration, RegistrationError, is_client_id, is_resource,
 };
-use crate::domain::session;
 use crate::entity::client::{ActiveModel, Column, Entity, Model};
-use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
 pub use crate::entity::client::Model as Client;
+pub use removal::delete;
+pub use secret::{drop_previous as drop_previous_secret, rotate as rotate_secret};
 
 /// What client secrets begin with.
 const SECRET_PREFIX: &str = "sgs_";
@@ -250,135 +253,6 @@ async fn check_audiences(txn: &DatabaseTransaction, row: &Model) -> Result<(), C
         }
     }
     Ok(())
-}
-
-/// Gives a client a new secret. The one before goes on working until the next rotation, unless
-/// `at_once`; any older one stops working now.
-///
-/// # Errors
-/// See [`ClientError`].
-pub async fn rotate_secret(
-    db: &Db,
-    id: &str,
-    at_once: bool,
-    now: Timestamp,
-) -> Result<String, ClientError> {
-    let id = id.to_owned();
-    db.write(move |txn| {
-        let id = id.clone();
-        Box::pin(async move {
-            let Some(row) = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?
-            else {
-                return Err(ClientError::Unknown(id));
-            };
-            if row.secret_digest.is_none() {
-                return Err(ClientError::NoSecret(id));
-            }
-            let drawn = Opaque::draw(SECRET_PREFIX)?;
-            let changed = ActiveModel {
-                id: Set(row.id),
-                secret_digest: Set(Some(drawn.digest)),
-                previous_secret_digest: Set(row.secret_digest.filter(|_| !at_once)),
-                updated_at: Set(now),
-                ..Default::default()
-            };
-            changed.update(txn).await?;
-            record(txn, Kind::ClientChanged, &id, now).await?;
-            Ok(drawn.text)
-        })
-    })
-    .await
-}
-
-/// Ends the secret before the newest: the client has been changed over.
-///
-/// # Errors
-/// See [`ClientError`].
-pub async fn drop_previous_secret(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
-    let id = id.to_owned();
-    db.write(move |txn| {
-        let id = id.clone();
-        Box::pin(async move {
-            let Some(row) = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?
-            else {
-                return Err(ClientError::Unknown(id));
-            };
-            if row.secret_digest.is_none() {
-                return Err(ClientError::NoSecret(id));
-            }
-            if row.previous_secret_digest.is_none() {
-                return Ok(());
-            }
-            let changed = ActiveModel {
-                id: Set(row.id),
-                previous_secret_digest: Set(None),
-                updated_at: Set(now),
-                ..Default::default()
-            };
-            changed.update(txn).await?;
-            Ok(record(txn, Kind::ClientChanged, &id, now).await?)
-        })
-    })
-    .await
-}
-
-/// Takes a client off the registry, and ends all sessions that it holds, however many: person by
-/// person, so that nobody waits for all of them, and what is left with the client.
-///
-/// # Errors
-/// See [`ClientError`]; then some sessions may have ended.
-pub async fn delete(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
-    if find(db, id).await?.is_none() {
-        return Err(ClientError::Unknown(id.to_owned()));
-    }
-    for account_id in holders(db, id, now).await? {
-        let id = id.to_owned();
-        db.write(move |txn| {
-            let id = id.clone();
-            Box::pin(async move {
-                session::end_of_client(txn, account_id, &id, EndReason::Revoked, now).await
-            })
-        })
-        .await?;
-    }
-    let id = id.to_owned();
-    db.write_at_leisure(move |txn| {
-        let id = id.clone();
-        Box::pin(async move { delete_in(txn, id, now).await })
-    })
-    .await
-}
-
-/// The people for whom a client holds a live session.
-async fn holders(db: &Db, id: &str, now: Timestamp) -> Result<Vec<Uuid>, DbErr> {
-    let holders = session_row::Entity::find()
-        .select_only()
-        .distinct()
-        .column(session_row::Column::AccountId)
-        .filter(session_row::Column::ClientId.eq(id))
-        .filter(session_row::Entity::live(now));
-    db.read(|db| async move { holders.into_tuple().all(&db).await }).await
-}
-
-async fn delete_in(
-    txn: &DatabaseTransaction,
-    id: String,
-    now: Timestamp,
-) -> Result<(), ClientError> {
-    take_time(txn).await?;
-    // First: whoever begins something for the client keeps it, and whoever was first is found below.
-    if Entity::find_by_id(&id).lock_exclusive().one(txn).await?.is_none() {
-        return Err(ClientError::Unknown(id));
-    }
-    let live = session_row::Entity::find()
-        .select_only()
-        .column(session_row::Column::Id)
-        .filter(session_row::Column::ClientId.eq(&id))
-        .filter(session_row::Entity::live(now));
-    let live: Vec<Uuid> = live.into_tuple().all(txn).await?;
-    session::end_each(txn, &live, EndReason::Revoked, now).await?;
-    Entity::delete_by_id(&id).exec(txn).await?;
-    Ok(record(txn, Kind::ClientDeleted, &id, now).await?)
 }
 
 async fn record(

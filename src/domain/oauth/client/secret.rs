@@ -1,0 +1,81 @@
+//! Renewing a client's secret without a gap: two of them work side by side.
+
+use sea_orm::sea_query::LockType;
+use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect, Set};
+
+use crate::database::Db;
+use crate::domain::audit::Kind;
+use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, record};
+use crate::domain::oauth::opaque::Opaque;
+use crate::entity::client::{ActiveModel, Entity};
+use crate::timestamp::Timestamp;
+
+/// Gives a client a new secret. The one before goes on working until the next rotation, unless
+/// `at_once`; any older one stops working now.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn rotate(
+    db: &Db,
+    id: &str,
+    at_once: bool,
+    now: Timestamp,
+) -> Result<String, ClientError> {
+    let id = id.to_owned();
+    db.write(move |txn| {
+        let id = id.clone();
+        Box::pin(async move {
+            let Some(row) = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?
+            else {
+                return Err(ClientError::Unknown(id));
+            };
+            if row.secret_digest.is_none() {
+                return Err(ClientError::NoSecret(id));
+            }
+            let drawn = Opaque::draw(SECRET_PREFIX)?;
+            let changed = ActiveModel {
+                id: Set(row.id),
+                secret_digest: Set(Some(drawn.digest)),
+                previous_secret_digest: Set(row.secret_digest.filter(|_| !at_once)),
+                updated_at: Set(now),
+                ..Default::default()
+            };
+            changed.update(txn).await?;
+            record(txn, Kind::ClientChanged, &id, now).await?;
+            Ok(drawn.text)
+        })
+    })
+    .await
+}
+
+/// Ends the secret before the newest: the client has been changed over.
+///
+/// # Errors
+/// See [`ClientError`].
+pub async fn drop_previous(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
+    let id = id.to_owned();
+    db.write(move |txn| {
+        let id = id.clone();
+        Box::pin(async move {
+            let Some(row) = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?
+            else {
+                return Err(ClientError::Unknown(id));
+            };
+            if row.secret_digest.is_none() {
+                return Err(ClientError::NoSecret(id));
+            }
+            if row.previous_secret_digest.is_none() {
+                return Ok(());
+            }
+            let changed = ActiveModel {
+                id: Set(row.id),
+                previous_secret_digest: Set(None),
+                updated_at: Set(now),
+                ..Default::default()
+            };
+            changed.update(txn).await?;
+            Ok(record(txn, Kind::ClientChanged, &id, now).await?)
+        })
+    })
+    .await
+}
