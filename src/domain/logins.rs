@@ -15,7 +15,7 @@ use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
 use crate::timestamp::Timestamp;
 
-/// How many logins are shown: an account that a program logs in to has thousands.
+/// How many logins are shown: an account that a program logs in to has hundreds.
 const SHOWN: u64 = 100;
 
 /// Whose login an access token speaks of. Whether it still lasts is for the database to say.

@@ -74,7 +74,7 @@ pub enum EndReason {
     /// The account's password was reset.
     #[sea_orm(string_value = "password_reset")]
     PasswordReset,
-    /// Its owner logged in again in the same browser.
+    /// Its owner logged in again in the same browser, or it made room for another one.
     #[sea_orm(string_value = "replaced")]
     Replaced,
     /// The authorization code it came of was used a second time.

@@ -275,7 +275,7 @@ async fn grant(
     })
 }
 
-/// Holds the account before all else, as whoever takes back a consent does: what was allowed stays
+/// Keeps the client, and then holds the account, before all else, as whoever takes back a consent does: what was allowed stays
 /// so until the commit.
 async fn grant_in(
     txn: &DatabaseTransaction,

@@ -154,7 +154,7 @@ pub async fn make_room(
 }
 
 /// The account, which nobody else holds until the commit. Whoever ends more than one session, or begins
-/// something for a client, holds the account first: then no two wait for each other, and nothing begins
+/// something for a client, holds the account first (after the client): then no two wait for each other, and nothing begins
 /// unseen.
 ///
 /// A lock that is shared would do for those who begin. But they let each other in, so that whoever waits
