@@ -243,8 +243,8 @@ def test_two_tabs_that_refresh_at_one_instant_stay_logged_in(
     print(f"{pairs} pairs in {rounds} rounds, {len(visitor.refreshes)} refreshes")
     assert set(visitor.refreshes) == {200}
     if coordinated:
-        # Now and then the news of one tab is slower than the turn of the other.
-        assert rounds <= len(visitor.refreshes) <= 1.5 * rounds
+        # Who waited for the other's turn also waits for its news, for as long as a tab may reckon with.
+        assert rounds <= len(visitor.refreshes) <= 1.25 * rounds
     else:
         assert len(visitor.refreshes) == 2 * rounds
     for name, tab in {"first": first, "second": second}.items():

@@ -41,6 +41,8 @@ const STORED_AS = "signet.login";
 /** Pauses before asking again, in milliseconds. With the time limits they stay within ten seconds. */
 const PAUSES = [200, 800];
 const TIME_LIMIT = 2_500;
+/** For how long to wait for the news of another tab's refresh, after its turn, in milliseconds. */
+const NEWS_LIMIT = 250;
 
 export class Session {
   #login = stored();
@@ -112,12 +114,25 @@ export class Session {
   /** One tab after the other; one that waited for a refresh of another takes its tokens. */
   async #inTurn(): Promise<string> {
     const before = this.#access;
-    const exchange = () => {
-      const news = this.#access;
-      return news && news !== before ? news.token : this.#exchange();
-    };
     // Locks are missing where a page did not come by https.
-    return navigator.locks ? navigator.locks.request(STORED_AS, exchange) : exchange();
+    if (!navigator.locks) return this.#exchange();
+    const atOnce = await navigator.locks.request(STORED_AS, { ifAvailable: true }, (lock) =>
+      lock ? this.#exchange() : undefined,
+    );
+    const waited = async () => (await this.#newsSince(before)) ?? this.#exchange();
+    return atOnce ?? navigator.locks.request(STORED_AS, waited);
+  }
+
+  /** What another tab got in its turn. The news of it may come later than the turn passes on. */
+  async #newsSince(before: Access | undefined): Promise<string | undefined> {
+    if (this.#access === before) {
+      const signal = AbortSignal.timeout(NEWS_LIMIT);
+      await new Promise((resolve) => {
+        this.#tabs?.addEventListener("message", resolve, { once: true, signal });
+        signal.addEventListener("abort", resolve);
+      });
+    }
+    return this.#access === before ? undefined : this.#access?.token;
   }
 
   async #exchange(): Promise<string> {
