@@ -4,34 +4,26 @@
 //! its end, whatever becomes of the caller: on SQLite, transactions that wait at the same time
 //! share one commit and so one sync to disk; on PostgreSQL each has its own.
 
+mod options;
 mod pool;
 mod schema;
 mod writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend,
-    DbErr, Statement,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
 };
 
 use crate::config::DatabaseSettings;
+use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
 pub use crate::database::pool::Outage;
 use crate::database::pool::Pool;
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
-use crate::database::writer::{SharedWriter, sql_state, write_at_leisure, write_pooled};
+use crate::database::writer::{SharedWriter, write_at_leisure, write_pooled};
 use crate::timestamp::Timestamp;
-
-/// How long a SQLite file may be locked by others before that counts as a failure.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long the server lets a transaction hold its locks without a word from us: longer than its
-/// client waits for the answer.
-const IDLE_TRANSACTION: &str = "1s";
 
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
@@ -229,83 +221,6 @@ pub async fn take_time(txn: &DatabaseTransaction) -> Result<(), DbErr> {
         txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
     }
     Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Access {
-    Read,
-    Write,
-}
-
-/// Statements are logged at debug level at most: they are of no use to an operator.
-fn quiet(options: &mut ConnectOptions) -> &mut ConnectOptions {
-    options.sqlx_logging(false).record_stmt_in_spans(false)
-}
-
-fn sqlite_options(url: &str, connections: u32, access: Access) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    quiet(&mut options)
-        .max_connections(connections)
-        .min_connections(connections)
-        .idle_timeout(None::<Duration>)
-        .max_lifetime(None::<Duration>)
-        .acquire_timeout(Duration::from_secs(2))
-        .test_before_acquire(false)
-        .map_sqlx_sqlite_opts(move |sqlite| {
-            let sqlite = sqlite
-                .busy_timeout(LOCK_PATIENCE)
-                .foreign_keys(true)
-                .statement_cache_capacity(64)
-                .pragma("trusted_schema", "OFF")
-                .pragma("cache_size", "-2000");
-            match access {
-                Access::Read => sqlite.read_only(true),
-                // FULL: an acknowledged write survives a power cut (docs/decisions.md).
-                Access::Write => sqlite
-                    .journal_mode(SqliteJournalMode::Wal)
-                    .synchronous(SqliteSynchronous::Full)
-                    .pragma("journal_size_limit", "67108864"),
-            }
-        });
-    options
-}
-
-/// Asks again where SQLite itself does not wait: it refuses at once to turn on the write-ahead log
-/// of a file that somebody is writing, which another first start may be doing.
-async fn connect_patiently(options: ConnectOptions) -> Result<DatabaseConnection, DbErr> {
-    let deadline = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match Database::connect(options.clone()).await {
-            Err(error) if is_locked(&error) && Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            result => return result,
-        }
-    }
-}
-
-/// `SQLITE_BUSY`, whatever its extended code says of why.
-fn is_locked(error: &DbErr) -> bool {
-    let code = sql_state(error).and_then(|code| code.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
-}
-
-fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
-    let mut options = ConnectOptions::new(url);
-    quiet(&mut options)
-        .max_connections(connections)
-        .min_connections(1)
-        .connect_timeout(Duration::from_secs(2))
-        .acquire_timeout(Duration::from_millis(800))
-        // Less than a request waits: what it gives up, the server gives up too.
-        .statement_timeout(Duration::from_millis(800))
-        .set_application_name("signet")
-        // A transaction behind a dead link must not keep its locks until TCP notices.
-        .map_sqlx_postgres_opts(|postgres| {
-            postgres.options([("idle_in_transaction_session_timeout", IDLE_TRANSACTION)])
-        })
-        .test_before_acquire(false);
-    options
 }
 
 /// Makes the database file with mode 0600 (SQLite gives `-wal` and `-shm` the same mode), or checks

@@ -1,8 +1,11 @@
 //! A fresh database per test: a SQLite file, or a PostgreSQL database dropped at the end.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TryGetable};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement, TryGetable,
+};
 use tempfile::TempDir;
 
 /// A database and the master key that belongs to it.
@@ -56,7 +59,7 @@ impl TestDatabase {
 
     /// A connection of the test's own, for looking behind the server's back.
     pub async fn connect(&self) -> DatabaseConnection {
-        Database::connect(self.url()).await.unwrap()
+        connect(self.url()).await
     }
 
     /// Runs SQL that both databases understand.
@@ -123,6 +126,13 @@ impl TestDatabase {
     }
 }
 
+/// As a server connects: the pools of sqlx may spin for ever if their connections have a limit.
+async fn connect(url: impl Into<String>) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
+    Database::connect(options).await.unwrap()
+}
+
 /// Letters and digits that no other test run has.
 fn unique_name() -> String {
     let mut bytes = [0; 8];
@@ -138,7 +148,7 @@ impl Postgres {
     }
 
     async fn run(&self, sql: String) {
-        Database::connect(&self.server).await.unwrap().execute_unprepared(&sql).await.unwrap();
+        connect(&self.server).await.execute_unprepared(&sql).await.unwrap();
     }
 }
 
@@ -149,7 +159,7 @@ impl Drop for Postgres {
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
-                let db = Database::connect(server).await.unwrap();
+                let db = connect(server).await;
                 db.execute_unprepared(&sql).await.unwrap();
             });
         });

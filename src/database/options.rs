@@ -1,0 +1,117 @@
+//! How connections are made: limits of time, and what each database is told about them.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+
+use crate::database::writer::sql_state;
+
+/// How long a SQLite file may be locked by others before that counts as a failure.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the server lets a transaction hold its locks without a word from us: longer than its
+/// client waits for the answer.
+const IDLE_TRANSACTION: &str = "1s";
+
+/// What the connections of a pool are for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// What all pools have in common.
+///
+/// Statements are logged at debug level at most: they are of no use to an operator. Connections stay
+/// however old or idle they are: the task that looks for such, of each pool from its start on, may spin
+/// for ever on sqlx 0.9.0 (sqlx issue 3645), and then a thread is lost, and no shutdown ends.
+fn basic(options: &mut ConnectOptions) -> &mut ConnectOptions {
+    options
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .idle_timeout(None::<Duration>)
+        .max_lifetime(None::<Duration>)
+}
+
+pub(super) fn sqlite_options(url: &str, connections: u32, access: Access) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    basic(&mut options)
+        .max_connections(connections)
+        .min_connections(connections)
+        .acquire_timeout(Duration::from_secs(2))
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = sqlite
+                .busy_timeout(LOCK_PATIENCE)
+                .foreign_keys(true)
+                .statement_cache_capacity(64)
+                .pragma("trusted_schema", "OFF")
+                .pragma("cache_size", "-2000");
+            match access {
+                Access::Read => sqlite.read_only(true),
+                // FULL: an acknowledged write survives a power cut (docs/decisions.md).
+                Access::Write => sqlite
+                    .journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+                    .pragma("journal_size_limit", "67108864"),
+            }
+        });
+    options
+}
+
+/// Asks again where SQLite itself does not wait: it refuses at once to turn on the write-ahead log
+/// of a file that somebody is writing, which another first start may be doing.
+pub(super) async fn connect_patiently(
+    options: ConnectOptions,
+) -> Result<DatabaseConnection, DbErr> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match Database::connect(options.clone()).await {
+            Err(error) if is_locked(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// `SQLITE_BUSY`, whatever its extended code says of why.
+fn is_locked(error: &DbErr) -> bool {
+    let code = sql_state(error).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}
+
+pub(super) fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    basic(&mut options)
+        .max_connections(connections)
+        .min_connections(1)
+        .connect_timeout(Duration::from_secs(2))
+        .acquire_timeout(Duration::from_millis(800))
+        // Less than a request waits: what it gives up, the server gives up too.
+        .statement_timeout(Duration::from_millis(800))
+        .set_application_name("signet")
+        // A transaction behind a dead link must not keep its locks until TCP notices.
+        .map_sqlx_postgres_opts(|postgres| {
+            postgres.options([("idle_in_transaction_session_timeout", IDLE_TRANSACTION)])
+        })
+        .test_before_acquire(false);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With either limit a pool looks for old connections from its start on, which may never end.
+    #[test]
+    fn no_pool_looks_for_old_connections() {
+        let sqlite = sqlite_options("sqlite::memory:", 1, Access::Write);
+        let postgres = postgres_options("postgres://localhost/signet", 1);
+        for options in [sqlite, postgres] {
+            assert_eq!(options.get_idle_timeout(), Some(None));
+            assert_eq!(options.get_max_lifetime(), Some(None));
+        }
+    }
+}
