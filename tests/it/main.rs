@@ -25,6 +25,7 @@ mod browser_idle;
 mod claims_parameter;
 mod client_address;
 mod client_commands;
+mod client_locks;
 mod code_flow;
 mod code_races;
 mod conformance_page;

@@ -275,8 +275,8 @@ async fn grant(
     })
 }
 
-/// Keeps the client, and then holds the account, before all else, as whoever takes back a consent does: what was allowed stays
-/// so until the commit.
+/// Keeps the client, and then holds the account, before all else, as whoever takes back a consent does:
+/// what was allowed stays so until the commit.
 async fn grant_in(
     txn: &DatabaseTransaction,
     grant: Grant,

@@ -1,13 +1,36 @@
 //! The queue of logouts that clients are to be told of. It is written in the transaction that ends
 //! the session, so that a crash forgets none.
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbErr, EntityName};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Query};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityName, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 
 use crate::entity::client;
 use crate::entity::logout_notice::{Column, Entity};
 use crate::entity::session;
 use crate::timestamp::Timestamp;
+
+/// Keeps the clients of these sessions that want to be told on the registry until the commit, before
+/// the sessions are ended: whoever removes a client holds it first and then its sessions, and a notice
+/// refers to both.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn keep_receivers(txn: &impl ConnectionTrait, which: Condition) -> Result<(), DbErr> {
+    if txn.get_database_backend() != DbBackend::Postgres {
+        return Ok(()); // elsewhere there is one transaction at a time
+    }
+    let holders =
+        session::Entity::find().select_only().column(session::Column::ClientId).filter(which);
+    let receivers = client::Entity::find()
+        .filter(client::Column::Id.in_subquery(holders.into_query()))
+        .filter(client::Column::BackchannelLogoutUri.is_not_null())
+        .order_by_asc(client::Column::Id)
+        .lock(LockType::KeyShare);
+    receivers.all(txn).await.map(drop)
+}
 
 /// Queues a notice for each session that meets `which` and whose client wants to be told; for none
 /// twice.

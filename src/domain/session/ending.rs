@@ -154,8 +154,8 @@ pub async fn make_room(
 }
 
 /// The account, which nobody else holds until the commit. Whoever ends more than one session, or begins
-/// something for a client, holds the account first (after the client): then no two wait for each other, and nothing begins
-/// unseen.
+/// something for a client, holds the account first (after the client): then no two wait for each
+/// other, and nothing begins unseen.
 ///
 /// A lock that is shared would do for those who begin. But they let each other in, so that whoever waits
 /// to end it all could wait for as long as they keep coming.
@@ -177,11 +177,12 @@ async fn end_where(
     reason: EndReason,
     now: Timestamp,
 ) -> Result<usize, DbErr> {
+    let which = which.into_condition().add(session::Entity::live(now));
+    notice::keep_receivers(txn, which.clone()).await?;
     let ended = session::Entity::update_many()
         .col_expr(session::Column::EndedAt, Expr::value(now))
         .col_expr(session::Column::EndReason, Expr::value(reason))
         .filter(which)
-        .filter(session::Entity::live(now))
         .exec_with_returning(txn)
         .await?;
     status::mark_invalid(txn, ended.iter().filter_map(status_of), now).await?;

@@ -170,20 +170,24 @@ pub async fn apply(
     registrations: Vec<Registration>,
     now: Timestamp,
 ) -> Result<Vec<(String, Applied)>, ClientError> {
-    let mut ids: Vec<_> = registrations.iter().map(|it| it.client_id.as_str()).collect();
-    ids.sort_unstable();
-    if let Some([id, _]) = ids.array_windows().find(|[one, next]| one == next) {
-        return Err(ClientError::Twice((*id).to_owned()));
+    let mut in_order: Vec<_> = (0..).zip(registrations).collect();
+    // All who change several clients hold them in the same order, whatever that of their files.
+    in_order.sort_by(|(_, one), (_, other)| one.client_id.cmp(&other.client_id));
+    let twice =
+        in_order.array_windows().find(|[(_, one), (_, next)]| one.client_id == next.client_id);
+    if let Some([(_, one), _]) = twice {
+        return Err(ClientError::Twice(one.client_id.clone()));
     }
     db.write(move |txn| {
-        let registrations = registrations.clone();
+        let in_order = in_order.clone();
         Box::pin(async move {
-            let mut applied = Vec::with_capacity(registrations.len());
-            for registration in registrations {
+            let mut applied = Vec::with_capacity(in_order.len());
+            for (place, registration) in in_order {
                 let id = registration.client_id.clone();
-                applied.push((id, put(txn, registration, Existing::Change, now).await?));
+                applied.push((place, id, put(txn, registration, Existing::Change, now).await?));
             }
-            Ok(applied)
+            applied.sort_by_key(|(place, ..)| *place);
+            Ok(applied.into_iter().map(|(_, id, done): (u32, _, _)| (id, done)).collect())
         })
     })
     .await
