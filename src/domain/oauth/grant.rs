@@ -19,7 +19,7 @@ use crate::domain::oauth::params::Params;
 use crate::domain::oauth::redemption::{self, CodeError, Redemption};
 use crate::domain::oauth::registered;
 use crate::domain::oauth::scope::Scope;
-use crate::domain::refresh::{self, Presented, RefreshError, RefreshTokens};
+use crate::domain::refresh::{self, Holder, Presented, RefreshError, RefreshTokens};
 use crate::domain::session::Granted;
 use crate::domain::status::{DrawError, StatusEntries};
 use crate::domain::token::{Issuer, SigningError, Terms};
@@ -182,7 +182,8 @@ async fn refresh_token(
     let Left { scope, audience, told } = left_of(mint, client, presented, params).await?;
 
     let Mint { db, settings, .. } = mint;
-    let granted = refresh::rotate(db, presented, &client.id, settings, origin, now).await?;
+    let holder = Holder { client_id: &client.id, is_server: client.is_confidential() };
+    let granted = refresh::rotate(db, presented, holder, settings, origin, now).await?;
     let terms = Terms { audience: &audience, scope: &scope, life: life(client) };
     let extras = Extras { nonce: None, told: &told, has_refresh: true };
     issue(mint, &granted, terms, extras, now)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::audit::{Event, Kind, Origin, kept};
+use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::id;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::claims;
@@ -195,9 +195,8 @@ async fn redeem_in(
     let told = row.claims.as_ref().map(|asked| claims::told(&account, asked)).unwrap_or_default();
     let scope = Scope::parse(&row.scope).unwrap_or_default();
     let has_refresh = scope.has("offline_access");
-    let until = if has_refresh { None } else { Some(browser.absolute_expires_at) };
     session::make_room(txn, account.id, &shown.client.id, now).await?;
-    let mut session = session_of(row, until, settings, &shown.origin, now);
+    let mut session = session_of(row, browser, has_refresh, settings, now);
     session.id = session_id;
     session.status_list = shown.entry.map(|entry| entry.list);
     session.status_index = shown.entry.map(|entry| entry.index);
@@ -237,14 +236,15 @@ fn left_of(code: Model, shown: &Shown) -> Option<Model> {
 }
 
 /// A session without refresh tokens lasts as long as the browser's, so that its client can be told
-/// of the logout.
+/// of the logout. Its place is the person's, and not that of the client's server.
 fn session_of(
     code: Model,
-    until: Option<Timestamp>,
+    browser: session_row::Model,
+    has_refresh: bool,
     settings: &TokenSettings,
-    origin: &Origin,
     now: Timestamp,
 ) -> session_row::Model {
+    let until = (!has_refresh).then_some(browser.absolute_expires_at);
     let absolute_expires_at = until.unwrap_or_else(|| now.plus(settings.session_life()));
     let idle = until.unwrap_or_else(|| now.plus(settings.refresh_token_life()));
     session_row::Model {
@@ -257,8 +257,8 @@ fn session_of(
         rotated_at: None,
         idle_expires_at: idle.min(absolute_expires_at),
         absolute_expires_at,
-        address: origin.address.map(|address| address.to_string()),
-        user_agent: origin.user_agent.as_deref().map(kept),
+        address: browser.address,
+        user_agent: browser.user_agent,
         ended_at: None,
         end_reason: None,
         status_list: None,

@@ -4,4 +4,4 @@ mod codec;
 mod rotate;
 
 pub use codec::{Presented, RefreshTokens};
-pub use rotate::{RefreshError, rotate};
+pub use rotate::{Holder, RefreshError, rotate};

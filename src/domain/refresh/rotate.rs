@@ -61,11 +61,21 @@ impl Window {
     }
 }
 
+/// A client that shows a token.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// What it is registered as.
+    pub client_id: &'a str,
+    /// It asks from a server, and not from where the person is.
+    pub is_server: bool,
+}
+
 /// A genuine token, and the client that showed it.
 #[derive(Clone)]
 struct Shown {
     token: Presented,
     by: String,
+    is_server: bool,
 }
 
 enum Outcome {
@@ -87,14 +97,15 @@ enum Outcome {
 pub async fn rotate(
     db: &Db,
     presented: Presented,
-    client_id: &str,
+    holder: Holder<'_>,
     settings: &TokenSettings,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Granted, RefreshError> {
     let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
     let (origin, outage) = (origin.clone(), db.last_outage());
-    let shown = Shown { token: presented, by: client_id.to_owned() };
+    let Holder { client_id, is_server } = holder;
+    let shown = Shown { token: presented, by: client_id.to_owned(), is_server };
     let outcome = db
         .write(move |txn| {
             let (shown, origin) = (shown.clone(), origin.clone());
@@ -142,14 +153,18 @@ async fn advance(
         .col_expr(Column::Generation, Expr::value(presented.generation + 1))
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(life)))
-        .col_expr(Column::Address, Expr::value(origin.address.map(|it| it.to_string())))
-        .col_expr(Column::UserAgent, Expr::value(origin.user_agent.as_deref().map(kept)))
         .filter(Column::Id.eq(presented.session_id))
         .filter(Column::Generation.eq(presented.generation))
         .filter(Column::ClientId.eq(&shown.by))
         .filter(session_row::Entity::live(now))
-        .filter(Expr::exists(its_account.clone()))
-        .into_query();
+        .filter(Expr::exists(its_account.clone()));
+    if !shown.is_server {
+        let (address, user_agent) = (origin.address, origin.user_agent.as_deref());
+        update = update
+            .col_expr(Column::Address, Expr::value(address.map(|it| it.to_string())))
+            .col_expr(Column::UserAgent, Expr::value(user_agent.map(kept)));
+    }
+    let mut update = update.into_query();
     let columns = Column::iter().map(ColumnTrait::into_expr);
     let email = std::iter::once(Expr::from(its_account));
     update.returning(Query::returning().exprs(columns.chain(email)));

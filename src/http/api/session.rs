@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::attempt::{AttemptError, AttemptKey};
 use crate::domain::email::Email;
 use crate::domain::password::{HashError, Password};
-use crate::domain::refresh::{self, RefreshError};
+use crate::domain::refresh::{self, Holder, RefreshError};
 use crate::domain::session::{self, LogIn, LogInError};
 use crate::domain::token::SigningError;
 use crate::http::App;
@@ -70,7 +70,7 @@ impl SessionApi {
         let presented = app.refresh_tokens.decode(&body.0.refresh_token);
         let presented = presented.ok_or(RefreshError::Rejected)?;
 
-        let holder = session::FIRST_PARTY_CLIENT;
+        let holder = Holder { client_id: session::FIRST_PARTY_CLIENT, is_server: false };
         let granted =
             refresh::rotate(&app.db, presented, holder, &app.tokens, &origin, now).await?;
         Ok(Refreshed::Ok(AuthTokens::sign(&app, granted, now)?))
