@@ -13,6 +13,7 @@ use crate::domain::account;
 use crate::domain::attempt::{self, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::Login;
+use crate::domain::oauth::browser;
 use crate::domain::password::{HashError, Hasher, Password, Verdict};
 use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::account::{self as account_row, Column};
@@ -30,6 +31,16 @@ pub struct Confirmation<'a> {
     pub account_window: AttemptKey,
     /// Where the wish came from.
     pub origin: &'a Origin,
+}
+
+/// What is to be the password from now on.
+#[derive(Clone)]
+pub struct Replacement {
+    /// It has passed the policy.
+    pub password: Password,
+    /// The digest of a new cookie for the login that asks, if it is a browser's: the old one may be in
+    /// other hands, too.
+    pub cookie_digest: Option<Vec<u8>>,
 }
 
 /// Why nothing was done.
@@ -56,7 +67,7 @@ pub enum ConfirmError {
 ///
 /// The session that asks goes on, with its refresh token: it is the one that knew the password. What
 /// the old password opened elsewhere, or was about to, has ended once this returns, and reset tokens
-/// are void (AT-10, PW-07). `new_password` has passed the policy.
+/// are void (AT-10, PW-07).
 ///
 /// # Errors
 /// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
@@ -64,20 +75,20 @@ pub async fn change_password(
     db: &Db,
     hasher: &Hasher,
     confirmation: Confirmation<'_>,
-    new_password: Password,
+    replacement: Replacement,
     now: Timestamp,
 ) -> Result<(), ConfirmError> {
     let attempt = async || {
         let account = confirm(db, hasher, &confirmation, "password_change", now).await?;
-        let hash = hasher.hash(new_password.clone()).await?;
+        let hash = hasher.hash(replacement.password.clone()).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
-        let origin = confirmation.origin.clone();
+        let (origin, cookie) = (confirmation.origin.clone(), replacement.cookie_digest.clone());
         db.write(move |txn| {
-            let (account, hash) = (account.clone(), hash.clone());
+            let (account, hash, cookie) = (account.clone(), hash.clone(), cookie.clone());
             let (window, origin) = (window.clone(), origin.clone());
             Box::pin(async move {
                 hold(txn, &account, login, now).await?;
-                replace(txn, login, hash, &origin, now).await?;
+                replace(txn, login, hash, cookie, &origin, now).await?;
                 Ok(attempt::forget(txn, window).await?)
             })
         })
@@ -181,6 +192,7 @@ async fn replace(
     txn: &impl ConnectionTrait,
     login: Login,
     hash: String,
+    cookie: Option<Vec<u8>>,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
@@ -190,6 +202,9 @@ async fn replace(
         .filter(Column::Id.eq(account_id))
         .exec(txn)
         .await?;
+    if let Some(cookie) = cookie {
+        browser::renew_cookie(txn, session_id, cookie).await?;
+    }
     let reason = EndReason::PasswordChanged;
     session::end_all(txn, account_id, Some(session_id), reason, now).await?;
     Event::new(Kind::PasswordChanged)

@@ -1,127 +1,25 @@
 """The hosted pages in a real browser, with the real Signet and a client on the web."""
 
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
-
-from browser import FRONTEND, Tab, Visitor, chromium
-from clients import PASSWORD, SignetClient, Tokens, some_email
-from databases import Database, fresh_database
-from node import NodeProject
-from processes import SIGNET_BIN, Owner, Signet, clean_environment
-from relying_party import CLIENT, RelyingParty
+from clients import PASSWORD, some_email
+from databases import Database
+from hosted_pages import DESK, PHONE, Person, Stage, opened, signet_for_browsers
+from playwright.sync_api import expect
+from processes import Owner
 
 pytestmark = pytest.mark.once
 
 WRONG = "Wrong-password-1"
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1280, "height": 800}
-COOKIE = "__Host-signet"
 LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h9v9"/></svg>'
-
-
-@dataclass
-class Stage:
-    signet: Signet
-    shop: RelyingParty
-    browser: Browser
-    axe: str
-
-    def someone(self, **options: object) -> "Person":
-        context = self.browser.new_context(ignore_https_errors=True, **options)
-        return Person(self, Visitor(context, f"{self.signet.issuer}/login"))
-
-    def sign_up(self) -> tuple[str, Tokens]:
-        """Somebody who has an account, and a session of the JSON API."""
-        email = some_email()
-        with SignetClient(self.signet.url) as client:
-            return email, Tokens.of(client.sign_up(email), 201)
-
-
-class Person:
-    """What somebody does and sees on the pages."""
-
-    def __init__(self, stage: Stage, visitor: Visitor) -> None:
-        self._stage = stage
-        self.visitor = visitor
-        self.page: Page = visitor.open_tab().page
-
-    def at(self, path: str) -> None:
-        self.page.goto(f"{self._stage.signet.issuer}{path}")
-
-    def sent_by_the_shop(self, **more: str) -> None:
-        self.page.goto(self._stage.shop.request(self._stage.signet.issuer, **more))
-
-    def enter(self, email: str, password: str) -> None:
-        self.page.locator("#username").fill(email)
-        self.page.locator("#password").fill(password)
-        self.page.locator("#login-submit, #signup-submit").click()
-
-    def click(self, identifier: str) -> None:
-        self.page.locator(f"#{identifier}").click()
-
-    def sees(self, heading: str) -> None:
-        expect(self.page.get_by_role("heading", level=1)).to_have_text(heading, timeout=15_000)
-
-    def is_at_the_shop(self) -> None:
-        self.sees("The client")
-
-    def cookie(self) -> dict[str, object] | None:
-        cookies = self.page.context.cookies()
-        return next((dict(it) for it in cookies if it.get("name") == COOKIE), None)
-
-    def focused(self) -> str:
-        return str(self.page.evaluate("document.activeElement.id"))
-
-    def looks_right(self) -> None:
-        tab = Tab(self.page)
-        assert tab.barriers(self._stage.axe) == [], self.page.url
-        assert tab.overflow() <= 0, self.page.url
-        small = self.page.evaluate(
-            """() => [...document.querySelectorAll('a, button, input:not([type=hidden])')]
-                .filter(it => it.getBoundingClientRect().height < 24).map(it => it.outerHTML)"""
-        )
-        assert small == [], self.page.url
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner) -> Iterator[Stage]:
-    directory = tmp_path_factory.mktemp("pages")
-    database = fresh_database(directory)
-    signet = owned_by_module(signet_for_browsers(directory, database))
-    signet.start()
-    clients = directory / "clients.toml"
-    clients.write_text(CLIENT)
-    register(signet, clients)
-    axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
-    with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
-        yield Stage(signet, shop, browser, axe.read_text())
-    database.drop()
-
-
-def register(signet: Signet, clients: Path) -> None:
-    subprocess.run(
-        [SIGNET_BIN, "client", "apply", str(clients)],
-        env={**clean_environment(), **signet.settings},
-        check=True,
-        capture_output=True,
-    )
-
-
-def signet_for_browsers(directory: Path, database: Database, **settings: str) -> Signet:
-    """Signet at `http://localhost`, which Chromium trusts with `__Host-` cookies, too."""
-    limits = {
-        name: "10000"
-        for name in ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")
-    }
-    # A busy machine is no reason to turn people away.
-    signet = Signet(directory, database, SIGNET_HASH_WAIT_SECONDS="60", **limits, **settings)
-    signet.settings["SIGNET_ISSUER"] = f"http://localhost:{signet.port}"
-    return signet
+    with opened(tmp_path_factory.mktemp("pages"), owned_by_module) as stage:
+        yield stage
 
 
 def test_sign_up_log_out_and_log_in_again(stage: Stage) -> None:
@@ -287,113 +185,6 @@ def test_a_redirect_that_is_not_registered_ends_on_a_page(stage: Stage) -> None:
     assert len(stage.shop.answers) == came
 
 
-def test_the_account_page_ends_sessions(stage: Stage) -> None:
-    email, tokens = stage.sign_up()
-    here, there = stage.someone(), stage.someone()
-    for person in (here, there):
-        person.enter(email, PASSWORD)
-        person.sees("Your account")
-    here.at("/account")
-    others = here.page.get_by_role("button", name="End ")
-    expect(others).to_have_count(2)
-
-    def answer() -> int:
-        bearer = {"Authorization": f"Bearer {tokens.access_token}"}
-        with SignetClient(stage.signet.url) as client:
-            return client.get("/api/auth/me", headers=bearer).status_code
-
-    row = here.page.get_by_role("listitem").filter(has_text="python-httpx")
-    assert answer() == 200
-    row.get_by_role("button").click()
-    expect(others).to_have_count(1)
-    assert answer() == 401
-
-    here.click("end-all")
-    here.sees("You are logged out")
-    there.at("/account")
-    there.sees("Log in")
-    assert here.visitor.complaints == there.visitor.complaints == []
-
-
-def test_what_was_allowed_is_taken_back_on_the_account_page(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
-    person.sent_by_the_shop(scope="openid offline_access")
-    person.enter(email, PASSWORD)
-    person.click("consent-allow")
-    person.is_at_the_shop()
-    tokens = stage.shop.redeem(stage.signet.url, stage.shop.last()["code"])
-    person.at("/account")
-    name = "Take back what The <Corner> Shop, rp.example, may do"
-    button = person.page.get_by_role("button", name=name, exact=True)
-
-    button.click()
-
-    person.sees("Your account")
-    expect(button).to_have_count(0)
-    userinfo = {"Authorization": f"Bearer {tokens['access_token']}"}
-    with SignetClient(stage.signet.url) as client:
-        assert client.get("/oauth2/userinfo", headers=userinfo).status_code == 401
-    person.sent_by_the_shop(prompt="none")
-    person.is_at_the_shop()
-    assert stage.shop.last()["error"] == "consent_required"
-    person.sent_by_the_shop()
-    person.sees("Allow access?")
-    assert person.visitor.complaints == []
-
-
-def long_named(number: int) -> str:
-    """A client whose name is as long as names get, in words or in one."""
-    words = f"Department {number}: an application for looking after things".ljust(98, "…")
-    name = words if number % 2 else f"{number}".rjust(100, "W")
-    host = f"a-rather-long-name-for-a-service.of-department-{number}.example"
-    return f"""
-[[client]]
-client_id = "long-{number}"
-client_name = "{name}"
-redirect_uris = ["https://rp.example/cb"]
-scope = "openid email profile address phone tasks:read-{"x" * 60}"
-audiences = ["https://{host}/v1"]
-token_endpoint_auth_method = "none"
-"""
-
-
-def test_everybody_can_read_and_use_a_long_list_of_what_was_allowed(
-    stage: Stage, tmp_path: Path
-) -> None:
-    clients = tmp_path / "clients.toml"
-    clients.write_text("".join(map(long_named, range(30))))
-    register(stage.signet, clients)
-    email, _ = stage.sign_up()
-    person = stage.someone()
-    person.enter(email, PASSWORD)
-    person.sees("Your account")
-
-    def looks_right_everywhere(path: str) -> None:
-        person.at(path)
-        for scheme in ("light", "dark"):
-            person.page.emulate_media(color_scheme=scheme)
-            for size in (PHONE, DESK):
-                person.page.set_viewport_size(size)
-                person.looks_right()
-
-    listed = person.page.get_by_role("button", name="Take back")
-    for number in range(30):
-        if number < 2:
-            looks_right_everywhere("/account")
-            expect(listed).to_have_count(number)
-        scope = f"openid email profile address phone tasks:read-{'x' * 60}"
-        person.sent_by_the_shop(client_id=f"long-{number}", scope=scope)
-        person.sees("Allow access?")
-        if number < 2:
-            looks_right_everywhere(person.page.url.removeprefix(stage.signet.issuer))
-        person.click("consent-allow")
-        person.is_at_the_shop()
-    looks_right_everywhere("/account")
-    expect(listed).to_have_count(30)
-    assert person.visitor.complaints == []
-
-
 def test_the_cookie_is_for_this_host_alone_and_for_no_script(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
@@ -466,8 +257,20 @@ def every_page(stage: Stage, person: Person) -> Iterator[str]:
     person.enter(email, PASSWORD)
     person.sees("Allow access?")
     yield "consent"
-    person.at("/account")
+    person.at("/account?done=password")
     yield "account"
+    person.page.get_by_role("link", name="Change your password").click()
+    yield "change of password"
+    person.page.locator("#current-password").fill(WRONG)
+    person.page.locator("#new-password").fill("Difference-Engine-1822")
+    person.click("password-submit")
+    yield "change of password, refused"
+    person.at("/account")
+    person.page.get_by_role("link", name="Delete your account").click()
+    yield "deletion"
+    person.page.locator("#password").fill(WRONG)
+    person.click("delete-submit")
+    yield "deletion, refused"
     person.at("/logout")
     yield "log out"
     person.click("logout-confirm")
@@ -488,7 +291,7 @@ def test_everybody_can_read_and_use_every_page(
     for _ in every_page(stage, person):
         person.looks_right()
         seen += 1
-    assert seen == 11
+    assert seen == 15
     assert person.visitor.complaints == []
     # The page of a posted answer stays if no script sends it on.
     person.page.route("**/submit.js", lambda route: route.abort())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, Rp, WEB, hidden};
 use crate::harness::{PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -171,7 +171,7 @@ async fn no_parameter_leads_off_site_or_into_the_page() {
         let names =
             ["return_to", "next", "continue", "redirect", "redirect_uri", "flow", "post_login"];
         let query = names.map(|name| format!("{name}={encoded}"));
-        for path in ["/login", "/signup", "/logout", "/account", "/consent"] {
+        for path in PAGES {
             stays_here(&mut browser, path, &query).await;
         }
     }

@@ -60,6 +60,7 @@ mod narrowing;
 mod nothing_left;
 mod old_hints;
 mod openapi;
+mod own_pages;
 mod page_looks;
 mod parameters;
 mod password;

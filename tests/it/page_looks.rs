@@ -33,7 +33,9 @@ async fn every_page_says_what_it_may_load_and_who_may_keep_it() {
     }
     pages.push(browser.post("/account", &[("csrf", "x")]).await);
     browser.submit("/login", &login, &typed).await.expect_status(303);
-    for path in ["/account", "/logout", "/oauth2/logout", "/oauth2/logout?id_token_hint=x"] {
+    let own = ["/change-password", "/delete-account"];
+    let left = ["/account", "/logout", "/oauth2/logout", "/oauth2/logout?id_token_hint=x"];
+    for path in own.into_iter().chain(left) {
         pages.push(browser.get(path).await);
     }
     let put = server.request(reqwest::Method::PUT, "/login");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, WEB, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -101,7 +101,7 @@ async fn no_parameter_of_a_link_leads_off_site() {
         let query = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(NAMES.map(|name| (name, target)))
             .finish();
-        for page in ["/login", "/signup", "/consent", "/logout", "/account", "/oauth2/logout"] {
+        for page in PAGES {
             let path = format!("{page}?{query}");
             assert_stays(&logged_in.get(&path).await, &path);
             assert_stays(&nobody.get(&path).await, &path);
@@ -159,7 +159,7 @@ async fn whatever_a_request_says_is_text_on_a_page() {
     assert_eq!(code.sent_to(CALLBACK)["state"], PROBE);
     let posted = browser.authorize(&[("response_mode", "form_post"), ("state", PROBE)]).await;
     assert!(posted.html().contains("&#60;script&#62;"), "the state is handed on");
-    for page in ["/login", "/signup", "/consent", "/logout", "/account", "/oauth2/logout"] {
+    for page in PAGES {
         pages.push(browser.get(&format!("{page}?{query}")).await);
     }
     pages.push(browser.get(&format!("/oauth2/authorize?{query}")).await);

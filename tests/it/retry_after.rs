@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use url::form_urlencoded;
 
-use crate::harness::oauth::{Browser, Rp, hidden, request};
+use crate::harness::oauth::{Browser, PAGES, Rp, hidden, request};
 use crate::harness::{Answer, TestServer};
 
 const CLIENT: &str = "203.0.113.9";
@@ -98,10 +98,9 @@ async fn the_pages_say_when_to_come_back() {
 async fn without_a_database_everything_says_when_to_come_back() {
     let (server, web) = server().await;
     let cookie = format!("__Host-signet={}", "a".repeat(43));
-    let pages = ["/login", "/signup", "/account", "/logout", "/oauth2/logout"];
     let mut requests = posts(&server, &web);
     requests.push(server.request(Method::GET, &asked()));
-    requests.extend(pages.map(|page| server.request(Method::GET, page).header("cookie", &cookie)));
+    requests.extend(PAGES.map(|page| server.request(Method::GET, page).header("cookie", &cookie)));
     server.clock.advance(Duration::from_mins(2));
     server.database.cut_off().await;
 

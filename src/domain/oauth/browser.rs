@@ -229,15 +229,46 @@ async fn take_over_in(
         }
     }
     // With the account held, if the browser had one: whoever takes back a consent does the same.
-    pending_authorization::Entity::update_many()
-        .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(cookie_digest.clone()))
-        .filter(pending_authorization::Column::BrowserDigest.eq(old_digest))
-        .exec(txn)
-        .await?;
+    move_waiting(txn, old_digest, cookie_digest.clone()).await?;
     Entity::update_many()
         .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
         .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(idle_life)))
         .filter(Column::Id.eq(session_id))
+        .exec(txn)
+        .await?;
+    Ok(())
+}
+
+/// Gives a login another cookie, as part of the transaction that says why: whoever has the old one has
+/// nothing any more. What waits in the browser goes on under the new one.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn renew_cookie(
+    txn: &impl ConnectionTrait,
+    session_id: Uuid,
+    cookie_digest: Vec<u8>,
+) -> Result<(), DbErr> {
+    let session = Entity::find_by_id(session_id).one(txn).await?;
+    let Some(old_digest) = session.and_then(|session| session.cookie_digest) else { return Ok(()) };
+    move_waiting(txn, old_digest, cookie_digest.clone()).await?;
+    Entity::update_many()
+        .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
+        .filter(Column::Id.eq(session_id))
+        .exec(txn)
+        .await?;
+    Ok(())
+}
+
+/// Requests that wait in a browser go on under its new cookie.
+async fn move_waiting(
+    txn: &impl ConnectionTrait,
+    old_digest: Vec<u8>,
+    new_digest: Vec<u8>,
+) -> Result<(), DbErr> {
+    pending_authorization::Entity::update_many()
+        .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(new_digest))
+        .filter(pending_authorization::Column::BrowserDigest.eq(old_digest))
         .exec(txn)
         .await?;
     Ok(())

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::domain::account;
 use crate::domain::attempt::AttemptError;
-use crate::domain::confirm;
+use crate::domain::confirm::{self, Replacement};
 use crate::domain::password::{HashError, Weakness};
 use crate::domain::reset::{self, Reset, ResetError};
 use crate::http::App;
@@ -46,6 +46,7 @@ impl PasswordApi {
         app.limits.admit_confirmation(&app.db, &email, &origin, now).await?;
 
         let confirmation = confirmation(&app, login, current, &email, &origin);
+        let new = Replacement { password: new, cookie_digest: None };
         confirm::change_password(&app.db, &app.hasher, confirmation, new, now).await?;
         Ok(PasswordChanged::Done)
     }

@@ -15,6 +15,8 @@ use crate::http::pages::page::render;
 use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
 use crate::http::pages::{Call, Visit, device, limited, stale, words};
 
+const PASSWORD_CHANGED: &str = "Your password is changed. All your other logins have ended.";
+
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
 }
@@ -85,6 +87,7 @@ async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
     });
     let page = AccountPage {
         csrf: &call.visit.csrf(),
+        done: if call.params.get("done") == Some("password") { PASSWORD_CHANGED } else { "" },
         email: &browser.account.email,
         sessions: lines.collect(),
         consents: consents.iter().map(|consent| line_of(consent, issuer)).collect(),

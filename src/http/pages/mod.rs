@@ -4,12 +4,16 @@
 //! request waits, pages carry its handle (`flow`); it is of use in the browser it began in alone.
 
 mod account;
+mod confirm;
 mod consent;
+mod deletion;
 mod device;
 mod login;
 mod logout;
 mod looks;
 pub(in crate::http) mod page;
+mod password;
+mod rule;
 mod signup;
 mod templates;
 mod visit;
@@ -17,6 +21,7 @@ mod words;
 
 use std::sync::Arc;
 
+use poem::endpoint::make_sync;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{EndpointExt, Request, Response, Route, get};
 
@@ -39,12 +44,14 @@ pub use looks::{LogoError, Looks};
 pub(in crate::http) use visit::Visit;
 
 /// The paths of the pages and the methods they answer.
-pub(in crate::http) const METHODS: [(&str, &str); 8] = [
+pub(in crate::http) const METHODS: [(&str, &str); 10] = [
     ("/login", "GET, HEAD, POST"),
     ("/signup", "GET, HEAD, POST"),
     ("/consent", "GET, HEAD, POST"),
     ("/logout", "GET, HEAD, POST"),
     ("/account", "GET, HEAD, POST"),
+    ("/change-password", "GET, HEAD, POST"),
+    ("/delete-account", "GET, HEAD, POST"),
     ("/assets/style.css", "GET, HEAD"),
     ("/assets/submit.js", "GET, HEAD"),
     ("/assets/logo", "GET, HEAD"),
@@ -54,17 +61,24 @@ const SUBMIT: &str = include_str!("../../templates/submit.js");
 
 /// Adds the pages.
 pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
-    let [login, signup, consent, logout, account, ..] = METHODS.map(|(_, it)| it);
+    let [login, signup, consent, logout, account, password, deletion, ..] =
+        METHODS.map(|(_, it)| it);
     let endpoints = [
         surface("loginPage", login, error, make_answer(login::answer)),
         surface("signupPage", signup, error, make_answer(signup::answer)),
         surface("consentPage", consent, error, make_answer(consent::answer)),
         surface("logoutPage", logout, error, make_answer(logout::answer)),
         surface("accountPage", account, error, make_answer(account::answer)),
+        surface("passwordPage", password, error, make_answer(password::answer)),
+        surface("deletionPage", deletion, error, make_answer(deletion::answer)),
     ];
     let pages = METHODS.iter().zip(endpoints).fold(routes, |routes, ((path, _), endpoint)| {
         routes.at(*path, endpoint.with(Dress(Arc::clone(app))).with(Trace).data(Arc::clone(app)))
     });
+    // "A Well-Known URL for Changing Passwords" (W3C): where password managers lead people.
+    let well_known = format!("{}/change-password", app.issuer_url);
+    let well_known = get(make_sync(move |_| respond::see_other(&well_known)));
+    let pages = pages.at("/.well-known/change-password", well_known);
     // Links are relative, since a proxy may serve all of this below a path; so pages that stand below
     // `/oauth2` look for their assets there.
     ["", "/oauth2"].iter().fold(pages, |mut pages, below| {
@@ -212,13 +226,17 @@ impl Call {
 
     /// A page of ours, with the request that waits.
     fn lead_to(&self, page: &str) -> Response {
-        let issuer = &self.app.issuer_url;
         // What is no handle is not repeated.
         let is_handle =
             |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         match self.params.get("flow").filter(is_handle) {
-            Some(flow) => respond::see_other(&format!("{issuer}/{page}?flow={flow}")),
-            None => respond::see_other(&format!("{issuer}/{page}")),
+            Some(flow) => self.see(&format!("{page}?flow={flow}")),
+            None => self.see(page),
         }
+    }
+
+    /// A page of ours, with nothing.
+    fn see(&self, page: &str) -> Response {
+        respond::see_other(&format!("{}/{page}", self.app.issuer_url))
     }
 }

@@ -7,12 +7,12 @@ use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::email::Email;
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::flow::Pending;
-use crate::domain::password::{Password, Policy};
+use crate::domain::password::Password;
 use crate::http::oauth::origin_of;
 use crate::http::pages::login::{destinations, enter};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
-use crate::http::pages::{Call, limited, unavailable};
+use crate::http::pages::{Call, limited, rule, unavailable};
 
 /// What is wrong with what was typed, next to its field.
 #[derive(Default)]
@@ -51,7 +51,7 @@ fn show(
         username,
         email_problem: &problems.email,
         password_problem: &problems.password,
-        password_hint: hint(call.app.password_policy),
+        password_hint: rule::hint(call.app.password_policy),
     };
     render_towards(status, &page, &destinations(waiting))
 }
@@ -85,36 +85,17 @@ fn validate(call: &Call, typed: &str) -> Result<(Email, Password), Problems> {
     let email =
         Email::parse(typed).map_err(|it| problems.email = format!("The email address {it}.")).ok();
     let password = Password::parse(call.params.get("password").unwrap_or_default());
-    let password = password.map_err(|it| problems.password = sentence(&[it.to_string()])).ok();
+    let password = password.map_err(|it| problems.password = rule::problem(&[it])).ok();
     if let Some(password) = &password {
         let policy = call.app.password_policy;
         let weaknesses = match &email {
             Some(email) => account::weaknesses(policy, password, email),
             None => policy.check(password, &[]),
         };
-        let weaknesses: Vec<_> = weaknesses.iter().map(ToString::to_string).collect();
-        problems.password = sentence(&weaknesses);
+        problems.password = rule::problem(&weaknesses);
     }
     match (email, password) {
         (Some(email), Some(password)) if problems.password.is_empty() => Ok((email, password)),
         _ => Err(problems),
-    }
-}
-
-/// What is wrong with a password, each part as the end of a sentence.
-fn sentence(parts: &[String]) -> String {
-    match parts {
-        [] => String::new(),
-        [one] => format!("The password {one}."),
-        [first @ .., last] => format!("The password {} and {last}.", first.join(", ")),
-    }
-}
-
-const fn hint(policy: Policy) -> &'static str {
-    match policy {
-        Policy::Compat => {
-            "At least 8 characters, with an upper-case letter, a lower-case letter and a digit."
-        }
-        Policy::Nist => "At least 15 characters. A few words that belong to nobody else do well.",
     }
 }

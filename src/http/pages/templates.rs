@@ -138,11 +138,48 @@ impl Page for MessagePage<'_> {
     }
 }
 
+/// `/change-password`.
+#[derive(Template)]
+#[template(path = "password.html")]
+pub(super) struct PasswordPage<'a> {
+    pub(super) csrf: &'a str,
+    /// Whose password, for the browser's memory.
+    pub(super) username: &'a str,
+    pub(super) current_problem: &'a str,
+    pub(super) new_problem: &'a str,
+    /// The rule that the new one has to meet.
+    pub(super) hint: &'a str,
+}
+
+impl Page for PasswordPage<'_> {
+    fn title(&self) -> String {
+        let has_problem = !self.current_problem.is_empty() || !self.new_problem.is_empty();
+        title_of("Change your password", has_problem)
+    }
+}
+
+/// `/delete-account`.
+#[derive(Template)]
+#[template(path = "deletion.html")]
+pub(super) struct DeletionPage<'a> {
+    pub(super) csrf: &'a str,
+    pub(super) email: &'a str,
+    pub(super) problem: &'a str,
+}
+
+impl Page for DeletionPage<'_> {
+    fn title(&self) -> String {
+        title_of("Delete your account", !self.problem.is_empty())
+    }
+}
+
 /// `/account`.
 #[derive(Template)]
 #[template(path = "account.html")]
 pub(super) struct AccountPage<'a> {
     pub(super) csrf: &'a str,
+    /// What has just been done; empty if nothing was.
+    pub(super) done: &'a str,
     pub(super) email: &'a str,
     pub(super) sessions: Vec<SessionLine>,
     pub(super) consents: Vec<ConsentLine>,

@@ -15,6 +15,18 @@ pub const ISSUER: &str = "https://id.example.test";
 /// Where the test's web client gets its codes.
 pub const CALLBACK: &str = "https://rp.example/cb";
 
+/// All hosted pages.
+pub const PAGES: [&str; 8] = [
+    "/login",
+    "/signup",
+    "/consent",
+    "/logout",
+    "/account",
+    "/change-password",
+    "/delete-account",
+    "/oauth2/logout",
+];
+
 /// RFC 7636 appendix B.
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";

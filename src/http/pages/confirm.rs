@@ -1,0 +1,41 @@
+//! What the pages share that take the password once more from whoever is logged in.
+
+use poem::Response;
+
+use crate::domain::attempt::AttemptKey;
+use crate::domain::audit::Origin;
+use crate::domain::confirm::{ConfirmError, Confirmation};
+use crate::domain::email::Email;
+use crate::domain::logins::Login;
+use crate::domain::oauth::browser::Browser;
+use crate::domain::password::Password;
+use crate::http::pages::{Call, limited, unavailable};
+
+/// The same for what can be no password, and for one that is another's.
+pub(super) const REFUSED: &str = "This is not your password.";
+
+/// Counts an attempt of whoever is logged in; the limit that costs nothing comes first.
+pub(super) async fn admit<'a>(
+    call: &Call,
+    browser: &Browser,
+    password: Password,
+    origin: &'a Origin,
+) -> Result<Confirmation<'a>, Response> {
+    let (limits, now) = (&call.app.limits, call.app.clock.now());
+    limits.admit_confirmation_early(origin).map_err(|refused| limited(&refused))?;
+    let email = Email::parse(&browser.account.email).map_err(|_| call.lead_to("login"))?;
+    let admitted = limits.admit_confirmation(&call.app.db, &email, origin, now).await;
+    admitted.map_err(|refused| limited(&refused))?;
+    let login = Login { account_id: browser.account.id, session_id: browser.session.id };
+    let account_window = AttemptKey::of_account(limits.key(), &email);
+    Ok(Confirmation { login, password, account_window, origin })
+}
+
+/// The answer to what was not done; `None` if the password was not right, which the form says.
+pub(super) fn failure(call: &Call, error: &ConfirmError) -> Option<Response> {
+    match error {
+        ConfirmError::Refused | ConfirmError::Changed => None,
+        ConfirmError::NotLoggedIn => Some(call.lead_to("login")),
+        ConfirmError::Hashing(_) | ConfirmError::Database(_) => Some(unavailable(error)),
+    }
+}

@@ -1,0 +1,251 @@
+//! The pages for what is one's own: a new password, an end to the account.
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const NEW_PASSWORD: &str = "Difference-Engine-1822";
+const WRONG: &str = "This is not your password.";
+
+/// A client that has to ask.
+const ASKING: &str = r#"
+[[client]]
+client_id = "asking"
+client_name = "Asking"
+redirect_uris = ["https://rp.example/cb"]
+scope = "openid email"
+"#;
+
+/// Ada's account, and a browser that she is logged in to.
+async fn logged_in(server: &TestServer) -> Browser<'_> {
+    server.sign_up(ADA).await.expect_status(201);
+    log_in(server, PASSWORD).await
+}
+
+async fn log_in<'s>(server: &'s TestServer, password: &str) -> Browser<'s> {
+    let mut browser = Browser::of(server);
+    let page = browser.get("/login").await;
+    let done = browser.submit("/login", &page, &[("username", ADA), ("password", password)]).await;
+    assert_eq!(done.location(), format!("{ISSUER}/account"));
+    browser
+}
+
+async fn change(browser: &mut Browser<'_>, current: &str, new: &str) -> Answer {
+    let page = browser.get("/change-password").await;
+    page.expect_status(200);
+    let typed = [("current_password", current), ("new_password", new)];
+    browser.submit("/change-password", &page, &typed).await
+}
+
+async fn delete(browser: &mut Browser<'_>, password: &str) -> Answer {
+    let page = browser.get("/delete-account").await;
+    page.expect_status(200);
+    browser.submit("/delete-account", &page, &[("password", password)]).await
+}
+
+async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
+    browser.get("/account").await.status == 200
+}
+
+/// What stands beside the field with this id.
+fn problem(page: &Answer, id: &str) -> Option<String> {
+    let html = page.html();
+    let (_, rest) = html.split_once(&format!("<p id=\"{id}\" class=\"problem\">"))?;
+    Some(rest.split('<').next().unwrap().to_owned())
+}
+
+/// PW-07: the page, like the API: all else that was open ends, and this browser stays.
+#[tokio::test]
+async fn a_change_of_password_ends_all_other_logins() {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    let mut browser = logged_in(&server).await;
+    let mut other = log_in(&server, PASSWORD).await;
+    let code = browser.authorize(&[("scope", "openid offline_access")]).await.sent_to(CALLBACK);
+    let tokens = server.redeem(&web, &code["code"]).await;
+    let own = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let done = change(&mut browser, PASSWORD, NEW_PASSWORD).await;
+
+    done.expect_status(303);
+    assert_eq!(done.location(), format!("{ISSUER}/account?done=password"));
+    let page = browser.get(&done.location()).await;
+    assert!(page.html().contains("Your password is changed."), "{}", page.html());
+    assert!(!is_logged_in(&mut other).await);
+    server.me(&own.access_token).await.expect_error(401, "UNAUTHORIZED");
+    let refresh = tokens.text("refresh_token");
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", &refresh)];
+    server.token(&web, &fields).await.expect_oauth_error(400, "invalid_grant");
+    server.log_in(ADA, PASSWORD).await.expect_error(401, "AUTH_FAILED");
+    log_in(&server, NEW_PASSWORD).await;
+}
+
+/// SS-01: whoever has the cookie of before has nothing, and what waits in the browser goes on.
+#[tokio::test]
+async fn a_change_of_password_gives_the_browser_a_new_cookie() {
+    let server = TestServer::start().await;
+    server.apply(ASKING).await;
+    let mut browser = logged_in(&server).await;
+    let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await.location();
+    let before = browser.cookie.clone().unwrap();
+
+    change(&mut browser, PASSWORD, NEW_PASSWORD).await.expect_status(303);
+
+    assert_ne!(browser.cookie.as_ref(), Some(&before));
+    let mut thief = Browser::of(&server);
+    thief.cookie = Some(before);
+    assert!(!is_logged_in(&mut thief).await);
+    let consent = browser.get(&asked).await;
+    let answer = browser.submit("/consent", &consent, &[("decision", "allow")]).await;
+    assert!(answer.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// What is wrong is said next to its field, and nothing is done.
+#[tokio::test]
+async fn a_change_that_cannot_be_says_why() {
+    let server = TestServer::start().await;
+    let mut browser = logged_in(&server).await;
+    let cookie = browser.cookie.clone();
+    let own = server.log_in(ADA, PASSWORD).await.tokens();
+
+    let wrong = change(&mut browser, "Wrong-Password-1", NEW_PASSWORD).await;
+    let weak = change(&mut browser, PASSWORD, "short").await;
+    let both = change(&mut browser, &"x".repeat(1_025), "ada@example.test").await;
+
+    for refused in [&wrong, &weak, &both] {
+        refused.expect_status(400);
+        assert!(refused.html().contains("<title>Error: Change your password"));
+        assert!(!refused.html().contains("Wrong-Password-1"), "nothing typed is sent back");
+    }
+    let beside = |page| (problem(page, "current-problem"), problem(page, "new-problem"));
+    assert_eq!(beside(&wrong), (Some(WRONG.to_owned()), None));
+    assert_eq!(beside(&weak).0, None);
+    assert!(beside(&weak).1.unwrap().starts_with("The password needs at least"), "{weak:?}");
+    assert_eq!(beside(&both).0.as_deref(), Some(WRONG));
+    assert!(beside(&both).1.is_some());
+    assert_eq!(browser.cookie, cookie);
+    server.me(&own.access_token).await.expect_status(200);
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+    let recorded = "auth_event WHERE reason = 'wrong_password_for_password_change'";
+    assert_eq!(server.database.count(recorded).await, 1);
+}
+
+/// RL-02: a password typed here is an attempt like one typed at the login.
+#[tokio::test]
+async fn who_guesses_here_has_to_wait() {
+    let server = TestServer::start().await;
+    let mut browser = logged_in(&server).await;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(change(&mut browser, "Wrong-Password-1", NEW_PASSWORD).await.status);
+        statuses.push(delete(&mut browser, "Wrong-Password-1").await.status);
+    }
+
+    assert_eq!(statuses, [&[400; 10][..], &[429; 2]].concat());
+    assert!(delete(&mut browser, PASSWORD).await.header("retry-after").parse::<u32>().unwrap() > 0);
+    assert!(is_logged_in(&mut browser).await);
+}
+
+/// The account goes with all that is open, and the page says so.
+#[tokio::test]
+async fn an_account_is_deleted_by_its_owner() {
+    let server = TestServer::start().await;
+    let mut browser = logged_in(&server).await;
+    let mut other = log_in(&server, PASSWORD).await;
+    let own = server.log_in(ADA, PASSWORD).await.tokens();
+
+    for wrong in ["", "Wrong-Password-1"] {
+        let refused = delete(&mut browser, wrong).await;
+        refused.expect_status(400);
+        assert_eq!(problem(&refused, "problem").as_deref(), Some(WRONG));
+    }
+    assert_eq!(server.database.count("account").await, 1);
+    let done = delete(&mut browser, PASSWORD).await;
+
+    done.expect_status(303);
+    assert_eq!(browser.cookie, None);
+    let page = browser.get(&done.location()).await;
+    assert!(page.html().contains("The account is deleted"), "{}", page.html());
+    assert_eq!(server.database.count("account").await, 0);
+    assert!(!is_logged_in(&mut other).await);
+    server.me(&own.access_token).await.expect_error(401, "UNAUTHORIZED");
+    server.sign_up(ADA).await.expect_status(201);
+}
+
+/// SS-04: a form that was filled in elsewhere, or by nobody, does nothing.
+#[tokio::test]
+async fn only_our_own_forms_do_anything() {
+    let server = TestServer::start().await;
+    let mut browser = logged_in(&server).await;
+    let mut nobody = Browser::of(&server);
+    let stranger = csrf(&nobody.get("/login").await);
+    let forms = [
+        ("/change-password", vec![("current_password", PASSWORD), ("new_password", NEW_PASSWORD)]),
+        ("/delete-account", vec![("password", PASSWORD)]),
+    ];
+
+    for (path, typed) in forms {
+        for token in ["", "x", &stranger] {
+            let fields = [&typed[..], &[("csrf", token)]].concat();
+            browser.post(path, &fields).await.expect_status(400);
+        }
+        let fields = [&typed[..], &[("csrf", stranger.as_str())]].concat();
+        assert_eq!(nobody.post(path, &fields).await.location(), format!("{ISSUER}/login"));
+        assert_eq!(nobody.get(path).await.location(), format!("{ISSUER}/login"));
+    }
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+}
+
+/// AT-10: a login that was ended from elsewhere changes nothing, though its page is still open.
+#[tokio::test]
+async fn a_login_that_has_ended_changes_nothing() {
+    let server = TestServer::start().await;
+    let mut browser = logged_in(&server).await;
+    let password = browser.get("/change-password").await;
+    let deletion = browser.get("/delete-account").await;
+    let mut other = log_in(&server, PASSWORD).await;
+    let account = other.get("/account").await;
+    let all = [("csrf", csrf(&account)), ("end", "all".to_owned())];
+    let all = all.each_ref().map(|(name, value)| (*name, value.as_str()));
+    other.post("/account", &all).await.expect_status(303);
+
+    let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
+    let changed = browser.submit("/change-password", &password, &typed).await;
+    let deleted = browser.submit("/delete-account", &deletion, &[("password", PASSWORD)]).await;
+
+    for answer in [changed, deleted] {
+        assert_eq!(answer.location(), format!("{ISSUER}/login"));
+    }
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+}
+
+/// "A Well-Known URL for Changing Passwords" (W3C).
+#[tokio::test]
+async fn password_managers_find_the_page() {
+    let server = TestServer::start().await;
+
+    let answer = Browser::of(&server).get("/.well-known/change-password").await;
+
+    answer.expect_status(303);
+    assert_eq!(answer.location(), format!("{ISSUER}/change-password"));
+}
+
+/// A client's server asks for the tokens; the login is still the person's.
+#[tokio::test]
+async fn a_login_is_shown_where_the_person_is() {
+    let server = TestServer::start().await;
+    let web = server.apply(WEB).await.remove(0);
+    let mut browser = logged_in(&server).await;
+    let code = browser.authorize(&[("scope", "openid offline_access")]).await;
+    let code = code.sent_to(CALLBACK)["code"].clone();
+
+    let tokens = server.redeem(&web, &code).await;
+    let token = tokens.text("refresh_token");
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", &token)];
+    server.token(&web, &fields).await.expect_status(200);
+
+    let place = async |of: &str| -> Vec<String> {
+        server.database.column(&format!("SELECT address FROM session WHERE {of}")).await
+    };
+    assert_eq!(place("client_id = 'web'").await, place("cookie_digest IS NOT NULL").await);
+}
