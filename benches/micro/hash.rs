@@ -48,6 +48,6 @@ fn blocking_threads_memory_fresh(bencher: Bencher) {
     bencher.bench_local(|| {
         let argon2 = argon2.clone();
         let fresh = move || hash(&argon2, &mut vec![Block::new(); argon2.params().block_count()]);
-        runtime.block_on(runtime.spawn_blocking(fresh)).unwrap()
+        runtime.block_on(async { tokio::task::spawn_blocking(fresh).await }).unwrap()
     });
 }

@@ -8,12 +8,14 @@ use clap::Parser;
 use signet::clock::Clock;
 use signet::config::Config;
 use signet::domain::audit::Origin;
-use signet::domain::refresh::{self, RefreshTokens};
-use signet::domain::session::FIRST_PARTY_CLIENT;
-use signet::domain::session::Granted;
+use signet::domain::refresh::{self, Holder, RefreshTokens};
+use signet::domain::session::{FIRST_PARTY_CLIENT, Granted};
 use signet::domain::token::Issuer;
 use signet::server::Storage;
 use tokio::runtime::Runtime;
+
+/// Who shows the tokens.
+const HOLDER: Holder<'_> = Holder { client_id: FIRST_PARTY_CLIENT, is_server: false };
 
 use crate::limits::rate_on_all_cores;
 use crate::load::count;
@@ -49,14 +51,7 @@ impl Parts {
         let presented = tokens.decode(&user.refresh_token);
         let presented = presented.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
         let now = Clock::System.now();
-        let rotated = refresh::rotate(
-            &storage.db,
-            presented,
-            FIRST_PARTY_CLIENT,
-            &config.tokens,
-            &origin,
-            now,
-        );
+        let rotated = refresh::rotate(&storage.db, presented, HOLDER, &config.tokens, &origin, now);
         let granted = runtime.block_on(rotated)?;
         user.refresh_token = tokens.encode(granted.session_id, granted.generation)?;
         Ok(Self { runtime, config, storage, issuer, tokens, granted })
@@ -128,9 +123,7 @@ impl Parts {
             let mut done = 0;
             while Instant::now() < end {
                 let now = Clock::System.now();
-                let granted =
-                    refresh::rotate(&db, newest, FIRST_PARTY_CLIENT, &settings, &origin, now)
-                        .await?;
+                let granted = refresh::rotate(&db, newest, HOLDER, &settings, &origin, now).await?;
                 newest.generation = granted.generation;
                 done += 1;
             }
