@@ -9,13 +9,14 @@ use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
+use poem::error::MethodNotAllowedError;
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, Request, Response, Result};
 
 use crate::domain::keys::Snapshot;
 use crate::http::App;
 use crate::http::oauth::metadata;
-use crate::http::openapi;
+use crate::http::{openapi, service};
 
 /// What the page at `/docs` needs and nothing else gets: it carries its script and style inline.
 const DOCS_PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
@@ -33,7 +34,7 @@ impl Document {
     /// A document that anybody may read from any origin and keep for `max_age` seconds.
     pub(super) fn public(content_type: &'static str, body: Vec<u8>, max_age: u64) -> Self {
         let etag = URL_SAFE_NO_PAD.encode(openssl::sha::sha256(&body));
-        let mut headers = HeaderMap::new();
+        let mut headers = service::headers_with_room();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         for (name, value) in [
@@ -73,6 +74,26 @@ impl Document {
         held.split(',')
             .map(str::trim)
             .any(|held| held == "*" || held.strip_prefix("W/").unwrap_or(held) == etag)
+    }
+}
+
+/// What can be read and nothing else: GET, and HEAD as the same without a body (RFC 9110 §9.3). poem's `get`
+/// would put each of its calls on the heap.
+pub(super) struct ReadOnly<E>(pub(super) E);
+
+impl<E: Endpoint<Output = Response>> Endpoint for ReadOnly<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let is_head = request.method() == Method::HEAD;
+        if !is_head && request.method() != Method::GET {
+            return Err(MethodNotAllowedError.into());
+        }
+        let mut response = self.0.call(request).await?;
+        if is_head {
+            response.set_body(());
+        }
+        Ok(response)
     }
 }
 

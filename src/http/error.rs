@@ -15,21 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::attempt::{Refusal, WINDOW};
-use crate::timestamp::Timestamp;
-
-tokio::task_local! {
-    /// The request being answered, for `meta`: the framework drops all else that an error carries.
-    static ANSWERED: (Uuid, Timestamp);
-}
-
-/// Runs the work of answering a request, so that its errors can name it.
-pub(super) async fn answering<T>(
-    request_id: Uuid,
-    now: Timestamp,
-    work: impl Future<Output = T>,
-) -> T {
-    ANSWERED.scope((request_id, now), work).await
-}
+use crate::http::answered::Answered;
 
 /// An error as a client sees it. Every text is ours: nothing of a request is echoed.
 #[derive(Debug, Clone)]
@@ -246,7 +232,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::default();
         self.add_headers(response.headers_mut());
-        let (request_id, now) = ANSWERED.try_with(|answered| *answered).unwrap_or_default();
+        let Answered { id, at } = Answered::current().unwrap_or_default();
         let envelope = ErrorEnvelope {
             error: ErrorBody {
                 code: self.code.to_owned(),
@@ -254,7 +240,7 @@ impl IntoResponse for Problem {
                 details: in_a_sentence(&self.fields),
                 fields: (!self.fields.is_empty()).then_some(self.fields),
             },
-            meta: ErrorMeta { timestamp: now.to_rfc3339(), request_id },
+            meta: ErrorMeta { timestamp: at.to_rfc3339(), request_id: id },
         };
         response.set_body(serde_json::to_vec(&envelope).unwrap_or_default());
         response

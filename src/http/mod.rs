@@ -4,6 +4,7 @@
 //! of errors (`service`); for the JSON API then its log line (`trace`), CORS and the limit on its
 //! body; then one endpoint, which calls one function of `domain`.
 
+mod answered;
 mod api;
 mod bearer;
 mod body_limit;
@@ -26,8 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ipnet::IpNet;
-use poem::endpoint::{DynEndpoint, ToDynEndpoint};
-use poem::{EndpointExt, IntoEndpoint, Response, Route, get};
+use poem::{Endpoint, EndpointExt, Response, Route, get};
 use signet_verifier::Verifier;
 
 use crate::clock::Clock;
@@ -39,6 +39,7 @@ use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
 use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
+use crate::http::documents::ReadOnly;
 
 pub use crate::http::openapi::document as openapi_document;
 pub use crate::http::pages::{LogoError, Looks};
@@ -99,7 +100,7 @@ impl App {
 
 /// Every path of the public listener.
 #[must_use]
-pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = Response>> {
+pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi::service();
     let document = openapi::document();
     let methods = openapi::allowed_methods();
@@ -115,27 +116,27 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> Arc<dyn DynEndpoint<Output = 
         .data(Arc::clone(&app));
     // Documents reach nothing, so that a request for one carries nothing.
     let routes = Route::new()
-        .at("/.well-known/jwks.json", get(jwks))
-        .at("/.well-known/openid-configuration", get(metadata.clone()))
-        .at("/.well-known/oauth-authorization-server", get(metadata))
-        .at("/status", get(Aggregation(Arc::clone(&lists))))
-        .at("/status/:list", get(StatusList(lists)))
-        .at("/openapi.json", get(documents::openapi(&document)))
-        .at("/docs", get(documents::docs_page(&document)))
+        .at("/.well-known/jwks.json", ReadOnly(jwks))
+        .at("/.well-known/openid-configuration", ReadOnly(metadata.clone()))
+        .at("/.well-known/oauth-authorization-server", ReadOnly(metadata))
+        .at("/status", ReadOnly(Aggregation(Arc::clone(&lists))))
+        .at("/status/:list", ReadOnly(StatusList(lists)))
+        .at("/openapi.json", ReadOnly(documents::openapi(&document)))
+        .at("/docs", ReadOnly(documents::docs_page(&document)))
         .at("/livez", get(probes::live))
         .at("/readyz", get(probes::ready).data(Arc::clone(&app)))
         .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))
         .nest_no_strip("/api", api);
     let routes = oauth::add_to(routes, &app, &config.service.cors_origins);
     let routes = pages::add_to(routes, &app);
-    Arc::new(ToDynEndpoint(service::Service::new(routes.into_endpoint(), app, methods)))
+    service::Service::new(routes, app, methods)
 }
 
 /// Other routes, with what stands around ours.
 #[cfg(test)]
 pub(crate) fn around(
-    routes: impl poem::Endpoint + 'static,
+    routes: impl Endpoint + 'static,
     app: Arc<App>,
-) -> impl poem::Endpoint<Output = Response> {
+) -> impl Endpoint<Output = Response> {
     service::Service::new(routes, app, openapi::allowed_methods())
 }

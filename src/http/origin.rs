@@ -13,7 +13,7 @@ use poem::{Addr, FromRequest, Request, RequestBody, Result};
 
 use crate::domain::audit::Origin;
 use crate::http::App;
-use crate::http::service::RequestId;
+use crate::http::answered::Answered;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
@@ -37,7 +37,7 @@ pub(super) fn of(request: &Request) -> Origin {
         address: chain.as_deref().map_or(peer, |chain| client_of(chain, proxies)),
         forwarded: chain,
         user_agent: user_agent.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
-        request_id: request.data::<RequestId>().map(|id| id.0),
+        request_id: Answered::current().map(|answered| answered.id),
     }
 }
 

@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::domain::id;
 use crate::http::App;
-use crate::http::error::{answering, response_of};
+use crate::http::answered::Answered;
+use crate::http::error::response_of;
 use crate::http::openapi::AllowedMethods;
 use crate::timestamp::Timestamp;
 
@@ -22,18 +23,6 @@ const MAX_TARGET: usize = 8 * 1024;
 
 /// Largest header section, in bytes.
 const MAX_HEADERS: usize = 16 * 1024;
-
-/// The id of a request: a UUID that the client sent in `X-Request-Id`, or a new one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RequestId(pub(super) Uuid);
-
-impl RequestId {
-    fn of(request: &Request, now: Timestamp) -> Self {
-        let sent = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
-        let sent = sent.filter(|id| id.len() == 36).and_then(|id| id.parse().ok());
-        Self(sent.unwrap_or_else(|| id::new(now)))
-    }
-}
 
 /// The layer around all routes.
 pub(super) struct Service<E> {
@@ -67,17 +56,16 @@ impl<E: Endpoint> Service<E> {
 impl<E: Endpoint> Endpoint for Service<E> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> Result<Response> {
+    async fn call(&self, request: Request) -> Result<Response> {
         let now = self.app.clock.now();
-        let id = RequestId::of(&request, now);
-        request.set_data(id);
-        let uri = request.uri().clone();
+        let id = id_of(&request, now);
+        let path: Box<str> = request.uri().path().into();
 
-        let mut response = answering(id.0, now, self.answer(request)).await;
+        let mut response = Answered { id, at: now }.by(self.answer(request)).await;
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(header::ALLOW, self.methods.of(uri.path()));
+            response.headers_mut().insert(header::ALLOW, self.methods.of(&path));
         }
-        add_headers(response.headers_mut(), id.0);
+        add_headers(response.headers_mut(), id);
         if self.app.is_leaving() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -85,10 +73,21 @@ impl<E: Endpoint> Endpoint for Service<E> {
     }
 }
 
+/// A UUID that the client sent, or a new one.
+fn id_of(request: &Request, now: Timestamp) -> Uuid {
+    let sent = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+    let sent = sent.filter(|id| id.len() == 36).and_then(|id| id.parse().ok());
+    sent.unwrap_or_else(|| id::new(now))
+}
+
 /// DS-02: what hyper would accept is far more than anybody needs. It also leaves to us to refuse a
 /// request that two readers could take for two hosts (RFC 9112 §3.2).
 fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
-    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let (mut hosts, mut size) = (0, 0);
+    for (name, value) in request.headers() {
+        hosts += usize::from(name == header::HOST);
+        size += name.as_str().len() + value.len() + 4;
+    }
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
         return Err(StatusCode::BAD_REQUEST);
     }
@@ -96,12 +95,20 @@ fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
     if target > MAX_TARGET {
         return Err(StatusCode::URI_TOO_LONG);
     }
-    let fields = request.headers().iter();
-    let size: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size > MAX_HEADERS {
         return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     Ok(())
+}
+
+/// Headers of an answer that is cloned, with something in the place of what [`Service`] adds to each: a
+/// clone has room for nothing more, and would have to grow.
+pub(super) fn headers_with_room() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    for name in [X_REQUEST_ID, header::X_CONTENT_TYPE_OPTIONS] {
+        headers.insert(name, HeaderValue::from_static(""));
+    }
+    headers
 }
 
 fn add_headers(headers: &mut HeaderMap, id: Uuid) {

@@ -10,8 +10,8 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use poem_openapi::OperationId;
 use tracing::{Instrument, Span, field};
 
+use crate::http::answered::Answered;
 use crate::http::error::response_of;
-use crate::http::service::RequestId;
 
 /// Opens the span and writes the line.
 pub(super) struct Trace;
@@ -31,7 +31,7 @@ impl<E: Endpoint> Endpoint for Traced<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let id = request.data::<RequestId>().map(|id| field::display(id.0));
+        let id = Answered::current().map(|answered| field::display(answered.id));
         let span = tracing::info_span!(
             "request",
             request.id = id,

@@ -31,7 +31,7 @@ use crate::domain::oauth::flow::{self, Decision, Pending, State, Step};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::registered::{self, Outdated};
 use crate::http::App;
-use crate::http::documents::Document;
+use crate::http::documents::{Document, ReadOnly};
 use crate::http::error::Problem;
 use crate::http::oauth::form::{self, Unreadable};
 use crate::http::oauth::{app_of, make_answer, origin_of, respond, surface};
@@ -85,11 +85,11 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
         let script = SUBMIT.as_bytes().to_vec();
         let script = Document::public("text/javascript; charset=utf-8", script, 300);
         if let Some(logo) = &app.looks.logo_file {
-            pages = pages.at(format!("{below}/assets/logo"), get(logo.clone()));
+            pages = pages.at(format!("{below}/assets/logo"), ReadOnly(logo.clone()));
         }
         pages
-            .at(format!("{below}/assets/style.css"), get(app.looks.style.clone()))
-            .at(format!("{below}/assets/submit.js"), get(script))
+            .at(format!("{below}/assets/style.css"), ReadOnly(app.looks.style.clone()))
+            .at(format!("{below}/assets/submit.js"), ReadOnly(script))
     })
 }
 
