@@ -18,8 +18,12 @@ use crate::domain::session::Granted;
 use crate::domain::status::StatusEntry;
 use crate::timestamp::Timestamp;
 
-/// Longest token of our own that is read back, in bytes.
+/// Longest access token that is read, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
+
+/// Longest other token of our own that is read back, in bytes: an ID token repeats a nonce of 4 KiB, which
+/// doubles in JSON if it has to, and tells a profile.
+const MAX_OWN: usize = 24 * 1024;
 
 /// Signs access tokens in the name of one issuer, for one audience.
 pub struct Issuer {
@@ -274,7 +278,7 @@ impl Issuer {
     /// have served its time since, but not have been revoked. None if it is anything else.
     #[must_use]
     pub fn read_own(&self, token_type: &str, token: &str) -> Option<Value> {
-        if token.len() > MAX_TOKEN {
+        if token.len() > MAX_OWN {
             return None;
         }
         let payload = self.ring.current().verified(token_type, token)?;

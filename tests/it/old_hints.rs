@@ -1,6 +1,8 @@
-//! ID tokens as hints, long after their key has left the key set.
+//! ID tokens as hints: long after their key has left the key set, and as long as they get.
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER};
+use reqwest::Method;
+
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, request};
 use crate::harness::{Answer, PASSWORD, Program, TestServer, eventually, forge};
 
 const ADA: &str = "ada@example.test";
@@ -94,4 +96,26 @@ async fn a_hint_is_not_good_once_its_key_was_revoked() {
     let answer = ask(&mut browser, &hint).await;
     assert_eq!(answer.sent_to(CALLBACK)["error"], "invalid_request");
     browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await.expect_status(400);
+}
+
+/// The longest nonce there may be, and each byte of it is two in JSON.
+#[tokio::test]
+async fn an_id_token_is_a_hint_however_long_it_is() {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+    let asked = request(&[("nonce", &"\"".repeat(4_096)), ("prompt", "none")]);
+    let form = browser
+        .request(Method::POST, "/oauth2/authorize")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(asked);
+    let code = browser.send(form).await.sent_to(CALLBACK)["code"].clone();
+    let hint = server.redeem(&web, &code).await.text("id_token");
+    assert!(hint.len() > 11_000, "{}", hint.len());
+
+    let asked = browser.post("/oauth2/logout", &[("id_token_hint", &hint)]).await;
+
+    assert_eq!(asked.location(), format!("{ISSUER}/logout"));
 }
