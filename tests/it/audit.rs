@@ -69,7 +69,7 @@ async fn each_action_is_one_event() {
         "token_refreshed, success, ",
         "token_refreshed, success, retry",
         "token_refreshed, success, ",
-        "token_reuse, failure, token 0 shown, newest is 2, last used from 100.0.0.7",
+        "token_reuse, failure, token 0 shown, newest is 2, last seen at 100.0.0.7",
         "login, success, ",
         "logout, success, ",
         "login_failed, failure, wrong_password_or_disabled",

@@ -3,24 +3,14 @@
 //!
 //! Of PostgreSQL only: SQLite runs one transaction at a time.
 
-use std::time::Duration;
-
 use futures_util::future::join;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::harness::oauth::{Browser, CALLBACK, WEB};
-use crate::harness::{Program, TestDatabase, TestServer};
+use crate::harness::{Program, TestServer};
 
-/// Returns once one connection of the database waits like this.
-async fn somebody(database: &TestDatabase, waits: &str) {
-    let waiting = format!("pg_stat_activity WHERE datname = current_database() AND {waits}");
-    let wait = async {
-        while database.count(&waiting).await == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
-}
+/// What a connection waits for.
+const LOCKED: &str = "wait_event_type = 'Lock'";
 
 /// A logout writes a notice for the client, and holds its session by then; the removal holds the client
 /// and goes on to its sessions. The logout is under way when the removal gets the client.
@@ -47,11 +37,11 @@ async fn a_logout_and_the_removal_of_its_client_take_the_client_first() {
     let program = Program::new(&server.database);
     let removal = program.run(&["client", "delete", "web"]);
     let logout = async {
-        somebody(&server.database, "wait_event_type = 'Lock'").await;
+        server.database.has_waiting(1, LOCKED).await;
         let code = browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK)["code"].clone();
         let token = server.redeem(&web, &code).await.text("access_token");
         let open = async {
-            somebody(&server.database, "wait_event = 'PgSleep'").await;
+            server.database.has_waiting(1, "wait_event = 'PgSleep'").await;
             gate.commit().await.unwrap();
         };
         join(server.as_client(&web, "/oauth2/revoke", &[("token", &token)]), open).await.0
@@ -105,4 +95,62 @@ async fn two_files_take_their_clients_in_one_order() {
     let printed = String::from_utf8(other.stdout).unwrap();
     let ids: Vec<_> = printed.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(ids, ["z", "a"], "in the order of the file");
+}
+
+/// Whoever shows a token twice ends the session, of which its client is told: the client is held first.
+#[tokio::test]
+async fn the_end_of_a_stolen_session_takes_the_client_first() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return;
+    }
+    let receiver = "backchannel_logout_uri = \"https://web.example/logged-out\"\n";
+    let web = server.apply(&format!("{WEB}{receiver}")).await.remove(0);
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let code = browser.code("ada@example.test", &[("scope", "openid offline_access")]).await;
+    let stolen = server.redeem(&web, &code).await.text("refresh_token");
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", &stolen)];
+    let next = server.token(&web, &fields).await.text("refresh_token");
+    let used = [("grant_type", "refresh_token"), ("refresh_token", &next)];
+    server.token(&web, &used).await.expect_status(200);
+    let removal = server.database.connect().await.begin().await.unwrap();
+    removal.execute_unprepared("SELECT 1 FROM client WHERE id = 'web' FOR UPDATE").await.unwrap();
+
+    let theft = server.token(&web, &fields);
+    let look = async {
+        server.database.has_waiting(1, LOCKED).await;
+        let sessions = "SELECT 1 FROM session WHERE client_id = 'web' FOR UPDATE NOWAIT";
+        let held = removal.execute_unprepared(sessions).await;
+        removal.rollback().await.unwrap();
+        held
+    };
+    let (theft, held) = join(theft, look).await;
+
+    held.expect("the session is free while the client is waited for");
+    theft.expect_oauth_error(400, "invalid_grant");
+    assert_eq!(server.database.count("session WHERE end_reason = 'token_reuse'").await, 1);
+}
+
+/// A client that is removed while somebody begins to log in to it is one that is not known.
+#[tokio::test]
+async fn a_request_of_a_client_that_has_just_gone_is_refused() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return;
+    }
+    server.web().await;
+    let removal = server.database.connect().await.begin().await.unwrap();
+    removal.execute_unprepared("SELECT 1 FROM client WHERE id = 'web' FOR UPDATE").await.unwrap();
+
+    let mut browser = Browser::of(&server);
+    let remove = async {
+        server.database.has_waiting(1, LOCKED).await;
+        removal.execute_unprepared("DELETE FROM client WHERE id = 'web'").await.unwrap();
+        removal.commit().await.unwrap();
+    };
+    let (answer, ()) = join(browser.authorize(&[]), remove).await;
+
+    answer.expect_status(400);
+    assert!(answer.html().contains("the client is not known"), "{}", answer.html());
 }

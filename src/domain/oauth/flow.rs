@@ -1,30 +1,24 @@
 //! From a request to a code: what is missing, and who is to be asked for it.
 
-use std::time::Duration;
-
 use openssl::error::ErrorStack;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-};
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode};
+use crate::domain::oauth::authorize::ErrorCode;
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::client as registry;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent::{self, Wish};
-use crate::domain::oauth::opaque::{Opaque, digest};
 use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::waiting::Pending;
 use crate::domain::session;
 use crate::entity::client::Model as Client;
 use crate::entity::pending_authorization;
+use crate::entity::session as session_row;
 use crate::timestamp::Timestamp;
-
-/// How long a request waits for a person.
-const PATIENCE: Duration = Duration::from_mins(30);
 
 /// Why a flow cannot go on for now.
 #[derive(Debug, thiserror::Error)]
@@ -38,17 +32,6 @@ pub enum FlowError {
     /// The database refused or failed.
     #[error("the request could not be stored or read")]
     Database(#[from] DbErr),
-}
-
-/// A request that waits for a person.
-#[derive(Debug, Clone)]
-pub struct Pending {
-    /// What it is found by.
-    pub digest: Vec<u8>,
-    /// The request.
-    pub request: AuthorizationRequest,
-    /// When it came.
-    pub asked_at: Timestamp,
 }
 
 /// What a person decided on the consent page.
@@ -71,56 +54,6 @@ pub enum Step {
     Refuse(ErrorCode),
     /// It ends with this code.
     Code(String),
-}
-
-/// Keeps a request until somebody has answered; returns the handle, which is of use in the browser
-/// it began in alone.
-///
-/// # Errors
-/// See [`FlowError`].
-pub async fn keep(
-    db: &Db,
-    request: &AuthorizationRequest,
-    browser_digest: Vec<u8>,
-    now: Timestamp,
-) -> Result<String, FlowError> {
-    let handle = Opaque::draw("")?;
-    let row = pending_authorization::Model {
-        digest: handle.digest,
-        browser_digest,
-        client_id: request.client_id.clone(),
-        request: serde_json::to_value(request)?,
-        created_at: now,
-        expires_at: now.plus(PATIENCE),
-    };
-    db.write(move |txn| {
-        let row = pending_authorization::ActiveModel::from(row.clone()).reset_all();
-        Box::pin(async move {
-            pending_authorization::Entity::insert(row).exec_without_returning(txn).await
-        })
-    })
-    .await?;
-    Ok(handle.text)
-}
-
-/// The request behind a handle, in the browser that it began in.
-///
-/// # Errors
-/// See [`FlowError`].
-pub async fn find(
-    db: &Db,
-    handle: &str,
-    browser_digest: Vec<u8>,
-    now: Timestamp,
-) -> Result<Option<Pending>, FlowError> {
-    let question = pending_authorization::Entity::find_by_id(digest(handle))
-        .filter(pending_authorization::Column::BrowserDigest.eq(browser_digest))
-        .filter(pending_authorization::Column::ExpiresAt.gt(now));
-    let Some(row) = db.read(|db| async move { question.one(&db).await }).await? else {
-        return Ok(None);
-    };
-    let request = serde_json::from_value(row.request)?;
-    Ok(Some(Pending { digest: row.digest, request, asked_at: row.created_at }))
 }
 
 /// All that a step is decided on.
@@ -165,8 +98,11 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
         Some(ground) => grant(db, &state, browser, ground, now).await?,
         None => Step::Consent,
     };
-    let must_not_ask = step == Step::Consent && !may_ask;
-    Ok(if must_not_ask { Step::Refuse(ErrorCode::ConsentRequired) } else { step })
+    Ok(match step {
+        Step::Consent if !may_ask => Step::Refuse(ErrorCode::ConsentRequired),
+        Step::LogIn if !may_ask => Step::Refuse(ErrorCode::LoginRequired),
+        step => step,
+    })
 }
 
 /// Whether the login is recent enough for this request.
@@ -238,6 +174,8 @@ struct Grant {
 enum Outcome {
     /// The code is written.
     Granted,
+    /// The login has ended.
+    LoggedOut,
     /// The person has not agreed to this, or not any more.
     NotAgreed,
     /// The request has been answered before: a form that is sent twice gets one code.
@@ -270,6 +208,7 @@ async fn grant(
         .await?;
     Ok(match outcome {
         Outcome::Granted => Step::Code(drawn.text),
+        Outcome::LoggedOut => Step::LogIn,
         Outcome::NotAgreed => Step::Consent,
         Outcome::Answered => Step::Refuse(ErrorCode::InvalidRequest),
     })
@@ -299,6 +238,11 @@ async fn grant_in(
         claims: &claims,
     };
     session::hold_account(txn, account_id).await?;
+    // Looked at again: whoever ended it held the account meanwhile.
+    let login = session_row::Entity::find_by_id(browser.session.id);
+    if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
+        return Ok(Outcome::LoggedOut);
+    }
     if ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
         return Ok(Outcome::NotAgreed);
     }

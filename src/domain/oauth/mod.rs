@@ -42,3 +42,4 @@ pub mod scope;
 pub mod token_state;
 pub mod unambiguous;
 pub mod userinfo;
+pub mod waiting;

@@ -23,8 +23,9 @@ use sea_orm::{
 use crate::config::TokenSettings;
 use crate::database::{Db, Outage};
 use crate::domain::audit::{Event, Kind, Origin, kept};
+use crate::domain::oauth::client;
 use crate::domain::refresh::Presented;
-use crate::domain::session::{self, Granted};
+use crate::domain::session::{self, FIRST_PARTY_CLIENT, Granted};
 use crate::entity::account;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
@@ -200,6 +201,10 @@ async fn judge(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
+    // The client first, as whoever removes it does: the end of its session tells it.
+    if shown.by != FIRST_PARTY_CLIENT && !client::keep(txn, &shown.by).await? {
+        return Ok(Outcome::Rejected);
+    }
     // Locked, so that what is found holds until the commit: a logout answered in between would
     // otherwise be followed by new tokens (SQLite runs one transaction at a time).
     let presented = shown.token;
@@ -229,7 +234,7 @@ async fn judge(
         .account(session.account_id)
         .session(session.id, &session.client_id)
         .reason(format!(
-            "token {} shown, newest is {}, last used from {}",
+            "token {} shown, newest is {}, last seen at {}",
             presented.generation,
             session.generation,
             session.address.as_deref().unwrap_or("an unknown address"),

@@ -8,12 +8,16 @@ use url::form_urlencoded;
 
 use crate::domain::oauth::authorize;
 use crate::domain::oauth::client::{self, Client};
-use crate::domain::oauth::flow::{self, Pending, State, Step};
+use crate::domain::oauth::flow::{self, State, Step};
 use crate::domain::oauth::params::Params;
+use crate::domain::oauth::waiting::{self, Pending};
 use crate::http::App;
 use crate::http::oauth::form::{self, Unreadable};
 use crate::http::oauth::{app_of, origin_of, respond};
 use crate::http::pages::{self, Visit};
+
+/// Why a request goes nowhere whose client is not on the registry, or not any more.
+const UNKNOWN_CLIENT: &str = "the client is not known";
 
 /// Longest form that is turned into a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
@@ -88,7 +92,7 @@ async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Respo
     let found = client::find(&app.db, id).await;
     let found = found.map_err(|error| respond::failed(&error.into()))?;
     let Some(client) = found else {
-        return Err(pages::bad_request("the client is not known"));
+        return Err(pages::bad_request(UNKNOWN_CLIENT));
     };
     let Some(uri) = authorize::redirect_uri(&client, params).map(str::to_owned) else {
         return Err(pages::bad_request(pages::NOT_REGISTERED));
@@ -115,8 +119,9 @@ async fn begin(app: &Arc<App>, request: &Request, client: &Client, pending: Pend
     if let Some(answer) = respond::outcome(app, &pending.request.to, &step) {
         return answer;
     }
-    match flow::keep(&app.db, &pending.request, visit.digest(), now).await {
-        Ok(handle) => {
+    match waiting::keep(&app.db, &pending.request, visit.digest(), now).await {
+        Ok(None) => pages::bad_request(UNKNOWN_CLIENT),
+        Ok(Some(handle)) => {
             let page = if step == Step::Consent { "consent" } else { "login" };
             let next = respond::see_other(&format!("{}/{page}?flow={handle}", app.issuer_url));
             visit.remember(next)

@@ -4,8 +4,9 @@ use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::oauth::claims;
-use crate::domain::oauth::flow::{Decision, Pending};
+use crate::domain::oauth::flow::Decision;
 use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::waiting::Pending;
 use crate::http::pages::login::destinations;
 use crate::http::pages::page::{in_words as place_in_words, render_towards};
 use crate::http::pages::templates::ConsentPage;

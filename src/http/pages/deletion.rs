@@ -20,7 +20,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
     match &call.visit.browser {
         Some(browser) if call.is_post() => delete(&call, browser).await,
         Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
-        None if call.params.get("done").is_some() => Ok(deleted()),
+        None if call.has_done("deletion") => Ok(deleted()),
         None => Ok(call.lead_to("login")),
     }
 }
@@ -38,7 +38,7 @@ async fn delete(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let password = password.map_err(|_| again())?;
     let confirmation = confirm::admit(call, browser, password, &origin).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
-        Ok(()) => Ok(Visit::forget(call.see("delete-account?done=yes"))),
+        Ok(()) => Ok(Visit::forget(call.see("delete-account?done=deletion"))),
         Err(error) => Err(confirm::failure(call, &error).unwrap_or_else(again)),
     }
 }

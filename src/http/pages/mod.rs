@@ -27,9 +27,10 @@ use poem::{EndpointExt, Request, Response, Route, get};
 
 use crate::domain::attempt::AttemptError;
 use crate::domain::oauth::client::{self, Client};
-use crate::domain::oauth::flow::{self, Decision, Pending, State, Step};
+use crate::domain::oauth::flow::{self, Decision, State, Step};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::registered::{self, Outdated};
+use crate::domain::oauth::waiting::{self, Pending};
 use crate::http::App;
 use crate::http::documents::{Document, ReadOnly};
 use crate::http::error::Problem;
@@ -181,6 +182,12 @@ impl Call {
         Ok(call)
     }
 
+    /// Whether one of our own forms has just done this: a link from elsewhere does not say that it has.
+    fn has_done(&self, what: &str) -> bool {
+        let site = self.request.header("sec-fetch-site");
+        self.params.get("done") == Some(what) && site.is_none_or(|site| site == "same-origin")
+    }
+
     fn is_post(&self) -> bool {
         self.request.method() == poem::http::Method::POST
     }
@@ -190,7 +197,7 @@ impl Call {
     async fn waiting(&self) -> Result<Option<(Pending, Client)>, Response> {
         let Some(handle) = self.params.get("flow") else { return Ok(None) };
         let (db, now) = (&self.app.db, self.app.clock.now());
-        let found = flow::find(db, handle, self.visit.digest(), now).await;
+        let found = waiting::find(db, handle, self.visit.digest(), now).await;
         let Some(pending) = found.map_err(|error| respond::failed(&error))? else {
             return Err(stale());
         };

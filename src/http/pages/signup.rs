@@ -6,7 +6,7 @@ use poem::{Request, Response};
 use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::email::Email;
 use crate::domain::oauth::client::Client;
-use crate::domain::oauth::flow::Pending;
+use crate::domain::oauth::waiting::Pending;
 use crate::domain::password::Password;
 use crate::http::oauth::origin_of;
 use crate::http::pages::login::{destinations, enter};

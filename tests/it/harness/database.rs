@@ -88,6 +88,17 @@ impl TestDatabase {
         }
     }
 
+    /// Returns once so many connections to this database of PostgreSQL wait like this.
+    pub async fn has_waiting(&self, number: i64, waits: &str) {
+        let waiting = format!("pg_stat_activity WHERE datname = current_database() AND {waits}");
+        let wait = async {
+            while self.count(&waiting).await < number {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
+    }
+
     /// How many rows `from` has: a table, or a table with a condition.
     pub async fn count(&self, from: &str) -> i64 {
         self.column(&format!("SELECT count(*) FROM {from}")).await[0]
