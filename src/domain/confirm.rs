@@ -8,6 +8,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
+use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::account;
 use crate::domain::attempt::{self, AttemptKey};
@@ -15,7 +16,8 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::Login;
 use crate::domain::oauth::browser;
 use crate::domain::password::{HashError, Hasher, Password, Verdict};
-use crate::domain::session::{self, FIRST_PARTY_CLIENT};
+use crate::domain::session::{self, FIRST_PARTY_CLIENT, NewSession};
+use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
@@ -35,12 +37,22 @@ pub struct Confirmation<'a> {
 
 /// What is to be the password from now on.
 #[derive(Clone)]
-pub struct Replacement {
+pub struct Replacement<'a> {
     /// It has passed the policy.
     pub password: Password,
-    /// The digest of a new cookie for the login that asks, if it is a browser's: the old one may be in
-    /// other hands, too.
-    pub cookie_digest: Option<Vec<u8>>,
+    /// How the one who asks goes on, if that is in a browser; else as before.
+    pub new_login: Option<NewLogin<'a>>,
+}
+
+/// A login in the place of a browser's: the cookie of the old one may be in other hands, too.
+#[derive(Clone)]
+pub struct NewLogin<'a> {
+    /// Where its status comes from.
+    pub entries: &'a StatusEntries,
+    /// How long it lasts.
+    pub settings: &'a TokenSettings,
+    /// The digest of the cookie that stands for it.
+    pub cookie_digest: Vec<u8>,
 }
 
 /// Why nothing was done.
@@ -58,6 +70,9 @@ pub enum ConfirmError {
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]
     Hashing(#[from] HashError),
+    /// There was no entry of a status list for the new login.
+    #[error("the session has no status")]
+    Status(#[from] DrawError),
     /// The database refused or failed.
     #[error("the change could not be stored")]
     Database(#[from] DbErr),
@@ -65,9 +80,9 @@ pub enum ConfirmError {
 
 /// Replaces the password of whoever knows the current one, and ends all other sessions.
 ///
-/// The session that asks goes on, with its refresh token: it is the one that knew the password. What
-/// the old password opened elsewhere, or was about to, has ended once this returns, and reset tokens
-/// are void (AT-10, PW-07).
+/// The session that asks goes on, with its refresh token: it is the one that knew the password. Or it
+/// ends, too, and a new login takes its place, as `replacement` says. What the old password opened
+/// elsewhere, or was about to, has ended once this returns, and reset tokens are void (AT-10, PW-07).
 ///
 /// # Errors
 /// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
@@ -75,20 +90,20 @@ pub async fn change_password(
     db: &Db,
     hasher: &Hasher,
     confirmation: Confirmation<'_>,
-    replacement: Replacement,
+    replacement: Replacement<'_>,
     now: Timestamp,
 ) -> Result<(), ConfirmError> {
     let attempt = async || {
         let account = confirm(db, hasher, &confirmation, "password_change", now).await?;
-        let hash = hasher.hash(replacement.password.clone()).await?;
+        let new = Prepared::of(&replacement, db, hasher, now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
-        let (origin, cookie) = (confirmation.origin.clone(), replacement.cookie_digest.clone());
+        let origin = confirmation.origin.clone();
         db.write(move |txn| {
-            let (account, hash, cookie) = (account.clone(), hash.clone(), cookie.clone());
+            let (account, new) = (account.clone(), new.clone());
             let (window, origin) = (window.clone(), origin.clone());
             Box::pin(async move {
                 hold(txn, &account, login, now).await?;
-                replace(txn, login, hash, cookie, &origin, now).await?;
+                replace(txn, account, login, new, &origin, now).await?;
                 Ok(attempt::forget(txn, window).await?)
             })
         })
@@ -188,28 +203,79 @@ async fn hold(
     live.map(|_| ()).ok_or(ConfirmError::NotLoggedIn)
 }
 
+/// A [`Replacement`] after all that takes its time.
+#[derive(Clone)]
+struct Prepared {
+    hash: String,
+    login: Option<PreparedLogin>,
+}
+
+#[derive(Clone)]
+struct PreparedLogin {
+    status: StatusEntry,
+    settings: TokenSettings,
+    cookie_digest: Vec<u8>,
+}
+
+impl Prepared {
+    async fn of(
+        replacement: &Replacement<'_>,
+        db: &Db,
+        hasher: &Hasher,
+        now: Timestamp,
+    ) -> Result<Self, ConfirmError> {
+        let hash = hasher.hash(replacement.password.clone()).await?;
+        let Some(new) = &replacement.new_login else { return Ok(Self { hash, login: None }) };
+        let status = new.entries.draw(db, now).await?;
+        let (settings, cookie_digest) = (new.settings.clone(), new.cookie_digest.clone());
+        Ok(Self { hash, login: Some(PreparedLogin { status, settings, cookie_digest }) })
+    }
+}
+
 async fn replace(
     txn: &impl ConnectionTrait,
+    account: account_row::Model,
     login: Login,
-    hash: String,
-    cookie: Option<Vec<u8>>,
+    new: Prepared,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let Login { account_id, session_id } = login;
     account_row::Entity::update_many()
-        .col_expr(Column::PasswordHash, Expr::value(hash))
-        .filter(Column::Id.eq(account_id))
+        .col_expr(Column::PasswordHash, Expr::value(new.hash))
+        .filter(Column::Id.eq(account.id))
         .exec(txn)
         .await?;
-    if let Some(cookie) = cookie {
-        browser::renew_cookie(txn, session_id, cookie).await?;
-    }
-    let reason = EndReason::PasswordChanged;
-    session::end_all(txn, account_id, Some(session_id), reason, now).await?;
+    let except = new.login.is_none().then_some(login.session_id);
+    session::end_all(txn, account.id, except, EndReason::PasswordChanged, now).await?;
     Event::new(Kind::PasswordChanged)
-        .account(account_id)
-        .session(session_id, FIRST_PARTY_CLIENT)
+        .account(account.id)
+        .session(login.session_id, FIRST_PARTY_CLIENT)
         .record(txn, origin, now)
-        .await
+        .await?;
+    match new.login {
+        Some(new) => take_over(txn, account, login, new, origin, now).await,
+        None => Ok(()),
+    }
+}
+
+/// Begins the login that takes the place of the one that asked.
+async fn take_over(
+    txn: &impl ConnectionTrait,
+    account: account_row::Model,
+    old: Login,
+    new: PreparedLogin,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let PreparedLogin { status, settings, cookie_digest } = new;
+    let session = NewSession { account_id: account.id, email: account.email, status };
+    let granted = session::start(txn, session, &settings, origin, now).await?;
+    Event::new(Kind::LogIn)
+        .reason("password_change")
+        .account(account.id)
+        .session(granted.session_id, &granted.client_id)
+        .record(txn, origin, now)
+        .await?;
+    let idle_until = now.plus(settings.browser_idle_life());
+    browser::go_on_as(txn, old.session_id, granted.session_id, cookie_digest, idle_until).await
 }

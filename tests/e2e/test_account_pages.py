@@ -72,6 +72,7 @@ def test_a_new_password_is_chosen_and_all_other_logins_end(stage: Stage) -> None
 
     here.sees("Your account")
     expect(here.page.get_by_role("status")).to_contain_text("Your password is changed.")
+    here.looks_right()
     assert here.cookie() != before
     there.at("/account")
     there.sees("Log in")

@@ -1,5 +1,9 @@
 //! The pages for what is one's own: a new password, an end to the account.
 
+use futures_util::future::join;
+use reqwest::Method;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
@@ -98,6 +102,72 @@ async fn a_change_of_password_gives_the_browser_a_new_cookie() {
     let consent = browser.get(&asked).await;
     let answer = browser.submit("/consent", &consent, &[("decision", "allow")]).await;
     assert!(answer.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// AT-10, AZ-06: nor do codes that the browser had fetched, for whoever may have them.
+#[tokio::test]
+async fn a_change_of_password_voids_codes_that_are_under_way() {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    let mut browser = logged_in(&server).await;
+    let code = browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
+
+    change(&mut browser, PASSWORD, NEW_PASSWORD).await.expect_status(303);
+
+    server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+    let own = browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
+    server.redeem(&web, &own).await.expect_status(200);
+}
+
+/// AT-10: the thief's request came before the change, and waits for it. SQLite runs one transaction at
+/// a time.
+#[tokio::test]
+async fn who_waits_for_a_change_of_password_gets_nothing() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return;
+    }
+    server.web().await;
+    let mut browser = logged_in(&server).await;
+    let mut thief = Browser::of(&server);
+    thief.cookie.clone_from(&browser.cookie);
+    let page = browser.get("/change-password").await;
+    let gate = server.database.connect().await.begin().await.unwrap();
+    gate.execute_unprepared("SELECT 1 FROM account FOR UPDATE").await.unwrap();
+
+    let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
+    let theft = async {
+        server.database.has_waiting(1, "wait_event_type = 'Lock'").await;
+        let open = async {
+            server.database.has_waiting(2, "wait_event_type = 'Lock'").await;
+            gate.commit().await.unwrap();
+        };
+        join(thief.authorize(&[("prompt", "none")]), open).await.0
+    };
+    let changed = browser.submit("/change-password", &page, &typed);
+    let (changed, theft) = join(changed, theft).await;
+
+    changed.expect_status(303);
+    assert_eq!(theft.sent_to(CALLBACK)["error"], "login_required");
+}
+
+/// What has been done is not said on a stranger's word.
+#[tokio::test]
+async fn a_link_does_not_say_that_something_was_done() {
+    let server = TestServer::start().await;
+    let mut browser = logged_in(&server).await;
+    for site in ["cross-site", "same-site", "none", "same-origin"] {
+        let from = |path: &str| {
+            let request = server.request(Method::GET, path).header("sec-fetch-site", site);
+            request.header("cookie", browser.cookie.clone().unwrap())
+        };
+        let says = Answer::of(from("/account?done=password")).await.html().contains("is changed");
+        assert_eq!(says, site == "same-origin", "{site}");
+    }
+    browser.cookie = None;
+    let link = browser.request(Method::GET, "/delete-account?done=deletion");
+    let answer = browser.send(link.header("sec-fetch-site", "cross-site")).await;
+    assert_eq!(answer.location(), format!("{ISSUER}/login"));
 }
 
 /// What is wrong is said next to its field, and nothing is done.

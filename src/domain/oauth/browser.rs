@@ -230,30 +230,37 @@ async fn take_over_in(
     }
     // With the account held, if the browser had one: whoever takes back a consent does the same.
     move_waiting(txn, old_digest, cookie_digest.clone()).await?;
-    Entity::update_many()
-        .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
-        .col_expr(Column::IdleExpiresAt, Expr::value(now.plus(idle_life)))
-        .filter(Column::Id.eq(session_id))
-        .exec(txn)
-        .await?;
-    Ok(())
+    give_cookie(txn, session_id, cookie_digest, now.plus(idle_life)).await
 }
 
-/// Gives a login another cookie, as part of the transaction that says why: whoever has the old one has
-/// nothing any more. What waits in the browser goes on under the new one.
+/// Gives a new login the cookie of a browser in which another has just ended, as part of the transaction
+/// that says why. What waits there goes on under it.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn renew_cookie(
+pub async fn go_on_as(
+    txn: &impl ConnectionTrait,
+    old_id: Uuid,
+    new_id: Uuid,
+    cookie_digest: Vec<u8>,
+    idle_until: Timestamp,
+) -> Result<(), DbErr> {
+    let old = Entity::find_by_id(old_id).one(txn).await?;
+    if let Some(old_digest) = old.and_then(|old| old.cookie_digest) {
+        move_waiting(txn, old_digest, cookie_digest.clone()).await?;
+    }
+    give_cookie(txn, new_id, cookie_digest, idle_until).await
+}
+
+async fn give_cookie(
     txn: &impl ConnectionTrait,
     session_id: Uuid,
     cookie_digest: Vec<u8>,
+    idle_until: Timestamp,
 ) -> Result<(), DbErr> {
-    let session = Entity::find_by_id(session_id).one(txn).await?;
-    let Some(old_digest) = session.and_then(|session| session.cookie_digest) else { return Ok(()) };
-    move_waiting(txn, old_digest, cookie_digest.clone()).await?;
     Entity::update_many()
         .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
+        .col_expr(Column::IdleExpiresAt, Expr::value(idle_until))
         .filter(Column::Id.eq(session_id))
         .exec(txn)
         .await?;

@@ -83,7 +83,7 @@ impl From<ConfirmError> for ConfirmFailure {
             ConfirmError::NotLoggedIn => Self::Refused(Problem::invalid_token()),
             ConfirmError::Refused | ConfirmError::Changed => Self::Refused(Problem::auth_failed()),
             ConfirmError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
-            ConfirmError::Hashing(_) | ConfirmError::Database(_) => {
+            ConfirmError::Hashing(_) | ConfirmError::Status(_) | ConfirmError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }
         }

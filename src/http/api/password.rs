@@ -46,7 +46,7 @@ impl PasswordApi {
         app.limits.admit_confirmation(&app.db, &email, &origin, now).await?;
 
         let confirmation = confirmation(&app, login, current, &email, &origin);
-        let new = Replacement { password: new, cookie_digest: None };
+        let new = Replacement { password: new, new_login: None };
         confirm::change_password(&app.db, &app.hasher, confirmation, new, now).await?;
         Ok(PasswordChanged::Done)
     }

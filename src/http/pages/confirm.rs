@@ -36,6 +36,8 @@ pub(super) fn failure(call: &Call, error: &ConfirmError) -> Option<Response> {
     match error {
         ConfirmError::Refused | ConfirmError::Changed => None,
         ConfirmError::NotLoggedIn => Some(call.lead_to("login")),
-        ConfirmError::Hashing(_) | ConfirmError::Database(_) => Some(unavailable(error)),
+        ConfirmError::Hashing(_) | ConfirmError::Status(_) | ConfirmError::Database(_) => {
+            Some(unavailable(error))
+        }
     }
 }

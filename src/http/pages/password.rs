@@ -1,13 +1,13 @@
 //! `/change-password`: a new password for whoever is logged in and knows the current one.
 //!
-//! All other logins end. This browser's goes on under a new cookie, since the old one may be in the
-//! hands of whoever is to be locked out.
+//! All logins end, and a new one takes the place of this browser's: the cookie of the old one, and codes
+//! that it got, may be in the hands of whoever is to be locked out.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::account;
-use crate::domain::confirm::{self as domain, Replacement};
+use crate::domain::confirm::{self as domain, NewLogin, Replacement};
 use crate::domain::email::Email;
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::opaque::Opaque;
@@ -62,7 +62,12 @@ async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let (current, new) = validate(call, browser).map_err(again)?;
     let confirmation = confirm::admit(call, browser, current, &origin).await?;
     let cookie = Opaque::draw("").map_err(|error| respond::failed(&error.into()))?;
-    let replacement = Replacement { password: new, cookie_digest: Some(cookie.digest) };
+    let new_login = NewLogin {
+        entries: &app.status_entries,
+        settings: &app.tokens,
+        cookie_digest: cookie.digest,
+    };
+    let replacement = Replacement { password: new, new_login: Some(new_login) };
     match domain::change_password(&app.db, &app.hasher, confirmation, replacement, now).await {
         Ok(()) => Ok(with_cookie(call.see("account?done=password"), &cookie.text)),
         Err(error) => {
