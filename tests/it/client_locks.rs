@@ -6,11 +6,19 @@
 use futures_util::future::join;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
-use crate::harness::oauth::{Browser, CALLBACK, WEB};
+use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB};
 use crate::harness::{Program, TestServer};
 
 /// What a connection waits for.
 const LOCKED: &str = "wait_event_type = 'Lock'";
+
+/// A client that is told of logouts, and somebody to log in.
+async fn told_of_logouts(server: &TestServer) -> Rp {
+    let receiver = "backchannel_logout_uri = \"https://web.example/logged-out\"\n";
+    let web = server.apply(&format!("{WEB}{receiver}")).await.remove(0);
+    server.sign_up("ada@example.test").await.expect_status(201);
+    web
+}
 
 /// A logout writes a notice for the client, and holds its session by then; the removal holds the client
 /// and goes on to its sessions. The logout is under way when the removal gets the client.
@@ -20,9 +28,7 @@ async fn a_logout_and_the_removal_of_its_client_take_the_client_first() {
     if !server.database.is_postgres() {
         return;
     }
-    let receiver = "backchannel_logout_uri = \"https://web.example/logged-out\"\n";
-    let web = server.apply(&format!("{WEB}{receiver}")).await.remove(0);
-    server.sign_up("ada@example.test").await.expect_status(201);
+    let web = told_of_logouts(&server).await;
     let mut browser = Browser::of(&server);
     let first = browser.code("ada@example.test", &[]).await;
     server.redeem(&web, &first).await.expect_status(200);
@@ -104,9 +110,7 @@ async fn the_end_of_a_stolen_session_takes_the_client_first() {
     if !server.database.is_postgres() {
         return;
     }
-    let receiver = "backchannel_logout_uri = \"https://web.example/logged-out\"\n";
-    let web = server.apply(&format!("{WEB}{receiver}")).await.remove(0);
-    server.sign_up("ada@example.test").await.expect_status(201);
+    let web = told_of_logouts(&server).await;
     let mut browser = Browser::of(&server);
     let code = browser.code("ada@example.test", &[("scope", "openid offline_access")]).await;
     let stolen = server.redeem(&web, &code).await.text("refresh_token");
