@@ -51,7 +51,8 @@ fn all() -> Vec<Setting> {
 #[must_use]
 pub fn env_example() -> String {
     let mut text = String::from(
-        "# Settings of Signet. Copy to `.env` and uncomment what you change.\n\
+        "# Settings of Signet. Copy to `.env` and uncomment what you change. A value with a space or a # \
+         stands in quotes.\n\
          # Made by `signet config env-example`; the same list with flags: docs/configuration.md.\n",
     );
     let mut group = String::new();
@@ -64,7 +65,9 @@ pub fn env_example() -> String {
         for line in wrapped(&setting.text, 96) {
             let _ = writeln!(text, "# {line}");
         }
-        let _ = writeln!(text, "#{}={}", setting.variable, setting.default.unwrap_or_default());
+        let value = setting.default.unwrap_or_default();
+        let quote = if value.contains(['#', ' ']) { "'" } else { "" };
+        let _ = writeln!(text, "#{}={quote}{value}{quote}", setting.variable);
     }
     text
 }
