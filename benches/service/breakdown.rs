@@ -14,13 +14,13 @@ use signet::domain::token::Issuer;
 use signet::server::Storage;
 use tokio::runtime::Runtime;
 
-/// Who shows the tokens.
-const HOLDER: Holder<'_> = Holder { client_id: FIRST_PARTY_CLIENT, is_server: false };
-
 use crate::limits::rate_on_all_cores;
 use crate::load::count;
 use crate::process::cpu_time;
 use crate::users::User;
+
+/// Who shows the tokens.
+const HOLDER: Holder<'_> = Holder { client_id: FIRST_PARTY_CLIENT, is_server: false };
 
 #[derive(Parser)]
 struct Settings {

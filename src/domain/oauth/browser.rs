@@ -233,7 +233,7 @@ async fn take_over_in(
     give_cookie(txn, session_id, cookie_digest, now.plus(idle_life)).await
 }
 
-/// Gives a new login the cookie of a browser in which another has just ended, as part of the transaction
+/// Gives a new login its cookie in the browser whose login has just ended, as part of the transaction
 /// that says why. What waits there goes on under it.
 ///
 /// # Errors

@@ -1,13 +1,13 @@
 //! Renewing a client's secret without a gap: two of them work side by side.
 
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveModelTrait, EntityTrait, QuerySelect, Set};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, QuerySelect, Set};
 
 use crate::database::Db;
 use crate::domain::audit::Kind;
 use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, record};
 use crate::domain::oauth::opaque::Opaque;
-use crate::entity::client::{ActiveModel, Entity};
+use crate::entity::client::{ActiveModel, Entity, Model};
 use crate::timestamp::Timestamp;
 
 /// Gives a client a new secret. The one before goes on working until the next rotation, unless
@@ -25,13 +25,7 @@ pub async fn rotate(
     db.write(move |txn| {
         let id = id.clone();
         Box::pin(async move {
-            let Some(row) = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?
-            else {
-                return Err(ClientError::Unknown(id));
-            };
-            if row.secret_digest.is_none() {
-                return Err(ClientError::NoSecret(id));
-            }
+            let row = hold(txn, &id).await?;
             let drawn = Opaque::draw(SECRET_PREFIX)?;
             let changed = ActiveModel {
                 id: Set(row.id),
@@ -57,13 +51,7 @@ pub async fn drop_previous(db: &Db, id: &str, now: Timestamp) -> Result<(), Clie
     db.write(move |txn| {
         let id = id.clone();
         Box::pin(async move {
-            let Some(row) = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?
-            else {
-                return Err(ClientError::Unknown(id));
-            };
-            if row.secret_digest.is_none() {
-                return Err(ClientError::NoSecret(id));
-            }
+            let row = hold(txn, &id).await?;
             if row.previous_secret_digest.is_none() {
                 return Ok(());
             }
@@ -78,4 +66,14 @@ pub async fn drop_previous(db: &Db, id: &str, now: Timestamp) -> Result<(), Clie
         })
     })
     .await
+}
+
+/// The client, which nobody else changes until the commit, if it has a secret.
+async fn hold(txn: &impl ConnectionTrait, id: &str) -> Result<Model, ClientError> {
+    let row = Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(txn).await?;
+    let row = row.ok_or_else(|| ClientError::Unknown(id.to_owned()))?;
+    if row.secret_digest.is_none() {
+        return Err(ClientError::NoSecret(id.to_owned()));
+    }
+    Ok(row)
 }
