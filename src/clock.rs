@@ -21,6 +21,12 @@ pub enum Clock {
 }
 
 impl Clock {
+    /// A clock that follows the database's once it is connected; the system's until then.
+    #[must_use]
+    pub fn shared() -> Self {
+        Self::Shared(SharedClock::default())
+    }
+
     /// The present moment, in whole microseconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {

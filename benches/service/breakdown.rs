@@ -50,8 +50,7 @@ impl Parts {
         let origin = Origin::default();
         let presented = tokens.decode(&user.refresh_token);
         let presented = presented.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
-        let now = Clock::System.now();
-        let rotated = refresh::rotate(&storage.db, presented, HOLDER, &config.tokens, &origin, now);
+        let rotated = refresh::rotate(&storage.db, presented, HOLDER, &config.tokens, &origin);
         let granted = runtime.block_on(rotated)?;
         user.refresh_token = tokens.encode(granted.session_id, granted.generation)?;
         Ok(Self { runtime, config, storage, issuer, tokens, granted })
@@ -122,8 +121,7 @@ impl Parts {
             let mut newest = newest.ok_or_else(|| anyhow::anyhow!("not a token of ours"))?;
             let mut done = 0;
             while Instant::now() < end {
-                let now = Clock::System.now();
-                let granted = refresh::rotate(&db, newest, HOLDER, &settings, &origin, now).await?;
+                let granted = refresh::rotate(&db, newest, HOLDER, &settings, &origin).await?;
                 newest.generation = granted.generation;
                 done += 1;
             }

@@ -70,10 +70,10 @@ pub(super) struct ResetPassword {
 }
 
 impl Named {
-    async fn open(&self) -> anyhow::Result<(Db, Email, Timestamp)> {
+    async fn open(&self) -> anyhow::Result<(Db, Email)> {
         let email = Email::parse(&self.email).map_err(|error| anyhow!("the address {error}"))?;
-        let (db, now) = open(&self.database).await?;
-        Ok((db, email, now))
+        let db = open(&self.database).await?;
+        Ok((db, email))
     }
 }
 
@@ -83,29 +83,29 @@ impl Account {
             Self::List { database } => list(&database).await,
             Self::Show(named) => show(&named).await,
             Self::Disable(named) => {
-                let (db, email, now) = named.open().await?;
-                let ended = operator::disable(&db, &email, now).await?;
+                let (db, email) = named.open().await?;
+                let ended = operator::disable(&db, &email).await?;
                 print(&format!("disabled; {}", sessions_ended(ended)));
                 db.close().await;
                 Ok(())
             }
             Self::Enable(named) => {
-                let (db, email, now) = named.open().await?;
-                operator::enable(&db, &email, now).await?;
+                let (db, email) = named.open().await?;
+                operator::enable(&db, &email).await?;
                 print("enabled");
                 db.close().await;
                 Ok(())
             }
             Self::Delete(named) => {
-                let (db, email, now) = named.open().await?;
-                operator::delete(&db, &email, now).await?;
+                let (db, email) = named.open().await?;
+                operator::delete(&db, &email).await?;
                 print("deleted");
                 db.close().await;
                 Ok(())
             }
             Self::EndSessions(named) => {
-                let (db, email, now) = named.open().await?;
-                let ended = operator::end_sessions(&db, &email, now).await?;
+                let (db, email) = named.open().await?;
+                let ended = operator::end_sessions(&db, &email).await?;
                 print(&sessions_ended(ended));
                 db.close().await;
                 Ok(())
@@ -115,15 +115,14 @@ impl Account {
     }
 }
 
-async fn open(database: &DatabaseSettings) -> anyhow::Result<(Db, Timestamp)> {
-    let db = Db::open(database).await?;
+async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
+    let db = Db::open(database, Clock::shared()).await?;
     migrate_up(&db).await?;
-    let now = db.now().await?.unwrap_or_else(|| Clock::System.now());
-    Ok((db, now))
+    Ok(db)
 }
 
 async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {
-    let (db, _) = open(database).await?;
+    let db = open(database).await?;
     let mut last = None;
     loop {
         let page = operator::list(&db, last, PAGE).await?;
@@ -142,8 +141,9 @@ async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {
 }
 
 async fn show(named: &Named) -> anyhow::Result<()> {
-    let (db, email, now) = named.open().await?;
-    let Shown { account, sessions, consents } = operator::show(&db, &email, now).await?;
+    let (db, email) = named.open().await?;
+    let Shown { account, sessions, consents } =
+        operator::show(&db, &email, db.clock().now()).await?;
     let at = |at: Option<Timestamp>| at.map_or("no".to_owned(), Timestamp::to_rfc3339);
     for (name, value) in [
         ("id", account.id.to_string()),
@@ -185,11 +185,11 @@ fn print_consent(consent: &consent::Model) {
 }
 
 async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
-    let (db, email, now) = wish.account.open().await?;
+    let (db, email) = wish.account.open().await?;
     // A server that has accounts has a master key: here none is ever made.
     let master = MasterKeys::open(&wish.master_key_file, true)?;
     let tokens = ResetTokens::new(master.reset_keys()?);
-    let token = reset::request(&db, &tokens, &email, &Origin::default(), now).await?;
+    let token = reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
     print(&token);
     db.close().await;
     Ok(())

@@ -13,7 +13,6 @@ use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
 use crate::domain::oauth::client::{self, Applied};
 use crate::domain::oauth::registration::Registration;
-use crate::timestamp::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {
@@ -197,51 +196,51 @@ impl Client {
                 let (id, change, database) = description.read()?;
                 let mut registration = Registration::new(id);
                 change.apply_to(&mut registration);
-                let (db, now) = open(&database).await?;
-                let secret = client::create(&db, registration, now).await?;
+                let db = open(&database).await?;
+                let secret = client::create(&db, registration).await?;
                 print(secret.as_deref().unwrap_or("registered; it has no secret"));
                 db.close().await;
             }
             Self::Update(description) => {
                 let (id, change, database) = description.read()?;
-                let (db, now) = open(&database).await?;
-                let updated = client::update(&db, &id, move |it| change.apply_to(it), now).await;
+                let db = open(&database).await?;
+                let updated = client::update(&db, &id, move |it| change.apply_to(it)).await;
                 print(&line(&id, &updated?));
                 db.close().await;
             }
             Self::Apply { file, database } => {
                 let registrations = registrations(&file)?;
-                let (db, now) = open(&database).await?;
-                for (id, applied) in client::apply(&db, registrations, now).await? {
+                let db = open(&database).await?;
+                for (id, applied) in client::apply(&db, registrations).await? {
                     print(&line(&id, &applied));
                 }
                 db.close().await;
             }
             Self::RotateSecret { client_id, drop_previous, now: at_once, database } => {
-                let (db, now) = open(&database).await?;
+                let db = open(&database).await?;
                 if drop_previous {
-                    client::drop_previous_secret(&db, &client_id, now).await?;
+                    client::drop_previous_secret(&db, &client_id).await?;
                     print("the secret before is good for nothing any more");
                 } else {
-                    print(&client::rotate_secret(&db, &client_id, at_once, now).await?);
+                    print(&client::rotate_secret(&db, &client_id, at_once).await?);
                 }
                 db.close().await;
             }
             Self::Delete { client_id, database } => {
-                let (db, now) = open(&database).await?;
-                client::delete(&db, &client_id, now).await?;
+                let db = open(&database).await?;
+                client::delete(&db, &client_id, db.clock().now()).await?;
                 print(&format!("{client_id} is gone, and its sessions have ended"));
                 db.close().await;
             }
             Self::List { database } => {
-                let (db, _) = open(&database).await?;
+                let db = open(&database).await?;
                 for row in client::list(&db).await? {
                     let grants = row.grants.0.join(" ");
                     print(&format!("{}  {}  {grants}  {}", row.id, row.auth_method, row.name));
                 }
             }
             Self::Show { client_id, database } => {
-                let (db, _) = open(&database).await?;
+                let db = open(&database).await?;
                 let Some(row) = client::find(&db, &client_id).await? else {
                     bail!("there is no client {client_id}");
                 };
@@ -263,11 +262,10 @@ fn line(id: &str, applied: &Applied) -> String {
     }
 }
 
-async fn open(database: &DatabaseSettings) -> anyhow::Result<(Db, Timestamp)> {
-    let db = Db::open(database).await?;
+async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
+    let db = Db::open(database, Clock::shared()).await?;
     migrate_up(&db).await?;
-    let now = db.now().await?.unwrap_or_else(|| Clock::System.now());
-    Ok((db, now))
+    Ok(db)
 }
 
 fn registrations(file: &Path) -> anyhow::Result<Vec<Registration>> {

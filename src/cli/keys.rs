@@ -78,13 +78,13 @@ impl Ring {
     /// For what changes the keys that are there.
     async fn open(&self) -> anyhow::Result<Opened> {
         let schedule = Schedule::new(&self.keys, &self.tokens)?;
-        self.unlock(Db::open(&self.database).await?, schedule).await
+        self.unlock(Db::open(&self.database, Clock::shared()).await?, schedule).await
     }
 
     /// For what may come before the first start, and then makes the database.
     async fn open_or_make(&self) -> anyhow::Result<Opened> {
         let schedule = Schedule::new(&self.keys, &self.tokens)?;
-        self.unlock(Db::connect(&self.database).await?, schedule).await
+        self.unlock(Db::connect(&self.database, Clock::shared()).await?, schedule).await
     }
 
     async fn unlock(&self, db: Db, schedule: Schedule) -> anyhow::Result<Opened> {
@@ -93,7 +93,7 @@ impl Ring {
         let master = MasterKeys::open(&self.keys.master_key_file, something_is_sealed)?;
         let sealer = master.sealer()?;
         keys::check_sealed(&db, &sealer).await?;
-        let now = db.now().await?.unwrap_or_else(|| Clock::System.now());
+        let now = db.clock().now();
         Ok((db, sealer, schedule, now))
     }
 }
@@ -101,8 +101,10 @@ impl Ring {
 impl Keys {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::List { database } => list(&Db::open(&database).await?).await,
-            Self::ExportPublic { database } => export(&Db::open(&database).await?).await,
+            Self::List { database } => list(&Db::open(&database, Clock::shared()).await?).await,
+            Self::ExportPublic { database } => {
+                export(&Db::open(&database, Clock::shared()).await?).await
+            }
             Self::Rotate(ring) => {
                 let (db, sealer, schedule, now) = ring.open_or_make().await?;
                 let bits = ring.keys.rsa_bits;

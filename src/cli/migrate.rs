@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::cli::print;
+use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_down, migrate_up, status};
 
@@ -32,8 +33,10 @@ impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (Self::Up(target) | Self::Down { target, .. } | Self::Status(target)) = &self;
         let db = match self {
-            Self::Up(_) => Db::connect(&target.database).await?,
-            Self::Down { .. } | Self::Status(_) => Db::open(&target.database).await?,
+            Self::Up(_) => Db::connect(&target.database, Clock::shared()).await?,
+            Self::Down { .. } | Self::Status(_) => {
+                Db::open(&target.database, Clock::shared()).await?
+            }
         };
         match self {
             Self::Up(_) => migrate_up(&db).await?,

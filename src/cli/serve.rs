@@ -4,7 +4,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::print;
-use crate::clock::{Clock, SharedClock};
+use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::server::Server;
 
@@ -14,7 +14,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let is_human = config.logs.log_format == LogFormat::Human;
 
-    let server = Server::bind(config, Clock::Shared(SharedClock::default())).await?;
+    let server = Server::bind(config, Clock::shared()).await?;
     tracing::info!(address = %server.address(), issuer = server.issuer(), "listening");
     if is_human {
         print(&welcome(&server));

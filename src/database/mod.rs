@@ -17,6 +17,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
 };
 
+use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
 pub use crate::database::pool::Outage;
@@ -30,7 +31,10 @@ pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
 /// A handle on the database; clones share its connections.
 #[derive(Clone)]
-pub struct Db(Backend);
+pub struct Db {
+    backend: Backend,
+    clock: Clock,
+}
 
 #[derive(Clone)]
 enum Backend {
@@ -75,21 +79,27 @@ pub enum ConnectError {
 }
 
 impl Db {
-    /// Opens the database; makes the file, with mode 0600, if it is SQLite and not there.
+    /// Opens the database; makes the file, with mode 0600, if it is SQLite and not there. A shared
+    /// clock is set to PostgreSQL's time.
     ///
     /// # Errors
     /// See [`ConnectError`]; nothing has been changed then.
-    pub async fn connect(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
+    pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
         let url = settings.database_url.expose();
         if let Some(file) = settings.database_url.sqlite_file() {
             prepare_file(&file)?;
             let writer = connect_patiently(sqlite_options(url, 1, Access::Write)).await?;
             let reader = connect_patiently(sqlite_options(url, 4, Access::Read)).await?;
-            let writer = SharedWriter::start(writer);
-            return Ok(Self(Backend::Sqlite { reader, writer }));
+            let writer = SharedWriter::start(writer, clock.clone());
+            return Ok(Self { backend: Backend::Sqlite { reader, writer }, clock });
         }
         let options = postgres_options(url, settings.database_connections);
-        Ok(Self(Backend::Postgres(Pool::connect(options).await?)))
+        let pool = Pool::connect(options).await?;
+        let db = Self { backend: Backend::Postgres(pool), clock };
+        if let Some(now) = db.now().await? {
+            db.clock.follow(now);
+        }
+        Ok(db)
     }
 
     /// Opens the database that is there: for commands that look at one, or change what it holds. In
@@ -97,11 +107,17 @@ impl Db {
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub async fn open(settings: &DatabaseSettings) -> Result<Self, ConnectError> {
+    pub async fn open(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
         match settings.database_url.sqlite_file() {
             Some(file) if !file.exists() => Err(ConnectError::Absent { file }),
-            _ => Self::connect(settings).await,
+            _ => Self::connect(settings, clock).await,
         }
+    }
+
+    /// The clock whose time transactions get.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Asks one question that changes nothing.
@@ -115,7 +131,7 @@ impl Db {
     where
         Q: Future<Output = Result<T, DbErr>>,
     {
-        match &self.0 {
+        match &self.backend {
             Backend::Sqlite { reader, .. } => question(reader.clone()).await,
             Backend::Postgres(pool) => {
                 pool.patiently(question((*pool.connections()).clone())).await
@@ -124,6 +140,10 @@ impl Db {
     }
 
     /// Runs `work` in a transaction and commits it, or rolls it back if it fails.
+    ///
+    /// `work` gets the time that was read once its transaction had begun: a time from before the wait
+    /// for a connection, for the disk or for a process that was stopped would be too old to compare
+    /// with what other transactions have written meanwhile.
     ///
     /// Once called it runs to its end even if the caller stops waiting: a client that hangs up
     /// cannot leave half of something behind. `work` may run again (after a serialization failure,
@@ -137,11 +157,11 @@ impl Db {
     where
         T: Send + 'static,
         E: std::error::Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
     {
-        match &self.0 {
+        match &self.backend {
             Backend::Sqlite { writer, .. } => writer.run(work).await,
-            Backend::Postgres(pool) => write_pooled(pool, work).await,
+            Backend::Postgres(pool) => write_pooled(pool, &self.clock, work).await,
         }
     }
 
@@ -154,11 +174,11 @@ impl Db {
     where
         T: Send + 'static,
         E: std::error::Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
     {
-        match &self.0 {
+        match &self.backend {
             Backend::Sqlite { writer, .. } => writer.run(work).await,
-            Backend::Postgres(pool) => write_at_leisure(pool, work).await,
+            Backend::Postgres(pool) => write_at_leisure(pool, &self.clock, work).await,
         }
     }
 
@@ -168,7 +188,7 @@ impl Db {
     /// # Errors
     /// If the database cannot be asked.
     pub async fn now(&self) -> Result<Option<Timestamp>, DbErr> {
-        if matches!(self.0, Backend::Sqlite { .. }) {
+        if matches!(self.backend, Backend::Sqlite { .. }) {
             return Ok(None);
         }
         // Not now(): that is when the transaction began.
@@ -181,7 +201,7 @@ impl Db {
     /// Ends when the database answers again after it did not, from this call on.
     #[must_use]
     pub fn back_again(&self) -> BoxFuture<'_, ()> {
-        match &self.0 {
+        match &self.backend {
             Backend::Sqlite { .. } => Box::pin(std::future::pending()),
             Backend::Postgres(pool) => Box::pin(pool.back_again()),
         }
@@ -190,7 +210,7 @@ impl Db {
     /// The last time in which the database did not answer, if there was one. SQLite has none.
     #[must_use]
     pub fn last_outage(&self) -> Option<Outage> {
-        match &self.0 {
+        match &self.backend {
             Backend::Sqlite { .. } => None,
             Backend::Postgres(pool) => pool.last_outage(),
         }
@@ -198,7 +218,7 @@ impl Db {
 
     /// Closes all connections, after the transactions under way.
     pub async fn close(&self) {
-        match &self.0 {
+        match &self.backend {
             Backend::Sqlite { reader, writer } => {
                 // The writer last: whoever closes a database last moves what is still in the
                 // write-ahead log into its file, and readers may not.

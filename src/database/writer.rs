@@ -21,8 +21,10 @@ use sea_orm::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::database::Work;
 use crate::database::pool::Pool;
+use crate::timestamp::Timestamp;
 
 /// Transactions that may wait for the writer; past it the database counts as unavailable.
 const QUEUE: usize = 4096;
@@ -41,9 +43,9 @@ pub(super) struct SharedWriter {
 }
 
 impl SharedWriter {
-    pub(super) fn start(connection: DatabaseConnection) -> Self {
+    pub(super) fn start(connection: DatabaseConnection, clock: Clock) -> Self {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        tokio::spawn(write_batches(connection.clone(), jobs));
+        tokio::spawn(write_batches(connection.clone(), clock, jobs));
         Self { connection, queue }
     }
 
@@ -51,7 +53,7 @@ impl SharedWriter {
     where
         T: Send + 'static,
         E: Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Transaction { work, outcome: None, reply });
@@ -68,15 +70,15 @@ impl SharedWriter {
 }
 
 /// PostgreSQL: each transaction takes a connection of the pool.
-pub(super) async fn write_pooled<T, E, F>(pool: &Pool, work: F) -> Result<T, E>
+pub(super) async fn write_pooled<T, E, F>(pool: &Pool, clock: &Clock, work: F) -> Result<T, E>
 where
     T: Send + 'static,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
 {
     let abandoned = Arc::new(AtomicBool::new(false));
     let waiting = pool.patiently(async {
-        let result = submit(pool, work, Arc::clone(&abandoned)).await;
+        let result = submit(pool, clock, work, Arc::clone(&abandoned)).await;
         // The pool learns what the database itself reports; the rest is the caller's alone.
         match result.as_ref().err().and_then(|error| database_error(error)).cloned() {
             Some(cause) => Err(cause),
@@ -91,32 +93,37 @@ where
 }
 
 /// The same for work that may take its time.
-pub(super) async fn write_at_leisure<T, E, F>(pool: &Pool, work: F) -> Result<T, E>
+pub(super) async fn write_at_leisure<T, E, F>(pool: &Pool, clock: &Clock, work: F) -> Result<T, E>
 where
     T: Send + 'static,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
 {
-    submit(pool, work, Arc::default()).await
+    submit(pool, clock, work, Arc::default()).await
 }
 
-async fn submit<T, E, F>(pool: &Pool, work: F, abandoned: Arc<AtomicBool>) -> Result<T, E>
+async fn submit<T, E, F>(
+    pool: &Pool,
+    clock: &Clock,
+    work: F,
+    abandoned: Arc<AtomicBool>,
+) -> Result<T, E>
 where
     T: Send + 'static,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
 {
     let (reply, answer) = oneshot::channel();
     let job = Box::new(Transaction { work, outcome: None, reply });
     // A task of its own: the transaction must not end where its client hangs up.
-    tokio::spawn(write_one(pool.connections(), job, abandoned));
+    tokio::spawn(write_one(pool.connections(), clock.clone(), job, abandoned));
     answer.await.unwrap_or_else(|_| Err(lost().into()))
 }
 
 /// A transaction of unknown result type.
 pub(super) trait Job: Send {
     /// Runs the work and keeps its outcome; the answer says whether it may be committed.
-    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction) -> BoxFuture<'t, Step>;
+    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step>;
     /// Sends the kept outcome, or the error of the commit.
     fn finish(self: Box<Self>, committed: Result<(), DbErr>);
 }
@@ -139,11 +146,11 @@ impl<T, E, F> Job for Transaction<T, E, F>
 where
     T: Send,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction) -> Work<'t, T, E> + Send + Sync,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync,
 {
-    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction) -> BoxFuture<'t, Step> {
+    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step> {
         Box::pin(async move {
-            let outcome = AssertUnwindSafe((self.work)(txn)).catch_unwind().await;
+            let outcome = AssertUnwindSafe((self.work)(txn, now)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_| Err(panicked().into()));
             let step = match &outcome {
                 Ok(_) => Step::Commit,
@@ -168,14 +175,18 @@ where
 }
 
 /// Ends when the last handle on the queue is dropped or the connection is closed.
-async fn write_batches(connection: DatabaseConnection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+async fn write_batches(
+    connection: DatabaseConnection,
+    clock: Clock,
+    mut jobs: mpsc::Receiver<Box<dyn Job>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.recv_many(&mut batch, BATCH).await > 0 {
-        match commit_together(&connection, &mut batch).await {
+        match commit_together(&connection, &clock, &mut batch).await {
             Ok(true) => batch.drain(..).for_each(|job| job.finish(Ok(()))),
             Ok(false) => {
                 for job in batch.drain(..) {
-                    commit_alone(&connection, job).await;
+                    commit_alone(&connection, &clock, job).await;
                 }
             }
             Err(error) => batch.drain(..).for_each(|job| job.finish(Err(error.clone()))),
@@ -186,11 +197,12 @@ async fn write_batches(connection: DatabaseConnection, mut jobs: mpsc::Receiver<
 /// `Ok(false)` if one of them failed; nothing has been changed then.
 async fn commit_together(
     connection: &DatabaseConnection,
+    clock: &Clock,
     batch: &mut [Box<dyn Job>],
 ) -> Result<bool, DbErr> {
     let txn = begin(connection).await?;
     for job in batch {
-        if job.run(&txn).await != Step::Commit {
+        if job.run(&txn, clock.now()).await != Step::Commit {
             txn.rollback().await?;
             return Ok(false);
         }
@@ -199,18 +211,19 @@ async fn commit_together(
     Ok(true)
 }
 
-async fn commit_alone(connection: &DatabaseConnection, mut job: Box<dyn Job>) {
-    let committed = attempt(connection, &mut job, &AtomicBool::new(false)).await.map(|_| ());
+async fn commit_alone(connection: &DatabaseConnection, clock: &Clock, mut job: Box<dyn Job>) {
+    let committed = attempt(connection, clock, &mut job, &AtomicBool::new(false)).await.map(|_| ());
     job.finish(committed);
 }
 
 async fn attempt(
     connection: &DatabaseConnection,
+    clock: &Clock,
     job: &mut Box<dyn Job>,
     abandoned: &AtomicBool,
 ) -> Result<Step, DbErr> {
     let txn = begin(connection).await?;
-    let step = job.run(&txn).await;
+    let step = job.run(&txn, clock.now()).await;
     match step {
         Step::Commit if abandoned.load(Ordering::Acquire) => {
             txn.rollback().await?;
@@ -225,12 +238,13 @@ async fn attempt(
 /// PostgreSQL: a transaction of its own, tried again while the server asks for it.
 async fn write_one(
     pool: Arc<DatabaseConnection>,
+    clock: Clock,
     mut job: Box<dyn Job>,
     abandoned: Arc<AtomicBool>,
 ) {
     let mut tries = 1;
     let committed = loop {
-        match attempt(&pool, &mut job, &abandoned).await {
+        match attempt(&pool, &clock, &mut job, &abandoned).await {
             Ok(Step::Retry) if tries < TRIES => {}
             Ok(_) => break Ok(()),
             Err(error) if tries < TRIES && asks_to_retry(&error) => {}

@@ -82,7 +82,7 @@ pub async fn sign_up(
 
     let settings = settings.clone();
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (row, settings, origin) = (row.clone(), settings.clone(), origin.clone());
         Box::pin(async move {
             let new = NewSession { account_id: row.id, email: row.email.clone(), status };

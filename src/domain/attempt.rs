@@ -153,16 +153,11 @@ pub enum AttemptError {
 ///
 /// # Errors
 /// See [`AttemptError`].
-pub async fn admit(
-    db: &Db,
-    mut quotas: Vec<Quota>,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), AttemptError> {
+pub async fn admit(db: &Db, mut quotas: Vec<Quota>, origin: &Origin) -> Result<(), AttemptError> {
     // One order for everybody: no two attempts can wait for each other's rows.
     quotas.sort_by(|a, b| a.key.cmp(&b.key));
     let origin = origin.clone();
-    let refused = db.write(move |txn| {
+    let refused = db.write(move |txn, now| {
         let (quotas, origin) = (quotas.clone(), origin.clone());
         Box::pin(async move {
             let mut windows = Vec::with_capacity(quotas.len());
@@ -200,8 +195,8 @@ pub async fn forget(txn: &impl ConnectionTrait, key: AttemptKey) -> Result<(), D
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn purge(db: &Db, now: Timestamp) -> Result<u64, DbErr> {
-    db.write(move |txn| {
+pub async fn purge(db: &Db) -> Result<u64, DbErr> {
+    db.write(move |txn, now| {
         Box::pin(async move {
             let deleted = attempt::Entity::delete_many()
                 .filter(attempt::Column::ExpiresAt.lt(now))

@@ -98,7 +98,7 @@ pub async fn change_password(
         let new = Prepared::of(&replacement, db, hasher, now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
         let origin = confirmation.origin.clone();
-        db.write(move |txn| {
+        db.write(move |txn, now| {
             let (account, new) = (account.clone(), new.clone());
             let (window, origin) = (window.clone(), origin.clone());
             Box::pin(async move {
@@ -129,7 +129,7 @@ pub async fn delete_account(
         let account = confirm(db, hasher, &confirmation, "account_deletion", now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
         let origin = confirmation.origin.clone();
-        db.write(move |txn| {
+        db.write(move |txn, now| {
             let (account, window, origin) = (account.clone(), window.clone(), origin.clone());
             Box::pin(async move {
                 hold(txn, &account, login, now).await?;
@@ -162,7 +162,7 @@ async fn confirm(
         return Ok(account);
     }
     let origin = (*origin).clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let origin = origin.clone();
         Box::pin(async move {
             Event::new(Kind::LogInFailed)

@@ -76,10 +76,9 @@ pub async fn end_one(
     login: Login,
     session_id: Uuid,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<(), LoginsError> {
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let origin = origin.clone();
         Box::pin(async move {
             hold(txn, login, now).await?;
@@ -108,14 +107,9 @@ pub async fn end_one(
 ///
 /// # Errors
 /// [`LoginsError::NotLoggedIn`], or the database's; nothing has ended then.
-pub async fn end_others(
-    db: &Db,
-    login: Login,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), LoginsError> {
+pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), LoginsError> {
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let origin = origin.clone();
         Box::pin(async move {
             hold(txn, login, now).await?;

@@ -87,9 +87,9 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
 ///
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
-pub async fn disable(db: &Db, email: &Email, now: Timestamp) -> Result<usize, OperatorError> {
+pub async fn disable(db: &Db, email: &Email) -> Result<usize, OperatorError> {
     let canonical = email.canonical().to_owned();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let canonical = canonical.clone();
         Box::pin(async move {
             let account = lock(txn, &canonical).await?;
@@ -109,9 +109,9 @@ pub async fn disable(db: &Db, email: &Email, now: Timestamp) -> Result<usize, Op
 ///
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
-pub async fn enable(db: &Db, email: &Email, now: Timestamp) -> Result<(), OperatorError> {
+pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
     let canonical = email.canonical().to_owned();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let canonical = canonical.clone();
         Box::pin(async move {
             let account = lock(txn, &canonical).await?;
@@ -129,9 +129,9 @@ pub async fn enable(db: &Db, email: &Email, now: Timestamp) -> Result<(), Operat
 ///
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
-pub async fn delete(db: &Db, email: &Email, now: Timestamp) -> Result<(), OperatorError> {
+pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
     let canonical = email.canonical().to_owned();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let canonical = canonical.clone();
         Box::pin(async move {
             let account = lock(txn, &canonical).await?;
@@ -145,9 +145,9 @@ pub async fn delete(db: &Db, email: &Email, now: Timestamp) -> Result<(), Operat
 ///
 /// # Errors
 /// See [`OperatorError`]; nothing has ended then.
-pub async fn end_sessions(db: &Db, email: &Email, now: Timestamp) -> Result<usize, OperatorError> {
+pub async fn end_sessions(db: &Db, email: &Email) -> Result<usize, OperatorError> {
     let canonical = email.canonical().to_owned();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let canonical = canonical.clone();
         Box::pin(async move {
             let account = lock(txn, &canonical).await?;

@@ -147,7 +147,7 @@ pub async fn request(
     let token = tokens.encode(&account, expires_at)?;
 
     let (id, origin) = (account.id, origin.clone());
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let origin = origin.clone();
         Box::pin(async move {
             account_row::Entity::update_many()
@@ -209,7 +209,7 @@ pub async fn redeem(
     // Whoever guessed at the account must not keep its owner out with the new password.
     let window = AttemptKey::of_account(limit_key, &email);
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
         let window = window.clone();
         Box::pin(async move {

@@ -17,7 +17,6 @@ use crate::domain::attempt::{self, AttemptError, Credential, Quota, Refusal, WIN
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
-use crate::timestamp::Timestamp;
 
 /// How much more than the exact limit the one in front lets through.
 const FRONT_FACTOR: u32 = 4;
@@ -66,15 +65,10 @@ impl Limits {
     }
 
     /// Admits and counts a sign-up.
-    pub(super) async fn admit_sign_up(
-        &self,
-        db: &Db,
-        origin: &Origin,
-        now: Timestamp,
-    ) -> Result<(), AttemptError> {
+    pub(super) async fn admit_sign_up(&self, db: &Db, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.sign_ups, origin)?;
         let quotas = self.of_address(Credential::SignUp, origin);
-        attempt::admit(db, quotas, origin, now).await
+        attempt::admit(db, quotas, origin).await
     }
 
     /// Admits and counts a login to the account of `email`, whether or not anybody has it.
@@ -83,11 +77,10 @@ impl Limits {
         db: &Db,
         email: &Email,
         origin: &Origin,
-        now: Timestamp,
     ) -> Result<(), AttemptError> {
         self.check(&self.log_ins, origin)?;
         let quotas = self.of_address_and_account(Credential::LogIn, email, origin);
-        attempt::admit(db, quotas, origin, now).await
+        attempt::admit(db, quotas, origin).await
     }
 
     /// Admits a password typed once more, as far as can be told before the account is known.
@@ -101,21 +94,15 @@ impl Limits {
         db: &Db,
         email: &Email,
         origin: &Origin,
-        now: Timestamp,
     ) -> Result<(), AttemptError> {
         let quotas = self.of_address_and_account(Credential::Confirm, email, origin);
-        attempt::admit(db, quotas, origin, now).await
+        attempt::admit(db, quotas, origin).await
     }
 
     /// Admits and counts the use of a reset token.
-    pub(super) async fn admit_reset(
-        &self,
-        db: &Db,
-        origin: &Origin,
-        now: Timestamp,
-    ) -> Result<(), AttemptError> {
+    pub(super) async fn admit_reset(&self, db: &Db, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.resets, origin)?;
-        attempt::admit(db, self.of_address(Credential::Reset, origin), origin, now).await
+        attempt::admit(db, self.of_address(Credential::Reset, origin), origin).await
     }
 
     /// Admits a refresh: a limit of this instance alone, and a generous one.

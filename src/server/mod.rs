@@ -130,7 +130,7 @@ impl Storage {
     /// the master key opens every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
-        let db = Db::connect(&config.database).await?;
+        let db = Db::connect(&config.database, clock.clone()).await?;
         database::status(&db).await?;
         let something_is_sealed = database::has_table(&db, "signing_key").await?
             && keys::any_sealed(&db).await.map_err(KeyRingError::from)?;
@@ -140,9 +140,6 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         database::migrate_up(&db).await?;
-        if let Some(now) = db.now().await.map_err(ConnectError::from)? {
-            clock.follow(now);
-        }
         let bits = config.keys.rsa_bits;
         let ring = KeyRing::open(&db, sealer, bits, schedule, clock.now()).await?;
         Ok(Self { db, master, ring: Arc::new(ring) })
@@ -268,7 +265,7 @@ async fn assemble(
     let life = config.tokens.access_token_life();
     let issuer = Issuer::new(issuer_url.clone(), audience.clone(), life, Arc::clone(&ring));
     let now = clock.now();
-    status::ensure_first_list(&db, now).await.map_err(ListError::from)?;
+    status::ensure_first_list(&db).await.map_err(ListError::from)?;
     Ok(App {
         status_entries: StatusEntries::default(),
         status_lists: StatusLists::open(&db, &issuer, config.status.clone(), now).await?,

@@ -99,11 +99,11 @@ pub(super) async fn keep_house(app: Arc<App>) {
             }
         }
         app.limits.sweep();
-        match attempt::purge(&app.db, app.clock.now()).await {
+        match attempt::purge(&app.db).await {
             Ok(windows) => tracing::debug!(windows, "expired attempt windows deleted"),
             Err(error) => tracing::warn!(%error, "expired attempt windows not deleted"),
         }
-        match housekeeping::purge(&app.db, app.clock.now()).await {
+        match housekeeping::purge(&app.db).await {
             Ok(rows) => tracing::debug!(rows, "expired codes and requests deleted"),
             Err(error) => tracing::warn!(%error, "expired codes and requests not deleted"),
         }

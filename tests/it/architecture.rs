@@ -8,7 +8,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["timestamp"]),
     ("config", &["naming"]),
     ("entity", &["timestamp"]),
-    ("database", &["config", "timestamp"]),
+    ("database", &["clock", "config", "timestamp"]),
     ("telemetry", &["config"]),
     ("domain", &["config", "database", "entity", "naming", "timestamp"]),
     ("http", &["clock", "config", "database", "domain", "timestamp"]),

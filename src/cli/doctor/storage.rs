@@ -15,7 +15,7 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
         return report.fault(what, "correct SIGNET_DATABASE_URL");
     }
     let settings = DatabaseSettings { database_url: url, database_connections: 1 };
-    let db = match Db::open(&settings).await {
+    let db = match Db::open(&settings, Clock::shared()).await {
         Ok(db) => db,
         Err(error) => return report.fault(error.to_string(), "correct SIGNET_DATABASE_URL"),
     };
@@ -30,7 +30,7 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
         }
         Err(error) => report.fault(error.to_string(), "look with the version that runs"),
     }
-    let now = db.now().await.ok().flatten().unwrap_or_else(|| Clock::System.now());
+    let now = db.clock().now();
     match keys::list(&db).await {
         Ok(keys) => schedule(&keys, now, report),
         Err(error) => report.fault(format!("the keys cannot be read: {error}"), "migrate first"),

@@ -42,7 +42,7 @@ pub(super) async fn create_first(
     let mut row = pair::generate(sealer, bits, now)?;
     row.state = KeyState::Active;
     row.activated_at = Some(now);
-    match insert(db, row, &[Kind::KeyCreated, Kind::KeyActivated], now).await {
+    match insert(db, row, &[Kind::KeyCreated, Kind::KeyActivated]).await {
         // Another instance was first; its key is the first key.
         Err(error) if is_taken(&error) => Ok(()),
         result => Ok(result?),
@@ -72,7 +72,7 @@ pub async fn advance(
         None
     };
     let schedule = *schedule;
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let successor = successor.clone();
         Box::pin(async move {
             if !take_lease(txn, holder, schedule, now).await? {
@@ -138,7 +138,7 @@ pub async fn revoke(
     successor.activated_at = Some(now);
     let kid = kid.to_owned();
     let revoked = db
-        .write(move |txn| {
+        .write(move |txn, now| {
             let (kid, successor) = (kid.clone(), successor.clone());
             Box::pin(async move {
                 let row = Entity::find_by_id(&kid).filter(Column::RevokedAt.is_null());
@@ -172,7 +172,7 @@ pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
         resealed.push((row.kid, sealer.seal(&jwk)?));
     }
     let count = resealed.len();
-    db.write(move |txn| {
+    db.write(move |txn, _| {
         let resealed = resealed.clone();
         Box::pin(async move {
             for (kid, sealed) in resealed {
@@ -201,7 +201,7 @@ async fn introduce(db: &Db, mut row: Model, now: Timestamp) -> Result<Model, Key
         (row.state, row.activated_at, row.activate_at) = (KeyState::Active, Some(now), None);
         events = &[Kind::KeyCreated, Kind::KeyActivated];
     }
-    let inserted = insert(db, row.clone(), events, now).await;
+    let inserted = insert(db, row.clone(), events).await;
     match inserted {
         Err(error) if is_taken(&error) => {
             let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
@@ -325,8 +325,8 @@ async fn publish(txn: &impl ConnectionTrait, row: Model, now: Timestamp) -> Resu
     record(txn, Kind::KeyCreated, &kid, now).await
 }
 
-async fn insert(db: &Db, row: Model, events: &'static [Kind], now: Timestamp) -> Result<(), DbErr> {
-    db.write(move |txn| {
+async fn insert(db: &Db, row: Model, events: &'static [Kind]) -> Result<(), DbErr> {
+    db.write(move |txn, now| {
         let row = row.clone();
         Box::pin(async move {
             let kid = row.kid.clone();

@@ -92,7 +92,7 @@ pub async fn proves(
         expires_at: Set(now.plus(LONGEST_LIFE + LEEWAY + LEEWAY)),
     };
     let spent = db
-        .write(move |txn| {
+        .write(move |txn, _| {
             let row = row.clone();
             Box::pin(async move {
                 used_assertion::Entity::insert(row).exec_without_returning(txn).await.map(drop)

@@ -89,7 +89,7 @@ async fn keep_awake(
         .filter(Column::Id.eq(session.id))
         .filter(Column::IdleExpiresAt.eq(session.idle_expires_at))
         .filter(Entity::live(now));
-    db.write(move |txn| {
+    db.write(move |txn, _| {
         let moved = moved.clone();
         Box::pin(async move { moved.exec(txn).await.map(drop) })
     })
@@ -118,10 +118,9 @@ pub async fn end_other(
     browser: &Browser,
     session_id: Uuid,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<(), DbErr> {
     let (account_id, origin) = (browser.account.id, origin.clone());
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let origin = origin.clone();
         Box::pin(async move {
             session::hold_account(txn, account_id).await?;
@@ -147,14 +146,9 @@ pub async fn end_other(
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn end_everywhere(
-    db: &Db,
-    browser: &Browser,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), DbErr> {
+pub async fn end_everywhere(db: &Db, browser: &Browser, origin: &Origin) -> Result<(), DbErr> {
     let (session, origin) = (browser.session.clone(), origin.clone());
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (session, origin) = (session.clone(), origin.clone());
         Box::pin(async move {
             if session::end_all(txn, session.account_id, None, EndReason::Logout, now).await? == 0 {
@@ -191,14 +185,9 @@ pub struct Takeover {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn take_over(
-    db: &Db,
-    takeover: Takeover,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), DbErr> {
+pub async fn take_over(db: &Db, takeover: Takeover, origin: &Origin) -> Result<(), DbErr> {
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (takeover, origin) = (takeover.clone(), origin.clone());
         Box::pin(async move { take_over_in(txn, takeover, &origin, now).await })
     })

@@ -225,13 +225,12 @@ pub async fn withdraw(
     login: Login,
     client_id: &str,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<(), ConsentError> {
     if !is_client_id(client_id) {
         return Err(ConsentError::NotFound);
     }
     let (client_id, origin) = (client_id.to_owned(), origin.clone());
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (client_id, origin) = (client_id.clone(), origin.clone());
         Box::pin(async move { withdraw_in(txn, login, &client_id, &origin, now).await })
     })

@@ -90,12 +90,12 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
         return Ok(if is_final { Step::Refuse(ErrorCode::LoginRequired) } else { Step::LogIn });
     }
     let ground = match state.decision {
-        Some(Decision::Deny) => return deny(db, &state, browser.account.id, now).await,
+        Some(Decision::Deny) => return deny(db, &state, browser.account.id).await,
         Some(Decision::Allow) => Some(Ground::Asked),
         None => ground_unasked(&state),
     };
     let step = match ground {
-        Some(ground) => grant(db, &state, browser, ground, now).await?,
+        Some(ground) => grant(db, &state, browser, ground).await?,
         None => Step::Consent,
     };
     Ok(match step {
@@ -139,15 +139,10 @@ fn ground_unasked(state: &State<'_>) -> Option<Ground> {
     Some(if client.is_preapproved() { Ground::Preapproved } else { Ground::Remembered })
 }
 
-async fn deny(
-    db: &Db,
-    state: &State<'_>,
-    account_id: Uuid,
-    now: Timestamp,
-) -> Result<Step, FlowError> {
+async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, FlowError> {
     let (digest, origin) = (state.pending.digest.clone(), state.origin.clone());
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (digest, event, origin) = (digest.clone(), event.clone(), origin.clone());
         Box::pin(async move {
             pending_authorization::Entity::delete_by_id(digest).exec(txn).await?;
@@ -188,7 +183,6 @@ async fn grant(
     state: &State<'_>,
     browser: &Browser,
     ground: Ground,
-    now: Timestamp,
 ) -> Result<Step, FlowError> {
     let drawn = code::draw()?;
     let grant = Grant {
@@ -201,7 +195,7 @@ async fn grant(
         origin: state.origin.clone(),
     };
     let outcome = db
-        .write(move |txn| {
+        .write(move |txn, now| {
             let grant = grant.clone();
             Box::pin(async move { grant_in(txn, grant, now).await })
         })

@@ -137,7 +137,7 @@ pub async fn exchange(
     }
     match grant_type {
         "authorization_code" => authorization_code(mint, client, params, origin, now).await,
-        "refresh_token" => refresh_token(mint, client, params, origin, now).await,
+        "refresh_token" => refresh_token(mint, client, params, origin).await,
         _ => client_credentials(mint, client, params, now),
     }
 }
@@ -165,7 +165,7 @@ async fn authorization_code(
     let redemption::Redeemed { granted, audience, nonce, told, has_refresh } = redeemed;
     let terms = Terms { audience: &audience, scope: &granted.scope, life: life(client) };
     let extras = Extras { nonce: nonce.as_deref(), told: &told, has_refresh };
-    issue(mint, &granted, terms, extras, now)
+    issue(mint, &granted, terms, extras)
 }
 
 /// RFC 6749 §6. The rule of the exchange itself is that of the JSON API.
@@ -174,7 +174,6 @@ async fn refresh_token(
     client: &Client,
     params: &Params,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<Issued, GrantError> {
     let token = params.get("refresh_token");
     let token = token.ok_or(GrantError::Invalid("refresh_token is missing"))?;
@@ -183,10 +182,10 @@ async fn refresh_token(
 
     let Mint { db, settings, .. } = mint;
     let holder = Holder { client_id: &client.id, is_server: client.is_confidential() };
-    let granted = refresh::rotate(db, presented, holder, settings, origin, now).await?;
+    let granted = refresh::rotate(db, presented, holder, settings, origin).await?;
     let terms = Terms { audience: &audience, scope: &scope, life: life(client) };
     let extras = Extras { nonce: None, told: &told, has_refresh: true };
-    issue(mint, &granted, terms, extras, now)
+    issue(mint, &granted, terms, extras)
 }
 
 /// What a refresh may give.
@@ -287,8 +286,9 @@ fn issue(
     granted: &Granted,
     terms: Terms<'_>,
     extras: Extras<'_>,
-    now: Timestamp,
 ) -> Result<Issued, GrantError> {
+    // Not before `auth_time`, which was read in the transaction.
+    let now = mint.db.clock().now();
     let life = mint.issuer.life_of(granted, terms.life, now);
     let access_token = mint.issuer.access_token_on(granted, terms, now)?;
     let is_openid = terms.scope.split(' ').any(|value| value == "openid");

@@ -6,7 +6,6 @@ use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 
 use crate::database::Db;
 use crate::entity::{authorization_code, pending_authorization, used_assertion};
-use crate::timestamp::Timestamp;
 
 /// How long a spent code is remembered, so that whoever shows it again is found out.
 const MEMORY: Duration = Duration::from_hours(24);
@@ -15,8 +14,8 @@ const MEMORY: Duration = Duration::from_hours(24);
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn purge(db: &Db, now: Timestamp) -> Result<u64, DbErr> {
-    db.write(move |txn| {
+pub async fn purge(db: &Db) -> Result<u64, DbErr> {
+    db.write(move |txn, now| {
         Box::pin(async move {
             let codes = authorization_code::Entity::delete_many()
                 .filter(authorization_code::Column::ExpiresAt.lt(now.minus(MEMORY)))

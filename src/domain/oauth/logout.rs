@@ -20,14 +20,9 @@ use crate::timestamp::Timestamp;
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn log_out(
-    db: &Db,
-    browser: &Browser,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), DbErr> {
+pub async fn log_out(db: &Db, browser: &Browser, origin: &Origin) -> Result<(), DbErr> {
     let (session, origin) = (browser.session.clone(), origin.clone());
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (session, origin) = (session.clone(), origin.clone());
         Box::pin(async move { end_browser(txn, &session, &origin, now).await })
     })

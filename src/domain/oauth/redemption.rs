@@ -129,7 +129,7 @@ pub async fn redeem(
     };
     let settings = settings.clone();
     let outcome = db
-        .write(move |txn| {
+        .write(move |txn, now| {
             let (shown, settings) = (shown.clone(), settings.clone());
             Box::pin(async move { redeem_in(txn, shown, &settings, now).await })
         })

@@ -174,7 +174,6 @@ pub async fn revoke(
     caller: &Client,
     token: &str,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<Revocation, DbErr> {
     let session_id = match mint.refresh_tokens.decode(token) {
         Some(presented) => Some(presented.session_id),
@@ -197,7 +196,7 @@ pub async fn revoke(
     };
     let origin = origin.clone();
     mint.db
-        .write(move |txn| {
+        .write(move |txn, now| {
             let (session, origin) = (session.clone(), origin.clone());
             Box::pin(async move {
                 if session::end(txn, session.id, EndReason::Revoked, now).await? {

@@ -47,7 +47,7 @@ pub async fn keep(
         expires_at: now.plus(PATIENCE),
     };
     let is_kept = db
-        .write(move |txn| {
+        .write(move |txn, _| {
             let row = row.clone();
             Box::pin(async move {
                 let is_there = registry::keep(txn, &row.client_id).await?;

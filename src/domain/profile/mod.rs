@@ -122,10 +122,9 @@ pub async fn update(
     login: Login,
     patch: ProfilePatch,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<account::Model, ProfileError> {
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (patch, origin) = (patch.clone(), origin.clone());
         Box::pin(async move {
             let mut account = logins::hold(txn, login, now).await?;

@@ -101,14 +101,13 @@ pub async fn rotate(
     holder: Holder<'_>,
     settings: &TokenSettings,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<Granted, RefreshError> {
     let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
     let (origin, outage) = (origin.clone(), db.last_outage());
     let Holder { client_id, is_server } = holder;
     let shown = Shown { token: presented, by: client_id.to_owned(), is_server };
     let outcome = db
-        .write(move |txn| {
+        .write(move |txn, now| {
             let (shown, origin) = (shown.clone(), origin.clone());
             Box::pin(async move {
                 if let Some(granted) = advance(txn, &shown, life, &origin, now).await? {

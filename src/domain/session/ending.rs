@@ -31,10 +31,9 @@ pub async fn log_out(
     session_id: Uuid,
     account_id: Uuid,
     origin: &Origin,
-    now: Timestamp,
 ) -> Result<bool, DbErr> {
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let origin = origin.clone();
         Box::pin(async move {
             let ended = end(txn, session_id, EndReason::Logout, now).await?;

@@ -139,17 +139,17 @@ async fn check_and_start(
 
     let verdict = hasher.verify(password.clone(), stored).await?;
     let (Some(account), Verdict::Match { needs_upgrade }) = (account.clone(), verdict) else {
-        return Err(refuse(db, account.map(|account| account.id), origin, now).await?);
+        return Err(refuse(db, account.map(|account| account.id), origin).await?);
     };
     if !account.is_enabled() {
-        return Err(refuse(db, Some(account.id), origin, now).await?);
+        return Err(refuse(db, Some(account.id), origin).await?);
     }
     let upgraded = if needs_upgrade { Some(hasher.hash(password).await?) } else { None };
     let status = entries.draw(db, now).await?;
 
     let settings = settings.clone();
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (account, upgraded) = (account.clone(), upgraded.clone());
         let (settings, origin) = (settings.clone(), origin.clone());
         let account_window = account_window.clone();
@@ -184,19 +184,14 @@ pub struct LogIn<'a> {
 }
 
 /// Records the failure; the error of the database wins over the refusal.
-async fn refuse(
-    db: &Db,
-    account_id: Option<Uuid>,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<LogInError, DbErr> {
+async fn refuse(db: &Db, account_id: Option<Uuid>, origin: &Origin) -> Result<LogInError, DbErr> {
     let event = Event::new(Kind::LogInFailed);
     let event = match account_id {
         Some(id) => event.account(id).reason("wrong_password_or_disabled"),
         None => event.reason("unknown_account"),
     };
     let origin = origin.clone();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (event, origin) = (event.clone(), origin.clone());
         Box::pin(async move { event.record(txn, &origin, now).await })
     })

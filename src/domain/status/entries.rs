@@ -59,7 +59,7 @@ impl StatusEntries {
         // Held while a block is taken: whoever else needs one waits for this one.
         let mut stock = self.0.lock().await;
         if stock.entries.is_empty() || now.since(stock.taken_at) > BLOCK_LIFE {
-            *stock = Stock { entries: shuffled(take_block(db, now).await?)?, taken_at: now };
+            *stock = Stock { entries: shuffled(take_block(db).await?)?, taken_at: now };
         }
         stock.entries.pop().ok_or(DrawError::None)
     }
@@ -69,14 +69,14 @@ impl StatusEntries {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn ensure_first_list(db: &Db, now: Timestamp) -> Result<(), DbErr> {
+pub async fn ensure_first_list(db: &Db) -> Result<(), DbErr> {
     let any = db.read(|db| async move {
         Entity::find().select_only().column(Column::Id).into_tuple::<i32>().one(&db).await
     });
     if any.await?.is_some() {
         return Ok(());
     }
-    db.write(move |txn| Box::pin(create(txn, FIRST, now))).await
+    db.write(move |txn, now| Box::pin(create(txn, FIRST, now))).await
 }
 
 async fn create(txn: &impl ConnectionTrait, id: i32, now: Timestamp) -> Result<(), DbErr> {
@@ -94,8 +94,8 @@ async fn create(txn: &impl ConnectionTrait, id: i32, now: Timestamp) -> Result<(
 }
 
 /// A free block of the oldest list that has one.
-async fn take_block(db: &Db, now: Timestamp) -> Result<Vec<StatusEntry>, DrawError> {
-    db.write(move |txn| {
+async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, DrawError> {
+    db.write(move |txn, now| {
         Box::pin(async move {
             // Locked: two instances never take the same block.
             let list = Entity::find()

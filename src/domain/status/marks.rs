@@ -48,7 +48,7 @@ pub async fn mark_invalid(
 pub async fn purge(db: &Db, now: Timestamp) -> Result<(u64, u64), DbErr> {
     let forgotten = now.minus(LONGEST_TOKEN_LIFE);
     let marks = db
-        .write(move |txn| {
+        .write(move |txn, _| {
             Box::pin(async move {
                 let old = invalid_status::Entity::delete_many()
                     .filter(invalid_status::Column::Since.lt(forgotten));
@@ -93,7 +93,7 @@ async fn is_named_by_a_token(db: &Db, list: i32, forgotten: Timestamp) -> Result
 }
 
 async fn drop_list(db: &Db, id: i32) -> Result<u64, DbErr> {
-    db.write(move |txn| {
+    db.write(move |txn, _| {
         Box::pin(async move {
             let dropped = status_list::Entity::delete_by_id(id).exec(txn).await?;
             Ok(dropped.rows_affected)

@@ -37,13 +37,13 @@ impl AccountApi {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let (email, password) = body.0.validate(&app)?;
         app.issuer.check_fresh()?;
-        app.limits.admit_sign_up(&app.db, &origin, now).await?;
+        app.limits.admit_sign_up(&app.db, &origin).await?;
 
         let request = SignUp { email: &email, password, origin: &origin };
         let granted =
             account::sign_up(&app.db, &app.hasher, &app.status_entries, request, &app.tokens, now)
                 .await?;
-        Ok(SignedUp::Created(AuthTokens::sign(&app, granted, now)?))
+        Ok(SignedUp::Created(AuthTokens::sign(&app, granted)?))
     }
 }
 

@@ -52,9 +52,9 @@ impl ConsentsApi {
         /// The client's id, as the list has it.
         client_id: Path<String>,
     ) -> Result<Withdrawn, WithdrawFailure> {
-        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         app.limits.admit_change(&origin)?;
-        consent::withdraw(&app.db, login, &client_id, &origin, now).await?;
+        consent::withdraw(&app.db, login, &client_id, &origin).await?;
         Ok(Withdrawn::Done)
     }
 }

@@ -54,9 +54,9 @@ impl LoginsApi {
         /// The session's id, as the list has it; also the `sid` of its tokens.
         id: Path<Uuid>,
     ) -> Result<Ended, EndFailure> {
-        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         app.limits.admit_change(&origin)?;
-        logins::end_one(&app.db, login, id.0, &origin, now).await?;
+        logins::end_one(&app.db, login, id.0, &origin).await?;
         Ok(Ended::Done)
     }
 
@@ -72,10 +72,10 @@ impl LoginsApi {
         /// Says that it is the others that are to end.
         others: Query<Others>,
     ) -> Result<OthersEnded, EndOthersFailure> {
-        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         let Others::True = others.0;
         app.limits.admit_change(&origin)?;
-        logins::end_others(&app.db, login, &origin, now).await?;
+        logins::end_others(&app.db, login, &origin).await?;
         Ok(OthersEnded::Done)
     }
 }

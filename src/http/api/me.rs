@@ -54,10 +54,10 @@ impl MeApi {
         login: LoggedIn,
         body: Json<ProfileBody>,
     ) -> Result<Updated, UpdateFailure> {
-        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         let patch = body.0.into_patch()?;
         app.limits.admit_change(&origin)?;
-        let account = profile::update(&app.db, login, patch, &origin, now).await?;
+        let account = profile::update(&app.db, login, patch, &origin).await?;
         Ok(Updated::Ok(Json(Account::of(account))))
     }
 
@@ -76,7 +76,7 @@ impl MeApi {
         let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
         let password = parse("password", &body.0.password)?;
         let email = account_to_confirm(&app, login, &origin, now).await?;
-        app.limits.admit_confirmation(&app.db, &email, &origin, now).await?;
+        app.limits.admit_confirmation(&app.db, &email, &origin).await?;
 
         let confirmation = confirmation(&app, login, password, &email, &origin);
         confirm::delete_account(&app.db, &app.hasher, confirmation, now).await?;

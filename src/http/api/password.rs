@@ -43,7 +43,7 @@ impl PasswordApi {
         if !weaknesses.is_empty() {
             return Err(Problem::validation(weaknesses_of("new_password", &weaknesses)).into());
         }
-        app.limits.admit_confirmation(&app.db, &email, &origin, now).await?;
+        app.limits.admit_confirmation(&app.db, &email, &origin).await?;
 
         let confirmation = confirmation(&app, login, current, &email, &origin);
         let new = Replacement { password: new, new_login: None };
@@ -65,7 +65,7 @@ impl PasswordApi {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let ResetBody { token, new_password } = body.0;
         let password = parse("new_password", &new_password)?;
-        app.limits.admit_reset(&app.db, &origin, now).await?;
+        app.limits.admit_reset(&app.db, &origin).await?;
 
         let policy = app.password_policy;
         let limit_key = app.limits.key();

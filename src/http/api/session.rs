@@ -38,7 +38,7 @@ impl SessionApi {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let (email, password) = body.0.validate()?;
         app.issuer.check_fresh()?;
-        app.limits.admit_log_in(&app.db, &email, &origin, now).await?;
+        app.limits.admit_log_in(&app.db, &email, &origin).await?;
 
         let attempt = LogIn {
             email: &email,
@@ -49,7 +49,7 @@ impl SessionApi {
         let granted =
             session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
                 .await?;
-        Ok(LoggedInAnswer::Ok(AuthTokens::sign(&app, granted, now)?))
+        Ok(LoggedInAnswer::Ok(AuthTokens::sign(&app, granted)?))
     }
 
     /// Exchange a refresh token for new tokens.
@@ -64,16 +64,15 @@ impl SessionApi {
         origin: ClientOrigin,
         body: Json<RefreshBody>,
     ) -> Result<Refreshed, RefreshFailure> {
-        let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        let ClientOrigin(origin) = origin;
         app.issuer.check_fresh()?;
         app.limits.admit_refresh(&origin)?;
         let presented = app.refresh_tokens.decode(&body.0.refresh_token);
         let presented = presented.ok_or(RefreshError::Rejected)?;
 
         let holder = Holder { client_id: session::FIRST_PARTY_CLIENT, is_server: false };
-        let granted =
-            refresh::rotate(&app.db, presented, holder, &app.tokens, &origin, now).await?;
-        Ok(Refreshed::Ok(AuthTokens::sign(&app, granted, now)?))
+        let granted = refresh::rotate(&app.db, presented, holder, &app.tokens, &origin).await?;
+        Ok(Refreshed::Ok(AuthTokens::sign(&app, granted)?))
     }
 
     /// Log out.
@@ -86,8 +85,8 @@ impl SessionApi {
         origin: ClientOrigin,
         login: LoggedIn,
     ) -> Result<LoggedOut, LogOutFailure> {
-        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
-        match session::log_out(&app.db, login.session_id, login.account_id, &origin, now).await {
+        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
+        match session::log_out(&app.db, login.session_id, login.account_id, &origin).await {
             Ok(true) => {
                 let message = "Logged out successfully".to_owned();
                 Ok(LoggedOut::Ok(Json(Message { message })))

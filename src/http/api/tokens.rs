@@ -8,7 +8,6 @@ use crate::domain::session::Granted;
 use crate::domain::token::SigningError;
 use crate::http::App;
 use crate::http::json::Json;
-use crate::timestamp::Timestamp;
 
 /// Who is logged in, and the tokens to show for it.
 #[derive(Object, Serialize)]
@@ -33,12 +32,10 @@ pub(super) struct AuthTokens {
 }
 
 impl AuthTokens {
-    /// Signs the tokens for what was granted.
-    pub(super) fn sign(
-        app: &App,
-        granted: Granted,
-        now: Timestamp,
-    ) -> Result<Json<Self>, SigningError> {
+    /// Signs the tokens for what was granted, valid from this moment on: `iat` must not be before
+    /// `auth_time`, which was read in the transaction.
+    pub(super) fn sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
+        let now = app.clock.now();
         let access_token = app.issuer.access_token(&granted, now)?;
         Ok(Json(Self {
             user_id: granted.account_id,

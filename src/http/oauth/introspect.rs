@@ -37,8 +37,8 @@ pub(super) async fn revoke(request: Request) -> Response {
 }
 
 async fn give_back(request: Request) -> Result<(), OAuthError> {
-    let Call { app, client, params, origin, now } = Call::read(request).await?;
-    let revoked = token_state::revoke(mint(&app), &client, token(&params)?, &origin, now).await;
+    let Call { app, client, params, origin, .. } = Call::read(request).await?;
+    let revoked = token_state::revoke(mint(&app), &client, token(&params)?, &origin).await;
     match revoked.map_err(|error| OAuthError::failed(&error))? {
         Revocation::Done => Ok(()),
         Revocation::Unsupported => Err(OAuthError::unsupported_token_type()),

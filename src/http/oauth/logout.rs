@@ -117,8 +117,8 @@ async fn end(app: &Arc<App>, request: &Request, params: &Params, asked: LogoutRe
         }
         return visit.remember(pages::ask_logout(&visit, params, destination.as_deref()));
     };
-    let (origin, now) = (origin_of(request).await, app.clock.now());
-    match logout::log_out(&app.db, &browser, &origin, now).await {
+    let origin = origin_of(request).await;
+    match logout::log_out(&app.db, &browser, &origin).await {
         Ok(()) => Visit::forget(leave(app, destination.as_deref())),
         Err(error) => respond::failed(&error.into()),
     }

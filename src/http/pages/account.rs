@@ -36,23 +36,22 @@ async fn answered(request: Request) -> Result<Response, Response> {
 }
 
 async fn end(call: &Call, browser: &Browser) -> Result<Response, Response> {
-    let (app, now) = (&call.app, call.app.clock.now());
+    let app = &call.app;
     let origin = origin_of(&call.request).await;
     let wanted = call.params.get("end").unwrap_or_default();
     if wanted == "all" {
-        browser::end_everywhere(&app.db, browser, &origin, now).await.map_err(failed)?;
+        browser::end_everywhere(&app.db, browser, &origin).await.map_err(failed)?;
         return Ok(Visit::forget(leave(app, None)));
     }
     let id = wanted.parse().map_err(|_| stale())?;
-    browser::end_other(&app.db, browser, id, &origin, now).await.map_err(failed)?;
+    browser::end_other(&app.db, browser, id, &origin).await.map_err(failed)?;
     Ok(call.lead_to("account"))
 }
 
 async fn withdraw(call: &Call, browser: &Browser, client_id: &str) -> Result<Response, Response> {
     let origin = origin_of(&call.request).await;
     let login = Login { account_id: browser.account.id, session_id: browser.session.id };
-    let now = call.app.clock.now();
-    match consent::withdraw(&call.app.db, login, client_id, &origin, now).await {
+    match consent::withdraw(&call.app.db, login, client_id, &origin).await {
         // Sent twice, or from two tabs: what was wished for is so.
         Ok(()) | Err(ConsentError::NotFound) => Ok(call.lead_to("account")),
         Err(ConsentError::NotLoggedIn) => Ok(call.lead_to("login")),

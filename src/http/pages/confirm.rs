@@ -21,10 +21,10 @@ pub(super) async fn admit<'a>(
     password: Password,
     origin: &'a Origin,
 ) -> Result<Confirmation<'a>, Response> {
-    let (limits, now) = (&call.app.limits, call.app.clock.now());
+    let limits = &call.app.limits;
     limits.admit_confirmation_early(origin).map_err(|refused| limited(&refused))?;
     let email = Email::parse(&browser.account.email).map_err(|_| call.lead_to("login"))?;
-    let admitted = limits.admit_confirmation(&call.app.db, &email, origin, now).await;
+    let admitted = limits.admit_confirmation(&call.app.db, &email, origin).await;
     admitted.map_err(|refused| limited(&refused))?;
     let login = Login { account_id: browser.account.id, session_id: browser.session.id };
     let account_window = AttemptKey::of_account(limits.key(), &email);

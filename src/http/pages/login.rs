@@ -77,7 +77,7 @@ async fn log_in(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Respo
     else {
         return Err(refused());
     };
-    app.limits.admit_log_in(&app.db, &email, &origin, now).await.map_err(|it| limited(&it))?;
+    app.limits.admit_log_in(&app.db, &email, &origin).await.map_err(|it| limited(&it))?;
     let attempt = LogIn {
         email: &email,
         password,
@@ -103,7 +103,7 @@ pub(super) async fn enter(
     granted: &Granted,
     origin: &Origin,
 ) -> Result<Response, Response> {
-    let (app, now) = (&call.app, call.app.clock.now());
+    let app = &call.app;
     let failed = |error: FlowError| respond::failed(&error);
     let cookie = Opaque::draw("").map_err(|error| failed(error.into()))?;
     let takeover = Takeover {
@@ -113,7 +113,7 @@ pub(super) async fn enter(
         old_digest: call.visit.digest(),
         idle_life: app.tokens.browser_idle_life(),
     };
-    let taken = browser::take_over(&app.db, takeover, origin, now).await;
+    let taken = browser::take_over(&app.db, takeover, origin).await;
     taken.map_err(|error| failed(error.into()))?;
     let next = match &waiting {
         None => call.lead_to("account"),

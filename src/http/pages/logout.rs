@@ -26,8 +26,8 @@ async fn answered(request: Request) -> Result<Response, Response> {
     }
     let asked = read(&call.app, &call.params).await?;
     if let Some(browser) = &call.visit.browser {
-        let (origin, now) = (origin_of(&call.request).await, call.app.clock.now());
-        let ended = logout::log_out(&call.app.db, browser, &origin, now).await;
+        let origin = origin_of(&call.request).await;
+        let ended = logout::log_out(&call.app.db, browser, &origin).await;
         ended.map_err(|error| respond::failed(&error.into()))?;
     }
     Ok(Visit::forget(leave(&call.app, asked.destination.as_deref())))

@@ -63,7 +63,7 @@ async fn sign_up(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Resp
     let again = |problems: &Problems, status| show(call, waiting.as_ref(), typed, problems, status);
     let (email, password) =
         validate(call, typed).map_err(|problems| again(&problems, StatusCode::BAD_REQUEST))?;
-    app.limits.admit_sign_up(&app.db, &origin, now).await.map_err(|it| limited(&it))?;
+    app.limits.admit_sign_up(&app.db, &origin).await.map_err(|it| limited(&it))?;
     let wish = SignUp { email: &email, password, origin: &origin };
     match account::sign_up(&app.db, &app.hasher, &app.status_entries, wish, &app.tokens, now).await
     {

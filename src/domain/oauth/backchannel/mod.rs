@@ -101,7 +101,7 @@ async fn take_some(
     if wanted.is_empty() {
         return Ok((Vec::new(), is_all));
     }
-    let taken = take(db, &wanted, now).await;
+    let taken = take(db, &wanted).await;
     let ids: HashSet<_> = taken.iter().flatten().map(|it| it.notice.session_id).collect();
     for notice in wanted.iter().filter(|notice| !ids.contains(&notice.session_id)) {
         shares.give_back(&notice.client_id);
@@ -121,9 +121,9 @@ async fn due(db: &Db, except: Vec<String>, now: Timestamp) -> Result<Vec<Model>,
 
 /// Takes notices in order to deliver them. Those for clients that do not want to be told any more are
 /// forgotten.
-async fn take(db: &Db, notices: &[Model], now: Timestamp) -> Result<Vec<Delivery>, DbErr> {
+async fn take(db: &Db, notices: &[Model]) -> Result<Vec<Delivery>, DbErr> {
     let ids: Vec<_> = notices.iter().map(|notice| notice.session_id).collect();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let ids = ids.clone();
         Box::pin(async move { take_in(txn, ids, now).await })
     })
@@ -198,7 +198,7 @@ pub fn logout_token(
 /// # Errors
 /// If the database refuses.
 pub async fn forget(db: &Db, session_id: Uuid) -> Result<(), DbErr> {
-    db.write(move |txn| {
+    db.write(move |txn, _| {
         Box::pin(async move { Entity::delete_by_id(session_id).exec(txn).await.map(drop) })
     })
     .await
@@ -218,7 +218,7 @@ pub async fn postpone(db: &Db, notice: &Model, now: Timestamp) -> Result<(), DbE
         .col_expr(Column::Attempts, Expr::value(attempts))
         .col_expr(Column::DueAt, Expr::value(now.plus(wait_after(attempts.unsigned_abs()))))
         .filter(Column::SessionId.eq(notice.session_id));
-    db.write(move |txn| {
+    db.write(move |txn, _| {
         let update = update.clone();
         Box::pin(async move { update.exec(txn).await.map(drop) })
     })

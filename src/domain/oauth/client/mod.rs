@@ -119,12 +119,8 @@ pub async fn keep(txn: &impl ConnectionTrait, id: &str) -> Result<bool, DbErr> {
 ///
 /// # Errors
 /// See [`ClientError`].
-pub async fn create(
-    db: &Db,
-    registration: Registration,
-    now: Timestamp,
-) -> Result<Option<String>, ClientError> {
-    db.write(move |txn| {
+pub async fn create(db: &Db, registration: Registration) -> Result<Option<String>, ClientError> {
+    db.write(move |txn, now| {
         let registration = registration.clone();
         Box::pin(async move {
             let id = registration.client_id.clone();
@@ -145,10 +141,9 @@ pub async fn update(
     db: &Db,
     id: &str,
     change: impl Fn(&mut Registration) + Send + Sync + 'static,
-    now: Timestamp,
 ) -> Result<Applied, ClientError> {
     let (id, change) = (id.to_owned(), Arc::new(change));
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let (id, change) = (id.clone(), Arc::clone(&change));
         Box::pin(async move {
             let row = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?;
@@ -168,7 +163,6 @@ pub async fn update(
 pub async fn apply(
     db: &Db,
     registrations: Vec<Registration>,
-    now: Timestamp,
 ) -> Result<Vec<(String, Applied)>, ClientError> {
     let mut in_order: Vec<_> = (0..).zip(registrations).collect();
     // All who change several clients hold them in the same order, whatever that of their files.
@@ -178,7 +172,7 @@ pub async fn apply(
     if let Some([(_, one), _]) = twice {
         return Err(ClientError::Twice(one.client_id.clone()));
     }
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let in_order = in_order.clone();
         Box::pin(async move {
             let mut applied = Vec::with_capacity(in_order.len());

@@ -22,7 +22,7 @@ pub async fn delete(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError
     }
     for account_id in holders(db, id, now).await? {
         let id = id.to_owned();
-        db.write(move |txn| {
+        db.write(move |txn, now| {
             let id = id.clone();
             Box::pin(async move {
                 session::end_of_client(txn, account_id, &id, EndReason::Revoked, now).await
@@ -31,7 +31,7 @@ pub async fn delete(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError
         .await?;
     }
     let id = id.to_owned();
-    db.write_at_leisure(move |txn| {
+    db.write_at_leisure(move |txn, now| {
         let id = id.clone();
         Box::pin(async move { delete_in(txn, id, now).await })
     })

@@ -8,21 +8,15 @@ use crate::domain::audit::Kind;
 use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, record};
 use crate::domain::oauth::opaque::Opaque;
 use crate::entity::client::{ActiveModel, Entity, Model};
-use crate::timestamp::Timestamp;
 
 /// Gives a client a new secret. The one before goes on working until the next rotation, unless
 /// `at_once`; any older one stops working now.
 ///
 /// # Errors
 /// See [`ClientError`].
-pub async fn rotate(
-    db: &Db,
-    id: &str,
-    at_once: bool,
-    now: Timestamp,
-) -> Result<String, ClientError> {
+pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientError> {
     let id = id.to_owned();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let id = id.clone();
         Box::pin(async move {
             let row = hold(txn, &id).await?;
@@ -46,9 +40,9 @@ pub async fn rotate(
 ///
 /// # Errors
 /// See [`ClientError`].
-pub async fn drop_previous(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
+pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
     let id = id.to_owned();
-    db.write(move |txn| {
+    db.write(move |txn, now| {
         let id = id.clone();
         Box::pin(async move {
             let row = hold(txn, &id).await?;
