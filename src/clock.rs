@@ -92,3 +92,25 @@ impl ManualClock {
         self.0.fetch_add(micros, Ordering::SeqCst);
     }
 }
+
+/// A moment on this host, to find out later how long the process, or its host, stood still.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    monotonic: Instant,
+    system: Timestamp,
+}
+
+impl Moment {
+    /// The present moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { monotonic: Instant::now(), system: Clock::System.now() }
+    }
+
+    /// How long ago it was, by whichever clock says more: the monotonic one stands still with a
+    /// virtual machine that is paused, and the system's may be set back.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.monotonic.elapsed().max(Clock::System.now().since(self.system))
+    }
+}

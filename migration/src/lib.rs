@@ -25,6 +25,7 @@ mod m20261126_000060_mark_revoked_keys;
 mod m20261126_000061_tell_consents_apart_by_audience;
 mod m20261126_000070_ask_for_claims;
 mod m20261126_000080_find_live_sessions;
+mod m20261129_000090_record_outages;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000061_tell_consents_apart_by_audience::Migration),
             Box::new(m20261126_000070_ask_for_claims::Migration),
             Box::new(m20261126_000080_find_live_sessions::Migration),
+            Box::new(m20261129_000090_record_outages::Migration),
         ]
     }
 }

@@ -133,6 +133,21 @@ pub struct DatabaseSettings {
     #[arg(long, env = "SIGNET_DATABASE_CONNECTIONS", default_value = "8",
           value_parser = value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
+
+    /// Longest time that a request waits for a database that is alive, in seconds: its disk may
+    /// stall, or many may be asking. After it the answer is 503; a database that is found to be gone
+    /// gets 503 within a second.
+    #[arg(long, env = "SIGNET_DATABASE_WAIT_SECONDS", default_value = "5",
+          value_parser = value_parser!(u64).range(1..=60))]
+    pub database_wait_seconds: u64,
+}
+
+impl DatabaseSettings {
+    /// Longest time that a request waits for the database.
+    #[must_use]
+    pub fn database_wait(&self) -> Duration {
+        Duration::from_secs(self.database_wait_seconds)
+    }
 }
 
 /// What signs tokens, and what protects it.

@@ -2,28 +2,38 @@
 //!
 //! [`Db::read`] asks a single question outside a transaction. [`Db::write`] runs a transaction to
 //! its end, whatever becomes of the caller: on SQLite, transactions that wait at the same time
-//! share one commit and so one sync to disk; on PostgreSQL each has its own.
+//! share one commit and so one sync to disk; on PostgreSQL each has its own. A write ends as done, as
+//! not done, or in doubt ([`is_in_doubt`]); an outage leaves a row ([`may_have_lost_answer`]).
 
+mod job;
 mod options;
+mod outage;
 mod pool;
+mod postgres_writer;
+mod reserve;
 mod schema;
-mod writer;
+mod sqlite_writer;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
 };
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
+pub use crate::database::job::is_in_doubt;
+use crate::database::job::unavailable;
 use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
-pub use crate::database::pool::Outage;
+pub use crate::database::outage::may_have_lost_answer;
 use crate::database::pool::Pool;
+use crate::database::postgres_writer::{Doubts, PooledWriter};
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
-use crate::database::writer::{SharedWriter, write_at_leisure, write_pooled};
+use crate::database::sqlite_writer::SharedWriter;
 use crate::timestamp::Timestamp;
 
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.
@@ -34,12 +44,14 @@ pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 pub struct Db {
     backend: Backend,
     clock: Clock,
+    wait: Duration,
+    is_urgent: bool,
 }
 
 #[derive(Clone)]
 enum Backend {
     Sqlite { reader: DatabaseConnection, writer: SharedWriter },
-    Postgres(Pool),
+    Postgres(PooledWriter),
 }
 
 /// Why the database could not be opened.
@@ -85,17 +97,22 @@ impl Db {
     /// # Errors
     /// See [`ConnectError`]; nothing has been changed then.
     pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
-        let url = settings.database_url.expose();
+        let (url, wait) = (settings.database_url.expose(), settings.database_wait());
         if let Some(file) = settings.database_url.sqlite_file() {
             prepare_file(&file)?;
-            let writer = connect_patiently(sqlite_options(url, 1, Access::Write)).await?;
-            let reader = connect_patiently(sqlite_options(url, 4, Access::Read)).await?;
-            let writer = SharedWriter::start(writer, clock.clone());
-            return Ok(Self { backend: Backend::Sqlite { reader, writer }, clock });
+            let writer = SharedWriter::start(url, &file, wait, clock.clone()).await?;
+            let reader = connect_patiently(sqlite_options(url, 4, Access::Read, wait)).await?;
+            let backend = Backend::Sqlite { reader, writer };
+            return Ok(Self { backend, clock, wait, is_urgent: false });
         }
-        let options = postgres_options(url, settings.database_connections);
-        let pool = Pool::connect(options).await?;
-        let db = Self { backend: Backend::Postgres(pool), clock };
+        let options = postgres_options(url, settings.database_connections, wait);
+        let writer = PooledWriter {
+            pool: Pool::connect(options, wait).await?,
+            clock: clock.clone(),
+            instance: Uuid::nil(),
+            doubts: Doubts::default(),
+        };
+        let db = Self { backend: Backend::Postgres(writer), clock, wait, is_urgent: false };
         if let Some(now) = db.now().await? {
             db.clock.follow(now);
         }
@@ -111,6 +128,39 @@ impl Db {
         match settings.database_url.sqlite_file() {
             Some(file) if !file.exists() => Err(ConnectError::Absent { file }),
             _ => Self::connect(settings, clock).await,
+        }
+    }
+
+    /// From now on this process answers clients: what an outage may have lost of its answers is
+    /// recorded for all instances, under the name `instance`. The schema must be of this version.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
+        match &mut self.backend {
+            Backend::Sqlite { writer, .. } => writer.begin_serving().await,
+            Backend::Postgres(writer) => writer.begin_serving(instance).await,
+        }
+    }
+
+    /// The same database for writes that end access: they may use the disk space that is kept in
+    /// reserve for a full disk.
+    #[must_use]
+    pub fn urgent(&self) -> Self {
+        Self { is_urgent: true, ..self.clone() }
+    }
+
+    /// How long a request waits for the database.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        self.wait
+    }
+
+    /// What keeps writes from being acknowledged at this moment, if anything does.
+    pub async fn trouble(&self) -> Option<&'static str> {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.trouble().await,
+            Backend::Postgres(writer) => writer.pool.trouble(),
         }
     }
 
@@ -132,8 +182,11 @@ impl Db {
         Q: Future<Output = Result<T, DbErr>>,
     {
         match &self.backend {
-            Backend::Sqlite { reader, .. } => question(reader.clone()).await,
-            Backend::Postgres(pool) => {
+            Backend::Sqlite { reader, .. } => {
+                let answer = tokio::time::timeout(self.wait, question(reader.clone())).await;
+                answer.unwrap_or_else(|_| Err(unavailable()))
+            }
+            Backend::Postgres(PooledWriter { pool, .. }) => {
                 pool.patiently(question((*pool.connections()).clone())).await
             }
         }
@@ -151,8 +204,8 @@ impl Db {
     /// database.
     ///
     /// # Errors
-    /// What `work` returned, with nothing changed; or the database's own error, which leaves open
-    /// whether the commit happened if it was lost on the way.
+    /// What `work` returned, or the database's own error: nothing has been changed then, and nothing
+    /// will be, unless [`is_in_doubt`] says that the commit was begun and its outcome is not known.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -160,8 +213,8 @@ impl Db {
         F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.run(work).await,
-            Backend::Postgres(pool) => write_pooled(pool, &self.clock, work).await,
+            Backend::Sqlite { writer, .. } => writer.run(work, self.is_urgent).await,
+            Backend::Postgres(writer) => postgres_writer::write(writer, work).await,
         }
     }
 
@@ -177,8 +230,8 @@ impl Db {
         F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.run(work).await,
-            Backend::Postgres(pool) => write_at_leisure(pool, &self.clock, work).await,
+            Backend::Sqlite { writer, .. } => writer.run_at_leisure(work).await,
+            Backend::Postgres(writer) => postgres_writer::write_at_leisure(writer, work).await,
         }
     }
 
@@ -203,16 +256,7 @@ impl Db {
     pub fn back_again(&self) -> BoxFuture<'_, ()> {
         match &self.backend {
             Backend::Sqlite { .. } => Box::pin(std::future::pending()),
-            Backend::Postgres(pool) => Box::pin(pool.back_again()),
-        }
-    }
-
-    /// The last time in which the database did not answer, if there was one. SQLite has none.
-    #[must_use]
-    pub fn last_outage(&self) -> Option<Outage> {
-        match &self.backend {
-            Backend::Sqlite { .. } => None,
-            Backend::Postgres(pool) => pool.last_outage(),
+            Backend::Postgres(writer) => Box::pin(writer.pool.back_again()),
         }
     }
 
@@ -220,14 +264,15 @@ impl Db {
     pub async fn close(&self) {
         match &self.backend {
             Backend::Sqlite { reader, writer } => {
-                // The writer last: whoever closes a database last moves what is still in the
-                // write-ahead log into its file, and readers may not.
                 if let Err(error) = reader.close_by_ref().await {
                     tracing::warn!(%error, "closing the database failed");
                 }
                 writer.close().await;
             }
-            Backend::Postgres(pool) => pool.close().await,
+            Backend::Postgres(writer) => {
+                writer.stop_serving().await;
+                writer.pool.close().await;
+            }
         }
     }
 }
@@ -239,6 +284,7 @@ impl Db {
 pub async fn take_time(txn: &DatabaseTransaction) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
         txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
+        txn.execute_unprepared("SET LOCAL lock_timeout = 0").await?;
     }
     Ok(())
 }

@@ -5,14 +5,18 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
-use crate::database::writer::sql_state;
+use crate::database::job::sql_state;
 
-/// How long a SQLite file may be locked by others before that counts as a failure.
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an opening waits for a SQLite file that is being written by another first start.
+const START_WAIT: Duration = Duration::from_secs(5);
 
-/// How long the server lets a transaction hold its locks without a word from us: longer than its
-/// client waits for the answer.
-const IDLE_TRANSACTION: &str = "1s";
+/// How long the server lets a transaction hold its locks without a word from us, in milliseconds:
+/// those of an instance that stands still must not last, and a busy one gets to its next statement.
+const IDLE_TRANSACTION: &str = "3000";
+
+/// The longest wait for a lock, in milliseconds: a hot row must not occupy the pool. A transaction
+/// that meets such a lock gives its connection back and is tried again.
+const LOCK_WAIT: u128 = 1000;
 
 /// What the connections of a pool are for.
 #[derive(Clone, Copy, PartialEq)]
@@ -34,16 +38,21 @@ fn basic(options: &mut ConnectOptions) -> &mut ConnectOptions {
         .max_lifetime(None::<Duration>)
 }
 
-pub(super) fn sqlite_options(url: &str, connections: u32, access: Access) -> ConnectOptions {
+pub(super) fn sqlite_options(
+    url: &str,
+    connections: u32,
+    access: Access,
+    wait: Duration,
+) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     basic(&mut options)
         .max_connections(connections)
         .min_connections(connections)
-        .acquire_timeout(Duration::from_secs(2))
+        .acquire_timeout(wait)
         .test_before_acquire(false)
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite
-                .busy_timeout(LOCK_PATIENCE)
+                .busy_timeout(wait)
                 .foreign_keys(true)
                 .statement_cache_capacity(64)
                 .pragma("trusted_schema", "OFF")
@@ -65,7 +74,7 @@ pub(super) fn sqlite_options(url: &str, connections: u32, access: Access) -> Con
 pub(super) async fn connect_patiently(
     options: ConnectOptions,
 ) -> Result<DatabaseConnection, DbErr> {
-    let deadline = Instant::now() + LOCK_PATIENCE;
+    let deadline = Instant::now() + START_WAIT;
     loop {
         match Database::connect(options.clone()).await {
             Err(error) if is_locked(&error) && Instant::now() < deadline => {
@@ -82,19 +91,23 @@ fn is_locked(error: &DbErr) -> bool {
     code.is_some_and(|code| code & 0xff == 5)
 }
 
-pub(super) fn postgres_options(url: &str, connections: u32) -> ConnectOptions {
+pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
+    let lock_wait = wait.as_millis().min(LOCK_WAIT).to_string();
     basic(&mut options)
         .max_connections(connections)
         .min_connections(1)
         .connect_timeout(Duration::from_secs(2))
-        .acquire_timeout(Duration::from_millis(800))
-        // Less than a request waits: what it gives up, the server gives up too.
-        .statement_timeout(Duration::from_millis(800))
+        .acquire_timeout(wait)
+        // What a request gives up, the server gives up too.
+        .statement_timeout(wait)
         .set_application_name("signet")
-        // A transaction behind a dead link must not keep its locks until TCP notices.
-        .map_sqlx_postgres_opts(|postgres| {
-            postgres.options([("idle_in_transaction_session_timeout", IDLE_TRANSACTION)])
+        .map_sqlx_postgres_opts(move |postgres| {
+            postgres.options([
+                // A transaction behind a dead link must not keep its locks until TCP notices.
+                ("idle_in_transaction_session_timeout", IDLE_TRANSACTION),
+                ("lock_timeout", &lock_wait),
+            ])
         })
         .test_before_acquire(false);
     options
@@ -107,8 +120,8 @@ mod tests {
     /// With either limit a pool looks for old connections from its start on, which may never end.
     #[test]
     fn no_pool_looks_for_old_connections() {
-        let sqlite = sqlite_options("sqlite::memory:", 1, Access::Write);
-        let postgres = postgres_options("postgres://localhost/signet", 1);
+        let sqlite = sqlite_options("sqlite::memory:", 1, Access::Write, Duration::ZERO);
+        let postgres = postgres_options("postgres://localhost/signet", 1, Duration::ZERO);
         for options in [sqlite, postgres] {
             assert_eq!(options.get_idle_timeout(), Some(None));
             assert_eq!(options.get_max_lifetime(), Some(None));

@@ -1,34 +1,40 @@
 //! Connections to PostgreSQL that know when it is gone, and find it again.
 //!
-//! A database that was stopped refuses; one behind a dead link says nothing, and neither does a
-//! frozen one. A request waits [`PATIENCE`] and no longer. Once something has gone wrong the pool is
-//! *out*: every further request is refused at once, so that none piles up, while one task tries to
-//! get an answer again. It gives the old connections one chance and otherwise opens new ones, since
-//! those behind a dead link may not notice its return for minutes.
+//! A request waits for the database as long as the setting allows, since a disk that stalls and a
+//! crowd pass. A database that is dead does not: it refuses, or says nothing, as behind a dead link or
+//! when frozen. So while somebody waits, one connection kept for it is asked for what needs no disk.
+//! If that fails, or has no answer in [`ANSWER`], all who wait are refused at once, and so are those
+//! who come, until new connections get an answer again; old ones behind a dead link may not notice
+//! its return for minutes. A database that only reads, such as a primary that was demoted, refuses
+//! writes in the same way until a connection finds one that writes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use sea_orm::error::{ConnAcquireErr, RuntimeErr};
-use sea_orm::sqlx;
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
-use tokio::sync::Notify;
-use tokio::sync::futures::Notified;
-use tokio::time::{sleep, timeout};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
+};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout, timeout_at};
 
-/// How long a request waits for the database: the answer to its client is due within a second.
-const PATIENCE: Duration = Duration::from_millis(900);
+use crate::database::job::{is_connection_error, sql_state, unavailable};
 
-/// How long a probe waits.
-const PROBE: Duration = Duration::from_millis(400);
+/// How long the connection kept for it may take to answer.
+const ANSWER: Duration = Duration::from_millis(600);
 
-/// Pause between two probes.
+/// How long a new connection may take, which many others may be asking for.
+const CONNECT: Duration = Duration::from_secs(1);
+
+/// Pause between two attempts at a new connection.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// A wait for the database that is longer than this asks whether it lives, and again as often.
+const SUSPICIOUS: Duration = Duration::from_millis(100);
+
 /// How long a start waits for the database.
-const START_PATIENCE: Duration = Duration::from_secs(5);
+const START_WAIT: Duration = Duration::from_secs(5);
 
 /// A pool that is replaced when it cannot be relied on; clones share it.
 #[derive(Clone)]
@@ -36,52 +42,52 @@ pub(super) struct Pool(Arc<State>);
 
 struct State {
     options: ConnectOptions,
+    wait: Duration,
     connections: ArcSwap<DatabaseConnection>,
-    is_out: AtomicBool,
-    is_searching: AtomicBool,
+    health: watch::Sender<Health>,
+    suspicion: Notify,
     is_back: Notify,
-    last_outage: Mutex<Option<(Instant, Instant)>>,
+    /// Since when the beat that is under way waits for its commit.
+    beat_since: Mutex<Option<Instant>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A time in which the database did not answer, and which is over.
-#[derive(Debug, Clone, Copy)]
-pub struct Outage {
-    /// How long ago it began, at most.
-    pub began: Duration,
-    /// How long ago it ended.
-    pub ended: Duration,
-}
-
-/// What made a pool suspect.
-#[derive(Clone, Copy, PartialEq)]
-enum Suspicion {
-    /// It took too long: it may be the link, or one slow query.
-    Slow,
-    /// A connection broke, so the others have too.
-    Broken,
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Health {
+    Well,
+    /// It answers and does not write.
+    ReadOnly,
+    Gone,
 }
 
 impl Pool {
     /// Waits at the start for a database that is busy, or starts at the same time.
-    pub(super) async fn connect(options: ConnectOptions) -> Result<Self, DbErr> {
-        let deadline = Instant::now() + START_PATIENCE;
-        let connections = loop {
-            match Database::connect(options.clone()).await {
-                Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
-                result => break ArcSwap::from_pointee(result?),
+    pub(super) async fn connect(options: ConnectOptions, wait: Duration) -> Result<Self, DbErr> {
+        let deadline = Instant::now() + START_WAIT;
+        let (connections, probe) = loop {
+            match connect(&options).await {
+                Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
+                result => break result?,
             }
         };
-        let (is_out, is_searching) = (AtomicBool::new(false), AtomicBool::new(false));
-        let is_back = Notify::new();
-        let last_outage = Mutex::default();
-        Ok(Self(Arc::new(State {
+        let pool = Self(Arc::new(State {
             options,
-            connections,
-            is_out,
-            is_searching,
-            is_back,
-            last_outage,
-        })))
+            wait,
+            connections: ArcSwap::from_pointee(connections),
+            health: watch::Sender::new(Health::Well),
+            suspicion: Notify::new(),
+            is_back: Notify::new(),
+            beat_since: Mutex::default(),
+            tasks: Mutex::default(),
+        }));
+        let watching = Arc::clone(&pool.0);
+        pool.keep(tokio::spawn(async move { watch_over(&watching, probe).await }));
+        Ok(pool)
+    }
+
+    /// A task that ends when the pool is closed.
+    pub(super) fn keep(&self, task: JoinHandle<()>) {
+        locked(&self.0.tasks).push(task);
     }
 
     /// The connections of the moment.
@@ -89,119 +95,163 @@ impl Pool {
         self.0.connections.load_full()
     }
 
-    /// Waits for `work` as long as is decent, and not at all while the database is out.
+    /// How long a request waits for the database.
+    pub(super) fn wait(&self) -> Duration {
+        self.0.wait
+    }
+
+    /// Waits for `work` until the setting's time is over or the database is found to be gone.
     pub(super) async fn patiently<T>(
         &self,
         work: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
-        if self.0.is_out.load(Ordering::Acquire) {
-            return Err(unavailable());
-        }
-        let Ok(result) = timeout(PATIENCE, work).await else {
-            self.suspect(Suspicion::Slow);
-            return Err(unavailable());
-        };
-        if result.as_ref().is_err_and(is_connection_lost) {
-            self.suspect(Suspicion::Broken);
+        let result = self.while_alive(work).await.unwrap_or_else(|| Err(unavailable()));
+        if let Err(error) = &result {
+            self.learn(error);
         }
         result
     }
 
+    /// None if the wait was in vain.
+    pub(super) async fn while_alive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut health = self.0.health.subscribe();
+        let deadline = tokio::time::Instant::now() + self.0.wait;
+        let mut work = std::pin::pin!(work);
+        let mut next_look = tokio::time::Instant::now() + SUSPICIOUS;
+        loop {
+            if *health.borrow_and_update() == Health::Gone {
+                return None;
+            }
+            tokio::select! {
+                biased;
+                result = &mut work => return Some(result),
+                _ = health.changed() => {}
+                () = tokio::time::sleep_until(next_look.min(deadline)) => {
+                    if next_look >= deadline {
+                        return None;
+                    }
+                    self.0.suspicion.notify_one();
+                    next_look += SUSPICIOUS;
+                }
+            }
+        }
+    }
+
+    /// Looks into what an error says of the database's health.
+    pub(super) fn learn(&self, error: &DbErr) {
+        // 25006: the transaction can only read.
+        if is_connection_error(error) || sql_state(error).as_deref() == Some("25006") {
+            self.0.suspicion.notify_one();
+        }
+    }
+
+    /// What keeps writes from being acknowledged now: those that come are refused at once.
+    pub(super) fn trouble(&self) -> Option<&'static str> {
+        match *self.0.health.borrow() {
+            Health::Gone => return Some("the database does not answer"),
+            Health::ReadOnly => return Some("the database only reads"),
+            Health::Well => {}
+        }
+        let since = *locked(&self.0.beat_since);
+        let is_overdue = since.is_some_and(|since| since.elapsed() > self.0.wait);
+        is_overdue.then_some("a commit is overdue")
+    }
+
+    pub(super) fn beat_begins(&self) {
+        *locked(&self.0.beat_since) = Some(Instant::now());
+    }
+
+    pub(super) fn beat_ends(&self) {
+        *locked(&self.0.beat_since) = None;
+    }
+
     /// Ends when the database answers again after it did not, from this call on.
-    pub(super) fn back_again(&self) -> Notified<'_> {
+    pub(super) fn back_again(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.is_back.notified()
     }
 
-    /// The last outage, if there was one.
-    pub(super) fn last_outage(&self) -> Option<Outage> {
-        let last = *self.0.last_outage.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map(|(began, ended)| Outage { began: began.elapsed(), ended: ended.elapsed() })
-    }
-
-    fn suspect(&self, suspicion: Suspicion) {
-        if suspicion == Suspicion::Broken {
-            self.0.is_out.store(true, Ordering::Release);
-        }
-        if !self.0.is_searching.swap(true, Ordering::AcqRel) {
-            tokio::spawn(find_again(Arc::clone(&self.0)));
-        }
-    }
-
     pub(super) async fn close(&self) {
-        if let Err(error) = self.connections().close_by_ref().await {
-            tracing::warn!(%error, "closing the database failed");
-        }
+        locked(&self.0.tasks).drain(..).for_each(|task| task.abort());
+        close(&self.connections()).await;
     }
 }
 
-/// Looks whether the database is gone, and if so, for its return.
-async fn find_again(state: Arc<State>) {
-    // Whoever noticed has waited, for an answer to a request that is older still.
-    let now = Instant::now();
-    let began = now.checked_sub(2 * PATIENCE).unwrap_or(now);
-    if !state.is_out.load(Ordering::Acquire) && is_well(&state).await {
-        state.is_searching.store(false, Ordering::Release);
-        // A connection may have broken meanwhile; then nobody else has begun to search.
-        let is_gone = state.is_out.load(Ordering::Acquire);
-        if !is_gone || state.is_searching.swap(true, Ordering::AcqRel) {
-            return;
-        }
-    }
-    state.is_out.store(true, Ordering::Release);
-    tracing::warn!("the database does not answer; requests that need it are refused");
-    let fresh = Arc::new(connect_again(&state.options).await);
-    let old = state.connections.swap(fresh);
-    // Closing waits for connections in use, which may take as long as the dead link.
-    tokio::spawn(async move { drop(old.close_by_ref().await) });
-
-    let outage = Some((began, Instant::now()));
-    *state.last_outage.lock().unwrap_or_else(PoisonError::into_inner) = outage;
-    state.is_out.store(false, Ordering::Release);
-    state.is_searching.store(false, Ordering::Release);
-    state.is_back.notify_waiters();
-    tracing::info!("the database answers");
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether it was one slow query, or a crowd, that made somebody wait: a new connection gets an
-/// answer, and an old one too, in the time that a request waits for one.
-async fn is_well(state: &State) -> bool {
-    let mut options = state.options.clone();
-    options.max_connections(1).min_connections(1);
-    let Ok(Ok(fresh)) = timeout(PROBE, Database::connect(options)).await else { return false };
-    drop(fresh.close().await);
-    let old = state.connections.load_full();
-    matches!(timeout(PATIENCE, old.ping()).await, Ok(Ok(())))
-}
-
-async fn connect_again(options: &ConnectOptions) -> DatabaseConnection {
+/// Looks whether the database lives when somebody suspects that it does not, and if not, for its
+/// return.
+async fn watch_over(state: &State, mut probe: DatabaseConnection) {
     loop {
-        if let Ok(Ok(connections)) = timeout(PROBE, Database::connect(options.clone())).await {
-            return connections;
+        state.suspicion.notified().await;
+        match look(&probe, ANSWER).await {
+            Some(Health::Well) => {}
+            found => {
+                let health = found.unwrap_or(Health::Gone);
+                tracing::warn!(?health, "the database does not answer, or does not write");
+                state.health.send_replace(health);
+                let old = std::mem::replace(&mut probe, find_again(state).await);
+                tokio::spawn(async move { close(&old).await });
+                tracing::info!("the database answers");
+            }
+        }
+        sleep(SUSPICIOUS / 2).await;
+    }
+}
+
+/// Connects until there is a database that writes, and puts its connections in place of the old ones.
+async fn find_again(state: &State) -> DatabaseConnection {
+    loop {
+        if let Ok(Ok((connections, probe))) = timeout(CONNECT, connect(&state.options)).await {
+            let health = look(&probe, CONNECT).await;
+            if health == Some(Health::Well) {
+                replace(state, connections, Health::Well);
+                state.is_back.notify_waiters();
+                return probe;
+            }
+            match health {
+                // What can be read is worth reading.
+                Some(health) if *state.health.borrow() == Health::Gone => {
+                    replace(state, connections, health);
+                }
+                _ => close(&connections).await,
+            }
+            close(&probe).await;
         }
         sleep(PAUSE).await;
     }
 }
 
-/// Whether the connection, and not the statement, is at fault.
-fn is_connection_lost(error: &DbErr) -> bool {
-    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
-        // No connection in time: a crowd, which waiting callers tell from an outage.
-        return false;
-    };
-    let RuntimeErr::SqlxError(cause) = cause else { return false };
-    match &**cause {
-        // Class 08: connection exceptions; class 57: operator intervention, such as a shutdown.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
-        }
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::WorkerCrashed => true,
-        _ => false,
-    }
+fn replace(state: &State, connections: DatabaseConnection, health: Health) {
+    let old = state.connections.swap(Arc::new(connections));
+    // It waits for connections in use, which may take as long as a dead link.
+    tokio::spawn(async move { close(&old).await });
+    state.health.send_replace(health);
 }
 
-fn unavailable() -> DbErr {
-    DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
+/// A pool, and one connection more that is kept for asking whether the database lives.
+async fn connect(
+    options: &ConnectOptions,
+) -> Result<(DatabaseConnection, DatabaseConnection), DbErr> {
+    let connections = Database::connect(options.clone()).await?;
+    let mut alone = options.clone();
+    alone.max_connections(1).min_connections(1);
+    let probe = Database::connect(alone).await?;
+    Ok((connections, probe))
+}
+
+/// None if there is no answer in time, or none that can be understood.
+async fn look(probe: &DatabaseConnection, time: Duration) -> Option<Health> {
+    let question = Statement::from_string(DbBackend::Postgres, "SHOW transaction_read_only");
+    let deadline = tokio::time::Instant::now() + time;
+    let row = timeout_at(deadline, probe.query_one_raw(question)).await.ok()?.ok()??;
+    let is_read_only: String = row.try_get_by_index(0).ok()?;
+    Some(if is_read_only == "on" { Health::ReadOnly } else { Health::Well })
+}
+
+async fn close(connection: &DatabaseConnection) {
+    if let Err(error) = connection.close_by_ref().await {
+        tracing::warn!(%error, "closing the database failed");
+    }
 }

@@ -62,6 +62,9 @@ impl Readiness {
 }
 
 async fn look(app: &App) -> Finding {
+    if let Some(trouble) = app.db.trouble().await {
+        return Err(trouble.to_owned());
+    }
     let status = timeout(PATIENCE, database::status(&app.db)).await;
     match status.map_err(|_| "the database does not answer".to_owned())? {
         Ok(migrations) if migrations.iter().all(|(_, applied)| *applied) => Ok(()),

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, ServiceSettings, StatusSettings};
 use crate::database::{self, ConnectError, Db, SchemaError};
+use crate::domain::id;
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
@@ -161,7 +162,9 @@ impl Server {
         let bound = listener.local_addr();
         let address = bound.map_err(|source| StartError::Listen { address: wanted, source })?;
 
-        let storage = Storage::open(&config, &clock).await?;
+        let mut storage = Storage::open(&config, &clock).await?;
+        let instance = id::new(clock.now());
+        storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
         let app = Arc::new(assemble(&config, clock, storage, looks, address).await?);
         Ok(Self { listener, address, app, config })
     }

@@ -4,13 +4,13 @@ use rustix::process::Signal;
 
 use crate::harness::{PASSWORD, Program, TestServer};
 
-const MIGRATIONS: usize = 17;
+const MIGRATIONS: usize = 18;
 
 /// A used database whose server has been stopped.
 async fn used() -> (TestServer, Program) {
     let mut server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
-    server.stop();
+    server.stop_cleanly().await;
     let program = Program::new(&server.database);
     (server, program)
 }

@@ -14,7 +14,8 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
         let what = format!("there is no database {}", file.display());
         return report.fault(what, "correct SIGNET_DATABASE_URL");
     }
-    let settings = DatabaseSettings { database_url: url, database_connections: 1 };
+    let settings =
+        DatabaseSettings { database_url: url, database_connections: 1, database_wait_seconds: 5 };
     let db = match Db::open(&settings, Clock::shared()).await {
         Ok(db) => db,
         Err(error) => return report.fault(error.to_string(), "correct SIGNET_DATABASE_URL"),

@@ -21,7 +21,7 @@ use sea_orm::{
 };
 
 use crate::config::TokenSettings;
-use crate::database::{Db, Outage};
+use crate::database::{self, Db};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::oauth::client;
 use crate::domain::refresh::Presented;
@@ -40,26 +40,6 @@ pub enum RefreshError {
     /// The database refused or failed; the token is as good as before.
     #[error("the refresh could not be stored")]
     Database(#[from] DbErr),
-}
-
-/// In which an answer that was lost can be asked for again.
-#[derive(Clone, Copy)]
-struct Window {
-    length: Duration,
-    outage: Option<Outage>,
-}
-
-impl Window {
-    fn is_open(self, rotated_at: Timestamp, now: Timestamp) -> bool {
-        // Whoever lost the answer to an outage could not ask again before its end.
-        let was_lost = self.outage.is_some_and(|outage| {
-            outage.ended < self.length && now.minus(outage.began) <= rotated_at
-        });
-        // Both ways: an instance that waited for the row may have an older `now`, and a clock may
-        // have been set back.
-        let is_recent = now < rotated_at.plus(self.length) && rotated_at < now.plus(self.length);
-        was_lost || is_recent
-    }
 }
 
 /// A client that shows a token.
@@ -103,7 +83,7 @@ pub async fn rotate(
     origin: &Origin,
 ) -> Result<Granted, RefreshError> {
     let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
-    let (origin, outage) = (origin.clone(), db.last_outage());
+    let (origin, wait) = (origin.clone(), db.wait());
     let Holder { client_id, is_server } = holder;
     let shown = Shown { token: presented, by: client_id.to_owned(), is_server };
     let outcome = db
@@ -114,8 +94,7 @@ pub async fn rotate(
                     record(txn, &granted, None, &origin, now).await?;
                     return Ok(Outcome::Granted(granted));
                 }
-                let judged_on = Window { length: window, outage };
-                judge(txn, &shown, judged_on, &origin, now).await
+                judge(txn, &shown, (window, wait), &origin, now).await
             })
         })
         .await?;
@@ -196,7 +175,7 @@ async fn record(
 async fn judge(
     txn: &DatabaseTransaction,
     shown: &Shown,
-    window: Window,
+    (window, wait): (Duration, Duration),
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
@@ -218,8 +197,12 @@ async fn judge(
         return Ok(Outcome::Rejected);
     }
     let is_predecessor = presented.generation + 1 == session.generation;
-    let in_window = session.rotated_at.is_some_and(|at| window.is_open(at, now));
-    if is_predecessor && in_window {
+    let is_retry = match session.rotated_at.filter(|_| is_predecessor) {
+        Some(at) if is_recent(at, window, now) => true,
+        Some(at) => database::may_have_lost_answer(txn, at, window, wait, now).await?,
+        None => false,
+    };
+    if is_retry {
         let account = account::Entity::find_by_id(session.account_id).one(txn).await?;
         let Some(account) = account.filter(account::Model::is_enabled) else {
             return Ok(Outcome::Rejected);
@@ -243,31 +226,8 @@ async fn judge(
     Ok(Outcome::Reused)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_outage_stops_the_window_and_no_more() {
-        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let ago = |began: u64, ended: u64| Outage {
-            began: Duration::from_secs(began),
-            ended: Duration::from_secs(ended),
-        };
-        let is_open = |outage, rotated_at, now| {
-            Window { length: Duration::from_secs(10), outage }.is_open(at(rotated_at), at(now))
-        };
-
-        assert!(is_open(None, 100, 109));
-        assert!(!is_open(None, 100, 110));
-        // Lost in an outage from 99 to 160, asked for again.
-        assert!(is_open(Some(ago(66, 5)), 100, 165));
-        assert!(is_open(Some(ago(70, 9)), 100, 169));
-        assert!(!is_open(Some(ago(71, 10)), 100, 170));
-        // Rotated before it.
-        assert!(!is_open(Some(ago(66, 5)), 98, 165));
-        // Whoever wants no window has none.
-        let never = Window { length: Duration::ZERO, outage: Some(ago(66, 0)) };
-        assert!(!never.is_open(at(100), at(165)));
-    }
+/// Whether the rotation is within the window. Both ways: an instance that waited for the row may have
+/// an older `now`, and a clock may have been set back.
+fn is_recent(rotated_at: Timestamp, window: Duration, now: Timestamp) -> bool {
+    now < rotated_at.plus(window) && rotated_at < now.plus(window)
 }

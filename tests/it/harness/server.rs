@@ -13,6 +13,7 @@ use signet::config::Config;
 use signet::server::Server;
 use signet::timestamp::Timestamp;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::harness::{Answer, TestDatabase};
 
@@ -36,6 +37,7 @@ pub struct TestServer {
     pub http: reqwest::Client,
     next_client: AtomicU32,
     stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<()>>,
 }
 
 impl TestServer {
@@ -81,7 +83,7 @@ impl TestServer {
 
     /// The same server after a restart: everything it had in memory is gone.
     pub async fn restart(mut self) -> Self {
-        self.stop();
+        self.stop_cleanly().await;
         let mut config = self.config.clone();
         config.service.listen.set_port(0);
         Self::run(Arc::clone(&self.database), self.clock.clone(), config).await
@@ -92,16 +94,27 @@ impl TestServer {
         let server = server.unwrap_or_else(|error| panic!("{error}"));
         let address = server.address();
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(server.run_until(async { drop(stopped.await) }));
+        let serving = async { drop(server.run_until(async { drop(stopped.await) }).await) };
+        let serving = Some(tokio::spawn(serving));
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let next_client = AtomicU32::new(0);
-        Self { clock, config, address, database, http, next_client, stop: Some(stop) }
+        Self { clock, config, address, database, http, next_client, stop: Some(stop), serving }
     }
 
     /// Tells the server to stop; does not wait for it.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
+        }
+    }
+
+    /// Tells the server to stop, and waits until it has.
+    pub async fn stop_cleanly(&mut self) {
+        self.stop();
+        if let Some(serving) = self.serving.take() {
+            // What keeps a connection open must not keep the server.
+            self.http = reqwest::Client::builder().no_proxy().build().unwrap();
+            serving.await.unwrap();
         }
     }
 

@@ -1,0 +1,54 @@
+//! When each instance last wrote, and when none of its writes could be relied on: by these, an answer
+//! that was lost is told from a token that was stolen.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::{big_integer, big_integer_null, integer, uuid};
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // One row. `commits` is advanced by commits, so that one that was acknowledged can be looked
+        // for; `served_at` is the last commit of a server on SQLite that has not stopped cleanly.
+        let table = Table::create()
+            .table("database_state")
+            .col(integer("id").primary_key())
+            .col(big_integer("commits").default(0))
+            .col(big_integer_null("served_at"))
+            .to_owned();
+        manager.create_table(table).await?;
+        let row = Query::insert()
+            .into_table("database_state")
+            .columns(["id", "commits"])
+            .values_panic([1.into(), 0.into()])
+            .to_owned();
+        manager.execute(row).await?;
+
+        // Instances on PostgreSQL that have not stopped cleanly.
+        let table = Table::create()
+            .table("instance")
+            .col(uuid("id").primary_key())
+            .col(big_integer("beat_at"))
+            .to_owned();
+        manager.create_table(table).await?;
+
+        let table = Table::create()
+            .table("outage")
+            .col(uuid("instance_id"))
+            .col(big_integer("began_at"))
+            // Null while it lasts.
+            .col(big_integer_null("ended_at"))
+            .primary_key(Index::create().col("instance_id").col("began_at"))
+            .to_owned();
+        manager.create_table(table).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in ["outage", "instance", "database_state"] {
+            manager.drop_table(Table::drop().table(table).to_owned()).await?;
+        }
+        Ok(())
+    }
+}

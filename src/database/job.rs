@@ -1,0 +1,240 @@
+//! A transaction's work, whatever it returns, and how far it has got.
+//!
+//! A write ends in one of three ways: done, not done, or in doubt. It is in doubt if its commit was
+//! begun and nobody can say what became of it: the caller must not be told that nothing was done.
+
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sea_orm::error::{ConnAcquireErr, RuntimeErr};
+use sea_orm::{DatabaseTransaction, DbErr, sqlx};
+use tokio::sync::oneshot;
+
+use crate::database::Work;
+use crate::timestamp::Timestamp;
+
+const IN_DOUBT: &str = "the commit was begun, and it is not known whether it was done";
+
+/// A transaction of unknown result type.
+pub(super) trait Job: Send {
+    /// Runs the work and keeps its outcome; the answer says whether it may be committed.
+    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step>;
+    /// What the database said last, if the work failed by it.
+    fn database_error(&self) -> Option<&DbErr>;
+    /// How far it has got.
+    fn progress(&self) -> &Progress;
+    /// Whether it may use the disk space that is kept for emergencies.
+    fn is_urgent(&self) -> bool;
+    /// Sends the kept outcome, or the error of the commit.
+    fn finish(self: Box<Self>, committed: Result<(), DbErr>);
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Step {
+    Commit,
+    RollBack,
+}
+
+/// How far a transaction has got, for a caller that stops waiting.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress(Arc<AtomicU8>);
+
+/// Nothing is committed before it is [`COMMITTING`].
+const OPEN: u8 = 0;
+const COMMITTING: u8 = 1;
+/// The caller was told that nothing was done.
+const ABANDONED: u8 = 2;
+/// The caller was told that it is in doubt.
+const LEFT_IN_DOUBT: u8 = 3;
+
+impl Progress {
+    fn change(&self, from: u8, to: u8) -> bool {
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Before a commit: false if the caller was told that nothing was done.
+    pub(super) fn start_commit(&self) -> bool {
+        self.change(OPEN, COMMITTING)
+    }
+
+    /// After a commit that the database refused: false if nobody waits for another try.
+    pub(super) fn reopen(&self) -> bool {
+        self.change(COMMITTING, OPEN)
+    }
+
+    /// The caller stops waiting. True if it is certain that nothing was done, and will be.
+    pub(super) fn abandon(&self) -> bool {
+        self.change(OPEN, ABANDONED) || !self.change(COMMITTING, LEFT_IN_DOUBT)
+    }
+
+    /// Whether nobody waits any more.
+    pub(super) fn is_left(&self) -> bool {
+        self.0.load(Ordering::Acquire) >= ABANDONED
+    }
+}
+
+pub(super) struct Transaction<T, E, F> {
+    work: F,
+    outcome: Option<Result<T, E>>,
+    progress: Progress,
+    is_urgent: bool,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Transaction<T, E, F> {
+    /// The job, how far it has got, and where its outcome will be.
+    pub(super) fn new(
+        work: F,
+        is_urgent: bool,
+    ) -> (Box<Self>, Progress, oneshot::Receiver<Result<T, E>>) {
+        let (reply, answer) = oneshot::channel();
+        let progress = Progress::default();
+        let job = Self { work, outcome: None, progress: progress.clone(), is_urgent, reply };
+        (Box::new(job), progress, answer)
+    }
+}
+
+impl<T, E, F> Job for Transaction<T, E, F>
+where
+    T: Send,
+    E: Error + From<DbErr> + Send + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync,
+{
+    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step> {
+        Box::pin(async move {
+            let outcome = AssertUnwindSafe((self.work)(txn, now)).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|_| Err(panicked().into()));
+            let step = if outcome.is_ok() { Step::Commit } else { Step::RollBack };
+            self.outcome = Some(outcome);
+            step
+        })
+    }
+
+    fn database_error(&self) -> Option<&DbErr> {
+        match &self.outcome {
+            Some(Err(error)) => root_of(error),
+            _ => None,
+        }
+    }
+
+    fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.is_urgent
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), DbErr>) {
+        let outcome = match (self.outcome, committed) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Err(error)) => Err(error.into()),
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (None, Ok(())) => Err(lost().into()),
+        };
+        // The caller may be gone; the work is done all the same.
+        drop(self.reply.send(outcome));
+    }
+}
+
+/// The database's error among the causes of `error`.
+fn root_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref() {
+            return Some(error);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The code that the database gave `error`: an SQLSTATE, or a number of SQLite's.
+pub(super) fn sql_state(error: &DbErr) -> Option<String> {
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
+        return None;
+    };
+    let RuntimeErr::SqlxError(cause) = cause else { return None };
+    Some(cause.as_database_error()?.code()?.into_owned())
+}
+
+/// Whether the connection, and not the statement, is at fault.
+pub(super) fn is_connection_error(error: &DbErr) -> bool {
+    let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
+        // No connection in time is a crowd and no fault.
+        return false;
+    };
+    let RuntimeErr::SqlxError(cause) = cause else { return false };
+    match &**cause {
+        // Class 08: connection exceptions; 57P: operator intervention, such as a shutdown; 25P03:
+        // the server ended a transaction that was idle for too long.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+        }),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// Whether the error, or a cause of it, says that a write may or may not have been done.
+#[must_use]
+pub fn is_in_doubt(error: &(dyn Error + 'static)) -> bool {
+    matches!(root_of(error), Some(DbErr::Custom(text)) if text == IN_DOUBT)
+}
+
+pub(super) fn in_doubt() -> DbErr {
+    DbErr::Custom(IN_DOUBT.to_owned())
+}
+
+/// The database did not answer in time, and nothing was done.
+pub(super) fn unavailable() -> DbErr {
+    DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
+}
+
+pub(super) fn lost() -> DbErr {
+    DbErr::Custom("the transaction was given up before it was committed".to_owned())
+}
+
+fn panicked() -> DbErr {
+    DbErr::Custom("the transaction panicked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_up_is_not_committed() {
+        let progress = Progress::default();
+
+        assert!(progress.abandon(), "nothing was done");
+        assert!(!progress.start_commit(), "and nothing will be");
+    }
+
+    #[test]
+    fn a_commit_that_was_begun_is_in_doubt() {
+        let progress = Progress::default();
+
+        assert!(progress.start_commit());
+        assert!(!progress.abandon());
+        assert!(!progress.reopen(), "nobody waits for another try");
+    }
+
+    #[test]
+    fn doubt_is_found_below_the_errors_of_a_rule() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("not stored")]
+        struct Rule(#[from] DbErr);
+
+        assert!(is_in_doubt(&Rule(in_doubt())));
+        assert!(!is_in_doubt(&Rule(unavailable())));
+    }
+}

@@ -1,0 +1,196 @@
+//! Outages: times in which an answer may have been lost, or a client could not ask again.
+//!
+//! A commit that hangs, a process that was stopped, a database that did not answer: afterwards each
+//! leaves a row, so that every instance judges a repeated refresh token by all outages, and a restart
+//! forgets none. An instance whose beat is late counts as an outage that lasts, until it is back (its
+//! own row then says how long it took), has stopped cleanly, or has been away for [`LOST_AFTER`].
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use uuid::Uuid;
+
+use crate::timestamp::Timestamp;
+
+/// How often an instance on PostgreSQL says that it is there.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+
+/// A commit, a beat or a pause of the process that takes longer is an outage: well below the default
+/// window of a retry (10 s), and above what a busy machine does to a beat.
+pub(super) const NOTICEABLE: Duration = Duration::from_millis(2_500);
+
+/// A commit is dated by the time read after its BEGIN; its answer leaves a moment after the beat.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// After this long an instance that says nothing is not expected back.
+const LOST_AFTER: Duration = Duration::from_mins(10);
+
+/// How long outages are remembered; no retry window is as long.
+const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// An outage as it concerns a token: a rotation from `began` to `last_rotation` may have lost its
+/// answer, and nobody could ask again before `ended`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Outage {
+    pub(super) began: Timestamp,
+    pub(super) last_rotation: Timestamp,
+    pub(super) ended: Timestamp,
+}
+
+/// Whether the answer of what was committed at `committed_at` may have been lost in an outage, and
+/// its client could not ask again until less than `window` ago. A window of zero allows no retry.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn may_have_lost_answer(
+    txn: &impl ConnectionTrait,
+    committed_at: Timestamp,
+    window: Duration,
+    wait: Duration,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    if window.is_zero() {
+        return Ok(false);
+    }
+    let outages = outages_since(txn, committed_at, wait, now).await?;
+    Ok(retry_until(&outages, committed_at, window).is_some_and(|until| now < until))
+}
+
+/// The end of the time in which an answer from `committed_at` may be asked for again; none if it fell
+/// into no outage. A further outage that begins before this end moves it.
+fn retry_until(outages: &[Outage], committed_at: Timestamp, window: Duration) -> Option<Timestamp> {
+    let has_lost =
+        |outage: &&Outage| outage.began <= committed_at && committed_at <= outage.last_rotation;
+    let mut until =
+        outages.iter().filter(has_lost).map(|outage| outage.ended.plus(window)).max()?;
+    let mut sorted = outages.to_vec();
+    sorted.sort_unstable_by_key(|outage| outage.began);
+    for outage in sorted {
+        if outage.began < until {
+            until = until.max(outage.ended.plus(window));
+        }
+    }
+    Some(until)
+}
+
+async fn outages_since(
+    txn: &impl ConnectionTrait,
+    committed_at: Timestamp,
+    wait: Duration,
+    now: Timestamp,
+) -> Result<Vec<Outage>, DbErr> {
+    let over = "SELECT began_at, ended_at FROM outage WHERE ended_at IS NULL OR ended_at >= $1";
+    let rows = txn.query_all_raw(statement(txn, over, [committed_at.into()])).await?;
+    let mut outages = rows.iter().map(|row| recorded(row, now)).collect::<Result<Vec<_>, _>>()?;
+
+    let late = "SELECT beat_at FROM instance WHERE beat_at < $1 AND beat_at > $2";
+    let bounds = [now.minus(NOTICEABLE).into(), now.minus(LOST_AFTER).into()];
+    for row in txn.query_all_raw(statement(txn, late, bounds)).await? {
+        let beat: Timestamp = row.try_get_by_index(0)?;
+        // It refuses to write once its beat is overdue, so it has rotated nothing since.
+        let last_rotation = beat.plus(BEAT + wait + MARGIN);
+        outages.push(Outage { began: beat.minus(MARGIN), last_rotation, ended: now });
+    }
+    Ok(outages)
+}
+
+fn recorded(row: &QueryResult, now: Timestamp) -> Result<Outage, DbErr> {
+    let began: Timestamp = row.try_get_by_index(0)?;
+    let ended: Option<Timestamp> = row.try_get_by_index(1)?;
+    // Whoever should have closed it may be gone.
+    let ended = ended.unwrap_or_else(|| now.min(began.plus(LOST_AFTER)));
+    Ok(Outage { began, last_rotation: ended, ended })
+}
+
+/// Records an outage of an instance; one that lasts has no end yet.
+pub(super) async fn record(
+    txn: &impl ConnectionTrait,
+    instance: Uuid,
+    began: Timestamp,
+    ended: Option<Timestamp>,
+) -> Result<(), DbErr> {
+    let sql = "INSERT INTO outage (instance_id, began_at, ended_at) VALUES ($1, $2, $3) \
+               ON CONFLICT (instance_id, began_at) DO UPDATE SET ended_at = COALESCE(outage.ended_at, excluded.ended_at)";
+    let values = [instance.into(), began.minus(MARGIN).into(), ended.into()];
+    txn.execute_raw(statement(txn, sql, values)).await?;
+    tracing::warn!(
+        began = began.to_rfc3339(),
+        ended = ended.map(Timestamp::to_rfc3339),
+        "an outage is on record: answers lost in it can be asked for again"
+    );
+    Ok(())
+}
+
+/// Says that the instance is there, as of `now`.
+pub(super) async fn beat(
+    txn: &impl ConnectionTrait,
+    instance: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let sql = "INSERT INTO instance (id, beat_at) VALUES ($1, $2) \
+               ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at";
+    txn.execute_raw(statement(txn, sql, [instance.into(), now.into()])).await.map(drop)
+}
+
+/// The instance has stopped cleanly: nothing of it was lost.
+pub(super) async fn leave(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
+    let sql = "DELETE FROM instance WHERE id = $1";
+    txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)
+}
+
+/// Forgets instances and outages that concern no token any more: bounded by how often instances
+/// start and outages happen.
+pub(super) async fn forget_old(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+    let sql = "DELETE FROM instance WHERE beat_at < $1";
+    txn.execute_raw(statement(txn, sql, [now.minus(REMEMBERED).into()])).await?;
+    let sql = "DELETE FROM outage WHERE began_at < $1";
+    txn.execute_raw(statement(txn, sql, [now.minus(REMEMBERED).into()])).await.map(drop)
+}
+
+pub(super) fn statement(
+    txn: &impl ConnectionTrait,
+    sql: &str,
+    values: impl IntoIterator<Item = Value>,
+) -> Statement {
+    Statement::from_sql_and_values(txn.get_database_backend(), sql, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn outage(began: i64, ended: i64) -> Outage {
+        Outage { began: at(began), last_rotation: at(ended), ended: at(ended) }
+    }
+
+    #[test]
+    fn an_outage_stops_the_window_of_what_fell_into_it() {
+        let outages = [outage(99, 160)];
+
+        assert_eq!(retry_until(&outages, at(100), WINDOW), Some(at(170)));
+        assert_eq!(retry_until(&outages, at(160), WINDOW), Some(at(170)));
+        assert_eq!(retry_until(&outages, at(98), WINDOW), None, "rotated before it");
+        assert_eq!(retry_until(&outages, at(161), WINDOW), None, "rotated after it");
+    }
+
+    #[test]
+    fn a_further_outage_moves_the_end() {
+        let outages = [outage(165, 200), outage(99, 160), outage(211, 300)];
+
+        assert_eq!(retry_until(&outages, at(100), WINDOW), Some(at(210)));
+    }
+
+    #[test]
+    fn an_instance_that_is_away_has_rotated_nothing_since() {
+        let away = Outage { began: at(99), last_rotation: at(108), ended: at(400) };
+
+        assert_eq!(retry_until(&[away], at(107), WINDOW), Some(at(410)));
+        assert_eq!(retry_until(&[away], at(109), WINDOW), None);
+    }
+}

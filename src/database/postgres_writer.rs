@@ -1,0 +1,288 @@
+//! PostgreSQL: each transaction takes a connection of the pool.
+//!
+//! A transaction is tried again while the server asks for it, and while it meets a lock that others
+//! hold for long: its connection goes back in between, so that one hot row cannot occupy the pool.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::database::Work;
+use crate::database::job::{
+    Job, Step, Transaction, in_doubt, is_connection_error, lost, sql_state, unavailable,
+};
+use crate::database::outage::{self, BEAT, NOTICEABLE};
+use crate::database::pool::Pool;
+use crate::timestamp::Timestamp;
+
+/// How often a transaction is tried that could not be serialised, or whose connection broke.
+const TRIES: u32 = 4;
+
+/// Pause before the first further try; each waits longer than the one before.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long an operator's command waits for locks.
+const LEISURE: Duration = Duration::from_mins(1);
+
+/// How long an outage is tried to be recorded.
+const RECORDING: Duration = Duration::from_mins(10);
+
+/// Runs `work` in a transaction; past the wait, or once the database is gone, it is not done, or in
+/// doubt if its commit was begun.
+pub(super) async fn write<T, E, F>(writer: &PooledWriter, work: F) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Error + From<DbErr> + Send + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+{
+    if writer.pool.trouble().is_some() {
+        return Err(unavailable().into());
+    }
+    let (job, progress, mut answer) = Transaction::new(work, false);
+    let deadline = Instant::now() + writer.pool.wait();
+    // A task of its own: the transaction must not end where its client hangs up.
+    tokio::spawn(write_until(writer.clone(), job, deadline));
+    match writer.pool.while_alive(&mut answer).await {
+        Some(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
+        None if progress.abandon() => Err(unavailable().into()),
+        None => {
+            let writer = writer.clone();
+            tokio::spawn(async move {
+                writer.doubts.begin(&writer);
+                drop(answer.await);
+                writer.doubts.end(&writer);
+            });
+            Err(in_doubt().into())
+        }
+    }
+}
+
+/// The same for work that takes its time.
+pub(super) async fn write_at_leisure<T, E, F>(writer: &PooledWriter, work: F) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Error + From<DbErr> + Send + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+{
+    let (job, _, answer) = Transaction::new(work, true);
+    tokio::spawn(write_until(writer.clone(), job, Instant::now() + LEISURE));
+    answer.await.unwrap_or_else(|_| Err(lost().into()))
+}
+
+/// What a transaction needs beside its work.
+#[derive(Clone)]
+pub(super) struct PooledWriter {
+    pub(super) pool: Pool,
+    pub(super) clock: Clock,
+    /// This process, as outages name it; nil before it serves.
+    pub(super) instance: Uuid,
+    pub(super) doubts: Doubts,
+}
+
+impl PooledWriter {
+    /// Says once a second that this instance is there, and records when it was not.
+    pub(super) async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
+        self.instance = instance;
+        let first = self.beat(None).await?;
+        let writer = self.clone();
+        self.pool.keep(tokio::spawn(async move { writer.keep_beat(first).await }));
+        Ok(())
+    }
+
+    async fn keep_beat(&self, mut last: Timestamp) {
+        loop {
+            sleep(BEAT).await;
+            self.pool.beat_begins();
+            match self.beat(Some(last)).await {
+                Ok(now) => last = now,
+                Err(error) => {
+                    self.pool.learn(&error);
+                    tracing::debug!(%error, "this instance could not say that it is there");
+                }
+            }
+            self.pool.beat_ends();
+        }
+    }
+
+    async fn beat(&self, last: Option<Timestamp>) -> Result<Timestamp, DbErr> {
+        let instance = self.instance;
+        write_at_leisure(self, move |txn, now| Box::pin(beat(txn, instance, last, now))).await
+    }
+
+    /// Says that this instance stops, and that nothing of it was lost.
+    pub(super) async fn stop_serving(&self) {
+        if self.instance.is_nil() {
+            return;
+        }
+        let instance = self.instance;
+        let left = write(self, move |txn, _| Box::pin(outage::leave(txn, instance)));
+        if let Err(error) = left.await {
+            tracing::warn!(%error, "the clean stop could not be recorded");
+        }
+    }
+}
+
+/// Commits whose callers were told that it is not known what became of them. However many there are
+/// at a time, they are one outage.
+#[derive(Clone, Default)]
+pub(super) struct Doubts(Arc<Mutex<Open>>);
+
+#[derive(Default)]
+struct Open {
+    count: usize,
+    began: Option<Timestamp>,
+}
+
+impl Doubts {
+    /// Until it ends, no instance may take the callers for thieves.
+    fn begin(&self, writer: &PooledWriter) {
+        let began = writer.clock.now().minus(writer.pool.wait());
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.count += 1;
+        if open.began.is_none() {
+            open.began = Some(began);
+            tokio::spawn(record(writer.clone(), began, false));
+        }
+    }
+
+    fn end(&self, writer: &PooledWriter) {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.count = open.count.saturating_sub(1);
+        if open.count == 0
+            && let Some(began) = open.began.take()
+        {
+            tokio::spawn(record(writer.clone(), began, true));
+        }
+    }
+}
+
+/// Records an outage, trying until the database takes it. (A box: its transaction may itself end in
+/// doubt.)
+fn record(writer: PooledWriter, began: Timestamp, is_over: bool) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let deadline = Instant::now() + RECORDING;
+        while let Err(error) = try_to_record(&writer, began, is_over).await
+            && Instant::now() < deadline
+        {
+            tracing::debug!(%error, "an outage could not be recorded yet");
+            sleep(BEAT).await;
+        }
+    })
+}
+
+async fn try_to_record(
+    writer: &PooledWriter,
+    began: Timestamp,
+    is_over: bool,
+) -> Result<(), DbErr> {
+    let instance = writer.instance;
+    write_at_leisure(writer, move |txn, now| {
+        Box::pin(outage::record(txn, instance, began, is_over.then_some(now)))
+    })
+    .await
+}
+
+async fn beat(
+    txn: &DatabaseTransaction,
+    instance: Uuid,
+    last: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Timestamp, DbErr> {
+    if let Some(last) = last.filter(|last| now.since(*last) > NOTICEABLE) {
+        outage::record(txn, instance, last, Some(now)).await?;
+        outage::forget_old(txn, now).await?;
+    }
+    txn.execute_unprepared("UPDATE database_state SET commits = commits + 1").await?;
+    outage::beat(txn, instance, now).await?;
+    Ok(now)
+}
+
+/// Why a transaction was not committed.
+enum Failure {
+    /// Its work says why, and another try might go well.
+    OfWork,
+    Database(DbErr),
+    /// The commit was sent, and its answer is missing.
+    InDoubt,
+}
+
+async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Instant) {
+    let (mut tries, mut pause) = (1, PAUSE);
+    let committed = loop {
+        let mut began = writer.clock.now();
+        let result = attempt(&writer, &mut job, &mut began).await;
+        let error = match &result {
+            Ok(()) | Err(Failure::InDoubt) => None,
+            Err(Failure::OfWork) => job.database_error(),
+            Err(Failure::Database(error)) => Some(error),
+        };
+        if let Some(error) = error {
+            writer.pool.learn(error);
+            let has_time = Instant::now() < deadline && !job.progress().is_left();
+            if has_time && may_try_again(error, tries) {
+                sleep(pause).await;
+                (tries, pause) = (tries + 1, (pause * 2).min(LONGEST_PAUSE));
+                continue;
+            }
+        }
+        break match result {
+            Ok(()) => Ok(()),
+            Err(Failure::OfWork) => Err(lost()),
+            Err(Failure::Database(error)) => Err(error),
+            Err(Failure::InDoubt) => {
+                tokio::spawn(record(writer, began, true));
+                Err(in_doubt())
+            }
+        };
+    };
+    job.finish(committed);
+}
+
+/// Serialization failures and deadlocks (40001, 40P01), connections that broke before the commit, and,
+/// as long as there is time, locks that are held for long (55P03).
+fn may_try_again(error: &DbErr, tries: u32) -> bool {
+    match sql_state(error).as_deref() {
+        Some("55P03") => true,
+        Some("40001" | "40P01") => tries < TRIES,
+        _ => is_connection_error(error) && tries < TRIES,
+    }
+}
+
+async fn attempt(
+    writer: &PooledWriter,
+    job: &mut Box<dyn Job>,
+    began: &mut Timestamp,
+) -> Result<(), Failure> {
+    let txn = writer.pool.connections().begin().await.map_err(Failure::Database)?;
+    *began = writer.clock.now();
+    if job.run(&txn, *began).await == Step::RollBack {
+        // The error of the work is the one that counts; a broken connection breaks the rollback too.
+        drop(txn.rollback().await);
+        return Err(Failure::OfWork);
+    }
+    if !job.progress().start_commit() {
+        drop(txn.rollback().await);
+        return Err(Failure::Database(lost()));
+    }
+    match txn.commit().await {
+        Ok(()) => Ok(()),
+        Err(error) if is_connection_error(&error) => {
+            writer.pool.learn(&error);
+            Err(Failure::InDoubt)
+        }
+        // The server says that it has not committed.
+        Err(error) => {
+            job.progress().reopen();
+            Err(Failure::Database(error))
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Disk space kept for emergencies: given up when the disk is full, so that a logout or a kill switch
+//! can still be written.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// Enough for the log of thousands of small transactions.
+const SIZE: usize = 4 * 1024 * 1024;
+
+/// A file beside the database that takes up room.
+pub(super) struct Reserve(PathBuf);
+
+impl Reserve {
+    pub(super) fn beside(database: &Path) -> Self {
+        let mut name = database.as_os_str().to_owned();
+        name.push("-reserve");
+        Self(PathBuf::from(name))
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.0.metadata().is_ok_and(|file| file.len() >= SIZE as u64)
+    }
+
+    /// Takes the room up again. False if there is none.
+    pub(super) async fn take(&self) -> bool {
+        let path = self.0.clone();
+        #[expect(clippy::disallowed_methods, reason = "one at a time, and seldom")]
+        let taking = tokio::task::spawn_blocking(move || {
+            let taken = allocate(&path);
+            if taken.is_err() {
+                // Half a reserve would only keep room from others.
+                drop(std::fs::remove_file(&path));
+            }
+            taken.is_ok()
+        });
+        taking.await.unwrap_or(false)
+    }
+
+    pub(super) fn give_up(&self) {
+        if let Err(error) = std::fs::remove_file(&self.0)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the disk space kept in reserve could not be given up");
+        }
+    }
+}
+
+fn allocate(path: &Path) -> io::Result<()> {
+    let mut file: File =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // Written and not only reserved: not every file system can reserve.
+    file.write_all(&vec![0; SIZE])?;
+    file.sync_all()
+}

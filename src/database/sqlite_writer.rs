@@ -1,0 +1,490 @@
+//! SQLite: one connection that writes, and transactions that share commits.
+//!
+//! A durable commit costs a sync to disk, which takes longer than the statements before it. While
+//! one batch is being synced the next requests queue up, and the writer takes them all into the
+//! next transaction: each is acknowledged after the sync that holds it, and none waits for a sync
+//! of its own. If one of a batch fails, the batch is rolled back and each runs alone, so nobody
+//! sees a neighbour's failure.
+//!
+//! Nothing is acknowledged on the driver's word alone. Each batch advances a counter, and another
+//! connection must see it afterwards. A connection is thrown away once it has failed to commit or to
+//! roll back, or reported an error of the disk or of memory: SQLite may have rolled back by itself
+//! then, and the driver, which counts transactions, would only set savepoints from then on.
+
+use std::error::Error;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, timeout};
+use uuid::Uuid;
+
+use crate::clock::{Clock, Moment};
+use crate::database::Work;
+use crate::database::job::{
+    Job, Step, Transaction, in_doubt, is_connection_error, is_in_doubt, lost, sql_state,
+    unavailable,
+};
+use crate::database::options::{Access, connect_patiently, sqlite_options};
+use crate::database::outage::{self, NOTICEABLE, statement};
+use crate::database::reserve::Reserve;
+use crate::timestamp::Timestamp;
+
+/// Transactions that may wait for the writer; past it the database counts as unavailable.
+const QUEUE: usize = 4096;
+
+/// Transactions in one commit: bounds how long the first of them waits for the last.
+const BATCH: usize = 128;
+
+/// How often an idle writer looks at the clock, so that a pause of the process shows.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Result codes of SQLite (<https://sqlite.org/rescode.html>), without their extended part.
+const NO_MEMORY: u32 = 7;
+const IO_ERROR: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const NOT_A_DATABASE: u32 = 26;
+
+/// A queue of transactions, and what is known of the connection that commits them.
+#[derive(Clone)]
+pub(super) struct SharedWriter {
+    queue: mpsc::Sender<Message>,
+    state: Arc<State>,
+    wait: Duration,
+}
+
+enum Message {
+    Run(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+#[derive(Default)]
+struct State {
+    /// This process answers clients; commands do not.
+    is_serving: AtomicBool,
+    is_failing: AtomicBool,
+    is_full: AtomicBool,
+    commit_since: Mutex<Option<Instant>>,
+}
+
+impl State {
+    fn commit_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.commit_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SharedWriter {
+    /// Opens the connections.
+    pub(super) async fn start(
+        url: &str,
+        file: &Path,
+        wait: Duration,
+        clock: Clock,
+    ) -> Result<Self, DbErr> {
+        let options = sqlite_options(url, 1, Access::Write, wait);
+        let connection = connect_patiently(options.clone()).await?;
+        let witness = connect_patiently(sqlite_options(url, 1, Access::Read, wait)).await?;
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let state = Arc::new(State::default());
+        let writer = Writer {
+            options,
+            connection: Some(connection),
+            witness,
+            clock,
+            state: Arc::clone(&state),
+            has_counter: false,
+            last_seen: Moment::now(),
+            outages: Vec::new(),
+            reserve: Reserve::beside(file),
+        };
+        tokio::spawn(writer.work(messages));
+        Ok(Self { queue, state, wait })
+    }
+
+    /// Runs `work` in a transaction; past the wait it is not done, or in doubt if it was begun.
+    pub(super) async fn run<T, E, F>(&self, work: F, is_urgent: bool) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Error + From<DbErr> + Send + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+    {
+        let (job, progress, answer) = Transaction::new(work, is_urgent);
+        self.queue.try_send(Message::Run(job)).map_err(|_| unavailable())?;
+        match timeout(self.wait, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
+            Err(_) if progress.abandon() => Err(unavailable().into()),
+            Err(_) => Err(in_doubt().into()),
+        }
+    }
+
+    /// The same for work that takes its time.
+    pub(super) async fn run_at_leisure<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Error + From<DbErr> + Send + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+    {
+        let (job, _, answer) = Transaction::new(work, true);
+        self.queue.send(Message::Run(job)).await.map_err(|_| unavailable())?;
+        answer.await.unwrap_or_else(|_| Err(lost().into()))
+    }
+
+    /// What keeps this writer from acknowledging anything now. After a failure it finds out by a
+    /// commit of its own.
+    pub(super) async fn trouble(&self) -> Option<&'static str> {
+        let since = *self.state.commit_since();
+        if since.is_some_and(|since| since.elapsed() > self.wait) {
+            return Some("a commit is overdue");
+        }
+        if self.state.is_full.load(Ordering::Acquire) {
+            return Some("the disk is full");
+        }
+        if self.state.is_failing.load(Ordering::Acquire) {
+            let attempt = self.run(|_, _| Box::pin(async { Ok::<_, DbErr>(()) }), false).await;
+            return attempt.is_err().then_some("commits fail");
+        }
+        None
+    }
+
+    /// From now on each commit is dated, so that a start after a crash knows when the last one was;
+    /// what a crash before this start may have lost is recorded.
+    pub(super) async fn begin_serving(&self) -> Result<(), DbErr> {
+        self.run_at_leisure(|txn, now| Box::pin(record_crash(txn, now))).await?;
+        self.state.is_serving.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Ends after the transactions under way.
+    pub(super) async fn close(&self) {
+        if self.state.is_serving.swap(false, Ordering::AcqRel) {
+            let stopped = self.run(|txn, _| Box::pin(record_clean_stop(txn)), true);
+            if let Err(error) = stopped.await {
+                tracing::warn!(%error, "the clean stop could not be recorded");
+            }
+        }
+        let (closed, is_closed) = oneshot::channel();
+        if self.queue.send(Message::Close(closed)).await.is_ok() {
+            drop(is_closed.await);
+        }
+    }
+}
+
+async fn record_crash(txn: &DatabaseTransaction, now: Timestamp) -> Result<(), DbErr> {
+    let sql = "SELECT served_at FROM database_state WHERE served_at IS NOT NULL";
+    let Some(row) = txn.query_one_raw(statement(txn, sql, [])).await? else { return Ok(()) };
+    let last_commit = row.try_get_by_index(0)?;
+    outage::record(txn, Uuid::nil(), last_commit, Some(now)).await?;
+    record_clean_stop(txn).await
+}
+
+async fn record_clean_stop(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+    txn.execute_unprepared("UPDATE database_state SET served_at = NULL").await.map(drop)
+}
+
+/// The task that owns the connection.
+struct Writer {
+    options: ConnectOptions,
+    connection: Option<DatabaseConnection>,
+    /// Sees what others can see of a commit.
+    witness: DatabaseConnection,
+    clock: Clock,
+    state: Arc<State>,
+    /// Whether the schema has the counter of commits: not before it is migrated.
+    has_counter: bool,
+    last_seen: Moment,
+    /// Outages that the next batch records; one without an end lasts until then.
+    outages: Vec<(Timestamp, Option<Timestamp>)>,
+    reserve: Reserve,
+}
+
+/// Why a batch was not committed. Nothing of it was done, unless the error says that it is in doubt.
+enum Failure {
+    /// One of its transactions failed, and its outcome says why.
+    OfOne,
+    OfAll(DbErr),
+}
+
+impl Writer {
+    async fn work(mut self, mut queue: mpsc::Receiver<Message>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut messages = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                received = queue.recv_many(&mut messages, BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                _ = tick.tick() => {
+                    self.tick().await;
+                    continue;
+                }
+            }
+            let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
+            for message in messages.drain(..) {
+                match message {
+                    Message::Run(job) => jobs.push(job),
+                    Message::Close(closed) => closing = Some(closed),
+                }
+            }
+            self.commit_all(jobs).await;
+            if let Some(closed) = closing {
+                // The writer last: the last to close a database moves what is still in the
+                // write-ahead log into its file, and readers may not.
+                close(&self.witness).await;
+                self.discard().await;
+                let _ = closed.send(());
+                return;
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.notice_pause();
+        self.last_seen = Moment::now();
+        let has_room = !self.state.is_serving.load(Ordering::Acquire)
+            || self.reserve.is_held()
+            || self.reserve.take().await;
+        if has_room && self.state.is_full.swap(false, Ordering::AcqRel) {
+            tracing::info!("the disk has room again");
+        }
+    }
+
+    /// A process that stood still has answered nobody meanwhile.
+    fn notice_pause(&mut self) {
+        let pause = self.last_seen.elapsed();
+        if pause > NOTICEABLE {
+            let now = self.clock.now();
+            self.outages.push((now.minus(pause), Some(now)));
+            self.last_seen = Moment::now();
+        }
+    }
+
+    async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
+        self.notice_pause();
+        let mut batch = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if self.refuses(&*job) {
+                job.finish(Err(unavailable()));
+            } else if job.progress().start_commit() {
+                batch.push(job);
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        match self.commit(&mut batch).await {
+            Ok(()) => finish(batch, &Ok(())),
+            Err(Failure::OfAll(error)) if !self.is_full() => finish(batch, &Err(error)),
+            Err(Failure::OfOne) if batch.len() == 1 && !self.is_full() => {
+                finish(batch, &Err(lost()));
+            }
+            Err(_) => {
+                for job in batch {
+                    self.commit_alone(job).await;
+                }
+            }
+        }
+    }
+
+    async fn commit_alone(&mut self, job: Box<dyn Job>) {
+        if self.refuses(&*job) {
+            return job.finish(Err(unavailable()));
+        }
+        let mut alone = [job];
+        let result = self.commit(&mut alone).await;
+        let [job] = alone;
+        job.finish(result.map_err(|failure| match failure {
+            Failure::OfOne => lost(),
+            Failure::OfAll(error) => error,
+        }));
+    }
+
+    /// On a full disk there is room for what is urgent alone.
+    fn refuses(&self, job: &dyn Job) -> bool {
+        self.is_full() && !job.is_urgent()
+    }
+
+    fn is_full(&self) -> bool {
+        self.state.is_full.load(Ordering::Acquire)
+    }
+
+    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+        let (began, began_at) = (Moment::now(), self.clock.now());
+        *self.state.commit_since() = Some(Instant::now());
+        let result = self.try_commit(jobs).await;
+        *self.state.commit_since() = None;
+        self.last_seen = Moment::now();
+
+        let of_job = || jobs.iter().find_map(|job| job.database_error());
+        let error = match &result {
+            Ok(()) => None,
+            Err(Failure::OfOne) => of_job().filter(|error| is_suspicious(error)),
+            Err(Failure::OfAll(error)) => Some(error),
+        };
+        self.state.is_failing.store(error.is_some(), Ordering::Release);
+        if result.is_ok() {
+            self.outages.clear();
+        }
+        if let Some(error) = error {
+            tracing::error!(%error, "a batch of transactions was not committed");
+            if sqlite_code(error) == Some(FULL) && !self.state.is_full.swap(true, Ordering::AcqRel)
+            {
+                tracing::error!("the disk is full: only logouts and their like are written");
+                self.reserve.give_up();
+            }
+            if self.outages.iter().all(|(_, ended)| ended.is_some()) {
+                self.outages.push((began_at, None));
+            }
+        } else if began.elapsed() > NOTICEABLE {
+            self.outages.push((began_at, Some(self.clock.now())));
+        }
+        result
+    }
+
+    async fn try_commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+        let txn = match self.begin().await {
+            Ok(txn) => txn,
+            Err(error) => {
+                self.discard_if_suspicious(&error).await;
+                return Err(Failure::OfAll(error));
+            }
+        };
+        let number = match self.mark(&txn).await {
+            Ok(number) => number,
+            Err(error) => {
+                self.roll_back(txn, Some(&error)).await;
+                return Err(Failure::OfAll(error));
+            }
+        };
+        for job in jobs {
+            if job.run(&txn, self.clock.now()).await == Step::RollBack {
+                self.roll_back(txn, job.database_error()).await;
+                return Err(Failure::OfOne);
+            }
+        }
+        if let Err(error) = txn.commit().await {
+            self.discard().await;
+            // SQLite says that it failed. What others see says whether it is so.
+            let is_undone = matches!(self.is_visible(number).await, Ok(false));
+            return Err(Failure::OfAll(if is_undone { error } else { in_doubt() }));
+        }
+        match self.is_visible(number).await {
+            Ok(true) => Ok(()),
+            seen => {
+                let error = seen.err().map(|error| error.to_string());
+                tracing::error!(error, "what was committed is not to be seen");
+                self.discard().await;
+                Err(Failure::OfAll(in_doubt()))
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<DatabaseTransaction, DbErr> {
+        let connection = match &self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(connect_patiently(self.options.clone()).await?),
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        connection.begin_with_options(options).await
+    }
+
+    /// Advances the counter of commits, and records what has happened since the last one. None if
+    /// the schema has no counter yet.
+    async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<i64>, DbErr> {
+        if !self.has_counter {
+            let sql = "SELECT 1 FROM sqlite_master WHERE name = 'database_state'";
+            self.has_counter = txn.query_one_raw(statement(txn, sql, [])).await?.is_some();
+            if !self.has_counter {
+                return Ok(None);
+            }
+        }
+        let now = self.clock.now();
+        for (began, ended) in &self.outages {
+            let ended = ended.unwrap_or(now);
+            outage::record(txn, Uuid::nil(), *began, Some(ended)).await?;
+        }
+        if !self.outages.is_empty() {
+            outage::forget_old(txn, now).await?;
+        }
+        let sql = "UPDATE database_state SET commits = commits + 1, \
+                   served_at = COALESCE($1, served_at) RETURNING commits";
+        let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);
+        let row = txn.query_one_raw(statement(txn, sql, [served_at.into()])).await?;
+        row.map(|row| row.try_get_by_index(0)).transpose()
+    }
+
+    /// Whether other connections see the commit with this number.
+    async fn is_visible(&mut self, number: Option<i64>) -> Result<bool, DbErr> {
+        let Some(number) = number else { return Ok(true) };
+        let sql = "SELECT commits FROM database_state";
+        let seen = self.witness.query_one_raw(statement(&self.witness, sql, [])).await;
+        match seen {
+            Ok(Some(row)) => Ok(row.try_get_by_index::<i64>(0)? >= number),
+            Ok(None) => Ok(false),
+            // The batch was the one that took the counter out of the schema.
+            Err(error) if sqlite_code(&error) == Some(1) => {
+                self.has_counter = false;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn roll_back(&mut self, txn: DatabaseTransaction, cause: Option<&DbErr>) {
+        if let Err(error) = txn.rollback().await {
+            tracing::warn!(%error, "a rollback failed; its connection is replaced");
+            self.discard().await;
+        } else if let Some(cause) = cause {
+            self.discard_if_suspicious(cause).await;
+        }
+    }
+
+    async fn discard_if_suspicious(&mut self, error: &DbErr) {
+        if is_suspicious(error) {
+            self.discard().await;
+        }
+    }
+
+    async fn discard(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            close(&connection).await;
+        }
+    }
+}
+
+fn finish(batch: Vec<Box<dyn Job>>, committed: &Result<(), DbErr>) {
+    for job in batch {
+        job.finish(committed.clone());
+    }
+}
+
+async fn close(connection: &DatabaseConnection) {
+    if let Err(error) = connection.close_by_ref().await {
+        tracing::warn!(%error, "closing the database failed");
+    }
+}
+
+/// An error after which SQLite may have rolled back by itself, or memory and disk may differ.
+fn is_suspicious(error: &DbErr) -> bool {
+    match sqlite_code(error) {
+        Some(code) => [NO_MEMORY, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE].contains(&code),
+        None => is_in_doubt(error) || is_connection_error(error),
+    }
+}
+
+/// The result code without its extended part; none if the error is not SQLite's.
+fn sqlite_code(error: &DbErr) -> Option<u32> {
+    sql_state(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
+}
