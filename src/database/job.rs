@@ -68,7 +68,11 @@ impl Progress {
 
     /// The caller stops waiting. True if it is certain that nothing was done, and will be.
     pub(super) fn abandon(&self) -> bool {
-        self.change(OPEN, ABANDONED) || !self.change(COMMITTING, LEFT_IN_DOUBT)
+        if self.change(OPEN, ABANDONED) {
+            return true;
+        }
+        self.change(COMMITTING, LEFT_IN_DOUBT);
+        self.0.load(Ordering::Acquire) == ABANDONED
     }
 
     /// Whether nobody waits any more.

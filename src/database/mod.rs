@@ -198,10 +198,10 @@ impl Db {
     /// for a connection, for the disk or for a process that was stopped would be too old to compare
     /// with what other transactions have written meanwhile.
     ///
-    /// Once called it runs to its end even if the caller stops waiting: a client that hangs up
-    /// cannot leave half of something behind. `work` may run again (after a serialization failure,
-    /// or because a transaction it shared a commit with failed), so it must change nothing but the
-    /// database.
+    /// It is all or nothing, whatever becomes of the caller: a client that hangs up cannot leave half
+    /// of something behind. If the caller stops waiting before the commit has begun, it is nothing.
+    /// `work` may run again (after a serialization failure, or because a transaction it shared a
+    /// commit with failed), so it must change nothing but the database.
     ///
     /// # Errors
     /// What `work` returned, or the database's own error: nothing has been changed then, and nothing

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
@@ -83,10 +83,24 @@ async fn outages_since(
     let rows = txn.query_all_raw(statement(txn, over, [committed_at.into()])).await?;
     let mut outages = rows.iter().map(|row| recorded(row, now)).collect::<Result<Vec<_>, _>>()?;
 
-    let late = "SELECT beat_at FROM instance WHERE beat_at < $1 AND beat_at > $2";
-    let bounds = [now.minus(NOTICEABLE).into(), now.minus(LOST_AFTER).into()];
-    for row in txn.query_all_raw(statement(txn, late, bounds)).await? {
-        let beat: Timestamp = row.try_get_by_index(0)?;
+    if txn.get_database_backend() == DbBackend::Postgres {
+        outages.append(&mut instances_away(txn, wait, now).await?);
+    }
+    Ok(outages)
+}
+
+async fn instances_away(
+    txn: &impl ConnectionTrait,
+    wait: Duration,
+    now: Timestamp,
+) -> Result<Vec<Outage>, DbErr> {
+    let sql = "SELECT away FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint \
+               - beat_at AS away FROM instance) late WHERE away > $1 AND away < $2";
+    let bounds = [NOTICEABLE, LOST_AFTER].map(|bound| Timestamp::default().plus(bound).into());
+    let mut outages = Vec::new();
+    for row in txn.query_all_raw(statement(txn, sql, bounds)).await? {
+        let away: i64 = row.try_get_by_index(0)?;
+        let beat = now.minus(Duration::from_micros(away.unsigned_abs()));
         // It refuses to write once its beat is overdue, so it has rotated nothing since.
         let last_rotation = beat.plus(BEAT + wait + MARGIN);
         outages.push(Outage { began: beat.minus(MARGIN), last_rotation, ended: now });
@@ -121,15 +135,12 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Says that the instance is there, as of `now`.
-pub(super) async fn beat(
-    txn: &impl ConnectionTrait,
-    instance: Uuid,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let sql = "INSERT INTO instance (id, beat_at) VALUES ($1, $2) \
+/// Says that the instance is there. Beats are dated by the database's clock, which is the same for all.
+pub(super) async fn beat(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
+    let sql = "INSERT INTO instance (id, beat_at) \
+               VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
                ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at";
-    txn.execute_raw(statement(txn, sql, [instance.into(), now.into()])).await.map(drop)
+    txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)
 }
 
 /// The instance has stopped cleanly: nothing of it was lost.

@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
-use tokio::time::{Instant, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::database::Work;
 use crate::database::job::{
-    Job, Step, Transaction, in_doubt, is_connection_error, lost, sql_state, unavailable,
+    Job, Progress, Step, Transaction, in_doubt, is_connection_error, lost, sql_state, unavailable,
 };
 use crate::database::outage::{self, BEAT, NOTICEABLE};
 use crate::database::pool::Pool;
@@ -47,22 +48,55 @@ where
     if writer.pool.trouble().is_some() {
         return Err(unavailable().into());
     }
-    let (job, progress, mut answer) = Transaction::new(work, false);
+    let (job, progress, answer) = Transaction::new(work, false);
     let deadline = Instant::now() + writer.pool.wait();
     // A task of its own: the transaction must not end where its client hangs up.
     tokio::spawn(write_until(writer.clone(), job, deadline));
-    match writer.pool.while_alive(&mut answer).await {
-        Some(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
-        None if progress.abandon() => Err(unavailable().into()),
-        None => {
-            let writer = writer.clone();
-            tokio::spawn(async move {
-                writer.doubts.begin(&writer);
-                drop(answer.await);
-                writer.doubts.end(&writer);
-            });
-            Err(in_doubt().into())
+    let mut caller = Caller { progress, answer: Some(answer), writer };
+    match writer.pool.while_alive(caller.answer()).await {
+        Some(result) => {
+            caller.answer = None;
+            result.unwrap_or_else(|| Err(lost().into()))
         }
+        None if caller.progress.abandon() => Err(unavailable().into()),
+        None => Err(in_doubt().into()),
+    }
+}
+
+/// Somebody who waits for a transaction, and may stop. What has not come to its commit then is not
+/// done: a client that hung up has perhaps asked again elsewhere, and its first request must not be
+/// taken for a thief's after that.
+struct Caller<'w, T: Send + 'static> {
+    progress: Progress,
+    /// None once it has come.
+    answer: Option<oneshot::Receiver<T>>,
+    writer: &'w PooledWriter,
+}
+
+impl<T: Send + 'static> Caller<'_, T> {
+    async fn answer(&mut self) -> Option<T> {
+        match &mut self.answer {
+            Some(answer) => answer.await.ok(),
+            None => None,
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Caller<'_, T> {
+    fn drop(&mut self) {
+        let Some(answer) = self.answer.take() else { return };
+        if !self.progress.abandon() {
+            tokio::spawn(wait_in_doubt(self.writer.clone(), answer));
+        }
+    }
+}
+
+/// Records an outage from now until the commit is over, if it takes long.
+async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>) {
+    if timeout(NOTICEABLE, &mut answer).await.is_err() {
+        writer.doubts.begin(&writer);
+        drop(answer.await);
+        writer.doubts.end(&writer);
     }
 }
 
@@ -92,18 +126,20 @@ impl PooledWriter {
     /// Says once a second that this instance is there, and records when it was not.
     pub(super) async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
         self.instance = instance;
-        let first = self.beat(None).await?;
+        let first = Moment::now();
+        self.beat(first).await?;
         let writer = self.clone();
         self.pool.keep(tokio::spawn(async move { writer.keep_beat(first).await }));
         Ok(())
     }
 
-    async fn keep_beat(&self, mut last: Timestamp) {
+    async fn keep_beat(&self, mut last: Moment) {
         loop {
             sleep(BEAT).await;
             self.pool.beat_begins();
-            match self.beat(Some(last)).await {
-                Ok(now) => last = now,
+            let next = Moment::now();
+            match self.beat(last).await {
+                Ok(()) => last = next,
                 Err(error) => {
                     self.pool.learn(&error);
                     tracing::debug!(%error, "this instance could not say that it is there");
@@ -113,7 +149,7 @@ impl PooledWriter {
         }
     }
 
-    async fn beat(&self, last: Option<Timestamp>) -> Result<Timestamp, DbErr> {
+    async fn beat(&self, last: Moment) -> Result<(), DbErr> {
         let instance = self.instance;
         write_at_leisure(self, move |txn, now| Box::pin(beat(txn, instance, last, now))).await
     }
@@ -145,7 +181,7 @@ struct Open {
 impl Doubts {
     /// Until it ends, no instance may take the callers for thieves.
     fn begin(&self, writer: &PooledWriter) {
-        let began = writer.clock.now().minus(writer.pool.wait());
+        let began = writer.clock.now().minus(writer.pool.wait() + NOTICEABLE);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.count += 1;
         if open.began.is_none() {
@@ -194,16 +230,16 @@ async fn try_to_record(
 async fn beat(
     txn: &DatabaseTransaction,
     instance: Uuid,
-    last: Option<Timestamp>,
+    last: Moment,
     now: Timestamp,
-) -> Result<Timestamp, DbErr> {
-    if let Some(last) = last.filter(|last| now.since(*last) > NOTICEABLE) {
-        outage::record(txn, instance, last, Some(now)).await?;
+) -> Result<(), DbErr> {
+    let away = last.elapsed();
+    if away > NOTICEABLE {
+        outage::record(txn, instance, now.minus(away), Some(now)).await?;
         outage::forget_old(txn, now).await?;
     }
     txn.execute_unprepared("UPDATE database_state SET commits = commits + 1").await?;
-    outage::beat(txn, instance, now).await?;
-    Ok(now)
+    outage::beat(txn, instance).await
 }
 
 /// Why a transaction was not committed.

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, Moment};
 use crate::database::Work;
 use crate::database::job::{
-    Job, Step, Transaction, in_doubt, is_connection_error, is_in_doubt, lost, sql_state,
+    Job, Progress, Step, Transaction, in_doubt, is_connection_error, is_in_doubt, lost, sql_state,
     unavailable,
 };
 use crate::database::options::{Access, connect_patiently, sqlite_options};
@@ -117,9 +117,10 @@ impl SharedWriter {
     {
         let (job, progress, answer) = Transaction::new(work, is_urgent);
         self.queue.try_send(Message::Run(job)).map_err(|_| unavailable())?;
+        let caller = Caller(progress);
         match timeout(self.wait, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
-            Err(_) if progress.abandon() => Err(unavailable().into()),
+            Err(_) if caller.0.abandon() => Err(unavailable().into()),
             Err(_) => Err(in_doubt().into()),
         }
     }
@@ -173,6 +174,16 @@ impl SharedWriter {
         if self.queue.send(Message::Close(closed)).await.is_ok() {
             drop(is_closed.await);
         }
+    }
+}
+
+/// Somebody who waits for a transaction. If they stop, what has not begun is not done: a client that
+/// hung up has perhaps asked again, and its first request must not be taken for a thief's after that.
+struct Caller(Progress);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

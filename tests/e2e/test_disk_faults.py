@@ -1,0 +1,220 @@
+"""A disk that fails, fills up or stalls: what is acknowledged is stored, and nobody is taken for a
+thief because an answer was lost (W1, W2)."""
+
+import errno
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+import sqlite3
+
+import httpx
+import pytest
+
+from clients import SignetClient, Tokens, some_email
+from databases import SqliteDatabase
+from processes import Signet
+
+pytestmark = pytest.mark.once
+
+SHIM = Path(__file__).with_name("disk_faults.c")
+CLIENTS = 6
+STEPS = [0, 1, 3]
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = tmp_path_factory.mktemp("shim") / "disk_faults.so"
+    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", str(library), str(SHIM), "-ldl"]
+    subprocess.run(command, check=True)
+    return library
+
+
+@dataclass
+class Disk:
+    """The disk below a server's database, as far as it can be made to fail."""
+
+    control: Path
+
+    @contextmanager
+    def failing(self, operation: str, effect: str, *, skip: int = 0, count: int = 1) -> Iterator[None]:
+        self.control.write_text(f"{operation} {effect} {skip} {count}\n")
+        try:
+            yield
+        finally:
+            self.control.write_text("")
+
+
+@pytest.fixture
+def disk(signet: Signet, shim: Path, tmp_path: Path) -> Disk:
+    if not isinstance(signet.database, SqliteDatabase):
+        pytest.skip("PostgreSQL's disk is PostgreSQL's")
+    control = tmp_path / "faults"
+    control.write_text("")
+    signet.settings |= {
+        "LD_PRELOAD": str(shim),
+        "DISK_FAULTS": str(control),
+        "SIGNET_TRUSTED_PROXIES": "127.0.0.1/32",
+        "SIGNET_REFRESH_RETRY_SECONDS": "4",
+    }
+    return Disk(control)
+
+
+@dataclass
+class Crowd:
+    """Clients that refresh without a pause, and repeat what was not answered with 200, as told."""
+
+    signet: Signet
+    sessions: list[Tokens]
+    statuses: Counter[int] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, signet: Signet, size: int) -> "Crowd":
+        with SignetClient(signet.url, behind_proxy=True) as client:
+            return cls(signet, [Tokens.of(client.sign_up(some_email()), 201) for _ in range(size)])
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        over = threading.Event()
+        threads = [
+            threading.Thread(target=self._refresh, args=(number, over))
+            for number in range(len(self.sessions))
+        ] + [threading.Thread(target=self._sign_up, args=(over,))]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+    def _refresh(self, number: int, over: threading.Event) -> None:
+        with SignetClient(self.signet.url, behind_proxy=True) as client:
+            while not over.is_set():
+                try:
+                    answer = client.refresh(self.sessions[number].refresh_token)
+                except httpx.TransportError:
+                    time.sleep(0.1)
+                    continue
+                self.statuses[answer.status_code] += 1
+                if answer.status_code == 200:
+                    self.sessions[number] = Tokens.of(answer, 200)
+                elif answer.status_code == 503:
+                    time.sleep(0.3)
+                else:
+                    self.refused.append(answer.text)
+                    return
+
+    def _sign_up(self, over: threading.Event) -> None:
+        with SignetClient(self.signet.url, behind_proxy=True) as client:
+            while not over.is_set():
+                email = some_email()
+                try:
+                    if client.sign_up(email).status_code == 201:
+                        self.accounts.append(email)
+                except httpx.TransportError:
+                    time.sleep(0.1)
+
+    def check(self) -> None:
+        """All that was acknowledged is there, for another process and after `kill -9`."""
+        assert not self.refused, self.refused
+        self._check_rows()
+        with SignetClient(self.signet.url, behind_proxy=True) as client:
+            email = some_email()
+            assert client.sign_up(email).status_code == 201
+            assert client.sign_up(email).status_code == 409
+            assert client.get("/readyz").status_code == 200
+        self.signet.kill()
+        self._check_rows()
+        self.signet.start()
+        with SignetClient(self.signet.url, behind_proxy=True) as client:
+            for tokens in self.sessions:
+                Tokens.of(client.refresh(tokens.refresh_token), 200)
+            assert client.sign_up(email).status_code == 409
+
+    def _check_rows(self) -> None:
+        database = self.signet.database
+        assert isinstance(database, SqliteDatabase)
+        # Read only: closing the last writing connection would move the write-ahead log.
+        uri = f"file:{database.path}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            stored = {row[0] for row in connection.execute("SELECT email FROM account")}
+            lost = [email for email in self.accounts if email not in stored]
+            assert not lost, f"{len(lost)} of {len(self.accounts)} sign-ups are lost"
+            reused = "SELECT count(*) FROM auth_event WHERE type = 'token_reuse'"
+            assert connection.execute(reused).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("skip", STEPS)
+@pytest.mark.parametrize(
+    ("operation", "number"),
+    [("write", errno.ENOSPC), ("write", errno.EIO), ("sync", errno.EIO), ("sync", errno.ENOSPC)],
+)
+def test_w1_nothing_is_acknowledged_that_is_not_stored(
+    signet: Signet, disk: Disk, operation: str, number: int, skip: int
+) -> None:
+    signet.start()
+    crowd = Crowd.of(signet, CLIENTS)
+    with crowd.at_work():
+        with disk.failing(operation, str(number), skip=skip, count=2):
+            time.sleep(0.7)
+        time.sleep(0.7)
+    crowd.check()
+
+
+def test_w1_a_full_disk_still_takes_a_logout(signet: Signet, disk: Disk) -> None:
+    reserve = signet.database.path.with_name("signet.db-reserve")
+    signet.start()
+    crowd = Crowd.of(signet, 2)
+    wait_for(reserve.exists)
+    with SignetClient(signet.url, behind_proxy=True) as client:
+        with disk.failing("write", str(errno.ENOSPC), count=1):
+            assert client.sign_up(some_email()).status_code == 503
+        assert not reserve.exists(), "the room was given up"
+        gone = crowd.sessions.pop()
+        assert client.log_out(gone.access_token).status_code == 200
+        assert client.refresh(gone.refresh_token).status_code == 401
+    wait_for(reserve.exists)
+    crowd.check()
+
+
+def test_a_stall_of_three_seconds_refuses_nobody(signet: Signet, disk: Disk) -> None:
+    signet.start()
+    crowd = Crowd.of(signet, CLIENTS)
+    with crowd.at_work():
+        with disk.failing("sync", "hang:3000"):
+            time.sleep(4)
+        time.sleep(0.5)
+    assert set(crowd.statuses) == {200}, crowd.statuses
+    crowd.check()
+
+
+def test_w2_a_commit_that_hangs_makes_nobody_a_thief(signet: Signet, disk: Disk) -> None:
+    """Three times the retry window, which is 4 s here."""
+    signet.start()
+    crowd = Crowd.of(signet, CLIENTS)
+    with crowd.at_work():
+        with disk.failing("sync", "hang:12000"):
+            time.sleep(7)
+            assert httpx.get(f"{signet.url}/.well-known/jwks.json").status_code == 200
+            assert httpx.get(f"{signet.url}/livez").status_code == 200
+            assert httpx.get(f"{signet.url}/readyz").status_code == 503
+            time.sleep(6)
+        time.sleep(1)
+    assert crowd.statuses[503] > 0, "the stall was not felt"
+    crowd.check()
+
+
+def wait_for(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
