@@ -26,6 +26,7 @@ mod m20261126_000061_tell_consents_apart_by_audience;
 mod m20261126_000070_ask_for_claims;
 mod m20261126_000080_find_live_sessions;
 mod m20261129_000090_record_outages;
+mod m20261129_000100_index_what_grows;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000070_ask_for_claims::Migration),
             Box::new(m20261126_000080_find_live_sessions::Migration),
             Box::new(m20261129_000090_record_outages::Migration),
+            Box::new(m20261129_000100_index_what_grows::Migration),
         ]
     }
 }

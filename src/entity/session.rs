@@ -2,6 +2,7 @@
 
 use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::{ExprTrait, Func};
 
 use crate::entity::authorization_code::AskedClaims;
 use crate::timestamp::Timestamp;
@@ -110,6 +111,17 @@ impl Entity {
     #[must_use]
     pub fn live(now: Timestamp) -> Condition {
         Self::unended(now).add(Column::IdleExpiresAt.gt(now))
+    }
+
+    /// What holds for a live session that a client holds. To be used where all of a client's
+    /// sessions are meant: by the index for that, which is on `lower(client_id)` so that nothing
+    /// else takes it.
+    #[must_use]
+    pub fn live_of_client(client_id: &str, now: Timestamp) -> Condition {
+        let lower = |expr: Expr| Expr::expr(Func::lower(expr));
+        Self::live(now)
+            .add(lower(Expr::col(Column::ClientId)).eq(lower(Expr::val(client_id))))
+            .add(Column::ClientId.eq(client_id))
     }
 
     /// What holds for a session that nobody has ended, though it may have been idle for too long.
