@@ -9,10 +9,12 @@ mod job;
 mod options;
 mod outage;
 mod pool;
+mod portions;
 mod postgres_writer;
 mod reserve;
 mod schema;
 mod sqlite_writer;
+mod statistics;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,9 +33,11 @@ use crate::database::job::unavailable;
 use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
 pub use crate::database::outage::may_have_lost_answer;
 use crate::database::pool::Pool;
+pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 use crate::database::postgres_writer::{Doubts, PooledWriter};
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 use crate::database::sqlite_writer::SharedWriter;
+pub use crate::database::statistics::analyze_unknown;
 use crate::timestamp::Timestamp;
 
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.

@@ -10,11 +10,9 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, Set,
-};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
 
-use crate::database::Db;
+use crate::database::{Db, Purged, delete_expired};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
@@ -195,17 +193,8 @@ pub async fn forget(txn: &impl ConnectionTrait, key: AttemptKey) -> Result<(), D
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn purge(db: &Db) -> Result<u64, DbErr> {
-    db.write(move |txn, now| {
-        Box::pin(async move {
-            let deleted = attempt::Entity::delete_many()
-                .filter(attempt::Column::ExpiresAt.lt(now))
-                .exec(txn)
-                .await?;
-            Ok(deleted.rows_affected)
-        })
-    })
-    .await
+pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
+    delete_expired::<attempt::Entity>(db, attempt::Column::ExpiresAt, db.clock().now()).await
 }
 
 /// Reads the window of a key and holds it until the transaction ends; makes it if need be.

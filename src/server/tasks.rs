@@ -1,11 +1,13 @@
 //! What an instance does beside answering: it keeps the keys, publishes which sessions have ended, and
 //! deletes what can have no effect any more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
+use crate::database::{PurgeError, Purged, analyze_unknown};
 use crate::domain::attempt;
 use crate::domain::id;
 use crate::domain::keys;
@@ -19,8 +21,14 @@ const HOUSEKEEPING: Duration = Duration::from_mins(1);
 /// How often this instance looks which sessions have ended.
 const STATUS_BEAT: Duration = Duration::from_secs(1);
 
-/// How often what no token can ask for is deleted from the status lists.
-const STATUS_PURGE: Duration = Duration::from_hours(1);
+/// How often status lists that no token names are looked for, and tables without statistics.
+const HOURLY: Duration = Duration::from_hours(1);
+
+/// How long rows may have been expired before an operator is to know.
+const BACKLOG: Duration = Duration::from_hours(1);
+
+/// How often that is logged, of each table.
+const BACKLOG_WARNING: Duration = Duration::from_mins(10);
 
 /// Takes the steps that are due in the keys' lives, and looks what others have done.
 pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
@@ -87,25 +95,71 @@ async fn follow_database_clock(app: &App) {
 /// Deletes what can have no effect any more, so that nothing grows without end.
 pub(super) async fn keep_house(app: Arc<App>) {
     let mut beat = tokio::time::interval(HOUSEKEEPING);
-    let mut status_purge = tokio::time::interval(STATUS_PURGE);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hourly = tokio::time::interval(HOURLY);
+    let mut backlogs = Backlogs::default();
     loop {
         tokio::select! {
-            _ = beat.tick() => {}
-            _ = status_purge.tick() => {
-                if let Err(error) = status::purge(&app.db, app.clock.now()).await {
-                    tracing::warn!(%error, "expired statuses not deleted");
+            _ = beat.tick() => {
+                app.limits.sweep();
+                // What is left when each table has had its turn is next, and not in a minute.
+                while purge(&app, &mut backlogs).await {}
+            }
+            _ = hourly.tick() => {
+                match analyze_unknown(&app.db).await {
+                    Ok(tables) if tables.is_empty() => {}
+                    Ok(tables) => tracing::info!(?tables, "tables without statistics analysed"),
+                    Err(error) => tracing::warn!(%error, "tables without statistics not analysed"),
                 }
-                continue;
+                if let Err(error) = status::purge_lists(&app.db).await {
+                    tracing::warn!(%error, "expired status lists not deleted");
+                }
             }
         }
-        app.limits.sweep();
-        match attempt::purge(&app.db).await {
-            Ok(windows) => tracing::debug!(windows, "expired attempt windows deleted"),
-            Err(error) => tracing::warn!(%error, "expired attempt windows not deleted"),
-        }
-        match housekeeping::purge(&app.db).await {
-            Ok(rows) => tracing::debug!(rows, "expired codes and requests deleted"),
-            Err(error) => tracing::warn!(%error, "expired codes and requests not deleted"),
+    }
+}
+
+/// Deletes expired rows, of each table for itself: one that fails keeps no other from its turn.
+/// `true` if some are left that were to be deleted.
+async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
+    let db = &app.db;
+    let is_left = [
+        backlogs.report("attempt", attempt::purge(db).await),
+        backlogs.report("authorization_code", housekeeping::purge_codes(db).await),
+        backlogs.report("pending_authorization", housekeeping::purge_requests(db).await),
+        backlogs.report("used_assertion", housekeeping::purge_assertions(db).await),
+        backlogs.report("invalid_status", status::purge_marks(db).await),
+    ];
+    is_left.contains(&true)
+}
+
+/// When an operator was last told of each table's backlog.
+#[derive(Default)]
+struct Backlogs(BTreeMap<&'static str, Instant>);
+
+impl Backlogs {
+    /// Logs what became of a table's expired rows; `true` if some are left though the database
+    /// works.
+    fn report(&mut self, table: &'static str, purged: Result<Purged, PurgeError>) -> bool {
+        match purged {
+            Err(error) => {
+                tracing::warn!(table, %error, "expired rows not deleted");
+                false
+            }
+            Ok(Purged { deleted, backlog: None }) => {
+                tracing::debug!(table, rows = deleted, "expired rows deleted");
+                false
+            }
+            Ok(Purged { deleted, backlog: Some(age) }) => {
+                let is_due = self.0.get(table).is_none_or(|at| at.elapsed() > BACKLOG_WARNING);
+                if age > BACKLOG && is_due {
+                    self.0.insert(table, Instant::now());
+                    let oldest_seconds = age.as_secs();
+                    tracing::warn!(table, oldest_seconds, "the deletion of expired rows is behind");
+                }
+                tracing::debug!(table, rows = deleted, "expired rows deleted, some are left");
+                true
+            }
         }
     }
 }

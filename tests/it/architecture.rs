@@ -87,6 +87,36 @@ fn no_rule_writes_sql_by_hand() {
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
+/// `(file, why what it deletes in one statement is bounded)`. All else goes through
+/// `database/portions.rs`.
+const DELETES_MANY: &[(&str, &str)] = &[
+    ("database/portions.rs", "deletes in portions"),
+    ("domain/oauth/backchannel/mod.rs", "the notices of one batch, by their keys"),
+    (
+        "domain/oauth/consent.rs",
+        "what one person has under way at one client, at most for half an hour",
+    ),
+];
+
+/// W5: a statement that deletes however many rows there are holds everybody up, or never gets done.
+#[test]
+fn rows_are_deleted_in_portions() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+
+    let mut found = Vec::new();
+    for file in rust_files(&source) {
+        let path = file.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/");
+        let text = fs::read_to_string(&file).unwrap();
+        if ["delete_many(", "Query::delete("].iter().any(|it| text.contains(it)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+
+    let expected: Vec<_> = DELETES_MANY.iter().map(|(file, _)| *file).collect();
+    assert_eq!(found, expected);
+}
+
 #[test]
 fn modules_import_only_what_their_layer_allows() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -2,35 +2,41 @@
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::DbErr;
 
-use crate::database::Db;
+use crate::database::{Db, Purged, delete_expired};
 use crate::entity::{authorization_code, pending_authorization, used_assertion};
 
 /// How long a spent code is remembered, so that whoever shows it again is found out.
 const MEMORY: Duration = Duration::from_hours(24);
 
-/// Deletes codes, waiting requests and assertions that can have no effect any more.
+/// Deletes codes that can have no effect any more.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn purge(db: &Db) -> Result<u64, DbErr> {
-    db.write(move |txn, now| {
-        Box::pin(async move {
-            let codes = authorization_code::Entity::delete_many()
-                .filter(authorization_code::Column::ExpiresAt.lt(now.minus(MEMORY)))
-                .exec(txn)
-                .await?;
-            let requests = pending_authorization::Entity::delete_many()
-                .filter(pending_authorization::Column::ExpiresAt.lt(now))
-                .exec(txn)
-                .await?;
-            let assertions = used_assertion::Entity::delete_many()
-                .filter(used_assertion::Column::ExpiresAt.lt(now))
-                .exec(txn)
-                .await?;
-            Ok(codes.rows_affected + requests.rows_affected + assertions.rows_affected)
-        })
-    })
+pub async fn purge_codes(db: &Db) -> Result<Purged, DbErr> {
+    use authorization_code::{Column, Entity};
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.clock().now().minus(MEMORY)).await
+}
+
+/// Deletes authorization requests that nobody has answered in time.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge_requests(db: &Db) -> Result<Purged, DbErr> {
+    use pending_authorization::{Column, Entity};
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.clock().now()).await
+}
+
+/// Deletes the digests of client assertions that have expired.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge_assertions(db: &Db) -> Result<Purged, DbErr> {
+    delete_expired::<used_assertion::Entity>(
+        db,
+        used_assertion::Column::ExpiresAt,
+        db.clock().now(),
+    )
     .await
 }

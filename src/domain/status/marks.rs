@@ -5,13 +5,16 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
 };
 
-use crate::database::Db;
+use crate::database::{Db, Purged, delete_expired};
 use crate::domain::status::{LONGEST_TOKEN_LIFE, StatusEntry};
 use crate::entity::{invalid_status, session, status_list};
 use crate::timestamp::Timestamp;
 
 /// Rows in one statement: far below what either database takes in parameters.
 const AT_ONCE: usize = 1000;
+
+/// Sessions that are looked at in one question.
+const PAGE: u64 = 2_000;
 
 /// Marks entries invalid, as part of the transaction that ends their sessions.
 ///
@@ -40,22 +43,21 @@ pub async fn mark_invalid(
     Ok(())
 }
 
-/// Deletes marks that no living token can carry, and full lists that none names. Says how many
-/// marks and lists went.
+/// Deletes marks that no living token can carry.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn purge(db: &Db, now: Timestamp) -> Result<(u64, u64), DbErr> {
-    let forgotten = now.minus(LONGEST_TOKEN_LIFE);
-    let marks = db
-        .write(move |txn, _| {
-            Box::pin(async move {
-                let old = invalid_status::Entity::delete_many()
-                    .filter(invalid_status::Column::Since.lt(forgotten));
-                Ok::<_, DbErr>(old.exec(txn).await?.rows_affected)
-            })
-        })
-        .await?;
+pub async fn purge_marks(db: &Db) -> Result<Purged, DbErr> {
+    use invalid_status::{Column, Entity};
+    delete_expired::<Entity>(db, Column::Since, db.clock().now().minus(LONGEST_TOKEN_LIFE)).await
+}
+
+/// Deletes full lists that no living token names. Says how many.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge_lists(db: &Db) -> Result<u64, DbErr> {
+    let forgotten = db.clock().now().minus(LONGEST_TOKEN_LIFE);
     let full = db
         .read(|db| async move {
             let full = status_list::Entity::find()
@@ -71,25 +73,45 @@ pub async fn purge(db: &Db, now: Timestamp) -> Result<(u64, u64), DbErr> {
             lists += drop_list(db, id).await?;
         }
     }
-    Ok((marks, lists))
+    Ok(lists)
 }
 
 /// Whether a session of the list may have a token that is alive: it was refreshed to its end, or it
 /// was ended, less than a token's life ago.
 async fn is_named_by_a_token(db: &Db, list: i32, forgotten: Timestamp) -> Result<bool, DbErr> {
-    use session::Column::{AbsoluteExpiresAt, Id, StatusList};
-    let session = session::Entity::find()
-        .select_only()
-        .column(Id)
-        .filter(StatusList.eq(list))
-        .filter(AbsoluteExpiresAt.gt(forgotten));
-    let session = session.into_tuple::<uuid::Uuid>();
-    if db.read(|db| async move { session.one(&db).await }).await?.is_some() {
+    // Of an account that was deleted, the mark is all that is left.
+    let mark = invalid_status::Entity::find()
+        .filter(invalid_status::Column::ListId.eq(list))
+        .order_by_asc(invalid_status::Column::Idx);
+    if db.read(|db| async move { mark.one(&db).await }).await?.is_some() {
         return Ok(true);
     }
-    // Of an account that was deleted, the mark is all that is left.
-    let mark = invalid_status::Entity::find().filter(invalid_status::Column::ListId.eq(list));
-    Ok(db.read(|db| async move { mark.one(&db).await }).await?.is_some())
+    // Entry by entry: no index has the lists' sessions by their end, and it would be written at
+    // each login for a question that is asked once an hour.
+    let mut behind = -1;
+    loop {
+        let page = sessions_of(db, list, behind).await?;
+        if page.iter().any(|(_, expires_at)| *expires_at > forgotten) {
+            return Ok(true);
+        }
+        let Some((end, _)) = page.last() else { return Ok(false) };
+        behind = *end;
+    }
+}
+
+/// The entries behind `behind` that sessions of the list have, and when these end; a page of them.
+async fn sessions_of(db: &Db, list: i32, behind: i32) -> Result<Vec<(i32, Timestamp)>, DbErr> {
+    use session::Column::{AbsoluteExpiresAt, StatusIndex, StatusList};
+    let page = session::Entity::find()
+        .select_only()
+        .column(StatusIndex)
+        .column(AbsoluteExpiresAt)
+        .filter(StatusList.eq(list))
+        .filter(StatusIndex.gt(behind))
+        .order_by_asc(StatusIndex)
+        .limit(PAGE)
+        .into_tuple();
+    db.read(|db| async move { page.all(&db).await }).await
 }
 
 async fn drop_list(db: &Db, id: i32) -> Result<u64, DbErr> {

@@ -1,0 +1,246 @@
+//! Changing many rows in portions: each is a transaction of its own, and others write in between.
+//!
+//! One statement over all expired rows would keep SQLite's only writer from everybody else, and on
+//! PostgreSQL be cancelled by `statement_timeout`, each minute again, while the backlog grows. This
+//! is the only place that deletes an unbounded number of rows (`tests/it/architecture.rs`).
+
+use std::time::{Duration, Instant};
+
+use sea_orm::sea_query::{DeleteStatement, Expr, IntoCondition, LockBehavior, LockType, Query};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+
+use crate::database::{Db, Work};
+use crate::timestamp::Timestamp;
+
+/// Rows in a portion, at most.
+const MOST: u64 = 1_000;
+
+/// Rows in a portion, however slow the database is.
+const LEAST: u64 = 25;
+
+/// A portion whose statements take longer than this is followed by one of half the size; one that
+/// takes less than a quarter of it, by one of twice the size. Others wait for about this long on
+/// SQLite.
+const LONG: Duration = Duration::from_millis(60);
+
+/// Shortest pause between two portions. The pause is at least as long as the portion's statements
+/// took.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long [`delete_expired`] works on one table before other tables get their turn.
+const TURN: Duration = Duration::from_secs(10);
+
+/// What a portion looks for has an index, in which PostgreSQL is to stop after the portion,
+/// whatever it thinks of how many rows there are: its statistics are of before the portions that
+/// went before.
+const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+
+/// Why expired rows were not deleted; some may have been.
+pub type PurgeError = DbErr;
+
+/// Work that is done in portions.
+#[derive(Clone)]
+pub struct Portions {
+    db: Db,
+    size: u64,
+    most: u64,
+}
+
+/// What [`delete_expired`] has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purged {
+    /// How many rows were deleted.
+    pub deleted: u64,
+    /// If expired rows are left because the time was up: for how long the oldest of them has been
+    /// expired.
+    pub backlog: Option<Duration>,
+}
+
+impl Portions {
+    /// Portions of `most` rows at most.
+    #[must_use]
+    pub fn of(db: &Db, most: u64) -> Self {
+        Self { db: db.clone(), size: most, most }
+    }
+
+    /// Runs `work` for the next portion, in a transaction, and then pauses. `work` is given the
+    /// time inside the transaction, and the number of rows that it may change. If it fails, it is
+    /// tried again with half as many, down to a few rows.
+    ///
+    /// # Errors
+    /// What `work` returned for the smallest portion.
+    pub async fn run<T, E, F>(&mut self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: std::error::Error + From<DbErr> + Send + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, u64) -> Work<'t, T, E>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        loop {
+            let (work, size) = (work.clone(), self.size);
+            let portion = self.db.write(move |txn, now| Box::pin(timed(txn, work(txn, now, size))));
+            match portion.await {
+                Ok((value, took)) => {
+                    self.fit(took);
+                    tokio::time::sleep(took.max(PAUSE)).await;
+                    return Ok(value);
+                }
+                Err(error) if self.size <= LEAST => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, rows = self.size, "a portion failed; a smaller one next");
+                    self.size = (self.size / 2).max(LEAST);
+                    tokio::time::sleep(LONG).await;
+                }
+            }
+        }
+    }
+
+    /// Deletes a portion of the rows that meet `which`, the first by `order`. Rows that somebody
+    /// else holds are left out.
+    async fn delete<E: EntityTrait>(
+        &mut self,
+        which: Condition,
+        order: Option<E::Column>,
+    ) -> Result<Deleted, DbErr> {
+        self.run(move |txn, _, size| {
+            let delete = deletion::<E>(txn.get_database_backend(), which.clone(), order, size);
+            Box::pin(Deleted::by(txn, delete, order.is_some(), size))
+        })
+        .await
+    }
+
+    fn fit(&mut self, took: Duration) {
+        if took > LONG {
+            self.size = (self.size / 2).max(LEAST);
+        } else if took < LONG / 4 {
+            self.size = self.size.saturating_mul(2).min(self.most);
+        }
+    }
+}
+
+/// Deletes all rows that meet `which`, in portions, however long that takes in all. There must be
+/// an index for `which`.
+///
+/// # Errors
+/// If the database refuses; then some may have been deleted.
+pub async fn delete_all<E: EntityTrait>(db: &Db, which: impl IntoCondition) -> Result<u64, DbErr> {
+    let which = which.into_condition();
+    let mut portions = Portions::of(db, MOST);
+    let mut total = 0;
+    loop {
+        let deleted = portions.delete::<E>(which.clone(), None).await?;
+        total += deleted.rows;
+        if deleted.is_all {
+            return Ok(total);
+        }
+    }
+}
+
+/// Deletes rows whose `column` is before `before`, the oldest first, in portions and for ten
+/// seconds at most. There must be an index that begins with `column`.
+///
+/// # Errors
+/// If the database refuses; then some may have been deleted.
+pub async fn delete_expired<E: EntityTrait>(
+    db: &Db,
+    column: E::Column,
+    before: Timestamp,
+) -> Result<Purged, DbErr> {
+    let deadline = Instant::now() + TURN;
+    let mut portions = Portions::of(db, MOST);
+    let mut purged = Purged { deleted: 0, backlog: None };
+    let mut which = Condition::all().add(column.lt(before));
+    loop {
+        let Deleted { rows, is_all, last } =
+            portions.delete::<E>(which.clone(), Some(column)).await?;
+        purged.deleted += rows;
+        let (Some(last), false) = (last, is_all) else { return Ok(purged) };
+        if Instant::now() >= deadline {
+            purged.backlog = Some(before.since(last));
+            return Ok(purged);
+        }
+        // From there on: before it are the remains of what was deleted, which are still in the
+        // index as long as another transaction might see them.
+        which = Condition::all().add(column.lt(before)).add(column.gte(last));
+    }
+}
+
+/// What became of a portion.
+struct Deleted {
+    rows: u64,
+    is_all: bool,
+    last: Option<Timestamp>,
+}
+
+impl Deleted {
+    /// Runs a statement that deletes `size` rows at most. If it `returns` their times, the last of
+    /// them is known.
+    async fn by(
+        txn: &DatabaseTransaction,
+        delete: DeleteStatement,
+        returns: bool,
+        size: u64,
+    ) -> Result<Self, DbErr> {
+        if !returns {
+            let rows = txn.execute(&delete).await?.rows_affected();
+            return Ok(Self { rows, is_all: rows < size, last: None });
+        }
+        let rows = txn.query_all(&delete).await?;
+        let times = rows.iter().map(|row| row.try_get_by_index(0));
+        let last = times.collect::<Result<Vec<Timestamp>, _>>()?.into_iter().max();
+        let rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok(Self { rows, is_all: rows < size, last })
+    }
+}
+
+/// Runs the work of a portion, and says how long it took. The time that the transaction waited for
+/// others says nothing about the size, so it does not count.
+async fn timed<T, E: From<DbErr>>(
+    txn: &DatabaseTransaction,
+    work: Work<'_, T, E>,
+) -> Result<(T, Duration), E> {
+    if txn.get_database_backend() == DbBackend::Postgres {
+        txn.execute_unprepared(BY_INDEX).await?;
+    }
+    let began = Instant::now();
+    let value = work.await?;
+    Ok((value, began.elapsed()))
+}
+
+/// `DELETE … WHERE place IN (SELECT place … LIMIT size)`, by the rows' places in the table.
+/// By their keys, PostgreSQL would read the whole table if it thinks that `size` rows are many of
+/// them.
+fn deletion<E: EntityTrait>(
+    backend: DbBackend,
+    which: Condition,
+    order: Option<E::Column>,
+    size: u64,
+) -> DeleteStatement {
+    use sea_orm::sea_query::ExprTrait; // its `max` and `min` would hide those of numbers
+
+    let is_postgres = backend == DbBackend::Postgres;
+    let place = if is_postgres { "ctid" } else { "rowid" };
+    let mut places = E::find().select_only().expr(Expr::col(place)).filter(which).limit(size);
+    if let Some(order) = order {
+        places = places.order_by_asc(order);
+    }
+    let places = places.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).into_query();
+    let is_one = if is_postgres {
+        let places = Expr::SubQuery(None, Box::new(places.into()));
+        Expr::cust_with_expr("ctid = ANY(ARRAY $1)", places)
+    } else {
+        Expr::col(place).in_subquery(places)
+    };
+    let mut delete = Query::delete();
+    delete.from_table(E::default().table_ref()).and_where(is_one);
+    if let Some(order) = order {
+        delete.returning_col(order);
+    }
+    delete
+}

@@ -1,0 +1,45 @@
+//! Statistics for PostgreSQL's planner, where it has none.
+//!
+//! `autovacuum` gathers them, minutes after a table has grown. They are missing after `pg_restore`,
+//! an import and an upgrade by `pg_upgrade`, and without them PostgreSQL guesses that whatever is
+//! asked for is rare. SQLite needs none: its plans are right without
+//! (`tests/growth/statements.py`).
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+
+use crate::database::{Backend, Db, take_time};
+
+/// Tables of more than a few pages of which nothing is known.
+const UNKNOWN: &str = "SELECT quote_ident(relname) FROM pg_class \
+     WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace \
+       AND pg_relation_size(oid) > 1048576 \
+       AND NOT EXISTS (SELECT 1 FROM pg_stats \
+                        WHERE schemaname = current_schema() AND tablename = relname)";
+
+/// Runs `ANALYZE` on tables of PostgreSQL that are no longer small and were never analysed. Returns
+/// their names; none on SQLite.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
+    if matches!(db.backend, Backend::Sqlite { .. }) {
+        return Ok(Vec::new());
+    }
+    let unknown = Statement::from_string(DbBackend::Postgres, UNKNOWN);
+    let rows = db.read(|db| async move { db.query_all_raw(unknown).await }).await?;
+    let tables = rows.iter().map(|row| row.try_get_by_index(0));
+    let tables = tables.collect::<Result<Vec<String>, _>>()?;
+    if tables.is_empty() {
+        return Ok(tables);
+    }
+    let sql = format!("ANALYZE {}", tables.join(", "));
+    db.write_at_leisure(move |txn, _| {
+        let sql = sql.clone();
+        Box::pin(async move {
+            take_time(txn).await?;
+            txn.execute_unprepared(&sql).await.map(drop)
+        })
+    })
+    .await?;
+    Ok(tables)
+}
