@@ -228,7 +228,7 @@ impl Client {
             }
             Self::Delete { client_id, database } => {
                 let db = open(&database).await?;
-                client::delete(&db, &client_id, db.clock().now()).await?;
+                client::delete(&db, &client_id).await?;
                 print(&format!("{client_id} is gone, and its sessions have ended"));
                 db.close().await;
             }

@@ -1,6 +1,6 @@
 //! How sessions end before their time: in one place, which tells verifiers and clients.
 
-use sea_orm::sea_query::{Expr, IntoCondition};
+use sea_orm::sea_query::{Expr, IntoCondition, LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
     QueryOrder, QuerySelect,
@@ -99,6 +99,40 @@ pub async fn end_of_client(
         .add(session::Column::AccountId.eq(account_id))
         .add(session::Column::ClientId.eq(client_id));
     end_where(txn, which, reason, now).await
+}
+
+/// Ends up to `limit` live sessions that a client holds, of the account `from` and those behind it,
+/// as part of a transaction that has locked the client's row. Returns the account to go on from, if
+/// more may be left.
+///
+/// Sessions that somebody else has locked are left out. So this never waits while it holds
+/// sessions, needs no lock on their accounts, and cannot be part of a deadlock.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_portion_of_client(
+    txn: &impl ConnectionTrait,
+    client_id: &str,
+    from: Uuid,
+    limit: u64,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<Option<Uuid>, DbErr> {
+    use session::Column::{AccountId, Id};
+
+    let portion = session::Entity::find()
+        .select_only()
+        .columns([Id, AccountId])
+        .filter(session::Entity::live_of_client(client_id, now))
+        .filter(AccountId.gte(from))
+        .order_by_asc(AccountId)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+    let portion: Vec<(Uuid, Uuid)> = portion.into_tuple().all(txn).await?;
+    let ids: Vec<_> = portion.iter().map(|(id, _)| *id).collect();
+    end_each(txn, &ids, reason, now).await?;
+    let is_full = u64::try_from(portion.len()).is_ok_and(|number| number >= limit);
+    Ok(portion.last().map(|(_, account_id)| *account_id).filter(|_| is_full))
 }
 
 /// Ends these sessions, as part of the transaction that says why. Says how many were live.

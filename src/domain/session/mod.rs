@@ -18,7 +18,9 @@ use crate::entity::account;
 use crate::entity::session;
 use crate::timestamp::Timestamp;
 
-pub use ending::{end, end_all, end_each, end_of_client, hold_account, log_out, make_room};
+pub use ending::{
+    end, end_all, end_each, end_of_client, end_portion_of_client, hold_account, log_out, make_room,
+};
 
 /// The `client_id` of sessions that the JSON API starts.
 pub const FIRST_PARTY_CLIENT: &str = "signet";

@@ -52,6 +52,9 @@ pub enum ClientError {
     /// It proves who it is in another way, or not at all.
     #[error("the client {0} has no secret")]
     NoSecret(String),
+    /// Others hold some of its sessions without end.
+    #[error("the client {0} is in use; some of its sessions have ended. Run the command again")]
+    Busy(String),
     /// No random bytes.
     #[error("no secret could be drawn")]
     Random(#[from] ErrorStack),

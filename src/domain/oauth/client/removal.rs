@@ -1,52 +1,92 @@
-//! Taking a client off the registry, with all that it holds.
+//! Removing a client from the registry, with all that it holds.
+//!
+//! However many people use it, each transaction is short: sessions end and rows are deleted in
+//! portions, and the last transaction finds no more than what has begun meanwhile. A removal that
+//! was interrupted is completed by the next one.
 
-use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
-use crate::database::{Db, take_time};
+use crate::database::{Db, Portions, delete_all, take_time};
 use crate::domain::audit::Kind;
-use crate::domain::oauth::client::{ClientError, find, record};
+use crate::domain::oauth::client::{ClientError, find, keep, record};
 use crate::domain::session;
 use crate::entity::client::Entity;
 use crate::entity::session::{self as session_row, EndReason};
+use crate::entity::{authorization_code, consent, logout_notice, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// Takes a client off the registry, and ends all sessions that it holds, however many: person by
-/// person, so that nobody waits for all of them, and what is left with the client.
+/// Sessions that end in one transaction.
+const AT_ONCE: u64 = 250;
+
+/// Pause before sessions that others hold are looked for again, and how often that is done with the
+/// client locked, and without.
+const PAUSE: Duration = Duration::from_millis(50);
+const TRIES_LOCKED: u32 = 10;
+const TRIES: u32 = 100;
+
+/// Removes a client from the registry, ends all sessions that it holds, and deletes what refers to
+/// it.
 ///
 /// # Errors
-/// See [`ClientError`]; then some sessions may have ended.
-pub async fn delete(db: &Db, id: &str, now: Timestamp) -> Result<(), ClientError> {
+/// See [`ClientError`]; then some sessions may have ended. The client is there until all
+/// of them have.
+pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
     if find(db, id).await?.is_none() {
         return Err(ClientError::Unknown(id.to_owned()));
     }
-    for account_id in holders(db, id, now).await? {
+    for _ in 0..TRIES {
+        end_sessions(db, id).await?;
+        delete_what_refers_to(db, id).await?;
         let id = id.to_owned();
-        db.write(move |txn, now| {
+        let is_deleted = db.write_at_leisure(move |txn, now| {
             let id = id.clone();
-            Box::pin(async move {
-                session::end_of_client(txn, account_id, &id, EndReason::Revoked, now).await
-            })
-        })
-        .await?;
+            Box::pin(async move { delete_in(txn, id, now).await })
+        });
+        match is_deleted.await {
+            Err(ClientError::Busy(_)) => tokio::time::sleep(PAUSE).await,
+            result => return result,
+        }
     }
-    let id = id.to_owned();
-    db.write_at_leisure(move |txn, now| {
-        let id = id.clone();
-        Box::pin(async move { delete_in(txn, id, now).await })
-    })
-    .await
+    Err(ClientError::Busy(id.to_owned()))
 }
 
-/// The people for whom a client holds a live session.
-async fn holders(db: &Db, id: &str, now: Timestamp) -> Result<Vec<Uuid>, DbErr> {
-    let holders = session_row::Entity::find()
-        .select_only()
-        .distinct()
-        .column(session_row::Column::AccountId)
-        .filter(session_row::Column::ClientId.eq(id))
-        .filter(session_row::Entity::live(now));
-    db.read(|db| async move { holders.into_tuple().all(&db).await }).await
+/// Ends the sessions that a client holds, account by account, but for those that others hold at
+/// that moment.
+async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
+    let mut portions = Portions::of(db, AT_ONCE);
+    let mut from = Uuid::nil();
+    loop {
+        let id = id.to_owned();
+        let portion = portions.run(move |txn, now, size| {
+            let id = id.clone();
+            Box::pin(async move {
+                // The client first, as everybody does whose transaction refers to it.
+                keep(txn, &id).await?;
+                let reason = EndReason::Revoked;
+                session::end_portion_of_client(txn, &id, from, size, reason, now).await
+            })
+        });
+        match portion.await? {
+            Some(last) => from = last,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Deletes what the deletion of the client's row would cascade to, which is one statement.
+async fn delete_what_refers_to(db: &Db, id: &str) -> Result<(), DbErr> {
+    use {authorization_code as code, pending_authorization as pending};
+
+    delete_all::<pending::Entity>(db, pending::Column::ClientId.eq(id)).await?;
+    delete_all::<code::Entity>(db, code::Column::ClientId.eq(id)).await?;
+    delete_all::<consent::Entity>(db, consent::Column::ClientId.eq(id)).await?;
+    delete_all::<logout_notice::Entity>(db, logout_notice::Column::ClientId.eq(id)).await?;
+    Ok(())
 }
 
 async fn delete_in(
@@ -59,13 +99,33 @@ async fn delete_in(
     if Entity::find_by_id(&id).lock_exclusive().one(txn).await?.is_none() {
         return Err(ClientError::Unknown(id));
     }
+    end_rest(txn, &id, now).await?;
+    Entity::delete_by_id(&id).exec(txn).await?;
+    Ok(record(txn, Kind::ClientDeleted, &id, now).await?)
+}
+
+/// Ends what has begun meanwhile, with the client locked, so that no more begins. Never waits for a
+/// session: whoever holds one might be waiting for the client. It looks again instead, and then
+/// gives the client back.
+async fn end_rest(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result<(), ClientError> {
     let live = session_row::Entity::find()
         .select_only()
         .column(session_row::Column::Id)
-        .filter(session_row::Column::ClientId.eq(&id))
-        .filter(session_row::Entity::live(now));
-    let live: Vec<Uuid> = live.into_tuple().all(txn).await?;
-    session::end_each(txn, &live, EndReason::Revoked, now).await?;
-    Entity::delete_by_id(&id).exec(txn).await?;
-    Ok(record(txn, Kind::ClientDeleted, &id, now).await?)
+        .filter(session_row::Entity::live_of_client(id, now))
+        // In the order of the index: else PostgreSQL may look through the table for one of many.
+        .order_by_asc(session_row::Column::AccountId)
+        .limit(1);
+    for _ in 0..TRIES_LOCKED {
+        let (mut from, reason) = (Uuid::nil(), EndReason::Revoked);
+        while let Some(last) =
+            session::end_portion_of_client(txn, id, from, AT_ONCE, reason, now).await?
+        {
+            from = last;
+        }
+        if live.clone().into_tuple::<Uuid>().one(txn).await?.is_none() {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(ClientError::Busy(id.to_owned()))
 }
