@@ -1,16 +1,19 @@
 //! The lists as this instance publishes them: bits from the database, signed now and then.
 //!
-//! Each second an instance asks what has been marked of late, and each minute for everything, a page at
-//! a time: however many marks there are, no question takes long. A list that changed is signed anew; so is one whose signature grows old, since verifiers may use it until
-//! its `exp` and so survive an outage of nearly that long.
+//! Each second an instance asks what has been marked in the last two minutes; if that is much, only
+//! what has been marked since it last asked, with an overlap, and the rest each minute. Everything
+//! is read at the start and after a failure, and page by page all the while: however many marks
+//! there are, no question takes long. A list that changed is signed anew; so is one whose signature
+//! grows old, since verifiers may use it until its `exp` and so survive an outage of nearly that
+//! long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -21,14 +24,25 @@ use crate::domain::token::{Issuer, SigningError};
 use crate::entity::{invalid_status, status_list};
 use crate::timestamp::Timestamp;
 
-/// What is asked for again each second: marks bear the time their request came, and are seen only
-/// when it has been committed.
-const LATEST: Duration = Duration::from_mins(2);
+/// How far a look goes back behind the one before. A mark bears a time of before its commit, and is
+/// seen after it, so this is for commits that take their time, and for clocks that differ.
+const FAR: Duration = Duration::from_mins(2);
 
-/// When everything is read again.
-const WHOLE: Duration = Duration::from_mins(1);
+/// How far, after one that found more than [`MANY`]: longer than a commit may take, which is as
+/// long as a request waits for the database, and this for everything else.
+const NEAR: Duration = Duration::from_secs(2);
 
-/// Marks in one page of everything.
+/// More marks are not read again each second.
+const MANY: usize = 1_000;
+
+/// How often a look goes far back in any case, and everything is read again page by page.
+const ROUND: Duration = Duration::from_mins(1);
+
+/// A clock that has been set back by more than this makes what was read worthless: marks may have
+/// times of before the last look.
+const SET_BACK: Duration = Duration::from_secs(1);
+
+/// Marks in one page.
 const PAGE: u64 = 20_000;
 
 /// How long an instance may have looked in vain before it counts as unready.
@@ -76,8 +90,20 @@ pub struct StatusLists {
 #[derive(Default)]
 struct State {
     bits: BTreeMap<i32, Bits>,
-    read_at: Option<Timestamp>,
     changed: Vec<i32>,
+    /// When the last look was, and the last one that went further back; none if everything must be
+    /// read.
+    looked_at: Option<Looked>,
+    /// What is being read again page by page.
+    rereading: Rereading,
+}
+
+#[derive(Clone, Copy)]
+struct Looked {
+    at: Timestamp,
+    /// When a look last went far back, and whether it found many marks.
+    far_at: Timestamp,
+    has_many: bool,
 }
 
 #[derive(Serialize)]
@@ -198,73 +224,188 @@ impl StatusLists {
 }
 
 impl State {
-    /// Reads the latest marks, and everything when that is due or there is a list not seen before.
-    /// The latest first: they must not wait for the rest.
+    /// Reads what has been marked since the last look; everything, if that is not known, or if
+    /// there is a list not seen before; and one more page of what is being read again. The latest
+    /// first: they must not wait for the rest.
     async fn look(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
-        let is_known = self.add_latest(db, now).await?;
-        let is_due = self.read_at.is_none_or(|at| now.since(at) >= WHOLE || now < at);
-        if is_due || !is_known {
-            self.read_whole(db).await?;
-            self.read_at = Some(now);
+        // A look that fails leaves this empty: nobody knows how long the commits of an outage take.
+        let before = self.looked_at.take().filter(|before| now.plus(SET_BACK) >= before.at);
+        let mut looked = Looked { at: now, far_at: now, has_many: false };
+        let mut is_known = false;
+        if let Some(before) = before {
+            let is_near = before.has_many && now.since(before.far_at) < ROUND;
+            let since = if is_near {
+                before.at.min(now).minus(db.wait() + NEAR)
+            } else {
+                before.far_at.min(now).minus(FAR)
+            };
+            let found = self.add_latest(db, since).await?;
+            is_known = found.is_some();
+            looked.has_many = found.is_some_and(|number| number > MANY);
+            if is_near {
+                looked = Looked { at: now, ..before };
+            }
         }
+        if is_known {
+            self.read_again(db, now).await?;
+        } else {
+            self.read_whole(db).await?;
+        }
+        self.looked_at = Some(looked);
         Ok(())
     }
 
-    /// `false` if a mark is of a list that is not known.
-    async fn add_latest(&mut self, db: &Db, now: Timestamp) -> Result<bool, DbErr> {
-        let since = now.minus(LATEST);
-        for (list, index) in latest(db, since).await? {
-            let Some(bits) = self.bits.get_mut(&list) else { return Ok(false) };
-            if set(bits, index) && !self.changed.contains(&list) {
-                self.changed.push(list);
+    /// Says how many marks there are; nothing if one is of a list that is not known.
+    async fn add_latest(&mut self, db: &Db, since: Timestamp) -> Result<Option<usize>, DbErr> {
+        let mut behind = Mark { since, list: i32::MIN, index: i32::MIN };
+        let mut number = 0;
+        loop {
+            let page = latest(db, behind).await?;
+            number += page.len();
+            behind = page.last().copied().unwrap_or(behind);
+            let is_all = is_last(page.len());
+            if !page.into_iter().all(|mark| self.add(mark)) {
+                return Ok(None);
+            }
+            if is_all {
+                return Ok(Some(number));
             }
         }
-        Ok(true)
+    }
+
+    /// `false` if the mark is of a list that is not known.
+    fn add(&mut self, mark: Mark) -> bool {
+        let Some(bits) = self.bits.get_mut(&mark.list) else { return false };
+        if set(bits, mark.index) && !self.changed.contains(&mark.list) {
+            self.changed.push(mark.list);
+        }
+        // It may lie on a page that has been read.
+        if let Some(reading) = self.rereading.lists.front_mut()
+            && reading.list == mark.list
+        {
+            set(&mut reading.bits, mark.index);
+        }
+        true
     }
 
     async fn read_whole(&mut self, db: &Db) -> Result<(), DbErr> {
-        let ids = status_list::Entity::find()
-            .select_only()
-            .column(status_list::Column::Id)
-            .order_by_asc(status_list::Column::Id)
-            .into_tuple::<i32>();
-        let ids = db.read(|db| async move { ids.all(&db).await }).await?;
         let mut lists = BTreeMap::new();
-        for id in ids {
-            lists.insert(id, bits_of(db, id).await?);
+        for id in list_ids(db).await? {
+            let mut reading = Reading::of(id);
+            while !reading.read_page(db).await? {}
+            lists.insert(id, reading.bits);
         }
         let differs = |id: &i32, bits: &Bits| self.bits.get(id) != Some(bits);
         let changed = lists.iter().filter(|(id, bits)| differs(id, bits)).map(|(id, _)| *id);
         self.changed.extend(changed.collect::<Vec<_>>());
         self.bits = lists;
+        self.rereading = Rereading::default();
         Ok(())
     }
+
+    /// Reads one page of all that is marked, so that what no look has found is found all the same,
+    /// and what has been deleted is forgotten. A round begins each minute, if the one before is
+    /// over.
+    async fn read_again(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
+        if self.rereading.lists.is_empty() {
+            if self.rereading.began_at.is_some_and(|at| at <= now && now.since(at) < ROUND) {
+                return Ok(());
+            }
+            let ids = list_ids(db).await?;
+            if ids.iter().any(|id| !self.bits.contains_key(id)) {
+                return self.read_whole(db).await;
+            }
+            self.bits.retain(|id, _| ids.contains(id));
+            let lists = ids.into_iter().map(Reading::of).collect();
+            self.rereading = Rereading { lists, began_at: Some(now) };
+        }
+        let Some(reading) = self.rereading.lists.front_mut() else { return Ok(()) };
+        if !reading.read_page(db).await? {
+            return Ok(());
+        }
+        if let Some(Reading { list, bits, .. }) = self.rereading.lists.pop_front()
+            && self.bits.get(&list) != Some(&bits)
+        {
+            self.bits.insert(list, bits);
+            self.changed.push(list);
+        }
+        Ok(())
+    }
+}
+
+/// The lists that are still to be read again, the first of them perhaps in part.
+#[derive(Default)]
+struct Rereading {
+    lists: VecDeque<Reading>,
+    began_at: Option<Timestamp>,
+}
+
+/// A list that is being read.
+struct Reading {
+    list: i32,
+    bits: Bits,
+    behind: i32,
+}
+
+impl Reading {
+    fn of(list: i32) -> Self {
+        Self { list, bits: Bits::all_valid(ENTRIES), behind: -1 }
+    }
+
+    /// `true` if that was the last page.
+    async fn read_page(&mut self, db: &Db) -> Result<bool, DbErr> {
+        use invalid_status::Column::{Idx, ListId};
+        let marks = invalid_status::Entity::find().select_only().column(Idx);
+        let marks = marks.filter(ListId.eq(self.list)).filter(Idx.gt(self.behind));
+        let page = marks.order_by_asc(Idx).limit(PAGE).into_tuple::<i32>();
+        let page = db.read(|db| async move { page.all(&db).await }).await?;
+        self.behind = page.last().copied().unwrap_or(self.behind);
+        let is_all = is_last(page.len());
+        for index in page {
+            set(&mut self.bits, index);
+        }
+        Ok(is_all)
+    }
+}
+
+/// A row of `invalid_status`.
+#[derive(Clone, Copy)]
+struct Mark {
+    since: Timestamp,
+    list: i32,
+    index: i32,
 }
 
 fn set(bits: &mut Bits, index: i32) -> bool {
     usize::try_from(index).is_ok_and(|index| bits.set(index))
 }
 
-async fn latest(db: &Db, since: Timestamp) -> Result<Vec<(i32, i32)>, DbErr> {
-    use invalid_status::Column::{Idx, ListId, Since};
-    let marks = invalid_status::Entity::find().select_only().column(ListId).column(Idx);
-    let marks = marks.filter(Since.gt(since)).into_tuple::<(i32, i32)>();
-    db.read(|db| async move { marks.all(&db).await }).await
+fn is_last(page: usize) -> bool {
+    u64::try_from(page).is_ok_and(|marks| marks < PAGE)
 }
 
-async fn bits_of(db: &Db, list: i32) -> Result<Bits, DbErr> {
-    use invalid_status::Column::{Idx, ListId};
-    let mut bits = Bits::all_valid(ENTRIES);
-    let mut behind = -1;
-    loop {
-        let marks = invalid_status::Entity::find().select_only().column(Idx);
-        let marks = marks.filter(ListId.eq(list)).filter(Idx.gt(behind));
-        let page = marks.order_by_asc(Idx).limit(PAGE).into_tuple::<i32>();
-        let page = db.read(|db| async move { page.all(&db).await }).await?;
-        let Some(end) = page.last() else { return Ok(bits) };
-        behind = *end;
-        for index in page {
-            set(&mut bits, index);
-        }
-    }
+async fn list_ids(db: &Db) -> Result<Vec<i32>, DbErr> {
+    let ids = status_list::Entity::find().select_only().column(status_list::Column::Id);
+    let ids = ids.order_by_asc(status_list::Column::Id).into_tuple::<i32>();
+    db.read(|db| async move { ids.all(&db).await }).await
+}
+
+/// A page of the marks behind `behind`, in the order of their times.
+async fn latest(db: &Db, behind: Mark) -> Result<Vec<Mark>, DbErr> {
+    use invalid_status::Column::{Idx, ListId, Since};
+    let of_that_time = Condition::any()
+        .add(ListId.gt(behind.list))
+        .add(Condition::all().add(ListId.eq(behind.list)).add(Idx.gt(behind.index)));
+    let marks = invalid_status::Entity::find()
+        .select_only()
+        .columns([Since, ListId, Idx])
+        .filter(Since.gte(behind.since))
+        .filter(Condition::any().add(Since.gt(behind.since)).add(of_that_time))
+        .order_by_asc(Since)
+        .order_by_asc(ListId)
+        .order_by_asc(Idx)
+        .limit(PAGE)
+        .into_tuple::<(Timestamp, i32, i32)>();
+    let marks = db.read(|db| async move { marks.all(&db).await }).await?;
+    Ok(marks.into_iter().map(|(since, list, index)| Mark { since, list, index }).collect())
 }
