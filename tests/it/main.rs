@@ -43,6 +43,7 @@ mod foreign_forms;
 mod foreign_host;
 mod forged_elsewhere;
 mod forged_token;
+mod growth;
 mod hang_up;
 mod harness;
 mod hosted_pages;

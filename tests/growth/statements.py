@@ -1,0 +1,323 @@
+"""Explains every statement that Signet sends, on a small and on a large database (W18).
+
+    statements.py FILE    FILE: what `scripts/with-postgres --log-statements FILE` wrote down
+
+On SQLite without statistics and after ANALYZE, and on PostgreSQL (`TEST_DATABASE_URL`) before and
+after ANALYZE, no statement may scan a table that grows, and each must do the same work on 1,000
+accounts as on 100,000: instructions on SQLite, rows that are read on PostgreSQL. What may do more is
+listed below.
+"""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+from large_database import DAY, FIRST_LIST, Postgres, Sqlite, digest, fill, uid
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIGNET_BIN = os.environ.get("SIGNET_BIN", str(REPOSITORY / "target/debug/signet"))
+SMALL, LARGE = 1_000, 100_000
+
+# Tables that grow with people, logins or time.
+GROWING = (
+    "account attempt auth_event authorization_code consent invalid_status logout_notice "
+    "pending_authorization session used_assertion"
+).split()
+
+# The beginning of a statement, and why it may scan, or do more on a larger database.
+EXCEPTIONS = {
+    'DELETE FROM "client" WHERE': "what refers to the client has been deleted in portions by then",
+}
+
+# Statements of which PostgreSQL without statistics may read more: Signet runs ANALYZE at its start,
+# and each hour, if there are none.
+UNKNOWN = {
+    'FROM "session" WHERE "session"."browser_session_id" =': "takes the live sessions for few",
+}
+
+
+def statements(file: Path) -> list[str]:
+    """Each once: lists of different lengths are one statement."""
+    found = set()
+    for line in file.read_text().splitlines():
+        line = line.strip()
+        if re.match(r"(SELECT|UPDATE|DELETE|WITH|INSERT)\b", line) and '"' in line:
+            found.add(line)
+    normal = {normalised(unchanged(line)) for line in found if "information_schema" not in line}
+    # A row that is inserted is found by nothing but its keys.
+    return sorted(it for it in normal if not re.match(r"INSERT INTO \S+ \([^)]*\) VALUES", it))
+
+
+def unchanged(sql: str) -> str:
+    """An update that leaves each column as it is: no value breaks a rule of the table."""
+    found = re.match(r'(UPDATE "\w+" SET )(.*?)( WHERE .*)', sql)
+    if not found:
+        return sql
+    return found[1] + re.sub(r'"(\w+)" = \$\d+', r'"\1" = "\1"', found[2]) + found[3]
+
+
+def normalised(sql: str) -> str:
+    sql = re.sub(r"IN \(\$\d+(?:, \$\d+)+\)", "IN ($1)", sql)
+    sql = re.sub(r"VALUES (\([^)]*\))(?:, \([^)]*\))+", r"VALUES \1", sql)
+    number = 0
+
+    def renumber(_: re.Match[str]) -> str:
+        nonlocal number
+        number += 1
+        return f"${number}"
+
+    return re.sub(r"\$\d+", renumber, sql)
+
+
+# --- what is bound ------------------------------------------------------------------------------
+
+NOW = time.time_ns() // 1000
+PERSON = 200  # the account whose rows are looked for; it has one of each kind
+
+
+def value(table: str, column: str, operator: str) -> Any:
+    """What a statement compares a column with, or sets it to."""
+    if operator == "LIMIT":
+        return 10
+    if operator == "OFFSET":
+        return 0
+    if column.endswith(("_at", "at")) or column in ("since", "auth_time"):
+        return since(table, column, operator)
+    by_name: dict[str, Any] = {
+        "account_id": uid("account", PERSON),
+        "browser_session_id": uid("browser", PERSON),
+        "session_id": uid("session", PERSON),
+        "client_id": "web",
+        "cookie_digest": digest("cookie", PERSON),
+        "browser_digest": digest("cookie", PERSON),
+        "key": digest("attempt", PERSON),
+        "email_canonical": f"a{PERSON}@example.test",
+        "email": f"a{PERSON}@example.test",
+        "status_list": FIRST_LIST,
+        "list_id": FIRST_LIST,
+        "status_index": -1 if operator == ">" else PERSON,
+        "idx": -1 if operator == ">" else PERSON,
+        "generation": 0,
+    }
+    by_table: dict[str, Any] = {
+        "account": uid("account", PERSON),
+        "session": uid("session", PERSON),
+        "client": "web",
+        "status_list": FIRST_LIST,
+        "authorization_code": digest("code", PERSON),
+        "pending_authorization": digest("pending", PERSON),
+        "used_assertion": digest("assertion", PERSON),
+    }
+    if column in ("id", "digest") and table in by_table:
+        return by_table[table]
+    return by_name.get(column)
+
+
+def since(table: str, column: str, operator: str) -> int:
+    if column == "since":  # what is new is asked for, and what is a month old is deleted
+        return NOW - 30 * DAY if operator == "<" else NOW - 7_000_000
+    if operator in ("<", "<=") and column == "expires_at":
+        return NOW - DAY if table == "authorization_code" else NOW
+    return NOW
+
+
+PLACE = re.compile(
+    r'(?:"(?P<table>\w+)"\.)?"(?P<column>\w+)"\)? (?P<operator>=|<>|<=|>=|<|>|IN \(|NOT IN \() ?\(?$'
+)
+
+
+def values(sql: str) -> list[Any]:
+    main = re.search(r'(?:FROM|UPDATE|INTO) "(\w+)"', sql)
+    bound = []
+    for place in re.finditer(r"\$\d+", sql):
+        before = sql[: place.start()].rstrip()
+        if before.endswith("LOWER("):  # of the index for a client's removal
+            bound.append("web")
+            continue
+        if before.endswith(("LIMIT", "OFFSET")):
+            bound.append(value("", "", before.rsplit(" ", 1)[1]))
+            continue
+        found = PLACE.search(before + (" " if before[-1] != "(" else ""))
+        found = found or PLACE.search(before)
+        if not found:
+            bound.append(None)
+            continue
+        table = found["table"] or (main[1] if main else "")
+        bound.append(value(table, found["column"], found["operator"].split(" ")[0]))
+    return bound
+
+
+# --- how it is explained ------------------------------------------------------------------------
+
+
+class OnSqlite:
+    def __init__(self, directory: Path, number: int) -> None:
+        path = directory / f"{number}.db"
+        migrate(f"sqlite:{path}", directory)
+        self.db = Sqlite(str(path))
+        fill(self.db, number)
+
+    def analyze(self) -> None:
+        self.db.execute("ANALYZE")
+
+    def explain(self, sql: str, bound: list[Any]) -> tuple[int, list[str]]:
+        """Instructions of the virtual machine, and the scans of the plan."""
+        sql = re.sub(r" FOR (NO KEY |KEY )?(UPDATE|SHARE)( SKIP LOCKED| NOWAIT)?", "", sql)
+        sql = re.sub(r"ctid = ANY\(ARRAY (.*)\)( RETURNING|$)", r"rowid IN \1\2", sql)
+        sql = re.sub(r"\$(\d+)", r"?\1", sql.replace('"ctid"', "rowid"))
+        bound = [it.bytes if isinstance(it, uuid.UUID) else it for it in bound]
+        connection = self.db.connection
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", bound)]
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        connection.execute("BEGIN")
+        connection.set_progress_handler(count, 1)
+        try:
+            connection.execute(sql, bound).fetchall()
+        finally:
+            connection.set_progress_handler(None, 1)
+            connection.execute("ROLLBACK")
+        scans = [it for it in plan if is_scan(it)]
+        return steps, scans
+
+
+def is_scan(step: str) -> bool:
+    # In the order of an index it may end early; if it does not, the instructions tell.
+    found = re.match(r"SCAN (\w+)\b(?! USING)", step)
+    return "ANY(" in step or bool(found and found[1] in GROWING)
+
+
+class OnPostgres:
+    def __init__(self, server: str, number: int) -> None:
+        name = f"growth_{number}_{secrets.token_hex(4)}"
+        self.server, self.name = Postgres(server), name
+        self.server.execute(f"CREATE DATABASE {name}")
+        before, _, query = server.partition("?")
+        self.url = f"{before.rsplit('/', 1)[0]}/{name}?{query}"
+        with tempfile.TemporaryDirectory() as directory:
+            migrate(self.url, Path(directory))
+        self.db = Postgres(self.url)
+        fill(self.db, number)
+        self.db.execute("SET jit = off")
+
+    def analyze(self) -> None:
+        self.db.execute("ANALYZE")
+
+    def explain(self, sql: str, bound: list[Any]) -> tuple[int, list[str]]:
+        """Rows that are read, and the tables that are scanned: by the plan for these values, and by
+        that for any, which prepared statements may get after some executions."""
+        import psycopg
+
+        rows, scans = 0, []
+        with psycopg.RawCursor(self.db.connection) as cursor:
+            cursor.execute("BEGIN")
+            if "SKIP LOCKED" in sql:  # as `database/portions.rs` does
+                cursor.execute("SET LOCAL enable_seqscan = off")
+                cursor.execute("SET LOCAL enable_bitmapscan = off")
+            try:
+                cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}", bound)
+                plan = cursor.fetchone()[0][0]["Plan"]  # type: ignore[index]
+                rows, scans = read(plan), scanned(plan)
+                cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+                cursor.execute(f"PREPARE it AS {sql}".encode())
+                nulls = f"({', '.join(['NULL'] * len(bound))})" if bound else ""
+                cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE it{nulls}")
+                generic = cursor.fetchone()[0][0]["Plan"]  # type: ignore[index]
+                # By choose_custom_plan() of plancache.c: planning costs something, too.
+                relations = len({it.get("Relation Name") for it in nodes(generic)})
+                if generic["Total Cost"] < plan["Total Cost"] + 2.5 * (relations + 1):
+                    scans += [f"{it} in the generic plan" for it in scanned(generic)]
+                cursor.execute("DEALLOCATE it")
+            finally:
+                cursor.execute("ROLLBACK")
+        return rows, scans
+
+    def close(self) -> None:
+        self.db.connection.close()
+        self.server.execute(f"DROP DATABASE {self.name} WITH (FORCE)")
+
+
+def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan] + [node for part in plan.get("Plans", []) for node in nodes(part)]
+
+
+def read(plan: dict[str, Any]) -> int:
+    parts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    scans = [node for node in nodes(plan) if "Scan" in node["Node Type"]]
+    return sum(node["Actual Loops"] * sum(node.get(it, 0) for it in parts) for node in scans)
+
+
+def scanned(plan: dict[str, Any]) -> list[str]:
+    scans = [node for node in nodes(plan) if node["Node Type"] in ("Seq Scan", "Parallel Seq Scan")]
+    return [f"Seq Scan {it['Relation Name']}" for it in scans if it["Relation Name"] in GROWING]
+
+
+def migrate(url: str, directory: Path) -> None:
+    environment = {"SIGNET_DATABASE_URL": url, "SIGNET_MASTER_KEY_FILE": str(directory / "key")}
+    subprocess.run(
+        [SIGNET_BIN, "migrate", "up"], env=environment, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+# --- the test -----------------------------------------------------------------------------------
+
+
+def faults(what: str, small: Any, large: Any, wanted: list[str]) -> list[str]:
+    found = []
+    for sql in wanted:
+        bound = values(sql)
+        try:
+            (few, _), (many, scans) = (it.explain(sql, bound) for it in (small, large))
+        except Exception as error:  # noqa: BLE001
+            found.append(f"{what}: cannot be explained: {error}\n    {sql}\n    {bound}")
+            continue
+        if os.environ.get("VERBOSE"):
+            print(what, few, many, scans, sql[:3000], sep=" | ")
+        if scans:
+            found.append(f"{what}: {', '.join(scans)}\n    {sql}")
+        elif many > few * 1.3 + 25:
+            found.append(f"{what}: {few} on the small database, {many} on the large one\n    {sql}")
+    return found
+
+
+def main() -> None:
+    started = time.monotonic()
+    wanted = [it for it in statements(Path(sys.argv[1])) if not it.startswith(tuple(EXCEPTIONS))]
+    known = [it for it in wanted if not any(part in it for part in UNKNOWN)]
+    found = []
+    with tempfile.TemporaryDirectory() as directory:
+        small, large = OnSqlite(Path(directory), SMALL), OnSqlite(Path(directory), LARGE)
+        portable = [it for it in wanted if "::" not in it and "pg_" not in it]
+        found += faults("SQLite without statistics", small, large, portable)
+        for it in (small, large):
+            it.analyze()
+        found += faults("SQLite after ANALYZE", small, large, portable)
+    server = os.environ["TEST_DATABASE_URL"]
+    few, many = OnPostgres(server, SMALL), OnPostgres(server, LARGE)
+    try:
+        found += faults("PostgreSQL before ANALYZE", few, many, known)
+        for one in (few, many):
+            one.analyze()
+        found += faults("PostgreSQL after ANALYZE", few, many, wanted)
+    finally:
+        few.close()
+        many.close()
+    print(*found, sep="\n")
+    print(f"{len(wanted)} statements, {len(found)} faults, {time.monotonic() - started:.0f} s")
+    sys.exit(bool(found) or len(wanted) < 50)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+//! W5, W15, W18: work that would grow with the installation. Plans of statements on a large
+//! database are tested by `tests/plans`.
+
+use std::time::Duration;
+
+use futures_util::future::join;
+use sea_orm::{ConnectionTrait, TransactionTrait};
+
+use crate::harness::oauth::{Browser, WEB};
+use crate::harness::{Program, TestServer, eventually};
+
+/// `table(column,…,` of each foreign key, and of each index of all rows.
+const SQLITE_KEYS: [&str; 2] = [
+    "SELECT t.name || '(' || group_concat(f.\"from\") || ',' \
+       FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table' \
+      GROUP BY t.name, f.id",
+    "SELECT t.name || '(' || group_concat(c.name) || ',' \
+       FROM sqlite_master t, pragma_index_list(t.name) i, pragma_index_info(i.name) c \
+      WHERE t.type = 'table' AND NOT i.partial GROUP BY t.name, i.name",
+];
+const POSTGRES_KEYS: [&str; 2] = [
+    "SELECT conrelid::regclass || '(' || (SELECT string_agg(attname, ',' ORDER BY place) \
+       FROM unnest(conkey) WITH ORDINALITY k(number, place) \
+       JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = k.number) || ',' \
+       FROM pg_constraint WHERE contype = 'f'",
+    "SELECT indrelid::regclass || '(' || (SELECT string_agg(attname, ',' ORDER BY place) \
+       FROM unnest(indkey::int2[]) WITH ORDINALITY k(number, place) \
+       JOIN pg_attribute a ON a.attrelid = indrelid AND a.attnum = k.number) || ',' \
+       FROM pg_index JOIN pg_class c ON c.oid = indrelid \
+      WHERE indpred IS NULL AND relnamespace = 'public'::regnamespace",
+];
+
+/// W15: deleting what a foreign key refers to looks for the rows that refer to it.
+#[tokio::test]
+async fn each_foreign_key_has_an_index() {
+    let server = TestServer::start().await;
+    let [foreign_keys, indexes] =
+        if server.database.is_postgres() { POSTGRES_KEYS } else { SQLITE_KEYS };
+
+    let foreign_keys = server.database.column::<String>(foreign_keys).await;
+    let indexes = server.database.column::<String>(indexes).await;
+
+    assert!(foreign_keys.len() >= 6, "{foreign_keys:?}");
+    for key in foreign_keys {
+        assert!(indexes.iter().any(|index| index.starts_with(&key)), "{key} {indexes:?}");
+    }
+}
+
+/// Inserts `number` rows that are made of the number `i` of each.
+async fn fill(server: &TestServer, table: &str, number: u32, values: &str) {
+    let rows = format!(
+        "INSERT INTO {table} WITH RECURSIVE n(i) AS \
+         (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {number}) SELECT {values} FROM n"
+    );
+    server.database.execute(&rows).await;
+}
+
+/// 32 bytes that are different for each `i`.
+fn digest(server: &TestServer) -> &'static str {
+    if server.database.is_postgres() { "sha256(i::text::bytea)" } else { "randomblob(32)" }
+}
+
+/// W5: deleting all of this in one statement takes longer than a statement may.
+#[tokio::test]
+async fn a_backlog_that_no_statement_gets_through_is_deleted() {
+    let server = TestServer::start().await;
+    fill(&server, "used_assertion", 2_500, &format!("{}, i", digest(&server))).await;
+    if server.database.is_postgres() {
+        let slowly = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql \
+                      AS 'BEGIN PERFORM pg_sleep(0.001); RETURN OLD; END'; \
+                      CREATE TRIGGER slowly BEFORE DELETE ON used_assertion \
+                      FOR EACH ROW EXECUTE FUNCTION slowly()";
+        server.database.execute(slowly).await;
+    }
+
+    let server = server.restart().await;
+
+    eventually("expired rows are gone", async || {
+        server.database.count("used_assertion").await == 0
+    })
+    .await;
+}
+
+/// W4: one table whose rows cannot be deleted keeps no other from its turn.
+#[tokio::test]
+async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
+    let server = TestServer::start().await;
+    fill(&server, "used_assertion", 10, &format!("{}, 1", digest(&server))).await;
+    for table in ["attempt", "authorization_code", "pending_authorization"] {
+        server.database.execute(&format!("ALTER TABLE {table} RENAME TO no_{table}")).await;
+    }
+
+    let server = server.restart().await;
+
+    eventually("expired rows are gone", async || {
+        server.database.count("used_assertion").await == 0
+    })
+    .await;
+}
+
+/// W18: after an import PostgreSQL guesses that everything is rare, until somebody has it look.
+#[tokio::test]
+async fn tables_without_statistics_are_analysed() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return; // SQLite needs none.
+    }
+    fill(&server, "used_assertion", 20_000, &format!("{}, i + 4102444800000000", digest(&server)))
+        .await;
+
+    let server = server.restart().await;
+
+    eventually("there are statistics", async || {
+        server.database.count("pg_stats WHERE tablename = 'used_assertion'").await > 0
+    })
+    .await;
+}
+
+/// Marks are found whose commit took longer than a look goes back when there are many.
+#[tokio::test]
+async fn a_mark_that_was_committed_late_is_published_within_a_minute() {
+    let server = TestServer::start().await;
+    let [ada, bob] = [
+        server.sign_up("ada@example.test").await.tokens(),
+        server.sign_up("bob@example.test").await.tokens(),
+    ];
+    server.log_out(&bob.access_token).await.expect_status(200);
+    server.expect_published_end_of(&bob.access_token).await;
+    let index = crate::harness::StatusReference::of(&ada.access_token).index;
+    let now = server.clock.now().as_micros();
+    fill(&server, "invalid_status", 1_500, &format!("1, 2000000 + i, {now}")).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let since = now - 90_000_000;
+
+    let mark = format!("INSERT INTO invalid_status VALUES (1, {index}, {since})");
+    server.database.execute(&mark).await;
+    server.advance_seconds(61);
+
+    server.expect_published_end_of(&ada.access_token).await;
+}
+
+/// W18: what has been read is not read again each second.
+#[tokio::test]
+async fn marks_are_not_read_again_each_second() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return; // SQLite counts no reads.
+    }
+    let number = 5_000;
+    let since = server.clock.now().as_micros();
+    fill(&server, "invalid_status", number, &format!("1, i, {since}")).await;
+    let bob = server.sign_up("bob@example.test").await.tokens();
+    server.log_out(&bob.access_token).await.expect_status(200);
+    server.expect_published_end_of(&bob.access_token).await;
+    server.advance_seconds(20);
+    // Once they are read again, as they are each minute.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+
+    let reads = "SELECT COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0) \
+                 FROM pg_stat_user_tables WHERE relname = 'invalid_status'";
+    let before = server.database.column::<i64>(reads).await[0];
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let after = server.database.column::<i64>(reads).await[0];
+
+    assert!(after - before < 3 * i64::from(number), "{}", after - before);
+}
+
+/// A session that somebody else holds does not stop the removal of its client, which waits with
+/// nothing in its hands but the client, and goes on.
+#[tokio::test]
+async fn a_session_that_is_held_ends_when_it_is_free() {
+    let server = TestServer::start().await;
+    if !server.database.is_postgres() {
+        return; // SQLite runs one transaction at a time.
+    }
+    let web = server.apply(WEB).await.remove(0);
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let code = browser.code("ada@example.test", &[]).await;
+    server.redeem(&web, &code).await.expect_status(200);
+    let holder = server.database.connect().await.begin().await.unwrap();
+    holder
+        .execute_unprepared("SELECT 1 FROM session WHERE client_id = 'web' FOR UPDATE")
+        .await
+        .unwrap();
+
+    let program = Program::new(&server.database);
+    let removal = program.run(&["client", "delete", "web"]);
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        // Whoever holds a session may want the client: the removal gives it back now and then.
+        let client = "SELECT 1 FROM client WHERE id = 'web' FOR KEY SHARE";
+        holder.execute_unprepared(client).await.unwrap();
+        holder.commit().await.unwrap();
+    };
+    let (output, ()) = join(removal, release).await;
+
+    assert!(output.status.success(), "{output:?}");
+    let live = "session WHERE client_id = 'web' AND ended_at IS NULL";
+    assert_eq!(server.database.count(live).await, 0);
+    assert_eq!(server.database.count("client").await, 0);
+}
