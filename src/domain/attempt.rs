@@ -23,10 +23,10 @@ use crate::timestamp::Timestamp;
 pub const WINDOW: Duration = Duration::from_mins(1);
 
 /// Prefix length of the IPv6 block that backs the per-client prefix up.
-const BACKSTOP_PREFIX: u8 = 48;
+pub const BACKSTOP_PREFIX: u8 = 48;
 
 /// How many clients' attempts an IPv6 /48 may make together.
-const BACKSTOP_FACTOR: u32 = 10;
+pub const BACKSTOP_FACTOR: u32 = 10;
 
 /// The endpoints that take a password, limited each for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

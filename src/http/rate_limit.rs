@@ -2,18 +2,22 @@
 //!
 //! The one in front is this instance's own. It lets four times as much through as the exact limit,
 //! so it never decides over a client that keeps to the rules; it sheds floods before they reach the
-//! database. Its memory is bounded: past so many clients, all share one bucket for a while.
+//! database. As with the exact one, an IPv6 client has a bucket of its own and shares that of its /48
+//! with the others there. Its memory is bounded: past so many clients, all share one bucket for a
+//! while.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota as Rate};
+use governor::clock::{Clock, DefaultClock, QuantaInstant};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota as Rate};
 
 use crate::config::LimitSettings;
 use crate::database::Db;
-use crate::domain::attempt::{self, AttemptError, Credential, Quota, Refusal, WINDOW};
+use crate::domain::attempt::{
+    self, AttemptError, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota, Refusal, WINDOW,
+};
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
@@ -21,7 +25,7 @@ use crate::domain::keys::LimitKey;
 /// How much more than the exact limit the one in front lets through.
 const FRONT_FACTOR: u32 = 4;
 
-/// Clients that a limit in front tells apart: some 10 MiB.
+/// Clients that a limit in front tells apart, and /48s: some 10 MiB each.
 const CLIENTS: usize = 200_000;
 
 /// How much more than one client all may do together once they are not told apart.
@@ -123,7 +127,7 @@ impl Limits {
 
     /// Admits a request with an access token, before anything is done about it.
     pub(super) fn admit_request(&self, origin: &Origin) -> Result<(), Refusal> {
-        self.requests.check(client(origin.address, self.settings.ipv6_prefix))
+        self.requests.check(origin.address, self.settings.ipv6_prefix)
     }
 
     /// Forgets clients that have been quiet; to be called every minute or so.
@@ -132,8 +136,10 @@ impl Limits {
         let Self { changes, requests, failed_proofs, .. } = self;
         let of_passwords = [sign_ups, log_ins, resets, confirmations];
         for front in of_passwords.into_iter().chain([refreshes, changes, requests, failed_proofs]) {
-            front.clients.retain_recent();
-            front.clients.shrink_to_fit();
+            for buckets in [&front.clients, &front.blocks] {
+                buckets.retain_recent();
+                buckets.shrink_to_fit();
+            }
         }
     }
 
@@ -155,15 +161,15 @@ impl Limits {
     }
 
     fn check(&self, front: &Front, origin: &Origin) -> Result<(), AttemptError> {
-        front
-            .check(client(origin.address, self.settings.ipv6_prefix))
-            .map_err(AttemptError::Refused)
+        let checked = front.check(origin.address, self.settings.ipv6_prefix);
+        checked.map_err(AttemptError::Refused)
     }
 }
 
-/// A limit of this instance alone: GCRA, one bucket per client.
+/// A limit of this instance alone: GCRA, one bucket per client, and one per /48 of IPv6.
 struct Front {
     clients: DefaultKeyedRateLimiter<u128>,
+    blocks: DefaultKeyedRateLimiter<u128>,
     crowd: DefaultDirectRateLimiter,
     /// The quota that refusals speak of.
     quota: u32,
@@ -176,6 +182,7 @@ impl Front {
         let rate = |quota| Rate::per_minute(NonZeroU32::new(quota).unwrap_or(NonZeroU32::MIN));
         Self {
             clients: DefaultKeyedRateLimiter::keyed(rate(quota)),
+            blocks: DefaultKeyedRateLimiter::keyed(rate(of_block(quota))),
             crowd: DefaultDirectRateLimiter::direct(rate(quota.saturating_mul(CROWD_FACTOR))),
             quota,
             least_wait: Duration::ZERO,
@@ -189,20 +196,27 @@ impl Front {
         Self { quota, least_wait: WINDOW, ..front }
     }
 
-    fn check(&self, client: u128) -> Result<(), Refusal> {
-        let checked = if self.clients.len() < CLIENTS {
-            self.clients.check_key(&client)
-        } else {
-            self.crowd.check()
-        };
-        checked.map_err(|not_until| Refusal {
-            quota_name: "address",
-            quota: self.quota,
-            retry_after: not_until
-                .wait_time_from(DefaultClock::default().now())
-                .max(self.least_wait),
-        })
+    /// The client's own bucket first: who is refused there takes nothing from the neighbours.
+    fn check(&self, address: Option<IpAddr>, prefix: u8) -> Result<(), Refusal> {
+        if self.clients.len() >= CLIENTS || self.blocks.len() >= CLIENTS {
+            return self.crowd.check().map_err(|until| self.refusal(self.quota, &until));
+        }
+        let checked = self.clients.check_key(&client(address, prefix));
+        checked.map_err(|until| self.refusal(self.quota, &until))?;
+        let Some(block) = block(address, prefix) else { return Ok(()) };
+        let checked = self.blocks.check_key(&block);
+        checked.map_err(|until| self.refusal(of_block(self.quota), &until))
     }
+
+    fn refusal(&self, quota: u32, until: &NotUntil<QuantaInstant>) -> Refusal {
+        let wait = until.wait_time_from(DefaultClock::default().now());
+        Refusal { quota_name: "address", quota, retry_after: wait.max(self.least_wait) }
+    }
+}
+
+/// What a /48 may do in the time in which a client may do `quota`.
+const fn of_block(quota: u32) -> u32 {
+    quota.saturating_mul(BACKSTOP_FACTOR)
 }
 
 /// One client: an IPv4 address, or an IPv6 block of `prefix` bits; 0 for those without an address.
@@ -211,10 +225,20 @@ pub fn client(address: Option<IpAddr>, prefix: u8) -> u128 {
     match address.map(|address| address.to_canonical()) {
         None => 0,
         Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits(),
-        Some(IpAddr::V6(v6)) => {
-            v6.to_bits() & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
-        }
+        Some(IpAddr::V6(v6)) => network(v6, prefix),
     }
+}
+
+/// The /48 that an IPv6 client shares with others; none if clients are no smaller than that.
+fn block(address: Option<IpAddr>, prefix: u8) -> Option<u128> {
+    match address?.to_canonical() {
+        IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => Some(network(v6, BACKSTOP_PREFIX)),
+        _ => None,
+    }
+}
+
+fn network(address: Ipv6Addr, prefix: u8) -> u128 {
+    address.to_bits() & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -232,16 +256,55 @@ mod tests {
         assert_ne!(of("203.0.113.9"), of("203.0.113.10"));
     }
 
+    fn address(bits: u128) -> IpAddr {
+        Ipv6Addr::from_bits(bits).into()
+    }
+
     /// RL-10: past the cap, clients share a bucket and the table does not grow.
     #[test]
     fn memory_is_bounded() {
         let front = Front::per_minute(1);
 
+        // Each in a /48 of its own.
         for client in 0..u128::try_from(CLIENTS).unwrap() + 1_500 {
-            let _ = front.check(client);
+            let _ = front.check(Some(address((0x2001 << 112) | (client << 80))), 64);
         }
 
-        assert_eq!(front.clients.len(), CLIENTS);
-        assert!(front.check(u128::MAX).is_err());
+        assert_eq!((front.clients.len(), front.blocks.len()), (CLIENTS, CLIENTS));
+        assert!(front.check(Some(address(0x3001 << 112)), 64).is_err());
+    }
+
+    /// W4: however many clients a /48 has, together they may do what ten do; what one of them does in
+    /// vain is not counted.
+    #[test]
+    fn a_block_of_ipv6_is_limited_as_a_whole() {
+        let front = Front::per_minute(3);
+        let client = |n: u128| Some(address((0x2001_0db8_0007 << 80) | (n << 64) | 1));
+
+        let admitted = (0..1_000).filter(|n| front.check(client(*n), 64).is_ok()).count();
+        assert_eq!(admitted, 30);
+        assert_eq!(front.check(client(1_001), 64).unwrap_err().quota, 30);
+        // Its neighbour, and those who have no /64s.
+        assert!(front.check(Some(address(0x2001_0db8_0008 << 80)), 64).is_ok());
+        assert!(front.check(Some("203.0.113.7".parse().unwrap()), 64).is_ok());
+
+        let front = Front::per_minute(3);
+        for _ in 0..100 {
+            let _ = front.check(client(0), 64);
+        }
+        assert!((1..=9).all(|n| (0..3).all(|_| front.check(client(n), 64).is_ok())));
+        assert!(front.check(client(10), 64).is_err());
+    }
+
+    /// Where a client is a /48 itself there is nothing behind it.
+    #[test]
+    fn a_block_backs_up_smaller_clients_alone() {
+        for (text, prefix, is_behind) in
+            [("2001:db8::1", 64, true), ("2001:db8::1", 49, true), ("2001:db8::1", 48, false)]
+        {
+            assert_eq!(block(Some(text.parse().unwrap()), prefix).is_some(), is_behind, "{prefix}");
+        }
+        assert_eq!(block(Some("::ffff:203.0.113.9".parse().unwrap()), 64), None);
+        assert_eq!(block(None, 64), None);
     }
 }
