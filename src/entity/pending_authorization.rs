@@ -1,4 +1,5 @@
-//! Authorization requests that wait for a person to log in or to decide.
+//! Authorization requests that wait for somebody who is logged in to decide. (Those of the version
+//! before wait for a login, too.)
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +12,7 @@ pub struct Model {
     /// SHA-256 of the handle.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// SHA-256 of the cookie of the browser it began in.
+    /// SHA-256 of the cookie of the browser it waits in.
     pub browser_digest: Vec<u8>,
     /// Who asks.
     pub client_id: String,
@@ -22,6 +23,8 @@ pub struct Model {
     pub created_at: Timestamp,
     /// Until when it may be answered.
     pub expires_at: Timestamp,
+    /// Whose it is; none if an instance of the version before wrote it.
+    pub account_id: Option<Uuid>,
 }
 
 /// A pending authorization is found by its handle.

@@ -7,20 +7,32 @@ use poem::error::ReadBodyError;
 use poem::http::{StatusCode, header};
 use poem::{Body, Endpoint, Error, Middleware, Request, Result};
 
-/// Largest body of the JSON API, in bytes.
-const MAX_BODY: usize = 16 * 1024;
+/// Refuses bodies larger than so many bytes with 413 before anything reads them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimit(usize);
 
-/// Refuses larger bodies with 413 before anything reads them.
-pub(super) struct BodyLimit;
+impl BodyLimit {
+    /// What suffices for nearly all endpoints.
+    pub(super) const USUAL: Self = Self(16 * 1024);
+
+    /// For forms that carry an authorization request, sealed: as much as for others, and 40 KiB. At
+    /// the longest, `state` and `nonce` have 4,096 bytes each, twice that in JSON if all are
+    /// backslashes, the scope 4,096, an audience and a redirect URI 2,000 each, and base64url adds a
+    /// third.
+    pub(super) const WITH_REQUEST: Self = Self(Self::USUAL.0 + 40 * 1024);
+}
 
 /// An endpoint behind [`BodyLimit`].
-pub(super) struct Limited<E>(E);
+pub(super) struct Limited<E> {
+    inner: E,
+    limit: usize,
+}
 
 impl<E: Endpoint> Middleware<E> for BodyLimit {
     type Output = Limited<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        Limited(inner)
+        Limited { inner, limit: self.0 }
     }
 }
 
@@ -30,15 +42,15 @@ impl<E: Endpoint> Endpoint for Limited<E> {
     async fn call(&self, mut request: Request) -> Result<Self::Output> {
         let too_large = || Error::from_status(StatusCode::PAYLOAD_TOO_LARGE);
         let announced = request.header(header::CONTENT_LENGTH).map(str::parse::<usize>);
-        if announced.is_some_and(|length| length.is_ok_and(|length| length > MAX_BODY)) {
+        if announced.is_some_and(|length| length.is_ok_and(|length| length > self.limit)) {
             return Err(too_large());
         }
-        let body = request.take_body().into_bytes_limit(MAX_BODY).await;
+        let body = request.take_body().into_bytes_limit(self.limit).await;
         let body = body.map_err(|error| match error {
             ReadBodyError::PayloadTooLarge => too_large(),
             _ => Error::from_status(StatusCode::BAD_REQUEST),
         })?;
         request.set_body(Body::from_bytes(body));
-        self.0.call(request).await
+        self.inner.call(request).await
     }
 }

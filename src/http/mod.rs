@@ -33,7 +33,7 @@ use signet_verifier::Verifier;
 use crate::clock::Clock;
 use crate::config::{Config, TokenSettings};
 use crate::database::Db;
-use crate::domain::keys::KeyRing;
+use crate::domain::keys::{KeyRing, RequestSealer};
 use crate::domain::password::{Hasher, Policy};
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
@@ -75,6 +75,8 @@ pub struct App {
     pub refresh_tokens: RefreshTokens,
     /// Reads password reset tokens.
     pub reset_tokens: ResetTokens,
+    /// Seals the authorization requests that browsers carry.
+    pub request_sealer: RequestSealer,
     /// Checks our own access tokens, as any service does.
     pub verifier: Verifier,
     /// What the hosted pages look like.
@@ -110,7 +112,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
     let api = api
-        .with(body_limit::BodyLimit)
+        .with(body_limit::BodyLimit::USUAL)
         .with(cors::Cors::new(&config.service.cors_origins))
         .with(trace::Trace)
         .data(Arc::clone(&app));

@@ -276,6 +276,7 @@ async fn assemble(
         issuer,
         refresh_tokens: RefreshTokens::new(master.refresh_keys()?),
         reset_tokens: ResetTokens::new(master.reset_keys()?),
+        request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         hasher: start_hasher(config)?,
         password_policy: match config.passwords.password_policy {

@@ -76,6 +76,11 @@ def run_a_flow(signet: Signet, canaries: Canaries, watch: Callable[[httpx.Respon
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.cookies)
         page = http.get("/account", headers={"Cookie": cookies}).text
         canaries.new("proof of a form", page.split('name="csrf" value="')[1].split('"')[0])
+        page = http.get(authorization(signet)).text
+        sealed = page.split('name="flow" value="')[1].split('"')[0]
+        canaries.new("request in a page", sealed.removeprefix("v1."))
+        assert http.post("/login", data={"csrf": "x", "flow": sealed}).status_code == 400
+        assert http.get(f"/login?flow={sealed}").status_code == 400
         assertion = assertion_of(signet, key)
         canaries.new("client assertion", assertion.split(".")[2])
         for status in (200, 401):
@@ -108,7 +113,7 @@ def register(signet: Signet, key: rsa.RSAPrivateKey) -> str:
     return printed.stdout.split()[2]
 
 
-def log_in(signet: Signet, person: Person) -> str:
+def authorization(signet: Signet) -> str:
     request = {
         "response_type": "code",
         "client_id": "shop",
@@ -117,7 +122,11 @@ def log_in(signet: Signet, person: Person) -> str:
         "code_challenge": CHALLENGE,
         "code_challenge_method": "S256",
     }
-    arrived = person.visit(f"{signet.url}/oauth2/authorize?{urlencode(request)}")
+    return f"{signet.url}/oauth2/authorize?{urlencode(request)}"
+
+
+def log_in(signet: Signet, person: Person) -> str:
+    arrived = person.visit(authorization(signet))
     assert arrived.url.startswith("https://rp.example/cb?"), arrived
     return parse_qs(urlsplit(arrived.url).query)["code"][0]
 

@@ -96,6 +96,55 @@ def test_a_client_gets_what_it_was_allowed_and_no_more(stage: Stage) -> None:
     assert person.visitor.complaints == []
 
 
+def test_somebody_without_an_account_signs_up_on_the_way(stage: Stage) -> None:
+    """The request is posted from page to page: it is in no address, and outlives mistakes and reloads."""
+    person = stage.someone()
+    addresses: list[str] = []
+    person.page.on("request", lambda request: addresses.append(request.url))
+
+    person.sent_by_the_shop()
+    person.page.get_by_role("button", name="Sign up").click()
+    person.sees("Sign up")
+    person.page.get_by_role("button", name="Log in").click()
+    person.sees("Log in")
+    person.page.get_by_role("button", name="Sign up").click()
+    person.enter("grace@nowhere", "Password1")
+    expect(person.page.locator("#username-problem")).to_contain_text("domain")
+    person.enter(some_email(), PASSWORD)
+    person.sees("Allow access?")
+    person.page.reload()
+    person.sees("Allow access?")
+    person.click("consent-allow")
+    person.is_at_the_shop()
+
+    assert stage.shop.last()["state"] == "a-state"
+    assert not [url for url in addresses if "v1." in url]
+    assert person.visitor.complaints == []
+
+
+def test_reload_the_back_button_and_a_second_tab_lead_on(stage: Stage) -> None:
+    email, _ = stage.sign_up()
+    person = stage.someone()
+    person.sent_by_the_shop()
+    person.page.reload()
+    person.sees("Log in")
+    other = person.visitor.open_tab().page
+    other.goto(person.page.url)
+    person.enter(email, PASSWORD)
+    person.sees("Allow access?")
+
+    # Back is the request itself, which goes on for whoever is logged in by now.
+    person.page.go_back()
+    person.sees("Allow access?")
+    # The form of a tab from before the login is not good any more; going back from that is.
+    other.locator("#username").fill(email)
+    other.locator("#password").fill(PASSWORD)
+    other.locator("#login-submit").click()
+    expect(other.get_by_role("heading", level=1)).to_have_text("Start again")
+    other.go_back()
+    expect(other.get_by_role("heading", level=1)).to_have_text("Allow access?")
+
+
 def test_a_callback_may_lead_on_to_another_origin_of_the_client(stage: Stage) -> None:
     """Chromium holds `form-action` against each redirect that follows a form."""
     email, _ = stage.sign_up()
@@ -249,7 +298,7 @@ def every_page(stage: Stage, person: Person) -> Iterator[str]:
     yield "log in for a client"
     person.enter(f"{'long' * 10}.{email}", WRONG)
     yield "log in, refused"
-    person.page.get_by_role("link", name="Sign up").click()
+    person.page.get_by_role("button", name="Sign up").click()
     yield "sign up"
     person.enter("grace@nowhere", "Password1")
     yield "sign up, refused"

@@ -136,7 +136,7 @@ async fn the_end_of_a_stolen_session_takes_the_client_first() {
     assert_eq!(server.database.count("session WHERE end_reason = 'token_reuse'").await, 1);
 }
 
-/// A client that is removed while somebody begins to log in to it is one that is not known.
+/// A client that is removed while somebody is about to be asked for it is one that is not known.
 #[tokio::test]
 async fn a_request_of_a_client_that_has_just_gone_is_refused() {
     let server = TestServer::start().await;
@@ -144,16 +144,18 @@ async fn a_request_of_a_client_that_has_just_gone_is_refused() {
         return;
     }
     server.web().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone("ada@example.test").await;
     let removal = server.database.connect().await.begin().await.unwrap();
     removal.execute_unprepared("SELECT 1 FROM client WHERE id = 'web' FOR UPDATE").await.unwrap();
 
-    let mut browser = Browser::of(&server);
     let remove = async {
         server.database.has_waiting(1, LOCKED).await;
         removal.execute_unprepared("DELETE FROM client WHERE id = 'web'").await.unwrap();
         removal.commit().await.unwrap();
     };
-    let (answer, ()) = join(browser.authorize(&[]), remove).await;
+    let (answer, ()) = join(browser.authorize(&[("prompt", "consent")]), remove).await;
 
     answer.expect_status(400);
     assert!(answer.html().contains("the client is not known"), "{}", answer.html());

@@ -132,8 +132,7 @@ async fn no_code_of_before_survives_the_login_of_somebody_else() {
         let mut browser = Browser::of(&pair.one);
         // Without refresh tokens: those outlive what happens to the browser.
         let codes = codes(&mut browser, &person(round), &[]).await;
-        let asked = browser.authorize(&[("prompt", "login")]).await;
-        let page = browser.get(&asked.location()).await;
+        let page = browser.authorize(&[("prompt", "login")]).await;
         let typed = [("username", "bob@example.test"), ("password", PASSWORD)];
 
         let entered = async {

@@ -14,7 +14,7 @@ async fn state_comes_back_with_a_code_too() {
     let mut browser = Browser::of(&server);
     let odd = ["&=%+ /?#\"'<>\\", "żółć \u{1f600}", " x ", "%41%0a", &"a".repeat(4096), "null"];
 
-    // After a login, the state has been in the database.
+    // After a login, the state has been in the page.
     let asked = browser.authorize(&[("state", odd[0])]).await;
     let done = browser.log_in(&asked, ADA).await.sent_to(CALLBACK);
     assert!(done.contains_key("code") && done["state"] == odd[0], "{done:?}");
@@ -40,7 +40,7 @@ async fn state_and_nonce_have_a_limit_that_is_told() {
 
     for name in ["state", "nonce"] {
         let asked = browser.authorize(&[(name, &longest)]).await;
-        assert!(asked.location().contains("/login?flow="), "{name}");
+        asked.expect_login_page();
         let asked = browser.authorize(&[(name, &longer)]).await;
         assert_eq!(asked.sent_to(CALLBACK)["error"], "invalid_request", "{name}");
     }

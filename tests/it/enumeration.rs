@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::oauth::{Browser, WEB};
+use crate::harness::oauth::{Browser, WEB, flow};
 use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -178,11 +178,9 @@ async fn the_authorization_endpoint_knows_nobody() {
     for email in [ADA, "off@example.test", "xyz@example.test"] {
         let silent = browser.authorize(&[("prompt", "none"), ("login_hint", email)]).await;
         let asked = browser.authorize(&[("login_hint", email)]).await;
-        let flow = asked.location().split_once("flow=").unwrap().1.to_owned();
-        let page = browser.get(&asked.location()).await;
-        let html = page.html().replace(email, "?").replace(&flow, "?");
-        let to = (silent.location(), asked.location().replace(&flow, "?"));
-        shown.push((to, html, heads([&silent, &asked, &page], &flow)));
+        let html = asked.expect_login_page().html().replace(email, "?");
+        let html = html.replace(&flow(&asked), "?");
+        shown.push((silent.location(), html, heads([&silent, &asked])));
     }
     assert_eq!([&shown[1], &shown[2]], [&shown[0]; 2]);
 
@@ -190,19 +188,19 @@ async fn the_authorization_endpoint_knows_nobody() {
     for client in ["gone", "none"] {
         let page = browser.authorize(&[("client_id", client)]).await;
         page.expect_status(400);
-        refused.push((page.html(), heads([&page], "no flow")));
+        refused.push((page.html(), heads([&page])));
     }
     assert_eq!(refused[0], refused[1]);
 }
 
 /// The headers of answers, but for those that no two share.
-fn heads<const N: usize>(answers: [&Answer; N], flow: &str) -> [String; N] {
+fn heads<const N: usize>(answers: [&Answer; N]) -> [String; N] {
     answers.map(|answer| {
         let mut headers = answer.headers.clone();
         for of_this_answer in ["date", "x-request-id"] {
             headers.remove(of_this_answer).unwrap();
         }
-        format!("{headers:?}").replace(flow, "?")
+        format!("{headers:?}")
     })
 }
 

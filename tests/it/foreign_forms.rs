@@ -91,7 +91,7 @@ async fn a_login_changes_the_proof_of_a_form() {
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
     let asked = browser.authorize(&[]).await;
-    let before = csrf(&browser.get(&asked.location()).await);
+    let before = csrf(&asked);
     browser.log_in(&asked, ADA).await.expect_status(303);
 
     let account = browser.get("/account").await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, Rp, WEB, hidden};
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, PAGES, Rp, WEB, csrf, flow, hidden};
 use crate::harness::{PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -54,11 +54,9 @@ fn assert_cannot_be_framed(page: &crate::harness::Answer) {
 async fn a_form_that_is_not_ours_does_nothing() {
     let (server, _) = server().await;
     let (mut mine, mut theirs) = (Browser::of(&server), Browser::of(&server));
-    let asked = mine.authorize(&[]).await.location();
-    let page = mine.get(&asked).await;
-    let foreign = theirs.authorize(&[]).await.location();
-    let foreign = hidden(&theirs.get(&foreign).await);
-    let flow = &hidden(&page).iter().find(|(name, _)| name == "flow").unwrap().1.clone();
+    let page = mine.authorize(&[]).await;
+    let foreign = hidden(&theirs.authorize(&[]).await);
+    let flow = &flow(&page);
     let csrf = |fields: &[(String, String)]| fields[0].1.clone();
     let typed = [("username", ADA), ("password", PASSWORD)];
 
@@ -82,19 +80,23 @@ async fn a_form_that_is_not_ours_does_nothing() {
     assert!(done.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// SS-01, SS-02, MUST-073: a planted cookie or handle is of no use to whoever planted it.
+/// SS-01, SS-02, MUST-073: a planted cookie or request is of no use to whoever planted it.
 #[tokio::test]
 async fn a_planted_cookie_is_not_the_one_after_the_login() {
     let (server, _) = server().await;
     let (mut attacker, mut victim) = (Browser::of(&server), Browser::of(&server));
-    let planted = attacker.authorize(&[]).await.location();
+    let planted = attacker.authorize(&[]).await;
     let before = attacker.cookie.clone();
 
-    // The handle alone, in another browser.
-    victim.get(&planted).await.expect_status(400);
+    // The request alone, in another browser.
+    let csrf = csrf(&victim.get("/login").await);
+    let typed = [("username", ADA), ("password", PASSWORD)];
+    let sealed = flow(&planted);
+    let alone = [&typed[..], &[("csrf", &csrf), ("flow", &sealed)]].concat();
+    victim.post("/login", &alone).await.expect_status(400);
     // With the attacker's cookie.
     victim.cookie.clone_from(&before);
-    let page = victim.get(&planted).await;
+    let page = planted.clone();
     let done = victim.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
     assert!(done.sent_to(CALLBACK).contains_key("code"));
 
@@ -105,7 +107,6 @@ async fn a_planted_cookie_is_not_the_one_after_the_login() {
         "login_required"
     );
     assert!(attacker.get("/account").await.location().ends_with("/login"));
-    attacker.get(&planted).await.expect_status(400);
 }
 
 /// EN-01, MUST-205: an unknown address and a wrong password get the same page, and the same events as
@@ -159,8 +160,7 @@ async fn no_parameter_leads_off_site_or_into_the_page() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let probe = "\"><script>alert(1)</script>";
-    let hint = browser.authorize(&[("login_hint", probe)]).await.location();
-    let page = browser.get(&hint).await;
+    let page = browser.authorize(&[("login_hint", probe)]).await;
     assert!(!html(&page).contains("<script"), "{}", html(&page));
     assert!(html(&page).contains("Web &#60;Shop&#62;"));
 
@@ -290,7 +290,7 @@ async fn a_login_is_asked_for_again_when_the_client_says_so() {
         &[("prompt", "login")],
         &[("prompt", "select_account")],
     ] {
-        assert!(browser.authorize(old).await.location().contains("/login?flow="), "{old:?}");
+        browser.authorize(old).await.expect_login_page();
     }
     for old in ["0", "1"] {
         let answer = browser.authorize(&[("max_age", old), ("prompt", "none")]).await;
@@ -301,7 +301,7 @@ async fn a_login_is_asked_for_again_when_the_client_says_so() {
     let again = auth_time(&done.sent_to(CALLBACK)["code"]).await;
     assert_eq!(again, first + 30);
     let asked = browser.authorize(&[("max_age", "0")]).await;
-    assert!(asked.location().contains("/login?flow="));
+    asked.expect_login_page();
 }
 
 /// MUST-066..068: an ID token says who is meant, however old; nobody else is logged in silently.
@@ -317,7 +317,7 @@ async fn an_id_token_hint_says_who_is_meant() {
     let silent = [("prompt", "none"), ("id_token_hint", hint.as_str())];
     assert!(ada.authorize(&silent).await.sent_to(CALLBACK).contains_key("code"));
     assert_eq!(bob.authorize(&silent).await.sent_to(CALLBACK)["error"], "login_required");
-    assert!(bob.authorize(&silent[1..]).await.location().contains("/login?flow="));
+    bob.authorize(&silent[1..]).await.expect_login_page();
 
     let forge = crate::harness::forge::Forge::open(&server.database).await;
     let claims = TestServer::claims(&hint);
@@ -344,9 +344,8 @@ async fn an_id_token_hint_says_who_is_meant() {
 async fn signing_up_on_the_page_goes_on_with_the_flow() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
-    let login = browser.authorize(&[]).await.location();
-    let signup = login.replace("/login", "/signup");
-    let page = browser.get(&signup).await;
+    let login = browser.authorize(&[]).await;
+    let page = browser.open("/signup", &login).await;
     let typed = |email, password| [("username", email), ("password", password)];
 
     let weak = browser.submit("/signup", &page, &typed("new@example.test", "short")).await;

@@ -91,3 +91,4 @@ mod status_list;
 mod token_endpoint;
 mod token_state;
 mod unauthenticated;
+mod waiting;

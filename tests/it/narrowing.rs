@@ -109,11 +109,10 @@ async fn a_request_that_waited_goes_nowhere_but_to_the_client_of_now() {
     let (server, web, _) = server().await;
     let typed = [("username", ADA), ("password", PASSWORD)];
     let mut browser = Browser::of(&server);
-    let login = browser.authorize(&[("scope", SCOPE)]).await.location();
-    let page = browser.get(&login).await;
+    let page = browser.authorize(&[("scope", SCOPE)]).await;
 
     change(&server, CALLBACK, "https://rp.example/new").await;
-    let shown = browser.get(&login).await;
+    let shown = browser.open("/signup", &page).await;
     let answered = browser.submit("/login", &page, &typed).await;
     for answer in [&shown, &answered] {
         answer.expect_status(400);

@@ -139,8 +139,8 @@ async fn whatever_a_request_says_is_text_on_a_page() {
         .finish();
 
     let asked = browser.authorize(&everywhere).await;
-    let login = browser.get(&asked.location()).await;
-    let signup = browser.get(&asked.location().replace("/login", "/signup")).await;
+    let login = asked.clone();
+    let signup = browser.open("/signup", &login).await;
     for page in [&login, &signup] {
         page.expect_status(200);
         assert!(page.html().contains("&#60;script&#62;"), "the hint is shown");

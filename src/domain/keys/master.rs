@@ -17,6 +17,7 @@ use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::domain::keys::derived::{LimitKey, MacKey, derive};
+use crate::domain::keys::request_seal::RequestSealer;
 use crate::domain::keys::seal::Sealer;
 
 /// Lines a key file may have: the current key and those on their way out.
@@ -182,6 +183,14 @@ impl MasterKeys {
     /// If OpenSSL fails, which it does only out of memory.
     pub fn sealer(&self) -> Result<Sealer, ErrorStack> {
         Ok(Sealer::new(self.derived("signet signing key seal v1")?))
+    }
+
+    /// What seals and opens the authorization requests that browsers carry.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which it does only out of memory.
+    pub fn request_sealer(&self) -> Result<RequestSealer, ErrorStack> {
+        Ok(RequestSealer::new(self.derived("signet authorization request v1")?))
     }
 
     /// The keys of refresh tokens, the current one first.

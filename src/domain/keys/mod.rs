@@ -1,6 +1,6 @@
 //! Keys: the master key in a file, all that is derived from it, and the ring of signing keys.
 //!
-//! `master` ← `derived`, `seal`; `pair` is one signing key, `published` those that everybody has,
+//! `master` ← `derived`, `seal`, `request_seal`; `pair` is one signing key, `published` those that everybody has,
 //! `schedule` its times, `rotation` its
 //! life in the database, and `ring` what an instance knows of all of them.
 
@@ -8,6 +8,7 @@ mod derived;
 mod master;
 mod pair;
 mod published;
+mod request_seal;
 mod ring;
 mod rotation;
 mod schedule;
@@ -21,6 +22,7 @@ use crate::entity::signing_key::{self, Model};
 pub use derived::{LimitKey, MacKey};
 pub use master::{MasterKeyError, MasterKeys};
 pub use pair::ImportError;
+pub use request_seal::{RequestSealer, is_sealed};
 pub use ring::{KeyRing, KeyRingError, Snapshot, any_sealed, check_sealed};
 pub use rotation::{advance, import, reseal, revoke, rotate};
 pub use schedule::{Schedule, ScheduleError};

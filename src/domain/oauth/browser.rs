@@ -218,7 +218,7 @@ async fn take_over_in(
         }
     }
     // With the account held, if the browser had one: whoever takes back a consent does the same.
-    move_waiting(txn, old_digest, cookie_digest.clone()).await?;
+    move_waiting(txn, old_digest, cookie_digest.clone(), account_id).await?;
     give_cookie(txn, session_id, cookie_digest, now.plus(idle_life)).await
 }
 
@@ -235,8 +235,10 @@ pub async fn go_on_as(
     idle_until: Timestamp,
 ) -> Result<(), DbErr> {
     let old = Entity::find_by_id(old_id).one(txn).await?;
-    if let Some(old_digest) = old.and_then(|old| old.cookie_digest) {
-        move_waiting(txn, old_digest, cookie_digest.clone()).await?;
+    if let Some((old_digest, account_id)) =
+        old.and_then(|old| Some((old.cookie_digest?, old.account_id)))
+    {
+        move_waiting(txn, old_digest, cookie_digest.clone(), account_id).await?;
     }
     give_cookie(txn, new_id, cookie_digest, idle_until).await
 }
@@ -256,13 +258,15 @@ async fn give_cookie(
     Ok(())
 }
 
-/// Requests that wait in a browser go on under its new cookie.
+/// Requests that wait in a browser go on under its new cookie, for whoever is logged in by now.
 async fn move_waiting(
     txn: &impl ConnectionTrait,
     old_digest: Vec<u8>,
     new_digest: Vec<u8>,
+    account_id: Uuid,
 ) -> Result<(), DbErr> {
     pending_authorization::Entity::update_many()
+        .col_expr(pending_authorization::Column::AccountId, Expr::value(account_id))
         .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(new_digest))
         .filter(pending_authorization::Column::BrowserDigest.eq(old_digest))
         .exec(txn)

@@ -13,7 +13,7 @@ use crate::domain::oauth::client as registry;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent::{self, Wish};
 use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::waiting::Pending;
+use crate::domain::oauth::waiting::{Kept, Pending};
 use crate::domain::session;
 use crate::entity::client::Model as Client;
 use crate::entity::pending_authorization;
@@ -62,7 +62,7 @@ pub struct State<'a> {
     pub client: &'a Client,
     /// Who answers: the audience of a client that has none.
     pub issuer: &'a str,
-    /// The request; its digest is empty if it has not been kept.
+    /// The request.
     pub pending: &'a Pending,
     /// Who is logged in, if somebody is.
     pub browser: Option<&'a Browser>,
@@ -109,7 +109,7 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
 fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     let request = &pending.request;
     let auth_time = browser.session.auth_time;
-    if auth_time >= pending.asked_at && !pending.digest.is_empty() {
+    if auth_time >= pending.asked_at && pending.kept != Kept::Nowhere {
         return true;
     }
     let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
@@ -140,12 +140,14 @@ fn ground_unasked(state: &State<'_>) -> Option<Ground> {
 }
 
 async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, FlowError> {
-    let (digest, origin) = (state.pending.digest.clone(), state.origin.clone());
+    let (kept, origin) = (state.pending.kept.clone(), state.origin.clone());
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
     db.write(move |txn, now| {
-        let (digest, event, origin) = (digest.clone(), event.clone(), origin.clone());
+        let (kept, event, origin) = (kept.clone(), event.clone(), origin.clone());
         Box::pin(async move {
-            pending_authorization::Entity::delete_by_id(digest).exec(txn).await?;
+            if let Kept::InRow(digest) = kept {
+                pending_authorization::Entity::delete_by_id(digest).exec(txn).await?;
+            }
             event.record(txn, &origin, now).await
         })
     })
@@ -216,7 +218,7 @@ async fn grant_in(
     now: Timestamp,
 ) -> Result<Outcome, DbErr> {
     let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
-    let Pending { digest, request, .. } = pending;
+    let Pending { kept, request, .. } = pending;
     let account_id = browser.account.id;
     // As at a redemption: whoever removes the client holds it first.
     if !registry::keep(txn, &client.id).await? {
@@ -240,7 +242,7 @@ async fn grant_in(
     if ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
         return Ok(Outcome::NotAgreed);
     }
-    if !digest.is_empty() {
+    if let Kept::InRow(digest) = kept {
         let waiting = pending_authorization::Entity::delete_by_id(digest);
         if waiting.exec(txn).await?.rows_affected == 0 {
             return Ok(Outcome::Answered);

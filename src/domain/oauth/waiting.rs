@@ -1,68 +1,115 @@
-//! Requests that wait for a person, each in the browser that it began in.
+//! Requests that wait for a person: for a login without a row
+//! ([`sealed`](crate::domain::oauth::sealed)), and for a consent with one, which is of use in the
+//! login it was written in alone.
+//!
+//! The row is what lets a form that is sent twice get one code, what ends when the consent is taken
+//! back, and what a page that is loaded again is found by. It is written for somebody who is logged
+//! in, and each account has a few at most.
 
 use std::time::Duration;
 
-use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::oauth::authorize::AuthorizationRequest;
 use crate::domain::oauth::client as registry;
 use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::opaque::{Opaque, digest};
-use crate::entity::pending_authorization;
+use crate::domain::session;
+use crate::entity::pending_authorization::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 /// How long a request waits for a person.
-const PATIENCE: Duration = Duration::from_mins(30);
+pub const PATIENCE: Duration = Duration::from_mins(30);
+
+/// How many rows an account has at most: as many consent pages may be open at once. The oldest is
+/// deleted for a new one.
+const ROWS_PER_ACCOUNT: usize = 16;
+
+/// Where a request is kept while it waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// Nowhere yet: it has just come.
+    Nowhere,
+    /// In the browser, sealed.
+    InBrowser,
+    /// In the row with this digest.
+    InRow(Vec<u8>),
+}
 
 /// A request that waits for a person.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// What it is found by.
-    pub digest: Vec<u8>,
+    /// Where it is kept.
+    pub kept: Kept,
     /// The request.
     pub request: AuthorizationRequest,
     /// When it came.
     pub asked_at: Timestamp,
 }
 
-/// Keeps a request until somebody has answered; returns the handle, which is of use in the browser
-/// it began in alone. `None` if its client has been removed meanwhile.
+/// Keeps a request in a row until whoever is logged in has answered; returns its handle. `None` if
+/// its client has been removed meanwhile.
 ///
 /// # Errors
 /// See [`FlowError`].
 pub async fn keep(
     db: &Db,
-    request: &AuthorizationRequest,
+    pending: &Pending,
+    account_id: Uuid,
     browser_digest: Vec<u8>,
-    now: Timestamp,
 ) -> Result<Option<String>, FlowError> {
     let handle = Opaque::draw("")?;
-    let row = pending_authorization::Model {
+    let row = Model {
         digest: handle.digest,
         browser_digest,
-        client_id: request.client_id.clone(),
-        request: serde_json::to_value(request)?,
-        created_at: now,
-        expires_at: now.plus(PATIENCE),
+        client_id: pending.request.client_id.clone(),
+        request: serde_json::to_value(&pending.request)?,
+        created_at: pending.asked_at,
+        expires_at: pending.asked_at.plus(PATIENCE),
+        account_id: Some(account_id),
     };
     let is_kept = db
         .write(move |txn, _| {
             let row = row.clone();
-            Box::pin(async move {
-                let is_there = registry::keep(txn, &row.client_id).await?;
-                if is_there {
-                    let row = pending_authorization::ActiveModel::from(row).reset_all();
-                    pending_authorization::Entity::insert(row).exec_without_returning(txn).await?;
-                }
-                Ok::<_, DbErr>(is_there)
-            })
+            Box::pin(async move { keep_in(txn, row, account_id).await })
         })
         .await?;
     Ok(is_kept.then_some(handle.text))
 }
 
-/// The request behind a handle, in the browser that it began in.
+async fn keep_in(txn: &DatabaseTransaction, row: Model, account_id: Uuid) -> Result<bool, DbErr> {
+    if !registry::keep(txn, &row.client_id).await? {
+        return Ok(false);
+    }
+    // So that of two at once neither overlooks the other's row.
+    session::hold_account(txn, account_id).await?;
+    make_room(txn, account_id).await?;
+    Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(txn).await?;
+    Ok(true)
+}
+
+async fn make_room(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
+    let digests: Vec<Vec<u8>> = Entity::find()
+        .select_only()
+        .column(Column::Digest)
+        .filter(Column::AccountId.eq(account_id))
+        .order_by_desc(Column::CreatedAt)
+        .order_by_desc(Column::Digest)
+        .into_tuple()
+        .all(txn)
+        .await?;
+    for digest in digests.into_iter().skip(ROWS_PER_ACCOUNT - 1) {
+        Entity::delete_by_id(digest).exec(txn).await?;
+    }
+    Ok(())
+}
+
+/// The request behind a handle, in the browser that it was written for.
 ///
 /// # Errors
 /// See [`FlowError`].
@@ -72,12 +119,12 @@ pub async fn find(
     browser_digest: Vec<u8>,
     now: Timestamp,
 ) -> Result<Option<Pending>, FlowError> {
-    let question = pending_authorization::Entity::find_by_id(digest(handle))
-        .filter(pending_authorization::Column::BrowserDigest.eq(browser_digest))
-        .filter(pending_authorization::Column::ExpiresAt.gt(now));
+    let question = Entity::find_by_id(digest(handle))
+        .filter(Column::BrowserDigest.eq(browser_digest))
+        .filter(Column::ExpiresAt.gt(now));
     let Some(row) = db.read(|db| async move { question.one(&db).await }).await? else {
         return Ok(None);
     };
     let request = serde_json::from_value(row.request)?;
-    Ok(Some(Pending { digest: row.digest, request, asked_at: row.created_at }))
+    Ok(Some(Pending { kept: Kept::InRow(row.digest), request, asked_at: row.created_at }))
 }

@@ -8,16 +8,13 @@ use url::form_urlencoded;
 
 use crate::domain::oauth::authorize;
 use crate::domain::oauth::client::{self, Client};
-use crate::domain::oauth::flow::{self, State, Step};
+use crate::domain::oauth::flow::{self, State};
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::waiting::{self, Pending};
+use crate::domain::oauth::waiting::{Kept, Pending};
 use crate::http::App;
 use crate::http::oauth::form::{self, Unreadable};
 use crate::http::oauth::{app_of, origin_of, respond};
-use crate::http::pages::{self, Visit};
-
-/// Why a request goes nowhere whose client is not on the registry, or not any more.
-const UNKNOWN_CLIENT: &str = "the client is not known";
+use crate::http::pages::{self, UNKNOWN_CLIENT, Visit, Waiting};
 
 /// Longest form that is turned into a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
@@ -60,8 +57,9 @@ pub(super) async fn answer(mut request: Request) -> Response {
     match authorize::check(&client, &redirect_uri, &params, &app.issuer) {
         Err(refusal) => respond::refusal(&app, &refusal),
         Ok(asked) => {
-            let pending = Pending { digest: Vec::new(), request: asked, asked_at: app.clock.now() };
-            begin(&app, &request, &client, pending).await
+            let kept = Kept::Nowhere;
+            let pending = Pending { kept, request: asked, asked_at: app.clock.now() };
+            begin(&app, &request, Waiting { pending, client, flow: String::new() }).await
         }
     }
 }
@@ -100,8 +98,8 @@ async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Respo
     Ok((client, uri))
 }
 
-/// Answers at once if nobody has to be asked; else keeps the request and shows a page.
-async fn begin(app: &Arc<App>, request: &Request, client: &Client, pending: Pending) -> Response {
+/// Answers at once if nobody has to be asked; else with the page that asks.
+async fn begin(app: &Arc<App>, request: &Request, waiting: Waiting) -> Response {
     let now = app.clock.now();
     let origin = origin_of(request).await;
     let visit = match Visit::of(app, request).await {
@@ -110,8 +108,8 @@ async fn begin(app: &Arc<App>, request: &Request, client: &Client, pending: Pend
     };
     let browser = visit.browser.as_ref();
     let issuer = &app.issuer_url;
-    let state =
-        State { client, issuer, pending: &pending, browser, decision: None, origin: &origin };
+    let Waiting { pending, client, .. } = &waiting;
+    let state = State { client, issuer, pending, browser, decision: None, origin: &origin };
     let step = match flow::advance(&app.db, state, now).await {
         Ok(step) => step,
         Err(error) => return respond::failed(&error),
@@ -119,13 +117,5 @@ async fn begin(app: &Arc<App>, request: &Request, client: &Client, pending: Pend
     if let Some(answer) = respond::outcome(app, &pending.request.to, &step) {
         return answer;
     }
-    match waiting::keep(&app.db, &pending.request, visit.digest(), now).await {
-        Ok(None) => pages::bad_request(UNKNOWN_CLIENT),
-        Ok(Some(handle)) => {
-            let page = if step == Step::Consent { "consent" } else { "login" };
-            let next = respond::see_other(&format!("{}/{page}?flow={handle}", app.issuer_url));
-            visit.remember(next)
-        }
-        Err(error) => respond::failed(&error),
-    }
+    waiting.ask(app, &visit, &step, "../").await
 }

@@ -76,14 +76,25 @@ where
     })
 }
 
-/// An endpoint behind the limit on bodies and in its shape.
+/// An endpoint behind the usual limit on bodies and in its shape.
 pub(in crate::http) fn surface(
     name: &'static str,
     methods: &'static str,
     shape: Shape,
     endpoint: impl Endpoint<Output = Response> + 'static,
 ) -> BoxEndpoint<'static, Response> {
-    Surface { name, methods, shape, inner: endpoint.with(BodyLimit) }.boxed()
+    surface_up_to(BodyLimit::USUAL, name, methods, shape, endpoint)
+}
+
+/// An endpoint behind a limit on bodies of its own.
+pub(in crate::http) fn surface_up_to(
+    limit: BodyLimit,
+    name: &'static str,
+    methods: &'static str,
+    shape: Shape,
+    endpoint: impl Endpoint<Output = Response> + 'static,
+) -> BoxEndpoint<'static, Response> {
+    Surface { name, methods, shape, inner: endpoint.with(limit) }.boxed()
 }
 
 /// What endpoints can reach; a request always carries it.

@@ -6,8 +6,7 @@ use poem::{Request, Response};
 use crate::domain::oauth::claims;
 use crate::domain::oauth::flow::Decision;
 use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::waiting::Pending;
-use crate::http::pages::login::destinations;
+use crate::domain::oauth::waiting::{Kept, Pending};
 use crate::http::pages::page::{in_words as place_in_words, render_towards};
 use crate::http::pages::templates::ConsentPage;
 use crate::http::pages::words::Permission;
@@ -19,7 +18,11 @@ pub(super) async fn answer(request: Request) -> Response {
 
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
-    let waiting = call.waiting().await?.ok_or_else(stale)?;
+    let mut waiting = call.waiting().await?.ok_or_else(stale)?;
+    // One that waits for a login has been answered by nobody yet.
+    if waiting.pending.kept == Kept::InBrowser {
+        return Err(stale());
+    }
     let Some(browser) = &call.visit.browser else { return Ok(call.lead_to("login")) };
     if call.is_post() {
         let decision = match call.params.get("decision") {
@@ -27,24 +30,22 @@ async fn answered(request: Request) -> Result<Response, Response> {
             Some("deny") => Decision::Deny,
             _ => return Err(stale()),
         };
-        let (pending, client) = waiting;
         let names = call.params.get("claims").unwrap_or_default();
-        let waiting = (as_shown(pending, names), client);
-        return Ok(call.go_on(&waiting, &call.visit, Some(decision)).await);
+        waiting.pending = as_shown(waiting.pending, names);
+        return Ok(call.go_on(waiting, &call.visit, Some(decision)).await);
     }
-    let (pending, client) = &waiting;
-    let asked = &pending.request;
+    let asked = &waiting.pending.request;
     let names = claims::beside(&Scope::parse(&asked.scope).unwrap_or_default(), &asked.claims);
     let page = ConsentPage {
         csrf: &call.visit.csrf(),
-        flow: call.params.get("flow").unwrap_or_default(),
-        client_name: &client.name,
+        flow: &waiting.flow,
+        client_name: &waiting.client.name,
         email: &browser.account.email,
         returns_to: &place_in_words(&asked.to.redirect_uri),
         asked: Permission::of(&asked.scope, &asked.audience, &call.app.issuer_url).and(&names),
         claims: &names.join(" "),
     };
-    Ok(render_towards(StatusCode::OK, &page, &destinations(Some(&waiting))))
+    Ok(render_towards(StatusCode::OK, &page, &waiting.destinations()))
 }
 
 /// A request of which the person saw these single claims: no other is allowed by what they said. The page

@@ -7,16 +7,15 @@ use crate::domain::attempt::AttemptKey;
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::oauth::browser::{self, Takeover};
-use crate::domain::oauth::client::Client;
 use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::opaque::Opaque;
-use crate::domain::oauth::waiting::Pending;
 use crate::domain::password::Password;
 use crate::domain::session::{self, Granted, LogIn, LogInError};
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::LoginPage;
 use crate::http::pages::visit::with_cookie;
+use crate::http::pages::waiting::Waiting;
 use crate::http::pages::{Call, Visit, limited, unavailable};
 
 /// The same for an unknown address, a wrong password and a disabled account.
@@ -29,51 +28,57 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
     let waiting = call.waiting().await?;
-    if call.is_post() {
+    if call.is_post() && !call.only_opens() {
         return log_in(&call, waiting).await;
     }
     if waiting.is_none() && call.visit.browser.is_some() {
         return Ok(call.lead_to("account"));
     }
-    let expected = waiting.as_ref().and_then(|(pending, _)| pending.request.login_hint.as_deref());
-    let shown = show(&call, waiting.as_ref(), expected.unwrap_or_default(), None);
-    Ok(call.visit.remember(shown))
+    Ok(call.visit.remember(Form::of(&call.visit, waiting.as_ref()).render()))
 }
 
-/// The page, with why the last attempt did not work.
-fn show(
-    call: &Call,
-    waiting: Option<&(Pending, Client)>,
-    username: &str,
-    problem: Option<&str>,
-) -> Response {
-    let page = LoginPage {
-        csrf: &call.visit.csrf(),
-        flow: call.params.get("flow").unwrap_or_default(),
-        client_name: waiting.map_or("", |(_, client)| &client.name),
-        username,
-        problem: problem.unwrap_or_default(),
-    };
-    let status = if problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    render_towards(status, &page, &destinations(waiting))
+/// What the page shows.
+pub(super) struct Form<'a> {
+    pub(super) visit: &'a Visit,
+    pub(super) waiting: Option<&'a Waiting>,
+    /// What leads from the page to where the others are.
+    pub(super) up: &'a str,
+    /// What was typed, or who is expected.
+    pub(super) username: &'a str,
+    /// Why the last attempt did not work.
+    pub(super) problem: Option<&'a str>,
 }
 
-/// Where the forms of a flow may end: at the client's redirect URI, and wherever the client leads
-/// from there, as far as it registered that.
-pub(super) fn destinations(waiting: Option<&(Pending, Client)>) -> Vec<&str> {
-    let Some((pending, client)) = waiting else { return Vec::new() };
-    let registered = client.redirect_uris.0.iter().chain(&client.post_logout_redirect_uris.0);
-    let on_the_web = registered.map(String::as_str).filter(|uri| uri.starts_with("https:"));
-    [pending.request.to.redirect_uri.as_str()].into_iter().chain(on_the_web).collect()
+impl<'a> Form<'a> {
+    /// Before the first attempt.
+    pub(super) fn of(visit: &'a Visit, waiting: Option<&'a Waiting>) -> Self {
+        let username = waiting.and_then(|it| it.pending.request.login_hint.as_deref());
+        Self { visit, waiting, up: "", username: username.unwrap_or_default(), problem: None }
+    }
+
+    pub(super) fn render(&self) -> Response {
+        let page = LoginPage {
+            csrf: &self.visit.csrf(),
+            up: self.up,
+            flow: self.waiting.map_or("", |it| &it.flow),
+            client_name: self.waiting.map_or("", |it| &it.client.name),
+            username: self.username,
+            problem: self.problem.unwrap_or_default(),
+        };
+        let status = if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
+        let destinations = self.waiting.map(Waiting::destinations).unwrap_or_default();
+        render_towards(status, &page, &destinations)
+    }
 }
 
-async fn log_in(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Response, Response> {
+async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
-    let typed = call.params.get("username").unwrap_or_default();
-    let refused = || show(call, waiting.as_ref(), typed, Some(REFUSED));
+    let username = call.params.get("username").unwrap_or_default();
+    let form = Form { username, problem: Some(REFUSED), ..Form::of(&call.visit, waiting.as_ref()) };
+    let refused = || form.render();
     let (Ok(email), Ok(password)) =
-        (Email::parse(typed), Password::parse(call.params.get("password").unwrap_or_default()))
+        (Email::parse(username), Password::parse(call.params.get("password").unwrap_or_default()))
     else {
         return Err(refused());
     };
@@ -99,7 +104,7 @@ async fn log_in(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Respo
 /// goes on with what was waiting.
 pub(super) async fn enter(
     call: &Call,
-    waiting: Option<(Pending, Client)>,
+    waiting: Option<Waiting>,
     granted: &Granted,
     origin: &Origin,
 ) -> Result<Response, Response> {
@@ -115,11 +120,11 @@ pub(super) async fn enter(
     };
     let taken = browser::take_over(&app.db, takeover, origin).await;
     taken.map_err(|error| failed(error.into()))?;
-    let next = match &waiting {
+    let next = match waiting {
         None => call.lead_to("account"),
         Some(waiting) => {
             let visit = Visit::with(app, &cookie.text).await.map_err(failed)?;
-            call.go_on(waiting, &visit, None).await
+            Box::pin(call.go_on(waiting, &visit, None)).await
         }
     };
     Ok(with_cookie(next, &cookie.text))

@@ -1,7 +1,7 @@
 //! The hosted pages: plain HTML forms that work without a script.
 //!
 //! A form's POST is answered with 303, or with its page again and what is wrong. While a client's
-//! request waits, pages carry its handle (`flow`); it is of use in the browser it began in alone.
+//! request waits, pages carry it (`waiting`); it is of use in the browser it began in alone.
 
 mod account;
 mod confirm;
@@ -17,6 +17,7 @@ mod rule;
 mod signup;
 mod templates;
 mod visit;
+mod waiting;
 mod words;
 
 use std::sync::Arc;
@@ -26,16 +27,18 @@ use poem::http::{HeaderValue, StatusCode, header};
 use poem::{EndpointExt, Request, Response, Route, get};
 
 use crate::domain::attempt::AttemptError;
-use crate::domain::oauth::client::{self, Client};
+use crate::domain::oauth::client;
 use crate::domain::oauth::flow::{self, Decision, State, Step};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::registered::{self, Outdated};
-use crate::domain::oauth::waiting::{self, Pending};
+use crate::domain::oauth::sealed;
+use crate::domain::oauth::waiting::{self as rows, Kept, Pending};
 use crate::http::App;
+use crate::http::body_limit::BodyLimit;
 use crate::http::documents::{Document, ReadOnly};
 use crate::http::error::Problem;
 use crate::http::oauth::form::{self, Unreadable};
-use crate::http::oauth::{app_of, make_answer, origin_of, respond, surface};
+use crate::http::oauth::{app_of, make_answer, origin_of, respond, surface, surface_up_to};
 use crate::http::pages::page::{Dress, render};
 use crate::http::pages::templates::{FormPostPage, MessagePage};
 use crate::http::trace::Trace;
@@ -43,6 +46,7 @@ use crate::http::trace::Trace;
 pub(in crate::http) use logout::ask as ask_logout;
 pub use looks::{LogoError, Looks};
 pub(in crate::http) use visit::Visit;
+pub(in crate::http) use waiting::{UNKNOWN_CLIENT, Waiting};
 
 /// The paths of the pages and the methods they answer.
 pub(in crate::http) const METHODS: [(&str, &str); 10] = [
@@ -64,9 +68,10 @@ const SUBMIT: &str = include_str!("../../templates/submit.js");
 pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
     let [login, signup, consent, logout, account, password, deletion, ..] =
         METHODS.map(|(_, it)| it);
+    let large = BodyLimit::WITH_REQUEST;
     let endpoints = [
-        surface("loginPage", login, error, make_answer(login::answer)),
-        surface("signupPage", signup, error, make_answer(signup::answer)),
+        surface_up_to(large, "loginPage", login, error, make_answer(login::answer)),
+        surface_up_to(large, "signupPage", signup, error, make_answer(signup::answer)),
         surface("consentPage", consent, error, make_answer(consent::answer)),
         surface("logoutPage", logout, error, make_answer(logout::answer)),
         surface("accountPage", account, error, make_answer(account::answer)),
@@ -192,43 +197,59 @@ impl Call {
         self.request.method() == poem::http::Method::POST
     }
 
-    /// The request that waits, as far as its client may still have it, with who asked; none if the page
-    /// was opened by itself.
-    async fn waiting(&self) -> Result<Option<(Pending, Client)>, Response> {
-        let Some(handle) = self.params.get("flow") else { return Ok(None) };
-        let (db, now) = (&self.app.db, self.app.clock.now());
-        let found = waiting::find(db, handle, self.visit.digest(), now).await;
-        let Some(pending) = found.map_err(|error| respond::failed(&error))? else {
-            return Err(stale());
+    /// Whether this form only opens the page, as a link would: links carry no sealed request.
+    fn only_opens(&self) -> bool {
+        self.params.get("open").is_some()
+    }
+
+    /// The request that waits, as far as its client may still have it; none if the page was opened
+    /// by itself.
+    async fn waiting(&self) -> Result<Option<Waiting>, Response> {
+        let Some(flow) = self.params.get("flow") else { return Ok(None) };
+        let (app, now, browser) = (&self.app, self.app.clock.now(), self.visit.digest());
+        let pending = match sealed::is_sealed(flow) {
+            true if self.is_post() => sealed::open(&app.request_sealer, flow, &browser, now),
+            // Pages put it into forms alone: addresses end up in logs and histories.
+            true => None,
+            false => rows::find(&app.db, flow, browser, now)
+                .await
+                .map_err(|error| respond::failed(&error))?,
         };
-        let found = client::find(db, &pending.request.client_id).await;
+        let pending = pending.ok_or_else(stale)?;
+        let found = client::find(&app.db, &pending.request.client_id).await;
         let found = found.map_err(|error| respond::failed(&error.into()))?;
         let client = found.ok_or_else(stale)?;
-        match registered::renewed(&client, pending.request, &self.app.issuer_url) {
-            Ok(request) => Ok(Some((Pending { request, ..pending }, client))),
+        match registered::renewed(&client, pending.request, &app.issuer_url) {
+            Ok(request) => {
+                let pending = Pending { request, ..pending };
+                Ok(Some(Waiting { pending, client, flow: flow.to_owned() }))
+            }
             Err(Outdated::Nowhere) => Err(bad_request(NOT_REGISTERED)),
-            Err(Outdated::Refused(refusal)) => Err(respond::refusal(&self.app, &refusal)),
+            Err(Outdated::Refused(refusal)) => Err(respond::refusal(app, &refusal)),
         }
     }
 
     /// Takes the request that waits as far as it goes, for whoever `visit` says is logged in.
-    async fn go_on(
-        &self,
-        (pending, client): &(Pending, Client),
-        visit: &Visit,
-        decision: Option<Decision>,
-    ) -> Response {
+    async fn go_on(&self, waiting: Waiting, visit: &Visit, decision: Option<Decision>) -> Response {
         let origin = origin_of(&self.request).await;
         let browser = visit.browser.as_ref();
         let issuer = &self.app.issuer_url;
+        let Waiting { pending, client, .. } = &waiting;
         let state = State { client, issuer, pending, browser, decision, origin: &origin };
         let step = match flow::advance(&self.app.db, state, self.app.clock.now()).await {
             Ok(step) => step,
             Err(error) => return respond::failed(&error),
         };
-        let page = if step == Step::Consent { "consent" } else { "login" };
-        let answer = respond::outcome(&self.app, &pending.request.to, &step);
-        answer.unwrap_or_else(|| self.lead_to(page))
+        if let Some(answer) = respond::outcome(&self.app, &pending.request.to, &step) {
+            return answer;
+        }
+        match pending.kept {
+            Kept::InRow(_) if step == Step::Consent => self.lead_to("consent"),
+            Kept::InRow(_) => self.lead_to("login"),
+            Kept::InBrowser | Kept::Nowhere => {
+                Box::pin(waiting.ask(&self.app, visit, &step, "")).await
+            }
+        }
     }
 
     /// A page of ours, with the request that waits.

@@ -5,13 +5,12 @@ use poem::{Request, Response};
 
 use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::email::Email;
-use crate::domain::oauth::client::Client;
-use crate::domain::oauth::waiting::Pending;
 use crate::domain::password::Password;
 use crate::http::oauth::origin_of;
-use crate::http::pages::login::{destinations, enter};
+use crate::http::pages::login::enter;
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
+use crate::http::pages::waiting::Waiting;
 use crate::http::pages::{Call, limited, rule, unavailable};
 
 /// What is wrong with what was typed, next to its field.
@@ -28,10 +27,10 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
     let waiting = call.waiting().await?;
-    if call.is_post() {
+    if call.is_post() && !call.only_opens() {
         return sign_up(&call, waiting).await;
     }
-    let expected = waiting.as_ref().and_then(|(pending, _)| pending.request.login_hint.as_deref());
+    let expected = waiting.as_ref().and_then(|it| it.pending.request.login_hint.as_deref());
     let username = expected.unwrap_or_default();
     let page = show(&call, waiting.as_ref(), username, &Problems::default(), StatusCode::OK);
     Ok(call.visit.remember(page))
@@ -39,24 +38,25 @@ async fn answered(request: Request) -> Result<Response, Response> {
 
 fn show(
     call: &Call,
-    waiting: Option<&(Pending, Client)>,
+    waiting: Option<&Waiting>,
     username: &str,
     problems: &Problems,
     status: StatusCode,
 ) -> Response {
     let page = SignupPage {
         csrf: &call.visit.csrf(),
-        flow: call.params.get("flow").unwrap_or_default(),
-        client_name: waiting.map_or("", |(_, client)| &client.name),
+        flow: waiting.map_or("", |it| &it.flow),
+        client_name: waiting.map_or("", |it| &it.client.name),
         username,
         email_problem: &problems.email,
         password_problem: &problems.password,
         password_hint: rule::hint(call.app.password_policy),
     };
-    render_towards(status, &page, &destinations(waiting))
+    let destinations = waiting.map(Waiting::destinations).unwrap_or_default();
+    render_towards(status, &page, &destinations)
 }
 
-async fn sign_up(call: &Call, waiting: Option<(Pending, Client)>) -> Result<Response, Response> {
+async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
     let typed = call.params.get("username").unwrap_or_default();

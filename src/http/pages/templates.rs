@@ -43,7 +43,9 @@ pub(super) struct Frame<'a> {
 #[template(path = "login.html")]
 pub(super) struct LoginPage<'a> {
     pub(super) csrf: &'a str,
-    /// The handle of the request that waits; empty if none does.
+    /// What leads from the page to where the others are.
+    pub(super) up: &'a str,
+    /// The request that waits, sealed, or its handle; empty if none does.
     pub(super) flow: &'a str,
     /// Who asked for the login; empty if nobody did.
     pub(super) client_name: &'a str,

@@ -159,6 +159,18 @@ impl Answer {
         parameters
     }
 
+    /// The page on which somebody has to log in before a client's request goes on: it is the answer to
+    /// the request itself, carries it, and nothing of it is in an address.
+    #[track_caller]
+    pub fn expect_login_page(&self) -> &Self {
+        self.expect_status(200);
+        let html = self.html();
+        assert!(html.contains("<form method=\"post\" action=\"../login\">"), "{html}");
+        assert!(flow(self).starts_with("v1."), "{html}");
+        assert!(!html.contains("?flow="), "{html}");
+        self
+    }
+
     /// A page, as text.
     #[track_caller]
     pub fn html(&self) -> String {
@@ -260,13 +272,15 @@ impl<'s> Browser<'s> {
         self.get(&format!("/oauth2/authorize?{}", request(more))).await
     }
 
-    /// Logs in on the page that a redirect leads to.
-    pub async fn log_in(&mut self, redirect: &Answer, email: &str) -> Answer {
-        let location = redirect.location();
-        assert!(location.starts_with(&format!("{ISSUER}/login?flow=")), "{location}");
-        let page = self.get(&location).await;
-        page.expect_status(200);
-        self.submit("/login", &page, &[("username", email), ("password", PASSWORD)]).await
+    /// Logs in on the page that a request for authorization is answered with.
+    pub async fn log_in(&mut self, page: &Answer, email: &str) -> Answer {
+        page.expect_login_page();
+        self.submit("/login", page, &[("username", email), ("password", PASSWORD)]).await
+    }
+
+    /// Opens another page with the request that waits at this one, as the button on it does.
+    pub async fn open(&mut self, path: &str, page: &Answer) -> Answer {
+        self.submit(path, page, &[("open", "x")]).await
     }
 
     /// The code of a whole flow, whose account exists; nobody is logged in before.
@@ -277,16 +291,24 @@ impl<'s> Browser<'s> {
     }
 }
 
-/// The hidden fields of a page, and their values.
+/// The hidden fields of a page's first form, and their values.
 pub fn hidden(page: &Answer) -> Vec<(String, String)> {
     let html = String::from_utf8(page.body.clone()).unwrap();
-    let inputs = html.split("<input type=\"hidden\" name=\"").skip(1);
+    let form = html.split("</form>").next().unwrap();
+    let inputs = form.split("<input type=\"hidden\" name=\"").skip(1);
     inputs
         .map(|rest| {
             let (name, rest) = rest.split_once("\" value=\"").unwrap();
             (name.to_owned(), unescape(rest.split('"').next().unwrap()))
         })
         .collect()
+}
+
+/// What a page carries of the request that waits: it sealed, or a handle.
+#[track_caller]
+pub fn flow(page: &Answer) -> String {
+    let mut fields = hidden(page).into_iter();
+    fields.find(|(name, _)| name == "flow").expect("a form of ours").1
 }
 
 /// The proof that a page's forms are ours.

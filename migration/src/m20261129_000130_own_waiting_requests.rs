@@ -1,0 +1,28 @@
+//! A request that waits for a consent is somebody's, who may have a few at most.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::uuid_null;
+
+const TABLE: &str = "pending_authorization";
+const INDEX: &str = "pending_authorization_account_id_idx";
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // Null in rows of the version before, which are nobody's. No foreign key: it is counted by,
+        // and the row is gone after 30 minutes.
+        let table = Table::alter().table(TABLE).add_column(uuid_null("account_id")).to_owned();
+        manager.alter_table(table).await?;
+        let index = Index::create().name(INDEX).table(TABLE).col("account_id").to_owned();
+        manager.create_index(index).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager.drop_index(Index::drop().name(INDEX).table(TABLE).to_owned()).await?;
+        let table = Table::alter().table(TABLE).drop_column("account_id").to_owned();
+        manager.alter_table(table).await
+    }
+}

@@ -1,0 +1,46 @@
+//! Requests that wait for a person to log in: nothing is stored of them. The page carries the
+//! request, sealed for the browser that it is shown in, and brings it back with its form.
+//!
+//! Anybody may send a browser to the authorization endpoint, so what is kept for them there must
+//! cost nothing. What comes back is as it left; it is still checked against the client's
+//! registration each time ([`registered`](crate::domain::oauth::registered)), as that may have
+//! changed.
+
+use crate::domain::keys::RequestSealer;
+use crate::domain::oauth::authorize::AuthorizationRequest;
+use crate::domain::oauth::flow::FlowError;
+use crate::domain::oauth::waiting::{Kept, PATIENCE, Pending};
+use crate::timestamp::Timestamp;
+
+pub use crate::domain::keys::is_sealed;
+
+/// Seals a request for the browser whose cookie has this digest. It expires 30 minutes after it
+/// came, however often it is sealed anew.
+///
+/// # Errors
+/// See [`FlowError`].
+pub fn seal(
+    sealer: &RequestSealer,
+    pending: &Pending,
+    browser_digest: &[u8],
+) -> Result<String, FlowError> {
+    let content = serde_json::to_vec(&(&pending.request, pending.asked_at.as_micros()))?;
+    Ok(sealer.seal(&content, browser_digest)?)
+}
+
+/// The request in a sealed text; none if it was sealed for another browser, was altered, or has
+/// expired.
+#[must_use]
+pub fn open(
+    sealer: &RequestSealer,
+    text: &str,
+    browser_digest: &[u8],
+    now: Timestamp,
+) -> Option<Pending> {
+    let content = sealer.open(text, browser_digest)?;
+    let read = serde_json::from_slice::<(AuthorizationRequest, i64)>(&content).ok();
+    let (request, asked_at) = read?;
+    let asked_at = Timestamp::from_micros(asked_at);
+    let pending = Pending { kept: Kept::InBrowser, request, asked_at };
+    (asked_at.plus(PATIENCE) > now).then_some(pending)
+}

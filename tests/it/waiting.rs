@@ -1,0 +1,391 @@
+//! Requests that wait for a person (W4): for a login they are kept in the page alone, sealed for
+//! its browser; for a consent in a row of whoever is logged in, who has a few at most.
+
+use std::fs;
+
+use futures_util::future::join_all;
+use openssl::sha::sha256;
+use reqwest::Method;
+
+use crate::harness::consents::{ASKING, asking};
+use crate::harness::forge::encode;
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf, flow, request};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const BOB: &str = "bob@example.test";
+const ROWS: &str = "pending_authorization";
+const STRANGERS: usize = 10_000;
+
+async fn server() -> TestServer {
+    let server = TestServer::start().await;
+    server.apply(&[WEB, ASKING].concat()).await;
+    for email in [ADA, BOB] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    server
+}
+
+/// A page on which somebody is to start again.
+#[track_caller]
+fn expect_stale(answer: &Answer) {
+    answer.expect_status(400);
+    assert!(answer.html().contains("Start again"), "{}", answer.html());
+}
+
+/// What is posted if somebody types their right password into a page with this request.
+async fn enter(browser: &mut Browser<'_>, csrf: &str, flow: &str) -> Answer {
+    let fields = [("csrf", csrf), ("flow", flow), ("username", ADA), ("password", PASSWORD)];
+    browser.post("/login", &fields).await
+}
+
+async fn size(server: &TestServer) -> i64 {
+    if server.database.is_postgres() {
+        let size = "SELECT sum(pg_total_relation_size(relid))::bigint FROM pg_stat_user_tables";
+        return server.database.column(size).await[0];
+    }
+    let pages: i64 = server.database.column("PRAGMA page_count").await[0];
+    let log = fs::metadata(server.database.directory().join("signet.db-wal"));
+    pages * 4096 + log.map_or(0, |log| i64::try_from(log.len()).unwrap())
+}
+
+/// W4: strangers leave nothing, however long what they ask for is, and however many they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ten_thousand_strangers_leave_nothing() {
+    let server = server().await;
+    let long = "s".repeat(4096);
+    let path = format!("/oauth2/authorize?{}", request(&[("state", &long)]));
+    let rows = async || {
+        let dump = server.database.dump().await;
+        dump.into_iter().map(|(table, rows)| (table, rows.len())).collect::<Vec<_>>()
+    };
+    let (rows_before, size_before) = (rows().await, size(&server).await);
+
+    let ask = async || {
+        for _ in 0..STRANGERS / 16 {
+            let asked = server.request(Method::GET, &path);
+            let answer = asked.header("x-forwarded-for", server.fresh_client()).send().await;
+            assert_eq!(answer.unwrap().status(), 200);
+        }
+    };
+    join_all((0..16).map(|_| ask())).await;
+
+    assert_eq!(rows().await, rows_before);
+    assert!(size(&server).await <= size_before + 64 * 1024, "{size_before}");
+}
+
+/// Whoever has typed a wrong password types again, goes to sign up and comes back; the time goes
+/// on.
+#[tokio::test]
+async fn a_request_goes_on_through_mistakes_and_between_pages() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let asked = browser.authorize(&[("login_hint", ADA)]).await;
+    let carried = flow(&asked);
+
+    let wrong = [("username", ADA), ("password", "Wrong-0000")];
+    let page = browser.submit("/login", &asked, &wrong).await;
+    page.expect_status(400);
+    let signup = browser.open("/signup", &page).await;
+    signup.expect_status(200);
+    assert!(signup.html().contains(&format!("value=\"{ADA}\"")), "{}", signup.html());
+    let weak = browser.submit("/signup", &signup, &[("username", "x"), ("password", "x")]).await;
+    weak.expect_status(400);
+    let login = browser.open("/login", &weak).await;
+    login.expect_status(200);
+    for page in [&page, &signup, &weak, &login] {
+        assert_eq!(flow(page), carried);
+        assert!(page.header("content-security-policy").contains("'self' https://rp.example;"));
+        assert!(!page.html().contains("?flow="), "{}", page.html());
+    }
+    server.advance_seconds(30 * 60 - 1);
+    let typed = [("username", ADA), ("password", PASSWORD)];
+    let done = browser.submit("/login", &login, &typed).await.sent_to(CALLBACK);
+    assert!(done.contains_key("code") && done["state"] == "af0ifjsldkj", "{done:?}");
+}
+
+/// The same half hour as before, from when the request came.
+#[tokio::test]
+async fn a_page_that_was_open_for_half_an_hour_starts_again() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let asked = browser.authorize(&[]).await;
+    server.advance_seconds(20 * 60);
+    let wrong = [("username", ADA), ("password", "Wrong-0000")];
+    let page = browser.submit("/login", &asked, &wrong).await;
+    server.advance_seconds(10 * 60);
+
+    expect_stale(
+        &browser.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await,
+    );
+    expect_stale(&browser.open("/signup", &page).await);
+    assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
+    let asked = browser.authorize(&[]).await;
+    assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// SS-01: what was sealed for one browser is of no use in another, nor altered, nor from an
+/// address.
+#[tokio::test]
+async fn a_request_is_of_use_as_it_was_sealed_in_its_browser_alone() {
+    let server = server().await;
+    let (mut mine, mut other) = (Browser::of(&server), Browser::of(&server));
+    let asked = mine.authorize(&[]).await;
+    let (sealed, own) = (flow(&asked), csrf(&asked));
+    let theirs = csrf(&other.authorize(&[]).await);
+
+    expect_stale(&enter(&mut other, &theirs, &sealed).await);
+    for at in [3, 10, sealed.len() / 2, sealed.len() - 20] {
+        let mut altered = sealed.clone().into_bytes();
+        altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+        let altered = String::from_utf8(altered).unwrap();
+        expect_stale(&enter(&mut mine, &own, &altered).await);
+    }
+    for nothing in ["v1.", "v1.AAAA", "v2.AAAA", &sealed[3..], &format!("{sealed}A"), &sealed[..99]]
+    {
+        expect_stale(&enter(&mut mine, &own, nothing).await);
+    }
+    // Addresses are written down, by browsers and by proxies.
+    for page in ["login", "signup", "consent"] {
+        expect_stale(&mine.get(&format!("/{page}?flow={sealed}")).await);
+    }
+    assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
+    assert!(enter(&mut mine, &own, &sealed).await.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// MUST-069: a request that waits for a login is not one that somebody has been asked for.
+#[tokio::test]
+async fn nobody_agrees_to_what_only_waits_for_a_login() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone(ADA).await;
+    let again = [&asking("openid")[..], &[("prompt", "login")]].concat();
+    let page = browser.authorize(&again).await;
+    page.expect_login_page();
+
+    for decision in ["allow", "deny"] {
+        expect_stale(&browser.submit("/consent", &page, &[("decision", decision)]).await);
+    }
+
+    for table in ["consent", "authorization_code", ROWS] {
+        assert_eq!(server.database.count(table).await, 0, "{table}");
+    }
+}
+
+/// Either instance answers what the other has sealed, before a change of the master key and after
+/// it.
+#[tokio::test]
+async fn each_instance_opens_what_another_sealed_and_a_rotated_key_does_too() {
+    let server = server().await;
+    let beside = server.beside().await;
+    let file = server.database.master_key_file();
+    let old = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{}\n{old}", encode([7; 32]))).unwrap();
+    let rotated = server.beside().await;
+
+    for (from, to) in [(&server, &beside), (&beside, &server), (&server, &rotated)] {
+        let mut browser = Browser::of(from);
+        let asked = browser.authorize(&[]).await;
+        let mut same = Browser::of(to);
+        same.cookie.clone_from(&browser.cookie);
+        assert!(same.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
+        server.advance_seconds(61);
+    }
+    // Whoever does not have the new key yet starts again, and loses no more than that.
+    let mut browser = Browser::of(&rotated);
+    let asked = browser.authorize(&[]).await;
+    let mut behind = Browser::of(&server);
+    behind.cookie.clone_from(&browser.cookie);
+    expect_stale(&behind.log_in(&asked, ADA).await);
+    assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// Two tabs at one login: the second finds that somebody is logged in, once it is loaded again.
+#[tokio::test]
+async fn a_second_tab_goes_on_when_it_is_loaded_again() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let one = browser.authorize(&[("state", "one")]).await;
+    let other = browser.authorize(&[("state", "other")]).await;
+    assert_eq!(browser.log_in(&one, ADA).await.sent_to(CALLBACK)["state"], "one");
+
+    // The proof in it is of the login before, as ever.
+    expect_stale(&browser.log_in(&other, ADA).await);
+    assert_eq!(browser.authorize(&[("state", "other")]).await.sent_to(CALLBACK)["state"], "other");
+    // So is the form that somebody goes back to.
+    expect_stale(&browser.log_in(&one, ADA).await);
+}
+
+/// A page from before a login leads on from a consent to another account's login, and back.
+#[tokio::test]
+async fn the_consent_page_is_found_again_and_leads_to_another_account() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let asked = browser.authorize(&asking("openid")).await;
+    let consent = browser.log_in(&asked, ADA).await.location();
+    assert!(consent.starts_with(&format!("{ISSUER}/consent?flow=")), "{consent}");
+    let page = browser.get(&consent).await;
+    assert_eq!(browser.get(&consent).await.html(), page.html());
+    assert_eq!(server.database.count(ROWS).await, 1);
+
+    let login = browser.get(&consent.replace("/consent", "/login")).await;
+    let signup = browser.open("/signup", &login).await;
+    signup.expect_status(200);
+    let typed = [("username", BOB), ("password", PASSWORD)];
+    let again = browser.submit("/login", &login, &typed).await;
+    assert_eq!(again.location(), consent);
+    let page = browser.get(&consent).await;
+    assert!(page.html().contains(BOB), "{}", page.html());
+    let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
+    assert!(allowed.sent_to(CALLBACK).contains_key("code"));
+    assert_eq!(server.database.count(ROWS).await, 0);
+}
+
+/// W4: an account has sixteen rows at most, whatever it asks for, of two instances, too; the oldest
+/// goes. Nobody else's does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_account_keeps_its_newest_requests_alone() {
+    let server = server().await;
+    let beside = server.beside().await;
+    let mut bob = Browser::of(&server);
+    bob.log_in_alone(BOB).await;
+    let bobs = bob.authorize(&asking("openid")).await;
+    let mut ada = Browser::of(&server);
+    ada.log_in_alone(ADA).await;
+    let mut asked = Vec::new();
+    for _ in 0..17 {
+        server.advance_millis(10);
+        asked.push(ada.authorize(&asking("openid")).await);
+    }
+    assert_eq!(server.database.count(ROWS).await, 17);
+    expect_stale(&ada.get(&asked[0].location()).await);
+    for page in [&asked[1], &asked[16]] {
+        ada.get(&page.location()).await.expect_status(200);
+    }
+
+    let cookie = ada.cookie.clone();
+    join_all([&server, &beside].into_iter().cycle().take(24).map(async |instance| {
+        let mut same = Browser::of(instance);
+        same.cookie.clone_from(&cookie);
+        same.authorize(&asking("openid")).await.expect_status(303);
+    }))
+    .await;
+
+    assert_eq!(server.database.count(ROWS).await, 17);
+    bob.allow(&bobs).await;
+    let newest = ada.authorize(&asking("openid")).await;
+    ada.allow(&newest).await;
+}
+
+/// While an upgrade is rolled out: what an instance of the version before has kept for somebody who
+/// is not logged in is answered under its handle, by a login or a sign-up.
+#[tokio::test]
+async fn a_row_of_the_version_before_is_answered() {
+    let server = server().await;
+    let mut maker = Browser::of(&server);
+    maker.log_in_alone(BOB).await;
+
+    for (page, email) in [("login", ADA), ("signup", "new@example.test")] {
+        let consent = maker.authorize(&asking("openid")).await.location();
+        let mut browser = Browser::of(&server);
+        browser.get("/login").await;
+        let cookie = browser.cookie.clone().unwrap();
+        let digest = sha256(cookie.split_once('=').unwrap().1.as_bytes());
+        let digest = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let literal = if server.database.is_postgres() {
+            format!("'\\x{digest}'")
+        } else {
+            format!("X'{digest}'")
+        };
+        let as_before = format!("UPDATE {ROWS} SET account_id = NULL, browser_digest = {literal}");
+        server.database.execute(&as_before).await;
+
+        let shown = browser.get(&consent.replace("/consent", &format!("/{page}"))).await;
+        shown.expect_status(200);
+        let typed = [("username", email), ("password", PASSWORD)];
+        let entered = browser.submit(&format!("/{page}"), &shown, &typed).await;
+        assert_eq!(entered.location(), consent, "{page}");
+        browser.allow(&entered).await;
+        assert_eq!(server.database.count(ROWS).await, 0);
+    }
+}
+
+/// CO-10: at the longest that is admitted, and however it has to be written down.
+#[tokio::test]
+async fn the_longest_request_fits_into_its_forms() {
+    let server = server().await;
+    for (state, nonce) in [
+        ("\\".repeat(4096), "\"".repeat(4096)),
+        ("ü".repeat(2048), "\u{1f600}".repeat(1024)),
+        ("s".repeat(4096), "n".repeat(4096)),
+    ] {
+        let mut browser = Browser::of(&server);
+        browser.get("/login").await;
+        let fields = request(&[("state", "-"), ("nonce", "-")]);
+        // Nothing of it is escaped, so that it has room in a body of 16 KiB.
+        let body = format!("{fields}&state={state}&nonce={nonce}");
+        let asked = browser.request(Method::POST, "/oauth2/authorize").body(body);
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded");
+        let asked = browser.send(asked).await;
+        let long = format!("{}@example.test", "a".repeat(240));
+        let wrong = [("username", long.as_str()), ("password", &"ü".repeat(500))];
+        let page = browser.submit("/login", &asked, &wrong).await;
+        page.expect_status(400);
+
+        let page = browser.open("/signup", &page).await;
+        let page = browser.open("/login", &page).await;
+        let typed = [("username", ADA), ("password", PASSWORD)];
+        let done = browser.submit("/login", &page, &typed).await;
+        assert_eq!(done.sent_to(CALLBACK)["state"], state);
+        server.advance_seconds(61);
+    }
+}
+
+/// Only where a request is carried are bodies larger than elsewhere.
+#[tokio::test]
+async fn other_pages_take_no_larger_bodies() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/login").await;
+    for (path, length, status) in [
+        ("/login", 40_000, 400),
+        ("/signup", 40_000, 400),
+        ("/login", 60_000, 413),
+        ("/signup", 60_000, 413),
+        ("/consent", 17_000, 413),
+        ("/account", 17_000, 413),
+        ("/oauth2/authorize", 17_000, 413),
+    ] {
+        let fields = [("csrf", &*csrf(&page)), ("flow", &"x".repeat(length))];
+        browser.post(path, &fields).await.expect_status(status);
+    }
+}
+
+/// W4: IPv6 clients share what their /48 may do, wherever the limit is this instance's own.
+#[tokio::test]
+async fn a_block_of_ipv6_is_limited_at_every_front() {
+    let server = TestServer::with(|config| {
+        config.limits.refreshes_per_minute = 4;
+        config.limits.requests_per_minute = 4;
+        config.limits.attempts_per_minute = 5;
+    })
+    .await;
+    server.web().await;
+    let authorize = format!("/oauth2/authorize?{}", request(&[]));
+    for (path, served) in [(authorize.as_str(), 200), ("/api/auth/me", 401)] {
+        let ask = async |client: String| {
+            let asked = server.request(Method::GET, path).bearer_auth("x");
+            Answer::of(asked.header("x-forwarded-for", client)).await.status
+        };
+        let mut statuses = Vec::new();
+        for n in 0..100 {
+            statuses.push(ask(format!("2001:db8:7:{n:x}::1")).await);
+        }
+        let (admitted, refused): (Vec<_>, Vec<_>) =
+            statuses.into_iter().partition(|status| *status == served);
+        // Ten times what one client may do, and as much as comes back while this test runs.
+        assert!((40..60).contains(&admitted.len()), "{path}: {}", admitted.len());
+        assert!(refused.iter().all(|status| *status == 429), "{path}: {refused:?}");
+        assert_eq!(ask("2001:db8:8::1".to_owned()).await, served, "{path}");
+    }
+}
