@@ -1,0 +1,267 @@
+"""W4: strangers begin logins and never finish them: many from one IPv6 /48, and many from 100,000
+addresses.
+
+Nothing of it is stored: no row waits for them, the database does not grow, and others refresh and
+log in on the pages as before: compared with the same clients on an idle server just before each
+round and just after it, and from its beginning to its end. `--requests` is how many are sent in
+each of the two rounds, `--rate` how many a second (four times as many from the /48, most of which
+are refused), `--database` where. Choose a rate that leaves the machine time: a debug build on two
+cores serves some 200 a second and no more. 1,000,000 requests, for a release build: `--requests
+1000000 --rate 1000`.
+"""
+
+import argparse
+import asyncio
+import re
+import sqlite3
+import time
+from pathlib import Path
+
+from harness import (
+    Client,
+    Counter,
+    Loop,
+    Place,
+    Report,
+    at_most,
+    command,
+    httpx,
+    is_alive,
+    milliseconds,
+    percentile,
+)
+
+IDLE_SECONDS = 15
+CONNECTIONS = 32
+CALLBACK = "https://rp.example/cb"
+REQUEST = {
+    "response_type": "code",
+    "client_id": "web",
+    "redirect_uri": CALLBACK,
+    "scope": "openid",
+    "state": "s" * 4096,
+    "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    "code_challenge_method": "S256",
+}
+PATH = f"/oauth2/authorize?{httpx.QueryParams(REQUEST)}"
+PASSWORD = "Correct-horse-7"
+# Low enough for a round to get beyond it, and for the others to stay below.
+PER_MINUTE = 120
+LIMITS = {
+    "SIGNET_REFRESHES_PER_MINUTE": str(PER_MINUTE),
+    "SIGNET_TRUSTED_PROXIES": "127.0.0.1",
+}
+
+
+def in_one_block(number):
+    """65,536 clients of one /48."""
+    return f"2001:db8:7:{number % 65_536:x}::1"
+
+
+def in_many(number):
+    """100,000 addresses of IPv4, and of IPv6 each in a /48 of its own."""
+    number %= 100_000
+    low = f"{number >> 8 & 255}.{number & 255}"
+    return (
+        f"11.{number >> 16}.{low}"
+        if number % 2
+        else f"2001:{number >> 16:x}:{number & 65_535:x}::1"
+    )
+
+
+class Flood:
+    """So many requests over kept connections, not faster than `rate` a second."""
+
+    def __init__(self, port, requests, rate, address_of):
+        self.port, self.requests, self.rate, self.address_of = port, requests, rate, address_of
+        self.statuses = Counter()
+        self._sent = 0
+
+    async def run(self):
+        self._started = time.monotonic()
+        await asyncio.gather(*(self._send_all() for _ in range(CONNECTIONS)))
+        self.took = time.monotonic() - self._started
+
+    async def _send_all(self):
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
+        while self._sent < self.requests:
+            number, self._sent = self._sent, self._sent + 1
+            wait = self._started + number / self.rate - time.monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            client = self.address_of(number)
+            head = f"GET {PATH} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {client}\r\n\r\n"
+            writer.write(head.encode())
+            answer = await reader.readuntil(b"\r\n\r\n")
+            self.statuses[int(answer[9:12])] += 1
+            length = re.search(rb"\r\ncontent-length: (\d+)", answer)
+            if length:
+                await reader.readexactly(int(length[1]))
+        writer.close()
+
+
+class Others:
+    """People who refresh and log in meanwhile, each at an address of their own."""
+
+    def __init__(self, url):
+        self.url = url
+        self.refreshes, self.logins, self.statuses = [], [], Counter()
+        self._clients = [Client(url).sign_up() for _ in range(10)]
+        for number, client in enumerate(self._clients):
+            client.http.headers["x-forwarded-for"] = f"192.0.2.{number + 1}"
+        self._loops = [self._refreshes(client) for client in self._clients[:6]]
+        self._loops += [self._logs_in(client) for client in self._clients[6:]]
+
+    def _refreshes(self, client):
+        def work():
+            started = time.monotonic()
+            answer = client.refresh()
+            self.refreshes.append(time.monotonic() - started)
+            self.statuses["refresh", answer.status_code] += 1
+
+        return work
+
+    def _logs_in(self, client):
+        """Sent by a client, on the page, as far as the code."""
+
+        def work():
+            started = time.monotonic()
+            page = client.http.get(PATH)
+            cookie = page.headers["set-cookie"].split(";")[0]
+            form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+            form |= {"username": client.email, "password": PASSWORD}
+            answer = client.http.post("/login", data=form, headers={"cookie": cookie})
+            self.logins.append(time.monotonic() - started)
+            came_back = answer.headers.get("location", "").startswith(f"{CALLBACK}?code=")
+            self.statuses["login", answer.status_code, came_back] += 1
+
+        return work
+
+    def during(self, work):
+        self.refreshes, self.logins = [], []
+        with Loop(*self._loops, pause=0.6) as loops:
+            work()
+        return self.refreshes, self.logins, loops.errors
+
+
+def size_of(place, cluster):
+    if cluster is None:
+        return sum(it.stat().st_size for it in place.directory.glob("signet.db*"))
+    size = "SELECT sum(pg_total_relation_size(relid)) FROM pg_stat_user_tables"
+    return int(cluster.execute(size)[0][0])
+
+
+def waiting_rows(place, cluster):
+    count = "SELECT count(*) FROM pending_authorization"
+    if cluster is not None:
+        return cluster.execute(count)[0][0]
+    with sqlite3.connect(f"file:{place.directory}/signet.db?mode=ro", uri=True) as db:
+        return db.execute(count).fetchone()[0]
+
+
+def memory_of(signet):
+    """Resident, in MiB."""
+    for line in Path(f"/proc/{signet.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) // 1024
+    return 0
+
+
+def flood(report, place, cluster, signet, others, name, address_of, rate, options):
+    print(f"-- {name}", flush=True)
+    idle_refreshes, idle_logins, errors = others.during(lambda: time.sleep(IDLE_SECONDS))
+    size, memory = size_of(place, cluster), memory_of(signet)
+    strangers = Flood(signet.port, options.requests, rate, address_of)
+    refreshes, logins, more = others.during(lambda: asyncio.run(strangers.run()))
+    written = len(refreshes) + len(logins)
+    grown = size_of(place, cluster) - size
+    report.figure(
+        "strangers", f"{options.requests} in {strangers.took:.0f} s: {dict(strangers.statuses)}"
+    )
+    report.figure("memory", f"{memory} MiB, then {memory_of(signet)} MiB")
+    later_refreshes, later_logins, most = others.during(lambda: time.sleep(IDLE_SECONDS))
+    for what, idle, now, later in (
+        ("refresh", idle_refreshes, refreshes, later_refreshes),
+        ("login", idle_logins, logins, later_logins),
+    ):
+        third = len(now) // 3
+        first, last = now[:third], now[-third:]
+        for when, took in (
+            ("idle", idle),
+            ("first third", first),
+            ("last third", last),
+            ("idle again", later),
+        ):
+            report.figure(f"{what}, {when}", milliseconds(took))
+        # That the cores are busy is felt; what is stored of strangers would be, too, and for longer.
+        for when, took, before, slack in (
+            ("with strangers", now, idle, 1.0),
+            ("in the last third", last, first, 0.25),
+            ("after them", later, idle, 0.25),
+        ):
+            p99 = percentile(before, 0.99)
+            bound = max(2 * p99, p99 + slack)
+            report.holds(
+                percentile(took, 0.99) <= bound, f"{what}: p99 {when} at most {bound * 1e3:.0f} ms"
+            )
+    report.figure(
+        "database", f"{size / 1024:.0f} KiB, {grown / 1024:+.0f} KiB; others wrote {written} times"
+    )
+    report.holds(waiting_rows(place, cluster) == 0, "no row waits for them")
+    # Others' logins and their audit events take some room themselves.
+    report.holds(
+        grown <= 16 * 1024 * written + 4 * 1024 * 1024, "the database holds what others wrote"
+    )
+    bad = {
+        it: n
+        for it, n in others.statuses.items()
+        if it not in (("refresh", 200), ("login", 303, True))
+    }
+    errors += more + most
+    report.holds(not bad and not errors, f"nobody else is refused {bad} {errors[:2]}")
+    return strangers
+
+
+def run(report, place, kind, options):
+    print(f"== on {kind}", flush=True)
+    cluster = place.cluster() if kind == "postgresql" else None
+    url = cluster.url("signet") if cluster else f"sqlite:{place.directory}/signet.db"
+    signet = place.signet(url, **LIMITS)
+    signet.start()
+    created = command(
+        signet, "client", "create", "web", "--redirect-uri", CALLBACK, "--consent", "skip"
+    )
+    said, _ = created.communicate(timeout=30)
+    assert created.returncode == 0, said
+    others = Others(signet.url)
+    rates = options.rate * 4, options.rate
+    block = flood(
+        report, place, cluster, signet, others, "one /48", in_one_block, rates[0], options
+    )
+    # Ten clients' worth a minute, and as much at once.
+    most = 10 * PER_MINUTE * (block.took / 60 + 1.1)
+    served = block.statuses[200]
+    report.holds(served <= most, f"the /48 is served at most {most:.0f} times: {served}")
+    report.holds(set(block.statuses) == {200, 429}, "200 or 429")
+    many = flood(
+        report, place, cluster, signet, others, "100,000 addresses", in_many, rates[1], options
+    )
+    report.holds(set(many.statuses) == {200}, "each of so many is within its own limit")
+    report.holds(is_alive(signet) and signet.stop() == 0, "it is alive")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--requests", type=int, default=4_000)
+    parser.add_argument("--rate", type=int, default=40)
+    parser.add_argument("--database", choices=["sqlite", "postgresql", "both"], default="both")
+    options = parser.parse_args()
+    report = Report(f"strangers: {options.requests} requests a round that nobody finishes")
+    kinds = ["sqlite", "postgresql"] if options.database == "both" else [options.database]
+    # What each round may take on a machine that is slower than asked.
+    bound = len(kinds) * (120 + 2 * (IDLE_SECONDS + 10 * options.requests // options.rate))
+    with at_most(bound):
+        for kind in kinds:
+            with Place() as place:
+                run(report, place, kind, options)
+    report.end()
