@@ -30,7 +30,9 @@ pub fn is_name(text: &str, longest: usize) -> bool {
     is_trimmed && text.chars().count() <= longest && text.chars().all(is_seen)
 }
 
-fn is_seen(c: char) -> bool {
+/// Whether a character shows, as itself and without changing the order of others; the plain space does.
+#[must_use]
+pub fn is_seen(c: char) -> bool {
     let is_line = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator]
         .contains(&c.general_category());
     // Control and format characters (bidi controls, joiners), surrogates, private use, unassigned.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::anyhow;
 use clap::{Args, Subcommand};
 
-use crate::cli::print;
+use crate::cli::output::{OutputError, print};
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
@@ -85,28 +85,28 @@ impl Account {
             Self::Disable(named) => {
                 let (db, email) = named.open().await?;
                 let ended = operator::disable(&db, &email).await?;
-                print(&format!("disabled; {}", sessions_ended(ended)));
+                print(&format!("disabled; {}", sessions_ended(ended)))?;
                 db.close().await;
                 Ok(())
             }
             Self::Enable(named) => {
                 let (db, email) = named.open().await?;
                 operator::enable(&db, &email).await?;
-                print("enabled");
+                print("enabled")?;
                 db.close().await;
                 Ok(())
             }
             Self::Delete(named) => {
                 let (db, email) = named.open().await?;
                 operator::delete(&db, &email).await?;
-                print("deleted");
+                print("deleted")?;
                 db.close().await;
                 Ok(())
             }
             Self::EndSessions(named) => {
                 let (db, email) = named.open().await?;
                 let ended = operator::end_sessions(&db, &email).await?;
-                print(&sessions_ended(ended));
+                print(&sessions_ended(ended))?;
                 db.close().await;
                 Ok(())
             }
@@ -129,7 +129,7 @@ async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {
         for account in &page {
             let seen = account.last_login_at.map_or("never".to_owned(), Timestamp::to_rfc3339);
             let state = if account.is_enabled() { "enabled" } else { "disabled" };
-            print(&format!("{}  {}  {state}  last login {seen}", account.id, account.email));
+            print(&format!("{}  {}  {state}  last login {seen}", account.id, account.email))?;
         }
         match page.last() {
             Some(account) => last = Some(account.id),
@@ -155,33 +155,33 @@ async fn show(named: &Named) -> anyhow::Result<()> {
         ("last login", at(account.last_login_at)),
         ("sessions", sessions.len().to_string()),
     ] {
-        print(&format!("{name:<11} {value}"));
+        print(&format!("{name:<11} {value}"))?;
     }
     for session in sessions {
         let used = session.rotated_at.unwrap_or(session.auth_time).to_rfc3339();
         let from = session.address.as_deref().unwrap_or("an unknown address");
-        print(&format!("  {}  {}  last used {used} from {from}", session.id, session.client_id));
+        print(&format!("  {}  {}  last used {used} from {from}", session.id, session.client_id))?;
     }
-    print(&format!("{:<11} {}", "consents", consents.len()));
+    print(&format!("{:<11} {}", "consents", consents.len()))?;
     for consent in consents {
-        print_consent(&consent);
+        print_consent(&consent)?;
     }
     db.close().await;
     Ok(())
 }
 
-fn print_consent(consent: &consent::Model) {
+fn print_consent(consent: &consent::Model) -> Result<(), OutputError> {
     let (id, at) = (&consent.client_id, consent.granted_at.to_rfc3339());
     let Some(ScopesByAudience(scopes)) = &consent.access else {
-        print(&format!("  {id}  {} at its default audience  allowed {at}", consent.scope));
-        return;
+        return print(&format!("  {id}  {} at its default audience  allowed {at}", consent.scope));
     };
     for (audience, scope) in scopes {
-        print(&format!("  {id}  {scope} at {audience}  allowed {at}"));
+        print(&format!("  {id}  {scope} at {audience}  allowed {at}"))?;
     }
     if let Some(Texts(claims)) = &consent.claims {
-        print(&format!("  {id}  claims {}  allowed {at}", claims.join(" ")));
+        print(&format!("  {id}  claims {}  allowed {at}", claims.join(" ")))?;
     }
+    Ok(())
 }
 
 async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
@@ -190,7 +190,7 @@ async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
     let master = MasterKeys::open(&wish.master_key_file, true)?;
     let tokens = ResetTokens::new(master.reset_keys()?);
     let token = reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
-    print(&token);
+    print(&token)?;
     db.close().await;
     Ok(())
 }

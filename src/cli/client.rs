@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::print;
+use crate::cli::output::{print, print_json};
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
@@ -198,21 +198,21 @@ impl Client {
                 change.apply_to(&mut registration);
                 let db = open(&database).await?;
                 let secret = client::create(&db, registration).await?;
-                print(secret.as_deref().unwrap_or("registered; it has no secret"));
+                print(secret.as_deref().unwrap_or("registered; it has no secret"))?;
                 db.close().await;
             }
             Self::Update(description) => {
                 let (id, change, database) = description.read()?;
                 let db = open(&database).await?;
                 let updated = client::update(&db, &id, move |it| change.apply_to(it)).await;
-                print(&line(&id, &updated?));
+                print(&line(&id, &updated?))?;
                 db.close().await;
             }
             Self::Apply { file, database } => {
                 let registrations = registrations(&file)?;
                 let db = open(&database).await?;
                 for (id, applied) in client::apply(&db, registrations).await? {
-                    print(&line(&id, &applied));
+                    print(&line(&id, &applied))?;
                 }
                 db.close().await;
             }
@@ -220,23 +220,23 @@ impl Client {
                 let db = open(&database).await?;
                 if drop_previous {
                     client::drop_previous_secret(&db, &client_id).await?;
-                    print("the secret before is good for nothing any more");
+                    print("the secret before is good for nothing any more")?;
                 } else {
-                    print(&client::rotate_secret(&db, &client_id, at_once).await?);
+                    print(&client::rotate_secret(&db, &client_id, at_once).await?)?;
                 }
                 db.close().await;
             }
             Self::Delete { client_id, database } => {
                 let db = open(&database).await?;
                 client::delete(&db, &client_id).await?;
-                print(&format!("{client_id} is gone, and its sessions have ended"));
+                print(&format!("{client_id} is gone, and its sessions have ended"))?;
                 db.close().await;
             }
             Self::List { database } => {
                 let db = open(&database).await?;
                 for row in client::list(&db).await? {
                     let grants = row.grants.0.join(" ");
-                    print(&format!("{}  {}  {grants}  {}", row.id, row.auth_method, row.name));
+                    print(&format!("{}  {}  {grants}  {}", row.id, row.auth_method, row.name))?;
                 }
             }
             Self::Show { client_id, database } => {
@@ -245,7 +245,7 @@ impl Client {
                     bail!("there is no client {client_id}");
                 };
                 let file = File { client: vec![Registration::of_row(&row)] };
-                print(&serde_json::to_string_pretty(&file)?);
+                print_json(&serde_json::to_string_pretty(&file)?)?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::cli::print;
+use crate::cli::output::print_lines;
 use crate::config::{env_example, markdown};
 
 #[derive(Debug, Subcommand)]
@@ -14,11 +14,11 @@ pub(super) enum Reference {
 }
 
 impl Reference {
-    pub(super) fn run(self) {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         let text = match self {
             Self::EnvExample => env_example(),
             Self::Markdown => markdown(),
         };
-        print(text.trim_end());
+        Ok(print_lines(text.trim_end())?)
     }
 }

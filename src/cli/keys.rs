@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::cli::print;
+use crate::cli::output::{OutputError, print, print_json};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, KeySettings, TokenSettings};
 use crate::database::{Db, migrate_up};
@@ -109,36 +109,34 @@ impl Keys {
                 let (db, sealer, schedule, now) = ring.open_or_make().await?;
                 let bits = ring.keys.rsa_bits;
                 let key = keys::rotate(&db, &sealer, &schedule, bits, now).await?;
-                announce(&key.kid, key.activated_at.or(key.activate_at));
-                Ok(())
+                Ok(announce(&key.kid, key.activated_at.or(key.activate_at))?)
             }
             Self::Import { file, ring } => {
                 let pem = std::fs::read(&file);
                 let pem = pem.with_context(|| format!("cannot read {}", file.display()))?;
                 let (db, sealer, schedule, now) = ring.open_or_make().await?;
                 let key = keys::import(&db, &sealer, &schedule, &pem, now).await?;
-                announce(&key.kid, key.activated_at.or(key.activate_at));
-                Ok(())
+                Ok(announce(&key.kid, key.activated_at.or(key.activate_at))?)
             }
             Self::Revoke { kid, ring, .. } => {
                 let (db, sealer, _, now) = ring.open().await?;
                 keys::revoke(&db, &sealer, ring.keys.rsa_bits, &kid, now).await?;
-                print(&format!("{kid} is out of the key set; its tokens are refused"));
+                print(&format!("{kid} is out of the key set; its tokens are refused"))?;
                 Ok(())
             }
             Self::Reseal(ring) => {
                 let (db, sealer, ..) = ring.open().await?;
                 let count = keys::reseal(&db, &sealer).await?;
-                print(&format!("{count} keys sealed with the first master key"));
+                print(&format!("{count} keys sealed with the first master key"))?;
                 Ok(())
             }
         }
     }
 }
 
-fn announce(kid: &str, signs_from: Option<Timestamp>) {
+fn announce(kid: &str, signs_from: Option<Timestamp>) -> Result<(), OutputError> {
     let at = signs_from.map(Timestamp::to_rfc3339).unwrap_or_default();
-    print(&format!("{kid} is published, and signs from {at}"));
+    print(&format!("{kid} is published, and signs from {at}"))
 }
 
 async fn list(db: &Db) -> anyhow::Result<()> {
@@ -160,7 +158,7 @@ async fn list(db: &Db) -> anyhow::Result<()> {
             _ => String::new(),
         };
         let since = since.unwrap_or(key.created_at).to_rfc3339();
-        print(&format!("{}  {}  {state} since {since}{next}", key.kid, key.algorithm));
+        print(&format!("{}  {}  {state} since {since}{next}", key.kid, key.algorithm))?;
     }
     Ok(())
 }
@@ -172,6 +170,5 @@ async fn export(db: &Db) -> anyhow::Result<()> {
         .filter(|key| key.state.is_published())
         .map(|key| key.public_jwk.as_str())
         .collect();
-    print(&format!("{{\"keys\":[{}]}}", published.join(",")));
-    Ok(())
+    Ok(print_json(&format!("{{\"keys\":[{}]}}", published.join(",")))?)
 }

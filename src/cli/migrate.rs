@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::cli::print;
+use crate::cli::output::print;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_down, migrate_up, status};
@@ -44,7 +44,7 @@ impl Migrate {
             Self::Status(_) => {}
         }
         for (name, applied) in status(&db).await? {
-            print(&format!("{}  {name}", if applied { "applied" } else { "pending" }));
+            print(&format!("{}  {name}", if applied { "applied" } else { "pending" }))?;
         }
         db.close().await;
         Ok(())

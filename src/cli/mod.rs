@@ -7,6 +7,7 @@ mod doctor;
 mod health;
 mod keys;
 mod migrate;
+mod output;
 mod serve;
 
 use std::process::ExitCode;
@@ -15,9 +16,9 @@ use anyhow::{Context, anyhow};
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::cli::output::{OutputError, print_json};
 use crate::config::{Config, load_dotenv, refuse_unknown};
 use crate::http;
-use crate::telemetry;
 
 /// Signet, an identity token service: people sign up and log in here, other services check their
 /// tokens with nothing but a public key.
@@ -71,13 +72,18 @@ enum Command {
     },
 }
 
+/// What a shell says of a program that wrote to a pipe without a reader: 128 and the number of SIGPIPE.
+const KILLED_BY_SIGPIPE: u8 = 141;
+
 /// Runs the program; prints what stopped it.
 #[must_use]
 pub fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough is no failure to speak of.
+        Err(error) if output::is_reader_gone(&error) => ExitCode::from(KILLED_BY_SIGPIPE),
         Err(error) => {
-            print_error(&format!("error: {error:#}"));
+            output::print_error(&error);
             ExitCode::FAILURE
         }
     }
@@ -95,29 +101,31 @@ fn run() -> anyhow::Result<()> {
     if arguments.len() < 2 {
         arguments.push("serve".into());
     }
-    let matches = command
-        .try_get_matches_from(arguments)
-        .unwrap_or_else(|error| without_secret(error).exit());
+    let matches = match command.try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => return show(&without_secret(error)),
+    };
     match Cli::from_arg_matches(&matches)?.command {
-        Command::Serve(config) => {
-            telemetry::start(&config.logs).context("SIGNET_LOG is not valid")?;
-            block_on(serve::serve(*config))
-        }
+        Command::Serve(config) => serve::run(*config),
         Command::Migrate { action } => block_on(action.run()),
         Command::Account { action } => block_on(action.run()),
         Command::Client { action } => block_on(action.run()),
         Command::Keys { action } => block_on(action.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),
-        Command::Openapi => {
-            print(http::openapi_document().trim_end());
-            Ok(())
-        }
-        Command::Config { action } => {
-            action.run();
-            Ok(())
-        }
+        Command::Openapi => Ok(print_json(http::openapi_document().trim_end())?),
+        Command::Config { action } => action.run(),
     }
+}
+
+/// Help, the version, or what is wrong with the command line; for the last, the program ends here.
+fn show(error: &clap::Error) -> anyhow::Result<()> {
+    let shown = error.print();
+    if error.use_stderr() {
+        error.exit();
+    }
+    shown.map_err(OutputError::from)?;
+    Ok(())
 }
 
 /// A database URL that cannot be parsed may hold a password all the same.
@@ -143,14 +151,4 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
         .build()
         .context("cannot start the runtime")?
         .block_on(work)
-}
-
-#[expect(clippy::print_stdout, reason = "what a command prints is its result")]
-fn print(text: &str) {
-    println!("{text}");
-}
-
-#[expect(clippy::print_stderr, reason = "what stopped a command is for its caller to read")]
-fn print_error(text: &str) {
-    eprintln!("{text}");
 }

@@ -1,14 +1,28 @@
 //! `signet serve`
 
+use std::time::Duration;
+
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::print;
+use crate::cli::block_on;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::server::Server;
+use crate::telemetry;
 
-pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
+/// How long the last log lines may take to be written: nobody may be reading them.
+const FLUSH_TIME: Duration = Duration::from_millis(500);
+
+/// Serves until a signal.
+pub(super) fn run(config: Config) -> anyhow::Result<()> {
+    telemetry::start(&config.logs)?;
+    let served = block_on(serve(config));
+    telemetry::flush(FLUSH_TIME);
+    served
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
     // From here on SIGTERM is ours: one that comes during start-up is not lost.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -17,7 +31,7 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     let server = Server::bind(config, Clock::shared()).await?;
     tracing::info!(address = %server.address(), issuer = server.issuer(), "listening");
     if is_human {
-        print(&welcome(&server));
+        telemetry::print(&welcome(&server));
     }
     let stop = async move {
         tokio::select! {

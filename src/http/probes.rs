@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::http::App;
 use crate::http::origin::ClientOrigin;
+use crate::telemetry;
 
 /// Alive: the process answers. It says nothing of the database, so that an outage there restarts
 /// nobody.
@@ -21,12 +22,18 @@ pub(super) fn live() -> Response {
 #[handler]
 pub(super) async fn ready(app: Data<&Arc<App>>) -> Response {
     match app.readiness.of(&app).await {
-        Ok(()) => answer(StatusCode::OK, r#"{"status":"ready"}"#),
+        Ok(()) => readiness(StatusCode::OK, "ready"),
         Err(reason) => {
             tracing::warn!(reason, "not ready");
-            answer(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#)
+            readiness(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         }
     }
+}
+
+/// Lost log lines are told here, since the log cannot; they make no instance unready.
+fn readiness(status: StatusCode, word: &str) -> Response {
+    let body = json!({ "status": word, "lost_log_lines": telemetry::lost_lines() });
+    answer(status, body.to_string())
 }
 
 /// The address that the caller is limited by, for finding out whether the proxies are set right.

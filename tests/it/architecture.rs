@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("database", &["clock", "config", "timestamp"]),
     ("telemetry", &["config"]),
     ("domain", &["config", "database", "entity", "naming", "timestamp"]),
-    ("http", &["clock", "config", "database", "domain", "timestamp"]),
+    ("http", &["clock", "config", "database", "domain", "telemetry", "timestamp"]),
     ("server", &["clock", "config", "database", "domain", "http"]),
     (
         "cli",
@@ -21,6 +21,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "database",
             "domain",
             "http",
+            "naming",
             "server",
             "telemetry",
             "timestamp",
@@ -51,7 +52,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/", "server/"]),
     ("toml", &["cli/client.rs"]),
-    ("tracing_subscriber", &["telemetry.rs"]),
+    ("tracing_subscriber", &["telemetry/"]),
     ("unicode_properties", &["naming.rs"]),
 ];
 

@@ -117,7 +117,10 @@ async fn documents_and_liveness_do_not_need_the_database() {
     let is_unready = async || server.get("/readyz").await.status == 503;
     eventually("it is not ready", is_unready).await;
     let unready = server.get("/readyz").await;
-    assert_eq!((unready.status, unready.json()), (503, json!({ "status": "unavailable" })));
+    assert_eq!(
+        (unready.status, unready.json()),
+        (503, json!({ "status": "unavailable", "lost_log_lines": 0 }))
+    );
     server.get("/livez").await.expect_status(200);
     assert_eq!(server.get(JWKS).await.body, jwks.body);
     for path in METADATA.into_iter().chain(["/docs", "/openapi.json"]) {

@@ -130,14 +130,24 @@ async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mu
 }
 
 async fn ready(http: &Client, issuer: &str, report: &mut Report) {
-    let answer = http.get(format!("{issuer}/readyz")).send().await;
-    match answer.map(|answer| answer.status().as_u16()) {
-        Ok(200) => report.fine("it is ready: database, schema and key"),
-        Ok(503) => report.fault(
+    let Ok(answer) = http.get(format!("{issuer}/readyz")).send().await else {
+        return report.note("/readyz cannot be reached from here");
+    };
+    match answer.status().as_u16() {
+        200 => report.fine("it is ready: database, schema and key"),
+        503 => report.fault(
             "it is not ready: people cannot log in, services go on",
             "its log says why (\"not ready\"); usually the database does not answer",
         ),
-        _ => report.note("/readyz cannot be reached from here"),
+        _ => return report.note("/readyz cannot be reached from here"),
+    }
+    let body: Value = answer.json().await.unwrap_or_default();
+    let lost = body.get("lost_log_lines").and_then(Value::as_u64).unwrap_or(0);
+    if lost > 0 {
+        report.note(format!(
+            "it has lost {lost} log lines since its start: what reads its standard output was slow, \
+             stopped or gone, or a disk was full"
+        ));
     }
 }
 

@@ -38,7 +38,7 @@ impl Doctor {
         if let Some(url) = self.database_url {
             storage::examine(url, &mut report).await;
         }
-        report.print();
+        report.print()?;
         match report.faults() {
             0 => Ok(()),
             1 => bail!("1 fault"),

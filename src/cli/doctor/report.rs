@@ -1,6 +1,6 @@
 //! What the doctor found: a line each, faults with a remedy.
 
-use crate::cli::print;
+use crate::cli::output::{OutputError, print};
 
 /// Findings in the order in which they were made.
 #[derive(Debug, Default)]
@@ -36,15 +36,17 @@ impl Report {
         self.0.iter().filter(|finding| matches!(finding, Finding::Fault { .. })).count()
     }
 
-    pub(super) fn print(&self) {
+    pub(super) fn print(&self) -> Result<(), OutputError> {
         for finding in &self.0 {
             match finding {
-                Finding::Fine(what) => print(&format!("  ok     {what}")),
-                Finding::Note(what) => print(&format!("  note   {what}")),
+                Finding::Fine(what) => print(&format!("  ok     {what}"))?,
+                Finding::Note(what) => print(&format!("  note   {what}"))?,
                 Finding::Fault { what, remedy } => {
-                    print(&format!("  FAULT  {what}\n         → {remedy}"));
+                    print(&format!("  FAULT  {what}"))?;
+                    print(&format!("         → {remedy}"))?;
                 }
             }
         }
+        Ok(())
     }
 }

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::harness::TestDatabase;
+use crate::harness::{TestDatabase, eventually};
 
 /// How long any process may take to do what is asked of it, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_signet");
 
 /// A command line and an environment that holds nothing but what is set here.
 #[derive(Clone)]
@@ -54,15 +57,19 @@ impl Program {
 
     /// Runs a command to its end.
     pub async fn run(&self, arguments: &[&str]) -> Output {
-        let child = self.command(arguments).spawn().unwrap();
-        let pid = Pid::from_child(&child);
-        let (send, receive) = oneshot::channel();
-        std::thread::spawn(move || send.send(child.wait_with_output().unwrap()));
-        let Ok(output) = timeout(PATIENCE, receive).await else {
-            kill_process(pid, Signal::KILL).unwrap();
-            panic!("signet {arguments:?} did not end");
-        };
-        output.unwrap()
+        finish(self.command(arguments)).await
+    }
+
+    /// Runs a command to its end, with another standard output than a pipe that is read.
+    pub async fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        command.stdout(stdout);
+        finish(command).await
+    }
+
+    /// Runs a shell script to its end, in which `"$0"` is the program.
+    pub async fn run_by(&self, script: &str) -> Output {
+        finish(self.script(script)).await
     }
 
     /// Runs `signet serve`, which must refuse to start; returns what it says.
@@ -77,24 +84,44 @@ impl Program {
 
     /// Starts `signet serve` and waits until it listens.
     pub async fn serve(&self) -> Serving {
-        let mut child = self.command(&["serve"]).spawn().unwrap();
-        let pid = Pid::from_child(&child);
-        let (output, errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let (send_address, address) = oneshot::channel();
-        let (send_output, output_of_all) = oneshot::channel();
-        std::thread::spawn(move || send_output.send(read(output, errors, send_address)));
-        if let Ok(Ok(address)) = timeout(PATIENCE, address).await {
-            return Serving { child, address, output: Some(output_of_all) };
-        }
-        let _ = kill_process(pid, Signal::KILL);
-        child.wait().unwrap();
-        panic!("signet did not listen: {}", output_of_all.await.unwrap());
+        listening(self.command(&["serve"])).await
+    }
+
+    /// Starts `signet serve` by a shell script that ends in `exec "$0" serve`.
+    pub async fn serve_by(&self, script: &str) -> Serving {
+        listening(self.script(script)).await
+    }
+
+    /// Starts `signet serve` with its output going elsewhere, and waits until it is ready.
+    pub async fn serve_into(&self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Serving {
+        let address = free_address();
+        let program = self.clone().with("SIGNET_LISTEN", &address.to_string());
+        let mut command = program.command(&["serve"]);
+        let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
+        let serving = Serving { child, address, output: None };
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        eventually("it is ready", async || {
+            let answer = http.get(serving.url("/readyz")).send().await;
+            answer.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+        serving
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        self.surround(command)
+    }
+
+    fn script(&self, script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, PROGRAM]);
+        self.surround(command)
+    }
+
+    fn surround(&self, mut command: Command) -> Command {
         command
-            .args(arguments)
             .env_clear()
             .envs(&self.environment)
             .current_dir(&self.directory)
@@ -105,21 +132,81 @@ impl Program {
     }
 }
 
+async fn finish(mut command: Command) -> Output {
+    let child = command.spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (send, receive) = oneshot::channel();
+    std::thread::spawn(move || send.send(child.wait_with_output().unwrap()));
+    let Ok(output) = timeout(PATIENCE, receive).await else {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("{command:?} did not end");
+    };
+    output.unwrap()
+}
+
+/// Starts a server, and waits until it says where it listens.
+async fn listening(mut command: Command) -> Serving {
+    let mut child = command.spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (output, errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (send_address, address) = oneshot::channel();
+    let (send_output, output_of_all) = oneshot::channel();
+    std::thread::spawn(move || send_output.send(read(output, errors, send_address)));
+    if let Ok(Ok(address)) = timeout(PATIENCE, address).await {
+        return Serving { child, address, output: Some(output_of_all) };
+    }
+    let _ = kill_process(pid, Signal::KILL);
+    child.wait().unwrap();
+    panic!("signet did not listen: {}", output_of_all.await.unwrap());
+}
+
+/// An address for a server that cannot say which it has; below the ports that the system gives to
+/// others (32768 and up on Linux).
+fn free_address() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(37) + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 15_000 + u16::try_from(number % 17_000).unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
 impl Serving {
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 
     /// Sends a signal and waits for the end; returns all that was printed, too.
     pub async fn end(mut self, signal: Signal) -> (ExitStatus, String) {
         self.signal(signal);
-        let output = self.output.take().unwrap();
-        let printed = timeout(PATIENCE, output).await.unwrap().unwrap();
-        (self.child.wait().unwrap(), printed)
+        let printed = match self.output.take() {
+            Some(output) => timeout(PATIENCE, output).await.unwrap().unwrap(),
+            None => String::new(),
+        };
+        (self.wait().await, printed)
+    }
+
+    async fn wait(&mut self) -> ExitStatus {
+        let ended = async {
+            loop {
+                match self.child.try_wait().unwrap() {
+                    Some(status) => return status,
+                    None => sleep(Duration::from_millis(5)).await,
+                }
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("it did not end")
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
     }
 }
 

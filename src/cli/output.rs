@@ -1,0 +1,128 @@
+//! What commands print.
+//!
+//! Values come from the database and the network, where imports and strangers put them: whatever is
+//! printed, characters that cannot be seen, or that a terminal obeys, are escaped.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Write};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::naming;
+
+/// How long the reader of standard error may keep a command from ending.
+const ERROR_TIME: Duration = Duration::from_secs(2);
+
+/// Standard output failed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output, and what was changed stays changed: {0}")]
+pub(super) struct OutputError(#[from] io::Error);
+
+/// Prints a line. A line break inside of it is a value's, and escaped.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn print(line: &str) -> Result<(), OutputError> {
+    write(&printable(line, &[]))
+}
+
+/// Prints a text of several lines.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn print_lines(text: &str) -> Result<(), OutputError> {
+    write(&printable(text, &['\n']))
+}
+
+/// Prints JSON, in which the escapes are those of JSON (RFC 8259 section 7): it says the same.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn print_json(json: &str) -> Result<(), OutputError> {
+    write(&printable_json(json))
+}
+
+/// Prints what stopped the program, to standard error. That may be broken or not be read, which must
+/// not keep the program from ending.
+pub(super) fn print_error(error: &anyhow::Error) {
+    let text = printable(&format!("error: {error:#}"), &['\n']);
+    let (done, is_done) = mpsc::channel();
+    let printing = thread::Builder::new().spawn(move || {
+        let _ = writeln!(io::stderr(), "{text}");
+        let _ = done.send(());
+    });
+    if printing.is_ok() {
+        let _ = is_done.recv_timeout(ERROR_TIME);
+    }
+}
+
+/// Whether the program stopped because the reader of its output has seen enough (`… | head -1`).
+pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
+    let output = error.downcast_ref::<OutputError>();
+    output.is_some_and(|OutputError(error)| error.kind() == ErrorKind::BrokenPipe)
+}
+
+fn write(text: &str) -> Result<(), OutputError> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    // Else a line that did not fit would be lost at exit without a word.
+    Ok(stdout.flush()?)
+}
+
+fn printable(text: &str, kept: &[char]) -> String {
+    escaped(text, kept, |text, c| text.extend(c.escape_unicode()))
+}
+
+fn printable_json(json: &str) -> String {
+    // Outside of strings, JSON has no other characters than these and visible ones.
+    escaped(json, &['\n', '\r', '\t'], |text, c| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    })
+}
+
+fn escaped(text: &str, kept: &[char], escape: impl Fn(&mut String, char)) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if naming::is_seen(c) || kept.contains(&c) {
+            printable.push(c);
+        } else {
+            escape(&mut printable, c);
+        }
+    }
+    printable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_escaped_and_the_rest_is_left() {
+        for (text, expected) in [
+            ("Łódź → 東京 🛒 O’Neill", "Łódź → 東京 🛒 O’Neill"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{9b}31m\u{7f}", "\\u{9b}31m\\u{7f}"),
+            ("a\r\nb\tc", "a\\u{d}\\u{a}b\\u{9}c"),
+            ("pay\u{202e}gnp", "pay\\u{202e}gnp"),
+            ("\u{2066}x\u{2069}\u{200b}\u{feff}", "\\u{2066}x\\u{2069}\\u{200b}\\u{feff}"),
+            ("\u{a0}\u{3164}\u{e0041}", "\\u{a0}\\u{3164}\\u{e0041}"),
+        ] {
+            assert_eq!(printable(text, &[]), expected);
+        }
+    }
+
+    #[test]
+    fn escaped_json_says_the_same() {
+        let value = serde_json::json!({ "name": "a\u{202e}b\u{e0041}\u{9b}\u{1b}\n\u{7f}é" });
+        let json = serde_json::to_string_pretty(&value).unwrap();
+
+        let printed = printable_json(&json);
+
+        assert!(printed.chars().all(|c| naming::is_seen(c) || c == '\n'), "{printed}");
+        assert!(printed.contains("\\u202e") && printed.contains('é'), "{printed}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
+    }
+}

@@ -1,0 +1,321 @@
+//! Log lines on their way to an output that may fail or block.
+//!
+//! A thread of its own writes them. Whoever logs never waits for it: a line for which there is no
+//! room, or that cannot be written, is lost and counted. The crate tracing-appender has such a queue,
+//! but it does not count failed writes, and at exit prints to the same output if the queue is full.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What a queued line takes up beside its bytes.
+const LINE_OVERHEAD: usize = 64;
+
+/// How often losses are reported, as long as there are more.
+const REPORT_PERIOD: Duration = Duration::from_secs(10);
+
+/// How long to wait for an output that blocks and was set not to (`O_NONBLOCK` is a property of what
+/// was opened, which other processes may share).
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+
+thread_local! {
+    /// Whether this is the thread that writes. It must not wait for itself, and reports losses even
+    /// if the queue is full.
+    static IS_WRITER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The lines that wait.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    max_bytes: usize,
+    /// There is a line.
+    filled: Condvar,
+    /// There is none, and none is being written.
+    drained: Condvar,
+    report: Box<dyn Fn(Losses) + Send + Sync>,
+}
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Box<[u8]>>,
+    /// Of these lines, and the one that is being written.
+    bytes: usize,
+    lost: u64,
+    /// How many of the lost lines a report has counted.
+    reported: u64,
+}
+
+/// Lines that were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// Since the last report.
+    pub(super) lines: u64,
+    /// Since the start.
+    pub(super) total: u64,
+}
+
+impl Queue {
+    /// A queue of at most `max_bytes` in front of `output`. `report` is called once lines can be
+    /// written again after some were lost, and may log.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub(super) fn start(
+        output: impl Write + Send + 'static,
+        max_bytes: usize,
+        report: impl Fn(Losses) + Send + Sync + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let queue = Arc::new(Self {
+            state: Mutex::default(),
+            max_bytes,
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+            report: Box::new(report),
+        });
+        let writer =
+            Writer { queue: Arc::clone(&queue), output, is_torn: false, reported_at: None };
+        thread::Builder::new().name("log".to_owned()).spawn(move || writer.run())?;
+        Ok(queue)
+    }
+
+    /// Adds a line, if there is room for it.
+    pub(super) fn push(&self, line: &[u8]) {
+        let size = size_of(line);
+        let mut state = self.state();
+        if state.bytes + size > self.max_bytes && !IS_WRITER.get() {
+            state.lost = state.lost.saturating_add(1);
+            return;
+        }
+        state.bytes += size;
+        state.lines.push_back(line.into());
+        self.filled.notify_one();
+    }
+
+    /// How many lines were lost since the start.
+    pub(super) fn lost(&self) -> u64 {
+        self.state().lost
+    }
+
+    /// Waits until all lines are written, for at most `limit`.
+    pub(super) fn flush(&self, limit: Duration) {
+        self.report_losses();
+        let is_busy = |state: &mut State| state.bytes > 0;
+        drop(self.drained.wait_timeout_while(self.state(), limit, is_busy));
+    }
+
+    fn report_losses(&self) {
+        let mut state = self.state();
+        let lines = state.lost.saturating_sub(state.reported);
+        let losses = Losses { lines, total: state.lost };
+        state.reported = state.lost;
+        drop(state);
+        if losses.lines > 0 {
+            (self.report)(losses);
+        }
+    }
+
+    fn has_unreported(&self) -> bool {
+        let state = self.state();
+        state.lost > state.reported
+    }
+
+    /// The next line, or none if there is none for a while and losses wait to be reported.
+    fn next(&self) -> Option<Box<[u8]>> {
+        let is_empty = |state: &mut State| state.lines.is_empty();
+        let state = self.state();
+        let mut state = if state.lost > state.reported {
+            let waited = self.filled.wait_timeout_while(state, REPORT_PERIOD, is_empty);
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        } else {
+            let waited = self.filled.wait_while(state, is_empty);
+            waited.unwrap_or_else(PoisonError::into_inner)
+        };
+        state.lines.pop_front()
+    }
+
+    fn done_with(&self, line: &[u8], is_written: bool) {
+        let mut state = self.state();
+        state.bytes = state.bytes.saturating_sub(size_of(line));
+        if !is_written {
+            state.lost = state.lost.saturating_add(1);
+        }
+        if state.bytes == 0 {
+            self.drained.notify_all();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size_of(line: &[u8]) -> usize {
+    line.len() + LINE_OVERHEAD
+}
+
+/// What tracing-subscriber writes each line to, in one call.
+impl Write for &Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The thread that writes.
+struct Writer<W> {
+    queue: Arc<Queue>,
+    output: W,
+    /// Whether the last line could be written only in part.
+    is_torn: bool,
+    reported_at: Option<Instant>,
+}
+
+impl<W: Write> Writer<W> {
+    fn run(mut self) {
+        IS_WRITER.set(true);
+        let mut is_working = true;
+        loop {
+            if let Some(line) = self.queue.next() {
+                is_working = self.write_line(&line).is_ok();
+                self.queue.done_with(&line, is_working);
+            }
+            let is_due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_PERIOD);
+            if is_working && is_due && self.queue.has_unreported() {
+                self.reported_at = Some(Instant::now());
+                self.queue.report_losses();
+            }
+        }
+    }
+
+    /// A line of its own, whatever became of the one before. One call for each line: what others
+    /// write to the same pipe does not end up inside.
+    fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.write(b"\n")?;
+            self.is_torn = false;
+        }
+        self.write(line)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.output.write(rest) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    self.is_torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => pause(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread of its own, which serves no request")]
+fn pause() {
+    thread::sleep(BUSY_PAUSE);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// An output that does with each write what it is told to.
+    struct Told {
+        orders: Receiver<io::Result<usize>>,
+        written: Sender<String>,
+    }
+
+    impl Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let length = self.orders.recv().unwrap()?.min(bytes.len());
+            self.written.send(String::from_utf8(bytes[..length].to_vec()).unwrap()).unwrap();
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Stage {
+        queue: Arc<Queue>,
+        orders: Sender<io::Result<usize>>,
+        written: Receiver<String>,
+        reports: Receiver<Losses>,
+    }
+
+    fn stage(lines: usize) -> Stage {
+        let (orders, told) = channel();
+        let (written, writes) = channel();
+        let (send, reports) = channel();
+        let output = Told { orders: told, written };
+        let send = Mutex::new(send);
+        let report = move |losses| send.lock().unwrap().send(losses).unwrap();
+        let queue = Queue::start(output, lines * size_of(b"line 0\n"), report).unwrap();
+        Stage { queue, orders, written: writes, reports }
+    }
+
+    impl Stage {
+        fn push(&self, numbers: std::ops::Range<u32>) {
+            for number in numbers {
+                self.queue.push(format!("line {number}\n").as_bytes());
+            }
+        }
+
+        fn write_lines(&self, number: usize) -> Vec<String> {
+            for _ in 0..number {
+                self.orders.send(Ok(usize::MAX)).unwrap();
+            }
+            (0..number).map(|_| self.written.recv_timeout(LIMIT).unwrap()).collect()
+        }
+    }
+
+    #[test]
+    fn lines_without_room_are_lost_and_counted_and_the_others_come_in_order() {
+        let stage = stage(3);
+
+        stage.push(0..8);
+        assert_eq!(stage.queue.lost(), 5);
+        stage.queue.flush(Duration::from_millis(20)); // It gives up.
+
+        assert_eq!(stage.write_lines(3), ["line 0\n", "line 1\n", "line 2\n"]);
+        assert_eq!(stage.reports.recv_timeout(LIMIT).unwrap(), Losses { lines: 5, total: 5 });
+        stage.queue.flush(LIMIT);
+        stage.push(8..9);
+        assert_eq!(stage.write_lines(1), ["line 8\n"], "there is room again");
+        assert!(stage.reports.try_recv().is_err(), "nothing is reported twice");
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_lost_and_the_next_one_begins_a_line() {
+        let stage = stage(9);
+
+        stage.push(0..3);
+        stage.orders.send(Ok(4)).unwrap();
+        stage.orders.send(Err(ErrorKind::StorageFull.into())).unwrap();
+        stage.orders.send(Err(ErrorKind::StorageFull.into())).unwrap();
+        for kind in [ErrorKind::Interrupted, ErrorKind::WouldBlock] {
+            stage.orders.send(Err(kind.into())).unwrap();
+        }
+
+        assert_eq!(stage.write_lines(3), ["line", "\n", "line 2\n"]);
+        assert_eq!(stage.reports.recv_timeout(LIMIT).unwrap(), Losses { lines: 2, total: 2 });
+        assert_eq!(stage.queue.lost(), 2);
+    }
+}

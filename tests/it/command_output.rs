@@ -1,0 +1,133 @@
+//! What commands print: to readers that leave, to a disk that is full, and from rows that strangers wrote.
+
+use std::fs::File;
+use std::io::pipe;
+
+use serde_json::Value;
+
+use crate::harness::{Program, TestServer};
+
+const ADA: &str = "ada@example.test";
+
+/// What a terminal obeys, what changes the order of others, what cannot be seen, and a forged line.
+const HOSTILE: &str = "\u{1b}[2J\u{9b}31m\u{202e}x\u{2066}\u{200b}\u{e0041}\r\nforged  line\u{7f}";
+
+/// Commands that print something.
+const COMMANDS: &[&[&str]] = &[
+    &["--help"],
+    &["--version"],
+    &["account", "--help"],
+    &["account", "list"],
+    &["account", "show", ADA],
+    &["account", "enable", ADA],
+    &["account", "end-sessions", ADA],
+    &["account", "reset-password", ADA],
+    &["client", "list"],
+    &["client", "show", "shop"],
+    &["client", "update", "shop"],
+    &["config", "env-example"],
+    &["config", "markdown"],
+    &["keys", "list"],
+    &["keys", "export-public"],
+    &["migrate", "status"],
+    &["openapi"],
+];
+
+async fn server() -> (TestServer, Program) {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let program = Program::new(&server.database);
+    let create = ["client", "create", "shop", "--redirect-uri", "https://shop.example/callback"];
+    assert!(program.run(&create).await.status.success());
+    (server, program)
+}
+
+/// A1: `signet account list | head -3`.
+#[tokio::test]
+async fn a_reader_that_leaves_ends_a_command_quietly() {
+    let (server, program) = server().await;
+
+    let issuer = server.url("");
+    let doctor: &[&str] = &["doctor", &issuer];
+    for command in COMMANDS.iter().copied().chain([doctor]) {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let output = program.run_into(writer, command).await;
+
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
+        // As of a program that SIGPIPE ends, which a shell reports so.
+        assert_eq!(output.status.code(), Some(141), "{command:?}");
+    }
+    let output = program.run_by("\"$0\" openapi | head -1").await;
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
+    assert_eq!(output.stderr, b"");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_of_the_command() {
+    let (_server, program) = server().await;
+
+    for command in COMMANDS {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = program.run_into(full, command).await;
+
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.starts_with("error: cannot write to standard output"), "{command:?}: {said}");
+        assert!(said.contains("No space left on device"), "{command:?}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+    }
+}
+
+/// A refused command line and a failed start say so without a standard error, by their exit code.
+#[tokio::test]
+async fn an_error_that_nobody_can_read_is_still_an_exit_code() {
+    let (_server, program) = server().await;
+
+    for (script, code) in [
+        ("\"$0\" account show nobody@example.test 2>/dev/full", 1),
+        ("\"$0\" account shew 2>/dev/full", 2),
+        ("SIGNET_LOG=a=b=c \"$0\" serve >/dev/full 2>&1", 1),
+    ] {
+        let output = program.run_by(script).await;
+
+        assert_eq!(output.status.code(), Some(code), "{script}: {output:?}");
+    }
+}
+
+/// W16: imported rows and what strangers wrote reach a terminal as text, and each in one line.
+#[tokio::test]
+async fn what_rows_hold_cannot_command_a_terminal() {
+    let (server, program) = server().await;
+    let long = format!("{HOSTILE}@example.test");
+    for sql in [
+        format!("UPDATE session SET address = '{HOSTILE}', client_id = '{HOSTILE}'"),
+        format!("UPDATE client SET name = '{HOSTILE}'"),
+        format!("UPDATE signing_key SET algorithm = '{HOSTILE}'"),
+    ] {
+        server.database.execute(&sql).await;
+    }
+    server.sign_up("eve@example.test").await.expect_status(201);
+    let renamed = format!("UPDATE account SET email = '{long}' WHERE email LIKE 'eve%'");
+    server.database.execute(&renamed).await;
+
+    for (command, lines) in [
+        (&["account", "list"][..], Some(2)),
+        (&["account", "show", ADA], Some(10)),
+        (&["client", "list"], Some(1)),
+        (&["client", "show", "shop"], None),
+        (&["keys", "list"], Some(1)),
+    ] {
+        let output = program.run(command).await;
+
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let is_plain = |c: char| c == '\n' || c == ' ' || c.is_ascii_graphic();
+        assert!(text.chars().all(is_plain), "{command:?}: {text:?}");
+        assert!(text.contains(if lines.is_some() { "\\u{1b}[2J" } else { "\\u001b[2J" }), "{text}");
+        assert!(lines.is_none_or(|lines| text.lines().count() == lines), "{command:?}: {text}");
+        if lines.is_none() {
+            let shown: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(shown["client"][0]["client_name"], HOSTILE);
+        }
+    }
+}

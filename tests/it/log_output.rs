@@ -1,0 +1,178 @@
+//! What is logged may be lost; nothing else may be lost with it.
+
+use std::fs::File;
+use std::io::{PipeReader, Read, pipe};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join;
+use reqwest::Client;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase, eventually};
+
+/// How long a request may take, and the end.
+const TIME: Duration = Duration::from_secs(15);
+
+struct Logged {
+    serving: Serving,
+    http: Client,
+    database: TestDatabase,
+}
+
+impl Logged {
+    /// A server that logs to a pipe, standard error included.
+    async fn to_pipe(level: &str) -> (Self, PipeReader) {
+        let (reader, writer) = pipe().unwrap();
+        let database = TestDatabase::create().await;
+        let program = Program::new(&database).with("SIGNET_LOG", level);
+        let program = program.with("SIGNET_LOG_FORMAT", "json");
+        let serving = program.serve_into(writer.try_clone().unwrap(), writer).await;
+        (Self::of(serving, database), reader)
+    }
+
+    fn of(serving: Serving, database: TestDatabase) -> Self {
+        let http = Client::builder().no_proxy().timeout(TIME).build().unwrap();
+        Self { serving, http, database }
+    }
+
+    /// A request that is logged.
+    async fn ask(&self) {
+        let answer = Answer::of(self.http.get(self.serving.url("/api/auth/me"))).await;
+        answer.expect_status(401);
+    }
+
+    /// Many of them, faster than one by one.
+    async fn ask_often(&self, times: usize) {
+        let mut connection = TcpStream::connect(self.serving.address).await.unwrap();
+        let (mut answers, mut requests) = connection.split();
+        let request = "GET /api/auth/me HTTP/1.1\r\nhost: x\r\n\r\n";
+        let last = "GET /api/auth/me HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let all = request.repeat(times - 1) + last;
+        let mut answer = String::new();
+        let sending = requests.write_all(all.as_bytes());
+        let asking = join(sending, answers.read_to_string(&mut answer));
+        let (sent, read) = timeout(TIME, asking).await.expect("an answer to each");
+        sent.unwrap();
+        read.unwrap();
+        assert_eq!(answer.matches("HTTP/1.1 401").count(), times);
+    }
+
+    async fn readiness(&self) -> Value {
+        let answer = Answer::of(self.http.get(self.serving.url("/readyz"))).await;
+        answer.expect_status(200);
+        answer.json()
+    }
+
+    async fn lost(&self) -> u64 {
+        self.readiness().await["lost_log_lines"].as_u64().unwrap()
+    }
+
+    /// All that it does is done, and it ends well and in time.
+    async fn serves_and_ends_well(self) {
+        let body = json!({ "email": "ada@example.test", "password": PASSWORD });
+        for (path, status) in [("/api/auth/signup", 201), ("/api/auth/login", 200)] {
+            let request = self.http.post(self.serving.url(path)).json(&body);
+            Answer::of(request).await.expect_status(status);
+        }
+        for _ in 0..50 {
+            self.ask().await;
+        }
+        for path in ["/livez", "/.well-known/jwks.json", "/login"] {
+            Answer::of(self.http.get(self.serving.url(path))).await.expect_status(200);
+        }
+        assert_eq!(self.readiness().await["status"], "ready");
+        let started = Instant::now();
+
+        let (status, _) = self.serving.end(Signal::TERM).await;
+
+        assert_eq!(status.code(), Some(0));
+        assert!(started.elapsed() < TIME, "{:?}", started.elapsed());
+    }
+}
+
+/// A1: `signet serve 2>&1 | head`.
+#[tokio::test]
+async fn a_log_reader_that_is_gone_costs_lines_and_nothing_else() {
+    let (server, reader) = Logged::to_pipe("info").await;
+    assert_eq!(server.lost().await, 0);
+    drop(reader);
+
+    for _ in 0..10 {
+        server.ask().await;
+    }
+
+    eventually("each line is counted", async || server.lost().await == 10).await;
+    let doctor = Program::new(&server.database).run(&["doctor", &server.serving.url("")]).await;
+    let said = String::from_utf8(doctor.stdout).unwrap();
+    assert!(said.contains("it has lost 1") && said.contains("log lines since its start"), "{said}");
+    server.serves_and_ends_well().await;
+}
+
+/// A1: no room for logs.
+#[tokio::test]
+async fn a_full_disk_for_logs_costs_lines_and_nothing_else() {
+    let database = TestDatabase::create().await;
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let serving = Program::new(&database).serve_into(full(), full()).await;
+    let server = Logged::of(serving, database);
+
+    eventually("the lines of the start are counted", async || server.lost().await > 0).await;
+    server.serves_and_ends_well().await;
+}
+
+/// A2: a reader that is stopped. The pipe has room for some 200 lines.
+#[tokio::test]
+async fn a_log_that_is_not_read_stops_nothing() {
+    let (server, reader) = Logged::to_pipe("info").await;
+
+    for _ in 0..400 {
+        server.ask().await;
+    }
+
+    assert_eq!(server.lost().await, 0, "the queue has room for more");
+    server.serves_and_ends_well().await;
+    drop(reader);
+}
+
+/// A2: what was lost is said once lines flow again.
+#[tokio::test]
+async fn lost_lines_are_reported_once_the_log_is_read_again() {
+    let (server, mut reader) = Logged::to_pipe("info").await;
+    for _ in 0..20 {
+        server.ask_often(1_000).await;
+        if server.lost().await > 0 {
+            break;
+        }
+    }
+    assert!(server.lost().await > 0);
+    server.ask().await;
+
+    let (send, mut received) = tokio::sync::mpsc::unbounded_channel();
+    let reading = std::thread::spawn(move || {
+        let (mut all, mut part) = (Vec::new(), vec![0; 65_536]);
+        while let Ok(length @ 1..) = reader.read(&mut part) {
+            all.extend_from_slice(&part[..length]);
+            let _ = send.send(length);
+        }
+        String::from_utf8(all).unwrap()
+    });
+    // Until nothing comes any more: all that was queued has been read.
+    while let Ok(Some(_)) = timeout(Duration::from_secs(1), received.recv()).await {}
+    let total = server.lost().await;
+    let (status, _) = server.serving.end(Signal::TERM).await;
+    let text = reading.join().unwrap();
+
+    assert_eq!(status.code(), Some(0));
+    let lines: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let reports: Vec<_> = lines.iter().filter(|line| line.get("total").is_some()).collect();
+    assert_eq!(reports.last().unwrap()["total"], total, "{reports:?}");
+    let message = reports[0]["message"].as_str().unwrap();
+    assert!(message.contains("log lines were lost"), "{message}");
+    assert_eq!(reports[0]["level"], "WARN");
+    assert_eq!(lines.last().unwrap()["message"], "server stopped", "all was flushed");
+}
