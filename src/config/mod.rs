@@ -93,16 +93,19 @@ pub struct ServiceSettings {
           action = clap::ArgAction::Set)]
     pub logout_private_networks: bool,
 
-    /// Connections served at once; further ones wait in the system's backlog.
+    /// Connections served at once; further ones wait in the system's backlog. Fewer if the process
+    /// may not open as many files (`ulimit -n`, of which some 100 are needed for other things); a line
+    /// of the log says how many.
     #[arg(long, env = "SIGNET_MAX_CONNECTIONS", default_value = "10000",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub max_connections: u32,
 
-    /// Connections of one client address at once; further ones are closed. IPv6 counts by
-    /// `SIGNET_IPV6_PREFIX`; proxies of `SIGNET_TRUSTED_PROXIES` may have as many as there are.
-    #[arg(long, env = "SIGNET_MAX_CONNECTIONS_PER_CLIENT", default_value = "1000",
+    /// Connections of one client address at once; further ones are closed. A tenth of those served
+    /// at once if unset. IPv6 counts by `SIGNET_IPV6_PREFIX`; proxies of `SIGNET_TRUSTED_PROXIES` may
+    /// have as many as there are.
+    #[arg(long, env = "SIGNET_MAX_CONNECTIONS_PER_CLIENT",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
-    pub max_connections_per_client: u32,
+    pub max_connections_per_client: Option<u32>,
 
     /// Seconds a client may take to send a request or to take an answer, before it is cut off.
     #[arg(long, env = "SIGNET_CLIENT_SECONDS", default_value = "30",

@@ -1,5 +1,5 @@
 //! Accepting connections with the care that poem's listener leaves out: no delay for small
-//! answers, a pause when the system runs out of sockets, a cap on connections and on those of one
+//! answers, care when the system runs out of sockets, a cap on connections and on those of one
 //! client, HTTP/1.1 alone, and an end to clients that send or read a byte now and then to keep one.
 
 use std::future::{Future, pending};
@@ -17,12 +17,10 @@ use poem::web::{LocalAddr, RemoteAddr};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::server::seats::{Seat, Seats};
-
-/// Pause after a failed accept: the usual cause, too many open files, passes by itself.
-const BACK_OFF: Duration = Duration::from_millis(50);
+use crate::server::shortage::Shortage;
 
 /// What an answer begins with that asks for the rest of the request (RFC 9110 §15.2.1): the request
 /// goes on, and so does the time for it.
@@ -45,6 +43,7 @@ pub(super) struct LimitedAcceptor {
     address: LocalAddr,
     connections: Connections,
     seats: Seats,
+    shortage: Shortage,
     client_time: Duration,
 }
 
@@ -84,7 +83,8 @@ impl LimitedAcceptor {
         let connections = Connections::at_most(connections);
         let closing = connections.closing.subscribe();
         let listener = Some(listener);
-        Ok(Self { listener, closing, address, connections, seats, client_time })
+        let shortage = Shortage::new();
+        Ok(Self { listener, closing, address, connections, seats, shortage, client_time })
     }
 
     /// What tells how many there are, and stops taking more.
@@ -107,26 +107,17 @@ impl Acceptor for LimitedAcceptor {
         let accepted = tokio::select! {
             // First whoever waits: closing the listener resets those.
             biased;
-            accepted = accept_seated(listener, &self.seats) => Some(accepted),
+            accepted = accept_seated(listener, &self.seats, &mut self.shortage) => Some(accepted),
             () = closed(&mut self.closing) => None,
         };
-        let Some(accepted) = accepted else {
+        let Some((stream, peer, seat)) = accepted else {
             self.listener = None;
             return pending().await;
         };
-        match accepted {
-            Ok((stream, peer, seat)) => {
-                stream.set_nodelay(true)?;
-                let connection = Connection::new(stream, (permit, seat), self.client_time);
-                let peer = RemoteAddr(Addr::SocketAddr(peer));
-                Ok((connection, self.address.clone(), peer, Scheme::HTTP))
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                sleep(BACK_OFF).await;
-                Err(error)
-            }
-        }
+        stream.set_nodelay(true)?;
+        let connection = Connection::new(stream, (permit, seat), self.client_time);
+        let peer = RemoteAddr(Addr::SocketAddr(peer));
+        Ok((connection, self.address.clone(), peer, Scheme::HTTP))
     }
 }
 
@@ -139,11 +130,18 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 async fn accept_seated(
     listener: &TcpListener,
     seats: &Seats,
-) -> io::Result<(TcpStream, SocketAddr, Option<Seat>)> {
+    shortage: &mut Shortage,
+) -> (TcpStream, SocketAddr, Option<Seat>) {
     loop {
-        let (stream, peer) = listener.accept().await?;
-        if let Ok(seat) = seats.take(peer.ip()) {
-            return Ok((stream, peer, seat));
+        let accepted = listener.accept().await;
+        shortage.report(None);
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Ok(seat) = seats.take(peer.ip()) {
+                    return (stream, peer, seat);
+                }
+            }
+            Err(error) => shortage.meet(&error, listener).await,
         }
     }
 }

@@ -2,8 +2,10 @@
 //! then serves until told to stop.
 
 mod acceptor;
+mod descriptors;
 mod notifier;
 mod seats;
+mod shortage;
 mod tasks;
 
 use std::future::Future;
@@ -31,6 +33,7 @@ use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::{self, App, Limits, LogoError, Looks, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
+use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::seats::Seats;
 use crate::server::tasks::{keep_house, keep_keys, keep_status};
 
@@ -49,6 +52,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
+    capacity: Capacity,
     config: Config,
 }
 
@@ -72,6 +76,9 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
+    /// There would be no room for connections.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// The database cannot be opened.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -156,6 +163,7 @@ impl Server {
         let wanted = config.service.listen;
         refuse_nameless(&config.service)?;
         refuse_short_lists(&config.status)?;
+        let capacity = Capacity::of(&config)?;
         let looks = Looks::new(&config.pages)?;
         let listener = TcpListener::bind(wanted).await;
         let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
@@ -166,7 +174,7 @@ impl Server {
         let instance = id::new(clock.now());
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
         let app = Arc::new(assemble(&config, clock, storage, looks, address).await?);
-        Ok(Self { listener, address, app, config })
+        Ok(Self { listener, address, app, capacity, config })
     }
 
     /// The address it listens on.
@@ -188,11 +196,11 @@ impl Server {
     /// # Errors
     /// If the listener fails.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let ServiceSettings { drain_seconds, max_connections, client_seconds, .. } =
-            self.config.service;
+        let ServiceSettings { drain_seconds, client_seconds, .. } = self.config.service;
+        let Capacity { connections, per_client } = self.capacity;
         let client_time = Duration::from_secs(client_seconds);
-        let seats = Seats::new(&self.config);
-        let acceptor = LimitedAcceptor::new(self.listener, max_connections, seats, client_time)?;
+        let seats = Seats::new(per_client, &self.config);
+        let acceptor = LimitedAcceptor::new(self.listener, connections, seats, client_time)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
         let bits = self.config.keys.rsa_bits;

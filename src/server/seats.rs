@@ -47,12 +47,12 @@ pub(super) struct Seat {
 pub(super) struct Full;
 
 impl Seats {
-    pub(super) fn new(config: &Config) -> Self {
-        let service = &config.service;
+    /// At most `each` connections for each client.
+    pub(super) fn new(each: u32, config: &Config) -> Self {
         Self(Arc::new(Shared {
-            each: service.max_connections_per_client,
+            each,
             ipv6_prefix: config.limits.ipv6_prefix,
-            exempt: service.trusted_proxies.clone(),
+            exempt: config.service.trusted_proxies.clone(),
             taken: Mutex::default(),
         }))
     }

@@ -35,7 +35,7 @@ async fn ask(connection: &mut TcpStream) -> String {
 async fn strict() -> TestServer {
     TestServer::with(|config| {
         config.service.trusted_proxies.clear();
-        config.service.max_connections_per_client = 3;
+        config.service.max_connections_per_client = Some(3);
     })
     .await
 }
@@ -70,7 +70,8 @@ async fn one_client_cannot_have_all_connections() {
 /// A proxy that is trusted brings the connections of many clients.
 #[tokio::test]
 async fn a_trusted_proxy_may_have_more() {
-    let server = TestServer::with(|config| config.service.max_connections_per_client = 3).await;
+    let server =
+        TestServer::with(|config| config.service.max_connections_per_client = Some(3)).await;
     let mut connections = join_all((0..20).map(|_| connect_from("127.0.0.1", &server))).await;
 
     for connection in &mut connections {

@@ -35,6 +35,7 @@ mod consent_api;
 mod consent_races;
 mod consents;
 mod cors;
+mod descriptors;
 mod doctor;
 mod echo;
 mod enumeration;

@@ -1,0 +1,108 @@
+//! How many connections fit into the files that the process may have open at once (`ulimit -n`).
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::config::Config;
+
+/// What is open beside connections of clients and to PostgreSQL: SQLite's files (some 25), notices of
+/// logouts under way, the runtime, the log; and some to spare.
+const OTHERS: u64 = 96;
+
+/// With fewer connections there is no service to speak of.
+const FEWEST: u32 = 16;
+
+/// The share of all connections that one client may have, if nothing else is set.
+const CLIENTS: u32 = 10;
+
+/// How many connections there may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Capacity {
+    /// Of all clients.
+    pub(super) connections: u32,
+    /// Of one client.
+    pub(super) per_client: u32,
+}
+
+/// The process may not open enough files.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the process may open {limit} files (ulimit -n, LimitNOFILE), of which {others} are needed for \
+     other things than connections: allow at least {needed}"
+)]
+pub struct TooFewDescriptors {
+    limit: u64,
+    others: u64,
+    needed: u64,
+}
+
+impl Capacity {
+    /// What is set, as far as it fits. Raises the soft limit of the process to the hard one.
+    ///
+    /// # Errors
+    /// If so few fit that it is better not to start.
+    pub(super) fn of(config: &Config) -> Result<Self, TooFewDescriptors> {
+        let wanted = config.service.max_connections;
+        let others = OTHERS + u64::from(config.database.database_connections);
+        let connections = fit(wanted, raise_limit(), others)?;
+        if connections < wanted {
+            tracing::warn!(
+                connections,
+                wanted,
+                "fewer connections than SIGNET_MAX_CONNECTIONS fit into the files that the process \
+                 may open (ulimit -n, LimitNOFILE)"
+            );
+        }
+        let per_client = config.service.max_connections_per_client;
+        let per_client = per_client.unwrap_or_else(|| (connections / CLIENTS).max(1));
+        Ok(Self { connections, per_client })
+    }
+}
+
+/// The limit is soft for the sake of programs that use `select`, which this one does not. Returns what
+/// holds now; none if there is no limit.
+fn raise_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return limit.current;
+    }
+    // Some systems have a limit of their own below the hard one.
+    match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
+fn fit(wanted: u32, limit: Option<u64>, others: u64) -> Result<u32, TooFewDescriptors> {
+    let Some(limit) = limit else { return Ok(wanted) };
+    let fewest = wanted.min(FEWEST);
+    let connections = u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX).min(wanted);
+    if connections < fewest {
+        return Err(TooFewDescriptors { limit, others, needed: others + u64::from(fewest) });
+    }
+    Ok(connections)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_what_is_set_as_far_as_it_fits() {
+        for (wanted, limit, expected) in [
+            (10_000, None, Some(10_000)),
+            (10_000, Some(1_048_576), Some(10_000)),
+            (10_000, Some(u64::MAX), Some(10_000)),
+            (10_000, Some(1_024), Some(924)),
+            (10_000, Some(116), Some(16)),
+            (10_000, Some(115), None),
+            (10_000, Some(0), None),
+            (3, Some(103), Some(3)),
+            (3, Some(102), None),
+        ] {
+            let fitted = fit(wanted, limit, 100);
+            assert_eq!(fitted.as_ref().ok(), expected.as_ref(), "{wanted} in {limit:?}");
+        }
+        let refused = fit(10_000, Some(64), 100).unwrap_err();
+        assert_eq!(refused, TooFewDescriptors { limit: 64, others: 100, needed: 116 });
+    }
+}

@@ -1,0 +1,140 @@
+//! How many files the process may open, and what follows for connections.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::harness::{Program, Serving, TestDatabase};
+
+const FITTED: &str = "fewer connections than SIGNET_MAX_CONNECTIONS";
+
+async fn connect_from(client: &str, server: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(client.parse().unwrap(), 0)).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
+/// The first line of the answer to a request; nothing if the connection was closed instead.
+async fn ask(mut connection: TcpStream) -> String {
+    let request = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let _ = connection.write_all(request).await;
+    let mut answer = String::new();
+    let reading = connection.read_to_string(&mut answer);
+    let _ = tokio::time::timeout(Duration::from_secs(20), reading).await.expect("an answer");
+    answer.lines().next().unwrap_or_default().to_owned()
+}
+
+/// Connections of two clients that say nothing.
+async fn two_idle_clients(each: usize, server: SocketAddr) -> Vec<TcpStream> {
+    let mut idle = Vec::new();
+    for client in ["127.0.0.2", "127.0.0.3"] {
+        idle.extend(join_all((0..each).map(|_| connect_from(client, server))).await);
+    }
+    // The last ones have been accepted once a later one is answered.
+    assert_eq!(ask(connect_from("127.0.0.4", server).await).await, "HTTP/1.1 200 OK");
+    idle
+}
+
+/// W7: a soft limit is for others; a client has a tenth of what fits.
+#[tokio::test]
+async fn two_idle_clients_do_not_shut_others_out() {
+    let database = TestDatabase::create().await;
+    for script in ["ulimit -Sn 200; exec \"$0\" serve", "ulimit -n 200; exec \"$0\" serve"] {
+        let serving = Program::new(&database).serve_by(script).await;
+
+        let idle = two_idle_clients(150, serving.address).await;
+
+        drop(idle);
+        let is_fitted = script.contains("-n");
+        let (status, printed) = serving.end(Signal::TERM).await;
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(printed.matches(FITTED).count(), usize::from(is_fitted), "{printed}");
+        assert!(!printed.contains("could not be accepted"), "{printed}");
+    }
+}
+
+/// W7: an own setting for one client holds, and what fits still bounds them all.
+#[tokio::test]
+async fn connections_that_do_not_fit_wait_and_harm_nobody() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database).with("SIGNET_MAX_CONNECTIONS_PER_CLIENT", "1000");
+    let serving = program.serve_by("ulimit -n 200; exec \"$0\" serve").await;
+
+    let idle = join_all((0..190).map(|_| connect_from("127.0.0.2", serving.address))).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(idle);
+
+    let answer = ask(connect_from("127.0.0.3", serving.address).await).await;
+    assert_eq!(answer, "HTTP/1.1 200 OK");
+    let (status, printed) = serving.end(Signal::TERM).await;
+    assert_eq!(status.code(), Some(0));
+    assert!(!printed.contains("could not be accepted"), "{printed}");
+}
+
+/// W7: where hardly a connection fits, it does not start, and says what is needed.
+#[tokio::test]
+async fn too_few_descriptors_refuse_the_start() {
+    let database = TestDatabase::create().await;
+
+    let output = Program::new(&database).run_by("ulimit -n 100; exec \"$0\" serve").await;
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: the process may open 100 files (ulimit -n"), "{said}");
+    assert!(said.contains("allow at least 120"), "{said}");
+    let enough = Program::new(&database).serve_by("ulimit -n 120; exec \"$0\" serve").await;
+    assert_eq!(ask(connect_from("127.0.0.2", enough.address).await).await, "HTTP/1.1 200 OK");
+}
+
+/// W7: out of descriptors all the same, connections are turned away at once, and the log says so now
+/// and then.
+#[tokio::test]
+async fn without_a_descriptor_connections_are_turned_away_and_the_log_is_quiet() {
+    let database = TestDatabase::create().await;
+    let serving = Program::new(&database).serve().await;
+    assert_eq!(ask(connect_from("127.0.0.2", serving.address).await).await, "HTTP/1.1 200 OK");
+    let used_before = cpu_ticks(&serving);
+
+    let before = limit_to_what_is_open(&serving);
+    let mut answers = Vec::new();
+    for _ in 0..40 {
+        // Whatever it has closed meanwhile (connections to the database) does not count.
+        limit_to_what_is_open(&serving);
+        answers.push(ask(connect_from("127.0.0.2", serving.address).await).await);
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let used = cpu_ticks(&serving) - used_before;
+    prlimit(Some(serving.pid()), Resource::Nofile, before).unwrap();
+
+    let turned_away = |answer: &&String| answer.is_empty() || answer.starts_with("HTTP/1.1 503 ");
+    assert!(answers.iter().filter(turned_away).count() > 30, "{answers:?}");
+    assert!(answers.iter().filter(|answer| answer.contains("503")).count() > 20, "{answers:?}");
+    assert_eq!(ask(connect_from("127.0.0.2", serving.address).await).await, "HTTP/1.1 200 OK");
+    // Of the second that this took, at 100 ticks a second.
+    assert!(used < 50, "the acceptor spins: {used} ticks");
+    let (status, printed) = serving.end(Signal::TERM).await;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(printed.matches("could not be accepted").count(), 1, "{printed}");
+}
+
+/// No other file can be opened, until what is returned is set again.
+fn limit_to_what_is_open(serving: &Serving) -> Rlimit {
+    let pid = serving.pid().as_raw_nonzero();
+    let is_open = |number: &u64| Path::new(&format!("/proc/{pid}/fd/{number}")).exists();
+    let lowest_free = (0..1_000_000).find(|number| !is_open(number));
+    let few = Rlimit { current: lowest_free, maximum: getrlimit(Resource::Nofile).maximum };
+    prlimit(Some(serving.pid()), Resource::Nofile, few).unwrap()
+}
+
+/// The processor time that it has used.
+fn cpu_ticks(serving: &Serving) -> u64 {
+    let pid = serving.pid().as_raw_nonzero();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
