@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use divan::Bencher;
+use signet::domain::keys::MacKey;
 use signet::domain::password::{Cost, Hasher, Password, PoolSettings};
 use tokio::runtime::{Builder, Runtime};
 
@@ -29,10 +30,11 @@ fn hash(argon2: &Argon2<'_>, memory: &mut [Block]) -> [u8; 32] {
 #[divan::bench(sample_count = 50)]
 fn pool(bencher: Bencher) {
     let runtime = runtime();
-    let settings = PoolSettings { threads: 1, queue: 1, deadline: Duration::from_mins(1) };
-    let hasher = Hasher::start(Cost::default(), settings).unwrap();
+    let settings = PoolSettings { threads: 1, backlog: Duration::from_mins(1), ipv6_prefix: 64 };
+    let key = MacKey::from_bytes(&[7; 32]).unwrap();
+    let hasher = Hasher::start(Cost::default(), settings, key).unwrap();
     let password = Password::parse(PASSWORD).unwrap();
-    bencher.bench_local(|| runtime.block_on(hasher.hash(password.clone())).unwrap());
+    bencher.bench_local(|| runtime.block_on(hasher.hash(password.clone(), None)).unwrap());
 }
 
 #[divan::bench(sample_count = 50)]

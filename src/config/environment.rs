@@ -7,11 +7,18 @@ use clap::Command;
 
 use crate::config::reference::settings;
 
+/// Settings that there were, and what to do instead.
+const REMOVED: [(&str, &str); 2] =
+    [("SIGNET_HASH_QUEUE", BACKLOG), ("SIGNET_HASH_WAIT_SECONDS", BACKLOG)];
+
+const BACKLOG: &str =
+    "remove it; SIGNET_HASH_BACKLOG_SECONDS (20) says how much hashing is admitted";
+
 /// A variable that looks like a setting and is none, perhaps a misspelt one.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown setting {} (see `signet serve --help` or docs/configuration.md)", names.join(", "))]
+#[error("{} (see `signet serve --help` or docs/configuration.md)", faults.join("; "))]
 pub struct UnknownSettings {
-    names: Vec<String>,
+    faults: Vec<String>,
 }
 
 /// Reads `.env` in the working directory, if there is one; real variables win over it.
@@ -30,9 +37,18 @@ pub fn load_dotenv() -> Result<(), dotenvy::Error> {
 pub fn refuse_unknown(command: &Command) -> Result<(), UnknownSettings> {
     let known: BTreeSet<String> =
         settings(command).into_iter().map(|setting| setting.variable).collect();
-    let names: Vec<String> = std::env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok())
-        .filter(|name| name.starts_with("SIGNET_") && !known.contains(name))
-        .collect();
-    if names.is_empty() { Ok(()) } else { Err(UnknownSettings { names }) }
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut unknown: Vec<_> =
+        names.filter(|name| name.starts_with("SIGNET_") && !known.contains(name)).collect();
+    unknown.sort();
+    let faults: Vec<_> = unknown.iter().map(|name| fault(name)).collect();
+    if faults.is_empty() { Ok(()) } else { Err(UnknownSettings { faults }) }
+}
+
+/// What is wrong with a variable that is no setting.
+fn fault(name: &str) -> String {
+    match REMOVED.iter().find(|(removed, _)| *removed == name) {
+        Some((_, instead)) => format!("{name} is no setting any more: {instead}"),
+        None => format!("unknown setting {name}"),
+    }
 }

@@ -112,8 +112,9 @@ pub struct ServiceSettings {
           value_parser = value_parser!(u64).range(1..=3600))]
     pub client_seconds: u64,
 
-    /// Seconds that requests under way get to finish after SIGTERM.
-    #[arg(long, env = "SIGNET_DRAIN_SECONDS", default_value = "8",
+    /// Seconds that requests under way get to finish after SIGTERM; whatever stops the process must
+    /// wait longer. Logins may wait `SIGNET_HASH_BACKLOG_SECONDS` and a quarter for their turn.
+    #[arg(long, env = "SIGNET_DRAIN_SECONDS", default_value = "30",
           value_parser = value_parser!(u64).range(0..=600))]
     pub drain_seconds: u64,
 }
@@ -317,15 +318,26 @@ pub struct PasswordSettings {
           value_parser = value_parser!(u32).range(0..=256))]
     pub hash_threads: u32,
 
-    /// Password hashes that may wait for a thread; past it, 503 before any work is done.
-    #[arg(long, env = "SIGNET_HASH_QUEUE", default_value = "256",
-          value_parser = value_parser!(u32).range(1..=65_536))]
-    pub hash_queue: u32,
+    /// Seconds that the password hashes which have been admitted may take, by what was measured last;
+    /// past it, 503 before any work is done. A quarter more for clients that have little waiting.
+    #[arg(long, env = "SIGNET_HASH_BACKLOG_SECONDS", default_value = "20",
+          value_parser = value_parser!(u64).range(1..=300))]
+    pub hash_backlog_seconds: u64,
+}
 
-    /// Seconds a password hash may wait for a thread, before it is given up with 503.
-    #[arg(long, env = "SIGNET_HASH_WAIT_SECONDS", default_value = "3",
-          value_parser = value_parser!(u64).range(1..=60))]
-    pub hash_wait_seconds: u64,
+impl PasswordSettings {
+    /// How long the password hashes that have been admitted may take.
+    #[must_use]
+    pub fn hash_backlog(&self) -> Duration {
+        Duration::from_secs(self.hash_backlog_seconds)
+    }
+
+    /// What a request may wait for its hash at most, as far as can be told, and two seconds for the
+    /// hash itself and the commit.
+    #[must_use]
+    pub fn longest_hash_wait(&self) -> Duration {
+        self.hash_backlog() * 5 / 4 + Duration::from_secs(2)
+    }
 }
 
 /// How often somebody may try.

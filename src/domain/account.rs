@@ -64,7 +64,7 @@ pub async fn sign_up(
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
     let SignUp { email, password, origin } = request;
-    let password_hash = hasher.hash(password).await?;
+    let password_hash = hasher.hash(password, origin.address).await?;
     let status = entries.draw(db, now).await?;
     let row = account::Model {
         id: id::new(now),

@@ -129,9 +129,15 @@ impl Refusal {
     /// The whole seconds to wait, rounded up: who waits that long is admitted.
     #[must_use]
     pub fn seconds(&self) -> NonZeroU64 {
-        let seconds = self.retry_after.as_micros().div_ceil(1_000_000);
-        u64::try_from(seconds).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
+        whole_seconds(self.retry_after)
     }
+}
+
+/// A wait in whole seconds as `Retry-After` has them, rounded up, and at least one.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> NonZeroU64 {
+    let seconds = wait.as_micros().div_ceil(1_000_000);
+    u64::try_from(seconds).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
 }
 
 /// Why an attempt may not go on.

@@ -15,7 +15,7 @@ use crate::domain::attempt::{self, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::Login;
 use crate::domain::oauth::browser;
-use crate::domain::password::{HashError, Hasher, Password, Verdict};
+use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
 use crate::domain::session::{self, FIRST_PARTY_CLIENT, NewSession};
 use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
 use crate::entity::account::{self as account_row, Column};
@@ -94,8 +94,11 @@ pub async fn change_password(
     now: Timestamp,
 ) -> Result<(), ConfirmError> {
     let attempt = async || {
-        let account = confirm(db, hasher, &confirmation, "password_change", now).await?;
-        let new = Prepared::of(&replacement, db, hasher, now).await?;
+        let then = Then::Replace(replacement.password.clone());
+        let (account, hash) =
+            confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
+        let hash = hash.ok_or(ConfirmError::Changed)?;
+        let new = Prepared::of(&replacement, hash, db, now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
         let origin = confirmation.origin.clone();
         db.write(move |txn, now| {
@@ -126,7 +129,8 @@ pub async fn delete_account(
     now: Timestamp,
 ) -> Result<(), ConfirmError> {
     let attempt = async || {
-        let account = confirm(db, hasher, &confirmation, "account_deletion", now).await?;
+        let purpose = (Then::Nothing, "account_deletion");
+        let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
         let origin = confirmation.origin.clone();
         db.write(move |txn, now| {
@@ -145,21 +149,28 @@ pub async fn delete_account(
     }
 }
 
-/// The account, if what was typed is its password; otherwise the failure is on record.
+/// The account, if what was typed is its password, with the new hash if one was to be made; otherwise
+/// the failure is on record.
 async fn confirm(
     db: &Db,
     hasher: &Hasher,
     confirmation: &Confirmation<'_>,
-    purpose: &'static str,
+    (then, purpose): (Then, &'static str),
     now: Timestamp,
-) -> Result<account_row::Model, ConfirmError> {
+) -> Result<(account_row::Model, Option<String>), ConfirmError> {
     let Confirmation { login, password, origin, .. } = confirmation;
     let Login { account_id, session_id } = *login;
     let account = session::account_of_live(db, session_id, account_id, now).await?;
     let account = account.ok_or(ConfirmError::NotLoggedIn)?;
-    let verdict = hasher.verify(password.clone(), account.password_hash.clone()).await?;
-    if let Verdict::Match { .. } = verdict {
-        return Ok(account);
+    let check = Check {
+        password: password.clone(),
+        stored: account.password_hash.clone(),
+        account: &account.email_canonical,
+        client: origin.address,
+        then,
+    };
+    if let Verdict::Match { new_hash } = hasher.verify(check).await? {
+        return Ok((account, new_hash));
     }
     let origin = (*origin).clone();
     db.write(move |txn, now| {
@@ -220,11 +231,10 @@ struct PreparedLogin {
 impl Prepared {
     async fn of(
         replacement: &Replacement<'_>,
+        hash: String,
         db: &Db,
-        hasher: &Hasher,
         now: Timestamp,
     ) -> Result<Self, ConfirmError> {
-        let hash = hasher.hash(replacement.password.clone()).await?;
         let Some(new) = &replacement.new_login else { return Ok(Self { hash, login: None }) };
         let status = new.entries.draw(db, now).await?;
         let (settings, cookie_digest) = (new.settings.clone(), new.cookie_digest.clone());

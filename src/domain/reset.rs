@@ -204,7 +204,7 @@ pub async fn redeem(
     if !weaknesses.is_empty() {
         return Err(ResetError::Weak(weaknesses));
     }
-    let hash = hasher.hash(password).await?;
+    let hash = hasher.hash(password, origin.address).await?;
 
     // Whoever guessed at the account must not keep its owner out with the new password.
     let window = AttemptKey::of_account(limit_key, &email);

@@ -4,6 +4,7 @@
 //! more. What the framework answers by itself (404, 405, 413, 415 …) becomes one in [`response_of`].
 
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Error, IntoResponse, Response};
@@ -14,7 +15,7 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::attempt::{Refusal, WINDOW};
+use crate::domain::attempt::{Refusal, WINDOW, whole_seconds};
 use crate::http::answered::Answered;
 
 /// An error as a client sees it. Every text is ours: nothing of a request is echoed.
@@ -153,6 +154,11 @@ impl Problem {
             retry_after: Some(NonZeroU64::MIN),
             ..Self::new("SERVICE_UNAVAILABLE", "The service is busy, try again in a moment")
         }
+    }
+
+    /// 503: nothing was done, for want of room that there will be after so long.
+    pub(super) fn busy(retry_after: Duration) -> Self {
+        Self { retry_after: Some(whole_seconds(retry_after)), ..Self::unavailable() }
     }
 
     /// 503 for a failure of the database or of hashing, logged here once with all its causes.

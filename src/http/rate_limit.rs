@@ -6,7 +6,7 @@
 //! with the others there. Its memory is bounded: past so many clients, all share one bucket for a
 //! while.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::domain::attempt::{
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
+pub use crate::domain::network::client;
 
 /// How much more than the exact limit the one in front lets through.
 const FRONT_FACTOR: u32 = 4;
@@ -219,26 +220,12 @@ const fn of_block(quota: u32) -> u32 {
     quota.saturating_mul(BACKSTOP_FACTOR)
 }
 
-/// One client: an IPv4 address, or an IPv6 block of `prefix` bits; 0 for those without an address.
-#[must_use]
-pub fn client(address: Option<IpAddr>, prefix: u8) -> u128 {
-    match address.map(|address| address.to_canonical()) {
-        None => 0,
-        Some(IpAddr::V4(v4)) => v4.to_ipv6_mapped().to_bits(),
-        Some(IpAddr::V6(v6)) => network(v6, prefix),
-    }
-}
-
 /// The /48 that an IPv6 client shares with others; none if clients are no smaller than that.
 fn block(address: Option<IpAddr>, prefix: u8) -> Option<u128> {
     match address?.to_canonical() {
-        IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => Some(network(v6, BACKSTOP_PREFIX)),
+        IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => Some(client(Some(v6.into()), BACKSTOP_PREFIX)),
         _ => None,
     }
-}
-
-fn network(address: Ipv6Addr, prefix: u8) -> u128 {
-    address.to_bits() & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::config::{Config, PasswordPolicy, ServiceSettings, StatusSettings};
 use crate::database::{self, ConnectError, Db, SchemaError};
 use crate::domain::id;
 use crate::domain::keys::{
-    self, KeyRing, KeyRingError, MasterKeyError, MasterKeys, Schedule, ScheduleError,
+    self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
 use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
 use crate::domain::refresh::RefreshTokens;
@@ -35,7 +35,7 @@ use crate::http::{self, App, Limits, LogoError, Looks, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::seats::Seats;
-use crate::server::tasks::{keep_house, keep_keys, keep_status};
+use crate::server::tasks::{keep_decoys, keep_house, keep_keys, keep_status};
 
 /// How long a server that is told to stop still takes whoever comes, unless nobody is there: clients
 /// and proxies hear meanwhile that it leaves, and what waits to be accepted gets its answer.
@@ -164,6 +164,7 @@ impl Server {
         refuse_nameless(&config.service)?;
         refuse_short_lists(&config.status)?;
         let capacity = Capacity::of(&config)?;
+        warn_of_short_times(&config);
         let looks = Looks::new(&config.pages)?;
         let listener = TcpListener::bind(wanted).await;
         let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
@@ -209,6 +210,7 @@ impl Server {
             tokio::spawn(notifier::tell_clients(Arc::clone(&self.app), is_private_allowed));
         let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
         let status_keeping = tokio::spawn(keep_status(Arc::clone(&self.app)));
+        let decoy_keeping = tokio::spawn(keep_decoys(Arc::clone(&self.app)));
 
         let drain = Duration::from_secs(drain_seconds);
         let farewell = FAREWELL.min(drain / 4);
@@ -220,6 +222,7 @@ impl Server {
         housekeeping.abort();
         key_keeping.abort();
         status_keeping.abort();
+        decoy_keeping.abort();
         notifying.abort();
         self.app.db.close().await;
         served
@@ -262,6 +265,23 @@ fn refuse_short_lists(settings: &StatusSettings) -> Result<(), StartError> {
     Err(StartError::StatusListTooShort { life, ttl })
 }
 
+/// What was admitted to the password hash must not be cut off, neither by a limit on connections nor
+/// by the end of the process.
+fn warn_of_short_times(config: &Config) {
+    let longest = config.passwords.longest_hash_wait().as_secs();
+    for (name, seconds) in [
+        ("SIGNET_DRAIN_SECONDS", config.service.drain_seconds),
+        ("SIGNET_CLIENT_SECONDS", config.service.client_seconds),
+    ] {
+        if seconds < longest {
+            tracing::warn!(
+                "{name} is {seconds}, but a login may wait {longest} seconds for the password hash \
+                 (SIGNET_HASH_BACKLOG_SECONDS, a quarter and two): it would be cut off"
+            );
+        }
+    }
+}
+
 async fn assemble(
     config: &Config,
     clock: Clock,
@@ -286,7 +306,7 @@ async fn assemble(
         reset_tokens: ResetTokens::new(master.reset_keys()?),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
-        hasher: start_hasher(config)?,
+        hasher: start_hasher(config, master.decoy_key()?)?,
         password_policy: match config.passwords.password_policy {
             PasswordPolicy::Compat => Policy::Compat,
             PasswordPolicy::Nist => Policy::Nist,
@@ -303,21 +323,21 @@ async fn assemble(
     })
 }
 
-fn start_hasher(config: &Config) -> Result<Hasher, StartError> {
+fn start_hasher(config: &Config, decoy_key: MacKey) -> Result<Hasher, StartError> {
     let settings = &config.passwords;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let wanted = usize::try_from(settings.hash_threads).unwrap_or(0);
+    let cores = u32::try_from(cores).unwrap_or(u32::MAX);
     let cost = Cost {
         memory_kib: settings.argon2_memory_kib,
         iterations: settings.argon2_iterations,
         parallelism: 1,
     };
     let pool = PoolSettings {
-        threads: if wanted == 0 { cores } else { wanted },
-        queue: usize::try_from(settings.hash_queue).unwrap_or(usize::MAX),
-        deadline: Duration::from_secs(settings.hash_wait_seconds),
+        threads: if settings.hash_threads == 0 { cores } else { settings.hash_threads },
+        backlog: settings.hash_backlog(),
+        ipv6_prefix: config.limits.ipv6_prefix,
     };
-    Hasher::start(cost, pool).map_err(|error| StartError::Hashing(error.to_string()))
+    Hasher::start(cost, pool, decoy_key).map_err(|error| StartError::Hashing(error.to_string()))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::domain::attempt;
 use crate::domain::id;
 use crate::domain::keys;
 use crate::domain::oauth::housekeeping;
+use crate::domain::password::Survey;
 use crate::domain::status;
 use crate::http::App;
 
@@ -29,6 +30,15 @@ const BACKLOG: Duration = Duration::from_hours(1);
 
 /// How often that is logged, of each table.
 const BACKLOG_WARNING: Duration = Duration::from_mins(10);
+
+/// Between two portions of a count of accounts: it reads 5,000 accounts a second.
+const SURVEY_PAUSE: Duration = Duration::from_millis(100);
+
+/// After a failure.
+const SURVEY_RETRY: Duration = Duration::from_secs(10);
+
+/// Between two counts.
+const SURVEY_REST: Duration = Duration::from_mins(10);
 
 /// Takes the steps that are due in the keys' lives, and looks what others have done.
 pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
@@ -54,6 +64,30 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
             _ = beat.tick() => {}
             () = back_again => {}
         }
+    }
+}
+
+/// Counts which classes of password hashes accounts have, so that unknown addresses take as long to
+/// check as known ones. The first count is used as it grows, later ones when they are complete.
+pub(super) async fn keep_decoys(app: Arc<App>) {
+    let mut is_first = true;
+    loop {
+        let mut survey = Survey::default();
+        loop {
+            match survey.go_on(&app.db).await {
+                Ok(true) if is_first => app.hasher.set_classes(survey.accounts()),
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::debug!(%error, "accounts could not be counted");
+                    tokio::time::sleep(SURVEY_RETRY).await;
+                }
+            }
+            tokio::time::sleep(SURVEY_PAUSE).await;
+        }
+        app.hasher.set_classes(survey.accounts());
+        is_first = false;
+        tokio::time::sleep(SURVEY_REST).await;
     }
 }
 

@@ -114,6 +114,6 @@ def signet_for_browsers(directory: Path, database: Database, **settings: str) ->
         for name in ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")
     }
     # A busy machine is no reason to turn people away.
-    signet = Signet(directory, database, SIGNET_HASH_WAIT_SECONDS="60", **limits, **settings)
+    signet = Signet(directory, database, SIGNET_HASH_BACKLOG_SECONDS="60", **limits, **settings)
     signet.settings["SIGNET_ISSUER"] = f"http://localhost:{signet.port}"
     return signet

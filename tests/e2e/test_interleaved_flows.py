@@ -184,7 +184,7 @@ def start_instances(directory: Path, database: Database, owned: Owner) -> list[S
     settings = {
         "SIGNET_ISSUER": ISSUER,
         # A busy machine is no reason to turn people away.
-        "SIGNET_HASH_WAIT_SECONDS": "60",
+        "SIGNET_HASH_BACKLOG_SECONDS": "60",
         **{f"SIGNET_{limit}": "100000" for limit in limits},
     }
     count = 2 if isinstance(database, PostgresDatabase) else 1

@@ -174,7 +174,7 @@ async fn an_address_that_nobody_has_is_an_error() {
 async fn nothing_that_was_under_way_outlives_a_disabling() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        config.passwords.hash_wait_seconds = 60;
+        config.passwords.hash_backlog_seconds = 60;
     })
     .await;
     let mine = server.sign_up(ADA).await.tokens();

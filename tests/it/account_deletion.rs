@@ -94,7 +94,7 @@ async fn a_wrong_password_deletes_nothing() {
 async fn nothing_that_was_under_way_outlives_a_deletion() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        config.passwords.hash_wait_seconds = 60;
+        config.passwords.hash_backlog_seconds = 60;
     })
     .await;
     let beside = server.beside().await;

@@ -97,7 +97,7 @@ async fn unknown_accounts_are_limited_like_known_ones() {
 /// RL-07: a success that empties the window does not break an attempt that is being counted in it.
 #[tokio::test]
 async fn logins_of_the_owner_at_the_same_time_all_succeed() {
-    let server = TestServer::with(|config| config.passwords.hash_wait_seconds = 60).await;
+    let server = TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await;
     server.sign_up(ADA).await.expect_status(201);
     // Wide enough for one attempt to finish while another is between two statements.
     server.database.delay_after_inserts_into("attempt").await;

@@ -13,7 +13,7 @@ async fn server() -> TestServer {
     TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         // However slow this machine is now, nothing is refused for lack of a hashing thread.
-        config.passwords.hash_wait_seconds = 60;
+        config.passwords.hash_backlog_seconds = 60;
     })
     .await
 }

@@ -48,7 +48,7 @@ async fn a_client_that_hangs_up_can_use_the_same_refresh_token_again() {
 async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
     let server = TestServer::with(|config| {
         config.limits.attempts_per_minute = 1000;
-        config.passwords.hash_wait_seconds = 60;
+        config.passwords.hash_backlog_seconds = 60;
     })
     .await;
     let emails: Vec<_> = (0..8).map(|index| format!("ada{index}@example.test")).collect();

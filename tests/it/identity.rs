@@ -22,7 +22,7 @@ const SPELLINGS: [&str; 8] = [
 ];
 
 async fn patient_server() -> TestServer {
-    TestServer::with(|config| config.passwords.hash_wait_seconds = 60).await
+    TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await
 }
 
 /// Signs all spellings up at once, spread over the instances; the answers' statuses, sorted.

@@ -199,7 +199,7 @@ async fn an_imported_password_can_be_changed() {
 async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        config.passwords.hash_wait_seconds = 60;
+        config.passwords.hash_backlog_seconds = 60;
     })
     .await;
     let beside = server.beside().await;
@@ -232,7 +232,7 @@ async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
 async fn of_many_changes_at_once_one_wins() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        config.passwords.hash_wait_seconds = 60;
+        config.passwords.hash_backlog_seconds = 60;
     })
     .await;
     let beside = server.beside().await;

@@ -159,7 +159,7 @@ async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
 /// Sign-ups share commits, and still each stands alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_sign_ups_at_once_all_succeed() {
-    let server = TestServer::with(|config| config.passwords.hash_wait_seconds = 60).await;
+    let server = TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await;
     let emails: Vec<_> = (0..64).map(|index| format!("ada{index}@example.test")).collect();
 
     let answers = join_all(emails.iter().map(|email| server.sign_up(email))).await;

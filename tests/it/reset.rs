@@ -91,7 +91,7 @@ async fn a_reset_token_is_good_for_half_an_hour() {
 async fn no_login_with_the_old_password_outlives_a_reset() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        config.passwords.hash_wait_seconds = 60;
+        config.passwords.hash_backlog_seconds = 60;
     })
     .await;
     let beside = server.beside().await;

@@ -195,7 +195,7 @@ async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() 
     let database = TestDatabase::create().await;
     let program = Program::new(&database)
         .with("SIGNET_ATTEMPTS_PER_MINUTE", "1000")
-        .with("SIGNET_HASH_WAIT_SECONDS", "60")
+        .with("SIGNET_HASH_BACKLOG_SECONDS", "60")
         .with("SIGNET_DRAIN_SECONDS", "60");
     let serving = program.serve().await;
     let mut connections = Vec::new();
@@ -319,4 +319,35 @@ async fn a_kill_loses_nothing_that_was_answered_and_revives_nothing() {
     refresh(&serving, &second.refresh_token).await.expect_status(401);
     refresh(&serving, &third.refresh_token).await.expect_status(401);
     refresh(&serving, &first.refresh_token).await.expect_status(401);
+}
+
+/// A setting that there was until the last version is no typo: the message says what there is instead.
+#[tokio::test]
+async fn a_setting_that_is_gone_is_refused_with_its_successor() {
+    let directory = TempDir::new().unwrap();
+
+    for gone in ["SIGNET_HASH_QUEUE", "SIGNET_HASH_WAIT_SECONDS"] {
+        let said = Program::bare(directory.path()).with(gone, "9").refusal().await;
+
+        assert!(said.contains(gone) && said.contains("SIGNET_HASH_BACKLOG_SECONDS"), "{said}");
+    }
+    let said = Program::bare(directory.path()).with("SIGNET_HASH_QEUE", "9").refusal().await;
+    assert!(said.contains("unknown setting SIGNET_HASH_QEUE"), "{said}");
+    assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
+}
+
+/// A5: logins that wait for their turn must not be cut off by a drain that is shorter.
+#[tokio::test]
+async fn a_time_that_is_too_short_for_the_hashing_backlog_is_warned_of() {
+    let database = TestDatabase::create().await;
+    for (variable, value, is_short) in [
+        ("SIGNET_DRAIN_SECONDS", "26", true),
+        ("SIGNET_CLIENT_SECONDS", "26", true),
+        ("SIGNET_DRAIN_SECONDS", "27", false),
+    ] {
+        let serving = Program::new(&database).with(variable, value).serve().await;
+        let (_, printed) = serving.end(Signal::TERM).await;
+
+        assert_eq!(printed.contains("SIGNET_HASH_BACKLOG_SECONDS"), is_short, "{printed}");
+    }
 }

@@ -221,6 +221,16 @@ impl MasterKeys {
         Ok(LimitKey::new(MacKey::from_bytes(key)?))
     }
 
+    /// The key that decoys of unknown accounts are drawn under.
+    ///
+    /// # Errors
+    /// If OpenSSL fails, which it does only out of memory.
+    pub fn decoy_key(&self) -> Result<MacKey, ErrorStack> {
+        let keys = self.derived("signet decoy class v1")?;
+        let key = keys.first().ok_or_else(ErrorStack::get)?;
+        MacKey::from_bytes(key)
+    }
+
     fn derived(&self, purpose: &str) -> Result<Vec<[u8; 32]>, ErrorStack> {
         self.secrets.iter().map(|secret| derive(secret.as_ref(), purpose)).collect()
     }

@@ -4,6 +4,7 @@ use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use zeroize::Zeroizing;
 
+use crate::domain::password::class::Class;
 use crate::domain::password::typed::Password;
 use crate::domain::password::workspace::Workspace;
 
@@ -18,7 +19,7 @@ pub(super) const TAG_BYTES: usize = 32;
 /// The default is the smallest memory setting of the OWASP Password Storage Cheat Sheet:
 /// 19 MiB, two passes, one lane. Signet's threads compute one lane at a time, so more lanes make
 /// a hash no faster here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost {
     /// Memory, in KiB.
     pub memory_kib: u32,
@@ -35,6 +36,11 @@ impl Default for Cost {
 }
 
 impl Cost {
+    /// The class of new hashes at this cost.
+    pub(super) fn class(self) -> Class {
+        Class::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, cost: self }
+    }
+
     /// Argon2id, version 1.3, at this cost.
     pub(super) fn argon2id(self) -> Result<Argon2<'static>, argon2::Error> {
         let Self { memory_kib, iterations, parallelism } = self;
@@ -85,16 +91,7 @@ pub(super) fn hash(
     phc(argon2, &salt, tag.as_ref())
 }
 
-/// Makes a string that looks like a hash at this cost but is none: salt and tag are random.
-///
-/// Nothing is hashed for it, so starting a server costs nothing.
-pub(super) fn decoy(argon2: &Argon2<'_>) -> Result<String, Failure> {
-    let (mut salt, mut tag) = ([0; SALT_BYTES], [0; TAG_BYTES]);
-    openssl::rand::rand_bytes(&mut salt)?;
-    openssl::rand::rand_bytes(&mut tag)?;
-    phc(argon2, &salt, &tag)
-}
-
+/// Writes an Argon2id hash as a PHC string.
 fn phc(argon2: &Argon2<'_>, salt: &[u8], tag: &[u8]) -> Result<String, Failure> {
     Ok(PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),

@@ -8,32 +8,40 @@
 //! 2. [`Policy::check`] says what a *new* password lacks. Login never asks the policy: an old
 //!    password stays good when the rules change.
 //! 3. [`Hasher`] turns it into an Argon2id PHC string, or checks it against a stored one, on a
-//!    few threads of its own behind a bounded queue. An overload is answered with
-//!    [`HashError::Busy`] before any work is done.
+//!    few threads of its own. What would wait too long is answered with [`HashError::Busy`] before
+//!    any work is done; what was admitted is done.
 //!
 //! The rules of this room:
 //!
-//! - **Every check costs the same work.** An unknown account, an account without a password and
-//!   a hash that cannot be read are all checked against a decoy made from the live settings, and
-//!   never match. Foreign hashes (bcrypt, other Argon2 settings) take their own time until the
-//!   account's next login replaces them.
+//! - **The time of a check does not tell whether there is an account.** An unknown account, an
+//!   account without a password and a hash that cannot be read are all checked against a decoy,
+//!   and never match. Foreign hashes (bcrypt, other Argon2 settings) take their own time until the
+//!   account's next login replaces them; as many of the decoys take as long.
 //! - **Nothing is truncated.** The one exception is not ours: bcrypt reads 72 bytes, so a hash
 //!   imported from it is checked as it was made.
 //! - **A stored hash is input.** Its parameters are bounded before memory is reserved for it
 //!   (see [`check_stored`]); an import cannot become a denial of service.
 
 mod blocklist;
+mod class;
+mod decoy;
 mod hash;
 mod hasher;
+mod meter;
 mod policy;
 mod pool;
+mod queue;
 mod stored;
+mod survey;
+mod threads;
 mod typed;
 mod workspace;
 
+pub use class::Class;
 pub use hash::{Cost, Failure};
-pub use hasher::{Hasher, StartError, Verdict};
+pub use hasher::{Check, Hasher, StartError, Then, Verdict};
 pub use policy::{Policy, Weakness};
 pub use pool::{HashError, PoolSettings};
 pub use stored::{Unreadable, check_stored};
+pub use survey::Survey;
 pub use typed::{Password, UnusablePassword};

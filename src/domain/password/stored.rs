@@ -2,9 +2,12 @@
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
+use base64::Engine;
+use base64::engine::GeneralPurpose;
 use bcrypt::HashParts;
 use zeroize::Zeroizing;
 
+use crate::domain::password::class::Class;
 use crate::domain::password::hash::{Cost, Failure, SALT_BYTES, TAG_BYTES};
 use crate::domain::password::typed::Password;
 use crate::domain::password::workspace::Workspace;
@@ -17,6 +20,13 @@ const MAX_ITERATIONS: u32 = 16;
 const MAX_PARALLELISM: u32 = 16;
 /// Most memory times passes: 1 GiB, about half a second of one core.
 const MAX_WORK_KIB: u64 = 1_024 * 1_024;
+/// What bcrypt keeps of its result.
+const BCRYPT_TAG_BYTES: usize = 23;
+
+/// The letters of bcrypt strings.
+const BCRYPT_BASE64: GeneralPurpose =
+    GeneralPurpose::new(&base64::alphabet::BCRYPT, base64::engine::general_purpose::NO_PAD);
+
 /// Highest bcrypt cost: about a second of one core.
 const MAX_BCRYPT_COST: u32 = 14;
 
@@ -55,14 +65,20 @@ pub(super) enum Stored {
     /// Argon2 of any kind.
     Argon2(Box<Argon2Hash>),
     /// A bcrypt string, prefix included.
-    Bcrypt(String),
+    Bcrypt {
+        /// All of it.
+        hash: String,
+        /// The binary logarithm of the number of rounds.
+        cost: u32,
+    },
 }
 
 /// An Argon2 PHC string, taken apart.
 #[derive(Clone)]
 pub(super) struct Argon2Hash {
     argon2: Argon2<'static>,
-    is_argon2id_v19: bool,
+    algorithm: Algorithm,
+    version: Version,
     salt: Salt,
     tag: Output,
 }
@@ -75,11 +91,48 @@ impl Stored {
             let parts: HashParts = hash.parse().map_err(|_| Unreadable::Malformed)?;
             match parts.get_cost() {
                 0..4 => Err(Unreadable::Malformed),
-                4..=MAX_BCRYPT_COST => Ok(Self::Bcrypt(hash.to_owned())),
+                cost @ 4..=MAX_BCRYPT_COST => Ok(Self::Bcrypt { hash: hash.to_owned(), cost }),
                 _ => Err(Unreadable::TooCostly),
             }
         } else {
             Err(Unreadable::UnknownKind)
+        }
+    }
+
+    /// A decoy: it looks like a hash of this class but is none, since salt and tag are random.
+    ///
+    /// Nothing is hashed for it, so making one costs nothing.
+    pub(super) fn decoy(class: Class) -> Result<Self, Failure> {
+        let mut salt = [0; SALT_BYTES];
+        openssl::rand::rand_bytes(&mut salt)?;
+        match class {
+            Class::Argon2 { algorithm, version, cost } => {
+                let Cost { memory_kib, iterations, parallelism } = cost;
+                let params = Params::new(memory_kib, iterations, parallelism, Some(TAG_BYTES))?;
+                let mut tag = [0; TAG_BYTES];
+                openssl::rand::rand_bytes(&mut tag)?;
+                Ok(Self::Argon2(Box::new(Argon2Hash {
+                    argon2: Argon2::new(algorithm, version, params),
+                    algorithm,
+                    version,
+                    salt: Salt::new(&salt)?,
+                    tag: Output::new(&tag)?,
+                })))
+            }
+            Class::Bcrypt { cost } => {
+                let mut tag = [0; BCRYPT_TAG_BYTES];
+                openssl::rand::rand_bytes(&mut tag)?;
+                let (salt, tag) = (BCRYPT_BASE64.encode(salt), BCRYPT_BASE64.encode(tag));
+                Ok(Self::Bcrypt { hash: format!("$2b${cost:02}${salt}{tag}"), cost })
+            }
+        }
+    }
+
+    /// What its time follows from.
+    pub(super) fn class(&self) -> Class {
+        match self {
+            Self::Argon2(hash) => hash.class(),
+            Self::Bcrypt { cost, .. } => Class::Bcrypt { cost: *cost },
         }
     }
 
@@ -93,7 +146,7 @@ impl Stored {
     ) -> Result<bool, Failure> {
         match self {
             Self::Argon2(hash) => hash.matches(password, workspace),
-            Self::Bcrypt(hash) => workspace.bcrypt(password.as_bytes(), hash),
+            Self::Bcrypt { hash, .. } => workspace.bcrypt(password.as_bytes(), hash),
         }
     }
 
@@ -106,7 +159,7 @@ impl Stored {
     pub(super) fn is_current(&self, cost: Cost) -> bool {
         match self {
             Self::Argon2(hash) => hash.is_current(cost),
-            Self::Bcrypt(_) => false,
+            Self::Bcrypt { .. } => false,
         }
     }
 }
@@ -128,7 +181,8 @@ impl Argon2Hash {
         }
         Ok(Self {
             argon2: Argon2::new(algorithm, version, params),
-            is_argon2id_v19: (algorithm, version) == (Algorithm::Argon2id, Version::V0x13),
+            algorithm,
+            version,
             salt: phc.salt.ok_or(Unreadable::Malformed)?,
             tag: phc.hash.ok_or(Unreadable::Malformed)?,
         })
@@ -141,15 +195,19 @@ impl Argon2Hash {
         Ok(openssl::memcmp::eq(&computed, self.tag.as_bytes()))
     }
 
-    fn is_current(&self, cost: Cost) -> bool {
+    fn class(&self) -> Class {
         let params = self.argon2.params();
-        let stored = Cost {
+        let cost = Cost {
             memory_kib: params.m_cost(),
             iterations: params.t_cost(),
             parallelism: params.p_cost(),
         };
-        self.is_argon2id_v19
-            && stored == cost
+        Class::Argon2 { algorithm: self.algorithm, version: self.version, cost }
+    }
+
+    fn is_current(&self, cost: Cost) -> bool {
+        let params = self.argon2.params();
+        self.class() == cost.class()
             && params.keyid().is_empty()
             && params.data().is_empty()
             && self.salt.len() >= SALT_BYTES
@@ -167,252 +225,4 @@ pub(super) fn is_affordable(params: &Params) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};
-
-    use super::{Stored, Unreadable, check_stored};
-    use crate::domain::password::hash::Cost;
-    use crate::domain::password::typed::Password;
-    use crate::domain::password::workspace::{Tally, Workspace};
-
-    const PASSWORD: &str = "Correct-Horse7-Battery";
-
-    fn matches(hash: &str, typed: &str) -> bool {
-        let mut workspace = Workspace::new(64, Arc::new(Tally::default()));
-        let password = Password::parse(typed).unwrap();
-        Stored::parse(hash).unwrap().matches(&password, &mut workspace).unwrap()
-    }
-
-    fn is_current(hash: &str, memory_kib: u32, iterations: u32, parallelism: u32) -> bool {
-        let cost = Cost { memory_kib, iterations, parallelism };
-        Stored::parse(hash).unwrap().is_current(cost)
-    }
-
-    /// PW-01: hashes made by libargon2 (argon2-cffi 25.1.0), the empty password included.
-    #[test]
-    fn argon2id_hashes_of_the_reference_library_match() {
-        for (typed, hash) in [
-            (
-                "password",
-                "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
-            ),
-            (
-                "password",
-                "$argon2id$v=19$m=256,t=2,p=2$c29tZXNhbHQ$bQk8UB/VmZZF4Oo79iDXuL5/0ttZwg2f/5U52iv1cDc",
-            ),
-            (
-                "differentpassword",
-                "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$C4TWUs9rDEvq7w3+J4umqA32aWKB1+DSiRuBfYxFj94",
-            ),
-            (
-                "p\u{e4}ssw\u{f6}rd\u{2713}",
-                "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$ffpaZ44Xk7U0RQox9C/AfdsHOpRjoKTh1dm9N9we/5M",
-            ),
-            (
-                "",
-                "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$7shaRB4l9kZjI6nV/73XNZB/4j1oOdd5xEzw6/uRqOg",
-            ),
-        ] {
-            assert!(matches(hash, typed), "{hash}");
-            assert!(!matches(hash, &format!("{typed} ")), "{hash}");
-        }
-    }
-
-    /// K5: a password typed with combining marks matches a hash of its composed form.
-    #[test]
-    fn a_decomposed_spelling_matches_the_hash_of_the_composed_one() {
-        let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$ffpaZ44Xk7U0RQox9C/AfdsHOpRjoKTh1dm9N9we/5M";
-
-        assert!(matches(hash, "pa\u{308}sswo\u{308}rd\u{2713}"));
-    }
-
-    #[test]
-    fn the_whole_tag_is_compared() {
-        let hash = "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
-        assert!(matches(hash, PASSWORD));
-
-        for (from, to) in [("$AuQW", "$BuQW"), ("vyx3e", "vyy3e"), ("8QM", "8QQ")] {
-            assert!(!matches(&hash.replace(from, to), PASSWORD), "{to}");
-        }
-    }
-
-    /// RFC 9106 §5.3, computed in the memory of a hashing thread.
-    #[test]
-    fn the_argon2id_test_vector_of_rfc_9106_holds() {
-        let params = ParamsBuilder::new()
-            .m_cost(32)
-            .t_cost(3)
-            .p_cost(4)
-            .data(AssociatedData::new(&[4; 12]).unwrap())
-            .build()
-            .unwrap();
-        let secret = [3; 8];
-        let argon2 =
-            Argon2::new_with_secret(&secret, Algorithm::Argon2id, Version::V0x13, params).unwrap();
-        let mut workspace = Workspace::new(64, Arc::new(Tally::default()));
-        let mut tag = [0; 32];
-
-        workspace.argon2(&argon2, &[1; 32], &[2; 16], &mut tag).unwrap();
-
-        assert_eq!(
-            tag,
-            [
-                0x0d, 0x64, 0x0d, 0xf5, 0x8d, 0x78, 0x76, 0x6c, 0x08, 0xc0, 0x37, 0xa3, 0x4a, 0x8b,
-                0x53, 0xc9, 0xd0, 0x1e, 0xf0, 0x45, 0x2d, 0x75, 0xb6, 0x5e, 0xb5, 0x25, 0x20, 0xe9,
-                0x6b, 0x01, 0xe6, 0x59,
-            ]
-        );
-    }
-
-    /// Made by libargon2: every kind and version, one without a version, and other lengths.
-    #[test]
-    fn foreign_argon2_hashes_match_and_are_to_be_replaced() {
-        for hash in [
-            "$argon2id$v=16$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$X6QnBXLnOL/WhEkA2IQeHrZ9HmcCi9tKU6YxRiusuLk",
-            "$argon2i$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$nPURuP9yRXq7CDjJGX4jnsmFJOQs7imq/1LsNonLSds",
-            "$argon2i$v=16$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$SakDjO7JM+sdZ2C54gVgD4BI8FYg0EtrWvFgEmCZ0RQ",
-            "$argon2i$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$SakDjO7JM+sdZ2C54gVgD4BI8FYg0EtrWvFgEmCZ0RQ",
-            "$argon2d$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$aqQsy260w1ql66iBzfAYVVuH0p/M3lKQLel3MS98NFA",
-            "$argon2d$v=16$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$PMaGNT+WI0FoYvaEZXExqLPh5aKRUNnNls/xaNpMM+Y",
-            "$argon2id$v=19$m=65536,t=3,p=4$c2l4dGVlbiBieXRlcyBvaw$oyfCe3dt63NH7sY/rdCcGo3GEL1jdQl0lJunDT6xA7E",
-        ] {
-            assert!(matches(hash, PASSWORD), "{hash}");
-            assert!(!matches(hash, "Correct-Horse7-battery"), "{hash}");
-            assert!(!is_current(hash, 256, 2, 2), "{hash}");
-        }
-    }
-
-    /// PW-01: only what a new hash would be is left alone.
-    #[test]
-    fn a_hash_is_current_only_at_exactly_the_live_settings() {
-        let live = "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
-        assert!(matches(live, PASSWORD));
-        assert!(is_current(live, 256, 2, 2));
-        for (memory_kib, iterations, parallelism) in [(512, 2, 2), (128, 2, 2), (256, 3, 2)] {
-            assert!(!is_current(live, memory_kib, iterations, parallelism));
-        }
-        assert!(!is_current(live, 256, 1, 2));
-        assert!(!is_current(live, 256, 2, 1));
-
-        let short_tag =
-            "$argon2id$v=19$m=256,t=2,p=1$c2l4dGVlbiBieXRlcyBvaw$7fJrjIE0P0h6OUlS38lXkg";
-        let short_salt =
-            "$argon2id$v=19$m=256,t=2,p=1$OCBieXRlcy4$/JvVD1vqwFy9d95vL08A2ry1bjjYtdCR1AXcLhEBGV4";
-        let long_tag = "$argon2id$v=19$m=256,t=2,p=1$c2l4dGVlbiBieXRlcyBvaw$j3+/UCtMTGgJv3/FvNGrROMuIEr2rNtglsT/iS5wokX26M5G0tfJIaLSarUzkwUjkLSZIiPKqkNAYdhg+2baLQ";
-        for (hash, expected) in [(short_tag, false), (short_salt, false), (long_tag, true)] {
-            assert!(matches(hash, PASSWORD), "{hash}");
-            assert_eq!(is_current(hash, 256, 2, 1), expected, "{hash}");
-        }
-    }
-
-    /// Made by libxcrypt.
-    #[test]
-    fn bcrypt_hashes_of_the_three_prefixes_match_and_are_to_be_replaced() {
-        for prefix in ["$2a$", "$2b$", "$2y$"] {
-            let hash = format!("{prefix}05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi");
-
-            assert!(matches(&hash, PASSWORD));
-            assert!(!matches(&hash, "Correct-Horse7-battery"));
-            assert!(!is_current(&hash, 256, 2, 1));
-        }
-    }
-
-    /// What made the hash ended the password at U+0000; nobody gets in with more behind it.
-    #[test]
-    fn a_bcrypt_hash_matches_no_password_that_goes_on_behind_a_nul() {
-        let hash = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
-
-        assert!(!matches(hash, &format!("{PASSWORD}\0")));
-        assert!(!matches(hash, &format!("{PASSWORD}\0more")));
-    }
-
-    /// libxcrypt hashed 74 bytes; bcrypt reads 72 of them, in the middle of a character here.
-    #[test]
-    fn a_bcrypt_hash_is_checked_with_the_72_bytes_it_was_made_of() {
-        let hash = "$2b$05$abcdefghijklmnopqrstuusZHkwA51nwMp0X4BRE2tJ9nwPqtpEp6";
-        let seventy_one = "x".repeat(71);
-
-        assert!(matches(hash, &format!("{seventy_one}\u{e9}!")));
-        assert!(matches(hash, &format!("{seventy_one}\u{e9}?")));
-        assert!(!matches(hash, &seventy_one));
-    }
-
-    /// F17: no stored hash may ask for more than the bounds, however it says so.
-    #[test]
-    fn hashes_beyond_the_bounds_are_refused_unread() {
-        let argon2 = |cost: &str| {
-            check_stored(&format!(
-                "$argon2id$v=19${cost}$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM"
-            ))
-        };
-        let bcrypt = |cost: u32| {
-            check_stored(&format!(
-                "$2b${cost:02}$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi"
-            ))
-        };
-
-        for accepted in ["m=262144,t=4,p=1", "m=65536,t=16,p=16", "m=8,t=1,p=1"] {
-            assert_eq!(argon2(accepted), Ok(()), "{accepted}");
-        }
-        for refused in [
-            "m=262145,t=1,p=1",
-            "m=262144,t=5,p=1",
-            "m=4294967295,t=1,p=1",
-            "m=256,t=17,p=1",
-            "m=256,t=4294967295,p=1",
-            "m=4096,t=1,p=17",
-        ] {
-            assert_eq!(argon2(refused), Err(Unreadable::TooCostly), "{refused}");
-        }
-        for accepted in [4, 10, 14] {
-            assert_eq!(bcrypt(accepted), Ok(()), "{accepted}");
-        }
-        for refused in [15, 31, 99] {
-            assert_eq!(bcrypt(refused), Err(Unreadable::TooCostly), "{refused}");
-        }
-        assert_eq!(bcrypt(3), Err(Unreadable::Malformed));
-    }
-
-    #[test]
-    fn what_is_no_hash_is_refused() {
-        let salt_and_tag = "c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
-        for unknown in [
-            String::new(),
-            "null".to_owned(),
-            "undefined".to_owned(),
-            "!".to_owned(),
-            PASSWORD.to_owned(),
-            "$2x$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi".to_owned(),
-            "$6$rounds=5000$salt$hash".to_owned(),
-            format!("$argon2x$v=19$m=256,t=2,p=1${salt_and_tag}"),
-            format!("$argon2id$v=18$m=256,t=2,p=1${salt_and_tag}"),
-        ] {
-            assert_eq!(check_stored(&unknown), Err(Unreadable::UnknownKind), "{unknown}");
-        }
-        for malformed in [
-            "$argon2id".to_owned(),
-            "$argon2id$v=19$m=256,t=2,p=1".to_owned(),
-            "$argon2id$v=19$m=256,t=2,p=1$c2l4dGVlbiBieXRlcyBvaw".to_owned(),
-            format!("$argon2id$v=19${salt_and_tag}"),
-            format!("$argon2id$v=19$m=256,t=2${salt_and_tag}"),
-            format!("$argon2id$v=19$m=256,t=0,p=1${salt_and_tag}"),
-            format!("$argon2id$v=19$m=7,t=2,p=1${salt_and_tag}"),
-            format!("$argon2id$v=19$m=15,t=2,p=2${salt_and_tag}"),
-            format!("$argon2id$v=19$m=-1,t=2,p=1${salt_and_tag}"),
-            format!("$argon2id$v=19$m=4294967296,t=2,p=1${salt_and_tag}"),
-            format!("$argon2id$v=19$m=256,t=2,p=1${salt_and_tag}$more"),
-            format!("$argon2id$v=19$m=256,t=2,p=1$short${salt_and_tag}"),
-            "$argon2id$v=19$m=256,t=2,p=1$c2l4dGVlbiBieXRlcyBvaw$".to_owned(),
-            "$argon2id$v=19$m=256,t=2,p=1$!!!!$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM"
-                .to_owned(),
-            "$2b$".to_owned(),
-            "$2b$xx$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi".to_owned(),
-            "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXH".to_owned(),
-            "$2b$05$abcdefghijklmnopqrst\u{e9}CrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi".to_owned(),
-        ] {
-            assert_eq!(check_stored(&malformed), Err(Unreadable::Malformed), "{malformed}");
-        }
-    }
-}
+mod tests;

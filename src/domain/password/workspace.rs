@@ -12,10 +12,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use argon2::{Argon2, Block};
 use zeroize::Zeroize;
 
+use crate::domain::password::class::Class;
 use crate::domain::password::hash::Failure;
 
 /// What the threads of one pool have done and hold.
@@ -35,11 +37,26 @@ pub(super) struct Workspace {
     kept: Option<Blocks>,
     /// The kept blocks follow from a password without a full pass over the memory.
     is_telling: bool,
+    /// How long the hashes of this job took.
+    times: Vec<(Class, Duration)>,
 }
 
 impl Workspace {
     pub(super) fn new(kept_count: usize, tally: Arc<Tally>) -> Self {
-        Self { tally, kept_count, kept: None, is_telling: false }
+        Self { tally, kept_count, kept: None, is_telling: false, times: Vec::new() }
+    }
+
+    /// Computes one hash of `class` and measures it.
+    pub(super) fn timed<T>(&mut self, class: Class, compute: impl FnOnce(&mut Self) -> T) -> T {
+        let began = Instant::now();
+        let outcome = compute(self);
+        self.times.push((class, began.elapsed()));
+        outcome
+    }
+
+    /// What was measured since this was last asked.
+    pub(super) fn take_times(&mut self) -> Vec<(Class, Duration)> {
+        std::mem::take(&mut self.times)
     }
 
     /// Computes an Argon2 tag as long as `tag`.

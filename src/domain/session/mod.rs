@@ -12,7 +12,7 @@ use crate::domain::attempt::{self, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::email::Email;
 use crate::domain::id;
-use crate::domain::password::{HashError, Hasher, Password, Verdict};
+use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
 use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
 use crate::entity::account;
 use crate::entity::session;
@@ -139,14 +139,17 @@ async fn check_and_start(
         .await?;
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
 
-    let verdict = hasher.verify(password.clone(), stored).await?;
-    let (Some(account), Verdict::Match { needs_upgrade }) = (account.clone(), verdict) else {
+    let is_enabled = account.as_ref().is_some_and(account::Model::is_enabled);
+    let then = if is_enabled { Then::Renew } else { Then::Nothing };
+    let (address, client) = (email.canonical(), origin.address);
+    let check = Check { password, stored, account: address, client, then };
+    let verdict = hasher.verify(check).await?;
+    let (Some(account), Verdict::Match { new_hash: upgraded }) = (account.clone(), verdict) else {
         return Err(refuse(db, account.map(|account| account.id), origin).await?);
     };
     if !account.is_enabled() {
         return Err(refuse(db, Some(account.id), origin).await?);
     }
-    let upgraded = if needs_upgrade { Some(hasher.hash(password).await?) } else { None };
     let status = entries.draw(db, now).await?;
 
     let settings = settings.clone();

@@ -128,7 +128,9 @@ impl From<SignUpError> for SignUpFailure {
     fn from(error: SignUpError) -> Self {
         match error {
             SignUpError::EmailExists => Self::EmailExists(Problem::email_exists()),
-            SignUpError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
+            SignUpError::Hashing(HashError::Busy { retry_after }) => {
+                Self::Unavailable(Problem::busy(retry_after))
+            }
             SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }

@@ -82,7 +82,9 @@ impl From<ConfirmError> for ConfirmFailure {
         match error {
             ConfirmError::NotLoggedIn => Self::Refused(Problem::invalid_token()),
             ConfirmError::Refused | ConfirmError::Changed => Self::Refused(Problem::auth_failed()),
-            ConfirmError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
+            ConfirmError::Hashing(HashError::Busy { retry_after }) => {
+                Self::Unavailable(Problem::busy(retry_after))
+            }
             ConfirmError::Hashing(_) | ConfirmError::Status(_) | ConfirmError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }

@@ -158,7 +158,9 @@ impl From<ResetError> for ResetFailure {
             ResetError::Weak(weaknesses) => {
                 Self::Invalid(Problem::validation(weaknesses_of("new_password", &weaknesses)))
             }
-            ResetError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
+            ResetError::Hashing(HashError::Busy { retry_after }) => {
+                Self::Unavailable(Problem::busy(retry_after))
+            }
             ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }

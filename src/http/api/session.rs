@@ -180,7 +180,9 @@ impl From<LogInError> for LogInFailure {
     fn from(error: LogInError) -> Self {
         match error {
             LogInError::Refused | LogInError::Changed => Self::Refused(Problem::auth_failed()),
-            LogInError::Hashing(HashError::Busy) => Self::Unavailable(Problem::unavailable()),
+            LogInError::Hashing(HashError::Busy { retry_after }) => {
+                Self::Unavailable(Problem::busy(retry_after))
+            }
             LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_) => {
                 Self::Unavailable(Problem::failed(&error))
             }

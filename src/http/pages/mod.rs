@@ -26,13 +26,14 @@ use poem::endpoint::make_sync;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{EndpointExt, Request, Response, Route, get};
 
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt::{AttemptError, whole_seconds};
 use crate::domain::oauth::client;
 use crate::domain::oauth::flow::{self, Decision, State, Step};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::registered::{self, Outdated};
 use crate::domain::oauth::sealed;
 use crate::domain::oauth::waiting::{self as rows, Kept, Pending};
+use crate::domain::password::HashError;
 use crate::http::App;
 use crate::http::body_limit::BodyLimit;
 use crate::http::documents::{Document, ReadOnly};
@@ -129,10 +130,18 @@ pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
     response
 }
 
-/// The page for a failure of ours, which is logged here.
+/// The page for a failure of ours, which is logged here; a crowd at the password hash is none.
 fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
-    Problem::failed(cause);
-    error(StatusCode::SERVICE_UNAVAILABLE)
+    let causes = std::iter::successors(Some(cause), |it| it.source());
+    let hashing = causes.filter_map(|it| it.downcast_ref::<HashError>()).next();
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(HashError::Busy { retry_after }) = hashing {
+        let seconds = HeaderValue::from(whole_seconds(*retry_after).get());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    } else {
+        Problem::failed(cause);
+    }
+    response
 }
 
 /// Why a request goes nowhere whose redirect URI is not the client's.

@@ -233,7 +233,7 @@ fn config_for(database: &TestDatabase) -> Config {
         "--audience=https://api.example.test".to_owned(),
         "--trusted-proxies=127.0.0.1".to_owned(),
         // A machine that is busy with other tests must not look like an overload.
-        "--hash-wait-seconds=60".to_owned(),
+        "--hash-backlog-seconds=60".to_owned(),
     ];
     Settings::parse_from(arguments).config
 }

@@ -1,0 +1,67 @@
+//! What the time of a password hash follows from.
+
+use std::fmt;
+use std::time::Duration;
+
+use argon2::{Algorithm, Version};
+
+use crate::domain::password::hash::Cost;
+
+/// Seed of the estimates, replaced by the first hash that is measured: nanoseconds per KiB and pass.
+/// The default cost takes 23 ms at this rate, which is a slow core.
+const ARGON2_NANOS_PER_KIB: u64 = 600;
+
+/// The same for a bcrypt hash, per round of its key schedule: cost 10 takes 82 ms.
+const BCRYPT_NANOS_PER_ROUND: u64 = 80_000;
+
+/// Hashes of one class take the same time: everything in a stored hash but salt and tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Argon2 of any kind.
+    Argon2 {
+        /// `argon2d`, `argon2i` or `argon2id`.
+        algorithm: Algorithm,
+        /// 16 or 19.
+        version: Version,
+        /// Memory, passes and lanes.
+        cost: Cost,
+    },
+    /// bcrypt.
+    Bcrypt {
+        /// The binary logarithm of the number of rounds.
+        cost: u32,
+    },
+}
+
+impl Class {
+    /// Time of one core before anything has been measured.
+    pub(super) fn nominal(self) -> Duration {
+        match self {
+            Self::Argon2 { cost, .. } => {
+                let passes = u64::from(cost.memory_kib) * u64::from(cost.iterations);
+                Duration::from_nanos(passes.saturating_mul(ARGON2_NANOS_PER_KIB).max(1))
+            }
+            Self::Bcrypt { cost } => {
+                let rounds = 1_u64.checked_shl(cost).unwrap_or(u64::MAX);
+                Duration::from_nanos(rounds.saturating_mul(BCRYPT_NANOS_PER_ROUND))
+            }
+        }
+    }
+}
+
+/// No two classes share a text: decoys are drawn by it.
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argon2 { algorithm, version, cost } => write!(
+                f,
+                "{algorithm} v={} m={} t={} p={}",
+                u32::from(*version),
+                cost.memory_kib,
+                cost.iterations,
+                cost.parallelism
+            ),
+            Self::Bcrypt { cost } => write!(f, "bcrypt cost={cost}"),
+        }
+    }
+}

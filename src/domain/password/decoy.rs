@@ -1,0 +1,208 @@
+//! What an unknown account is checked against.
+//!
+//! A check takes the time of the hash that is stored, and hashes that were imported may take a
+//! hundred times as long as today's. If unknown accounts were always checked at today's cost, a slow
+//! answer would tell that the account exists. So each address has a class of hash of its own, drawn
+//! by an HMAC under a secret key among the classes that accounts have, as often as they have them.
+//! The same address is always answered in the same time, and that time says nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::domain::keys::MacKey;
+use crate::domain::password::class::Class;
+use crate::domain::password::hash::Failure;
+use crate::domain::password::stored::Stored;
+
+/// Classes that decoys are drawn from: those that most accounts have.
+const MOST_CLASSES: usize = 32;
+
+/// The decoys of all classes.
+pub(super) struct Decoys {
+    key: MacKey,
+    /// What is there when nothing is known of accounts.
+    live: Arc<Stored>,
+    known: RwLock<BTreeMap<Class, Decoy>>,
+}
+
+struct Decoy {
+    accounts: u64,
+    stored: Arc<Stored>,
+}
+
+impl Decoys {
+    /// Decoys of today's class alone.
+    pub(super) fn new(key: MacKey, live: Class) -> Result<Self, Failure> {
+        Ok(Self::of(key, Stored::decoy(live)?))
+    }
+
+    /// This decoy alone.
+    pub(super) fn of(key: MacKey, live: Stored) -> Self {
+        Self { key, live: Arc::new(live), known: RwLock::default() }
+    }
+
+    /// Takes over how many accounts have which class. Keeps the decoys it has: so what an address
+    /// is compared with changes only if it must.
+    pub(super) fn set(&self, accounts: &BTreeMap<Class, u64>) {
+        let mut frequent: Vec<_> = accounts.iter().filter(|(_, count)| **count > 0).collect();
+        frequent.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *known);
+        for (class, count) in frequent.into_iter().take(MOST_CLASSES) {
+            let decoy = before.remove(class).map(|it| it.stored);
+            if let Some(stored) = decoy.or_else(|| self.make(*class)) {
+                known.insert(*class, Decoy { accounts: *count, stored });
+            }
+        }
+    }
+
+    /// There is an account with a hash of this class, which may not have been counted yet.
+    pub(super) fn learn(&self, class: Class) {
+        let is_known =
+            |known: &BTreeMap<_, _>| known.contains_key(&class) || known.len() >= MOST_CLASSES;
+        if is_known(&self.known.read().unwrap_or_else(PoisonError::into_inner)) {
+            return;
+        }
+        let Some(stored) = self.make(class) else { return };
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.entry(class).or_insert(Decoy { accounts: 1, stored });
+    }
+
+    /// The decoy of the account with this address.
+    ///
+    /// Rendezvous hashing with weights: each class draws a number for the address, exponentially
+    /// distributed with its frequency as rate, and the lowest wins. When a frequency changes, no
+    /// address moves between two other classes.
+    pub(super) fn draw(&self, account: &str) -> Arc<Stored> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let drawn = known.iter().map(|(class, decoy)| {
+            let weight = f64::from(u32::try_from(decoy.accounts).unwrap_or(u32::MAX));
+            (self.number(*class, account) / weight, &decoy.stored)
+        });
+        let drawn = drawn.min_by(|(one, _), (other, _)| one.total_cmp(other));
+        Arc::clone(drawn.map_or(&self.live, |(_, stored)| stored))
+    }
+
+    /// Exponentially distributed at rate one.
+    fn number(&self, class: Class, account: &str) -> f64 {
+        // Without a code, all addresses draw the same.
+        let code = self.key.mac(format!("{class}\n{account}").as_bytes()).unwrap_or_default();
+        let (head, _) = code.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+        let fraction = (f64::from(u32::from_be_bytes(*head)) + 0.5) / (f64::from(u32::MAX) + 1.0);
+        -fraction.ln()
+    }
+
+    fn make(&self, class: Class) -> Option<Arc<Stored>> {
+        if class == self.live.class() {
+            return Some(Arc::clone(&self.live));
+        }
+        let made = Stored::decoy(class);
+        made.inspect_err(|error| tracing::warn!(%error, "no decoy for {class}: {error}"))
+            .ok()
+            .map(Arc::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::password::hash::Cost;
+
+    const BCRYPT_10: Class = Class::Bcrypt { cost: 10 };
+    const BCRYPT_12: Class = Class::Bcrypt { cost: 12 };
+
+    fn live() -> Class {
+        Cost::default().class()
+    }
+
+    fn decoys() -> Decoys {
+        Decoys::new(MacKey::from_bytes(&[7; 32]).unwrap(), live()).unwrap()
+    }
+
+    fn draw_all(decoys: &Decoys) -> Vec<Class> {
+        (0..10_000).map(|it| decoys.draw(&format!("nobody{it}@example.test")).class()).collect()
+    }
+
+    fn count(drawn: &[Class], class: Class) -> usize {
+        drawn.iter().filter(|it| **it == class).count()
+    }
+
+    #[test]
+    fn without_accounts_each_decoy_is_of_todays_class() {
+        assert_eq!(count(&draw_all(&decoys()), live()), 10_000);
+    }
+
+    /// W17: as often as accounts have it, and always the same for the same address.
+    #[test]
+    fn classes_are_drawn_as_often_as_accounts_have_them() {
+        let decoys = decoys();
+        decoys.set(&BTreeMap::from([(live(), 700), (BCRYPT_10, 250), (BCRYPT_12, 50)]));
+
+        let drawn = draw_all(&decoys);
+
+        // Within five standard deviations.
+        assert!((6_770..7_230).contains(&count(&drawn, live())));
+        assert!((2_283..2_717).contains(&count(&drawn, BCRYPT_10)));
+        assert!((391..609).contains(&count(&drawn, BCRYPT_12)));
+        assert_eq!(draw_all(&decoys), drawn);
+        let other_key = Decoys::new(MacKey::from_bytes(&[8; 32]).unwrap(), live()).unwrap();
+        other_key.set(&BTreeMap::from([(live(), 700), (BCRYPT_10, 250), (BCRYPT_12, 50)]));
+        assert_ne!(draw_all(&other_key), drawn);
+    }
+
+    /// As imported hashes are renewed, addresses leave their class as accounts do; none moves from
+    /// one that has not changed.
+    #[test]
+    fn addresses_change_their_class_only_as_accounts_do() {
+        let decoys = decoys();
+        decoys.set(&BTreeMap::from([(live(), 500), (BCRYPT_10, 300), (BCRYPT_12, 200)]));
+        let before = draw_all(&decoys);
+
+        decoys.set(&BTreeMap::from([(live(), 500), (BCRYPT_10, 150), (BCRYPT_12, 200)]));
+
+        let moved = before.iter().zip(draw_all(&decoys)).filter(|(old, new)| **old != *new);
+        assert!(moved.clone().count() > 500);
+        assert!(moved.clone().all(|(old, _)| *old == BCRYPT_10));
+    }
+
+    #[test]
+    fn a_class_that_was_seen_counts_before_it_is_counted() {
+        let decoys = decoys();
+        decoys.set(&BTreeMap::from([(live(), 9)]));
+
+        decoys.learn(BCRYPT_12);
+
+        assert!((850..1_150).contains(&count(&draw_all(&decoys), BCRYPT_12)));
+    }
+
+    #[test]
+    fn no_more_classes_are_kept_than_can_be_drawn_from() {
+        let decoys = decoys();
+        let class = |memory_kib| Class::Argon2 {
+            algorithm: argon2::Algorithm::Argon2id,
+            version: argon2::Version::V0x13,
+            cost: Cost { memory_kib, iterations: 1, parallelism: 1 },
+        };
+        decoys.set(&(1..1_000).map(|it| (class(8 + it), u64::from(it))).collect());
+        decoys.learn(BCRYPT_10);
+
+        assert_eq!(decoys.known.read().unwrap().len(), MOST_CLASSES);
+        assert!(draw_all(&decoys).iter().all(|it| *it >= class(8 + 968)));
+    }
+
+    #[test]
+    fn a_decoy_has_the_class_it_stands_for_and_is_like_no_other() {
+        for class in [live(), BCRYPT_10, BCRYPT_12] {
+            let (one, other) = (Stored::decoy(class).unwrap(), Stored::decoy(class).unwrap());
+
+            assert_eq!(one.class(), class);
+            assert!(one.is_current(Cost::default()) == (class == live()));
+            if let (Stored::Bcrypt { hash, .. }, Stored::Bcrypt { hash: another, .. }) =
+                (&one, &other)
+            {
+                assert!(matches!(Stored::parse(hash), Ok(parsed) if parsed.class() == class));
+                assert_ne!(hash, another);
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::{Check, Hasher, StartError, Then, Verdict};
+use crate::domain::keys::MacKey;
+use crate::domain::password::class::Class;
+use crate::domain::password::decoy::Decoys;
+use crate::domain::password::hash::{Cost, Failure};
+use crate::domain::password::pool::{HashError, PoolSettings};
+use crate::domain::password::stored::Stored;
+use crate::domain::password::typed::Password;
+
+/// Small, so that the tests are quick in a debug build too.
+const COST: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
+const SETTINGS: PoolSettings =
+    PoolSettings { threads: 2, backlog: Duration::from_mins(1), ipv6_prefix: 64 };
+const MATCH: Verdict = Verdict::Match { new_hash: None };
+
+fn start(cost: Cost, settings: PoolSettings) -> Result<Hasher, StartError> {
+    Hasher::start(cost, settings, MacKey::from_bytes(&[7; 32]).unwrap())
+}
+
+fn hasher() -> Hasher {
+    start(COST, SETTINGS).unwrap()
+}
+
+impl Hasher {
+    async fn hash_here(&self, password: Password) -> Result<String, HashError> {
+        self.hash(password, None).await
+    }
+
+    async fn check(&self, typed: Password, stored: Option<String>) -> Result<Verdict, HashError> {
+        self.check_then(typed, stored, Then::Nothing).await
+    }
+
+    async fn check_then(
+        &self,
+        password: Password,
+        stored: Option<String>,
+        then: Then,
+    ) -> Result<Verdict, HashError> {
+        self.verify(Check { password, stored, account: "ada@example.test", client: None, then })
+            .await
+    }
+}
+
+fn password(typed: &str) -> Password {
+    Password::parse(typed).unwrap()
+}
+
+/// PW-01, PW-08: the default cost, the form of the string, 16 bytes of fresh salt.
+#[tokio::test]
+async fn a_new_hash_is_an_argon2id_string_at_the_live_cost() {
+    let hasher = start(Cost::default(), SETTINGS).unwrap();
+
+    let stored = hasher.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
+
+    let (settings, salt_and_tag) = stored.split_at("$argon2id$v=19$m=19456,t=2,p=1$".len());
+    let (salt, tag) = salt_and_tag.split_once('$').unwrap();
+    assert_eq!(settings, "$argon2id$v=19$m=19456,t=2,p=1$");
+    assert_eq!((salt.len(), tag.len()), (22, 43), "16 and 32 bytes of unpadded Base64");
+    let again = hasher.check(password("Correct-Horse7-Battery"), Some(stored)).await.unwrap();
+    assert_eq!(again, MATCH);
+}
+
+#[tokio::test]
+async fn no_two_hashes_share_a_salt() {
+    let hasher = hasher();
+    let mut salts = HashSet::new();
+
+    for _ in 0..100 {
+        let stored = hasher.hash_here(password("same")).await.unwrap();
+        salts.insert(stored.split('$').nth(4).unwrap().to_owned());
+    }
+
+    assert_eq!(salts.len(), 100);
+}
+
+/// PW-02: 72-byte twins differ, as does everything else that is not the very password.
+#[tokio::test]
+async fn nothing_is_truncated_trimmed_or_folded() {
+    let hasher = hasher();
+    let long = "x".repeat(72);
+    for (chosen, typed) in [
+        (format!("{long}1"), format!("{long}2")),
+        (format!("{long}1"), long.clone()),
+        ("y".repeat(1_024), "y".repeat(1_023)),
+        ("Pass word".to_owned(), "Pass word ".to_owned()),
+        ("Pass word".to_owned(), "Pass Word".to_owned()),
+        ("\u{ff30}ass".to_owned(), "Pass".to_owned()),
+    ] {
+        let stored = hasher.hash_here(password(&chosen)).await.unwrap();
+
+        let same = hasher.check(password(&chosen), Some(stored.clone())).await.unwrap();
+        let twin = hasher.check(password(&typed), Some(stored)).await.unwrap();
+
+        assert_eq!((same, twin), (MATCH, Verdict::Mismatch), "{chosen:?} and {typed:?}");
+    }
+}
+
+/// K5.
+#[tokio::test]
+async fn another_spelling_of_the_same_characters_is_the_same_password() {
+    let hasher = hasher();
+    let stored = hasher.hash_here(password("caf\u{e9}-\u{212b}-7")).await.unwrap();
+
+    let verdict = hasher.check(password("cafe\u{301}-A\u{30a}-7"), Some(stored)).await;
+
+    assert_eq!(verdict.unwrap(), MATCH);
+}
+
+/// PW-02, PW-03: no length of input reaches the threads.
+#[tokio::test]
+async fn a_password_that_is_too_long_costs_no_hash() {
+    let hasher = hasher();
+
+    for typed in ["x".repeat(1_025), "x".repeat(1_000_000)] {
+        assert!(Password::parse(&typed).is_err());
+    }
+
+    assert_eq!(hasher.hashes_started(), 0);
+    hasher.check(password(&"x".repeat(1_024)), None).await.unwrap();
+    assert_eq!(hasher.hashes_started(), 1);
+}
+
+/// PW-06: nothing matches where there is no password, and the work is the same.
+#[tokio::test]
+async fn what_cannot_match_costs_one_hash_and_never_matches() {
+    let hasher = hasher();
+    let too_costly = "$argon2id$v=19$m=4194304,t=9,p=1$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
+    let bcrypt_20 = "$2b$20$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
+    let unusable =
+        [None, Some(""), Some("null"), Some("undefined"), Some(too_costly), Some(bcrypt_20)];
+    let guesses = ["", "null", "undefined", "Correct-Horse7-Battery", bcrypt_20];
+    let attempts = unusable.into_iter().flat_map(|stored| guesses.map(|typed| (stored, typed)));
+    for (attempt, (stored, typed)) in (1..).zip(attempts) {
+        let verdict = hasher.check(password(typed), stored.map(str::to_owned)).await;
+
+        assert_eq!(verdict.unwrap(), Verdict::Mismatch, "{typed:?} {stored:?}");
+        assert_eq!(hasher.hashes_started(), attempt, "{typed:?} {stored:?}");
+    }
+}
+
+/// Even the one password that belongs to the decoy (here: a real hash) does not match.
+#[tokio::test]
+async fn a_matching_decoy_is_a_mismatch() {
+    let one = hasher();
+    let stored = one.hash_here(password("known")).await.unwrap();
+    let mut inner = std::sync::Arc::into_inner(one.0).unwrap();
+    inner.decoys =
+        Decoys::of(MacKey::from_bytes(&[7; 32]).unwrap(), Stored::parse(&stored).unwrap());
+    let hasher = Hasher(std::sync::Arc::new(inner));
+
+    assert_eq!(hasher.check(password("known"), Some(stored)).await.unwrap(), MATCH);
+    assert_eq!(hasher.check(password("known"), None).await.unwrap(), Verdict::Mismatch);
+}
+
+/// W17: an unknown address takes a hash of a class that accounts have, and its cost is admitted.
+#[tokio::test]
+async fn a_decoy_is_of_a_class_that_accounts_have() {
+    let settings = PoolSettings { threads: 1, ..SETTINGS };
+    let hasher = start(COST, settings).unwrap();
+    let costly = Class::Bcrypt { cost: 4 };
+    hasher.set_classes(&[(costly, 1)].into());
+
+    assert_eq!(hasher.0.decoys.draw("nobody@example.test").class(), costly);
+    assert_eq!(hasher.check(password("x"), None).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(hasher.hashes_started(), 1);
+}
+
+/// PW-01: weaker, stronger and foreign hashes still match, and ask to be replaced.
+#[tokio::test]
+async fn a_match_says_whether_the_hash_is_to_be_replaced() {
+    let old = start(Cost { memory_kib: 32, ..COST }, SETTINGS).unwrap();
+    let old = old.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
+    let bcrypt = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi".to_owned();
+    let hasher = hasher();
+    for stored in [old, bcrypt] {
+        let right = password("Correct-Horse7-Battery");
+
+        let renew = |typed| hasher.check_then(typed, Some(stored.clone()), Then::Renew);
+        let verdict = renew(right.clone()).await.unwrap();
+        let Verdict::Match { new_hash: Some(renewed) } = verdict else { panic!("{verdict:?}") };
+        assert_eq!(hasher.check(right.clone(), Some(renewed.clone())).await.unwrap(), MATCH);
+        let again = hasher.check_then(right.clone(), Some(renewed), Then::Renew).await.unwrap();
+        assert_eq!(again, MATCH);
+        let only_checked = hasher.check(right.clone(), Some(stored.clone())).await.unwrap();
+        assert_eq!(only_checked, MATCH);
+        let wrong = hasher.check(password("wrong"), Some(stored)).await.unwrap();
+        assert_eq!(wrong, Verdict::Mismatch);
+
+        let replaced = hasher.hash_here(right.clone()).await.unwrap();
+        assert_eq!(hasher.check(right, Some(replaced)).await.unwrap(), MATCH);
+    }
+}
+
+/// One turn for both hashes: who has waited for a check does not wait for what follows from it.
+#[tokio::test]
+async fn what_follows_a_right_password_is_hashed_in_the_same_turn() {
+    let settings = PoolSettings { threads: 1, backlog: Duration::ZERO, ..SETTINGS };
+    let hasher = start(COST, settings).unwrap();
+    let stored = hasher.hash_here(password("old")).await.unwrap();
+    let then = || Then::Replace(password("new"));
+
+    let wrong = hasher.check_then(password("wrong"), Some(stored.clone()), then()).await.unwrap();
+    let right = hasher.check_then(password("old"), Some(stored), then()).await.unwrap();
+
+    assert_eq!(wrong, Verdict::Mismatch);
+    assert_eq!(hasher.hashes_started(), 4, "one, one, and two");
+    let Verdict::Match { new_hash: Some(new) } = right else { panic!("{right:?}") };
+    assert_eq!(hasher.check(password("new"), Some(new)).await.unwrap(), MATCH);
+}
+
+/// F18: requests that are dropped before their turn cost no hash.
+#[tokio::test]
+async fn a_dropped_request_is_not_hashed() {
+    let hasher = start(COST, PoolSettings { threads: 1, ..SETTINGS }).unwrap();
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let blocker = hasher.clone();
+    let blocker = tokio::spawn(async move {
+        let wait = move |_: &mut _| ended.recv().map_err(|_| Failure::Stopped);
+        blocker.0.pool.run(0, &[COST.class()], wait).await
+    });
+    tokio::task::yield_now().await;
+    for _ in 0..8 {
+        let request = hasher.check(password("gone"), None);
+        assert!(tokio::time::timeout(Duration::ZERO, request).await.is_err());
+    }
+
+    drop(end);
+    blocker.await.unwrap().unwrap_err();
+
+    assert_eq!(hasher.check(password("honest"), None).await.unwrap(), Verdict::Mismatch);
+    assert_eq!(hasher.hashes_started(), 1);
+}
+
+#[tokio::test]
+async fn starting_hashes_nothing_and_refuses_what_cannot_work() {
+    let too_costly = Cost { memory_kib: 1_048_577, iterations: 1, parallelism: 1 };
+    let impossible = Cost { memory_kib: 4, iterations: 1, parallelism: 1 };
+    let threadless = PoolSettings { threads: 0, ..SETTINGS };
+
+    assert_eq!(hasher().hashes_started(), 0);
+    assert!(matches!(start(COST, threadless), Err(StartError::NoThreads)));
+    assert!(matches!(start(impossible, SETTINGS), Err(StartError::Cost(_))));
+    assert!(matches!(start(too_costly, SETTINGS), Err(StartError::TooCostly)));
+}

@@ -1,0 +1,193 @@
+//! How long hashes take on this pool, by what was measured last.
+//!
+//! Each class of hashes has a nominal time; measured is by how much the real one differs. Other
+//! programs on the machine, a slower core and the priority of the threads all show in it.
+
+use std::time::Duration;
+
+use crate::domain::password::class::Class;
+
+/// Weight of a new measurement once there are this many.
+const MEMORY: u32 = 8;
+
+/// How far one measurement may be from the estimate: a process that was frozen for a minute has not
+/// become a thousand times slower.
+const OUTLIER: f64 = 8.0;
+
+/// One value for each kind of hash that is measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Each<T> {
+    /// Argon2 at today's settings.
+    live: T,
+    /// Argon2 at other settings.
+    foreign: T,
+    /// bcrypt.
+    bcrypt: T,
+}
+
+/// Hashing to be done, as nominal time of one thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Work(Each<Duration>);
+
+impl Work {
+    pub(super) fn add(&mut self, other: Self) {
+        self.0.live += other.0.live;
+        self.0.foreign += other.0.foreign;
+        self.0.bcrypt += other.0.bcrypt;
+    }
+
+    pub(super) fn remove(&mut self, other: Self) {
+        self.0.live = self.0.live.saturating_sub(other.0.live);
+        self.0.foreign = self.0.foreign.saturating_sub(other.0.foreign);
+        self.0.bcrypt = self.0.bcrypt.saturating_sub(other.0.bcrypt);
+    }
+}
+
+/// What was measured.
+pub(super) struct Meter {
+    live: Class,
+    rates: Each<Rate>,
+}
+
+/// Measured time over nominal time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rate {
+    factor: f64,
+    samples: u32,
+}
+
+impl Rate {
+    fn record(&mut self, factor: f64) {
+        if self.samples == 0 {
+            self.factor = factor;
+        } else {
+            let near = factor.clamp(self.factor / OUTLIER, self.factor * OUTLIER);
+            self.factor += (near - self.factor) / f64::from(self.samples.min(MEMORY - 1) + 1);
+        }
+        self.samples = self.samples.saturating_add(1);
+    }
+}
+
+impl Meter {
+    /// Nothing is measured yet; `live` is the class of new hashes.
+    pub(super) fn new(live: Class) -> Self {
+        Self { live, rates: Each::default() }
+    }
+
+    /// Hashes of these classes, one after the other.
+    pub(super) fn work(&self, classes: &[Class]) -> Work {
+        let mut work = Each::default();
+        for class in classes {
+            *self.of(*class, &mut work) += class.nominal();
+        }
+        Work(work)
+    }
+
+    /// Takes note of how long one hash took.
+    pub(super) fn record(&mut self, class: Class, took: Duration) {
+        let factor = took.div_duration_f64(class.nominal());
+        let mut rates = self.rates;
+        self.of(class, &mut rates).record(factor);
+        self.rates = rates;
+    }
+
+    /// How long one thread will take.
+    pub(super) fn time(&self, work: Work) -> Duration {
+        let Each { live, foreign, bcrypt } = self.rates;
+        // What was never measured is as much off as what was.
+        let known = [live, foreign, bcrypt].into_iter().find(|rate| rate.samples > 0);
+        let of = |rate: Rate| match (rate.samples, known) {
+            (0, None) => 1.0,
+            (0, Some(known)) => known.factor,
+            _ => rate.factor,
+        };
+        let Work(work) = work;
+        work.live.mul_f64(of(live))
+            + work.foreign.mul_f64(of(foreign))
+            + work.bcrypt.mul_f64(of(bcrypt))
+    }
+
+    fn of<'a, T>(&self, class: Class, each: &'a mut Each<T>) -> &'a mut T {
+        match class {
+            live if live == self.live => &mut each.live,
+            Class::Argon2 { .. } => &mut each.foreign,
+            Class::Bcrypt { .. } => &mut each.bcrypt,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::password::hash::Cost;
+
+    const BCRYPT: Class = Class::Bcrypt { cost: 10 };
+
+    fn live() -> Class {
+        Cost::default().class()
+    }
+
+    fn time(meter: &Meter, classes: &[Class]) -> u128 {
+        meter.time(meter.work(classes)).as_millis()
+    }
+
+    #[test]
+    fn the_first_measurement_takes_the_place_of_the_seed() {
+        let mut meter = Meter::new(live());
+        assert_eq!(time(&meter, &[live()]), 23);
+
+        meter.record(live(), Duration::from_millis(46));
+
+        assert_eq!(time(&meter, &[live()]), 46);
+        assert_eq!(time(&meter, &[live(); 10]), 460);
+        // The machine is half as fast as the seed says, for all that was not measured, too.
+        assert_eq!(time(&meter, &[BCRYPT]), 161);
+    }
+
+    #[test]
+    fn each_class_is_measured_by_itself() {
+        let mut meter = Meter::new(live());
+        let double = Class::Argon2 {
+            algorithm: argon2::Algorithm::Argon2id,
+            version: argon2::Version::V0x13,
+            cost: Cost { iterations: 4, ..Cost::default() },
+        };
+        meter.record(live(), Duration::from_millis(20));
+        meter.record(double, Duration::from_millis(100));
+        meter.record(BCRYPT, Duration::from_millis(50));
+
+        assert_eq!(time(&meter, &[live()]), 20);
+        assert_eq!(time(&meter, &[double]), 100);
+        assert_eq!(time(&meter, &[BCRYPT]), 50);
+        assert_eq!(time(&meter, &[Class::Bcrypt { cost: 12 }]), 200);
+        assert_eq!(time(&meter, &[live(), double, BCRYPT]), 170);
+    }
+
+    #[test]
+    fn the_estimate_follows_the_machine_and_no_single_measurement() {
+        let mut meter = Meter::new(live());
+        for _ in 0..100 {
+            meter.record(live(), Duration::from_millis(20));
+        }
+
+        meter.record(live(), Duration::from_mins(1));
+        assert!(time(&meter, &[live()]) < 40, "{}", time(&meter, &[live()]));
+        for _ in 0..40 {
+            meter.record(live(), Duration::from_millis(40));
+        }
+
+        assert!((39..42).contains(&time(&meter, &[live()])), "{}", time(&meter, &[live()]));
+    }
+
+    #[test]
+    fn work_that_is_done_is_no_work() {
+        let meter = Meter::new(live());
+        let (one, other) = (meter.work(&[live()]), meter.work(&[BCRYPT]));
+        let mut sum = one;
+
+        sum.add(other);
+        sum.remove(one);
+
+        assert_eq!(sum, other);
+    }
+}

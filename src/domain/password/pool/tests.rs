@@ -1,0 +1,332 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{HashError, Pending, Pool, PoolSettings, Shared};
+use crate::domain::password::class::Class;
+use crate::domain::password::hash::{Cost, Failure};
+use crate::domain::password::threads;
+use crate::domain::password::workspace::Workspace;
+
+const PATIENT: Duration = Duration::from_mins(1);
+
+/// A pool for jobs of a nominal 23 ms each.
+fn pool(threads: u32, backlog: Duration) -> Pool {
+    resting(threads, backlog, 64, PATIENT)
+}
+
+fn resting(threads: u32, backlog: Duration, block_count: usize, rest: Duration) -> Pool {
+    let settings = PoolSettings { threads, backlog, ipv6_prefix: 64 };
+    Pool::start(settings, Cost::default().class(), block_count, rest).unwrap()
+}
+
+fn submit<T: Send + 'static>(
+    pool: &Pool,
+    work: impl FnOnce(&mut Workspace) -> Result<T, Failure> + Send + 'static,
+) -> Result<Pending<T>, HashError> {
+    pool.submit(1, &[Cost::default().class()], work)
+}
+
+async fn run<T: Send + 'static>(
+    pool: &Pool,
+    work: impl FnOnce(&mut Workspace) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, HashError> {
+    pool.run(1, &[Cost::default().class()], work).await
+}
+
+fn jobs(pool: &Pool) -> usize {
+    pool.0.lock().queue.jobs()
+}
+
+/// Keeps one thread at work until the sender is dropped.
+fn occupy(pool: &Pool) -> (Sender<()>, Pending<()>) {
+    let (began, has_begun) = mpsc::channel();
+    let (end, ended) = mpsc::channel();
+    let answer = submit(pool, move |_| {
+        began.send(()).unwrap();
+        ended.recv().unwrap_err();
+        Ok(())
+    });
+    has_begun.recv().unwrap();
+    (end, answer.unwrap())
+}
+
+fn hash(memory_kib: u32, workspace: &mut Workspace) -> Result<(), Failure> {
+    let argon2 = Cost { memory_kib, iterations: 1, parallelism: 1 }.argon2id()?;
+    workspace.argon2(&argon2, b"password", b"sixteen bytes ok", &mut [0; 32])
+}
+
+fn blocks_held(shared: &Shared) -> usize {
+    shared.tally.blocks_held.load(Ordering::Relaxed)
+}
+
+/// Waits for what another thread does after its answer has been sent.
+fn eventually(mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_mins(2);
+    while !is_so() {
+        assert!(Instant::now() < end, "it never came to be");
+        thread::yield_now();
+    }
+}
+
+/// DS-11: overflow is refused at once, and nothing of it is run.
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    // A nominal hash of 23 ms, so that five are more than 100 ms.
+    let pool = pool(1, Duration::from_millis(100));
+    let (end, first) = occupy(&pool);
+    let waiting: Vec<_> = (1..5).map(|turn| submit(&pool, move |_| Ok(turn)).unwrap()).collect();
+
+    let refused = run(&pool, |_| Ok(9)).await;
+
+    let Err(HashError::Busy { retry_after }) = refused else { panic!("{refused:?}") };
+    assert!(retry_after > Duration::ZERO && retry_after <= PATIENT, "{retry_after:?}");
+    drop(end);
+    first.answer().await.unwrap();
+    for (answer, expected) in waiting.into_iter().zip(1..) {
+        assert_eq!(answer.answer().await.unwrap(), expected);
+    }
+    assert_eq!(run(&pool, |_| Ok(4)).await.unwrap(), 4);
+}
+
+/// Whoever has an answer may ask again at once, even when there was no more room.
+#[tokio::test]
+async fn the_place_is_back_before_the_answer_is() {
+    let pool = pool(1, Duration::ZERO);
+
+    for _ in 0..500 {
+        run(&pool, |_| Ok(())).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_backlog_without_end_is_possible() {
+    assert_eq!(run(&pool(1, Duration::MAX), |_| Ok(1)).await.unwrap(), 1);
+}
+
+/// PW-04, F18: a job that has begun counts until it ends, though its caller has hung up.
+#[tokio::test]
+async fn a_caller_that_hangs_up_frees_nothing_that_is_being_done() {
+    let pool = pool(2, Duration::from_millis(20));
+    let (end_one, one) = occupy(&pool);
+    let (end_two, two) = occupy(&pool);
+    drop((one, two));
+
+    let refused = run(&pool, |_| Ok(())).await;
+
+    assert!(matches!(refused, Err(HashError::Busy { .. })));
+    assert_eq!(jobs(&pool), 2);
+    drop((end_one, end_two));
+    eventually(|| jobs(&pool) == 0);
+}
+
+/// F18: a job whose caller has hung up before its turn is not run, and makes room at once.
+#[tokio::test]
+async fn a_job_that_nobody_waits_for_is_skipped() {
+    let pool = pool(1, Duration::from_millis(100));
+    let (end, first) = occupy(&pool);
+    let runs = Arc::new(AtomicUsize::new(0));
+
+    for _ in 0..1_000 {
+        let runs = Arc::clone(&runs);
+        drop(submit(&pool, move |_| Ok(runs.fetch_add(1, Ordering::Relaxed))).unwrap());
+    }
+
+    assert_eq!(jobs(&pool), 1);
+    drop(end);
+    first.answer().await.unwrap();
+    run(&pool, |_| Ok(())).await.unwrap();
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
+}
+
+/// A5: one client's crowd does not keep another from its turn.
+#[tokio::test]
+async fn a_crowd_of_one_client_does_not_keep_others_waiting() {
+    let pool = pool(1, PATIENT);
+    let (end, first) = occupy(&pool);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |client: u128| {
+        let order = Arc::clone(&order);
+        pool.submit(client, &[Cost::default().class()], move |_| {
+            order.lock().unwrap().push(client);
+            Ok(())
+        })
+    };
+    let crowd: Vec<_> = (0..100).map(|_| note(1).unwrap()).collect();
+    let other = note(2).unwrap();
+
+    drop(end);
+
+    first.answer().await.unwrap();
+    other.answer().await.unwrap();
+    for one in crowd {
+        one.answer().await.unwrap();
+    }
+    let place = order.lock().unwrap().iter().position(|client| *client == 2);
+    assert!(place.unwrap() <= 1, "{place:?}");
+}
+
+/// How many jobs run at this moment, and the most that ever did.
+#[derive(Default)]
+struct Gauge {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// Asks again and again, and hangs up two times of three.
+async fn ask_and_hang_up(pool: Arc<Pool>, gauge: Arc<Gauge>) {
+    for turn in 0..200 {
+        let gauge = Arc::clone(&gauge);
+        let answer = submit(&pool, move |workspace| {
+            gauge.most.fetch_max(gauge.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            let outcome = hash(64, workspace);
+            gauge.now.fetch_sub(1, Ordering::SeqCst);
+            outcome
+        });
+        if let (0, Ok(answer)) = (turn % 3, answer) {
+            answer.answer().await.unwrap();
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// PW-04, F18: a flood of callers that hang up while their work is done or waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn dropped_callers_do_not_exceed_the_threads() {
+    let (pool, gauge) = (Arc::new(pool(2, PATIENT)), Arc::new(Gauge::default()));
+
+    let ask = || tokio::spawn(ask_and_hang_up(Arc::clone(&pool), Arc::clone(&gauge)));
+    for caller in [ask(), ask(), ask(), ask()] {
+        caller.await.unwrap();
+    }
+
+    eventually(|| jobs(&pool) == 0);
+    assert_eq!(gauge.now.load(Ordering::SeqCst), 0);
+    assert!((1..=2).contains(&gauge.most.load(Ordering::SeqCst)));
+}
+
+#[tokio::test]
+async fn a_panicking_job_is_answered_and_the_pool_lives_on() {
+    let pool = pool(1, PATIENT);
+
+    for turn in 0..4 {
+        let failed = run::<()>(&pool, |_| panic!("on purpose")).await;
+
+        assert!(matches!(failed, Err(HashError::Failed(Failure::Panicked))));
+        assert_eq!(run(&pool, move |_| Ok(turn)).await.unwrap(), turn);
+    }
+    assert_eq!(jobs(&pool), 0);
+    assert!(!pool.0.state.is_poisoned());
+}
+
+#[tokio::test]
+async fn memory_is_kept_between_jobs_and_returned_at_rest() {
+    let patient = pool(1, PATIENT);
+    let restless = resting(1, PATIENT, 64, Duration::from_millis(20));
+    assert_eq!(blocks_held(&patient.0), 0, "nothing is reserved before the first job");
+
+    for _ in 0..3 {
+        run(&patient, |workspace| hash(64, workspace)).await.unwrap();
+        run(&restless, |workspace| hash(64, workspace)).await.unwrap();
+        eventually(|| blocks_held(&restless.0) == 0);
+        assert_eq!(blocks_held(&patient.0), 64);
+    }
+}
+
+#[tokio::test]
+async fn what_one_pass_leaves_is_wiped_before_the_next_job() {
+    let pool = pool(1, PATIENT);
+
+    run(&pool, |workspace| hash(64, workspace)).await.unwrap();
+
+    assert!(run(&pool, |workspace| Ok(workspace.is_tidy())).await.unwrap());
+}
+
+/// Allocators like to keep what is freed; this asks the system what the process really holds.
+/// It needs a process of its own, so it runs the test below in one.
+#[cfg(target_os = "linux")]
+#[test]
+fn released_memory_goes_back_to_the_system_time_after_time() {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", &format!("{module}::alone_in_its_process")])
+        .output()
+        .unwrap();
+
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[cfg(target_os = "linux")]
+#[ignore = "run by the test above, in a process of its own"]
+#[tokio::test]
+async fn alone_in_its_process() {
+    let resident_kib = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+    };
+    let pool = resting(2, PATIENT, 19_456, Duration::from_millis(200));
+    let before = resident_kib();
+
+    for _ in 0..3 {
+        let one = run(&pool, |workspace| hash(19_456, workspace));
+        let other = run(&pool, |workspace| hash(19_456, workspace));
+        let (one, other) = tokio::join!(one, other);
+        one.and(other).unwrap();
+        assert!(resident_kib() > before + 19_456);
+        eventually(|| resident_kib() < before + 4_096);
+    }
+}
+
+/// F17: a foreign hash that needs more memory than ours does not leave it behind.
+#[tokio::test]
+async fn an_oversized_hash_gives_its_memory_back_at_once() {
+    let pool = pool(1, PATIENT);
+    run(&pool, |workspace| hash(64, workspace)).await.unwrap();
+
+    let held = Arc::clone(&pool.0);
+    let during = run(&pool, move |workspace| {
+        hash(4_096, workspace)?;
+        Ok(blocks_held(&held))
+    });
+
+    assert_eq!(during.await.unwrap(), 64);
+    run(&pool, |workspace| hash(32, workspace)).await.unwrap();
+    assert_eq!(blocks_held(&pool.0), 64);
+}
+
+#[tokio::test]
+async fn the_threads_end_with_the_pool() {
+    let pool = pool(3, PATIENT);
+    run(&pool, |workspace| hash(64, workspace)).await.unwrap();
+    let shared: Weak<Shared> = Arc::downgrade(&pool.0);
+
+    drop(pool);
+
+    eventually(|| shared.strong_count() == 0);
+}
+
+/// DS-10: the hashing threads step back; the thread that started them does not.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn only_the_hashing_threads_run_at_a_priority_of_their_own() {
+    let nice = || {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        let (head, fields) = stat.rsplit_once(") ").unwrap();
+        let name = head.split_once('(').unwrap().1.to_owned();
+        // Field 19 of proc_pid_stat(5); the state after the name is field 3.
+        (name, fields.split(' ').nth(16).unwrap().parse::<i32>().unwrap())
+    };
+    let ours = nice().1;
+    let pool = pool(2, PATIENT);
+
+    let (name, theirs) = run(&pool, move |_| Ok(nice())).await.unwrap();
+
+    assert!(name.starts_with("signet-hash-"), "{name}");
+    assert_eq!(theirs, threads::NICE);
+    assert_eq!(nice().1, ours);
+    assert!(ours <= threads::NICE);
+}

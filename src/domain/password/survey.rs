@@ -1,0 +1,53 @@
+//! Which classes of hashes accounts have: counted in portions, so that it is never much work.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::password::class::Class;
+use crate::domain::password::stored::Stored;
+use crate::entity::account::{Column, Entity};
+
+/// Accounts that are looked at in one portion: some milliseconds.
+const PORTION: u64 = 500;
+
+/// One count of all accounts, in the order of their ids.
+#[derive(Default)]
+pub struct Survey {
+    last: Option<Uuid>,
+    accounts: BTreeMap<Class, u64>,
+}
+
+impl Survey {
+    /// Counts the next portion; `false` once there was none.
+    ///
+    /// # Errors
+    /// If the database refuses; the same portion can be asked for again.
+    pub async fn go_on(&mut self, db: &Db) -> Result<bool, DbErr> {
+        let mut portion = Entity::find()
+            .select_only()
+            .columns([Column::Id, Column::PasswordHash])
+            .order_by_asc(Column::Id)
+            .limit(PORTION);
+        if let Some(last) = self.last {
+            portion = portion.filter(Column::Id.gt(last));
+        }
+        let portion = portion.into_tuple::<(Uuid, Option<String>)>();
+        let rows = db.read(|db| async move { portion.all(&db).await }).await?;
+        for (id, hash) in &rows {
+            self.last = Some(*id);
+            if let Some(stored) = hash.as_deref().and_then(|hash| Stored::parse(hash).ok()) {
+                *self.accounts.entry(stored.class()).or_default() += 1;
+            }
+        }
+        Ok(!rows.is_empty())
+    }
+
+    /// How many accounts have a hash of which class, as far as they have been counted.
+    #[must_use]
+    pub fn accounts(&self) -> &BTreeMap<Class, u64> {
+        &self.accounts
+    }
+}
