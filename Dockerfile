@@ -3,7 +3,10 @@
 #   docker build --tag signet .
 #   docker run --publish 127.0.0.1:8080:8080 --env SIGNET_ISSUER=http://localhost:8080 \
 #       --volume signet-data:/var/lib/signet --volume signet-keys:/var/lib/signet/keys \
-#       --read-only --tmpfs /tmp --cap-drop ALL signet
+#       --read-only --tmpfs /tmp --cap-drop ALL --stop-timeout 40 signet
+#
+# A stop takes up to SIGNET_DRAIN_SECONDS (30), since logins that wait for their turn get an answer:
+# 40 seconds until it is killed are enough, the 10 of `docker stop` are not.
 #
 # The base images are pinned by tag; --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… take others, or
 # these with a digest. Nothing here needs a shell in the second one, so that

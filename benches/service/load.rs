@@ -10,6 +10,12 @@ use anyhow::{Context, bail};
 use crate::client::Connection;
 use crate::users::{self, User};
 
+/// The service did nothing and asks to be asked again.
+const BUSY: u16 = 503;
+
+/// What a client that is told so waits. Shorter than any `Retry-After`, so that the load stays.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
+
 /// The path of the key set.
 pub(crate) const JWKS: &str = "/.well-known/jwks.json";
 
@@ -32,10 +38,12 @@ pub(crate) enum Work {
 pub(crate) struct Outcome {
     /// The work, to go on with.
     pub(crate) work: Vec<Work>,
-    /// How long each answer took, in order of length.
+    /// How long each answer took but those of 503, in order of length.
     pub(crate) latencies: Vec<Duration>,
     /// How often each status was answered.
     pub(crate) statuses: BTreeMap<u16, u64>,
+    /// Answers of 503: they are a figure and no failure, and count in no rate and no latency.
+    pub(crate) busy: u64,
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
 }
@@ -114,9 +122,9 @@ impl Outcome {
         latency.as_secs_f64() * 1_000.0
     }
 
-    /// Fails unless every answer had this status.
+    /// Fails unless every answer had this status, or was 503.
     pub(crate) fn expect(self, status: u16) -> anyhow::Result<Self> {
-        if self.statuses.keys().any(|it| *it != status) || self.statuses.is_empty() {
+        if self.statuses.keys().any(|it| ![status, BUSY].contains(it)) || self.statuses.is_empty() {
             bail!("expected nothing but {status}, and got {:?}", self.statuses);
         }
         Ok(self)
@@ -128,6 +136,7 @@ impl Outcome {
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }
+        self.busy += other.busy;
         self.elapsed = self.elapsed.max(other.elapsed);
         self
     }
@@ -183,8 +192,13 @@ async fn repeat(mut to: Connection, mut work: Work, time: Duration) -> anyhow::R
         let Some(request) = work.next() else { break };
         asked = Instant::now();
         let answer = to.exchange(&request).await.context("a request was not answered")?;
-        outcome.latencies.push(asked.elapsed());
         *outcome.statuses.entry(answer.status).or_default() += 1;
+        if answer.status == BUSY {
+            outcome.busy += 1;
+            tokio::time::sleep(BUSY_PAUSE).await;
+            continue;
+        }
+        outcome.latencies.push(asked.elapsed());
         work.answered(answer.body);
         if let Some(pause) = work.pause() {
             tokio::time::sleep(pause).await;

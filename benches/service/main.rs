@@ -15,6 +15,7 @@ mod client;
 mod limits;
 mod load;
 mod plan;
+mod priority;
 mod process;
 mod report;
 mod stand_in;
@@ -79,6 +80,10 @@ enum Part {
     Refresh,
     Login,
     Storm,
+    /// A thousand logins at once; once in a whole run, and here in each round.
+    Crowd,
+    /// Priorities of the hashing threads, one against the other; in no whole run.
+    Priority,
 }
 
 impl Run {

@@ -12,26 +12,27 @@ use tempfile::TempDir;
 use crate::breakdown::Parts;
 use crate::limits;
 use crate::load::{self, Outcome, Work, count};
+use crate::priority::Priorities;
 use crate::process::{Process, free_port};
 use crate::report::{Row, Series};
-use crate::tables::{CostOfRefresh, Rows, Sizes};
+use crate::tables::{CostOfRefresh, Crowd, Rows, Sizes};
 use crate::users::User;
 use crate::{Part, Run};
 
 /// Connections that ask for the key set, or refresh, all the time.
-const CONNECTIONS: usize = 64;
+pub(crate) const CONNECTIONS: usize = 64;
 
 /// Connections that log in all the time: enough to keep every hashing thread at work.
-const LOG_INS: usize = 16;
+pub(crate) const LOG_INS: usize = 16;
 
 /// Logins at once in a storm.
-const STORM: usize = 64;
+pub(crate) const STORM: usize = 64;
 
 /// Logins at once when memory is looked at.
 const CROWD: usize = 1_000;
 
 /// A client that asks for the key set now and then: sixteen of these make 1,000 a second.
-const NOW_AND_THEN: (usize, Duration) = (16, Duration::from_millis(16));
+pub(crate) const NOW_AND_THEN: (usize, Duration) = (16, Duration::from_millis(16));
 
 /// The server under test and all that is needed to measure it.
 struct Bench<'a> {
@@ -44,6 +45,8 @@ struct Bench<'a> {
     key: PKey<Private>,
     users: Vec<User>,
     rows: Rows,
+    crowd: Crowd,
+    priorities: Priorities,
 }
 
 /// Measures everything and prints it.
@@ -68,11 +71,17 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
         println!("{}", bench.cost_of_a_refresh(&parts)?.table().text());
     }
     parts.close();
+    if run.only == Some(Part::Crowd) {
+        println!("{}", bench.crowd.table(idle).text());
+    }
+    if run.only == Some(Part::Priority) {
+        println!("{}", bench.priorities.table().text());
+    }
     if run.only.is_none() {
-        let (crowd, answers) = bench.crowd()?;
+        bench.log_in_at_once()?;
         let warm = bench.start_again()?;
         let binary = fs::metadata(&run.signet)?.len();
-        let sizes = Sizes { idle, crowd, answers, warm, new_key, binary };
+        let sizes = Sizes { idle, crowd: std::mem::take(&mut bench.crowd), warm, new_key, binary };
         println!("{}", sizes.table(&bench.rows).text());
     }
     Ok(())
@@ -131,7 +140,8 @@ impl<'a> Bench<'a> {
         let unit = Duration::from_millis(if run.quick { 500 } else { 2_000 });
         let users = (0..if run.quick { 128 } else { 320 }).map(User::new).collect();
         let (key, rows) = (limits::rsa_key()?, Rows::default());
-        Ok(Self { run, unit, directory, server, poem, key, users, rows })
+        let (crowd, priorities) = (Crowd::default(), Priorities::default());
+        Ok(Self { run, unit, directory, server, poem, key, users, rows, crowd, priorities })
     }
 
     fn open_parts(&mut self) -> anyhow::Result<Parts> {
@@ -163,6 +173,13 @@ impl<'a> Bench<'a> {
         }
         if self.run.measures(Part::Storm) {
             self.storm_round()?;
+        }
+        if self.run.only == Some(Part::Crowd) {
+            self.log_in_at_once()?;
+        }
+        // Not part of a whole run: it is for choosing what that measures.
+        if self.run.only == Some(Part::Priority) {
+            self.priorities.round(&self.server, &mut self.users, self.unit)?;
         }
         Ok(())
     }
@@ -239,15 +256,24 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Memory at its most while a thousand people log in at once, and what they were answered.
-    fn crowd(&mut self) -> anyhow::Result<(f64, String)> {
+    /// A thousand people log in at once.
+    fn log_in_at_once(&mut self) -> anyhow::Result<()> {
+        let before = limits::hashes(self.unit)?;
         let known = self.users.len();
         let log_in = |number| Work::LogIn { users: vec![User::new(number % known)], next: 0 };
         let work = (0..CROWD).map(log_in).collect();
         self.server.forget_peak()?;
         let outcome = load::run(self.server.address, work, Duration::from_nanos(1))?;
-        let answers = outcome.statuses.iter().map(|(status, count)| format!("{count} × {status}"));
-        Ok((self.server.peak(), answers.collect::<Vec<_>>().join(", ")))
+        self.crowd.peak.push(self.server.peak());
+        for (status, count) in outcome.statuses {
+            *self.crowd.answers.entry(status).or_default() += count;
+        }
+        let hashes = count(CROWD) / f64::midpoint(before, limits::hashes(self.unit)?);
+        let last = outcome.elapsed.as_secs_f64();
+        self.crowd.last.push(last);
+        self.crowd.hashes.push(hashes);
+        self.crowd.ratio.push(last / hashes);
+        Ok(())
     }
 
     /// Starts on the database that all this was done in; in milliseconds.
@@ -288,7 +314,11 @@ fn turns(round: usize) -> [Turn; 2] {
 }
 
 /// Deals users out to so many connections.
-fn deal(users: &mut Vec<User>, hands: usize, work: impl Fn(Vec<User>) -> Work) -> Vec<Work> {
+pub(crate) fn deal(
+    users: &mut Vec<User>,
+    hands: usize,
+    work: impl Fn(Vec<User>) -> Work,
+) -> Vec<Work> {
     let mut dealt: Vec<Vec<User>> = (0..hands).map(|_| Vec::new()).collect();
     for (user, number) in users.drain(..).zip(0..) {
         if let Some(hand) = dealt.get_mut(number % hands) {
@@ -315,8 +345,9 @@ fn watch(
     Ok(outcome)
 }
 
-fn note(row: &mut Row, outcome: &Outcome) {
+pub(crate) fn note(row: &mut Row, outcome: &Outcome) {
     row.rate.push(outcome.rate());
     row.p50.push(outcome.percentile(50));
     row.p99.push(outcome.percentile(99));
+    row.busy += outcome.busy;
 }

@@ -60,6 +60,11 @@ impl Process {
         Ok(process)
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Time on a core so far, of all its threads.
     pub(crate) fn cpu_time(&self) -> Duration {
         cpu_time(&self.child.id().to_string())

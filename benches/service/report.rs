@@ -19,6 +19,8 @@ pub(crate) struct Row {
     pub(crate) cpu: Series,
     /// Resident memory at its most, in MiB.
     pub(crate) peak: Series,
+    /// Answers of 503 in all rounds.
+    pub(crate) busy: u64,
 }
 
 impl Series {
@@ -78,6 +80,7 @@ impl Table {
             &row.p99.cell(),
             &row.cpu.cell(),
             &peak,
+            &row.busy.to_string(),
         ]);
     }
 

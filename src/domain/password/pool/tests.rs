@@ -5,7 +5,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{HashError, Pending, Pool, PoolSettings, Shared};
-use crate::domain::password::class::Class;
 use crate::domain::password::hash::{Cost, Failure};
 use crate::domain::password::threads;
 use crate::domain::password::workspace::Workspace;

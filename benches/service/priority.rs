@@ -1,0 +1,191 @@
+//! The hashing threads at several priorities, against requests that need no hash.
+//!
+//! The threads of the server are given each priority from outside, in turns, with and without other
+//! programs that keep all cores busy. On Linux with `sched_autogroup_enabled` nice values count only
+//! among the processes of one session, so the busy programs are children of this one, as is the
+//! server; what others run in sessions of their own takes its share whatever the priorities are.
+
+use std::fs;
+use std::process::{Child, Command};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use rustix::process::{Pid, setpriority_process};
+
+use crate::limits;
+use crate::load::{self, Work};
+use crate::plan::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
+use crate::process::Process;
+use crate::report::{Series, Table};
+use crate::users::User;
+
+/// Nice values, from the lowest priority to that of all other threads.
+const NICE: [i32; 4] = [19, 10, 5, 0];
+
+/// How logins and the key set fared, a cell for each priority without and with busy programs.
+#[derive(Default)]
+pub(crate) struct Priorities {
+    alone: [Cell; NICE.len()],
+    busy: [Cell; NICE.len()],
+    idle: [Series; 2],
+    rounds: usize,
+    refused: u64,
+}
+
+#[derive(Default)]
+struct Cell {
+    /// Logins a second beside a flood of requests for the key set.
+    flooded: Series,
+    /// Requests for the key set a second in that flood.
+    flood: Series,
+    /// Their p99, in milliseconds.
+    flood_p99: Series,
+    /// Logins a second beside 1,000 such requests a second.
+    logins: Series,
+    /// The p99 of those, in milliseconds.
+    p99: Series,
+}
+
+impl Priorities {
+    /// Everything once.
+    pub(crate) fn round(
+        &mut self,
+        server: &Process,
+        users: &mut Vec<User>,
+        unit: Duration,
+    ) -> anyhow::Result<()> {
+        let is_back = !self.rounds.is_multiple_of(2);
+        self.rounds += 1;
+        let [idle, idle_busy] = &mut self.idle;
+        let noises = [(0, &mut self.alone, idle), (limits::cores(), &mut self.busy, idle_busy)];
+        for (programs, cells, idle) in noises {
+            let _noise = Noise::start(programs)?;
+            let (clients, pause) = NOW_AND_THEN;
+            let outcome = load::run(server.address, Work::jwks(clients, pause), unit)?;
+            idle.push(outcome.expect(200)?.percentile(99));
+            let mut turns: Vec<_> = NICE.into_iter().zip(cells).collect();
+            if is_back {
+                turns.reverse();
+            }
+            for (nice, cell) in turns {
+                server.set_priority("signet-hash-", nice)?;
+                self.refused += cell.measure(server, users, unit)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        let mut table = Table::default();
+        table.head(&[
+            "nice",
+            "busy programs",
+            "logins /s beside a flood",
+            "key set /s in the flood",
+            "its p99, ms",
+            "logins /s beside 1,000 /s",
+            "p99 of those, ms",
+        ]);
+        for (programs, cells) in [("none", &self.alone), ("one per core", &self.busy)] {
+            for (nice, cell) in NICE.iter().zip(cells) {
+                table.line(&[
+                    &nice.to_string(),
+                    programs,
+                    &cell.flooded.spread(),
+                    &cell.flood.spread(),
+                    &cell.flood_p99.spread(),
+                    &cell.logins.spread(),
+                    &cell.p99.spread(),
+                ]);
+            }
+        }
+        let [idle, busy] = &self.idle;
+        table.blank();
+        table.head(&["without logins", "p99 at 1,000 /s, ms"]);
+        table.line(&["no busy programs", &idle.spread()]);
+        table.line(&["one per core", &busy.spread()]);
+        table.line(&["answers of 503", &self.refused.to_string()]);
+        table
+    }
+}
+
+impl Cell {
+    /// Both loads once; how many answers were 503.
+    fn measure(
+        &mut self,
+        server: &Process,
+        users: &mut Vec<User>,
+        unit: Duration,
+    ) -> anyhow::Result<u64> {
+        let flood = Work::jwks(CONNECTIONS, Duration::ZERO);
+        let (logins, flood) = beside(server, users, LOG_INS, flood, unit)?;
+        self.flooded.push(logins.rate());
+        self.flood.push(flood.rate());
+        self.flood_p99.push(flood.percentile(99));
+        let (clients, pause) = NOW_AND_THEN;
+        let refused = logins.busy;
+        let (logins, light) = beside(server, users, STORM, Work::jwks(clients, pause), unit)?;
+        self.logins.push(logins.rate());
+        self.p99.push(light.percentile(99));
+        Ok(refused + logins.busy)
+    }
+}
+
+/// So many connections that log in, and another load at the same time.
+fn beside(
+    server: &Process,
+    users: &mut Vec<User>,
+    log_ins: usize,
+    other: Vec<Work>,
+    unit: Duration,
+) -> anyhow::Result<(load::Outcome, load::Outcome)> {
+    let work = deal(users, log_ins, |users| Work::LogIn { users, next: 0 });
+    let before = Duration::from_millis(300);
+    let (mut logins, other) = thread::scope(|scope| {
+        let logins = scope.spawn(|| load::run(server.address, work, unit + 2 * before));
+        sleep(before);
+        let other = load::run(server.address, other, unit)?.expect(200)?;
+        let logins = logins.join().unwrap_or_else(|_| bail!("the logins panicked"))?;
+        anyhow::Ok((logins.expect(200)?, other))
+    })?;
+    *users = Work::into_users(std::mem::take(&mut logins.work));
+    Ok((logins, other))
+}
+
+impl Process {
+    /// Gives the threads whose name begins so this priority.
+    fn set_priority(&self, name: &str, nice: i32) -> anyhow::Result<()> {
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let thread = thread?;
+            if fs::read_to_string(thread.path().join("comm"))?.starts_with(name) {
+                let id = thread.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+                setpriority_process(id, nice).context("only root may raise a priority")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Programs that do nothing and take all the time that they get.
+struct Noise(Vec<Child>);
+
+impl Noise {
+    fn start(programs: usize) -> anyhow::Result<Self> {
+        let mut noise = Self(Vec::new());
+        for _ in 0..programs {
+            let spin = ["--pdeathsig=KILL", "--", "sh", "-c", "while :; do :; done"];
+            noise.0.push(Command::new("setpriv").args(spin).spawn()?);
+        }
+        Ok(noise)
+    }
+}
+
+impl Drop for Noise {
+    fn drop(&mut self) {
+        for program in &mut self.0 {
+            drop(program.kill());
+            drop(program.wait());
+        }
+    }
+}
