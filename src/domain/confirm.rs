@@ -97,6 +97,7 @@ pub async fn change_password(
         let then = Then::Replace(replacement.password.clone());
         let (account, hash) =
             confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
+        // There is one whenever the password was right.
         let hash = hash.ok_or(ConfirmError::Changed)?;
         let new = Prepared::of(&replacement, hash, db, now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
