@@ -232,7 +232,14 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let has_room = buffer.remaining() > 0;
         let received = buffer.filled().get(before..).unwrap_or_default();
+        if polled.is_ready() && received.is_empty() && has_room && self.phase == Phase::Receiving {
+            // The client has gone in the middle of its request, or while it waits for the answer.
+            // At a mere end of the stream, hyper and poem would go on with it.
+            ready!(polled)?;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
         if !received.is_empty() {
             self.enter(Phase::Receiving);
             self.refuse_http_2(received)?;

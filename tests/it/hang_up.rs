@@ -73,3 +73,28 @@ async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
         assert_eq!(server.database.count(rows).await, count, "{rows}");
     }
 }
+
+/// A5, F18: a login whose client has gone before its turn is not hashed, and makes room.
+#[tokio::test]
+async fn a_client_that_hangs_up_while_it_waits_costs_no_hash() {
+    const GONE: usize = 30;
+    let server = TestServer::with(|config| {
+        config.limits.attempts_per_minute = 1000;
+        config.passwords.hash_threads = 1;
+        config.passwords.argon2_iterations = 16;
+    })
+    .await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+
+    for index in 0..GONE {
+        let email = format!("nobody{index}@example.test");
+        let body = json!({ "email": email, "password": PASSWORD });
+        send_and_leave(server.address, "/api/auth/login", &body, index % 2 == 0).await;
+    }
+    // The same client's, so that it comes after all of those.
+    let last = server.log_in_from("127.0.0.1", "ada@example.test", PASSWORD).await;
+
+    last.expect_status(200);
+    let failed = server.database.count("auth_event WHERE type = 'login_failed'").await;
+    assert!(usize::try_from(failed).unwrap() < GONE / 2, "{failed}");
+}
