@@ -142,14 +142,14 @@ fn beside(
 ) -> anyhow::Result<(load::Outcome, load::Outcome)> {
     let work = deal(users, log_ins, |users| Work::LogIn { users, next: 0 });
     let before = Duration::from_millis(300);
-    let (mut logins, other) = thread::scope(|scope| {
-        let logins = scope.spawn(|| load::run(server.address, work, unit + 2 * before));
+    let (mut done, other) = thread::scope(|scope| {
+        let running = scope.spawn(|| load::run(server.address, work, unit + 2 * before));
         sleep(before);
         let other = load::run(server.address, other, unit)?.expect(200)?;
-        let logins = logins.join().unwrap_or_else(|_| bail!("the logins panicked"))?;
-        anyhow::Ok((logins.expect(200)?, other))
+        let done = running.join().unwrap_or_else(|_| bail!("the logins panicked"))?;
+        anyhow::Ok((done.expect(200)?, other))
     })?;
-    *users = Work::into_users(std::mem::take(&mut logins.work));
+    *users = Work::into_users(std::mem::take(&mut done.work));
     Ok((logins, other))
 }
 

@@ -78,29 +78,30 @@ pub async fn end_one(
     origin: &Origin,
 ) -> Result<(), LoginsError> {
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let origin = origin.clone();
-        Box::pin(async move {
-            hold(txn, login, now).await?;
-            let session = session_row::Entity::find_by_id(session_id)
-                .filter(Column::AccountId.eq(login.account_id))
-                .one(txn)
-                .await?
-                .ok_or(LoginsError::NotFound)?;
-            if !session::end(txn, session_id, EndReason::Revoked, now).await? {
-                return Err(LoginsError::NotFound);
-            }
-            Event::new(Kind::SessionRevoked)
-                .account(login.account_id)
-                .session(session_id, &session.client_id)
-                .reason(format!("by session {}", login.session_id))
-                .record(txn, &origin, now)
-                .await?;
-            // Of a browser's login, with what was opened in it.
-            Ok(logout::end_opened(txn, session_id, now).await?)
+    db.urgent()
+        .write(move |txn, now| {
+            let origin = origin.clone();
+            Box::pin(async move {
+                hold(txn, login, now).await?;
+                let session = session_row::Entity::find_by_id(session_id)
+                    .filter(Column::AccountId.eq(login.account_id))
+                    .one(txn)
+                    .await?
+                    .ok_or(LoginsError::NotFound)?;
+                if !session::end(txn, session_id, EndReason::Revoked, now).await? {
+                    return Err(LoginsError::NotFound);
+                }
+                Event::new(Kind::SessionRevoked)
+                    .account(login.account_id)
+                    .session(session_id, &session.client_id)
+                    .reason(format!("by session {}", login.session_id))
+                    .record(txn, &origin, now)
+                    .await?;
+                // Of a browser's login, with what was opened in it.
+                Ok(logout::end_opened(txn, session_id, now).await?)
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Ends all sessions of the account but the one that asks; there need not be any.
@@ -109,23 +110,24 @@ pub async fn end_one(
 /// [`LoginsError::NotLoggedIn`], or the database's; nothing has ended then.
 pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), LoginsError> {
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let origin = origin.clone();
-        Box::pin(async move {
-            hold(txn, login, now).await?;
-            let Login { account_id, session_id } = login;
-            let reason = EndReason::Revoked;
-            if session::end_all(txn, account_id, Some(session_id), reason, now).await? > 0 {
-                Event::new(Kind::SessionRevoked)
-                    .account(account_id)
-                    .reason(format!("all but session {session_id}, by that"))
-                    .record(txn, &origin, now)
-                    .await?;
-            }
-            Ok(())
+    db.urgent()
+        .write(move |txn, now| {
+            let origin = origin.clone();
+            Box::pin(async move {
+                hold(txn, login, now).await?;
+                let Login { account_id, session_id } = login;
+                let reason = EndReason::Revoked;
+                if session::end_all(txn, account_id, Some(session_id), reason, now).await? > 0 {
+                    Event::new(Kind::SessionRevoked)
+                        .account(account_id)
+                        .reason(format!("all but session {session_id}, by that"))
+                        .record(txn, &origin, now)
+                        .await?;
+                }
+                Ok(())
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Locks the account, which is returned, and the session that asks, which is live until the commit. Whoever

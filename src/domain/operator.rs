@@ -89,19 +89,20 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
 /// See [`OperatorError`]; nothing is changed then.
 pub async fn disable(db: &Db, email: &Email) -> Result<usize, OperatorError> {
     let canonical = email.canonical().to_owned();
-    db.write(move |txn, now| {
-        let canonical = canonical.clone();
-        Box::pin(async move {
-            let account = lock(txn, &canonical).await?;
-            if account.is_enabled() {
-                set_disabled_at(txn, account.id, Some(now)).await?;
-                record(txn, Kind::AccountDisabled, account.id, now).await?;
-            }
-            let reason = EndReason::AccountDisabled;
-            Ok(session::end_all(txn, account.id, None, reason, now).await?)
+    db.urgent()
+        .write(move |txn, now| {
+            let canonical = canonical.clone();
+            Box::pin(async move {
+                let account = lock(txn, &canonical).await?;
+                if account.is_enabled() {
+                    set_disabled_at(txn, account.id, Some(now)).await?;
+                    record(txn, Kind::AccountDisabled, account.id, now).await?;
+                }
+                let reason = EndReason::AccountDisabled;
+                Ok(session::end_all(txn, account.id, None, reason, now).await?)
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Switches an account on again: its owner can log in. No session comes back. One that is on stays
@@ -131,14 +132,15 @@ pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
 /// See [`OperatorError`]; nothing is changed then.
 pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
     let canonical = email.canonical().to_owned();
-    db.write(move |txn, now| {
-        let canonical = canonical.clone();
-        Box::pin(async move {
-            let account = lock(txn, &canonical).await?;
-            Ok(account::delete(txn, account.id, OPERATOR, &Origin::default(), now).await?)
+    db.urgent()
+        .write(move |txn, now| {
+            let canonical = canonical.clone();
+            Box::pin(async move {
+                let account = lock(txn, &canonical).await?;
+                Ok(account::delete(txn, account.id, OPERATOR, &Origin::default(), now).await?)
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Ends all sessions of an account, whose owner can log in again. Returns how many.
@@ -147,18 +149,20 @@ pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
 /// See [`OperatorError`]; nothing has ended then.
 pub async fn end_sessions(db: &Db, email: &Email) -> Result<usize, OperatorError> {
     let canonical = email.canonical().to_owned();
-    db.write(move |txn, now| {
-        let canonical = canonical.clone();
-        Box::pin(async move {
-            let account = lock(txn, &canonical).await?;
-            let ended = session::end_all(txn, account.id, None, EndReason::Revoked, now).await?;
-            if ended > 0 {
-                record(txn, Kind::SessionRevoked, account.id, now).await?;
-            }
-            Ok(ended)
+    db.urgent()
+        .write(move |txn, now| {
+            let canonical = canonical.clone();
+            Box::pin(async move {
+                let account = lock(txn, &canonical).await?;
+                let ended =
+                    session::end_all(txn, account.id, None, EndReason::Revoked, now).await?;
+                if ended > 0 {
+                    record(txn, Kind::SessionRevoked, account.id, now).await?;
+                }
+                Ok(ended)
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Locked, so that a login under way is over or has not begun.

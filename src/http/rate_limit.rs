@@ -223,13 +223,17 @@ const fn of_block(quota: u32) -> u32 {
 /// The /48 that an IPv6 client shares with others; none if clients are no smaller than that.
 fn block(address: Option<IpAddr>, prefix: u8) -> Option<u128> {
     match address?.to_canonical() {
-        IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => Some(client(Some(v6.into()), BACKSTOP_PREFIX)),
+        IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => {
+            Some(client(Some(v6.into()), BACKSTOP_PREFIX))
+        }
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     /// RL-05: an IPv4-mapped address is its IPv4 address, and a /64 is one client.

@@ -22,11 +22,12 @@ use crate::timestamp::Timestamp;
 /// If the database refuses.
 pub async fn log_out(db: &Db, browser: &Browser, origin: &Origin) -> Result<(), DbErr> {
     let (session, origin) = (browser.session.clone(), origin.clone());
-    db.write(move |txn, now| {
-        let (session, origin) = (session.clone(), origin.clone());
-        Box::pin(async move { end_browser(txn, &session, &origin, now).await })
-    })
-    .await
+    db.urgent()
+        .write(move |txn, now| {
+            let (session, origin) = (session.clone(), origin.clone());
+            Box::pin(async move { end_browser(txn, &session, &origin, now).await })
+        })
+        .await
 }
 
 /// The same, as part of a transaction.

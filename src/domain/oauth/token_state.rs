@@ -196,6 +196,7 @@ pub async fn revoke(
     };
     let origin = origin.clone();
     mint.db
+        .urgent()
         .write(move |txn, now| {
             let (session, origin) = (session.clone(), origin.clone());
             Box::pin(async move {

@@ -167,10 +167,10 @@ impl<J> Queue<J> {
         if total > backlog {
             let reserve = backlog / RESERVE;
             let is_small = total <= backlog + reserve && own <= reserve / sharing;
-            return (others == 0 || !is_small).then(|| total - backlog);
+            return (others == 0 || !is_small).then(|| total.saturating_sub(backlog));
         }
         let share = backlog / sharing;
-        (others > 0 && total > backlog / 2 && own > share).then(|| own - share)
+        (others > 0 && total > backlog / 2 && own > share).then(|| own.saturating_sub(share))
     }
 
     /// When to come back: once there is room, behind all who were told so before. It is advice:

@@ -33,21 +33,22 @@ pub async fn log_out(
     origin: &Origin,
 ) -> Result<bool, DbErr> {
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let origin = origin.clone();
-        Box::pin(async move {
-            let ended = end(txn, session_id, EndReason::Logout, now).await?;
-            if ended {
-                Event::new(Kind::LogOut)
-                    .account(account_id)
-                    .session(session_id, FIRST_PARTY_CLIENT)
-                    .record(txn, &origin, now)
-                    .await?;
-            }
-            Ok(ended)
+    db.urgent()
+        .write(move |txn, now| {
+            let origin = origin.clone();
+            Box::pin(async move {
+                let ended = end(txn, session_id, EndReason::Logout, now).await?;
+                if ended {
+                    Event::new(Kind::LogOut)
+                        .account(account_id)
+                        .session(session_id, FIRST_PARTY_CLIENT)
+                        .record(txn, &origin, now)
+                        .await?;
+                }
+                Ok(ended)
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Ends a live session, as part of the transaction that says why. `false` if it was not live.

@@ -132,8 +132,8 @@ pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
 
 /// The page for a failure of ours, which is logged here; a crowd at the password hash is none.
 fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
-    let causes = std::iter::successors(Some(cause), |it| it.source());
-    let hashing = causes.filter_map(|it| it.downcast_ref::<HashError>()).next();
+    let mut causes = std::iter::successors(Some(cause), |it| it.source());
+    let hashing = causes.find_map(|it| it.downcast_ref::<HashError>());
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE);
     if let Some(HashError::Busy { retry_after }) = hashing {
         let seconds = HeaderValue::from(whole_seconds(*retry_after).get());
