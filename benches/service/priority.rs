@@ -150,7 +150,7 @@ fn beside(
         anyhow::Ok((done.expect(200)?, other))
     })?;
     *users = Work::into_users(std::mem::take(&mut done.work));
-    Ok((logins, other))
+    Ok((done, other))
 }
 
 impl Process {
