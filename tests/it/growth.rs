@@ -85,10 +85,10 @@ async fn a_backlog_that_no_statement_gets_through_is_deleted() {
 #[tokio::test]
 async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
     let server = TestServer::start().await;
-    fill(&server, "used_assertion", 10, &format!("{}, 1", digest(&server))).await;
     for table in ["attempt", "authorization_code", "pending_authorization"] {
         server.database.execute(&format!("ALTER TABLE {table} RENAME TO no_{table}")).await;
     }
+    fill(&server, "used_assertion", 10, &format!("{}, 1", digest(&server))).await;
 
     let server = server.restart().await;
 
