@@ -136,11 +136,11 @@ impl Cell {
 fn beside(
     server: &Process,
     users: &mut Vec<User>,
-    log_ins: usize,
+    connections: usize,
     other: Vec<Work>,
     unit: Duration,
 ) -> anyhow::Result<(load::Outcome, load::Outcome)> {
-    let work = deal(users, log_ins, |users| Work::LogIn { users, next: 0 });
+    let work = deal(users, connections, |users| Work::LogIn { users, next: 0 });
     let before = Duration::from_millis(300);
     let (mut done, other) = thread::scope(|scope| {
         let running = scope.spawn(|| load::run(server.address, work, unit + 2 * before));

@@ -196,7 +196,7 @@ mod tests {
             let (one, other) = (Stored::decoy(class).unwrap(), Stored::decoy(class).unwrap());
 
             assert_eq!(one.class(), class);
-            assert!(one.is_current(Cost::default()) == (class == live()));
+            assert_eq!(one.is_current(Cost::default()), class == live());
             if let (Stored::Bcrypt { hash, .. }, Stored::Bcrypt { hash: another, .. }) =
                 (&one, &other)
             {
