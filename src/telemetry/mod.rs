@@ -1,6 +1,6 @@
 //! Logs: one line per event on standard output, for people or as JSON.
 //!
-//! All that `signet serve` writes goes through one queue (see [`queue`]), so that a standard output
+//! All that `signet serve` writes goes through one queue (see `queue`), so that a standard output
 //! that fails or blocks loses log lines and changes nothing else.
 
 mod queue;

@@ -111,7 +111,10 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
             ("Try again in a moment", "The service is busy. What you sent may not have been saved.")
         }
         status if status.is_client_error() => ("That does not work", "The request cannot be read."),
-        _ => ("Something went wrong", "It went wrong on our side. What you sent may not have been saved."),
+        _ => (
+            "Something went wrong",
+            "It went wrong on our side. What you sent may not have been saved.",
+        ),
     };
     let mut response = render(status, &MessagePage { heading, text, details: "", link: None });
     if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
