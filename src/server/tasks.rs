@@ -133,23 +133,35 @@ pub(super) async fn keep_house(app: Arc<App>) {
     let mut hourly = tokio::time::interval(HOURLY);
     let mut backlogs = Backlogs::default();
     loop {
-        tokio::select! {
-            _ = beat.tick() => {
-                app.limits.sweep();
-                // What is left when each table has had its turn is next, and not in a minute.
-                while purge(&app, &mut backlogs).await {}
-            }
-            _ = hourly.tick() => {
-                match analyze_unknown(&app.db).await {
-                    Ok(tables) if tables.is_empty() => {}
-                    Ok(tables) => tracing::info!(?tables, "tables without statistics analysed"),
-                    Err(error) => tracing::warn!(%error, "tables without statistics not analysed"),
-                }
-                if let Err(error) = status::purge_lists(&app.db).await {
-                    tracing::warn!(%error, "expired status lists not deleted");
-                }
-            }
+        let is_hourly = tokio::select! {
+            _ = beat.tick() => false,
+            _ = hourly.tick() => true,
+        };
+        if is_hourly {
+            // Before anything else: after an import all plans hang on it.
+            analyze(&app).await;
         }
+        app.limits.sweep();
+        // What is left when each table has had its turn is next, and not in a minute.
+        while purge(&app, &mut backlogs).await {}
+        if is_hourly {
+            // After the marks: a list with one is named by a token.
+            purge_lists(&app).await;
+        }
+    }
+}
+
+async fn purge_lists(app: &App) {
+    if let Err(error) = status::purge_lists(&app.db).await {
+        tracing::warn!(%error, "expired status lists not deleted");
+    }
+}
+
+async fn analyze(app: &App) {
+    match analyze_unknown(&app.db).await {
+        Ok(tables) if tables.is_empty() => {}
+        Ok(tables) => tracing::info!(?tables, "tables without statistics analysed"),
+        Err(error) => tracing::warn!(%error, "tables without statistics not analysed"),
     }
 }
 

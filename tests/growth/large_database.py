@@ -211,8 +211,8 @@ def fill(db: Database, number: int, holders: int | None = None, fresh: int = 0) 
     code = {"digest": db.digest("code"), "browser_session_id": db.uid("browser")}
     insert("authorization_code", few, grant | code | {"expires_at": expiry})
     pending = {"digest": db.digest("pending"), "client_id": client}
-    if "browser_digest" in db.columns("pending_authorization"):
-        pending["browser_digest"] = db.digest("cookie")
+    whose = {"browser_digest": db.digest("cookie"), "account_id": db.uid("account")}
+    pending |= {it: whose[it] for it in whose.keys() & db.columns("pending_authorization").keys()}
     insert("pending_authorization", few, pending | {"expires_at": expiry})
     insert("used_assertion", few, {"digest": db.digest("assertion"), "expires_at": expiry})
     insert("attempt", number // 2, {"key": db.digest("attempt"), "expires_at": expiry})
