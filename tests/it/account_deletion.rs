@@ -38,7 +38,7 @@ async fn a_deleted_account_is_gone_with_its_sessions() {
 async fn the_address_of_a_deleted_account_can_sign_up_anew_and_is_somebody_else() {
     let server = TestServer::start().await;
     let before = server.sign_up(ADA).await.tokens();
-    let reset_token = server.reset_token(ADA);
+    let reset_token = server.reset_token(ADA).await;
     server.delete_me(&before.access_token, PASSWORD).await.expect_status(204);
 
     let after = server.sign_up(ADA).await.expect_status(201).tokens();

@@ -141,7 +141,7 @@ async fn nobody_logs_out_unrecorded() {
 #[tokio::test]
 async fn no_password_is_reset_unrecorded() {
     let (server, tokens) = started().await;
-    let token = server.reset_token(ADA);
+    let token = server.reset_token(ADA).await;
     let before = state(&server).await;
     let body = json!({ "token": token, "new_password": "Difference-Engine-1822" });
 

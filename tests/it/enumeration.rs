@@ -103,10 +103,10 @@ async fn every_refused_reset_gets_the_same_bytes() {
     };
     let forged = reset("sgp_none").await;
     assert_eq!(forged.0, 400);
-    let older = server.reset_token(ADA);
-    let used = server.reset_token(ADA);
-    let of_the_deleted = server.reset_token("bob@example.test");
-    let expired = server.reset_token("eve@example.test");
+    let older = server.reset_token(ADA).await;
+    let used = server.reset_token(ADA).await;
+    let of_the_deleted = server.reset_token("bob@example.test").await;
+    let expired = server.reset_token("eve@example.test").await;
     assert_eq!(reset(&used).await.0, 204);
     server.account_command(&["delete", "bob@example.test"]).await;
     assert_eq!(reset(&older).await, forged, "older");

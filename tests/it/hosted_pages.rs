@@ -367,7 +367,7 @@ async fn a_password_reset_logs_browsers_out() {
     let code = browser.code(ADA, &[("scope", "openid offline_access")]).await;
     let tokens = server.redeem(&web, &code).await;
     let reset =
-        json!({ "token": server.reset_token(ADA), "new_password": "Difference-Engine-1822" });
+        json!({ "token": server.reset_token(ADA).await, "new_password": "Difference-Engine-1822" });
 
     server.post("/api/auth/password/reset", &reset).await.expect_status(204);
 

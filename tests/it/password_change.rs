@@ -44,7 +44,7 @@ async fn a_change_of_password_ends_all_other_sessions() {
 async fn a_change_of_password_voids_reset_tokens() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
-    let token = server.reset_token(ADA);
+    let token = server.reset_token(ADA).await;
 
     change(&server, &mine, PASSWORD, NEW_PASSWORD).await.expect_status(204);
 

@@ -16,7 +16,7 @@ async fn reset(server: &TestServer, token: &str, new_password: &str) -> Answer {
 async fn the_owner_of_an_address_takes_the_account_from_whoever_signed_up_with_it() {
     let server = TestServer::start().await;
     let squatter = server.sign_up("ada@example.test").await.tokens();
-    let token = server.reset_token("ada@example.test");
+    let token = server.reset_token("ada@example.test").await;
 
     reset(&server, &token, NEW_PASSWORD).await.expect_status(204);
 
@@ -35,7 +35,7 @@ async fn the_owner_of_an_address_takes_the_account_from_whoever_signed_up_with_i
 async fn a_reset_token_is_good_once() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
-    let token = server.reset_token("ada@example.test");
+    let token = server.reset_token("ada@example.test").await;
 
     let passwords: Vec<_> = (0..64).map(|n| format!("Difference-Engine-{n}")).collect();
     let resets = passwords.iter().map(|password| reset(&server, &token, password));
@@ -58,9 +58,9 @@ async fn a_newer_reset_token_voids_the_older_one() {
     for email in ["ada@example.test", "bob@example.test"] {
         server.sign_up(email).await.expect_status(201);
     }
-    let older = server.reset_token("ada@example.test");
-    let of_another = server.reset_token("bob@example.test");
-    let newer = server.reset_token("ada@example.test");
+    let older = server.reset_token("ada@example.test").await;
+    let of_another = server.reset_token("bob@example.test").await;
+    let newer = server.reset_token("ada@example.test").await;
 
     reset(&server, &older, NEW_PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
     server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
@@ -68,7 +68,7 @@ async fn a_newer_reset_token_voids_the_older_one() {
 
     server.log_in("ada@example.test", NEW_PASSWORD).await.expect_status(200);
     reset(&server, &of_another, NEW_PASSWORD).await.expect_status(204);
-    let again = server.reset_token("ada@example.test");
+    let again = server.reset_token("ada@example.test").await;
     reset(&server, &newer, PASSWORD).await.expect_error(400, "INVALID_RESET_TOKEN");
     reset(&server, &again, PASSWORD).await.expect_status(204);
 }
@@ -77,7 +77,7 @@ async fn a_newer_reset_token_voids_the_older_one() {
 async fn a_reset_token_is_good_for_half_an_hour() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
-    let token = server.reset_token("ada@example.test");
+    let token = server.reset_token("ada@example.test").await;
 
     server.advance_seconds(30 * 60 + 5);
 
@@ -96,7 +96,7 @@ async fn no_login_with_the_old_password_outlives_a_reset() {
     .await;
     let beside = server.beside().await;
     let first = server.sign_up("ada@example.test").await.tokens();
-    let token = server.reset_token("ada@example.test");
+    let token = server.reset_token("ada@example.test").await;
 
     let log_ins = (0..48).map(async |n| {
         let instance = if n % 2 == 0 { &server } else { &beside };
@@ -126,7 +126,7 @@ async fn no_login_with_the_old_password_outlives_a_reset() {
 async fn a_reset_empties_the_accounts_window() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
-    let token = server.reset_token("ada@example.test");
+    let token = server.reset_token("ada@example.test").await;
     for _ in 0..10 {
         server.log_in("ada@example.test", "Guess-0000").await.expect_status(401);
     }
@@ -141,7 +141,7 @@ async fn a_reset_empties_the_accounts_window() {
 async fn a_weak_new_password_leaves_the_token_good() {
     let server = TestServer::start().await;
     server.sign_up("ada.lovelace@example.test").await.expect_status(201);
-    let token = server.reset_token("ada.lovelace@example.test");
+    let token = server.reset_token("ada.lovelace@example.test").await;
 
     let weak = reset(&server, &token, "Ada.Lovelace1").await;
 
@@ -155,7 +155,7 @@ async fn a_weak_new_password_leaves_the_token_good() {
 async fn an_altered_reset_token_is_refused() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
-    let token = server.reset_token("ada@example.test");
+    let token = server.reset_token("ada@example.test").await;
 
     for index in (0..token.len()).step_by(7) {
         let mut altered = token.clone();

@@ -125,7 +125,7 @@ async fn reuse_and_a_reset_set_the_entry_too() {
     let list = server.status_list(&bob.access_token).await;
     assert_eq!(list.invalid(), [StatusReference::of(&stolen.access_token).index]);
 
-    let reset = server.reset_token("ada@example.test");
+    let reset = server.reset_token("ada@example.test").await;
     let body = json!({ "token": reset, "new_password": "Difference-Engine-1822" });
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
     for other in &others {

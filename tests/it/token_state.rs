@@ -208,7 +208,7 @@ async fn introspection_is_live() {
 
     let token = stage.tokens().await.text("access_token");
     let reset =
-        json!({ "token": server.reset_token(ADA), "new_password": "Difference-Engine-1822" });
+        json!({ "token": server.reset_token(ADA).await, "new_password": "Difference-Engine-1822" });
     server.post("/api/auth/password/reset", &reset).await.expect_status(204);
     assert_eq!(server.introspect(web, &token).await, inactive);
 }

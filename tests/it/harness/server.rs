@@ -15,7 +15,7 @@ use signet::timestamp::Timestamp;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Answer, TestDatabase};
+use crate::harness::{Answer, Program, TestDatabase};
 
 /// A password that every policy accepts.
 pub const PASSWORD: &str = "Analytical-Engine-1843";
@@ -179,15 +179,10 @@ impl TestServer {
         Answer::of(self.request(Method::POST, "/api/auth/logout").bearer_auth(access_token)).await
     }
 
-    /// A reset token as the operator gets it from the command line.
-    pub fn reset_token(&self, email: &str) -> String {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_signet"))
-            .args(["account", "reset-password", email])
-            .env_clear()
-            .env("SIGNET_DATABASE_URL", self.database.url())
-            .env("SIGNET_MASTER_KEY_FILE", self.database.master_key_file())
-            .output()
-            .unwrap();
+    /// A reset token as the operator gets it from the command line. The server goes on meanwhile:
+    /// it may be in the middle of a transaction that the command waits for.
+    pub async fn reset_token(&self, email: &str) -> String {
+        let output = Program::new(&self.database).run(&["account", "reset-password", email]).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
