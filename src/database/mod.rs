@@ -5,6 +5,7 @@
 //! share one commit and so one sync to disk; on PostgreSQL each has its own. A write ends as done, as
 //! not done, or in doubt ([`is_in_doubt`]); an outage leaves a row ([`may_have_lost_answer`]).
 
+mod erase;
 mod job;
 mod options;
 mod outage;
@@ -27,7 +28,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::DatabaseSettings;
+use crate::config::{DatabaseSettings, DatabaseUrl};
+pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::job::is_in_doubt;
 use crate::database::job::unavailable;
 use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
@@ -54,7 +56,7 @@ pub struct Db {
 
 #[derive(Clone)]
 enum Backend {
-    Sqlite { reader: DatabaseConnection, writer: SharedWriter },
+    Sqlite { reader: DatabaseConnection, writer: SharedWriter, url: DatabaseUrl },
     Postgres(PooledWriter),
 }
 
@@ -106,7 +108,8 @@ impl Db {
             prepare_file(&file)?;
             let writer = SharedWriter::start(url, &file, wait, clock.clone()).await?;
             let reader = connect_patiently(sqlite_options(url, 4, Access::Read, wait)).await?;
-            let backend = Backend::Sqlite { reader, writer };
+            let url = settings.database_url.clone();
+            let backend = Backend::Sqlite { reader, writer, url };
             return Ok(Self { backend, clock, wait, is_urgent: false });
         }
         let options = postgres_options(url, settings.database_connections, wait);
@@ -264,10 +267,19 @@ impl Db {
         }
     }
 
+    /// After a transaction that erased somebody: truncates SQLite's write-ahead log, which has older
+    /// versions of its pages. A failure is logged; the next one has the same effect.
+    pub async fn truncate_log(&self) {
+        let Backend::Sqlite { url, .. } = &self.backend else { return };
+        if let Err(error) = erase::truncate_log(url.expose(), self.wait).await {
+            tracing::warn!(%error, "the write-ahead log could not be truncated");
+        }
+    }
+
     /// Closes all connections, after the transactions under way.
     pub async fn close(&self) {
         match &self.backend {
-            Backend::Sqlite { reader, writer } => {
+            Backend::Sqlite { reader, writer, .. } => {
                 if let Err(error) = reader.close_by_ref().await {
                     tracing::warn!(%error, "closing the database failed");
                 }

@@ -63,7 +63,8 @@ pub(super) fn sqlite_options(
                 Access::Write => sqlite
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
-                    .pragma("journal_size_limit", "67108864"),
+                    .pragma("journal_size_limit", "67108864")
+                    .pragma("secure_delete", "FAST"),
             }
         });
     options
