@@ -1,48 +1,95 @@
-//! What a name may be made of that people decide by: of a client on the page that asks for their
-//! consent, and of the service itself.
+//! Which characters may stand in names that people decide by: client names on the consent page, the
+//! service's name, the names in a profile, and addresses.
 //!
 //! A character that cannot be seen, or that changes the order of others, makes one name look like
-//! another. That costs a few names that are none the worse for it (an emoji that is joined of several, a
-//! Persian name with a non-joiner), and whoever registers one sees why.
+//! another. The tables are Unicode's own, from ICU4X.
 
-use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::{CodePointMapData, CodePointSetData};
+use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
 
-/// Letters, marks and symbols that show as nothing (`Default_Ignorable_Code_Point` of UAX #44), or as a
-/// space.
-const INVISIBLE: [(char, char); 11] = [
-    ('\u{34f}', '\u{34f}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{2065}', '\u{2065}'),
-    ('\u{2800}', '\u{2800}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{fe00}', '\u{fe0f}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{1d159}', '\u{1d159}'),
-    ('\u{e0000}', '\u{e0fff}'),
-];
+/// Characters that show as nothing although Unicode does not count them as ignorable: BRAILLE PATTERN
+/// BLANK, MUSICAL SYMBOL NULL NOTEHEAD and KHITAN SMALL SCRIPT FILLER.
+const BLANK: [char; 3] = ['\u{2800}', '\u{1d159}', '\u{16fe4}'];
+
+/// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER, without which some scripts cannot be written.
+const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
 /// Whether a text is a name in one line, of at most `longest` characters, all of which can be seen.
 #[must_use]
 pub fn is_name(text: &str, longest: usize) -> bool {
     let is_trimmed = !text.is_empty() && text.trim() == text;
-    is_trimmed && text.chars().count() <= longest && text.chars().all(is_seen)
+    let is_seen = text.chars().all(|c| is_seen(c) || is_joiner(c)) && has_valid_joiners(text);
+    is_trimmed && text.chars().count() <= longest && is_seen
+}
+
+/// Whether all characters of a text can be seen, or are spaces, and none changes the order of others.
+/// Joiners are allowed where they change how a word looks (IDNA CONTEXTJ, RFC 5892 appendix A).
+#[must_use]
+pub fn is_visible(text: &str) -> bool {
+    text.chars().all(|c| is_visible_char(c) || is_joiner(c)) && has_valid_joiners(text)
+}
+
+/// Whether a character is a letter, a mark or a number of any script, and can be seen.
+#[must_use]
+pub fn is_letter_mark_or_number(c: char) -> bool {
+    let category = category(c);
+    let groups =
+        [GeneralCategoryGroup::Letter, GeneralCategoryGroup::Mark, GeneralCategoryGroup::Number];
+    groups.iter().any(|group| group.contains(category)) && is_visible_char(c)
+}
+
+/// Whether a character is a combining mark.
+#[must_use]
+pub fn is_mark(c: char) -> bool {
+    GeneralCategoryGroup::Mark.contains(category(c))
+}
+
+/// Whether a character is a zero width joiner or non-joiner.
+#[must_use]
+pub fn is_joiner(c: char) -> bool {
+    JOINERS.contains(&c)
+}
+
+/// Whether each joiner in a text stands where IDNA CONTEXTJ allows it: between letters that join, or
+/// behind a virama (RFC 5892 appendix A.1, A.2).
+#[must_use]
+pub fn has_valid_joiners(text: &str) -> bool {
+    // Word by word: IDNA's other rules are for labels, which no punctuation stands in.
+    let is_between_words = |c: char| {
+        let group = category(c);
+        let is_of_word = GeneralCategoryGroup::Letter.contains(group)
+            || GeneralCategoryGroup::Mark.contains(group);
+        !is_of_word && !is_joiner(c)
+    };
+    text.split(is_between_words).filter(|word| word.contains(JOINERS)).all(|word| {
+        let (_, checked) =
+            Uts46::new().to_unicode(word.as_bytes(), AsciiDenyList::EMPTY, Hyphens::Allow);
+        checked.is_ok()
+    })
 }
 
 /// Whether a character shows, as itself and without changing the order of others; the plain space does.
 #[must_use]
 pub fn is_seen(c: char) -> bool {
-    let is_line = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator]
-        .contains(&c.general_category());
-    // Control and format characters (bidi controls, joiners), surrogates, private use, unassigned.
-    let is_other = c.general_category_group() == GeneralCategoryGroup::Other;
-    // Of the spaces, the one that everybody types: the others look like it, or like none.
+    // Of the spaces, the others look like that one, or like none.
     let is_odd_space = c.is_whitespace() && c != ' ';
-    !is_line
-        && !is_odd_space
-        && !is_other
-        && !INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&c))
+    is_visible_char(c) && !is_odd_space
+}
+
+/// Neither a control, format, private or unassigned character, nor a line separator, nor one that shows
+/// as nothing.
+fn is_visible_char(c: char) -> bool {
+    let category = category(c);
+    let is_line = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator];
+    !is_line.contains(&category)
+        && !GeneralCategoryGroup::Other.contains(category)
+        && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        && !BLANK.contains(&c)
+}
+
+fn category(c: char) -> GeneralCategory {
+    CodePointMapData::<GeneralCategory>::new().get(c)
 }
 
 #[cfg(test)]
@@ -99,6 +146,14 @@ mod tests {
         ] {
             let name = format!("The sh{hidden}op");
             assert!(!is_name(&name, 40), "U+{:04X}", u32::from(hidden));
+        }
+        // A joiner is seen where letters join, or where a virama would join them.
+        for name in ["می\u{200c}خواهم", "क\u{94d}\u{200d}ष", "(می\u{200c}خواهم) 2"]
+        {
+            assert!(is_name(name, 40), "{name}");
+        }
+        for name in ["a\u{200c}b", "a\u{200d}", "\u{200c}می", "می\u{200c}", "م\u{200d}ی"] {
+            assert!(!is_name(name, 40), "{name:?}");
         }
         assert!(!is_name(" Bank", 40) && !is_name("Bank ", 40));
         assert!(!is_name("", 40) && !is_name(" ", 40) && !is_name("\u{3000}", 40));

@@ -40,6 +40,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "config/"]),
     ("flate2", &["domain/status/", "http/status_lists.rs"]),
     ("governor", &["http/rate_limit.rs"]),
+    ("icu_casemap", &["domain/email.rs"]),
+    ("icu_properties", &["naming.rs"]),
     ("josekit", &["domain/keys/", "domain/oauth/assertion.rs", "domain/token.rs"]),
     ("migration", &["database/"]),
     (
@@ -53,7 +55,6 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/", "server/"]),
     ("toml", &["cli/client.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
-    ("unicode_properties", &["naming.rs"]),
 ];
 
 /// What hands a text to the database as a statement; `database/` alone may, for what no query builder can
