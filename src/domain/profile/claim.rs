@@ -4,6 +4,8 @@ use time::{Date, Month};
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
+use crate::naming::is_visible;
+
 /// Longest text of one line, in characters.
 const LINE: usize = 255;
 
@@ -72,6 +74,9 @@ pub enum ClaimError {
     /// Control characters, of which a text of several lines may have line feeds.
     #[error("must not hold control characters")]
     Control,
+    /// Characters that cannot be seen, or that change the order of others.
+    #[error("must not contain invisible characters or text direction controls")]
+    Invisible,
     /// Not an `http` or `https` URL with a host, or one with a password in it.
     #[error("must be an http or https URL without a user name")]
     Url,
@@ -106,6 +111,9 @@ impl Rule {
         }
         if text.chars().any(|c| c.is_control() && !(c == '\n' && self == Self::Lines)) {
             return Err(ClaimError::Control);
+        }
+        if !text.lines().all(is_visible) {
+            return Err(ClaimError::Invisible);
         }
         match self {
             Self::Line | Self::Lines => Ok(text),
@@ -190,6 +198,7 @@ mod tests {
             (Rule::Line, "  Ada Lovelace ", "Ada Lovelace"),
             (Rule::Line, "Jose\u{301}", "José"),
             (Rule::Line, "می\u{200c}خواهم", "می\u{200c}خواهم"),
+            (Rule::Line, "東京\u{3000}一郎", "東京\u{3000}一郎"),
             (Rule::Lines, "12 St James's Square\r\nLondon", "12 St James's Square\nLondon"),
             (Rule::Url, "https://ada.example", "https://ada.example/"),
             (
@@ -221,6 +230,14 @@ mod tests {
             (Rule::Line, "two\nlines", Error::Control),
             (Rule::Lines, "a\0b", Error::Control),
             (Rule::Lines, "a\u{85}b", Error::Control),
+            // W16: what shows as nothing, or changes the order of what is shown.
+            (Rule::Line, "Ada\u{202e}ecalevoL", Error::Invisible),
+            (Rule::Line, "Ada\u{2066}", Error::Invisible),
+            (Rule::Line, "Ada\u{200b}Lovelace", Error::Invisible),
+            (Rule::Line, "Ada\u{200d}Lovelace", Error::Invisible),
+            (Rule::Line, "\u{3164}", Error::Invisible),
+            (Rule::Lines, "London\n\u{200f}SW1", Error::Invisible),
+            (Rule::Url, "https://ada.example/\u{202e}", Error::Invisible),
             (Rule::Url, "javascript:alert(1)", Error::Url),
             (Rule::Url, "java\tscript:alert(1)", Error::Control),
             (Rule::Url, "data:text/html,x", Error::Url),
