@@ -360,6 +360,12 @@ pub struct LimitSettings {
           value_parser = value_parser!(u32).range(1..=100_000_000))]
     pub refreshes_per_minute: u32,
 
+    /// Requests per minute of a client that has proved who it is (token and revocation endpoints
+    /// together, and as many introspections), counted by each instance for itself.
+    #[arg(long, env = "SIGNET_CLIENT_REQUESTS_PER_MINUTE", default_value = "60000",
+          value_parser = value_parser!(u32).range(1..=100_000_000))]
+    pub client_requests_per_minute: u32,
+
     /// Requests with an access token per client address and minute, counted by each instance for
     /// itself.
     #[arg(long, env = "SIGNET_REQUESTS_PER_MINUTE", default_value = "3000",

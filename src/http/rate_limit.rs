@@ -44,6 +44,17 @@ pub struct Limits {
     changes: Front,
     requests: Front,
     failed_proofs: Front,
+    tokens_of_client: PerClient,
+    introspections_of_client: PerClient,
+}
+
+/// What a client that has proved who it is asks for; each has a limit of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ClientEndpoint {
+    /// The token endpoint or revocation.
+    Token,
+    /// Introspection, which services do as often as they are asked.
+    Introspection,
 }
 
 impl Limits {
@@ -59,6 +70,8 @@ impl Limits {
             changes: Front::per_minute(settings.refreshes_per_minute),
             requests: Front::per_minute(settings.requests_per_minute),
             failed_proofs: Front::before_exact(settings.attempts_per_minute),
+            tokens_of_client: PerClient::per_minute(settings.client_requests_per_minute),
+            introspections_of_client: PerClient::per_minute(settings.client_requests_per_minute),
             settings,
             key,
         }
@@ -126,6 +139,20 @@ impl Limits {
         self.check(&self.failed_proofs, origin)
     }
 
+    /// Admits a request of a client that has proved who it is: a limit of the client, whatever its
+    /// address, so that neighbours take nothing from it.
+    pub(super) fn admit_client(
+        &self,
+        endpoint: ClientEndpoint,
+        client_id: &str,
+    ) -> Result<(), AttemptError> {
+        let clients = match endpoint {
+            ClientEndpoint::Token => &self.tokens_of_client,
+            ClientEndpoint::Introspection => &self.introspections_of_client,
+        };
+        clients.check(client_id).map_err(AttemptError::Refused)
+    }
+
     /// Admits a request with an access token, before anything is done about it.
     pub(super) fn admit_request(&self, origin: &Origin) -> Result<(), Refusal> {
         self.requests.check(origin.address, self.settings.ipv6_prefix)
@@ -133,6 +160,7 @@ impl Limits {
 
     /// Forgets clients that have been quiet; to be called every minute or so.
     pub fn sweep(&self) {
+        self.sweep_clients();
         let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;
         let Self { changes, requests, failed_proofs, .. } = self;
         let of_passwords = [sign_ups, log_ins, resets, confirmations];
@@ -141,6 +169,14 @@ impl Limits {
                 buckets.retain_recent();
                 buckets.shrink_to_fit();
             }
+        }
+    }
+
+    /// Forgets clients that have been quiet.
+    fn sweep_clients(&self) {
+        for limit in [&self.tokens_of_client, &self.introspections_of_client] {
+            limit.clients.retain_recent();
+            limit.clients.shrink_to_fit();
         }
     }
 
@@ -212,6 +248,27 @@ impl Front {
     fn refusal(&self, quota: u32, until: &NotUntil<QuantaInstant>) -> Refusal {
         let wait = until.wait_time_from(DefaultClock::default().now());
         Refusal { quota_name: "address", quota, retry_after: wait.max(self.least_wait) }
+    }
+}
+
+/// A limit of this instance alone: one bucket per client of the registry, which bounds their number.
+struct PerClient {
+    clients: DefaultKeyedRateLimiter<String>,
+    quota: u32,
+}
+
+impl PerClient {
+    fn per_minute(quota: u32) -> Self {
+        let rate = Rate::per_minute(NonZeroU32::new(quota).unwrap_or(NonZeroU32::MIN));
+        Self { clients: DefaultKeyedRateLimiter::keyed(rate), quota }
+    }
+
+    fn check(&self, client_id: &str) -> Result<(), Refusal> {
+        self.clients.check_key(&client_id.to_owned()).map_err(|not_until| Refusal {
+            quota_name: "client",
+            quota: self.quota,
+            retry_after: not_until.wait_time_from(DefaultClock::default().now()),
+        })
     }
 }
 

@@ -12,20 +12,30 @@ use crate::domain::oauth::params::Params;
 use crate::domain::oauth::proof::{self, Proof, ProofError};
 use crate::http::App;
 use crate::http::oauth::error::OAuthError;
+use crate::http::rate_limit::ClientEndpoint;
 use crate::timestamp::Timestamp;
 
 /// The one assertion type of RFC 7523 §2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The client behind a request to the token endpoint or one of its neighbours.
+/// The client behind a request to an endpoint that clients authenticate at, if it has not asked too
+/// often.
+///
+/// With a secret or an assertion, only failures are counted per address, and what succeeds per client:
+/// services share addresses with others. Whoever proves nothing is limited by address.
 pub(super) async fn authenticate(
     app: &App,
+    endpoint: ClientEndpoint,
     request: &Request,
     params: &Params,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
-    let proof = read(request, params)?;
+    let proof = read(request, params);
+    if !matches!(proof, Ok(Proof::Basic { .. } | Proof::Post { .. } | Proof::Assertion { .. })) {
+        app.limits.admit_refresh(origin)?;
+    }
+    let proof = proof?;
     let issuer = app.issuer_url.as_str();
     let token_endpoint = format!("{issuer}/oauth2/token");
     let audiences = [issuer, token_endpoint.as_str()];
@@ -35,7 +45,13 @@ pub(super) async fn authenticate(
             app.limits.admit_failed_proof(origin)?;
             Err(OAuthError::invalid_client())
         }
-        result => Ok(result?),
+        result => {
+            let client = result?;
+            if client.is_confidential() {
+                app.limits.admit_client(endpoint, &client.id)?;
+            }
+            Ok(client)
+        }
     }
 }
 

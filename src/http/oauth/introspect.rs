@@ -16,6 +16,7 @@ use crate::http::oauth::credentials;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::token::mint;
 use crate::http::oauth::{app_of, form, json_answer, origin_of};
+use crate::http::rate_limit::ClientEndpoint;
 use crate::timestamp::Timestamp;
 
 pub(super) async fn introspect(request: Request) -> Response {
@@ -23,7 +24,8 @@ pub(super) async fn introspect(request: Request) -> Response {
 }
 
 async fn look_up(request: Request) -> Result<Value, OAuthError> {
-    let Call { app, client, params, now, .. } = Call::read(request).await?;
+    let endpoint = ClientEndpoint::Introspection;
+    let Call { app, client, params, now, .. } = Call::read(request, endpoint).await?;
     if !client.is_confidential() {
         return Err(OAuthError::invalid_client());
     }
@@ -37,7 +39,8 @@ pub(super) async fn revoke(request: Request) -> Response {
 }
 
 async fn give_back(request: Request) -> Result<(), OAuthError> {
-    let Call { app, client, params, origin, .. } = Call::read(request).await?;
+    let endpoint = ClientEndpoint::Token;
+    let Call { app, client, params, origin, .. } = Call::read(request, endpoint).await?;
     let revoked = token_state::revoke(mint(&app), &client, token(&params)?, &origin).await;
     match revoked.map_err(|error| OAuthError::failed(&error))? {
         Revocation::Done => Ok(()),
@@ -59,7 +62,7 @@ struct Call {
 }
 
 impl Call {
-    async fn read(mut request: Request) -> Result<Self, OAuthError> {
+    async fn read(mut request: Request, endpoint: ClientEndpoint) -> Result<Self, OAuthError> {
         let app = app_of(&request)?;
         let now = app.clock.now();
         let origin = origin_of(&request).await;
@@ -67,8 +70,8 @@ impl Call {
         if params.repeats_any() {
             return Err(OAuthError::invalid_request("a parameter is given more than once"));
         }
-        app.limits.admit_refresh(&origin)?;
-        let client = credentials::authenticate(&app, &request, &params, &origin, now).await?;
+        let client =
+            credentials::authenticate(&app, endpoint, &request, &params, &origin, now).await?;
         Ok(Self { app, client, params, origin, now })
     }
 }

@@ -10,6 +10,7 @@ use crate::http::App;
 use crate::http::oauth::credentials;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::{app_of, form, json_answer, origin_of};
+use crate::http::rate_limit::ClientEndpoint;
 
 pub(super) async fn answer(request: Request) -> Response {
     grant(request).await.map_or_else(IntoResponse::into_response, |issued| success(&issued))
@@ -25,11 +26,10 @@ async fn grant(mut request: Request) -> Result<Issued, OAuthError> {
     if params.repeats_any() {
         return Err(OAuthError::invalid_request("a parameter is given more than once"));
     }
-    // 2. Not too often.
-    app.limits.admit_refresh(&origin)?;
-    // 3. A client that is who it says.
-    let client = credentials::authenticate(&app, &request, &params, &origin, now).await?;
-    // 4. A grant that it may use, and something good to show for it.
+    // 2. A client that is who it says, and does not ask too often.
+    let endpoint = ClientEndpoint::Token;
+    let client = credentials::authenticate(&app, endpoint, &request, &params, &origin, now).await?;
+    // 3. A grant that it may use, and something good to show for it.
     Ok(grant::exchange(mint(&app), &client, &params, &origin, now).await?)
 }
 

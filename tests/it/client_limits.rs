@@ -1,0 +1,106 @@
+//! Limits of the endpoints that clients authenticate at: per client behind a right secret, and per
+//! address for what fails.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+
+use crate::harness::oauth::Rp;
+use crate::harness::{Answer, TestServer};
+
+const CLIENTS: &str = r#"
+[[client]]
+client_id = "tasks-api"
+grant_types = []
+introspects = ["https://api.example.test"]
+
+[[client]]
+client_id = "job"
+grant_types = ["client_credentials"]
+scope = "tasks:read"
+
+[[client]]
+client_id = "app"
+application_type = "native"
+token_endpoint_auth_method = "none"
+redirect_uris = ["http://127.0.0.1/cb"]
+"#;
+
+const ADDRESS: &str = "203.0.113.9";
+
+/// A form of a client, from one address.
+async fn ask(server: &TestServer, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let request = server.form(path, fields).header("x-forwarded-for", ADDRESS);
+    Answer::of(request.basic_auth(&rp.id, rp.secret.as_ref())).await
+}
+
+async fn introspect(server: &TestServer, rp: &Rp) -> Answer {
+    ask(server, rp, "/oauth2/introspect", &[("token", "x")]).await
+}
+
+async fn token(server: &TestServer, rp: &Rp) -> Answer {
+    ask(server, rp, "/oauth2/token", &[("grant_type", "client_credentials")]).await
+}
+
+/// W13: with the right secret, more than a hundred introspections a second from one address are
+/// answered, beside a neighbour who guesses.
+#[tokio::test]
+async fn a_service_with_the_right_secret_is_not_limited_by_its_address() {
+    let server = TestServer::start().await;
+    let clients = server.apply(CLIENTS).await;
+    let api = &clients[0];
+    let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..api.clone() };
+    for _ in 0..25 {
+        introspect(&server, &wrong).await;
+    }
+    introspect(&server, &wrong).await.expect_status(429);
+
+    let began = Instant::now();
+    for _ in 0..30 {
+        let answers = join_all((0..50).map(|_| introspect(&server, api))).await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
+    }
+    // 1,500, which the 600 a minute of an address do not admit, however long this took.
+    assert!(began.elapsed().as_secs() < 60);
+    token(&server, &clients[1]).await.expect_status(200);
+}
+
+/// W13, C15: each client has a limit of its own, and introspection one apart from tokens.
+#[tokio::test]
+async fn each_client_has_its_limits() {
+    let server = TestServer::with(|config| config.limits.client_requests_per_minute = 3).await;
+    let clients = server.apply(CLIENTS).await;
+    let (api, job) = (&clients[0], &clients[1]);
+    for _ in 0..3 {
+        introspect(&server, api).await.expect_status(200);
+        introspect(&server, job).await.expect_status(200);
+        token(&server, job).await.expect_status(200);
+    }
+
+    for refused in [introspect(&server, api).await, introspect(&server, job).await] {
+        refused.expect_oauth_error(429, "temporarily_unavailable");
+        let seconds: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=20).contains(&seconds), "three a minute: one every 20 s, not {seconds}");
+    }
+    token(&server, job).await.expect_status(429);
+    ask(&server, job, "/oauth2/revoke", &[("token", "x")]).await.expect_status(429);
+    // A wrong secret takes nothing from the client.
+    let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
+    token(&server, &wrong).await.expect_status(401);
+}
+
+/// Whoever proves nothing is limited by address, as at the JSON API.
+#[tokio::test]
+async fn a_public_client_is_limited_by_address() {
+    let server = TestServer::with(|config| config.limits.refreshes_per_minute = 3).await;
+    server.apply(CLIENTS).await;
+    let fields = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "app")];
+    let from = async |address: &str| {
+        Answer::of(server.form("/oauth2/token", &fields).header("x-forwarded-for", address)).await
+    };
+    for _ in 0..3 {
+        from(ADDRESS).await.expect_oauth_error(400, "unauthorized_client");
+    }
+    from(ADDRESS).await.expect_status(429);
+    from("203.0.113.10").await.expect_oauth_error(400, "unauthorized_client");
+}
