@@ -7,6 +7,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use signet::clock::Clock;
 use signet::config::Config;
+use signet::domain::account::EmailClaims;
 use signet::domain::refresh::RefreshTokens;
 use signet::domain::session::Granted;
 use signet::domain::status::StatusEntry;
@@ -70,7 +71,7 @@ impl Keys {
 pub(crate) fn granted() -> Granted {
     Granted {
         account_id: Uuid::from_u128(1),
-        email: "ada@example.test".to_owned(),
+        email: EmailClaims { email: "ada@example.test".to_owned(), email_verified: false },
         session_id: Uuid::from_u128(2),
         client_id: "signet".to_owned(),
         scope: "openid email offline_access".to_owned(),

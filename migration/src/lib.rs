@@ -27,6 +27,7 @@ mod m20261126_000070_ask_for_claims;
 mod m20261126_000080_find_live_sessions;
 mod m20261129_000090_record_outages;
 mod m20261129_000100_index_what_grows;
+mod m20261129_000110_fold_addresses;
 mod m20261129_000130_own_waiting_requests;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -57,6 +58,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000080_find_live_sessions::Migration),
             Box::new(m20261129_000090_record_outages::Migration),
             Box::new(m20261129_000100_index_what_grows::Migration),
+            Box::new(m20261129_000110_fold_addresses::Migration),
             Box::new(m20261129_000130_own_waiting_requests::Migration),
         ]
     }

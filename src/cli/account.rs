@@ -71,7 +71,8 @@ pub(super) struct ResetPassword {
 
 impl Named {
     async fn open(&self) -> anyhow::Result<(Db, Email)> {
-        let email = Email::parse(&self.email).map_err(|error| anyhow!("the address {error}"))?;
+        let email =
+            Email::parse_known(&self.email).map_err(|error| anyhow!("the address {error}"))?;
         let db = open(&self.database).await?;
         Ok((db, email))
     }
@@ -129,7 +130,8 @@ async fn list(database: &DatabaseSettings) -> anyhow::Result<()> {
         for account in &page {
             let seen = account.last_login_at.map_or("never".to_owned(), Timestamp::to_rfc3339);
             let state = if account.is_enabled() { "enabled" } else { "disabled" };
-            print(&format!("{}  {}  {state}  last login {seen}", account.id, account.email))?;
+            let address = account.email_claims().email;
+            print(&format!("{}  {address}  {state}  last login {seen}", account.id))?;
         }
         match page.last() {
             Some(account) => last = Some(account.id),
@@ -147,8 +149,8 @@ async fn show(named: &Named) -> anyhow::Result<()> {
     let at = |at: Option<Timestamp>| at.map_or("no".to_owned(), Timestamp::to_rfc3339);
     for (name, value) in [
         ("id", account.id.to_string()),
-        ("address", account.email),
-        ("verified", at(account.email_verified_at)),
+        ("address", account.email_claims().email),
+        ("verified", at(account.email_verified_at.filter(|_| !account.email_ambiguous))),
         ("password", if account.password_hash.is_some() { "yes" } else { "no" }.to_owned()),
         ("disabled", at(account.disabled_at)),
         ("signed up", account.created_at.to_rfc3339()),

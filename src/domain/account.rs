@@ -1,10 +1,10 @@
 //! Accounts: signing up makes one, and its first session; deleting one leaves nothing of it.
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, SqlErr};
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, SqlErr};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
-use crate::database::Db;
+use crate::database::{Db, overwrite_all, overwrite_cheaply};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::id;
@@ -20,6 +20,8 @@ const SERVICE_NAME: &str = "signet";
 
 /// An account's row, for the layers above, which know no tables.
 pub type Row = account::Model;
+
+pub use crate::entity::account::EmailClaims;
 
 /// Why no account was made.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,9 @@ pub async fn sign_up(
     let row = account::Model {
         id: id::new(now),
         email: email.address().to_owned(),
-        email_canonical: email.canonical().to_owned(),
+        email_canonical: email.address().to_owned(),
+        email_folded: email.folded().map(str::to_owned),
+        email_ambiguous: false,
         password_hash: Some(password_hash),
         email_verified_at: None,
         disabled_at: None,
@@ -85,7 +89,7 @@ pub async fn sign_up(
     db.write(move |txn, now| {
         let (row, settings, origin) = (row.clone(), settings.clone(), origin.clone());
         Box::pin(async move {
-            let new = NewSession { account_id: row.id, email: row.email.clone(), status };
+            let new = NewSession { account_id: row.id, email: row.email_claims(), status };
             account::Entity::insert(account::ActiveModel::from(row).reset_all())
                 .exec_without_returning(txn)
                 .await
@@ -104,12 +108,12 @@ pub async fn sign_up(
 
 /// Deletes an account, as part of the transaction that has made sure of it: its sessions end, then
 /// nothing of it is left but what the audit log says of its id. Whoever signs up with its address
-/// is somebody else.
+/// is somebody else. [`Db::truncate_log`] follows the commit.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn delete(
-    txn: &impl ConnectionTrait,
+    txn: &DatabaseTransaction,
     id: Uuid,
     reason: &'static str,
     origin: &Origin,
@@ -117,14 +121,16 @@ pub async fn delete(
 ) -> Result<(), DbErr> {
     // Not left to the foreign key: what ends a session tells others of it.
     session::end_all(txn, id, None, EndReason::AccountDeleted, now).await?;
+    overwrite_all(txn).await?;
     account::Entity::delete_by_id(id).exec(txn).await?;
+    overwrite_cheaply(txn).await?;
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }
 
 /// What the policy has against a password for the account of `email`: no rule is broken if empty.
 #[must_use]
 pub fn weaknesses(policy: Policy, password: &Password, email: &Email) -> Vec<Weakness> {
-    policy.check(password, &[email.canonical(), email.local_part(), SERVICE_NAME])
+    policy.check(password, &[email.address(), email.local_part(), SERVICE_NAME])
 }
 
 /// The address is the only column of an account that can clash.

@@ -110,14 +110,14 @@ impl AttemptKey {
     /// The key of attempts at one account's password.
     #[must_use]
     pub fn of_account(key: &LimitKey, email: &Email) -> Self {
-        Self(key.mac(&["account", email.canonical()]))
+        Self(key.mac(&["account", email.key()]))
     }
 }
 
 /// An attempt that came too early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// What was exceeded: `address` or `account`.
+    /// What was exceeded: `address`, `account` or `client`.
     pub quota_name: &'static str,
     /// How many attempts the window allows.
     pub quota: u32,

@@ -144,10 +144,14 @@ pub async fn delete_account(
         })
         .await
     };
-    match attempt().await {
+    let deleted = match attempt().await {
         Err(ConfirmError::Changed) => attempt().await,
         result => result,
+    };
+    if deleted.is_ok() {
+        db.truncate_log().await;
     }
+    deleted
 }
 
 /// The account, if what was typed is its password, with the new hash if one was to be made; otherwise
@@ -279,7 +283,7 @@ async fn take_over(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let PreparedLogin { status, settings, cookie_digest } = new;
-    let session = NewSession { account_id: account.id, email: account.email, status };
+    let session = NewSession { account_id: account.id, email: account.email_claims(), status };
     let granted = session::start(txn, session, &settings, origin, now).await?;
     Event::new(Kind::LogIn)
         .reason("password_change")

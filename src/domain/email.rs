@@ -1,8 +1,18 @@
-//! E-mail addresses: one canonical form, so that one address is one account.
+//! E-mail addresses: two spellings of one address are one account.
+//!
+//! | form | what it is for |
+//! |---|---|
+//! | lower case, NFC, the domain as A-labels | shown in answers and claims, and where mail goes |
+//! | that with the local part in NFKC and full case folding | unique, and looked up |
+//!
+//! The first is also what versions before the folded form looked up, so that rows are found by either.
 
 use std::fmt;
 
+use icu_casemap::CaseMapper;
 use unicode_normalization::UnicodeNormalization;
+
+use crate::naming::{has_valid_joiners, is_joiner, is_letter_mark_or_number, is_mark};
 
 /// Longest address after normalisation, in bytes (RFC 5321 §4.5.3.1.3 less the brackets).
 const MAX_BYTES: usize = 254;
@@ -10,11 +20,14 @@ const MAX_BYTES: usize = 254;
 /// Longest address as typed, in characters.
 const MAX_TYPED: usize = 255;
 
-/// An address that passed [`Email::parse`].
+/// ASCII characters of an atom that are neither letters nor digits (RFC 5322 §3.2.3).
+const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
+
+/// An address that passed [`Email::parse`], or that an account may have from before its rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
     address: String,
-    canonical: String,
+    folded: Option<String>,
 }
 
 /// Why a text is no address. The messages are for whoever typed it.
@@ -26,7 +39,7 @@ pub enum EmailError {
     /// No `@`, or more than one.
     #[error("must contain exactly one @")]
     NotOneAt,
-    /// The part before the `@` is empty, too long, or holds a character that addresses don't.
+    /// The part before the `@` is empty, too long, or has a character that addresses don't.
     #[error("has a part before the @ that is not valid")]
     LocalPart,
     /// The part after the `@` is not a domain name with a dot.
@@ -35,50 +48,70 @@ pub enum EmailError {
 }
 
 impl Email {
-    /// Normalises and checks an address: trimmed, NFC, the domain as lower-case A-labels
-    /// (RFC 5891) without a trailing dot.
+    /// Normalises and checks the address of a new account: trimmed, NFC, lower case, the domain as
+    /// A-labels (RFC 5891) without a trailing dot.
     ///
     /// Quoted local parts (`"a b"@…`) and domain literals are refused: nobody has one, and they
-    /// are a way to smuggle. Checks run after normalisation, so what is stored is what was checked.
+    /// are a way to smuggle. Checks run after normalisation and again after case folding, so what is
+    /// stored is what was checked.
     ///
     /// # Errors
     /// Says which rule is broken.
     pub fn parse(typed: &str) -> Result<Self, EmailError> {
-        let trimmed = typed.trim();
-        if trimmed.chars().count() > MAX_TYPED {
+        let (local, domain) = split(typed)?;
+        check_local_part(&local)?;
+        let address = lower_case(&local, &domain)?;
+        let folded = folded(&address).ok_or(EmailError::LocalPart)?;
+        if folded.len() > MAX_BYTES {
             return Err(EmailError::TooLong);
         }
-        let text: String = trimmed.nfc().collect();
-        let (local, domain) = text.split_once('@').ok_or(EmailError::NotOneAt)?;
-        if domain.contains('@') {
-            return Err(EmailError::NotOneAt);
-        }
-        check_local_part(local)?;
-        let domain = ascii_domain(domain)?;
-        let address = format!("{local}@{domain}");
-        let canonical = format!("{}@{domain}", local.to_lowercase().nfc().collect::<String>());
-        if address.len() > MAX_BYTES || canonical.len() > MAX_BYTES {
-            return Err(EmailError::TooLong);
-        }
-        Ok(Self { address, canonical })
+        Ok(Self { address, folded: Some(folded) })
     }
 
-    /// The address as its owner wrote it, normalised.
+    /// Reads an address that is to be looked up. What earlier versions let sign up is still found, by
+    /// its own spelling alone.
+    ///
+    /// # Errors
+    /// Those of [`Email::parse`], if no version ever took it.
+    pub fn parse_known(typed: &str) -> Result<Self, EmailError> {
+        Self::parse(typed).or_else(|error| {
+            let (local, domain) = split(typed)?;
+            if !was_local_part(&local) {
+                return Err(error);
+            }
+            Ok(Self { address: lower_case(&local, &domain)?, folded: None })
+        })
+    }
+
+    /// The address of an account, by the column `email_canonical`.
+    #[must_use]
+    pub fn of_account(canonical: &str) -> Self {
+        let folded = folded(canonical).filter(|folded| folded.len() <= MAX_BYTES);
+        Self { address: canonical.to_owned(), folded }
+    }
+
+    /// The address in lower case, as it is shown.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The form in which two spellings of one address are equal: lower case throughout.
+    /// The form in which all spellings of the address are equal; none if new accounts cannot have it.
     #[must_use]
-    pub fn canonical(&self) -> &str {
-        &self.canonical
+    pub fn folded(&self) -> Option<&str> {
+        self.folded.as_deref()
+    }
+
+    /// The folded form, or the address itself where there is none.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.folded().unwrap_or(&self.address)
     }
 
     /// What stands before the `@`, in lower case.
     #[must_use]
     pub fn local_part(&self) -> &str {
-        self.canonical.split('@').next().unwrap_or_default()
+        self.address.split('@').next().unwrap_or_default()
     }
 }
 
@@ -88,13 +121,69 @@ impl fmt::Display for Email {
     }
 }
 
-/// RFC 5321 `Dot-string`, extended by letters and digits of any script (RFC 6531 §3.3). Spaces,
-/// controls, bidirectional marks and look-alikes of `@` are neither.
+/// The part before the `@` in NFC, and the domain as A-labels.
+fn split(typed: &str) -> Result<(String, String), EmailError> {
+    let trimmed = typed.trim();
+    if trimmed.chars().count() > MAX_TYPED {
+        return Err(EmailError::TooLong);
+    }
+    let text: String = trimmed.nfc().collect();
+    let (local, domain) = text.split_once('@').ok_or(EmailError::NotOneAt)?;
+    if domain.contains('@') {
+        return Err(EmailError::NotOneAt);
+    }
+    if local.len() > 64 {
+        return Err(EmailError::LocalPart);
+    }
+    Ok((local.to_owned(), ascii_domain(domain)?))
+}
+
+/// As the column `email_canonical` has had it from the first version on: it must stay the same, or
+/// accounts are not found.
+fn lower_case(local: &str, domain: &str) -> Result<String, EmailError> {
+    let address = format!("{}@{domain}", local.to_lowercase().nfc().collect::<String>());
+    if address.len() > MAX_BYTES { Err(EmailError::TooLong) } else { Ok(address) }
+}
+
+/// RFC 5321 `Dot-string`, extended by letters, marks and numbers of any script (RFC 6531 §3.3).
+/// Spaces, controls, bidirectional marks and look-alikes of `@` are neither. Joiners stand where IDNA
+/// allows them.
 fn check_local_part(local: &str) -> Result<(), EmailError> {
-    let is_atom = |c: char| c.is_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c);
-    let atoms_are_valid =
-        local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom));
-    if local.len() <= 64 && atoms_are_valid { Ok(()) } else { Err(EmailError::LocalPart) }
+    let is_valid = local.split('.').all(is_atom) && has_valid_joiners(local);
+    if is_valid { Ok(()) } else { Err(EmailError::LocalPart) }
+}
+
+fn is_atom(atom: &str) -> bool {
+    let is_valid = |c: char| {
+        let is_ascii = c.is_ascii_alphanumeric() || ATOM_SYMBOLS.contains(c);
+        is_ascii || is_joiner(c) || (is_letter_mark_or_number(c) && !becomes_letter(c))
+    };
+    // A mark at the start would be drawn over what stands before the address.
+    atom.chars().next().is_some_and(|first| !is_mark(first)) && atom.chars().all(is_valid)
+}
+
+/// A combining mark that case folding makes a letter of: COMBINING GREEK YPOGEGRAMMENI, behind a letter
+/// that it cannot be composed with.
+fn becomes_letter(c: char) -> bool {
+    is_mark(c) && !CaseMapper::new().fold_string(c.encode_utf8(&mut [0; 4])).chars().all(is_mark)
+}
+
+/// What the versions before the folded form took.
+fn was_local_part(local: &str) -> bool {
+    let is_valid = |c: char| c.is_alphanumeric() || ATOM_SYMBOLS.contains(c);
+    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_valid))
+}
+
+/// The canonical form of an address in lower case: NFKC and full case folding, until neither changes
+/// anything, as `toNFKC_Casefold` (Unicode §3.13.5) but without leaving anything out. None if the
+/// result is no address.
+fn folded(address: &str) -> Option<String> {
+    let (local, domain) = address.split_once('@')?;
+    check_local_part(local).ok()?;
+    let once = |text: &str| CaseMapper::new().fold_string(text).nfkc().collect::<String>();
+    let local = once(&once(&local.nfkc().collect::<String>()));
+    check_local_part(&local).ok()?;
+    Some(format!("{local}@{domain}"))
 }
 
 fn ascii_domain(domain: &str) -> Result<String, EmailError> {
@@ -125,7 +214,8 @@ mod tests {
 
         for spelling in spellings {
             let email = Email::parse(spelling).unwrap();
-            assert_eq!(email.canonical(), "josé@xn--bcher-kva.example", "{spelling:?}");
+            assert_eq!(email.address(), "josé@xn--bcher-kva.example", "{spelling:?}");
+            assert_eq!(email.folded(), Some(email.address()), "{spelling:?}");
         }
     }
 
@@ -158,6 +248,20 @@ mod tests {
             "alice\r\nBcc: x@example.com",
             "alice@example.com\r\n.evil.com",
             "<alice@example.com>",
+            "alice\u{3164}@example.com",
+            "alice\u{115f}@example.com",
+            "alice\u{1160}@example.com",
+            "alice\u{ffa0}@example.com",
+            "alice\u{345}@example.com",
+            "alice\u{34f}@example.com",
+            "alice\u{fe0f}@example.com",
+            "alice\u{17b4}@example.com",
+            "alice\u{16fe4}@example.com",
+            "alice\u{200d}@example.com",
+            "ali\u{200c}ce@example.com",
+            "\u{301}alice@example.com",
+            "\u{24d0}lice@example.com",
+            "\u{37a}alice@example.com",
         ];
 
         for text in refused {
@@ -174,5 +278,75 @@ mod tests {
         assert!(Email::parse(&format!("{local}@{domain}")).is_ok());
         assert_eq!(Email::parse(&format!("{local}x@{domain}")), Err(EmailError::TooLong));
         assert_eq!(Email::parse(&"x".repeat(100_000)), Err(EmailError::TooLong));
+    }
+
+    /// W11: what full case folding or NFKC makes equal is one address, shown as it was typed.
+    #[test]
+    fn spellings_that_fold_alike_are_one_address() {
+        for (folded, spellings) in [
+            ("νίκοσ.p@example.com", ["νίκος.p@example.com", "ΝΊΚΟΣ.P@example.com"]),
+            ("strasse@example.com", ["straße@example.com", "STRASSE@example.com"]),
+            ("ff@example.com", ["\u{fb00}@example.com", "FF@example.com"]),
+            ("joe@example.com", ["\u{ff2a}\u{ff4f}\u{ff45}@example.com", "joe@example.com"]),
+            ("i\u{307}x@example.com", ["\u{130}x@example.com", "i\u{307}x@example.com"]),
+            ("α\u{3b9}@example.com", ["\u{1fb3}@example.com", "ΑΙ@example.com"]),
+        ] {
+            for spelling in spellings {
+                let email = Email::parse(spelling).unwrap();
+                assert_eq!(email.folded(), Some(folded), "{spelling:?}");
+                assert_eq!(Email::of_account(email.address()), email, "{spelling:?}");
+            }
+        }
+        assert_eq!(Email::parse("STRAßE@Example.com").unwrap().address(), "straße@example.com");
+    }
+
+    /// B1: letters of any script are categories L, M and N.
+    #[test]
+    fn addresses_of_all_scripts_are_taken() {
+        for typed in [
+            "संपर्क@डाटामेल.भारत",
+            "ผู้ใช้@example.com",
+            "தமிழ்@example.com",
+            "می\u{200c}خواهم@example.com",
+            "क\u{94d}\u{200d}ष@example.com",
+            "用户@例え.テスト",
+        ] {
+            assert!(Email::parse(typed).is_ok(), "{typed}");
+        }
+    }
+
+    /// What could sign up before is found by its own spelling, and has no other.
+    #[test]
+    fn an_address_from_before_the_rules_is_still_found() {
+        let typed = "Alice\u{3164}@example.com";
+
+        let email = Email::parse_known(typed).unwrap();
+
+        assert_eq!(email.address(), "alice\u{3164}@example.com");
+        assert_eq!((email.folded(), email.key()), (None, email.address()));
+        assert_eq!(Email::of_account(email.address()), email);
+        assert_eq!(Email::parse_known("ali ce@example.com"), Err(EmailError::LocalPart));
+        assert_eq!(Email::parse_known("νίκος@example.com"), Email::parse("νίκος@example.com"));
+    }
+
+    /// The folded form of each character is its own folded form, or rows would not be found by it.
+    #[test]
+    fn folding_twice_changes_nothing() {
+        let is_changed = |c: &char| {
+            let text = c.to_string();
+            is_mark(*c) || CaseMapper::new().fold_string(&text) != text || text.nfkc().ne([*c])
+        };
+        let all = ('\0'..=char::MAX).filter(|c| is_letter_mark_or_number(*c));
+        for c in all.filter(is_changed) {
+            for text in [format!("x{c}"), format!("α{c}"), format!("{c}\u{345}\u{301}")] {
+                assert_folds_once(&text, c);
+            }
+        }
+    }
+
+    fn assert_folds_once(text: &str, c: char) {
+        let text: String = text.to_lowercase().nfc().collect();
+        let Some(once) = folded(&format!("{text}@example.com")) else { return };
+        assert_eq!(folded(&once).as_ref(), Some(&once), "U+{:04X}", u32::from(c));
     }
 }

@@ -13,6 +13,7 @@ pub mod attempt;
 pub mod audit;
 pub mod confirm;
 pub mod email;
+pub mod email_folding;
 pub mod id;
 pub mod keys;
 pub mod logins;

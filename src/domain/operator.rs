@@ -64,7 +64,7 @@ pub struct Shown {
 /// [`OperatorError::NoAccount`], or the database's.
 pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, OperatorError> {
     let found = db.read(|db| async move {
-        let account = account_row::Entity::find_by_canonical_email(email.canonical());
+        let account = account_row::Entity::find_by_address(email.address(), email.folded());
         let Some(account) = account.one(&db).await? else { return Ok(None) };
         let sessions = session_row::Entity::find()
             .filter(session_row::Column::AccountId.eq(account.id))
@@ -88,12 +88,12 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
 pub async fn disable(db: &Db, email: &Email) -> Result<usize, OperatorError> {
-    let canonical = email.canonical().to_owned();
+    let email = email.clone();
     db.urgent()
         .write(move |txn, now| {
-            let canonical = canonical.clone();
+            let email = email.clone();
             Box::pin(async move {
-                let account = lock(txn, &canonical).await?;
+                let account = lock(txn, &email).await?;
                 if account.is_enabled() {
                     set_disabled_at(txn, account.id, Some(now)).await?;
                     record(txn, Kind::AccountDisabled, account.id, now).await?;
@@ -111,11 +111,11 @@ pub async fn disable(db: &Db, email: &Email) -> Result<usize, OperatorError> {
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
 pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
-    let canonical = email.canonical().to_owned();
+    let email = email.clone();
     db.write(move |txn, now| {
-        let canonical = canonical.clone();
+        let email = email.clone();
         Box::pin(async move {
-            let account = lock(txn, &canonical).await?;
+            let account = lock(txn, &email).await?;
             if !account.is_enabled() {
                 set_disabled_at(txn, account.id, None).await?;
                 record(txn, Kind::AccountEnabled, account.id, now).await?;
@@ -131,16 +131,19 @@ pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
 pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
-    let canonical = email.canonical().to_owned();
+    let email = email.clone();
     db.urgent()
         .write(move |txn, now| {
-            let canonical = canonical.clone();
+            let email = email.clone();
             Box::pin(async move {
-                let account = lock(txn, &canonical).await?;
-                Ok(account::delete(txn, account.id, OPERATOR, &Origin::default(), now).await?)
+                let account = lock(txn, &email).await?;
+                account::delete(txn, account.id, OPERATOR, &Origin::default(), now).await?;
+                Ok::<_, OperatorError>(())
             })
         })
-        .await
+        .await?;
+    db.truncate_log().await;
+    Ok(())
 }
 
 /// Ends all sessions of an account, whose owner can log in again. Returns how many.
@@ -148,12 +151,12 @@ pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
 /// # Errors
 /// See [`OperatorError`]; nothing has ended then.
 pub async fn end_sessions(db: &Db, email: &Email) -> Result<usize, OperatorError> {
-    let canonical = email.canonical().to_owned();
+    let email = email.clone();
     db.urgent()
         .write(move |txn, now| {
-            let canonical = canonical.clone();
+            let email = email.clone();
             Box::pin(async move {
-                let account = lock(txn, &canonical).await?;
+                let account = lock(txn, &email).await?;
                 let ended =
                     session::end_all(txn, account.id, None, EndReason::Revoked, now).await?;
                 if ended > 0 {
@@ -168,9 +171,10 @@ pub async fn end_sessions(db: &Db, email: &Email) -> Result<usize, OperatorError
 /// Locked, so that a login under way is over or has not begun.
 async fn lock(
     txn: &DatabaseTransaction,
-    canonical: &str,
+    email: &Email,
 ) -> Result<account_row::Model, OperatorError> {
-    let found = account_row::Entity::find_by_canonical_email(canonical).lock_exclusive();
+    let found = account_row::Entity::find_by_address(email.address(), email.folded());
+    let found = found.lock_exclusive();
     found.one(txn).await?.ok_or(OperatorError::NoAccount)
 }
 

@@ -139,7 +139,7 @@ pub async fn request(
 ) -> Result<String, ResetError> {
     let found = db
         .read(|db| async move {
-            account_row::Entity::find_by_canonical_email(email.canonical()).one(&db).await
+            account_row::Entity::find_by_address(email.address(), email.folded()).one(&db).await
         })
         .await?;
     let account = found.filter(account_row::Model::is_enabled).ok_or(ResetError::NoAccount)?;
@@ -199,7 +199,7 @@ pub async fn redeem(
         .filter(|account| account.is_enabled() && tokens.vouch(&presented, account))
         .filter(|account| account.reset_expires_at.is_none_or(|newest| newest == expires_at))
         .ok_or(ResetError::Rejected)?;
-    let email = Email::parse(&account.email).map_err(|_| ResetError::Rejected)?;
+    let email = Email::of_account(&account.email_canonical);
     let weaknesses = account::weaknesses(policy, &password, &email);
     if !weaknesses.is_empty() {
         return Err(ResetError::Weak(weaknesses));
@@ -242,7 +242,9 @@ async fn replace(
         .filter(Column::Id.eq(account.id))
         .filter(Column::DisabledAt.is_null())
         .filter(is_old_hash);
-    if account.email_verified_at.is_none() {
+    // Whoever has an ambiguous address has not proved which of the accounts is theirs.
+    let is_verified_now = account.email_verified_at.is_none() && !account.email_ambiguous;
+    if is_verified_now {
         update = update.col_expr(Column::EmailVerifiedAt, Expr::value(now));
     }
     if update.exec(txn).await?.rows_affected != 1 {
@@ -250,7 +252,7 @@ async fn replace(
     }
     session::end_all(txn, account.id, None, EndReason::PasswordReset, now).await?;
     Event::new(Kind::PasswordReset).account(account.id).record(txn, origin, now).await?;
-    if account.email_verified_at.is_none() {
+    if is_verified_now {
         Event::new(Kind::EmailVerified).account(account.id).record(txn, origin, now).await?;
     }
     Ok(())

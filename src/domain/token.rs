@@ -69,6 +69,8 @@ struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    email_verified: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<StatusClaim>,
 }
 
@@ -204,7 +206,8 @@ impl Issuer {
                 auth_time: granted.auth_time.as_seconds(),
                 scope: terms.scope,
                 user_id: granted.account_id,
-                email: shows_email.then_some(&granted.email),
+                email: shows_email.then_some(&granted.email.email),
+                email_verified: shows_email.then_some(granted.email.email_verified),
                 status: granted.status.map(|entry| self.status_claim(entry)),
             },
         )

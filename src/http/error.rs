@@ -148,7 +148,8 @@ impl Problem {
         }
     }
 
-    /// 503: nothing was done; the same request may succeed in a moment.
+    /// 503: the same request may succeed in a moment. A commit in doubt is answered so, too: nothing is
+    /// said of what was done.
     pub(super) fn unavailable() -> Self {
         Self {
             retry_after: Some(NonZeroU64::MIN),

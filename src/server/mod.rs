@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, ServiceSettings, StatusSettings};
 use crate::database::{self, ConnectError, Db, SchemaError};
+use crate::domain::email_folding;
 use crate::domain::id;
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
@@ -148,6 +149,7 @@ impl Storage {
             keys::check_sealed(&db, &sealer).await?;
         }
         database::migrate_up(&db).await?;
+        fold_addresses(&db).await;
         let bits = config.keys.rsa_bits;
         let ring = KeyRing::open(&db, sealer, bits, schedule, clock.now()).await?;
         Ok(Self { db, master, ring: Arc::new(ring) })
@@ -248,6 +250,16 @@ async fn say_farewell(
     // Who was taken last has not asked yet.
     connections.close_listener();
     tokio::time::sleep(LAST_WORDS.min(time)).await;
+}
+
+/// Before the first request, so that nobody signs up with what is somebody's. No reason not to start:
+/// housekeeping tries again.
+async fn fold_addresses(db: &Db) {
+    match email_folding::fold_and_settle(db).await {
+        Ok(0) => {}
+        Ok(addresses) => tracing::info!(addresses, "addresses of earlier versions folded"),
+        Err(error) => tracing::warn!(%error, "addresses of earlier versions not folded yet"),
+    }
 }
 
 fn refuse_nameless(service: &ServiceSettings) -> Result<(), StartError> {

@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::database::{PurgeError, Purged, analyze_unknown};
 use crate::domain::attempt;
+use crate::domain::email_folding;
 use crate::domain::id;
 use crate::domain::keys;
 use crate::domain::oauth::housekeeping;
@@ -144,6 +145,7 @@ pub(super) async fn keep_house(app: Arc<App>) {
         app.limits.sweep();
         // What is left when each table has had its turn is next, and not in a minute.
         while purge(&app, &mut backlogs).await {}
+        fold_addresses(&app).await;
         if is_hourly {
             // After the marks: a list with one is named by a token.
             purge_lists(&app).await;
@@ -162,6 +164,14 @@ async fn analyze(app: &App) {
         Ok(tables) if tables.is_empty() => {}
         Ok(tables) => tracing::info!(?tables, "tables without statistics analysed"),
         Err(error) => tracing::warn!(%error, "tables without statistics not analysed"),
+    }
+}
+
+/// While an upgrade is rolled out, an instance of the version before writes rows without folded addresses.
+async fn fold_addresses(app: &App) {
+    match email_folding::fold(&app.db).await {
+        Ok(addresses) => tracing::debug!(addresses, "addresses folded"),
+        Err(error) => tracing::warn!(%error, "addresses not folded"),
     }
 }
 

@@ -91,8 +91,8 @@ async fn a_client_is_told_what_it_asked_for_by_name() {
     let other = browser.authorize(&more[..1]).await.sent_to(CALLBACK)["code"].clone();
     let other = server.redeem(&web, &other).await;
 
-    let by_name =
-        json!({ "name": "Augusta Ada King", "email": ADA, "phone_number": "+441632960961" });
+    let by_name = json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false,
+                "phone_number": "+441632960961" });
     assert_eq!(told(&server, &first).await, by_name);
     assert_eq!(told_in_id_token(&first), json!({ "birthdate": "1815-12-10" }));
     assert_eq!(first.json()["scope"], SCOPE);
@@ -115,7 +115,7 @@ async fn a_client_is_told_what_it_asked_for_by_name() {
     let next = refresh(&server, &web, &first).await;
     assert_eq!(told_in_id_token(&next), json!({ "gender": "f" }));
     for tokens in [&first, &next] {
-        let now = json!({ "name": "Ada", "email": ADA, "gender": "f" });
+        let now = json!({ "name": "Ada", "email": ADA, "email_verified": false, "gender": "f" });
         assert_eq!(told(&server, tokens).await, now);
     }
 }
@@ -137,10 +137,10 @@ async fn what_a_scope_opens_can_be_asked_for_in_id_tokens() {
 
     let kept: Value = serde_json::from_str(&kept[0]).unwrap();
     assert_eq!(kept, json!({ "userinfo": ["email"], "id_token": ["email", "name"] }));
-    let in_id_token = json!({ "name": "Augusta Ada King", "email": ADA });
+    let in_id_token = json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false });
     assert_eq!(told_in_id_token(&tokens), in_id_token);
     let userinfo = told(&server, &tokens).await;
-    assert_eq!((&userinfo["email"], userinfo.get("email_verified")), (&json!(ADA), None));
+    assert_eq!((&userinfo["email"], &userinfo["email_verified"]), (&json!(ADA), &json!(false)));
     assert_eq!(userinfo["birthdate"], "1815-12-10");
     assert_eq!(told_in_id_token(&plain), json!({}));
 }
@@ -238,8 +238,10 @@ async fn a_narrowed_client_is_told_less() {
     let code = browser.authorize(&more).await.sent_to(CALLBACK)["code"].clone();
     let mut late = Browser::of(&server);
     let waiting = late.authorize(&more).await;
-    let (all, mail) =
-        (json!({ "name": "Augusta Ada King", "email": ADA }), json!({ "email": ADA }));
+    let (all, mail) = (
+        json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false }),
+        json!({ "email": ADA, "email_verified": false }),
+    );
     assert_eq!(told(&server, &first).await, all);
 
     server.apply(&CLIENTS.replace("openid profile email phone", "openid email")).await;
@@ -360,7 +362,7 @@ async fn the_question_is_for_what_the_client_may_have_now() {
     let tokens = server.redeem(&app, &code).await;
 
     assert!(page.contains("see your email address") && !page.contains("see your name"), "{page}");
-    assert_eq!(told(&server, &tokens).await, json!({ "email": ADA }));
+    assert_eq!(told(&server, &tokens).await, json!({ "email": ADA, "email_verified": false }));
     let name = r#"{"userinfo":{"name":null}}"#;
     assert_eq!(ada.silently(&asking("openid", name), &[]).await, "consent_required");
 }

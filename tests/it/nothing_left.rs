@@ -1,9 +1,10 @@
 //! What is left of an account that is switched off or gone, and of a login that has ended: nothing.
 
+use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB};
-use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
 const OFFLINE: [(&str, &str); 1] = [("scope", "openid offline_access")];
@@ -178,4 +179,45 @@ async fn a_changed_password_logs_browsers_out() {
     changed.expect_status(204);
     server.me(&here.access_token).await.expect_status(200);
     opened.assert_nothing_left("another password").await;
+}
+
+/// W14: of a deleted account neither the address nor the password's hash stays in SQLite's files.
+#[tokio::test]
+async fn a_deleted_account_leaves_no_bytes() {
+    let server = TestServer::start().await;
+    if server.database.is_postgres() {
+        return;
+    }
+    let address = |n: u32| format!("p{:08x}@example.test", n.wrapping_mul(2_654_435_761));
+    // Beside others, before and after it: their rows share pages with its own.
+    for n in 0..16 {
+        server.sign_up(&address(n)).await.expect_status(201);
+        server.log_in(&address(n / 2), PASSWORD).await.expect_status(200);
+    }
+    let gone = [address(3), address(9), address(15)];
+    let hash = async |email: &str| -> String {
+        let sql = format!("SELECT password_hash FROM account WHERE email = '{email}'");
+        server.database.column(&sql).await.remove(0)
+    };
+    let mut secrets = gone.to_vec();
+    for email in &gone {
+        secrets.push(hash(email).await);
+    }
+    for email in &gone[..2] {
+        let token = server.log_in(email, PASSWORD).await.tokens().access_token;
+        let request = server.request(Method::DELETE, "/api/auth/me").bearer_auth(token);
+        let request = request.json(&json!({ "password": PASSWORD }));
+        Answer::of(request).await.expect_status(204);
+    }
+    let program = Program::new(&server.database);
+    assert!(program.run(&["account", "delete", &gone[2]]).await.status.success());
+
+    for name in ["signet.db", "signet.db-wal"] {
+        let bytes = std::fs::read(server.database.directory().join(name)).unwrap_or_default();
+        for secret in &secrets {
+            let secret = secret.as_bytes();
+            let is_there = bytes.windows(secret.len()).any(|window| window == secret);
+            assert!(!is_there, "{name} has {}", String::from_utf8_lossy(secret));
+        }
+    }
 }

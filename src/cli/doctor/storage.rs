@@ -4,9 +4,13 @@ use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::database::{Db, status};
-use crate::domain::keys;
+use crate::domain::{email_folding, keys};
+use crate::entity::account;
 use crate::entity::signing_key::{KeyState, Model};
 use crate::timestamp::Timestamp;
+
+/// Accounts that are listed one by one.
+const MAX_LISTED: usize = 100;
 
 pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
     // Opening would make it, and whoever looks makes nothing.
@@ -31,12 +35,32 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
         }
         Err(error) => report.fault(error.to_string(), "look with the version that runs"),
     }
+    match email_folding::ambiguous(&db).await {
+        Ok(accounts) => ambiguous_addresses(&accounts, report),
+        Err(error) => {
+            report.fault(format!("the addresses cannot be read: {error}"), "migrate first");
+        }
+    }
     let now = db.clock().now();
     match keys::list(&db).await {
         Ok(keys) => schedule(&keys, now, report),
         Err(error) => report.fault(format!("the keys cannot be read: {error}"), "migrate first"),
     }
     db.close().await;
+}
+
+/// Accounts of earlier versions whose addresses fold alike, or that nobody could sign up with now.
+fn ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
+    for account in accounts.iter().take(MAX_LISTED) {
+        report.note(format!(
+            "the address of account {} looks like another one: {}; it logs in by this spelling \
+             alone and never counts as verified",
+            account.id, account.email
+        ));
+    }
+    if let Some(more @ 1..) = accounts.len().checked_sub(MAX_LISTED) {
+        report.note(format!("{more} more accounts have such an address"));
+    }
 }
 
 fn schedule(keys: &[Model], now: Timestamp, report: &mut Report) {

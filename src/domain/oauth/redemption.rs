@@ -206,7 +206,7 @@ async fn redeem_in(
         .session(session.id, &session.client_id)
         .record(txn, &shown.origin, now)
         .await?;
-    let granted = Granted::of(session, account.email);
+    let granted = Granted::of(session, account.email_claims());
     Ok(Outcome::Redeemed(Box::new(Redeemed { granted, audience, nonce, told, has_refresh })))
 }
 

@@ -67,6 +67,7 @@ pub async fn introspect(
         return Ok(None);
     }
     claims.remove("email");
+    claims.remove("email_verified");
     claims.insert("active".to_owned(), true.into());
     claims.insert("token_type".to_owned(), "Bearer".into());
     Ok(Some(claims))

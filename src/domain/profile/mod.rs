@@ -12,7 +12,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::{self, Login, LoginsError};
 use crate::domain::profile::claim::{ADDRESS, CLAIMS, ClaimError, Rule};
 use crate::domain::session::FIRST_PARTY_CLIENT;
-use crate::entity::account::{self, Column};
+use crate::entity::account::{self, Column, EmailClaims};
 use crate::timestamp::Timestamp;
 
 mod claim;
@@ -167,8 +167,9 @@ pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
                 add("updated_at", json!(updated_at(account).as_seconds()));
             }
             "email" => {
-                add("email", json!(account.email));
-                add("email_verified", json!(account.email_verified_at.is_some()));
+                let EmailClaims { email, email_verified } = account.email_claims();
+                add("email", json!(email));
+                add("email_verified", json!(email_verified));
             }
             "address" => {
                 address.clone().map(|address| add("address", address));
@@ -198,11 +199,13 @@ pub fn scope_of(claim: &str) -> Option<&'static str> {
     }
 }
 
-/// Single claims: those of these names that the account has.
+/// Single claims: those of these names that the account has. `email` never comes without
+/// `email_verified`.
 #[must_use]
 pub fn named(account: &account::Model, names: &[String]) -> Map<String, Value> {
     let mut all = claims(account, "profile email address phone");
-    all.retain(|name, _| names.contains(name));
+    let has_email = names.iter().any(|name| name == "email");
+    all.retain(|name, _| names.contains(name) || (has_email && name == "email_verified"));
     all
 }
 
@@ -286,6 +289,8 @@ mod tests {
             id: uuid::Uuid::from_u128(7),
             email: "ada@example.test".to_owned(),
             email_canonical: "ada@example.test".to_owned(),
+            email_folded: Some("ada@example.test".to_owned()),
+            email_ambiguous: false,
             password_hash: None,
             email_verified_at: None,
             disabled_at: None,

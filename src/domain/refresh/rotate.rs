@@ -26,7 +26,7 @@ use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::oauth::client;
 use crate::domain::refresh::Presented;
 use crate::domain::session::{self, FIRST_PARTY_CLIENT, Granted};
-use crate::entity::account;
+use crate::entity::account::{self, EmailClaims};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
@@ -122,12 +122,14 @@ async fn advance(
     use session_row::Column;
 
     let presented = shown.token;
-    let its_account = account::Entity::find()
-        .select_only()
-        .column(account::Column::Email)
-        .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
-        .filter(account::Column::DisabledAt.is_null())
-        .into_query();
+    let [email, verified_at] = account::Entity::email_columns().map(|column| {
+        account::Entity::find()
+            .select_only()
+            .expr(column)
+            .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
+            .filter(account::Column::DisabledAt.is_null())
+            .into_query()
+    });
     let mut update = session_row::Entity::update_many()
         .col_expr(Column::Generation, Expr::value(presented.generation + 1))
         .col_expr(Column::RotatedAt, Expr::value(now))
@@ -136,7 +138,7 @@ async fn advance(
         .filter(Column::Generation.eq(presented.generation))
         .filter(Column::ClientId.eq(&shown.by))
         .filter(session_row::Entity::live(now))
-        .filter(Expr::exists(its_account.clone()));
+        .filter(Expr::exists(email.clone()));
     if !shown.is_server {
         let (address, user_agent) = (origin.address, origin.user_agent.as_deref());
         update = update
@@ -145,11 +147,14 @@ async fn advance(
     }
     let mut update = update.into_query();
     let columns = Column::iter().map(ColumnTrait::into_expr);
-    let email = std::iter::once(Expr::from(its_account));
-    update.returning(Query::returning().exprs(columns.chain(email)));
+    let address = [email, verified_at].map(Expr::from);
+    update.returning(Query::returning().exprs(columns.chain(address)));
 
     let Some(row) = txn.query_one(&update).await? else { return Ok(None) };
-    let email = row.try_get_by_index(Column::iter().count())?;
+    let count = Column::iter().count();
+    let verified_at: Option<Timestamp> = row.try_get_by_index(count + 1)?;
+    let (email, email_verified) = (row.try_get_by_index(count)?, verified_at.is_some());
+    let email = EmailClaims { email, email_verified };
     Ok(Some(Granted::of(session_row::Model::from_query_result(&row, "")?, email)))
 }
 
@@ -207,7 +212,7 @@ async fn judge(
         let Some(account) = account.filter(account::Model::is_enabled) else {
             return Ok(Outcome::Rejected);
         };
-        let granted = Granted::of(session, account.email);
+        let granted = Granted::of(session, account.email_claims());
         record(txn, &granted, Some("retry"), origin, now).await?;
         return Ok(Outcome::Granted(granted));
     }

@@ -14,7 +14,7 @@ use crate::domain::email::Email;
 use crate::domain::id;
 use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
 use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
-use crate::entity::account;
+use crate::entity::account::{self, EmailClaims};
 use crate::entity::session;
 use crate::timestamp::Timestamp;
 
@@ -34,7 +34,7 @@ pub struct Granted {
     /// Who it is.
     pub account_id: Uuid,
     /// The address of the account.
-    pub email: String,
+    pub email: EmailClaims,
     /// The login.
     pub session_id: Uuid,
     /// Who holds the tokens.
@@ -56,7 +56,7 @@ pub struct Granted {
 impl Granted {
     /// What `session` of the account with `email` grants.
     #[must_use]
-    pub fn of(session: session::Model, email: String) -> Self {
+    pub fn of(session: session::Model, email: EmailClaims) -> Self {
         let status = status_of(&session);
         Self {
             account_id: session.account_id,
@@ -134,14 +134,14 @@ async fn check_and_start(
     let LogIn { email, password, account_window, origin } = attempt;
     let account = db
         .read(|db| async move {
-            account::Entity::find_by_canonical_email(email.canonical()).one(&db).await
+            account::Entity::find_by_address(email.address(), email.folded()).one(&db).await
         })
         .await?;
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
 
     let is_enabled = account.as_ref().is_some_and(account::Model::is_enabled);
     let then = if is_enabled { Then::Renew } else { Then::Nothing };
-    let (address, client) = (email.canonical(), origin.address);
+    let (address, client) = (email.key(), origin.address);
     let check = Check { password, stored, account: address, client, then };
     let verdict = hasher.verify(check).await?;
     let (Some(account), Verdict::Match { new_hash: upgraded }) = (account.clone(), verdict) else {
@@ -161,7 +161,8 @@ async fn check_and_start(
         Box::pin(async move {
             mark_logged_in(txn, &account, upgraded, now).await?;
             make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?;
-            let new = NewSession { account_id: account.id, email: account.email, status };
+            let email = account.email_claims();
+            let new = NewSession { account_id: account.id, email, status };
             let granted = start(txn, new, &settings, &origin, now).await?;
             Event::new(Kind::LogIn)
                 .account(granted.account_id)
@@ -231,7 +232,7 @@ pub struct NewSession {
     /// Whose login it is.
     pub account_id: Uuid,
     /// The address of the account.
-    pub email: String,
+    pub email: EmailClaims,
     /// Where verifiers will see that it has ended.
     pub status: StatusEntry,
 }

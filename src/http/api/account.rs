@@ -104,7 +104,7 @@ enum SignUpFailure {
     /// Too many attempts from this address (`RATE_LIMIT_EXCEEDED`).
     #[oai(status = 429)]
     TooManyAttempts(Problem),
-    /// Nothing was done; try again (`SERVICE_UNAVAILABLE`).
+    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
     #[oai(status = 503)]
     Unavailable(Problem),
 }

@@ -30,7 +30,7 @@ pub(super) async fn account_to_confirm(
     app.limits.admit_confirmation_early(origin)?;
     let account = session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
     let account = account.map_err(ConfirmError::Database)?.ok_or(ConfirmError::NotLoggedIn)?;
-    Ok(Email::parse(&account.email).map_err(|_| ConfirmError::NotLoggedIn)?)
+    Ok(Email::of_account(&account.email_canonical))
 }
 
 /// The confirmation of an attempt that has been admitted.
@@ -57,7 +57,7 @@ pub(super) enum ConfirmFailure {
     /// Too many attempts from this address or on this account (`RATE_LIMIT_EXCEEDED`).
     #[oai(status = 429)]
     TooManyAttempts(Problem),
-    /// Nothing was done; try again (`SERVICE_UNAVAILABLE`).
+    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
     #[oai(status = 503)]
     Unavailable(Problem),
 }

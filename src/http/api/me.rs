@@ -7,7 +7,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::account::Row;
+use crate::domain::account::{EmailClaims, Row};
 use crate::domain::attempt::AttemptError;
 use crate::domain::confirm;
 use crate::domain::profile::{self, Profile, ProfileError};
@@ -38,7 +38,7 @@ impl MeApi {
         let account = found
             .map_err(|error| MeFailure::Unavailable(Problem::failed(&error)))?
             .ok_or_else(|| MeFailure::Unauthorized(Problem::invalid_token()))?;
-        Ok(Me::Found(Json(Account::of(account))))
+        Ok(Me::Found(Json(Account::of(&account))))
     }
 
     /// Change what the account says of its owner.
@@ -58,7 +58,7 @@ impl MeApi {
         let patch = body.0.into_patch()?;
         app.limits.admit_change(&origin)?;
         let account = profile::update(&app.db, login, patch, &origin).await?;
-        Ok(Updated::Ok(Json(Account::of(account))))
+        Ok(Updated::Ok(Json(Account::of(&account))))
     }
 
     /// Delete the account that is logged in.
@@ -117,16 +117,17 @@ struct Account {
 }
 
 impl Account {
-    fn of(account: Row) -> Self {
-        let profile = Profile::of(&account);
+    fn of(account: &Row) -> Self {
+        let profile = Profile::of(account);
+        let EmailClaims { email, email_verified } = account.email_claims();
         Self {
             user_id: account.id,
-            email_verified: account.email_verified_at.is_some(),
+            email,
+            email_verified,
             created_at: account.created_at.to_rfc3339(),
-            updated_at: profile::updated_at(&account).to_rfc3339(),
+            updated_at: profile::updated_at(account).to_rfc3339(),
             phone_number_verified: profile.has_phone_number().then_some(false),
             profile: ProfileBody::of(profile),
-            email: account.email,
         }
     }
 }
@@ -170,7 +171,7 @@ enum UpdateFailure {
     /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
     #[oai(status = 429)]
     TooManyRequests(Problem),
-    /// Nothing was changed; try again (`SERVICE_UNAVAILABLE`).
+    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
     #[oai(status = 503)]
     Unavailable(Problem),
 }

@@ -114,7 +114,7 @@ impl LogInBody {
     fn validate(self) -> Result<(Email, Password), Problem> {
         let invalid = |name, message| Problem::validation(vec![FieldProblem::new(name, message)]);
         let email =
-            Email::parse(&self.email).map_err(|error| invalid("email", error.to_string()))?;
+            Email::parse_known(&self.email).map_err(|error| invalid("email", error.to_string()))?;
         let password = Password::parse(&self.password)
             .map_err(|error| invalid("password", error.to_string()))?;
         Ok((email, password))
@@ -156,7 +156,7 @@ enum LogInFailure {
     /// Too many attempts from this address or on this account (`RATE_LIMIT_EXCEEDED`).
     #[oai(status = 429)]
     TooManyAttempts(Problem),
-    /// Nothing was done; try again (`SERVICE_UNAVAILABLE`).
+    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
     #[oai(status = 503)]
     Unavailable(Problem),
 }

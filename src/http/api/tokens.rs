@@ -16,6 +16,8 @@ pub(super) struct AuthTokens {
     user_id: Uuid,
     /// The account's address.
     email: String,
+    /// Whether its owner proved to control the address.
+    email_verified: bool,
     /// A JWT for the services (RFC 9068).
     access_token: String,
     /// The same as `access_token`, under the name that older front ends read.
@@ -45,7 +47,8 @@ impl AuthTokens {
             expires_in: app.issuer.life_of(&granted, app.issuer.life(), now).as_secs(),
             refresh_token: app.refresh_tokens.encode(granted.session_id, granted.generation)?,
             refresh_token_expires_in: granted.refresh_expires_at.since(now).as_secs(),
-            email: granted.email,
+            email: granted.email.email,
+            email_verified: granted.email.email_verified,
         }))
     }
 }

@@ -83,7 +83,7 @@ impl OAuthError {
         }
     }
 
-    /// 503: nothing was done. The cause has been logged.
+    /// 503: see [`Problem::unavailable`]. The cause has been logged.
     pub(super) const fn unavailable() -> Self {
         let why = "the service is busy, try again in a moment";
         Self {

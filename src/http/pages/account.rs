@@ -87,7 +87,7 @@ async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let page = AccountPage {
         csrf: &call.visit.csrf(),
         done: if call.has_done("password") { PASSWORD_CHANGED } else { "" },
-        email: &browser.account.email,
+        email: &browser.account.email_claims().email,
         sessions: lines.collect(),
         consents: consents.iter().map(|consent| line_of(consent, issuer)).collect(),
     };

@@ -23,7 +23,7 @@ pub(super) async fn admit<'a>(
 ) -> Result<Confirmation<'a>, Response> {
     let limits = &call.app.limits;
     limits.admit_confirmation_early(origin).map_err(|refused| limited(&refused))?;
-    let email = Email::parse(&browser.account.email).map_err(|_| call.lead_to("login"))?;
+    let email = Email::of_account(&browser.account.email_canonical);
     let admitted = limits.admit_confirmation(&call.app.db, &email, origin).await;
     admitted.map_err(|refused| limited(&refused))?;
     let login = Login { account_id: browser.account.id, session_id: browser.session.id };

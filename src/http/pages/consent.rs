@@ -40,7 +40,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
         csrf: &call.visit.csrf(),
         flow: &waiting.flow,
         client_name: &waiting.client.name,
-        email: &browser.account.email,
+        email: &browser.account.email_claims().email,
         returns_to: &place_in_words(&asked.to.redirect_uri),
         asked: Permission::of(&asked.scope, &asked.audience, &call.app.issuer_url).and(&names),
         claims: &names.join(" "),

@@ -26,7 +26,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
 }
 
 fn show(call: &Call, browser: &Browser, problem: &str, status: StatusCode) -> Response {
-    let (csrf, email) = (&call.visit.csrf(), &browser.account.email);
+    let (csrf, email) = (&call.visit.csrf(), &browser.account.email_claims().email);
     render(status, &DeletionPage { csrf, email, problem })
 }
 

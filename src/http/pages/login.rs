@@ -77,9 +77,10 @@ async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Respo
     let username = call.params.get("username").unwrap_or_default();
     let form = Form { username, problem: Some(REFUSED), ..Form::of(&call.visit, waiting.as_ref()) };
     let refused = || form.render();
-    let (Ok(email), Ok(password)) =
-        (Email::parse(username), Password::parse(call.params.get("password").unwrap_or_default()))
-    else {
+    let (Ok(email), Ok(password)) = (
+        Email::parse_known(username),
+        Password::parse(call.params.get("password").unwrap_or_default()),
+    ) else {
         return Err(refused());
     };
     app.limits.admit_log_in(&app.db, &email, &origin).await.map_err(|it| limited(&it))?;

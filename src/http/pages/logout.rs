@@ -43,7 +43,11 @@ fn question(visit: &Visit, params: &Params, destination: Option<&str>, up: &str)
     let page = LogoutPage {
         csrf: &visit.csrf(),
         up,
-        email: visit.browser.as_ref().map_or("", |browser| &browser.account.email),
+        email: &visit
+            .browser
+            .as_ref()
+            .map(|it| it.account.email_claims().email)
+            .unwrap_or_default(),
         fields: fields.collect(),
     };
     let destinations: Vec<_> = destination.into_iter().collect();

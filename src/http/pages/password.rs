@@ -47,7 +47,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
 fn show(call: &Call, browser: &Browser, problems: &Problems, status: StatusCode) -> Response {
     let page = PasswordPage {
         csrf: &call.visit.csrf(),
-        username: &browser.account.email,
+        username: &browser.account.email_claims().email,
         current_problem: &problems.current,
         new_problem: &problems.new,
         hint: rule::hint(call.app.password_policy),
@@ -82,7 +82,8 @@ fn validate(call: &Call, browser: &Browser) -> Result<(Password, Password), Prob
     let mut problems = Problems::default();
     let current = typed("current_password").map_err(|_| problems = Problems::of_current()).ok();
     let new = typed("new_password").map_err(|it| problems.new = rule::problem(&[it])).ok();
-    if let (Some(new), Ok(email)) = (&new, Email::parse(&browser.account.email)) {
+    if let Some(new) = &new {
+        let email = Email::of_account(&browser.account.email_canonical);
         problems.new = rule::problem(&account::weaknesses(call.app.password_policy, new, &email));
     }
     match (current, new) {

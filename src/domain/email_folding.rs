@@ -1,0 +1,150 @@
+//! The folded form of addresses in rows that have none: those from before there was one, and those that
+//! an instance of the version before wrote.
+//!
+//! Of rows that fold alike, each stays and is reached by its own spelling. One of them has the folded
+//! form, which the unique index keeps new accounts from; all of them are marked as ambiguous.
+
+use std::collections::HashMap;
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter, QuerySelect,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::email::Email;
+use crate::entity::account::{Column, Entity, Model};
+
+/// Rows in one transaction.
+const PORTION: u64 = 500;
+
+/// Makes the folded form of all rows that lack it, in portions. Returns how many.
+///
+/// # Errors
+/// If the database refuses; what has been done until then stays.
+pub async fn fold(db: &Db) -> Result<usize, DbErr> {
+    let mut count = 0;
+    loop {
+        let rows = db
+            .read(|db| async move {
+                let unfolded = Entity::find_unfolded(db.get_database_backend());
+                unfolded.limit(PORTION).all(&db).await
+            })
+            .await?;
+        if rows.is_empty() {
+            return Ok(count);
+        }
+        count += rows.len();
+        db.write(move |txn, _| {
+            let rows = rows.clone();
+            Box::pin(async move { fold_rows(txn, rows).await })
+        })
+        .await?;
+    }
+}
+
+/// What a start does: [`fold`], then [`settle`]. Returns how many were folded.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn fold_and_settle(db: &Db) -> Result<usize, DbErr> {
+    let count = fold(db).await?;
+    settle(db).await?;
+    Ok(count)
+}
+
+async fn fold_rows(txn: &impl ConnectionTrait, rows: Vec<Model>) -> Result<(), DbErr> {
+    let is_folded = |row: &Model| {
+        Email::of_account(&row.email_canonical).folded() == Some(&row.email_canonical)
+    };
+    // What is folded already counts as such in the index: nothing can collide with it that is not
+    // among the others.
+    let (folded, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_folded);
+    Entity::update_many()
+        .col_expr(Column::EmailFolded, Expr::col(Column::EmailCanonical))
+        .filter(Column::Id.is_in(folded.iter().map(|row| row.id)))
+        .exec(txn)
+        .await?;
+    for row in others {
+        match Email::of_account(&row.email_canonical).folded() {
+            None => mark(txn, row.id, true).await?,
+            Some(folded) => match owner(txn, folded).await? {
+                None => claim(txn, row.id, folded).await?,
+                Some(owner) => {
+                    mark(txn, row.id, true).await?;
+                    mark(txn, owner, true).await?;
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Looks again at what is ambiguous: the last of several that fold alike is not. Returns how many were
+/// settled.
+async fn settle(db: &Db) -> Result<usize, DbErr> {
+    let rows = ambiguous(db).await?;
+    let mut by_folded: HashMap<String, Vec<Uuid>> = HashMap::new();
+    for row in rows {
+        if let Some(folded) = Email::of_account(&row.email_canonical).folded() {
+            by_folded.entry(folded.to_owned()).or_default().push(row.id);
+        }
+    }
+    let alone: Vec<(String, Uuid)> = by_folded
+        .into_iter()
+        .filter_map(|(folded, ids)| if let [id] = ids[..] { Some((folded, id)) } else { None })
+        .collect();
+    let mut count = 0;
+    for (folded, id) in alone {
+        let is_settled = db.write(move |txn, _| {
+            let folded = folded.clone();
+            Box::pin(async move { settle_one(txn, id, &folded).await })
+        });
+        count += usize::from(is_settled.await?);
+    }
+    Ok(count)
+}
+
+/// `false` if somebody else has the folded form.
+async fn settle_one(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<bool, DbErr> {
+    if owner(txn, folded).await?.is_some_and(|owner| owner != id) {
+        return Ok(false);
+    }
+    claim(txn, id, folded).await?;
+    mark(txn, id, false).await?;
+    Ok(true)
+}
+
+/// All accounts whose address is ambiguous.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn ambiguous(db: &Db) -> Result<Vec<Model>, DbErr> {
+    db.read(|db| async move { Entity::find_ambiguous().all(&db).await }).await
+}
+
+/// Who counts as having a folded form.
+async fn owner(txn: &impl ConnectionTrait, folded: &str) -> Result<Option<Uuid>, DbErr> {
+    let owner = Entity::find().select_only().column(Column::Id);
+    let owner = owner.filter(ExprTrait::eq(Entity::address_key(), folded));
+    owner.into_tuple().one(txn).await
+}
+
+async fn claim(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
+    set(txn, id, Column::EmailFolded, Expr::value(folded)).await
+}
+
+async fn mark(txn: &impl ConnectionTrait, id: Uuid, is_ambiguous: bool) -> Result<(), DbErr> {
+    set(txn, id, Column::EmailAmbiguous, Expr::value(is_ambiguous)).await
+}
+
+async fn set(
+    txn: &impl ConnectionTrait,
+    id: Uuid,
+    column: Column,
+    value: Expr,
+) -> Result<(), DbErr> {
+    let update = Entity::update_many().col_expr(column, value).filter(Column::Id.eq(id));
+    update.exec(txn).await.map(|_| ())
+}

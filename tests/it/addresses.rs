@@ -1,0 +1,273 @@
+//! Two spellings of one address are one account, in all scripts, and beside rows of earlier versions.
+
+use reqwest::Method;
+use sea_orm::ConnectionTrait;
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, WEB};
+use crate::harness::{Answer, PASSWORD, Program, TestServer};
+
+/// Writes an account as the version before did, with the password of the tests.
+async fn insert_as_before(server: &TestServer, email: &str, canonical: &str) {
+    if server.database.count("account WHERE email_canonical = 'seed@example.test'").await == 0 {
+        server.sign_up("seed@example.test").await.expect_status(201);
+    }
+    let id = if server.database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    server
+        .database
+        .execute(&format!(
+            "INSERT INTO account (id, email, email_canonical, password_hash, email_verified_at, \
+             created_at) SELECT {id}, '{email}', '{canonical}', password_hash, 1, 1 FROM account \
+             WHERE email_canonical = 'seed@example.test'"
+        ))
+        .await;
+}
+
+/// W11: what full case folding makes equal is one account, on two instances.
+#[tokio::test]
+async fn spellings_that_fold_alike_are_one_account() {
+    let server = TestServer::start().await;
+    let other = server.beside().await;
+    for (typed, others) in [
+        ("νίκος.p@example.test", ["ΝΊΚΟΣ.P@example.test", "Νίκοσ.P@Example.test"]),
+        ("Straße@example.test", ["STRASSE@example.test", "straSSe@example.test"]),
+        ("\u{fb00}@example.test", ["FF@example.test", "ff@example.test"]),
+    ] {
+        let tokens = server.sign_up(typed).await.expect_status(201).tokens();
+        for spelling in others {
+            other.sign_up(spelling).await.expect_error(409, "EMAIL_EXISTS");
+            let logged_in = other.log_in(spelling, PASSWORD).await;
+            assert_eq!(logged_in.tokens().user_id, tokens.user_id, "{spelling}");
+            assert_eq!(logged_in.json()["email"], typed.to_lowercase());
+        }
+    }
+}
+
+/// W11: an attempt at one spelling is an attempt at the account.
+#[tokio::test]
+async fn all_spellings_share_the_limit_of_the_account() {
+    let server = TestServer::start().await;
+    server.sign_up("straße@example.test").await.expect_status(201);
+    let spellings = ["straße@example.test", "strasse@example.test"];
+    for n in 0..10 {
+        server.log_in(spellings[n % 2], "Wrong-Password-1").await.expect_status(401);
+    }
+    for spelling in spellings {
+        server.log_in(spelling, PASSWORD).await.expect_status(429);
+    }
+}
+
+/// W11: characters that show as nothing make no second account.
+#[tokio::test]
+async fn invisible_characters_are_refused() {
+    let server = TestServer::start().await;
+    for hidden in [
+        '\u{3164}',
+        '\u{115f}',
+        '\u{1160}',
+        '\u{ffa0}',
+        '\u{345}',
+        '\u{34f}',
+        '\u{ad}',
+        '\u{180b}',
+        '\u{fe0f}',
+        '\u{200b}',
+        '\u{200c}',
+        '\u{200d}',
+        '\u{2060}',
+        '\u{feff}',
+        '\u{e0041}',
+    ] {
+        let email = format!("ali{hidden}ce@example.test");
+        let answer = server.sign_up(&email).await;
+        assert_eq!(answer.status, 400, "U+{:04X}", u32::from(hidden));
+        answer.expect_error(400, "VALIDATION_ERROR");
+    }
+    assert_eq!(server.database.count("account").await, 0);
+}
+
+/// B1: letters of any script sign up, log in, and are shown as they are written.
+#[tokio::test]
+async fn people_of_all_scripts_sign_up() {
+    let server = TestServer::start().await;
+    for (email, shown) in [
+        ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
+        ("ผู้ใช้@example.com", "ผู้ใช้@example.com"),
+        ("தமிழ்@example.com", "தமிழ்@example.com"),
+        ("می\u{200c}خواهم@example.com", "می\u{200c}خواهم@example.com"),
+    ] {
+        let answer = server.sign_up(email).await;
+        answer.expect_status(201);
+        assert_eq!(answer.json()["email"], shown);
+        server.log_in(email, PASSWORD).await.expect_status(200);
+    }
+}
+
+/// W11: `email_verified` stands beside `email` in answers and claims.
+#[tokio::test]
+async fn email_never_comes_without_email_verified() {
+    let server = TestServer::start().await;
+    let web = server.apply(WEB).await.remove(0);
+    let signed_up = server.sign_up("Ada@Example.Test").await;
+    let tokens = signed_up.tokens();
+    let me = server.me(&tokens.access_token).await;
+    let refreshed = server.refresh(&tokens.refresh_token).await;
+    let claims = json!({ "id_token": { "email": null } }).to_string();
+    let more = [("scope", "openid email offline_access"), ("claims", claims.as_str())];
+    let code = Browser::of(&server).code("ada@example.test", &more).await;
+    let granted = server.redeem(&web, &code).await;
+    let userinfo = server.userinfo(&granted.text("access_token")).await;
+
+    for said in [
+        signed_up.json(),
+        refreshed.json(),
+        me.json(),
+        TestServer::claims(&tokens.access_token),
+        TestServer::claims(&refreshed.tokens().access_token),
+        TestServer::claims(&granted.text("access_token")),
+        TestServer::claims(&granted.text("id_token")),
+        userinfo.json(),
+    ] {
+        assert_eq!(said["email"], "ada@example.test", "{said}");
+        assert_eq!(said["email_verified"], false, "{said}");
+    }
+    // Introspection says nothing of the person's address.
+    let state = server.introspect(&web, &granted.text("access_token")).await;
+    assert!(state.get("email").is_none() && state.get("email_verified").is_none(), "{state}");
+
+    // A reset proves control of the address.
+    server.database.execute("UPDATE account SET email_verified_at = 1").await;
+    let refreshed = server.refresh(&refreshed.tokens().refresh_token).await;
+    assert_eq!(refreshed.json()["email_verified"], true);
+    let again = server.log_in("ada@example.test", PASSWORD).await.tokens().access_token;
+    assert_eq!(TestServer::claims(&again)["email_verified"], true);
+}
+
+/// W11: rows of the version before are found by all spellings, once the start has folded them.
+#[tokio::test]
+async fn an_account_of_an_earlier_version_is_found_by_its_folded_form() {
+    let server = TestServer::start().await;
+    insert_as_before(&server, "Νίκος.P@example.test", "νίκος.p@example.test").await;
+    insert_as_before(&server, "Ёлка@example.test", "ёлка@example.test").await;
+
+    // An instance of this version beside one of the version before: by its own spelling at once.
+    server.log_in("νίκος.p@example.test", PASSWORD).await.expect_status(200);
+    let server = server.restart().await;
+
+    for spelling in ["νίκος.p@example.test", "ΝΊΚΟΣ.P@example.test", "ЁЛКА@example.test"]
+    {
+        server.log_in(spelling, PASSWORD).await.expect_status(200);
+        server.sign_up(spelling).await.expect_error(409, "EMAIL_EXISTS");
+    }
+    let shown = server.log_in("ΝΊΚΟΣ.P@example.test", PASSWORD).await.json();
+    assert_eq!(
+        (&shown["email"], &shown["email_verified"]),
+        (&json!("νίκος.p@example.test"), &json!(true))
+    );
+    assert_eq!(server.database.count("account WHERE email_ambiguous").await, 0);
+    assert_eq!(server.database.count("account WHERE email_folded IS NULL").await, 0);
+}
+
+/// W11: the unique index refuses what the version before would have taken.
+#[tokio::test]
+async fn the_version_before_cannot_take_what_folds_alike() {
+    let server = TestServer::start().await;
+    server.sign_up("straße@example.test").await.expect_status(201);
+    let id = if server.database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let insert = format!(
+        "INSERT INTO account (id, email, email_canonical, created_at) \
+         VALUES ({id}, 'strasse@example.test', 'strasse@example.test', 0)"
+    );
+
+    let taken = server.database.connect().await.execute_unprepared(&insert).await;
+
+    assert!(taken.unwrap_err().to_string().to_lowercase().contains("unique"));
+}
+
+/// W11: old rows that fold alike stay, each reached by its own spelling alone, shown as stored and never
+/// verified; the doctor lists them; the last of them is one again.
+#[tokio::test]
+async fn old_rows_that_fold_alike_stay_apart() {
+    let server = TestServer::with(|config| config.service.issuer = None).await;
+    for (email, canonical) in [
+        ("Straße@example.test", "straße@example.test"),
+        ("Strasse@example.test", "strasse@example.test"),
+        ("\u{fb01}ß@example.test", "\u{fb01}ß@example.test"),
+        ("fiß@example.test", "fiß@example.test"),
+        ("Al\u{3164}ice@example.test", "al\u{3164}ice@example.test"),
+    ] {
+        insert_as_before(&server, email, canonical).await;
+    }
+    let server = server.restart().await;
+    assert_eq!(server.database.count("account WHERE email_ambiguous").await, 5);
+
+    let mut people = Vec::new();
+    for (typed, stored) in [
+        ("straße@example.test", "Straße@example.test"),
+        ("STRASSE@example.test", "Strasse@example.test"),
+        ("\u{fb01}ß@example.test", "\u{fb01}ß@example.test"),
+        ("fiß@example.test", "fiß@example.test"),
+        ("al\u{3164}ice@example.test", "Al\u{3164}ice@example.test"),
+    ] {
+        let answer = server.log_in(typed, PASSWORD).await;
+        answer.expect_status(200);
+        let me = server.me(&answer.tokens().access_token).await.json();
+        let refreshed = server.refresh(&answer.tokens().refresh_token).await;
+        for said in [answer.json(), me, refreshed.json()] {
+            assert_eq!(said["email"], stored);
+            assert_eq!(said["email_verified"], false);
+        }
+        people.push(answer.tokens().user_id);
+    }
+    people.dedup();
+    assert_eq!(people.len(), 5);
+    // A third spelling is nobody's, and nobody can have it.
+    for third in ["fiss@example.test", "FISS@example.test"] {
+        server.log_in(third, PASSWORD).await.expect_error(401, "AUTH_FAILED");
+        server.sign_up(third).await.expect_error(409, "EMAIL_EXISTS");
+    }
+    server.sign_up("straSSE@example.test").await.expect_error(409, "EMAIL_EXISTS");
+
+    let issuer = format!("http://localhost:{}", server.address.port());
+    let program = Program::new(&server.database);
+    let said = program.run(&["doctor", &issuer]).await;
+    assert!(said.status.success(), "{said:?}");
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert_eq!(said.matches("looks like another one").count(), 5, "{said}");
+
+    // A reset does not verify what is not certain.
+    let token = server.reset_token("straße@example.test");
+    let body = json!({ "token": token, "new_password": "Another-Engine-1844" });
+    server.post("/api/auth/password/reset", &body).await.expect_status(204);
+    let answer = server.log_in("straße@example.test", "Another-Engine-1844").await;
+    assert_eq!(answer.json()["email_verified"], false);
+
+    // One of two goes: the other is as good as any from the next start on.
+    for (gone, password) in
+        [("strasse@example.test", PASSWORD), ("\u{fb01}ß@example.test", PASSWORD)]
+    {
+        let token = server.log_in(gone, password).await.tokens().access_token;
+        let request = server.request(Method::DELETE, "/api/auth/me").bearer_auth(token);
+        Answer::of(request.json(&json!({ "password": password }))).await.expect_status(204);
+    }
+    let server = server.restart().await;
+    assert_eq!(server.database.count("account WHERE email_ambiguous").await, 1);
+    server.log_in("FISS@example.test", PASSWORD).await.expect_status(200);
+    let answer = server.log_in("STRASSE@example.test", "Another-Engine-1844").await;
+    assert_eq!(answer.json()["email"], "straße@example.test");
+}
+
+/// W11: an operator reaches an old row that nobody could sign up with now.
+#[tokio::test]
+async fn the_command_line_reaches_old_rows() {
+    let server = TestServer::start().await;
+    insert_as_before(&server, "al\u{3164}ice@example.test", "al\u{3164}ice@example.test").await;
+    let server = server.restart().await;
+
+    let program = Program::new(&server.database);
+    let shown = program.run(&["account", "show", "al\u{3164}ice@example.test"]).await;
+
+    assert!(shown.status.success(), "{shown:?}");
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("verified    no"), "{shown}");
+}
