@@ -28,6 +28,7 @@ mod m20261126_000080_find_live_sessions;
 mod m20261129_000090_record_outages;
 mod m20261129_000100_index_what_grows;
 mod m20261129_000110_fold_addresses;
+mod m20261129_000120_end_sessions_by_epoch;
 mod m20261129_000130_own_waiting_requests;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000090_record_outages::Migration),
             Box::new(m20261129_000100_index_what_grows::Migration),
             Box::new(m20261129_000110_fold_addresses::Migration),
+            Box::new(m20261129_000120_end_sessions_by_epoch::Migration),
             Box::new(m20261129_000130_own_waiting_requests::Migration),
         ]
     }

@@ -41,8 +41,8 @@ pub(super) enum Account {
     ///
     /// Whoever signs up with the address afterwards is somebody else to every service.
     Delete(Named),
-    /// End all sessions of an account, whose owner can log in again.
-    EndSessions(Named),
+    /// End all sessions of an account, whose owner can log in again, or of everybody.
+    EndSessions(EndSessions),
     /// Print a token with which the owner of an address chooses a new password.
     ///
     /// Send it to that address and nowhere else: who has it has the account. It is good for half an
@@ -56,6 +56,18 @@ pub(super) enum Account {
 pub(super) struct Named {
     /// The account's address.
     email: String,
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EndSessions {
+    /// The account's address.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    email: Option<String>,
+    /// End the sessions of all accounts.
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     database: DatabaseSettings,
 }
@@ -104,16 +116,26 @@ impl Account {
                 db.close().await;
                 Ok(())
             }
-            Self::EndSessions(named) => {
-                let (db, email) = named.open().await?;
-                let ended = operator::end_sessions(&db, &email).await?;
-                print(&sessions_ended(ended))?;
-                db.close().await;
-                Ok(())
-            }
+            Self::EndSessions(wish) => end_sessions(wish).await,
             Self::ResetPassword(wish) => reset_password(&wish).await,
         }
     }
+}
+
+async fn end_sessions(wish: EndSessions) -> anyhow::Result<()> {
+    let EndSessions { email, database, .. } = wish;
+    let (db, ended) = if let Some(email) = email {
+        let (db, email) = Named { email, database }.open().await?;
+        let ended = operator::end_sessions(&db, &email).await?;
+        (db, ended)
+    } else {
+        let db = open(&database).await?;
+        let ended = operator::end_all_sessions(&db).await?;
+        (db, ended)
+    };
+    print(&sessions_ended(ended))?;
+    db.close().await;
+    Ok(())
 }
 
 async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
@@ -197,7 +219,7 @@ async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn sessions_ended(count: usize) -> String {
+fn sessions_ended(count: u64) -> String {
     match count {
         0 => "no session was live".to_owned(),
         1 => "1 session ended".to_owned(),

@@ -5,10 +5,12 @@
 //! share one commit and so one sync to disk; on PostgreSQL each has its own. A write ends as done, as
 //! not done, or in doubt ([`is_in_doubt`]); an outage leaves a row ([`may_have_lost_answer`]).
 
+pub mod account_lock;
 mod erase;
 mod job;
 mod options;
 mod outage;
+pub mod outbox;
 mod pool;
 mod portions;
 mod postgres_writer;

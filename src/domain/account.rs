@@ -1,6 +1,6 @@
 //! Accounts: signing up makes one, and its first session; deleting one leaves nothing of it.
 
-use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, SqlErr};
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, Set, SqlErr};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -9,7 +9,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
-use crate::domain::session::{self, Granted, NewSession};
+use crate::domain::session::{self, Granted, KillSwitch, NewSession};
 use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::account;
 use crate::entity::session::EndReason;
@@ -82,6 +82,8 @@ pub async fn sign_up(
         profile: None,
         profile_updated_at: None,
         reset_expires_at: None,
+        session_epoch: 0,
+        deleted_at: None,
     };
 
     let settings = settings.clone();
@@ -89,7 +91,12 @@ pub async fn sign_up(
     db.write(move |txn, now| {
         let (row, settings, origin) = (row.clone(), settings.clone(), origin.clone());
         Box::pin(async move {
-            let new = NewSession { account_id: row.id, email: row.email_claims(), status };
+            let new = NewSession {
+                account_id: row.id,
+                email: row.email_claims(),
+                epoch: row.session_epoch,
+                status,
+            };
             account::Entity::insert(account::ActiveModel::from(row).reset_all())
                 .exec_without_returning(txn)
                 .await
@@ -106,23 +113,42 @@ pub async fn sign_up(
     .await
 }
 
-/// Deletes an account, as part of the transaction that has made sure of it: its sessions end, then
-/// nothing of it is left but what the audit log says of its id. Whoever signs up with its address
-/// is somebody else. [`Db::truncate_log`] follows the commit.
+/// Deletes an account, as part of the transaction that has made sure of it: its sessions have ended, its
+/// address is free, and whoever signs up with that is somebody else. What refers to its row goes in
+/// portions, and then the row (`session::end_some`); what the audit log says of its id stays.
+/// [`Db::truncate_log`] follows the commit.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn delete(
     txn: &DatabaseTransaction,
+    switch: KillSwitch,
     id: Uuid,
     reason: &'static str,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    // Not left to the foreign key: what ends a session tells others of it.
-    session::end_all(txn, id, None, EndReason::AccountDeleted, now).await?;
+    // Not left to the foreign key: what ends a session tells others of it, and there may be many.
+    switch.end_all(txn, None, EndReason::AccountDeleted, now).await?;
+    let emptied = account::ActiveModel {
+        id: Set(id),
+        email: Set(String::new()),
+        // No address, as it has no @.
+        email_canonical: Set(format!("deleted {id}")),
+        email_folded: Set(None),
+        email_ambiguous: Set(false),
+        password_hash: Set(None),
+        email_verified_at: Set(None),
+        disabled_at: Set(Some(now)),
+        last_login_at: Set(None),
+        profile: Set(None),
+        profile_updated_at: Set(None),
+        reset_expires_at: Set(None),
+        deleted_at: Set(Some(now)),
+        ..Default::default()
+    };
     overwrite_all(txn).await?;
-    account::Entity::delete_by_id(id).exec(txn).await?;
+    account::Entity::update(emptied).exec(txn).await?;
     overwrite_cheaply(txn).await?;
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }

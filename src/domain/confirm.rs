@@ -16,7 +16,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::Login;
 use crate::domain::oauth::browser;
 use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
-use crate::domain::session::{self, FIRST_PARTY_CLIENT, NewSession};
+use crate::domain::session::{self, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched};
 use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::{self as session_row, EndReason};
@@ -102,16 +102,17 @@ pub async fn change_password(
         let new = Prepared::of(&replacement, hash, db, now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
         let origin = confirmation.origin.clone();
-        db.write(move |txn, now| {
-            let (account, new) = (account.clone(), new.clone());
-            let (window, origin) = (window.clone(), origin.clone());
-            Box::pin(async move {
-                hold(txn, &account, login, now).await?;
-                replace(txn, account, login, new, &origin, now).await?;
-                Ok(attempt::forget(txn, window).await?)
+        db.urgent()
+            .write(move |txn, now| {
+                let (account, new) = (account.clone(), new.clone());
+                let (window, origin) = (window.clone(), origin.clone());
+                Box::pin(async move {
+                    let switch = hold(txn, &account, login, now).await?;
+                    replace(txn, (switch, login), account, new, &origin, now).await?;
+                    Ok(attempt::forget(txn, window).await?)
+                })
             })
-        })
-        .await
+            .await
     };
     match attempt().await {
         Err(ConfirmError::Changed) => attempt().await,
@@ -134,15 +135,16 @@ pub async fn delete_account(
         let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
         let (login, window) = (confirmation.login, confirmation.account_window.clone());
         let origin = confirmation.origin.clone();
-        db.write(move |txn, now| {
-            let (account, window, origin) = (account.clone(), window.clone(), origin.clone());
-            Box::pin(async move {
-                hold(txn, &account, login, now).await?;
-                account::delete(txn, account.id, "by its owner", &origin, now).await?;
-                Ok(attempt::forget(txn, window).await?)
+        db.urgent()
+            .write(move |txn, now| {
+                let (account, window, origin) = (account.clone(), window.clone(), origin.clone());
+                Box::pin(async move {
+                    let switch = hold(txn, &account, login, now).await?;
+                    account::delete(txn, switch, account.id, "by its owner", &origin, now).await?;
+                    Ok(attempt::forget(txn, window).await?)
+                })
             })
-        })
-        .await
+            .await
     };
     let deleted = match attempt().await {
         Err(ConfirmError::Changed) => attempt().await,
@@ -193,14 +195,15 @@ async fn confirm(
     Err(ConfirmError::Refused)
 }
 
-/// Locks the account and then the session, so that both stay what they are until the commit: a login
-/// under way on the same password waits, or is waited for.
+/// Locks the account, refreshes of its sessions included, and then the session, so that both stay what
+/// they are until the commit: a login under way on the same password waits, or is waited for.
 async fn hold(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
     login: Login,
     now: Timestamp,
-) -> Result<(), ConfirmError> {
+) -> Result<KillSwitch, ConfirmError> {
+    let switch = KillSwitch::lock(txn, account.id).await?;
     let unchanged = account_row::Entity::find_by_id(account.id)
         .select_only()
         .column(Column::Id)
@@ -216,7 +219,7 @@ async fn hold(
         .lock_exclusive()
         .one(txn)
         .await?;
-    live.map(|_| ()).ok_or(ConfirmError::NotLoggedIn)
+    live.map(|_| switch).ok_or(ConfirmError::NotLoggedIn)
 }
 
 /// A [`Replacement`] after all that takes its time.
@@ -249,8 +252,8 @@ impl Prepared {
 
 async fn replace(
     txn: &impl ConnectionTrait,
+    (switch, login): (KillSwitch, Login),
     account: account_row::Model,
-    login: Login,
     new: Prepared,
     origin: &Origin,
     now: Timestamp,
@@ -261,14 +264,18 @@ async fn replace(
         .exec(txn)
         .await?;
     let except = new.login.is_none().then_some(login.session_id);
-    session::end_all(txn, account.id, except, EndReason::PasswordChanged, now).await?;
+    let Switched { epoch, .. } =
+        switch.end_all(txn, except, EndReason::PasswordChanged, now).await?;
     Event::new(Kind::PasswordChanged)
         .account(account.id)
         .session(login.session_id, FIRST_PARTY_CLIENT)
         .record(txn, origin, now)
         .await?;
     match new.login {
-        Some(new) => take_over(txn, account, login, new, origin, now).await,
+        Some(new) => {
+            let account = account_row::Model { session_epoch: epoch, ..account };
+            take_over(txn, account, login, new, origin, now).await
+        }
         None => Ok(()),
     }
 }
@@ -283,7 +290,12 @@ async fn take_over(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let PreparedLogin { status, settings, cookie_digest } = new;
-    let session = NewSession { account_id: account.id, email: account.email_claims(), status };
+    let session = NewSession {
+        account_id: account.id,
+        email: account.email_claims(),
+        epoch: account.session_epoch,
+        status,
+    };
     let granted = session::start(txn, session, &settings, origin, now).await?;
     Event::new(Kind::LogIn)
         .reason("password_change")

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::logout;
-use crate::domain::session;
+use crate::domain::session::{self, KillSwitch};
 use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
 use crate::timestamp::Timestamp;
@@ -55,8 +55,7 @@ pub async fn list(
     let live = session_row::Entity::find()
         .join(JoinType::InnerJoin, session_row::Relation::Account.def())
         .filter(account::Column::DisabledAt.is_null())
-        .filter(Column::AccountId.eq(login.account_id))
-        .filter(session_row::Entity::live(now))
+        .filter(session_row::Entity::live_of(login.account_id, now))
         .order_by(Column::Id.into_expr().eq(login.session_id), Order::Desc)
         .order_by_desc(Column::Id)
         .limit(SHOWN);
@@ -114,10 +113,11 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
         .write(move |txn, now| {
             let origin = origin.clone();
             Box::pin(async move {
-                hold(txn, login, now).await?;
                 let Login { account_id, session_id } = login;
+                let switch = KillSwitch::lock(txn, account_id).await?;
+                hold(txn, login, now).await?;
                 let reason = EndReason::Revoked;
-                if session::end_all(txn, account_id, Some(session_id), reason, now).await? > 0 {
+                if switch.end_all(txn, Some(session_id), reason, now).await?.has_ended_any {
                     Event::new(Kind::SessionRevoked)
                         .account(account_id)
                         .reason(format!("all but session {session_id}, by that"))

@@ -1,7 +1,7 @@
 //! The rules. They know neither HTTP nor the clock: a function's arguments are all it can touch.
 //!
 //! `id`, `email`, `network` and `keys` stand alone, and `password` needs the last two; `audit` writes
-//! what the others do; `attempt` limits; `status` publishes which sessions have ended; `session` starts and ends logins; `account`
+//! what the others do; `outbox` has what follows from that; `attempt` limits; `status` publishes which sessions have ended; `session` starts and ends logins; `account`
 //! makes people and their first login; `refresh` continues a login; `logins` shows people theirs;
 //! `profile` keeps what they say of themselves; `confirm` asks for the password once more; `reset`
 //! gives an account back to its owner; `operator` is what the command line may do; `oauth` is for other
@@ -20,6 +20,7 @@ pub mod logins;
 pub mod network;
 pub mod oauth;
 pub mod operator;
+pub mod outbox;
 pub mod password;
 pub mod profile;
 pub mod refresh;

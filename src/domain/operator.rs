@@ -1,9 +1,9 @@
 //! What an operator does to other people's accounts, from the command line.
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use crate::database::Db;
 use crate::domain::account;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::session;
+use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::consent;
 use crate::entity::session::{self as session_row, EndReason};
@@ -19,6 +19,9 @@ use crate::timestamp::Timestamp;
 
 /// How the audit log names whoever has the command line.
 const OPERATOR: &str = "by the operator";
+
+/// Accounts whose sessions end in one transaction.
+const AT_ONCE: u64 = 50;
 
 /// Why nothing was done.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +43,10 @@ pub async fn list(
     after: Option<Uuid>,
     count: u64,
 ) -> Result<Vec<account_row::Model>, DbErr> {
-    let mut page = account_row::Entity::find().order_by_asc(Column::Id).limit(count);
+    let mut page = account_row::Entity::find()
+        .filter(Column::DeletedAt.is_null())
+        .order_by_asc(Column::Id)
+        .limit(count);
     if let Some(id) = after {
         page = page.filter(Column::Id.gt(id));
     }
@@ -67,8 +73,7 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
         let account = account_row::Entity::find_by_address(email.address(), email.folded());
         let Some(account) = account.one(&db).await? else { return Ok(None) };
         let sessions = session_row::Entity::find()
-            .filter(session_row::Column::AccountId.eq(account.id))
-            .filter(session_row::Entity::live(now))
+            .filter(session_row::Entity::live_of(account.id, now))
             .order_by_asc(session_row::Column::Id)
             .all(&db)
             .await?;
@@ -86,23 +91,22 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
 /// Returns how many ended. One that is off stays off.
 ///
 /// # Errors
-/// See [`OperatorError`]; nothing is changed then.
-pub async fn disable(db: &Db, email: &Email) -> Result<usize, OperatorError> {
-    let email = email.clone();
-    db.urgent()
-        .write(move |txn, now| {
-            let email = email.clone();
-            Box::pin(async move {
-                let account = lock(txn, &email).await?;
-                if account.is_enabled() {
-                    set_disabled_at(txn, account.id, Some(now)).await?;
-                    record(txn, Kind::AccountDisabled, account.id, now).await?;
-                }
-                let reason = EndReason::AccountDisabled;
-                Ok(session::end_all(txn, account.id, None, reason, now).await?)
-            })
+/// See [`OperatorError`]. Once the account is off it stays so, though the rest could not be waited for.
+pub async fn disable(db: &Db, email: &Email) -> Result<u64, OperatorError> {
+    let id = find(db, email).await?;
+    let urgent = db.urgent();
+    let ended_at = urgent.write(move |txn, now| {
+        Box::pin(async move {
+            let (switch, account) = lock(txn, id).await?;
+            if account.is_enabled() {
+                set_disabled_at(txn, account.id, Some(now)).await?;
+                record(txn, Kind::AccountDisabled, account.id, now).await?;
+            }
+            switch.end_all(txn, None, EndReason::AccountDisabled, now).await?;
+            Ok::<_, OperatorError>(now)
         })
-        .await
+    });
+    wait_for_rest(db, id, ended_at.await?).await
 }
 
 /// Switches an account on again: its owner can log in. No session comes back. One that is on stays
@@ -111,71 +115,142 @@ pub async fn disable(db: &Db, email: &Email) -> Result<usize, OperatorError> {
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
 pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
-    let email = email.clone();
-    db.write(move |txn, now| {
-        let email = email.clone();
-        Box::pin(async move {
-            let account = lock(txn, &email).await?;
-            if !account.is_enabled() {
-                set_disabled_at(txn, account.id, None).await?;
-                record(txn, Kind::AccountEnabled, account.id, now).await?;
-            }
-            Ok(())
-        })
-    })
-    .await
-}
-
-/// Deletes an account; its sessions end first.
-///
-/// # Errors
-/// See [`OperatorError`]; nothing is changed then.
-pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
-    let email = email.clone();
+    let id = find(db, email).await?;
     db.urgent()
         .write(move |txn, now| {
-            let email = email.clone();
             Box::pin(async move {
-                let account = lock(txn, &email).await?;
-                account::delete(txn, account.id, OPERATOR, &Origin::default(), now).await?;
-                Ok::<_, OperatorError>(())
-            })
-        })
-        .await?;
-    db.truncate_log().await;
-    Ok(())
-}
-
-/// Ends all sessions of an account, whose owner can log in again. Returns how many.
-///
-/// # Errors
-/// See [`OperatorError`]; nothing has ended then.
-pub async fn end_sessions(db: &Db, email: &Email) -> Result<usize, OperatorError> {
-    let email = email.clone();
-    db.urgent()
-        .write(move |txn, now| {
-            let email = email.clone();
-            Box::pin(async move {
-                let account = lock(txn, &email).await?;
-                let ended =
-                    session::end_all(txn, account.id, None, EndReason::Revoked, now).await?;
-                if ended > 0 {
-                    record(txn, Kind::SessionRevoked, account.id, now).await?;
+                let (_, account) = lock(txn, id).await?;
+                if !account.is_enabled() {
+                    set_disabled_at(txn, account.id, None).await?;
+                    record(txn, Kind::AccountEnabled, account.id, now).await?;
                 }
-                Ok(ended)
+                Ok(())
             })
         })
         .await
 }
 
-/// Locked, so that a login under way is over or has not begun.
+/// Deletes an account; its sessions end first.
+///
+/// # Errors
+/// See [`OperatorError`]. Once the account is gone it stays so, though the rest could not be waited for.
+pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
+    let id = find(db, email).await?;
+    let urgent = db.urgent();
+    let ended_at = urgent.write(move |txn, now| {
+        Box::pin(async move {
+            let (switch, account) = lock(txn, id).await?;
+            let origin = Origin::default();
+            account::delete(txn, switch, account.id, OPERATOR, &origin, now).await?;
+            Ok::<_, OperatorError>(now)
+        })
+    });
+    wait_for_rest(db, id, ended_at.await?).await.map(drop)
+}
+
+/// Ends all sessions of an account, whose owner can log in again. Returns how many.
+///
+/// # Errors
+/// See [`OperatorError`]. Once they have ended it stays so, though the rest could not be waited for.
+pub async fn end_sessions(db: &Db, email: &Email) -> Result<u64, OperatorError> {
+    let id = find(db, email).await?;
+    let ended_at = end_sessions_of(db, vec![id]).await?;
+    wait_for_rest(db, id, ended_at).await
+}
+
+/// Ends all sessions of everybody. Returns how many.
+///
+/// # Errors
+/// See [`OperatorError`]. What has ended by then stays so.
+pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
+    let (mut after, mut ended) = (None, 0);
+    loop {
+        let page = with_sessions(db, after).await?;
+        let Some(last) = page.last() else { return Ok(ended) };
+        after = Some(*last);
+        let ended_at = end_sessions_of(db, page.clone()).await?;
+        for id in page {
+            ended += wait_for_rest(db, id, ended_at).await?;
+        }
+    }
+}
+
+/// The accounts behind `after` that have sessions, in the order of their ids.
+async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
+    let now = db.clock().now();
+    let sessions = session_row::Entity::find()
+        .select_only()
+        .column(session_row::Column::Id)
+        .filter(session_row::Column::AccountId.into_expr().equals(Column::Id.as_column_ref()))
+        .filter(session_row::Entity::live_by_row(now));
+    let mut accounts = account_row::Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::DeletedAt.is_null())
+        .filter(Expr::exists(sessions.into_query()))
+        .order_by_asc(Column::Id)
+        .limit(AT_ONCE);
+    if let Some(id) = after {
+        accounts = accounts.filter(Column::Id.gt(id));
+    }
+    db.read(|db| async move { accounts.into_tuple().all(&db).await }).await
+}
+
+/// Ends all sessions of these accounts, and returns when. One that was deleted meanwhile has none.
+async fn end_sessions_of(db: &Db, ids: Vec<Uuid>) -> Result<Timestamp, OperatorError> {
+    db.urgent()
+        .write(move |txn, now| {
+            let ids = ids.clone();
+            Box::pin(async move {
+                for id in ids {
+                    end_sessions_in(txn, id, now).await?;
+                }
+                Ok(now)
+            })
+        })
+        .await
+}
+
+async fn end_sessions_in(
+    txn: &DatabaseTransaction,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<(), OperatorError> {
+    let switch = match lock(txn, id).await {
+        Ok((switch, _)) => switch,
+        Err(OperatorError::NoAccount) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if switch.end_all(txn, None, EndReason::Revoked, now).await?.has_ended_any {
+        record(txn, Kind::SessionRevoked, id, now).await?;
+    }
+    Ok(())
+}
+
+/// Does what a switch has left to be done, and counts the sessions that it ended.
+async fn wait_for_rest(db: &Db, id: Uuid, ended_at: Timestamp) -> Result<u64, OperatorError> {
+    session::end_rest(db, id).await?;
+    let ended = session_row::Entity::find()
+        .filter(session_row::Column::AccountId.eq(id))
+        .filter(session_row::Column::EndedAt.eq(ended_at));
+    Ok(db.read(|db| async move { ended.count(&db).await }).await?)
+}
+
+async fn find(db: &Db, email: &Email) -> Result<Uuid, OperatorError> {
+    let found = account_row::Entity::find_by_address(email.address(), email.folded());
+    let found = db.read(|db| async move { found.one(&db).await }).await?;
+    found.map(|account| account.id).ok_or(OperatorError::NoAccount)
+}
+
+/// Locked, so that a login or a refresh under way is over or has not begun.
 async fn lock(
     txn: &DatabaseTransaction,
-    email: &Email,
-) -> Result<account_row::Model, OperatorError> {
-    let found = account_row::Entity::find_by_address(email.address(), email.folded());
-    let found = found.lock_exclusive();
-    found.one(txn).await?.ok_or(OperatorError::NoAccount)
+    id: Uuid,
+) -> Result<(KillSwitch, account_row::Model), OperatorError> {
+    let switch = KillSwitch::lock(txn, id).await?;
+    let account = session::hold_account(txn, id).await?;
+    let account = account.filter(|account| account.deleted_at.is_none());
+    account.map(|account| (switch, account)).ok_or(OperatorError::NoAccount)
 }
 
 async fn set_disabled_at(

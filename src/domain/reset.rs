@@ -14,12 +14,13 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, Query
 use uuid::Uuid;
 
 use crate::database::Db;
+use crate::domain::account;
 use crate::domain::attempt::{self, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::{LimitKey, MacKey};
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
-use crate::domain::{account, session};
+use crate::domain::session::KillSwitch;
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
@@ -209,15 +210,16 @@ pub async fn redeem(
     // Whoever guessed at the account must not keep its owner out with the new password.
     let window = AttemptKey::of_account(limit_key, &email);
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
-        let window = window.clone();
-        Box::pin(async move {
-            replace(txn, account, (expires_at, hash), &origin, now).await?;
-            Ok(attempt::forget(txn, window).await?)
+    db.urgent()
+        .write(move |txn, now| {
+            let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
+            let window = window.clone();
+            Box::pin(async move {
+                replace(txn, account, (expires_at, hash), &origin, now).await?;
+                Ok(attempt::forget(txn, window).await?)
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Of two that use the token at once, one still finds the old hash in its place. A token made
@@ -230,6 +232,7 @@ async fn replace(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), ResetError> {
+    let switch = KillSwitch::lock(txn, account.id).await?;
     let is_old_hash = match account.password_hash {
         Some(old) => Column::PasswordHash.eq(old),
         None => Column::PasswordHash.is_null(),
@@ -250,7 +253,7 @@ async fn replace(
     if update.exec(txn).await?.rows_affected != 1 {
         return Err(ResetError::Rejected);
     }
-    session::end_all(txn, account.id, None, EndReason::PasswordReset, now).await?;
+    switch.end_all(txn, None, EndReason::PasswordReset, now).await?;
     Event::new(Kind::PasswordReset).account(account.id).record(txn, origin, now).await?;
     if is_verified_now {
         Event::new(Kind::EmailVerified).account(account.id).record(txn, origin, now).await?;

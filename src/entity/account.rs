@@ -40,6 +40,11 @@ pub struct Model {
     pub profile_updated_at: Option<Timestamp>,
     /// The expiry of the newest reset token, which is the only good one; none if there was none.
     pub reset_expires_at: Option<Timestamp>,
+    /// Sessions that began in an earlier epoch have ended. It grows each time that all of them end.
+    pub session_epoch: i32,
+    /// Since when it is deleted: its address and all that was personal are gone, and what still refers
+    /// to the row goes in portions (`domain::session::unfinished`).
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// The tables an account is related to.

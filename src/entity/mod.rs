@@ -11,6 +11,7 @@ pub mod consent;
 pub mod invalid_status;
 pub mod lease;
 pub mod logout_notice;
+pub mod outbox;
 pub mod pending_authorization;
 pub mod session;
 pub mod signing_key;

@@ -1,9 +1,10 @@
 //! Logins: one row each, however often it is refreshed.
 
-use sea_orm::Condition;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{ExprTrait, Func};
+use sea_orm::sea_query::{Expr, ExprTrait, Func};
+use sea_orm::{Condition, QuerySelect, QueryTrait};
 
+use crate::entity::account;
 use crate::entity::authorization_code::AskedClaims;
 use crate::timestamp::Timestamp;
 
@@ -51,6 +52,9 @@ pub struct Model {
     /// What its client asked for by name. None if that is nothing.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<AskedClaims>,
+    /// The `session_epoch` of its account when it began. None if an instance of the version before
+    /// began it: then the row alone says whether it has ended.
+    pub epoch: Option<i32>,
 }
 
 /// Why a session ended before its time.
@@ -110,7 +114,7 @@ impl Entity {
     /// What holds for a session that may still be used at `now`.
     #[must_use]
     pub fn live(now: Timestamp) -> Condition {
-        Self::unended(now).add(Column::IdleExpiresAt.gt(now))
+        Self::live_by_row(now).add(Self::is_of_epoch())
     }
 
     /// What holds for a live session that a client holds. To be used where all of a client's
@@ -127,14 +131,56 @@ impl Entity {
     /// What holds for a session that nobody has ended, though it may have been idle for too long.
     #[must_use]
     pub fn unended(now: Timestamp) -> Condition {
+        Self::unended_by_row(now).add(Self::is_of_epoch())
+    }
+
+    /// The same as [`Entity::live`] for the sessions of one account: its epoch is looked up once, and not
+    /// for each row.
+    #[must_use]
+    pub fn live_of(account_id: Uuid, now: Timestamp) -> Condition {
+        let current = account::Entity::find_by_id(account_id)
+            .select_only()
+            .column(account::Column::SessionEpoch)
+            .into_query();
+        let is_of_epoch = Condition::any()
+            .add(Column::Epoch.is_null())
+            .add(Column::Epoch.into_expr().eq(Expr::from(current)));
+        Self::live_by_row(now).add(Column::AccountId.eq(account_id)).add(is_of_epoch)
+    }
+
+    /// [`Entity::live`] but for the epoch, which may have ended the session though its row does not say
+    /// so yet. For whoever writes the rows, and for whoever asks the epoch in another way.
+    #[must_use]
+    pub fn live_by_row(now: Timestamp) -> Condition {
+        Self::unended_by_row(now).add(Column::IdleExpiresAt.gt(now))
+    }
+
+    fn unended_by_row(now: Timestamp) -> Condition {
         Condition::all().add(Column::EndedAt.is_null()).add(Column::AbsoluteExpiresAt.gt(now))
+    }
+
+    /// No switch of its account has ended it since it began.
+    fn is_of_epoch() -> Condition {
+        let current = account::Entity::find()
+            .select_only()
+            .column(account::Column::SessionEpoch)
+            .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
+            .into_query();
+        Condition::any()
+            .add(Column::Epoch.is_null())
+            .add(Column::Epoch.into_expr().eq(Expr::from(current)))
     }
 }
 
 impl Model {
-    /// Whether it may still be used at `now`; the same rule as [`Entity::live`].
+    /// Whether it is of `account` and may still be used at `now`; the same rule as [`Entity::live`].
     #[must_use]
-    pub fn is_live(&self, now: Timestamp) -> bool {
-        self.ended_at.is_none() && now < self.idle_expires_at && now < self.absolute_expires_at
+    pub fn is_live(&self, account: &account::Model, now: Timestamp) -> bool {
+        let is_of_epoch = self.epoch.is_none_or(|epoch| epoch == account.session_epoch);
+        self.account_id == account.id
+            && is_of_epoch
+            && self.ended_at.is_none()
+            && now < self.idle_expires_at
+            && now < self.absolute_expires_at
     }
 }

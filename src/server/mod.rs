@@ -36,7 +36,7 @@ use crate::http::{self, App, Limits, LogoError, Looks, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::seats::Seats;
-use crate::server::tasks::{keep_decoys, keep_house, keep_keys, keep_status};
+use crate::server::tasks::{end_sessions, keep_decoys, keep_house, keep_keys, keep_status};
 
 /// How long a server that is told to stop still takes whoever comes, unless nobody is there: clients
 /// and proxies hear meanwhile that it leaves, and what waits to be accepted gets its answer.
@@ -213,6 +213,7 @@ impl Server {
         let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
         let status_keeping = tokio::spawn(keep_status(Arc::clone(&self.app)));
         let decoy_keeping = tokio::spawn(keep_decoys(Arc::clone(&self.app)));
+        let session_ending = tokio::spawn(end_sessions(Arc::clone(&self.app)));
 
         let drain = Duration::from_secs(drain_seconds);
         let farewell = FAREWELL.min(drain / 4);
@@ -226,6 +227,7 @@ impl Server {
         status_keeping.abort();
         decoy_keeping.abort();
         notifying.abort();
+        session_ending.abort();
         self.app.db.close().await;
         served
     }

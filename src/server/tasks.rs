@@ -14,6 +14,7 @@ use crate::domain::id;
 use crate::domain::keys;
 use crate::domain::oauth::housekeeping;
 use crate::domain::password::Survey;
+use crate::domain::session;
 use crate::domain::status;
 use crate::http::App;
 
@@ -40,6 +41,9 @@ const SURVEY_RETRY: Duration = Duration::from_secs(10);
 
 /// Between two counts.
 const SURVEY_REST: Duration = Duration::from_mins(10);
+
+/// How often this instance looks for sessions whose rows are still to say that they have ended.
+const OUTBOX_BEAT: Duration = Duration::from_millis(250);
 
 /// Takes the steps that are due in the keys' lives, and looks what others have done.
 pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
@@ -114,6 +118,25 @@ pub(super) async fn keep_status(app: Arc<App>) {
         tokio::select! {
             _ = beat.tick() => {}
             () = back_again => {}
+        }
+    }
+}
+
+/// Does what is left to be done for sessions that ended all at once, portion by portion.
+pub(super) async fn end_sessions(app: Arc<App>) {
+    let mut beat = tokio::time::interval(OUTBOX_BEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        loop {
+            match session::end_some(&app.db).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "ended sessions were not all marked yet");
+                    break;
+                }
+            }
         }
     }
 }

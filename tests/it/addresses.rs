@@ -236,7 +236,7 @@ async fn old_rows_that_fold_alike_stay_apart() {
     assert_eq!(said.matches("looks like another one").count(), 5, "{said}");
 
     // A reset does not verify what is not certain.
-    let token = server.reset_token("straße@example.test");
+    let token = server.reset_token("straße@example.test").await;
     let body = json!({ "token": token, "new_password": "Another-Engine-1844" });
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
     let answer = server.log_in("straße@example.test", "Another-Engine-1844").await;

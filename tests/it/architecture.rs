@@ -93,11 +93,12 @@ fn no_rule_writes_sql_by_hand() {
 /// `database/portions.rs`.
 const DELETES_MANY: &[(&str, &str)] = &[
     ("database/portions.rs", "deletes in portions"),
-    ("domain/oauth/backchannel/mod.rs", "the notices of one batch, by their keys"),
     (
         "domain/oauth/consent.rs",
         "what one person has under way at one client, at most for half an hour",
     ),
+    ("domain/session/logout_notice.rs", "the notices of one batch, by their keys"),
+    ("domain/session/unfinished.rs", "a portion of what refers to a deleted account"),
 ];
 
 /// W5: a statement that deletes however many rows there are holds everybody up, or never gets done.

@@ -34,7 +34,7 @@ async fn a_logout_and_the_removal_of_its_client_take_the_client_first() {
     server.redeem(&web, &first).await.expect_status(200);
     let slowly = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql \
                   AS 'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END'; \
-                  CREATE TRIGGER slowly BEFORE INSERT ON logout_notice \
+                  CREATE TRIGGER slowly BEFORE INSERT ON outbox \
                   FOR EACH STATEMENT EXECUTE FUNCTION slowly()";
     server.database.execute(slowly).await;
     let gate = server.database.connect().await.begin().await.unwrap();

@@ -244,13 +244,11 @@ async fn a_client_is_told_of_a_logout_until_it_answers() {
     let asked = browser.get("/logout").await;
     browser.submit("/logout", &asked, &[]).await.expect_status(303);
     eventually("first notice", async || received.lock().unwrap().len() == 1).await;
-    eventually("postponed", async || {
-        server.database.count("logout_notice WHERE attempts = 1").await == 1
-    })
-    .await;
+    eventually("postponed", async || server.database.count("outbox WHERE attempts = 1").await == 1)
+        .await;
     server.advance_seconds(6);
     eventually("second notice", async || received.lock().unwrap().len() == 2).await;
-    eventually("settled", async || server.database.count("logout_notice").await == 0).await;
+    eventually("settled", async || server.database.count("outbox").await == 0).await;
 
     let request = received.lock().unwrap()[1].clone();
     assert!(request.starts_with("POST /backchannel HTTP/1.1\r\n"));
@@ -321,7 +319,7 @@ async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
     eventually("the other is told", async || received.lock().unwrap().len() == 1).await;
     assert!(*asked.lock().unwrap() <= 4, "{asked:?}");
     eventually("given up for now", async || {
-        server.database.count("logout_notice WHERE attempts = 1").await == 4
+        server.database.count("outbox WHERE attempts = 1").await == 4
     })
     .await;
     assert_eq!(*asked.lock().unwrap(), 4);
@@ -329,7 +327,7 @@ async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
     eventually("asked again", async || *asked.lock().unwrap() == 5).await;
     server.advance_seconds(60);
     eventually("given up again", async || {
-        server.database.count("logout_notice WHERE attempts >= 1").await == 5
+        server.database.count("outbox WHERE attempts >= 1").await == 5
     })
     .await;
     assert!(*asked.lock().unwrap() <= 6, "{asked:?}");
@@ -347,19 +345,17 @@ async fn a_client_is_told_for_a_day_at_most() {
     browser.submit("/logout", &page, &[]).await.expect_status(303);
 
     eventually("first", async || received.lock().unwrap().len() == 1).await;
-    eventually("postponed", async || {
-        server.database.count("logout_notice WHERE attempts = 1").await == 1
-    })
-    .await;
+    eventually("postponed", async || server.database.count("outbox WHERE attempts = 1").await == 1)
+        .await;
     server.advance_seconds(86_395);
     eventually("second", async || received.lock().unwrap().len() == 2).await;
     eventually("postponed again", async || {
-        server.database.count("logout_notice WHERE attempts = 2").await == 1
+        server.database.count("outbox WHERE attempts = 2").await == 1
     })
     .await;
     server.advance_seconds(3_600);
 
-    eventually("given up", async || server.database.count("logout_notice").await == 0).await;
+    eventually("given up", async || server.database.count("outbox").await == 0).await;
     assert_eq!(received.lock().unwrap().len(), 3);
 }
 
@@ -380,7 +376,7 @@ async fn a_client_is_told_by_one_instance_alone() {
     let page = browser.get("/logout").await;
     browser.submit("/logout", &page, &[]).await.expect_status(303);
 
-    eventually("settled", async || server.database.count("logout_notice").await == 0).await;
+    eventually("settled", async || server.database.count("outbox").await == 0).await;
     let mut sids: Vec<_> = received.lock().unwrap().iter().map(|it| sid_of(it)).collect();
     assert_eq!(sids.len(), 3);
     sids.sort();
@@ -438,7 +434,7 @@ async fn no_notice_goes_into_a_private_network() {
         let asked = browser.get("/logout").await;
         browser.submit("/logout", &asked, &[]).await.expect_status(303);
         eventually("postponed", async || {
-            server.database.count("logout_notice WHERE attempts >= 1").await >= 1
+            server.database.count("outbox WHERE attempts >= 1").await >= 1
         })
         .await;
     }

@@ -5,7 +5,7 @@ use reqwest::Method;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, WEB, csrf};
-use crate::harness::{Answer, PASSWORD, TestServer};
+use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
@@ -236,7 +236,7 @@ async fn an_account_is_deleted_by_its_owner() {
     assert_eq!(browser.cookie, None);
     let page = browser.get(&done.location()).await;
     assert!(page.html().contains("The account is deleted"), "{}", page.html());
-    assert_eq!(server.database.count("account").await, 0);
+    eventually("nothing is left", async || server.database.count("account").await == 0).await;
     assert!(!is_logged_in(&mut other).await);
     server.me(&own.access_token).await.expect_error(401, "UNAUTHORIZED");
     server.sign_up(ADA).await.expect_status(201);

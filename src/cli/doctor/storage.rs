@@ -4,7 +4,7 @@ use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::database::{Db, status};
-use crate::domain::{email_folding, keys};
+use crate::domain::{email_folding, keys, session};
 use crate::entity::account;
 use crate::entity::signing_key::{KeyState, Model};
 use crate::timestamp::Timestamp;
@@ -45,6 +45,14 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
     match keys::list(&db).await {
         Ok(keys) => schedule(&keys, now, report),
         Err(error) => report.fault(format!("the keys cannot be read: {error}"), "migrate first"),
+    }
+    match session::count_unfinished(&db).await {
+        Ok(0) => report.fine("the outbox is empty: no ended session is still to be marked"),
+        Ok(number) => report.note(format!(
+            "the outbox: of {number} accounts, ended sessions are still to be marked in the status \
+             lists. It goes on while an instance runs; wait for it before you go back to an older version"
+        )),
+        Err(error) => report.fault(format!("the outbox cannot be read: {error}"), "migrate first"),
     }
     db.close().await;
 }

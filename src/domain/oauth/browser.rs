@@ -17,7 +17,7 @@ use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::logout;
 use crate::domain::oauth::opaque::digest;
-use crate::domain::session;
+use crate::domain::session::{self, KillSwitch};
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::entity::{account, pending_authorization};
 use crate::timestamp::Timestamp;
@@ -102,8 +102,7 @@ async fn keep_awake(
 /// If the database refuses.
 pub async fn sessions_of(db: &Db, browser: &Browser, now: Timestamp) -> Result<Vec<Model>, DbErr> {
     let question = Entity::find()
-        .filter(Column::AccountId.eq(browser.account.id))
-        .filter(Entity::live(now))
+        .filter(Entity::live_of(browser.account.id, now))
         .order_by_desc(Column::AuthTime)
         .limit(100);
     db.read(|db| async move { question.all(&db).await }).await
@@ -151,7 +150,9 @@ pub async fn end_everywhere(db: &Db, browser: &Browser, origin: &Origin) -> Resu
     db.write(move |txn, now| {
         let (session, origin) = (session.clone(), origin.clone());
         Box::pin(async move {
-            if session::end_all(txn, session.account_id, None, EndReason::Logout, now).await? == 0 {
+            let switch = KillSwitch::lock(txn, session.account_id).await?;
+            session::hold_account(txn, session.account_id).await?;
+            if !switch.end_all(txn, None, EndReason::Logout, now).await?.has_ended_any {
                 return Ok::<_, DbErr>(());
             }
             Event::new(Kind::LogOut)
@@ -201,6 +202,8 @@ async fn take_over_in(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let Takeover { session_id, account_id, cookie_digest, old_digest, idle_life } = takeover;
+    session::hold_account(txn, account_id).await?;
+    session::make_room_for_browser(txn, account_id, now).await?;
     let old = Entity::find()
         .filter(Column::CookieDigest.eq(old_digest.clone()))
         .filter(Entity::unended(now))
@@ -208,7 +211,6 @@ async fn take_over_in(
         .await?;
     if let Some(old) = old {
         if old.account_id == account_id {
-            session::hold_account(txn, account_id).await?;
             // Ended first: whoever redeems a code in it at this moment holds its row, and what they
             // opened is moved once they let go.
             session::end(txn, old.id, EndReason::Replaced, now).await?;

@@ -288,9 +288,8 @@ async fn void(
     let browsers = session_row::Entity::find()
         .select_only()
         .column(session_row::Column::CookieDigest)
-        .filter(session_row::Column::AccountId.eq(account_id))
         .filter(session_row::Column::CookieDigest.is_not_null())
-        .filter(session_row::Entity::live(now))
+        .filter(session_row::Entity::live_of(account_id, now))
         .into_query();
     pending_authorization::Entity::delete_many()
         .filter(Waiting::ClientId.eq(client_id))

@@ -1,15 +1,12 @@
 //! Logging a browser out (OpenID Connect RP-Initiated Logout 1.0).
 
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::id_token::Hint;
-use crate::domain::oauth::notice;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::session;
 use crate::entity::client::Model as Client;
@@ -74,12 +71,11 @@ pub async fn end_opened(
         Scope::parse(&session.scope).is_some_and(|scope| scope.has("offline_access"))
     };
     let (kept, ended): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_offline);
-    let ids = |sessions: Vec<Model>| sessions.iter().map(|it| it.id).collect::<Vec<_>>();
-    for ids in ids(kept).chunks(500) {
-        let which = Condition::all().add(Column::Id.is_in(ids.iter().copied()));
-        notice::enqueue(txn, which, now).await?;
+    for kept in kept.chunks(500) {
+        session::notify_clients(txn, kept, now).await?;
     }
-    session::end_each(txn, &ids(ended), EndReason::Logout, now).await.map(drop)
+    let ended: Vec<_> = ended.iter().map(|it| it.id).collect();
+    session::end_each(txn, &ended, EndReason::Logout, now).await.map(drop)
 }
 
 /// Where a logout may lead: to an address of the client's own, character by character, if an ID

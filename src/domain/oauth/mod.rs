@@ -29,7 +29,6 @@ pub mod grant;
 pub mod housekeeping;
 pub mod id_token;
 pub mod logout;
-pub mod notice;
 pub mod opaque;
 pub mod params;
 pub mod pkce;

@@ -185,12 +185,14 @@ async fn redeem_in(
     };
     // Locked, so that a logout of the browser either ends this session too, or comes first.
     let browser = session_row::Entity::find_by_id(row.browser_session_id).lock_exclusive();
-    let (Some(account), Some(browser)) = (
-        account.filter(account::Model::is_enabled),
-        browser.one(txn).await?.filter(|browser| browser.is_live(now)),
-    ) else {
+    let browser = browser.one(txn).await?;
+    let (Some(account), Some(browser)) = (account.filter(account::Model::is_enabled), browser)
+    else {
         return Ok(Outcome::Rejected);
     };
+    if !browser.is_live(&account, now) {
+        return Ok(Outcome::Rejected);
+    }
     let nonce = row.nonce.clone();
     let told = row.claims.as_ref().map(|asked| claims::told(&account, asked)).unwrap_or_default();
     let scope = Scope::parse(&row.scope).unwrap_or_default();
@@ -198,6 +200,7 @@ async fn redeem_in(
     session::make_room(txn, account.id, &shown.client.id, now).await?;
     let mut session = session_of(row, browser, has_refresh, settings, now);
     session.id = session_id;
+    session.epoch = Some(account.session_epoch);
     session.status_list = shown.entry.map(|entry| entry.list);
     session.status_index = shown.entry.map(|entry| entry.index);
     session::insert(txn, &session).await?;
@@ -267,6 +270,7 @@ fn session_of(
         browser_session_id: Some(code.browser_session_id),
         audience: Some(code.audience),
         claims: code.claims,
+        epoch: browser.epoch,
     }
 }
 

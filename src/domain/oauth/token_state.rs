@@ -33,9 +33,7 @@ pub async fn introspect(
     if let Some(presented) = mint.refresh_tokens.decode(token) {
         let session = find_session(mint, presented.session_id).await?;
         let session = session.filter(|session| {
-            session.client_id == caller.id
-                && session.is_live(now)
-                && session.generation == presented.generation
+            session.client_id == caller.id && session.generation == presented.generation
         });
         let Some(session) = session else { return Ok(None) };
         let scope = registered::scope(caller, &Scope::parse(&session.scope).unwrap_or_default());

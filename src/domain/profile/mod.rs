@@ -297,6 +297,8 @@ mod tests {
             last_login_at: None,
             created_at: Timestamp::from_micros(5_000_000),
             reset_expires_at: None,
+            session_epoch: 0,
+            deleted_at: None,
             profile: Some(profile),
             profile_updated_at: Some(Timestamp::from_micros(1_768_384_800_999_999)),
         }

@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, FromQueryResult,
-    Iterable, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait,
+    FromQueryResult, Iterable, QueryFilter, QuerySelect, QueryTrait,
 };
 
 use crate::config::TokenSettings;
-use crate::database::{self, Db};
+use crate::database::{self, Db, account_lock};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::oauth::client;
 use crate::domain::refresh::Presented;
@@ -127,9 +127,16 @@ async fn advance(
             .select_only()
             .expr(column)
             .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
-            .filter(account::Column::DisabledAt.is_null())
-            .into_query()
     });
+    // Whoever ends all sessions at this moment is waited for, and what they did counts; they wait for
+    // whoever was first. Of a SQLite database there is one writer.
+    let may_go_on = if txn.get_database_backend() == DbBackend::Postgres {
+        let (account_id, epoch) = (Column::AccountId.into_expr(), Column::Epoch.into_expr());
+        Condition::all().add(account_lock::lock_shared_and_check(account_id, epoch))
+    } else {
+        let enabled = email.clone().filter(account::Column::DisabledAt.is_null());
+        session_row::Entity::live(now).add(Expr::exists(enabled.into_query()))
+    };
     let mut update = session_row::Entity::update_many()
         .col_expr(Column::Generation, Expr::value(presented.generation + 1))
         .col_expr(Column::RotatedAt, Expr::value(now))
@@ -137,8 +144,8 @@ async fn advance(
         .filter(Column::Id.eq(presented.session_id))
         .filter(Column::Generation.eq(presented.generation))
         .filter(Column::ClientId.eq(&shown.by))
-        .filter(session_row::Entity::live(now))
-        .filter(Expr::exists(email.clone()));
+        .filter(session_row::Entity::live_by_row(now))
+        .filter(may_go_on);
     if !shown.is_server {
         let (address, user_agent) = (origin.address, origin.user_agent.as_deref());
         update = update
@@ -147,7 +154,7 @@ async fn advance(
     }
     let mut update = update.into_query();
     let columns = Column::iter().map(ColumnTrait::into_expr);
-    let address = [email, verified_at].map(Expr::from);
+    let address = [email, verified_at].map(|column| Expr::from(column.into_query()));
     update.returning(Query::returning().exprs(columns.chain(address)));
 
     let Some(row) = txn.query_one(&update).await? else { return Ok(None) };
@@ -188,13 +195,14 @@ async fn judge(
     if shown.by != FIRST_PARTY_CLIENT && !client::keep(txn, &shown.by).await? {
         return Ok(Outcome::Rejected);
     }
-    // Locked, so that what is found holds until the commit: a logout answered in between would
-    // otherwise be followed by new tokens (SQLite runs one transaction at a time).
+    // Locked, so that what is found holds until the commit: a logout answered in between, or the end of
+    // all sessions, would otherwise be followed by new tokens (SQLite runs one transaction at a time).
     let presented = shown.token;
     let session = session_row::Entity::find_by_id(presented.session_id);
-    let session = session.lock_exclusive().one(txn).await?;
-    let its_own = |session: &session_row::Model| session.client_id == shown.by;
-    let Some(session) = session.filter(|it| it.is_live(now) && its_own(it)) else {
+    let Some(found) = session.clone().one(txn).await? else { return Ok(Outcome::Rejected) };
+    account_lock::lock_shared(txn, found.account_id).await?;
+    let session = session.filter(session_row::Entity::live(now)).lock_exclusive().one(txn).await?;
+    let Some(session) = session.filter(|session| session.client_id == shown.by) else {
         return Ok(Outcome::Rejected);
     };
     if presented.generation == session.generation {

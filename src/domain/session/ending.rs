@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::notice;
+use crate::domain::session::logout_notice::notify_clients;
 use crate::domain::session::{FIRST_PARTY_CLIENT, status_of};
 use crate::domain::status;
 use crate::entity::account;
@@ -19,8 +19,11 @@ use crate::timestamp::Timestamp;
 /// Most live sessions of an account, apart from logins of browsers.
 const MOST: u64 = 500;
 
+/// Most live logins of an account on the hosted pages.
+const MOST_BROWSERS: u64 = 100;
+
 /// Sessions in one statement: below what either database takes in parameters, and in time.
-const AT_ONCE: usize = 500;
+pub(super) const AT_ONCE: usize = 500;
 
 /// Ends a session at its owner's wish. `false` if it was not live.
 ///
@@ -62,25 +65,6 @@ pub async fn end(
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     end_where(txn, session::Column::Id.eq(session_id), reason, now).await.map(|ended| ended == 1)
-}
-
-/// Ends all live sessions of an account, except perhaps one, as part of the transaction that says
-/// why. Says how many.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn end_all(
-    txn: &impl ConnectionTrait,
-    account_id: Uuid,
-    except: Option<Uuid>,
-    reason: EndReason,
-    now: Timestamp,
-) -> Result<usize, DbErr> {
-    hold_account(txn, account_id).await?;
-    let which = Condition::all()
-        .add(session::Column::AccountId.eq(account_id))
-        .add_option(except.map(|session_id| session::Column::Id.ne(session_id)));
-    end_where(txn, which, reason, now).await
 }
 
 /// Ends all live sessions of an account that a client holds, as part of the transaction that says
@@ -157,7 +141,7 @@ pub async fn end_each(
 /// Makes room for one more session that a client is to hold, in an account that is held: of more than
 /// five hundred, the oldest of this very client end, and then those of others. Whoever had thousands
 /// could not end them all in the time that a request has, so of very many, too, only a portion ends
-/// now. Logins of browsers are left alone: each took a password.
+/// now. Logins of browsers have a limit of their own ([`make_room_for_browser`]).
 ///
 /// # Errors
 /// If the database refuses.
@@ -167,12 +151,11 @@ pub async fn make_room(
     client_id: &str,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    use session::Column::{AccountId, ClientId, CookieDigest, Id};
+    use session::Column::{ClientId, CookieDigest, Id};
 
     let held = session::Entity::find()
-        .filter(AccountId.eq(account_id))
         .filter(CookieDigest.is_null())
-        .filter(session::Entity::live(now));
+        .filter(session::Entity::live_of(account_id, now));
     let number = held.clone().count(txn).await?;
     if number < MOST {
         return Ok(());
@@ -183,6 +166,30 @@ pub async fn make_room(
         .order_by_desc(ClientId.eq(client_id))
         .order_by_asc(Id)
         .limit((number - MOST + 1).min(AT_ONCE as u64));
+    let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
+    end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
+}
+
+/// Makes room for one more login on the hosted pages, in an account that is held: of a hundred, the
+/// oldest end. What was opened in them goes on.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn make_room_for_browser(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    use session::Column::{CookieDigest, Id};
+
+    let surplus = session::Entity::find()
+        .select_only()
+        .column(Id)
+        .filter(CookieDigest.is_not_null())
+        .filter(session::Entity::live_of(account_id, now))
+        .order_by_desc(Id)
+        .offset(MOST_BROWSERS - 1)
+        .limit(AT_ONCE as u64);
     let surplus: Vec<Uuid> = surplus.into_tuple().all(txn).await?;
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
@@ -203,8 +210,7 @@ pub async fn hold_account(
     account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await
 }
 
-/// The only place where a session ends before its time: it also tells the verifiers, and the
-/// clients that want to know.
+/// Ends live sessions, and tells verifiers and clients.
 async fn end_where(
     txn: &impl ConnectionTrait,
     which: impl IntoCondition,
@@ -212,19 +218,25 @@ async fn end_where(
     now: Timestamp,
 ) -> Result<usize, DbErr> {
     let which = which.into_condition().add(session::Entity::live(now));
-    notice::keep_receivers(txn, which.clone()).await?;
+    end_rows(txn, which, reason, now, now).await
+}
+
+/// The only place where a session's row comes to say that it has ended: it also tells the verifiers, and
+/// the clients that want to know. `ended_at` is when that was decided.
+pub(super) async fn end_rows(
+    txn: &impl ConnectionTrait,
+    which: Condition,
+    reason: EndReason,
+    ended_at: Timestamp,
+    now: Timestamp,
+) -> Result<usize, DbErr> {
     let ended = session::Entity::update_many()
-        .col_expr(session::Column::EndedAt, Expr::value(now))
+        .col_expr(session::Column::EndedAt, Expr::value(ended_at))
         .col_expr(session::Column::EndReason, Expr::value(reason))
         .filter(which)
         .exec_with_returning(txn)
         .await?;
     status::mark_invalid(txn, ended.iter().filter_map(status_of), now).await?;
-    let clients = ended.iter().filter(|row| row.client_id != FIRST_PARTY_CLIENT);
-    let clients: Vec<_> = clients.map(|row| row.id).collect();
-    for ids in clients.chunks(AT_ONCE) {
-        let which = session::Column::Id.is_in(ids.iter().copied());
-        notice::enqueue(txn, Condition::all().add(which), now).await?;
-    }
+    notify_clients(txn, &ended, now).await?;
     Ok(ended.len())
 }

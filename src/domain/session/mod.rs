@@ -1,6 +1,10 @@
-//! Logins: a session is a row that begins with a right password and ends with a logout (`ending`).
+//! Logins: a session is a row that begins with a right password and ends with a logout (`ending`), or
+//! with all others of its account (`kill_switch`, `unfinished`).
 
 mod ending;
+mod kill_switch;
+mod logout_notice;
+mod unfinished;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -19,8 +23,12 @@ use crate::entity::session;
 use crate::timestamp::Timestamp;
 
 pub use ending::{
-    end, end_all, end_each, end_of_client, end_portion_of_client, hold_account, log_out, make_room,
+    end, end_each, end_of_client, end_portion_of_client, hold_account, log_out, make_room,
+    make_room_for_browser,
 };
+pub use kill_switch::{KillSwitch, Switched};
+pub use logout_notice::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
+pub use unfinished::{count as count_unfinished, end_rest, end_some};
 
 /// The `client_id` of sessions that the JSON API starts.
 pub const FIRST_PARTY_CLIENT: &str = "signet";
@@ -159,10 +167,10 @@ async fn check_and_start(
         let (settings, origin) = (settings.clone(), origin.clone());
         let account_window = account_window.clone();
         Box::pin(async move {
-            mark_logged_in(txn, &account, upgraded, now).await?;
+            let epoch = mark_logged_in(txn, &account, upgraded, now).await?;
             make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?;
             let email = account.email_claims();
-            let new = NewSession { account_id: account.id, email, status };
+            let new = NewSession { account_id: account.id, email, epoch, status };
             let granted = start(txn, new, &settings, &origin, now).await?;
             Event::new(Kind::LogIn)
                 .account(granted.account_id)
@@ -206,13 +214,14 @@ async fn refuse(db: &Db, account_id: Option<Uuid>, origin: &Origin) -> Result<Lo
 }
 
 /// Matches the row only while the password is the one that was checked and the account enabled: a
-/// change of either that was answered before this commit wins.
+/// change of either that was answered before this commit wins. Returns the epoch, which is the account's
+/// until the commit.
 async fn mark_logged_in(
     txn: &impl ConnectionTrait,
     account: &account::Model,
     upgraded: Option<String>,
     now: Timestamp,
-) -> Result<(), LogInError> {
+) -> Result<i32, LogInError> {
     let mut update = account::Entity::update_many()
         .col_expr(account::Column::LastLoginAt, Expr::value(now))
         .filter(account::Column::Id.eq(account.id))
@@ -221,10 +230,8 @@ async fn mark_logged_in(
     if let Some(hash) = upgraded {
         update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
     }
-    match update.exec(txn).await?.rows_affected {
-        1 => Ok(()),
-        _ => Err(LogInError::Changed),
-    }
+    let matched = update.exec_with_returning(txn).await?;
+    matched.first().map(|account| account.session_epoch).ok_or(LogInError::Changed)
 }
 
 /// A session that is about to begin.
@@ -233,6 +240,8 @@ pub struct NewSession {
     pub account_id: Uuid,
     /// The address of the account.
     pub email: EmailClaims,
+    /// The account's epoch, read with the account locked.
+    pub epoch: i32,
     /// Where verifiers will see that it has ended.
     pub status: StatusEntry,
 }
@@ -269,6 +278,7 @@ pub async fn start(
         browser_session_id: None,
         audience: None,
         claims: None,
+        epoch: Some(new.epoch),
     };
     insert(txn, &row).await?;
     Ok(Granted::of(row, new.email))

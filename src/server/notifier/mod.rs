@@ -7,7 +7,7 @@ mod guard;
 
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -18,7 +18,9 @@ use tokio::time::MissedTickBehavior;
 use url::form_urlencoded;
 
 use self::guard::Guard;
-use crate::domain::oauth::backchannel::{self, Answer, Delivery, Shares};
+use crate::domain::oauth::backchannel;
+use crate::domain::outbox::{self, Answer, Item, Kind, Shares};
+use crate::domain::session;
 use crate::http::App;
 
 /// How often the queue is looked at.
@@ -42,7 +44,7 @@ pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = beat.tick() => {}
+            _ = beat.tick() => adopt_old(&app).await,
             Some(told) = deliveries.next() => {
                 let (client_id, answer): (String, Answer) = told;
                 shares.settle(&client_id, answer, app.clock.now());
@@ -51,34 +53,66 @@ pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
                 }
             }
         }
-        let due = backchannel::take_due(&app.db, &mut shares, app.clock.now()).await;
-        deliveries.extend(due.into_iter().map(|it| deliver(&app, &sender, it)));
+        let now = app.clock.now();
+        match outbox::take_due(&app.db, Kind::LogoutNotice, &mut shares, now).await {
+            Ok(due) => deliveries.extend(due.into_iter().map(|it| deliver(&app, &sender, it))),
+            Err(error) => tracing::warn!(%error, "the queue of logouts could not be read"),
+        }
     }
 }
 
-async fn deliver(app: &App, sender: &Sender, delivery: Delivery) -> (String, Answer) {
-    let Delivery { notice, uri } = delivery;
-    let told = match backchannel::logout_token(&app.issuer, &notice, app.clock.now()) {
-        Ok(token) => sender.send(&uri, &token).await,
-        Err(error) => Err((Answer::Some, error.to_string())),
-    };
-    let client_id = &notice.client_id;
-    let (settled, answer) = match told {
-        Ok(()) => (backchannel::forget(&app.db, notice.session_id).await, Answer::Some),
-        Err((answer, why)) => {
-            tracing::warn!(
-                client.id = client_id,
-                to = place_of(&uri),
-                why,
-                "a client was not told of a logout yet"
-            );
-            (backchannel::postpone(&app.db, &notice, app.clock.now()).await, answer)
+/// What instances of the version before have queued.
+async fn adopt_old(app: &App) {
+    if let Err(error) = session::adopt_old_notices(&app.db).await {
+        tracing::warn!(%error, "the old queue of logouts could not be read");
+    }
+}
+
+async fn deliver(app: &App, sender: &Sender, item: Item) -> (String, Answer) {
+    let begun = Instant::now();
+    let (settled, answer) = match attempt(app, sender, &item).await {
+        Ok(()) => (outbox::forget(&app.db, item.id).await, Answer::After(begun.elapsed())),
+        Err(failure) => {
+            let Failure { is_silent, why, uri } = failure;
+            let (client_id, to) = (&item.receiver, place_of(&uri));
+            tracing::warn!(client.id = client_id, to, why, "a client was not told of a logout yet");
+            let answer = if is_silent { Answer::None } else { Answer::After(begun.elapsed()) };
+            (backchannel::postpone(&app.db, &item, app.clock.now()).await, answer)
         }
     };
     if let Err(error) = settled {
         tracing::warn!(%error, "a notice could not be settled; it will be sent again");
     }
-    (notice.client_id, answer)
+    (item.receiver, answer)
+}
+
+/// Why a client was not told.
+struct Failure {
+    /// There was no answer.
+    is_silent: bool,
+    /// For whoever runs this.
+    why: String,
+    uri: String,
+}
+
+impl Failure {
+    fn ours(error: &impl ToString) -> Self {
+        Self { is_silent: false, why: error.to_string(), uri: String::new() }
+    }
+}
+
+/// Tells a client, if it still wants to be told.
+async fn attempt(app: &App, sender: &Sender, item: &Item) -> Result<(), Failure> {
+    let client_id = &item.receiver;
+    let uri =
+        backchannel::receiver(&app.db, client_id).await.map_err(|error| Failure::ours(&error))?;
+    let (Some(uri), Some(notice)) = (uri, item.read()) else { return Ok(()) };
+    let token = backchannel::logout_token(&app.issuer, client_id, &notice, app.clock.now());
+    let token = token.map_err(|error| Failure::ours(&error))?;
+    match sender.send(&uri, &token).await {
+        Ok(()) => Ok(()),
+        Err((is_silent, why)) => Err(Failure { is_silent, why, uri }),
+    }
 }
 
 /// Sends logout tokens.
@@ -103,10 +137,10 @@ impl Sender {
     /// empty 200.
     ///
     /// # Errors
-    /// Whether there was an answer, and what is wrong, for whoever runs this.
-    async fn send(&self, uri: &str, token: &str) -> Result<(), (Answer, String)> {
+    /// Whether there was no answer, and what is wrong, for whoever runs this.
+    async fn send(&self, uri: &str, token: &str) -> Result<(), (bool, String)> {
         if !self.guard.admits(uri) {
-            return Err((Answer::None, guard::PRIVATE.to_owned()));
+            return Err((true, guard::PRIVATE.to_owned()));
         }
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("logout_token", token)
@@ -115,11 +149,11 @@ impl Sender {
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         match request.body(form).send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 200 | 204) => Ok(()),
-            Ok(answer) => Err((Answer::Some, format!("it answered {}", answer.status()))),
+            Ok(answer) => Err((false, format!("it answered {}", answer.status()))),
             Err(error) if error.is_timeout() => {
-                Err((Answer::None, format!("no answer within {} s", PATIENCE.as_secs())))
+                Err((true, format!("no answer within {} s", PATIENCE.as_secs())))
             }
-            Err(error) => Err((Answer::None, root_of(&error.without_url()))),
+            Err(error) => Err((true, root_of(&error.without_url()))),
         }
     }
 }

@@ -1,0 +1,43 @@
+//! Who has something due in the outbox, found without reading all that is due.
+
+use sea_orm::{ConnectionTrait, DbErr, Statement};
+
+use crate::database::Db;
+
+/// Goes from receiver to receiver by the index, and counts what is due to each as far as `$3`.
+const RECEIVERS: &str = "\
+    WITH RECURSIVE r(receiver) AS ( \
+      SELECT min(receiver) FROM outbox WHERE kind = $1 \
+      UNION ALL \
+      SELECT (SELECT min(receiver) FROM outbox o WHERE o.kind = $1 AND o.receiver > r.receiver) \
+        FROM r WHERE r.receiver IS NOT NULL) \
+    SELECT receiver, \
+      (SELECT count(*) FROM (SELECT 1 FROM outbox o \
+         WHERE o.kind = $1 AND o.receiver = r.receiver AND o.due_at <= $2 LIMIT $3) few) AS number \
+    FROM r WHERE receiver IS NOT NULL";
+
+/// The receivers that have something of this kind due at `now` (in microseconds), and how much: at
+/// most `most` of each are counted.
+///
+/// # Errors
+/// The database's.
+pub async fn due_receivers(
+    db: &Db,
+    kind: &'static str,
+    now: i64,
+    most: i64,
+) -> Result<Vec<(String, usize)>, DbErr> {
+    let found = db.read(|db| async move {
+        let values = [kind.into(), now.into(), most.into()];
+        let backend = db.get_database_backend();
+        db.query_all_raw(Statement::from_sql_and_values(backend, RECEIVERS, values)).await
+    });
+    let mut receivers = Vec::new();
+    for row in found.await? {
+        let number: i64 = row.try_get_by_index(1)?;
+        if let Ok(number @ 1..) = usize::try_from(number) {
+            receivers.push((row.try_get_by_index(0)?, number));
+        }
+    }
+    Ok(receivers)
+}

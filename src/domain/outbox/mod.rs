@@ -1,0 +1,168 @@
+//! The transactional outbox: what follows from a transaction is written in it as a row, and done by
+//! whichever instance takes the row, until it has succeeded. So a crash forgets nothing.
+//!
+//! What is sent to others goes through [`take_due`], which keeps receivers from delaying each other
+//! ([`Shares`]). What is done here, in transactions of its own, takes its row within them
+//! (`session::unfinished`).
+
+mod shares;
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::database::outbox::due_receivers;
+use crate::entity::outbox::{ActiveModel, Column, Entity};
+use crate::timestamp::Timestamp;
+
+pub use crate::entity::outbox::{Kind, Model as Item};
+pub use shares::{Answer, Shares};
+
+/// How long one instance has for one attempt, before another may make it: more than a receiver may take
+/// to answer.
+const CLAIM: Duration = Duration::from_secs(15);
+
+/// The first wait after a failure; each further one is twice as long.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
+
+/// The longest wait.
+const LAST_WAIT: Duration = Duration::from_hours(1);
+
+/// Writes what is to be done, as part of the transaction that it follows from. A row that is there
+/// already stays as it is.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn enqueue(txn: &impl ConnectionTrait, items: Vec<Item>) -> Result<(), DbErr> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let rows = items.into_iter().map(|item| ActiveModel::from(item).reset_all());
+    Entity::insert_many(rows)
+        .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
+        .exec_without_returning(txn)
+        .await
+        .map(drop)
+}
+
+/// Takes what is due to others, as far as the receivers' shares go: of several instances, one gets each
+/// row.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn take_due(
+    db: &Db,
+    kind: Kind,
+    shares: &mut Shares,
+    now: Timestamp,
+) -> Result<Vec<Item>, DbErr> {
+    let most = i64::try_from(shares::SHARE).unwrap_or(i64::MAX);
+    let due = due_receivers(db, name_of(kind), now.as_micros(), most).await?;
+    let allotted = shares.allot(&due, now);
+    if allotted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let wanted = allotted.clone();
+    let taken = db
+        .write(move |txn, now| {
+            let wanted = wanted.clone();
+            Box::pin(async move { take_in(txn, kind, wanted, now).await })
+        })
+        .await;
+    for (receiver, number) in allotted {
+        let got = taken.iter().flatten().filter(|item| item.receiver == receiver).count();
+        shares.give_back(&receiver, number.saturating_sub(got));
+    }
+    taken
+}
+
+async fn take_in(
+    txn: &DatabaseTransaction,
+    kind: Kind,
+    wanted: Vec<(String, usize)>,
+    now: Timestamp,
+) -> Result<Vec<Item>, DbErr> {
+    let mut taken = Vec::new();
+    for (receiver, number) in wanted {
+        // What another instance is taking at this moment is left to it.
+        let free = Entity::find()
+            .filter(Column::Kind.eq(kind))
+            .filter(Column::Receiver.eq(receiver))
+            .filter(Column::DueAt.lte(now))
+            .order_by_asc(Column::DueAt)
+            .limit(u64::try_from(number).unwrap_or(0))
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        taken.extend(free.all(txn).await?);
+    }
+    let ids = taken.iter().map(|item| item.id);
+    Entity::update_many()
+        .col_expr(Column::DueAt, Expr::value(now.plus(CLAIM)))
+        .filter(Column::Id.is_in(ids))
+        .exec(txn)
+        .await?;
+    Ok(taken)
+}
+
+/// It is done, or will never be.
+///
+/// # Errors
+/// If the database refuses; then it is done again.
+pub async fn forget(db: &Db, id: Uuid) -> Result<(), DbErr> {
+    db.write(move |txn, _| {
+        Box::pin(async move { Entity::delete_by_id(id).exec(txn).await.map(drop) })
+    })
+    .await
+}
+
+/// It could not be done: when to try again.
+///
+/// # Errors
+/// If the database refuses; then it is tried again when the claim is over.
+pub async fn postpone(db: &Db, item: &Item, now: Timestamp) -> Result<(), DbErr> {
+    let attempts = item.attempts.saturating_add(1);
+    postpone_to(db, item.id, attempts, now.plus(wait_after(attempts.unsigned_abs()))).await
+}
+
+/// The same, to a time of the caller's.
+///
+/// # Errors
+/// As [`postpone`].
+pub async fn postpone_to(db: &Db, id: Uuid, attempts: i32, due_at: Timestamp) -> Result<(), DbErr> {
+    let update = Entity::update_many()
+        .col_expr(Column::Attempts, Expr::value(attempts))
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .filter(Column::Id.eq(id));
+    db.write(move |txn, _| {
+        let update = update.clone();
+        Box::pin(async move { update.exec(txn).await.map(drop) })
+    })
+    .await
+}
+
+/// How many rows of a kind there are, due or not.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn count(db: &Db, kind: Kind) -> Result<u64, DbErr> {
+    let rows = Entity::find().filter(Column::Kind.eq(kind));
+    db.read(|db| async move { rows.count(&db).await }).await
+}
+
+/// How long to wait after so many failures in a row.
+fn wait_after(failures: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+    FIRST_WAIT.saturating_mul(doubled).min(LAST_WAIT)
+}
+
+fn name_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::LogoutNotice => "logout_notice",
+        Kind::EndSessions => "end_sessions",
+    }
+}

@@ -1,0 +1,92 @@
+//! Clients that want to be told of logouts (OpenID Connect Back-Channel Logout 1.0): written down in the
+//! transaction that ends the session, and delivered by `oauth::backchannel`.
+
+use std::collections::BTreeSet;
+
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::database::Db;
+use crate::domain::outbox::{self, Item, Kind};
+use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::entity::client;
+use crate::entity::logout_notice as old;
+use crate::entity::session;
+use crate::timestamp::Timestamp;
+
+/// Old notices that are moved in one transaction.
+const AT_ONCE: u64 = 500;
+
+/// What a client is told of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LogoutNotice {
+    /// The session that ended: the `sid` of its tokens.
+    pub sid: Uuid,
+    /// Whose it was.
+    pub sub: Uuid,
+}
+
+/// Queues a notice for each of these sessions whose client wants to be told; for none twice.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn notify_clients(
+    txn: &impl ConnectionTrait,
+    sessions: &[session::Model],
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let clients: BTreeSet<_> = sessions.iter().map(|session| session.client_id.clone()).collect();
+    if clients.iter().all(|client| client == FIRST_PARTY_CLIENT) {
+        return Ok(());
+    }
+    let receivers = client::Entity::find()
+        .select_only()
+        .column(client::Column::Id)
+        .filter(client::Column::Id.is_in(clients))
+        .filter(client::Column::BackchannelLogoutUri.is_not_null());
+    let receivers: BTreeSet<String> = receivers.into_tuple().all(txn).await?.into_iter().collect();
+    let notices = sessions.iter().filter(|session| receivers.contains(&session.client_id));
+    let notices = notices.map(|it| notice(it.id, it.account_id, it.client_id.clone(), now));
+    outbox::enqueue(txn, notices.collect::<Result<_, _>>()?).await
+}
+
+fn notice(sid: Uuid, sub: Uuid, client: String, now: Timestamp) -> Result<Item, DbErr> {
+    Item::new(sid, Kind::LogoutNotice, client, &LogoutNotice { sid, sub }, now)
+}
+
+/// Moves what instances of the version before have queued in a table of its own, as far as it is due:
+/// what they are delivering at this moment is not. To be dropped with that table in the next version.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn adopt_old(db: &Db) -> Result<(), DbErr> {
+    let due = old::Entity::find().filter(old::Column::DueAt.lte(db.clock().now())).limit(AT_ONCE);
+    let some = due.clone().limit(1);
+    if db.read(|db| async move { some.one(&db).await }).await?.is_none() {
+        return Ok(());
+    }
+    db.write(move |txn, now| {
+        let due = due.clone();
+        Box::pin(async move { adopt_in(txn, due, now).await })
+    })
+    .await
+}
+
+async fn adopt_in(
+    txn: &DatabaseTransaction,
+    due: sea_orm::Select<old::Entity>,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let due = due.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(txn).await?;
+    let notices = due.iter().map(|row| {
+        let item = notice(row.session_id, row.account_id, row.client_id.clone(), now)?;
+        Ok(Item { attempts: row.attempts, created_at: row.created_at, ..item })
+    });
+    outbox::enqueue(txn, notices.collect::<Result<_, DbErr>>()?).await?;
+    let ids = due.iter().map(|row| row.session_id);
+    old::Entity::delete_many().filter(old::Column::SessionId.is_in(ids)).exec(txn).await.map(drop)
+}

@@ -1,0 +1,265 @@
+//! What a [`KillSwitch`](crate::domain::session::KillSwitch) leaves to be done: the rows of the sessions
+//! that it ended say so, status lists and clients too, and nothing is left of a deleted account. It is
+//! done in portions, by whichever instance, and goes on after a crash.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{Expr, LockBehavior, LockType};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::database::{Db, overwrite_all, overwrite_cheaply};
+use crate::domain::id;
+use crate::domain::outbox::{self, Item, Kind};
+use crate::domain::session::ending::{AT_ONCE, end_rows};
+use crate::entity::outbox::{Column as Outbox, Entity as OutboxEntity};
+use crate::entity::session::{self, Column, EndReason};
+use crate::entity::{account, authorization_code, consent};
+use crate::timestamp::Timestamp;
+
+/// The longest wait before a portion that failed is tried again: verifiers wait for it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often in a row a portion may fail before a command gives up.
+const MOST_FAILURES: u32 = 5;
+
+/// What is to be done for one switch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unfinished {
+    pub(super) account_id: Uuid,
+    /// The epoch that began with the switch.
+    pub(super) below: i32,
+    pub(super) reason: EndReason,
+    pub(super) ended_at: Timestamp,
+    /// The last session of the portion before: PostgreSQL would go over the entries of its index that
+    /// are dead by now, each time.
+    pub(super) after: Option<Uuid>,
+}
+
+/// The same, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Payload {
+    account_id: Uuid,
+    below: i32,
+    reason: String,
+    ended_at: i64,
+    after: Option<Uuid>,
+}
+
+impl Unfinished {
+    fn of(item: &Item) -> Option<Self> {
+        let Payload { account_id, below, reason, ended_at, after } = item.read()?;
+        let reason = EndReason::try_from_value(&reason).ok()?;
+        let ended_at = Timestamp::from_micros(ended_at);
+        Some(Self { account_id, below, reason, ended_at, after })
+    }
+
+    fn payload(&self) -> Payload {
+        let Self { account_id, below, reason, ended_at, after } = *self;
+        let (reason, ended_at) = (reason.to_value(), ended_at.as_micros());
+        Payload { account_id, below, reason, ended_at, after }
+    }
+
+    /// Whether the switch has ended a session whose row does not say so.
+    fn has_ended(&self, session: &session::Model) -> bool {
+        let was_live = self.ended_at < session.idle_expires_at.min(session.absolute_expires_at);
+        // Of those without an epoch, the ones that were there at the switch.
+        let is_older = match session.epoch {
+            Some(epoch) => epoch < self.below,
+            None => session.auth_time < self.ended_at,
+        };
+        was_live && is_older
+    }
+}
+
+/// How far a portion got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// There is more.
+    More,
+    /// That was all.
+    Done,
+    /// That was all, and the account's row is gone.
+    Erased,
+    /// Somebody else is at it, or it is done.
+    Busy,
+}
+
+pub(super) async fn enqueue(txn: &impl ConnectionTrait, job: &Unfinished) -> Result<(), DbErr> {
+    let (receiver, at) = (job.account_id.to_string(), job.ended_at);
+    let item = Item::new(id::new(at), Kind::EndSessions, receiver, &job.payload(), at)?;
+    outbox::enqueue(txn, vec![item]).await
+}
+
+/// Does the next portion of whichever account has waited longest. `false` if nothing is due.
+///
+/// # Errors
+/// If the database refuses; the portion is tried again a moment later.
+pub async fn end_some(db: &Db) -> Result<bool, DbErr> {
+    let now = db.clock().now();
+    let due = OutboxEntity::find()
+        .filter(Outbox::Kind.eq(Kind::EndSessions))
+        .filter(Outbox::DueAt.lte(now))
+        .order_by_asc(Outbox::DueAt);
+    let Some(item) = db.read(|db| async move { due.one(&db).await }).await? else {
+        return Ok(false);
+    };
+    match portion(db, item.id).await {
+        Ok(progress) => Ok(progress != Progress::Busy),
+        Err(error) => {
+            let attempts = item.attempts.saturating_add(1);
+            let wait = LONGEST_WAIT.min(Duration::from_secs(attempts.unsigned_abs().into()));
+            outbox::postpone_to(db, item.id, attempts, now.plus(wait)).await?;
+            Err(error)
+        }
+    }
+}
+
+/// Does all that is left to be done for an account, for a command that waits for it.
+///
+/// # Errors
+/// If the database refuses again and again; a server does the rest.
+pub async fn end_rest(db: &Db, account_id: Uuid) -> Result<(), DbErr> {
+    let mut failures = 0;
+    loop {
+        let left = OutboxEntity::find()
+            .filter(Outbox::Kind.eq(Kind::EndSessions))
+            .filter(Outbox::Receiver.eq(account_id.to_string()))
+            .order_by_asc(Outbox::DueAt);
+        let Some(item) = db.read(|db| async move { left.one(&db).await }).await? else {
+            return Ok(());
+        };
+        match portion(db, item.id).await {
+            Ok(Progress::Busy) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Ok(_) => failures = 0,
+            Err(error) if failures == MOST_FAILURES => return Err(error),
+            Err(_) => {
+                failures += 1;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// For how many switches something is left to be done.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn count(db: &Db) -> Result<u64, DbErr> {
+    outbox::count(db, Kind::EndSessions).await
+}
+
+async fn portion(db: &Db, id: Uuid) -> Result<Progress, DbErr> {
+    let progress = db.urgent().write(move |txn, now| Box::pin(portion_in(txn, id, now))).await?;
+    if progress == Progress::Erased {
+        db.truncate_log().await;
+    }
+    Ok(progress)
+}
+
+/// The row of the outbox is held to the commit: of several instances, one is at it.
+async fn portion_in(
+    txn: &DatabaseTransaction,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<Progress, DbErr> {
+    let item = OutboxEntity::find_by_id(id)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .one(txn)
+        .await?;
+    let Some(item) = item else { return Ok(Progress::Busy) };
+    let Some(mut job) = Unfinished::of(&item) else {
+        return Err(DbErr::Custom(format!("the row {id} of the outbox cannot be read")));
+    };
+    let has_ended_all = end_portion(txn, &mut job, now).await?;
+    let progress = match job.reason {
+        _ if !has_ended_all => Progress::More,
+        EndReason::AccountDeleted => erase_portion(txn, job.account_id).await?,
+        _ => Progress::Done,
+    };
+    if progress != Progress::More {
+        OutboxEntity::delete_by_id(id).exec(txn).await?;
+        return Ok(progress);
+    }
+    // Behind the others.
+    let payload = Item::new(id, item.kind, item.receiver, &job.payload(), now)?.payload;
+    OutboxEntity::update_many()
+        .col_expr(Outbox::DueAt, Expr::value(now))
+        .col_expr(Outbox::Payload, Expr::value(payload))
+        .filter(Outbox::Id.eq(id))
+        .exec(txn)
+        .await?;
+    Ok(Progress::More)
+}
+
+/// Ends the next sessions. `true` if those were all.
+async fn end_portion(
+    txn: &DatabaseTransaction,
+    job: &mut Unfinished,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    // Told apart here and not there, so that a portion looks at so many rows and no more.
+    let mut rows = session::Entity::find()
+        .filter(Column::AccountId.eq(job.account_id))
+        .filter(Column::EndedAt.is_null())
+        .order_by_asc(Column::Id)
+        .limit(AT_ONCE as u64);
+    if let Some(id) = job.after {
+        rows = rows.filter(Column::Id.gt(id));
+    }
+    let rows = rows.all(txn).await?;
+    let ids = rows.iter().filter(|row| job.has_ended(row)).map(|row| row.id);
+    // Nothing of the account here: SQLite would look at all of its rows for it, each time.
+    let which = Condition::all().add(Column::EndedAt.is_null()).add(Column::Id.is_in(ids));
+    end_rows(txn, which, job.reason, job.ended_at, now).await?;
+    job.after = rows.last().map(|row| row.id).or(job.after);
+    Ok(rows.len() < AT_ONCE)
+}
+
+/// Deletes a portion of what refers to a deleted account, and at last its row.
+async fn erase_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<Progress, DbErr> {
+    overwrite_all(txn).await?;
+    let was_last = delete_portion(txn, account_id).await?;
+    if was_last {
+        account::Entity::delete_by_id(account_id).exec(txn).await?;
+    }
+    overwrite_cheaply(txn).await?;
+    Ok(if was_last { Progress::Erased } else { Progress::More })
+}
+
+/// `true` if nothing refers to the account any more.
+async fn delete_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<bool, DbErr> {
+    use authorization_code::Column as Code;
+    use consent::Column as Consent;
+
+    let sessions = session::Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::AccountId.eq(account_id))
+        .limit(AT_ONCE as u64);
+    let which = Column::Id.in_subquery(sessions.into_query());
+    let sessions = session::Entity::delete_many().filter(which).exec(txn).await?;
+    let codes = authorization_code::Entity::find()
+        .select_only()
+        .column(Code::Digest)
+        .filter(Code::AccountId.eq(account_id))
+        .limit(AT_ONCE as u64);
+    let which = Code::Digest.in_subquery(codes.into_query());
+    let codes = authorization_code::Entity::delete_many().filter(which).exec(txn).await?;
+    let consents = consent::Entity::find()
+        .select_only()
+        .column(Consent::ClientId)
+        .filter(Consent::AccountId.eq(account_id))
+        .limit(AT_ONCE as u64);
+    let consents = consent::Entity::delete_many()
+        .filter(Consent::AccountId.eq(account_id))
+        .filter(Consent::ClientId.in_subquery(consents.into_query()))
+        .exec(txn)
+        .await?;
+    let portion = AT_ONCE as u64;
+    Ok([&sessions, &codes, &consents].iter().all(|it| it.rows_affected < portion))
+}

@@ -1,0 +1,150 @@
+//! W3: refreshes and redemptions that are under way while all sessions of their account end, at two
+//! instances.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::{join, join_all};
+
+use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
+
+const ADA: &str = "ada@example.test";
+const NEW_PASSWORD: &str = "Difference-Engine-1822";
+
+impl TestServer {
+    /// On PostgreSQL: makes events of this type take their time, amid their transaction.
+    async fn delay_events(&self, kind: &str, seconds: f64) {
+        if self.database.is_postgres() {
+            let sql = format!(
+                "CREATE OR REPLACE FUNCTION delay_{kind}() RETURNS trigger LANGUAGE plpgsql \
+                 AS 'BEGIN PERFORM pg_sleep({seconds}); RETURN NEW; END'; \
+                 CREATE TRIGGER delay_{kind} BEFORE INSERT ON auth_event FOR EACH ROW \
+                 WHEN (NEW.type = '{kind}') EXECUTE FUNCTION delay_{kind}()"
+            );
+            self.database.execute(&sql).await;
+        }
+    }
+}
+
+async fn pair() -> (TestServer, TestServer) {
+    let one = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
+    let other = one.beside().await;
+    (one, other)
+}
+
+async fn logins(server: &TestServer, number: usize) -> Vec<Tokens> {
+    let mut logins = vec![server.sign_up(ADA).await.tokens()];
+    while logins.len() < number {
+        logins.push(server.log_in(ADA, PASSWORD).await.tokens());
+    }
+    logins
+}
+
+/// No refresh that began earlier commits after the switch has answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_switch_waits_for_the_refreshes_under_way() {
+    let (one, other) = pair().await;
+    let tokens = logins(&one, 2).await;
+    one.delay_events("token_refreshed", 0.4).await;
+
+    let refresh = async { (one.refresh(&tokens[1].refresh_token).await, Instant::now()) };
+    let switch = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let own = &tokens[0].access_token;
+        (other.change_password(own, PASSWORD, NEW_PASSWORD).await, Instant::now())
+    };
+    let ((refreshed, at), (switched, done)) = join(refresh, switch).await;
+
+    switched.expect_status(204);
+    if refreshed.status == 200 {
+        assert!(at < done, "{:?} after the switch", at.duration_since(done));
+        let events = one.database.events().await;
+        let at = |kind| events.iter().position(|it| it == kind).unwrap();
+        assert!(at("token_refreshed") < at("password_changed"), "{events:?}");
+        let successor = refreshed.tokens().refresh_token;
+        one.refresh(&successor).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+}
+
+/// A refresh, or a repeated one, that comes while the switch is at work waits for it, and is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refresh_waits_for_the_switch_under_way() {
+    let (one, other) = pair().await;
+    let tokens = logins(&one, 3).await;
+    one.refresh(&tokens[2].refresh_token).await.expect_status(200);
+    one.delay_events("password_changed", 0.4).await;
+
+    let switch = async {
+        let own = &tokens[0].access_token;
+        other.change_password(own, PASSWORD, NEW_PASSWORD).await
+    };
+    let refreshes = async {
+        if one.database.is_postgres() {
+            one.database.has_waiting(1, "wait_event = 'PgSleep'").await;
+        } else {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        join(one.refresh(&tokens[1].refresh_token), one.refresh(&tokens[2].refresh_token)).await
+    };
+    let (switched, (first, again)) = join(switch, refreshes).await;
+
+    switched.expect_status(204);
+    first.expect_error(401, "INVALID_REFRESH_TOKEN");
+    again.expect_error(401, "INVALID_REFRESH_TOKEN");
+    one.refresh(&tokens[0].refresh_token).await.expect_status(200);
+}
+
+/// 64 sessions refresh without end at two instances, so that there is always one under way: whoever
+/// ends them all gets through, and then nothing works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_switch_is_not_starved_by_refreshes() {
+    let (one, other) = pair().await;
+    let tokens = logins(&one, 65).await;
+    let is_over = AtomicBool::new(false);
+    one.delay_events("token_refreshed", 0.03).await;
+    let servers = [&one, &other];
+
+    let refreshing = tokens[1..].iter().zip(servers.iter().cycle()).map(async |(first, server)| {
+        let mut newest = first.clone();
+        while !is_over.load(Ordering::SeqCst) {
+            let answer = server.refresh(&newest.refresh_token).await;
+            match answer.status {
+                200 => newest = answer.tokens(),
+                503 => tokio::time::sleep(Duration::from_millis(5)).await,
+                _ => break,
+            }
+        }
+        newest
+    });
+    let switch = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let own = &tokens[0].access_token;
+        let switched = change_patiently(&other, own).await;
+        let after = async |tokens: &Tokens| one.refresh(&tokens.refresh_token).await;
+        let after = join_all(tokens[1..].iter().map(after)).await;
+        is_over.store(true, Ordering::SeqCst);
+        (switched, after)
+    };
+    let (newest, (switched, after)) = join(join_all(refreshing), switch).await;
+
+    switched.expect_status(204);
+    assert!(after.iter().all(|answer| [401, 503].contains(&answer.status)), "{after:?}");
+    for tokens in &newest {
+        other.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = other.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    one.me(&tokens[0].access_token).await.expect_status(200);
+}
+
+/// On a machine that is busy with other tests, the pool of connections may have none for a moment.
+async fn change_patiently(server: &TestServer, access_token: &str) -> Answer {
+    let mut answer = server.change_password(access_token, PASSWORD, NEW_PASSWORD).await;
+    for _ in 0..3 {
+        if answer.status != 503 {
+            break;
+        }
+        answer = server.change_password(access_token, PASSWORD, NEW_PASSWORD).await;
+    }
+    answer
+}
