@@ -89,7 +89,8 @@ async fn a_client_that_hangs_up_while_it_waits_costs_no_hash() {
     for index in 0..GONE {
         let email = format!("nobody{index}@example.test");
         let body = json!({ "email": email, "password": PASSWORD });
-        send_and_leave(server.address, "/api/auth/login", &body, index % 2 == 0).await;
+        // Not abruptly: a reset ends the connection in any case.
+        send_and_leave(server.address, "/api/auth/login", &body, false).await;
     }
     // The same client's, so that it comes after all of those.
     let last = server.log_in_from("127.0.0.1", "ada@example.test", PASSWORD).await;
