@@ -2,13 +2,14 @@
 thief because an answer was lost (W1, W2)."""
 
 import errno
+import os
 import sqlite3
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -211,6 +212,47 @@ def test_w2_a_commit_that_hangs_makes_nobody_a_thief(signet: Signet, disk: Disk)
         time.sleep(1)
     assert crowd.statuses[503] > 0, "the stall was not felt"
     crowd.check()
+
+
+@pytest.fixture
+def small_disk(signet: Signet, tmp_path: Path) -> Iterator[Path]:
+    """A file system of 24 MiB below the server's database; only root can mount one."""
+    assert isinstance(signet.database, SqliteDatabase)
+    folder = signet.database.path.parent
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", str(folder)]
+    if os.getuid() != 0 or subprocess.run(command, check=False).returncode != 0:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        signet.kill()
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_w1_a_file_system_that_is_really_full(
+    signet: Signet, small_disk: Path, disk: Disk
+) -> None:
+    """Writes are refused and not lost, access can be ended, and it all goes on once there is room."""
+    ballast = small_disk / "ballast"
+    signet.start()
+    crowd = Crowd.of(signet, CLIENTS)
+    wait_for((small_disk / "signet.db-reserve").exists)
+    gone = crowd.sessions.pop()
+    with crowd.at_work():
+        time.sleep(0.5)
+        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        time.sleep(1.5)
+        with SignetClient(signet.url, behind_proxy=True) as client:
+            assert client.log_out(gone.access_token).status_code == 200
+        time.sleep(1)
+        ballast.unlink()
+        time.sleep(1)
+    assert crowd.statuses[503] > 0, "the disk was not full"
+    crowd.check()
+    with SignetClient(signet.url, behind_proxy=True) as client:
+        assert client.refresh(gone.refresh_token).status_code == 401
 
 
 def wait_for(condition: object) -> None:

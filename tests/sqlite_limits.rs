@@ -1,0 +1,95 @@
+//! W1: SQLite runs out of pages, and of memory, inside a transaction of the writer. What is
+//! acknowledged afterwards is stored. A program of its own, because SQLite never takes a limit of its
+//! memory back.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it fails")]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, Database, DbErr, Statement};
+use signet::clock::Clock;
+use signet::config::{DatabaseSettings, DatabaseUrl};
+use signet::database::{self, Db};
+use tempfile::TempDir;
+
+const MIB: u64 = 1 << 20;
+
+async fn database(directory: &Path) -> (Db, String) {
+    let url = format!("sqlite:{}", directory.join("signet.db").display());
+    let database_url: DatabaseUrl = url.parse().unwrap();
+    let settings =
+        DatabaseSettings { database_url, database_connections: 1, database_wait_seconds: 5 };
+    let mut db = Db::connect(&settings, Clock::shared()).await.unwrap();
+    database::migrate_up(&db).await.unwrap();
+    db.begin_serving(uuid::Uuid::nil()).await.unwrap();
+    run(&db, "CREATE TABLE filler (id INTEGER PRIMARY KEY, content BLOB)").await.unwrap();
+    (db, url)
+}
+
+async fn run(db: &Db, sql: &str) -> Result<(), DbErr> {
+    let sql = sql.to_owned();
+    db.write(move |txn, _| {
+        let sql = sql.clone();
+        Box::pin(async move { txn.execute_unprepared(&sql).await.map(drop) })
+    })
+    .await
+}
+
+async fn store(db: &Db, id: u32, bytes: u64) -> Result<(), DbErr> {
+    run(db, &format!("INSERT INTO filler VALUES ({id}, randomblob({bytes}))")).await
+}
+
+/// The rows that another connection sees.
+async fn stored(url: &str) -> Vec<u32> {
+    let db = Database::connect(format!("{url}?mode=ro")).await.unwrap();
+    let sql = "SELECT id FROM filler ORDER BY id";
+    let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+    let ids = rows.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect();
+    db.close().await.unwrap();
+    ids
+}
+
+async fn pragma(db: &Db, name: &str) -> u64 {
+    let sql = format!("PRAGMA {name}");
+    let found = db.read(|db| async move {
+        let statement = Statement::from_string(db.get_database_backend(), sql);
+        db.query_one_raw(statement).await
+    });
+    let value: i64 = found.await.unwrap().unwrap().try_get_by_index(0).unwrap();
+    value.unsigned_abs()
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_after_a_refusal_is_stored() {
+    let directory = TempDir::new().unwrap();
+    let (db, url) = database(directory.path()).await;
+    let mut acknowledged = vec![1];
+    store(&db, 1, 1).await.unwrap();
+
+    // SQLITE_FULL, by a limit of the writer's connection; it is thrown away with that.
+    let most = pragma(&db, "page_count").await + 16;
+    run(&db, &format!("PRAGMA max_page_count = {most}")).await.unwrap();
+    let full = store(&db, 2, MIB).await.unwrap_err();
+    assert!(full.to_string().contains("full"), "{full}");
+    // Refused until the space in reserve is there again.
+    let begun = Instant::now();
+    while let Err(refused) = store(&db, 3, MIB).await {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{refused}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    acknowledged.push(3);
+    assert_eq!(stored(&url).await, acknowledged);
+
+    // SQLITE_NOMEM: a row takes more memory than is left, others do not.
+    run(&db, &format!("PRAGMA hard_heap_limit = {}", 24 * MIB)).await.unwrap();
+    let failed = store(&db, 7, 32 * MIB).await.unwrap_err();
+    assert!(failed.to_string().contains("memory"), "{failed}");
+    for id in 8..12 {
+        store(&db, id, 10).await.unwrap();
+        acknowledged.push(id);
+    }
+    assert_eq!(stored(&url).await, acknowledged);
+    assert!(db.trouble().await.is_none());
+    db.close().await;
+    assert_eq!(stored(&url).await, acknowledged);
+}
