@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::{Db, overwrite_all, overwrite_cheaply};
+use crate::domain::attempt::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::id;
@@ -46,6 +47,8 @@ pub struct SignUp<'a> {
     pub email: &'a Email,
     /// A password that has passed the policy.
     pub password: Password,
+    /// It keeps to the limits.
+    pub admitted: Admitted,
     /// Where the wish came from.
     pub origin: &'a Origin,
 }
@@ -65,7 +68,7 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let SignUp { email, password, origin } = request;
+    let SignUp { email, password, origin, .. } = request;
     let password_hash = hasher.hash(password, origin.address).await?;
     let status = entries.draw(db, now).await?;
     let row = account::Model {

@@ -28,6 +28,9 @@ pub const BACKSTOP_PREFIX: u8 = 48;
 /// How many clients' attempts an IPv6 /48 may make together.
 pub const BACKSTOP_FACTOR: u32 = 10;
 
+/// The name of the quota of attempts at one account's password.
+const ACCOUNT: &str = "account";
+
 /// The endpoints that take a password, limited each for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential {
@@ -102,7 +105,7 @@ impl Quota {
     /// The quota of attempts at one account's password, whether or not anybody has it.
     #[must_use]
     pub fn of_account(key: &LimitKey, email: &Email, attempts: u32) -> Self {
-        Self { key: AttemptKey::of_account(key, email), attempts, name: "account" }
+        Self { key: AttemptKey::of_account(key, email), attempts, name: ACCOUNT }
     }
 }
 
@@ -140,6 +143,22 @@ pub fn whole_seconds(wait: Duration) -> NonZeroU64 {
     u64::try_from(seconds).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
 }
 
+/// An attempt that was admitted and counted. What checks or sets a password takes it by value, so that
+/// no attempt can be made without one.
+#[derive(Debug)]
+#[must_use]
+pub struct Admitted {
+    account_window: Option<AttemptKey>,
+}
+
+impl Admitted {
+    /// The window of the attempts at the account's password, which a right password empties; none if
+    /// the attempt is limited by address alone.
+    pub(crate) fn account_window(&self) -> Option<AttemptKey> {
+        self.account_window.clone()
+    }
+}
+
 /// Why an attempt may not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
@@ -157,7 +176,13 @@ pub enum AttemptError {
 ///
 /// # Errors
 /// See [`AttemptError`].
-pub async fn admit(db: &Db, mut quotas: Vec<Quota>, origin: &Origin) -> Result<(), AttemptError> {
+pub async fn admit(
+    db: &Db,
+    mut quotas: Vec<Quota>,
+    origin: &Origin,
+) -> Result<Admitted, AttemptError> {
+    let of_account = quotas.iter().find(|quota| quota.name == ACCOUNT);
+    let admitted = Admitted { account_window: of_account.map(|quota| quota.key.clone()) };
     // One order for everybody: no two attempts can wait for each other's rows.
     quotas.sort_by(|a, b| a.key.cmp(&b.key));
     let origin = origin.clone();
@@ -183,15 +208,17 @@ pub async fn admit(db: &Db, mut quotas: Vec<Quota>, origin: &Origin) -> Result<(
             Ok::<_, DbErr>(None)
         })
     });
-    refused.await?.map_or(Ok(()), |refusal| Err(AttemptError::Refused(refusal)))
+    refused.await?.map_or(Ok(admitted), |refusal| Err(AttemptError::Refused(refusal)))
 }
 
-/// Empties a window, as part of the transaction of the success that redeems it.
+/// Empties a window, if there is one, as part of the transaction of a success.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn forget(txn: &impl ConnectionTrait, key: AttemptKey) -> Result<(), DbErr> {
-    attempt::Entity::delete_by_id(key.0).exec(txn).await?;
+pub async fn forget(txn: &impl ConnectionTrait, window: Option<AttemptKey>) -> Result<(), DbErr> {
+    if let Some(AttemptKey(key)) = window {
+        attempt::Entity::delete_by_id(key).exec(txn).await?;
+    }
     Ok(())
 }
 

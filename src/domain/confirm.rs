@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt::{self, AttemptKey};
+use crate::domain::attempt::{self, Admitted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::Login;
 use crate::domain::oauth::browser;
@@ -23,14 +23,13 @@ use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
 /// Somebody who is logged in, and what they typed.
-#[derive(Clone)]
 pub struct Confirmation<'a> {
     /// The login that asks.
     pub login: Login,
     /// What is to be the account's password.
     pub password: Password,
-    /// The account's attempt window, which a right password empties.
-    pub account_window: AttemptKey,
+    /// It keeps to the limits.
+    pub admitted: Admitted,
     /// Where the wish came from.
     pub origin: &'a Origin,
 }
@@ -100,7 +99,7 @@ pub async fn change_password(
         // There is one whenever the password was right.
         let hash = hash.ok_or(ConfirmError::Changed)?;
         let new = Prepared::of(&replacement, hash, db, now).await?;
-        let (login, window) = (confirmation.login, confirmation.account_window.clone());
+        let (login, window) = (confirmation.login, confirmation.admitted.account_window());
         let origin = confirmation.origin.clone();
         db.urgent()
             .write(move |txn, now| {
@@ -133,7 +132,7 @@ pub async fn delete_account(
     let attempt = async || {
         let purpose = (Then::Nothing, "account_deletion");
         let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
-        let (login, window) = (confirmation.login, confirmation.account_window.clone());
+        let (login, window) = (confirmation.login, confirmation.admitted.account_window());
         let origin = confirmation.origin.clone();
         db.urgent()
             .write(move |txn, now| {

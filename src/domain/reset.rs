@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt::{self, AttemptKey};
+use crate::domain::attempt::{self, Admitted, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::{LimitKey, MacKey};
@@ -173,6 +173,8 @@ pub struct Reset<'a> {
     pub policy: Policy,
     /// Finds the account's attempt window, which a reset empties.
     pub limit_key: &'a LimitKey,
+    /// It keeps to the limits.
+    pub admitted: Admitted,
     /// Where the wish came from.
     pub origin: &'a Origin,
 }
@@ -191,7 +193,7 @@ pub async fn redeem(
     reset: Reset<'_>,
     now: Timestamp,
 ) -> Result<(), ResetError> {
-    let Reset { token, password, policy, limit_key, origin } = reset;
+    let Reset { token, password, policy, limit_key, origin, .. } = reset;
     let presented = Presented::decode(token).ok_or(ResetError::Rejected)?;
     let (id, expires_at) = presented.claims(now).ok_or(ResetError::Rejected)?;
     let account =
@@ -213,7 +215,7 @@ pub async fn redeem(
     db.urgent()
         .write(move |txn, now| {
             let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
-            let window = window.clone();
+            let window = Some(window.clone());
             Box::pin(async move {
                 replace(txn, account, (expires_at, hash), &origin, now).await?;
                 Ok(attempt::forget(txn, window).await?)

@@ -16,7 +16,8 @@ use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quot
 use crate::config::LimitSettings;
 use crate::database::Db;
 use crate::domain::attempt::{
-    self, AttemptError, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota, Refusal, WINDOW,
+    self, Admitted, AttemptError, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota, Refusal,
+    WINDOW,
 };
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
@@ -83,7 +84,11 @@ impl Limits {
     }
 
     /// Admits and counts a sign-up.
-    pub(super) async fn admit_sign_up(&self, db: &Db, origin: &Origin) -> Result<(), AttemptError> {
+    pub(super) async fn admit_sign_up(
+        &self,
+        db: &Db,
+        origin: &Origin,
+    ) -> Result<Admitted, AttemptError> {
         self.check(&self.sign_ups, origin)?;
         let quotas = self.of_address(Credential::SignUp, origin);
         attempt::admit(db, quotas, origin).await
@@ -95,7 +100,7 @@ impl Limits {
         db: &Db,
         email: &Email,
         origin: &Origin,
-    ) -> Result<(), AttemptError> {
+    ) -> Result<Admitted, AttemptError> {
         self.check(&self.log_ins, origin)?;
         let quotas = self.of_address_and_account(Credential::LogIn, email, origin);
         attempt::admit(db, quotas, origin).await
@@ -112,13 +117,17 @@ impl Limits {
         db: &Db,
         email: &Email,
         origin: &Origin,
-    ) -> Result<(), AttemptError> {
+    ) -> Result<Admitted, AttemptError> {
         let quotas = self.of_address_and_account(Credential::Confirm, email, origin);
         attempt::admit(db, quotas, origin).await
     }
 
     /// Admits and counts the use of a reset token.
-    pub(super) async fn admit_reset(&self, db: &Db, origin: &Origin) -> Result<(), AttemptError> {
+    pub(super) async fn admit_reset(
+        &self,
+        db: &Db,
+        origin: &Origin,
+    ) -> Result<Admitted, AttemptError> {
         self.check(&self.resets, origin)?;
         attempt::admit(db, self.of_address(Credential::Reset, origin), origin).await
     }

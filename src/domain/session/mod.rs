@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::attempt::{self, AttemptKey};
+use crate::domain::attempt::{self, Admitted};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::email::Email;
 use crate::domain::id;
@@ -122,10 +122,10 @@ pub async fn log_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    match check_and_start(db, hasher, entries, attempt.clone(), settings, now).await {
+    match check_and_start(db, hasher, entries, &attempt, settings, now).await {
         // Of several logins at once, the first replaces an old hash by one at today's cost.
         Err(LogInError::Changed) => {
-            check_and_start(db, hasher, entries, attempt, settings, now).await
+            check_and_start(db, hasher, entries, &attempt, settings, now).await
         }
         result => result,
     }
@@ -135,11 +135,12 @@ async fn check_and_start(
     db: &Db,
     hasher: &Hasher,
     entries: &StatusEntries,
-    attempt: LogIn<'_>,
+    attempt: &LogIn<'_>,
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let LogIn { email, password, account_window, origin } = attempt;
+    let LogIn { email, password, admitted, origin } = attempt;
+    let password = password.clone();
     let account = db
         .read(|db| async move {
             account::Entity::find_by_address(email.address(), email.folded()).one(&db).await
@@ -161,7 +162,7 @@ async fn check_and_start(
     let status = entries.draw(db, now).await?;
 
     let settings = settings.clone();
-    let origin = origin.clone();
+    let (origin, account_window) = ((*origin).clone(), admitted.account_window());
     db.write(move |txn, now| {
         let (account, upgraded) = (account.clone(), upgraded.clone());
         let (settings, origin) = (settings.clone(), origin.clone());
@@ -185,14 +186,13 @@ async fn check_and_start(
 }
 
 /// One attempt to log in.
-#[derive(Clone)]
 pub struct LogIn<'a> {
     /// Whose account.
     pub email: &'a Email,
     /// What was typed.
     pub password: Password,
-    /// The account's attempt window, which a right password empties.
-    pub account_window: AttemptKey,
+    /// It keeps to the limits.
+    pub admitted: Admitted,
     /// Where the attempt came from.
     pub origin: &'a Origin,
 }

@@ -37,9 +37,9 @@ impl AccountApi {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let (email, password) = body.0.validate(&app)?;
         app.issuer.check_fresh()?;
-        app.limits.admit_sign_up(&app.db, &origin).await?;
+        let admitted = app.limits.admit_sign_up(&app.db, &origin).await?;
 
-        let request = SignUp { email: &email, password, origin: &origin };
+        let request = SignUp { email: &email, password, admitted, origin: &origin };
         let granted =
             account::sign_up(&app.db, &app.hasher, &app.status_entries, request, &app.tokens, now)
                 .await?;

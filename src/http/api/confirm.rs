@@ -2,9 +2,9 @@
 
 use poem_openapi::ApiResponse;
 
-use crate::domain::attempt::{AttemptError, AttemptKey};
+use crate::domain::attempt::AttemptError;
 use crate::domain::audit::Origin;
-use crate::domain::confirm::{ConfirmError, Confirmation};
+use crate::domain::confirm::ConfirmError;
 use crate::domain::email::Email;
 use crate::domain::logins::Login;
 use crate::domain::password::{HashError, Password};
@@ -31,18 +31,6 @@ pub(super) async fn account_to_confirm(
     let account = session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
     let account = account.map_err(ConfirmError::Database)?.ok_or(ConfirmError::NotLoggedIn)?;
     Ok(Email::of_account(&account.email_canonical))
-}
-
-/// The confirmation of an attempt that has been admitted.
-pub(super) fn confirmation<'a>(
-    app: &App,
-    login: Login,
-    password: Password,
-    email: &Email,
-    origin: &'a Origin,
-) -> Confirmation<'a> {
-    let account_window = AttemptKey::of_account(app.limits.key(), email);
-    Confirmation { login, password, account_window, origin }
 }
 
 #[derive(ApiResponse)]

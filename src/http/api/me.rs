@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use crate::domain::account::{EmailClaims, Row};
 use crate::domain::attempt::AttemptError;
-use crate::domain::confirm;
+use crate::domain::confirm::{self, Confirmation};
 use crate::domain::profile::{self, Profile, ProfileError};
 use crate::domain::session;
 use crate::http::App;
 use crate::http::api::Tag;
-use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, confirmation, parse};
+use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, parse};
 use crate::http::api::profile::ProfileBody;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
@@ -76,9 +76,9 @@ impl MeApi {
         let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
         let password = parse("password", &body.0.password)?;
         let email = account_to_confirm(&app, login, &origin, now).await?;
-        app.limits.admit_confirmation(&app.db, &email, &origin).await?;
+        let admitted = app.limits.admit_confirmation(&app.db, &email, &origin).await?;
 
-        let confirmation = confirmation(&app, login, password, &email, &origin);
+        let confirmation = Confirmation { login, password, admitted, origin: &origin };
         confirm::delete_account(&app.db, &app.hasher, confirmation, now).await?;
         Ok(Deleted::Done)
     }

@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use crate::domain::account;
 use crate::domain::attempt::AttemptError;
-use crate::domain::confirm::{self, Replacement};
+use crate::domain::confirm::{self, Confirmation, Replacement};
 use crate::domain::password::{HashError, Weakness};
 use crate::domain::reset::{self, Reset, ResetError};
 use crate::http::App;
 use crate::http::api::Tag;
-use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, confirmation, parse};
+use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, parse};
 use crate::http::bearer::LoggedIn;
 use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::Json;
@@ -43,9 +43,9 @@ impl PasswordApi {
         if !weaknesses.is_empty() {
             return Err(Problem::validation(weaknesses_of("new_password", &weaknesses)).into());
         }
-        app.limits.admit_confirmation(&app.db, &email, &origin).await?;
+        let admitted = app.limits.admit_confirmation(&app.db, &email, &origin).await?;
 
-        let confirmation = confirmation(&app, login, current, &email, &origin);
+        let confirmation = Confirmation { login, password: current, admitted, origin: &origin };
         let new = Replacement { password: new, new_login: None };
         confirm::change_password(&app.db, &app.hasher, confirmation, new, now).await?;
         Ok(PasswordChanged::Done)
@@ -65,11 +65,11 @@ impl PasswordApi {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let ResetBody { token, new_password } = body.0;
         let password = parse("new_password", &new_password)?;
-        app.limits.admit_reset(&app.db, &origin).await?;
+        let admitted = app.limits.admit_reset(&app.db, &origin).await?;
 
         let policy = app.password_policy;
         let limit_key = app.limits.key();
-        let reset = Reset { token: &token, password, policy, limit_key, origin: &origin };
+        let reset = Reset { token: &token, password, policy, limit_key, admitted, origin: &origin };
         reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
         Ok(PasswordReset::Done)
     }

@@ -6,7 +6,7 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::attempt::{AttemptError, AttemptKey};
+use crate::domain::attempt::AttemptError;
 use crate::domain::email::Email;
 use crate::domain::password::{HashError, Password};
 use crate::domain::refresh::{self, Holder, RefreshError};
@@ -38,14 +38,9 @@ impl SessionApi {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let (email, password) = body.0.validate()?;
         app.issuer.check_fresh()?;
-        app.limits.admit_log_in(&app.db, &email, &origin).await?;
+        let admitted = app.limits.admit_log_in(&app.db, &email, &origin).await?;
 
-        let attempt = LogIn {
-            email: &email,
-            password,
-            account_window: AttemptKey::of_account(app.limits.key(), &email),
-            origin: &origin,
-        };
+        let attempt = LogIn { email: &email, password, admitted, origin: &origin };
         let granted =
             session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
                 .await?;

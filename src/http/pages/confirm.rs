@@ -2,7 +2,6 @@
 
 use poem::Response;
 
-use crate::domain::attempt::AttemptKey;
 use crate::domain::audit::Origin;
 use crate::domain::confirm::{ConfirmError, Confirmation};
 use crate::domain::email::Email;
@@ -25,10 +24,9 @@ pub(super) async fn admit<'a>(
     limits.admit_confirmation_early(origin).map_err(|refused| limited(&refused))?;
     let email = Email::of_account(&browser.account.email_canonical);
     let admitted = limits.admit_confirmation(&call.app.db, &email, origin).await;
-    admitted.map_err(|refused| limited(&refused))?;
+    let admitted = admitted.map_err(|refused| limited(&refused))?;
     let login = Login { account_id: browser.account.id, session_id: browser.session.id };
-    let account_window = AttemptKey::of_account(limits.key(), &email);
-    Ok(Confirmation { login, password, account_window, origin })
+    Ok(Confirmation { login, password, admitted, origin })
 }
 
 /// The answer to what was not done; `None` if the password was not right, which the form says.

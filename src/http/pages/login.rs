@@ -3,7 +3,6 @@
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::attempt::AttemptKey;
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::oauth::browser::{self, Takeover};
@@ -83,13 +82,9 @@ async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Respo
     ) else {
         return Err(refused());
     };
-    app.limits.admit_log_in(&app.db, &email, &origin).await.map_err(|it| limited(&it))?;
-    let attempt = LogIn {
-        email: &email,
-        password,
-        account_window: AttemptKey::of_account(app.limits.key(), &email),
-        origin: &origin,
-    };
+    let admitted = app.limits.admit_log_in(&app.db, &email, &origin).await;
+    let admitted = admitted.map_err(|it| limited(&it))?;
+    let attempt = LogIn { email: &email, password, admitted, origin: &origin };
     match session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
         .await
     {

@@ -63,8 +63,8 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
     let again = |problems: &Problems, status| show(call, waiting.as_ref(), typed, problems, status);
     let (email, password) =
         validate(call, typed).map_err(|problems| again(&problems, StatusCode::BAD_REQUEST))?;
-    app.limits.admit_sign_up(&app.db, &origin).await.map_err(|it| limited(&it))?;
-    let wish = SignUp { email: &email, password, origin: &origin };
+    let admitted = app.limits.admit_sign_up(&app.db, &origin).await.map_err(|it| limited(&it))?;
+    let wish = SignUp { email: &email, password, admitted, origin: &origin };
     match account::sign_up(&app.db, &app.hasher, &app.status_entries, wish, &app.tokens, now).await
     {
         Ok(granted) => enter(call, waiting, &granted, &origin).await,
