@@ -21,6 +21,7 @@ mod statistics;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -35,7 +36,7 @@ pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::job::is_in_doubt;
 use crate::database::job::unavailable;
 use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
-pub use crate::database::outage::may_have_lost_answer;
+pub use crate::database::outage::{is_undecided, may_have_lost_answer, undecided};
 use crate::database::pool::Pool;
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 use crate::database::postgres_writer::{Doubts, PooledWriter};
@@ -119,7 +120,9 @@ impl Db {
             pool: Pool::connect(options, wait).await?,
             clock: clock.clone(),
             instance: Uuid::nil(),
+            is_beating: false,
             doubts: Doubts::default(),
+            crowd: Arc::default(),
         };
         let db = Self { backend: Backend::Postgres(writer), clock, wait, is_urgent: false };
         if let Some(now) = db.now().await? {

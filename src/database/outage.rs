@@ -2,7 +2,8 @@
 //!
 //! A commit that hangs, a process that was stopped, a database that did not answer: afterwards each
 //! leaves a row, so that every instance judges a repeated refresh token by all outages, and a restart
-//! forgets none. An instance whose beat is late counts as an outage that lasts, until it is back (its
+//! forgets none. A crowd is one, too: a client that was given up, or told to try again, while its commit
+//! was under way could not ask again in time. An instance whose beat is late counts as an outage that lasts, until it is back (its
 //! own row then says how long it took), has stopped cleanly, or has been away for [`LOST_AFTER`].
 
 use std::time::Duration;
@@ -18,6 +19,9 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 /// A commit, a beat or a pause of the process that takes longer is an outage: well below the default
 /// window of a retry (10 s), and above what a busy machine does to a beat.
 pub(super) const NOTICEABLE: Duration = Duration::from_millis(2_500);
+
+/// A transaction that waits this long for its turn is in a crowd, in which clients stop waiting.
+pub(super) const CROWDED: Duration = Duration::from_secs(1);
 
 /// A commit is dated by the time read after its BEGIN; its answer leaves a moment after the beat.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -54,6 +58,31 @@ pub async fn may_have_lost_answer(
     }
     let outages = outages_since(txn, committed_at, wait, now).await?;
     Ok(retry_until(&outages, committed_at, window).is_some_and(|until| now < until))
+}
+
+/// Whether requests from before the end of an outage may still arrive: those that clients have given up
+/// lie in the buffers of a process that stood still, and of a database that hung. What they show may be
+/// older than what the same client has shown since.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn is_undecided(
+    txn: &impl ConnectionTrait,
+    window: Duration,
+    wait: Duration,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    if window.is_zero() {
+        return Ok(false);
+    }
+    let outages = outages_since(txn, now.minus(window), wait, now).await?;
+    Ok(outages.iter().any(|outage| outage.began <= now && now < outage.ended.plus(window)))
+}
+
+/// What the caller is told then: to try again.
+#[must_use]
+pub fn undecided() -> DbErr {
+    DbErr::Custom("so soon after an outage an old token may be an old request's".to_owned())
 }
 
 /// The end of the time in which an answer from `committed_at` may be asked for again; none if it fell
@@ -101,9 +130,11 @@ async fn instances_away(
     for row in txn.query_all_raw(statement(txn, sql, bounds)).await? {
         let away: i64 = row.try_get_by_index(0)?;
         let beat = now.minus(Duration::from_micros(away.unsigned_abs()));
-        // It refuses to write once its beat is overdue, so it has rotated nothing since.
+        // It refuses to write once its beat is overdue, so it has rotated nothing since. And a crowd that
+        // it had noticed by then may not be on record yet.
         let last_rotation = beat.plus(BEAT + wait + MARGIN);
-        outages.push(Outage { began: beat.minus(MARGIN), last_rotation, ended: now });
+        let began = beat.minus(BEAT + wait + MARGIN);
+        outages.push(Outage { began, last_rotation, ended: now });
     }
     Ok(outages)
 }
@@ -114,6 +145,31 @@ fn recorded(row: &QueryResult, now: Timestamp) -> Result<Outage, DbErr> {
     // Whoever should have closed it may be gone.
     let ended = ended.unwrap_or_else(|| now.min(began.plus(LOST_AFTER)));
     Ok(Outage { began, last_rotation: ended, ended })
+}
+
+/// A crowd at one instance: an outage as long as transactions wait long for their turn.
+#[derive(Debug, Default)]
+pub(super) struct Crowd {
+    recorded_until: Option<Timestamp>,
+}
+
+impl Crowd {
+    /// The outage that is to be recorded because a transaction got its turn after `waited`, or was given
+    /// up: at most one a second, which ends a second from now.
+    pub(super) fn notice(
+        &mut self,
+        waited: Duration,
+        now: Timestamp,
+    ) -> Option<(Timestamp, Timestamp)> {
+        let is_recorded =
+            self.recorded_until.is_some_and(|until| now < until && until <= now.plus(CROWDED));
+        if waited < CROWDED || is_recorded {
+            return None;
+        }
+        let ended = now.plus(CROWDED);
+        self.recorded_until = Some(ended);
+        Some((now.minus(waited), ended))
+    }
 }
 
 /// Records an outage of an instance; one that lasts has no end yet.
@@ -195,6 +251,17 @@ mod tests {
         let outages = [outage(165, 200), outage(99, 160), outage(211, 300)];
 
         assert_eq!(retry_until(&outages, at(100), WINDOW), Some(at(210)));
+    }
+
+    #[test]
+    fn a_crowd_is_one_outage_however_many_notice_it() {
+        let (mut crowd, long) = (Crowd::default(), Duration::from_secs(4));
+
+        assert_eq!(crowd.notice(Duration::from_millis(999), at(100)), None, "that is no crowd");
+        assert_eq!(crowd.notice(long, at(100)), Some((at(96), at(101))));
+        assert_eq!(crowd.notice(long, at(100)), None, "it is on record");
+        assert_eq!(crowd.notice(long, at(101)), Some((at(97), at(102))), "it goes on");
+        assert_eq!(crowd.notice(long, at(50)), Some((at(46), at(51))), "the clock was set back");
     }
 
     #[test]

@@ -44,6 +44,8 @@ struct State {
     options: ConnectOptions,
     wait: Duration,
     connections: ArcSwap<DatabaseConnection>,
+    /// A connection that no crowd of requests can occupy.
+    beats: ArcSwap<DatabaseConnection>,
     health: watch::Sender<Health>,
     suspicion: Notify,
     is_back: Notify,
@@ -64,7 +66,7 @@ impl Pool {
     /// Waits at the start for a database that is busy, or starts at the same time.
     pub(super) async fn connect(options: ConnectOptions, wait: Duration) -> Result<Self, DbErr> {
         let deadline = Instant::now() + START_WAIT;
-        let (connections, probe) = loop {
+        let Connections { shared, beats, probe } = loop {
             match connect(&options).await {
                 Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
                 result => break result?,
@@ -73,7 +75,8 @@ impl Pool {
         let pool = Self(Arc::new(State {
             options,
             wait,
-            connections: ArcSwap::from_pointee(connections),
+            connections: ArcSwap::from_pointee(shared),
+            beats: ArcSwap::from_pointee(beats),
             health: watch::Sender::new(Health::Well),
             suspicion: Notify::new(),
             is_back: Notify::new(),
@@ -93,6 +96,11 @@ impl Pool {
     /// The connections of the moment.
     pub(super) fn connections(&self) -> Arc<DatabaseConnection> {
         self.0.connections.load_full()
+    }
+
+    /// The one of the moment that is kept for beats, and for what is recorded of outages.
+    pub(super) fn beats(&self) -> Arc<DatabaseConnection> {
+        self.0.beats.load_full()
     }
 
     /// How long a request waits for the database.
@@ -172,6 +180,7 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         locked(&self.0.tasks).drain(..).for_each(|task| task.abort());
+        close(&self.beats()).await;
         close(&self.connections()).await;
     }
 }
@@ -203,19 +212,24 @@ async fn watch_over(state: &State, mut probe: DatabaseConnection) {
 /// Connects until there is a database that writes, and puts its connections in place of the old ones.
 async fn find_again(state: &State) -> DatabaseConnection {
     loop {
-        if let Ok(Ok((connections, probe))) = timeout(CONNECT, connect(&state.options)).await {
+        if let Ok(Ok(Connections { shared, beats, probe })) =
+            timeout(CONNECT, connect(&state.options)).await
+        {
             let health = look(&probe, CONNECT).await;
             if health == Some(Health::Well) {
-                replace(state, connections, Health::Well);
+                replace(state, shared, beats, Health::Well);
                 state.is_back.notify_waiters();
                 return probe;
             }
             match health {
                 // What can be read is worth reading.
                 Some(health) if *state.health.borrow() == Health::Gone => {
-                    replace(state, connections, health);
+                    replace(state, shared, beats, health);
                 }
-                _ => close(&connections).await,
+                _ => {
+                    close(&beats).await;
+                    close(&shared).await;
+                }
             }
             close(&probe).await;
         }
@@ -223,22 +237,28 @@ async fn find_again(state: &State) -> DatabaseConnection {
     }
 }
 
-fn replace(state: &State, connections: DatabaseConnection, health: Health) {
-    let old = state.connections.swap(Arc::new(connections));
-    // It waits for connections in use, which may take as long as a dead link.
-    tokio::spawn(async move { close(&old).await });
+fn replace(state: &State, shared: DatabaseConnection, beats: DatabaseConnection, health: Health) {
+    for old in [state.connections.swap(Arc::new(shared)), state.beats.swap(Arc::new(beats))] {
+        // It waits for connections in use, which may take as long as a dead link.
+        tokio::spawn(async move { close(&old).await });
+    }
     state.health.send_replace(health);
 }
 
-/// A pool, and one connection more that is kept for asking whether the database lives.
-async fn connect(
-    options: &ConnectOptions,
-) -> Result<(DatabaseConnection, DatabaseConnection), DbErr> {
-    let connections = Database::connect(options.clone()).await?;
+/// What requests share, one connection for beats, and one for asking whether the database lives.
+struct Connections {
+    shared: DatabaseConnection,
+    beats: DatabaseConnection,
+    probe: DatabaseConnection,
+}
+
+async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
+    let shared = Database::connect(options.clone()).await?;
     let mut alone = options.clone();
     alone.max_connections(1).min_connections(1);
+    let beats = Database::connect(alone.clone()).await?;
     let probe = Database::connect(alone).await?;
-    Ok((connections, probe))
+    Ok(Connections { shared, beats, probe })
 }
 
 /// None if there is no answer in time, or none that can be understood.

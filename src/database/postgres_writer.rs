@@ -18,7 +18,7 @@ use crate::database::Work;
 use crate::database::job::{
     Job, Progress, Step, Transaction, in_doubt, is_connection_error, lost, sql_state, unavailable,
 };
-use crate::database::outage::{self, BEAT, NOTICEABLE};
+use crate::database::outage::{self, BEAT, Crowd, NOTICEABLE};
 use crate::database::pool::Pool;
 use crate::timestamp::Timestamp;
 
@@ -119,7 +119,10 @@ pub(super) struct PooledWriter {
     pub(super) clock: Clock,
     /// This process, as outages name it; nil before it serves.
     pub(super) instance: Uuid,
+    /// It writes on the connection that is kept for beats.
+    pub(super) is_beating: bool,
     pub(super) doubts: Doubts,
+    pub(super) crowd: Arc<Mutex<Crowd>>,
 }
 
 impl PooledWriter {
@@ -127,8 +130,8 @@ impl PooledWriter {
     pub(super) async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
         self.instance = instance;
         let first = Moment::now();
-        self.beat(first).await?;
-        let writer = self.clone();
+        let writer = self.beating();
+        writer.beat(first).await?;
         self.pool.keep(tokio::spawn(async move { writer.keep_beat(first).await }));
         Ok(())
     }
@@ -152,6 +155,22 @@ impl PooledWriter {
     async fn beat(&self, last: Moment) -> Result<(), DbErr> {
         let instance = self.instance;
         write_at_leisure(self, move |txn, now| Box::pin(beat(txn, instance, last, now))).await
+    }
+
+    /// The same on the connection that no crowd occupies.
+    fn beating(&self) -> Self {
+        Self { is_beating: true, ..self.clone() }
+    }
+
+    /// A transaction got its turn, or was given up, after so long.
+    fn notice_crowd(&self, waited: Duration) {
+        if self.instance.is_nil() || self.is_beating {
+            return;
+        }
+        let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((began, ended)) = crowd.notice(waited, self.clock.now()) {
+            tokio::spawn(record(self.clone(), began, Ended::At(ended)));
+        }
     }
 
     /// Says that this instance stops, and that nothing of it was lost.
@@ -186,7 +205,7 @@ impl Doubts {
         open.count += 1;
         if open.began.is_none() {
             open.began = Some(began);
-            tokio::spawn(record(writer.clone(), began, false));
+            tokio::spawn(record(writer.clone(), began, Ended::NotYet));
         }
     }
 
@@ -196,17 +215,25 @@ impl Doubts {
         if open.count == 0
             && let Some(began) = open.began.take()
         {
-            tokio::spawn(record(writer.clone(), began, true));
+            tokio::spawn(record(writer.clone(), began, Ended::Now));
         }
     }
 }
 
+/// The end of an outage that is to be recorded.
+#[derive(Debug, Clone, Copy)]
+enum Ended {
+    NotYet,
+    Now,
+    At(Timestamp),
+}
+
 /// Records an outage, trying until the database takes it. (A box: its transaction may itself end in
 /// doubt.)
-fn record(writer: PooledWriter, began: Timestamp, is_over: bool) -> BoxFuture<'static, ()> {
+fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let deadline = Instant::now() + RECORDING;
-        while let Err(error) = try_to_record(&writer, began, is_over).await
+        let (writer, deadline) = (writer.beating(), Instant::now() + RECORDING);
+        while let Err(error) = try_to_record(&writer, began, ended).await
             && Instant::now() < deadline
         {
             tracing::debug!(%error, "an outage could not be recorded yet");
@@ -215,14 +242,15 @@ fn record(writer: PooledWriter, began: Timestamp, is_over: bool) -> BoxFuture<'s
     })
 }
 
-async fn try_to_record(
-    writer: &PooledWriter,
-    began: Timestamp,
-    is_over: bool,
-) -> Result<(), DbErr> {
+async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) -> Result<(), DbErr> {
     let instance = writer.instance;
     write_at_leisure(writer, move |txn, now| {
-        Box::pin(outage::record(txn, instance, began, is_over.then_some(now)))
+        let ended = match ended {
+            Ended::NotYet => None,
+            Ended::Now => Some(now),
+            Ended::At(time) => Some(time),
+        };
+        Box::pin(outage::record(txn, instance, began, ended))
     })
     .await
 }
@@ -275,7 +303,7 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             Err(Failure::OfWork) => Err(lost()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
-                tokio::spawn(record(writer, began, true));
+                tokio::spawn(record(writer, began, Ended::Now));
                 Err(in_doubt())
             }
         };
@@ -298,7 +326,17 @@ async fn attempt(
     job: &mut Box<dyn Job>,
     began: &mut Timestamp,
 ) -> Result<(), Failure> {
-    let txn = writer.pool.connections().begin().await.map_err(Failure::Database)?;
+    let pool = &writer.pool;
+    let (connections, asked) =
+        (if writer.is_beating { pool.beats() } else { pool.connections() }, Instant::now());
+    let txn = connections.begin().await;
+    writer.notice_crowd(asked.elapsed());
+    let txn = txn.map_err(Failure::Database)?;
+    if job.progress().is_left() {
+        // Others wait for the connection.
+        drop(txn.rollback().await);
+        return Err(Failure::Database(lost()));
+    }
     *began = writer.clock.now();
     if job.run(&txn, *began).await == Step::RollBack {
         // The error of the work is the one that counts; a broken connection breaks the rollback too.

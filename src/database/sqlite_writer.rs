@@ -32,7 +32,7 @@ use crate::database::job::{
     unavailable,
 };
 use crate::database::options::{Access, connect_patiently, sqlite_options};
-use crate::database::outage::{self, NOTICEABLE, statement};
+use crate::database::outage::{self, Crowd, NOTICEABLE, statement};
 use crate::database::reserve::Reserve;
 use crate::timestamp::Timestamp;
 
@@ -61,7 +61,8 @@ pub(super) struct SharedWriter {
 }
 
 enum Message {
-    Run(Box<dyn Job>),
+    /// A transaction, and since when it waits.
+    Run(Box<dyn Job>, Instant),
     Close(oneshot::Sender<()>),
 }
 
@@ -101,6 +102,7 @@ impl SharedWriter {
             state: Arc::clone(&state),
             has_counter: false,
             last_seen: Moment::now(),
+            crowd: Crowd::default(),
             outages: Vec::new(),
             reserve: Reserve::beside(file),
         };
@@ -116,7 +118,8 @@ impl SharedWriter {
         F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
     {
         let (job, progress, answer) = Transaction::new(work, is_urgent);
-        self.queue.try_send(Message::Run(job)).map_err(|_| unavailable())?;
+        let message = Message::Run(job, Instant::now());
+        self.queue.try_send(message).map_err(|_| unavailable())?;
         let caller = Caller(progress);
         match timeout(self.wait, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
@@ -133,7 +136,8 @@ impl SharedWriter {
         F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
     {
         let (job, _, answer) = Transaction::new(work, true);
-        self.queue.send(Message::Run(job)).await.map_err(|_| unavailable())?;
+        let message = Message::Run(job, Instant::now());
+        self.queue.send(message).await.map_err(|_| unavailable())?;
         answer.await.unwrap_or_else(|_| Err(lost().into()))
     }
 
@@ -210,6 +214,7 @@ struct Writer {
     /// Whether the schema has the counter of commits: not before it is migrated.
     has_counter: bool,
     last_seen: Moment,
+    crowd: Crowd,
     /// Outages that the next batch records; one without an end lasts until then.
     outages: Vec<(Timestamp, Option<Timestamp>)>,
     reserve: Reserve,
@@ -242,7 +247,10 @@ impl Writer {
             let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
             for message in messages.drain(..) {
                 match message {
-                    Message::Run(job) => jobs.push(job),
+                    Message::Run(job, since) => {
+                        self.notice_crowd(since.elapsed());
+                        jobs.push(job);
+                    }
                     Message::Close(closed) => closing = Some(closed),
                 }
             }
@@ -276,6 +284,12 @@ impl Writer {
             let now = self.clock.now();
             self.outages.push((now.minus(pause), Some(now)));
             self.last_seen = Moment::now();
+        }
+    }
+
+    fn notice_crowd(&mut self, waited: Duration) {
+        if let Some((began, ended)) = self.crowd.notice(waited, self.clock.now()) {
+            self.outages.push((began, Some(ended)));
         }
     }
 

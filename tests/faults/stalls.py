@@ -58,9 +58,6 @@ class Session:
 
     async def ask(self, port, path, body, wait):
         """The status and the body. An answer is waited for so long, then the connection is given up."""
-        if port not in self.connections:
-            self.connections[port] = await asyncio.open_connection("127.0.0.1", port)
-        reader, writer = self.connections[port]
         content = json.dumps(body)
         client = f"10.{self.number >> 16 & 255}.{self.number >> 8 & 255}.{self.number & 255}"
         head = (
@@ -69,12 +66,16 @@ class Session:
         )
         try:
             async with asyncio.timeout(wait):
+                if port not in self.connections:
+                    self.connections[port] = await asyncio.open_connection("127.0.0.1", port)
+                reader, writer = self.connections[port]
                 writer.write((head + content).encode())
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
                 length = int(head.partition("content-length: ")[2].split()[0])
                 return int(head[9:12]), json.loads(await reader.readexactly(length) or "null")
         except (TimeoutError, OSError, EOFError):
-            self.connections.pop(port)[1].transport.abort()
+            if port in self.connections:
+                self.connections.pop(port)[1].transport.abort()
             raise
 
     async def sign_up(self, port):
@@ -163,6 +164,7 @@ def judge(report, crowd, instances, reuses):
     report.holds(reuses() == 0, f"sessions ended as theft: {reuses()}")
     report.holds(all(map(is_alive, instances)), "all processes live")
     last = crowd.last_tokens()
+    report.holds(reuses() == 0, f"nor later: {reuses()}")
     report.holds(last == {200: size}, f"what was acknowledged last is good {dict(last)}")
 
 

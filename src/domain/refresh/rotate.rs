@@ -6,8 +6,9 @@
 //! | the one before, its successor unused | the same successor again | ends the session |
 //! | anything older | ends the session | ends the session |
 //!
-//! An outage of the database stops the window: an answer that was lost with it can be asked for
-//! again until the window has passed since the database's return.
+//! An outage stops the window: an answer that was lost in it can be asked for again until the window
+//! has passed since its end. As long, older tokens are refused and end nothing: a client's own requests
+//! from before may still arrive.
 //!
 //! A session's number of the newest token is all the state there is. "Unused" needs none: had the
 //! successor been used, the number would have moved on.
@@ -223,6 +224,9 @@ async fn judge(
         let granted = Granted::of(session, account.email_claims());
         record(txn, &granted, Some("retry"), origin, now).await?;
         return Ok(Outcome::Granted(granted));
+    }
+    if !is_predecessor && database::is_undecided(txn, window, wait, now).await? {
+        return Err(RefreshError::Database(database::undecided()));
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;
     Event::new(Kind::TokenReuse)
