@@ -133,7 +133,8 @@ pub struct DatabaseSettings {
     )]
     pub database_url: DatabaseUrl,
 
-    /// Connections to PostgreSQL; SQLite has one writer and four readers whatever this says.
+    /// Connections to PostgreSQL for requests; up to five more are for tasks of the server. SQLite has
+    /// one writer and four readers whatever this says.
     #[arg(long, env = "SIGNET_DATABASE_CONNECTIONS", default_value = "8",
           value_parser = value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,

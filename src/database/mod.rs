@@ -120,7 +120,7 @@ impl Db {
             pool: Pool::connect(options, wait).await?,
             clock: clock.clone(),
             instance: Uuid::nil(),
-            is_beating: false,
+            is_reserved: false,
             doubts: Doubts::default(),
             crowd: Arc::default(),
         };
@@ -162,6 +162,17 @@ impl Db {
         Self { is_urgent: true, ..self.clone() }
     }
 
+    /// The same database for tasks that all requests hang on: on PostgreSQL they have connections of
+    /// their own, which no crowd of requests occupies.
+    #[must_use]
+    pub fn reserved(&self) -> Self {
+        let mut db = self.clone();
+        if let Backend::Postgres(writer) = &mut db.backend {
+            *writer = writer.reserved();
+        }
+        db
+    }
+
     /// How long a request waits for the database.
     #[must_use]
     pub fn wait(&self) -> Duration {
@@ -173,6 +184,14 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.trouble().await,
             Backend::Postgres(writer) => writer.pool.trouble(),
+        }
+    }
+
+    /// What was committed a moment ago cannot be answered: its client may ask again, as after an outage.
+    pub fn note_lost_answer(&self) {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.note_lost_answer(),
+            Backend::Postgres(writer) => writer.notice_crowd(self.wait),
         }
     }
 
@@ -198,8 +217,8 @@ impl Db {
                 let answer = tokio::time::timeout(self.wait, question(reader.clone())).await;
                 answer.unwrap_or_else(|_| Err(unavailable()))
             }
-            Backend::Postgres(PooledWriter { pool, .. }) => {
-                pool.patiently(question((*pool.connections()).clone())).await
+            Backend::Postgres(writer) => {
+                writer.pool.patiently(question((*writer.connections()).clone())).await
             }
         }
     }

@@ -27,6 +27,10 @@ const ANSWER: Duration = Duration::from_millis(600);
 /// How long a new connection may take, which many others may be asking for.
 const CONNECT: Duration = Duration::from_secs(1);
 
+/// Connections for the server's own tasks, as many as there are at a time: the beat, the record of an
+/// outage, the key ring and the status lists.
+const RESERVED: u32 = 4;
+
 /// Pause between two attempts at a new connection.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -44,8 +48,8 @@ struct State {
     options: ConnectOptions,
     wait: Duration,
     connections: ArcSwap<DatabaseConnection>,
-    /// A connection that no crowd of requests can occupy.
-    beats: ArcSwap<DatabaseConnection>,
+    /// Those that no crowd of requests can occupy.
+    reserved: ArcSwap<DatabaseConnection>,
     health: watch::Sender<Health>,
     suspicion: Notify,
     is_back: Notify,
@@ -66,7 +70,7 @@ impl Pool {
     /// Waits at the start for a database that is busy, or starts at the same time.
     pub(super) async fn connect(options: ConnectOptions, wait: Duration) -> Result<Self, DbErr> {
         let deadline = Instant::now() + START_WAIT;
-        let Connections { shared, beats, probe } = loop {
+        let Connections { shared, reserved, probe } = loop {
             match connect(&options).await {
                 Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
                 result => break result?,
@@ -76,7 +80,7 @@ impl Pool {
             options,
             wait,
             connections: ArcSwap::from_pointee(shared),
-            beats: ArcSwap::from_pointee(beats),
+            reserved: ArcSwap::from_pointee(reserved),
             health: watch::Sender::new(Health::Well),
             suspicion: Notify::new(),
             is_back: Notify::new(),
@@ -98,9 +102,9 @@ impl Pool {
         self.0.connections.load_full()
     }
 
-    /// The one of the moment that is kept for beats, and for what is recorded of outages.
-    pub(super) fn beats(&self) -> Arc<DatabaseConnection> {
-        self.0.beats.load_full()
+    /// The reserved ones of the moment.
+    pub(super) fn reserved(&self) -> Arc<DatabaseConnection> {
+        self.0.reserved.load_full()
     }
 
     /// How long a request waits for the database.
@@ -180,7 +184,7 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         locked(&self.0.tasks).drain(..).for_each(|task| task.abort());
-        close(&self.beats()).await;
+        close(&self.reserved()).await;
         close(&self.connections()).await;
     }
 }
@@ -212,22 +216,22 @@ async fn watch_over(state: &State, mut probe: DatabaseConnection) {
 /// Connects until there is a database that writes, and puts its connections in place of the old ones.
 async fn find_again(state: &State) -> DatabaseConnection {
     loop {
-        if let Ok(Ok(Connections { shared, beats, probe })) =
+        if let Ok(Ok(Connections { shared, reserved, probe })) =
             timeout(CONNECT, connect(&state.options)).await
         {
             let health = look(&probe, CONNECT).await;
             if health == Some(Health::Well) {
-                replace(state, shared, beats, Health::Well);
+                replace(state, shared, reserved, Health::Well);
                 state.is_back.notify_waiters();
                 return probe;
             }
             match health {
                 // What can be read is worth reading.
                 Some(health) if *state.health.borrow() == Health::Gone => {
-                    replace(state, shared, beats, health);
+                    replace(state, shared, reserved, health);
                 }
                 _ => {
-                    close(&beats).await;
+                    close(&reserved).await;
                     close(&shared).await;
                 }
             }
@@ -237,28 +241,36 @@ async fn find_again(state: &State) -> DatabaseConnection {
     }
 }
 
-fn replace(state: &State, shared: DatabaseConnection, beats: DatabaseConnection, health: Health) {
-    for old in [state.connections.swap(Arc::new(shared)), state.beats.swap(Arc::new(beats))] {
+fn replace(
+    state: &State,
+    shared: DatabaseConnection,
+    reserved: DatabaseConnection,
+    health: Health,
+) {
+    for old in [state.connections.swap(Arc::new(shared)), state.reserved.swap(Arc::new(reserved))] {
         // It waits for connections in use, which may take as long as a dead link.
         tokio::spawn(async move { close(&old).await });
     }
     state.health.send_replace(health);
 }
 
-/// What requests share, one connection for beats, and one for asking whether the database lives.
+/// What requests share, some for the tasks of the server, and one for asking whether the database lives.
 struct Connections {
     shared: DatabaseConnection,
-    beats: DatabaseConnection,
+    reserved: DatabaseConnection,
     probe: DatabaseConnection,
 }
 
 async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
     let shared = Database::connect(options.clone()).await?;
-    let mut alone = options.clone();
-    alone.max_connections(1).min_connections(1);
-    let beats = Database::connect(alone.clone()).await?;
-    let probe = Database::connect(alone).await?;
-    Ok(Connections { shared, beats, probe })
+    let few = |connections| {
+        let mut options = options.clone();
+        options.max_connections(connections).min_connections(1);
+        Database::connect(options)
+    };
+    let reserved = few(RESERVED).await?;
+    let probe = few(1).await?;
+    Ok(Connections { shared, reserved, probe })
 }
 
 /// None if there is no answer in time, or none that can be understood.

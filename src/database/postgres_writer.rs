@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -119,8 +119,8 @@ pub(super) struct PooledWriter {
     pub(super) clock: Clock,
     /// This process, as outages name it; nil before it serves.
     pub(super) instance: Uuid,
-    /// It writes on the connection that is kept for beats.
-    pub(super) is_beating: bool,
+    /// It uses the connections that no crowd of requests occupies.
+    pub(super) is_reserved: bool,
     pub(super) doubts: Doubts,
     pub(super) crowd: Arc<Mutex<Crowd>>,
 }
@@ -130,7 +130,7 @@ impl PooledWriter {
     pub(super) async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
         self.instance = instance;
         let first = Moment::now();
-        let writer = self.beating();
+        let writer = self.reserved();
         writer.beat(first).await?;
         self.pool.keep(tokio::spawn(async move { writer.keep_beat(first).await }));
         Ok(())
@@ -157,14 +157,18 @@ impl PooledWriter {
         write_at_leisure(self, move |txn, now| Box::pin(beat(txn, instance, last, now))).await
     }
 
-    /// The same on the connection that no crowd occupies.
-    fn beating(&self) -> Self {
-        Self { is_beating: true, ..self.clone() }
+    /// The same on the connections that no crowd of requests occupies.
+    pub(super) fn reserved(&self) -> Self {
+        Self { is_reserved: true, ..self.clone() }
+    }
+
+    pub(super) fn connections(&self) -> Arc<DatabaseConnection> {
+        if self.is_reserved { self.pool.reserved() } else { self.pool.connections() }
     }
 
     /// A transaction got its turn, or was given up, after so long.
-    fn notice_crowd(&self, waited: Duration) {
-        if self.instance.is_nil() || self.is_beating {
+    pub(super) fn notice_crowd(&self, waited: Duration) {
+        if self.instance.is_nil() || self.is_reserved {
             return;
         }
         let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,7 +236,7 @@ enum Ended {
 /// doubt.)
 fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let (writer, deadline) = (writer.beating(), Instant::now() + RECORDING);
+        let (writer, deadline) = (writer.reserved(), Instant::now() + RECORDING);
         while let Err(error) = try_to_record(&writer, began, ended).await
             && Instant::now() < deadline
         {
@@ -326,9 +330,7 @@ async fn attempt(
     job: &mut Box<dyn Job>,
     began: &mut Timestamp,
 ) -> Result<(), Failure> {
-    let pool = &writer.pool;
-    let (connections, asked) =
-        (if writer.is_beating { pool.beats() } else { pool.connections() }, Instant::now());
+    let (connections, asked) = (writer.connections(), Instant::now());
     let txn = connections.begin().await;
     writer.notice_crowd(asked.elapsed());
     let txn = txn.map_err(Failure::Database)?;

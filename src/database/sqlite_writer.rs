@@ -72,6 +72,8 @@ struct State {
     is_serving: AtomicBool,
     is_failing: AtomicBool,
     is_full: AtomicBool,
+    /// What was committed could not be answered.
+    has_lost_answer: AtomicBool,
     commit_since: Mutex<Option<Instant>>,
 }
 
@@ -102,6 +104,7 @@ impl SharedWriter {
             state: Arc::clone(&state),
             has_counter: false,
             last_seen: Moment::now(),
+            wait,
             crowd: Crowd::default(),
             outages: Vec::new(),
             reserve: Reserve::beside(file),
@@ -156,6 +159,11 @@ impl SharedWriter {
             return attempt.is_err().then_some("commits fail");
         }
         None
+    }
+
+    /// An answer to what was committed a moment ago is lost: as in a crowd, the client will ask again.
+    pub(super) fn note_lost_answer(&self) {
+        self.state.has_lost_answer.store(true, Ordering::Release);
     }
 
     /// From now on each commit is dated, so that a start after a crash knows when the last one was;
@@ -214,6 +222,7 @@ struct Writer {
     /// Whether the schema has the counter of commits: not before it is migrated.
     has_counter: bool,
     last_seen: Moment,
+    wait: Duration,
     crowd: Crowd,
     /// Outages that the next batch records; one without an end lasts until then.
     outages: Vec<(Timestamp, Option<Timestamp>)>,
@@ -295,6 +304,9 @@ impl Writer {
 
     async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
         self.notice_pause();
+        if self.state.has_lost_answer.swap(false, Ordering::AcqRel) {
+            self.notice_crowd(self.wait);
+        }
         let mut batch = Vec::with_capacity(jobs.len());
         for job in jobs {
             if self.refuses(&*job) {

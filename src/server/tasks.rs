@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
-use crate::database::{PurgeError, Purged, analyze_unknown};
+use crate::database::{Db, PurgeError, Purged, analyze_unknown};
 use crate::domain::attempt;
 use crate::domain::email_folding;
 use crate::domain::id;
@@ -47,7 +47,7 @@ const OUTBOX_BEAT: Duration = Duration::from_millis(250);
 
 /// Takes the steps that are due in the keys' lives, and looks what others have done.
 pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
-    let holder = id::new(app.clock.now());
+    let (holder, db) = (id::new(app.clock.now()), app.db.reserved());
     let schedule = *app.ring.schedule();
     let mut beat = tokio::time::interval(schedule.reload);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -55,13 +55,13 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
     loop {
         // From before the work on: no return of the database may fall between the two.
         let back_again = app.db.back_again();
-        follow_database_clock(&app).await;
+        follow_database_clock(&app, &db).await;
         let now = app.clock.now();
-        let kept = keys::advance(&app.db, app.ring.sealer(), &schedule, bits, holder, now).await;
+        let kept = keys::advance(&db, app.ring.sealer(), &schedule, bits, holder, now).await;
         if let Err(error) = kept {
             tracing::warn!(%error, "the signing keys could not be kept");
         }
-        if let Err(error) = app.ring.reload(&app.db).await {
+        if let Err(error) = app.ring.reload(&db).await {
             tracing::warn!(%error, "the key ring could not be reloaded");
         }
         // An instance that lost sight of the keys signs nothing: it looks as soon as it can.
@@ -102,11 +102,11 @@ pub(super) async fn keep_status(app: Arc<App>) {
     let mut beat = tokio::time::interval(STATUS_BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
-    let mut failures: u32 = 0;
+    let (db, mut failures) = (app.db.reserved(), 0_u32);
     loop {
         // From before the look on: no return of the database may fall between the two.
         let back_again = app.db.back_again();
-        match app.status_lists.reload(&app.db, &app.issuer, app.clock.now()).await {
+        match app.status_lists.reload(&db, &app.issuer, app.clock.now()).await {
             Ok(()) => failures = 0,
             Err(error) => {
                 if failures.is_multiple_of(60) {
@@ -142,8 +142,8 @@ pub(super) async fn end_sessions(app: Arc<App>) {
 }
 
 /// Instances agree on the time by asking the database they share.
-async fn follow_database_clock(app: &App) {
-    match app.db.now().await {
+async fn follow_database_clock(app: &App, db: &Db) {
+    match db.now().await {
         Ok(Some(now)) => app.clock.follow(now),
         Ok(None) => {}
         Err(error) => tracing::warn!(%error, "the database's clock could not be read"),

@@ -281,7 +281,17 @@ struct Extras<'a> {
     has_refresh: bool,
 }
 
+/// Signs what was granted and committed.
 fn issue(
+    mint: Mint<'_>,
+    granted: &Granted,
+    terms: Terms<'_>,
+    extras: Extras<'_>,
+) -> Result<Issued, GrantError> {
+    sign(mint, granted, terms, extras).inspect_err(|_| mint.db.note_lost_answer())
+}
+
+fn sign(
     mint: Mint<'_>,
     granted: &Granted,
     terms: Terms<'_>,

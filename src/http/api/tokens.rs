@@ -37,6 +37,10 @@ impl AuthTokens {
     /// Signs the tokens for what was granted, valid from this moment on: `iat` must not be before
     /// `auth_time`, which was read in the transaction.
     pub(super) fn sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
+        Self::try_to_sign(app, granted).inspect_err(|_| app.db.note_lost_answer())
+    }
+
+    fn try_to_sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
         let now = app.clock.now();
         let access_token = app.issuer.access_token(&granted, now)?;
         Ok(Json(Self {
