@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::block_on;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
+use crate::database::ServeLock;
 use crate::server::Server;
 use crate::telemetry;
 
@@ -28,6 +29,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let is_human = config.logs.log_format == LogFormat::Human;
 
+    Server::check(&config)?;
+    let drain = Duration::from_secs(config.service.drain_seconds);
+    // Until the process ends. A signal ends the wait for another server at once.
+    let _lock = tokio::select! {
+        lock = ServeLock::take(&config.database, drain) => lock?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let server = Server::bind(config, Clock::shared()).await?;
     tracing::info!(address = %server.address(), issuer = server.issuer(), "listening");
     if is_human {

@@ -16,6 +16,7 @@ mod portions;
 mod postgres_writer;
 mod reserve;
 mod schema;
+mod serve_lock;
 mod sqlite_writer;
 mod statistics;
 
@@ -41,6 +42,7 @@ use crate::database::pool::Pool;
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 use crate::database::postgres_writer::{Doubts, PooledWriter};
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
+pub use crate::database::serve_lock::{ServeLock, ServeLockError};
 use crate::database::sqlite_writer::SharedWriter;
 pub use crate::database::statistics::analyze_unknown;
 use crate::timestamp::Timestamp;

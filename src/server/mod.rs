@@ -157,14 +157,25 @@ impl Storage {
 }
 
 impl Server {
+    /// Checks what can be checked of the settings without touching anything.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        refuse_nameless(&config.service)?;
+        refuse_short_lists(&config.status)?;
+        Schedule::new(&config.keys, &config.tokens)?;
+        Looks::new(&config.pages)?;
+        Ok(())
+    }
+
     /// Opens the storage and binds the address.
     ///
     /// # Errors
     /// See [`StartError`].
     pub async fn bind(config: Config, clock: Clock) -> Result<Self, StartError> {
         let wanted = config.service.listen;
-        refuse_nameless(&config.service)?;
-        refuse_short_lists(&config.status)?;
+        Self::check(&config)?;
         let capacity = Capacity::of(&config)?;
         warn_of_short_times(&config);
         let looks = Looks::new(&config.pages)?;

@@ -4,12 +4,12 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{join, select};
 use rustix::process::Signal;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, PASSWORD, Program, TestDatabase, TestServer};
+use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase, TestServer};
 
 async fn key_events(database: &TestDatabase) -> Vec<String> {
     database.column("SELECT type FROM auth_event WHERE type LIKE 'key_%' ORDER BY id").await
@@ -43,10 +43,13 @@ async fn two_processes_that_start_on_an_empty_database_share_one_key() {
     let program = Program::new(&database)
         .with("SIGNET_ISSUER", "https://id.example.test")
         .with("SIGNET_AUDIENCE", "https://api.example.test");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    if !database.is_postgres() {
+        return one_after_the_other(&database, &program, &http).await;
+    }
 
     let (one, other) = join(program.serve(), program.serve()).await;
 
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let get = |url: String| Answer::of(http.get(url));
     let [of_one, of_other] = [
         get(one.url("/.well-known/jwks.json")).await.json(),
@@ -63,6 +66,25 @@ async fn two_processes_that_start_on_an_empty_database_share_one_key() {
         let (status, output) = serving.end(Signal::TERM).await;
         assert!(status.success(), "{output}");
     }
+}
+
+/// One SQLite file is for one instance: of two that start at once, one waits until the other has ended.
+async fn one_after_the_other(database: &TestDatabase, program: &Program, http: &reqwest::Client) {
+    let starts = [Box::pin(program.serve()), Box::pin(program.serve())];
+    let [one, other] = starts;
+    let (first, waiting) = select(one, other).await.factor_first();
+    let keys = async |serving: &Serving| {
+        Answer::of(http.get(serving.url("/.well-known/jwks.json"))).await.json()
+    };
+    let made = keys(&first).await;
+    let (status, output) = first.end(Signal::TERM).await;
+    assert!(status.success(), "{output}");
+
+    let second = waiting.await;
+
+    assert_eq!(made["keys"].as_array().unwrap().len(), 1);
+    assert_eq!(keys(&second).await, made);
+    assert_eq!(key_events(database).await, ["key_created", "key_activated"]);
 }
 
 /// AT-08: SQLite does not wait for others where it turns on its write-ahead log, so Signet does.

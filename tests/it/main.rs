@@ -94,6 +94,7 @@ mod retry_after;
 mod rotation;
 mod schema;
 mod session_family;
+mod single_server;
 mod startup;
 mod status_list;
 mod token_endpoint;

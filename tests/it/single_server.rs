@@ -1,0 +1,97 @@
+//! One `signet serve` on one SQLite file.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase};
+
+async fn sign_up(serving: &Serving, email: &str) -> Answer {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = json!({ "email": email, "password": PASSWORD });
+    Answer::of(http.post(serving.url("/api/auth/signup")).json(&body)).await
+}
+
+/// W17: a second server waits for the first, then refuses and says why; commands go on beside the
+/// first, and PostgreSQL takes as many instances as there are.
+#[tokio::test]
+async fn a_second_server_on_one_file_refuses() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let first = program.serve().await;
+    sign_up(&first, "ada@example.test").await.expect_status(201);
+    let second = program.clone().with("SIGNET_DRAIN_SECONDS", "1");
+
+    if database.is_postgres() {
+        let second = second.serve().await;
+        sign_up(&second, "eve@example.test").await.expect_status(201);
+        return;
+    }
+    let output = second.run(&["serve"]).await;
+    let said = String::from_utf8(output.stderr).unwrap();
+    let logged = String::from_utf8(output.stdout).unwrap();
+
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("signet.db in use"), "{said}");
+    assert!(said.contains("SIGNET_DRAIN_SECONDS") && said.contains("PostgreSQL"), "{said}");
+    assert_eq!((logged + &said).matches("waiting for its end").count(), 1);
+    sign_up(&first, "bob@example.test").await.expect_status(201);
+    let listed = program.run(&["account", "list"]).await;
+    assert!(listed.status.success(), "{listed:?}");
+    assert_eq!(database.count("outage").await, 0, "the first did not crash");
+}
+
+/// W17: a replacement in order: the second takes over once the first has ended.
+#[tokio::test]
+async fn a_second_server_takes_over_when_the_first_ends() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let first = program.serve().await;
+    let waiting = tokio::spawn({
+        let program = program.clone();
+        async move { program.serve().await }
+    });
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(waiting.is_finished(), database.is_postgres());
+
+    let (status, _) = first.end(Signal::TERM).await;
+    let second = waiting.await.unwrap();
+
+    assert_eq!(status.code(), Some(0));
+    sign_up(&second, "ada@example.test").await.expect_status(201);
+    let (status, printed) = second.end(Signal::TERM).await;
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(printed.contains("waiting for its end"), !database.is_postgres(), "{printed}");
+}
+
+/// W17: a lock does not outlive its process, and a file that is left over is none.
+#[tokio::test]
+async fn a_server_that_was_killed_keeps_nobody_out() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "0");
+    for _ in 0..2 {
+        program.serve().await.end(Signal::KILL).await;
+    }
+
+    let serving = program.serve().await;
+
+    sign_up(&serving, "ada@example.test").await.expect_status(201);
+    let has_lock_file = database.directory().join("signet.db-lock").exists();
+    assert_eq!(has_lock_file, !database.is_postgres());
+}
+
+/// W17: a server that waits ends at once when it is told to.
+#[tokio::test]
+async fn a_server_that_waits_can_be_stopped() {
+    let database = TestDatabase::create().await;
+    if database.is_postgres() {
+        return; // It would not wait.
+    }
+    let program = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "600");
+    let _first = program.serve().await;
+
+    let output = program.run_by("timeout --preserve-status -s TERM 2 \"$0\" serve").await;
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
