@@ -52,14 +52,17 @@ where
     let deadline = Instant::now() + writer.pool.wait();
     // A task of its own: the transaction must not end where its client hangs up.
     tokio::spawn(write_until(writer.clone(), job, deadline));
-    let mut caller = Caller { progress, answer: Some(answer), writer };
+    let mut caller = Caller { progress, answer: Some(answer), writer, is_told: false };
     match writer.pool.while_alive(caller.answer()).await {
         Some(result) => {
             caller.answer = None;
             result.unwrap_or_else(|| Err(lost().into()))
         }
         None if caller.progress.abandon() => Err(unavailable().into()),
-        None => Err(in_doubt().into()),
+        None => {
+            caller.is_told = true;
+            Err(in_doubt().into())
+        }
     }
 }
 
@@ -71,6 +74,8 @@ struct Caller<'w, T: Send + 'static> {
     /// None once it has come.
     answer: Option<oneshot::Receiver<T>>,
     writer: &'w PooledWriter,
+    /// They waited to the end, and are told that it is not known what became of the commit.
+    is_told: bool,
 }
 
 impl<T: Send + 'static> Caller<'_, T> {
@@ -86,14 +91,15 @@ impl<T: Send + 'static> Drop for Caller<'_, T> {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
         if !self.progress.abandon() {
-            tokio::spawn(wait_in_doubt(self.writer.clone(), answer));
+            tokio::spawn(wait_in_doubt(self.writer.clone(), answer, self.is_told));
         }
     }
 }
 
-/// Records an outage from now until the commit is over, if it takes long.
-async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>) {
-    if timeout(NOTICEABLE, &mut answer).await.is_err() {
+/// Records an outage from the begin of the wait until the commit is over. If the caller hung up, only
+/// if it takes long: anybody can hang up at any time.
+async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>, is_told: bool) {
+    if is_told || timeout(NOTICEABLE, &mut answer).await.is_err() {
         writer.doubts.begin(&writer);
         drop(answer.await);
         writer.doubts.end(&writer);
@@ -307,7 +313,9 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             Err(Failure::OfWork) => Err(lost()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
-                tokio::spawn(record(writer, began, Ended::Now));
+                // Before the caller is told, if the database takes it: the client may ask again at once.
+                let recorded = tokio::spawn(record(writer, began, Ended::Now));
+                drop(timeout(NOTICEABLE, recorded).await);
                 Err(in_doubt())
             }
         };

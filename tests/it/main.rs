@@ -61,6 +61,7 @@ mod log_output;
 mod logins;
 mod logout;
 mod logout_fairness;
+mod lost_answers;
 mod malformed;
 mod many_sessions;
 mod master_key;

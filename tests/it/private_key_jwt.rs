@@ -92,10 +92,8 @@ async fn assert_no_forgery_passes(
     token(server, &good).await.expect_status(200);
 }
 
-/// MUST-194..203, RFC 7523 §3: each assertion is good once, for us, for a while, and from its own client.
-#[tokio::test]
-async fn an_assertion_is_good_once_and_for_us() {
-    let server = TestServer::start().await;
+/// Registers the client `signer`, and returns its key.
+async fn signer(server: &TestServer) -> (PKey<Private>, Value) {
     let rsa = Rsa::generate(2048).unwrap();
     let jwk = json!({ "kty": "RSA", "kid": "one", "n": forge::encode(rsa.n().to_vec()), "e": forge::encode(rsa.e().to_vec()) });
     let key = PKey::from_rsa(rsa).unwrap();
@@ -106,6 +104,14 @@ async fn an_assertion_is_good_once_and_for_us() {
     let program = crate::harness::Program::new(&server.database);
     let output = program.run(&["client", "apply", file.to_str().unwrap()]).await;
     assert!(output.status.success(), "{output:?}");
+    (key, jwk)
+}
+
+/// MUST-194..203, RFC 7523 §3: each assertion is good once, for us, for a while, and from its own client.
+#[tokio::test]
+async fn an_assertion_is_good_once_and_for_us() {
+    let server = TestServer::start().await;
+    let (key, jwk) = signer(&server).await;
     let iat = server.clock.now().as_seconds();
     let header = json!({ "alg": "RS256" });
     let claims = |jti: &str| json!({ "iss": "signer", "sub": "signer", "aud": ISSUER, "iat": iat, "exp": iat + 60, "jti": jti });
@@ -153,4 +159,28 @@ async fn an_assertion_is_good_once_and_for_us() {
     let once = sign(&key, &header, &claims("g"));
     let answers = futures_util::future::join_all((0..16).map(|_| token(&server, &once))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+}
+
+/// W2: an assertion whose answer an outage may have lost is good again, until the window after it.
+#[tokio::test]
+async fn an_assertion_whose_answer_was_lost_in_an_outage_is_good_again() {
+    let server = TestServer::start().await;
+    let (key, _) = signer(&server).await;
+    let iat = server.clock.now().as_seconds();
+    let claims = |jti: &str| json!({ "iss": "signer", "sub": "signer", "aud": ISSUER, "iat": iat, "exp": iat + 600, "jti": jti });
+    let [early, lost] =
+        ["early", "lost"].map(|jti| sign(&key, &json!({ "alg": "RS256" }), &claims(jti)));
+    token(&server, &early).await.expect_status(200);
+    server.advance_seconds(10);
+    token(&server, &lost).await.expect_status(200);
+    token(&server, &lost).await.expect_oauth_error(401, "invalid_client");
+    server.outage(-1, 20).await;
+    let other = server.beside().await;
+    server.advance_seconds(29);
+
+    token(&other, &early).await.expect_oauth_error(401, "invalid_client");
+    token(&other, &lost).await.expect_status(200);
+    token(&server, &lost).await.expect_status(200);
+    server.advance_seconds(1);
+    token(&server, &lost).await.expect_oauth_error(401, "invalid_client");
 }

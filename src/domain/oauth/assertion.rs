@@ -1,15 +1,16 @@
 //! `private_key_jwt`: a client signs a statement that it is itself (RFC 7523 §3, OpenID Connect
-//! Core 1.0 §9), and each statement is good once.
+//! Core 1.0 §9), and each statement is good once, outages apart.
 
 use std::time::Duration;
 
 use josekit::jwk::Jwk;
 use josekit::jws::{self, ES256, EdDSA, JwsHeader, JwsVerifier, PS256, RS256};
-use sea_orm::{DbErr, EntityTrait, Set, SqlErr};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, Set};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::database::Db;
+use crate::database::{self, Db};
 use crate::domain::oauth::opaque::digest;
 use crate::entity::client;
 use crate::entity::used_assertion;
@@ -21,8 +22,11 @@ pub const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 /// How far clocks may disagree.
 const LEEWAY: Duration = Duration::from_secs(30);
 
-/// How long an assertion may be good for: its `jti` is remembered that long.
+/// How long an assertion may be good for.
 const LONGEST_LIFE: Duration = Duration::from_hours(1);
+
+/// How long a `jti` is remembered after its use: the assertion is refused for its age by then.
+const REMEMBERED: Duration = LONGEST_LIFE.saturating_add(LEEWAY).saturating_add(LEEWAY);
 
 /// Longest assertion that is looked at, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
@@ -72,7 +76,8 @@ pub fn claimed_client(assertion: &str) -> Option<String> {
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-/// Whether an assertion proves that its sender is `client`; it proves it once.
+/// Whether an assertion proves that its sender is `client`; it proves it once, unless the answer to
+/// its first use may have been lost in an outage: then again until `window` after that.
 ///
 /// # Errors
 /// If the database refuses.
@@ -81,31 +86,41 @@ pub async fn proves(
     client: &client::Model,
     assertion: &str,
     audiences: &[&str],
+    window: Duration,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     let Some(claims) = verified(client, assertion) else { return Ok(false) };
     if !holds(&claims, client, audiences, now) {
         return Ok(false);
     }
-    let row = used_assertion::ActiveModel {
-        digest: Set(digest(&format!("{}\n{}", client.id, claims.jti))),
-        expires_at: Set(now.plus(LONGEST_LIFE + LEEWAY + LEEWAY)),
-    };
-    let spent = db
-        .write(move |txn, _| {
-            let row = row.clone();
-            Box::pin(async move {
-                used_assertion::Entity::insert(row).exec_without_returning(txn).await.map(drop)
-            })
-        })
-        .await;
-    match spent {
-        Ok(()) => Ok(true),
-        Err(error) => match error.sql_err() {
-            Some(SqlErr::UniqueConstraintViolation(_)) => Ok(false),
-            _ => Err(error),
-        },
+    let (digest, wait) = (digest(&format!("{}\n{}", client.id, claims.jti)), db.wait());
+    db.write(move |txn, now| {
+        let digest = digest.clone();
+        Box::pin(async move { spend(txn, digest, (window, wait), now).await })
+    })
+    .await
+}
+
+/// Spends an assertion. `false` if it was spent before, and no outage explains why it is shown again.
+async fn spend(
+    txn: &DatabaseTransaction,
+    digest: Vec<u8>,
+    (window, wait): (Duration, Duration),
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    use used_assertion::{ActiveModel, Column, Entity};
+
+    let row = ActiveModel { digest: Set(digest.clone()), expires_at: Set(now.plus(REMEMBERED)) };
+    let inserted = Entity::insert(row)
+        .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
+        .exec_without_returning(txn)
+        .await?;
+    if inserted == 1 {
+        return Ok(true);
     }
+    let Some(spent) = Entity::find_by_id(digest).one(txn).await? else { return Ok(false) };
+    let spent_at = spent.expires_at.minus(REMEMBERED);
+    database::may_have_lost_answer(txn, spent_at, window, wait, now).await
 }
 
 /// The claims, if a key of the client signed them.

@@ -1,5 +1,7 @@
 //! How a client proves who it is (RFC 6749 §2.3, §3.2.1).
 
+use std::time::Duration;
+
 use openssl::memcmp;
 use sea_orm::DbErr;
 
@@ -67,7 +69,8 @@ pub enum ProofError {
     Database(#[from] DbErr),
 }
 
-/// The client behind a proof. `audiences` are the names that an assertion may address.
+/// The client behind a proof. `audiences` are the names that an assertion may address, and `window` is
+/// how long after an outage a request of it may be repeated.
 ///
 /// # Errors
 /// See [`ProofError`].
@@ -75,6 +78,7 @@ pub async fn authenticate(
     db: &Db,
     proof: &Proof,
     audiences: &[&str],
+    window: Duration,
     now: Timestamp,
 ) -> Result<Model, ProofError> {
     let claimed = match proof {
@@ -96,7 +100,7 @@ pub async fn authenticate(
         Proof::None { .. } => client.auth_method == "none",
         Proof::Assertion { assertion, .. } => {
             client.auth_method == "private_key_jwt"
-                && assertion::proves(db, &client, assertion, audiences, now).await?
+                && assertion::proves(db, &client, assertion, audiences, window, now).await?
         }
     };
     if is_proved {

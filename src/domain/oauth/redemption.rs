@@ -1,13 +1,13 @@
 //! The exchange of an authorization code, once, for a client's session (RFC 6749 §4.1.3).
 
+use std::time::Duration;
+
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value};
 
 use crate::config::TokenSettings;
-use crate::database::Db;
+use crate::database::{self, Db};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::id;
 use crate::domain::oauth::audience;
@@ -86,6 +86,8 @@ struct Shown {
     resources: Vec<String>,
     issuer: String,
     origin: Origin,
+    /// How long a request waits for the database.
+    wait: Duration,
 }
 
 enum Outcome {
@@ -99,7 +101,9 @@ enum Outcome {
 ///
 /// A code is good for one attempt of its client: the attempt spends it, whether or not redirect URI
 /// and verifier are right. A code shown twice is held by two parties, so what came of it ends
-/// (RFC 6749 §4.1.2), and that is committed before the error is returned.
+/// (RFC 6749 §4.1.2), and that is committed before the error is returned. The exception is a retry:
+/// if the answer of the first exchange may have been lost in an outage, its client gets tokens of
+/// the same session again (see [`repeat`]).
 ///
 /// # Errors
 /// See [`CodeError`].
@@ -126,6 +130,7 @@ pub async fn redeem(
         resources: redemption.resources,
         issuer: redemption.issuer.to_owned(),
         origin: redemption.origin.clone(),
+        wait: db.wait(),
     };
     let settings = settings.clone();
     let outcome = db
@@ -173,7 +178,7 @@ async fn redeem_in(
         .exec(txn)
         .await?;
     if spent.rows_affected == 0 || shown.entry.is_none() {
-        return judge(txn, &shown, now).await;
+        return judge(txn, &shown, account.as_ref(), settings, now).await;
     }
     if !is_proved(&row, &shown) {
         return Ok(Outcome::Rejected);
@@ -274,17 +279,25 @@ fn session_of(
     }
 }
 
-/// Tells an expired code from one that was shown before. What came of it ends once, and that is
-/// recorded once: a flood of replays is no flood of events.
+/// Tells an expired code from one that was shown before, and of those a retry from a replay. What came
+/// of a replayed code ends once, and that is recorded once: a flood of replays is no flood of events.
 async fn judge(
-    txn: &impl ConnectionTrait,
+    txn: &DatabaseTransaction,
     shown: &Shown,
+    account: Option<&account::Model>,
+    settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
     // Read anew: whoever spent it at the same moment has said by now what came of it.
     let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
     let Some(row) = row else { return Ok(Outcome::Rejected) };
     let Some(session_id) = row.session_id else { return Ok(Outcome::Rejected) };
+    if let Some(account) = account
+        && is_retry(txn, &row, shown, settings.refresh_retry_window(), now).await?
+        && let Some(outcome) = repeat(txn, &row, shown, account, now).await?
+    {
+        return Ok(outcome);
+    }
     if !session::end(txn, session_id, EndReason::CodeReuse, now).await? {
         return Ok(Outcome::Rejected);
     }
@@ -294,4 +307,59 @@ async fn judge(
         .record(txn, &shown.origin, now)
         .await?;
     Ok(Outcome::Reused)
+}
+
+/// Whether a spent code is shown by whoever spent it, because an outage may have lost the answer: a
+/// client that proved who it is, by its secret or at least by the verifier of PKCE, and shows the same
+/// redirect URI and verifier.
+async fn is_retry(
+    txn: &DatabaseTransaction,
+    row: &Model,
+    shown: &Shown,
+    window: Duration,
+    now: Timestamp,
+) -> Result<bool, CodeError> {
+    let Some(redeemed_at) = row.redeemed_at else { return Ok(false) };
+    let is_authenticated = shown.client.auth_method != "none" || row.code_challenge.is_some();
+    Ok(is_authenticated
+        && is_proved(row, shown)
+        && database::may_have_lost_answer(txn, redeemed_at, window, shown.wait, now).await?)
+}
+
+/// Grants tokens of the session that came of a code again, with the account held. None if the session
+/// is not live. If its first refresh token has been used, an answer did arrive, and this is a request
+/// from before that: it gets nothing, and ends nothing.
+async fn repeat(
+    txn: &DatabaseTransaction,
+    row: &Model,
+    shown: &Shown,
+    account: &account::Model,
+    now: Timestamp,
+) -> Result<Option<Outcome>, CodeError> {
+    let session = session_row::Entity::find_by_id(row.session_id.unwrap_or_default());
+    let session = session.lock_exclusive().one(txn).await?;
+    let is_live = |session: &session_row::Model| session.is_live(account, now);
+    let Some(session) = session.filter(is_live).filter(|_| account.is_enabled()) else {
+        return Ok(None);
+    };
+    if session.generation != 0 {
+        return Ok(Some(Outcome::Rejected));
+    }
+    let Some(code) = left_of(row.clone(), shown) else { return Ok(Some(Outcome::Rejected)) };
+    let resources = shown.resources.iter().map(String::as_str);
+    let Some(audience) = audience::narrowed(resources, &code.audience) else {
+        return Ok(Some(Outcome::WrongTarget));
+    };
+    let told = code.claims.as_ref().map(|asked| claims::told(account, asked)).unwrap_or_default();
+    let has_refresh = Scope::parse(&session.scope).unwrap_or_default().has("offline_access");
+    Event::new(Kind::CodeRedeemed)
+        .account(session.account_id)
+        .session(session.id, &session.client_id)
+        .reason("retry")
+        .record(txn, &shown.origin, now)
+        .await?;
+    let granted = Granted::of(session, account.email_claims());
+    let nonce = code.nonce;
+    let redeemed = Redeemed { granted, audience, nonce, told, has_refresh };
+    Ok(Some(Outcome::Redeemed(Box::new(redeemed))))
 }

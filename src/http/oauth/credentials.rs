@@ -39,7 +39,8 @@ pub(super) async fn authenticate(
     let issuer = app.issuer_url.as_str();
     let token_endpoint = format!("{issuer}/oauth2/token");
     let audiences = [issuer, token_endpoint.as_str()];
-    match proof::authenticate(&app.db, &proof, &audiences, now).await {
+    let window = app.tokens.refresh_retry_window();
+    match proof::authenticate(&app.db, &proof, &audiences, window, now).await {
         // Who guesses is told nothing more, and soon not even that.
         Err(ProofError::Refused) => {
             app.limits.admit_failed_proof(origin)?;

@@ -200,6 +200,19 @@ impl TestServer {
         serde_json::from_slice(&json).unwrap()
     }
 
+    /// Plants an outage, in seconds from now by this server's clock.
+    pub async fn outage(&self, began: i64, ended: i64) {
+        let now = self.clock.now().as_micros();
+        let instance = if self.database.is_postgres() {
+            "'00000000-0000-0000-0000-000000000000'"
+        } else {
+            "zeroblob(16)"
+        };
+        let (began, ended) = (now + began * 1_000_000, now + ended * 1_000_000);
+        let sql = format!("INSERT INTO outage VALUES ({instance}, {began}, {ended})");
+        self.database.execute(&sql).await;
+    }
+
     /// Moves this server's time forward by a fraction of a second.
     pub fn advance_millis(&self, millis: u64) {
         self.clock.advance(Duration::from_millis(millis));

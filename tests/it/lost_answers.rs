@@ -1,0 +1,140 @@
+//! Codes and client assertions whose answer an outage may have lost.
+
+use serde_json::Value;
+
+use crate::harness::oauth::{Browser, CALLBACK, Rp, VERIFIER};
+use crate::harness::{Answer, TestServer};
+
+const OFFLINE: [(&str, &str); 1] = [("scope", "openid email offline_access")];
+
+/// A server whose web client has redeemed a code, and what it got, or would have.
+async fn redeemed(more: &[(&str, &str)]) -> (TestServer, Rp, String, Answer) {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let code = Browser::of(&server).code("ada@example.test", more).await;
+    let answer = server.redeem(&web, &code).await;
+    answer.expect_status(200);
+    (server, web, code, answer)
+}
+
+/// How many live sessions the client has, and how often a code was found to be shown by a second
+/// holder.
+async fn state(server: &TestServer) -> (i64, i64) {
+    let live = "session WHERE client_id = 'web' AND ended_at IS NULL";
+    let reuse = "auth_event WHERE type = 'code_reuse'";
+    (server.database.count(live).await, server.database.count(reuse).await)
+}
+
+fn session_of(answer: &Answer) -> Value {
+    TestServer::claims(&answer.text("access_token"))["sid"].clone()
+}
+
+/// W2: a client that was told 503 and asks again, at whichever instance, gets tokens of the same session;
+/// with a refresh token the same one.
+#[tokio::test]
+async fn a_code_whose_answer_was_lost_in_an_outage_is_redeemed_again() {
+    for more in [&OFFLINE[..], &[]] {
+        let (server, web, code, lost) = redeemed(more).await;
+        server.outage(-1, 20).await;
+        let other = server.beside().await;
+        server.advance_seconds(29);
+
+        let again = other.redeem(&web, &code).await;
+        let twice = server.redeem(&web, &code).await;
+
+        for again in [&again, &twice] {
+            again.expect_status(200);
+            assert_eq!(session_of(again), session_of(&lost));
+            assert_eq!(again.json()["refresh_token"], lost.json()["refresh_token"]);
+            assert_eq!(again.json()["scope"], lost.json()["scope"]);
+            let nonce =
+                |answer: &Answer| TestServer::claims(&answer.text("id_token"))["nonce"].clone();
+            assert_eq!(nonce(again), nonce(&lost));
+            server.userinfo(&again.text("access_token")).await.expect_status(200);
+        }
+        assert_eq!(state(&server).await, (1, 0));
+        let retries = "auth_event WHERE type = 'code_redeemed' AND reason = 'retry'";
+        assert_eq!(server.database.count(retries).await, 2);
+        server.advance_seconds(1);
+        server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+        assert_eq!(state(&server).await, (0, 1), "the window is over");
+    }
+}
+
+/// W2: an outage makes nothing of what fell outside of it.
+#[tokio::test]
+async fn outside_an_outage_a_code_shown_twice_ends_its_session() {
+    // None; one that was over before; one that began after; one that is long past.
+    for outage in [None, Some((-30, -2)), Some((2, 20)), Some((-1, 1))] {
+        let (server, web, code, _) = redeemed(&OFFLINE).await;
+        if let Some((began, ended)) = outage {
+            server.outage(began, ended).await;
+        }
+        server.advance_seconds(20);
+
+        server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+
+        assert_eq!(state(&server).await, (0, 1), "{outage:?}");
+    }
+}
+
+/// W2: nor does it help anybody who does not show what the first one did.
+#[tokio::test]
+async fn a_retry_proves_what_the_first_redemption_proved() {
+    let other_verifier = "x".repeat(43);
+    for (redirect_uri, verifier) in [
+        (CALLBACK, other_verifier.as_str()),
+        ("https://rp.example/other", VERIFIER),
+        (CALLBACK, "-"),
+    ] {
+        let (server, web, code, _) = redeemed(&OFFLINE).await;
+        server.outage(-1, 1).await;
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", verifier),
+        ];
+        fields.retain(|(_, value)| *value != "-");
+
+        server.token(&web, &fields).await.expect_oauth_error(400, "invalid_grant");
+
+        assert_eq!(state(&server).await, (0, 1));
+    }
+}
+
+/// W2: whoever has refreshed gets nothing by the code, and loses nothing; nor does it revive what has
+/// ended since.
+#[tokio::test]
+async fn a_retry_revives_nothing_and_follows_no_refresh() {
+    let (server, web, code, first) = redeemed(&OFFLINE).await;
+    server.outage(-1, 1).await;
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", &first.text("refresh_token")[..])];
+    server.token(&web, &fields).await.expect_status(200);
+    server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+    assert_eq!(state(&server).await, (1, 0), "an old request of the same client may arrive late");
+
+    let (server, web, code, first) = redeemed(&OFFLINE).await;
+    server.outage(-1, 1).await;
+    let token = first.text("refresh_token");
+    server.as_client(&web, "/oauth2/revoke", &[("token", &token)]).await.expect_status(200);
+    server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+    assert_eq!(state(&server).await, (0, 0));
+}
+
+/// W2: an operator who allows no retries gets none.
+#[tokio::test]
+async fn without_a_window_there_is_no_retry() {
+    let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
+    let web = server.web().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let code = Browser::of(&server).code("ada@example.test", &OFFLINE).await;
+    server.redeem(&web, &code).await.expect_status(200);
+    server.outage(-1, 1).await;
+
+    server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+
+    assert_eq!(state(&server).await, (0, 1));
+}
