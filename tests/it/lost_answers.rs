@@ -138,3 +138,15 @@ async fn without_a_window_there_is_no_retry() {
 
     assert_eq!(state(&server).await, (0, 1));
 }
+
+/// W10: an outage that a clock which ran ahead has recorded does not last until then.
+#[tokio::test]
+async fn an_outage_from_the_future_allows_no_retry() {
+    let (server, web, code, _) = redeemed(&OFFLINE).await;
+    server.outage(-1, 40 * 24 * 60 * 60).await;
+    server.advance_seconds(60);
+
+    server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+
+    assert_eq!(state(&server).await, (0, 1));
+}
