@@ -1,12 +1,15 @@
 //! The only reader of time. Everything else takes `now` as an argument.
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
 use crate::timestamp::Timestamp;
+
+/// A moment of this process, to count from.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Where `now` comes from.
 #[derive(Debug, Clone)]
@@ -35,6 +38,15 @@ impl Clock {
             Self::System => OffsetDateTime::now_utc().into(),
             Self::Shared(clock) => clock.now(),
             Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// How long this process has run, by the monotonic clock: no change of the time moves it.
+    #[must_use]
+    pub fn uptime(&self) -> Duration {
+        match self {
+            Self::System | Self::Shared(_) => STARTED.elapsed(),
+            Self::Manual(clock) => clock.uptime(),
         }
     }
 
@@ -69,27 +81,39 @@ impl SharedClock {
     }
 }
 
-/// A clock under the control of a test; clones share the same time.
+/// A clock under the control of a test; clones share the same time. It has a wall clock and a monotonic
+/// one, in microseconds.
 #[derive(Debug, Clone)]
-pub struct ManualClock(Arc<AtomicI64>);
+pub struct ManualClock(Arc<(AtomicI64, AtomicI64)>);
 
 impl ManualClock {
     /// A clock that stands at `start`.
     #[must_use]
     pub fn starting_at(start: Timestamp) -> Self {
-        Self(Arc::new(AtomicI64::new(start.as_micros())))
+        Self(Arc::new((AtomicI64::new(start.as_micros()), AtomicI64::new(0))))
     }
 
     /// The moment the clock stands at.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+        Timestamp::from_micros(self.0.0.load(Ordering::SeqCst))
     }
 
-    /// Moves the clock forward.
+    fn uptime(&self) -> Duration {
+        Duration::from_micros(self.0.1.load(Ordering::SeqCst).unsigned_abs())
+    }
+
+    /// Moves the clock forward, as time does.
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        // The monotonic part first: whoever reads between the two finds the wall clock behind.
+        self.0.1.fetch_add(micros, Ordering::SeqCst);
+        self.0.0.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock to another time, and leaves the monotonic one alone.
+    pub fn set(&self, to: Timestamp) {
+        self.0.0.store(to.as_micros(), Ordering::SeqCst);
     }
 }
 

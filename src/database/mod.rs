@@ -15,6 +15,7 @@ mod pool;
 mod portions;
 mod postgres_writer;
 mod reserve;
+mod retention;
 mod schema;
 mod serve_lock;
 mod sqlite_writer;
@@ -41,6 +42,7 @@ pub use crate::database::outage::{is_undecided, may_have_lost_answer, undecided}
 use crate::database::pool::Pool;
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 use crate::database::postgres_writer::{Doubts, PooledWriter};
+use crate::database::retention::Retention;
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};
 use crate::database::sqlite_writer::SharedWriter;
@@ -56,6 +58,7 @@ pub struct Db {
     backend: Backend,
     clock: Clock,
     wait: Duration,
+    retention: Retention,
     is_urgent: bool,
 }
 
@@ -109,13 +112,14 @@ impl Db {
     /// See [`ConnectError`]; nothing has been changed then.
     pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
         let (url, wait) = (settings.database_url.expose(), settings.database_wait());
+        let retention = Retention::default();
         if let Some(file) = settings.database_url.sqlite_file() {
             prepare_file(&file)?;
             let writer = SharedWriter::start(url, &file, wait, clock.clone()).await?;
             let reader = connect_patiently(sqlite_options(url, 4, Access::Read, wait)).await?;
             let url = settings.database_url.clone();
             let backend = Backend::Sqlite { reader, writer, url };
-            return Ok(Self { backend, clock, wait, is_urgent: false });
+            return Ok(Self { backend, clock, wait, retention, is_urgent: false });
         }
         let options = postgres_options(url, settings.database_connections, wait);
         let writer = PooledWriter {
@@ -126,7 +130,8 @@ impl Db {
             doubts: Doubts::default(),
             crowd: Arc::default(),
         };
-        let db = Self { backend: Backend::Postgres(writer), clock, wait, is_urgent: false };
+        let backend = Backend::Postgres(writer);
+        let db = Self { backend, clock, wait, retention, is_urgent: false };
         if let Some(now) = db.now().await? {
             db.clock.follow(now);
         }
@@ -152,9 +157,10 @@ impl Db {
     /// If the database refuses.
     pub async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
         match &mut self.backend {
-            Backend::Sqlite { writer, .. } => writer.begin_serving().await,
-            Backend::Postgres(writer) => writer.begin_serving(instance).await,
+            Backend::Sqlite { writer, .. } => writer.begin_serving().await?,
+            Backend::Postgres(writer) => writer.begin_serving(instance).await?,
         }
+        self.begin_retention().await
     }
 
     /// The same database for writes that end access: they may use the disk space that is kept in
@@ -304,6 +310,9 @@ impl Db {
 
     /// Closes all connections, after the transactions under way.
     pub async fn close(&self) {
+        if let Err(error) = self.keep_retention().await {
+            tracing::warn!(%error, "how long this instance has served could not be recorded");
+        }
         match &self.backend {
             Backend::Sqlite { reader, writer, .. } => {
                 if let Err(error) = reader.close_by_ref().await {

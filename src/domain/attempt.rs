@@ -227,7 +227,7 @@ pub async fn forget(txn: &impl ConnectionTrait, window: Option<AttemptKey>) -> R
 /// # Errors
 /// If the database refuses.
 pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
-    delete_expired::<attempt::Entity>(db, attempt::Column::ExpiresAt, db.clock().now()).await
+    delete_expired::<attempt::Entity>(db, attempt::Column::ExpiresAt, db.retention_now()).await
 }
 
 /// Reads the window of a key and holds it until the transaction ends; makes it if need be.

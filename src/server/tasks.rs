@@ -166,6 +166,9 @@ pub(super) async fn keep_house(app: Arc<App>) {
             analyze(&app).await;
         }
         app.limits.sweep();
+        if let Err(error) = app.db.keep_retention().await {
+            tracing::warn!(%error, "how long this instance has served could not be recorded");
+        }
         // What is left when each table has had its turn is next, and not in a minute.
         while purge(&app, &mut backlogs).await {}
         fold_addresses(&app).await;

@@ -265,3 +265,46 @@ async fn keys_behind_their_schedule_are_a_fault() {
     assert!(finding.said.contains("not so: the keys keep to their schedule"), "{}", finding.said);
     assert!(finding.said.contains("no instance takes the steps"), "{}", finding.said);
 }
+
+/// W10: what a clock that ran ahead has left behind is found, as is one that does so now.
+#[tokio::test]
+async fn a_clock_that_is_or_was_ahead_is_a_fault() {
+    let mut server = TestServer::with(|config| config.service.issuer = None).await;
+    let issuer = format!("http://localhost:{}", server.address.port());
+    let now = server.clock.now().as_micros();
+    let day: i64 = 24 * 60 * 60 * 1_000_000;
+    let sound = examine_within(&server.database, &issuer).await;
+    assert!(sound.is_content && sound.said.contains("the clock agrees"), "{}", sound.said);
+    assert!(sound.said.contains("no key has a time in the future"), "{}", sound.said);
+
+    // It goes on writing down what it has served.
+    server.stop_cleanly().await;
+    for (change, what, remedy) in [
+        (
+            format!("database_state SET retention_at = {}", now - 40 * day),
+            "40 days more",
+            "is the clock right?",
+        ),
+        (
+            format!("database_state SET retention_at = {}", now + day),
+            "has been at",
+            "set the clock",
+        ),
+        (
+            format!("signing_key SET created_at = {}", now + 3650 * day),
+            "a time in the future",
+            "keys rotate",
+        ),
+        (
+            format!("signing_key SET created_at = 1, activated_at = {}", now + 3650 * day),
+            "a time in the future",
+            "keys rotate",
+        ),
+    ] {
+        server.database.execute(&format!("UPDATE {change}")).await;
+        let said = examine_within(&server.database, &issuer).await.said;
+        let lines: Vec<_> = said.lines().collect();
+        let at = lines.iter().position(|line| line.contains(what)).expect(&said);
+        assert!(lines[at].contains("FAULT") && lines[at + 1].contains(remedy), "{said}");
+    }
+}

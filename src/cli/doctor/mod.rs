@@ -1,6 +1,7 @@
 //! `signet doctor`: looks at a running Signet as a verifier does, and says what is wrong with it
 //! and how to mend it.
 
+mod clock;
 mod documents;
 mod report;
 mod status_lists;

@@ -1,5 +1,6 @@
 //! From inside: the schema, and whether the keys keep to their schedule.
 
+use crate::cli::doctor::clock;
 use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl};
@@ -42,9 +43,20 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
         }
     }
     let now = db.clock().now();
+    let stored = db.stored_retention().await;
     match keys::list(&db).await {
-        Ok(keys) => schedule(&keys, now, report),
+        Ok(keys) => {
+            let served = stored.as_ref().ok().copied().flatten().unwrap_or(now);
+            schedule(&keys, now, served, report);
+            clock::examine_keys(&keys, now, report);
+        }
         Err(error) => report.fault(format!("the keys cannot be read: {error}"), "migrate first"),
+    }
+    match stored {
+        Ok(stored) => clock::examine_retention(stored, now, report),
+        Err(error) => {
+            report.fault(format!("the retention time cannot be read: {error}"), "migrate first");
+        }
     }
     match session::count_unfinished(&db).await {
         Ok(0) => report.fine("the outbox is empty: no ended session is still to be marked"),
@@ -71,19 +83,21 @@ fn ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
     }
 }
 
-fn schedule(keys: &[Model], now: Timestamp, report: &mut Report) {
+/// Keys sign by the clock, and are removed by the time that instances have served.
+fn schedule(keys: &[Model], now: Timestamp, served: Timestamp, report: &mut Report) {
     let count = |state| keys.iter().filter(|key| key.state == state).count();
     report.check(
         count(KeyState::Active) == 1,
         "exactly one key signs",
         "start an instance: it brings the ring in order",
     );
-    let overdue = |at: Option<Timestamp>| {
+    // What was served is written down once a minute.
+    let overdue = |at: Option<Timestamp>, now: Timestamp| {
         at.is_some_and(|at| now.since(at) > std::time::Duration::from_mins(1))
     };
     let is_late = keys.iter().any(|key| match key.state {
-        KeyState::Pending => overdue(key.activate_at),
-        KeyState::Retiring => overdue(key.remove_at),
+        KeyState::Pending => overdue(key.activate_at, now),
+        KeyState::Retiring => overdue(key.remove_at, served.min(now)),
         KeyState::Active | KeyState::Removed => false,
     });
     report.check(

@@ -8,6 +8,8 @@
 //! their next look. The steps depend on `now` and the rows alone, so it does not matter which
 //! instance takes them, or that one died half-way: each is one transaction.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
@@ -24,6 +26,9 @@ use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
 use crate::entity::{lease, signing_key};
 use crate::timestamp::Timestamp;
+
+/// No lease is taken for longer, whatever another instance's settings are.
+const LONGEST_LEASE: Duration = Duration::from_hours(24);
 
 /// The row of `lease` that is for keys.
 const LEASE: &str = "signing_keys";
@@ -62,11 +67,12 @@ pub async fn advance(
     now: Timestamp,
 ) -> Result<(), KeyRingError> {
     let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
-    if !anything_is_due(&rows, schedule, now) {
+    let times = Times { now, aged: db.retention_now() };
+    if !anything_is_due(&rows, schedule, times) {
         return Ok(());
     }
     // Made before the transaction: it takes a tenth of a second or more.
-    let successor = if needs_successor(&rows, schedule, now) {
+    let successor = if needs_successor(&rows, schedule, times.aged) {
         Some(pending(pair::generate(sealer, bits, now)?, schedule, now))
     } else {
         None
@@ -80,9 +86,11 @@ pub async fn advance(
             }
             let rows = Entity::find_published().all(txn).await?;
             activate_due(txn, &rows, &schedule, now).await?;
-            remove_due(txn, &rows, now).await?;
+            remove_due(txn, &rows, Times { now, ..times }).await?;
             match successor {
-                Some(row) if needs_successor(&rows, &schedule, now) => publish(txn, row, now).await,
+                Some(row) if needs_successor(&rows, &schedule, times.aged) => {
+                    publish(txn, row, now).await
+                }
                 _ => Ok(()),
             }
         })
@@ -213,11 +221,19 @@ async fn introduce(db: &Db, mut row: Model, now: Timestamp) -> Result<Model, Key
     }
 }
 
-fn anything_is_due(rows: &[Model], schedule: &Schedule, now: Timestamp) -> bool {
-    needs_successor(rows, schedule, now)
+/// The present, and the time by which a key is old enough for what cannot be undone: to be removed, or
+/// to get a successor. A clock that jumps ahead must not plan a rotation from there.
+#[derive(Clone, Copy)]
+struct Times {
+    now: Timestamp,
+    aged: Timestamp,
+}
+
+fn anything_is_due(rows: &[Model], schedule: &Schedule, times: Times) -> bool {
+    needs_successor(rows, schedule, times.aged)
         || rows.iter().any(|row| match row.state {
-            KeyState::Pending => row.activate_at.is_some_and(|at| at <= now),
-            KeyState::Retiring => row.remove_at.is_some_and(|at| at <= now),
+            KeyState::Pending => row.activate_at.is_some_and(|at| at <= times.now),
+            KeyState::Retiring => row.remove_at.is_some_and(|at| at <= times.aged),
             KeyState::Active | KeyState::Removed => false,
         })
 }
@@ -237,9 +253,11 @@ async fn take_lease(
     schedule: Schedule,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
+    // One that runs longer than any does was taken by a clock that ran ahead.
     let free = Condition::any()
         .add(lease::Column::Holder.eq(holder))
-        .add(lease::Column::ExpiresAt.lte(now));
+        .add(lease::Column::ExpiresAt.lte(now))
+        .add(lease::Column::ExpiresAt.gt(now.plus(LONGEST_LEASE)));
     let taken = lease::Entity::update_many()
         .col_expr(lease::Column::Holder, Expr::value(holder))
         .col_expr(lease::Column::ExpiresAt, Expr::value(now.plus(schedule.lease)))
@@ -270,14 +288,10 @@ async fn activate_due(
     record(txn, Kind::KeyActivated, &next.kid, now).await
 }
 
-async fn remove_due(
-    txn: &impl ConnectionTrait,
-    rows: &[Model],
-    now: Timestamp,
-) -> Result<(), DbErr> {
+async fn remove_due(txn: &impl ConnectionTrait, rows: &[Model], times: Times) -> Result<(), DbErr> {
     for row in rows {
-        if row.state == KeyState::Retiring && row.remove_at.is_some_and(|at| at <= now) {
-            move_to(txn, row, KeyState::Removed, now, row.remove_at).await?;
+        if row.state == KeyState::Retiring && row.remove_at.is_some_and(|at| at <= times.aged) {
+            move_to(txn, row, KeyState::Removed, times.now, row.remove_at).await?;
         }
     }
     Ok(())

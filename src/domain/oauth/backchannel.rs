@@ -78,7 +78,7 @@ pub fn logout_token(
 /// # Errors
 /// If the database refuses.
 pub async fn postpone(db: &Db, item: &Item, now: Timestamp) -> Result<(), DbErr> {
-    if now >= item.created_at.plus(PERSISTENCE) {
+    if db.retention_now() >= item.created_at.plus(PERSISTENCE) {
         tracing::warn!(client.id = item.receiver, "a client was not told of a logout; given up");
         return outbox::forget(db, item.id).await;
     }

@@ -16,7 +16,7 @@ const MEMORY: Duration = Duration::from_hours(24);
 /// If the database refuses.
 pub async fn purge_codes(db: &Db) -> Result<Purged, DbErr> {
     use authorization_code::{Column, Entity};
-    delete_expired::<Entity>(db, Column::ExpiresAt, db.clock().now().minus(MEMORY)).await
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now().minus(MEMORY)).await
 }
 
 /// Deletes authorization requests that nobody has answered in time.
@@ -25,7 +25,7 @@ pub async fn purge_codes(db: &Db) -> Result<Purged, DbErr> {
 /// If the database refuses.
 pub async fn purge_requests(db: &Db) -> Result<Purged, DbErr> {
     use pending_authorization::{Column, Entity};
-    delete_expired::<Entity>(db, Column::ExpiresAt, db.clock().now()).await
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now()).await
 }
 
 /// Deletes the digests of client assertions that have expired.
@@ -36,7 +36,7 @@ pub async fn purge_assertions(db: &Db) -> Result<Purged, DbErr> {
     delete_expired::<used_assertion::Entity>(
         db,
         used_assertion::Column::ExpiresAt,
-        db.clock().now(),
+        db.retention_now(),
     )
     .await
 }

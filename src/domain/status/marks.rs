@@ -49,7 +49,7 @@ pub async fn mark_invalid(
 /// If the database refuses.
 pub async fn purge_marks(db: &Db) -> Result<Purged, DbErr> {
     use invalid_status::{Column, Entity};
-    delete_expired::<Entity>(db, Column::Since, db.clock().now().minus(LONGEST_TOKEN_LIFE)).await
+    delete_expired::<Entity>(db, Column::Since, db.retention_now().minus(LONGEST_TOKEN_LIFE)).await
 }
 
 /// Deletes full lists that no living token names. Says how many.
@@ -57,7 +57,7 @@ pub async fn purge_marks(db: &Db) -> Result<Purged, DbErr> {
 /// # Errors
 /// If the database refuses.
 pub async fn purge_lists(db: &Db) -> Result<u64, DbErr> {
-    let forgotten = db.clock().now().minus(LONGEST_TOKEN_LIFE);
+    let forgotten = db.retention_now().minus(LONGEST_TOKEN_LIFE);
     let full = db
         .read(|db| async move {
             let full = status_list::Entity::find()

@@ -1,0 +1,33 @@
+//! The time by which rows are deleted for good, which a clock that jumps does not move.
+
+use sea_orm_migration::prelude::*;
+use sea_orm_migration::schema::big_integer_null;
+
+const TABLE: &str = "database_state";
+
+/// The retention time, and where it was at the last start that made up for time in which nothing
+/// served. Null until an instance of this version serves.
+const COLUMNS: [&str; 2] = ["retention_at", "retention_base"];
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for column in COLUMNS {
+            let column = big_integer_null(column);
+            let table = Table::alter().table(TABLE).add_column(column).to_owned();
+            manager.alter_table(table).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for column in COLUMNS {
+            let table = Table::alter().table(TABLE).drop_column(column).to_owned();
+            manager.alter_table(table).await?;
+        }
+        Ok(())
+    }
+}

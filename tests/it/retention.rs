@@ -1,0 +1,140 @@
+//! What is deleted for good because time has passed, and clocks that are wrong.
+
+use std::time::Duration;
+
+use crate::harness::{Program, TestServer, eventually};
+use signet::timestamp::Timestamp;
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;
+
+impl TestServer {
+    /// Sets the wall clock ahead of what it says; no time passes.
+    fn jump(&self, seconds: u64) {
+        self.clock.set(self.clock.now().plus(Duration::from_secs(seconds)));
+    }
+
+    /// The same server after a restart, once it has deleted what it deletes.
+    async fn restart_and_purge(self) -> Self {
+        let digest = if self.database.is_postgres() { "sha256('x')" } else { "randomblob(32)" };
+        let server = self.restart().await;
+        let canary = format!("INSERT INTO used_assertion VALUES ({digest}, 1)");
+        server.database.execute(&canary).await;
+        let server = server.restart().await;
+        eventually("expired rows are gone", async || {
+            server.database.count("used_assertion").await == 0
+        })
+        .await;
+        // The other tables have their turn.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        server
+    }
+
+    async fn retention(&self) -> Timestamp {
+        let at = self.database.column("SELECT retention_at FROM database_state").await;
+        Timestamp::from_micros(at[0])
+    }
+}
+
+/// W10: a clock that runs ahead for three seconds, whoever starts meanwhile, revives no logout, removes no
+/// key and plans no rotation from there.
+#[tokio::test]
+async fn a_clock_that_runs_ahead_for_a_moment_deletes_nothing() {
+    for ahead in [40 * DAY, 10 * 365 * DAY] {
+        let server = TestServer::with(|config| config.keys.key_reload_seconds = 1).await;
+        let [ada, bob] = [
+            server.sign_up("ada@example.test").await.tokens(),
+            server.sign_up("bob@example.test").await.tokens(),
+        ];
+        server.log_out(&ada.access_token).await.expect_status(200);
+        server.expect_published_end_of(&ada.access_token).await;
+        let (now, keys) = (server.clock.now(), server.jwks().await);
+        let windows = server.database.count("attempt").await;
+
+        server.jump(ahead);
+        let server = Box::pin(server.restart_and_purge()).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        server.clock.set(now.plus(Duration::from_secs(3)));
+        let server = server.restart().await;
+
+        server.expect_published_end_of(&ada.access_token).await;
+        assert!(server.publishes_the_end_of(&ada.access_token).await);
+        assert!(!server.publishes_the_end_of(&bob.access_token).await);
+        server.me(&bob.access_token).await.expect_status(200);
+        server.refresh(&bob.refresh_token).await.expect_status(200);
+        assert_eq!(server.jwks().await, keys, "no key came or went");
+        assert_eq!(server.database.count("session").await, 2);
+        assert!(server.database.count("attempt").await >= windows);
+    }
+}
+
+/// W10: the lease that an instance took by a clock that ran ahead keeps nobody from the keys.
+#[tokio::test]
+async fn a_lease_from_the_future_is_free() {
+    let server = TestServer::with(|config| {
+        config.keys.key_reload_seconds = 1;
+        config.keys.jwks_max_age_seconds = 60;
+    })
+    .await;
+    let far = server.clock.now().plus(Duration::from_secs(10 * 365 * DAY)).as_micros();
+    let holder = if server.database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
+    let take = format!("UPDATE lease SET holder = {holder}, expires_at = {far}");
+    server.database.execute(&take).await;
+    let program = Program::new(&server.database)
+        .with("SIGNET_KEY_RELOAD_SECONDS", "1")
+        .with("SIGNET_JWKS_MAX_AGE_SECONDS", "60");
+    assert!(program.run(&["keys", "rotate"]).await.status.success());
+
+    server.advance_seconds(HOUR);
+
+    eventually("the new key signs", async || {
+        server.database.count("signing_key WHERE state = 'retiring'").await == 1
+    })
+    .await;
+}
+
+/// W10: what is served counts, and of the time between two servers a day, if the first has served for
+/// an hour.
+#[tokio::test]
+async fn retention_follows_what_is_served_and_a_day_of_each_pause() {
+    let server = TestServer::start().await;
+    let begin = server.clock.now();
+    let after = |seconds| begin.plus(Duration::from_secs(seconds));
+
+    server.advance_seconds(HOUR - 1);
+    let server = server.restart().await;
+    assert_eq!(server.retention().await, after(HOUR - 1));
+    server.jump(40 * DAY);
+    let server = server.restart().await;
+    assert_eq!(server.retention().await, after(HOUR - 1), "no hour was served");
+
+    server.advance_seconds(1);
+    let server = server.restart().await;
+    assert_eq!(server.retention().await, after(HOUR + DAY));
+    let server = server.restart().await;
+    assert_eq!(server.retention().await, after(HOUR + DAY), "nor since the last restart");
+
+    // Set back, it waits for the clock; and it is never ahead of it.
+    server.clock.set(after(HOUR));
+    server.advance_seconds(2 * HOUR);
+    let server = server.restart().await;
+    assert_eq!(server.retention().await, after(HOUR + DAY));
+    server.advance_seconds(2 * DAY);
+    let server = server.restart().await;
+    assert_eq!(server.retention().await, server.clock.now());
+}
+
+/// W10: two instances do not make time pass twice as fast.
+#[tokio::test]
+async fn instances_share_one_retention_time() {
+    let mut one = TestServer::start().await;
+    let begin = one.clock.now();
+    let mut other = one.beside().await;
+    one.jump(40 * DAY);
+    one.advance_seconds(100);
+
+    one.stop_cleanly().await;
+    other.stop_cleanly().await;
+
+    assert_eq!(one.retention().await, begin.plus(Duration::from_secs(100)));
+}
