@@ -31,6 +31,7 @@ mod m20261129_000110_fold_addresses;
 mod m20261129_000120_end_sessions_by_epoch;
 mod m20261129_000130_own_waiting_requests;
 mod m20261129_000140_keep_retention_time;
+mod m20261129_000141_find_ended_sessions;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -64,6 +65,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000120_end_sessions_by_epoch::Migration),
             Box::new(m20261129_000130_own_waiting_requests::Migration),
             Box::new(m20261129_000140_keep_retention_time::Migration),
+            Box::new(m20261129_000141_find_ended_sessions::Migration),
         ]
     }
 }

@@ -229,6 +229,12 @@ pub struct TokenSettings {
     #[arg(long, env = "SIGNET_REFRESH_RETRY_SECONDS", default_value = "10",
           value_parser = value_parser!(u64).range(0..=60))]
     pub refresh_retry_seconds: u64,
+
+    /// Days after which a session that is over is deleted, with the IP address and the browser's name
+    /// that it was used with: after it was ended, or after `SIGNET_SESSION_SECONDS`.
+    #[arg(long, env = "SIGNET_ENDED_SESSION_DAYS", default_value = "30",
+          value_parser = value_parser!(u64).range(1..=36_500))]
+    pub ended_session_days: u64,
 }
 
 impl TokenSettings {
@@ -254,6 +260,12 @@ impl TokenSettings {
     #[must_use]
     pub fn browser_idle_life(&self) -> Duration {
         Duration::from_secs(self.browser_idle_seconds.min(self.session_seconds))
+    }
+
+    /// How long a session that is over is remembered.
+    #[must_use]
+    pub fn ended_session_retention(&self) -> Duration {
+        Duration::from_hours(24 * self.ended_session_days)
     }
 
     /// How long the predecessor of the newest refresh token is tolerated.

@@ -204,13 +204,15 @@ async fn fold_addresses(app: &App) {
 /// Deletes expired rows, of each table for itself: one that fails keeps no other from its turn.
 /// `true` if some are left that were to be deleted.
 async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
-    let db = &app.db;
+    let (db, keep) = (&app.db, app.tokens.ended_session_retention());
     let is_left = [
         backlogs.report("attempt", attempt::purge(db).await),
         backlogs.report("authorization_code", housekeeping::purge_codes(db).await),
         backlogs.report("pending_authorization", housekeeping::purge_requests(db).await),
         backlogs.report("used_assertion", housekeeping::purge_assertions(db).await),
         backlogs.report("invalid_status", status::purge_marks(db).await),
+        backlogs.report("session", session::purge_ended(db, keep).await),
+        backlogs.report("session", session::purge_expired(db, keep).await),
     ];
     is_left.contains(&true)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Program, TestServer, eventually};
+use crate::harness::{PASSWORD, Program, TestServer, eventually};
 use signet::timestamp::Timestamp;
 
 const HOUR: u64 = 60 * 60;
@@ -137,4 +137,58 @@ async fn instances_share_one_retention_time() {
     other.stop_cleanly().await;
 
     assert_eq!(one.retention().await, begin.plus(Duration::from_secs(100)));
+}
+
+/// W14: of a login that is over, nothing is kept for longer than the setting says, and nobody who shows
+/// something of it gets further.
+#[tokio::test]
+async fn sessions_that_are_over_are_deleted_after_their_retention() {
+    for days in [30, 1] {
+        Box::pin(sessions_are_deleted_after(days)).await;
+    }
+}
+
+async fn sessions_are_deleted_after(days: u64) {
+    let server = TestServer::with(|config| config.tokens.ended_session_days = days).await;
+    let sign_up = async |name: &str| server.sign_up(&format!("{name}@example.test")).await.tokens();
+    let logged_out = [sign_up("long").await, sign_up("short").await];
+    for tokens in &logged_out {
+        server.log_out(&tokens.access_token).await.expect_status(200);
+        server.expect_published_end_of(&tokens.access_token).await;
+    }
+    for name in ["expired", "lately", "live"] {
+        sign_up(name).await;
+    }
+    let ago = |hours: u64| server.clock.now().minus(Duration::from_secs(hours * HOUR)).as_micros();
+    let (over, recent) = (ago(days * 24 + 1), ago(days * 24 - 1));
+    for (column, at, name) in [
+        ("ended_at", over, "long"),
+        ("ended_at", recent, "short"),
+        ("absolute_expires_at", over, "expired"),
+        ("absolute_expires_at", recent, "lately"),
+        // Not used for long, but what was opened in it may live.
+        ("idle_expires_at", over, "live"),
+    ] {
+        let sql = format!(
+            "UPDATE session SET {column} = {at} WHERE account_id = \
+             (SELECT id FROM account WHERE email = '{name}@example.test')"
+        );
+        server.database.execute(&sql).await;
+    }
+
+    let server = server.restart().await;
+    let is_done = async || server.database.count("session").await == 3;
+    eventually("what is over is gone", is_done).await;
+    let left = "SELECT email FROM account WHERE id IN (SELECT account_id FROM session) ORDER BY 1";
+    let left: Vec<String> = server.database.column(left).await;
+
+    assert_eq!(left, ["lately@example.test", "live@example.test", "short@example.test"]);
+    for tokens in &logged_out {
+        assert!(server.publishes_the_end_of(&tokens.access_token).await);
+        server.me(&tokens.access_token).await.expect_error(401, "UNAUTHORIZED");
+        let refused = server.refresh(&tokens.refresh_token).await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    assert_eq!(server.database.count("account").await, 5);
+    server.log_in("long@example.test", PASSWORD).await.expect_status(200);
 }

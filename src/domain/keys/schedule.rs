@@ -129,6 +129,7 @@ mod tests {
             session_seconds: 2_592_000,
             browser_idle_seconds: 28_800,
             refresh_retry_seconds: 10,
+            ended_session_days: 30,
         };
         (keys, tokens)
     }

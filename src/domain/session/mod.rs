@@ -4,6 +4,7 @@
 mod ending;
 mod kill_switch;
 mod logout_notice;
+mod retention;
 mod unfinished;
 
 use sea_orm::sea_query::Expr;
@@ -28,6 +29,7 @@ pub use ending::{
 };
 pub use kill_switch::{KillSwitch, Switched};
 pub use logout_notice::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
+pub use retention::{purge_ended, purge_expired};
 pub use unfinished::{count as count_unfinished, end_rest, end_some};
 
 /// The `client_id` of sessions that the JSON API starts.

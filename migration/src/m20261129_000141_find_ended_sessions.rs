@@ -1,0 +1,34 @@
+//! Sessions that are over are deleted after a while, and have to be found for that.
+
+use sea_orm_migration::prelude::*;
+
+const ENDED: &str = "session_ended_idx";
+const EXPIRED: &str = "session_expired_idx";
+
+#[derive(DeriveMigrationName)]
+pub(crate) struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        // Empty in nearly all rows of sessions that live.
+        let ended = Index::create()
+            .name(ENDED)
+            .table("session")
+            .col("ended_at")
+            .and_where(Expr::col("ended_at").is_not_null())
+            .to_owned();
+        manager.create_index(ended).await?;
+        // Written once, when a session begins, and then at the end of the index.
+        let expired =
+            Index::create().name(EXPIRED).table("session").col("absolute_expires_at").to_owned();
+        manager.create_index(expired).await
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for name in [EXPIRED, ENDED] {
+            manager.drop_index(Index::drop().name(name).table("session").to_owned()).await?;
+        }
+        Ok(())
+    }
+}
