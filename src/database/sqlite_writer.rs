@@ -256,10 +256,7 @@ impl Writer {
             let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
             for message in messages.drain(..) {
                 match message {
-                    Message::Run(job, since) => {
-                        self.notice_crowd(since.elapsed());
-                        jobs.push(job);
-                    }
+                    Message::Run(job, since) => jobs.push(self.take(job, since)),
                     Message::Close(closed) => closing = Some(closed),
                 }
             }
@@ -294,6 +291,11 @@ impl Writer {
             self.outages.push((now.minus(pause), Some(now)));
             self.last_seen = Moment::now();
         }
+    }
+
+    fn take(&mut self, job: Box<dyn Job>, since: Instant) -> Box<dyn Job> {
+        self.notice_crowd(since.elapsed());
+        job
     }
 
     fn notice_crowd(&mut self, waited: Duration) {
