@@ -42,6 +42,30 @@ async fn a_token_older_than_the_predecessor_ends_the_session_and_names_both_addr
     assert!(reasons[0].contains("198.51.100.7"), "{reasons:?}");
 }
 
+/// W8: requests that a client gave up lie in the buffers of a process that stands still, and are read
+/// after those that it sent later. Until the window has passed, they get nothing and end nothing.
+#[tokio::test]
+async fn soon_after_an_outage_an_old_token_ends_nothing() {
+    let server = TestServer::start().await;
+    let first = server.sign_up("ada@example.test").await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    server.outage(-1, 5).await;
+    server.advance_seconds(6);
+    let third = server.refresh(&second.refresh_token).await.tokens();
+
+    for instance in [&server, &server.beside().await] {
+        instance.refresh(&first.refresh_token).await.expect_status(503);
+    }
+    assert_eq!(thefts(&server).await, 0);
+    let fourth = server.refresh(&third.refresh_token).await.tokens();
+
+    server.advance_seconds(11);
+    let replay = server.refresh(&first.refresh_token).await;
+    replay.expect_error(401, "INVALID_REFRESH_TOKEN");
+    assert_dead(&server, &[&fourth]).await;
+    assert_eq!(thefts(&server).await, 1);
+}
+
 /// RF-01: other sessions of the same person are nobody's theft.
 #[tokio::test]
 async fn a_theft_ends_one_session_and_no_other() {
