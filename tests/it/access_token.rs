@@ -37,6 +37,7 @@ async fn a_token_holds_the_documented_claims_and_nothing_else() {
             "scope": "openid email offline_access",
             "user_id": id,
             "email": claims["email"],
+            "email_verified": false,
             "status": { "status_list": {
                 "idx": claims["status"]["status_list"]["idx"],
                 "uri": "https://id.example.test/status/1",

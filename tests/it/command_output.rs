@@ -107,7 +107,7 @@ async fn what_rows_hold_cannot_command_a_terminal() {
         server.database.execute(&sql).await;
     }
     server.sign_up("eve@example.test").await.expect_status(201);
-    let renamed = format!("UPDATE account SET email = '{long}' WHERE email LIKE 'eve%'");
+    let renamed = format!("UPDATE account SET email_canonical = '{long}' WHERE email LIKE 'eve%'");
     server.database.execute(&renamed).await;
 
     for (command, lines) in [
