@@ -59,7 +59,7 @@ impl Keys {
         Ok(Self {
             issuer: Issuer::new(ISSUER.to_owned(), ISSUER.to_owned(), life, ring),
             verifier: Verifier::new(ISSUER, ISSUER),
-            refresh_tokens: RefreshTokens::new(storage.master.refresh_keys()?),
+            refresh_tokens: RefreshTokens::new(storage.master.refresh_keys(None)?),
             storage,
             runtime,
             _directory: directory,

@@ -32,6 +32,7 @@ mod m20261129_000120_end_sessions_by_epoch;
 mod m20261129_000130_own_waiting_requests;
 mod m20261129_000140_keep_retention_time;
 mod m20261129_000141_find_ended_sessions;
+mod m20261129_000150_tell_restores;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000130_own_waiting_requests::Migration),
             Box::new(m20261129_000140_keep_retention_time::Migration),
             Box::new(m20261129_000141_find_ended_sessions::Migration),
+            Box::new(m20261129_000150_tell_restores::Migration),
         ]
     }
 }
@@ -97,4 +99,15 @@ where
     for<'c> &'c C: IntoSchemaManagerConnection<'c>,
 {
     SchemaManager::new(db).has_table(name).await
+}
+
+/// Whether the table has the column, whatever the history says. Changes nothing.
+///
+/// # Errors
+/// If the database cannot be read.
+pub async fn has_column<C: ConnectionTrait>(db: &C, table: &str, name: &str) -> Result<bool, DbErr>
+where
+    for<'c> &'c C: IntoSchemaManagerConnection<'c>,
+{
+    SchemaManager::new(db).has_column(table, name).await
 }

@@ -212,7 +212,8 @@ async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
     let (db, email) = wish.account.open().await?;
     // A server that has accounts has a master key: here none is ever made.
     let master = MasterKeys::open(&wish.master_key_file, true)?;
-    let tokens = ResetTokens::new(master.reset_keys()?);
+    let restore = db.last_restore().await?.map(|restore| restore.id);
+    let tokens = ResetTokens::new(master.reset_keys(restore)?);
     let token = reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
     print(&token)?;
     db.close().await;

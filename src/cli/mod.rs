@@ -8,6 +8,7 @@ mod health;
 mod keys;
 mod migrate;
 mod output;
+mod restored;
 mod serve;
 
 use std::process::ExitCode;
@@ -56,6 +57,14 @@ enum Command {
         #[command(subcommand)]
         action: keys::Keys,
     },
+    /// Say that the database is a backup that was restored: nothing issued before works any more.
+    ///
+    /// To be run after a backup of the database was restored, before `serve`, which refuses an
+    /// older database until then. All sessions of everybody end, all signing keys are revoked and a
+    /// new one signs, and refresh tokens, reset tokens, codes, cookies and access tokens of before
+    /// are void: some of them ended after the backup was made, and nobody knows which. It asks
+    /// nothing, may be run again, and prints what has to be looked after by hand.
+    Restored(Box<restored::Restored>),
     /// Look at a running Signet as a service does, and say what is wrong and how to mend it.
     ///
     /// Discovery, key set, caching, CORS, clock, readiness, and the address it sees; with a
@@ -111,6 +120,7 @@ fn run() -> anyhow::Result<()> {
         Command::Account { action } => block_on(action.run()),
         Command::Client { action } => block_on(action.run()),
         Command::Keys { action } => block_on(action.run()),
+        Command::Restored(restored) => block_on(restored.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),
         Command::Openapi => Ok(print_json(http::openapi_document().trim_end())?),

@@ -7,6 +7,7 @@ mod environment;
 mod pages;
 mod parse;
 mod reference;
+mod restores;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::config::parse::{
 pub use environment::{UnknownSettings, load_dotenv, refuse_unknown};
 pub use pages::{Color, Logo, PageSettings};
 pub use reference::{env_example, markdown};
+pub use restores::RestoreSettings;
 
 /// Everything an operator can set.
 #[derive(Debug, Clone, Args)]
@@ -38,6 +40,9 @@ pub struct Config {
     /// What signs tokens.
     #[command(flatten)]
     pub keys: KeySettings,
+    /// What tells that an older backup was restored.
+    #[command(flatten)]
+    pub restores: RestoreSettings,
     /// How long tokens live.
     #[command(flatten)]
     pub tokens: TokenSettings,

@@ -8,6 +8,7 @@
 pub mod account_lock;
 mod erase;
 mod job;
+mod lineage;
 mod options;
 mod outage;
 pub mod outbox;
@@ -19,11 +20,13 @@ mod retention;
 mod schema;
 mod serve_lock;
 mod sqlite_writer;
+mod state_file;
 mod statistics;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -37,6 +40,7 @@ use crate::config::{DatabaseSettings, DatabaseUrl};
 pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::job::is_in_doubt;
 use crate::database::job::unavailable;
+pub use crate::database::lineage::{Lineage, Restore, begin_anew};
 use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
 pub use crate::database::outage::{is_undecided, may_have_lost_answer, undecided};
 use crate::database::pool::Pool;
@@ -46,6 +50,7 @@ use crate::database::retention::Retention;
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};
 use crate::database::sqlite_writer::SharedWriter;
+pub use crate::database::state_file::{StateFile, Verdict};
 pub use crate::database::statistics::analyze_unknown;
 use crate::timestamp::Timestamp;
 
@@ -129,6 +134,7 @@ impl Db {
             is_reserved: false,
             doubts: Doubts::default(),
             crowd: Arc::default(),
+            commits: Arc::default(),
         };
         let backend = Backend::Postgres(writer);
         let db = Self { backend, clock, wait, retention, is_urgent: false };
@@ -200,6 +206,15 @@ impl Db {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.note_lost_answer(),
             Backend::Postgres(writer) => writer.notice_crowd(self.wait),
+        }
+    }
+
+    /// The highest count of commits that this process has brought the database to since its start.
+    #[must_use]
+    pub fn commits(&self) -> i64 {
+        match &self.backend {
+            Backend::Sqlite { writer, .. } => writer.commits(),
+            Backend::Postgres(writer) => writer.commits.load(Ordering::Acquire),
         }
     }
 

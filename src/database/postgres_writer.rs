@@ -4,6 +4,7 @@
 //! hold for long: its connection goes back in between, so that one hot row cannot occupy the pool.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -129,6 +130,8 @@ pub(super) struct PooledWriter {
     pub(super) is_reserved: bool,
     pub(super) doubts: Doubts,
     pub(super) crowd: Arc<Mutex<Crowd>>,
+    /// The highest number that a beat of this instance has brought the counter of commits to.
+    pub(super) commits: Arc<AtomicI64>,
 }
 
 impl PooledWriter {
@@ -137,18 +140,22 @@ impl PooledWriter {
         self.instance = instance;
         let first = Moment::now();
         let writer = self.reserved();
-        writer.beat(first).await?;
-        self.pool.keep(tokio::spawn(async move { writer.keep_beat(first).await }));
+        let commits = writer.beat(first).await?;
+        self.commits.store(commits, Ordering::Release);
+        self.pool.keep(tokio::spawn(async move { writer.keep_beat(first, commits).await }));
         Ok(())
     }
 
-    async fn keep_beat(&self, mut last: Moment) {
+    async fn keep_beat(&self, mut last: Moment, mut commits: i64) {
         loop {
             sleep(BEAT).await;
             self.pool.beat_begins();
             let next = Moment::now();
             match self.beat(last).await {
-                Ok(()) => last = next,
+                Ok(number) => {
+                    self.compare(last, commits, number);
+                    (last, commits) = (next, number);
+                }
                 Err(error) => {
                     self.pool.learn(&error);
                     tracing::debug!(%error, "this instance could not say that it is there");
@@ -158,7 +165,24 @@ impl PooledWriter {
         }
     }
 
-    async fn beat(&self, last: Moment) -> Result<(), DbErr> {
+    /// Each beat brings the counter further, so one that does not has met an older database.
+    fn compare(&self, last: Moment, before: i64, now: i64) {
+        self.commits.fetch_max(now, Ordering::AcqRel);
+        if now > before {
+            return;
+        }
+        tracing::error!(
+            before,
+            now,
+            "the database has gone back: commits that were acknowledged are gone, as after a \
+             fail-over to a replica that was behind. Logouts, disabled accounts and spent tokens \
+             among them are undone; see \"Fail-over\" and \"Restoring a backup\" in docs/operations.md"
+        );
+        let began = self.clock.now().minus(last.elapsed());
+        tokio::spawn(record(self.clone(), began, Ended::Now));
+    }
+
+    async fn beat(&self, last: Moment) -> Result<i64, DbErr> {
         let instance = self.instance;
         write_at_leisure(self, move |txn, now| Box::pin(beat(txn, instance, last, now))).await
     }
@@ -270,14 +294,17 @@ async fn beat(
     instance: Uuid,
     last: Moment,
     now: Timestamp,
-) -> Result<(), DbErr> {
+) -> Result<i64, DbErr> {
     let away = last.elapsed();
     if away > NOTICEABLE {
         outage::record(txn, instance, now.minus(away), Some(now)).await?;
         outage::forget_old(txn, now).await?;
     }
-    txn.execute_unprepared("UPDATE database_state SET commits = commits + 1").await?;
-    outage::beat(txn, instance).await
+    outage::beat(txn, instance).await?;
+    // Last: all instances wait for this row.
+    let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
+    let row = txn.query_one_raw(outage::statement(txn, sql, [])).await?;
+    row.map_or(Ok(0), |row| row.try_get_by_index(0))
 }
 
 /// Why a transaction was not committed.

@@ -13,7 +13,7 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,8 @@ struct State {
     /// What was committed could not be answered.
     has_lost_answer: AtomicBool,
     commit_since: Mutex<Option<Instant>>,
+    /// The number of the last commit that was acknowledged.
+    commits: AtomicI64,
 }
 
 impl State {
@@ -142,6 +144,11 @@ impl SharedWriter {
         let message = Message::Run(job, Instant::now());
         self.queue.send(message).await.map_err(|_| unavailable())?;
         answer.await.unwrap_or_else(|_| Err(lost().into()))
+    }
+
+    /// The number of the last commit that was acknowledged; 0 before the first.
+    pub(super) fn commits(&self) -> i64 {
+        self.state.commits.load(Ordering::Acquire)
     }
 
     /// What keeps this writer from acknowledging anything now. After a failure it finds out by a
@@ -417,7 +424,10 @@ impl Writer {
             return Err(Failure::OfAll(if is_undone { error } else { in_doubt() }));
         }
         match self.is_visible(number).await {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                self.state.commits.fetch_max(number.unwrap_or(0), Ordering::AcqRel);
+                Ok(())
+            }
             seen => {
                 let error = seen.err().map(|error| error.to_string());
                 tracing::error!(error, "what was committed is not to be seen");

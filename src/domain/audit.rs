@@ -90,6 +90,8 @@ pub enum Kind {
     KeyRetired,
     /// A signing key was taken out of the key set at once.
     KeyRevoked,
+    /// An operator said that the database is a backup that was restored.
+    DatabaseRestored,
 }
 
 impl Kind {
@@ -124,6 +126,7 @@ impl Kind {
             Self::KeyActivated => "key_activated",
             Self::KeyRetired => "key_retired",
             Self::KeyRevoked => "key_revoked",
+            Self::DatabaseRestored => "database_restored",
         }
     }
 

@@ -25,6 +25,7 @@ pub mod password;
 pub mod profile;
 pub mod refresh;
 pub mod reset;
+pub mod restore;
 pub mod session;
 pub mod status;
 pub mod token;

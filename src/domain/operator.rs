@@ -175,6 +175,21 @@ pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
     }
 }
 
+/// Ends all sessions of everybody at Signet, and leaves it to the instances to mark them and to
+/// tell clients. Returns of how many accounts.
+///
+/// # Errors
+/// See [`OperatorError`]. What has ended by then stays so.
+pub async fn switch_all_sessions_off(db: &Db) -> Result<usize, OperatorError> {
+    let (mut after, mut accounts) = (None, 0);
+    loop {
+        let page = with_sessions(db, after).await?;
+        let Some(last) = page.last() else { return Ok(accounts) };
+        (after, accounts) = (Some(*last), accounts + page.len());
+        end_sessions_of(db, page).await?;
+    }
+}
+
 /// The accounts behind `after` that have sessions, in the order of their ids.
 async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
     let now = db.clock().now();

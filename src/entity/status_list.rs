@@ -17,6 +17,9 @@ pub struct Model {
     pub free_blocks: i32,
     /// When it was made.
     pub created_at: Timestamp,
+    /// From when on all of its sessions count as ended, also those that the database knows nothing
+    /// of.
+    pub closed_at: Option<Timestamp>,
 }
 
 /// A list is related to nothing: its entries outlive the sessions they stand for.

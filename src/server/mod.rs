@@ -6,18 +6,20 @@ mod descriptors;
 mod notifier;
 mod seats;
 mod shortage;
+mod state_keeper;
 mod tasks;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, ServiceSettings, StatusSettings};
@@ -36,6 +38,7 @@ use crate::http::{self, App, Limits, LogoError, Looks, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::seats::Seats;
+use crate::server::state_keeper::{StateError, StateKeeper, refuse_older};
 use crate::server::tasks::{end_sessions, keep_decoys, keep_house, keep_keys, keep_status};
 
 /// How long a server that is told to stop still takes whoever comes, unless nobody is there: clients
@@ -55,6 +58,7 @@ pub struct Server {
     app: Arc<App>,
     capacity: Capacity,
     config: Config,
+    state: StateKeeper,
 }
 
 /// Why Signet does not start. Each message names what to change.
@@ -83,6 +87,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The database is an older one.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The schema cannot be brought up to date.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -148,6 +155,7 @@ impl Storage {
         if something_is_sealed {
             keys::check_sealed(&db, &sealer).await?;
         }
+        refuse_older(config, &db, clock).await?;
         database::migrate_up(&db).await?;
         fold_addresses(&db).await;
         let bits = config.keys.rsa_bits;
@@ -187,8 +195,10 @@ impl Server {
         let mut storage = Storage::open(&config, &clock).await?;
         let instance = id::new(clock.now());
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
-        let app = Arc::new(assemble(&config, clock, storage, looks, address).await?);
-        Ok(Self { listener, address, app, capacity, config })
+        let state = StateKeeper::of(&config, &storage.db, &clock).await?;
+        state.save(&storage.db).await;
+        let app = assemble(&config, clock, storage, state.restore(), looks, address).await?;
+        Ok(Self { listener, address, app: Arc::new(app), capacity, config, state })
     }
 
     /// The address it listens on.
@@ -208,7 +218,7 @@ impl Server {
     /// idle, and lets requests under way finish within the drain time.
     ///
     /// # Errors
-    /// If the listener fails.
+    /// If the listener fails, or the database was declared to be restored meanwhile.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let ServiceSettings { drain_seconds, client_seconds, .. } = self.config.service;
         let Capacity { connections, per_client } = self.capacity;
@@ -226,6 +236,14 @@ impl Server {
         let decoy_keeping = tokio::spawn(keep_decoys(Arc::clone(&self.app)));
         let session_ending = tokio::spawn(end_sessions(Arc::clone(&self.app)));
 
+        let (db, state) = (self.app.db.clone(), self.state);
+        let is_restored = AtomicBool::new(false);
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                () = state.keep(&db) => is_restored.store(true, Ordering::Release),
+            }
+        };
         let drain = Duration::from_secs(drain_seconds);
         let farewell = FAREWELL.min(drain / 4);
         let app = Arc::clone(&self.app);
@@ -239,7 +257,11 @@ impl Server {
         decoy_keeping.abort();
         notifying.abort();
         session_ending.abort();
-        self.app.db.close().await;
+        db.close().await;
+        state.save(&db).await;
+        if is_restored.into_inner() {
+            return Err(io::Error::other("`signet restored` was run; start again"));
+        }
         served
     }
 }
@@ -311,6 +333,7 @@ async fn assemble(
     config: &Config,
     clock: Clock,
     storage: Storage,
+    restore: Option<Uuid>,
     looks: Looks,
     address: SocketAddr,
 ) -> Result<App, StartError> {
@@ -327,8 +350,8 @@ async fn assemble(
         status_lists: StatusLists::open(&db, &issuer, config.status.clone(), now).await?,
         verifier: signet_verifier::Verifier::new(&issuer_url, &audience),
         issuer,
-        refresh_tokens: RefreshTokens::new(master.refresh_keys()?),
-        reset_tokens: ResetTokens::new(master.reset_keys()?),
+        refresh_tokens: RefreshTokens::new(master.refresh_keys(restore)?),
+        reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         hasher: start_hasher(config, master.decoy_key()?)?,
@@ -382,7 +405,7 @@ mod tests {
         let storage = Storage::open(&config, &Clock::System).await.unwrap();
         let looks = Looks::new(&config.pages).unwrap();
         let address = config.service.listen;
-        Arc::new(assemble(&config, Clock::System, storage, looks, address).await.unwrap())
+        Arc::new(assemble(&config, Clock::System, storage, None, looks, address).await.unwrap())
     }
 
     /// IJ-09: the next one is answered as ever, and nothing is said of what went wrong.

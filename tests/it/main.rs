@@ -91,6 +91,7 @@ mod repeated_parameters;
 mod request_head;
 mod request_limits;
 mod reset;
+mod restored;
 mod retention;
 mod retry_after;
 mod rotation;

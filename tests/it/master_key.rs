@@ -22,7 +22,8 @@ impl Installation {
     async fn used() -> Self {
         let mut server = TestServer::start().await;
         server.sign_up("ada@example.test").await.expect_status(201);
-        server.stop();
+        // The state file is written last.
+        server.stop_cleanly().await;
         let file = server.database.master_key_file();
         let right = fs::read_to_string(&file).unwrap();
         let program = Program::new(&server.database);
@@ -118,7 +119,7 @@ async fn a_missing_master_key_file_refuses_and_none_is_made() {
 
     fs::remove_file(&installation.file).unwrap();
     let said = installation.assert_refuses("missing").await;
-    fs::remove_dir(installation.file.parent().unwrap()).unwrap();
+    fs::remove_dir_all(installation.file.parent().unwrap()).unwrap();
     let without_folder = installation.program.refusal().await;
 
     for said in [said, without_folder] {

@@ -92,11 +92,51 @@ async fn assert_no_forgery_passes(
     token(server, &good).await.expect_status(200);
 }
 
-/// Registers the client `signer`, and returns its key.
-async fn signer(server: &TestServer) -> (PKey<Private>, Value) {
+/// W9: what a backup does not know to have been used is not used again, whether or not it says when
+/// it was made.
+#[tokio::test]
+async fn an_assertion_of_before_a_restore_is_refused() {
+    let mut server = TestServer::start().await;
+    let (key, _) = register(&server).await;
+    let assertion = |iat: Option<u64>, exp: u64, jti: &str| {
+        let mut claims =
+            json!({ "iss": "signer", "sub": "signer", "aud": ISSUER, "exp": exp, "jti": jti });
+        if let Some(iat) = iat {
+            claims["iat"] = json!(iat);
+        }
+        sign(&key, &json!({ "alg": "RS256" }), &claims)
+    };
+    server.stop_cleanly().await;
+    server.database.back_up().await;
+    server = server.restart().await;
+    let now = server.clock.now().as_seconds();
+    let used = [assertion(Some(now), now + 3600, "1"), assertion(None, now + 3600, "2")];
+    for assertion in &used {
+        token(&server, assertion).await.expect_status(200);
+    }
+
+    server.stop_cleanly().await;
+    server.database.restore().await;
+    let restored = crate::harness::Program::new(&server.database).run(&["restored"]).await;
+    assert!(restored.status.success(), "{restored:?}");
+    server = server.restart().await;
+    server.advance_seconds(120);
+    let now = server.clock.now().as_seconds();
+
+    for assertion in &used {
+        token(&server, assertion).await.expect_oauth_error(401, "invalid_client");
+    }
+    let without_iat = assertion(None, now + 600, "3");
+    token(&server, &without_iat).await.expect_oauth_error(401, "invalid_client");
+    token(&server, &assertion(Some(now), now + 600, "4")).await.expect_status(200);
+    server.advance_seconds(3600);
+    token(&server, &assertion(None, now + 3900, "5")).await.expect_status(200);
+}
+
+/// Registers the client `signer`. Returns its key, and the public half as JWK.
+async fn register(server: &TestServer) -> (PKey<Private>, Value) {
     let rsa = Rsa::generate(2048).unwrap();
     let jwk = json!({ "kty": "RSA", "kid": "one", "n": forge::encode(rsa.n().to_vec()), "e": forge::encode(rsa.e().to_vec()) });
-    let key = PKey::from_rsa(rsa).unwrap();
     let file = server.database.directory().join("clients.json");
     let client = json!({ "client": [{ "client_id": "signer", "grant_types": ["client_credentials"],
         "token_endpoint_auth_method": "private_key_jwt", "jwks": { "keys": [&jwk] } }] });
@@ -104,14 +144,14 @@ async fn signer(server: &TestServer) -> (PKey<Private>, Value) {
     let program = crate::harness::Program::new(&server.database);
     let output = program.run(&["client", "apply", file.to_str().unwrap()]).await;
     assert!(output.status.success(), "{output:?}");
-    (key, jwk)
+    (PKey::from_rsa(rsa).unwrap(), jwk)
 }
 
 /// MUST-194..203, RFC 7523 §3: each assertion is good once, for us, for a while, and from its own client.
 #[tokio::test]
 async fn an_assertion_is_good_once_and_for_us() {
     let server = TestServer::start().await;
-    let (key, jwk) = signer(&server).await;
+    let (key, jwk) = register(&server).await;
     let iat = server.clock.now().as_seconds();
     let header = json!({ "alg": "RS256" });
     let claims = |jti: &str| json!({ "iss": "signer", "sub": "signer", "aud": ISSUER, "iat": iat, "exp": iat + 60, "jti": jti });
@@ -165,7 +205,7 @@ async fn an_assertion_is_good_once_and_for_us() {
 #[tokio::test]
 async fn an_assertion_whose_answer_was_lost_in_an_outage_is_good_again() {
     let server = TestServer::start().await;
-    let (key, _) = signer(&server).await;
+    let (key, _) = register(&server).await;
     let iat = server.clock.now().as_seconds();
     let claims = |jti: &str| json!({ "iss": "signer", "sub": "signer", "aud": ISSUER, "iat": iat, "exp": iat + 600, "jti": jti });
     let [early, lost] =

@@ -4,16 +4,20 @@
 mod clock;
 mod documents;
 mod report;
+mod restores;
 mod status_lists;
 mod storage;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use uuid::Uuid;
 
 use crate::cli::doctor::report::Report;
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseUrl, RestoreSettings};
+use crate::database::StateFile;
 
 /// How long each question may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,6 +29,11 @@ pub(super) struct Doctor {
     /// Look into this database too: its schema, and the schedule of its keys.
     #[arg(long, env = "SIGNET_DATABASE_URL", hide_env_values = true)]
     database_url: Option<DatabaseUrl>,
+    /// File with the master key; the state file is beside it.
+    #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
+    master_key_file: PathBuf,
+    #[command(flatten)]
+    restores: RestoreSettings,
 }
 
 impl Doctor {
@@ -37,7 +46,9 @@ impl Doctor {
         let mut report = Report::default();
         documents::examine(&http, self.issuer.trim_end_matches('/'), &mut report).await;
         if let Some(url) = self.database_url {
-            storage::examine(url, &mut report).await;
+            let state_file = self.restores.state_file(&self.master_key_file);
+            let state_file = StateFile::at(state_file, Uuid::nil());
+            storage::examine(url, &state_file, &mut report).await;
         }
         report.print()?;
         match report.faults() {

@@ -2,9 +2,10 @@
 
 use crate::cli::doctor::clock;
 use crate::cli::doctor::report::Report;
+use crate::cli::doctor::restores;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl};
-use crate::database::{Db, status};
+use crate::database::{Db, StateFile, status};
 use crate::domain::{email_folding, keys, session};
 use crate::entity::account;
 use crate::entity::signing_key::{KeyState, Model};
@@ -13,14 +14,17 @@ use crate::timestamp::Timestamp;
 /// Accounts that are listed one by one.
 const MAX_LISTED: usize = 100;
 
-pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
+pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &mut Report) {
     // Opening would make it, and whoever looks makes nothing.
     if let Some(file) = url.sqlite_file().filter(|file| !file.exists()) {
         let what = format!("there is no database {}", file.display());
         return report.fault(what, "correct SIGNET_DATABASE_URL");
     }
-    let settings =
-        DatabaseSettings { database_url: url, database_connections: 1, database_wait_seconds: 5 };
+    let settings = DatabaseSettings {
+        database_url: url.clone(),
+        database_connections: 1,
+        database_wait_seconds: 5,
+    };
     let db = match Db::open(&settings, Clock::shared()).await {
         Ok(db) => db,
         Err(error) => return report.fault(error.to_string(), "correct SIGNET_DATABASE_URL"),
@@ -66,6 +70,7 @@ pub(super) async fn examine(url: DatabaseUrl, report: &mut Report) {
         )),
         Err(error) => report.fault(format!("the outbox cannot be read: {error}"), "migrate first"),
     }
+    restores::examine(&db, &url, state_file, report).await;
     db.close().await;
 }
 

@@ -14,6 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::error::ErrorStack;
 use rustix::fs::OFlags;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::domain::keys::derived::{LimitKey, MacKey, derive};
@@ -193,21 +194,22 @@ impl MasterKeys {
         Ok(RequestSealer::new(self.derived("signet authorization request v1")?))
     }
 
-    /// The keys of refresh tokens, the current one first.
+    /// The keys of refresh tokens, the current one first. After a restore of the database they are
+    /// others: tokens of before are void, also those that it knows nothing of.
     ///
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
-    pub fn refresh_keys(&self) -> Result<Vec<MacKey>, ErrorStack> {
-        let keys = self.derived("signet refresh token v1")?;
+    pub fn refresh_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
+        let keys = self.derived(&since(restore, "signet refresh token v1"))?;
         keys.iter().map(MacKey::from_bytes).collect()
     }
 
-    /// The keys of reset tokens, the current one first.
+    /// The keys of reset tokens, the current one first; others after a restore, as above.
     ///
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
-    pub fn reset_keys(&self) -> Result<Vec<MacKey>, ErrorStack> {
-        let keys = self.derived("signet password reset v1")?;
+    pub fn reset_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
+        let keys = self.derived(&since(restore, "signet password reset v1"))?;
         keys.iter().map(MacKey::from_bytes).collect()
     }
 
@@ -234,6 +236,11 @@ impl MasterKeys {
     fn derived(&self, purpose: &str) -> Result<Vec<[u8; 32]>, ErrorStack> {
         self.secrets.iter().map(|secret| derive(secret.as_ref(), purpose)).collect()
     }
+}
+
+/// A purpose since the last restore. Without one it is as it was before there were restores.
+fn since(restore: Option<Uuid>, purpose: &str) -> String {
+    restore.map_or_else(|| purpose.to_owned(), |id| format!("{purpose}, restore {id}"))
 }
 
 /// A name of this start's own. Not the process id: two containers that share the folder may both be

@@ -2,12 +2,14 @@
 //!
 //! `master` ← `derived`, `seal`, `request_seal`; `pair` is one signing key, `published` those that everybody has,
 //! `schedule` its times, `rotation` its
-//! life in the database, and `ring` what an instance knows of all of them.
+//! life in the database, `replacement` the end of all at once, and `ring` what an instance knows of
+//! all of them.
 
 mod derived;
 mod master;
 mod pair;
 mod published;
+mod replacement;
 mod request_seal;
 mod ring;
 mod rotation;
@@ -22,6 +24,7 @@ use crate::entity::signing_key::{self, Model};
 pub use derived::{LimitKey, MacKey};
 pub use master::{MasterKeyError, MasterKeys};
 pub use pair::ImportError;
+pub use replacement::{replace_all, successor};
 pub use request_seal::{RequestSealer, is_sealed};
 pub use ring::{KeyRing, KeyRingError, Snapshot, any_sealed, check_sealed};
 pub use rotation::{advance, import, reseal, revoke, rotate};

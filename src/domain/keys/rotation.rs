@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::keys::pair;
+use crate::domain::keys::replacement;
 use crate::domain::keys::ring::{KeyRingError, any_sealed};
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
@@ -141,9 +142,7 @@ pub async fn revoke(
     kid: &str,
     now: Timestamp,
 ) -> Result<(), KeyRingError> {
-    let mut successor = pair::generate(sealer, bits, now)?;
-    successor.state = KeyState::Active;
-    successor.activated_at = Some(now);
+    let successor = replacement::successor(sealer, bits, now)?;
     let kid = kid.to_owned();
     let revoked = db
         .write(move |txn, now| {
@@ -155,10 +154,7 @@ pub async fn revoke(
                 mark_revoked(txn, &row, now).await?;
                 record(txn, Kind::KeyRevoked, &kid, now).await?;
                 if was_active {
-                    let successor_kid = successor.kid.clone();
-                    write_row(txn, successor).await?;
-                    record(txn, Kind::KeyCreated, &successor_kid, now).await?;
-                    record(txn, Kind::KeyActivated, &successor_kid, now).await?;
+                    replacement::introduce(txn, successor, now).await?;
                 }
                 Ok::<_, DbErr>(Ok(()))
             })
@@ -316,7 +312,7 @@ async fn move_to(
     Ok(())
 }
 
-async fn mark_revoked(
+pub(super) async fn mark_revoked(
     txn: &impl ConnectionTrait,
     row: &Model,
     now: Timestamp,
@@ -354,13 +350,13 @@ async fn insert(db: &Db, row: Model, events: &'static [Kind]) -> Result<(), DbEr
     .await
 }
 
-async fn write_row(txn: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
+pub(super) async fn write_row(txn: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
     let row = signing_key::ActiveModel::from(row).reset_all();
     Entity::insert(row).exec_without_returning(txn).await?;
     Ok(())
 }
 
-async fn record(
+pub(super) async fn record(
     txn: &impl ConnectionTrait,
     event: Kind,
     kid: &str,

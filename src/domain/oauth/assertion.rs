@@ -93,6 +93,9 @@ pub async fn proves(
     if !holds(&claims, client, audiences, now) {
         return Ok(false);
     }
+    if db.last_restore().await?.is_some_and(|restore| may_be_of_before(&claims, restore.at)) {
+        return Ok(false);
+    }
     let (digest, wait) = (digest(&format!("{}\n{}", client.id, claims.jti)), db.wait());
     db.write(move |txn, now| {
         let digest = digest.clone();
@@ -173,4 +176,12 @@ fn holds(claims: &Claims, client: &client::Model, audiences: &[&str], now: Times
         && claims.exp <= now.plus(LONGEST_LIFE + LEEWAY).as_seconds()
         && claims.nbf.is_none_or(|nbf| nbf <= latest)
         && claims.iat.is_none_or(|iat| iat <= latest)
+}
+
+/// Whether an assertion may have been used before the database was restored, which forgot it.
+fn may_be_of_before(claims: &Claims, restored_at: Timestamp) -> bool {
+    match claims.iat {
+        Some(iat) => iat <= restored_at.plus(LEEWAY).as_seconds(),
+        None => claims.exp <= restored_at.plus(LONGEST_LIFE + LEEWAY).as_seconds(),
+    }
 }

@@ -22,6 +22,12 @@ impl Bits {
         Self(vec![0; entries.div_ceil(8)])
     }
 
+    /// `entries` statuses, all invalid.
+    #[must_use]
+    pub fn all_invalid(entries: usize) -> Self {
+        Self(vec![0xff; entries.div_ceil(8)])
+    }
+
     /// Marks an entry invalid. `false` if it was, or is beyond the end.
     pub fn set(&mut self, index: usize) -> bool {
         let mask = 1 << (index % 8);

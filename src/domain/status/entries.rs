@@ -79,13 +79,18 @@ pub async fn ensure_first_list(db: &Db) -> Result<(), DbErr> {
     db.write(move |txn, now| Box::pin(create(txn, FIRST, now))).await
 }
 
-async fn create(txn: &impl ConnectionTrait, id: i32, now: Timestamp) -> Result<(), DbErr> {
-    let list = Model {
-        id,
-        claimed: vec![0; BLOCKS / 8],
-        free_blocks: i32::try_from(BLOCKS).unwrap_or(i32::MAX),
-        created_at: now,
-    };
+/// Makes an empty list, unless there is one of this number.
+pub(super) async fn create(
+    txn: &impl ConnectionTrait,
+    id: i32,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let free_blocks = i32::try_from(BLOCKS).unwrap_or(i32::MAX);
+    let claimed = vec![0; BLOCKS / 8];
+    insert(txn, Model { id, claimed, free_blocks, created_at: now, closed_at: None }).await
+}
+
+pub(super) async fn insert(txn: &impl ConnectionTrait, list: Model) -> Result<(), DbErr> {
     Entity::insert(ActiveModel::from(list).reset_all())
         .on_conflict(OnConflict::column(Column::Id).do_nothing().to_owned())
         .exec_without_returning(txn)
@@ -161,7 +166,7 @@ fn shuffled(mut entries: Vec<StatusEntry>) -> Result<Vec<StatusEntry>, ErrorStac
 
 /// A random number below `bound`. Some are likelier than others by one part in 2^50: these numbers
 /// hide an order, they guard nothing.
-fn below(bound: usize) -> Result<usize, ErrorStack> {
+pub(super) fn below(bound: usize) -> Result<usize, ErrorStack> {
     let mut bytes = [0; 8];
     openssl::rand::rand_bytes(&mut bytes)?;
     let bound = u64::try_from(bound).unwrap_or(u64::MAX).max(1);
@@ -190,6 +195,7 @@ mod tests {
             claimed,
             free_blocks: 1,
             created_at: Timestamp::from_micros(0),
+            closed_at: None,
         };
         let mut claimed = vec![0xff; BLOCKS / 8];
 

@@ -290,10 +290,10 @@ impl State {
 
     async fn read_whole(&mut self, db: &Db) -> Result<(), DbErr> {
         let mut lists = BTreeMap::new();
-        for id in list_ids(db).await? {
-            let mut reading = Reading::of(id);
+        for list in list_heads(db).await? {
+            let mut reading = Reading::of(list);
             while !reading.read_page(db).await? {}
-            lists.insert(id, reading.bits);
+            lists.insert(list.id, reading.bits);
         }
         let differs = |id: &i32, bits: &Bits| self.bits.get(id) != Some(bits);
         let changed = lists.iter().filter(|(id, bits)| differs(id, bits)).map(|(id, _)| *id);
@@ -311,12 +311,12 @@ impl State {
             if self.rereading.began_at.is_some_and(|at| at <= now && now.since(at) < ROUND) {
                 return Ok(());
             }
-            let ids = list_ids(db).await?;
-            if ids.iter().any(|id| !self.bits.contains_key(id)) {
+            let lists = list_heads(db).await?;
+            if lists.iter().any(|list| !self.bits.contains_key(&list.id)) {
                 return self.read_whole(db).await;
             }
-            self.bits.retain(|id, _| ids.contains(id));
-            let lists = ids.into_iter().map(Reading::of).collect();
+            self.bits.retain(|id, _| lists.iter().any(|list| list.id == *id));
+            let lists = lists.into_iter().map(Reading::of).collect();
             self.rereading = Rereading { lists, began_at: Some(now) };
         }
         let Some(reading) = self.rereading.lists.front_mut() else { return Ok(()) };
@@ -345,16 +345,29 @@ struct Reading {
     list: i32,
     bits: Bits,
     behind: i32,
+    /// All of its entries are invalid, whatever is marked.
+    is_closed: bool,
+}
+
+/// What is known of a list before its marks are read.
+#[derive(Clone, Copy)]
+struct ListHead {
+    id: i32,
+    is_closed: bool,
 }
 
 impl Reading {
-    fn of(list: i32) -> Self {
-        Self { list, bits: Bits::all_valid(ENTRIES), behind: -1 }
+    fn of(ListHead { id, is_closed }: ListHead) -> Self {
+        let bits = if is_closed { Bits::all_invalid(ENTRIES) } else { Bits::all_valid(ENTRIES) };
+        Self { list: id, bits, behind: -1, is_closed }
     }
 
     /// `true` if that was the last page.
     async fn read_page(&mut self, db: &Db) -> Result<bool, DbErr> {
         use invalid_status::Column::{Idx, ListId};
+        if self.is_closed {
+            return Ok(true);
+        }
         let marks = invalid_status::Entity::find().select_only().column(Idx);
         let marks = marks.filter(ListId.eq(self.list)).filter(Idx.gt(self.behind));
         let page = marks.order_by_asc(Idx).limit(PAGE).into_tuple::<i32>();
@@ -384,10 +397,12 @@ fn is_last(page: usize) -> bool {
     u64::try_from(page).is_ok_and(|marks| marks < PAGE)
 }
 
-async fn list_ids(db: &Db) -> Result<Vec<i32>, DbErr> {
-    let ids = status_list::Entity::find().select_only().column(status_list::Column::Id);
-    let ids = ids.order_by_asc(status_list::Column::Id).into_tuple::<i32>();
-    db.read(|db| async move { ids.all(&db).await }).await
+async fn list_heads(db: &Db) -> Result<Vec<ListHead>, DbErr> {
+    use status_list::Column::{ClosedAt, Id};
+    let heads = status_list::Entity::find().select_only().columns([Id, ClosedAt]).order_by_asc(Id);
+    let heads = heads.into_tuple::<(i32, Option<Timestamp>)>();
+    let heads = db.read(|db| async move { heads.all(&db).await }).await?.into_iter();
+    Ok(heads.map(|(id, closed_at)| ListHead { id, is_closed: closed_at.is_some() }).collect())
 }
 
 /// A page of the marks behind `behind`, in the order of their times.

@@ -2,7 +2,8 @@
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Set,
 };
 
 use crate::database::{Db, Purged, delete_expired};
@@ -60,10 +61,14 @@ pub async fn purge_lists(db: &Db) -> Result<u64, DbErr> {
     let forgotten = db.retention_now().minus(LONGEST_TOKEN_LIFE);
     let full = db
         .read(|db| async move {
+            use status_list::Column::{ClosedAt, FreeBlocks, Id};
+            // Of a closed one, nobody knows which tokens name it.
+            let is_over = Condition::any().add(ClosedAt.is_null()).add(ClosedAt.lt(forgotten));
             let full = status_list::Entity::find()
                 .select_only()
-                .column(status_list::Column::Id)
-                .filter(status_list::Column::FreeBlocks.eq(0));
+                .column(Id)
+                .filter(FreeBlocks.eq(0))
+                .filter(is_over);
             full.order_by_asc(status_list::Column::Id).into_tuple::<i32>().all(&db).await
         })
         .await?;

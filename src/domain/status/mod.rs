@@ -11,6 +11,7 @@
 //! of their own would hide nothing (section 13.3 asks for them where tokens must not be linkable).
 
 mod bits;
+mod closing;
 mod entries;
 mod lists;
 mod marks;
@@ -18,6 +19,7 @@ mod marks;
 use std::time::Duration;
 
 pub use bits::Bits;
+pub use closing::close_all;
 pub use entries::{DrawError, StatusEntries, ensure_first_list};
 pub use lists::{ListError, Published, SignedList, StatusLists};
 pub use marks::{mark_invalid, purge_lists, purge_marks};

@@ -99,6 +99,17 @@ impl TestDatabase {
         tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
     }
 
+    /// Makes one database of PostgreSQL from another, each named by what is behind this one's
+    /// name. Connections to the first are ended.
+    pub(super) async fn copy_postgres(&self, from: &str, to: &str) {
+        let Some(postgres) = &self.postgres else { return };
+        let (from, to) = (format!("{}{from}", postgres.name), format!("{}{to}", postgres.name));
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname =";
+        postgres.run(format!("{end} '{from}'")).await;
+        postgres.run(format!("DROP DATABASE IF EXISTS {to} WITH (FORCE)")).await;
+        postgres.run(format!("CREATE DATABASE {to} TEMPLATE {from}")).await;
+    }
+
     /// How many rows `from` has: a table, or a table with a condition.
     pub async fn count(&self, from: &str) -> i64 {
         self.column(&format!("SELECT count(*) FROM {from}")).await[0]
@@ -144,6 +155,13 @@ async fn connect(url: impl Into<String>) -> DatabaseConnection {
     Database::connect(options).await.unwrap()
 }
 
+async fn run_each(url: String, statements: &[String]) {
+    let db = connect(url).await;
+    for sql in statements {
+        db.execute_unprepared(sql).await.unwrap();
+    }
+}
+
 /// Letters and digits that no other test run has.
 fn unique_name() -> String {
     let mut bytes = [0; 8];
@@ -165,14 +183,12 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let drops = [self.name.clone(), format!("{}_backup", self.name)]
+            .map(|name| format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
         let server = self.server.clone();
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.unwrap().block_on(async {
-                let db = connect(server).await;
-                db.execute_unprepared(&sql).await.unwrap();
-            });
+            runtime.unwrap().block_on(run_each(server, &drops));
         });
         dropping.join().unwrap();
     }

@@ -1,6 +1,7 @@
 //! What every test stands on: a server of its own, a clock to turn, and answers to look at.
 
 mod answer;
+mod backup;
 pub mod consents;
 mod database;
 mod dump;

@@ -1,0 +1,45 @@
+//! From inside: whether a start would notice that an older backup of the database was restored.
+
+use crate::cli::doctor::report::Report;
+use crate::config::DatabaseUrl;
+use crate::database::{Db, Lineage, StateFile, Verdict};
+
+const NAME_A_PLACE: &str = "name a place that can be written, outside the folder of the database \
+                            and outside its backups, with SIGNET_STATE_FILE";
+
+pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report: &mut Report) {
+    let lineage = match Lineage::read(db).await {
+        Ok(lineage) => lineage,
+        Err(error) => {
+            return report.fault(format!("the database cannot be read: {error}"), "migrate first");
+        }
+    };
+    if let Some(restore) = lineage.restore {
+        report.note(format!("`signet restored` was last run at {}", restore.at.to_rfc3339()));
+    }
+    let path = file.path().display();
+    match file.judge(&lineage) {
+        Ok(Verdict::Older) => report.fault(
+            format!("the database is older than {path} says: a backup was restored"),
+            "signet restored, or what has ended since the backup works again",
+        ),
+        Ok(Verdict::Current) => report.fine(format!("the state file {path} knows the database")),
+        Ok(Verdict::New) => report.note("nothing was issued from this database yet"),
+        Ok(Verdict::Unknown) => report.fault(
+            format!("the state file {path} says nothing of this database"),
+            "start an instance with this SIGNET_STATE_FILE; if it cannot write it, its log says so",
+        ),
+        Err(error) => {
+            report.fault(format!("the state file {path} cannot be read: {error}"), NAME_A_PLACE);
+        }
+    }
+    if !file.is_writable() {
+        report.fault(format!("the state file {path} cannot be written"), NAME_A_PLACE);
+    }
+    if url.sqlite_file().is_some_and(|database| file.is_beside(&database)) {
+        report.fault(
+            format!("the state file {path} is in the folder of the database, and restored with it"),
+            NAME_A_PLACE,
+        );
+    }
+}

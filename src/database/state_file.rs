@@ -1,0 +1,155 @@
+//! The highest count of commits that was seen of each database, in a file that no restore of the
+//! database brings back.
+//!
+//! It is written lazily, so it is commonly a little behind: a database that is ahead of it is as it
+//! should be. One that is behind it is an older copy.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::database::Lineage;
+
+const HEAD: &str = "# How far Signet's databases have got. Do not restore this file with a backup: \
+                    it tells an old one. See \"Restoring a backup\" in docs/operations.md.\n";
+
+/// What is seen of a database once another has taken its place (`signet restored`): every copy of
+/// it is an older one.
+const REPLACED: i64 = i64::MAX;
+
+/// The file. Clones write by the same draft.
+#[derive(Debug, Clone)]
+pub struct StateFile {
+    path: PathBuf,
+    /// Instances may share the file, so each has a draft of its own.
+    draft: PathBuf,
+}
+
+/// What the file says of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing was issued from it yet.
+    New,
+    /// It has got at least as far as the file says.
+    Current,
+    /// It is not in the file.
+    Unknown,
+    /// It has been further before.
+    Older,
+}
+
+impl StateFile {
+    /// The file at `path`, which need not be there. Of several that write it, each is a `writer` of
+    /// its own.
+    #[must_use]
+    pub fn at(path: PathBuf, writer: Uuid) -> Self {
+        let draft = path.with_extension(format!("{}.new", writer.simple()));
+        Self { path, draft }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the file says of a database. If there is no file, it says nothing.
+    ///
+    /// # Errors
+    /// If there is one, and it cannot be read or understood.
+    pub fn judge(&self, lineage: &Lineage) -> io::Result<Verdict> {
+        let Some(name) = lineage.name() else { return Ok(Verdict::New) };
+        Ok(match self.read()?.get(&name) {
+            None => Verdict::Unknown,
+            Some(seen) if lineage.commits < *seen => Verdict::Older,
+            Some(_) => Verdict::Current,
+        })
+    }
+
+    /// Notes how far a database has got. What is there already, of this and of others, stays.
+    ///
+    /// # Errors
+    /// If the file cannot be written. One that cannot be understood is written anew.
+    pub fn note(&self, name: &str, commits: i64) -> io::Result<()> {
+        let mut seen = match self.read() {
+            Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+            seen => seen.unwrap_or_default(),
+        };
+        if seen.get(name).is_some_and(|before| *before >= commits) {
+            return Ok(());
+        }
+        seen.insert(name.to_owned(), commits);
+        let mut text = HEAD.to_owned();
+        for (name, commits) in seen {
+            let _ = writeln!(text, "{name} {commits}");
+        }
+        self.replace(&text)
+    }
+
+    /// Notes that another database has taken the place of this one.
+    ///
+    /// # Errors
+    /// As [`StateFile::note`].
+    pub fn note_replaced(&self, name: &str) -> io::Result<()> {
+        self.note(name, REPLACED)
+    }
+
+    /// Whether this process could write it. Changes nothing.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        rustix::fs::access(self.folder(), rustix::fs::Access::WRITE_OK).is_ok()
+    }
+
+    /// Whether it is in the folder of a SQLite database, and so likely to be restored with it.
+    #[must_use]
+    pub fn is_beside(&self, database: &Path) -> bool {
+        let whole = |path: &Path| path.canonicalize().ok();
+        let folder = whole(self.folder());
+        folder.is_some() && folder == whole(folder_of(database))
+    }
+
+    fn folder(&self) -> &Path {
+        folder_of(&self.path)
+    }
+
+    fn read(&self) -> io::Result<BTreeMap<String, i64>> {
+        let text = match std::fs::read_to_string(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            text => text?,
+        };
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines
+            .map(|line| {
+                let (name, commits) = line.split_once(' ')?;
+                Some((name.to_owned(), commits.parse().ok()?))
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
+    }
+
+    /// Puts a complete file in its place, or leaves the one that is there.
+    fn replace(&self, text: &str) -> io::Result<()> {
+        let write = || {
+            let mut options = OpenOptions::new();
+            let mut draft =
+                options.write(true).create(true).truncate(true).mode(0o600).open(&self.draft)?;
+            draft.write_all(text.as_bytes())?;
+            draft.sync_all()?;
+            std::fs::rename(&self.draft, &self.path)
+        };
+        if let Err(error) = write() {
+            let _ = std::fs::remove_file(&self.draft);
+            return Err(error);
+        }
+        File::open(self.folder())?.sync_all()
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}

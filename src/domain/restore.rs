@@ -1,0 +1,89 @@
+//! After an older backup of the database was restored: nothing that was issued before works any
+//! more, whether or not the backup knows of it. What has ended since the backup would be good again
+//! otherwise, and there is no list of it.
+
+use sea_orm::{ColumnTrait, DbErr};
+
+use crate::database::{self, Db, Lineage, delete_all};
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::id;
+use crate::domain::keys::{self, KeyRingError, Sealer};
+use crate::domain::operator::{self, OperatorError};
+use crate::domain::status::{self, DrawError};
+use crate::entity::{authorization_code, pending_authorization};
+use crate::timestamp::Timestamp;
+
+/// Why it was not done, or not to the end. To try again is safe.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Sessions could not be ended.
+    #[error("the sessions could not be ended: {0}")]
+    Sessions(#[from] OperatorError),
+    /// The signing keys could not be replaced.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The status lists could not be closed.
+    #[error(transparent)]
+    Lists(#[from] DrawError),
+    /// The database refused or failed.
+    #[error("the database refused or failed: {0}")]
+    Database(#[from] DbErr),
+}
+
+/// What was done.
+#[derive(Debug)]
+pub struct Declared {
+    /// How many accounts had sessions.
+    pub accounts: usize,
+    /// The key that signs from now on.
+    pub kid: String,
+    /// The database as it was.
+    pub before: Lineage,
+    /// The database as it is.
+    pub after: Lineage,
+}
+
+/// Voids all that was issued from this database and from those that it was copied from:
+///
+/// - all sessions of everybody, and with them the cookies of browsers and codes;
+/// - refresh tokens and reset tokens, whose keys depend on the id that is drawn here;
+/// - access tokens and ID tokens, whose keys leave the key set, and whose status lists are closed;
+/// - client assertions, of which those are refused that may have been used before.
+///
+/// Only once the sessions have ended is the database given its new name: a start is refused until
+/// then. Instances that run meanwhile do no harm; what they grant is void when they stop, which
+/// they do once they see it.
+///
+/// # Errors
+/// See [`RestoreError`].
+pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, RestoreError> {
+    let before = Lineage::read(db).await?;
+    let accounts = operator::switch_all_sessions_off(db).await?;
+    delete_waiting(db).await?;
+    let successor = keys::successor(sealer, bits, db.clock().now())?;
+    let kid = successor.kid.clone();
+    db.write_at_leisure(move |txn, now| {
+        let successor = successor.clone();
+        Box::pin(async move {
+            database::take_time(txn).await?;
+            database::begin_anew(txn, id::new(now), now).await?;
+            keys::replace_all(txn, successor, now).await?;
+            status::close_all(txn, now).await?;
+            let event = Event::new(Kind::DatabaseRestored);
+            event.reason("by the operator").record(txn, &Origin::default(), now).await?;
+            Ok::<_, RestoreError>(())
+        })
+    })
+    .await?;
+    let after = Lineage::read(db).await?;
+    Ok(Declared { accounts, kid, before, after })
+}
+
+/// Deletes what would be of use in a browser's login alone; those have ended.
+async fn delete_waiting(db: &Db) -> Result<(), DbErr> {
+    let ever = Timestamp::default();
+    let codes = authorization_code::Column::ExpiresAt.gte(ever);
+    delete_all::<authorization_code::Entity>(db, codes).await?;
+    let requests = pending_authorization::Column::ExpiresAt.gte(ever);
+    delete_all::<pending_authorization::Entity>(db, requests).await.map(drop)
+}

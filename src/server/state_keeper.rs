@@ -1,0 +1,149 @@
+//! Telling an older backup from the database that was there before: at the start, by the state
+//! file; and keeping that file.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::database::{ConnectError, Db, Lineage, StateFile, Verdict};
+use crate::domain::id;
+
+/// How often the file is brought up to date. A backup that is younger than this when it is restored
+/// cannot be told from a database that has lost nothing.
+const BEAT: Duration = Duration::from_secs(3);
+
+/// Why this database may not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// An older backup was restored.
+    #[error(
+        "the database is an older one than was served before: it has counted {commits} commits, \
+         and {} knows of more. If a backup was restored, sessions that have ended, disabled \
+         accounts and spent tokens would work again: run `signet restored`, which ends all sessions and \
+         replaces the signing key, and start again. Nothing was changed",
+        file.display()
+    )]
+    Older {
+        /// What the database has counted.
+        commits: i64,
+        /// The state file.
+        file: PathBuf,
+    },
+    /// The database refused or failed.
+    #[error(transparent)]
+    Database(#[from] ConnectError),
+}
+
+/// Keeps the state file of this instance.
+pub(super) struct StateKeeper {
+    file: StateFile,
+    name: String,
+    restore: Option<Uuid>,
+    /// The count that was found at the start: a server that writes nothing has it in the file, too.
+    found: i64,
+    is_failing: AtomicBool,
+}
+
+/// The file that the settings name.
+fn state_file(config: &Config, clock: &Clock) -> StateFile {
+    let path = config.restores.state_file(&config.keys.master_key_file);
+    StateFile::at(path, id::new(clock.now()))
+}
+
+/// Refuses a database that is older than the file says. Changes nothing.
+pub(super) async fn refuse_older(
+    config: &Config,
+    db: &Db,
+    clock: &Clock,
+) -> Result<(), StateError> {
+    let file = state_file(config, clock);
+    let lineage = Lineage::read(db).await.map_err(ConnectError::from)?;
+    let path = file.path().display();
+    match file.judge(&lineage) {
+        Ok(Verdict::Older) => {
+            let (commits, file) = (lineage.commits, file.path().to_owned());
+            return Err(StateError::Older { commits, file });
+        }
+        Ok(Verdict::New | Verdict::Current) => {}
+        Ok(Verdict::Unknown) => tracing::warn!(
+            file = %path,
+            "the state file (SIGNET_STATE_FILE) says nothing of this database: it is taken as it \
+             is. If it is a backup that was restored, stop, and run `signet restored`"
+        ),
+        Err(error) => tracing::warn!(
+            file = %path,
+            %error,
+            "the state file (SIGNET_STATE_FILE) cannot be read: the database is taken as it is. \
+             If it is a backup that was restored, stop, and run `signet restored`"
+        ),
+    }
+    if config.database.database_url.sqlite_file().is_some_and(|it| file.is_beside(&it)) {
+        tracing::warn!(
+            file = %path,
+            "the state file is in the folder of the database: restored with it, it tells nothing. \
+             Name another place with SIGNET_STATE_FILE"
+        );
+    }
+    Ok(())
+}
+
+impl StateKeeper {
+    /// For a database whose schema and keys are in order.
+    pub(super) async fn of(config: &Config, db: &Db, clock: &Clock) -> Result<Self, StateError> {
+        let lineage = Lineage::read(db).await.map_err(ConnectError::from)?;
+        Ok(Self {
+            file: state_file(config, clock),
+            name: lineage.name().unwrap_or_default(),
+            restore: lineage.restore.map(|restore| restore.id),
+            found: lineage.commits,
+            is_failing: AtomicBool::new(false),
+        })
+    }
+
+    /// What keys of tokens depend on.
+    pub(super) fn restore(&self) -> Option<Uuid> {
+        self.restore
+    }
+
+    /// Brings the file up to date. A failure is logged when it begins: also at each start.
+    #[expect(clippy::disallowed_methods, reason = "a small file, one write at a time")]
+    pub(super) async fn save(&self, db: &Db) {
+        let (file, name, commits) =
+            (self.file.clone(), self.name.clone(), self.found.max(db.commits()));
+        let noted = tokio::task::spawn_blocking(move || file.note(&name, commits)).await;
+        let result = noted.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
+        if let (Err(error), false) = (result, was_failing) {
+            tracing::warn!(
+                file = %self.file.path().display(),
+                %error,
+                "the state file (SIGNET_STATE_FILE) cannot be written: a start will not notice \
+                 that an older backup of the database was restored"
+            );
+        }
+    }
+
+    /// Ends once somebody has run `signet restored`: what this instance knows is of before, and
+    /// what it grants is void.
+    pub(super) async fn keep(&self, db: &Db) {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            match db.last_restore().await {
+                Ok(restore) if restore.map(|restore| restore.id) != self.restore => {
+                    tracing::error!(
+                        "`signet restored` was run: this instance stops; start it again"
+                    );
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the last restore could not be looked for"),
+            }
+            self.save(db).await;
+        }
+    }
+}

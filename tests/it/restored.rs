@@ -1,0 +1,337 @@
+//! W9: an older backup is restored. The start refuses it, and once `signet restored` was run
+//! nothing of before works any more.
+
+use std::fs::{read_to_string, remove_file, write};
+use std::os::unix::fs::PermissionsExt;
+
+use reqwest::Method;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::harness::oauth::{Browser, WEB};
+use crate::harness::{
+    Answer, PASSWORD, Program, StatusList, StatusReference, TestDatabase, TestServer, Tokens,
+    eventually,
+};
+
+const NEW_PASSWORD: &str = "Flow-Matic-1955-Cobol";
+
+async fn run(database: &TestDatabase, arguments: &[&str]) -> String {
+    let output = Program::new(database).run(arguments).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A server with somebody who has signed up, stopped and backed up, and started again.
+async fn backed_up() -> (TestServer, Tokens) {
+    let mut server = TestServer::start().await;
+    let ada = server.sign_up("ada@example.test").await.tokens();
+    server.stop_cleanly().await;
+    server.database.back_up().await;
+    (server.restart().await, ada)
+}
+
+async fn restore_under(server: &mut TestServer) {
+    server.stop_cleanly().await;
+    server.database.restore().await;
+}
+
+/// What was issued before the backup or after it, whether or not it had ended.
+#[derive(Default)]
+struct Issued {
+    refresh_tokens: Vec<String>,
+    client_tokens: Vec<String>,
+    access_tokens: Vec<String>,
+    cookies: Vec<Option<String>>,
+    codes: Vec<String>,
+    reset_tokens: Vec<String>,
+}
+
+impl Issued {
+    fn add(&mut self, tokens: &Tokens) {
+        self.refresh_tokens.push(tokens.refresh_token.clone());
+        self.access_tokens.push(tokens.access_token.clone());
+    }
+
+    fn add_clients(&mut self, answer: &Answer) {
+        answer.expect_status(200);
+        self.client_tokens.push(answer.text("refresh_token"));
+        self.access_tokens.push(answer.text("access_token"));
+    }
+}
+
+const OFFLINE: &[(&str, &str)] = &[("scope", "openid email offline_access")];
+
+#[tokio::test]
+async fn after_a_restore_nothing_of_before_works() {
+    let mut server = TestServer::start().await;
+    let mut issued = Issued::default();
+    let web = server.apply(WEB).await.remove(0);
+    for email in ["ada@example.test", "bob@example.test", "cleo@example.test"] {
+        issued.add(&server.sign_up(email).await.tokens());
+    }
+    let spent_later = server.log_in("ada@example.test", PASSWORD).await.tokens();
+    let logged_out_later = server.log_in("ada@example.test", PASSWORD).await.tokens();
+    issued.add(&spent_later);
+    issued.add(&logged_out_later);
+    let mut browser = Browser::of(&server);
+    let code = browser.code("ada@example.test", OFFLINE).await;
+    let client = server.redeem(&web, &code).await;
+    issued.add_clients(&client);
+    issued
+        .codes
+        .push(browser.authorize(OFFLINE).await.sent_to("https://rp.example/cb")["code"].clone());
+    issued.cookies.push(browser.cookie.clone());
+    issued.reset_tokens.push(server.reset_token("cleo@example.test").await);
+    server.stop_cleanly().await;
+    server.database.back_up().await;
+
+    server = server.restart().await;
+    server.log_out(&logged_out_later.access_token).await.expect_status(200);
+    issued.add(&server.refresh(&spent_later.refresh_token).await.tokens());
+    let fields =
+        [("grant_type", "refresh_token"), ("refresh_token", issued.client_tokens[0].as_str())];
+    let rotated = server.token(&web, &fields).await;
+    issued.add_clients(&rotated);
+    issued.add(&server.sign_up("dora@example.test").await.tokens());
+    issued.add(&server.log_in("bob@example.test", PASSWORD).await.tokens());
+    server.redeem(&web, &issued.codes[0]).await.expect_status(200);
+    let mut browser = Browser::of(&server);
+    issued.codes.push(browser.code("ada@example.test", OFFLINE).await);
+    issued.cookies.push(browser.cookie.clone());
+    let body = json!({ "token": issued.reset_tokens[0], "new_password": NEW_PASSWORD });
+    server.post("/api/auth/password/reset", &body).await.expect_status(204);
+    issued.reset_tokens.push(server.reset_token("ada@example.test").await);
+    run(&server.database, &["account", "disable", "bob@example.test"]).await;
+    let old_keys = server.jwks().await.to_string();
+    let jwks_before: serde_json::Value = serde_json::from_str(&old_keys).unwrap();
+    restore_under(&mut server).await;
+
+    let refusal = Program::new(&server.database).refusal().await;
+    assert!(refusal.contains("signet restored"), "{refusal}");
+    let said = run(&server.database, &["restored"]).await;
+    for what in ["disabled", "old passwords", "client secrets", "signed up since"] {
+        assert!(said.contains(what), "{what}: {said}");
+    }
+    // It may be run again, as after one that was cut off.
+    run(&server.database, &["restored"]).await;
+    server = server.restart().await;
+
+    assert_void(&server, &web, &issued, &jwks_before).await;
+    assert_new_logins_work(&server, &issued).await;
+}
+
+async fn assert_void(
+    server: &TestServer,
+    web: &crate::harness::oauth::Rp,
+    issued: &Issued,
+    keys_before: &serde_json::Value,
+) {
+    for token in &issued.refresh_tokens {
+        server.refresh(token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    for token in &issued.client_tokens {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token.as_str())];
+        server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
+    }
+    for token in &issued.access_tokens {
+        server.me(token).await.expect_status(401);
+        server.userinfo(token).await.expect_status(401);
+        assert!(server.publishes_the_end_of(token).await, "its list says that it has ended");
+    }
+    for cookie in &issued.cookies {
+        let mut browser = Browser::of(server);
+        browser.cookie.clone_from(cookie);
+        assert!(cookie.is_some());
+        let page = browser.get("/account").await;
+        assert!(page.status == 303 && page.location().contains("login"), "{page:?}");
+    }
+    for code in &issued.codes {
+        server.redeem(web, code).await.expect_oauth_error(400, "invalid_grant");
+    }
+    for token in &issued.reset_tokens {
+        let body = json!({ "token": token, "new_password": "Another-One-2001-Odyssey" });
+        let answer = server.post("/api/auth/password/reset", &body).await;
+        assert!((400..500).contains(&answer.status), "{answer:?}");
+    }
+    let keys = server.jwks().await;
+    for key in keys_before["keys"].as_array().unwrap() {
+        assert!(!keys.to_string().contains(key["kid"].as_str().unwrap()), "{keys}");
+    }
+    assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "{keys}");
+    let events = server.database.events().await;
+    assert!(!events.contains(&"token_reuse".to_owned()), "nobody is taken for a thief: {events:?}");
+    assert_eq!(events.iter().filter(|event| *event == "database_restored").count(), 2);
+}
+
+async fn assert_new_logins_work(server: &TestServer, issued: &Issued) {
+    let new = server.log_in("ada@example.test", PASSWORD).await.tokens();
+    server.me(&new.access_token).await.expect_status(200);
+    let newer = server.refresh(&new.refresh_token).await.tokens();
+    server.me(&newer.access_token).await.expect_status(200);
+    let list = StatusReference::of(&new.access_token);
+    assert!(issued.access_tokens.iter().all(|old| StatusReference::of(old).uri != list.uri));
+    assert!(!server.publishes_the_end_of(&new.access_token).await);
+    server.log_out(&newer.access_token).await.expect_status(200);
+    server.expect_published_end_of(&new.access_token).await;
+    // Lists that the backup cannot know are closed, too.
+    for unknown in ["/status/2", "/status/3"] {
+        let list = StatusList::of(server.get(unknown).await);
+        assert!(list.bytes.iter().all(|byte| *byte == 0xff));
+    }
+}
+
+/// A copy from before `signet restored` stays an older one, also if the file was lost by then, and
+/// once the schema was taken back.
+#[tokio::test]
+async fn the_same_backup_is_refused_again() {
+    let (mut server, _) = backed_up().await;
+    restore_under(&mut server).await;
+    remove_file(server.database.state_file()).unwrap();
+    run(&server.database, &["restored"]).await;
+    server = server.restart().await;
+
+    restore_under(&mut server).await;
+    let program = Program::new(&server.database);
+    assert!(program.refusal().await.contains("signet restored"));
+    run(&server.database, &["migrate", "down"]).await;
+    assert!(program.refusal().await.contains("signet restored"));
+    run(&server.database, &["restored"]).await;
+    program.serve().await.end(Signal::TERM).await;
+}
+
+/// New pods have no file, and a clean or unclean stop leaves one that a start accepts.
+#[tokio::test]
+async fn a_database_that_the_file_does_not_know_is_adopted_with_a_warning() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    assert!(!printed.contains("state file"), "{printed}");
+    let file = database.state_file();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let (_, printed) = program.serve().await.end(Signal::KILL).await;
+    assert!(!printed.contains("state file"), "{printed}");
+
+    remove_file(&file).unwrap();
+    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    assert!(printed.contains("says nothing of this database"), "{printed}");
+    write(&file, "not a state file\n").unwrap();
+    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    assert!(printed.contains("cannot be read"), "{printed}");
+    let (_, printed) = program.serve().await.end(Signal::TERM).await;
+    assert!(!printed.contains("state file"), "{printed}");
+}
+
+/// The file may be shared, and another database is not an older one.
+#[tokio::test]
+async fn a_file_keeps_several_databases_apart() {
+    let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
+    let shared = one.state_file().display().to_string();
+    let of = |database| Program::new(database).with("SIGNET_STATE_FILE", &shared);
+    for _ in 0..3 {
+        of(&one).serve().await.end(Signal::TERM).await;
+    }
+    let before = read_to_string(&shared).unwrap();
+
+    of(&other).serve().await.end(Signal::TERM).await;
+    of(&other).serve().await.end(Signal::TERM).await;
+
+    let after = read_to_string(&shared).unwrap();
+    for line in before.lines() {
+        assert!(after.contains(line), "{line}: {after}");
+    }
+    assert_eq!(after.lines().count(), before.lines().count() + 1, "{after}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_kept_is_warned_of_at_each_start_and_found_by_the_doctor() {
+    let database = TestDatabase::create().await;
+    let nowhere = database.directory().join("nowhere/signet.state").display().to_string();
+    let program = Program::new(&database).with("SIGNET_STATE_FILE", &nowhere);
+
+    for _ in 0..2 {
+        let (status, printed) = program.serve().await.end(Signal::TERM).await;
+        assert_eq!(status.code(), Some(0), "{printed}");
+        assert_eq!(printed.matches("cannot be written").count(), 1, "{printed}");
+    }
+    let doctor = async |program: &Program| {
+        let output = program.run(&["doctor", "http://127.0.0.1:1"]).await;
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = doctor(&program).await;
+    assert!(said.contains("FAULT  the state file") && said.contains("cannot be written"), "{said}");
+
+    let program = Program::new(&database);
+    program.serve().await.end(Signal::TERM).await;
+    let said = doctor(&program).await;
+    assert!(said.contains("knows the database") && !said.contains("FAULT  the state"), "{said}");
+    if !database.is_postgres() {
+        let beside = database.directory().join("signet.state").display().to_string();
+        let program = program.with("SIGNET_STATE_FILE", &beside);
+        let (_, printed) = program.serve().await.end(Signal::TERM).await;
+        assert!(printed.contains("in the folder of the database"), "{printed}");
+        assert!(doctor(&program).await.contains("in the folder of the database"));
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_tells_an_older_backup() {
+    let (mut server, _) = backed_up().await;
+    restore_under(&mut server).await;
+    let doctor = async || {
+        let output = Program::new(&server.database).run(&["doctor", "http://127.0.0.1:1"]).await;
+        String::from_utf8(output.stdout).unwrap()
+    };
+
+    let older = doctor().await;
+    run(&server.database, &["restored"]).await;
+    let restored = doctor().await;
+
+    assert!(
+        older.contains("a backup was restored") && older.contains("→ signet restored"),
+        "{older}"
+    );
+    assert!(restored.contains("knows the database"), "{restored}");
+    assert!(restored.contains("`signet restored` was last run at"), "{restored}");
+}
+
+/// Whoever runs it beside instances does no harm: they stop, and what they grant until then is
+/// void.
+#[tokio::test]
+async fn instances_that_run_meanwhile_stop() {
+    let database = TestDatabase::create().await;
+    let program = Program::new(&database);
+    let serving = program.serve().await;
+
+    run(&database, &["restored"]).await;
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    eventually("it stops", async || {
+        http.request(Method::GET, serving.url("/livez")).send().await.is_err()
+    })
+    .await;
+    let (status, printed) = serving.end(Signal::CONT).await;
+
+    assert_eq!(status.code(), Some(1), "{printed}");
+    assert!(printed.contains("`signet restored` was run"), "{printed}");
+    program.serve().await.end(Signal::TERM).await;
+}
+
+/// A fail-over to a replica that was behind: there is one loud line, and an outage, and it goes on.
+#[tokio::test]
+async fn a_database_that_goes_back_under_a_running_server_is_told_of() {
+    let database = TestDatabase::create().await;
+    if !database.is_postgres() {
+        return;
+    }
+    let serving = Program::new(&database).serve().await;
+    let outages = database.count("outage").await;
+
+    database.execute("UPDATE database_state SET commits = commits - 3").await;
+    eventually("it is an outage", async || database.count("outage").await > outages).await;
+    let ready = reqwest::get(serving.url("/readyz")).await.unwrap().status();
+    let (_, printed) = serving.end(Signal::TERM).await;
+
+    assert_eq!(ready, 200);
+    assert_eq!(printed.matches("ERROR").count(), 1, "{printed}");
+    assert!(printed.contains("the database has gone back"), "{printed}");
+}
