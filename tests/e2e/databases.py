@@ -74,9 +74,14 @@ class PostgresDatabase:
     def drop(self) -> None:
         self._on_server("DROP DATABASE {} WITH (FORCE)")
 
-    def _on_server(self, statement: str) -> None:
+    def run(self, statement: str, *suffixes: str) -> None:
+        """Runs a statement about this database, or about others whose names begin with its name."""
+        names = [sql.Identifier(f"{self._name}{suffix}") for suffix in suffixes]
         with psycopg.connect(self._server_url, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(self._name)))
+            connection.execute(sql.SQL(statement).format(*names))
+
+    def _on_server(self, statement: str) -> None:
+        self.run(statement, "")
 
 
 Database = SqliteDatabase | PostgresDatabase
