@@ -115,23 +115,25 @@ def fail_over(place, ledger, synchronous):
     there = {email for (email,) in standby.execute("SELECT email FROM account")}
     lost = [it for it in ledger.began if it not in there]
     reuse = standby.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
-    return revived, lost, reuse, took
+    is_told = "the database has gone back" in signet.output
+    return revived, lost, reuse, took, is_told
 
 
 def main(report):
     for synchronous in (True, False):
         kind = "synchronous" if synchronous else "asynchronous"
-        total, revived, lost, reuse, recoveries = Counter(), 0, 0, 0, []
+        total, revived, lost, reuse, recoveries, told = Counter(), 0, 0, 0, [], 0
         acknowledged = 0
         for _ in range(ROUNDS if synchronous else 1):
             ledger = Ledger()
             with Place() as place:
-                again, gone, reused, took = fail_over(place, ledger, synchronous)
+                again, gone, reused, took, is_told = fail_over(place, ledger, synchronous)
             revived, lost, reuse = revived + len(again), lost + len(gone), reuse + reused
             acknowledged += len(ledger.ended) + len(ledger.began)
             total += ledger.answers
             total += ledger.late
             recoveries.append(took)
+            told += is_told
         print(f"-- {kind}, {len(recoveries)} fail-overs", flush=True)
         report.figure("answers", {" ".join(map(str, it)) if isinstance(it, tuple) else it: count
                                   for it, count in total.items()})
@@ -142,8 +144,10 @@ def main(report):
             report.holds(revived == 0, "no acknowledged logout is undone")
             report.holds(lost == 0, "no acknowledged account is lost")
             report.holds(reuse == 0, f"false reuse revocations: {reuse}")
+            report.holds(told == 0, "it is not said that the database has gone back")
         else:
             report.holds(revived > 0 and lost > 0, "it takes back what was acknowledged: do not use it")
+            report.holds(told == 1, "an error says that the database has gone back")
         report.holds(max(recoveries) <= 2.0, "ready within 2 s of the promotion")
 
 
