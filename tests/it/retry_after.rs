@@ -16,6 +16,7 @@ async fn server() -> (TestServer, Rp) {
     let server = TestServer::with(|config| {
         config.limits.refreshes_per_minute = 2;
         config.limits.requests_per_minute = 2;
+        config.limits.client_requests_per_minute = 2;
     })
     .await;
     let web = server.web().await;
@@ -36,13 +37,13 @@ fn post(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> RequestBuil
 }
 
 /// Each endpoint of the protocol that takes a secret, asked by a client that has one.
-fn posts(server: &TestServer, web: &Rp) -> Vec<RequestBuilder> {
+fn posts(server: &TestServer, web: &Rp) -> [RequestBuilder; 3] {
     let requests = [
         post(server, "/oauth2/token", &[("grant_type", "client_credentials")]),
         post(server, "/oauth2/introspect", &[("token", "x")]),
         post(server, "/oauth2/revoke", &[("token", "x")]),
     ];
-    requests.map(|request| request.basic_auth(&web.id, web.secret.as_ref())).into()
+    requests.map(|request| request.basic_auth(&web.id, web.secret.as_ref()))
 }
 
 /// RL-05
@@ -54,6 +55,10 @@ async fn the_endpoints_of_the_protocol_say_when_to_come_back() {
     for _ in 0..2 {
         from(get(&asked())).await.expect_status(200);
         from(get("/oauth2/userinfo")).await.expect_status(401);
+        // Those of clients are limited by client: one for introspection, one for the others.
+        let [asked_token, introspected, _] = posts(&server, &web);
+        from(asked_token).await.expect_status(400);
+        from(introspected).await.expect_status(200);
     }
 
     let refused = [get(&asked()), get("/oauth2/userinfo").bearer_auth("x")];
@@ -98,7 +103,7 @@ async fn the_pages_say_when_to_come_back() {
 async fn without_a_database_everything_says_when_to_come_back() {
     let (server, web) = server().await;
     let cookie = format!("__Host-signet={}", "a".repeat(43));
-    let mut requests = posts(&server, &web);
+    let mut requests = Vec::from(posts(&server, &web));
     requests.push(server.request(Method::GET, &asked()));
     requests.extend(PAGES.map(|page| server.request(Method::GET, page).header("cookie", &cookie)));
     server.clock.advance(Duration::from_mins(2));

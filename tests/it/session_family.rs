@@ -129,8 +129,8 @@ impl Client {
     }
 }
 
-/// Sends the request, and leaves when the answer has begun: by then all is done.
-async fn show_and_die(server: &TestServer, token: &str) {
+/// Sends the request, and leaves when the answer has begun: by then all is done. Returns its status.
+async fn show_and_die(server: &TestServer, token: &str) -> u16 {
     let body = json!({ "refresh_token": token }).to_string();
     let (client, length) = (server.fresh_client(), body.len());
     let request = format!(
@@ -139,8 +139,10 @@ async fn show_and_die(server: &TestServer, token: &str) {
     );
     let mut connection = TcpStream::connect(server.address).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
-    connection.read_u8().await.unwrap();
+    let mut begun = [0; 12];
+    connection.read_exact(&mut begun).await.unwrap();
     connection.set_zero_linger().unwrap();
+    String::from_utf8_lossy(&begun).trim_start_matches("HTTP/1.1 ").parse().unwrap()
 }
 
 async fn show(
@@ -178,8 +180,8 @@ async fn take(
         Step::Show(back) => show(running, model, client, back).await?,
         Step::ShowAndDie(back) => {
             let (generation, token) = client.choose(back);
-            model.show(generation, now);
-            show_and_die(running, token).await;
+            let expected = if model.show(generation, now).is_some() { 200 } else { 401 };
+            prop_assert_eq!(show_and_die(running, token).await, expected);
         }
         Step::LogOut => {
             let expected = if model.log_out(now) { 200 } else { 401 };
