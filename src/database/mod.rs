@@ -19,6 +19,7 @@ mod reserve;
 mod retention;
 mod schema;
 mod serve_lock;
+mod sqlite_connections;
 mod sqlite_writer;
 mod state_file;
 mod statistics;

@@ -7,9 +7,7 @@
 //! sees a neighbour's failure.
 //!
 //! Nothing is acknowledged on the driver's word alone. Each batch advances a counter, and another
-//! connection must see it afterwards. A connection is thrown away once it has failed to commit or to
-//! roll back, or reported an error of the disk or of memory: SQLite may have rolled back by itself
-//! then, and the driver, which counts transactions, would only set savepoints from then on.
+//! connection must see it afterwards (`sqlite_connections`).
 
 use std::error::Error;
 use std::path::Path;
@@ -17,23 +15,17 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, timeout};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::database::Work;
-use crate::database::job::{
-    Job, Progress, Step, Transaction, in_doubt, is_connection_error, is_in_doubt, lost, sql_state,
-    unavailable,
-};
-use crate::database::options::{Access, connect_patiently, sqlite_options};
+use crate::database::job::{Job, Progress, Step, Transaction, in_doubt, lost, unavailable};
 use crate::database::outage::{self, Crowd, NOTICEABLE, statement};
 use crate::database::reserve::Reserve;
+use crate::database::sqlite_connections::{self, Connections, is_full, is_suspicious};
 use crate::timestamp::Timestamp;
 
 /// Transactions that may wait for the writer; past it the database counts as unavailable.
@@ -44,13 +36,6 @@ const BATCH: usize = 128;
 
 /// How often an idle writer looks at the clock, so that a pause of the process shows.
 const TICK: Duration = Duration::from_millis(500);
-
-/// Result codes of SQLite (<https://sqlite.org/rescode.html>), without their extended part.
-const NO_MEMORY: u32 = 7;
-const IO_ERROR: u32 = 10;
-const CORRUPT: u32 = 11;
-const FULL: u32 = 13;
-const NOT_A_DATABASE: u32 = 26;
 
 /// A queue of transactions, and what is known of the connection that commits them.
 #[derive(Clone)]
@@ -93,18 +78,13 @@ impl SharedWriter {
         wait: Duration,
         clock: Clock,
     ) -> Result<Self, DbErr> {
-        let options = sqlite_options(url, 1, Access::Write, wait);
-        let connection = connect_patiently(options.clone()).await?;
-        let witness = connect_patiently(sqlite_options(url, 1, Access::Read, wait)).await?;
+        let connections = Connections::open(url, wait).await?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let state = Arc::new(State::default());
         let writer = Writer {
-            options,
-            connection: Some(connection),
-            witness,
+            connections,
             clock,
             state: Arc::clone(&state),
-            has_counter: false,
             last_seen: Moment::now(),
             wait,
             crowd: Crowd::default(),
@@ -220,14 +200,9 @@ async fn record_clean_stop(txn: &DatabaseTransaction) -> Result<(), DbErr> {
 
 /// The task that owns the connection.
 struct Writer {
-    options: ConnectOptions,
-    connection: Option<DatabaseConnection>,
-    /// Sees what others can see of a commit.
-    witness: DatabaseConnection,
+    connections: Connections,
     clock: Clock,
     state: Arc<State>,
-    /// Whether the schema has the counter of commits: not before it is migrated.
-    has_counter: bool,
     last_seen: Moment,
     wait: Duration,
     crowd: Crowd,
@@ -269,10 +244,7 @@ impl Writer {
             }
             self.commit_all(jobs).await;
             if let Some(closed) = closing {
-                // The writer last: the last to close a database moves what is still in the
-                // write-ahead log into its file, and readers may not.
-                close(&self.witness).await;
-                self.discard().await;
+                self.connections.close().await;
                 let _ = closed.send(());
                 return;
             }
@@ -382,8 +354,7 @@ impl Writer {
         }
         if let Some(error) = error {
             tracing::error!(%error, "a batch of transactions was not committed");
-            if sqlite_code(error) == Some(FULL) && !self.state.is_full.swap(true, Ordering::AcqRel)
-            {
+            if is_full(error) && !self.state.is_full.swap(true, Ordering::AcqRel) {
                 tracing::error!("the disk is full: only logouts and their like are written");
                 self.reserve.give_up();
             }
@@ -397,33 +368,33 @@ impl Writer {
     }
 
     async fn try_commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
-        let txn = match self.begin().await {
+        let txn = match self.connections.begin().await {
             Ok(txn) => txn,
             Err(error) => {
-                self.discard_if_suspicious(&error).await;
+                self.connections.discard_if_suspicious(&error).await;
                 return Err(Failure::OfAll(error));
             }
         };
         let number = match self.mark(&txn).await {
             Ok(number) => number,
             Err(error) => {
-                self.roll_back(txn, Some(&error)).await;
+                self.connections.roll_back(txn, Some(&error)).await;
                 return Err(Failure::OfAll(error));
             }
         };
         for job in jobs {
             if job.run(&txn, self.clock.now()).await == Step::RollBack {
-                self.roll_back(txn, job.database_error()).await;
+                self.connections.roll_back(txn, job.database_error()).await;
                 return Err(Failure::OfOne);
             }
         }
         if let Err(error) = txn.commit().await {
-            self.discard().await;
+            self.connections.discard().await;
             // SQLite says that it failed. What others see says whether it is so.
-            let is_undone = matches!(self.is_visible(number).await, Ok(false));
+            let is_undone = matches!(self.connections.is_visible(number).await, Ok(false));
             return Err(Failure::OfAll(if is_undone { error } else { in_doubt() }));
         }
-        match self.is_visible(number).await {
+        match self.connections.is_visible(number).await {
             Ok(true) => {
                 self.state.commits.fetch_max(number.unwrap_or(0), Ordering::AcqRel);
                 Ok(())
@@ -431,33 +402,17 @@ impl Writer {
             seen => {
                 let error = seen.err().map(|error| error.to_string());
                 tracing::error!(error, "what was committed is not to be seen");
-                self.discard().await;
+                self.connections.discard().await;
                 Err(Failure::OfAll(in_doubt()))
             }
         }
     }
 
-    async fn begin(&mut self) -> Result<DatabaseTransaction, DbErr> {
-        let connection = match &self.connection {
-            Some(connection) => connection,
-            None => self.connection.insert(connect_patiently(self.options.clone()).await?),
-        };
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        connection.begin_with_options(options).await
-    }
-
     /// Advances the counter of commits, and records what has happened since the last one. None if
     /// the schema has no counter yet.
     async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<i64>, DbErr> {
-        if !self.has_counter {
-            let sql = "SELECT 1 FROM sqlite_master WHERE name = 'database_state'";
-            self.has_counter = txn.query_one_raw(statement(txn, sql, [])).await?.is_some();
-            if !self.has_counter {
-                return Ok(None);
-            }
+        if !self.connections.has_counter(txn).await? {
+            return Ok(None);
         }
         let now = self.clock.now();
         for (began, ended) in &self.outages {
@@ -467,49 +422,8 @@ impl Writer {
         if !self.outages.is_empty() {
             outage::forget_old(txn, now).await?;
         }
-        let sql = "UPDATE database_state SET commits = commits + 1, \
-                   served_at = COALESCE($1, served_at) RETURNING commits";
         let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);
-        let row = txn.query_one_raw(statement(txn, sql, [served_at.into()])).await?;
-        row.map(|row| row.try_get_by_index(0)).transpose()
-    }
-
-    /// Whether other connections see the commit with this number.
-    async fn is_visible(&mut self, number: Option<i64>) -> Result<bool, DbErr> {
-        let Some(number) = number else { return Ok(true) };
-        let sql = "SELECT commits FROM database_state";
-        let seen = self.witness.query_one_raw(statement(&self.witness, sql, [])).await;
-        match seen {
-            Ok(Some(row)) => Ok(row.try_get_by_index::<i64>(0)? >= number),
-            Ok(None) => Ok(false),
-            // The batch was the one that took the counter out of the schema.
-            Err(error) if sqlite_code(&error) == Some(1) => {
-                self.has_counter = false;
-                Ok(true)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn roll_back(&mut self, txn: DatabaseTransaction, cause: Option<&DbErr>) {
-        if let Err(error) = txn.rollback().await {
-            tracing::warn!(%error, "a rollback failed; its connection is replaced");
-            self.discard().await;
-        } else if let Some(cause) = cause {
-            self.discard_if_suspicious(cause).await;
-        }
-    }
-
-    async fn discard_if_suspicious(&mut self, error: &DbErr) {
-        if is_suspicious(error) {
-            self.discard().await;
-        }
-    }
-
-    async fn discard(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            close(&connection).await;
-        }
+        sqlite_connections::count(txn, served_at).await
     }
 }
 
@@ -517,23 +431,4 @@ fn finish(batch: Vec<Box<dyn Job>>, committed: &Result<(), DbErr>) {
     for job in batch {
         job.finish(committed.clone());
     }
-}
-
-async fn close(connection: &DatabaseConnection) {
-    if let Err(error) = connection.close_by_ref().await {
-        tracing::warn!(%error, "closing the database failed");
-    }
-}
-
-/// An error after which SQLite may have rolled back by itself, or memory and disk may differ.
-fn is_suspicious(error: &DbErr) -> bool {
-    match sqlite_code(error) {
-        Some(code) => [NO_MEMORY, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE].contains(&code),
-        None => is_in_doubt(error) || is_connection_error(error),
-    }
-}
-
-/// The result code without its extended part; none if the error is not SQLite's.
-fn sqlite_code(error: &DbErr) -> Option<u32> {
-    sql_state(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
 }

@@ -1,0 +1,148 @@
+//! SQLite's connections as the writer uses them: one that commits, and one that looks whether others
+//! see it.
+//!
+//! The one that commits is thrown away once it has failed to commit or to roll back, or reported an
+//! error of the disk or of memory: SQLite may have rolled back by itself then, and the driver, which
+//! counts transactions, would only set savepoints from then on.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+
+use crate::database::job::{is_connection_error, is_in_doubt, sql_state};
+use crate::database::options::{Access, connect_patiently, sqlite_options};
+use crate::database::outage::statement;
+use crate::timestamp::Timestamp;
+
+/// Result codes of SQLite (<https://sqlite.org/rescode.html>), without their extended part.
+const NO_MEMORY: u32 = 7;
+const IO_ERROR: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const NOT_A_DATABASE: u32 = 26;
+
+/// The connection that commits, and the witness of its commits.
+pub(super) struct Connections {
+    options: ConnectOptions,
+    /// None from an error that made it doubtful until the next transaction.
+    writer: Option<DatabaseConnection>,
+    /// Sees what others can see of a commit.
+    witness: DatabaseConnection,
+    /// Whether the schema has the counter of commits: not before it is migrated.
+    has_counter: bool,
+}
+
+impl Connections {
+    pub(super) async fn open(url: &str, wait: Duration) -> Result<Self, DbErr> {
+        let options = sqlite_options(url, 1, Access::Write, wait);
+        let writer = Some(connect_patiently(options.clone()).await?);
+        let witness = connect_patiently(sqlite_options(url, 1, Access::Read, wait)).await?;
+        Ok(Self { options, writer, witness, has_counter: false })
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<DatabaseTransaction, DbErr> {
+        let connection = match &self.writer {
+            Some(connection) => connection,
+            None => self.writer.insert(connect_patiently(self.options.clone()).await?),
+        };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        connection.begin_with_options(options).await
+    }
+
+    /// Whether commits can be counted, as the transaction sees the schema.
+    pub(super) async fn has_counter(&mut self, txn: &DatabaseTransaction) -> Result<bool, DbErr> {
+        if !self.has_counter {
+            let sql = "SELECT 1 FROM sqlite_master WHERE name = 'database_state'";
+            self.has_counter = txn.query_one_raw(statement(txn, sql, [])).await?.is_some();
+        }
+        Ok(self.has_counter)
+    }
+
+    /// Whether other connections see the commit with this number.
+    pub(super) async fn is_visible(&mut self, number: Option<i64>) -> Result<bool, DbErr> {
+        let Some(number) = number else { return Ok(true) };
+        let sql = "SELECT commits FROM database_state";
+        let seen = self.witness.query_one_raw(statement(&self.witness, sql, [])).await;
+        match seen {
+            Ok(Some(row)) => Ok(row.try_get_by_index::<i64>(0)? >= number),
+            Ok(None) => Ok(false),
+            // The batch was the one that took the counter out of the schema.
+            Err(error) if sqlite_code(&error) == Some(1) => {
+                self.has_counter = false;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn roll_back(&mut self, txn: DatabaseTransaction, cause: Option<&DbErr>) {
+        if let Err(error) = txn.rollback().await {
+            tracing::warn!(%error, "a rollback failed; its connection is replaced");
+            self.discard().await;
+        } else if let Some(cause) = cause {
+            self.discard_if_suspicious(cause).await;
+        }
+    }
+
+    /// After an error that leaves the connection in an unknown state.
+    pub(super) async fn discard_if_suspicious(&mut self, error: &DbErr) {
+        if is_suspicious(error) {
+            self.discard().await;
+        }
+    }
+
+    pub(super) async fn discard(&mut self) {
+        if let Some(connection) = self.writer.take() {
+            close(&connection).await;
+        }
+    }
+
+    /// The writer last: the last to close a database moves what is still in the write-ahead log into
+    /// its file, and readers may not.
+    pub(super) async fn close(mut self) {
+        close(&self.witness).await;
+        self.discard().await;
+    }
+}
+
+/// Advances the counter of commits and dates them, if `served_at` says so. Returns the number of this
+/// one.
+pub(super) async fn count(
+    txn: &DatabaseTransaction,
+    served_at: Option<Timestamp>,
+) -> Result<Option<i64>, DbErr> {
+    let sql = "UPDATE database_state SET commits = commits + 1, \
+               served_at = COALESCE($1, served_at) RETURNING commits";
+    let row = txn.query_one_raw(statement(txn, sql, [served_at.into()])).await?;
+    row.map(|row| row.try_get_by_index(0)).transpose()
+}
+
+async fn close(connection: &DatabaseConnection) {
+    if let Err(error) = connection.close_by_ref().await {
+        tracing::warn!(%error, "closing the database failed");
+    }
+}
+
+/// An error after which SQLite may have rolled back by itself, or memory and disk may differ.
+pub(super) fn is_suspicious(error: &DbErr) -> bool {
+    match sqlite_code(error) {
+        Some(code) => [NO_MEMORY, IO_ERROR, CORRUPT, FULL, NOT_A_DATABASE].contains(&code),
+        None => is_in_doubt(error) || is_connection_error(error),
+    }
+}
+
+/// Whether the disk is full.
+pub(super) fn is_full(error: &DbErr) -> bool {
+    sqlite_code(error) == Some(FULL)
+}
+
+/// The result code without its extended part; none if the error is not SQLite's.
+fn sqlite_code(error: &DbErr) -> Option<u32> {
+    sql_state(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
+}
