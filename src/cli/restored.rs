@@ -1,18 +1,21 @@
 //! `signet restored`
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::cli::output::{OutputError, print, print_lines};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, KeySettings, RestoreSettings};
-use crate::database::{Db, StateFile, migrate_up};
+use crate::database::{Db, ServeLock, ServeLockError, StateFile, migrate_up};
 use crate::domain::id;
 use crate::domain::keys::{self, MasterKeys};
 use crate::domain::restore::{self, Declared};
 
 /// What no command can bring about, since the backup does not know it.
 const NOT_UNDONE: &str = "\
-What was changed after the backup was made is as it was before. Look after it by hand:
+What was changed after the backup was made is as it was before. Set it right by hand, before you
+start Signet:
 - accounts that were deleted or disabled since are back, and enabled (signet account disable,
   delete);
 - old passwords are good again, and new ones are not (signet account reset-password, or disable);
@@ -34,6 +37,7 @@ pub(super) struct Restored {
 impl Restored {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let db = Db::open(&self.database, Clock::shared()).await?;
+        let _lock = lock(&self.database).await?;
         migrate_up(&db).await?;
         let master = MasterKeys::open(&self.keys.master_key_file, true)?;
         let sealer = master.sealer()?;
@@ -44,6 +48,19 @@ impl Restored {
         db.close().await;
         Ok(tell(&declared)?)
     }
+}
+
+/// A server that still has the file before open would write it over the restored one when it stops.
+async fn lock(database: &DatabaseSettings) -> anyhow::Result<ServeLock> {
+    ServeLock::take(database, Duration::ZERO).await.map_err(|error| match error {
+        ServeLockError::InUse { file, .. } => anyhow::anyhow!(
+            "a server still has the database file {} in use, and writes what it knows into it when \
+             it stops: stop it, restore the backup again, and run `signet restored` then. Nothing \
+             was changed",
+            file.display()
+        ),
+        other => other.into(),
+    })
 }
 
 /// The database has a name of its own now, so that each copy with the old one is an older one.
@@ -70,6 +87,8 @@ fn tell(declared: &Declared) -> Result<(), OutputError> {
     print(&format!("all signing keys are revoked, and {kid} signs from now on"))?;
     print("refresh tokens, reset tokens, codes and cookies of before are void")?;
     print("status lists of before say of every session that it has ended")?;
-    print("instances that are running stop within seconds: start them again")?;
-    print_lines(NOT_UNDONE)
+    print_lines(NOT_UNDONE)?;
+    print(
+        "then start Signet; instances that run on PostgreSQL stop within seconds: start them again",
+    )
 }

@@ -56,7 +56,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             std::process::exit(130);
         });
     };
-    server.run_until(stop).await.context("the listener failed")
+    Ok(server.run_until(stop).await?)
 }
 
 fn welcome(server: &Server) -> String {

@@ -185,10 +185,10 @@ pub(super) async fn record(
                ON CONFLICT (instance_id, began_at) DO UPDATE SET ended_at = COALESCE(outage.ended_at, excluded.ended_at)";
     let values = [instance.into(), began.minus(MARGIN).into(), ended.into()];
     txn.execute_raw(statement(txn, sql, values)).await?;
-    tracing::warn!(
+    tracing::info!(
         began = began.to_rfc3339(),
         ended = ended.map(Timestamp::to_rfc3339),
-        "an outage is on record: answers lost in it can be asked for again"
+        "an outage was recorded: clients may repeat requests whose answers it lost"
     );
     Ok(())
 }

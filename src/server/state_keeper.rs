@@ -24,8 +24,9 @@ pub enum StateError {
     #[error(
         "the database is an older one than was served before: it has counted {commits} commits, \
          and {} knows of more. If a backup was restored, sessions that have ended, disabled \
-         accounts and spent tokens would work again: run `signet restored`, which ends all sessions and \
-         replaces the signing key, and start again. Nothing was changed",
+         accounts and spent tokens would work again: see \"Restoring a backup\" in \
+         docs/operations.md, and run `signet restored`, which ends all sessions and replaces the \
+         signing key. If none was, look whether SIGNET_DATABASE_URL names a copy. Nothing was changed",
         file.display()
     )]
     Older {
