@@ -2,7 +2,7 @@
 //! that was lost is told from a token that was stolen.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::schema::{big_integer, big_integer_null, integer, uuid};
+use sea_orm_migration::schema::{big_integer, big_integer_null, boolean, integer, uuid};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -40,9 +40,13 @@ impl MigrationTrait for Migration {
             .col(big_integer("began_at"))
             // Null while it lasts.
             .col(big_integer_null("ended_at"))
+            // Too many at a time, which a stranger can bring about.
+            .col(boolean("is_crowd").default(false))
             .primary_key(Index::create().col("instance_id").col("began_at"))
             .to_owned();
-        manager.create_table(table).await
+        manager.create_table(table).await?;
+        let mut ended = Index::create().name("outage_ended_at_idx").table("outage").to_owned();
+        manager.create_index(ended.col("ended_at").to_owned()).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {

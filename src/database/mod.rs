@@ -205,7 +205,7 @@ impl Db {
     /// What was committed a moment ago cannot be answered: its client may ask again, as after an outage.
     pub fn note_lost_answer(&self) {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.note_lost_answer(),
+            Backend::Sqlite { writer, .. } => writer.note_lost_answer(self.clock.now()),
             Backend::Postgres(writer) => writer.notice_crowd(self.wait),
         }
     }

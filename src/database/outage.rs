@@ -29,6 +29,10 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// After this long an instance that says nothing is not expected back.
 const LOST_AFTER: Duration = Duration::from_mins(10);
 
+/// How long after a commit a crowd may put off the end of its window: strangers can make a crowd, and
+/// must not keep thefts from being found out for good.
+const CROWD_LIMIT: Duration = Duration::from_mins(10);
+
 /// How long outages are remembered; no retry window is as long.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
@@ -39,6 +43,7 @@ pub(super) struct Outage {
     pub(super) began: Timestamp,
     pub(super) last_rotation: Timestamp,
     pub(super) ended: Timestamp,
+    pub(super) is_crowd: bool,
 }
 
 /// Whether the answer of what was committed at `committed_at` may have been lost in an outage, and
@@ -56,23 +61,28 @@ pub async fn may_have_lost_answer(
     if window.is_zero() {
         return Ok(false);
     }
+    if committed_at > now.plus(NOTICEABLE) {
+        // The clock was set back since, perhaps with a crash in between: its outage cannot be dated.
+        return Ok(true);
+    }
     let outages = outages_since(txn, committed_at, wait, now).await?;
     Ok(retry_until(&outages, committed_at, window).is_some_and(|until| now < until))
 }
 
 /// Whether requests from before the end of an outage may still arrive: those that clients have given up
 /// lie in the buffers of a process that stood still, and of a database that hung. What they show may be
-/// older than what the same client has shown since.
+/// older than what the same client has shown since, which cannot be long ago.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn is_undecided(
     txn: &impl ConnectionTrait,
+    rotated_at: Timestamp,
     window: Duration,
     wait: Duration,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    if window.is_zero() {
+    if window.is_zero() || now.since(rotated_at) > CROWD_LIMIT {
         return Ok(false);
     }
     let outages = outages_since(txn, now.minus(window), wait, now).await?;
@@ -86,17 +96,21 @@ pub fn undecided() -> DbErr {
 }
 
 /// The end of the time in which an answer from `committed_at` may be asked for again; none if it fell
-/// into no outage. A further outage that begins before this end moves it.
+/// into no outage. A further outage that begins before this end moves it; a crowd, not beyond its limit.
 fn retry_until(outages: &[Outage], committed_at: Timestamp, window: Duration) -> Option<Timestamp> {
     let has_lost =
         |outage: &&Outage| outage.began <= committed_at && committed_at <= outage.last_rotation;
-    let mut until =
-        outages.iter().filter(has_lost).map(|outage| outage.ended.plus(window)).max()?;
+    let limit = committed_at.plus(CROWD_LIMIT);
+    let end_of = |outage: &Outage| {
+        let ended = if outage.is_crowd { outage.ended.min(limit) } else { outage.ended };
+        ended.plus(window)
+    };
+    let mut until = outages.iter().filter(has_lost).map(end_of).max()?;
     let mut sorted = outages.to_vec();
     sorted.sort_unstable_by_key(|outage| outage.began);
     for outage in sorted {
         if outage.began < until {
-            until = until.max(outage.ended.plus(window));
+            until = until.max(end_of(&outage));
         }
     }
     Some(until)
@@ -108,8 +122,10 @@ async fn outages_since(
     wait: Duration,
     now: Timestamp,
 ) -> Result<Vec<Outage>, DbErr> {
-    let over = "SELECT began_at, ended_at FROM outage WHERE ended_at IS NULL OR ended_at >= $1";
-    let rows = txn.query_all_raw(statement(txn, over, [committed_at.into()])).await?;
+    let over = "SELECT began_at, ended_at, is_crowd FROM outage \
+                WHERE (ended_at IS NULL OR ended_at >= $1) AND NOT (is_crowd AND began_at > $2)";
+    let values = [committed_at.into(), committed_at.plus(CROWD_LIMIT).into()];
+    let rows = txn.query_all_raw(statement(txn, over, values)).await?;
     let mut outages = rows.iter().map(|row| recorded(row, now)).collect::<Result<Vec<_>, _>>()?;
     // One that ended in the future was recorded by a clock that ran ahead: it would not pass.
     outages.retain(|outage| outage.ended <= now.plus(NOTICEABLE));
@@ -136,7 +152,7 @@ async fn instances_away(
         // it had noticed by then may not be on record yet.
         let last_rotation = beat.plus(BEAT + wait + MARGIN);
         let began = beat.minus(BEAT + wait + MARGIN);
-        outages.push(Outage { began, last_rotation, ended: now });
+        outages.push(Outage { began, last_rotation, ended: now, is_crowd: false });
     }
     Ok(outages)
 }
@@ -146,7 +162,7 @@ fn recorded(row: &QueryResult, now: Timestamp) -> Result<Outage, DbErr> {
     let ended: Option<Timestamp> = row.try_get_by_index(1)?;
     // Whoever should have closed it may be gone.
     let ended = ended.unwrap_or_else(|| now.min(began.plus(LOST_AFTER)));
-    Ok(Outage { began, last_rotation: ended, ended })
+    Ok(Outage { began, last_rotation: ended, ended, is_crowd: row.try_get_by_index(2)? })
 }
 
 /// A crowd at one instance: an outage as long as transactions wait long for their turn.
@@ -193,6 +209,30 @@ pub(super) async fn record(
     Ok(())
 }
 
+/// Records a crowd, as one with the crowd before if they touch.
+pub(super) async fn record_crowd(
+    txn: &impl ConnectionTrait,
+    instance: Uuid,
+    began: Timestamp,
+    ended: Timestamp,
+) -> Result<(), DbErr> {
+    let values = [instance.into(), began.minus(MARGIN).into(), ended.into()];
+    let sql = "UPDATE outage SET ended_at = $3 WHERE instance_id = $1 AND is_crowd \
+               AND ended_at BETWEEN $2 AND $3 AND began_at = \
+               (SELECT max(began_at) FROM outage WHERE instance_id = $1 AND began_at <= $2)";
+    if txn.execute_raw(statement(txn, sql, values.clone())).await?.rows_affected() > 0 {
+        return Ok(());
+    }
+    let sql = "INSERT INTO outage (instance_id, began_at, ended_at, is_crowd) \
+               VALUES ($1, $2, $3, TRUE) ON CONFLICT (instance_id, began_at) DO NOTHING";
+    txn.execute_raw(statement(txn, sql, values)).await?;
+    tracing::info!(
+        began = began.to_rfc3339(),
+        "requests wait a second for the database: clients may repeat those whose answers are lost"
+    );
+    Ok(())
+}
+
 /// Says that the instance is there. Beats are dated by the database's clock, which is the same for all.
 pub(super) async fn beat(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
     let sql = "INSERT INTO instance (id, beat_at) \
@@ -235,7 +275,7 @@ mod tests {
     }
 
     fn outage(began: i64, ended: i64) -> Outage {
-        Outage { began: at(began), last_rotation: at(ended), ended: at(ended) }
+        Outage { began: at(began), last_rotation: at(ended), ended: at(ended), is_crowd: false }
     }
 
     #[test]
@@ -256,6 +296,17 @@ mod tests {
     }
 
     #[test]
+    fn crowds_put_the_end_off_for_ten_minutes_at_most() {
+        let crowd = |began, ended| Outage { is_crowd: true, ..outage(began, ended) };
+        let chain: Vec<_> = (0..100).map(|n| crowd(99 + 9 * n, 100 + 9 * n)).collect();
+
+        assert_eq!(retry_until(&chain[..3], at(100), WINDOW), Some(at(128)));
+        assert_eq!(retry_until(&chain, at(100), WINDOW), Some(at(710)));
+        let hang = outage(705, 2_000);
+        assert_eq!(retry_until(&[&chain[..], &[hang]].concat(), at(100), WINDOW), Some(at(2_010)));
+    }
+
+    #[test]
     fn a_crowd_is_one_outage_however_many_notice_it() {
         let (mut crowd, long) = (Crowd::default(), Duration::from_secs(4));
 
@@ -268,7 +319,8 @@ mod tests {
 
     #[test]
     fn an_instance_that_is_away_has_rotated_nothing_since() {
-        let away = Outage { began: at(99), last_rotation: at(108), ended: at(400) };
+        let away =
+            Outage { began: at(99), last_rotation: at(108), ended: at(400), is_crowd: false };
 
         assert_eq!(retry_until(&[away], at(107), WINDOW), Some(at(410)));
         assert_eq!(retry_until(&[away], at(109), WINDOW), None);

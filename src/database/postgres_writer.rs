@@ -203,7 +203,7 @@ impl PooledWriter {
         }
         let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((began, ended)) = crowd.notice(waited, self.clock.now()) {
-            tokio::spawn(record(self.clone(), began, Ended::At(ended)));
+            tokio::spawn(record(self.clone(), began, Ended::Crowd(ended)));
         }
     }
 
@@ -259,7 +259,8 @@ impl Doubts {
 enum Ended {
     NotYet,
     Now,
-    At(Timestamp),
+    /// Of a crowd, which is recorded while it may last.
+    Crowd(Timestamp),
 }
 
 /// Records an outage, trying until the database takes it. (A box: its transaction may itself end in
@@ -279,12 +280,13 @@ fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'st
 async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) -> Result<(), DbErr> {
     let instance = writer.instance;
     write_at_leisure(writer, move |txn, now| {
-        let ended = match ended {
-            Ended::NotYet => None,
-            Ended::Now => Some(now),
-            Ended::At(time) => Some(time),
-        };
-        Box::pin(outage::record(txn, instance, began, ended))
+        Box::pin(async move {
+            match ended {
+                Ended::NotYet => outage::record(txn, instance, began, None).await,
+                Ended::Now => outage::record(txn, instance, began, Some(now)).await,
+                Ended::Crowd(time) => outage::record_crowd(txn, instance, began, time).await,
+            }
+        })
     })
     .await
 }

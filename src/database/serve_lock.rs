@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,16 @@ pub enum ServeLockError {
         /// How long this process waited.
         waited: Duration,
     },
+    /// Under each name, SQLite would keep a write-ahead log of its own.
+    #[error(
+        "the database file {} has hard links: a server that used another of its names would damage \
+         it. Remove the others",
+        file.display()
+    )]
+    Linked {
+        /// The database file.
+        file: PathBuf,
+    },
     /// The database file cannot be used.
     #[error(transparent)]
     Database(#[from] ConnectError),
@@ -73,6 +83,10 @@ impl ServeLock {
             return Ok(Self { _file: None });
         };
         prepare_file(&database)?;
+        let links = std::fs::metadata(&database).map_or(1, |found| found.nlink());
+        if links > 1 {
+            return Err(ServeLockError::Linked { file: database });
+        }
         let path = beside(&database);
         let failed = |source| ServeLockError::File { file: path.clone(), source };
         let file = open(&path).map_err(failed)?;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, Moment};
 use crate::database::Work;
 use crate::database::job::{Job, Progress, Step, Transaction, in_doubt, lost, unavailable};
-use crate::database::outage::{self, Crowd, NOTICEABLE, statement};
+use crate::database::outage::{self, CROWDED, Crowd, NOTICEABLE, statement};
 use crate::database::reserve::Reserve;
 use crate::database::sqlite_connections::{self, Connections, is_full, is_suspicious};
 use crate::timestamp::Timestamp;
@@ -57,8 +57,8 @@ struct State {
     is_serving: AtomicBool,
     is_failing: AtomicBool,
     is_full: AtomicBool,
-    /// What was committed could not be answered.
-    has_lost_answer: AtomicBool,
+    /// When something that had been committed could not be answered; 0 if it is on record.
+    lost_answer_at: AtomicI64,
     commit_since: Mutex<Option<Instant>>,
     /// The number of the last commit that was acknowledged.
     commits: AtomicI64,
@@ -89,6 +89,7 @@ impl SharedWriter {
             wait,
             crowd: Crowd::default(),
             outages: Vec::new(),
+            crowds: Vec::new(),
             reserve: Reserve::beside(file),
         };
         tokio::spawn(writer.work(messages));
@@ -149,8 +150,8 @@ impl SharedWriter {
     }
 
     /// An answer to what was committed a moment ago is lost: as in a crowd, the client will ask again.
-    pub(super) fn note_lost_answer(&self) {
-        self.state.has_lost_answer.store(true, Ordering::Release);
+    pub(super) fn note_lost_answer(&self, now: Timestamp) {
+        self.state.lost_answer_at.store(now.as_micros(), Ordering::Release);
     }
 
     /// From now on each commit is dated, so that a start after a crash knows when the last one was;
@@ -189,8 +190,8 @@ impl Drop for Caller {
 async fn record_crash(txn: &DatabaseTransaction, now: Timestamp) -> Result<(), DbErr> {
     let sql = "SELECT served_at FROM database_state WHERE served_at IS NOT NULL";
     let Some(row) = txn.query_one_raw(statement(txn, sql, [])).await? else { return Ok(()) };
-    let last_commit = row.try_get_by_index(0)?;
-    outage::record(txn, Uuid::nil(), last_commit, Some(now)).await?;
+    let last_commit: Timestamp = row.try_get_by_index(0)?;
+    outage::record(txn, Uuid::nil(), last_commit.min(now), Some(now)).await?;
     record_clean_stop(txn).await
 }
 
@@ -208,6 +209,8 @@ struct Writer {
     crowd: Crowd,
     /// Outages that the next batch records; one without an end lasts until then.
     outages: Vec<(Timestamp, Option<Timestamp>)>,
+    /// Crowds that the next batch records.
+    crowds: Vec<(Timestamp, Timestamp)>,
     reserve: Reserve,
 }
 
@@ -279,14 +282,16 @@ impl Writer {
 
     fn notice_crowd(&mut self, waited: Duration) {
         if let Some((began, ended)) = self.crowd.notice(waited, self.clock.now()) {
-            self.outages.push((began, Some(ended)));
+            self.crowds.push((began, ended));
         }
     }
 
     async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
         self.notice_pause();
-        if self.state.has_lost_answer.swap(false, Ordering::AcqRel) {
-            self.notice_crowd(self.wait);
+        let lost_answer_at = self.state.lost_answer_at.swap(0, Ordering::AcqRel);
+        if lost_answer_at > 0 {
+            let at = Timestamp::from_micros(lost_answer_at);
+            self.crowds.push((at.minus(self.wait), at.plus(CROWDED)));
         }
         let mut batch = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -351,6 +356,7 @@ impl Writer {
         self.state.is_failing.store(error.is_some(), Ordering::Release);
         if result.is_ok() {
             self.outages.clear();
+            self.crowds.clear();
         }
         if let Some(error) = error {
             tracing::error!(%error, "a batch of transactions was not committed");
@@ -419,7 +425,10 @@ impl Writer {
             let ended = ended.unwrap_or(now);
             outage::record(txn, Uuid::nil(), *began, Some(ended)).await?;
         }
-        if !self.outages.is_empty() {
+        for (began, ended) in &self.crowds {
+            outage::record_crowd(txn, Uuid::nil(), *began, *ended).await?;
+        }
+        if !self.outages.is_empty() || !self.crowds.is_empty() {
             outage::forget_old(txn, now).await?;
         }
         let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);

@@ -76,19 +76,43 @@ impl StateFile {
     /// # Errors
     /// If the file cannot be written. One that cannot be understood is written anew.
     pub fn note(&self, name: &str, commits: i64) -> io::Result<()> {
-        let mut seen = match self.read() {
+        match self.read() {
             Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-            seen => seen.unwrap_or_default(),
-        };
-        if seen.get(name).is_some_and(|before| *before >= commits) {
-            return Ok(());
+            Ok(seen) if seen.get(name).is_some_and(|before| *before >= commits) => return Ok(()),
+            _ => {}
         }
+        self.write(name, commits)
+    }
+
+    fn write(&self, name: &str, commits: i64) -> io::Result<()> {
+        let mut seen = self.read().unwrap_or_default();
         seen.insert(name.to_owned(), commits);
         let mut text = HEAD.to_owned();
         for (name, commits) in seen {
             let _ = writeln!(text, "{name} {commits}");
         }
         self.replace(&text)
+    }
+
+    /// Notes how far a database has got that lives. `true` if the file said that another had taken its
+    /// place: then `signet restored` was run on a copy of it.
+    ///
+    /// # Errors
+    /// As [`StateFile::note`].
+    pub fn note_alive(&self, name: &str, commits: i64) -> io::Result<bool> {
+        let is_replaced = self.read().is_ok_and(|seen| seen.get(name) == Some(&REPLACED));
+        if is_replaced {
+            self.write(name, commits)?;
+        } else {
+            self.note(name, commits)?;
+        }
+        Ok(is_replaced)
+    }
+
+    /// Whether it says nothing of any database.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.read().is_ok_and(|seen| seen.is_empty())
     }
 
     /// Notes that another database has taken the place of this one.

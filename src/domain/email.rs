@@ -175,13 +175,14 @@ fn was_local_part(local: &str) -> bool {
 }
 
 /// The canonical form of an address in lower case: NFKC and full case folding, until neither changes
-/// anything, as `toNFKC_Casefold` (Unicode §3.13.5) but without leaving anything out. None if the
-/// result is no address.
+/// anything, without joiners, as `toNFKC_Casefold` (Unicode §3.13.5): what joiners change is often not
+/// to be seen. None if the result is no address.
 fn folded(address: &str) -> Option<String> {
     let (local, domain) = address.split_once('@')?;
     check_local_part(local).ok()?;
     let once = |text: &str| CaseMapper::new().fold_string(text).nfkc().collect::<String>();
-    let local = once(&once(&local.nfkc().collect::<String>()));
+    let is_joiner = |c: &char| matches!(c, '\u{200c}' | '\u{200d}');
+    let local = once(&once(&local.chars().filter(|c| !is_joiner(c)).nfkc().collect::<String>()));
     check_local_part(&local).ok()?;
     Some(format!("{local}@{domain}"))
 }

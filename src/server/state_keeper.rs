@@ -70,6 +70,11 @@ pub(super) async fn refuse_older(
             let (commits, file) = (lineage.commits, file.path().to_owned());
             return Err(StateError::Older { commits, file });
         }
+        Ok(Verdict::New) if !file.is_empty() => tracing::warn!(
+            file = %path,
+            "this is a new database, and the state file (SIGNET_STATE_FILE) knows another one: if \
+             that is the one that should be served, stop, and look at SIGNET_DATABASE_URL"
+        ),
         Ok(Verdict::New | Verdict::Current) => {}
         Ok(Verdict::Unknown) => tracing::warn!(
             file = %path,
@@ -116,8 +121,15 @@ impl StateKeeper {
     pub(super) async fn save(&self, db: &Db) {
         let (file, name, commits) =
             (self.file.clone(), self.name.clone(), self.found.max(db.commits()));
-        let noted = tokio::task::spawn_blocking(move || file.note(&name, commits)).await;
+        let noted = tokio::task::spawn_blocking(move || file.note_alive(&name, commits)).await;
         let result = noted.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if let Ok(true) = result {
+            tracing::error!(
+                file = %self.file.path().display(),
+                "`signet restored` was run on a copy of this database, with the state file of this \
+                 one: give the copy a SIGNET_STATE_FILE of its own"
+            );
+        }
         let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
         if let (Err(error), false) = (result, was_failing) {
             tracing::warn!(

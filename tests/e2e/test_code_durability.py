@@ -72,8 +72,10 @@ class Party:
 def test_no_code_is_good_twice_after_kill_9(
     signet: Signet, database: Database, tmp_path: Path
 ) -> None:
-    limits = ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES", "REQUESTS")
+    limits = ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES", "REQUESTS", "CLIENT_REQUESTS")
     signet.settings["SIGNET_ISSUER"] = ISSUER
+    # With a window, a client may ask again for what the kill has lost.
+    signet.settings["SIGNET_REFRESH_RETRY_SECONDS"] = "0"
     signet.settings |= {f"SIGNET_{limit}_PER_MINUTE": "100000" for limit in limits}
     signet.start()
     party = arrange(signet, tmp_path)

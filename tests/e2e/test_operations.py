@@ -58,6 +58,8 @@ def test_a_start_without_settings_makes_private_files_too(
         "signet.db",
         "signet.db-wal",
         "signet.db-shm",
+        "signet.db-lock",
+        "signet.state",
     }
     for path in made:
         assert mode(path) == 0o600, path

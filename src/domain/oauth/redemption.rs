@@ -42,6 +42,10 @@ pub enum CodeError {
     Database(#[from] DbErr),
 }
 
+/// How long after its redemption a code may be repeated, whatever outages there are: a code that is
+/// found in a log later must be good for nothing.
+const REPEATABLE: Duration = Duration::from_mins(10);
+
 /// One wish to redeem a code.
 pub struct Redemption<'a> {
     /// The code.
@@ -323,6 +327,7 @@ async fn is_retry(
     let is_authenticated = shown.client.auth_method != "none" || row.code_challenge.is_some();
     Ok(is_authenticated
         && is_proved(row, shown)
+        && now.since(redeemed_at) < REPEATABLE
         && database::may_have_lost_answer(txn, redeemed_at, window, shown.wait, now).await?)
 }
 
@@ -351,14 +356,16 @@ async fn repeat(
         return Ok(Some(Outcome::WrongTarget));
     };
     let told = code.claims.as_ref().map(|asked| claims::told(account, asked)).unwrap_or_default();
-    let has_refresh = Scope::parse(&session.scope).unwrap_or_default().has("offline_access");
+    // What the client may still have: it may have been narrowed since.
+    let has_refresh = Scope::parse(&code.scope).unwrap_or_default().has("offline_access");
     Event::new(Kind::CodeRedeemed)
         .account(session.account_id)
         .session(session.id, &session.client_id)
         .reason("retry")
         .record(txn, &shown.origin, now)
         .await?;
-    let granted = Granted::of(session, account.email_claims());
+    let email = account.email_claims();
+    let granted = Granted { scope: code.scope, ..Granted::of(session, email) };
     let nonce = code.nonce;
     let redeemed = Redeemed { granted, audience, nonce, told, has_refresh };
     Ok(Some(Outcome::Redeemed(Box::new(redeemed))))

@@ -225,7 +225,8 @@ async fn judge(
         record(txn, &granted, Some("retry"), origin, now).await?;
         return Ok(Outcome::Granted(granted));
     }
-    if !is_predecessor && database::is_undecided(txn, window, wait, now).await? {
+    let rotated_at = session.rotated_at.unwrap_or_default();
+    if !is_predecessor && database::is_undecided(txn, rotated_at, window, wait, now).await? {
         return Err(RefreshError::Database(database::undecided()));
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;

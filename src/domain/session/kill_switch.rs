@@ -59,6 +59,8 @@ impl KillSwitch {
                 account::Column::SessionEpoch,
                 account::Column::SessionEpoch.into_expr().add(1),
             )
+            // No token has this expiry: those that were handed out are void, too.
+            .col_expr(account::Column::ResetExpiresAt, Expr::value(now))
             .filter(account::Column::Id.eq(account_id))
             .exec_with_returning(txn)
             .await?;

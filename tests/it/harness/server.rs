@@ -209,7 +209,9 @@ impl TestServer {
             "zeroblob(16)"
         };
         let (began, ended) = (now + began * 1_000_000, now + ended * 1_000_000);
-        let sql = format!("INSERT INTO outage VALUES ({instance}, {began}, {ended})");
+        let sql = format!(
+            "INSERT INTO outage (instance_id, began_at, ended_at) VALUES ({instance}, {began}, {ended})"
+        );
         self.database.execute(&sql).await;
     }
 
