@@ -44,7 +44,7 @@ pub async fn fold(db: &Db) -> Result<usize, DbErr> {
     }
 }
 
-/// What a start does: [`fold`], then [`settle`]. Returns how many were folded.
+/// What a start does: [`fold`], then `settle`. Returns how many were folded.
 ///
 /// # Errors
 /// If the database refuses.

@@ -107,7 +107,7 @@ enum Outcome {
 /// and verifier are right. A code shown twice is held by two parties, so what came of it ends
 /// (RFC 6749 §4.1.2), and that is committed before the error is returned. The exception is a retry:
 /// if the answer of the first exchange may have been lost in an outage, its client gets tokens of
-/// the same session again (see [`repeat`]).
+/// the same session again (see `repeat`).
 ///
 /// # Errors
 /// See [`CodeError`].
