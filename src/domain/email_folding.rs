@@ -61,11 +61,14 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: Vec<Model>) -> Result<(), D
     // What is folded already counts as such in the index: nothing can collide with it that is not
     // among the others.
     let (folded, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_folded);
-    Entity::update_many()
-        .col_expr(Column::EmailFolded, Expr::col(Column::EmailCanonical))
-        .filter(Column::Id.is_in(folded.iter().map(|row| row.id)))
-        .exec(txn)
-        .await?;
+    // Without any, the condition would be one that databases look for in each row.
+    if !folded.is_empty() {
+        Entity::update_many()
+            .col_expr(Column::EmailFolded, Expr::col(Column::EmailCanonical))
+            .filter(Column::Id.is_in(folded.iter().map(|row| row.id)))
+            .exec(txn)
+            .await?;
+    }
     for row in others {
         match Email::of_account(&row.email_canonical).folded() {
             None => mark(txn, row.id, true).await?,

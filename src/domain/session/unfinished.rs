@@ -212,10 +212,13 @@ async fn end_portion(
         rows = rows.filter(Column::Id.gt(id));
     }
     let rows = rows.all(txn).await?;
-    let ids = rows.iter().filter(|row| job.has_ended(row)).map(|row| row.id);
+    let ids: Vec<_> = rows.iter().filter(|row| job.has_ended(row)).map(|row| row.id).collect();
     // Nothing of the account here: SQLite would look at all of its rows for it, each time.
-    let which = Condition::all().add(Column::EndedAt.is_null()).add(Column::Id.is_in(ids));
-    end_rows(txn, which, job.reason, job.ended_at, now).await?;
+    // And nothing without ids: databases would look for none of them in each row.
+    if !ids.is_empty() {
+        let which = Condition::all().add(Column::EndedAt.is_null()).add(Column::Id.is_in(ids));
+        end_rows(txn, which, job.reason, job.ended_at, now).await?;
+    }
     job.after = rows.last().map(|row| row.id).or(job.after);
     Ok(rows.len() < AT_ONCE)
 }
