@@ -281,9 +281,7 @@ impl Writer {
     }
 
     fn notice_crowd(&mut self, waited: Duration) {
-        if let Some((began, ended)) = self.crowd.notice(waited, self.clock.now()) {
-            self.crowds.push((began, ended));
-        }
+        self.crowds.extend(self.crowd.notice(waited, self.clock.now()));
     }
 
     async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
