@@ -10,6 +10,7 @@ use std::io::{BufRead, stdin};
 
 use signet_verifier::RemoteVerifier;
 
+#[expect(clippy::print_stdout, reason = "what it prints is all that the example is for")]
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
