@@ -10,11 +10,14 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // One row. `commits` is advanced by commits, so that one that was acknowledged can be looked
-        // for; `served_at` is the last commit of a server on SQLite that has not stopped cleanly.
+        // One row. `writes` is advanced by each commit on SQLite, so that one that was acknowledged can
+        // be looked for. `commits` is advanced by servers alone (on SQLite with each commit, on
+        // PostgreSQL once a second), so that a command that is run on an older copy does not make it
+        // look newer. `served_at` is the last commit of a server on SQLite that has not stopped cleanly.
         let table = Table::create()
             .table("database_state")
             .col(integer("id").primary_key())
+            .col(big_integer("writes").default(0))
             .col(big_integer("commits").default(0))
             .col(big_integer_null("served_at"))
             .to_owned();

@@ -29,7 +29,8 @@ pub(super) trait Job: Send {
     fn progress(&self) -> &Progress;
     /// Whether it may use the disk space that is kept for emergencies.
     fn is_urgent(&self) -> bool;
-    /// Sends the kept outcome, or the error of the commit.
+    /// Sends the error of the commit, or the kept outcome if there is none. A refusal is no exception: it
+    /// may rest on what was to be committed with it.
     fn finish(self: Box<Self>, committed: Result<(), DbErr>);
 }
 
@@ -135,9 +136,8 @@ where
 
     fn finish(self: Box<Self>, committed: Result<(), DbErr>) {
         let outcome = match (self.outcome, committed) {
-            (Some(Err(error)), _) => Err(error),
             (_, Err(error)) => Err(error.into()),
-            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(outcome), Ok(())) => outcome,
             (None, Ok(())) => Err(lost().into()),
         };
         // The caller may be gone; the work is done all the same.

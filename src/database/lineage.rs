@@ -2,8 +2,9 @@
 //! told from the database that was there before.
 //!
 //! A database is named by the first of its signing keys, which is random, or, once `signet
-//! restored` was run, by the id that was drawn then. Its counter of commits grows: on SQLite with
-//! each of them, on PostgreSQL once a second with each instance.
+//! restored` was run, by the id that was drawn then. Its counter of commits grows while it is served:
+//! on SQLite with each of them, on PostgreSQL once a second with each instance. Commands leave it
+//! alone: run on an older copy, they would make it look like the newer one.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;

@@ -23,6 +23,8 @@ mod sqlite_connections;
 mod sqlite_writer;
 mod state_file;
 mod statistics;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};

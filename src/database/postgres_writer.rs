@@ -339,7 +339,7 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
         }
         break match result {
             Ok(()) => Ok(()),
-            Err(Failure::OfWork) => Err(lost()),
+            Err(Failure::OfWork) => Ok(()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
                 // Before the caller is told, if the database takes it: the client may ask again at once.

@@ -31,7 +31,7 @@ pub(super) struct Connections {
     writer: Option<DatabaseConnection>,
     /// Sees what others can see of a commit.
     witness: DatabaseConnection,
-    /// Whether the schema has the counter of commits: not before it is migrated.
+    /// Whether the schema has the counters: not before it is migrated.
     has_counter: bool,
 }
 
@@ -55,7 +55,7 @@ impl Connections {
         connection.begin_with_options(options).await
     }
 
-    /// Whether commits can be counted, as the transaction sees the schema.
+    /// Whether writes can be counted, as the transaction sees the schema.
     pub(super) async fn has_counter(&mut self, txn: &DatabaseTransaction) -> Result<bool, DbErr> {
         if !self.has_counter {
             let sql = "SELECT 1 FROM sqlite_master WHERE name = 'database_state'";
@@ -64,13 +64,13 @@ impl Connections {
         Ok(self.has_counter)
     }
 
-    /// Whether other connections see the commit with this number.
-    pub(super) async fn is_visible(&mut self, number: Option<i64>) -> Result<bool, DbErr> {
-        let Some(number) = number else { return Ok(true) };
-        let sql = "SELECT commits FROM database_state";
+    /// Whether other connections see the commit with this count.
+    pub(super) async fn is_visible(&mut self, count: Option<Count>) -> Result<bool, DbErr> {
+        let Some(Count { writes, .. }) = count else { return Ok(true) };
+        let sql = "SELECT writes FROM database_state";
         let seen = self.witness.query_one_raw(statement(&self.witness, sql, [])).await;
         match seen {
-            Ok(Some(row)) => Ok(row.try_get_by_index::<i64>(0)? >= number),
+            Ok(Some(row)) => Ok(row.try_get_by_index::<i64>(0)? >= writes),
             Ok(None) => Ok(false),
             // The batch was the one that took the counter out of the schema.
             Err(error) if sqlite_code(&error) == Some(1) => {
@@ -111,16 +111,27 @@ impl Connections {
     }
 }
 
-/// Advances the counter of commits and dates them, if `served_at` says so. Returns the number of this
-/// one.
+/// The counters, as a transaction has advanced them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Count {
+    /// Of every commit: by it, one that was acknowledged is looked for.
+    pub(super) writes: i64,
+    /// The count of commits that tells an older copy; none if this process does not serve.
+    pub(super) commits: Option<i64>,
+}
+
+/// Advances the counters; with a time, the one of a process that serves, too, which is dated with it.
 pub(super) async fn count(
     txn: &DatabaseTransaction,
     served_at: Option<Timestamp>,
-) -> Result<Option<i64>, DbErr> {
-    let sql = "UPDATE database_state SET commits = commits + 1, \
-               served_at = COALESCE($1, served_at) RETURNING commits";
-    let row = txn.query_one_raw(statement(txn, sql, [served_at.into()])).await?;
-    row.map(|row| row.try_get_by_index(0)).transpose()
+) -> Result<Option<Count>, DbErr> {
+    let sql = "UPDATE database_state SET writes = writes + 1, commits = commits + ($1 IS NOT NULL), \
+               served_at = COALESCE($1, served_at) RETURNING writes, commits";
+    let Some(row) = txn.query_one_raw(statement(txn, sql, [served_at.into()])).await? else {
+        return Ok(None);
+    };
+    let commits: i64 = row.try_get_by_index(1)?;
+    Ok(Some(Count { writes: row.try_get_by_index(0)?, commits: served_at.map(|_| commits) }))
 }
 
 async fn close(connection: &DatabaseConnection) {

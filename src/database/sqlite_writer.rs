@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, timeout};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ use crate::database::Work;
 use crate::database::job::{Job, Progress, Step, Transaction, in_doubt, lost, unavailable};
 use crate::database::outage::{self, CROWDED, Crowd, NOTICEABLE, statement};
 use crate::database::reserve::Reserve;
-use crate::database::sqlite_connections::{self, Connections, is_full, is_suspicious};
+use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
 use crate::timestamp::Timestamp;
 
 /// Transactions that may wait for the writer; past it the database counts as unavailable.
@@ -60,7 +60,7 @@ struct State {
     /// When something that had been committed could not be answered; 0 if it is on record.
     lost_answer_at: AtomicI64,
     commit_since: Mutex<Option<Instant>>,
-    /// The number of the last commit that was acknowledged.
+    /// The highest count of commits that this process has brought the database to.
     commits: AtomicI64,
 }
 
@@ -127,7 +127,7 @@ impl SharedWriter {
         answer.await.unwrap_or_else(|_| Err(lost().into()))
     }
 
-    /// The number of the last commit that was acknowledged; 0 before the first.
+    /// The highest count of commits that this process has brought the database to; 0 before it serves.
     pub(super) fn commits(&self) -> i64 {
         self.state.commits.load(Ordering::Acquire)
     }
@@ -216,9 +216,20 @@ struct Writer {
 
 /// Why a batch was not committed. Nothing of it was done, unless the error says that it is in doubt.
 enum Failure {
-    /// One of its transactions failed, and its outcome says why.
+    /// One of its transactions was refused by a rule, as its outcome says.
+    OfRule,
+    /// The database failed in one of its transactions, as its outcome says.
     OfOne,
     OfAll(DbErr),
+}
+
+/// What a transaction that fails undoes in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isolation {
+    /// The whole batch.
+    None,
+    /// What it wrote itself.
+    Savepoints,
 }
 
 impl Writer {
@@ -302,11 +313,16 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        match self.commit(&mut batch).await {
+        let mut result = self.commit(&mut batch, Isolation::None).await;
+        if batch.len() > 1 && matches!(result, Err(Failure::OfRule)) {
+            result = self.commit(&mut batch, Isolation::Savepoints).await;
+        }
+        match result {
             Ok(()) => finish(batch, &Ok(())),
             Err(Failure::OfAll(error)) if !self.is_full() => finish(batch, &Err(error)),
-            Err(Failure::OfOne) if batch.len() == 1 && !self.is_full() => {
-                finish(batch, &Err(lost()));
+            // Its outcome says why.
+            Err(Failure::OfRule | Failure::OfOne) if batch.len() == 1 && !self.is_full() => {
+                finish(batch, &Ok(()));
             }
             Err(_) => {
                 for job in batch {
@@ -321,12 +337,12 @@ impl Writer {
             return job.finish(Err(unavailable()));
         }
         let mut alone = [job];
-        let result = self.commit(&mut alone).await;
+        let result = self.commit(&mut alone, Isolation::None).await;
         let [job] = alone;
-        job.finish(result.map_err(|failure| match failure {
-            Failure::OfOne => lost(),
-            Failure::OfAll(error) => error,
-        }));
+        job.finish(match result {
+            Ok(()) | Err(Failure::OfRule | Failure::OfOne) => Ok(()),
+            Err(Failure::OfAll(error)) => Err(error),
+        });
     }
 
     /// On a full disk there is room for what is urgent alone.
@@ -338,16 +354,20 @@ impl Writer {
         self.state.is_full.load(Ordering::Acquire)
     }
 
-    async fn commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    async fn commit(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        isolation: Isolation,
+    ) -> Result<(), Failure> {
         let (began, began_at) = (Moment::now(), self.clock.now());
         *self.state.commit_since() = Some(Instant::now());
-        let result = self.try_commit(jobs).await;
+        let result = self.try_commit(jobs, isolation).await;
         *self.state.commit_since() = None;
         self.last_seen = Moment::now();
 
         let of_job = || jobs.iter().find_map(|job| job.database_error());
         let error = match &result {
-            Ok(()) => None,
+            Ok(()) | Err(Failure::OfRule) => None,
             Err(Failure::OfOne) => of_job().filter(|error| is_suspicious(error)),
             Err(Failure::OfAll(error)) => Some(error),
         };
@@ -371,7 +391,11 @@ impl Writer {
         result
     }
 
-    async fn try_commit(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    async fn try_commit(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        isolation: Isolation,
+    ) -> Result<(), Failure> {
         let txn = match self.connections.begin().await {
             Ok(txn) => txn,
             Err(error) => {
@@ -379,28 +403,41 @@ impl Writer {
                 return Err(Failure::OfAll(error));
             }
         };
-        let number = match self.mark(&txn).await {
-            Ok(number) => number,
+        let count = match self.mark(&txn).await {
+            Ok(count) => count,
             Err(error) => {
                 self.connections.roll_back(txn, Some(&error)).await;
                 return Err(Failure::OfAll(error));
             }
         };
         for job in jobs {
-            if job.run(&txn, self.clock.now()).await == Step::RollBack {
+            let now = self.clock.now();
+            let step = match isolation {
+                Isolation::None => job.run(&txn, now).await,
+                Isolation::Savepoints => match in_savepoint(&txn, job, now).await {
+                    Ok(step) => step,
+                    Err(error) => {
+                        self.connections.roll_back(txn, Some(&error)).await;
+                        return Err(Failure::OfAll(error));
+                    }
+                },
+            };
+            if step == Step::RollBack {
                 self.connections.roll_back(txn, job.database_error()).await;
-                return Err(Failure::OfOne);
+                let of_rule = job.database_error().is_none();
+                return Err(if of_rule { Failure::OfRule } else { Failure::OfOne });
             }
         }
         if let Err(error) = txn.commit().await {
             self.connections.discard().await;
             // SQLite says that it failed. What others see says whether it is so.
-            let is_undone = matches!(self.connections.is_visible(number).await, Ok(false));
+            let is_undone = matches!(self.connections.is_visible(count).await, Ok(false));
             return Err(Failure::OfAll(if is_undone { error } else { in_doubt() }));
         }
-        match self.connections.is_visible(number).await {
+        match self.connections.is_visible(count).await {
             Ok(true) => {
-                self.state.commits.fetch_max(number.unwrap_or(0), Ordering::AcqRel);
+                let commits = count.and_then(|count| count.commits).unwrap_or(0);
+                self.state.commits.fetch_max(commits, Ordering::AcqRel);
                 Ok(())
             }
             seen => {
@@ -412,9 +449,9 @@ impl Writer {
         }
     }
 
-    /// Advances the counter of commits, and records what has happened since the last one. None if
-    /// the schema has no counter yet.
-    async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<i64>, DbErr> {
+    /// Advances the counters, and records what has happened since the last commit. None if the schema
+    /// has no counters yet.
+    async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<Count>, DbErr> {
         if !self.connections.has_counter(txn).await? {
             return Ok(None);
         }
@@ -432,6 +469,25 @@ impl Writer {
         let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);
         sqlite_connections::count(txn, served_at).await
     }
+}
+
+/// Runs a transaction of a batch so that it alone is undone if a rule refuses it.
+async fn in_savepoint(
+    txn: &DatabaseTransaction,
+    job: &mut Box<dyn Job>,
+    now: Timestamp,
+) -> Result<Step, DbErr> {
+    let savepoint = txn.begin().await?;
+    let step = job.run(&savepoint, now).await;
+    if step == Step::Commit {
+        savepoint.commit().await?;
+    } else if job.database_error().is_none() {
+        savepoint.rollback().await?;
+        return Ok(Step::Commit);
+    } else {
+        drop(savepoint);
+    }
+    Ok(step)
 }
 
 fn finish(batch: Vec<Box<dyn Job>>, committed: &Result<(), DbErr>) {

@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -21,6 +22,9 @@ const HEAD: &str = "# How far Signet's databases have got. Do not restore this f
 /// What is seen of a database once another has taken its place (`signet restored`): every copy of
 /// it is an older one.
 const REPLACED: i64 = i64::MAX;
+
+/// How long a write waits for those of others, which take milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The file. Clones write by the same draft.
 #[derive(Debug, Clone)]
@@ -76,6 +80,11 @@ impl StateFile {
     /// # Errors
     /// If the file cannot be written. One that cannot be understood is written anew.
     pub fn note(&self, name: &str, commits: i64) -> io::Result<()> {
+        let _lock = self.lock();
+        self.note_locked(name, commits)
+    }
+
+    fn note_locked(&self, name: &str, commits: i64) -> io::Result<()> {
         match self.read() {
             Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
             Ok(seen) if seen.get(name).is_some_and(|before| *before >= commits) => return Ok(()),
@@ -100,11 +109,12 @@ impl StateFile {
     /// # Errors
     /// As [`StateFile::note`].
     pub fn note_alive(&self, name: &str, commits: i64) -> io::Result<bool> {
+        let _lock = self.lock();
         let is_replaced = self.read().is_ok_and(|seen| seen.get(name) == Some(&REPLACED));
         if is_replaced {
             self.write(name, commits)?;
         } else {
-            self.note(name, commits)?;
+            self.note_locked(name, commits)?;
         }
         Ok(is_replaced)
     }
@@ -139,6 +149,23 @@ impl StateFile {
 
     fn folder(&self) -> &Path {
         folder_of(&self.path)
+    }
+
+    /// Keeps others that write the file out, for as long as it is held: between reading and writing,
+    /// what they add would be lost. Without it, after [`LOCK_WAIT`] or where folders cannot be locked,
+    /// a line of theirs may be missing until they write it again.
+    fn lock(&self) -> Option<File> {
+        let folder = File::open(self.folder()).ok()?;
+        let deadline = Instant::now() + LOCK_WAIT;
+        loop {
+            match folder.try_lock() {
+                Ok(()) => return Some(folder),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(_) => return None,
+            }
+        }
     }
 
     fn read(&self) -> io::Result<BTreeMap<String, i64>> {

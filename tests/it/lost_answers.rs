@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::oauth::{Browser, CALLBACK, Rp, VERIFIER};
+use crate::harness::oauth::{Browser, CALLBACK, Rp, VERIFIER, WEB};
 use crate::harness::{Answer, TestServer};
 
 const OFFLINE: [(&str, &str); 1] = [("scope", "openid email offline_access")];
@@ -122,6 +122,38 @@ async fn a_retry_revives_nothing_and_follows_no_refresh() {
     server.as_client(&web, "/oauth2/revoke", &[("token", &token)]).await.expect_status(200);
     server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
     assert_eq!(state(&server).await, (0, 0));
+}
+
+/// W2: a stranger can make a crowd last; that keeps a code alive for ten minutes and no longer.
+#[tokio::test]
+async fn a_code_is_redeemed_again_for_ten_minutes_at_most() {
+    for (seconds, live) in [(599, 1), (600, 0)] {
+        let (server, web, code, _) = redeemed(&OFFLINE).await;
+        server.advance_seconds(seconds);
+        server.outage(-i64::try_from(seconds).unwrap() - 1, 0).await;
+
+        let again = server.redeem(&web, &code).await;
+
+        assert_eq!(again.status, if live == 1 { 200 } else { 400 }, "{again:?}");
+        assert_eq!(state(&server).await, (live, 1 - live));
+    }
+}
+
+/// W2: a client that may ask for less by now gets no more than that.
+#[tokio::test]
+async fn a_retry_grants_no_more_than_the_client_may_ask_for_by_now() {
+    let (server, web, code, first) = redeemed(&OFFLINE).await;
+    server.outage(-1, 1).await;
+    let narrowed = WEB.replace("openid email", "openid");
+    assert_ne!(narrowed, WEB);
+    server.apply(&narrowed).await;
+
+    let again = server.redeem(&web, &code).await;
+
+    let scopes = |answer: &Answer| answer.text("scope");
+    assert!(scopes(&first).contains("email"), "{first:?}");
+    again.expect_status(200);
+    assert!(!scopes(&again).contains("email"), "{again:?}");
 }
 
 /// W2: an operator who allows no retries gets none.

@@ -200,6 +200,71 @@ async fn the_same_backup_is_refused_again() {
     program.serve().await.end(Signal::TERM).await;
 }
 
+/// Commands count no commits: run on an older copy, they do not make it look like the newer one.
+#[tokio::test]
+async fn commands_do_not_hide_that_a_backup_is_older() {
+    let (mut server, ada) = backed_up().await;
+    server.refresh(&ada.refresh_token).await.expect_status(200);
+    restore_under(&mut server).await;
+
+    for _ in 0..5 {
+        for command in ["disable", "enable"] {
+            run(&server.database, &["account", command, "ada@example.test"]).await;
+        }
+    }
+
+    let refusal = Program::new(&server.database).refusal().await;
+    assert!(refusal.contains("signet restored"), "{refusal}");
+}
+
+/// A restore that is rehearsed on a copy does not keep the database itself from being served.
+#[tokio::test]
+async fn a_rehearsal_on_a_copy_with_the_same_file_is_told_of_and_undone() {
+    let (one, copy) = (TestDatabase::create().await, TestDatabase::create().await);
+    if one.is_postgres() {
+        return; // The copy of a file is all that is needed to see it.
+    }
+    let serving = Program::new(&one).serve().await;
+    one.execute(&format!("VACUUM INTO '{}'", copy.directory().join("copy.db").display())).await;
+    let file = copy.directory().join("copy.db");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let shared = one.state_file().display().to_string();
+    let rehearsal = Program::new(&one)
+        .with("SIGNET_DATABASE_URL", &format!("sqlite:{}", file.display()))
+        .with("SIGNET_STATE_FILE", &shared)
+        .run(&["restored"])
+        .await;
+    assert!(rehearsal.status.success(), "{rehearsal:?}");
+
+    let name = read_to_string(&shared).unwrap();
+    let is_replaced = |text: &str| text.contains(&i64::MAX.to_string());
+    assert!(is_replaced(&name), "{name}");
+    eventually("the server takes its line back", async || {
+        !is_replaced(&read_to_string(&shared).unwrap())
+    })
+    .await;
+    let (_, printed) = serving.end(Signal::TERM).await;
+
+    assert_eq!(printed.matches("was run on a copy of this database").count(), 1, "{printed}");
+    Program::new(&one).serve().await.end(Signal::TERM).await;
+}
+
+/// A wrong `SIGNET_DATABASE_URL` makes a new database beside the file of the one that is meant.
+#[tokio::test]
+async fn a_new_database_beside_the_file_of_another_is_warned_of() {
+    let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
+    let shared = one.state_file().display().to_string();
+    let (_, printed) = Program::new(&one).serve().await.end(Signal::TERM).await;
+    assert!(!printed.contains("this is a new database"), "{printed}");
+
+    let program = Program::new(&new).with("SIGNET_STATE_FILE", &shared);
+    let (_, first) = program.serve().await.end(Signal::TERM).await;
+    let (_, second) = program.serve().await.end(Signal::TERM).await;
+
+    assert!(first.contains("this is a new database, and the state file"), "{first}");
+    assert!(!second.contains("this is a new database"), "{second}");
+}
+
 /// A server that still has the replaced SQLite file open writes its state over the restored one when it
 /// stops.
 #[tokio::test]

@@ -95,3 +95,42 @@ async fn a_server_that_waits_can_be_stopped() {
 
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
+
+/// SQLite keeps a write-ahead log beside each name of a file: under two of them it is damaged.
+#[tokio::test]
+async fn a_file_with_hard_links_is_refused() {
+    let database = TestDatabase::create().await;
+    if database.is_postgres() {
+        return;
+    }
+    let program = Program::new(&database);
+    program.serve().await.end(Signal::TERM).await;
+    let (file, other) =
+        (database.directory().join("signet.db"), database.directory().join("other.db"));
+    std::fs::hard_link(&file, &other).unwrap();
+
+    let refusal = program.refusal().await;
+
+    assert!(refusal.contains("has hard links"), "{refusal}");
+    std::fs::remove_file(other).unwrap();
+    program.serve().await.end(Signal::TERM).await;
+}
+
+/// W10: the clock was ahead when the server was killed, and was set right: what the crash may have
+/// lost is on record all the same, and not as of the future.
+#[tokio::test]
+async fn a_crash_while_the_clock_was_ahead_is_on_record() {
+    let database = TestDatabase::create().await;
+    if database.is_postgres() {
+        return;
+    }
+    let program = Program::new(&database);
+    program.serve().await.end(Signal::KILL).await;
+    database.execute("UPDATE database_state SET served_at = served_at + 86400000000").await;
+
+    program.serve().await.end(Signal::TERM).await;
+
+    let is_past = "outage WHERE began_at <= ended_at AND ended_at <= \
+                   CAST(strftime('%s', 'now') AS INTEGER) * 1000000 + 1000000";
+    assert_eq!((database.count("outage").await, database.count(is_past).await), (1, 1));
+}

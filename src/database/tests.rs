@@ -1,0 +1,115 @@
+//! Transactions that wait at the same time share a commit on SQLite, and still each stands alone.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, DbErr};
+use tempfile::TempDir;
+
+use crate::clock::Clock;
+use crate::config::{DatabaseSettings, DatabaseUrl};
+use crate::database::{Db, migrate_up, outage::statement};
+
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("a rule refuses it")]
+    ByRule,
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+async fn open(directory: &Path) -> Db {
+    let url = format!("sqlite:{}", directory.join("signet.db").display());
+    let database_url: DatabaseUrl = url.parse().unwrap();
+    let settings =
+        DatabaseSettings { database_url, database_connections: 1, database_wait_seconds: 30 };
+    let db = Db::connect(&settings, Clock::shared()).await.unwrap();
+    migrate_up(&db).await.unwrap();
+    store(&db, "CREATE TABLE number (id BIGINT PRIMARY KEY)", false).await.unwrap();
+    db
+}
+
+/// Runs a statement, and then perhaps refuses.
+async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
+    let sql = sql.to_owned();
+    db.write(move |txn, _| {
+        let sql = sql.clone();
+        Box::pin(async move {
+            txn.execute_unprepared(&sql).await?;
+            if is_refused { Err(Refusal::ByRule) } else { Ok(()) }
+        })
+    })
+    .await
+}
+
+/// Occupies the writer for a moment, so that what comes meanwhile is one batch.
+async fn hold(db: &Db) {
+    let held = db.write(|_, _| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok::<_, DbErr>(())
+        })
+    });
+    held.await.unwrap();
+}
+
+/// Stores 0 to 39 at once, of which `refused` are refused once they have written; says what came of
+/// each, and how many commits there were.
+async fn store_all(db: &Db, is_refused: impl Fn(usize) -> bool) -> (Vec<Result<(), Refusal>>, i64) {
+    let before = number(db, "SELECT writes FROM database_state").await;
+    let all = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let store = async |id| store(db, &insert(id), is_refused(id)).await;
+        join_all((0..40).map(store)).await
+    };
+    let ((), outcomes) = tokio::join!(hold(db), all);
+    (outcomes, number(db, "SELECT writes FROM database_state").await - before)
+}
+
+async fn number(db: &Db, sql: &'static str) -> i64 {
+    let row = db.read(|db| async move { db.query_one_raw(statement(&db, sql, [])).await }).await;
+    row.unwrap().unwrap().try_get_by_index(0).unwrap()
+}
+
+fn insert(id: usize) -> String {
+    format!("INSERT INTO number VALUES ({id})")
+}
+
+#[tokio::test]
+async fn what_a_rule_refuses_is_undone_alone_and_costs_others_no_commit() {
+    let directory = TempDir::new().unwrap();
+    let db = open(directory.path()).await;
+
+    let (outcomes, commits) = store_all(&db, |id| id % 4 == 3).await;
+
+    for (id, outcome) in outcomes.iter().enumerate() {
+        let is_as_asked = match outcome {
+            Ok(()) => id % 4 != 3,
+            Err(error) => id % 4 == 3 && matches!(error, Refusal::ByRule),
+        };
+        assert!(is_as_asked, "{id}: {outcome:?}");
+    }
+    assert_eq!(number(&db, "SELECT count(*) FROM number").await, 30);
+    assert_eq!(number(&db, "SELECT count(*) FROM number WHERE id % 4 = 3").await, 0);
+    assert_eq!(commits, 2, "the one that held the writer, and the batch");
+}
+
+#[tokio::test]
+async fn what_the_database_refuses_is_undone_alone() {
+    let directory = TempDir::new().unwrap();
+    let db = open(directory.path()).await;
+    store(&db, &insert(7), false).await.unwrap();
+
+    let (outcomes, _) = store_all(&db, |id| id == 30).await;
+
+    for (id, outcome) in outcomes.iter().enumerate() {
+        let is_as_asked = match (id, outcome) {
+            (7, Err(Refusal::Database(error))) => error.to_string().contains("number"),
+            (30, Err(Refusal::ByRule)) => true,
+            (id, outcome) => id != 7 && id != 30 && outcome.is_ok(),
+        };
+        assert!(is_as_asked, "{id}: {outcome:?}");
+    }
+    assert_eq!(number(&db, "SELECT count(*) FROM number").await, 39);
+}
