@@ -28,9 +28,8 @@ async fn database(directory: &Path) -> (Db, String) {
 
 async fn run(db: &Db, sql: &str) -> Result<(), DbErr> {
     let sql = sql.to_owned();
-    db.write(move |txn, _| {
-        let sql = sql.clone();
-        Box::pin(async move { txn.execute_unprepared(&sql).await.map(drop) })
+    db.write(sql, move |txn, _, sql| {
+        Box::pin(async move { txn.execute_unprepared(sql).await.map(drop) })
     })
     .await
 }

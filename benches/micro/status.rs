@@ -30,7 +30,7 @@ fn read_and_sign(bencher: Bencher) {
     let now = Clock::System.now();
     keys.runtime.block_on(async {
         status::ensure_first_list(&db).await.unwrap();
-        db.write(move |txn, now| {
+        db.write((), move |txn, now, ()| {
             let entries =
                 ended().map(|index| StatusEntry { list: 1, index: i32::try_from(index).unwrap() });
             Box::pin(async move { status::mark_invalid(txn, entries, now).await })

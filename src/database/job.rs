@@ -29,8 +29,8 @@ pub(super) trait Job: Send {
     fn progress(&self) -> &Progress;
     /// Whether it may use the disk space that is kept for emergencies.
     fn is_urgent(&self) -> bool;
-    /// Sends the error of the commit, or the kept outcome if there is none. A refusal is no exception: it
-    /// may rest on what was to be committed with it.
+    /// Sends the kept outcome, or the error of the commit. That also takes the place of a refusal by a
+    /// rule, which may rest on what was to be committed with it; an error of the database stays.
     fn finish(self: Box<Self>, committed: Result<(), DbErr>);
 }
 
@@ -82,7 +82,8 @@ impl Progress {
     }
 }
 
-pub(super) struct Transaction<T, E, F> {
+pub(super) struct Transaction<I, T, E, F> {
+    input: I,
     work: F,
     outcome: Option<Result<T, E>>,
     progress: Progress,
@@ -90,28 +91,30 @@ pub(super) struct Transaction<T, E, F> {
     reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<T, E, F> Transaction<T, E, F> {
+impl<I, T, E, F> Transaction<I, T, E, F> {
     /// The job, how far it has got, and where its outcome will be.
     pub(super) fn new(
+        input: I,
         work: F,
         is_urgent: bool,
     ) -> (Box<Self>, Progress, oneshot::Receiver<Result<T, E>>) {
         let (reply, answer) = oneshot::channel();
         let progress = Progress::default();
-        let job = Self { work, outcome: None, progress: progress.clone(), is_urgent, reply };
+        let job = Self { input, work, outcome: None, progress: progress.clone(), is_urgent, reply };
         (Box::new(job), progress, answer)
     }
 }
 
-impl<T, E, F> Job for Transaction<T, E, F>
+impl<I, T, E, F> Job for Transaction<I, T, E, F>
 where
+    I: Send + Sync,
     T: Send,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E> + Send + Sync,
 {
     fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step> {
         Box::pin(async move {
-            let outcome = AssertUnwindSafe((self.work)(txn, now)).catch_unwind().await;
+            let outcome = AssertUnwindSafe((self.work)(txn, now, &self.input)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_| Err(panicked().into()));
             let step = if outcome.is_ok() { Step::Commit } else { Step::RollBack };
             self.outcome = Some(outcome);
@@ -136,6 +139,7 @@ where
 
     fn finish(self: Box<Self>, committed: Result<(), DbErr>) {
         let outcome = match (self.outcome, committed) {
+            (Some(Err(error)), Err(_)) if root_of(&error).is_some() => Err(error),
             (_, Err(error)) => Err(error.into()),
             (Some(outcome), Ok(())) => outcome,
             (None, Ok(())) => Err(lost().into()),

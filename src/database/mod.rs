@@ -19,6 +19,7 @@ mod reserve;
 mod retention;
 mod schema;
 mod serve_lock;
+mod sqlite_batches;
 mod sqlite_connections;
 mod sqlite_writer;
 mod state_file;
@@ -253,7 +254,7 @@ impl Db {
     ///
     /// `work` gets the time that was read once its transaction had begun: a time from before the wait
     /// for a connection, for the disk or for a process that was stopped would be too old to compare
-    /// with what other transactions have written meanwhile.
+    /// with what other transactions have written meanwhile. And it borrows `input`, at each try anew.
     ///
     /// It is all or nothing, whatever becomes of the caller: a client that hangs up cannot leave half
     /// of something behind. If the caller stops waiting before the commit has begun, it is nothing.
@@ -263,15 +264,19 @@ impl Db {
     /// # Errors
     /// What `work` returned, or the database's own error: nothing has been changed then, and nothing
     /// will be, unless [`is_in_doubt`] says that the commit was begun and its outcome is not known.
-    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    pub async fn write<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
         E: std::error::Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
+            + Send
+            + Sync
+            + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.run(work, self.is_urgent).await,
-            Backend::Postgres(writer) => postgres_writer::write(writer, work).await,
+            Backend::Sqlite { writer, .. } => writer.run(input, work, self.is_urgent).await,
+            Backend::Postgres(writer) => postgres_writer::write(writer, input, work).await,
         }
     }
 
@@ -280,15 +285,21 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub async fn write_at_leisure<T, E, F>(&self, work: F) -> Result<T, E>
+    pub async fn write_at_leisure<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
         E: std::error::Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
+            + Send
+            + Sync
+            + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.run_at_leisure(work).await,
-            Backend::Postgres(writer) => postgres_writer::write_at_leisure(writer, work).await,
+            Backend::Sqlite { writer, .. } => writer.run_at_leisure(input, work).await,
+            Backend::Postgres(writer) => {
+                postgres_writer::write_at_leisure(writer, input, work).await
+            }
         }
     }
 

@@ -84,7 +84,8 @@ impl Portions {
     {
         loop {
             let (work, size) = (work.clone(), self.size);
-            let portion = self.db.write(move |txn, now| Box::pin(timed(txn, work(txn, now, size))));
+            let portion =
+                self.db.write((), move |txn, now, ()| Box::pin(timed(txn, work(txn, now, size))));
             match portion.await {
                 Ok((value, took)) => {
                     self.fit(took);

@@ -40,16 +40,20 @@ const RECORDING: Duration = Duration::from_mins(10);
 
 /// Runs `work` in a transaction; past the wait, or once the database is gone, it is not done, or in
 /// doubt if its commit was begun.
-pub(super) async fn write<T, E, F>(writer: &PooledWriter, work: F) -> Result<T, E>
+pub(super) async fn write<I, T, E, F>(writer: &PooledWriter, input: I, work: F) -> Result<T, E>
 where
+    I: Send + Sync + 'static,
     T: Send + 'static,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
+        + Send
+        + Sync
+        + 'static,
 {
     if writer.pool.trouble().is_some() {
         return Err(unavailable().into());
     }
-    let (job, progress, answer) = Transaction::new(work, false);
+    let (job, progress, answer) = Transaction::new(input, work, false);
     let deadline = Instant::now() + writer.pool.wait();
     // A task of its own: the transaction must not end where its client hangs up.
     tokio::spawn(write_until(writer.clone(), job, deadline));
@@ -108,13 +112,21 @@ async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>
 }
 
 /// The same for work that takes its time.
-pub(super) async fn write_at_leisure<T, E, F>(writer: &PooledWriter, work: F) -> Result<T, E>
+pub(super) async fn write_at_leisure<I, T, E, F>(
+    writer: &PooledWriter,
+    input: I,
+    work: F,
+) -> Result<T, E>
 where
+    I: Send + Sync + 'static,
     T: Send + 'static,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
+        + Send
+        + Sync
+        + 'static,
 {
-    let (job, _, answer) = Transaction::new(work, true);
+    let (job, _, answer) = Transaction::new(input, work, true);
     tokio::spawn(write_until(writer.clone(), job, Instant::now() + LEISURE));
     answer.await.unwrap_or_else(|_| Err(lost().into()))
 }
@@ -184,7 +196,8 @@ impl PooledWriter {
 
     async fn beat(&self, last: Moment) -> Result<i64, DbErr> {
         let instance = self.instance;
-        write_at_leisure(self, move |txn, now| Box::pin(beat(txn, instance, last, now))).await
+        write_at_leisure(self, (), move |txn, now, ()| Box::pin(beat(txn, instance, last, now)))
+            .await
     }
 
     /// The same on the connections that no crowd of requests occupies.
@@ -213,7 +226,7 @@ impl PooledWriter {
             return;
         }
         let instance = self.instance;
-        let left = write(self, move |txn, _| Box::pin(outage::leave(txn, instance)));
+        let left = write(self, (), move |txn, _, ()| Box::pin(outage::leave(txn, instance)));
         if let Err(error) = left.await {
             tracing::warn!(%error, "the clean stop could not be recorded");
         }
@@ -279,7 +292,7 @@ fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'st
 
 async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) -> Result<(), DbErr> {
     let instance = writer.instance;
-    write_at_leisure(writer, move |txn, now| {
+    write_at_leisure(writer, (), move |txn, now, ()| {
         Box::pin(async move {
             match ended {
                 Ended::NotYet => outage::record(txn, instance, began, None).await,
@@ -338,8 +351,7 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             }
         }
         break match result {
-            Ok(()) => Ok(()),
-            Err(Failure::OfWork) => Ok(()),
+            Ok(()) | Err(Failure::OfWork) => Ok(()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
                 // Before the caller is told, if the database takes it: the client may ask again at once.

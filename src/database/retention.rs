@@ -61,7 +61,7 @@ impl Db {
             return Ok(());
         }
         let (reached, uptime) = (self.retention_now(), self.clock.uptime());
-        let at = self.write(move |txn, _| Box::pin(advance(txn, reached))).await?;
+        let at = self.write((), move |txn, _, ()| Box::pin(advance(txn, reached))).await?;
         *self.retention.anchor() = Some(Anchor { at, uptime });
         Ok(())
     }
@@ -69,7 +69,7 @@ impl Db {
     /// Begins to advance the retention time.
     pub(super) async fn begin_retention(&self) -> Result<(), DbErr> {
         let uptime = self.clock.uptime();
-        let at = self.write_at_leisure(|txn, now| Box::pin(start(txn, now))).await?;
+        let at = self.write_at_leisure((), |txn, now, ()| Box::pin(start(txn, now))).await?;
         *self.retention.anchor() = Some(Anchor { at, uptime });
         Ok(())
     }

@@ -37,7 +37,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
     if status(db).await?.iter().all(|(_, applied)| *applied) {
         return Ok(());
     }
-    db.write_at_leisure(|txn, _| {
+    db.write_at_leisure((), |txn, _, ()| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::up(txn, None).await
@@ -53,7 +53,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
 /// As [`migrate_up`].
 pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     status(db).await?;
-    db.write_at_leisure(move |txn, _| {
+    db.write_at_leisure((), move |txn, _, ()| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::down(txn, Some(steps)).await

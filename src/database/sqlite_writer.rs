@@ -1,41 +1,28 @@
-//! SQLite: one connection that writes, and transactions that share commits.
-//!
-//! A durable commit costs a sync to disk, which takes longer than the statements before it. While
-//! one batch is being synced the next requests queue up, and the writer takes them all into the
-//! next transaction: each is acknowledged after the sync that holds it, and none waits for a sync
-//! of its own. If one of a batch fails, the batch is rolled back and each runs alone, so nobody
-//! sees a neighbour's failure.
-//!
-//! Nothing is acknowledged on the driver's word alone. Each batch advances a counter, and another
-//! connection must see it afterwards (`sqlite_connections`).
+//! SQLite: one connection that writes. Transactions queue up for it, and those that wait at the same
+//! time share a commit (`sqlite_batches`).
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
 use crate::database::Work;
-use crate::database::job::{Job, Progress, Step, Transaction, in_doubt, lost, unavailable};
-use crate::database::outage::{self, CROWDED, Crowd, NOTICEABLE, statement};
+use crate::database::job::{Progress, Transaction, in_doubt, lost, unavailable};
+use crate::database::outage::{self, statement};
 use crate::database::reserve::Reserve;
-use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
+use crate::database::sqlite_batches::{Message, State, Writer};
+use crate::database::sqlite_connections::Connections;
 use crate::timestamp::Timestamp;
 
 /// Transactions that may wait for the writer; past it the database counts as unavailable.
 const QUEUE: usize = 4096;
-
-/// Transactions in one commit: bounds how long the first of them waits for the last.
-const BATCH: usize = 128;
-
-/// How often an idle writer looks at the clock, so that a pause of the process shows.
-const TICK: Duration = Duration::from_millis(500);
 
 /// A queue of transactions, and what is known of the connection that commits them.
 #[derive(Clone)]
@@ -43,31 +30,6 @@ pub(super) struct SharedWriter {
     queue: mpsc::Sender<Message>,
     state: Arc<State>,
     wait: Duration,
-}
-
-enum Message {
-    /// A transaction, and since when it waits.
-    Run(Box<dyn Job>, Instant),
-    Close(oneshot::Sender<()>),
-}
-
-#[derive(Default)]
-struct State {
-    /// This process answers clients; commands do not.
-    is_serving: AtomicBool,
-    is_failing: AtomicBool,
-    is_full: AtomicBool,
-    /// When something that had been committed could not be answered; 0 if it is on record.
-    lost_answer_at: AtomicI64,
-    commit_since: Mutex<Option<Instant>>,
-    /// The highest count of commits that this process has brought the database to.
-    commits: AtomicI64,
-}
-
-impl State {
-    fn commit_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.commit_since.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl SharedWriter {
@@ -81,29 +43,24 @@ impl SharedWriter {
         let connections = Connections::open(url, wait).await?;
         let (queue, messages) = mpsc::channel(QUEUE);
         let state = Arc::new(State::default());
-        let writer = Writer {
-            connections,
-            clock,
-            state: Arc::clone(&state),
-            last_seen: Moment::now(),
-            wait,
-            crowd: Crowd::default(),
-            outages: Vec::new(),
-            crowds: Vec::new(),
-            reserve: Reserve::beside(file),
-        };
+        let writer =
+            Writer::new(connections, clock, Arc::clone(&state), wait, Reserve::beside(file));
         tokio::spawn(writer.work(messages));
         Ok(Self { queue, state, wait })
     }
 
     /// Runs `work` in a transaction; past the wait it is not done, or in doubt if it was begun.
-    pub(super) async fn run<T, E, F>(&self, work: F, is_urgent: bool) -> Result<T, E>
+    pub(super) async fn run<I, T, E, F>(&self, input: I, work: F, is_urgent: bool) -> Result<T, E>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
         E: Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
+            + Send
+            + Sync
+            + 'static,
     {
-        let (job, progress, answer) = Transaction::new(work, is_urgent);
+        let (job, progress, answer) = Transaction::new(input, work, is_urgent);
         let message = Message::Run(job, Instant::now());
         self.queue.try_send(message).map_err(|_| unavailable())?;
         let caller = Caller(progress);
@@ -115,13 +72,17 @@ impl SharedWriter {
     }
 
     /// The same for work that takes its time.
-    pub(super) async fn run_at_leisure<T, E, F>(&self, work: F) -> Result<T, E>
+    pub(super) async fn run_at_leisure<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
         E: Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp) -> Work<'t, T, E> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
+            + Send
+            + Sync
+            + 'static,
     {
-        let (job, _, answer) = Transaction::new(work, true);
+        let (job, _, answer) = Transaction::new(input, work, true);
         let message = Message::Run(job, Instant::now());
         self.queue.send(message).await.map_err(|_| unavailable())?;
         answer.await.unwrap_or_else(|_| Err(lost().into()))
@@ -143,7 +104,8 @@ impl SharedWriter {
             return Some("the disk is full");
         }
         if self.state.is_failing.load(Ordering::Acquire) {
-            let attempt = self.run(|_, _| Box::pin(async { Ok::<_, DbErr>(()) }), false).await;
+            let attempt =
+                self.run((), |_, _, ()| Box::pin(async { Ok::<_, DbErr>(()) }), false).await;
             return attempt.is_err().then_some("commits fail");
         }
         None
@@ -157,7 +119,7 @@ impl SharedWriter {
     /// From now on each commit is dated, so that a start after a crash knows when the last one was;
     /// what a crash before this start may have lost is recorded.
     pub(super) async fn begin_serving(&self) -> Result<(), DbErr> {
-        self.run_at_leisure(|txn, now| Box::pin(record_crash(txn, now))).await?;
+        self.run_at_leisure((), |txn, now, ()| Box::pin(record_crash(txn, now))).await?;
         self.state.is_serving.store(true, Ordering::Release);
         Ok(())
     }
@@ -165,7 +127,7 @@ impl SharedWriter {
     /// Ends after the transactions under way.
     pub(super) async fn close(&self) {
         if self.state.is_serving.swap(false, Ordering::AcqRel) {
-            let stopped = self.run(|txn, _| Box::pin(record_clean_stop(txn)), true);
+            let stopped = self.run((), |txn, _, ()| Box::pin(record_clean_stop(txn)), true);
             if let Err(error) = stopped.await {
                 tracing::warn!(%error, "the clean stop could not be recorded");
             }
@@ -197,301 +159,4 @@ async fn record_crash(txn: &DatabaseTransaction, now: Timestamp) -> Result<(), D
 
 async fn record_clean_stop(txn: &DatabaseTransaction) -> Result<(), DbErr> {
     txn.execute_unprepared("UPDATE database_state SET served_at = NULL").await.map(drop)
-}
-
-/// The task that owns the connection.
-struct Writer {
-    connections: Connections,
-    clock: Clock,
-    state: Arc<State>,
-    last_seen: Moment,
-    wait: Duration,
-    crowd: Crowd,
-    /// Outages that the next batch records; one without an end lasts until then.
-    outages: Vec<(Timestamp, Option<Timestamp>)>,
-    /// Crowds that the next batch records.
-    crowds: Vec<(Timestamp, Timestamp)>,
-    reserve: Reserve,
-}
-
-/// Why a batch was not committed. Nothing of it was done, unless the error says that it is in doubt.
-enum Failure {
-    /// One of its transactions was refused by a rule, as its outcome says.
-    OfRule,
-    /// The database failed in one of its transactions, as its outcome says.
-    OfOne,
-    OfAll(DbErr),
-}
-
-/// What a transaction that fails undoes in a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Isolation {
-    /// The whole batch.
-    None,
-    /// What it wrote itself.
-    Savepoints,
-}
-
-impl Writer {
-    async fn work(mut self, mut queue: mpsc::Receiver<Message>) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut messages = Vec::with_capacity(BATCH);
-        loop {
-            tokio::select! {
-                received = queue.recv_many(&mut messages, BATCH) => {
-                    if received == 0 {
-                        return;
-                    }
-                }
-                _ = tick.tick() => {
-                    self.tick().await;
-                    continue;
-                }
-            }
-            let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
-            for message in messages.drain(..) {
-                match message {
-                    Message::Run(job, since) => jobs.push(self.take(job, since)),
-                    Message::Close(closed) => closing = Some(closed),
-                }
-            }
-            self.commit_all(jobs).await;
-            if let Some(closed) = closing {
-                self.connections.close().await;
-                let _ = closed.send(());
-                return;
-            }
-        }
-    }
-
-    async fn tick(&mut self) {
-        self.notice_pause();
-        self.last_seen = Moment::now();
-        let has_room = !self.state.is_serving.load(Ordering::Acquire)
-            || self.reserve.is_held()
-            || self.reserve.take().await;
-        if has_room && self.state.is_full.swap(false, Ordering::AcqRel) {
-            tracing::info!("the disk has room again");
-        }
-    }
-
-    /// A process that stood still has answered nobody meanwhile.
-    fn notice_pause(&mut self) {
-        let pause = self.last_seen.elapsed();
-        if pause > NOTICEABLE {
-            let now = self.clock.now();
-            self.outages.push((now.minus(pause), Some(now)));
-            self.last_seen = Moment::now();
-        }
-    }
-
-    fn take(&mut self, job: Box<dyn Job>, since: Instant) -> Box<dyn Job> {
-        self.notice_crowd(since.elapsed());
-        job
-    }
-
-    fn notice_crowd(&mut self, waited: Duration) {
-        self.crowds.extend(self.crowd.notice(waited, self.clock.now()));
-    }
-
-    async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
-        self.notice_pause();
-        let lost_answer_at = self.state.lost_answer_at.swap(0, Ordering::AcqRel);
-        if lost_answer_at > 0 {
-            let at = Timestamp::from_micros(lost_answer_at);
-            self.crowds.push((at.minus(self.wait), at.plus(CROWDED)));
-        }
-        let mut batch = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            if self.refuses(&*job) {
-                job.finish(Err(unavailable()));
-            } else if job.progress().start_commit() {
-                batch.push(job);
-            }
-        }
-        if batch.is_empty() {
-            return;
-        }
-        let mut result = self.commit(&mut batch, Isolation::None).await;
-        if batch.len() > 1 && matches!(result, Err(Failure::OfRule)) {
-            result = self.commit(&mut batch, Isolation::Savepoints).await;
-        }
-        match result {
-            Ok(()) => finish(batch, &Ok(())),
-            Err(Failure::OfAll(error)) if !self.is_full() => finish(batch, &Err(error)),
-            // Its outcome says why.
-            Err(Failure::OfRule | Failure::OfOne) if batch.len() == 1 && !self.is_full() => {
-                finish(batch, &Ok(()));
-            }
-            Err(_) => {
-                for job in batch {
-                    self.commit_alone(job).await;
-                }
-            }
-        }
-    }
-
-    async fn commit_alone(&mut self, job: Box<dyn Job>) {
-        if self.refuses(&*job) {
-            return job.finish(Err(unavailable()));
-        }
-        let mut alone = [job];
-        let result = self.commit(&mut alone, Isolation::None).await;
-        let [job] = alone;
-        job.finish(match result {
-            Ok(()) | Err(Failure::OfRule | Failure::OfOne) => Ok(()),
-            Err(Failure::OfAll(error)) => Err(error),
-        });
-    }
-
-    /// On a full disk there is room for what is urgent alone.
-    fn refuses(&self, job: &dyn Job) -> bool {
-        self.is_full() && !job.is_urgent()
-    }
-
-    fn is_full(&self) -> bool {
-        self.state.is_full.load(Ordering::Acquire)
-    }
-
-    async fn commit(
-        &mut self,
-        jobs: &mut [Box<dyn Job>],
-        isolation: Isolation,
-    ) -> Result<(), Failure> {
-        let (began, began_at) = (Moment::now(), self.clock.now());
-        *self.state.commit_since() = Some(Instant::now());
-        let result = self.try_commit(jobs, isolation).await;
-        *self.state.commit_since() = None;
-        self.last_seen = Moment::now();
-
-        let of_job = || jobs.iter().find_map(|job| job.database_error());
-        let error = match &result {
-            Ok(()) | Err(Failure::OfRule) => None,
-            Err(Failure::OfOne) => of_job().filter(|error| is_suspicious(error)),
-            Err(Failure::OfAll(error)) => Some(error),
-        };
-        self.state.is_failing.store(error.is_some(), Ordering::Release);
-        if result.is_ok() {
-            self.outages.clear();
-            self.crowds.clear();
-        }
-        if let Some(error) = error {
-            tracing::error!(%error, "a batch of transactions was not committed");
-            if is_full(error) && !self.state.is_full.swap(true, Ordering::AcqRel) {
-                tracing::error!("the disk is full: only logouts and their like are written");
-                self.reserve.give_up();
-            }
-            if self.outages.iter().all(|(_, ended)| ended.is_some()) {
-                self.outages.push((began_at, None));
-            }
-        } else if began.elapsed() > NOTICEABLE {
-            self.outages.push((began_at, Some(self.clock.now())));
-        }
-        result
-    }
-
-    async fn try_commit(
-        &mut self,
-        jobs: &mut [Box<dyn Job>],
-        isolation: Isolation,
-    ) -> Result<(), Failure> {
-        let txn = match self.connections.begin().await {
-            Ok(txn) => txn,
-            Err(error) => {
-                self.connections.discard_if_suspicious(&error).await;
-                return Err(Failure::OfAll(error));
-            }
-        };
-        let count = match self.mark(&txn).await {
-            Ok(count) => count,
-            Err(error) => {
-                self.connections.roll_back(txn, Some(&error)).await;
-                return Err(Failure::OfAll(error));
-            }
-        };
-        for job in jobs {
-            let now = self.clock.now();
-            let step = match isolation {
-                Isolation::None => job.run(&txn, now).await,
-                Isolation::Savepoints => match in_savepoint(&txn, job, now).await {
-                    Ok(step) => step,
-                    Err(error) => {
-                        self.connections.roll_back(txn, Some(&error)).await;
-                        return Err(Failure::OfAll(error));
-                    }
-                },
-            };
-            if step == Step::RollBack {
-                self.connections.roll_back(txn, job.database_error()).await;
-                let of_rule = job.database_error().is_none();
-                return Err(if of_rule { Failure::OfRule } else { Failure::OfOne });
-            }
-        }
-        if let Err(error) = txn.commit().await {
-            self.connections.discard().await;
-            // SQLite says that it failed. What others see says whether it is so.
-            let is_undone = matches!(self.connections.is_visible(count).await, Ok(false));
-            return Err(Failure::OfAll(if is_undone { error } else { in_doubt() }));
-        }
-        match self.connections.is_visible(count).await {
-            Ok(true) => {
-                let commits = count.and_then(|count| count.commits).unwrap_or(0);
-                self.state.commits.fetch_max(commits, Ordering::AcqRel);
-                Ok(())
-            }
-            seen => {
-                let error = seen.err().map(|error| error.to_string());
-                tracing::error!(error, "what was committed is not to be seen");
-                self.connections.discard().await;
-                Err(Failure::OfAll(in_doubt()))
-            }
-        }
-    }
-
-    /// Advances the counters, and records what has happened since the last commit. None if the schema
-    /// has no counters yet.
-    async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<Count>, DbErr> {
-        if !self.connections.has_counter(txn).await? {
-            return Ok(None);
-        }
-        let now = self.clock.now();
-        for (began, ended) in &self.outages {
-            let ended = ended.unwrap_or(now);
-            outage::record(txn, Uuid::nil(), *began, Some(ended)).await?;
-        }
-        for (began, ended) in &self.crowds {
-            outage::record_crowd(txn, Uuid::nil(), *began, *ended).await?;
-        }
-        if !self.outages.is_empty() || !self.crowds.is_empty() {
-            outage::forget_old(txn, now).await?;
-        }
-        let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);
-        sqlite_connections::count(txn, served_at).await
-    }
-}
-
-/// Runs a transaction of a batch so that it alone is undone if a rule refuses it.
-async fn in_savepoint(
-    txn: &DatabaseTransaction,
-    job: &mut Box<dyn Job>,
-    now: Timestamp,
-) -> Result<Step, DbErr> {
-    let savepoint = txn.begin().await?;
-    let step = job.run(&savepoint, now).await;
-    if step == Step::Commit {
-        savepoint.commit().await?;
-    } else if job.database_error().is_none() {
-        savepoint.rollback().await?;
-        return Ok(Step::Commit);
-    } else {
-        drop(savepoint);
-    }
-    Ok(step)
-}
-
-fn finish(batch: Vec<Box<dyn Job>>, committed: &Result<(), DbErr>) {
-    for job in batch {
-        job.finish(committed.clone());
-    }
 }

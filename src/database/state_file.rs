@@ -154,6 +154,10 @@ impl StateFile {
     /// Keeps others that write the file out, for as long as it is held: between reading and writing,
     /// what they add would be lost. Without it, after [`LOCK_WAIT`] or where folders cannot be locked,
     /// a line of theirs may be missing until they write it again.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "called where files are written, off the runtime"
+    )]
     fn lock(&self) -> Option<File> {
         let folder = File::open(self.folder()).ok()?;
         let deadline = Instant::now() + LOCK_WAIT;

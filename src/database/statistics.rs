@@ -33,11 +33,10 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
         return Ok(tables);
     }
     let sql = format!("ANALYZE {}", tables.join(", "));
-    db.write_at_leisure(move |txn, _| {
-        let sql = sql.clone();
+    db.write_at_leisure(sql, move |txn, _, sql| {
         Box::pin(async move {
             take_time(txn).await?;
-            txn.execute_unprepared(&sql).await.map(drop)
+            txn.execute_unprepared(sql).await.map(drop)
         })
     })
     .await?;

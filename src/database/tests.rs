@@ -33,10 +33,9 @@ async fn open(directory: &Path) -> Db {
 /// Runs a statement, and then perhaps refuses.
 async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
     let sql = sql.to_owned();
-    db.write(move |txn, _| {
-        let sql = sql.clone();
+    db.write(sql, move |txn, _, sql| {
         Box::pin(async move {
-            txn.execute_unprepared(&sql).await?;
+            txn.execute_unprepared(sql).await?;
             if is_refused { Err(Refusal::ByRule) } else { Ok(()) }
         })
     })
@@ -45,7 +44,7 @@ async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
 
 /// Occupies the writer for a moment, so that what comes meanwhile is one batch.
 async fn hold(db: &Db) {
-    let held = db.write(|_, _| {
+    let held = db.write((), |_, _, ()| {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(300)).await;
             Ok::<_, DbErr>(())

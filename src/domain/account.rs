@@ -91,8 +91,7 @@ pub async fn sign_up(
 
     let settings = settings.clone();
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let (row, settings, origin) = (row.clone(), settings.clone(), origin.clone());
+    db.write((row, settings, origin), move |txn, now, (row, settings, origin)| {
         Box::pin(async move {
             let new = NewSession {
                 account_id: row.id,
@@ -100,15 +99,15 @@ pub async fn sign_up(
                 epoch: row.session_epoch,
                 status,
             };
-            account::Entity::insert(account::ActiveModel::from(row).reset_all())
+            account::Entity::insert(account::ActiveModel::from(row.clone()).reset_all())
                 .exec_without_returning(txn)
                 .await
                 .map_err(taken_or_failed)?;
-            let granted = session::start(txn, new, &settings, &origin, now).await?;
+            let granted = session::start(txn, new, settings, origin, now).await?;
             Event::new(Kind::SignUp)
                 .account(granted.account_id)
                 .session(granted.session_id, &granted.client_id)
-                .record(txn, &origin, now)
+                .record(txn, origin, now)
                 .await?;
             Ok(granted)
         })

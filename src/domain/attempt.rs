@@ -186,11 +186,10 @@ pub async fn admit(
     // One order for everybody: no two attempts can wait for each other's rows.
     quotas.sort_by(|a, b| a.key.cmp(&b.key));
     let origin = origin.clone();
-    let refused = db.write(move |txn, now| {
-        let (quotas, origin) = (quotas.clone(), origin.clone());
+    let refused = db.write((quotas, origin), move |txn, now, (quotas, origin)| {
         Box::pin(async move {
             let mut windows = Vec::with_capacity(quotas.len());
-            for quota in &quotas {
+            for quota in quotas {
                 windows.push(lock(txn, &quota.key, now).await?);
             }
             let refusal = quotas.iter().zip(&windows).find_map(|(quota, row)| {
@@ -199,7 +198,7 @@ pub async fn admit(
                 Some((Refusal { quota_name, quota, retry_after }, row))
             });
             if let Some((refusal, row)) = refusal {
-                record_refusal(txn, row, refusal, &origin, now).await?;
+                record_refusal(txn, row, refusal, origin, now).await?;
                 return Ok(Some(refusal));
             }
             for row in windows {
@@ -215,9 +214,9 @@ pub async fn admit(
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn forget(txn: &impl ConnectionTrait, window: Option<AttemptKey>) -> Result<(), DbErr> {
+pub async fn forget(txn: &impl ConnectionTrait, window: Option<&AttemptKey>) -> Result<(), DbErr> {
     if let Some(AttemptKey(key)) = window {
-        attempt::Entity::delete_by_id(key).exec(txn).await?;
+        attempt::Entity::delete_by_id(key.clone()).exec(txn).await?;
     }
     Ok(())
 }

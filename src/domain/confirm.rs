@@ -102,15 +102,16 @@ pub async fn change_password(
         let (login, window) = (confirmation.login, confirmation.admitted.account_window());
         let origin = confirmation.origin.clone();
         db.urgent()
-            .write(move |txn, now| {
-                let (account, new) = (account.clone(), new.clone());
-                let (window, origin) = (window.clone(), origin.clone());
-                Box::pin(async move {
-                    let switch = hold(txn, &account, login, now).await?;
-                    replace(txn, (switch, login), account, new, &origin, now).await?;
-                    Ok(attempt::forget(txn, window).await?)
-                })
-            })
+            .write(
+                (account, new, window, origin),
+                move |txn, now, (account, new, window, origin)| {
+                    Box::pin(async move {
+                        let switch = hold(txn, account, login, now).await?;
+                        replace(txn, (switch, login), account, new, origin, now).await?;
+                        Ok(attempt::forget(txn, window.as_ref()).await?)
+                    })
+                },
+            )
             .await
     };
     match attempt().await {
@@ -135,12 +136,11 @@ pub async fn delete_account(
         let (login, window) = (confirmation.login, confirmation.admitted.account_window());
         let origin = confirmation.origin.clone();
         db.urgent()
-            .write(move |txn, now| {
-                let (account, window, origin) = (account.clone(), window.clone(), origin.clone());
+            .write((account, window, origin), move |txn, now, (account, window, origin)| {
                 Box::pin(async move {
-                    let switch = hold(txn, &account, login, now).await?;
-                    account::delete(txn, switch, account.id, "by its owner", &origin, now).await?;
-                    Ok(attempt::forget(txn, window).await?)
+                    let switch = hold(txn, account, login, now).await?;
+                    account::delete(txn, switch, account.id, "by its owner", origin, now).await?;
+                    Ok(attempt::forget(txn, window.as_ref()).await?)
                 })
             })
             .await
@@ -179,14 +179,13 @@ async fn confirm(
         return Ok((account, new_hash));
     }
     let origin = (*origin).clone();
-    db.write(move |txn, now| {
-        let origin = origin.clone();
+    db.write(origin, move |txn, now, origin| {
         Box::pin(async move {
             Event::new(Kind::LogInFailed)
                 .account(account_id)
                 .session(session_id, FIRST_PARTY_CLIENT)
                 .reason(format!("wrong_password_for_{purpose}"))
-                .record(txn, &origin, now)
+                .record(txn, origin, now)
                 .await
         })
     })
@@ -252,13 +251,13 @@ impl Prepared {
 async fn replace(
     txn: &impl ConnectionTrait,
     (switch, login): (KillSwitch, Login),
-    account: account_row::Model,
-    new: Prepared,
+    account: &account_row::Model,
+    new: &Prepared,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     account_row::Entity::update_many()
-        .col_expr(Column::PasswordHash, Expr::value(new.hash))
+        .col_expr(Column::PasswordHash, Expr::value(&new.hash))
         .filter(Column::Id.eq(account.id))
         .exec(txn)
         .await?;
@@ -270,9 +269,9 @@ async fn replace(
         .session(login.session_id, FIRST_PARTY_CLIENT)
         .record(txn, origin, now)
         .await?;
-    match new.login {
+    match &new.login {
         Some(new) => {
-            let account = account_row::Model { session_epoch: epoch, ..account };
+            let account = account_row::Model { session_epoch: epoch, ..account.clone() };
             take_over(txn, account, login, new, origin, now).await
         }
         None => Ok(()),
@@ -284,7 +283,7 @@ async fn take_over(
     txn: &impl ConnectionTrait,
     account: account_row::Model,
     old: Login,
-    new: PreparedLogin,
+    new: &PreparedLogin,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
@@ -293,9 +292,9 @@ async fn take_over(
         account_id: account.id,
         email: account.email_claims(),
         epoch: account.session_epoch,
-        status,
+        status: *status,
     };
-    let granted = session::start(txn, session, &settings, origin, now).await?;
+    let granted = session::start(txn, session, settings, origin, now).await?;
     Event::new(Kind::LogIn)
         .reason("password_change")
         .account(account.id)
@@ -303,5 +302,6 @@ async fn take_over(
         .record(txn, origin, now)
         .await?;
     let idle_until = now.plus(settings.browser_idle_life());
-    browser::go_on_as(txn, old.session_id, granted.session_id, cookie_digest, idle_until).await
+    browser::go_on_as(txn, old.session_id, granted.session_id, cookie_digest.clone(), idle_until)
+        .await
 }

@@ -36,11 +36,8 @@ pub async fn fold(db: &Db) -> Result<usize, DbErr> {
             return Ok(count);
         }
         count += rows.len();
-        db.write(move |txn, _| {
-            let rows = rows.clone();
-            Box::pin(async move { fold_rows(txn, rows).await })
-        })
-        .await?;
+        db.write(rows, move |txn, _, rows| Box::pin(async move { fold_rows(txn, rows).await }))
+            .await?;
     }
 }
 
@@ -54,13 +51,13 @@ pub async fn fold_and_settle(db: &Db) -> Result<usize, DbErr> {
     Ok(count)
 }
 
-async fn fold_rows(txn: &impl ConnectionTrait, rows: Vec<Model>) -> Result<(), DbErr> {
-    let is_folded = |row: &Model| {
+async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbErr> {
+    let is_folded = |row: &&Model| {
         Email::of_account(&row.email_canonical).folded() == Some(&row.email_canonical)
     };
     // What is folded already counts as such in the index: nothing can collide with it that is not
     // among the others.
-    let (folded, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(is_folded);
+    let (folded, others): (Vec<_>, Vec<_>) = rows.iter().partition(is_folded);
     // Without any, the condition would be one that databases look for in each row.
     if !folded.is_empty() {
         Entity::update_many()
@@ -100,9 +97,8 @@ async fn settle(db: &Db) -> Result<usize, DbErr> {
         .collect();
     let mut count = 0;
     for (folded, id) in alone {
-        let is_settled = db.write(move |txn, _| {
-            let folded = folded.clone();
-            Box::pin(async move { settle_one(txn, id, &folded).await })
+        let is_settled = db.write(folded, move |txn, _, folded| {
+            Box::pin(async move { settle_one(txn, id, folded).await })
         });
         count += usize::from(is_settled.await?);
     }

@@ -78,8 +78,7 @@ pub async fn end_one(
 ) -> Result<(), LoginsError> {
     let origin = origin.clone();
     db.urgent()
-        .write(move |txn, now| {
-            let origin = origin.clone();
+        .write(origin, move |txn, now, origin| {
             Box::pin(async move {
                 hold(txn, login, now).await?;
                 let session = session_row::Entity::find_by_id(session_id)
@@ -94,7 +93,7 @@ pub async fn end_one(
                     .account(login.account_id)
                     .session(session_id, &session.client_id)
                     .reason(format!("by session {}", login.session_id))
-                    .record(txn, &origin, now)
+                    .record(txn, origin, now)
                     .await?;
                 // Of a browser's login, with what was opened in it.
                 Ok(logout::end_opened(txn, session_id, now).await?)
@@ -110,8 +109,7 @@ pub async fn end_one(
 pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), LoginsError> {
     let origin = origin.clone();
     db.urgent()
-        .write(move |txn, now| {
-            let origin = origin.clone();
+        .write(origin, move |txn, now, origin| {
             Box::pin(async move {
                 let Login { account_id, session_id } = login;
                 let switch = KillSwitch::lock(txn, account_id).await?;
@@ -121,7 +119,7 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
                     Event::new(Kind::SessionRevoked)
                         .account(account_id)
                         .reason(format!("all but session {session_id}, by that"))
-                        .record(txn, &origin, now)
+                        .record(txn, origin, now)
                         .await?;
                 }
                 Ok(())

@@ -95,7 +95,7 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
 pub async fn disable(db: &Db, email: &Email) -> Result<u64, OperatorError> {
     let id = find(db, email).await?;
     let urgent = db.urgent();
-    let ended_at = urgent.write(move |txn, now| {
+    let ended_at = urgent.write((), move |txn, now, ()| {
         Box::pin(async move {
             let (switch, account) = lock(txn, id).await?;
             if account.is_enabled() {
@@ -117,7 +117,7 @@ pub async fn disable(db: &Db, email: &Email) -> Result<u64, OperatorError> {
 pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
     let id = find(db, email).await?;
     db.urgent()
-        .write(move |txn, now| {
+        .write((), move |txn, now, ()| {
             Box::pin(async move {
                 let (_, account) = lock(txn, id).await?;
                 if !account.is_enabled() {
@@ -137,7 +137,7 @@ pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
 pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
     let id = find(db, email).await?;
     let urgent = db.urgent();
-    let ended_at = urgent.write(move |txn, now| {
+    let ended_at = urgent.write((), move |txn, now, ()| {
         Box::pin(async move {
             let (switch, account) = lock(txn, id).await?;
             let origin = Origin::default();
@@ -214,11 +214,10 @@ async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr>
 /// Ends all sessions of these accounts, and returns when. One that was deleted meanwhile has none.
 async fn end_sessions_of(db: &Db, ids: Vec<Uuid>) -> Result<Timestamp, OperatorError> {
     db.urgent()
-        .write(move |txn, now| {
-            let ids = ids.clone();
+        .write(ids, move |txn, now, ids| {
             Box::pin(async move {
                 for id in ids {
-                    end_sessions_in(txn, id, now).await?;
+                    end_sessions_in(txn, *id, now).await?;
                 }
                 Ok(now)
             })

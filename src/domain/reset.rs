@@ -106,7 +106,10 @@ fn message(claims: &[u8], account: &account_row::Model) -> Vec<u8> {
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
     /// Nobody has the address, or the account is disabled.
-    #[error("there is no account with this address that could be reset")]
+    #[error(
+        "there is no account with this address, or it is disabled (`signet account show` tells); \
+         enable it first: a disabled account gets no new password"
+    )]
     NoAccount,
     /// Forged, expired, spent, or outlived by a newer token or another change of password: one
     /// variant on purpose.
@@ -148,15 +151,14 @@ pub async fn request(
     let token = tokens.encode(&account, expires_at)?;
 
     let (id, origin) = (account.id, origin.clone());
-    db.write(move |txn, now| {
-        let origin = origin.clone();
+    db.write(origin, move |txn, now, origin| {
         Box::pin(async move {
             account_row::Entity::update_many()
                 .col_expr(Column::ResetExpiresAt, Expr::value(expires_at))
                 .filter(Column::Id.eq(id))
                 .exec(txn)
                 .await?;
-            Event::new(Kind::PasswordResetRequested).account(id).record(txn, &origin, now).await
+            Event::new(Kind::PasswordResetRequested).account(id).record(txn, origin, now).await
         })
     })
     .await?;
@@ -213,12 +215,10 @@ pub async fn redeem(
     let window = AttemptKey::of_account(limit_key, &email);
     let origin = origin.clone();
     db.urgent()
-        .write(move |txn, now| {
-            let (account, hash, origin) = (account.clone(), hash.clone(), origin.clone());
-            let window = Some(window.clone());
+        .write((account, hash, origin, window), move |txn, now, (account, hash, origin, window)| {
             Box::pin(async move {
-                replace(txn, account, (expires_at, hash), &origin, now).await?;
-                Ok(attempt::forget(txn, window).await?)
+                replace(txn, account, (expires_at, hash), origin, now).await?;
+                Ok(attempt::forget(txn, Some(window)).await?)
             })
         })
         .await
@@ -229,13 +229,13 @@ pub async fn redeem(
 /// version that does not count them may have made this one, during an upgrade.)
 async fn replace(
     txn: &impl ConnectionTrait,
-    account: account_row::Model,
-    (expires_at, hash): (Timestamp, String),
+    account: &account_row::Model,
+    (expires_at, hash): (Timestamp, &str),
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), ResetError> {
     let switch = KillSwitch::lock(txn, account.id).await?;
-    let is_old_hash = match account.password_hash {
+    let is_old_hash = match &account.password_hash {
         Some(old) => Column::PasswordHash.eq(old),
         None => Column::PasswordHash.is_null(),
     };

@@ -62,8 +62,7 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     delete_waiting(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
-    db.write_at_leisure(move |txn, now| {
-        let successor = successor.clone();
+    db.write_at_leisure(successor, move |txn, now, successor| {
         Box::pin(async move {
             database::take_time(txn).await?;
             database::begin_anew(txn, id::new(now), now).await?;

@@ -28,13 +28,13 @@ pub fn successor(sealer: &Sealer, bits: u32, now: Timestamp) -> Result<Model, Ke
 /// If the database refuses.
 pub(super) async fn introduce(
     txn: &impl ConnectionTrait,
-    successor: Model,
+    successor: &Model,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let kid = successor.kid.clone();
+    let kid = &successor.kid;
     write_row(txn, successor).await?;
-    record(txn, Kind::KeyCreated, &kid, now).await?;
-    record(txn, Kind::KeyActivated, &kid, now).await
+    record(txn, Kind::KeyCreated, kid, now).await?;
+    record(txn, Kind::KeyActivated, kid, now).await
 }
 
 /// Revokes all keys, those that are out of the key set included, and puts this one in their place.
@@ -43,7 +43,7 @@ pub(super) async fn introduce(
 /// If the database refuses.
 pub async fn replace_all(
     txn: &DatabaseTransaction,
-    successor: Model,
+    successor: &Model,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     for row in Entity::find().filter(Column::RevokedAt.is_null()).all(txn).await? {

@@ -79,8 +79,7 @@ pub async fn advance(
         None
     };
     let schedule = *schedule;
-    db.write(move |txn, now| {
-        let successor = successor.clone();
+    db.write(successor, move |txn, now, successor| {
         Box::pin(async move {
             if !take_lease(txn, holder, schedule, now).await? {
                 return Ok(());
@@ -143,24 +142,22 @@ pub async fn revoke(
     now: Timestamp,
 ) -> Result<(), KeyRingError> {
     let successor = replacement::successor(sealer, bits, now)?;
-    let kid = kid.to_owned();
-    let revoked = db
-        .write(move |txn, now| {
-            let (kid, successor) = (kid.clone(), successor.clone());
+    let is_revoked = db
+        .write((kid.to_owned(), successor), move |txn, now, (kid, successor)| {
             Box::pin(async move {
-                let row = Entity::find_by_id(&kid).filter(Column::RevokedAt.is_null());
-                let Some(row) = row.one(txn).await? else { return Ok(Err(kid)) };
+                let row = Entity::find_by_id(kid).filter(Column::RevokedAt.is_null());
+                let Some(row) = row.one(txn).await? else { return Ok(false) };
                 let was_active = row.state == KeyState::Active;
                 mark_revoked(txn, &row, now).await?;
-                record(txn, Kind::KeyRevoked, &kid, now).await?;
+                record(txn, Kind::KeyRevoked, kid, now).await?;
                 if was_active {
                     replacement::introduce(txn, successor, now).await?;
                 }
-                Ok::<_, DbErr>(Ok(()))
+                Ok::<_, DbErr>(true)
             })
         })
         .await?;
-    revoked.map_err(|kid| KeyRingError::Unknown { kid })
+    if is_revoked { Ok(()) } else { Err(KeyRingError::Unknown { kid: kid.to_owned() }) }
 }
 
 /// Seals every key anew with the first master key of the file. Returns how many there are.
@@ -176,8 +173,7 @@ pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
         resealed.push((row.kid, sealer.seal(&jwk)?));
     }
     let count = resealed.len();
-    db.write(move |txn, _| {
-        let resealed = resealed.clone();
+    db.write(resealed, move |txn, _, resealed| {
         Box::pin(async move {
             for (kid, sealed) in resealed {
                 Entity::update_many()
@@ -329,20 +325,17 @@ pub(super) async fn mark_revoked(
     Ok(())
 }
 
-async fn publish(txn: &impl ConnectionTrait, row: Model, now: Timestamp) -> Result<(), DbErr> {
-    let kid = row.kid.clone();
+async fn publish(txn: &impl ConnectionTrait, row: &Model, now: Timestamp) -> Result<(), DbErr> {
     write_row(txn, row).await?;
-    record(txn, Kind::KeyCreated, &kid, now).await
+    record(txn, Kind::KeyCreated, &row.kid, now).await
 }
 
 async fn insert(db: &Db, row: Model, events: &'static [Kind]) -> Result<(), DbErr> {
-    db.write(move |txn, now| {
-        let row = row.clone();
+    db.write(row, move |txn, now, row| {
         Box::pin(async move {
-            let kid = row.kid.clone();
             write_row(txn, row).await?;
             for kind in events {
-                record(txn, *kind, &kid, now).await?;
+                record(txn, *kind, &row.kid, now).await?;
             }
             Ok(())
         })
@@ -350,8 +343,8 @@ async fn insert(db: &Db, row: Model, events: &'static [Kind]) -> Result<(), DbEr
     .await
 }
 
-pub(super) async fn write_row(txn: &impl ConnectionTrait, row: Model) -> Result<(), DbErr> {
-    let row = signing_key::ActiveModel::from(row).reset_all();
+pub(super) async fn write_row(txn: &impl ConnectionTrait, row: &Model) -> Result<(), DbErr> {
+    let row = signing_key::ActiveModel::from(row.clone()).reset_all();
     Entity::insert(row).exec_without_returning(txn).await?;
     Ok(())
 }

@@ -97,8 +97,7 @@ pub async fn proves(
         return Ok(false);
     }
     let (digest, wait) = (digest(&format!("{}\n{}", client.id, claims.jti)), db.wait());
-    db.write(move |txn, now| {
-        let digest = digest.clone();
+    db.write(digest, move |txn, now, digest| {
         Box::pin(async move { spend(txn, digest, (window, wait), now).await })
     })
     .await
@@ -107,13 +106,13 @@ pub async fn proves(
 /// Spends an assertion. `false` if it was spent before, and no outage explains why it is shown again.
 async fn spend(
     txn: &DatabaseTransaction,
-    digest: Vec<u8>,
+    digest: &[u8],
     (window, wait): (Duration, Duration),
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     use used_assertion::{ActiveModel, Column, Entity};
 
-    let row = ActiveModel { digest: Set(digest.clone()), expires_at: Set(now.plus(REMEMBERED)) };
+    let row = ActiveModel { digest: Set(digest.to_vec()), expires_at: Set(now.plus(REMEMBERED)) };
     let inserted = Entity::insert(row)
         .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
         .exec_without_returning(txn)
@@ -121,7 +120,7 @@ async fn spend(
     if inserted == 1 {
         return Ok(true);
     }
-    let Some(spent) = Entity::find_by_id(digest).one(txn).await? else { return Ok(false) };
+    let Some(spent) = Entity::find_by_id(digest.to_vec()).one(txn).await? else { return Ok(false) };
     let spent_at = spent.expires_at.minus(REMEMBERED);
     database::may_have_lost_answer(txn, spent_at, window, wait, now).await
 }

@@ -89,9 +89,8 @@ async fn keep_awake(
         .filter(Column::Id.eq(session.id))
         .filter(Column::IdleExpiresAt.eq(session.idle_expires_at))
         .filter(Entity::live(now));
-    db.write(move |txn, _| {
-        let moved = moved.clone();
-        Box::pin(async move { moved.exec(txn).await.map(drop) })
+    db.write(moved, move |txn, _, moved| {
+        Box::pin(async move { moved.clone().exec(txn).await.map(drop) })
     })
     .await
 }
@@ -119,8 +118,7 @@ pub async fn end_other(
     origin: &Origin,
 ) -> Result<(), DbErr> {
     let (account_id, origin) = (browser.account.id, origin.clone());
-    db.write(move |txn, now| {
-        let origin = origin.clone();
+    db.write(origin, move |txn, now, origin| {
         Box::pin(async move {
             session::hold_account(txn, account_id).await?;
             let found = Entity::find_by_id(session_id).one(txn).await?;
@@ -131,7 +129,7 @@ pub async fn end_other(
                 Event::new(Kind::SessionRevoked)
                     .account(account_id)
                     .session(session.id, &session.client_id)
-                    .record(txn, &origin, now)
+                    .record(txn, origin, now)
                     .await?;
                 logout::end_opened(txn, session.id, now).await?;
             }
@@ -147,8 +145,7 @@ pub async fn end_other(
 /// If the database refuses.
 pub async fn end_everywhere(db: &Db, browser: &Browser, origin: &Origin) -> Result<(), DbErr> {
     let (session, origin) = (browser.session.clone(), origin.clone());
-    db.write(move |txn, now| {
-        let (session, origin) = (session.clone(), origin.clone());
+    db.write((session, origin), move |txn, now, (session, origin)| {
         Box::pin(async move {
             let switch = KillSwitch::lock(txn, session.account_id).await?;
             session::hold_account(txn, session.account_id).await?;
@@ -159,7 +156,7 @@ pub async fn end_everywhere(db: &Db, browser: &Browser, origin: &Origin) -> Resu
                 .reason("everywhere")
                 .account(session.account_id)
                 .session(session.id, &session.client_id)
-                .record(txn, &origin, now)
+                .record(txn, origin, now)
                 .await
         })
     })
@@ -188,20 +185,20 @@ pub struct Takeover {
 /// If the database refuses.
 pub async fn take_over(db: &Db, takeover: Takeover, origin: &Origin) -> Result<(), DbErr> {
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let (takeover, origin) = (takeover.clone(), origin.clone());
-        Box::pin(async move { take_over_in(txn, takeover, &origin, now).await })
+    db.write((takeover, origin), move |txn, now, (takeover, origin)| {
+        Box::pin(async move { take_over_in(txn, takeover, origin, now).await })
     })
     .await
 }
 
 async fn take_over_in(
     txn: &DatabaseTransaction,
-    takeover: Takeover,
+    takeover: &Takeover,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let Takeover { session_id, account_id, cookie_digest, old_digest, idle_life } = takeover;
+    let (session_id, account_id) = (*session_id, *account_id);
     session::hold_account(txn, account_id).await?;
     session::make_room_for_browser(txn, account_id, now).await?;
     let old = Entity::find()
@@ -220,8 +217,8 @@ async fn take_over_in(
         }
     }
     // With the account held, if the browser had one: whoever takes back a consent does the same.
-    move_waiting(txn, old_digest, cookie_digest.clone(), account_id).await?;
-    give_cookie(txn, session_id, cookie_digest, now.plus(idle_life)).await
+    move_waiting(txn, old_digest.clone(), cookie_digest.clone(), account_id).await?;
+    give_cookie(txn, session_id, cookie_digest.clone(), now.plus(*idle_life)).await
 }
 
 /// Gives a new login its cookie in the browser whose login has just ended, as part of the transaction

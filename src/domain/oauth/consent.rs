@@ -230,9 +230,8 @@ pub async fn withdraw(
         return Err(ConsentError::NotFound);
     }
     let (client_id, origin) = (client_id.to_owned(), origin.clone());
-    db.write(move |txn, now| {
-        let (client_id, origin) = (client_id.clone(), origin.clone());
-        Box::pin(async move { withdraw_in(txn, login, &client_id, &origin, now).await })
+    db.write((client_id, origin), move |txn, now, (client_id, origin)| {
+        Box::pin(async move { withdraw_in(txn, login, client_id, origin, now).await })
     })
     .await
 }

@@ -142,13 +142,12 @@ fn ground_unasked(state: &State<'_>) -> Option<Ground> {
 async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, FlowError> {
     let (kept, origin) = (state.pending.kept.clone(), state.origin.clone());
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
-    db.write(move |txn, now| {
-        let (kept, event, origin) = (kept.clone(), event.clone(), origin.clone());
+    db.write((kept, event, origin), move |txn, now, (kept, event, origin)| {
         Box::pin(async move {
             if let Kept::InRow(digest) = kept {
-                pending_authorization::Entity::delete_by_id(digest).exec(txn).await?;
+                pending_authorization::Entity::delete_by_id(digest.clone()).exec(txn).await?;
             }
-            event.record(txn, &origin, now).await
+            event.clone().record(txn, origin, now).await
         })
     })
     .await?;
@@ -197,8 +196,7 @@ async fn grant(
         origin: state.origin.clone(),
     };
     let outcome = db
-        .write(move |txn, now| {
-            let grant = grant.clone();
+        .write(grant, move |txn, now, grant| {
             Box::pin(async move { grant_in(txn, grant, now).await })
         })
         .await?;
@@ -214,7 +212,7 @@ async fn grant(
 /// what was allowed stays so until the commit.
 async fn grant_in(
     txn: &DatabaseTransaction,
-    grant: Grant,
+    grant: &Grant,
     now: Timestamp,
 ) -> Result<Outcome, DbErr> {
     let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
@@ -226,43 +224,37 @@ async fn grant_in(
     }
     let scope = Scope::parse(&request.scope).unwrap_or_default();
     let claims = claims::beside(&scope, &request.claims);
-    let wish = Wish {
-        client: &client,
-        issuer: &issuer,
-        scope: &scope,
-        audience: &request.audience,
-        claims: &claims,
-    };
+    let wish = Wish { client, issuer, scope: &scope, audience: &request.audience, claims: &claims };
     session::hold_account(txn, account_id).await?;
     // Looked at again: whoever ended it held the account meanwhile.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
         return Ok(Outcome::LoggedOut);
     }
-    if ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
+    if *ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
         return Ok(Outcome::NotAgreed);
     }
     if let Kept::InRow(digest) = kept {
-        let waiting = pending_authorization::Entity::delete_by_id(digest);
+        let waiting = pending_authorization::Entity::delete_by_id(digest.clone());
         if waiting.exec(txn).await?.rows_affected == 0 {
             return Ok(Outcome::Answered);
         }
     }
-    if ground == Ground::Asked {
-        consent::remember(txn, &browser, wish, &origin, now).await?;
+    if *ground == Ground::Asked {
+        consent::remember(txn, browser, wish, origin, now).await?;
     }
     let terms = code::Terms {
-        client_id: request.client_id,
+        client_id: request.client_id.clone(),
         account_id,
         browser_session_id: browser.session.id,
-        redirect_uri: request.to.redirect_uri,
+        redirect_uri: request.to.redirect_uri.clone(),
         scope,
-        audience: request.audience,
-        claims: request.claims,
-        nonce: request.nonce,
-        code_challenge: request.code_challenge,
+        audience: request.audience.clone(),
+        claims: request.claims.clone(),
+        nonce: request.nonce.clone(),
+        code_challenge: request.code_challenge.clone(),
         auth_time: browser.session.auth_time,
     };
-    code::insert(txn, code_digest, terms, &origin, now).await?;
+    code::insert(txn, code_digest.clone(), terms, origin, now).await?;
     Ok(Outcome::Granted)
 }

@@ -138,9 +138,8 @@ pub async fn redeem(
     };
     let settings = settings.clone();
     let outcome = db
-        .write(move |txn, now| {
-            let (shown, settings) = (shown.clone(), settings.clone());
-            Box::pin(async move { redeem_in(txn, shown, &settings, now).await })
+        .write((shown, settings), move |txn, now, (shown, settings)| {
+            Box::pin(async move { redeem_in(txn, shown, settings, now).await })
         })
         .await?;
     match outcome {
@@ -156,7 +155,7 @@ pub async fn redeem(
 
 async fn redeem_in(
     txn: &DatabaseTransaction,
-    shown: Shown,
+    shown: &Shown,
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
@@ -182,12 +181,12 @@ async fn redeem_in(
         .exec(txn)
         .await?;
     if spent.rows_affected == 0 || shown.entry.is_none() {
-        return judge(txn, &shown, account.as_ref(), settings, now).await;
+        return judge(txn, shown, account.as_ref(), settings, now).await;
     }
-    if !is_proved(&row, &shown) {
+    if !is_proved(&row, shown) {
         return Ok(Outcome::Rejected);
     }
-    let Some(row) = left_of(row, &shown) else { return Ok(Outcome::Rejected) };
+    let Some(row) = left_of(row, shown) else { return Ok(Outcome::Rejected) };
     let resources = shown.resources.iter().map(String::as_str);
     let Some(audience) = audience::narrowed(resources, &row.audience) else {
         return Ok(Outcome::WrongTarget);

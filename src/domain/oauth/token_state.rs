@@ -196,14 +196,13 @@ pub async fn revoke(
     let origin = origin.clone();
     mint.db
         .urgent()
-        .write(move |txn, now| {
-            let (session, origin) = (session.clone(), origin.clone());
+        .write((session, origin), move |txn, now, (session, origin)| {
             Box::pin(async move {
                 if session::end(txn, session.id, EndReason::Revoked, now).await? {
                     Event::new(Kind::SessionRevoked)
                         .account(session.account_id)
                         .session(session.id, &session.client_id)
-                        .record(txn, &origin, now)
+                        .record(txn, origin, now)
                         .await?;
                 }
                 Ok::<_, DbErr>(())

@@ -74,22 +74,19 @@ pub async fn keep(
         account_id: Some(account_id),
     };
     let is_kept = db
-        .write(move |txn, _| {
-            let row = row.clone();
-            Box::pin(async move { keep_in(txn, row, account_id).await })
-        })
+        .write(row, move |txn, _, row| Box::pin(async move { keep_in(txn, row, account_id).await }))
         .await?;
     Ok(is_kept.then_some(handle.text))
 }
 
-async fn keep_in(txn: &DatabaseTransaction, row: Model, account_id: Uuid) -> Result<bool, DbErr> {
+async fn keep_in(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Result<bool, DbErr> {
     if !registry::keep(txn, &row.client_id).await? {
         return Ok(false);
     }
     // So that of two at once neither overlooks the other's row.
     session::hold_account(txn, account_id).await?;
     make_room(txn, account_id).await?;
-    Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(txn).await?;
+    Entity::insert(ActiveModel::from(row.clone()).reset_all()).exec_without_returning(txn).await?;
     Ok(true)
 }
 

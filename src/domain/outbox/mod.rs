@@ -68,10 +68,8 @@ pub async fn take_due(
     if allotted.is_empty() {
         return Ok(Vec::new());
     }
-    let wanted = allotted.clone();
     let taken = db
-        .write(move |txn, now| {
-            let wanted = wanted.clone();
+        .write(allotted.clone(), move |txn, now, wanted| {
             Box::pin(async move { take_in(txn, kind, wanted, now).await })
         })
         .await;
@@ -85,7 +83,7 @@ pub async fn take_due(
 async fn take_in(
     txn: &DatabaseTransaction,
     kind: Kind,
-    wanted: Vec<(String, usize)>,
+    wanted: &[(String, usize)],
     now: Timestamp,
 ) -> Result<Vec<Item>, DbErr> {
     let mut taken = Vec::new();
@@ -96,7 +94,7 @@ async fn take_in(
             .filter(Column::Receiver.eq(receiver))
             .filter(Column::DueAt.lte(now))
             .order_by_asc(Column::DueAt)
-            .limit(u64::try_from(number).unwrap_or(0))
+            .limit(u64::try_from(*number).unwrap_or(0))
             .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
         taken.extend(free.all(txn).await?);
     }
@@ -114,7 +112,7 @@ async fn take_in(
 /// # Errors
 /// If the database refuses; then it is done again.
 pub async fn forget(db: &Db, id: Uuid) -> Result<(), DbErr> {
-    db.write(move |txn, _| {
+    db.write((), move |txn, _, ()| {
         Box::pin(async move { Entity::delete_by_id(id).exec(txn).await.map(drop) })
     })
     .await
@@ -138,9 +136,8 @@ pub async fn postpone_to(db: &Db, id: Uuid, attempts: i32, due_at: Timestamp) ->
         .col_expr(Column::Attempts, Expr::value(attempts))
         .col_expr(Column::DueAt, Expr::value(due_at))
         .filter(Column::Id.eq(id));
-    db.write(move |txn, _| {
-        let update = update.clone();
-        Box::pin(async move { update.exec(txn).await.map(drop) })
+    db.write(update, move |txn, _, update| {
+        Box::pin(async move { update.clone().exec(txn).await.map(drop) })
     })
     .await
 }

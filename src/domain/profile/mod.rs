@@ -124,12 +124,11 @@ pub async fn update(
     origin: &Origin,
 ) -> Result<account::Model, ProfileError> {
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let (patch, origin) = (patch.clone(), origin.clone());
+    db.write((patch, origin), move |txn, now, (patch, origin)| {
         Box::pin(async move {
             let mut account = logins::hold(txn, login, now).await?;
             let before = Profile::of(&account);
-            let after = before.patched(&patch);
+            let after = before.patched(patch);
             let changed = before.differences(&after);
             if changed.is_empty() {
                 return Ok(account);
@@ -142,7 +141,7 @@ pub async fn update(
                 .account(account.id)
                 .session(login.session_id, FIRST_PARTY_CLIENT)
                 .reason(changed.join(", "))
-                .record(txn, &origin, now)
+                .record(txn, origin, now)
                 .await?;
             Ok(account)
         })

@@ -88,14 +88,13 @@ pub async fn rotate(
     let Holder { client_id, is_server } = holder;
     let shown = Shown { token: presented, by: client_id.to_owned(), is_server };
     let outcome = db
-        .write(move |txn, now| {
-            let (shown, origin) = (shown.clone(), origin.clone());
+        .write((shown, origin), move |txn, now, (shown, origin)| {
             Box::pin(async move {
-                if let Some(granted) = advance(txn, &shown, life, &origin, now).await? {
-                    record(txn, &granted, None, &origin, now).await?;
+                if let Some(granted) = advance(txn, shown, life, origin, now).await? {
+                    record(txn, &granted, None, origin, now).await?;
                     return Ok(Outcome::Granted(granted));
                 }
-                judge(txn, &shown, (window, wait), &origin, now).await
+                judge(txn, shown, (window, wait), origin, now).await
             })
         })
         .await?;

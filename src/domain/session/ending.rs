@@ -37,15 +37,14 @@ pub async fn log_out(
 ) -> Result<bool, DbErr> {
     let origin = origin.clone();
     db.urgent()
-        .write(move |txn, now| {
-            let origin = origin.clone();
+        .write(origin, move |txn, now, origin| {
             Box::pin(async move {
                 let ended = end(txn, session_id, EndReason::Logout, now).await?;
                 if ended {
                     Event::new(Kind::LogOut)
                         .account(account_id)
                         .session(session_id, FIRST_PARTY_CLIENT)
-                        .record(txn, &origin, now)
+                        .record(txn, origin, now)
                         .await?;
                 }
                 Ok(ended)

@@ -69,19 +69,16 @@ pub async fn adopt_old(db: &Db) -> Result<(), DbErr> {
     if db.read(|db| async move { some.one(&db).await }).await?.is_none() {
         return Ok(());
     }
-    db.write(move |txn, now| {
-        let due = due.clone();
-        Box::pin(async move { adopt_in(txn, due, now).await })
-    })
-    .await
+    db.write(due, move |txn, now, due| Box::pin(async move { adopt_in(txn, due, now).await })).await
 }
 
 async fn adopt_in(
     txn: &DatabaseTransaction,
-    due: sea_orm::Select<old::Entity>,
+    due: &sea_orm::Select<old::Entity>,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let due = due.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(txn).await?;
+    let due =
+        due.clone().lock_with_behavior(LockType::Update, LockBehavior::SkipLocked).all(txn).await?;
     let notices = due.iter().map(|row| {
         let item = notice(row.session_id, row.account_id, row.client_id.clone(), now)?;
         Ok(Item { attempts: row.attempts, created_at: row.created_at, ..item })

@@ -165,25 +165,25 @@ async fn check_and_start(
 
     let settings = settings.clone();
     let (origin, account_window) = ((*origin).clone(), admitted.account_window());
-    db.write(move |txn, now| {
-        let (account, upgraded) = (account.clone(), upgraded.clone());
-        let (settings, origin) = (settings.clone(), origin.clone());
-        let account_window = account_window.clone();
-        Box::pin(async move {
-            let epoch = mark_logged_in(txn, &account, upgraded, now).await?;
-            make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?;
-            let email = account.email_claims();
-            let new = NewSession { account_id: account.id, email, epoch, status };
-            let granted = start(txn, new, &settings, &origin, now).await?;
-            Event::new(Kind::LogIn)
-                .account(granted.account_id)
-                .session(granted.session_id, &granted.client_id)
-                .record(txn, &origin, now)
-                .await?;
-            attempt::forget(txn, account_window).await?;
-            Ok(granted)
-        })
-    })
+    db.write(
+        (account, upgraded, settings, origin, account_window),
+        move |txn, now, (account, upgraded, settings, origin, account_window)| {
+            Box::pin(async move {
+                let epoch = mark_logged_in(txn, account, upgraded.as_deref(), now).await?;
+                make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?;
+                let email = account.email_claims();
+                let new = NewSession { account_id: account.id, email, epoch, status };
+                let granted = start(txn, new, settings, origin, now).await?;
+                Event::new(Kind::LogIn)
+                    .account(granted.account_id)
+                    .session(granted.session_id, &granted.client_id)
+                    .record(txn, origin, now)
+                    .await?;
+                attempt::forget(txn, account_window.as_ref()).await?;
+                Ok(granted)
+            })
+        },
+    )
     .await
 }
 
@@ -207,9 +207,8 @@ async fn refuse(db: &Db, account_id: Option<Uuid>, origin: &Origin) -> Result<Lo
         None => event.reason("unknown_account"),
     };
     let origin = origin.clone();
-    db.write(move |txn, now| {
-        let (event, origin) = (event.clone(), origin.clone());
-        Box::pin(async move { event.record(txn, &origin, now).await })
+    db.write((event, origin), move |txn, now, (event, origin)| {
+        Box::pin(async move { event.clone().record(txn, origin, now).await })
     })
     .await?;
     Ok(LogInError::Refused)
@@ -221,7 +220,7 @@ async fn refuse(db: &Db, account_id: Option<Uuid>, origin: &Origin) -> Result<Lo
 async fn mark_logged_in(
     txn: &impl ConnectionTrait,
     account: &account::Model,
-    upgraded: Option<String>,
+    upgraded: Option<&str>,
     now: Timestamp,
 ) -> Result<i32, LogInError> {
     let mut update = account::Entity::update_many()

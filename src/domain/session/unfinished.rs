@@ -154,7 +154,8 @@ pub async fn count(db: &Db) -> Result<u64, DbErr> {
 }
 
 async fn portion(db: &Db, id: Uuid) -> Result<Progress, DbErr> {
-    let progress = db.urgent().write(move |txn, now| Box::pin(portion_in(txn, id, now))).await?;
+    let progress =
+        db.urgent().write((), move |txn, now, ()| Box::pin(portion_in(txn, id, now))).await?;
     if progress == Progress::Erased {
         db.truncate_log().await;
     }

@@ -76,7 +76,7 @@ pub async fn ensure_first_list(db: &Db) -> Result<(), DbErr> {
     if any.await?.is_some() {
         return Ok(());
     }
-    db.write(move |txn, now| Box::pin(create(txn, FIRST, now))).await
+    db.write((), move |txn, now, ()| Box::pin(create(txn, FIRST, now))).await
 }
 
 /// Makes an empty list, unless there is one of this number.
@@ -100,7 +100,7 @@ pub(super) async fn insert(txn: &impl ConnectionTrait, list: Model) -> Result<()
 
 /// A free block of the oldest list that has one.
 async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, DrawError> {
-    db.write(move |txn, now| {
+    db.write((), move |txn, now, ()| {
         Box::pin(async move {
             // Locked: two instances never take the same block.
             let list = Entity::find()

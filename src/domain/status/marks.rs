@@ -120,7 +120,7 @@ async fn sessions_of(db: &Db, list: i32, behind: i32) -> Result<Vec<(i32, Timest
 }
 
 async fn drop_list(db: &Db, id: i32) -> Result<u64, DbErr> {
-    db.write(move |txn, _| {
+    db.write((), move |txn, _, ()| {
         Box::pin(async move {
             let dropped = status_list::Entity::delete_by_id(id).exec(txn).await?;
             Ok(dropped.rows_affected)

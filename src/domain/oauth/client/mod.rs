@@ -5,7 +5,6 @@ mod removal;
 mod secret;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::LockType;
@@ -123,13 +122,13 @@ pub async fn keep(txn: &impl ConnectionTrait, id: &str) -> Result<bool, DbErr> {
 /// # Errors
 /// See [`ClientError`].
 pub async fn create(db: &Db, registration: Registration) -> Result<Option<String>, ClientError> {
-    db.write(move |txn, now| {
-        let registration = registration.clone();
+    db.write(registration, move |txn, now, registration| {
         Box::pin(async move {
-            let id = registration.client_id.clone();
-            match put(txn, registration, Existing::Refuse, now).await? {
+            match put(txn, registration.clone(), Existing::Refuse, now).await? {
                 Applied::Created(secret) => Ok(secret),
-                Applied::Changed(_) | Applied::Unchanged => Err(ClientError::Exists(id)),
+                Applied::Changed(_) | Applied::Unchanged => {
+                    Err(ClientError::Exists(registration.client_id.clone()))
+                }
             }
         })
     })
@@ -145,12 +144,10 @@ pub async fn update(
     id: &str,
     change: impl Fn(&mut Registration) + Send + Sync + 'static,
 ) -> Result<Applied, ClientError> {
-    let (id, change) = (id.to_owned(), Arc::new(change));
-    db.write(move |txn, now| {
-        let (id, change) = (id.clone(), Arc::clone(&change));
+    db.write((id.to_owned(), change), move |txn, now, (id, change)| {
         Box::pin(async move {
-            let row = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?;
-            let row = row.ok_or(ClientError::Unknown(id))?;
+            let row = Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(txn).await?;
+            let row = row.ok_or_else(|| ClientError::Unknown(id.clone()))?;
             let mut registration = Registration::of_row(&row);
             change(&mut registration);
             put(txn, registration, Existing::Change, now).await
@@ -175,13 +172,12 @@ pub async fn apply(
     if let Some([(_, one), _]) = twice {
         return Err(ClientError::Twice(one.client_id.clone()));
     }
-    db.write(move |txn, now| {
-        let in_order = in_order.clone();
+    db.write(in_order, move |txn, now, in_order| {
         Box::pin(async move {
             let mut applied = Vec::with_capacity(in_order.len());
             for (place, registration) in in_order {
-                let id = registration.client_id.clone();
-                applied.push((place, id, put(txn, registration, Existing::Change, now).await?));
+                let done = put(txn, registration.clone(), Existing::Change, now).await?;
+                applied.push((*place, registration.client_id.clone(), done));
             }
             applied.sort_by_key(|(place, ..)| *place);
             Ok(applied.into_iter().map(|(_, id, done): (u32, _, _)| (id, done)).collect())

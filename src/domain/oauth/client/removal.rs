@@ -43,8 +43,7 @@ pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
         end_sessions(db, id).await?;
         delete_what_refers_to(db, id).await?;
         let id = id.to_owned();
-        let is_deleted = db.write_at_leisure(move |txn, now| {
-            let id = id.clone();
+        let is_deleted = db.write_at_leisure(id, move |txn, now, id| {
             Box::pin(async move { delete_in(txn, id, now).await })
         });
         match is_deleted.await {
@@ -89,19 +88,15 @@ async fn delete_what_refers_to(db: &Db, id: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-async fn delete_in(
-    txn: &DatabaseTransaction,
-    id: String,
-    now: Timestamp,
-) -> Result<(), ClientError> {
+async fn delete_in(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result<(), ClientError> {
     take_time(txn).await?;
     // First: whoever begins something for the client keeps it, and whoever was first is found below.
-    if Entity::find_by_id(&id).lock_exclusive().one(txn).await?.is_none() {
-        return Err(ClientError::Unknown(id));
+    if Entity::find_by_id(id).lock_exclusive().one(txn).await?.is_none() {
+        return Err(ClientError::Unknown(id.to_owned()));
     }
-    end_rest(txn, &id, now).await?;
-    Entity::delete_by_id(&id).exec(txn).await?;
-    Ok(record(txn, Kind::ClientDeleted, &id, now).await?)
+    end_rest(txn, id, now).await?;
+    Entity::delete_by_id(id).exec(txn).await?;
+    Ok(record(txn, Kind::ClientDeleted, id, now).await?)
 }
 
 /// Ends what has begun meanwhile, with the client locked, so that no more begins. Never waits for a

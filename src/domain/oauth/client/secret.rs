@@ -16,10 +16,9 @@ use crate::entity::client::{ActiveModel, Entity, Model};
 /// See [`ClientError`].
 pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientError> {
     let id = id.to_owned();
-    db.write(move |txn, now| {
-        let id = id.clone();
+    db.write(id, move |txn, now, id| {
         Box::pin(async move {
-            let row = hold(txn, &id).await?;
+            let row = hold(txn, id).await?;
             let drawn = Opaque::draw(SECRET_PREFIX)?;
             let changed = ActiveModel {
                 id: Set(row.id),
@@ -29,7 +28,7 @@ pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientEr
                 ..Default::default()
             };
             changed.update(txn).await?;
-            record(txn, Kind::ClientChanged, &id, now).await?;
+            record(txn, Kind::ClientChanged, id, now).await?;
             Ok(drawn.text)
         })
     })
@@ -42,10 +41,9 @@ pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientEr
 /// See [`ClientError`].
 pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
     let id = id.to_owned();
-    db.write(move |txn, now| {
-        let id = id.clone();
+    db.write(id, move |txn, now, id| {
         Box::pin(async move {
-            let row = hold(txn, &id).await?;
+            let row = hold(txn, id).await?;
             if row.previous_secret_digest.is_none() {
                 return Ok(());
             }
@@ -56,7 +54,7 @@ pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
                 ..Default::default()
             };
             changed.update(txn).await?;
-            Ok(record(txn, Kind::ClientChanged, &id, now).await?)
+            Ok(record(txn, Kind::ClientChanged, id, now).await?)
         })
     })
     .await

@@ -1,0 +1,393 @@
+//! Transactions on SQLite that share commits.
+//!
+//! A durable commit costs a sync to disk, which takes longer than the statements before it. While
+//! one batch is being synced the next requests queue up, and the writer takes them all into the
+//! next transaction: each is acknowledged after the sync that holds it, and none waits for a sync
+//! of its own. If a rule refuses one of a batch, which may have written something by then, the batch
+//! runs again with a savepoint around each; if the database fails in one, each runs alone. So nobody
+//! sees a neighbour's failure, and a refusal costs its neighbours no sync.
+//!
+//! Nothing is acknowledged on the driver's word alone. Each batch advances a counter, and another
+//! connection must see it afterwards (`sqlite_connections`).
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+use uuid::Uuid;
+
+use crate::clock::{Clock, Moment};
+use crate::database::job::{Job, Step, in_doubt, unavailable};
+use crate::database::outage::{self, CROWDED, Crowd, NOTICEABLE};
+use crate::database::reserve::Reserve;
+use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
+use crate::timestamp::Timestamp;
+
+/// Transactions in one commit: bounds how long the first of them waits for the last.
+const BATCH: usize = 128;
+
+/// How often an idle writer looks at the clock, so that a pause of the process shows.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What the writer is asked for.
+pub(super) enum Message {
+    /// A transaction, and since when it waits.
+    Run(Box<dyn Job>, Instant),
+    /// To end after the transactions before it.
+    Close(oneshot::Sender<()>),
+}
+
+/// What is known of the connection that commits.
+#[derive(Default)]
+pub(super) struct State {
+    /// This process answers clients; commands do not.
+    pub(super) is_serving: AtomicBool,
+    pub(super) is_failing: AtomicBool,
+    pub(super) is_full: AtomicBool,
+    /// When something that had been committed could not be answered; 0 if it is on record.
+    pub(super) lost_answer_at: AtomicI64,
+    /// Since when a commit is under way.
+    commit_since: Mutex<Option<Instant>>,
+    /// The highest count of commits that this process has brought the database to.
+    pub(super) commits: AtomicI64,
+}
+
+impl State {
+    pub(super) fn commit_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.commit_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task that owns the connection.
+pub(super) struct Writer {
+    connections: Connections,
+    clock: Clock,
+    state: Arc<State>,
+    last_seen: Moment,
+    wait: Duration,
+    crowd: Crowd,
+    /// Outages that the next batch records; one without an end lasts until then.
+    outages: Vec<(Timestamp, Option<Timestamp>)>,
+    /// Crowds that the next batch records.
+    crowds: Vec<(Timestamp, Timestamp)>,
+    reserve: Reserve,
+}
+
+/// Why a batch was not committed. Nothing of it was done, unless the error says that it is in doubt.
+enum Failure {
+    /// One of its transactions was refused by a rule, as its outcome says.
+    Refused,
+    /// The database failed in one of its transactions, as its outcome says.
+    Single,
+    Whole(DbErr),
+}
+
+/// What a transaction that fails undoes in a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Isolation {
+    /// The whole batch.
+    None,
+    /// What it wrote itself.
+    Savepoints,
+}
+
+impl Writer {
+    pub(super) fn new(
+        connections: Connections,
+        clock: Clock,
+        state: Arc<State>,
+        wait: Duration,
+        reserve: Reserve,
+    ) -> Self {
+        Self {
+            connections,
+            clock,
+            state,
+            last_seen: Moment::now(),
+            wait,
+            crowd: Crowd::default(),
+            outages: Vec::new(),
+            crowds: Vec::new(),
+            reserve,
+        }
+    }
+
+    /// Does what is asked for, until it is to end.
+    pub(super) async fn work(mut self, mut queue: mpsc::Receiver<Message>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut messages = Vec::with_capacity(BATCH);
+        loop {
+            tokio::select! {
+                received = queue.recv_many(&mut messages, BATCH) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                _ = tick.tick() => {
+                    self.tick().await;
+                    continue;
+                }
+            }
+            let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
+            for message in messages.drain(..) {
+                match message {
+                    Message::Run(job, since) => jobs.push(self.take(job, since)),
+                    Message::Close(closed) => closing = Some(closed),
+                }
+            }
+            self.commit_all(jobs).await;
+            if let Some(closed) = closing {
+                self.connections.close().await;
+                let _ = closed.send(());
+                return;
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        self.notice_pause();
+        self.last_seen = Moment::now();
+        let has_room = !self.state.is_serving.load(Ordering::Acquire)
+            || self.reserve.is_held()
+            || self.reserve.take().await;
+        if has_room && self.state.is_full.swap(false, Ordering::AcqRel) {
+            tracing::info!("the disk has room again");
+        }
+    }
+
+    /// A process that stood still has answered nobody meanwhile.
+    fn notice_pause(&mut self) {
+        let pause = self.last_seen.elapsed();
+        if pause > NOTICEABLE {
+            let now = self.clock.now();
+            self.outages.push((now.minus(pause), Some(now)));
+            self.last_seen = Moment::now();
+        }
+    }
+
+    fn take(&mut self, job: Box<dyn Job>, since: Instant) -> Box<dyn Job> {
+        self.notice_crowd(since.elapsed());
+        job
+    }
+
+    fn notice_crowd(&mut self, waited: Duration) {
+        self.crowds.extend(self.crowd.notice(waited, self.clock.now()));
+    }
+
+    async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
+        self.notice_pause();
+        let lost_answer_at = self.state.lost_answer_at.swap(0, Ordering::AcqRel);
+        if lost_answer_at > 0 {
+            let at = Timestamp::from_micros(lost_answer_at);
+            self.crowds.push((at.minus(self.wait), at.plus(CROWDED)));
+        }
+        let mut batch = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            if self.refuses(&*job) {
+                job.finish(Err(unavailable()));
+            } else if job.progress().start_commit() {
+                batch.push(job);
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        let mut result = self.commit(&mut batch, Isolation::None).await;
+        if batch.len() > 1 && matches!(result, Err(Failure::Refused)) {
+            result = self.commit(&mut batch, Isolation::Savepoints).await;
+        }
+        match result {
+            Ok(()) => finish(batch, &Ok(())),
+            Err(Failure::Whole(error)) if !self.is_full() => finish(batch, &Err(error)),
+            // Its outcome says why.
+            Err(Failure::Refused | Failure::Single) if batch.len() == 1 && !self.is_full() => {
+                finish(batch, &Ok(()));
+            }
+            Err(_) => {
+                for job in batch {
+                    self.commit_alone(job).await;
+                }
+            }
+        }
+    }
+
+    async fn commit_alone(&mut self, job: Box<dyn Job>) {
+        if self.refuses(&*job) {
+            return job.finish(Err(unavailable()));
+        }
+        let mut alone = [job];
+        let result = self.commit(&mut alone, Isolation::None).await;
+        let [job] = alone;
+        job.finish(match result {
+            Ok(()) | Err(Failure::Refused | Failure::Single) => Ok(()),
+            Err(Failure::Whole(error)) => Err(error),
+        });
+    }
+
+    /// On a full disk there is room for what is urgent alone.
+    fn refuses(&self, job: &dyn Job) -> bool {
+        self.is_full() && !job.is_urgent()
+    }
+
+    fn is_full(&self) -> bool {
+        self.state.is_full.load(Ordering::Acquire)
+    }
+
+    async fn commit(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        isolation: Isolation,
+    ) -> Result<(), Failure> {
+        let (began, began_at) = (Moment::now(), self.clock.now());
+        *self.state.commit_since() = Some(Instant::now());
+        let result = self.try_commit(jobs, isolation).await;
+        *self.state.commit_since() = None;
+        self.last_seen = Moment::now();
+
+        let of_job = || jobs.iter().find_map(|job| job.database_error());
+        let error = match &result {
+            Ok(()) | Err(Failure::Refused) => None,
+            Err(Failure::Single) => of_job().filter(|error| is_suspicious(error)),
+            Err(Failure::Whole(error)) => Some(error),
+        };
+        self.state.is_failing.store(error.is_some(), Ordering::Release);
+        if result.is_ok() {
+            self.outages.clear();
+            self.crowds.clear();
+        }
+        if let Some(error) = error {
+            tracing::error!(%error, "a batch of transactions was not committed");
+            if is_full(error) && !self.state.is_full.swap(true, Ordering::AcqRel) {
+                tracing::error!("the disk is full: only logouts and their like are written");
+                self.reserve.give_up();
+            }
+            if self.outages.iter().all(|(_, ended)| ended.is_some()) {
+                self.outages.push((began_at, None));
+            }
+        } else if began.elapsed() > NOTICEABLE {
+            self.outages.push((began_at, Some(self.clock.now())));
+        }
+        result
+    }
+
+    async fn try_commit(
+        &mut self,
+        jobs: &mut [Box<dyn Job>],
+        isolation: Isolation,
+    ) -> Result<(), Failure> {
+        let txn = match self.connections.begin().await {
+            Ok(txn) => txn,
+            Err(error) => {
+                self.connections.discard_if_suspicious(&error).await;
+                return Err(Failure::Whole(error));
+            }
+        };
+        let count = match self.mark(&txn).await {
+            Ok(count) => count,
+            Err(error) => {
+                self.connections.roll_back(txn, Some(&error)).await;
+                return Err(Failure::Whole(error));
+            }
+        };
+        if let Err(failure) = run_all(&txn, jobs, isolation, &self.clock).await {
+            let error = match &failure {
+                Failure::Refused | Failure::Single => {
+                    jobs.iter().find_map(|job| job.database_error())
+                }
+                Failure::Whole(error) => Some(error),
+            };
+            self.connections.roll_back(txn, error).await;
+            return Err(failure);
+        }
+        if let Err(error) = txn.commit().await {
+            self.connections.discard().await;
+            // SQLite says that it failed. What others see says whether it is so.
+            let is_undone = matches!(self.connections.is_visible(count).await, Ok(false));
+            return Err(Failure::Whole(if is_undone { error } else { in_doubt() }));
+        }
+        match self.connections.is_visible(count).await {
+            Ok(true) => {
+                let commits = count.and_then(|count| count.commits).unwrap_or(0);
+                self.state.commits.fetch_max(commits, Ordering::AcqRel);
+                Ok(())
+            }
+            seen => {
+                let error = seen.err().map(|error| error.to_string());
+                tracing::error!(error, "what was committed is not to be seen");
+                self.connections.discard().await;
+                Err(Failure::Whole(in_doubt()))
+            }
+        }
+    }
+
+    /// Advances the counters, and records what has happened since the last commit. None if the schema
+    /// has no counters yet.
+    async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<Count>, DbErr> {
+        if !self.connections.has_counter(txn).await? {
+            return Ok(None);
+        }
+        let now = self.clock.now();
+        for (began, ended) in &self.outages {
+            let ended = ended.unwrap_or(now);
+            outage::record(txn, Uuid::nil(), *began, Some(ended)).await?;
+        }
+        for (began, ended) in &self.crowds {
+            outage::record_crowd(txn, Uuid::nil(), *began, *ended).await?;
+        }
+        if !self.outages.is_empty() || !self.crowds.is_empty() {
+            outage::forget_old(txn, now).await?;
+        }
+        let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);
+        sqlite_connections::count(txn, served_at).await
+    }
+}
+
+/// Runs the transactions of a batch, up to the first that fails.
+async fn run_all(
+    txn: &DatabaseTransaction,
+    jobs: &mut [Box<dyn Job>],
+    isolation: Isolation,
+    clock: &Clock,
+) -> Result<(), Failure> {
+    for job in jobs {
+        let now = clock.now();
+        let step = match isolation {
+            Isolation::None => job.run(txn, now).await,
+            Isolation::Savepoints => in_savepoint(txn, job, now).await.map_err(Failure::Whole)?,
+        };
+        if step == Step::RollBack {
+            let is_refused = job.database_error().is_none();
+            return Err(if is_refused { Failure::Refused } else { Failure::Single });
+        }
+    }
+    Ok(())
+}
+
+/// Runs a transaction of a batch so that it alone is undone if a rule refuses it.
+async fn in_savepoint(
+    txn: &DatabaseTransaction,
+    job: &mut Box<dyn Job>,
+    now: Timestamp,
+) -> Result<Step, DbErr> {
+    let savepoint = txn.begin().await?;
+    let step = job.run(&savepoint, now).await;
+    if step == Step::Commit {
+        savepoint.commit().await?;
+    } else if job.database_error().is_none() {
+        savepoint.rollback().await?;
+        return Ok(Step::Commit);
+    } else {
+        drop(savepoint);
+    }
+    Ok(step)
+}
+
+fn finish(batch: Vec<Box<dyn Job>>, committed: &Result<(), DbErr>) {
+    for job in batch {
+        job.finish(committed.clone());
+    }
+}
