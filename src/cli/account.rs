@@ -61,6 +61,8 @@ pub(super) struct Named {
 }
 
 #[derive(Debug, Args)]
+#[command(override_usage = "signet account end-sessions [OPTIONS] <EMAIL>\n       \
+                            signet account end-sessions [OPTIONS] --all")]
 pub(super) struct EndSessions {
     /// The account's address.
     #[arg(required_unless_present = "all", conflicts_with = "all")]

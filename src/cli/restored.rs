@@ -81,9 +81,9 @@ fn note(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
 
 fn tell(declared: &Declared) -> Result<(), OutputError> {
     let Declared { accounts, kid, .. } = declared;
-    print(&format!(
-        "all sessions have ended, of {accounts} accounts; clients are told once Signet runs"
-    ))?;
+    let accounts =
+        if *accounts == 1 { "1 account".to_owned() } else { format!("{accounts} accounts") };
+    print(&format!("all sessions of {accounts} have ended; clients are told once Signet runs"))?;
     print(&format!("all signing keys are revoked, and {kid} signs from now on"))?;
     print("refresh tokens, reset tokens, codes and cookies of before are void")?;
     print("status lists of before say of every session that it has ended")?;

@@ -1,7 +1,11 @@
 //! How connections are made: limits of time, and what each database is told about them.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sea_orm::error::RuntimeErr;
+use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
@@ -9,6 +13,9 @@ use crate::database::job::sql_state;
 
 /// How long an opening waits for a SQLite file that is being written by another first start.
 const START_WAIT: Duration = Duration::from_secs(5);
+
+/// How long PostgreSQL may take to open a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
 /// How long the server lets a transaction hold its locks without a word from us, in milliseconds:
 /// those of an instance that stands still must not last, and a busy one gets to its next statement.
@@ -98,7 +105,7 @@ pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> C
     basic(&mut options)
         .max_connections(connections)
         .min_connections(1)
-        .connect_timeout(Duration::from_secs(2))
+        .connect_timeout(CONNECT_WAIT)
         .acquire_timeout(wait)
         // What a request gives up, the server gives up too.
         .statement_timeout(wait)
@@ -110,8 +117,17 @@ pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> C
                 ("lock_timeout", &lock_wait),
             ])
         })
+        // In a crowd it would be a line for each request, of what is counted and recorded as one outage.
+        .map_sqlx_postgres_pool_opts(|pool| pool.acquire_slow_threshold(Duration::MAX))
         .test_before_acquire(false);
     options
+}
+
+/// Why PostgreSQL cannot be connected to, where a pool only says that it waited.
+pub(super) async fn refusal_of(url: &str) -> Option<DbErr> {
+    let options: PgConnectOptions = url.parse().ok()?;
+    let attempt = tokio::time::timeout(CONNECT_WAIT, options.connect()).await.ok()?;
+    attempt.err().map(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use crate::database::job::{is_connection_error, sql_state, unavailable};
+use crate::database::options::refusal_of;
 
 /// How long the connection kept for it may take to answer.
 const ANSWER: Duration = Duration::from_millis(600);
@@ -73,7 +74,8 @@ impl Pool {
         let Connections { shared, reserved, probe } = loop {
             match connect(&options).await {
                 Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
-                result => break result?,
+                Ok(connections) => break connections,
+                Err(error) => return Err(refusal_of(options.get_url()).await.unwrap_or(error)),
             }
         };
         let pool = Self(Arc::new(State {

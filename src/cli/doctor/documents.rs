@@ -21,9 +21,10 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
     let metadata_url = format!("{issuer}/.well-known/openid-configuration");
     let Some((metadata, headers)) = fetch_json(http, &metadata_url, report).await else { return };
     clock(&headers, report);
+    let named = metadata.get("issuer").and_then(Value::as_str).unwrap_or("none");
     report.check(
-        metadata.get("issuer").and_then(Value::as_str) == Some(issuer),
-        "the metadata names this issuer, byte for byte",
+        named == issuer,
+        &format!("the metadata names the issuer {issuer:?}, byte for byte (it names {named:?})"),
         "set SIGNET_ISSUER to the URL that services use, or give services the issuer it names",
     );
     match metadata.get("jwks_uri").and_then(Value::as_str) {
