@@ -1,12 +1,14 @@
 """F16: a rolling upgrade: two versions serve side by side on one PostgreSQL.
 
-OLD_BIN serves; NEW_BIN starts beside it, and migrates; both serve for a while; then the old one is
-stopped. Sessions begin, go on and end on either, keys are rotated by either, and nothing is refused.
-OLD_BIN is a build of the version before (`git worktree add ../old HEAD~20 && cargo build`), NEW_BIN
+OLD_BIN serves; NEW_BIN starts beside it, and migrates; both serve for a while; then the way back: the new
+one is stopped, and the old one serves alone; then on again: the new one starts, and the old one is stopped.
+Sessions begin, go on and end on either, keys are rotated by either, and nothing is refused. At last the
+schema is taken back, and the old one starts alone: nobody is logged out. OLD_BIN is a build of the version before (`git worktree add ../old HEAD~20 && cargo build`), NEW_BIN
 the present build unless given.
 """
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ from harness import (
     httpx,
     is_alive,
     milliseconds,
+    wait_for,
 )
 
 import processes  # noqa: E402, I001  # where harness has made it importable
@@ -40,7 +43,13 @@ SETTINGS = {
 
 
 def start(signet, binary):
+    """Starts it with the settings that this version knows: others are refused."""
     processes.SIGNET_BIN = binary
+    help_text = subprocess.run(
+        [binary, "serve", "--help"], env=clean_environment(), capture_output=True, text=True, check=True
+    ).stdout
+    known = set(re.findall(r"SIGNET_[A-Z0-9_]+", help_text))
+    signet.settings = {name: value for name, value in signet.settings.items() if name in known}
     return signet.start()
 
 
@@ -60,19 +69,18 @@ def applied(cluster):
 
 def main(report, place):
     cluster = place.cluster()
-    # What only one of the two knows, the other refuses: settings of both versions alone.
     old = place.signet(cluster.url("signet"), **SETTINGS)
     new = place.signet(cluster.url("signet"), like=old)
-    old.settings.pop("SIGNET_REQUESTS_PER_MINUTE", None)
     start(old, OLD)
     before = applied(cluster)
 
     answers, took, wrong, kids = Counter(), [], [], Counter()
     busy = []  # when somebody got 503
-    instances = [old]
+    instances, clients = [old], []
 
     def wanderer(number):
         client = Client(old.url).sign_up()
+        clients.append(client)
         step = [number]
 
         def on_next():
@@ -128,12 +136,12 @@ def main(report, place):
                 commands.append(run(signet, binary, "keys", "rotate"))
         time.sleep(SECONDS / 3)
         ready = [httpx.get(f"{it.url}/readyz").status_code for it in instances]
-        instances.remove(old)
-        time.sleep(0.5)
-        code = old.stop()
-        time.sleep(2)
-        alive = is_alive(new)
+        codes = [leave(instances, new)]
+        start(new, NEW)
         instances.append(new)
+        time.sleep(1)
+        codes.append(leave(instances, old))
+        alive = is_alive(new)
     report.figure("answers", {" ".join(map(str, it)): n for it, n in sorted(answers.items(), key=str)})
     report.figure("time of a refresh", milliseconds(took))
     report.figure("keys that signed", len(kids))
@@ -149,7 +157,7 @@ def main(report, place):
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     # Each `dead` refresh shows the token of an ended session, which is no reuse.
     report.holds(reuse == 0, f"false reuse revocations: {reuse}")
-    report.holds(code == 0 and alive, "the old one ends well, the new one lives")
+    report.holds(codes == [0, 0] and alive, f"either ends well while the other serves {codes}")
     report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
 
     if OLD != NEW and applied(cluster) != before:
@@ -157,11 +165,39 @@ def main(report, place):
         code, said = old.start_in_vain()
         last = said.strip().splitlines()[-1]
         report.holds(0 < code < 101 and "newer schema" in said, f"the old one does not start again ({last})")
+        take_back(report, cluster, (old, new), clients, before)
     processes.SIGNET_BIN = SIGNET_BIN
+
+
+def leave(instances, signet):
+    """Takes an instance out of the turn, and stops it; the others serve alone for a while."""
+    instances.remove(signet)
+    time.sleep(0.5)
+    code = signet.stop()
+    time.sleep(3)
+    return code
+
+
+def take_back(report, cluster, versions, clients, before):
+    """The schema of the version before, which then starts alone."""
+    old, new = versions
+    waits = "SELECT count(*) FROM outbox WHERE kind <> 'logout_notice'"
+    wait_for(lambda: cluster.execute(waits)[0][0] == 0, 30, "the rest of what ended is done")
+    new.stop()
+    steps = str(applied(cluster) - before)
+    code, said = run(new, NEW, "migrate", "down", "--steps", steps)
+    report.holds(code == 0, f"the schema goes back by {steps} steps {said if code else ''}")
+    start(old, OLD)
+    got = Counter()
+    for client in clients:
+        client.http = httpx.Client(base_url=old.url, timeout=20)
+        for answer in (client.me(), client.refresh(), client.me()):
+            got[answer.status_code] += 1
+    report.holds(set(got) == {200}, f"nobody is logged out by the way back {dict(got)}")
 
 
 if __name__ == "__main__":
     report = Report(f"rolling: {OLD.name} and {NEW.name} side by side")
-    with at_most(120), Place() as place:
+    with at_most(240), Place() as place:
         main(report, place)
     report.end()
