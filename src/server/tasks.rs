@@ -56,8 +56,7 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
         // From before the work on: no return of the database may fall between the two.
         let back_again = app.db.back_again();
         follow_database_clock(&app, &db).await;
-        let now = app.clock.now();
-        let kept = keys::advance(&db, app.ring.sealer(), &schedule, bits, holder, now).await;
+        let kept = keys::advance(&db, app.ring.sealer(), &schedule, bits, holder).await;
         if let Err(error) = kept {
             tracing::warn!(%error, "the signing keys could not be kept");
         }

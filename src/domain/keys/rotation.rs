@@ -45,13 +45,10 @@ pub(super) async fn create_first(
     bits: u32,
     now: Timestamp,
 ) -> Result<(), KeyRingError> {
-    let mut row = pair::generate(sealer, bits, now)?;
-    row.state = KeyState::Active;
-    row.activated_at = Some(now);
-    match insert(db, row, &[Kind::KeyCreated, Kind::KeyActivated]).await {
+    match insert(db, pair::generate(sealer, bits, now)?, None).await {
         // Another instance was first; its key is the first key.
         Err(error) if is_taken(&error) => Ok(()),
-        result => Ok(result?),
+        result => Ok(result.map(drop)?),
     }
 }
 
@@ -65,16 +62,16 @@ pub async fn advance(
     schedule: &Schedule,
     bits: u32,
     holder: Uuid,
-    now: Timestamp,
 ) -> Result<(), KeyRingError> {
     let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
-    let times = Times { now, aged: db.retention_now() };
+    let aged = db.retention_now();
+    let times = Times { now: db.clock().now(), aged };
     if !anything_is_due(&rows, schedule, times) {
         return Ok(());
     }
     // Made before the transaction: it takes a tenth of a second or more.
     let successor = if needs_successor(&rows, schedule, times.aged) {
-        Some(pending(pair::generate(sealer, bits, now)?, schedule, now))
+        Some(pair::generate(sealer, bits, times.now)?)
     } else {
         None
     };
@@ -89,7 +86,8 @@ pub async fn advance(
             remove_due(txn, &rows, Times { now, ..times }).await?;
             match successor {
                 Some(row) if needs_successor(&rows, &schedule, times.aged) => {
-                    publish(txn, row, now).await
+                    write_row(txn, &pending(row, &schedule, now)).await?;
+                    record(txn, Kind::KeyCreated, &row.kid, now).await
                 }
                 _ => Ok(()),
             }
@@ -110,7 +108,7 @@ pub async fn rotate(
     bits: u32,
     now: Timestamp,
 ) -> Result<Model, KeyRingError> {
-    introduce(db, pending(pair::generate(sealer, bits, now)?, schedule, now), now).await
+    introduce(db, pair::generate(sealer, bits, now)?, schedule).await
 }
 
 /// The same with a key from elsewhere.
@@ -124,7 +122,7 @@ pub async fn import(
     pem: &[u8],
     now: Timestamp,
 ) -> Result<Model, KeyRingError> {
-    introduce(db, pending(pair::import(pem, sealer, now)?, schedule, now), now).await
+    introduce(db, pair::import(pem, sealer, now)?, schedule).await
 }
 
 /// Takes a key out of the key set at once, because somebody else has it. Tokens it signed are
@@ -189,28 +187,48 @@ pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     Ok(count)
 }
 
-fn pending(mut row: Model, schedule: &Schedule, now: Timestamp) -> Model {
-    row.activate_at = Some(now.plus(schedule.publication));
-    row
+/// The row of a key that is published at `now`, and signs once every cached key set holds it.
+fn pending(row: &Model, schedule: &Schedule, now: Timestamp) -> Model {
+    let activate_at = Some(now.plus(schedule.publication));
+    Model { created_at: now, activate_at, ..row.clone() }
 }
 
-async fn introduce(db: &Db, mut row: Model, now: Timestamp) -> Result<Model, KeyRingError> {
-    let mut events = [Kind::KeyCreated].as_slice();
-    if !any_sealed(db).await? {
-        // Before the first start: as the first key, it signs at once. Nothing else would.
-        (row.state, row.activated_at, row.activate_at) = (KeyState::Active, Some(now), None);
-        events = &[Kind::KeyCreated, Kind::KeyActivated];
-    }
-    let inserted = insert(db, row.clone(), events).await;
-    match inserted {
+/// The row of a key that signs at once: nobody can have cached a key set without it.
+fn first(row: &Model, now: Timestamp) -> Model {
+    let (state, activated_at) = (KeyState::Active, Some(now));
+    Model { state, created_at: now, activated_at, ..row.clone() }
+}
+
+async fn introduce(db: &Db, row: Model, schedule: &Schedule) -> Result<Model, KeyRingError> {
+    let kid = row.kid.clone();
+    // Before the first start nothing else signs.
+    let schedule = any_sealed(db).await?.then_some(*schedule);
+    match insert(db, row, schedule).await {
         Err(error) if is_taken(&error) => {
             let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
             let waiting = rows.into_iter().find(|row| row.state == KeyState::Pending);
-            Err(KeyRingError::Pending { kid: waiting.map_or(row.kid, |row| row.kid) })
+            Err(KeyRingError::Pending { kid: waiting.map_or(kid, |row| row.kid) })
         }
         Err(error) => Err(error.into()),
-        Ok(()) => Ok(row),
+        Ok(row) => Ok(row),
     }
+}
+
+/// Writes a key that waits as the schedule has it, or signs at once if there is none. Its times are
+/// those of the transaction: one that waited for the database must not be published for less.
+async fn insert(db: &Db, row: Model, schedule: Option<Schedule>) -> Result<Model, DbErr> {
+    db.write(row, move |txn, now, row| {
+        Box::pin(async move {
+            let row = schedule.map_or_else(|| first(row, now), |it| pending(row, &it, now));
+            write_row(txn, &row).await?;
+            record(txn, Kind::KeyCreated, &row.kid, now).await?;
+            if schedule.is_none() {
+                record(txn, Kind::KeyActivated, &row.kid, now).await?;
+            }
+            Ok(row)
+        })
+    })
+    .await
 }
 
 /// The present, and the time by which a key is old enough for what cannot be undone: to be removed, or
@@ -323,24 +341,6 @@ pub(super) async fn mark_revoked(
     };
     revoked.update(txn).await?;
     Ok(())
-}
-
-async fn publish(txn: &impl ConnectionTrait, row: &Model, now: Timestamp) -> Result<(), DbErr> {
-    write_row(txn, row).await?;
-    record(txn, Kind::KeyCreated, &row.kid, now).await
-}
-
-async fn insert(db: &Db, row: Model, events: &'static [Kind]) -> Result<(), DbErr> {
-    db.write(row, move |txn, now, row| {
-        Box::pin(async move {
-            write_row(txn, row).await?;
-            for kind in events {
-                record(txn, *kind, &row.kid, now).await?;
-            }
-            Ok(())
-        })
-    })
-    .await
 }
 
 pub(super) async fn write_row(txn: &impl ConnectionTrait, row: &Model) -> Result<(), DbErr> {
