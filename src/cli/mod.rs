@@ -13,12 +13,12 @@ mod serve;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::output::{OutputError, print_json};
-use crate::config::{Config, load_dotenv, refuse_unknown};
+use crate::config::{Config, load_dotenv, refuse_unknown, unset_empty};
 use crate::http;
 
 /// Signet, an identity token service: people sign up and log in here, other services check their
@@ -99,13 +99,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    // The library's message repeats the line, which may hold a password.
-    load_dotenv().map_err(|_| anyhow!("cannot read .env: a line is not NAME=value"))?;
+    load_dotenv()?;
     // A value that cannot be parsed is reported under the name of its variable.
     let mut command = Cli::command().mut_subcommands(|it| it.mut_args(named_after_variable));
     command = command
         .mut_subcommands(|it| it.mut_subcommands(|below| below.mut_args(named_after_variable)));
     refuse_unknown(&command)?;
+    let command = command.mut_subcommands(|it| {
+        it.mut_args(unset_empty).mut_subcommands(|below| below.mut_args(unset_empty))
+    });
     let mut arguments: Vec<_> = std::env::args_os().collect();
     if arguments.len() < 2 {
         arguments.push("serve".into());

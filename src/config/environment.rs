@@ -1,9 +1,11 @@
 //! The process environment: `.env` is read into it, and a `SIGNET_*` name nobody knows is an error.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
-use clap::Command;
+use clap::builder::Resettable;
+use clap::{Arg, Command};
 
 use crate::config::reference::settings;
 
@@ -21,13 +23,79 @@ pub struct UnknownSettings {
     faults: Vec<String>,
 }
 
+/// Settings that count as given though they are empty, and so are refused: without them Signet would
+/// go on with another database or another key, or as somebody else.
+const NEVER_UNSET: [&str; 4] =
+    ["SIGNET_DATABASE_URL", "SIGNET_MASTER_KEY_FILE", "SIGNET_ISSUER", "SIGNET_STATE_FILE"];
+
+/// Why `.env` was not taken. None of them shows a value.
+#[derive(Debug, thiserror::Error)]
+pub enum DotenvError {
+    /// The file is there and cannot be read.
+    #[error("cannot read .env: {0}")]
+    Unreadable(#[from] io::Error),
+    /// A line is not one of a setting. (The library's message repeats it, password included.)
+    #[error("cannot read .env: a line is not NAME=value")]
+    Malformed,
+    /// Part of a value would be taken for the name of a variable.
+    #[error(
+        "line {line} of .env has a $, which stands for a variable there: put the value in single \
+         quotes, or write \\$"
+    )]
+    Substitution {
+        /// Counted from 1.
+        line: usize,
+    },
+}
+
 /// Reads `.env` in the working directory, if there is one; real variables win over it.
 ///
 /// # Errors
-/// If the file exists and cannot be read or parsed.
-pub fn load_dotenv() -> Result<(), dotenvy::Error> {
+/// See [`DotenvError`].
+pub fn load_dotenv() -> Result<(), DotenvError> {
     let file = Path::new(".env");
-    if file.exists() { dotenvy::from_path(file) } else { Ok(()) }
+    if !file.exists() {
+        return Ok(());
+    }
+    if let Some(line) = first_substitution(&std::fs::read_to_string(file)?) {
+        return Err(DotenvError::Substitution { line });
+    }
+    dotenvy::from_path(file).map_err(|_| DotenvError::Malformed)
+}
+
+/// The line of the first `$` that would be substituted: outside single quotes, comments and escapes.
+fn first_substitution(text: &str) -> Option<usize> {
+    let (mut quote, mut before, mut is_escaped, mut is_comment) = (None, '\n', false, false);
+    let mut line = 1;
+    for c in text.chars() {
+        match c {
+            '\n' => {
+                line += 1;
+                is_comment = false;
+            }
+            _ if is_comment => {}
+            _ if is_escaped => is_escaped = false,
+            '\\' if quote != Some('\'') => is_escaped = true,
+            '\'' | '"' if quote.is_none() => quote = Some(c),
+            '\'' | '"' if quote == Some(c) => quote = None,
+            '#' if quote.is_none() && before.is_whitespace() => is_comment = true,
+            '$' if quote != Some('\'') => return Some(line),
+            _ => {}
+        }
+        before = c;
+    }
+    None
+}
+
+/// An empty variable counts as unset, as `${X:-}` of Compose makes it; those of [`NEVER_UNSET`] are
+/// refused by what reads them.
+#[must_use]
+pub fn unset_empty(arg: Arg) -> Arg {
+    let is_empty = arg.get_env().is_some_and(|name| {
+        let may_be_unset = name.to_str().is_some_and(|name| !NEVER_UNSET.contains(&name));
+        may_be_unset && std::env::var_os(name).is_some_and(|value| value.is_empty())
+    });
+    if is_empty { arg.env(Resettable::Reset) } else { arg }
 }
 
 /// Refuses `SIGNET_*` variables that are no settings: a typo must not become a default.
@@ -50,5 +118,26 @@ fn fault(name: &str) -> String {
     match REMOVED.iter().find(|(removed, _)| *removed == name) {
         Some((_, instead)) => format!("{name} is no setting any more: {instead}"),
         None => format!("unknown setting {name}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_substitution;
+
+    #[test]
+    fn a_dollar_is_found_where_it_would_be_substituted() {
+        for (text, line) in [
+            ("A=Pa$$w0rd", Some(1)),
+            ("A=1\nB=\"x$y\"", Some(2)),
+            ("A=${B}", Some(1)),
+            ("A='Pa$$w0rd'", None),
+            ("A=Pa\\$w0rd", None),
+            ("A=1 # costs 5 $\n# $\nB=2", None),
+            ("A='two\nlines' B\nC=it$", Some(3)),
+            ("A=a#$", Some(1)),
+        ] {
+            assert_eq!(first_substitution(text), line, "{text}");
+        }
     }
 }

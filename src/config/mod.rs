@@ -4,6 +4,7 @@
 //! `docs/configuration.md`; there is no second place to describe a setting.
 
 mod environment;
+mod list;
 mod pages;
 mod parse;
 mod reference;
@@ -17,10 +18,12 @@ use clap::{Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 
 use crate::config::parse::{
-    parse_audience, parse_database_url, parse_issuer, parse_origin, parse_proxy, parse_rsa_bits,
+    parse_audience, parse_database_url, parse_issuer, parse_listen, parse_origins, parse_proxies,
+    parse_rsa_bits,
 };
 
-pub use environment::{UnknownSettings, load_dotenv, refuse_unknown};
+pub use environment::{DotenvError, UnknownSettings, load_dotenv, refuse_unknown, unset_empty};
+pub use list::List;
 pub use pages::{Color, Logo, PageSettings};
 pub use reference::{env_example, markdown};
 pub use restores::RestoreSettings;
@@ -73,24 +76,26 @@ pub struct ServiceSettings {
     #[arg(long, env = "SIGNET_AUDIENCE", value_parser = parse_audience)]
     pub audience: Option<String>,
 
-    /// Address to listen on; port 0 lets the system choose.
-    #[arg(long, env = "SIGNET_LISTEN", default_value = "127.0.0.1:8080")]
+    /// Address to listen on; port 0 lets the system choose. `localhost` is 127.0.0.1, and all
+    /// addresses of the host are 0.0.0.0, or [::] with IPv6.
+    #[arg(long, env = "SIGNET_LISTEN", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
 
-    /// Front ends allowed to call the JSON API from a browser, as origins separated by commas.
+    /// Front ends allowed to call the JSON API from a browser, as origins separated by commas or
+    /// blanks.
     #[arg(
         long,
         env = "SIGNET_CORS_ORIGINS",
-        value_delimiter = ',',
         default_value = "http://localhost:3000",
-        value_parser = parse_origin
+        value_parser = parse_origins
     )]
-    pub cors_origins: Vec<String>,
+    pub cors_origins: List<String>,
 
-    /// Proxies whose `X-Forwarded-For` is believed, as CIDR blocks separated by commas. None if
-    /// unset. A block that contains every address is refused.
-    #[arg(long, env = "SIGNET_TRUSTED_PROXIES", value_delimiter = ',', value_parser = parse_proxy)]
-    pub trusted_proxies: Vec<IpNet>,
+    /// Proxies whose `X-Forwarded-For` is believed, as CIDR blocks separated by commas or blanks.
+    /// None if unset. A block that contains every address is refused.
+    #[arg(long, env = "SIGNET_TRUSTED_PROXIES", value_parser = parse_proxies,
+          default_value = "", hide_default_value = true)]
+    pub trusted_proxies: List<IpNet>,
 
     /// Tell clients of logouts also at addresses in private networks and on this host. `true` only
     /// if whoever registers clients may reach those, too.

@@ -1,9 +1,11 @@
 //! What a setting's text must look like. Each error says what is wrong, never the value.
 
-use ipnet::IpNet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use ipnet::{IpNet, Ipv4Net};
 use url::Url;
 
-use crate::config::DatabaseUrl;
+use crate::config::{DatabaseUrl, List};
 
 pub(super) fn parse_database_url(text: &str) -> Result<DatabaseUrl, String> {
     let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|s| text.starts_with(s));
@@ -54,20 +56,54 @@ pub(super) fn parse_audience(text: &str) -> Result<String, String> {
 }
 
 /// An origin as browsers send it (RFC 6454 §6.1); `*` and `null` are never allowed.
-pub(super) fn parse_origin(text: &str) -> Result<String, String> {
+fn parse_origin(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|error| format!("not an origin: {error}"))?;
-    if url.origin().is_tuple() && url.origin().ascii_serialization() == text {
-        Ok(text.to_owned())
-    } else {
-        Err("must be scheme://host or scheme://host:port, without a path".to_owned())
+    let written = url.origin().ascii_serialization();
+    if !url.origin().is_tuple() {
+        return Err("must be scheme://host or scheme://host:port, without a path".to_owned());
     }
+    // Browsers send it in one spelling, and that is compared.
+    if written == text { Ok(written) } else { Err(format!("must be written as {written}")) }
 }
 
-pub(super) fn parse_proxy(text: &str) -> Result<IpNet, String> {
+pub(super) fn parse_origins(text: &str) -> Result<List<String>, String> {
+    List::parse(text, parse_origin)
+}
+
+pub(super) fn parse_proxies(text: &str) -> Result<List<IpNet>, String> {
+    List::parse(text, parse_proxy)
+}
+
+/// An address and a port. Names are not looked up: which of their addresses is meant, nobody knows.
+pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok());
+        let port = port.unwrap_or("8080");
+        format!(
+            "must be ADDRESS:PORT: 127.0.0.1:{port} for this host alone, 0.0.0.0:{port} for all of \
+             its IPv4 addresses, [::]:{port} for all"
+        )
+    })
+}
+
+/// A block of IPv4 addresses in its IPv6 form (RFC 4291 §2.5.5.2) is the block itself, as addresses
+/// of clients are.
+fn unmapped(net: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = net else { return net };
+    let length = mapped.prefix_len().checked_sub(96);
+    let block = mapped.addr().to_ipv4_mapped().zip(length);
+    block.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
+}
+
+fn parse_proxy(text: &str) -> Result<IpNet, String> {
     let net = match text.parse::<std::net::IpAddr>() {
         Ok(address) => IpNet::from(address),
         Err(_) => text.parse().map_err(|_| "not an address or CIDR block".to_owned())?,
     };
+    let net = unmapped(net);
     if net.prefix_len() == 0 {
         return Err("would believe a forwarding header from anybody".to_owned());
     }

@@ -35,7 +35,7 @@ impl Setting {
             variable,
             flag: format!("--{}", arg.get_long()?),
             group: arg.get_help_heading().unwrap_or_default().to_owned(),
-            default: (!defaults.is_empty()).then(|| defaults.join(",")),
+            default: Some(defaults.join(",")).filter(|default| !default.is_empty()),
             choices: choices.iter().map(|choice| choice.get_name().to_owned()).collect(),
             // clap drops the full stop at the end of a doc comment.
             text: text.split_whitespace().collect::<Vec<_>>().join(" ") + ".",

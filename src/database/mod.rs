@@ -58,6 +58,9 @@ pub use crate::database::state_file::{StateFile, Verdict};
 pub use crate::database::statistics::analyze_unknown;
 use crate::timestamp::Timestamp;
 
+/// The folder of the database of `SIGNET_DATABASE_URL`'s default, which is made if it is not there.
+const DEFAULT_FOLDER: &str = "data";
+
 /// A transaction's work, as [`Db::write`] takes it. It may run more than once.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
@@ -100,6 +103,17 @@ pub enum ConnectError {
         /// The database file.
         file: PathBuf,
     },
+    /// The folder of the database file is not there. Nobody but the default's is made: a mistyped path
+    /// must not become a new, empty database.
+    #[error(
+        "the folder {} for the database file is not there: make it, or correct SIGNET_DATABASE_URL. \
+         Nothing was made",
+        folder.display()
+    )]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The database file cannot be made or looked at.
     #[error("cannot open the database file {}: {source}", file.display())]
     File {
@@ -110,7 +124,18 @@ pub enum ConnectError {
     },
     /// The database does not answer, or refuses.
     #[error("cannot connect to the database of SIGNET_DATABASE_URL: {0}")]
-    Connect(#[from] DbErr),
+    Connect(String),
+}
+
+impl From<DbErr> for ConnectError {
+    /// Says the innermost cause: the drivers' errors repeat it at each level.
+    fn from(error: DbErr) -> Self {
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        Self::Connect(cause.to_string())
+    }
 }
 
 impl Db {
@@ -375,8 +400,16 @@ fn prepare_file(file: &Path) -> Result<(), ConnectError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 
     let failed = |source| ConnectError::File { file: file.to_owned(), source };
-    if let Some(directory) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    if let Some(folder) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if folder == Path::new(DEFAULT_FOLDER) {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed)?;
+        } else if !folder.exists() {
+            return Err(ConnectError::NoFolder { folder: folder.to_owned() });
+        }
     }
     let opened = std::fs::OpenOptions::new()
         .read(true)

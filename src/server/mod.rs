@@ -361,7 +361,7 @@ async fn assemble(
         },
         tokens: config.tokens.clone(),
         looks,
-        trusted_proxies: config.service.trusted_proxies.clone(),
+        trusted_proxies: config.service.trusted_proxies.to_vec(),
         readiness: Readiness::default(),
         is_leaving: AtomicBool::new(false),
         db,

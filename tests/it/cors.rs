@@ -68,7 +68,7 @@ async fn the_default_front_end_is_the_original_one() {
 async fn each_listed_origin_is_allowed_and_no_other_is_reflected() {
     let listed = ["https://app.example.test", "http://127.0.0.1:8081", "https://b.example.test"];
     let server = TestServer::with(|config| {
-        config.service.cors_origins = listed.map(str::to_owned).to_vec();
+        config.service.cors_origins = listed.map(str::to_owned).to_vec().into();
     })
     .await;
 

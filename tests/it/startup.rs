@@ -101,6 +101,11 @@ async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
 
     for (variable, value) in [
         ("SIGNET_LISTEN", "nowhere"),
+        ("SIGNET_LISTEN", ":8080"),
+        ("SIGNET_LISTEN", "localhost"),
+        ("SIGNET_DATABASE_URL", ""),
+        ("SIGNET_MASTER_KEY_FILE", ""),
+        ("SIGNET_STATE_FILE", ""),
         ("SIGNET_ISSUER", "http://id.example.test"),
         ("SIGNET_ISSUER", "https://id.example.test/"),
         ("SIGNET_ISSUER", "https://id.example.test?x=1"),
@@ -122,9 +127,13 @@ async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
         ("SIGNET_CORS_ORIGINS", "*"),
         ("SIGNET_CORS_ORIGINS", "null"),
         ("SIGNET_CORS_ORIGINS", "https://app.example.test/"),
+        ("SIGNET_CORS_ORIGINS", "http://localhost:3000, https://APP.example.test"),
+        ("SIGNET_CORS_ORIGINS", "https://app.example.test:443"),
         ("SIGNET_TRUSTED_PROXIES", "0.0.0.0/0"),
         ("SIGNET_TRUSTED_PROXIES", "::/0"),
         ("SIGNET_TRUSTED_PROXIES", "*"),
+        ("SIGNET_TRUSTED_PROXIES", "10.0.0.0/8; 192.168.0.0/16"),
+        ("SIGNET_TRUSTED_PROXIES", "::ffff:0.0.0.0/96"),
         ("SIGNET_DATABASE_URL", "sqlite::memory:"),
         ("SIGNET_DATABASE_URL", "mysql://root:hunter2@localhost/signet"),
         ("SIGNET_RSA_BITS", "1024"),
@@ -145,6 +154,82 @@ async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
         assert!(said.contains(variable), "{variable}={value}: {said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
+    assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
+}
+
+/// What is a list may be written as one, and what is empty, as `${X:-}` of Compose makes it, counts as
+/// unset.
+#[tokio::test]
+async fn settings_are_taken_as_people_write_them() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+
+    for (variable, value) in [
+        ("SIGNET_TRUSTED_PROXIES", "10.0.0.0/8, 192.168.0.0/16,\n\t::ffff:127.0.0.0/104 ,"),
+        ("SIGNET_TRUSTED_PROXIES", " "),
+        ("SIGNET_CORS_ORIGINS", "http://localhost:3000 https://app.example.test\n"),
+        ("SIGNET_CORS_ORIGINS", ""),
+        ("SIGNET_LISTEN", "localhost:0"),
+        ("SIGNET_RSA_BITS", ""),
+        ("SIGNET_AUDIENCE", ""),
+        ("SIGNET_PASSWORD_POLICY", ""),
+        ("SIGNET_LOG", ""),
+        ("SIGNET_MAX_CONNECTIONS_PER_CLIENT", ""),
+    ] {
+        let serving = program.clone().with(variable, value).serve().await;
+
+        assert!(serving.address.ip().is_loopback(), "{variable}={value}");
+        serving.end(Signal::TERM).await;
+    }
+}
+
+/// The right spelling is named where there is one.
+#[tokio::test]
+async fn a_misspelt_origin_or_address_is_refused_with_the_right_spelling() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+
+    for (variable, value, right) in [
+        ("SIGNET_CORS_ORIGINS", "https://APP.example.test", "as https://app.example.test"),
+        ("SIGNET_CORS_ORIGINS", "https://app.example.test:443", "as https://app.example.test"),
+        ("SIGNET_CORS_ORIGINS", "https://app.example.test/", "as https://app.example.test"),
+        ("SIGNET_LISTEN", ":8080", "0.0.0.0:8080 for all"),
+        ("SIGNET_LISTEN", "example.test:81", "127.0.0.1:81 for this host"),
+    ] {
+        let said = program.clone().with(variable, value).refusal().await;
+
+        assert!(said.contains(right), "{variable}={value}: {said}");
+    }
+}
+
+/// A `$` in `.env` stands for a variable, so that `Pa$$w0rd` would become `Pa`.
+#[tokio::test]
+async fn a_dollar_in_dotenv_is_refused_where_it_would_be_replaced() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let dotenv = directory.path().join(".env");
+
+    std::fs::write(&dotenv, "# $\nSIGNET_AUDIENCE=https://x.test/Pa$$w0rd\n").unwrap();
+    let said = program.refusal().await;
+    assert!(said.contains("line 2 of .env has a $"), "{said}");
+    assert!(!said.contains("w0rd"), "{said}");
+    std::fs::write(&dotenv, "SIGNET_AUDIENCE='https://x.test/Pa$$w0rd'\n").unwrap();
+    program.serve().await.end(Signal::TERM).await;
+}
+
+/// A mistyped path makes no new database, and PostgreSQL that is not there is said to be, once.
+#[tokio::test]
+async fn a_database_that_cannot_be_there_is_named() {
+    let directory = TempDir::new().unwrap();
+    let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
+    let mistyped = program.clone().with("SIGNET_DATABASE_URL", "sqlite:dta/signet.db");
+    let gone = program.with("SIGNET_DATABASE_URL", "postgres://signet:hunter2@127.0.0.1:1/signet");
+
+    let said = mistyped.refusal().await;
+    assert!(said.contains("the folder dta") && said.contains("SIGNET_DATABASE_URL"), "{said}");
+    let said = gone.refusal().await;
+    assert!(!said.contains("hunter2") && !said.contains("pool timed out"), "{said}");
+    assert_eq!(said.to_lowercase().matches("connection refused").count(), 1, "{said}");
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
