@@ -33,6 +33,7 @@ mod m20261129_000130_own_waiting_requests;
 mod m20261129_000140_keep_retention_time;
 mod m20261129_000141_find_ended_sessions;
 mod m20261129_000150_tell_restores;
+mod m20261129_000160_relax_clients;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000140_keep_retention_time::Migration),
             Box::new(m20261129_000141_find_ended_sessions::Migration),
             Box::new(m20261129_000150_tell_restores::Migration),
+            Box::new(m20261129_000160_relax_clients::Migration),
         ]
     }
 }

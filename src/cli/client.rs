@@ -7,12 +7,12 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::output::{print, print_json};
+use crate::cli::output::{print, print_aside, print_json};
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
-use crate::domain::oauth::client::{self, Applied};
-use crate::domain::oauth::registration::Registration;
+use crate::domain::oauth::client::{self, Applied, Client as Row};
+use crate::domain::oauth::registration::{Pkce, Registration};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {
@@ -75,8 +75,8 @@ pub(super) struct Description {
     /// `web`, or `native` for a program on a person's own device; at first, `web`.
     #[arg(long)]
     application_type: Option<String>,
-    /// `client_secret_basic`, `client_secret_post`, `private_key_jwt`, or `none` for a public client;
-    /// at first, `client_secret_basic`. No other method works.
+    /// `client_secret` (by basic or post), `client_secret_basic` or `client_secret_post` alone,
+    /// `private_key_jwt`, or `none` for a public client; at first, `client_secret`. No other method works.
     #[arg(long)]
     auth_method: Option<String>,
     /// File with its public keys, a JWK set; for `private_key_jwt`.
@@ -107,12 +107,18 @@ pub(super) struct Description {
     /// Life of its access tokens, in seconds; at first, 900.
     #[arg(long)]
     access_token_seconds: Option<u32>,
-    /// Accept requests without PKCE from this confidential client.
-    #[arg(long, conflicts_with = "pkce")]
+    /// `required`: each request has a `code_challenge`; `required-or-nonce`: or a `nonce`, with the
+    /// scope `openid`; `optional`: neither. At first, `required-or-nonce`; a public client always
+    /// has `required`.
+    #[arg(long, num_args = 0..=1, default_missing_value = "required")]
+    pkce: Option<Pkce>,
+    /// The same as `--pkce optional`.
+    #[arg(long, conflicts_with = "pkce", hide = true)]
     no_pkce: bool,
-    /// Accept none without it, as at first.
-    #[arg(long)]
-    pkce: bool,
+    /// `true` puts what its scope opens (name, e-mail address …) into the ID token, for programs that
+    /// do not ask userinfo; at first, `false`.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+    id_token_claims: Option<bool>,
     /// `ask` people, or `skip` that for a program of one's own; at first, `ask`.
     #[arg(long)]
     consent: Option<String>,
@@ -166,7 +172,7 @@ impl Change {
         };
         put_optional(&given.name, &mut registration.client_name);
         put(&given.application_type, &mut registration.application_type);
-        put(&given.auth_method, &mut registration.token_endpoint_auth_method);
+        put_optional(&given.auth_method, &mut registration.token_endpoint_auth_method);
         put_list(&given.redirect_uris, &mut registration.redirect_uris);
         put_list(&given.post_logout_redirect_uris, &mut registration.post_logout_redirect_uris);
         put_optional(&given.backchannel_logout_uri, &mut registration.backchannel_logout_uri);
@@ -178,8 +184,14 @@ impl Change {
         if let Some(seconds) = given.access_token_seconds {
             registration.access_token_seconds = seconds;
         }
-        if given.pkce || given.no_pkce {
-            registration.require_pkce = given.pkce;
+        let pkce = given.pkce.or(given.no_pkce.then_some(Pkce::Optional));
+        if let Some(pkce) = pkce {
+            registration.pkce = Some(pkce);
+        } else if given.auth_method.as_deref() == Some("none") {
+            registration.pkce = None;
+        }
+        if let Some(is_wanted) = given.id_token_claims {
+            registration.id_token_claims = is_wanted;
         }
         if jwks.is_some() {
             registration.jwks.clone_from(jwks);
@@ -192,15 +204,7 @@ impl Change {
 impl Client {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Create(description) => {
-                let (id, change, database) = description.read()?;
-                let mut registration = Registration::new(id);
-                change.apply_to(&mut registration);
-                let db = open(&database).await?;
-                let secret = client::create(&db, registration).await?;
-                print(secret.as_deref().unwrap_or("registered; it has no secret"))?;
-                db.close().await;
-            }
+            Self::Create(description) => create(*description).await?,
             Self::Update(description) => {
                 let (id, change, database) = description.read()?;
                 let db = open(&database).await?;
@@ -250,6 +254,54 @@ impl Client {
         }
         Ok(())
     }
+}
+
+async fn create(description: Description) -> anyhow::Result<()> {
+    let (id, change, database) = description.read()?;
+    let mut registration = Registration::new(id.clone());
+    change.apply_to(&mut registration);
+    let db = open(&database).await?;
+    let secret = client::create(&db, registration).await?;
+    print(secret.as_deref().unwrap_or("registered; it has no secret"))?;
+    if let Some(row) = client::find(&db, &id).await? {
+        print_aside(&requirements(&row));
+    }
+    db.close().await;
+    Ok(())
+}
+
+/// What the client must do, and how that is changed.
+fn requirements(row: &Row) -> String {
+    let mut text = match row.auth_method.as_str() {
+        "none" => "It sends its client_id and no secret".to_owned(),
+        "private_key_jwt" => "It authenticates by private_key_jwt".to_owned(),
+        _ if row.either_secret_method => {
+            "It sends its secret by client_secret_basic or client_secret_post".to_owned()
+        }
+        method => format!("It sends its secret by {method} alone"),
+    };
+    text.push_str(" (--auth-method).");
+    if row.authenticates_by("client_secret_basic") && row.id.contains([':', '+', '%']) {
+        text.push_str(
+            " Its id has a character that some libraries do not encode for client_secret_basic \
+             (RFC 6749 section 2.3.1): with those, use client_secret_post.",
+        );
+    }
+    if row.grants.has("authorization_code") {
+        text.push_str(match (row.pkce_required, row.nonce_for_pkce) {
+            (true, true) => {
+                "\nIts requests need a code_challenge (S256), or a nonce with the scope openid (--pkce)."
+            }
+            (true, false) => "\nIts requests need a code_challenge (S256) (--pkce).",
+            (false, _) => "\nIts requests need no code_challenge (--pkce).",
+        });
+        text.push_str(if row.id_token_claims {
+            "\nIts ID tokens have what the scope opens (--id-token-claims)."
+        } else {
+            "\nIts ID tokens say `sub`; name and address are at userinfo (--id-token-claims)."
+        });
+    }
+    text + &format!("\nTo change that: signet client update {}", row.id)
 }
 
 fn line(id: &str, applied: &Applied) -> String {

@@ -43,10 +43,15 @@ pub(super) fn print_json(json: &str) -> Result<(), OutputError> {
     write(&printable_json(json))
 }
 
-/// Prints what stopped the program, to standard error. That may be broken or not be read, which must
-/// not keep the program from ending.
+/// Prints what stopped the program, to standard error.
 pub(super) fn print_error(error: &anyhow::Error) {
-    let text = printable(&format!("error: {error:#}"), &['\n']);
+    print_aside(&format!("error: {error:#}"));
+}
+
+/// Prints to standard error, for people: what programs read is on standard output. It may be broken or
+/// not be read, which must not keep the program from ending.
+pub(super) fn print_aside(text: &str) {
+    let text = printable(text, &['\n']);
     let (done, is_done) = mpsc::channel();
     let printing = thread::Builder::new().spawn(move || {
         let _ = writeln!(io::stderr(), "{text}");

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::timestamp::Timestamp;
 
 /// A row of `client`.
+#[expect(clippy::struct_excessive_bools, reason = "columns, which do not depend on one another")]
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "client")]
 pub struct Model {
@@ -20,6 +21,8 @@ pub struct Model {
     pub application_type: String,
     /// How it proves who it is, in the words of RFC 7591 §2.
     pub auth_method: String,
+    /// Its secret may come in the header or in the body, whichever of the two `auth_method` names.
+    pub either_secret_method: bool,
     /// SHA-256 of its secret.
     pub secret_digest: Option<Vec<u8>>,
     /// SHA-256 of the secret before, while that is still accepted.
@@ -50,6 +53,10 @@ pub struct Model {
     pub access_token_seconds: i64,
     /// Whether it must prove that it began the flow (RFC 7636).
     pub pkce_required: bool,
+    /// A nonce in its ID token will do for that (OAuth 2.1 §7.5.1).
+    pub nonce_for_pkce: bool,
+    /// What its scope opens is in the ID token, too, and not at userinfo alone.
+    pub id_token_claims: bool,
     /// `ask` or `skip`.
     pub consent: String,
     /// When it was registered.
@@ -99,6 +106,16 @@ impl Model {
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.auth_method != "none"
+    }
+
+    /// Whether it may prove who it is by this method (RFC 7591 §2).
+    #[must_use]
+    pub fn authenticates_by(&self, method: &str) -> bool {
+        let is_by_secret = |method: &str| method.starts_with("client_secret_");
+        self.auth_method == method
+            || (self.either_secret_method
+                && is_by_secret(method)
+                && is_by_secret(&self.auth_method))
     }
 
     /// Whether it runs on a person's own device (RFC 8252).

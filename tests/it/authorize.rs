@@ -197,7 +197,10 @@ async fn what_is_wrong_with_a_request_is_sent_to_its_client() {
         ("unsupported_response_type", vec![("response_type", "foo")]),
         ("invalid_request", vec![("response_mode", "fragment")]),
         ("invalid_request", vec![("response_mode", "web_message")]),
-        ("invalid_request", vec![("code_challenge", "-"), ("code_challenge_method", "-")]),
+        (
+            "invalid_request",
+            vec![("code_challenge", "-"), ("code_challenge_method", "-"), ("nonce", "-")],
+        ),
         ("invalid_request", vec![("code_challenge", "")]),
         ("invalid_request", vec![("code_challenge_method", "-")]),
         ("invalid_request", vec![("code_challenge_method", "plain")]),

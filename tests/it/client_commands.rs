@@ -50,7 +50,11 @@ async fn a_secret_is_shown_once_and_stored_as_a_digest() {
     assert_eq!(stored[0], openssl::sha::sha256(secret.as_bytes()));
     let shown = read(&shown);
     assert_eq!(shown["redirect_uris"], json!(["https://rp.example/cb"]));
-    assert_eq!(shown["require_pkce"], true);
+    assert_eq!(
+        (&shown["pkce"], &shown["id_token_claims"]),
+        (&json!("required-or-nonce"), &json!(false))
+    );
+    assert_eq!(shown["token_endpoint_auth_method"], "client_secret");
     let again = refused(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
     assert!(again.contains("already"), "{again}");
 }
@@ -111,7 +115,7 @@ async fn what_an_update_does_not_name_stays_as_it_is() {
     expected["redirect_uris"] = json!(["https://rp.example/new"]);
     expected["audiences"] = json!([]);
     expected["backchannel_logout_uri"] = json!(null);
-    expected["require_pkce"] = json!(true);
+    expected["pkce"] = json!("required");
     expected["scope"] = json!("tasks:read");
     assert_eq!(shown().await, expected);
     refused(&program, &["update", "shop", "--redirect-uri="]).await;
@@ -275,7 +279,7 @@ async fn what_would_be_unsafe_cannot_be_registered() {
             "redirect_uris",
             vec!["x", "--application-type", "native", "--redirect-uri", "DATA:text/html,x"],
         ),
-        ("require_pkce", vec!["x", CALLBACK[0], CALLBACK[1], "--auth-method", "none", "--no-pkce"]),
+        ("pkce", vec!["x", CALLBACK[0], CALLBACK[1], "--auth-method", "none", "--no-pkce"]),
         ("grant_types", vec!["x", "--auth-method", "none", "--grant", "client_credentials"]),
         ("grant_types", vec!["x", CALLBACK[0], CALLBACK[1], "--grant", "password"]),
         ("jwks", vec!["x", CALLBACK[0], CALLBACK[1], "--auth-method", "private_key_jwt"]),

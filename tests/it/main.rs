@@ -26,6 +26,7 @@ mod browser_idle;
 mod claims_parameter;
 mod client_address;
 mod client_commands;
+mod client_leniency;
 mod client_limits;
 mod client_locks;
 mod code_flow;

@@ -248,13 +248,39 @@ fn is_echo(text: &str) -> bool {
 /// MUST be `S256`: a challenge without a method would mean `plain` (RFC 7636 §4.3).
 fn code_challenge(client: &Client, params: &Params) -> Result<Option<String>, Reason> {
     match (params.get("code_challenge"), params.get("code_challenge_method")) {
-        (None, None) if client.is_confidential() && !client.pkce_required => Ok(None),
-        (None, _) => Err(invalid("code_challenge is missing")),
+        (None, None) if may_omit_challenge(client, params) => Ok(None),
+        (None, _) => Err(invalid(without_challenge(client))),
         (Some(challenge), Some("S256")) if pkce::is_challenge(challenge) => {
             Ok(Some(challenge.to_owned()))
         }
         (Some(_), Some("S256")) => Err(invalid("code_challenge is not 32 bytes in base64url")),
         (Some(_), _) => Err(invalid("code_challenge_method must be S256")),
+    }
+}
+
+/// OAuth 2.1 §7.5.1: a client that proves who it is and checks the nonce of its ID token is protected
+/// from codes of others, too. Without `openid` there is no ID token to check.
+fn may_omit_challenge(client: &Client, params: &Params) -> bool {
+    let has_nonce = || {
+        params.get("nonce").is_some_and(|nonce| !nonce.is_empty())
+            && scope(client, params).is_ok_and(|scope| scope.has("openid"))
+    };
+    let is_enough = !client.pkce_required || (client.nonce_for_pkce && has_nonce());
+    client.is_confidential() && is_enough
+}
+
+/// What is missing, and how a client that cannot send it may be let off.
+fn without_challenge(client: &Client) -> &'static str {
+    match (client.is_confidential(), client.nonce_for_pkce) {
+        (false, _) => "code_challenge is missing: a public client must use PKCE",
+        (true, true) => {
+            "code_challenge is missing, and so is a nonce with the scope openid; for a client that can \
+             send neither: signet client update CLIENT --pkce optional"
+        }
+        (true, false) => {
+            "code_challenge is missing; for a client that cannot send it: signet client update CLIENT \
+             --pkce required-or-nonce"
+        }
     }
 }
 

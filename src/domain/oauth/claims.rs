@@ -22,6 +22,7 @@ use crate::domain::oauth::unambiguous;
 use crate::domain::profile;
 use crate::entity::account;
 use crate::entity::authorization_code::AskedClaims;
+use crate::entity::client::Model as Client;
 
 /// Longest parameter, in bytes.
 const MAX_LENGTH: usize = 4096;
@@ -112,11 +113,20 @@ pub fn stored(asked: AskedClaims) -> Option<AskedClaims> {
     (asked != AskedClaims::default()).then_some(asked)
 }
 
-/// What an ID token tells of a person: what is known of what was asked for, as far as there is room.
+/// What an ID token tells of a person: what is known of what was asked for by name, and of what the scope
+/// opens if the client is registered to have that there, as far as there is room.
 #[must_use]
-pub fn told(account: &account::Model, asked: &AskedClaims) -> Map<String, Value> {
+pub fn told(
+    account: &account::Model,
+    client: &Client,
+    scope: &Scope,
+    asked: Option<&AskedClaims>,
+) -> Map<String, Value> {
+    let mut known = asked.map(|asked| profile::named(account, &asked.id_token)).unwrap_or_default();
+    if client.id_token_claims {
+        known.extend(profile::claims(account, &scope.to_string()));
+    }
     let mut room = MAX_TOLD;
-    let mut known = profile::named(account, &asked.id_token);
     known.retain(|name, value| {
         let length = name.len() + value.to_string().len();
         let fits = length <= room;

@@ -239,12 +239,14 @@ async fn told(
     session: &session::Model,
 ) -> Result<Map<String, Value>, DbErr> {
     let asked = session.claims.as_ref().map(|asked| registered::claims(client, scope, asked));
-    let Some(asked) = asked.filter(|asked| !asked.id_token.is_empty()) else {
+    let asked = asked.filter(|asked| !asked.id_token.is_empty());
+    if asked.is_none() && !client.id_token_claims {
         return Ok(Map::new());
-    };
+    }
     let found = account::Entity::find_by_id(session.account_id);
     let account = mint.db.read(|db| async move { found.one(&db).await }).await?;
-    Ok(account.map(|account| claims::told(&account, &asked)).unwrap_or_default())
+    let told = |account| claims::told(&account, client, scope, asked.as_ref());
+    Ok(account.map(told).unwrap_or_default())
 }
 
 /// RFC 6749 §4.4: the client speaks for itself. No session, no refresh token, no person.

@@ -97,9 +97,9 @@ pub async fn authenticate(
     let is_proved = match proof {
         Proof::Basic { secret, .. } => is_secret(&client, "client_secret_basic", secret),
         Proof::Post { secret, .. } => is_secret(&client, "client_secret_post", secret),
-        Proof::None { .. } => client.auth_method == "none",
+        Proof::None { .. } => client.authenticates_by("none"),
         Proof::Assertion { assertion, .. } => {
-            client.auth_method == "private_key_jwt"
+            client.authenticates_by("private_key_jwt")
                 && assertion::proves(db, &client, assertion, audiences, window, now).await?
         }
     };
@@ -107,8 +107,11 @@ pub async fn authenticate(
         return Ok(client);
     }
     // For whoever runs this: the client itself is told nothing.
-    let why =
-        if client.auth_method == proof.method() { "the proof is wrong" } else { "another method" };
+    let why = if client.authenticates_by(proof.method()) {
+        "the proof is wrong"
+    } else {
+        "another method"
+    };
     tracing::info!(
         client.id = client.id,
         registered = client.auth_method,
@@ -128,5 +131,5 @@ fn is_secret(client: &Model, method: &str, secret: &str) -> bool {
     // Both, always: which of the two it was takes no time to tell.
     let (current, previous) =
         (matches(&client.secret_digest), matches(&client.previous_secret_digest));
-    client.auth_method == method && (current | previous)
+    client.authenticates_by(method) && (current | previous)
 }

@@ -202,8 +202,8 @@ async fn redeem_in(
         return Ok(Outcome::Rejected);
     }
     let nonce = row.nonce.clone();
-    let told = row.claims.as_ref().map(|asked| claims::told(&account, asked)).unwrap_or_default();
     let scope = Scope::parse(&row.scope).unwrap_or_default();
+    let told = claims::told(&account, &shown.client, &scope, row.claims.as_ref());
     let has_refresh = scope.has("offline_access");
     session::make_room(txn, account.id, &shown.client.id, now).await?;
     let mut session = session_of(row, browser, has_refresh, settings, now);
@@ -354,9 +354,10 @@ async fn repeat(
     let Some(audience) = audience::narrowed(resources, &code.audience) else {
         return Ok(Some(Outcome::WrongTarget));
     };
-    let told = code.claims.as_ref().map(|asked| claims::told(account, asked)).unwrap_or_default();
     // What the client may still have: it may have been narrowed since.
-    let has_refresh = Scope::parse(&code.scope).unwrap_or_default().has("offline_access");
+    let scope = Scope::parse(&code.scope).unwrap_or_default();
+    let told = claims::told(account, &shown.client, &scope, code.claims.as_ref());
+    let has_refresh = scope.has("offline_access");
     Event::new(Kind::CodeRedeemed)
         .account(session.account_id)
         .session(session.id, &session.client_id)

@@ -195,15 +195,18 @@ enum Existing {
 
 async fn put(
     txn: &DatabaseTransaction,
-    registration: Registration,
+    mut registration: Registration,
     existing: Existing,
     now: Timestamp,
 ) -> Result<Applied, ClientError> {
-    let mut row = registration.into_row(now)?;
-    let id = row.id.clone();
-    check_audiences(txn, &row).await?;
+    let id = registration.client_id.clone();
     // Locked: its secrets must not change between this and what is written.
     let old = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?;
+    if let Some(old) = &old {
+        registration.stay_as_strict_as(old);
+    }
+    let mut row = registration.into_row(now)?;
+    check_audiences(txn, &row).await?;
     if old.is_some() && existing == Existing::Refuse {
         return Err(ClientError::Exists(id));
     }

@@ -20,6 +20,31 @@ pub const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "clie
 pub const AUTH_METHODS: [&str; 4] =
     ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
+/// What a client is registered with whose requests may bring its secret by `client_secret_basic` or by
+/// `client_secret_post`.
+const EITHER_SECRET: &str = "client_secret";
+
+/// What protects a client from codes that are not its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pkce {
+    /// Each request has a `code_challenge` (RFC 7636).
+    Required,
+    /// Or a `nonce`, with the scope `openid` (OAuth 2.1 §7.5.1).
+    RequiredOrNonce,
+    /// Nothing need be there.
+    Optional,
+}
+
+impl std::str::FromStr for Pkce {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = serde_json::from_value(text.into());
+        read.map_err(|_| "must be required, required-or-nonce or optional".to_owned())
+    }
+}
+
 /// Life of a client's access tokens if it does not say, in seconds.
 const ACCESS_TOKEN_SECONDS: u32 = 900;
 
@@ -35,9 +60,9 @@ pub struct Registration {
     /// `web`, or `native` for programs on a person's own device.
     #[serde(default = "web")]
     pub application_type: String,
-    /// One of [`AUTH_METHODS`].
-    #[serde(default = "basic")]
-    pub token_endpoint_auth_method: String,
+    /// One of [`AUTH_METHODS`], or `client_secret` for either of the first two, which is the default.
+    #[serde(default)]
+    pub token_endpoint_auth_method: Option<String>,
     /// Public keys, for `private_key_jwt` (RFC 7517 §5).
     #[serde(default)]
     pub jwks: Option<Value>,
@@ -65,9 +90,15 @@ pub struct Registration {
     /// Life of its access tokens, in seconds: 60 to 86,400.
     #[serde(default = "quarter_of_an_hour")]
     pub access_token_seconds: u32,
-    /// Whether it must use PKCE; a public client always does.
-    #[serde(default = "yes")]
-    pub require_pkce: bool,
+    /// [`Pkce::Required`] for a public client, always; [`Pkce::RequiredOrNonce`] for others if not given.
+    #[serde(default)]
+    pub pkce: Option<Pkce>,
+    /// `required` or `optional`, as versions before said it.
+    #[serde(default, skip_serializing)]
+    pub require_pkce: Option<bool>,
+    /// Whether what its scope opens is in the ID token, too, and not at userinfo alone.
+    #[serde(default)]
+    pub id_token_claims: bool,
     /// `ask` people, or `skip` that for a program of one's own.
     #[serde(default = "ask")]
     pub consent: String,
@@ -75,10 +106,6 @@ pub struct Registration {
 
 fn web() -> String {
     "web".to_owned()
-}
-
-fn basic() -> String {
-    "client_secret_basic".to_owned()
 }
 
 fn code_flow() -> Vec<String> {
@@ -95,10 +122,6 @@ fn ask() -> String {
 
 const fn quarter_of_an_hour() -> u32 {
     ACCESS_TOKEN_SECONDS
-}
-
-const fn yes() -> bool {
-    true
 }
 
 /// Which member of a registration is not acceptable, and why.
@@ -121,7 +144,7 @@ impl Registration {
             client_id,
             client_name: None,
             application_type: web(),
-            token_endpoint_auth_method: basic(),
+            token_endpoint_auth_method: None,
             jwks: None,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
@@ -131,8 +154,40 @@ impl Registration {
             audiences: Vec::new(),
             introspects: Vec::new(),
             access_token_seconds: quarter_of_an_hour(),
-            require_pkce: yes(),
+            pkce: None,
+            require_pkce: None,
+            id_token_claims: false,
             consent: ask(),
+        }
+    }
+
+    /// How it proves who it is.
+    fn auth_method(&self) -> &str {
+        self.token_endpoint_auth_method.as_deref().unwrap_or(EITHER_SECRET)
+    }
+
+    fn is_public(&self) -> bool {
+        self.auth_method() == "none"
+    }
+
+    fn pkce(&self) -> Pkce {
+        match (self.pkce, self.require_pkce) {
+            (Some(pkce), _) => pkce,
+            (None, Some(true)) => Pkce::Required,
+            (None, Some(false)) => Pkce::Optional,
+            (None, None) if self.is_public() => Pkce::Required,
+            (None, None) => Pkce::RequiredOrNonce,
+        }
+    }
+
+    /// Leaves a client that is there as strict as it is in what nothing is said of: it may have been
+    /// registered when that was the default.
+    pub fn stay_as_strict_as(&mut self, row: &Model) {
+        if self.token_endpoint_auth_method.is_none() && row.auth_method == "client_secret_basic" {
+            self.token_endpoint_auth_method = Some(auth_method_of(row));
+        }
+        if self.pkce.is_none() && self.require_pkce.is_none() && !self.is_public() {
+            self.pkce = Some(pkce_of(row));
         }
     }
 
@@ -146,12 +201,15 @@ impl Registration {
             member,
             reason,
         })?;
+        let (method, pkce) = (self.auth_method().to_owned(), self.pkce());
+        let is_either = method == EITHER_SECRET;
         let scopes = self.scope.split(' ').filter(|it| !it.is_empty()).map(str::to_owned);
         Ok(Model {
             name: self.client_name.unwrap_or_else(|| self.client_id.clone()),
             id: self.client_id,
             application_type: self.application_type,
-            auth_method: self.token_endpoint_auth_method,
+            auth_method: if is_either { "client_secret_basic".to_owned() } else { method },
+            either_secret_method: is_either,
             secret_digest: None,
             previous_secret_digest: None,
             jwks: self.jwks.map(|jwks| jwks.to_string()),
@@ -163,7 +221,9 @@ impl Registration {
             audiences: Texts(self.audiences),
             introspects: Texts(self.introspects),
             access_token_seconds: self.access_token_seconds.into(),
-            pkce_required: self.require_pkce,
+            pkce_required: pkce != Pkce::Optional,
+            nonce_for_pkce: pkce == Pkce::RequiredOrNonce,
+            id_token_claims: self.id_token_claims,
             consent: self.consent,
             created_at: now,
             updated_at: now,
@@ -177,7 +237,7 @@ impl Registration {
             client_id: row.id.clone(),
             client_name: Some(row.name.clone()),
             application_type: row.application_type.clone(),
-            token_endpoint_auth_method: row.auth_method.clone(),
+            token_endpoint_auth_method: Some(auth_method_of(row)),
             jwks: row.jwks.as_deref().and_then(|jwks| serde_json::from_str(jwks).ok()),
             redirect_uris: row.redirect_uris.0.clone(),
             post_logout_redirect_uris: row.post_logout_redirect_uris.0.clone(),
@@ -187,8 +247,22 @@ impl Registration {
             audiences: row.audiences.0.clone(),
             introspects: row.introspects.0.clone(),
             access_token_seconds: u32::try_from(row.access_token_seconds).unwrap_or(u32::MAX),
-            require_pkce: row.pkce_required,
+            pkce: Some(pkce_of(row)),
+            require_pkce: None,
+            id_token_claims: row.id_token_claims,
             consent: row.consent.clone(),
         }
+    }
+}
+
+fn auth_method_of(row: &Model) -> String {
+    if row.either_secret_method { EITHER_SECRET.to_owned() } else { row.auth_method.clone() }
+}
+
+fn pkce_of(row: &Model) -> Pkce {
+    match (row.pkce_required, row.nonce_for_pkce) {
+        (false, _) => Pkce::Optional,
+        (true, true) => Pkce::RequiredOrNonce,
+        (true, false) => Pkce::Required,
     }
 }

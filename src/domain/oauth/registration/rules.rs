@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use crate::domain::oauth::assertion;
 use crate::domain::oauth::redirect::{self, RedirectError};
-use crate::domain::oauth::registration::{AUTH_METHODS, GRANT_TYPES, Registration};
+use crate::domain::oauth::registration::{
+    AUTH_METHODS, EITHER_SECRET, GRANT_TYPES, Pkce, Registration,
+};
 use crate::domain::oauth::scope::is_token;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::naming::is_name;
@@ -23,10 +25,6 @@ const MAX_KEYS: usize = 64 * 1024;
 type Broken = (&'static str, String);
 
 impl Registration {
-    fn is_public(&self) -> bool {
-        self.token_endpoint_auth_method == "none"
-    }
-
     /// Whether every rule is kept.
     ///
     /// # Errors
@@ -86,8 +84,10 @@ impl Registration {
     }
 
     fn check_proof(&self) -> Result<(), Broken> {
-        let method = self.token_endpoint_auth_method.as_str();
-        one_of("token_endpoint_auth_method", method, &AUTH_METHODS)?;
+        let method = self.auth_method();
+        if method != EITHER_SECRET {
+            one_of("token_endpoint_auth_method", method, &AUTH_METHODS)?;
+        }
         match (&self.jwks, method == "private_key_jwt") {
             (None, false) => {}
             (Some(jwks), true) if assertion::is_usable_key_set(jwks) => {
@@ -100,8 +100,11 @@ impl Registration {
             }
             (Some(_), false) => return fail("jwks", "is for private_key_jwt alone"),
         }
-        if self.is_public() && !self.require_pkce {
-            return fail("require_pkce", "cannot be turned off for a public client");
+        if self.pkce.is_some() && self.require_pkce.is_some() {
+            return fail("require_pkce", "is an older name of pkce; give one of them");
+        }
+        if self.is_public() && self.pkce() != Pkce::Required {
+            return fail("pkce", "must be required for a public client");
         }
         if self.is_public() && self.application_type == "native" && self.consent == "skip" {
             return fail(

@@ -1,0 +1,152 @@
+//! What client libraries do by default and a server may accept: a nonce instead of PKCE, a secret in either
+//! place, an ID token that says who somebody is. Each is a policy of the client.
+
+use serde_json::{Value, json};
+
+use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB};
+use crate::harness::{Answer, TestServer};
+
+const ADA: &str = "ada@example.test";
+const WITHOUT_PKCE: [(&str, &str); 2] = [("code_challenge", "-"), ("code_challenge_method", "-")];
+
+async fn registered(more: &str) -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let web = server.apply(&format!("{WEB}{more}\n")).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    (server, web)
+}
+
+async fn redeem(server: &TestServer, web: &Rp, code: &str, more: &[(&str, &str)]) -> Answer {
+    let fields = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CALLBACK)];
+    server.token(web, &[&fields[..], more].concat()).await
+}
+
+fn id_token(answer: &Answer) -> Value {
+    TestServer::claims(&answer.text("id_token"))
+}
+
+/// C12: which requests go without PKCE, by the client's policy; the error names the way out.
+#[tokio::test]
+async fn a_nonce_takes_the_place_of_pkce_where_that_is_registered() {
+    let with_nonce = [("nonce", "n"), ("scope", "openid")];
+    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], Option<&'c str>);
+    let cases: [Case<'_>; 9] = [
+        ("", &with_nonce, None),
+        ("pkce = 'required-or-nonce'", &with_nonce, None),
+        ("", &[("nonce", "n"), ("scope", "tasks:read")], Some("--pkce optional")),
+        ("", &[("nonce", "-")], Some("--pkce optional")),
+        ("", &[("nonce", "")], Some("--pkce optional")),
+        ("pkce = 'required'", &with_nonce, Some("--pkce required-or-nonce")),
+        ("require_pkce = true", &with_nonce, Some("--pkce required-or-nonce")),
+        ("pkce = 'optional'", &[("nonce", "-")], None),
+        ("token_endpoint_auth_method = 'none'", &with_nonce, Some("must use PKCE")),
+    ];
+    for (policy, sent, refusal) in cases {
+        let (server, _) = registered(policy).await;
+
+        let answer = Browser::of(&server).authorize(&[&WITHOUT_PKCE[..], sent].concat()).await;
+
+        match refusal {
+            None => drop(answer.expect_login_page()),
+            Some(way_out) => {
+                let sent = answer.sent_to(CALLBACK);
+                assert_eq!(sent["error"], "invalid_request", "{policy} {sent:?}");
+                assert!(sent["error_description"].contains(way_out), "{policy} {sent:?}");
+            }
+        }
+    }
+}
+
+/// C12, MUST-088: the code is redeemed without a verifier, and a verifier without a challenge is a downgrade.
+#[tokio::test]
+async fn a_code_without_a_challenge_takes_no_verifier() {
+    let (server, web) = registered("").await;
+    let mut browser = Browser::of(&server);
+
+    let code = browser.code(ADA, &WITHOUT_PKCE).await;
+    let answer = redeem(&server, &web, &code, &[]).await;
+    assert_eq!(id_token(&answer)["nonce"], "n-0S6_WzA2Mj");
+    let code = browser.authorize(&WITHOUT_PKCE).await.sent_to(CALLBACK)["code"].clone();
+    server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
+    // Whoever begins with a challenge needs its verifier, whatever else there is.
+    let code = browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
+    redeem(&server, &web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
+}
+
+/// C12, C4: a client that is there stays as strict as it is, also if the file that it is from is applied again.
+#[tokio::test]
+async fn clients_of_before_stay_as_strict_as_they_are() {
+    let (server, web) = registered("").await;
+    let strict = "UPDATE client SET nonce_for_pkce = false, either_secret_method = false";
+    server.database.execute(strict).await;
+    server.apply(WEB).await;
+
+    let answer = Browser::of(&server).authorize(&WITHOUT_PKCE).await;
+    assert_eq!(answer.sent_to(CALLBACK)["error"], "invalid_request");
+    by_post(&server, &web).await.expect_oauth_error(401, "invalid_client");
+    server.apply(&format!("{WEB}pkce = 'required-or-nonce'\n")).await;
+    Browser::of(&server).authorize(&WITHOUT_PKCE).await.expect_login_page();
+}
+
+async fn by_post(server: &TestServer, web: &Rp) -> Answer {
+    let secret = web.secret.as_deref().unwrap();
+    let fields = [("client_id", "web"), ("client_secret", secret), ("token", "x")];
+    Answer::of(server.form("/oauth2/revoke", &fields)).await
+}
+
+/// C4: a secret is taken in either place, unless the client is registered for one of them.
+#[tokio::test]
+async fn a_secret_is_taken_in_either_place() {
+    for (method, basic, post) in [
+        ("", 200, 200),
+        ("token_endpoint_auth_method = 'client_secret'", 200, 200),
+        ("token_endpoint_auth_method = 'client_secret_basic'", 200, 401),
+        ("token_endpoint_auth_method = 'client_secret_post'", 401, 200),
+    ] {
+        let (server, web) = registered(method).await;
+
+        let by_basic = server.as_client(&web, "/oauth2/revoke", &[("token", "x")]).await;
+
+        assert_eq!(by_basic.status, basic, "{method}");
+        assert_eq!(by_post(&server, &web).await.status, post, "{method}");
+        // In both at once, never.
+        let secret = web.secret.as_deref().unwrap();
+        let fields = [("client_id", "web"), ("client_secret", secret), ("token", "x")];
+        let twice = server.form("/oauth2/revoke", &fields).basic_auth("web", Some(secret));
+        Answer::of(twice).await.expect_oauth_error(400, "invalid_request");
+    }
+}
+
+/// C3: for libraries that read the ID token and do not ask userinfo; at a refresh, too.
+#[tokio::test]
+async fn what_the_scope_opens_is_in_the_id_token_where_that_is_registered() {
+    for (setting, is_told) in [("", false), ("id_token_claims = true", true)] {
+        let (server, web) = registered(setting).await;
+        let ada = server.log_in(ADA, crate::harness::PASSWORD).await.tokens();
+        let patch = json!({ "name": "Ada Lovelace" });
+        server.patch_me(&ada.access_token, &patch).await.expect_status(200);
+        let scope = [("scope", "openid email offline_access")];
+
+        let code = Browser::of(&server).code(ADA, &scope).await;
+        let first = server.redeem(&web, &code).await;
+        let refresh_token = first.text("refresh_token");
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", &*refresh_token)];
+        let second = server.token(&web, &fields).await;
+
+        for answer in [&first, &second] {
+            let claims = id_token(answer);
+            assert_eq!(claims.get("email").is_some(), is_told, "{claims}");
+            assert!(
+                claims.get("name").is_none(),
+                "the scope `profile` was not asked for: {claims}"
+            );
+            assert!(!is_told || claims["email"] == ADA, "{claims}");
+            assert_eq!(claims["sub"], TestServer::claims(&ada.access_token)["sub"]);
+        }
+        // It is a hint like any other.
+        let hint = first.text("id_token");
+        let silent = [("prompt", "none"), ("id_token_hint", hint.as_str())];
+        let asked = Browser::of(&server).authorize(&silent).await;
+        assert_eq!(asked.sent_to(CALLBACK)["error"], "login_required");
+    }
+}
