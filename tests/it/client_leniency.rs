@@ -25,11 +25,13 @@ fn id_token(answer: &Answer) -> Value {
     TestServer::claims(&answer.text("id_token"))
 }
 
+/// What is registered, what is sent, and what the refusal says, if it is one.
+type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], Option<&'c str>);
+
 /// C12: which requests go without PKCE, by the client's policy; the error names the way out.
 #[tokio::test]
 async fn a_nonce_takes_the_place_of_pkce_where_that_is_registered() {
     let with_nonce = [("nonce", "n"), ("scope", "openid")];
-    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], Option<&'c str>);
     let cases: [Case<'_>; 9] = [
         ("", &with_nonce, None),
         ("pkce = 'required-or-nonce'", &with_nonce, None),

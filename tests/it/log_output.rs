@@ -176,3 +176,60 @@ async fn lost_lines_are_reported_once_the_log_is_read_again() {
     assert_eq!(reports[0]["level"], "WARN");
     assert_eq!(lines.last().unwrap()["message"], "server stopped", "all was flushed");
 }
+
+/// C2: why a client was refused is in the log, and what is no secret in the answer, too.
+#[tokio::test]
+async fn why_a_client_was_refused_can_be_found_out() {
+    let (logged, mut log) = Logged::to_pipe("info").await;
+    let create = "client create web --redirect-uri https://rp.example/cb --auth-method none";
+    let program = Program::new(&logged.database);
+    let created = program.run(&create.split(' ').collect::<Vec<_>>()).await;
+    assert!(created.status.success(), "{created:?}");
+    let confidential =
+        "client create job --grant client_credentials --auth-method client_secret_basic";
+    let created = program.run(&confidential.split(' ').collect::<Vec<_>>()).await;
+    assert!(created.status.success(), "{created:?}");
+    let ask = async |authorization: Option<&str>, body: &str| {
+        let mut request =
+            logged.http.post(logged.serving.url("/oauth2/token")).body(body.to_owned());
+        request = request.header("content-type", "application/x-www-form-urlencoded");
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let answer = Answer::of(request).await;
+        answer.expect_oauth_error(401, "invalid_client");
+        answer.text("error_description")
+    };
+    let grant = "grant_type=client_credentials";
+
+    for (authorization, body, said) in [
+        (Some("Bearer x"), "grant_type=refresh_token&client_id=web", "another scheme than Basic"),
+        (Some("Basic !"), grant, "is not Basic with the base64"),
+        (Some("Basic d2Vi"), grant, "is not Basic with the base64"),
+        (None, grant, "neither Authorization nor client_id"),
+    ] {
+        assert!(ask(authorization, body).await.contains(said), "{said}");
+    }
+    for body in ["client_id=job&client_secret=x", "client_id=nobody", "client_id=job"] {
+        assert_eq!(ask(None, &format!("{grant}&{body}")).await, "client authentication failed");
+    }
+    ask(Some("Basic am9iOng="), grant).await;
+    logged.serving.end(Signal::TERM).await;
+    let mut written = String::new();
+    log.read_to_string(&mut written).unwrap();
+
+    let refusals = |why: &str| {
+        let lines = written.lines().filter(|line| line.contains("a client was refused"));
+        lines.filter(|line| line.contains(why)).count()
+    };
+    for (why, times) in [
+        ("another scheme than Basic", 1),
+        ("is not Basic with the base64", 2),
+        ("neither Authorization nor client_id", 1),
+        ("another method", 2),
+        ("nobody is registered by that name", 1),
+        ("the secret is wrong", 1),
+    ] {
+        assert_eq!(refusals(why), times, "{why}: {written}");
+    }
+}

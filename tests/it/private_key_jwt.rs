@@ -201,6 +201,34 @@ async fn an_assertion_is_good_once_and_for_us() {
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
 }
 
+/// C1, RFC 7519 §2: times are numbers, and some libraries send them with a fraction.
+#[tokio::test]
+async fn times_of_an_assertion_may_have_a_fraction() {
+    let server = TestServer::start().await;
+    let (key, _) = register(&server).await;
+    let iat = server.clock.now().as_seconds();
+    let sent = |jti: &str, iat: &str, exp: &str| {
+        let claims = format!(
+            r#"{{"iss":"signer","sub":"signer","aud":"{ISSUER}","jti":"{jti}","iat":{iat},"exp":{exp}}}"#
+        );
+        let input = format!("{}.{}", forge::encode(r#"{"alg":"RS256"}"#), forge::encode(claims));
+        let mut pkcs1 = Signer::new(MessageDigest::sha256(), &key).unwrap();
+        format!("{input}.{}", forge::encode(pkcs1.sign_oneshot_to_vec(input.as_bytes()).unwrap()))
+    };
+
+    for (jti, iat, exp) in [
+        ("1", format!("{iat}.25"), format!("{}.0", iat + 60)),
+        ("2", format!("{iat}.999999"), format!("{}.5", iat + 60)),
+        ("3", format!("{}e0", iat - 1), format!("{}", iat + 60)),
+    ] {
+        token(&server, &sent(jti, &iat, &exp)).await.expect_status(200);
+    }
+    for (jti, exp) in [("4", "1e400"), ("5", "-1.5"), ("6", "1.5"), ("7", "\"1e10\"")] {
+        let refused = token(&server, &sent(jti, &iat.to_string(), exp)).await;
+        refused.expect_oauth_error(401, "invalid_client");
+    }
+}
+
 /// W2: an assertion whose answer an outage may have lost is good again, until the window after it.
 #[tokio::test]
 async fn an_assertion_whose_answer_was_lost_in_an_outage_is_good_again() {

@@ -165,7 +165,8 @@ async fn a_client_authenticates_in_the_one_way_it_registered() {
     let server = TestServer::start().await;
     let post = "[[client]]\nclient_id = \"post\"\ngrant_types = [\"client_credentials\"]\n\
                 token_endpoint_auth_method = \"client_secret_post\"\n";
-    let clients = server.apply(&[JOB, post].concat()).await;
+    let basic = "token_endpoint_auth_method = \"client_secret_basic\"\n";
+    let clients = server.apply(&[JOB, basic, post].concat()).await;
     let [job, post] = [&clients[0], &clients[1]];
     let by_post = async |rp: &Rp, secret: &str| {
         let fields = [CREDENTIALS, ("client_id", &rp.id), ("client_secret", secret)];

@@ -8,7 +8,7 @@ use josekit::jws::{self, ES256, EdDSA, JwsHeader, JwsVerifier, PS256, RS256};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, Set};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::database::{self, Db};
 use crate::domain::oauth::opaque::digest;
@@ -34,15 +34,30 @@ const MAX_LENGTH: usize = 8 * 1024;
 /// The claims that matter. Others are ignored.
 #[derive(Deserialize)]
 struct Claims {
-    iss: String,
-    sub: String,
-    aud: Audience,
-    exp: u64,
-    #[serde(default)]
-    nbf: Option<u64>,
-    #[serde(default)]
-    iat: Option<u64>,
-    jti: String,
+    iss: Option<String>,
+    sub: Option<String>,
+    aud: Option<Audience>,
+    exp: Option<NumericDate>,
+    nbf: Option<NumericDate>,
+    iat: Option<NumericDate>,
+    jti: Option<String>,
+}
+
+/// A time in seconds, perhaps with a fraction (RFC 7519 §2), which is left out.
+#[derive(Clone, Copy, PartialEq, PartialOrd, Deserialize)]
+#[serde(try_from = "Number")]
+struct NumericDate(u64);
+
+impl TryFrom<Number> for NumericDate {
+    type Error = &'static str;
+
+    fn try_from(number: Number) -> Result<Self, Self::Error> {
+        let whole = number.as_u64().or_else(|| {
+            let seconds = number.as_f64()?;
+            Duration::try_from_secs_f64(seconds).ok().map(|since_epoch| since_epoch.as_secs())
+        });
+        whole.map(Self).ok_or("not a time")
+    }
 }
 
 #[derive(Deserialize)]
@@ -76,31 +91,40 @@ pub fn claimed_client(assertion: &str) -> Option<String> {
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-/// Whether an assertion proves that its sender is `client`; it proves it once, unless the answer to
-/// its first use may have been lost in an outage: then again until `window` after that.
+/// What keeps an assertion from proving that its sender is `client`, for the log; none if it does prove
+/// that. It does so once, unless the answer to its first use may have been lost in an outage: then
+/// again until `window` after that.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn proves(
+pub async fn fault(
     db: &Db,
     client: &client::Model,
     assertion: &str,
     audiences: &[&str],
     window: Duration,
     now: Timestamp,
-) -> Result<bool, DbErr> {
-    let Some(claims) = verified(client, assertion) else { return Ok(false) };
-    if !holds(&claims, client, audiences, now) {
-        return Ok(false);
-    }
-    if db.last_restore().await?.is_some_and(|restore| may_be_of_before(&claims, restore.at)) {
-        return Ok(false);
-    }
-    let (digest, wait) = (digest(&format!("{}\n{}", client.id, claims.jti)), db.wait());
-    db.write(digest, move |txn, now, digest| {
+) -> Result<Option<&'static str>, DbErr> {
+    let jti = match verified(client, assertion).and_then(|claims| {
+        check(&claims, client, audiences, now)?;
+        Ok(claims)
+    }) {
+        Err(fault) => return Ok(Some(fault)),
+        Ok(claims) => {
+            let restore = db.last_restore().await?;
+            if restore.is_some_and(|restore| may_be_of_before(&claims, restore.at)) {
+                return Ok(Some(
+                    "the assertion may have been used before the database was restored",
+                ));
+            }
+            claims.jti.unwrap_or_default()
+        }
+    };
+    let (digest, wait) = (digest(&format!("{}\n{jti}", client.id)), db.wait());
+    let is_spent = db.write(digest, move |txn, now, digest| {
         Box::pin(async move { spend(txn, digest, (window, wait), now).await })
-    })
-    .await
+    });
+    Ok((!is_spent.await?).then_some("the assertion was used before"))
 }
 
 /// Spends an assertion. `false` if it was spent before, and no outage explains why it is shown again.
@@ -126,10 +150,16 @@ async fn spend(
 }
 
 /// The claims, if a key of the client signed them.
-fn verified(client: &client::Model, assertion: &str) -> Option<Claims> {
+fn verified(client: &client::Model, assertion: &str) -> Result<Claims, &'static str> {
     if assertion.len() > MAX_LENGTH {
-        return None;
+        return Err("the assertion is longer than 8 KiB");
     }
+    let payload = signed_payload(client, assertion);
+    let payload = payload.ok_or("no key of the client signed the assertion")?;
+    serde_json::from_slice(&payload).map_err(|_| "a claim of the assertion is of the wrong type")
+}
+
+fn signed_payload(client: &client::Model, assertion: &str) -> Option<Vec<u8>> {
     let set: Value = serde_json::from_str(client.jwks.as_deref()?).ok()?;
     let keys = set.get("keys")?.as_array()?;
     keys.iter().find_map(|key| {
@@ -141,7 +171,7 @@ fn verified(client: &client::Model, assertion: &str) -> Option<Claims> {
             let verifier = verifier(algorithm, &jwk)?;
             let (payload, _): (Vec<u8>, JwsHeader) =
                 jws::deserialize_compact(assertion, verifier.as_ref()).ok()?;
-            serde_json::from_slice(&payload).ok()
+            Some(payload)
         })
     })
 }
@@ -160,27 +190,47 @@ fn verifier(algorithm: &str, jwk: &Jwk) -> Option<Box<dyn JwsVerifier>> {
     }
 }
 
-fn holds(claims: &Claims, client: &client::Model, audiences: &[&str], now: Timestamp) -> bool {
-    let earliest = now.minus(LEEWAY).as_seconds();
-    let latest = now.plus(LEEWAY).as_seconds();
-    let is_for_us = match &claims.aud {
-        Audience::One(audience) => audiences.contains(&audience.as_str()),
-        Audience::Many(all) => all.iter().any(|audience| audiences.contains(&audience.as_str())),
-    };
-    is_for_us
-        && claims.iss == client.id
-        && claims.sub == client.id
-        && !claims.jti.is_empty()
-        && claims.exp > earliest
-        && claims.exp <= now.plus(LONGEST_LIFE + LEEWAY).as_seconds()
-        && claims.nbf.is_none_or(|nbf| nbf <= latest)
-        && claims.iat.is_none_or(|iat| iat <= latest)
+/// RFC 7523 §3, and OpenID Connect Core 1.0 §9, which demands a `jti`.
+fn check(
+    claims: &Claims,
+    client: &client::Model,
+    audiences: &[&str],
+    now: Timestamp,
+) -> Result<(), &'static str> {
+    let is_client = |claim: &Option<String>| claim.as_deref() == Some(client.id.as_str());
+    let is_ours = |audience: &String| audiences.contains(&audience.as_str());
+    let is_for_us = claims.aud.as_ref().is_some_and(|aud| match aud {
+        Audience::One(audience) => is_ours(audience),
+        Audience::Many(all) => all.iter().any(is_ours),
+    });
+    let exp = claims.exp.ok_or("the assertion has no exp")?;
+    let latest = NumericDate(now.plus(LEEWAY).as_seconds());
+    let is_early = |time: Option<NumericDate>| time.is_some_and(|time| time > latest);
+    for (holds, fault) in [
+        (is_client(&claims.iss), "iss of the assertion is not the client"),
+        (is_client(&claims.sub), "sub of the assertion is not the client"),
+        (is_for_us, "aud of the assertion is neither the issuer nor the token endpoint"),
+        (claims.jti.as_deref().is_some_and(|jti| !jti.is_empty()), "the assertion has no jti"),
+        (exp > NumericDate(now.minus(LEEWAY).as_seconds()), "the assertion has expired"),
+        (
+            exp <= NumericDate(now.plus(LONGEST_LIFE + LEEWAY).as_seconds()),
+            "the assertion lives longer than an hour",
+        ),
+        (!is_early(claims.nbf), "nbf of the assertion is in the future"),
+        (!is_early(claims.iat), "iat of the assertion is in the future"),
+    ] {
+        if !holds {
+            return Err(fault);
+        }
+    }
+    Ok(())
 }
 
 /// Whether an assertion may have been used before the database was restored, which forgot it.
 fn may_be_of_before(claims: &Claims, restored_at: Timestamp) -> bool {
-    match claims.iat {
-        Some(iat) => iat <= restored_at.plus(LEEWAY).as_seconds(),
-        None => claims.exp <= restored_at.plus(LONGEST_LIFE + LEEWAY).as_seconds(),
-    }
+    let (time, leeway) = match claims.iat {
+        Some(iat) => (Some(iat), LEEWAY),
+        None => (claims.exp, LONGEST_LIFE + LEEWAY),
+    };
+    time <= Some(NumericDate(restored_at.plus(leeway).as_seconds()))
 }

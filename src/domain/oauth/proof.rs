@@ -94,24 +94,20 @@ pub async fn authenticate(
         tracing::info!("a client was refused: nobody is registered by that name");
         return Err(ProofError::Refused);
     };
-    let is_proved = match proof {
-        Proof::Basic { secret, .. } => is_secret(&client, "client_secret_basic", secret),
-        Proof::Post { secret, .. } => is_secret(&client, "client_secret_post", secret),
-        Proof::None { .. } => client.authenticates_by("none"),
-        Proof::Assertion { assertion, .. } => {
-            client.authenticates_by("private_key_jwt")
-                && assertion::proves(db, &client, assertion, audiences, window, now).await?
+    let fault = match proof {
+        Proof::Basic { secret, .. } | Proof::Post { secret, .. } => {
+            (!is_secret(&client, secret)).then_some("the secret is wrong")
         }
+        Proof::Assertion { assertion, .. } if client.authenticates_by(proof.method()) => {
+            assertion::fault(db, &client, assertion, audiences, window, now).await?
+        }
+        Proof::Assertion { .. } | Proof::None { .. } => None,
     };
-    if is_proved {
+    let is_its_method = client.authenticates_by(proof.method());
+    let Some(why) = (if is_its_method { fault } else { Some("another method") }) else {
         return Ok(client);
-    }
-    // For whoever runs this: the client itself is told nothing.
-    let why = if client.authenticates_by(proof.method()) {
-        "the proof is wrong"
-    } else {
-        "another method"
     };
+    // For whoever runs this: the client itself is told nothing.
     tracing::info!(
         client.id = client.id,
         registered = client.auth_method,
@@ -121,7 +117,7 @@ pub async fn authenticate(
     Err(ProofError::Refused)
 }
 
-fn is_secret(client: &Model, method: &str, secret: &str) -> bool {
+fn is_secret(client: &Model, secret: &str) -> bool {
     let digest = digest(secret);
     let matches = |stored: &Option<Vec<u8>>| {
         stored
@@ -131,5 +127,5 @@ fn is_secret(client: &Model, method: &str, secret: &str) -> bool {
     // Both, always: which of the two it was takes no time to tell.
     let (current, previous) =
         (matches(&client.secret_digest), matches(&client.previous_secret_digest));
-    client.authenticates_by(method) && (current | previous)
+    current | previous
 }

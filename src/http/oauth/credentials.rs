@@ -35,7 +35,10 @@ pub(super) async fn authenticate(
     if !matches!(proof, Ok(Proof::Basic { .. } | Proof::Post { .. } | Proof::Assertion { .. })) {
         app.limits.admit_refresh(origin)?;
     }
-    let proof = proof?;
+    // For whoever runs this; the client is told the same.
+    let proof = proof.inspect_err(|error| {
+        tracing::info!("a client was refused: {}", error.description());
+    })?;
     let issuer = app.issuer_url.as_str();
     let token_endpoint = format!("{issuer}/oauth2/token");
     let audiences = [issuer, token_endpoint.as_str()];
@@ -80,7 +83,9 @@ fn read(request: &Request, params: &Params) -> Result<Proof, OAuthError> {
     match (client_id, secret) {
         (Some(client_id), Some(secret)) => Ok(Proof::Post { client_id, secret }),
         (Some(client_id), None) => Ok(Proof::None { client_id }),
-        (None, _) => Err(OAuthError::invalid_client()),
+        (None, _) => Err(OAuthError::unreadable_client(
+            "the request has neither Authorization nor client_id",
+        )),
     }
 }
 
@@ -91,17 +96,23 @@ fn basic(request: &Request) -> Result<Option<(String, String)>, OAuthError> {
     if fields.next().is_some() {
         return Err(OAuthError::invalid_request("Authorization is given more than once"));
     }
-    let decoded = field.to_str().ok().and_then(|field| {
-        let (scheme, credentials) = field.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
-        }
+    let (scheme, credentials) = field.to_str().ok().and_then(|it| it.split_once(' ')).unzip();
+    if !scheme.is_some_and(|scheme: &str| scheme.eq_ignore_ascii_case("basic")) {
+        return Err(OAuthError::unreadable_client(
+            "Authorization has another scheme than Basic; a public client sends client_id in the body",
+        ));
+    }
+    let decoded = credentials.and_then(|credentials: &str| {
         let bytes = STANDARD.decode(credentials.trim()).ok()?;
         let text = String::from_utf8(bytes).ok()?;
         let (id, secret) = text.split_once(':')?;
         Some((form_decoded(id)?, form_decoded(secret)?))
     });
-    decoded.map(Some).ok_or_else(OAuthError::invalid_client)
+    decoded.map(Some).ok_or_else(|| {
+        OAuthError::unreadable_client(
+            "Authorization is not Basic with the base64 of client_id, a colon and the secret",
+        )
+    })
 }
 
 fn form_decoded(text: &str) -> Option<String> {

@@ -33,13 +33,22 @@ impl OAuthError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
 
-    /// 401: the client is not who it says, or does not say (RFC 6749 §5.2).
+    /// 401: the client is not who it says (RFC 6749 §5.2).
     pub(super) const fn invalid_client() -> Self {
-        let failed = "client authentication failed";
+        Self::unreadable_client("client authentication failed")
+    }
+
+    /// 401: the client does not say who it is, or not so that it could be read. That is no secret.
+    pub(super) const fn unreadable_client(why: &'static str) -> Self {
         Self {
             challenge: Some(BASIC),
-            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", failed)
+            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", why)
         }
+    }
+
+    /// What is wrong, for the log.
+    pub(super) const fn description(&self) -> &'static str {
+        self.description
     }
 
     /// 400: a token of a kind that cannot be revoked (RFC 7009 §2.2.1).
