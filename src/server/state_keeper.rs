@@ -121,15 +121,8 @@ impl StateKeeper {
     pub(super) async fn save(&self, db: &Db) {
         let (file, name, commits) =
             (self.file.clone(), self.name.clone(), self.found.max(db.commits()));
-        let noted = tokio::task::spawn_blocking(move || file.note_alive(&name, commits)).await;
+        let noted = tokio::task::spawn_blocking(move || note_alive(&file, &name, commits)).await;
         let result = noted.unwrap_or_else(|error| Err(io::Error::other(error)));
-        if let Ok(true) = result {
-            tracing::error!(
-                file = %self.file.path().display(),
-                "`signet restored` was run on a copy of this database, with the state file of this \
-                 one: give the copy a SIGNET_STATE_FILE of its own"
-            );
-        }
         let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
         if let (Err(error), false) = (result, was_failing) {
             tracing::warn!(
@@ -159,4 +152,16 @@ impl StateKeeper {
             self.save(db).await;
         }
     }
+}
+
+/// Says so where the file is written: a server that is stopped at this moment is still heard.
+fn note_alive(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
+    if file.note_alive(name, commits)? {
+        tracing::error!(
+            file = %file.path().display(),
+            "`signet restored` was run on a copy of this database, with the state file of this \
+             one: give the copy a SIGNET_STATE_FILE of its own"
+        );
+    }
+    Ok(())
 }
