@@ -172,7 +172,7 @@ impl Pool {
     }
 
     pub(super) fn beat_begins(&self) {
-        *locked(&self.0.beat_since) = Some(Instant::now());
+        locked(&self.0.beat_since).get_or_insert_with(Instant::now);
     }
 
     pub(super) fn beat_ends(&self) {

@@ -35,6 +35,11 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// How long an operator's command waits for locks.
 const LEISURE: Duration = Duration::from_mins(1);
 
+/// How many beats are given up, each with a connection that may hang with its commit.
+const HANGING: u32 = 2;
+
+const FOREVER: Duration = Duration::from_hours(24 * 365);
+
 /// How long an outage is tried to be recorded.
 const RECORDING: Duration = Duration::from_mins(10);
 
@@ -111,7 +116,8 @@ async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>
     }
 }
 
-/// The same for work that takes its time.
+/// The same for work that takes its time. If the connections are replaced meanwhile, the one that it waits
+/// for is dead: nothing will come of it any more, and what did is not known.
 pub(super) async fn write_at_leisure<I, T, E, F>(
     writer: &PooledWriter,
     input: I,
@@ -127,8 +133,13 @@ where
         + 'static,
 {
     let (job, _, answer) = Transaction::new(input, work, true);
+    let replaced = writer.pool.back_again();
     tokio::spawn(write_until(writer.clone(), job, Instant::now() + LEISURE));
-    answer.await.unwrap_or_else(|_| Err(lost().into()))
+    tokio::select! {
+        biased;
+        answer = answer => answer.unwrap_or_else(|_| Err(lost().into())),
+        () = replaced => Err(in_doubt().into()),
+    }
 }
 
 /// What a transaction needs beside its work.
@@ -159,20 +170,29 @@ impl PooledWriter {
     }
 
     async fn keep_beat(&self, mut last: Moment, mut commits: i64) {
+        let mut given_up = 0;
         loop {
             sleep(BEAT).await;
             self.pool.beat_begins();
             let next = Moment::now();
-            match self.beat(last).await {
-                Ok(number) => {
+            let patience = if given_up < HANGING { self.pool.wait() * 2 } else { FOREVER };
+            match timeout(patience, self.beat(last)).await {
+                Ok(Ok(number)) => {
                     self.compare(last, commits, number);
                     (last, commits) = (next, number);
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     self.pool.learn(&error);
                     tracing::debug!(%error, "this instance could not say that it is there");
                 }
+                // Commits hang, or this connection alone is dead: another one finds out. Until then
+                // the beat is overdue.
+                Err(_) => {
+                    given_up += 1;
+                    continue;
+                }
             }
+            given_up = 0;
             self.pool.beat_ends();
         }
     }

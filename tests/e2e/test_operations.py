@@ -149,7 +149,6 @@ def test_an_unknown_variable_is_refused(signet: Signet, fresh: bool) -> None:
         ("SIGNET_ACCESS_TOKEN_SECONDS", "soon"),
         ("SIGNET_ACCESS_TOKEN_SECONDS", "0"),
         ("SIGNET_ACCESS_TOKEN_SECONDS", "-1"),
-        ("SIGNET_ACCESS_TOKEN_SECONDS", ""),
         ("SIGNET_ATTEMPTS_PER_MINUTE", "0"),
         ("SIGNET_CORS_ORIGINS", "*"),
         ("SIGNET_CORS_ORIGINS", "https://example.test/path"),
