@@ -38,6 +38,7 @@ mod consent_api;
 mod consent_races;
 mod consents;
 mod cors;
+mod dead_link;
 mod descriptors;
 mod doctor;
 mod echo;

@@ -1,0 +1,99 @@
+//! A link to PostgreSQL that drops packets, as a firewall does that has lost its state: connections stay
+//! open, and nothing comes over them any more.
+
+use std::time::Duration;
+
+use reqwest::Client;
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::watch;
+
+use crate::harness::{Answer, PASSWORD, Program, TestDatabase, eventually};
+
+/// Leads from a port to the socket of the PostgreSQL under test.
+struct Link {
+    port: u16,
+    /// Connections of an earlier age than this are dead.
+    age: watch::Sender<usize>,
+}
+
+impl Link {
+    async fn to(socket: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (age, current) = watch::channel(0);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (from_client, to_client) = client.into_split();
+                let server = UnixStream::connect(&socket).await.unwrap();
+                let (from_server, to_server) = server.into_split();
+                tokio::spawn(pump(from_client, to_server, current.clone()));
+                tokio::spawn(pump(from_server, to_client, current.clone()));
+            }
+        });
+        Self { port, age }
+    }
+
+    fn kill_connections(&self) {
+        self.age.send_modify(|age| *age += 1);
+    }
+}
+
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    age: watch::Receiver<usize>,
+) {
+    let born = *age.borrow();
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if *age.borrow() != born {
+            std::future::pending::<()>().await;
+        }
+        if to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// W2: reads and writes are good again, and stay so, and the server can be stopped.
+#[tokio::test]
+async fn a_server_recovers_from_connections_that_are_dead() {
+    let database = TestDatabase::create().await;
+    if !database.is_postgres() {
+        return;
+    }
+    let url = url::Url::parse(&database.url()).unwrap();
+    let directory = url.query_pairs().find(|(name, _)| name == "host").unwrap().1.into_owned();
+    let link = Link::to(format!("{directory}/.s.PGSQL.{}", url.port().unwrap_or(5432))).await;
+    let through = format!("postgres://postgres@127.0.0.1:{}{}", link.port, url.path());
+    let serving = Program::new(&database)
+        .with("SIGNET_DATABASE_URL", &through)
+        .with("SIGNET_REFRESH_RETRY_SECONDS", "60")
+        .serve()
+        .await;
+    let http = Client::builder().no_proxy().build().unwrap();
+    let body = json!({ "email": "ada@example.test", "password": PASSWORD });
+    let signed_up = Answer::of(http.post(serving.url("/api/auth/signup")).json(&body)).await;
+    // A retry, each time: its window is a minute.
+    let refresh = async || {
+        let body = json!({ "refresh_token": signed_up.tokens().refresh_token });
+        Answer::of(http.post(serving.url("/api/auth/refresh")).json(&body)).await.status
+    };
+    assert_eq!(refresh().await, 200);
+
+    for _ in 0..2 {
+        link.kill_connections();
+        eventually("it writes again", async || refresh().await == 200).await;
+        // Longer than a commit may be overdue.
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        let ready = Answer::of(http.get(serving.url("/readyz"))).await;
+        ready.expect_status(200);
+    }
+
+    let (status, printed) = serving.end(Signal::TERM).await;
+    assert_eq!(status.code(), Some(0), "{printed}");
+    assert_eq!(database.count("auth_event WHERE type = 'token_reuse'").await, 0);
+}
