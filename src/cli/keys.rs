@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::cli::output::{OutputError, print, print_json};
+use crate::cli::output::{OutputError, print, print_json, print_lines};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, KeySettings, TokenSettings};
 use crate::database::{Db, migrate_up};
@@ -50,6 +50,9 @@ pub(super) enum Keys {
     },
     /// Print the published public keys as a JWK set (RFC 7517).
     ExportPublic {
+        /// As PEM, for `HAProxy` and others that read no JWK set: a block for each key, the oldest first.
+        #[arg(long)]
+        pem: bool,
         #[command(flatten)]
         database: DatabaseSettings,
     },
@@ -102,8 +105,8 @@ impl Keys {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List { database } => list(&Db::open(&database, Clock::shared()).await?).await,
-            Self::ExportPublic { database } => {
-                export(&Db::open(&database, Clock::shared()).await?).await
+            Self::ExportPublic { pem, database } => {
+                export(&Db::open(&database, Clock::shared()).await?, pem).await
             }
             Self::Rotate(ring) => {
                 let (db, sealer, schedule, now) = ring.open_or_make().await?;
@@ -163,12 +166,13 @@ async fn list(db: &Db) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn export(db: &Db) -> anyhow::Result<()> {
-    let keys = keys::list(db).await?;
-    let published: Vec<_> = keys
-        .iter()
-        .filter(|key| key.state.is_published())
-        .map(|key| key.public_jwk.as_str())
-        .collect();
+async fn export(db: &Db, as_pem: bool) -> anyhow::Result<()> {
+    let mut published = keys::list(db).await?;
+    published.retain(|key| key.state.is_published());
+    if as_pem {
+        let blocks = published.iter().map(keys::public_pem).collect::<Result<Vec<_>, _>>()?;
+        return Ok(print_lines(blocks.concat().trim_end())?);
+    }
+    let published: Vec<_> = published.iter().map(|key| key.public_jwk.as_str()).collect();
     Ok(print_json(&format!("{{\"keys\":[{}]}}", published.join(",")))?)
 }

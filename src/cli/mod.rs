@@ -125,7 +125,7 @@ fn run() -> anyhow::Result<()> {
         Command::Restored(restored) => block_on(restored.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),
-        Command::Openapi => Ok(print_json(http::openapi_document().trim_end())?),
+        Command::Openapi => Ok(print_json(http::openapi_document("").trim_end())?),
         Command::Config { action } => action.run(),
     }
 }

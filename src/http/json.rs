@@ -1,4 +1,4 @@
-//! JSON bodies: read strictly, and refused without an echo of what was sent.
+//! JSON bodies: read strictly, and refused without an echo of any value that was sent.
 //!
 //! poem-openapi's own payload repeats the client's JSON in its errors, passwords included, and does
 //! not name a missing member; this one reads with serde and says which member is wrong.
@@ -18,6 +18,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::error::Category;
 
 use crate::http::error::{FieldProblem, Problem};
+use crate::naming::is_seen;
+
+/// What some editors begin a file of UTF-8 with.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// How much of a member's name is repeated, in characters.
+const QUOTED: usize = 40;
 
 /// A JSON object, as the body of a request or an answer.
 pub(super) struct Json<T>(pub(super) T);
@@ -123,6 +130,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
 
 /// The object in `bytes`, or which member is wrong and what was wanted.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProblem> {
+    // RFC 8259 §8.1: a byte order mark may be ignored, and some editors write one.
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     // serde would also read a struct from an array of its members.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(FieldProblem::new("body", "must be a JSON object"));
@@ -151,11 +160,20 @@ fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
         return FieldProblem::new(name, "is given more than once");
     }
     let wanted = message.rsplit_once(", expected ").map_or("something else", |(_, wanted)| wanted);
-    if message.starts_with("unknown field") {
-        return FieldProblem::new("body", format!("has an unknown member; known: {wanted}"));
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let name = rest.rsplit_once("`, ").map_or("", |(name, _)| name);
+        let text = format!("has the unknown member {}; known: {wanted}", quoted_name(name));
+        return FieldProblem::new("body", text);
     }
     let name = if path == "." { "body" } else { path };
     FieldProblem::new(name, format!("must be {wanted}"))
+}
+
+/// The name of a member as its sender is told of it: its begin, as far as it can be seen.
+fn quoted_name(name: &str) -> String {
+    let seen = name.chars().take(QUOTED).map(|c| if is_seen(c) { c } else { '\u{fffd}' });
+    let rest = if name.chars().count() > QUOTED { "…" } else { "" };
+    format!("\"{}{rest}\"", seen.collect::<String>())
 }
 
 #[cfg(test)]
@@ -180,7 +198,21 @@ mod tests {
             (r#"{"email":null}"#, "email", "must be a string"),
             ("{}", "email", "is required"),
             (r#"{"email":"a","email":"b"}"#, "email", "is given more than once"),
-            (r#"{"email":"a","s3cret":1}"#, "body", "has an unknown member; known: `email`"),
+            (
+                r#"{"email":"a","mail":1}"#,
+                "body",
+                "has the unknown member \"mail\"; known: `email`",
+            ),
+            (
+                "{\"email\":\"a\",\"a`, \u{202e}\":1}",
+                "body",
+                "has the unknown member \"a`, \u{fffd}\"; known: `email`",
+            ),
+            (
+                r#"{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab":1}"#,
+                "body",
+                "has the unknown member \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…\"; known: `email`",
+            ),
             (r#"["a@example.com"]"#, "body", "must be a JSON object"),
             ("", "body", "must be a JSON object"),
             ("{", "body", "is not valid JSON"),
@@ -192,5 +224,6 @@ mod tests {
             assert_eq!(format!("{problem:?}"), format!("{:?}", FieldProblem::new(name, message)));
         }
         assert!(parse::<Body>(b"{\"email\":\"\xff\"}").is_err());
+        assert!(parse::<Body>("\u{feff} {\"email\":\"a\"}".as_bytes()).is_ok());
     }
 }

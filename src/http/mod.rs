@@ -29,6 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, get};
 use signet_verifier::Verifier;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::config::{Config, TokenSettings};
@@ -104,7 +105,7 @@ impl App {
 #[must_use]
 pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi::service();
-    let document = openapi::document();
+    let document = openapi::document(&path_of(&app.issuer_url));
     let methods = openapi::allowed_methods();
     let jwks_max_age = config.keys.jwks_max_age_seconds;
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
@@ -141,4 +142,10 @@ pub(crate) fn around(
     app: Arc<App>,
 ) -> impl Endpoint<Output = Response> {
     service::Service::new(routes, app, openapi::allowed_methods())
+}
+
+/// The path of the issuer, under which a proxy serves all of ours; empty if it has none.
+fn path_of(issuer: &str) -> String {
+    let path = Url::parse(issuer).map(|url| url.path().to_owned()).unwrap_or_default();
+    path.trim_end_matches('/').to_owned()
 }

@@ -72,13 +72,15 @@ pub(super) fn service() -> OpenApiService<Apis, ()> {
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 
-/// The description, as served and as committed to `openapi/openapi.json`.
+/// The description, as committed to `openapi/openapi.json` (with no path), and as served below the path of
+/// the issuer.
 #[must_use]
-pub fn document() -> String {
+pub fn document(issuer_path: &str) -> String {
+    let server = if issuer_path.is_empty() { "/" } else { issuer_path };
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     if let Some(document) = document.as_object_mut() {
-        // The paths are given in full, so the only server is the one that sent this.
-        document.insert("servers".to_owned(), json!([{ "url": "/" }]));
+        // The server is the one that sent this; behind a proxy, its paths follow that of the issuer.
+        document.insert("servers".to_owned(), json!([{ "url": server }]));
     }
     for operation in operations(&mut document) {
         complete(operation);
@@ -189,7 +191,7 @@ pub(super) struct AllowedMethods(Arc<[(Vec<String>, HeaderValue)]>);
 /// Reads the methods of the API from its description; those of the protocol and the pages say what
 /// they answer, and all other paths are for reading.
 pub(super) fn allowed_methods() -> AllowedMethods {
-    let document: Value = serde_json::from_str(&document()).unwrap_or_default();
+    let document: Value = serde_json::from_str(&document("")).unwrap_or_default();
     let paths = document.get("paths").and_then(Value::as_object);
     let rows = paths.into_iter().flatten().filter_map(|(path, item)| {
         let mut methods: Vec<_> = item.as_object()?.keys().map(|it| it.to_uppercase()).collect();

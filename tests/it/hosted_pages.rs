@@ -432,3 +432,47 @@ async fn an_answer_can_be_posted() {
         browser.get(&format!("{below}/assets/style.css")).await.expect_status(200);
     }
 }
+
+/// C16, Initiating User Registration 1.0: `prompt=create` opens the form for a new account, also for
+/// somebody who is logged in; whoever has one can still log in there.
+#[tokio::test]
+async fn a_client_may_ask_for_a_new_account() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.code(ADA, &[]).await;
+    let create = [("prompt", "create"), ("login_hint", "new@example.test")];
+
+    let page = browser.authorize(&create).await;
+    let shown = html(&page);
+    assert!(shown.contains("<h1>Sign up</h1>") && shown.contains("new@example.test"), "{shown}");
+    let fields = [("username", "new@example.test"), ("password", PASSWORD)];
+    let answer = browser.submit("/signup", &page, &fields).await;
+    assert!(answer.sent_to(CALLBACK).contains_key("code"), "{answer:?}");
+    assert_eq!(server.database.count("account WHERE email = 'new@example.test'").await, 1);
+
+    let page = browser.authorize(&create).await;
+    let page = browser.open("/login", &page).await;
+    page.expect_login_page();
+    assert!(browser.log_in(&page, BOB).await.sent_to(CALLBACK).contains_key("code"));
+    let silent = browser.authorize(&[("prompt", "none create")]).await;
+    assert_eq!(silent.sent_to(CALLBACK)["error"], "invalid_request");
+}
+
+/// B2: what the API takes as an address, the form takes, too: browsers have a grammar of their own for
+/// `type="email"`.
+#[tokio::test]
+async fn addresses_are_typed_into_fields_without_a_grammar_of_the_browser() {
+    let (server, _) = server().await;
+    let odd = "jürgen@example.test";
+    server.sign_up(odd).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+
+    let page = browser.authorize(&[]).await;
+    let sign_up = browser.open("/signup", &page).await;
+
+    for shown in [html(&page), html(&sign_up)] {
+        assert!(!shown.contains(r#"type="email""#), "{shown}");
+        assert!(shown.contains(r#"inputmode="email""#), "{shown}");
+    }
+    assert!(browser.log_in(&page, odd).await.sent_to(CALLBACK).contains_key("code"));
+}

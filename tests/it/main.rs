@@ -100,6 +100,7 @@ mod rotation;
 mod schema;
 mod session_family;
 mod single_server;
+mod speculation;
 mod startup;
 mod status_list;
 mod token_endpoint;

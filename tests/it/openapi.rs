@@ -61,6 +61,26 @@ async fn the_committed_description_is_the_one_that_is_printed_and_served() {
     assert!(String::from_utf8(answer.body).unwrap() == printed, "{hint}");
 }
 
+/// C7: behind a proxy that serves a path, "Try it out" calls below that.
+#[tokio::test]
+async fn the_server_that_is_served_has_the_path_of_the_issuer() {
+    for (issuer, url) in [
+        ("https://id.example.test", "/"),
+        ("https://example.test/auth", "/auth"),
+        ("https://example.test/a/b", "/a/b"),
+    ] {
+        let server =
+            TestServer::with(|config| config.service.issuer = Some(issuer.to_owned())).await;
+
+        let document = server.get("/openapi.json").await.json();
+
+        assert_eq!(document["servers"], serde_json::json!([{ "url": url }]), "{issuer}");
+        let page = server.get("/docs").await;
+        let page = String::from_utf8(page.body).unwrap();
+        assert!(page.contains(&format!("\"url\": \"{url}\"")), "{issuer}");
+    }
+}
+
 /// So does a new setting, or a changed default.
 #[tokio::test]
 async fn the_committed_lists_of_settings_are_the_ones_that_are_printed() {

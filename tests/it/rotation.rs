@@ -349,3 +349,22 @@ async fn what_is_exported_is_what_is_published() {
     assert!(lines[1].starts_with(&kids[1]) && lines[1].contains("pending since"), "{listed}");
     assert!(lines[1].contains("signs from"), "{listed}");
 }
+
+/// C10: as PEM, for programs that read no JWK set; readers skip what stands outside of the blocks.
+#[tokio::test]
+async fn the_keys_are_exported_as_pem() {
+    let server = server().await;
+    rotate(&[&server]).await;
+
+    let pem = keys(&server, &["export-public", "--pem"]).await;
+
+    let blocks: Vec<_> = pem.split_inclusive("-----END PUBLIC KEY-----").collect();
+    let jwks = server.jwks().await;
+    let published = jwks["keys"].as_array().unwrap();
+    for (key, block) in published.iter().zip(&blocks) {
+        assert!(block.contains(key["kid"].as_str().unwrap()), "{block}");
+        let read = openssl::rsa::Rsa::public_key_from_pem(block.as_bytes()).unwrap();
+        assert_eq!(crate::harness::forge::encode(read.n().to_vec()), key["n"].as_str().unwrap());
+    }
+    assert_eq!((blocks.len(), published.len()), (2, 2), "{pem}");
+}

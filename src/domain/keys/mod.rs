@@ -1,6 +1,6 @@
 //! Keys: the master key in a file, all that is derived from it, and the ring of signing keys.
 //!
-//! `master` ← `derived`, `seal`, `request_seal`; `pair` is one signing key, `published` those that everybody has,
+//! `master` ← `derived`, `seal`, `request_seal`; `pair` is one signing key, `pem` its public half as others read it, `published` those that everybody has,
 //! `schedule` its times, `rotation` its
 //! life in the database, `replacement` the end of all at once, and `ring` what an instance knows of
 //! all of them.
@@ -8,6 +8,7 @@
 mod derived;
 mod master;
 mod pair;
+mod pem;
 mod published;
 mod replacement;
 mod request_seal;
@@ -24,6 +25,7 @@ use crate::entity::signing_key::{self, Model};
 pub use derived::{LimitKey, MacKey};
 pub use master::{MasterKeyError, MasterKeys};
 pub use pair::ImportError;
+pub use pem::public_pem;
 pub use replacement::{replace_all, successor};
 pub use request_seal::{RequestSealer, is_sealed};
 pub use ring::{KeyRing, KeyRingError, Snapshot, any_sealed, check_sealed};

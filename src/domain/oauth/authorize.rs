@@ -18,7 +18,8 @@ const MAX_ECHO: usize = 4096;
 const MAX_HINT: usize = 320;
 
 /// What can be asked of `prompt`.
-const PROMPTS: [&str; 4] = ["none", "login", "consent", "select_account"];
+/// OpenID Connect Core 1.0 §3.1.2.1, and Initiating User Registration 1.0.
+pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
 
 /// Why a request ends at the client with an error (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0
 /// §3.1.2.6, RFC 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
@@ -288,7 +289,9 @@ fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     let prompt = params.get("prompt").unwrap_or_default();
     let prompt: Vec<_> = prompt.split(' ').filter(|it| !it.is_empty()).map(str::to_owned).collect();
     if prompt.iter().any(|one| !PROMPTS.contains(&one.as_str())) {
-        return Err(invalid("prompt is none, or some of login, consent and select_account"));
+        return Err(invalid(
+            "prompt is none, or some of login, consent, select_account and create",
+        ));
     }
     if prompt.len() > PROMPTS.len() {
         return Err(invalid("prompt says something twice"));

@@ -114,7 +114,7 @@ fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     }
     let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
     let is_old = request.max_age.is_some_and(|max_age| max_age == 0 || age > max_age);
-    !(is_old || request.prompts("login") || request.prompts("select_account"))
+    !(is_old || ["login", "select_account", "create"].iter().any(|it| request.prompts(it)))
 }
 
 /// On what a request may be granted.

@@ -13,13 +13,16 @@ use crate::domain::oauth::params::Params;
 use crate::domain::oauth::waiting::{Kept, Pending};
 use crate::http::App;
 use crate::http::oauth::form::{self, Unreadable};
-use crate::http::oauth::{app_of, origin_of, respond};
+use crate::http::oauth::{app_of, origin_of, respond, speculation};
 use crate::http::pages::{self, UNKNOWN_CLIENT, Visit, Waiting};
 
 /// Longest form that is turned into a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
 
 pub(super) async fn answer(mut request: Request) -> Response {
+    if let Some(refused) = speculation::refused(&request) {
+        return refused;
+    }
     let Ok(app) = app_of(&request) else {
         return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
     };

@@ -17,7 +17,7 @@ use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
 use crate::http::App;
 use crate::http::oauth::form::{self, Unreadable};
-use crate::http::oauth::{app_of, origin_of, respond};
+use crate::http::oauth::{app_of, origin_of, respond, speculation};
 use crate::http::pages::{self, Visit};
 
 /// What of a logout request the question hands on.
@@ -33,6 +33,9 @@ pub(in crate::http) struct LogoutRequest {
 }
 
 pub(super) async fn answer(mut request: Request) -> Response {
+    if let Some(refused) = speculation::refused(&request) {
+        return refused;
+    }
     let Ok(app) = app_of(&request) else {
         return pages::error(StatusCode::INTERNAL_SERVER_ERROR);
     };

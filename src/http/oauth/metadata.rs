@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::oauth::assertion::ALGORITHMS;
+use crate::domain::oauth::authorize::PROMPTS;
 use crate::domain::oauth::id_token::LEVEL;
 use crate::domain::oauth::registration::{AUTH_METHODS, GRANT_TYPES};
 use crate::domain::oauth::scope::IDENTITY;
@@ -30,7 +31,7 @@ pub(in crate::http) fn document(issuer: &str) -> Value {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "acr_values_supported": [LEVEL],
-        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "prompt_values_supported": PROMPTS,
         "display_values_supported": ["page"],
         "token_endpoint_auth_methods_supported": AUTH_METHODS,
         "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,

@@ -8,7 +8,8 @@ mod introspect;
 pub(in crate::http) mod logout;
 pub(in crate::http) mod metadata;
 pub(in crate::http) mod respond;
-pub(in crate::http) mod surface;
+pub(in crate::http) mod speculation;
+mod surface;
 mod token;
 mod userinfo;
 

@@ -6,16 +6,17 @@ use poem::{Request, Response};
 use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::email::Email;
 use crate::domain::password::Password;
+use crate::http::App;
 use crate::http::oauth::origin_of;
 use crate::http::pages::login::enter;
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
 use crate::http::pages::waiting::Waiting;
-use crate::http::pages::{Call, limited, rule, unavailable};
+use crate::http::pages::{Call, Visit, limited, rule, unavailable};
 
 /// What is wrong with what was typed, next to its field.
 #[derive(Default)]
-struct Problems {
+pub(super) struct Problems {
     email: String,
     password: String,
 }
@@ -30,39 +31,56 @@ async fn answered(request: Request) -> Result<Response, Response> {
     if call.is_post() && !call.only_opens() {
         return sign_up(&call, waiting).await;
     }
-    let expected = waiting.as_ref().and_then(|it| it.pending.request.login_hint.as_deref());
-    let username = expected.unwrap_or_default();
-    let page = show(&call, waiting.as_ref(), username, &Problems::default(), StatusCode::OK);
+    let page = Form::of(&call.app, &call.visit, waiting.as_ref()).render(StatusCode::OK);
     Ok(call.visit.remember(page))
 }
 
-fn show(
-    call: &Call,
-    waiting: Option<&Waiting>,
-    username: &str,
-    problems: &Problems,
-    status: StatusCode,
-) -> Response {
-    let page = SignupPage {
-        csrf: &call.visit.csrf(),
-        flow: waiting.map_or("", |it| &it.flow),
-        client_name: waiting.map_or("", |it| &it.client.name),
-        username,
-        email_problem: &problems.email,
-        password_problem: &problems.password,
-        password_hint: rule::hint(call.app.password_policy),
-    };
-    let destinations = waiting.map(Waiting::destinations).unwrap_or_default();
-    render_towards(status, &page, &destinations)
+/// What the page shows.
+pub(super) struct Form<'a> {
+    pub(super) app: &'a App,
+    pub(super) visit: &'a Visit,
+    pub(super) waiting: Option<&'a Waiting>,
+    /// What leads from the page to where the others are.
+    pub(super) up: &'a str,
+    /// What was typed, or who is expected.
+    pub(super) username: &'a str,
+    pub(super) problems: Problems,
+}
+
+impl<'a> Form<'a> {
+    /// Before the first attempt.
+    pub(super) fn of(app: &'a App, visit: &'a Visit, waiting: Option<&'a Waiting>) -> Self {
+        let username = waiting.and_then(|it| it.pending.request.login_hint.as_deref());
+        let (username, problems) = (username.unwrap_or_default(), Problems::default());
+        Self { app, visit, waiting, up: "", username, problems }
+    }
+
+    pub(super) fn render(&self, status: StatusCode) -> Response {
+        let page = SignupPage {
+            csrf: &self.visit.csrf(),
+            up: self.up,
+            flow: self.waiting.map_or("", |it| &it.flow),
+            client_name: self.waiting.map_or("", |it| &it.client.name),
+            username: self.username,
+            email_problem: &self.problems.email,
+            password_problem: &self.problems.password,
+            password_hint: rule::hint(self.app.password_policy),
+        };
+        let destinations = self.waiting.map(Waiting::destinations).unwrap_or_default();
+        render_towards(status, &page, &destinations)
+    }
 }
 
 async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
     let typed = call.params.get("username").unwrap_or_default();
-    let again = |problems: &Problems, status| show(call, waiting.as_ref(), typed, problems, status);
+    let again = |problems, status| {
+        let form = Form::of(&call.app, &call.visit, waiting.as_ref());
+        Form { username: typed, problems, ..form }.render(status)
+    };
     let (email, password) =
-        validate(call, typed).map_err(|problems| again(&problems, StatusCode::BAD_REQUEST))?;
+        validate(call, typed).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
     let admitted = app.limits.admit_sign_up(&app.db, &origin).await.map_err(|it| limited(&it))?;
     let wish = SignUp { email: &email, password, admitted, origin: &origin };
     match account::sign_up(&app.db, &app.hasher, &app.status_entries, wish, &app.tokens, now).await
@@ -71,7 +89,7 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
         Err(SignUpError::EmailExists) => {
             let email = "There is an account with this email address already.".to_owned();
             let problems = Problems { email, ..Problems::default() };
-            Err(again(&problems, StatusCode::CONFLICT))
+            Err(again(problems, StatusCode::CONFLICT))
         }
         Err(
             cause @ (SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_)),

@@ -66,6 +66,8 @@ impl Page for LoginPage<'_> {
 #[template(path = "signup.html")]
 pub(super) struct SignupPage<'a> {
     pub(super) csrf: &'a str,
+    /// What leads from the page to where the others are.
+    pub(super) up: &'a str,
     pub(super) flow: &'a str,
     pub(super) client_name: &'a str,
     pub(super) username: &'a str,

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use poem::Response;
+use poem::http::StatusCode;
 
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::flow::Step;
@@ -13,7 +14,7 @@ use crate::domain::oauth::sealed;
 use crate::domain::oauth::waiting::{self, Kept, Pending};
 use crate::http::App;
 use crate::http::oauth::respond;
-use crate::http::pages::{Visit, bad_request, login};
+use crate::http::pages::{Visit, bad_request, login, signup};
 
 /// Why a request goes nowhere whose client is not registered, or not any more.
 pub(in crate::http) const UNKNOWN_CLIENT: &str = "the client is not known";
@@ -62,6 +63,10 @@ impl Waiting {
             Err(error) => return respond::failed(&error),
         }
         self.pending.kept = Kept::InBrowser;
+        if self.pending.request.prompts("create") {
+            let page = signup::Form { up, ..signup::Form::of(app, visit, Some(&self)) };
+            return visit.remember(page.render(StatusCode::OK));
+        }
         let page = login::Form { up, ..login::Form::of(visit, Some(&self)) };
         visit.remember(page.render())
     }

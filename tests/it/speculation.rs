@@ -1,0 +1,43 @@
+//! B10: browsers fetch pages before anybody wants them. What a GET would change is left as it is.
+
+use reqwest::Method;
+
+use crate::harness::TestServer;
+use crate::harness::oauth::{Browser, CALLBACK, request};
+
+const ADA: &str = "ada@example.test";
+
+#[tokio::test]
+async fn a_page_that_is_fetched_ahead_logs_nobody_out_and_issues_no_code() {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let code = browser.code(ADA, &[]).await;
+    let id_token = server.redeem(&web, &code).await.text("id_token");
+    let codes = server.database.count("authorization_code").await;
+    let log_out = format!("/oauth2/logout?id_token_hint={id_token}");
+    let authorize = format!("/oauth2/authorize?{}", request(&[]));
+
+    for (name, value) in [
+        ("sec-purpose", "prefetch"),
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ] {
+        for address in [&log_out, &authorize] {
+            let ahead = browser.request(Method::GET, address).header(name, value);
+            let answer = browser.send(ahead).await;
+
+            assert_eq!(answer.status, 503, "{name}: {value}");
+            assert_eq!(answer.header("cache-control"), "no-store");
+        }
+    }
+
+    assert_eq!(server.database.count("authorization_code").await, codes);
+    assert_eq!(server.database.count("auth_event WHERE type = 'logout'").await, 0);
+    let sent = browser.get(&authorize).await.sent_to(CALLBACK);
+    assert!(sent.contains_key("code"), "{sent:?}");
+    browser.get(&log_out).await;
+    assert_eq!(server.database.count("auth_event WHERE type = 'logout'").await, 1);
+}
