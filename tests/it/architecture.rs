@@ -11,7 +11,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("database", &["clock", "config", "timestamp"]),
     ("telemetry", &["config"]),
     ("domain", &["config", "database", "entity", "naming", "timestamp"]),
-    ("http", &["clock", "config", "database", "domain", "telemetry", "timestamp"]),
+    ("http", &["clock", "config", "database", "domain", "naming", "telemetry", "timestamp"]),
     ("server", &["clock", "config", "database", "domain", "http"]),
     (
         "cli",

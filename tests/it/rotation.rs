@@ -358,7 +358,7 @@ async fn the_keys_are_exported_as_pem() {
 
     let pem = keys(&server, &["export-public", "--pem"]).await;
 
-    let blocks: Vec<_> = pem.split_inclusive("-----END PUBLIC KEY-----").collect();
+    let blocks: Vec<_> = pem.trim_end().split_inclusive("-----END PUBLIC KEY-----").collect();
     let jwks = server.jwks().await;
     let published = jwks["keys"].as_array().unwrap();
     for (key, block) in published.iter().zip(&blocks) {
