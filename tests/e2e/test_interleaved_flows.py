@@ -1,13 +1,14 @@
 """A thousand code flows under way at once, of a hundred people: each ends where it belongs (SS-10).
 
 All of them have begun before the first goes on; then one step of one of them is taken at a time by
-each thread, in no order. On PostgreSQL any of two instances answers any request.
+each thread, in hardly any order. On PostgreSQL any of two instances answers any request.
 """
 
 import random
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from stock import register
 PEOPLE = 100
 CLIENTS = 10
 THREADS = 8
+CHOICE = 100  # of so many that wait longest, the next step is that of any
 
 SCOPE = "openid email"
 
@@ -148,18 +150,18 @@ def flow(
 
 
 def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
-    """Takes each flow to its end, or one step further, a step of any of them at a time."""
-    waiting, lock = list(flows), threading.Lock()
+    """Takes each flow to its end, or one step further, a step of any of those that wait longest."""
+    waiting, lock = deque(flows), threading.Lock()
 
     def work() -> None:
         while True:
             with lock:
                 if not waiting:
                     return
-                # The last one takes the place of one that is taken out of the middle.
-                index = random.randrange(len(waiting))
-                waiting[index], waiting[-1] = waiting[-1], waiting[index]
-                taken = waiting.pop()
+                # Of all of them, some would wait until their code has expired, on a busy machine.
+                index = random.randrange(min(len(waiting), CHOICE))
+                waiting[index], waiting[0] = waiting[0], waiting[index]
+                taken = waiting.popleft()
             if next(taken, taken) is not taken and not once:
                 with lock:
                     waiting.append(taken)
