@@ -118,7 +118,7 @@ pub async fn sign_up(
 /// Deletes an account, as part of the transaction that has made sure of it: its sessions have ended, its
 /// address is free, and whoever signs up with that is somebody else. What refers to its row goes in
 /// portions, and then the row (`session::end_some`); what the audit log says of its id stays.
-/// [`Db::truncate_log`] follows the commit.
+/// The write-ahead log is truncated then.
 ///
 /// # Errors
 /// If the database refuses.

@@ -145,14 +145,12 @@ pub async fn delete_account(
             })
             .await
     };
-    let deleted = match attempt().await {
+    // What is left in the write-ahead log goes with the rest (`session::end_some`): while that is written,
+    // it could not be truncated, and the request would wait for it.
+    match attempt().await {
         Err(ConfirmError::Changed) => attempt().await,
         result => result,
-    };
-    if deleted.is_ok() {
-        db.truncate_log().await;
     }
-    deleted
 }
 
 /// The account, if what was typed is its password, with the new hash if one was to be made; otherwise
