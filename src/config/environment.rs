@@ -87,8 +87,8 @@ fn first_substitution(text: &str) -> Option<usize> {
     None
 }
 
-/// An empty variable counts as unset, as `${X:-}` of Compose makes it; those of [`NEVER_UNSET`] are
-/// refused by what reads them.
+/// An empty variable counts as unset, as `${X:-}` of Compose makes it; a few, which
+/// decide what Signet is, are refused by what reads them.
 #[must_use]
 pub fn unset_empty(arg: Arg) -> Arg {
     let is_empty = arg.get_env().is_some_and(|name| {

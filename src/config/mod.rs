@@ -77,7 +77,7 @@ pub struct ServiceSettings {
     pub audience: Option<String>,
 
     /// Address to listen on; port 0 lets the system choose. `localhost` is 127.0.0.1, and all
-    /// addresses of the host are 0.0.0.0, or [::] with IPv6.
+    /// addresses of the host are `0.0.0.0`, or `[::]` with IPv6.
     #[arg(long, env = "SIGNET_LISTEN", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
     pub listen: SocketAddr,
 
