@@ -38,6 +38,7 @@ const LEISURE: Duration = Duration::from_mins(1);
 /// How many beats are given up, each with a connection that may hang with its commit.
 const HANGING: u32 = 2;
 
+/// The wait for a beat once that many have been given up.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 /// How long an outage is tried to be recorded.
@@ -116,8 +117,8 @@ async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>
     }
 }
 
-/// The same for work that takes its time. If the connections are replaced meanwhile, the one that it waits
-/// for is dead: nothing will come of it any more, and what did is not known.
+/// The same for work that takes its time. If the connections are replaced meanwhile, the one in use is
+/// dead: no answer will come, and whether the work was committed is not known.
 pub(super) async fn write_at_leisure<I, T, E, F>(
     writer: &PooledWriter,
     input: I,
