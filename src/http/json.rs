@@ -18,13 +18,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::error::Category;
 
 use crate::http::error::{FieldProblem, Problem};
-use crate::naming::is_seen;
 
 /// What some editors begin a file of UTF-8 with.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// How much of a member's name is repeated, in characters.
-const QUOTED: usize = 40;
+/// The longest name of a member that is repeated, in bytes.
+const LONGEST_QUOTED: usize = 40;
 
 /// A JSON object, as the body of a request or an answer.
 pub(super) struct Json<T>(pub(super) T);
@@ -151,7 +150,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProbl
 /// Takes from serde's message what it says of our schema, and leaves what it quotes of the request.
 fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
     // From the end: a member's name may hold anything.
-    let message = message.rsplit_once(" at line ").map_or(message, |(what, _)| what);
+    let (message, place) = message.rsplit_once(" at line ").unwrap_or((message, "1 column 1"));
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
     if let Some(name) = quoted("missing field `") {
         return FieldProblem::new(name, "is required");
@@ -162,18 +161,22 @@ fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
     let wanted = message.rsplit_once(", expected ").map_or("something else", |(_, wanted)| wanted);
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let name = rest.rsplit_once("`, ").map_or("", |(name, _)| name);
-        let text = format!("has the unknown member {}; known: {wanted}", quoted_name(name));
-        return FieldProblem::new("body", text);
+        let which = unknown_member(name, place);
+        return FieldProblem::new("body", format!("has {which}; known: {wanted}"));
     }
     let name = if path == "." { "body" } else { path };
     FieldProblem::new(name, format!("must be {wanted}"))
 }
 
-/// The name of a member as its sender is told of it: its begin, as far as it can be seen.
-fn quoted_name(name: &str) -> String {
-    let seen = name.chars().take(QUOTED).map(|c| if is_seen(c) { c } else { '\u{fffd}' });
-    let rest = if name.chars().count() > QUOTED { "…" } else { "" };
-    format!("\"{}{rest}\"", seen.collect::<String>())
+/// Says which member is unknown: by its name if that looks like one, else by where it ends. A
+/// client that mixes up names and values sends a password as a name.
+fn unknown_member(name: &str, place: &str) -> String {
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if is_word && !name.is_empty() && name.len() <= LONGEST_QUOTED {
+        format!("the unknown member \"{name}\"")
+    } else {
+        format!("an unknown member at line {place}")
+    }
 }
 
 #[cfg(test)]
@@ -189,7 +192,7 @@ mod tests {
         email: String,
     }
 
-    /// ID-04, ID-07, DS-06: what is wrong is named, and nothing that was sent is repeated.
+    /// ID-04, ID-07, DS-06: what is wrong is named, and no value that was sent is repeated.
     #[test]
     fn errors_name_the_member_and_echo_nothing() {
         for (body, name, message) in [
@@ -204,14 +207,19 @@ mod tests {
                 "has the unknown member \"mail\"; known: `email`",
             ),
             (
-                "{\"email\":\"a\",\"a`, \u{202e}\":1}",
+                r#"{"email":"a","S3cret-word":1}"#,
                 "body",
-                "has the unknown member \"a`, \u{fffd}\"; known: `email`",
+                "has an unknown member at line 1 column 26; known: `email`",
+            ),
+            (
+                "{\"email\":\"a\",\n\"a`, \u{202e}\":1}",
+                "body",
+                "has an unknown member at line 2 column 9; known: `email`",
             ),
             (
                 r#"{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab":1}"#,
                 "body",
-                "has the unknown member \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…\"; known: `email`",
+                "has an unknown member at line 1 column 44; known: `email`",
             ),
             (r#"["a@example.com"]"#, "body", "must be a JSON object"),
             ("", "body", "must be a JSON object"),
