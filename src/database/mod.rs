@@ -222,6 +222,12 @@ impl Db {
         self.wait
     }
 
+    /// Whether one transaction at a time writes, and all others wait for it.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        matches!(self.backend, Backend::Sqlite { .. })
+    }
+
     /// What keeps writes from being acknowledged at this moment, if anything does.
     pub async fn trouble(&self) -> Option<&'static str> {
         match &self.backend {

@@ -22,9 +22,11 @@ const MOST: u64 = 1_000;
 const LEAST: u64 = 25;
 
 /// A portion whose statements take longer than this is followed by one of half the size; one that
-/// takes less than a quarter of it, by one of twice the size. Others wait for about this long on
-/// SQLite.
+/// takes less than a quarter of it, by one of twice the size.
 const LONG: Duration = Duration::from_millis(60);
+
+/// The same on SQLite, where all others wait for as long: a refresh takes some five milliseconds.
+const LONG_OF_ONE_WRITER: Duration = Duration::from_millis(12);
 
 /// Shortest pause between two portions. The pause is at least as long as the portion's statements
 /// took.
@@ -47,6 +49,7 @@ pub struct Portions {
     db: Db,
     size: u64,
     most: u64,
+    long: Duration,
 }
 
 /// What [`delete_expired`] has done.
@@ -63,7 +66,9 @@ impl Portions {
     /// Portions of `most` rows at most.
     #[must_use]
     pub fn of(db: &Db, most: u64) -> Self {
-        Self { db: db.clone(), size: most, most }
+        let long = if db.has_one_writer() { LONG_OF_ONE_WRITER } else { LONG };
+        // The first is small: how long a row takes is not known yet.
+        Self { db: db.clone(), size: most.min(LEAST * 4), most, long }
     }
 
     /// Runs `work` for the next portion, in a transaction, and then pauses. `work` is given the
@@ -96,7 +101,7 @@ impl Portions {
                 Err(error) => {
                     tracing::debug!(%error, rows = self.size, "a portion failed; a smaller one next");
                     self.size = (self.size / 2).max(LEAST);
-                    tokio::time::sleep(LONG).await;
+                    tokio::time::sleep(self.long).await;
                 }
             }
         }
@@ -117,9 +122,9 @@ impl Portions {
     }
 
     fn fit(&mut self, took: Duration) {
-        if took > LONG {
+        if took > self.long {
             self.size = (self.size / 2).max(LEAST);
-        } else if took < LONG / 4 {
+        } else if took < self.long / 4 {
             self.size = self.size.saturating_mul(2).min(self.most);
         }
     }
