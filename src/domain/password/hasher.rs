@@ -15,6 +15,7 @@ use crate::domain::password::hash::{self, Cost, Failure};
 use crate::domain::password::pool::{HashError, Pool, PoolSettings};
 use crate::domain::password::stored::{self, Stored};
 use crate::domain::password::typed::Password;
+use crate::domain::password::workspace::Workspace;
 
 /// How long a thread keeps its memory after its last hash.
 const REST: Duration = Duration::from_secs(30);
@@ -162,14 +163,13 @@ impl Hasher {
         if is_real {
             self.0.decoys.learn(class);
         }
-        let classes = [class, live];
-        let classes = classes.get(..1 + usize::from(new.is_some())).unwrap_or(&classes);
+        let mut classes = vec![class; password.spellings().count()];
+        classes.extend(new.as_ref().map(|_| live));
         let argon2 = self.0.argon2.clone();
         self.0
             .pool
-            .run(self.client(client), classes, move |workspace| {
-                let is_right =
-                    workspace.timed(class, |workspace| compared.matches(&password, workspace))?;
+            .run(self.client(client), &classes, move |workspace| {
+                let is_right = matches(&compared, &password, workspace)?;
                 if !is_right || !is_real {
                     return Ok(Verdict::Mismatch);
                 }
@@ -194,6 +194,22 @@ impl Hasher {
     fn client(&self, address: Option<IpAddr>) -> u128 {
         network::client(address, self.0.ipv6_prefix)
     }
+}
+
+/// Tries each spelling of a password; against a decoy, too, and against a hash of ours, which is of the
+/// first alone: what it takes must not tell.
+fn matches(
+    compared: &Stored,
+    password: &Password,
+    workspace: &mut Workspace,
+) -> Result<bool, Failure> {
+    let class = compared.class();
+    for spelling in password.spellings() {
+        if workspace.timed(class, |workspace| compared.matches(spelling, workspace))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

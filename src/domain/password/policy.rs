@@ -50,6 +50,9 @@ pub enum Weakness {
     /// No character of the Unicode number categories; digits of every script count.
     #[error("needs a digit")]
     NoDigit,
+    /// A character that cannot be typed into the field of a page, such as a line break.
+    #[error("has a control character")]
+    Control,
     /// On the blocklist, with or without the usual number and sign at the end.
     #[error("is a common password")]
     Common,
@@ -88,6 +91,7 @@ impl Policy {
             (is_composed && !text.chars().any(char::is_uppercase), Weakness::NoUpperCase),
             (is_composed && !text.chars().any(char::is_lowercase), Weakness::NoLowerCase),
             (is_composed && !text.chars().any(char::is_numeric), Weakness::NoDigit),
+            (text.chars().any(char::is_control), Weakness::Control),
             (blocklist::is_common(&folded), Weakness::Common),
             (is_own_word(&folded, context), Weakness::OwnWord),
         ]
@@ -207,6 +211,15 @@ mod tests {
         for typed in [cyrillic, greek] {
             assert_eq!(check(Policy::Compat, typed), [], "{typed}");
         }
+    }
+
+    /// B3: what the field of a page cannot hold is not chosen; passwords with it that exist go on.
+    #[test]
+    fn control_characters_are_refused() {
+        for text in ["Correct-\u{0}Horse7", "Correct-\nHorse7", "Correct-\u{85}Horse7"] {
+            assert_eq!(check(Policy::Compat, text), [Weakness::Control], "{text:?}");
+        }
+        assert_eq!(check(Policy::Compat, "Correct \u{200d}Horse7"), []);
     }
 
     /// PW-05, N-04: the blocklist, as people decorate its words.

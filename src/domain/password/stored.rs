@@ -9,7 +9,6 @@ use zeroize::Zeroizing;
 
 use crate::domain::password::class::Class;
 use crate::domain::password::hash::{Cost, Failure, SALT_BYTES, TAG_BYTES};
-use crate::domain::password::typed::Password;
 use crate::domain::password::workspace::Workspace;
 
 /// Most memory a stored hash may ask for: 256 MiB, libsodium's "moderate" setting.
@@ -141,12 +140,12 @@ impl Stored {
     /// bcrypt reads at most 72 bytes of a password. Such a hash was made so, and is checked so.
     pub(super) fn matches(
         &self,
-        password: &Password,
+        password: &[u8],
         workspace: &mut Workspace,
     ) -> Result<bool, Failure> {
         match self {
             Self::Argon2(hash) => hash.matches(password, workspace),
-            Self::Bcrypt { hash, .. } => workspace.bcrypt(password.as_bytes(), hash),
+            Self::Bcrypt { hash, .. } => workspace.bcrypt(password, hash),
         }
     }
 
@@ -188,9 +187,9 @@ impl Argon2Hash {
         })
     }
 
-    fn matches(&self, password: &Password, workspace: &mut Workspace) -> Result<bool, Failure> {
+    fn matches(&self, password: &[u8], workspace: &mut Workspace) -> Result<bool, Failure> {
         let mut computed = Zeroizing::new(vec![0; self.tag.len()]);
-        workspace.argon2(&self.argon2, password.as_bytes(), &self.salt, &mut computed)?;
+        workspace.argon2(&self.argon2, password, &self.salt, &mut computed)?;
         // `memcmp::eq` panics on different lengths; these are equal by construction.
         Ok(openssl::memcmp::eq(&computed, self.tag.as_bytes()))
     }

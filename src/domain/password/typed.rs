@@ -15,9 +15,13 @@ const NFC_GROWTH: usize = 3;
 ///
 /// Two keyboards may spell `é` as one code point or as two; both are the same password here
 /// (NIST SP 800-63B-4 §3.1.1.2). Nothing else is changed: no trimming, no case folding, no
-/// truncation. The bytes are overwritten when the value is dropped.
+/// truncation. What was typed is kept beside it if it differs, since a hash from elsewhere may have been
+/// made of that. The bytes are overwritten when the value is dropped.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password {
+    normalised: Zeroizing<String>,
+    typed: Option<Zeroizing<String>>,
+}
 
 /// Why a typed password is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -41,17 +45,24 @@ impl Password {
         // Room for the longest outcome: a string that grows leaves an unwiped copy behind.
         let mut normalised = Zeroizing::new(String::with_capacity(typed.len() * NFC_GROWTH));
         normalised.extend(typed.nfc());
-        Ok(Self(normalised))
+        let typed = (*normalised != typed).then(|| Zeroizing::new(typed.to_owned()));
+        Ok(Self { normalised, typed })
     }
 
     /// The text, for this room only.
     pub(super) fn as_str(&self) -> &str {
-        &self.0
+        &self.normalised
     }
 
     /// The bytes that are hashed, for this room only.
     pub(super) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.normalised.as_bytes()
+    }
+
+    /// What a stored hash may have been made of, the likeliest first: one text, or two.
+    pub(super) fn spellings(&self) -> impl Iterator<Item = &[u8]> {
+        let typed = self.typed.as_ref().map(|typed| typed.as_bytes());
+        [self.as_bytes()].into_iter().chain(typed)
     }
 }
 

@@ -245,3 +245,36 @@ async fn starting_hashes_nothing_and_refuses_what_cannot_work() {
     assert!(matches!(start(impossible, SETTINGS), Err(StartError::Cost(_))));
     assert!(matches!(start(too_costly, SETTINGS), Err(StartError::TooCostly)));
 }
+
+/// B4: systems that do not normalise made their hashes of what was typed. Such a hash matches what is typed
+/// now, and is replaced by one of ours, which matches either spelling.
+#[tokio::test]
+async fn a_hash_of_text_that_is_not_normalised_matches_what_is_typed() {
+    let hasher = hasher();
+    let (typed, other) = ("Pa\u{308}55wo\u{308}rter-alt", "P\u{e4}55w\u{f6}rter-alt");
+    let foreign = bcrypt::hash(typed, 4).unwrap();
+
+    let verdict = hasher.check_then(password(typed), Some(foreign.clone()), Then::Renew).await;
+    let Verdict::Match { new_hash: Some(ours) } = verdict.unwrap() else { panic!("no new hash") };
+    for spelling in [typed, other] {
+        assert_eq!(hasher.check(password(spelling), Some(ours.clone())).await.unwrap(), MATCH);
+    }
+    let composed = hasher.check(password(other), Some(foreign)).await.unwrap();
+    assert_eq!(composed, Verdict::Mismatch, "that is not what the hash was made of");
+}
+
+/// PW-06: text with two spellings costs two hashes, whether there is an account and whatever its hash is.
+#[tokio::test]
+async fn two_spellings_cost_two_hashes_for_anybody() {
+    let hasher = hasher();
+    let ours = hasher.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
+    let foreign = bcrypt::hash("Correct-Horse7-Battery", 4).unwrap();
+
+    for stored in [None, Some(ours), Some(foreign)] {
+        let before = hasher.hashes_started();
+        let wrong = hasher.check(password("Wro\u{308}ng-Horse7"), stored).await.unwrap();
+
+        assert_eq!(wrong, Verdict::Mismatch);
+        assert_eq!(hasher.hashes_started() - before, 2);
+    }
+}

@@ -12,7 +12,7 @@ const PASSWORD: &str = "Correct-Horse7-Battery";
 fn matches(hash: &str, typed: &str) -> bool {
     let mut workspace = Workspace::new(64, Arc::new(Tally::default()));
     let password = Password::parse(typed).unwrap();
-    Stored::parse(hash).unwrap().matches(&password, &mut workspace).unwrap()
+    Stored::parse(hash).unwrap().matches(password.as_bytes(), &mut workspace).unwrap()
 }
 
 fn is_current(hash: &str, memory_kib: u32, iterations: u32, parallelism: u32) -> bool {
