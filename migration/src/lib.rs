@@ -34,6 +34,7 @@ mod m20261129_000140_keep_retention_time;
 mod m20261129_000141_find_ended_sessions;
 mod m20261129_000150_tell_restores;
 mod m20261129_000160_relax_clients;
+mod m20261129_000170_remember_previous_cookies;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -70,6 +71,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000141_find_ended_sessions::Migration),
             Box::new(m20261129_000150_tell_restores::Migration),
             Box::new(m20261129_000160_relax_clients::Migration),
+            Box::new(m20261129_000170_remember_previous_cookies::Migration),
         ]
     }
 }

@@ -1,6 +1,8 @@
 //! Accounts: signing up makes one, and its first session; deleting one leaves nothing of it.
 
-use sea_orm::{ActiveModelTrait, DatabaseTransaction, DbErr, EntityTrait, Set, SqlErr};
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Set, SqlErr,
+};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -10,8 +12,8 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
-use crate::domain::session::{self, Granted, KillSwitch, NewSession};
-use crate::domain::status::{DrawError, StatusEntries};
+use crate::domain::session::{self, BrowserCookie, Granted, KillSwitch, NewSession};
+use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
 use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
@@ -53,10 +55,16 @@ pub struct SignUp<'a> {
     pub origin: &'a Origin,
 }
 
-/// Makes an account and logs it in.
-///
-/// Whether the address is taken is left to the unique index, and asked after the hash: a taken
-/// address costs the same time as a free one.
+/// An account that is about to be made, and what its first session needs.
+#[derive(Clone)]
+pub struct NewAccount {
+    row: account::Model,
+    status: StatusEntry,
+    settings: TokenSettings,
+    origin: Origin,
+}
+
+/// Makes an account and logs it in, with a session of the JSON API.
 ///
 /// # Errors
 /// See [`SignUpError`]; nothing is stored then.
@@ -68,6 +76,25 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
+    let new = prepare(db, hasher, entries, request, settings, now).await?;
+    db.write(new, |txn, now, new| Box::pin(create(txn, new, None, now))).await
+}
+
+/// Hashes the password, outside any transaction, since that takes its time.
+///
+/// Whether the address is taken is left to the unique index, and asked after the hash: a taken
+/// address costs the same time as a free one.
+///
+/// # Errors
+/// See [`SignUpError`].
+pub async fn prepare(
+    db: &Db,
+    hasher: &Hasher,
+    entries: &StatusEntries,
+    request: SignUp<'_>,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<NewAccount, SignUpError> {
     let SignUp { email, password, origin, .. } = request;
     let password_hash = hasher.hash(password, origin.address).await?;
     let status = entries.draw(db, now).await?;
@@ -88,31 +115,38 @@ pub async fn sign_up(
         session_epoch: 0,
         deleted_at: None,
     };
+    Ok(NewAccount { row, status, settings: settings.clone(), origin: origin.clone() })
+}
 
-    let settings = settings.clone();
-    let origin = origin.clone();
-    db.write((row, settings, origin), move |txn, now, (row, settings, origin)| {
-        Box::pin(async move {
-            let new = NewSession {
-                account_id: row.id,
-                email: row.email_claims(),
-                epoch: row.session_epoch,
-                status,
-            };
-            account::Entity::insert(account::ActiveModel::from(row.clone()).reset_all())
-                .exec_without_returning(txn)
-                .await
-                .map_err(taken_or_failed)?;
-            let granted = session::start(txn, new, settings, origin, now).await?;
-            Event::new(Kind::SignUp)
-                .account(granted.account_id)
-                .session(granted.session_id, &granted.client_id)
-                .record(txn, origin, now)
-                .await?;
-            Ok(granted)
-        })
-    })
-    .await
+/// Makes an account and begins its first session, as part of a transaction.
+///
+/// # Errors
+/// [`SignUpError::EmailExists`], or the database's.
+pub async fn create(
+    txn: &impl ConnectionTrait,
+    new: &NewAccount,
+    cookie: Option<BrowserCookie>,
+    now: Timestamp,
+) -> Result<Granted, SignUpError> {
+    let NewAccount { row, status, settings, origin } = new;
+    account::Entity::insert(account::ActiveModel::from(row.clone()).reset_all())
+        .exec_without_returning(txn)
+        .await
+        .map_err(taken_or_failed)?;
+    let session = NewSession {
+        account_id: row.id,
+        email: row.email_claims(),
+        epoch: row.session_epoch,
+        status: *status,
+        cookie,
+    };
+    let granted = session::start(txn, session, settings, origin, now).await?;
+    Event::new(Kind::SignUp)
+        .account(granted.account_id)
+        .session(granted.session_id, &granted.client_id)
+        .record(txn, origin, now)
+        .await?;
+    Ok(granted)
 }
 
 /// Deletes an account, as part of the transaction that has made sure of it: its sessions have ended, its
@@ -153,6 +187,16 @@ pub async fn delete(
     account::Entity::update(emptied).exec(txn).await?;
     overwrite_cheaply(txn).await?;
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
+}
+
+/// Whether an account that there was is gone.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn is_deleted(db: &Db, id: Uuid) -> Result<bool, DbErr> {
+    let account = account::Entity::find_by_id(id);
+    let found = db.read(|db| async move { account.one(&db).await }).await?;
+    Ok(found.is_none_or(|account| account.deleted_at.is_some()))
 }
 
 /// What the policy has against a password for the account of `email`: no rule is broken if empty.

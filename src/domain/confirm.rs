@@ -14,9 +14,11 @@ use crate::domain::account;
 use crate::domain::attempt::{self, Admitted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::Login;
-use crate::domain::oauth::browser;
+use crate::domain::oauth::hosted_login;
 use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
-use crate::domain::session::{self, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched};
+use crate::domain::session::{
+    self, BrowserCookie, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched,
+};
 use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::{self as session_row, EndReason};
@@ -50,8 +52,8 @@ pub struct NewLogin<'a> {
     pub entries: &'a StatusEntries,
     /// How long it lasts.
     pub settings: &'a TokenSettings,
-    /// The digest of the cookie that stands for it.
-    pub cookie_digest: Vec<u8>,
+    /// What stands for it.
+    pub cookie: BrowserCookie,
 }
 
 /// Why nothing was done.
@@ -229,7 +231,7 @@ struct Prepared {
 struct PreparedLogin {
     status: StatusEntry,
     settings: TokenSettings,
-    cookie_digest: Vec<u8>,
+    cookie: BrowserCookie,
 }
 
 impl Prepared {
@@ -241,8 +243,8 @@ impl Prepared {
     ) -> Result<Self, ConfirmError> {
         let Some(new) = &replacement.new_login else { return Ok(Self { hash, login: None }) };
         let status = new.entries.draw(db, now).await?;
-        let (settings, cookie_digest) = (new.settings.clone(), new.cookie_digest.clone());
-        Ok(Self { hash, login: Some(PreparedLogin { status, settings, cookie_digest }) })
+        let (settings, cookie) = (new.settings.clone(), new.cookie.clone());
+        Ok(Self { hash, login: Some(PreparedLogin { status, settings, cookie }) })
     }
 }
 
@@ -270,7 +272,7 @@ async fn replace(
     match &new.login {
         Some(new) => {
             let account = account_row::Model { session_epoch: epoch, ..account.clone() };
-            take_over(txn, account, login, new, origin, now).await
+            take_over(txn, account, new, origin, now).await
         }
         None => Ok(()),
     }
@@ -280,17 +282,17 @@ async fn replace(
 async fn take_over(
     txn: &impl ConnectionTrait,
     account: account_row::Model,
-    old: Login,
     new: &PreparedLogin,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let PreparedLogin { status, settings, cookie_digest } = new;
+    let PreparedLogin { status, settings, cookie } = new;
     let session = NewSession {
         account_id: account.id,
         email: account.email_claims(),
         epoch: account.session_epoch,
         status: *status,
+        cookie: Some(cookie.clone()),
     };
     let granted = session::start(txn, session, settings, origin, now).await?;
     Event::new(Kind::LogIn)
@@ -299,7 +301,6 @@ async fn take_over(
         .session(granted.session_id, &granted.client_id)
         .record(txn, origin, now)
         .await?;
-    let idle_until = now.plus(settings.browser_idle_life());
-    browser::go_on_as(txn, old.session_id, granted.session_id, cookie_digest.clone(), idle_until)
-        .await
+    let BrowserCookie { digest, previous_digest } = cookie.clone();
+    hosted_login::move_waiting(txn, previous_digest, digest, account.id).await
 }

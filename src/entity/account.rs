@@ -150,6 +150,13 @@ impl Model {
         EmailClaims { email: email.clone(), email_verified: is_verified }
     }
 
+    /// Whether this is the account that [`Entity::find_by_address`] finds by this address, if any is.
+    #[must_use]
+    pub fn has_address(&self, lower_case: &str, folded: Option<&str>) -> bool {
+        let has_folded = folded.is_some() && self.email_folded.as_deref() == folded;
+        self.email_canonical == lower_case || (has_folded && !self.email_ambiguous)
+    }
+
     /// Whether it may log in and refresh.
     #[must_use]
     pub fn is_enabled(&self) -> bool {

@@ -55,6 +55,8 @@ pub struct Model {
     /// The `session_epoch` of its account when it began. None if an instance of the version before
     /// began it: then the row alone says whether it has ended.
     pub epoch: Option<i32>,
+    /// SHA-256 of the cookie that the browser had before this login on the hosted pages.
+    pub previous_cookie_digest: Option<Vec<u8>>,
 }
 
 /// Why a session ended before its time.

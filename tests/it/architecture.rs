@@ -93,6 +93,7 @@ fn no_rule_writes_sql_by_hand() {
 /// `database/portions.rs`.
 const DELETES_MANY: &[(&str, &str)] = &[
     ("database/portions.rs", "deletes in portions"),
+    ("domain/oauth/code.rs", "what one person has under way for one request, for a minute"),
     (
         "domain/oauth/consent.rs",
         "what one person has under way at one client, at most for half an hour",

@@ -102,7 +102,7 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
         assert!(html.contains("id=\"logout-confirm\""));
     }
     let asked = browser.get(&end(&[("state", PROBE), ("client_id", PROBE)])).await;
-    assert!(asked.html().contains("&#60;script&#62;") && !asked.html().contains("<script"));
+    assert!(asked.html().contains("&#60;script&#62;") && !asked.html().contains("<script>"));
     // An ID token of somebody else's login.
     bob.get(&end(&[("id_token_hint", &hint)])).await.expect_status(200);
     assert!(is_logged_in(&mut bob).await);
@@ -161,7 +161,9 @@ async fn whoever_says_yes_is_logged_out() {
     let mut without: Vec<_> = hidden(&asked);
     without.retain(|(name, _)| name != "csrf");
     let without: Vec<_> = without.iter().map(|(name, value)| (&**name, &**value)).collect();
-    browser.post("/logout", &without).await.expect_status(400);
+    // It may be a form of before the last login, and is asked once more.
+    browser.post("/logout", &without).await.expect_status(200);
+    assert!(is_logged_in(&mut browser).await);
     let done = browser.submit("/logout", &asked, &[]).await;
 
     assert_eq!(done.location(), format!("{BYE}?state=s"));

@@ -89,6 +89,7 @@ mod reflection;
 mod refresh;
 mod refresh_failure;
 mod refresh_secrecy;
+mod repeated_forms;
 mod repeated_parameters;
 mod request_head;
 mod request_limits;

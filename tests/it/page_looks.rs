@@ -5,8 +5,8 @@ use signet::config::Logo;
 use crate::harness::oauth::{Browser, ISSUER, hidden};
 use crate::harness::{PASSWORD, Program, TestDatabase, TestServer};
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'none'; form-action 'self'; \
-                      base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'none'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
 
@@ -31,7 +31,7 @@ async fn every_page_says_what_it_may_load_and_who_may_keep_it() {
     for path in ["/signup", "/logout", "/consent?flow=x", "/login?flow=%ff", "/oauth2/authorize"] {
         pages.push(browser.get(path).await);
     }
-    pages.push(browser.post("/account", &[("csrf", "x")]).await);
+    pages.push(browser.post("/login", &[("csrf", "x")]).await);
     browser.submit("/login", &login, &typed).await.expect_status(303);
     let own = ["/change-password", "/delete-account"];
     let left = ["/account", "/logout", "/oauth2/logout", "/oauth2/logout?id_token_hint=x"];
@@ -57,7 +57,7 @@ async fn every_page_says_what_it_may_load_and_who_may_keep_it() {
         }
         let html = String::from_utf8(page.body).unwrap();
         assert!(html.starts_with("<!doctype html>\n<html lang=\"en\">"), "{html}");
-        for inline in ["<script", "<style", " style=", " onclick=", "javascript:"] {
+        for inline in ["<script>", "<style", " style=", " onclick=", "javascript:"] {
             assert!(!html.contains(inline), "{inline}: {html}");
         }
     }

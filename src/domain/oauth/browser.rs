@@ -7,19 +7,14 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-};
-use uuid::Uuid;
+use sea_orm::{ColumnTrait, Condition, DbErr, EntityTrait, QueryFilter};
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::logout;
 use crate::domain::oauth::opaque::digest;
 use crate::domain::session::{self, KillSwitch};
+use crate::entity::account;
 use crate::entity::session::{Column, EndReason, Entity, Model};
-use crate::entity::{account, pending_authorization};
 use crate::timestamp::Timestamp;
 
 /// How far `idle_expires_at` may be behind the last use: it is not written at each.
@@ -95,50 +90,6 @@ async fn keep_awake(
     .await
 }
 
-/// All live sessions of whoever is logged in, newest first.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn sessions_of(db: &Db, browser: &Browser, now: Timestamp) -> Result<Vec<Model>, DbErr> {
-    let question = Entity::find()
-        .filter(Entity::live_of(browser.account.id, now))
-        .order_by_desc(Column::AuthTime)
-        .limit(100);
-    db.read(|db| async move { question.all(&db).await }).await
-}
-
-/// Ends another session of whoever is logged in; one of somebody else is left alone.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn end_other(
-    db: &Db,
-    browser: &Browser,
-    session_id: Uuid,
-    origin: &Origin,
-) -> Result<(), DbErr> {
-    let (account_id, origin) = (browser.account.id, origin.clone());
-    db.write(origin, move |txn, now, origin| {
-        Box::pin(async move {
-            session::hold_account(txn, account_id).await?;
-            let found = Entity::find_by_id(session_id).one(txn).await?;
-            let Some(session) = found.filter(|it| it.account_id == account_id) else {
-                return Ok::<_, DbErr>(());
-            };
-            if session::end(txn, session.id, EndReason::Logout, now).await? {
-                Event::new(Kind::SessionRevoked)
-                    .account(account_id)
-                    .session(session.id, &session.client_id)
-                    .record(txn, origin, now)
-                    .await?;
-                logout::end_opened(txn, session.id, now).await?;
-            }
-            Ok(())
-        })
-    })
-    .await
-}
-
 /// Ends all sessions of whoever is logged in, this one and those with `offline_access` included.
 ///
 /// # Errors
@@ -161,124 +112,4 @@ pub async fn end_everywhere(db: &Db, browser: &Browser, origin: &Origin) -> Resu
         })
     })
     .await
-}
-
-/// What a new login takes over from the browser it happened in.
-#[derive(Clone)]
-pub struct Takeover {
-    /// The new login.
-    pub session_id: Uuid,
-    /// Whose it is.
-    pub account_id: Uuid,
-    /// The digest of the cookie that stands for it from now on.
-    pub cookie_digest: Vec<u8>,
-    /// The digest of the cookie that the browser had before.
-    pub old_digest: Vec<u8>,
-    /// How long the new login lasts if it is not used.
-    pub idle_life: Duration,
-}
-
-/// Gives a new login its cookie. What the browser had begun goes on under it; a login it had before, be
-/// it idle, ends: quietly if it was of the same person, with all that was opened in it if not.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn take_over(db: &Db, takeover: Takeover, origin: &Origin) -> Result<(), DbErr> {
-    let origin = origin.clone();
-    db.write((takeover, origin), move |txn, now, (takeover, origin)| {
-        Box::pin(async move { take_over_in(txn, takeover, origin, now).await })
-    })
-    .await
-}
-
-async fn take_over_in(
-    txn: &DatabaseTransaction,
-    takeover: &Takeover,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let Takeover { session_id, account_id, cookie_digest, old_digest, idle_life } = takeover;
-    let (session_id, account_id) = (*session_id, *account_id);
-    session::hold_account(txn, account_id).await?;
-    session::make_room_for_browser(txn, account_id, now).await?;
-    let old = Entity::find()
-        .filter(Column::CookieDigest.eq(old_digest.clone()))
-        .filter(Entity::unended(now))
-        .one(txn)
-        .await?;
-    if let Some(old) = old {
-        if old.account_id == account_id {
-            // Ended first: whoever redeems a code in it at this moment holds its row, and what they
-            // opened is moved once they let go.
-            session::end(txn, old.id, EndReason::Replaced, now).await?;
-            move_clients(txn, old.id, session_id).await?;
-        } else {
-            logout::end_browser(txn, &old, origin, now).await?;
-        }
-    }
-    // With the account held, if the browser had one: whoever takes back a consent does the same.
-    move_waiting(txn, old_digest.clone(), cookie_digest.clone(), account_id).await?;
-    give_cookie(txn, session_id, cookie_digest.clone(), now.plus(*idle_life)).await
-}
-
-/// Gives a new login its cookie in the browser whose login has just ended, as part of the transaction
-/// that says why. What waits there goes on under it.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn go_on_as(
-    txn: &impl ConnectionTrait,
-    old_id: Uuid,
-    new_id: Uuid,
-    cookie_digest: Vec<u8>,
-    idle_until: Timestamp,
-) -> Result<(), DbErr> {
-    let old = Entity::find_by_id(old_id).one(txn).await?;
-    if let Some((old_digest, account_id)) =
-        old.and_then(|old| Some((old.cookie_digest?, old.account_id)))
-    {
-        move_waiting(txn, old_digest, cookie_digest.clone(), account_id).await?;
-    }
-    give_cookie(txn, new_id, cookie_digest, idle_until).await
-}
-
-async fn give_cookie(
-    txn: &impl ConnectionTrait,
-    session_id: Uuid,
-    cookie_digest: Vec<u8>,
-    idle_until: Timestamp,
-) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::CookieDigest, Expr::value(cookie_digest))
-        .col_expr(Column::IdleExpiresAt, Expr::value(idle_until))
-        .filter(Column::Id.eq(session_id))
-        .exec(txn)
-        .await?;
-    Ok(())
-}
-
-/// Requests that wait in a browser go on under its new cookie, for whoever is logged in by now.
-async fn move_waiting(
-    txn: &impl ConnectionTrait,
-    old_digest: Vec<u8>,
-    new_digest: Vec<u8>,
-    account_id: Uuid,
-) -> Result<(), DbErr> {
-    pending_authorization::Entity::update_many()
-        .col_expr(pending_authorization::Column::AccountId, Expr::value(account_id))
-        .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(new_digest))
-        .filter(pending_authorization::Column::BrowserDigest.eq(old_digest))
-        .exec(txn)
-        .await?;
-    Ok(())
-}
-
-/// What clients hold stays open: the person is the same.
-async fn move_clients(txn: &impl ConnectionTrait, from: Uuid, to: Uuid) -> Result<(), DbErr> {
-    Entity::update_many()
-        .col_expr(Column::BrowserSessionId, Expr::value(to))
-        .filter(Column::BrowserSessionId.eq(from))
-        .exec(txn)
-        .await?;
-    Ok(())
 }

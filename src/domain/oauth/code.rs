@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use openssl::error::ErrorStack;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::oauth::authorize::AuthorizationRequest;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::oauth::scope::Scope;
-use crate::entity::authorization_code::{ActiveModel, AskedClaims, Entity, Model};
+use crate::entity::authorization_code::{ActiveModel, AskedClaims, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 /// What codes begin with.
@@ -49,6 +51,39 @@ pub struct Terms {
 /// If the operating system gives no random bytes.
 pub fn draw() -> Result<Opaque, ErrorStack> {
     Opaque::draw(PREFIX)
+}
+
+/// Voids what was drawn for the same request before and is not spent, as part of the transaction that
+/// answers it again, with the account held: a form that is sent twice gets one good code. Requests are
+/// told apart by what they are to be proved with, `nonce` and `code_challenge`; those that have neither
+/// cannot be.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn void_unspent(
+    txn: &impl ConnectionTrait,
+    account_id: Uuid,
+    request: &AuthorizationRequest,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let AuthorizationRequest { client_id, nonce, code_challenge, .. } = request;
+    if nonce.is_none() && code_challenge.is_none() {
+        return Ok(());
+    }
+    Entity::delete_many()
+        .filter(Column::AccountId.eq(account_id))
+        .filter(Column::ClientId.eq(client_id))
+        .filter(same(Column::Nonce, nonce.as_deref()))
+        .filter(same(Column::CodeChallenge, code_challenge.as_deref()))
+        .filter(Column::RedeemedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now))
+        .exec(txn)
+        .await?;
+    Ok(())
+}
+
+fn same(column: Column, value: Option<&str>) -> Expr {
+    value.map_or_else(|| column.is_null(), |value| column.eq(value))
 }
 
 /// Writes a code, as part of the transaction that grants it.

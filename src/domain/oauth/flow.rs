@@ -139,14 +139,15 @@ fn ground_unasked(state: &State<'_>) -> Option<Ground> {
     Some(if client.is_preapproved() { Ground::Preapproved } else { Ground::Remembered })
 }
 
+/// The last answer counts: a code that was drawn by one before is void. The row stays for as long as the
+/// request waits, so that a form that is sent again gets an answer of the same kind.
 async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, FlowError> {
-    let (kept, origin) = (state.pending.kept.clone(), state.origin.clone());
+    let (request, origin) = (state.pending.request.clone(), state.origin.clone());
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
-    db.write((kept, event, origin), move |txn, now, (kept, event, origin)| {
+    db.write((request, event, origin), move |txn, now, (request, event, origin)| {
         Box::pin(async move {
-            if let Kept::InRow(digest) = kept {
-                pending_authorization::Entity::delete_by_id(digest.clone()).exec(txn).await?;
-            }
+            session::hold_account(txn, account_id).await?;
+            code::void_unspent(txn, account_id, request, now).await?;
             event.clone().record(txn, origin, now).await
         })
     })
@@ -174,8 +175,8 @@ enum Outcome {
     LoggedOut,
     /// The person has not agreed to this, or not any more.
     NotAgreed,
-    /// The request has been answered before: a form that is sent twice gets one code.
-    Answered,
+    /// What was asked for has been taken back, or its client is gone.
+    Void,
 }
 
 /// Writes down what was decided and draws the code, in one transaction.
@@ -204,7 +205,7 @@ async fn grant(
         Outcome::Granted => Step::Code(drawn.text),
         Outcome::LoggedOut => Step::LogIn,
         Outcome::NotAgreed => Step::Consent,
-        Outcome::Answered => Step::Refuse(ErrorCode::InvalidRequest),
+        Outcome::Void => Step::Refuse(ErrorCode::InvalidRequest),
     })
 }
 
@@ -220,7 +221,7 @@ async fn grant_in(
     let account_id = browser.account.id;
     // As at a redemption: whoever removes the client holds it first.
     if !registry::keep(txn, &client.id).await? {
-        return Ok(Outcome::Answered);
+        return Ok(Outcome::Void);
     }
     let scope = Scope::parse(&request.scope).unwrap_or_default();
     let claims = claims::beside(&scope, &request.claims);
@@ -235,10 +236,13 @@ async fn grant_in(
         return Ok(Outcome::NotAgreed);
     }
     if let Kept::InRow(digest) = kept {
-        let waiting = pending_authorization::Entity::delete_by_id(digest.clone());
-        if waiting.exec(txn).await?.rows_affected == 0 {
-            return Ok(Outcome::Answered);
+        let waiting = pending_authorization::Entity::find_by_id(digest.clone());
+        if waiting.one(txn).await?.is_none() {
+            return Ok(Outcome::Void);
         }
+    }
+    if *kept != Kept::Nowhere {
+        code::void_unspent(txn, account_id, request, now).await?;
     }
     if *ground == Ground::Asked {
         consent::remember(txn, browser, wish, origin, now).await?;

@@ -5,8 +5,9 @@
 //! 1. A client sends a browser to the authorization endpoint: [`authorize`] checks the request, the
 //!    client and its redirect URI before anything that redirects. It asks by scope, or for single
 //!    [`claims`].
-//! 2. [`flow`] decides what is missing: a login ([`browser`]), a [`consent`], or nothing. For
-//!    a login the request waits in the browser, [`sealed`]; for a consent in the database ([`waiting`]).
+//! 2. [`flow`] decides what is missing: a login ([`browser`], [`hosted_login`]), a [`consent`], or
+//!    nothing. For a login the request waits in the browser, [`sealed`]; for a consent in the database
+//!    ([`waiting`]).
 //! 3. [`code`] draws a code; the browser takes it back to the client.
 //! 4. The client proves who it is ([`proof`]) and redeems it ([`grant`], [`redemption`]): a session begins, as at a
 //!    login over the JSON API, and tokens are signed.
@@ -26,6 +27,7 @@ pub mod code;
 pub mod consent;
 pub mod flow;
 pub mod grant;
+pub mod hosted_login;
 pub mod housekeeping;
 pub mod id_token;
 pub mod logout;

@@ -279,6 +279,7 @@ fn session_of(
         audience: Some(code.audience),
         claims: code.claims,
         epoch: browser.epoch,
+        previous_cookie_digest: None,
     }
 }
 

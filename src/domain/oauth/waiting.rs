@@ -2,9 +2,9 @@
 //! ([`sealed`](crate::domain::oauth::sealed)), and for a consent with one, which is of use in the
 //! login it was written in alone.
 //!
-//! The row is what lets a form that is sent twice get one code, what ends when the consent is taken
-//! back, and what a page that is loaded again is found by. It is written for somebody who is logged
-//! in, and each account has a few at most.
+//! The row is what ends when the consent is taken back, and what a page that is loaded again is found by.
+//! It stays when it has been answered: a form that is sent twice is answered twice, and the last code
+//! counts. It is written for somebody who is logged in, and each account has a few at most.
 
 use std::time::Duration;
 

@@ -55,7 +55,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
         if bytes.len() > MAX_QUERY {
             return pages::bad_request("the request is too long to come from another site");
         }
-        return respond::see_other(&format!("{}/oauth2/authorize?{bytes}", app.issuer_url));
+        return respond::see_other(&format!("../oauth2/authorize?{bytes}"));
     }
     match authorize::check(&client, &redirect_uri, &params, &app.issuer) {
         Err(refusal) => respond::refusal(&app, &refusal),

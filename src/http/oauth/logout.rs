@@ -50,7 +50,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     if is_foreign_form && !params.repeats_any() {
         // Browsers keep our cookie from a form on another site, and send it with what follows.
         let query = query_of(&params);
-        return respond::see_other(&format!("{}/oauth2/logout?{query}", app.issuer_url));
+        return respond::see_other(&format!("../oauth2/logout?{query}"));
     }
     let asked = match read(&app, &params).await {
         Ok(asked) => asked,
@@ -116,13 +116,13 @@ async fn end(app: &Arc<App>, request: &Request, params: &Params, asked: LogoutRe
     };
     let Some(browser) = browser else {
         if visit.browser.is_none() {
-            return leave(app, destination.as_deref());
+            return leave("../", destination.as_deref());
         }
         return visit.remember(pages::ask_logout(&visit, params, destination.as_deref()));
     };
     let origin = origin_of(request).await;
     match logout::log_out(&app.db, &browser, &origin).await {
-        Ok(()) => Visit::forget(leave(app, destination.as_deref())),
+        Ok(()) => Visit::forget(leave("../", destination.as_deref())),
         Err(error) => respond::failed(&error.into()),
     }
 }
@@ -140,10 +140,11 @@ async fn proved(
     Ok(belongs.then_some(browser))
 }
 
-/// Where a browser goes once nobody is logged in to it.
-pub(in crate::http) fn leave(app: &App, destination: Option<&str>) -> Response {
+/// Where a browser goes once nobody is logged in to it. `up` leads from the address that is answered to
+/// where the pages are.
+pub(in crate::http) fn leave(up: &str, destination: Option<&str>) -> Response {
     match destination {
         Some(uri) => respond::see_other(uri),
-        None => respond::see_other(&format!("{}/logout", app.issuer_url)),
+        None => respond::see_other(&format!("{up}logout")),
     }
 }

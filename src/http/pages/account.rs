@@ -3,7 +3,7 @@
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::logins::Login;
+use crate::domain::logins::{self, Login, LoginsError};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::consent::{self, Consent, ConsentError};
 use crate::domain::oauth::flow::FlowError;
@@ -22,8 +22,15 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read(request).await?;
-    let Some(browser) = &call.visit.browser else { return Ok(call.lead_to("login")) };
+    let call = Call::read_any(request).await?;
+    let Some(browser) = &call.visit.browser else {
+        // Sent twice, it is as it was wished for.
+        let is_done = call.is_post() && call.params.get("end") == Some("all");
+        return Ok(if is_done { leave("", None) } else { call.lead_to("login") });
+    };
+    if !call.is_current {
+        return Err(stale(&call.visit));
+    }
     if call.is_post() {
         let admitted = call.app.limits.admit_change(&origin_of(&call.request).await);
         admitted.map_err(|refused| limited(&refused))?;
@@ -41,17 +48,24 @@ async fn end(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let wanted = call.params.get("end").unwrap_or_default();
     if wanted == "all" {
         browser::end_everywhere(&app.db, browser, &origin).await.map_err(failed)?;
-        return Ok(Visit::forget(leave(app, None)));
+        return Ok(Visit::forget(leave("", None)));
     }
-    let id = wanted.parse().map_err(|_| stale())?;
-    browser::end_other(&app.db, browser, id, &origin).await.map_err(failed)?;
-    Ok(call.lead_to("account"))
+    let id = wanted.parse().map_err(|_| stale(&call.visit))?;
+    match logins::end_one(&app.db, login_of(browser), id, &origin).await {
+        // Sent twice, or from two tabs: what was wished for is so.
+        Ok(()) | Err(LoginsError::NotFound) => Ok(call.lead_to("account")),
+        Err(LoginsError::NotLoggedIn) => Ok(call.lead_to("login")),
+        Err(LoginsError::Database(error)) => Err(failed(error)),
+    }
+}
+
+fn login_of(browser: &Browser) -> Login {
+    Login { account_id: browser.account.id, session_id: browser.session.id }
 }
 
 async fn withdraw(call: &Call, browser: &Browser, client_id: &str) -> Result<Response, Response> {
     let origin = origin_of(&call.request).await;
-    let login = Login { account_id: browser.account.id, session_id: browser.session.id };
-    match consent::withdraw(&call.app.db, login, client_id, &origin).await {
+    match consent::withdraw(&call.app.db, login_of(browser), client_id, &origin).await {
         // Sent twice, or from two tabs: what was wished for is so.
         Ok(()) | Err(ConsentError::NotFound) => Ok(call.lead_to("account")),
         Err(ConsentError::NotLoggedIn) => Ok(call.lead_to("login")),
@@ -65,8 +79,11 @@ fn failed<E: Into<FlowError>>(error: E) -> Response {
 
 async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let db = &call.app.db;
-    let sessions = browser::sessions_of(db, browser, call.app.clock.now()).await;
-    let sessions = sessions.map_err(failed)?;
+    let sessions = match logins::list(db, login_of(browser), call.app.clock.now()).await {
+        Ok(sessions) => sessions,
+        Err(LoginsError::Database(error)) => return Err(failed(error)),
+        Err(_) => return Ok(call.lead_to("login")),
+    };
     let ids = sessions.iter().map(|session| session.client_id.clone()).collect();
     let names = client::names(db, ids).await.map_err(failed)?;
     let issuer = &call.app.issuer_url;

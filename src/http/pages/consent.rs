@@ -17,14 +17,16 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read(request).await?;
+    let call = Call::read_any(request).await?;
+    let stale = || stale(&call.visit);
     let mut waiting = call.waiting().await?.ok_or_else(stale)?;
     // One that waits for a login has been answered by nobody yet.
     if waiting.pending.kept == Kept::InBrowser {
         return Err(stale());
     }
     let Some(browser) = &call.visit.browser else { return Ok(call.lead_to("login")) };
-    if call.is_post() {
+    // A form from before the last login in this browser is shown again: it named somebody else, perhaps.
+    if call.is_post() && call.is_current {
         let decision = match call.params.get("decision") {
             Some("allow") => Decision::Allow,
             Some("deny") => Decision::Deny,

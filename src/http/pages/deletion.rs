@@ -1,15 +1,22 @@
 //! `/delete-account`: an end to the account of whoever is logged in and knows its password.
+//!
+//! The form says whose account it is, sealed for the browser: sent again, it finds that the account is gone.
+//! The cookie stays for that, and stands for nothing.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::confirm as domain;
+use crate::domain::account;
+use crate::domain::confirm::{self as domain, ConfirmError};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::password::Password;
-use crate::http::oauth::origin_of;
+use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::{DeletionPage, MessagePage};
-use crate::http::pages::{Call, Visit, confirm};
+use crate::http::pages::{Call, confirm};
+
+/// Where a deletion leads.
+const DELETED: &str = "delete-account?done=deletion";
 
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
@@ -19,32 +26,50 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
     match &call.visit.browser {
         Some(browser) if call.is_post() => delete(&call, browser).await,
-        Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
+        Some(browser) => show(&call, browser, "", StatusCode::OK),
         None if call.has_done("deletion") => Ok(deleted()),
+        None if call.is_post() && is_gone(&call).await? => Ok(call.see(DELETED)),
         None => Ok(call.lead_to("login")),
     }
 }
 
-fn show(call: &Call, browser: &Browser, problem: &str, status: StatusCode) -> Response {
+fn show(
+    call: &Call,
+    browser: &Browser,
+    problem: &str,
+    status: StatusCode,
+) -> Result<Response, Response> {
     let (csrf, email) = (&call.visit.csrf(), &browser.account.email_claims().email);
-    render(status, &DeletionPage { csrf, email, problem })
+    let account = &confirm::seal_account(call, browser)?;
+    Ok(render(status, &DeletionPage { csrf, account, email, problem }))
+}
+
+/// Whether the account that the form was shown for has been deleted.
+async fn is_gone(call: &Call) -> Result<bool, Response> {
+    let Some(id) = confirm::account_of_form(call) else { return Ok(false) };
+    let found = account::is_deleted(&call.app.db, id).await;
+    found.map_err(|error| respond::failed(&error.into()))
 }
 
 async fn delete(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
     let again = || show(call, browser, confirm::REFUSED, StatusCode::BAD_REQUEST);
-    let password = Password::parse(call.params.get("password").unwrap_or_default());
-    let password = password.map_err(|_| again())?;
+    let Ok(password) = Password::parse(call.params.get("password").unwrap_or_default()) else {
+        return again();
+    };
     let confirmation = confirm::admit(call, browser, password, &origin).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
-        Ok(()) => Ok(Visit::forget(call.see("delete-account?done=deletion"))),
-        Err(error) => Err(confirm::failure(call, &error).unwrap_or_else(again)),
+        Ok(()) => Ok(call.see(DELETED)),
+        // Sent twice, and the first was faster.
+        Err(ConfirmError::NotLoggedIn) if is_gone(call).await? => Ok(call.see(DELETED)),
+        Err(error) => confirm::failure(call, &error).map_or_else(again, Err),
     }
 }
 
 fn deleted() -> Response {
     let text = "Nobody is logged in to this browser any more.";
-    let page = MessagePage { heading: "The account is deleted", text, details: "", link: None };
+    let link = Some(("signup", "Sign up"));
+    let page = MessagePage { heading: "The account is deleted", text, details: "", link };
     render(StatusCode::OK, &page)
 }

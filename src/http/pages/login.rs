@@ -3,37 +3,65 @@
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::audit::Origin;
 use crate::domain::email::Email;
-use crate::domain::oauth::browser::{self, Takeover};
-use crate::domain::oauth::flow::FlowError;
+use crate::domain::oauth::hosted_login::{self, Entrance};
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::password::Password;
-use crate::domain::session::{self, Granted, LogIn, LogInError};
+use crate::domain::session::{BrowserCookie, LogIn, LogInError};
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::LoginPage;
 use crate::http::pages::visit::with_cookie;
 use crate::http::pages::waiting::Waiting;
-use crate::http::pages::{Call, Visit, limited, unavailable};
+use crate::http::pages::{Call, Visit, limited, stale, unavailable};
 
 /// The same for an unknown address, a wrong password and a disabled account.
 const REFUSED: &str = "The email address or the password is not right.";
+
+/// The form is from before somebody else logged in here.
+const SOMEBODY_ELSE: &str = "Another account has been logged in to this browser meanwhile. Type the password again to change.";
 
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read(request).await?;
+    let call = Call::read_any(request).await?;
     let waiting = call.waiting().await?;
     if call.is_post() && !call.only_opens() {
-        return log_in(&call, waiting).await;
+        return if call.is_current {
+            log_in(&call, waiting).await
+        } else {
+            let again = |typed: &str| {
+                let form = Form::of(&call.visit, waiting.as_ref());
+                Form { username: typed, problem: Some(SOMEBODY_ELSE), ..form }.render()
+            };
+            go_on_if_same(&call, waiting.clone(), again).await
+        };
     }
     if waiting.is_none() && call.visit.browser.is_some() {
         return Ok(call.lead_to("account"));
     }
     Ok(call.visit.remember(Form::of(&call.visit, waiting.as_ref()).render()))
+}
+
+/// The answer to a form from before this browser's login, pressed twice or in a tab that stayed open: if
+/// whoever is logged in is who was typed, the request goes on, as if it came now. Nothing else is done.
+pub(super) async fn go_on_if_same(
+    call: &Call,
+    waiting: Option<Waiting>,
+    again: impl FnOnce(&str) -> Response,
+) -> Result<Response, Response> {
+    let Some(browser) = &call.visit.browser else { return Err(stale(&call.visit)) };
+    let typed = call.params.get("username").unwrap_or_default();
+    let email = Email::parse_known(typed).ok();
+    if !email.is_some_and(|it| browser.account.has_address(it.address(), it.folded())) {
+        return Err(again(typed));
+    }
+    Ok(match waiting {
+        None => call.lead_to("account"),
+        Some(waiting) => Box::pin(call.go_on(waiting, &call.visit, None)).await,
+    })
 }
 
 /// What the page shows.
@@ -71,57 +99,78 @@ impl<'a> Form<'a> {
 }
 
 async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Response> {
-    let (app, now) = (&call.app, call.app.clock.now());
-    let origin = origin_of(&call.request).await;
     let username = call.params.get("username").unwrap_or_default();
     let form = Form { username, problem: Some(REFUSED), ..Form::of(&call.visit, waiting.as_ref()) };
-    let refused = || form.render();
     let (Ok(email), Ok(password)) = (
         Email::parse_known(username),
         Password::parse(call.params.get("password").unwrap_or_default()),
     ) else {
-        return Err(refused());
+        return Err(form.render());
     };
-    let admitted = app.limits.admit_log_in(&app.db, &email, &origin).await;
+    match enter(call, waiting.clone(), &email, password, "account").await? {
+        Some(entered) => Ok(entered),
+        None => Err(form.render()),
+    }
+}
+
+/// Logs in, and goes on with what was waiting, or else to a page of ours; `None` if the password is not
+/// right.
+pub(super) async fn enter(
+    call: &Call,
+    waiting: Option<Waiting>,
+    email: &Email,
+    password: Password,
+    page: &str,
+) -> Result<Option<Response>, Response> {
+    let (app, now) = (&call.app, call.app.clock.now());
+    let origin = origin_of(&call.request).await;
+    let admitted = app.limits.admit_log_in(&app.db, email, &origin).await;
     let admitted = admitted.map_err(|it| limited(&it))?;
-    let attempt = LogIn { email: &email, password, admitted, origin: &origin };
-    match session::log_in(&app.db, &app.hasher, &app.status_entries, attempt, &app.tokens, now)
+    let attempt = LogIn { email, password, admitted, origin: &origin };
+    let cookie = NewCookie::of(call, waiting.as_ref())?;
+    let (entries, settings) = (&app.status_entries, &app.tokens);
+    let entrance = cookie.entrance.clone();
+    match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, entrance, now)
         .await
     {
-        Ok(granted) => enter(call, waiting, &granted, &origin).await,
-        Err(LogInError::Refused | LogInError::Changed) => Err(refused()),
+        Ok(_) => Ok(Some(cookie.hand_over(call, waiting, page).await?)),
+        Err(LogInError::Refused | LogInError::Changed) => Ok(None),
         Err(cause @ (LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_))) => {
             Err(unavailable(&cause))
         }
     }
 }
 
-/// Gives the browser a new cookie for its new login (a planted one is good for nothing then), and
-/// goes on with what was waiting.
-pub(super) async fn enter(
-    call: &Call,
-    waiting: Option<Waiting>,
-    granted: &Granted,
-    origin: &Origin,
-) -> Result<Response, Response> {
-    let app = &call.app;
-    let failed = |error: FlowError| respond::failed(&error);
-    let cookie = Opaque::draw("").map_err(|error| failed(error.into()))?;
-    let takeover = Takeover {
-        session_id: granted.session_id,
-        account_id: granted.account_id,
-        cookie_digest: cookie.digest,
-        old_digest: call.visit.digest(),
-        idle_life: app.tokens.browser_idle_life(),
-    };
-    let taken = browser::take_over(&app.db, takeover, origin).await;
-    taken.map_err(|error| failed(error.into()))?;
-    let next = match waiting {
-        None => call.lead_to("account"),
-        Some(waiting) => {
-            let visit = Visit::with(app, &cookie.text).await.map_err(failed)?;
-            Box::pin(call.go_on(waiting, &visit, None)).await
-        }
-    };
-    Ok(with_cookie(next, &cookie.text))
+/// A new cookie for a new login: a planted one is good for nothing then.
+pub(super) struct NewCookie {
+    text: String,
+    pub(super) entrance: Entrance,
+}
+
+impl NewCookie {
+    pub(super) fn of(call: &Call, waiting: Option<&Waiting>) -> Result<Self, Response> {
+        let drawn = Opaque::draw("").map_err(|error| respond::failed(&error.into()))?;
+        let cookie = BrowserCookie { digest: drawn.digest, previous_digest: call.visit.digest() };
+        let client_id = waiting.map(|it| it.client.id.clone());
+        Ok(Self { text: drawn.text, entrance: Entrance { cookie, client_id } })
+    }
+
+    /// Gives it to the browser, whose login has begun, and goes on with what was waiting, or else to a page
+    /// of ours.
+    pub(super) async fn hand_over(
+        self,
+        call: &Call,
+        waiting: Option<Waiting>,
+        page: &str,
+    ) -> Result<Response, Response> {
+        let next = match waiting {
+            None => call.see(page),
+            Some(waiting) => {
+                let visit = Visit::with(&call.app, &self.text).await;
+                let visit = visit.map_err(|error| respond::failed(&error))?;
+                Box::pin(call.go_on(waiting, &visit, None)).await
+            }
+        };
+        Ok(with_cookie(next, &self.text))
+    }
 }

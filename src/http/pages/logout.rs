@@ -16,7 +16,7 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read(request).await?;
+    let call = Call::read_any(request).await?;
     if !call.is_post() {
         let page = match &call.visit.browser {
             Some(_) => question(&call.visit, &Params::default(), None, ""),
@@ -26,11 +26,14 @@ async fn answered(request: Request) -> Result<Response, Response> {
     }
     let asked = read(&call.app, &call.params).await?;
     if let Some(browser) = &call.visit.browser {
+        if !call.is_current {
+            return Err(question(&call.visit, &call.params, asked.destination.as_deref(), ""));
+        }
         let origin = origin_of(&call.request).await;
         let ended = logout::log_out(&call.app.db, browser, &origin).await;
         ended.map_err(|error| respond::failed(&error.into()))?;
     }
-    Ok(Visit::forget(leave(&call.app, asked.destination.as_deref())))
+    Ok(Visit::forget(leave("", asked.destination.as_deref())))
 }
 
 /// The question, on behalf of a client's request.

@@ -43,6 +43,7 @@ use crate::http::oauth::{app_of, make_answer, origin_of, respond, surface, surfa
 use crate::http::pages::page::{Dress, render};
 use crate::http::pages::templates::{FormPostPage, MessagePage};
 use crate::http::trace::Trace;
+use crate::timestamp::Timestamp;
 
 pub(in crate::http) use logout::ask as ask_logout;
 pub use looks::{LogoError, Looks};
@@ -50,7 +51,7 @@ pub(in crate::http) use visit::Visit;
 pub(in crate::http) use waiting::{UNKNOWN_CLIENT, Waiting};
 
 /// The paths of the pages and the methods they answer.
-pub(in crate::http) const METHODS: [(&str, &str); 10] = [
+pub(in crate::http) const METHODS: [(&str, &str); 11] = [
     ("/login", "GET, HEAD, POST"),
     ("/signup", "GET, HEAD, POST"),
     ("/consent", "GET, HEAD, POST"),
@@ -59,11 +60,16 @@ pub(in crate::http) const METHODS: [(&str, &str); 10] = [
     ("/change-password", "GET, HEAD, POST"),
     ("/delete-account", "GET, HEAD, POST"),
     ("/assets/style.css", "GET, HEAD"),
+    ("/assets/page.js", "GET, HEAD"),
     ("/assets/submit.js", "GET, HEAD"),
     ("/assets/logo", "GET, HEAD"),
 ];
 
-const SUBMIT: &str = include_str!("../../templates/submit.js");
+/// The scripts of pages: of all, and of an authorization response that the browser posts.
+const SCRIPTS: [(&str, &str); 2] = [
+    ("page.js", include_str!("../../templates/page.js")),
+    ("submit.js", include_str!("../../templates/submit.js")),
+];
 
 /// Adds the pages.
 pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
@@ -83,20 +89,20 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
         routes.at(*path, endpoint.with(Dress(Arc::clone(app))).with(Trace).data(Arc::clone(app)))
     });
     // "A Well-Known URL for Changing Passwords" (W3C): where password managers lead people.
-    let well_known = format!("{}/change-password", app.issuer_url);
-    let well_known = get(make_sync(move |_| respond::see_other(&well_known)));
+    let well_known = get(make_sync(|_| respond::see_other("../change-password")));
     let pages = pages.at("/.well-known/change-password", well_known);
     // Links are relative, since a proxy may serve all of this below a path; so pages that stand below
     // `/oauth2` look for their assets there.
     ["", "/oauth2"].iter().fold(pages, |mut pages, below| {
-        let script = SUBMIT.as_bytes().to_vec();
-        let script = Document::public("text/javascript; charset=utf-8", script, 300);
+        for (name, text) in SCRIPTS {
+            let script = text.as_bytes().to_vec();
+            let script = Document::public("text/javascript; charset=utf-8", script, 300);
+            pages = pages.at(format!("{below}/assets/{name}"), ReadOnly(script));
+        }
         if let Some(logo) = &app.looks.logo_file {
             pages = pages.at(format!("{below}/assets/logo"), ReadOnly(logo.clone()));
         }
-        pages
-            .at(format!("{below}/assets/style.css"), ReadOnly(app.looks.style.clone()))
-            .at(format!("{below}/assets/submit.js"), ReadOnly(script))
+        pages.at(format!("{below}/assets/style.css"), ReadOnly(app.looks.style.clone()))
     })
 }
 
@@ -163,10 +169,14 @@ pub(in crate::http) fn bad_request(why: &str) -> Response {
 }
 
 /// The page for a form that was not ours, or whose time has passed.
-fn stale() -> Response {
+fn stale(visit: &Visit) -> Response {
     let text = "This page has been open for too long, or was opened in another browser. Go back to \
                 the application and try again.";
-    let page = MessagePage { heading: "Start again", text, details: "", link: None };
+    let link = match visit.browser {
+        Some(_) => ("account", "Your account"),
+        None => ("login", "Log in"),
+    };
+    let page = MessagePage { heading: "Start again", text, details: "", link: Some(link) };
     render(StatusCode::BAD_REQUEST, &page)
 }
 
@@ -182,21 +192,28 @@ struct Call {
     request: Request,
     visit: Visit,
     params: Params,
+    /// Whether it is no form, or one of ours that was shown to this browser since its last login.
+    is_current: bool,
 }
 
 impl Call {
-    /// Reads a request; a form must be ours.
-    async fn read(mut request: Request) -> Result<Self, Response> {
+    /// Reads a request; a form must be ours, and current.
+    async fn read(request: Request) -> Result<Self, Response> {
+        let call = Self::read_any(request).await?;
+        if call.is_current { Ok(call) } else { Err(stale(&call.visit)) }
+    }
+
+    /// Reads a request. A form that is not current must change nothing: it may be another site's. It
+    /// may as well be a second click, whose first has changed the cookie.
+    async fn read_any(mut request: Request) -> Result<Self, Response> {
         let internal = |_| error(StatusCode::INTERNAL_SERVER_ERROR);
         let app = app_of(&request).map_err(internal)?;
         let visit = Visit::of(&app, &request).await.map_err(|error| respond::failed(&error))?;
         let params = form::params(&mut request).await;
         let params = params.map_err(|Unreadable(_)| error(StatusCode::BAD_REQUEST))?;
-        let call = Self { app, request, visit, params };
-        if call.is_post() && !call.visit.vouches(&call.request, &call.params) {
-            return Err(stale());
-        }
-        Ok(call)
+        let is_post = request.method() == poem::http::Method::POST;
+        let is_current = !is_post || visit.vouches(&request, &params);
+        Ok(Self { app, request, visit, params, is_current })
     }
 
     /// Whether one of our own forms has just done this: a link from elsewhere does not say that it has.
@@ -220,17 +237,17 @@ impl Call {
         let Some(flow) = self.params.get("flow") else { return Ok(None) };
         let (app, now, browser) = (&self.app, self.app.clock.now(), self.visit.digest());
         let pending = match sealed::is_sealed(flow) {
-            true if self.is_post() => sealed::open(&app.request_sealer, flow, &browser, now),
+            true if self.is_post() => self.open_sealed(flow, now),
             // Pages put it into forms alone: addresses end up in logs and histories.
             true => None,
             false => rows::find(&app.db, flow, browser, now)
                 .await
                 .map_err(|error| respond::failed(&error))?,
         };
-        let pending = pending.ok_or_else(stale)?;
+        let pending = pending.ok_or_else(|| stale(&self.visit))?;
         let found = client::find(&app.db, &pending.request.client_id).await;
         let found = found.map_err(|error| respond::failed(&error.into()))?;
-        let client = found.ok_or_else(stale)?;
+        let client = found.ok_or_else(|| stale(&self.visit))?;
         match registered::renewed(&client, pending.request, &app.issuer_url) {
             Ok(request) => {
                 let pending = Pending { request, ..pending };
@@ -239,6 +256,14 @@ impl Call {
             Err(Outdated::Nowhere) => Err(bad_request(NOT_REGISTERED)),
             Err(Outdated::Refused(refusal)) => Err(respond::refusal(app, &refusal)),
         }
+    }
+
+    /// A request that was sealed for this browser, with the cookie it has or with the one before: the page
+    /// may be from before the login.
+    fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<Pending> {
+        let sealer = &self.app.request_sealer;
+        sealed::open(sealer, flow, &self.visit.digest(), now)
+            .or_else(|| sealed::open(sealer, flow, self.visit.previous_digest()?, now))
     }
 
     /// Takes the request that waits as far as it goes, for whoever `visit` says is logged in.
@@ -275,8 +300,9 @@ impl Call {
         }
     }
 
-    /// A page of ours, with nothing.
+    /// A page of ours, with nothing. Relative: it may have been opened under another name of this host,
+    /// and the policy of its form allows no other origin.
     fn see(&self, page: &str) -> Response {
-        respond::see_other(&format!("{}/{page}", self.app.issuer_url))
+        respond::see_other(page)
     }
 }

@@ -104,10 +104,9 @@ impl<E: Endpoint> Endpoint for Dressed<E> {
 
 fn policy(page: &Undressed, image_source: &str) -> String {
     let images = if image_source.is_empty() { "'none'" } else { image_source };
-    let scripts = if page.has_script { "script-src 'self'; " } else { "" };
     format!(
-        "default-src 'none'; style-src 'self'; img-src {images}; {scripts}form-action 'self'{}; \
-         base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src {images}; \
+         form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
         page.form_targets
     )
 }

@@ -7,16 +7,19 @@ use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::account;
-use crate::domain::confirm::{self as domain, NewLogin, Replacement};
+use crate::domain::confirm::{self as domain, ConfirmError, NewLogin, Replacement};
 use crate::domain::email::Email;
 use crate::domain::oauth::browser::Browser;
-use crate::domain::oauth::opaque::Opaque;
+use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::http::oauth::{origin_of, respond};
+use crate::http::pages::login::{NewCookie, enter};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::PasswordPage;
-use crate::http::pages::visit::with_cookie;
-use crate::http::pages::{Call, confirm, rule};
+use crate::http::pages::{Call, confirm, rule, stale};
+
+/// Where a change leads.
+const CHANGED: &str = "account?done=password";
 
 /// What is wrong with what was typed, next to its field.
 #[derive(Default)]
@@ -36,42 +39,90 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read(request).await?;
-    let Some(browser) = &call.visit.browser else { return Ok(call.lead_to("login")) };
+    let call = Call::read_any(request).await?;
+    let Some(browser) = &call.visit.browser else { return repeat_unanswered(&call).await };
+    if call.is_post() && !call.is_current {
+        return match confirm::account_of_form(&call) {
+            Some(id) if id == browser.account.id => repeat(&call, browser).await,
+            _ => Err(stale(&call.visit)),
+        };
+    }
     if call.is_post() {
         return change(&call, browser).await;
     }
-    Ok(show(&call, browser, &Problems::default(), StatusCode::OK))
+    show(&call, browser, &Problems::default(), StatusCode::OK)
 }
 
-fn show(call: &Call, browser: &Browser, problems: &Problems, status: StatusCode) -> Response {
+/// A form that was sent a moment ago and is sent again, before the answer came: its cookie stands for no
+/// login any more. Whoever knows the new password logs in with it.
+async fn repeat_unanswered(call: &Call) -> Result<Response, Response> {
+    let (db, now) = (&call.app.db, call.app.clock.now());
+    if !(call.is_post() && call.is_current) {
+        return Ok(call.lead_to("login"));
+    }
+    let account = hosted_login::account_of_replaced(db, call.visit.digest(), now).await;
+    let account = account.map_err(|error| respond::failed(&error.into()))?;
+    let Some(account) = account else { return Ok(call.lead_to("login")) };
+    let email = Email::of_account(&account.email_canonical);
+    Ok(log_in_anew(call, &email).await?.unwrap_or_else(|| call.lead_to("login")))
+}
+
+/// The same, once the browser has its new cookie.
+async fn repeat(call: &Call, browser: &Browser) -> Result<Response, Response> {
+    let email = Email::of_account(&browser.account.email_canonical);
+    let again = || -> Result<Response, Response> {
+        let current = "This page was from before your last login. Type both again.".to_owned();
+        show(call, browser, &Problems { current, ..Problems::default() }, StatusCode::BAD_REQUEST)
+    };
+    log_in_anew(call, &email).await?.map_or_else(again, Ok)
+}
+
+async fn log_in_anew(call: &Call, email: &Email) -> Result<Option<Response>, Response> {
+    let Ok(password) = Password::parse(call.params.get("new_password").unwrap_or_default()) else {
+        return Ok(None);
+    };
+    enter(call, None, email, password, CHANGED).await
+}
+
+fn show(
+    call: &Call,
+    browser: &Browser,
+    problems: &Problems,
+    status: StatusCode,
+) -> Result<Response, Response> {
     let page = PasswordPage {
         csrf: &call.visit.csrf(),
+        account: &confirm::seal_account(call, browser)?,
         username: &browser.account.email_claims().email,
         current_problem: &problems.current,
         new_problem: &problems.new,
         hint: rule::hint(call.app.password_policy),
     };
-    render(status, &page)
+    Ok(render(status, &page))
 }
 
 async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
     let again = |problems| show(call, browser, &problems, StatusCode::BAD_REQUEST);
-    let (current, new) = validate(call, browser).map_err(again)?;
+    let (current, new) = match validate(call, browser) {
+        Ok(typed) => typed,
+        Err(problems) => return again(problems),
+    };
     let confirmation = confirm::admit(call, browser, current, &origin).await?;
-    let cookie = Opaque::draw("").map_err(|error| respond::failed(&error.into()))?;
+    let cookie = NewCookie::of(call, None)?;
     let new_login = NewLogin {
         entries: &app.status_entries,
         settings: &app.tokens,
-        cookie_digest: cookie.digest,
+        cookie: cookie.entrance.cookie.clone(),
     };
     let replacement = Replacement { password: new, new_login: Some(new_login) };
     match domain::change_password(&app.db, &app.hasher, confirmation, replacement, now).await {
-        Ok(()) => Ok(with_cookie(call.see("account?done=password"), &cookie.text)),
+        Ok(()) => cookie.hand_over(call, None, CHANGED).await,
+        // Sent twice, and the first was faster.
+        Err(ConfirmError::NotLoggedIn) => repeat_unanswered(call).await,
         Err(error) => {
-            Err(confirm::failure(call, &error).unwrap_or_else(|| again(Problems::of_current())))
+            confirm::failure(call, &error).map_or_else(|| again(Problems::of_current()), Err)
         }
     }
 }

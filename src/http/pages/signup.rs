@@ -5,10 +5,11 @@ use poem::{Request, Response};
 
 use crate::domain::account::{self, SignUp, SignUpError};
 use crate::domain::email::Email;
+use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::http::App;
-use crate::http::oauth::origin_of;
-use crate::http::pages::login::enter;
+use crate::http::oauth::{origin_of, respond};
+use crate::http::pages::login::{NewCookie, enter, go_on_if_same};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
 use crate::http::pages::waiting::Waiting;
@@ -26,10 +27,18 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read(request).await?;
+    let call = Call::read_any(request).await?;
     let waiting = call.waiting().await?;
     if call.is_post() && !call.only_opens() {
-        return sign_up(&call, waiting).await;
+        return if call.is_current {
+            sign_up(&call, waiting).await
+        } else {
+            let again = |typed: &str| {
+                let form = Form::of(&call.app, &call.visit, waiting.as_ref());
+                Form { username: typed, ..form }.render(StatusCode::BAD_REQUEST)
+            };
+            go_on_if_same(&call, waiting.clone(), again).await
+        };
     }
     let page = Form::of(&call.app, &call.visit, waiting.as_ref()).render(StatusCode::OK);
     Ok(call.visit.remember(page))
@@ -82,11 +91,18 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
     let (email, password) =
         validate(call, typed).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
     let admitted = app.limits.admit_sign_up(&app.db, &origin).await.map_err(|it| limited(&it))?;
-    let wish = SignUp { email: &email, password, admitted, origin: &origin };
-    match account::sign_up(&app.db, &app.hasher, &app.status_entries, wish, &app.tokens, now).await
+    let request = SignUp { email: &email, password: password.clone(), admitted, origin: &origin };
+    let cookie = NewCookie::of(call, waiting.as_ref())?;
+    let (entries, settings) = (&app.status_entries, &app.tokens);
+    let entrance = cookie.entrance.clone();
+    match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, entrance, now)
+        .await
     {
-        Ok(granted) => enter(call, waiting, &granted, &origin).await,
+        Ok(_) => cookie.hand_over(call, waiting, "account").await,
         Err(SignUpError::EmailExists) => {
+            if let Some(entered) = repeat(call, waiting.clone(), &email, password).await? {
+                return Ok(entered);
+            }
             let email = "There is an account with this email address already.".to_owned();
             let problems = Problems { email, ..Problems::default() };
             Err(again(problems, StatusCode::CONFLICT))
@@ -94,6 +110,23 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
         Err(
             cause @ (SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_)),
         ) => Err(unavailable(&cause)),
+    }
+}
+
+/// A form that this browser has sent a moment ago, and that made the account: sent again before the answer
+/// came, it is a login, with the limits of one.
+async fn repeat(
+    call: &Call,
+    waiting: Option<Waiting>,
+    email: &Email,
+    password: Password,
+) -> Result<Option<Response>, Response> {
+    let (db, now) = (&call.app.db, call.app.clock.now());
+    let is_repeated = hosted_login::has_just_begun(db, email, call.visit.digest(), now).await;
+    if is_repeated.map_err(|error| respond::failed(&error.into()))? {
+        enter(call, waiting, email, password, "account").await
+    } else {
+        Ok(None)
     }
 }
 

@@ -147,6 +147,7 @@ impl Page for MessagePage<'_> {
 #[template(path = "password.html")]
 pub(super) struct PasswordPage<'a> {
     pub(super) csrf: &'a str,
+    pub(super) account: &'a str,
     /// Whose password, for the browser's memory.
     pub(super) username: &'a str,
     pub(super) current_problem: &'a str,
@@ -167,6 +168,7 @@ impl Page for PasswordPage<'_> {
 #[template(path = "deletion.html")]
 pub(super) struct DeletionPage<'a> {
     pub(super) csrf: &'a str,
+    pub(super) account: &'a str,
     pub(super) email: &'a str,
     pub(super) problem: &'a str,
 }

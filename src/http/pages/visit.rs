@@ -68,6 +68,11 @@ impl Visit {
         digest(&self.cookie)
     }
 
+    /// The digest of the cookie that the browser had before its login.
+    pub(super) fn previous_digest(&self) -> Option<&[u8]> {
+        self.browser.as_ref()?.session.previous_cookie_digest.as_deref()
+    }
+
     /// Gives the browser its cookie along with an answer, if it does not have it yet.
     pub(in crate::http) fn remember(&self, response: Response) -> Response {
         if self.is_new { with_cookie(response, &self.cookie) } else { response }

@@ -20,6 +20,7 @@ use crate::http::pages::{Visit, bad_request, login, signup};
 pub(in crate::http) const UNKNOWN_CLIENT: &str = "the client is not known";
 
 /// A request that waits, and who asked.
+#[derive(Clone)]
 pub(in crate::http) struct Waiting {
     pub(in crate::http) pending: Pending,
     pub(in crate::http) client: Client,
@@ -50,9 +51,7 @@ impl Waiting {
         if let (Step::Consent, Some(browser)) = (step, &visit.browser) {
             let account_id = browser.account.id;
             return match waiting::keep(&app.db, &self.pending, account_id, visit.digest()).await {
-                Ok(Some(handle)) => {
-                    respond::see_other(&format!("{}/consent?flow={handle}", app.issuer_url))
-                }
+                Ok(Some(handle)) => respond::see_other(&format!("{up}consent?flow={handle}")),
                 Ok(None) => bad_request(UNKNOWN_CLIENT),
                 Err(error) => respond::failed(&error),
             };

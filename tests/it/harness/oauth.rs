@@ -138,7 +138,14 @@ impl Answer {
     #[track_caller]
     pub fn location(&self) -> String {
         self.expect_status(303);
-        self.header(LOCATION.as_str()).to_owned()
+        let location = self.header(LOCATION.as_str());
+        // From one page of ours to another: relative, since a browser may know us by another name.
+        let is_absolute = Url::parse(location).is_ok();
+        if is_absolute {
+            location.to_owned()
+        } else {
+            format!("{ISSUER}/{}", location.trim_start_matches("../"))
+        }
     }
 
     /// The parameters that a redirect carries to the client's callback, our name once among them

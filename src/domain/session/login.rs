@@ -1,0 +1,193 @@
+//! Logging in with a password: the check, and the session that it opens.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use crate::config::TokenSettings;
+use crate::database::Db;
+use crate::domain::attempt::{self, Admitted, AttemptKey};
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::email::Email;
+use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
+use crate::domain::session::ending::{make_room, make_room_for_browser};
+use crate::domain::session::{BrowserCookie, FIRST_PARTY_CLIENT, Granted, NewSession, start};
+use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
+use crate::entity::account;
+use crate::timestamp::Timestamp;
+
+/// Why nobody was logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// Wrong password, unknown address, no password, or disabled: one variant on purpose, so that
+    /// no caller can tell which.
+    #[error("the credentials are not right")]
+    Refused,
+    /// The password was replaced while it was checked, perhaps only by a better hash of itself.
+    #[error("the account has changed meanwhile")]
+    Changed,
+    /// The hashing pool refused or failed.
+    #[error("the password could not be checked")]
+    Hashing(#[from] HashError),
+    /// There was no entry of a status list for the session.
+    #[error("the session has no status")]
+    Status(#[from] DrawError),
+    /// The database refused or failed.
+    #[error("the login could not be stored")]
+    Database(#[from] DbErr),
+}
+
+/// One attempt to log in.
+pub struct LogIn<'a> {
+    /// Whose account.
+    pub email: &'a Email,
+    /// What was typed.
+    pub password: Password,
+    /// It keeps to the limits.
+    pub admitted: Admitted,
+    /// Where the attempt came from.
+    pub origin: &'a Origin,
+}
+
+/// A password that was right, and what the session that it opens needs.
+#[derive(Clone)]
+pub struct CheckedLogIn {
+    account: account::Model,
+    upgraded: Option<String>,
+    status: StatusEntry,
+    settings: TokenSettings,
+    origin: Origin,
+    account_window: Option<AttemptKey>,
+}
+
+/// Starts a session of the JSON API for whoever knows the password of an account.
+///
+/// # Errors
+/// As [`check`] and [`begin`].
+pub async fn log_in(
+    db: &Db,
+    hasher: &Hasher,
+    entries: &StatusEntries,
+    attempt: LogIn<'_>,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<Granted, LogInError> {
+    let once = async || {
+        let checked = check(db, hasher, entries, &attempt, settings, now).await?;
+        db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, None, now))).await
+    };
+    match once().await {
+        // Of several logins at once, the first replaces an old hash by one at today's cost.
+        Err(LogInError::Changed) => once().await,
+        result => result,
+    }
+}
+
+/// Checks a password, outside any transaction, since that takes its time.
+///
+/// An unknown address costs the same work as a known one. A stored hash that is weaker than the
+/// settings ask for is replaced as the session begins.
+///
+/// # Errors
+/// [`LogInError::Refused`] once `login_failed` is recorded.
+pub async fn check(
+    db: &Db,
+    hasher: &Hasher,
+    entries: &StatusEntries,
+    attempt: &LogIn<'_>,
+    settings: &TokenSettings,
+    now: Timestamp,
+) -> Result<CheckedLogIn, LogInError> {
+    let LogIn { email, password, admitted, origin } = attempt;
+    let password = password.clone();
+    let account = db
+        .read(|db| async move {
+            account::Entity::find_by_address(email.address(), email.folded()).one(&db).await
+        })
+        .await?;
+    let stored = account.as_ref().and_then(|account| account.password_hash.clone());
+
+    let is_enabled = account.as_ref().is_some_and(account::Model::is_enabled);
+    let then = if is_enabled { Then::Renew } else { Then::Nothing };
+    let (address, client) = (email.key(), origin.address);
+    let check = Check { password, stored, account: address, client, then };
+    let verdict = hasher.verify(check).await?;
+    let (Some(account), Verdict::Match { new_hash: upgraded }) = (account.clone(), verdict) else {
+        return Err(refuse(db, account.map(|account| account.id), origin).await?);
+    };
+    if !account.is_enabled() {
+        return Err(refuse(db, Some(account.id), origin).await?);
+    }
+    Ok(CheckedLogIn {
+        account,
+        upgraded,
+        status: entries.draw(db, now).await?,
+        settings: settings.clone(),
+        origin: (*origin).clone(),
+        account_window: admitted.account_window(),
+    })
+}
+
+/// Begins the session of somebody whose password was right, as part of a transaction.
+///
+/// # Errors
+/// [`LogInError::Changed`] if the account is not what it was at the check, or the database's.
+pub async fn begin(
+    txn: &impl ConnectionTrait,
+    checked: &CheckedLogIn,
+    cookie: Option<BrowserCookie>,
+    now: Timestamp,
+) -> Result<Granted, LogInError> {
+    let CheckedLogIn { account, upgraded, status, settings, origin, account_window } = checked;
+    let epoch = mark_logged_in(txn, account, upgraded.as_deref(), now).await?;
+    match &cookie {
+        Some(_) => make_room_for_browser(txn, account.id, now).await?,
+        None => make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?,
+    }
+    let (account_id, email) = (account.id, account.email_claims());
+    let new = NewSession { account_id, email, epoch, status: *status, cookie };
+    let granted = start(txn, new, settings, origin, now).await?;
+    Event::new(Kind::LogIn)
+        .account(account_id)
+        .session(granted.session_id, &granted.client_id)
+        .record(txn, origin, now)
+        .await?;
+    attempt::forget(txn, account_window.as_ref()).await?;
+    Ok(granted)
+}
+
+/// Records the failure; the error of the database wins over the refusal.
+async fn refuse(db: &Db, account_id: Option<Uuid>, origin: &Origin) -> Result<LogInError, DbErr> {
+    let event = Event::new(Kind::LogInFailed);
+    let event = match account_id {
+        Some(id) => event.account(id).reason("wrong_password_or_disabled"),
+        None => event.reason("unknown_account"),
+    };
+    let origin = origin.clone();
+    db.write((event, origin), move |txn, now, (event, origin)| {
+        Box::pin(async move { event.clone().record(txn, origin, now).await })
+    })
+    .await?;
+    Ok(LogInError::Refused)
+}
+
+/// Matches the row only while the password is the one that was checked and the account enabled: a
+/// change of either that was answered before this commit wins. Returns the epoch, which is the account's
+/// until the commit.
+async fn mark_logged_in(
+    txn: &impl ConnectionTrait,
+    account: &account::Model,
+    upgraded: Option<&str>,
+    now: Timestamp,
+) -> Result<i32, LogInError> {
+    let mut update = account::Entity::update_many()
+        .col_expr(account::Column::LastLoginAt, Expr::value(now))
+        .filter(account::Column::Id.eq(account.id))
+        .filter(account::Column::DisabledAt.is_null())
+        .filter(account::Column::PasswordHash.eq(account.password_hash.clone()));
+    if let Some(hash) = upgraded {
+        update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
+    }
+    let matched = update.exec_with_returning(txn).await?;
+    matched.first().map(|account| account.session_epoch).ok_or(LogInError::Changed)
+}

@@ -1,0 +1,331 @@
+//! A3: forms that are sent twice, by a second click or from a page that stayed open. The browser shows the
+//! answer to the last one, and each answer leads where the first did.
+//!
+//! There are two cases: the answer to the first form was lost, and with it the cookie that it set; or the
+//! cookie has arrived, and the second form is from before it.
+
+use crate::harness::consents::ASKING;
+use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, csrf};
+use crate::harness::{Answer, PASSWORD, TestServer, eventually};
+
+const ADA: &str = "ada@example.test";
+const BOB: &str = "bob@example.test";
+const NEW_PASSWORD: &str = "Difference-Engine-1822";
+const BROWSERS: &str = "session WHERE cookie_digest IS NOT NULL AND ended_at IS NULL";
+
+/// Whether the cookie of the first answer has arrived when the form is sent again.
+#[derive(Clone, Copy, Debug)]
+enum Cookie {
+    Lost,
+    Arrived,
+}
+
+async fn server() -> (TestServer, Rp) {
+    let server = TestServer::start().await;
+    let web = server.apply(&[WEB, ASKING].concat()).await.remove(0);
+    for email in [ADA, BOB] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    (server, web)
+}
+
+/// Sends a form twice; returns both answers.
+async fn twice(
+    browser: &mut Browser<'_>,
+    (path, page): (&str, &Answer),
+    fields: &[(&str, &str)],
+    cookie: Cookie,
+) -> (Answer, Answer) {
+    let before = browser.cookie.clone();
+    let first = browser.submit(path, page, fields).await;
+    if let Cookie::Lost = cookie {
+        browser.cookie = before;
+    }
+    (first, browser.submit(path, page, fields).await)
+}
+
+/// The code of the last answer is good, and that of the first is not.
+async fn assert_last_counts(server: &TestServer, client: &Rp, first: &Answer, last: &Answer) {
+    let code = |answer: &Answer| answer.sent_to(CALLBACK)["code"].clone();
+    server.redeem(client, &code(first)).await.expect_oauth_error(400, "invalid_grant");
+    server.redeem(client, &code(last)).await.expect_status(200);
+}
+
+async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
+    browser.get("/account").await.status == 200
+}
+
+#[tokio::test]
+async fn a_login_that_is_sent_twice_arrives_once() {
+    for cookie in [Cookie::Lost, Cookie::Arrived] {
+        let (server, web) = server().await;
+        let mut browser = Browser::of(&server);
+        let page = browser.authorize(&[]).await;
+        let typed = [("username", ADA), ("password", PASSWORD)];
+
+        let (first, last) = twice(&mut browser, ("/login", &page), &typed, cookie).await;
+
+        assert_last_counts(&server, &web, &first, &last).await;
+        assert!(is_logged_in(&mut browser).await, "{cookie:?}");
+        assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_login_without_a_request_that_is_sent_twice_leads_to_the_account() {
+    for cookie in [Cookie::Lost, Cookie::Arrived] {
+        let (server, _) = server().await;
+        let mut browser = Browser::of(&server);
+        let page = browser.get("/login").await;
+        let typed = [("username", ADA), ("password", PASSWORD)];
+
+        let (_, last) = twice(&mut browser, ("/login", &page), &typed, cookie).await;
+
+        assert_eq!(last.location(), format!("{ISSUER}/account"));
+        assert!(is_logged_in(&mut browser).await, "{cookie:?}");
+        assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_up_that_is_sent_twice_arrives_once() {
+    for cookie in [Cookie::Lost, Cookie::Arrived] {
+        let (server, web) = server().await;
+        let mut browser = Browser::of(&server);
+        let asked = browser.authorize(&[]).await;
+        let page = browser.open("/signup", &asked).await;
+        let typed = [("username", "eve@example.test"), ("password", PASSWORD)];
+
+        let (first, last) = twice(&mut browser, ("/signup", &page), &typed, cookie).await;
+
+        assert_last_counts(&server, &web, &first, &last).await;
+        assert!(is_logged_in(&mut browser).await, "{cookie:?}");
+        assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
+    }
+}
+
+/// Whoever signs up with an address that is taken is not logged in, though the password be right: that is
+/// for the browser that has just signed up with it.
+#[tokio::test]
+async fn a_sign_up_is_a_login_in_the_browser_that_has_just_signed_up() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let page = browser.get("/signup").await;
+    let typed = [("username", "eve@example.test"), ("password", PASSWORD)];
+    let before = browser.cookie.clone();
+    browser.submit("/signup", &page, &typed).await.expect_status(303);
+
+    let mut other = Browser::of(&server);
+    let others = other.get("/signup").await;
+    other.submit("/signup", &others, &typed).await.expect_status(409);
+    browser.cookie = before;
+    let wrong = [("username", "eve@example.test"), ("password", "Another-horse-7")];
+    browser.submit("/signup", &page, &wrong).await.expect_status(409);
+    // It is an attempt to log in, and counts as one.
+    assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 1);
+    server.advance_seconds(30 * 60);
+    browser.submit("/signup", &page, &typed).await.expect_status(409);
+}
+
+/// Somebody else who is typed into a form from before the login is not taken for whoever is logged in.
+#[tokio::test]
+async fn a_form_from_before_the_login_logs_nobody_else_in() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    let page = browser.authorize(&[]).await;
+    let signup = browser.open("/signup", &page).await;
+    browser.log_in(&page, ADA).await.sent_to(CALLBACK);
+
+    let typed = [("username", BOB), ("password", PASSWORD)];
+    let login = browser.submit("/login", &page, &typed).await;
+    login.expect_status(400);
+    assert!(login.html().contains("Another account has been logged in"), "{}", login.html());
+    assert!(login.html().contains(BOB), "what was typed is kept");
+    browser.submit("/signup", &signup, &typed).await.expect_status(400);
+    assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
+    // The page is good now.
+    assert!(browser.submit("/login", &login, &typed).await.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// Two tabs, two clients, and both forms on their way at once: what one tab got is not the other's to void.
+#[tokio::test]
+async fn a_login_in_another_tab_at_the_same_time_voids_nothing() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let one = browser.authorize(&[]).await;
+    let other = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
+    let before = browser.cookie.clone();
+    let code = browser.log_in(&one, ADA).await.sent_to(CALLBACK)["code"].clone();
+    browser.cookie = before;
+
+    browser.log_in(&other, ADA).await.expect_status(303);
+
+    server.redeem(&web, &code).await.expect_status(200);
+}
+
+#[tokio::test]
+async fn a_consent_that_is_given_twice_arrives_once() {
+    let server = TestServer::start().await;
+    let asking = server.apply(ASKING).await.remove(0);
+    server.sign_up(ADA).await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone(ADA).await;
+    let wish = [("client_id", "asking"), ("scope", "openid")];
+    let asked = browser.authorize(&wish).await;
+    let page = browser.asked(&asked).await;
+    let (allow, deny) = ([("decision", "allow")], [("decision", "deny")]);
+
+    let (first, last) = twice(&mut browser, ("/consent", &page), &allow, Cookie::Arrived).await;
+    assert_last_counts(&server, &asking, &first, &last).await;
+    // Nor does the last word count less if it is another one.
+    let allowed = browser.submit("/consent", &page, &allow).await;
+    let denied = browser.submit("/consent", &page, &deny).await;
+    assert_eq!(denied.sent_to(CALLBACK)["error"], "access_denied");
+    let code = allowed.sent_to(CALLBACK)["code"].clone();
+    server.redeem(&asking, &code).await.expect_oauth_error(400, "invalid_grant");
+    let again = browser.submit("/consent", &page, &deny).await;
+    assert_eq!(again.sent_to(CALLBACK)["error"], "access_denied");
+
+    // What was taken back is not given again by an old page, nor in half an hour.
+    browser.take_back("asking").await.expect_status(303);
+    browser.submit("/consent", &page, &allow).await.expect_status(400);
+    let asked = browser.authorize(&wish).await;
+    let page = browser.asked(&asked).await;
+    server.advance_seconds(30 * 60);
+    browser.submit("/consent", &page, &allow).await.expect_status(400);
+}
+
+/// A consent page that was open during another login asks again.
+#[tokio::test]
+async fn a_consent_page_from_before_a_login_asks_again() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone(ADA).await;
+    let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
+    let page = browser.asked(&asked).await;
+    let other = browser.authorize(&[("prompt", "login")]).await;
+    browser.log_in(&other, BOB).await.sent_to(CALLBACK);
+
+    let again = browser.submit("/consent", &page, &[("decision", "allow")]).await;
+
+    again.expect_status(200);
+    assert!(again.html().contains(BOB), "{}", again.html());
+    assert_eq!(server.database.count("consent").await, 0);
+}
+
+#[tokio::test]
+async fn a_change_of_password_that_is_sent_twice_arrives_once() {
+    for cookie in [Cookie::Lost, Cookie::Arrived] {
+        let (server, _) = server().await;
+        let mut browser = Browser::of(&server);
+        browser.log_in_alone(ADA).await;
+        let page = browser.get("/change-password").await;
+        let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
+
+        let (_, last) = twice(&mut browser, ("/change-password", &page), &typed, cookie).await;
+
+        assert_eq!(last.location(), format!("{ISSUER}/account?done=password"), "{cookie:?}");
+        assert!(is_logged_in(&mut browser).await, "{cookie:?}");
+        // The rows of those that the change ended say so a moment later.
+        let is_alone = async || server.database.count(BROWSERS).await == 1;
+        eventually("one login is left", is_alone).await;
+    }
+}
+
+/// SS-01: the cookie of before the change opens nothing to whoever does not know the new password.
+#[tokio::test]
+async fn a_cookie_of_before_a_change_of_password_opens_nothing() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone(ADA).await;
+    let mut thief = Browser::of(&server);
+    thief.cookie.clone_from(&browser.cookie);
+    let page = browser.get("/change-password").await;
+    let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
+    browser.submit("/change-password", &page, &typed).await.expect_status(303);
+
+    let guess = [("current_password", PASSWORD), ("new_password", "Another-horse-7")];
+    let refused = thief.submit("/change-password", &page, &guess).await;
+
+    assert_eq!(refused.location(), format!("{ISSUER}/login"));
+    assert!(!is_logged_in(&mut thief).await);
+    assert!(is_logged_in(&mut browser).await);
+    assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 1);
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_sent_twice_arrives_once() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone(ADA).await;
+    let page = browser.get("/delete-account").await;
+    let typed = [("password", PASSWORD)];
+    let deleted = format!("{ISSUER}/delete-account?done=deletion");
+
+    let (_, last) = twice(&mut browser, ("/delete-account", &page), &typed, Cookie::Arrived).await;
+    assert_eq!(last.location(), deleted);
+    eventually("its rows are gone", async || server.database.count("account").await == 1).await;
+
+    let again = browser.submit("/delete-account", &page, &typed).await;
+    assert_eq!(again.location(), deleted);
+    // Nobody else's page says so.
+    let mut other = Browser::of(&server);
+    let login = other.get("/login").await;
+    let account = page.html().split_once("name=\"account\" value=\"").unwrap().1.to_owned();
+    let account = account.split('"').next().unwrap();
+    let fields = [("csrf", csrf(&login)), ("account", account.to_owned())];
+    let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let answer = other.post("/delete-account", &fields).await;
+    assert_eq!(answer.location(), format!("{ISSUER}/login"));
+}
+
+#[tokio::test]
+async fn a_logout_that_is_sent_twice_arrives_once() {
+    for cookie in [Cookie::Lost, Cookie::Arrived] {
+        let (server, web) = server().await;
+        let mut browser = Browser::of(&server);
+        let asked = browser.authorize(&[]).await;
+        let code = browser.log_in(&asked, ADA).await.sent_to(CALLBACK)["code"].clone();
+        let hint = server.redeem(&web, &code).await.text("id_token");
+        // Of a login that is not the one of the ID token, so that there is a question.
+        browser.log_in_alone(ADA).await;
+        let query =
+            format!("id_token_hint={hint}&post_logout_redirect_uri=https://rp.example/bye&state=x");
+        let mut stranger = Browser::of(&server);
+        stranger.log_in_alone(ADA).await;
+        let page = stranger.get(&format!("/oauth2/logout?{query}")).await;
+        page.expect_status(200);
+
+        let (first, last) = twice(&mut stranger, ("/logout", &page), &[], cookie).await;
+
+        for answer in [first, last] {
+            assert_eq!(answer.location(), "https://rp.example/bye?state=x", "{cookie:?}");
+        }
+        assert!(!is_logged_in(&mut stranger).await);
+    }
+}
+
+#[tokio::test]
+async fn ends_of_logins_that_are_sent_twice_arrive_once() {
+    for cookie in [Cookie::Lost, Cookie::Arrived] {
+        let (server, _) = server().await;
+        let (mut browser, mut other) = (Browser::of(&server), Browser::of(&server));
+        browser.log_in_alone(ADA).await;
+        other.log_in_alone(ADA).await;
+        let page = browser.get("/account").await;
+        let ids: Vec<String> = page
+            .html()
+            .split("name=\"end\" value=\"")
+            .skip(1)
+            .map(|it| it.split('"').next().unwrap().to_owned())
+            .collect();
+
+        let one = [("end", ids[0].as_str())];
+        let (_, last) = twice(&mut browser, ("/account", &page), &one, cookie).await;
+        assert_eq!(last.location(), format!("{ISSUER}/account"));
+        let all = [("end", "all")];
+        let (_, last) = twice(&mut browser, ("/account", &page), &all, cookie).await;
+        assert_eq!(last.location(), format!("{ISSUER}/logout"), "{cookie:?}");
+        assert!(!is_logged_in(&mut browser).await);
+    }
+}
