@@ -35,6 +35,7 @@ mod m20261129_000141_find_ended_sessions;
 mod m20261129_000150_tell_restores;
 mod m20261129_000160_relax_clients;
 mod m20261129_000170_remember_previous_cookies;
+mod m20261129_000180_tell_attempts_under_way;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -72,6 +73,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000150_tell_restores::Migration),
             Box::new(m20261129_000160_relax_clients::Migration),
             Box::new(m20261129_000170_remember_previous_cookies::Migration),
+            Box::new(m20261129_000180_tell_attempts_under_way::Migration),
         ]
     }
 }

@@ -367,12 +367,19 @@ impl PasswordSettings {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitSettings {
-    /// Attempts per client address in any 60 s, on each endpoint that takes a password.
+    /// Attempts per client address in any 60 s, on each endpoint that takes a password. Logins that
+    /// succeed are not counted.
     #[arg(long, env = "SIGNET_ATTEMPTS_PER_MINUTE", default_value = "5",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub attempts_per_minute: u32,
 
-    /// Attempts at the password of one account in any 60 s, whatever addresses they come from.
+    /// Sign-ups per client address in any 60 s. If it is not set: as `SIGNET_ATTEMPTS_PER_MINUTE`.
+    #[arg(long, env = "SIGNET_SIGN_UPS_PER_MINUTE",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    pub sign_ups_per_minute: Option<u32>,
+
+    /// Attempts at the password of one account in any 60 s, whatever addresses they come from, and
+    /// whether or not they succeed.
     #[arg(long, env = "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE", default_value = "10",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub account_attempts_per_minute: u32,
@@ -399,6 +406,14 @@ pub struct LimitSettings {
     #[arg(long, env = "SIGNET_IPV6_PREFIX", default_value = "64",
           value_parser = value_parser!(u8).range(48..=128))]
     pub ipv6_prefix: u8,
+}
+
+impl LimitSettings {
+    /// Sign-ups per client address in any 60 s.
+    #[must_use]
+    pub fn sign_ups(&self) -> u32 {
+        self.sign_ups_per_minute.unwrap_or(self.attempts_per_minute)
+    }
 }
 
 /// What is written to standard output.

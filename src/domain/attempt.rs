@@ -1,16 +1,20 @@
 //! Exact limits that all instances share: at most so many attempts in any 60 seconds.
 //!
 //! The window slides: the times of recent attempts are kept per key, and an attempt is admitted if
-//! fewer than the quota lie within the last minute. It is counted when it starts, whatever becomes
-//! of it. Refused attempts are not counted, so nobody can prolong a block, least of all a
-//! neighbour's behind the same address. Keys are HMACs: the table holds no address.
+//! fewer than the quota lie within the last minute. It is counted when it starts. Refused attempts are
+//! not counted, so nobody can prolong a block, least of all a neighbour's behind the same address. Keys
+//! are HMACs: the table holds no address.
+//!
+//! Many people share an address, so a login that succeeds is given back to the window of its address, and
+//! to no other; so is one that got no verdict. Whoever finds that window full of attempts that are still
+//! under way waits for their verdicts. Failures are counted exactly, on however many instances.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set, Unchanged};
 
 use crate::database::{Db, Purged, delete_expired};
 use crate::domain::audit::{Event, Kind, Origin};
@@ -28,8 +32,18 @@ pub const BACKSTOP_PREFIX: u8 = 48;
 /// How many clients' attempts an IPv6 /48 may make together.
 pub const BACKSTOP_FACTOR: u32 = 10;
 
-/// The name of the quota of attempts at one account's password.
-const ACCOUNT: &str = "account";
+/// How long an attempt waits for the verdicts of others.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How often it looks. A read by the primary key, and no more than one instance has requests waiting.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// When to come again if others still have no verdict.
+const SHORT: Duration = Duration::from_secs(1);
+
+/// An attempt without a verdict for this long counts as a failure: its instance has crashed, or its client
+/// has gone.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(30);
 
 /// The endpoints that take a password, limited each for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +67,12 @@ impl Credential {
             Self::Confirm => "confirm",
         }
     }
+
+    /// Whether an attempt that does not fail is given back to the window of its address: where whoever
+    /// succeeds has an account already.
+    const fn gives_back(self) -> bool {
+        matches!(self, Self::LogIn | Self::Confirm)
+    }
 }
 
 /// What is limited, as the table knows it.
@@ -65,6 +85,8 @@ pub struct Quota {
     key: AttemptKey,
     attempts: u32,
     name: &'static str,
+    /// Whether an attempt that does not fail is given back.
+    is_given_back: bool,
 }
 
 impl Quota {
@@ -83,6 +105,7 @@ impl Quota {
             key: AttemptKey(key.mac(&[endpoint.name(), scope])),
             attempts,
             name: "address",
+            is_given_back: endpoint.gives_back(),
         };
         match address.map(|address| address.to_canonical()) {
             None => vec![quota("unknown", attempts)],
@@ -102,10 +125,15 @@ impl Quota {
         }
     }
 
+    fn refusal(&self, retry_after: Duration) -> Refusal {
+        Refusal { quota_name: self.name, quota: self.attempts, retry_after }
+    }
+
     /// The quota of attempts at one account's password, whether or not anybody has it.
     #[must_use]
     pub fn of_account(key: &LimitKey, email: &Email, attempts: u32) -> Self {
-        Self { key: AttemptKey::of_account(key, email), attempts, name: ACCOUNT }
+        let key = AttemptKey::of_account(key, email);
+        Self { key, attempts, name: "account", is_given_back: false }
     }
 }
 
@@ -147,16 +175,21 @@ pub fn whole_seconds(wait: Duration) -> NonZeroU64 {
 /// no attempt can be made without one.
 #[derive(Debug)]
 #[must_use]
-pub struct Admitted {
-    account_window: Option<AttemptKey>,
-}
+pub struct Admitted(Counted);
 
 impl Admitted {
-    /// The window of the attempts at the account's password, which a right password empties; none if
-    /// the attempt is limited by address alone.
-    pub(crate) fn account_window(&self) -> Option<AttemptKey> {
-        self.account_window.clone()
+    /// Where the attempt is counted, for whoever comes to its verdict.
+    pub(crate) fn counted(&self) -> Counted {
+        self.0.clone()
     }
+}
+
+/// Where an attempt is counted until its verdict.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// The windows it may be given back to, in the order in which they are locked.
+    windows: Vec<AttemptKey>,
+    at: Timestamp,
 }
 
 /// Why an attempt may not go on.
@@ -170,7 +203,9 @@ pub enum AttemptError {
     Database(#[from] DbErr),
 }
 
-/// Admits and counts an attempt if every quota has room for it; counts nothing otherwise.
+/// Admits and counts an attempt if every quota has room for it; counts nothing otherwise. If it may be
+/// given back, and would be refused for attempts that may be, too, it waits for their verdicts, for five
+/// seconds at most.
 ///
 /// The first refusal of a window is recorded as `rate_limited`.
 ///
@@ -181,44 +216,170 @@ pub async fn admit(
     mut quotas: Vec<Quota>,
     origin: &Origin,
 ) -> Result<Admitted, AttemptError> {
-    let of_account = quotas.iter().find(|quota| quota.name == ACCOUNT);
-    let admitted = Admitted { account_window: of_account.map(|quota| quota.key.clone()) };
     // One order for everybody: no two attempts can wait for each other's rows.
     quotas.sort_by(|a, b| a.key.cmp(&b.key));
-    let origin = origin.clone();
-    let refused = db.write((quotas, origin), move |txn, now, (quotas, origin)| {
+    let deadline = Instant::now() + LONGEST_WAIT;
+    loop {
+        let is_last = Instant::now() >= deadline;
+        match try_to_admit(db, &quotas, origin, is_last).await? {
+            Tried::Admitted(at) => {
+                let returned = quotas.into_iter().filter(|quota| quota.is_given_back);
+                let windows = returned.map(|quota| quota.key).collect();
+                return Ok(Admitted(Counted { windows, at }));
+            }
+            Tried::Refused(refusal) => return Err(AttemptError::Refused(refusal)),
+            Tried::Full => wait_for_room(db, &quotas, deadline).await?,
+        }
+    }
+}
+
+/// What came of asking for room.
+enum Tried {
+    Admitted(Timestamp),
+    Refused(Refusal),
+    /// There may be room as soon as others have their verdict.
+    Full,
+}
+
+async fn try_to_admit(
+    db: &Db,
+    quotas: &[Quota],
+    origin: &Origin,
+    is_last: bool,
+) -> Result<Tried, DbErr> {
+    let input = (quotas.to_vec(), origin.clone());
+    db.write(input, move |txn, now, (quotas, origin)| {
         Box::pin(async move {
             let mut windows = Vec::with_capacity(quotas.len());
             for quota in quotas {
                 windows.push(lock(txn, &quota.key, now).await?);
             }
-            let refusal = quotas.iter().zip(&windows).find_map(|(quota, row)| {
+            let refused = quotas.iter().zip(&windows).find_map(|(quota, row)| {
                 let retry_after = time_until_room(&row.hits, quota.attempts, now)?;
-                let Quota { name: quota_name, attempts: quota, .. } = *quota;
-                Some((Refusal { quota_name, quota, retry_after }, row))
+                Some((quota, row, retry_after))
             });
-            if let Some((refusal, row)) = refusal {
+            if let Some((quota, row, retry_after)) = refused {
+                let may_have_room = quota.is_given_back && has_any_under_way(row, now);
+                let refusal = match (may_have_room, is_last) {
+                    (true, false) => return Ok(Tried::Full),
+                    (true, true) => quota.refusal(SHORT),
+                    (false, _) => quota.refusal(retry_after),
+                };
                 record_refusal(txn, row, refusal, origin, now).await?;
-                return Ok(Some(refusal));
+                return Ok(Tried::Refused(refusal));
             }
-            for row in windows {
-                count(txn, row, now).await?;
+            for (quota, row) in quotas.iter().zip(windows) {
+                count(txn, row, quota.is_given_back, now).await?;
             }
-            Ok::<_, DbErr>(None)
+            Ok::<_, DbErr>(Tried::Admitted(now))
         })
-    });
-    refused.await?.map_or(Ok(admitted), |refusal| Err(AttemptError::Refused(refusal)))
+    })
+    .await
 }
 
-/// Empties a window, if there is one, as part of the transaction of a success.
+/// Until a window that was full has room, or is full of failures, or the time is up.
+async fn wait_for_room(db: &Db, quotas: &[Quota], deadline: Instant) -> Result<(), DbErr> {
+    let keys: Vec<_> = quotas.iter().filter(|it| it.is_given_back).collect();
+    while Instant::now() < deadline {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        let mut must_wait = false;
+        for quota in &keys {
+            let window = attempt::Entity::find_by_id(quota.key.0.clone());
+            let Some(row) = db.read(|db| async move { window.one(&db).await }).await? else {
+                continue;
+            };
+            let now = db.clock().now();
+            let is_full = time_until_room(&row.hits, quota.attempts, now).is_some();
+            must_wait |= is_full && has_any_under_way(&row, now);
+        }
+        if !must_wait {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Gives an attempt back to the windows of its address, as part of the transaction of its success.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn forget(txn: &impl ConnectionTrait, window: Option<&AttemptKey>) -> Result<(), DbErr> {
-    if let Some(AttemptKey(key)) = window {
-        attempt::Entity::delete_by_id(key.clone()).exec(txn).await?;
+pub async fn give_back(
+    txn: &impl ConnectionTrait,
+    counted: &Counted,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    settle(txn, counted, true, now).await
+}
+
+/// Keeps an attempt counted, as part of the transaction that records its failure.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn keep(
+    txn: &impl ConnectionTrait,
+    counted: &Counted,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    settle(txn, counted, false, now).await
+}
+
+/// Gives an attempt back that got no verdict. If that fails, it stays counted.
+pub async fn give_back_unjudged(db: &Db, counted: Counted) {
+    let returned = db.write(counted, |txn, now, counted| Box::pin(give_back(txn, counted, now)));
+    if let Err(error) = returned.await {
+        tracing::debug!(%error, "an attempt without a verdict stays counted");
+    }
+}
+
+async fn settle(
+    txn: &impl ConnectionTrait,
+    counted: &Counted,
+    is_given_back: bool,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    for AttemptKey(key) in &counted.windows {
+        let window = attempt::Entity::find_by_id(key.clone()).lock_exclusive();
+        let Some(mut row) = window.one(txn).await? else { continue };
+        let mut under_way = under_way(&row, now);
+        remove_one(&mut under_way, counted.at);
+        if is_given_back {
+            remove_one(&mut row.hits.0, counted.at);
+        }
+        let changed = attempt::ActiveModel {
+            key: Unchanged(row.key),
+            hits: Set(row.hits),
+            under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
+            ..Default::default()
+        };
+        attempt::Entity::update(changed).exec(txn).await?;
     }
     Ok(())
+}
+
+/// One of possibly several with the same time: they are worth the same.
+fn remove_one(hits: &mut Vec<i64>, at: Timestamp) {
+    if let Some(place) = hits.iter().position(|hit| *hit == at.as_micros()) {
+        hits.remove(place);
+    }
+}
+
+/// The attempts of a window whose verdict may still come: those of an instance that has crashed are counted
+/// as failures after a while.
+fn under_way(row: &attempt::Model, now: Timestamp) -> Vec<i64> {
+    let hits = row.under_way.iter().flat_map(|hits| &hits.0);
+    hits.copied().filter(|hit| Timestamp::from_micros(*hit).plus(LONGEST_ATTEMPT) > now).collect()
+}
+
+fn has_any_under_way(row: &attempt::Model, now: Timestamp) -> bool {
+    !under_way(row, now).is_empty()
+}
+
+/// Empties the window of an account whose password has been reset, as part of that transaction.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn forget(txn: &impl ConnectionTrait, window: &AttemptKey) -> Result<(), DbErr> {
+    attempt::Entity::delete_by_id(window.0.clone()).exec(txn).await.map(drop)
 }
 
 /// Deletes windows that can refuse nobody any more.
@@ -231,7 +392,7 @@ pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
 
 /// Reads the window of a key and holds it until the transaction ends; makes it if need be.
 ///
-/// One statement: between making and reading, a success could [`forget`] the window.
+/// One statement: between making and reading, a reset could [`forget`] the window.
 async fn lock(
     txn: &impl ConnectionTrait,
     key: &AttemptKey,
@@ -240,6 +401,7 @@ async fn lock(
     let empty = attempt::ActiveModel {
         key: Set(key.0.clone()),
         hits: Set(Hits::default()),
+        under_way: Set(None),
         refused_at: Set(None),
         expires_at: Set(now.plus(WINDOW)),
     };
@@ -268,13 +430,19 @@ fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
 async fn count(
     txn: &impl ConnectionTrait,
     row: attempt::Model,
+    is_given_back: bool,
     now: Timestamp,
 ) -> Result<(), DbErr> {
+    let mut under_way = under_way(&row, now);
     let mut hits: Vec<i64> = recent(&row.hits, now).iter().map(|hit| hit.as_micros()).collect();
     hits.push(now.as_micros());
+    if is_given_back {
+        under_way.push(now.as_micros());
+    }
     let row = attempt::ActiveModel {
         key: Set(row.key),
         hits: Set(Hits(hits)),
+        under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
         refused_at: Set(row.refused_at),
         expires_at: Set(now.plus(WINDOW)),
     };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt::{self, Admitted};
+use crate::domain::attempt::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::logins::Login;
 use crate::domain::oauth::hosted_login;
@@ -101,25 +101,26 @@ pub async fn change_password(
         // There is one whenever the password was right.
         let hash = hash.ok_or(ConfirmError::Changed)?;
         let new = Prepared::of(&replacement, hash, db, now).await?;
-        let (login, window) = (confirmation.login, confirmation.admitted.account_window());
+        let (login, counted) = (confirmation.login, confirmation.admitted.counted());
         let origin = confirmation.origin.clone();
         db.urgent()
             .write(
-                (account, new, window, origin),
-                move |txn, now, (account, new, window, origin)| {
+                (account, new, counted, origin),
+                move |txn, now, (account, new, counted, origin)| {
                     Box::pin(async move {
                         let switch = hold(txn, account, login, now).await?;
                         replace(txn, (switch, login), account, new, origin, now).await?;
-                        Ok(attempt::forget(txn, window.as_ref()).await?)
+                        Ok(attempt::give_back(txn, counted, now).await?)
                     })
                 },
             )
             .await
     };
-    match attempt().await {
+    let result = match attempt().await {
         Err(ConfirmError::Changed) => attempt().await,
         result => result,
-    }
+    };
+    conclude(db, confirmation.admitted.counted(), result).await
 }
 
 /// Deletes the account of whoever knows its password, and ends all its sessions.
@@ -135,24 +136,25 @@ pub async fn delete_account(
     let attempt = async || {
         let purpose = (Then::Nothing, "account_deletion");
         let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
-        let (login, window) = (confirmation.login, confirmation.admitted.account_window());
+        let (login, counted) = (confirmation.login, confirmation.admitted.counted());
         let origin = confirmation.origin.clone();
         db.urgent()
-            .write((account, window, origin), move |txn, now, (account, window, origin)| {
+            .write((account, counted, origin), move |txn, now, (account, counted, origin)| {
                 Box::pin(async move {
                     let switch = hold(txn, account, login, now).await?;
                     account::delete(txn, switch, account.id, "by its owner", origin, now).await?;
-                    Ok(attempt::forget(txn, window.as_ref()).await?)
+                    Ok(attempt::give_back(txn, counted, now).await?)
                 })
             })
             .await
     };
     // What is left in the write-ahead log goes with the rest (`session::end_some`): while that is written,
     // it could not be truncated, and the request would wait for it.
-    match attempt().await {
+    let result = match attempt().await {
         Err(ConfirmError::Changed) => attempt().await,
         result => result,
-    }
+    };
+    conclude(db, confirmation.admitted.counted(), result).await
 }
 
 /// The account, if what was typed is its password, with the new hash if one was to be made; otherwise
@@ -178,19 +180,32 @@ async fn confirm(
     if let Verdict::Match { new_hash } = hasher.verify(check).await? {
         return Ok((account, new_hash));
     }
-    let origin = (*origin).clone();
-    db.write(origin, move |txn, now, origin| {
+    let input = ((*origin).clone(), confirmation.admitted.counted());
+    db.write(input, move |txn, now, (origin, counted)| {
         Box::pin(async move {
             Event::new(Kind::LogInFailed)
                 .account(account_id)
                 .session(session_id, FIRST_PARTY_CLIENT)
                 .reason(format!("wrong_password_for_{purpose}"))
                 .record(txn, origin, now)
-                .await
+                .await?;
+            attempt::keep(txn, counted, now).await
         })
     })
     .await?;
     Err(ConfirmError::Refused)
+}
+
+/// Gives an attempt back that got no verdict.
+async fn conclude(
+    db: &Db,
+    counted: Counted,
+    result: Result<(), ConfirmError>,
+) -> Result<(), ConfirmError> {
+    if result.as_ref().is_err_and(|error| !matches!(error, ConfirmError::Refused)) {
+        attempt::give_back_unjudged(db, counted).await;
+    }
+    result
 }
 
 /// Locks the account, refreshes of its sessions included, and then the session, so that both stay what

@@ -218,7 +218,7 @@ pub async fn redeem(
         .write((account, hash, origin, window), move |txn, now, (account, hash, origin, window)| {
             Box::pin(async move {
                 replace(txn, account, (expires_at, hash), origin, now).await?;
-                Ok(attempt::forget(txn, Some(window)).await?)
+                Ok(attempt::forget(txn, window).await?)
             })
         })
         .await

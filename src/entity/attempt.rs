@@ -16,6 +16,10 @@ pub struct Model {
     /// Attempts that still count, oldest first.
     #[sea_orm(column_type = "JsonBinary")]
     pub hits: Hits,
+    /// Those of them that have no verdict yet and are given back unless it is a failure. None if there are
+    /// none.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub under_way: Option<Hits>,
     /// When an attempt was last refused and that was recorded.
     pub refused_at: Option<Timestamp>,
     /// From when the row may be deleted.

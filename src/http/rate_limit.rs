@@ -1,7 +1,7 @@
 //! Who may try how often: exact limits from the database, and a rough one in front of it.
 //!
-//! The one in front is this instance's own. It lets four times as much through as the exact limit,
-//! so it never decides over a client that keeps to the rules; it sheds floods before they reach the
+//! The one in front is this instance's own. It lets four times as much through as the exact limit, and
+//! 24 times as many logins, so it never decides over a client that keeps to the rules; it sheds floods before they reach the
 //! database. As with the exact one, an IPv6 client has a bucket of its own and shares that of its /48
 //! with the others there. Its memory is bounded: past so many clients, all share one bucket for a
 //! while.
@@ -26,6 +26,9 @@ pub use crate::domain::network::client;
 
 /// How much more than the exact limit the one in front lets through.
 const FRONT_FACTOR: u32 = 4;
+
+/// The same where attempts that succeed are given back: many people share an address.
+const FRONT_FACTOR_OF_LOGINS: u32 = 24;
 
 /// Clients that a limit in front tells apart, and /48s: some 10 MiB each.
 const CLIENTS: usize = 200_000;
@@ -63,14 +66,17 @@ impl Limits {
     #[must_use]
     pub fn new(settings: LimitSettings, key: LimitKey) -> Self {
         Self {
-            sign_ups: Front::before_exact(settings.attempts_per_minute),
-            log_ins: Front::before_exact(settings.attempts_per_minute),
-            resets: Front::before_exact(settings.attempts_per_minute),
-            confirmations: Front::before_exact(settings.attempts_per_minute),
+            sign_ups: Front::before_exact(settings.sign_ups(), FRONT_FACTOR),
+            log_ins: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR_OF_LOGINS),
+            resets: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR),
+            confirmations: Front::before_exact(
+                settings.attempts_per_minute,
+                FRONT_FACTOR_OF_LOGINS,
+            ),
             refreshes: Front::per_minute(settings.refreshes_per_minute),
             changes: Front::per_minute(settings.refreshes_per_minute),
             requests: Front::per_minute(settings.requests_per_minute),
-            failed_proofs: Front::before_exact(settings.attempts_per_minute),
+            failed_proofs: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR),
             tokens_of_client: PerClient::per_minute(settings.client_requests_per_minute),
             introspections_of_client: PerClient::per_minute(settings.client_requests_per_minute),
             settings,
@@ -191,7 +197,11 @@ impl Limits {
 
     fn of_address(&self, endpoint: Credential, origin: &Origin) -> Vec<Quota> {
         let LimitSettings { ipv6_prefix, attempts_per_minute, .. } = self.settings;
-        Quota::of_address(&self.key, endpoint, origin.address, ipv6_prefix, attempts_per_minute)
+        let attempts = match endpoint {
+            Credential::SignUp => self.settings.sign_ups(),
+            Credential::LogIn | Credential::Reset | Credential::Confirm => attempts_per_minute,
+        };
+        Quota::of_address(&self.key, endpoint, origin.address, ipv6_prefix, attempts)
     }
 
     fn of_address_and_account(
@@ -237,8 +247,8 @@ impl Front {
 
     /// In front of an exact limit of `quota`, in whose name it refuses: who came this often waits
     /// for that one too, and is admitted by both after a whole window.
-    fn before_exact(quota: u32) -> Self {
-        let front = Self::per_minute(quota.saturating_mul(FRONT_FACTOR));
+    fn before_exact(quota: u32, factor: u32) -> Self {
+        let front = Self::per_minute(quota.saturating_mul(factor));
         Self { quota, least_wait: WINDOW, ..front }
     }
 

@@ -185,7 +185,10 @@ async fn stays_here(browser: &mut Browser<'_>, path: &str, query: &[String]) {
     for parameter in query {
         let answer = browser.get(&format!("{path}?{parameter}")).await;
         let location = answer.headers.get("location").map(|it| it.to_str().unwrap());
-        assert!(location.is_none_or(|it| it.starts_with(ISSUER) || !it.contains("//")), "{path} {parameter}");
+        assert!(
+            location.is_none_or(|it| it.starts_with(ISSUER) || !it.contains("//")),
+            "{path} {parameter}"
+        );
         assert!(!html(&answer).contains("evil"), "{path} {parameter}");
         assert!(location.is_none_or(|it| !it.contains("evil")), "{path} {parameter}");
     }

@@ -100,6 +100,7 @@ mod retry_after;
 mod rotation;
 mod schema;
 mod session_family;
+mod shared_address;
 mod single_server;
 mod speculation;
 mod startup;

@@ -11,6 +11,7 @@ async fn server() -> TestServer {
     TestServer::with(|config| {
         config.keys.key_reload_seconds = 1;
         config.tokens.access_token_seconds = 900;
+        config.limits.account_attempts_per_minute = 1_000;
     })
     .await
 }

@@ -60,11 +60,12 @@ pub async fn log_in(
         })
         .await
     };
-    match once().await {
+    let result = match once().await {
         // As in `session::log_in`.
         Err(LogInError::Changed) => once().await,
         result => result,
-    }
+    };
+    session::conclude(db, &attempt, result).await
 }
 
 /// Makes an account and logs it in to a browser.

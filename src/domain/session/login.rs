@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::attempt::{self, Admitted, AttemptKey};
+use crate::domain::attempt::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
@@ -57,7 +57,7 @@ pub struct CheckedLogIn {
     status: StatusEntry,
     settings: TokenSettings,
     origin: Origin,
-    account_window: Option<AttemptKey>,
+    counted: Counted,
 }
 
 /// Starts a session of the JSON API for whoever knows the password of an account.
@@ -76,11 +76,12 @@ pub async fn log_in(
         let checked = check(db, hasher, entries, &attempt, settings, now).await?;
         db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, None, now))).await
     };
-    match once().await {
+    let result = match once().await {
         // Of several logins at once, the first replaces an old hash by one at today's cost.
         Err(LogInError::Changed) => once().await,
         result => result,
-    }
+    };
+    conclude(db, &attempt, result).await
 }
 
 /// Checks a password, outside any transaction, since that takes its time.
@@ -113,10 +114,10 @@ pub async fn check(
     let check = Check { password, stored, account: address, client, then };
     let verdict = hasher.verify(check).await?;
     let (Some(account), Verdict::Match { new_hash: upgraded }) = (account.clone(), verdict) else {
-        return Err(refuse(db, account.map(|account| account.id), origin).await?);
+        return Err(refuse(db, account.map(|account| account.id), attempt).await?);
     };
     if !account.is_enabled() {
-        return Err(refuse(db, Some(account.id), origin).await?);
+        return Err(refuse(db, Some(account.id), attempt).await?);
     }
     Ok(CheckedLogIn {
         account,
@@ -124,7 +125,7 @@ pub async fn check(
         status: entries.draw(db, now).await?,
         settings: settings.clone(),
         origin: (*origin).clone(),
-        account_window: admitted.account_window(),
+        counted: admitted.counted(),
     })
 }
 
@@ -138,7 +139,7 @@ pub async fn begin(
     cookie: Option<BrowserCookie>,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let CheckedLogIn { account, upgraded, status, settings, origin, account_window } = checked;
+    let CheckedLogIn { account, upgraded, status, settings, origin, counted } = checked;
     let epoch = mark_logged_in(txn, account, upgraded.as_deref(), now).await?;
     match &cookie {
         Some(_) => make_room_for_browser(txn, account.id, now).await?,
@@ -152,23 +153,42 @@ pub async fn begin(
         .session(granted.session_id, &granted.client_id)
         .record(txn, origin, now)
         .await?;
-    attempt::forget(txn, account_window.as_ref()).await?;
+    attempt::give_back(txn, counted, now).await?;
     Ok(granted)
 }
 
 /// Records the failure; the error of the database wins over the refusal.
-async fn refuse(db: &Db, account_id: Option<Uuid>, origin: &Origin) -> Result<LogInError, DbErr> {
+async fn refuse(
+    db: &Db,
+    account_id: Option<Uuid>,
+    attempt: &LogIn<'_>,
+) -> Result<LogInError, DbErr> {
     let event = Event::new(Kind::LogInFailed);
     let event = match account_id {
         Some(id) => event.account(id).reason("wrong_password_or_disabled"),
         None => event.reason("unknown_account"),
     };
-    let origin = origin.clone();
-    db.write((event, origin), move |txn, now, (event, origin)| {
-        Box::pin(async move { event.clone().record(txn, origin, now).await })
+    let input = (event, attempt.origin.clone(), attempt.admitted.counted());
+    db.write(input, move |txn, now, (event, origin, counted)| {
+        Box::pin(async move {
+            event.clone().record(txn, origin, now).await?;
+            attempt::keep(txn, counted, now).await
+        })
     })
     .await?;
     Ok(LogInError::Refused)
+}
+
+/// Gives an attempt back that got no verdict.
+pub async fn conclude(
+    db: &Db,
+    attempt: &LogIn<'_>,
+    result: Result<Granted, LogInError>,
+) -> Result<Granted, LogInError> {
+    if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
+        attempt::give_back_unjudged(db, attempt.admitted.counted()).await;
+    }
+    result
 }
 
 /// Matches the row only while the password is the one that was checked and the account enabled: a

@@ -25,7 +25,7 @@ pub use ending::{
     make_room_for_browser,
 };
 pub use kill_switch::{KillSwitch, Switched};
-pub use login::{CheckedLogIn, LogIn, LogInError, begin, check, log_in};
+pub use login::{CheckedLogIn, LogIn, LogInError, begin, check, conclude, log_in};
 pub use logout_notice::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
 pub use retention::{purge_ended, purge_expired};
 pub use unfinished::{count as count_unfinished, end_rest, end_some};

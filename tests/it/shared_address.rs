@@ -1,0 +1,141 @@
+//! B5: many people behind one address, such as an office or a carrier's NAT, log in; and failures from there
+//! are counted exactly all the same.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const OFFICE: &str = "203.0.113.9";
+const LIMIT: usize = 5;
+
+/// Instances that share a database, the first of which owns it. SQLite has one.
+async fn instances(number: usize) -> Vec<TestServer> {
+    let first = TestServer::with(|config| {
+        config.limits.account_attempts_per_minute = 1_000;
+        config.passwords.hash_backlog_seconds = 60;
+    })
+    .await;
+    let mut all = vec![first];
+    while all[0].database.is_postgres() && all.len() < number {
+        let next = all[0].beside().await;
+        all.push(next);
+    }
+    all
+}
+
+fn person(number: usize) -> String {
+    format!("person{number}@example.test")
+}
+
+/// Fifty log in within a minute, thirty of them at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_people_behind_one_address_get_in() {
+    for number in [1, 2] {
+        let servers = instances(number).await;
+        join_all((0..50).map(|it| servers[0].sign_up(person(it).leak()))).await;
+
+        let log_in = async |it: usize| {
+            let server = &servers[it % servers.len()];
+            server.log_in_from(OFFICE, &person(it), PASSWORD).await.status
+        };
+        let at_once = join_all((0..30).map(log_in)).await;
+        assert_eq!(at_once, [200; 30], "{number} instances");
+        for it in 30..50 {
+            assert_eq!(log_in(it).await, 200, "{number} instances");
+        }
+    }
+}
+
+/// RL-01: of twenty wrong passwords at once, as many are tried as the setting says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_twenty_wrong_passwords_at_once_five_are_tried() {
+    for number in [1, 2, 4] {
+        let servers = instances(number).await;
+        servers[0].sign_up("ada@example.test").await.expect_status(201);
+
+        let guess = async |it: usize| {
+            let server = &servers[it % servers.len()];
+            server.log_in_from(OFFICE, "ada@example.test", "Wrong-horse-7").await.status
+        };
+        let mut statuses = join_all((0..20).map(guess)).await;
+        statuses.sort_unstable();
+
+        assert_eq!(statuses, [vec![401; LIMIT], vec![429; 20 - LIMIT]].concat(), "{number}");
+        let failed = "auth_event WHERE type = 'login_failed'";
+        assert_eq!(servers[0].database.count(failed).await, 5, "{number} instances");
+    }
+}
+
+/// Right ones among wrong ones get in until the wrong ones are too many, and give nobody a further guess.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn right_passwords_among_wrong_ones_buy_no_guess() {
+    let servers = instances(2).await;
+    join_all((0..20).map(|it| servers[0].sign_up(person(it).leak()))).await;
+
+    let attempts = (0..60).map(async |it: usize| {
+        let server = &servers[it % servers.len()];
+        let password = if it.is_multiple_of(3) { "Wrong-horse-7" } else { PASSWORD };
+        server.log_in_from(OFFICE, &person(it % 20), password).await.status
+    });
+    let statuses = join_all(attempts).await;
+
+    let wrong = statuses.iter().filter(|status| **status == 401).count();
+    assert_eq!(wrong, LIMIT, "{statuses:?}");
+}
+
+/// The password typed once more, while logged in, is an attempt like a login.
+#[tokio::test]
+async fn a_password_change_is_given_back() {
+    let servers = instances(1).await;
+    let server = &servers[0];
+    let mut tokens = Vec::new();
+    for it in 0..7 {
+        tokens.push(server.sign_up(&person(it)).await.tokens().access_token);
+    }
+    let change = async |token: &str, current: &str| {
+        let body = json!({ "current_password": current, "new_password": "Difference-Engine-1822" });
+        let request = server.request(Method::POST, "/api/auth/password").bearer_auth(token);
+        Answer::of(request.header("x-forwarded-for", OFFICE).json(&body)).await.status
+    };
+
+    for token in &tokens[..6] {
+        assert_eq!(change(token, PASSWORD).await, 204);
+    }
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(change(&tokens[6], "Wrong-horse-7").await);
+    }
+    assert_eq!(statuses[5], 429, "{statuses:?}");
+    assert!(statuses[..5].iter().all(|status| *status != 429), "{statuses:?}");
+}
+
+/// Attempts of an instance that has crashed have no verdict: others wait for five seconds and are told to come
+/// again soon; half a minute later they count as failures.
+#[tokio::test]
+async fn attempts_without_a_verdict_are_waited_for() {
+    let servers = instances(1).await;
+    let server = &servers[0];
+    server.sign_up("ada@example.test").await.expect_status(201);
+    for _ in 0..LIMIT {
+        server.log_in_from(OFFICE, "ada@example.test", "Wrong-horse-7").await.expect_status(401);
+    }
+    let as_if_crashed = "UPDATE attempt SET under_way = hits WHERE under_way IS NULL";
+    server.database.execute(as_if_crashed).await;
+
+    let began = Instant::now();
+    let refused = server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await;
+    refused.expect_error(429, "RATE_LIMIT_EXCEEDED");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert!(began.elapsed() >= Duration::from_secs(5), "it waits");
+    server.advance_seconds(30);
+    let began = Instant::now();
+    let refused = server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await;
+    assert_eq!(refused.header("retry-after"), "30");
+    assert!(began.elapsed() < Duration::from_secs(5), "it does not wait");
+    server.advance_seconds(30);
+    server.log_in_from(OFFICE, "ada@example.test", PASSWORD).await.expect_status(200);
+}
