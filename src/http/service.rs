@@ -5,15 +5,15 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
 use uuid::Uuid;
 
 use crate::domain::id;
-use crate::http::App;
 use crate::http::answered::Answered;
 use crate::http::error::response_of;
 use crate::http::openapi::AllowedMethods;
+use crate::http::{App, pages, path_of};
 use crate::timestamp::Timestamp;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,18 +39,35 @@ impl<E: Endpoint> Service<E> {
 
 impl<E: Endpoint> Service<E> {
     async fn answer(&self, request: Request) -> Response {
+        let is_for_people = is_for_people(&request);
+        let refused = |error: Error| {
+            if is_for_people && !error.is_from_response() {
+                let root = format!("{}/", path_of(&self.app.issuer_url));
+                return pages::lost(&self.app, error.status(), &root);
+            }
+            response_of(error)
+        };
         if let Err(status) = check_head(&request) {
-            return response_of(Error::from_status(status));
+            return refused(Error::from_status(status));
         }
         let answered = AssertUnwindSafe(self.routes.call(request)).catch_unwind().await;
         answered.map_or_else(
             |_| {
                 tracing::error!("an endpoint panicked");
-                response_of(Error::from_status(StatusCode::INTERNAL_SERVER_ERROR))
+                refused(Error::from_status(StatusCode::INTERNAL_SERVER_ERROR))
             },
-            |answered| answered.map_or_else(response_of, IntoResponse::into_response),
+            |answered| answered.map_or_else(refused, IntoResponse::into_response),
         )
     }
+}
+
+/// Whether somebody has opened an address in a browser, who would be shown JSON as it is.
+fn is_for_people(request: &Request) -> bool {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    let is_page = accepted.is_some_and(|it| it.contains("text/html"));
+    is_page
+        && matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.uri().path().starts_with("/api/")
 }
 
 impl<E: Endpoint> Endpoint for Service<E> {

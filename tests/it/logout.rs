@@ -162,7 +162,7 @@ async fn whoever_says_yes_is_logged_out() {
     without.retain(|(name, _)| name != "csrf");
     let without: Vec<_> = without.iter().map(|(name, value)| (&**name, &**value)).collect();
     // It may be a form of before the last login, and is asked once more.
-    browser.post("/logout", &without).await.expect_status(200);
+    browser.post("/logout", &without).await.expect_status(400);
     assert!(is_logged_in(&mut browser).await);
     let done = browser.submit("/logout", &asked, &[]).await;
 

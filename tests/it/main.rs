@@ -74,6 +74,7 @@ mod old_hints;
 mod openapi;
 mod own_pages;
 mod page_looks;
+mod pages_for_people;
 mod parameters;
 mod password;
 mod password_change;

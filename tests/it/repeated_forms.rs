@@ -208,8 +208,9 @@ async fn a_consent_page_from_before_a_login_asks_again() {
 
     let again = browser.submit("/consent", &page, &[("decision", "allow")]).await;
 
-    again.expect_status(200);
+    again.expect_status(400);
     assert!(again.html().contains(BOB), "{}", again.html());
+    assert!(again.html().contains("Allow access?"), "{}", again.html());
     assert_eq!(server.database.count("consent").await, 0);
 }
 

@@ -102,7 +102,6 @@ async fn no_other_path_answers() {
         server.get(path).await.expect_status(200);
     }
     for path in [
-        "/",
         "/api",
         "/api/auth",
         "/api/auth/me/",

@@ -29,6 +29,14 @@ pub struct MasterKeys {
     secrets: Vec<Zeroizing<[u8; 32]>>,
 }
 
+/// Whether others than Signet's user may read or write a file of this mode. A secret that Kubernetes mounts
+/// for an `fsGroup` is root's, and its group, which is Signet's alone, may read it.
+fn is_exposed(mode: u32, owner: u32, user: u32) -> bool {
+    let is_mounted = owner == 0 && user != 0;
+    let allowed = if is_mounted { 0o040 } else { 0 };
+    mode & 0o077 & !allowed != 0
+}
+
 /// Why the master key cannot be used. Each message names the file and the way out.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
@@ -132,11 +140,11 @@ impl MasterKeys {
         if !metadata.is_file() {
             return Err(MasterKeyError::NotAFile { file: file() });
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
+        let user = rustix::process::geteuid().as_raw();
+        if is_exposed(metadata.permissions().mode(), metadata.uid(), user) {
             return Err(MasterKeyError::Exposed { file: file() });
         }
         // Root may do as it likes anyway, and is who mounts secrets into containers.
-        let user = rustix::process::geteuid().as_raw();
         if metadata.uid() != user && metadata.uid() != 0 {
             return Err(MasterKeyError::Foreign { file: file(), user });
         }
@@ -256,4 +264,26 @@ fn write_synced(path: &Path, text: &str) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_exposed;
+
+    /// D8: what Kubernetes mounts for an `fsGroup` is taken; what else others can read is not.
+    #[test]
+    fn only_a_mounted_secret_may_be_read_by_its_group() {
+        let (root, own, other) = (0, 1000, 1001);
+        for mode in [0o400, 0o600] {
+            assert!(!is_exposed(mode, own, own) && !is_exposed(mode, root, own));
+        }
+        for mode in [0o440, 0o640] {
+            assert!(!is_exposed(mode, root, own), "{mode:o}");
+            assert!(is_exposed(mode, own, own) && is_exposed(mode, root, root), "{mode:o}");
+            assert!(is_exposed(mode, other, own), "{mode:o}");
+        }
+        for mode in [0o660, 0o604, 0o444, 0o601, 0o644] {
+            assert!(is_exposed(mode, root, own), "{mode:o}");
+        }
+    }
 }

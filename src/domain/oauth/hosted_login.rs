@@ -42,9 +42,8 @@ pub async fn log_in(
     db: &Db,
     hasher: &Hasher,
     entries: &StatusEntries,
-    attempt: LogIn<'_>,
+    (attempt, entrance): (LogIn<'_>, Entrance),
     settings: &TokenSettings,
-    entrance: Entrance,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
     let once = async || {
@@ -76,9 +75,8 @@ pub async fn sign_up(
     db: &Db,
     hasher: &Hasher,
     entries: &StatusEntries,
-    request: SignUp<'_>,
+    (request, entrance): (SignUp<'_>, Entrance),
     settings: &TokenSettings,
-    entrance: Entrance,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
     let origin = request.origin.clone();

@@ -180,6 +180,9 @@ async fn refuse(
 }
 
 /// Gives an attempt back that got no verdict.
+///
+/// # Errors
+/// The ones of `result`.
 pub async fn conclude(
     db: &Db,
     attempt: &LogIn<'_>,

@@ -1,5 +1,6 @@
 //! What the pages share that take the password once more from whoever is logged in.
 
+use openssl::error::ErrorStack;
 use poem::Response;
 use uuid::Uuid;
 
@@ -9,7 +10,6 @@ use crate::domain::email::Email;
 use crate::domain::logins::Login;
 use crate::domain::oauth::browser::Browser;
 use crate::domain::password::Password;
-use crate::http::oauth::respond;
 use crate::http::pages::{Call, limited, unavailable};
 
 /// The same for what can be no password, and for one that is another's.
@@ -33,18 +33,15 @@ pub(super) async fn admit<'a>(
 
 /// What a form carries of the account that it was shown for: sealed for the browser, so that the form is
 /// known again when it is sent a second time, and the first has ended its login.
-pub(super) fn seal_account(call: &Call, browser: &Browser) -> Result<String, Response> {
-    let sealer = &call.app.request_sealer;
-    let sealed = sealer.seal(browser.account.id.as_bytes(), &call.visit.digest());
-    sealed.map_err(|error| respond::failed(&error.into()))
+pub(super) fn seal_account(call: &Call, browser: &Browser) -> Result<String, ErrorStack> {
+    call.app.request_sealer.seal(browser.account.id.as_bytes(), &call.visit.digest())
 }
 
 /// The account that a form was shown for, in this browser, with the cookie it has or with the one before.
 pub(super) fn account_of_form(call: &Call) -> Option<Uuid> {
-    let (sealer, sealed) = (&call.app.request_sealer, call.params.get("account")?);
-    let id = sealer
-        .open(sealed, &call.visit.digest())
-        .or_else(|| sealer.open(sealed, call.visit.previous_digest()?))?;
+    let account = call.params.get("account")?;
+    let open = |digest: &[u8]| call.app.request_sealer.open(account, digest);
+    let id = open(&call.visit.digest()).or_else(|| open(call.visit.previous_digest()?))?;
     Uuid::from_slice(&id).ok()
 }
 

@@ -47,7 +47,8 @@ async fn answered(request: Request) -> Result<Response, Response> {
         asked: Permission::of(&asked.scope, &asked.audience, &call.app.issuer_url).and(&names),
         claims: &names.join(" "),
     };
-    Ok(render_towards(StatusCode::OK, &page, &waiting.destinations()))
+    let status = if call.is_current { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+    Ok(render_towards(status, &page, &waiting.destinations()))
 }
 
 /// A request of which the person saw these single claims: no other is allowed by what they said. The page

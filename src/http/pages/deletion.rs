@@ -13,7 +13,7 @@ use crate::domain::password::Password;
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::{DeletionPage, MessagePage};
-use crate::http::pages::{Call, confirm};
+use crate::http::pages::{Call, confirm, see};
 
 /// Where a deletion leads.
 const DELETED: &str = "delete-account?done=deletion";
@@ -26,22 +26,19 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read(request).await?;
     match &call.visit.browser {
         Some(browser) if call.is_post() => delete(&call, browser).await,
-        Some(browser) => show(&call, browser, "", StatusCode::OK),
+        Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
         None if call.has_done("deletion") => Ok(deleted()),
-        None if call.is_post() && is_gone(&call).await? => Ok(call.see(DELETED)),
+        None if call.is_post() && is_gone(&call).await? => Ok(see(DELETED)),
         None => Ok(call.lead_to("login")),
     }
 }
 
-fn show(
-    call: &Call,
-    browser: &Browser,
-    problem: &str,
-    status: StatusCode,
-) -> Result<Response, Response> {
+fn show(call: &Call, browser: &Browser, problem: &str, status: StatusCode) -> Response {
     let (csrf, email) = (&call.visit.csrf(), &browser.account.email_claims().email);
-    let account = &confirm::seal_account(call, browser)?;
-    Ok(render(status, &DeletionPage { csrf, account, email, problem }))
+    match &confirm::seal_account(call, browser) {
+        Ok(account) => render(status, &DeletionPage { csrf, account, email, problem }),
+        Err(error) => respond::failed(&error.clone().into()),
+    }
 }
 
 /// Whether the account that the form was shown for has been deleted.
@@ -56,14 +53,14 @@ async fn delete(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let origin = origin_of(&call.request).await;
     let again = || show(call, browser, confirm::REFUSED, StatusCode::BAD_REQUEST);
     let Ok(password) = Password::parse(call.params.get("password").unwrap_or_default()) else {
-        return again();
+        return Err(again());
     };
     let confirmation = confirm::admit(call, browser, password, &origin).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
-        Ok(()) => Ok(call.see(DELETED)),
+        Ok(()) => Ok(see(DELETED)),
         // Sent twice, and the first was faster.
-        Err(ConfirmError::NotLoggedIn) if is_gone(call).await? => Ok(call.see(DELETED)),
-        Err(error) => confirm::failure(call, &error).map_or_else(again, Err),
+        Err(ConfirmError::NotLoggedIn) if is_gone(call).await? => Ok(see(DELETED)),
+        Err(error) => Err(confirm::failure(call, &error).unwrap_or_else(again)),
     }
 }
 

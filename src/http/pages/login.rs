@@ -1,5 +1,6 @@
 //! `/login`: the same limits, decoy and audit as the JSON API's.
 
+use openssl::error::ErrorStack;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -13,7 +14,7 @@ use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::LoginPage;
 use crate::http::pages::visit::with_cookie;
 use crate::http::pages::waiting::Waiting;
-use crate::http::pages::{Call, Visit, limited, stale, unavailable};
+use crate::http::pages::{Call, Visit, limited_on, see, stale, unavailable};
 
 /// The same for an unknown address, a wrong password and a disabled account.
 const REFUSED: &str = "The email address or the password is not right.";
@@ -22,7 +23,7 @@ const REFUSED: &str = "The email address or the password is not right.";
 const SOMEBODY_ELSE: &str = "Another account has been logged in to this browser meanwhile. Type the password again to change.";
 
 pub(super) async fn answer(request: Request) -> Response {
-    answered(request).await.unwrap_or_else(|page| page)
+    Box::pin(answered(request)).await.unwrap_or_else(|page| page)
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
@@ -65,6 +66,7 @@ pub(super) async fn go_on_if_same(
 }
 
 /// What the page shows.
+#[derive(Clone, Copy)]
 pub(super) struct Form<'a> {
     pub(super) visit: &'a Visit,
     pub(super) waiting: Option<&'a Waiting>,
@@ -107,32 +109,33 @@ async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Respo
     ) else {
         return Err(form.render());
     };
-    match enter(call, waiting.clone(), &email, password, "account").await? {
+    let limited = |text: &str| Form { problem: Some(text), ..form }.render();
+    match enter(call, waiting.clone(), &email, password, "account", limited).await? {
         Some(entered) => Ok(entered),
         None => Err(form.render()),
     }
 }
 
 /// Logs in, and goes on with what was waiting, or else to a page of ours; `None` if the password is not
-/// right.
+/// right. `limited` is the page that tells whoever tried too often to wait.
 pub(super) async fn enter(
     call: &Call,
     waiting: Option<Waiting>,
     email: &Email,
     password: Password,
     page: &str,
+    limited: impl FnOnce(&str) -> Response,
 ) -> Result<Option<Response>, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
     let admitted = app.limits.admit_log_in(&app.db, email, &origin).await;
-    let admitted = admitted.map_err(|it| limited(&it))?;
+    let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
     let attempt = LogIn { email, password, admitted, origin: &origin };
-    let cookie = NewCookie::of(call, waiting.as_ref())?;
+    let cookie = NewCookie::of(call, waiting.as_ref());
+    let cookie = cookie.map_err(|error| respond::failed(&error.into()))?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
-    let entrance = cookie.entrance.clone();
-    match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, entrance, now)
-        .await
-    {
+    let attempt = (attempt, cookie.entrance.clone());
+    match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, now).await {
         Ok(_) => Ok(Some(cookie.hand_over(call, waiting, page).await?)),
         Err(LogInError::Refused | LogInError::Changed) => Ok(None),
         Err(cause @ (LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_))) => {
@@ -148,8 +151,8 @@ pub(super) struct NewCookie {
 }
 
 impl NewCookie {
-    pub(super) fn of(call: &Call, waiting: Option<&Waiting>) -> Result<Self, Response> {
-        let drawn = Opaque::draw("").map_err(|error| respond::failed(&error.into()))?;
+    pub(super) fn of(call: &Call, waiting: Option<&Waiting>) -> Result<Self, ErrorStack> {
+        let drawn = Opaque::draw("")?;
         let cookie = BrowserCookie { digest: drawn.digest, previous_digest: call.visit.digest() };
         let client_id = waiting.map(|it| it.client.id.clone());
         Ok(Self { text: drawn.text, entrance: Entrance { cookie, client_id } })
@@ -164,7 +167,7 @@ impl NewCookie {
         page: &str,
     ) -> Result<Response, Response> {
         let next = match waiting {
-            None => call.see(page),
+            None => see(page),
             Some(waiting) => {
                 let visit = Visit::with(&call.app, &self.text).await;
                 let visit = visit.map_err(|error| respond::failed(&error))?;

@@ -27,7 +27,10 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let asked = read(&call.app, &call.params).await?;
     if let Some(browser) = &call.visit.browser {
         if !call.is_current {
-            return Err(question(&call.visit, &call.params, asked.destination.as_deref(), ""));
+            let destination = asked.destination.as_deref();
+            let mut again = question(&call.visit, &call.params, destination, "");
+            again.set_status(StatusCode::BAD_REQUEST);
+            return Err(again);
         }
         let origin = origin_of(&call.request).await;
         let ended = logout::log_out(&call.app.db, browser, &origin).await;

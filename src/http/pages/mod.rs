@@ -88,6 +88,14 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
     let pages = METHODS.iter().zip(endpoints).fold(routes, |routes, ((path, _), endpoint)| {
         routes.at(*path, endpoint.with(Dress(Arc::clone(app))).with(Trace).data(Arc::clone(app)))
     });
+    // An address with a slash behind it, and none at all, are meant as well.
+    let pages = METHODS.iter().filter(|(path, _)| !path.starts_with("/assets")).fold(
+        pages.at("/", get(make_sync(|_| respond::see_other("account")))),
+        |pages, (path, _)| {
+            let meant = format!("..{path}");
+            pages.at(format!("{path}/"), get(make_sync(move |_| respond::see_other(&meant))))
+        },
+    );
     // "A Well-Known URL for Changing Passwords" (W3C): where password managers lead people.
     let well_known = get(make_sync(|_| respond::see_other("../change-password")));
     let pages = pages.at("/.well-known/change-password", well_known);
@@ -108,11 +116,19 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
 
 /// The page for a bare status.
 pub(in crate::http) fn error(status: StatusCode) -> Response {
+    let wait = if status == StatusCode::SERVICE_UNAVAILABLE { 1 } else { 60 };
     let (heading, text) = match status {
         StatusCode::METHOD_NOT_ALLOWED => {
             ("That does not work", "This page does not answer that method.")
         }
-        StatusCode::TOO_MANY_REQUESTS => ("Too many attempts", "Wait a minute, then try again."),
+        StatusCode::NOT_FOUND => ("Page not found", "There is nothing at this address."),
+        StatusCode::URI_TOO_LONG => ("That does not work", "The address is too long."),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
+            "Too many cookies",
+            "Your browser sent more cookies than can be read. Delete the cookies of this site, then try \
+             again.",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => return too_many(wait),
         StatusCode::SERVICE_UNAVAILABLE => {
             ("Try again in a moment", "The service is busy. What you sent may not have been saved.")
         }
@@ -123,19 +139,48 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
         ),
     };
     let mut response = render(status, &MessagePage { heading, text, details: "", link: None });
-    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-        let seconds = if status == StatusCode::SERVICE_UNAVAILABLE { 1 } else { 60 };
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }
     response
 }
 
+/// The page for an address at which there is none, or a request that got no further: `root` leads to
+/// where the pages are.
+pub(in crate::http) fn lost(app: &App, status: StatusCode, root: &str) -> Response {
+    page::dress(app, error(status), root)
+}
+
+fn too_many(seconds: u64) -> Response {
+    let (heading, text) = ("Too many attempts", too_many_text(seconds));
+    let page = MessagePage { heading, text: &text, details: "", link: None };
+    let mut response = render(StatusCode::TOO_MANY_REQUESTS, &page);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn too_many_text(seconds: u64) -> String {
+    match seconds {
+        1 => "Too many attempts. Wait a second, then try again.".to_owned(),
+        seconds => format!("Too many attempts. Wait {seconds} seconds, then try again."),
+    }
+}
+
 /// Who came too often waits, and is told how long; who cannot be counted waits, too.
 pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
+    match refused {
+        AttemptError::Refused(refusal) => too_many(refusal.seconds().get()),
+        AttemptError::Database(_) => unavailable(refused),
+    }
+}
+
+/// The same, said on the form with what was typed into it.
+fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Response) -> Response {
     let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
-    let mut response = error(StatusCode::TOO_MANY_REQUESTS);
-    let seconds = HeaderValue::from(refusal.seconds().get());
-    response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    let seconds = refusal.seconds().get();
+    let mut response = form(&too_many_text(seconds));
+    response.set_status(StatusCode::TOO_MANY_REQUESTS);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
@@ -184,6 +229,12 @@ fn stale(visit: &Visit) -> Response {
 pub(in crate::http) fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
     let page = FormPostPage { action, returns_to: &page::in_words(action), fields };
     page::render_towards(StatusCode::OK, &page, &[action])
+}
+
+/// Leads to a page of ours. Relative: this one may have been opened under another name of this host, and
+/// the policy of its form allows no other origin.
+fn see(page: &str) -> Response {
+    respond::see_other(page)
 }
 
 /// One request for a page: what all of them need.
@@ -295,14 +346,8 @@ impl Call {
         let is_handle =
             |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         match self.params.get("flow").filter(is_handle) {
-            Some(flow) => self.see(&format!("{page}?flow={flow}")),
-            None => self.see(page),
+            Some(flow) => see(&format!("{page}?flow={flow}")),
+            None => see(page),
         }
-    }
-
-    /// A page of ours, with nothing. Relative: it may have been opened under another name of this host,
-    /// and the policy of its form allows no other origin.
-    fn see(&self, page: &str) -> Response {
-        respond::see_other(page)
     }
 }

@@ -82,24 +82,32 @@ impl<E: Endpoint> Endpoint for Dressed<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let mut response = self.inner.call(request).await?.into_response();
-        let Some(page) = response.extensions_mut().remove::<Undressed>() else {
-            return Ok(response);
-        };
-        let looks = &self.app.looks;
-        let frame =
-            Frame { page: &page, name: &looks.name, logo: &looks.logo, initial: &looks.initial() };
-        let Ok(html) = frame.render() else {
-            return Ok(Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish());
-        };
-        response.set_body(html);
-        add_headers(response.headers_mut(), &policy(&page, &looks.image_source));
-        if self.app.issuer_url.starts_with("https:") {
-            let value = HeaderValue::from_static(TRANSPORT);
-            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
-        }
-        Ok(response)
+        let response = self.inner.call(request).await?.into_response();
+        Ok(dress(&self.app, response, ""))
     }
+}
+
+/// Puts a page into its frame. `root` leads from its address to where the pages are; links are relative,
+/// since a proxy may serve all of this below a path.
+pub(in crate::http) fn dress(app: &App, mut response: Response, root: &str) -> Response {
+    let Some(page) = response.extensions_mut().remove::<Undressed>() else { return response };
+    let looks = &app.looks;
+    let logo = match looks.logo_file {
+        Some(_) => format!("{root}{}", looks.logo),
+        None => looks.logo.clone(),
+    };
+    let (name, initial) = (&looks.name, &looks.initial());
+    let frame = Frame { page: &page, root, name, logo: &logo, initial };
+    let Ok(html) = frame.render() else {
+        return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
+    };
+    response.set_body(html);
+    add_headers(response.headers_mut(), &policy(&page, &looks.image_source));
+    if app.issuer_url.starts_with("https:") {
+        let value = HeaderValue::from_static(TRANSPORT);
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+    response
 }
 
 fn policy(page: &Undressed, image_source: &str) -> String {

@@ -16,7 +16,7 @@ use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::login::{NewCookie, enter};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::PasswordPage;
-use crate::http::pages::{Call, confirm, rule, stale};
+use crate::http::pages::{Call, confirm, error, rule, stale};
 
 /// Where a change leads.
 const CHANGED: &str = "account?done=password";
@@ -50,7 +50,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
     if call.is_post() {
         return change(&call, browser).await;
     }
-    show(&call, browser, &Problems::default(), StatusCode::OK)
+    Ok(show(&call, browser, &Problems::default(), StatusCode::OK))
 }
 
 /// A form that was sent a moment ago and is sent again, before the answer came: its cookie stands for no
@@ -70,47 +70,43 @@ async fn repeat_unanswered(call: &Call) -> Result<Response, Response> {
 /// The same, once the browser has its new cookie.
 async fn repeat(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let email = Email::of_account(&browser.account.email_canonical);
-    let again = || -> Result<Response, Response> {
+    let again = || {
         let current = "This page was from before your last login. Type both again.".to_owned();
         show(call, browser, &Problems { current, ..Problems::default() }, StatusCode::BAD_REQUEST)
     };
-    log_in_anew(call, &email).await?.map_or_else(again, Ok)
+    log_in_anew(call, &email).await?.ok_or_else(again)
 }
 
 async fn log_in_anew(call: &Call, email: &Email) -> Result<Option<Response>, Response> {
     let Ok(password) = Password::parse(call.params.get("new_password").unwrap_or_default()) else {
         return Ok(None);
     };
-    enter(call, None, email, password, CHANGED).await
+    enter(call, None, email, password, CHANGED, |_| error(StatusCode::TOO_MANY_REQUESTS)).await
 }
 
-fn show(
-    call: &Call,
-    browser: &Browser,
-    problems: &Problems,
-    status: StatusCode,
-) -> Result<Response, Response> {
+fn show(call: &Call, browser: &Browser, problems: &Problems, status: StatusCode) -> Response {
+    let account = match confirm::seal_account(call, browser) {
+        Ok(account) => account,
+        Err(error) => return respond::failed(&error.into()),
+    };
     let page = PasswordPage {
         csrf: &call.visit.csrf(),
-        account: &confirm::seal_account(call, browser)?,
+        account: &account,
         username: &browser.account.email_claims().email,
         current_problem: &problems.current,
         new_problem: &problems.new,
         hint: rule::hint(call.app.password_policy),
     };
-    Ok(render(status, &page))
+    render(status, &page)
 }
 
 async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
     let again = |problems| show(call, browser, &problems, StatusCode::BAD_REQUEST);
-    let (current, new) = match validate(call, browser) {
-        Ok(typed) => typed,
-        Err(problems) => return again(problems),
-    };
+    let (current, new) = validate(call, browser).map_err(again)?;
     let confirmation = confirm::admit(call, browser, current, &origin).await?;
-    let cookie = NewCookie::of(call, None)?;
+    let cookie = NewCookie::of(call, None).map_err(|error| respond::failed(&error.into()))?;
     let new_login = NewLogin {
         entries: &app.status_entries,
         settings: &app.tokens,
@@ -122,7 +118,7 @@ async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
         // Sent twice, and the first was faster.
         Err(ConfirmError::NotLoggedIn) => repeat_unanswered(call).await,
         Err(error) => {
-            confirm::failure(call, &error).map_or_else(|| again(Problems::of_current()), Err)
+            Err(confirm::failure(call, &error).unwrap_or_else(|| again(Problems::of_current())))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::http::pages::login::{NewCookie, enter, go_on_if_same};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
 use crate::http::pages::waiting::Waiting;
-use crate::http::pages::{Call, Visit, limited, rule, unavailable};
+use crate::http::pages::{Call, Visit, limited_on, rule, unavailable};
 
 /// What is wrong with what was typed, next to its field.
 #[derive(Default)]
@@ -23,7 +23,7 @@ pub(super) struct Problems {
 }
 
 pub(super) async fn answer(request: Request) -> Response {
-    answered(request).await.unwrap_or_else(|page| page)
+    Box::pin(answered(request)).await.unwrap_or_else(|page| page)
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
@@ -90,17 +90,21 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
     };
     let (email, password) =
         validate(call, typed).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
-    let admitted = app.limits.admit_sign_up(&app.db, &origin).await.map_err(|it| limited(&it))?;
+    let wait = |text: &str| {
+        let problems = Problems { email: text.to_owned(), ..Problems::default() };
+        again(problems, StatusCode::TOO_MANY_REQUESTS)
+    };
+    let admitted = app.limits.admit_sign_up(&app.db, &origin).await;
+    let admitted = admitted.map_err(|it| limited_on(&it, wait))?;
     let request = SignUp { email: &email, password: password.clone(), admitted, origin: &origin };
-    let cookie = NewCookie::of(call, waiting.as_ref())?;
+    let cookie = NewCookie::of(call, waiting.as_ref());
+    let cookie = cookie.map_err(|error| respond::failed(&error.into()))?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
-    let entrance = cookie.entrance.clone();
-    match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, entrance, now)
-        .await
-    {
+    let request = (request, cookie.entrance.clone());
+    match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, now).await {
         Ok(_) => cookie.hand_over(call, waiting, "account").await,
         Err(SignUpError::EmailExists) => {
-            if let Some(entered) = repeat(call, waiting.clone(), &email, password).await? {
+            if let Some(entered) = repeat(call, waiting.clone(), &email, password, wait).await? {
                 return Ok(entered);
             }
             let email = "There is an account with this email address already.".to_owned();
@@ -120,11 +124,12 @@ async fn repeat(
     waiting: Option<Waiting>,
     email: &Email,
     password: Password,
+    limited: impl FnOnce(&str) -> Response,
 ) -> Result<Option<Response>, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     let is_repeated = hosted_login::has_just_begun(db, email, call.visit.digest(), now).await;
     if is_repeated.map_err(|error| respond::failed(&error.into()))? {
-        enter(call, waiting, email, password, "account").await
+        enter(call, waiting, email, password, "account", limited).await
     } else {
         Ok(None)
     }

@@ -31,6 +31,8 @@ fn title_of(name: &str, has_problem: bool) -> String {
 #[template(path = "frame.html")]
 pub(super) struct Frame<'a> {
     pub(super) page: &'a Undressed,
+    /// What leads from the page's address to where the others are.
+    pub(super) root: &'a str,
     pub(super) name: &'a str,
     /// Where the logo is; empty if there is none.
     pub(super) logo: &'a str,

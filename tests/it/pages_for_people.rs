@@ -1,0 +1,97 @@
+//! What somebody sees who opens an address in a browser: a page, and a way on.
+
+use reqwest::Method;
+
+use crate::harness::oauth::{Browser, ISSUER, csrf};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+/// What Chromium asks for.
+const PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+/// B9: whoever opens an address that leads nowhere, or a browser that sends too much, gets a page.
+#[tokio::test]
+async fn people_get_pages_and_programs_get_json() {
+    let server = TestServer::start().await;
+    let long = format!("/login?{}", "x".repeat(9 * 1024));
+    let many_cookies = format!("a={}", "x".repeat(20 * 1024));
+    for (path, cookies, status, text) in [
+        ("/no/such/page", "a=b", 404, "There is nothing at this address."),
+        (long.as_str(), "a=b", 414, "The address is too long."),
+        ("/account", many_cookies.as_str(), 431, "Delete the cookies of this site"),
+    ] {
+        let request = || server.request(Method::GET, path).header("cookie", cookies);
+        let page = Answer::of(request().header("accept", PAGE)).await;
+        page.expect_status(status);
+        assert!(page.html().contains(text), "{}", page.html());
+        assert!(page.html().contains("href=\"/assets/style.css\""), "{}", page.html());
+        assert!(page.header("content-security-policy").starts_with("default-src 'none'"));
+        for program in ["*/*", "application/json"] {
+            let answer = Answer::of(request().header("accept", program)).await;
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (status, "application/json")
+            );
+        }
+    }
+    let api = server.request(Method::GET, "/api/no-such-thing").header("accept", PAGE);
+    assert_eq!(Answer::of(api).await.header("content-type"), "application/json");
+}
+
+/// B9: the service's own address, and a slash too many.
+#[tokio::test]
+async fn the_address_of_the_service_leads_to_the_account() {
+    let server = TestServer::start().await;
+    let mut browser = Browser::of(&server);
+    assert_eq!(browser.get("/").await.location(), format!("{ISSUER}/account"));
+    for page in ["login", "signup", "account", "logout", "change-password"] {
+        let answer = browser.get(&format!("/{page}/")).await;
+        assert_eq!(answer.location(), format!("{ISSUER}/{page}"));
+    }
+}
+
+/// B6: a page that was opened under another name of the host leads to pages under that name: the policy of its
+/// form allows no other.
+#[tokio::test]
+async fn pages_lead_to_each_other_under_whatever_name_they_were_opened() {
+    let server = TestServer::start().await;
+    server.sign_up("ada@example.test").await.expect_status(201);
+    let mut browser = Browser::of(&server);
+    let login = browser.get("/login").await;
+    let typed = [("username", "ada@example.test"), ("password", PASSWORD)];
+    let entered = browser.submit("/login", &login, &typed).await;
+    assert_eq!(entered.header("location"), "account");
+    let logout = browser.get("/logout").await;
+    assert_eq!(browser.submit("/logout", &logout, &[]).await.header("location"), "logout");
+    assert_eq!(browser.get("/oauth2/logout").await.header("location"), "../logout");
+}
+
+/// B8: whoever tries too often is told how long to wait, and does not type the address again.
+#[tokio::test]
+async fn too_many_attempts_are_told_on_the_form() {
+    let server = TestServer::start().await;
+    for (path, password) in [("/login", "Wrong-horse-7"), ("/signup", PASSWORD)] {
+        for number in 0..5 {
+            let email = format!("person{number}@example.test");
+            let answer = submit(&server, path, &email, password).await;
+            assert_ne!(answer.status, 429, "{path}");
+        }
+
+        let answer = submit(&server, path, "last@example.test", password).await;
+
+        answer.expect_status(429);
+        let seconds = answer.header("retry-after");
+        let text = format!("Too many attempts. Wait {seconds} seconds, then try again.");
+        assert!(answer.html().contains(&text), "{}", answer.html());
+        assert!(answer.html().contains("value=\"last@example.test\""), "{}", answer.html());
+    }
+}
+
+/// What somebody sends from a fresh browser, always from the same address.
+async fn submit(server: &TestServer, path: &str, email: &str, password: &str) -> Answer {
+    let mut browser = Browser::of(server);
+    let page = browser.get(path).await;
+    let csrf = csrf(&page);
+    let fields = [("csrf", csrf.as_str()), ("username", email), ("password", password)];
+    let request = browser.form(path, &fields).header("x-forwarded-for", "203.0.113.9");
+    Answer::of(request.header("cookie", browser.cookie.unwrap())).await
+}
