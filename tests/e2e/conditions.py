@@ -201,7 +201,8 @@ def userinfo(members: Json, scope: str) -> None:
             assert value, name
     shapes = {
         "email": r"[^@\s]+@[^@\s]+",
-        "birthdate": r"\d{4}(-\d\d-\d\d)?",
+        # The official suite takes a year from 1850 on, or none.
+        "birthdate": r"(0000|18[5-9]\d|19\d\d|20\d\d)(-\d\d-\d\d)?",
         "zoneinfo": r"\w+(/[\w+-]+)*",
         "locale": r"[A-Za-z]{2,3}([-_]\w+)*",
         "phone_number": r"\+[\d ()-]+(;ext=\d+)?",

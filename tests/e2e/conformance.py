@@ -30,24 +30,8 @@ CONFIGURATION = REPOSITORY / "tests/conformance/config.json"
 SUITE = "https://localhost.emobix.co.uk:8443/"
 BASE = f"{SUITE}test/a/signet"
 
-PROFILE = {
-    "name": "Augusta Ada King",
-    "given_name": "Augusta Ada",
-    "family_name": "King",
-    "middle_name": "Byron",
-    "nickname": "Ada",
-    "preferred_username": "ada",
-    "profile": "https://ada.example/",
-    "picture": "https://ada.example/ada.png",
-    "website": "https://ada.example/engine",
-    "gender": "female",
-    "birthdate": "1815-12-10",
-    "zoneinfo": "Europe/London",
-    "locale": "en-GB",
-    "phone_number": "+442079460000",
-    "address": {"street_address": "12 St James's Square", "locality": "London", "country": "UK"},
-}
-"""All that an account can say of itself, as docs/conformance.md advises."""
+PROFILE = json.loads((REPOSITORY / "tests/conformance/profile.json").read_text())
+"""All that an account can say of itself; the suite warns of what is missing."""
 
 ERROR_PARAMETERS = {"error", "error_description", "error_uri", "state", "iss", "session_state"}
 CODE_PARAMETERS = {"code", "state", "iss", "session_state"}
