@@ -32,6 +32,10 @@ const LONG_OF_ONE_WRITER: Duration = Duration::from_millis(12);
 /// took.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// The same on SQLite: another process that finds the database locked looks again after steps of up to 25
+/// milliseconds, and would miss a shorter one, perhaps several times.
+const PAUSE_OF_ONE_WRITER: Duration = Duration::from_millis(25);
+
 /// How long [`delete_expired`] works on one table before other tables get their turn.
 const TURN: Duration = Duration::from_secs(10);
 
@@ -50,6 +54,7 @@ pub struct Portions {
     size: u64,
     most: u64,
     long: Duration,
+    pause: Duration,
 }
 
 /// What [`delete_expired`] has done.
@@ -66,9 +71,12 @@ impl Portions {
     /// Portions of `most` rows at most.
     #[must_use]
     pub fn of(db: &Db, most: u64) -> Self {
-        let long = if db.has_one_writer() { LONG_OF_ONE_WRITER } else { LONG };
+        let (long, pause) = match db.has_one_writer() {
+            true => (LONG_OF_ONE_WRITER, PAUSE_OF_ONE_WRITER),
+            false => (LONG, PAUSE),
+        };
         // The first is small: how long a row takes is not known yet.
-        Self { db: db.clone(), size: most.min(LEAST * 4), most, long }
+        Self { db: db.clone(), size: most.min(LEAST * 4), most, long, pause }
     }
 
     /// Runs `work` for the next portion, in a transaction, and then pauses. `work` is given the
@@ -94,7 +102,7 @@ impl Portions {
             match portion.await {
                 Ok((value, took)) => {
                     self.fit(took);
-                    tokio::time::sleep(took.max(PAUSE)).await;
+                    tokio::time::sleep(took.max(self.pause)).await;
                     return Ok(value);
                 }
                 Err(error) if self.size <= LEAST => return Err(error),
