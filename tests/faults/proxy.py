@@ -7,11 +7,14 @@ that gets no answer of Signet's is tried again, as a front end does, and must no
 """
 
 import os
+import re
 import subprocess
 import time
+from urllib.parse import parse_qs, urlsplit
 
 from harness import (
     REPOSITORY,
+    PASSWORD,
     Client,
     Counter,
     Loop,
@@ -29,6 +32,7 @@ from harness import (
 NGINX = os.environ.get("NGINX", "/usr/sbin/nginx")
 STOPS = 6  # half of them with SIGTERM, half with SIGKILL
 CLIENTS = 8
+CALLBACK = "https://rp.example/cb"
 
 
 class Nginx:
@@ -82,6 +86,34 @@ def examine(report, url, first):
     both = {it.headers["x-answered-by"] for it in answers}
     report.figure("12 wrong logins of one address over both", dict(statuses))
     report.holds(statuses == {401: 5, 429: 7} and len(both) == 2, "5 attempts a minute, over both")
+
+
+def long_states(report, url, first):
+    """A login whose client sent a long state, of letters that are several bytes each in an address."""
+    register = ["client", "create", "web", "--redirect-uri", CALLBACK, "--consent", "skip"]
+    created = command(first, *register)
+    said, _ = created.communicate(timeout=30)
+    assert created.returncode == 0, said
+    person = Client(url).sign_up()
+    for what, state in (("650 é", "é" * 650), ("1,250 +", "+" * 1_250), ("1,200 é", "é" * 1_200)):
+        request = {
+            "response_type": "code",
+            "client_id": "web",
+            "redirect_uri": CALLBACK,
+            "scope": "openid",
+            "state": state,
+            "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+            "code_challenge_method": "S256",
+        }
+        with httpx.Client(base_url=url, timeout=20) as http:
+            page = http.get("/oauth2/authorize", params=request)
+            cookie = page.headers.get("set-cookie", "").split(";")[0]
+            form = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+            form |= {"username": person.email, "password": PASSWORD}
+            answer = http.post("/login", data=form, headers={"cookie": cookie})
+        location = answer.headers.get("location", "")
+        arrived = parse_qs(urlsplit(location).query).get("state") == [state]
+        report.holds(arrived, f"a state of {what} arrives ({answer.status_code}, {len(location)} bytes)")
 
 
 def wander(report, url):
@@ -186,6 +218,7 @@ def main(report, place):
             signet.restart(**exact)
         time.sleep(2.5)
         examine(report, url, first)
+        long_states(report, url, first)
         wander(report, url)
         for signet in instances:
             signet.restart()
