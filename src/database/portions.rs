@@ -71,9 +71,10 @@ impl Portions {
     /// Portions of `most` rows at most.
     #[must_use]
     pub fn of(db: &Db, most: u64) -> Self {
-        let (long, pause) = match db.has_one_writer() {
-            true => (LONG_OF_ONE_WRITER, PAUSE_OF_ONE_WRITER),
-            false => (LONG, PAUSE),
+        let (long, pause) = if db.has_one_writer() {
+            (LONG_OF_ONE_WRITER, PAUSE_OF_ONE_WRITER)
+        } else {
+            (LONG, PAUSE)
         };
         // The first is small: how long a row takes is not known yet.
         Self { db: db.clone(), size: most.min(LEAST * 4), most, long, pause }
