@@ -35,15 +35,16 @@ pub const BACKSTOP_FACTOR: u32 = 10;
 /// How long an attempt waits for the verdicts of others.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How often it looks. A read by the primary key, and no more than one instance has requests waiting.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How soon it looks again: first, and at most. The time doubles, since there may be very many that wait.
+const POLL_INTERVALS: (Duration, Duration) =
+    (Duration::from_millis(50), Duration::from_millis(800));
 
 /// When to come again if others still have no verdict.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// An attempt without a verdict for this long counts as a failure: its instance has crashed, or its client
-/// has gone.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(30);
+/// An attempt without a verdict for this long is not waited for: its instance has crashed, or its client
+/// has gone. It is still given back if it succeeds.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 
 /// The endpoints that take a password, limited each for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -280,8 +281,10 @@ async fn try_to_admit(
 /// Until a window that was full has room, or is full of failures, or the time is up.
 async fn wait_for_room(db: &Db, quotas: &[Quota], deadline: Instant) -> Result<(), DbErr> {
     let keys: Vec<_> = quotas.iter().filter(|it| it.is_given_back).collect();
+    let (mut interval, longest) = POLL_INTERVALS;
     while Instant::now() < deadline {
-        tokio::time::sleep(POLL_INTERVAL).await;
+        tokio::time::sleep(interval).await;
+        interval = longest.min(interval * 2);
         let mut must_wait = false;
         for quota in &keys {
             let window = attempt::Entity::find_by_id(quota.key.0.clone());
