@@ -317,5 +317,5 @@ async fn take_over(
         .record(txn, origin, now)
         .await?;
     let BrowserCookie { digest, previous_digest } = cookie.clone();
-    hosted_login::move_waiting(txn, previous_digest, digest, account.id).await
+    hosted_login::move_waiting(txn, (previous_digest, digest), account.id, true).await
 }

@@ -80,7 +80,8 @@ async fn too_many_attempts_are_told_on_the_form() {
 
         answer.expect_status(429);
         let seconds = answer.header("retry-after");
-        let text = format!("Too many attempts. Wait {seconds} seconds, then try again.");
+        let text =
+            format!("Too many attempts from your network. Wait {seconds} seconds, then try again.");
         assert!(answer.html().contains(&text), "{}", answer.html());
         assert!(answer.html().contains("value=\"last@example.test\""), "{}", answer.html());
     }

@@ -139,7 +139,7 @@ async fn a_form_from_before_the_login_logs_nobody_else_in() {
     let typed = [("username", BOB), ("password", PASSWORD)];
     let login = browser.submit("/login", &page, &typed).await;
     login.expect_status(400);
-    assert!(login.html().contains("Another account has been logged in"), "{}", login.html());
+    assert!(login.html().contains("Another account is logged in"), "{}", login.html());
     assert!(login.html().contains(BOB), "what was typed is kept");
     browser.submit("/signup", &signup, &typed).await.expect_status(400);
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
@@ -329,4 +329,67 @@ async fn ends_of_logins_that_are_sent_twice_arrive_once() {
         assert_eq!(last.location(), format!("{ISSUER}/logout"), "{cookie:?}");
         assert!(!is_logged_in(&mut browser).await);
     }
+}
+
+/// SS-04: browsers send the form of another site without the cookie, and would keep one that its answer set, or lose
+/// the one they have.
+#[tokio::test]
+async fn a_form_that_comes_without_the_cookie_changes_no_cookie() {
+    let (server, _) = server().await;
+    for (path, fields) in [
+        ("/logout", vec![("x", "1")]),
+        ("/login", vec![("open", "1")]),
+        ("/signup", vec![("open", "1")]),
+        ("/login", vec![("username", ADA), ("password", PASSWORD)]),
+        ("/account", vec![("end", "all")]),
+        ("/delete-account", vec![("password", PASSWORD)]),
+        ("/change-password", vec![("new_password", NEW_PASSWORD)]),
+    ] {
+        let plain = Answer::of(server.form(path, &fields)).await;
+        let foreign = server.form(path, &fields).header("sec-fetch-site", "cross-site");
+        for answer in [plain, Answer::of(foreign).await] {
+            assert!(!answer.headers.contains_key("set-cookie"), "{path}: {answer:?}");
+        }
+    }
+}
+
+/// A form that comes again later is held to what its request asks of the login.
+#[tokio::test]
+async fn a_form_that_comes_again_later_asks_for_the_password_anew() {
+    for asks in [("max_age", "30"), ("prompt", "login")] {
+        let (server, _) = server().await;
+        let mut browser = Browser::of(&server);
+        let page = browser.authorize(&[asks]).await;
+        let typed = [("username", ADA), ("password", PASSWORD)];
+        browser.submit("/login", &page, &typed).await.sent_to(CALLBACK);
+        assert!(
+            browser.submit("/login", &page, &typed).await.sent_to(CALLBACK).contains_key("code")
+        );
+
+        server.advance_seconds(61);
+        let again = browser.submit("/login", &page, &typed).await;
+
+        again.expect_status(200);
+        assert!(again.html().contains("<h1>Log in</h1>"), "{asks:?}: {}", again.html());
+    }
+}
+
+/// Whoever logs in with a cookie that somebody left behind does not take over what they had begun.
+#[tokio::test]
+async fn what_waits_in_a_browser_is_not_handed_on_after_a_logout() {
+    let (server, _) = server().await;
+    let mut browser = Browser::of(&server);
+    browser.log_in_alone(ADA).await;
+    let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await;
+    let consent = asked.location();
+    let left_behind = browser.cookie.clone();
+    let logout = browser.get("/logout").await;
+    browser.submit("/logout", &logout, &[]).await.expect_status(303);
+
+    browser.cookie = left_behind;
+    browser.log_in_alone(BOB).await;
+
+    let page = browser.get(&consent).await;
+    page.expect_status(400);
+    assert!(page.html().contains("Start again"), "{}", page.html());
 }

@@ -105,14 +105,22 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
     })
 }
 
+/// How long after a login its form may come again and mean the same, whatever `max_age` and `prompt` ask.
+const REPETITION_SECONDS: u64 = 60;
+
 /// Whether the login is recent enough for this request.
 fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     let request = &pending.request;
     let auth_time = browser.session.auth_time;
-    if auth_time >= pending.asked_at && pending.kept != Kept::Nowhere {
-        return true;
-    }
     let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
+    let is_for_this = auth_time >= pending.asked_at;
+    match pending.kept {
+        // Whoever thinks over a consent need not log in again.
+        Kept::InRow(_) if is_for_this => return true,
+        // The form of a login has just been sent, perhaps twice.
+        Kept::InBrowser if is_for_this && age <= REPETITION_SECONDS => return true,
+        _ => {}
+    }
     let is_old = request.max_age.is_some_and(|max_age| max_age == 0 || age > max_age);
     !(is_old || ["login", "select_account", "create"].iter().any(|it| request.prompts(it)))
 }

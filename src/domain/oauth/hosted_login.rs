@@ -162,6 +162,7 @@ async fn take_over(
         .filter(Entity::unended(now))
         .one(txn)
         .await?;
+    let is_logged_in = old.is_some();
     if let Some(old) = old {
         if old.account_id == new.account_id {
             // Ended first: whoever redeems a code in it at this moment holds its row, and what they
@@ -173,8 +174,10 @@ async fn take_over(
         }
     }
     end_unanswered(txn, new, entrance, now).await?;
-    // With the account held, if the browser had one: whoever takes back a consent does the same.
-    move_waiting(txn, previous_digest.clone(), digest.clone(), new.account_id).await
+    // With the account held, if the browser had one: whoever takes back a consent does the same. After a
+    // logout the cookie is good for nothing, and what somebody else had begun with it is not handed on.
+    let digests = (previous_digest.clone(), digest.clone());
+    move_waiting(txn, digests, new.account_id, is_logged_in).await
 }
 
 /// Ends logins whose form was sent again before the browser had the answer: nobody has their cookie.
@@ -205,20 +208,27 @@ fn of_another_client(client_id: Option<&str>) -> Condition {
     Condition::all().add_option(client_id)
 }
 
-/// Requests that wait in a browser go on under its new cookie, for whoever is logged in by now.
+/// Requests that wait in a browser go on under its new cookie, for whoever is logged in by now: all of them
+/// if somebody was logged in, else those of the account.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn move_waiting(
     txn: &impl ConnectionTrait,
-    old_digest: Vec<u8>,
-    new_digest: Vec<u8>,
+    (old_digest, new_digest): (Vec<u8>, Vec<u8>),
     account_id: Uuid,
+    is_logged_in: bool,
 ) -> Result<(), DbErr> {
+    use pending_authorization::Column as Waiting;
+
+    // Nobody's are those of a version before.
+    let own =
+        Condition::any().add(Waiting::AccountId.eq(account_id)).add(Waiting::AccountId.is_null());
     pending_authorization::Entity::update_many()
-        .col_expr(pending_authorization::Column::AccountId, Expr::value(account_id))
-        .col_expr(pending_authorization::Column::BrowserDigest, Expr::value(new_digest))
-        .filter(pending_authorization::Column::BrowserDigest.eq(old_digest))
+        .col_expr(Waiting::AccountId, Expr::value(account_id))
+        .col_expr(Waiting::BrowserDigest, Expr::value(new_digest))
+        .filter(Waiting::BrowserDigest.eq(old_digest))
+        .filter(Condition::all().add_option((!is_logged_in).then_some(own)))
         .exec(txn)
         .await?;
     Ok(())

@@ -20,7 +20,8 @@ use crate::http::pages::{Call, Visit, limited_on, see, stale, unavailable};
 const REFUSED: &str = "The email address or the password is not right.";
 
 /// The form is from before somebody else logged in here.
-const SOMEBODY_ELSE: &str = "Another account has been logged in to this browser meanwhile. Type the password again to change.";
+const SOMEBODY_ELSE: &str = "Another account is logged in to this browser by now. \
+     Enter the password again to switch to this one.";
 
 pub(super) async fn answer(request: Request) -> Response {
     Box::pin(answered(request)).await.unwrap_or_else(|page| page)
@@ -29,6 +30,9 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read_any(request).await?;
     let waiting = call.waiting().await?;
+    if call.is_post() && call.only_opens() && call.visit.is_new() {
+        return Ok(see("login"));
+    }
     if call.is_post() && !call.only_opens() {
         return if call.is_current {
             log_in(&call, waiting).await

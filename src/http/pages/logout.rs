@@ -36,7 +36,9 @@ async fn answered(request: Request) -> Result<Response, Response> {
         let ended = logout::log_out(&call.app.db, browser, &origin).await;
         ended.map_err(|error| respond::failed(&error.into()))?;
     }
-    Ok(Visit::forget(leave("", asked.destination.as_deref())))
+    let left = leave("", asked.destination.as_deref());
+    // A form of another site comes without the cookie, and must not take it away.
+    Ok(if call.visit.is_new() { left } else { Visit::forget(left) })
 }
 
 /// The question, on behalf of a client's request.

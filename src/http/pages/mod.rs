@@ -152,17 +152,17 @@ pub(in crate::http) fn lost(app: &App, status: StatusCode, root: &str) -> Respon
 }
 
 fn too_many(seconds: u64) -> Response {
-    let (heading, text) = ("Too many attempts", too_many_text(seconds));
+    let (heading, text) = ("Too many attempts", wait_text(seconds));
     let page = MessagePage { heading, text: &text, details: "", link: None };
     let mut response = render(StatusCode::TOO_MANY_REQUESTS, &page);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
 
-fn too_many_text(seconds: u64) -> String {
+fn wait_text(seconds: u64) -> String {
     match seconds {
-        1 => "Too many attempts. Wait a second, then try again.".to_owned(),
-        seconds => format!("Too many attempts. Wait {seconds} seconds, then try again."),
+        1 => "Wait a second, then try again.".to_owned(),
+        seconds => format!("Wait {seconds} seconds, then try again."),
     }
 }
 
@@ -178,7 +178,9 @@ pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
 fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Response) -> Response {
     let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
     let seconds = refusal.seconds().get();
-    let mut response = form(&too_many_text(seconds));
+    // Perhaps it was somebody else behind the same address.
+    let whose = if refusal.quota_name == "address" { " from your network" } else { "" };
+    let mut response = form(&format!("Too many attempts{whose}. {}", wait_text(seconds)));
     response.set_status(StatusCode::TOO_MANY_REQUESTS);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
@@ -215,8 +217,8 @@ pub(in crate::http) fn bad_request(why: &str) -> Response {
 
 /// The page for a form that was not ours, or whose time has passed.
 fn stale(visit: &Visit) -> Response {
-    let text = "This page has been open for too long, or was opened in another browser. Go back to \
-                the application and try again.";
+    let text = "This page has been open for too long, or was opened in another browser, or your browser \
+                keeps no cookies of this site. Go back to the application and try again.";
     let link = match visit.browser {
         Some(_) => ("account", "Your account"),
         None => ("login", "Log in"),
@@ -254,8 +256,8 @@ impl Call {
         if call.is_current { Ok(call) } else { Err(stale(&call.visit)) }
     }
 
-    /// Reads a request. A form that is not current must change nothing: it may be another site's. It
-    /// may as well be a second click, whose first has changed the cookie.
+    /// Reads a request. A form that is not current must change nothing: it may be another site's, if the
+    /// browser does not say. It may as well be a second click, whose first has changed the cookie.
     async fn read_any(mut request: Request) -> Result<Self, Response> {
         let internal = |_| error(StatusCode::INTERNAL_SERVER_ERROR);
         let app = app_of(&request).map_err(internal)?;
@@ -263,6 +265,10 @@ impl Call {
         let params = form::params(&mut request).await;
         let params = params.map_err(|Unreadable(_)| error(StatusCode::BAD_REQUEST))?;
         let is_post = request.method() == poem::http::Method::POST;
+        let site = request.header("sec-fetch-site");
+        if is_post && site.is_some_and(|site| site != "same-origin") {
+            return Err(stale(&visit));
+        }
         let is_current = !is_post || visit.vouches(&request, &params);
         Ok(Self { app, request, visit, params, is_current })
     }

@@ -13,7 +13,7 @@ use crate::http::pages::login::{NewCookie, enter, go_on_if_same};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::SignupPage;
 use crate::http::pages::waiting::Waiting;
-use crate::http::pages::{Call, Visit, limited_on, rule, unavailable};
+use crate::http::pages::{Call, Visit, limited_on, rule, see, unavailable};
 
 /// What is wrong with what was typed, next to its field.
 #[derive(Default)]
@@ -29,6 +29,9 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read_any(request).await?;
     let waiting = call.waiting().await?;
+    if call.is_post() && call.only_opens() && call.visit.is_new() {
+        return Ok(see("signup"));
+    }
     if call.is_post() && !call.only_opens() {
         return if call.is_current {
             sign_up(&call, waiting).await

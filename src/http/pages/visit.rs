@@ -58,6 +58,12 @@ impl Visit {
         }
     }
 
+    /// Whether the browser came without a cookie. To a form that may be another site's, which browsers send
+    /// without it, none is given: it would take the place of the one they keep.
+    pub(super) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// Whether a request comes with our cookie.
     pub(in crate::http) fn is_known(request: &Request) -> bool {
         cookie_of(request).is_some()
