@@ -345,8 +345,9 @@ async fn a_form_that_comes_without_the_cookie_changes_no_cookie() {
         ("/delete-account", vec![("password", PASSWORD)]),
         ("/change-password", vec![("new_password", NEW_PASSWORD)]),
     ] {
-        let plain = Answer::of(server.form(path, &fields)).await;
-        let foreign = server.form(path, &fields).header("sec-fetch-site", "cross-site");
+        let browser = Browser::of(&server);
+        let plain = Answer::of(browser.form(path, &fields)).await;
+        let foreign = browser.form(path, &fields).header("sec-fetch-site", "cross-site");
         for answer in [plain, Answer::of(foreign).await] {
             assert!(!answer.headers.contains_key("set-cookie"), "{path}: {answer:?}");
         }

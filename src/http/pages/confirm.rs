@@ -1,6 +1,5 @@
 //! What the pages share that take the password once more from whoever is logged in.
 
-use openssl::error::ErrorStack;
 use poem::Response;
 use uuid::Uuid;
 
@@ -9,6 +8,7 @@ use crate::domain::confirm::{ConfirmError, Confirmation};
 use crate::domain::email::Email;
 use crate::domain::logins::Login;
 use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::flow::FlowError;
 use crate::domain::password::Password;
 use crate::http::pages::{Call, limited, unavailable};
 
@@ -33,8 +33,8 @@ pub(super) async fn admit<'a>(
 
 /// What a form carries of the account that it was shown for: sealed for the browser, so that the form is
 /// known again when it is sent a second time, and the first has ended its login.
-pub(super) fn seal_account(call: &Call, browser: &Browser) -> Result<String, ErrorStack> {
-    call.app.request_sealer.seal(browser.account.id.as_bytes(), &call.visit.digest())
+pub(super) fn seal_account(call: &Call, browser: &Browser) -> Result<String, FlowError> {
+    Ok(call.app.request_sealer.seal(browser.account.id.as_bytes(), &call.visit.digest())?)
 }
 
 /// The account that a form was shown for, in this browser, with the cookie it has or with the one before.

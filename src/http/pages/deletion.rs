@@ -37,7 +37,7 @@ fn show(call: &Call, browser: &Browser, problem: &str, status: StatusCode) -> Re
     let (csrf, email) = (&call.visit.csrf(), &browser.account.email_claims().email);
     match &confirm::seal_account(call, browser) {
         Ok(account) => render(status, &DeletionPage { csrf, account, email, problem }),
-        Err(error) => respond::failed(&error.clone().into()),
+        Err(error) => respond::failed(error),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `/login`: the same limits, decoy and audit as the JSON API's.
 
-use openssl::error::ErrorStack;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::email::Email;
+use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::hosted_login::{self, Entrance};
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::password::Password;
@@ -136,7 +136,7 @@ pub(super) async fn enter(
     let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
     let attempt = LogIn { email, password, admitted, origin: &origin };
     let cookie = NewCookie::of(call, waiting.as_ref());
-    let cookie = cookie.map_err(|error| respond::failed(&error.into()))?;
+    let cookie = cookie.map_err(|error| respond::failed(&error))?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let attempt = (attempt, cookie.entrance.clone());
     match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, now).await {
@@ -155,7 +155,7 @@ pub(super) struct NewCookie {
 }
 
 impl NewCookie {
-    pub(super) fn of(call: &Call, waiting: Option<&Waiting>) -> Result<Self, ErrorStack> {
+    pub(super) fn of(call: &Call, waiting: Option<&Waiting>) -> Result<Self, FlowError> {
         let drawn = Opaque::draw("")?;
         let cookie = BrowserCookie { digest: drawn.digest, previous_digest: call.visit.digest() };
         let client_id = waiting.map(|it| it.client.id.clone());

@@ -87,7 +87,7 @@ async fn log_in_anew(call: &Call, email: &Email) -> Result<Option<Response>, Res
 fn show(call: &Call, browser: &Browser, problems: &Problems, status: StatusCode) -> Response {
     let account = match confirm::seal_account(call, browser) {
         Ok(account) => account,
-        Err(error) => return respond::failed(&error.into()),
+        Err(error) => return respond::failed(&error),
     };
     let page = PasswordPage {
         csrf: &call.visit.csrf(),
@@ -106,7 +106,7 @@ async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let again = |problems| show(call, browser, &problems, StatusCode::BAD_REQUEST);
     let (current, new) = validate(call, browser).map_err(again)?;
     let confirmation = confirm::admit(call, browser, current, &origin).await?;
-    let cookie = NewCookie::of(call, None).map_err(|error| respond::failed(&error.into()))?;
+    let cookie = NewCookie::of(call, None).map_err(|error| respond::failed(&error))?;
     let new_login = NewLogin {
         entries: &app.status_entries,
         settings: &app.tokens,

@@ -101,7 +101,7 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
     let admitted = admitted.map_err(|it| limited_on(&it, wait))?;
     let request = SignUp { email: &email, password: password.clone(), admitted, origin: &origin };
     let cookie = NewCookie::of(call, waiting.as_ref());
-    let cookie = cookie.map_err(|error| respond::failed(&error.into()))?;
+    let cookie = cookie.map_err(|error| respond::failed(&error))?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let request = (request, cookie.entrance.clone());
     match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, now).await {
