@@ -157,6 +157,24 @@ pub async fn delete_account(
     conclude(db, confirmation.admitted.counted(), result).await
 }
 
+/// Whether what was typed is the password by now, as of a change that was done a moment ago.
+///
+/// # Errors
+/// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
+pub async fn check_password(
+    db: &Db,
+    hasher: &Hasher,
+    confirmation: Confirmation<'_>,
+    now: Timestamp,
+) -> Result<(), ConfirmError> {
+    let purpose = (Then::Nothing, "password_change");
+    let result = confirm(db, hasher, &confirmation, purpose, now).await;
+    if !matches!(result, Err(ConfirmError::Refused)) {
+        attempt::give_back_unjudged(db, confirmation.admitted.counted()).await;
+    }
+    result.map(drop)
+}
+
 /// The account, if what was typed is its password, with the new hash if one was to be made; otherwise
 /// the failure is on record.
 async fn confirm(

@@ -16,7 +16,7 @@ use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::login::{NewCookie, enter};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::PasswordPage;
-use crate::http::pages::{Call, confirm, error, rule, stale};
+use crate::http::pages::{Call, confirm, error, rule, see, stale};
 
 /// Where a change leads.
 const CHANGED: &str = "account?done=password";
@@ -67,14 +67,21 @@ async fn repeat_unanswered(call: &Call) -> Result<Response, Response> {
     Ok(log_in_anew(call, &email).await?.unwrap_or_else(|| call.lead_to("login")))
 }
 
-/// The same, once the browser has its new cookie.
+/// The same, once the browser has its new cookie: it keeps that, however often the form comes.
 async fn repeat(call: &Call, browser: &Browser) -> Result<Response, Response> {
-    let email = Email::of_account(&browser.account.email_canonical);
+    let (app, now) = (&call.app, call.app.clock.now());
+    let origin = origin_of(&call.request).await;
     let again = || {
         let current = "This page was from before your last login. Type both again.".to_owned();
         show(call, browser, &Problems { current, ..Problems::default() }, StatusCode::BAD_REQUEST)
     };
-    log_in_anew(call, &email).await?.ok_or_else(again)
+    let typed = Password::parse(call.params.get("new_password").unwrap_or_default());
+    let typed = typed.map_err(|_| again())?;
+    let confirmation = confirm::admit(call, browser, typed, &origin).await?;
+    match domain::check_password(&app.db, &app.hasher, confirmation, now).await {
+        Ok(()) => Ok(see(CHANGED)),
+        Err(error) => Err(confirm::failure(call, &error).unwrap_or_else(again)),
+    }
 }
 
 async fn log_in_anew(call: &Call, email: &Email) -> Result<Option<Response>, Response> {
