@@ -19,7 +19,8 @@ Every error has the same envelope, with a `code` for programs. The answer's `X-R
 `meta.request_id`; a UUID sent in that header is taken over.";
 
 /// The default policy's classes, for generators of clients and of test data.
-const PASSWORD_PATTERN: &str = r"^(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
+const PASSWORD_PATTERN: &str =
+    r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
 
 const BIRTHDATE_PATTERN: &str = r"^[0-9]{4}(-[0-9]{2}-[0-9]{2})?$";
 const ZONEINFO_PATTERN: &str = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z][A-Za-z0-9_+-]*){0,2}$";
