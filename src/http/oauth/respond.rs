@@ -41,7 +41,7 @@ const fn described(code: ErrorCode) -> &'static str {
         ErrorCode::AccessDenied => "the person said no",
         ErrorCode::LoginRequired => "nobody who was asked for is logged in",
         ErrorCode::ConsentRequired => "the person has not agreed yet",
-        _ => "the request was answered already",
+        _ => "what was asked for has been taken back, or the client is gone",
     }
 }
 
