@@ -25,6 +25,7 @@ from casebook import (
     shape,
     signature,
     status,
+    typ_jwt,
 )
 from casebook.case import AUDIENCE, ISSUER, LEEWAY, NOW, Case
 from casebook.forge import Forge
@@ -33,7 +34,8 @@ HERE = Path(__file__).parent
 CASES = HERE / "cases.json"
 PACKING = HERE / "packing.json"
 GROUPS = [
-    accepted, shape, documents, header, signature, claims, status, lists, list_claims, key_sets,
+    accepted, shape, documents, header, signature, typ_jwt, claims, status, lists, list_claims,
+    key_sets,
 ]
 
 

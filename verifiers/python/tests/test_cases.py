@@ -24,6 +24,7 @@ async def test_case(case: Mapping[str, Any]) -> None:
         verifier = Verifier(
             issuer=setting["issuer"],
             audience=setting["audience"],
+            accept_typ_jwt=setting.get("accept_typ_jwt", False),
             leeway_seconds=setting["leeway_seconds"],
             http_client=client,
             clock=lambda: float(setting["now"]),

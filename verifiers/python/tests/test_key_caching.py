@@ -323,6 +323,7 @@ async def test_one_final_slash_is_dropped_and_no_more(signet: Signet) -> None:
         {"cooldown_seconds": -1},
         {"timeout_seconds": 0},
         {"when_status_unavailable": "ignore"},
+        {"accept_typ_jwt": "false"},
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused(

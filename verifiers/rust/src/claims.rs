@@ -20,6 +20,11 @@ impl<'a> Claims<'a> {
         Object::parse(payload).map(Self).ok_or(VerifyError::Malformed)
     }
 
+    /// Whether the claim is there, whatever its value.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some()
+    }
+
     /// A claim that must be there and not be empty.
     pub(crate) fn text(&self, name: &'static str) -> Result<&str, VerifyError> {
         self.0

@@ -32,7 +32,9 @@ pub enum VerifyError {
     UnsupportedAlgorithm,
 
     /// `typ` is missing or not `at+jwt`: an ID token or a stranger's JWT, never
-    /// an access token (RFC 9068 §4, RFC 8725 §3.11). Answer 401.
+    /// an access token (RFC 9068 §4, RFC 8725 §3.11). Answer 401. With
+    /// [`accept_typ_jwt`](crate::Verifier::accept_typ_jwt) also: `typ` is `JWT`,
+    /// and there is a `nonce` or an `at_hash`, as in ID tokens alone.
     #[error("the token is not an access token")]
     WrongType,
 
@@ -70,9 +72,9 @@ pub enum VerifyError {
     #[error("the token is not valid yet")]
     NotYetValid,
 
-    /// A claim that RFC 9068 §2.2 requires is missing, or a claim this crate
-    /// reads has the wrong type or range, or `user_id` differs from `sub`.
-    /// Answer 401.
+    /// A claim that RFC 9068 §2.2 requires is missing (`scope` too, if `typ` is
+    /// `JWT`), or a claim this crate reads has the wrong type or range, or
+    /// `user_id` differs from `sub`. Answer 401.
     #[error("the claim {0} is missing or invalid")]
     MissingOrInvalidClaim(&'static str),
 

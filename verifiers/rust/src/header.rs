@@ -15,6 +15,8 @@ const FORBIDDEN: [&str; 6] = ["crit", "b64", "jwk", "jku", "x5c", "x5u"];
 pub(crate) enum Type {
     /// RFC 9068 §2.1.
     AccessToken,
+    /// RFC 7519 §5.1: any JWT, an ID token among them.
+    Jwt,
     /// draft-ietf-oauth-status-list §5.1.
     StatusList,
 }
@@ -24,6 +26,7 @@ impl Type {
     fn is_named(self, typ: &str) -> bool {
         let names = match self {
             Self::AccessToken => ["at+jwt", "application/at+jwt"],
+            Self::Jwt => ["jwt", "application/jwt"],
             Self::StatusList => ["statuslist+jwt", "application/statuslist+jwt"],
         };
         names.into_iter().any(|name| typ.eq_ignore_ascii_case(name))
@@ -43,17 +46,22 @@ impl Header<'_> {
     /// Checks `alg`, `typ` and the forbidden parameters, and returns `kid`.
     ///
     /// Parameters not named here are ignored, as RFC 7515 §4 asks.
-    pub(crate) fn key_id(&self, wanted: Type) -> Result<&str, VerifyError> {
+    pub(crate) fn key_id(&self, wanted: &[Type]) -> Result<&str, VerifyError> {
         if let Some(name) = FORBIDDEN.into_iter().find(|name| self.0.get(name).is_some()) {
             return Err(VerifyError::ForbiddenHeader(name));
         }
         if self.0.text("alg") != Some("RS256") {
             return Err(VerifyError::UnsupportedAlgorithm);
         }
-        if !self.0.text("typ").is_some_and(|typ| wanted.is_named(typ)) {
+        if !wanted.iter().any(|wanted| self.is_of(*wanted)) {
             return Err(VerifyError::WrongType);
         }
         self.named_key().ok_or(VerifyError::Malformed)
+    }
+
+    /// Tells whether `typ` names this type.
+    pub(crate) fn is_of(&self, wanted: Type) -> bool {
+        self.0.text("typ").is_some_and(|typ| wanted.is_named(typ))
     }
 
     fn named_key(&self) -> Option<&str> {

@@ -45,7 +45,7 @@ impl<'t> Jws<'t> {
         &self,
         header: &Header<'_>,
         keys: &KeySet,
-        wanted: Type,
+        wanted: &[Type],
     ) -> Result<(), VerifyError> {
         let kid = header.key_id(wanted)?;
         let key = keys.key(kid).ok_or_else(|| VerifyError::unknown_key(kid))?;

@@ -3,7 +3,8 @@
 //! 1. size and shape, before anything of the token's size is allocated;
 //! 2. the header, which may only name a key of the set;
 //! 3. the signature;
-//! 4. the claims, whose meaning nobody has looked at before.
+//! 4. with `typ` `JWT`, where that is accepted, that it is no ID token;
+//! 5. the claims, whose meaning nobody has looked at before.
 
 use crate::access_token::AccessToken;
 use crate::claims::Claims;
@@ -33,6 +34,7 @@ pub struct Verifier {
     issuer: String,
     audience: String,
     leeway_seconds: u64,
+    accepts_typ_jwt: bool,
 }
 
 impl Verifier {
@@ -44,6 +46,7 @@ impl Verifier {
             issuer: issuer.into(),
             audience: audience.into(),
             leeway_seconds: DEFAULT_LEEWAY_SECONDS,
+            accepts_typ_jwt: false,
         }
     }
 
@@ -52,6 +55,18 @@ impl Verifier {
     #[must_use]
     pub fn leeway_seconds(self, seconds: u64) -> Self {
         Self { leeway_seconds: seconds.min(MAX_LEEWAY_SECONDS), ..self }
+    }
+
+    /// Accepts tokens with `typ` `JWT` too, in any case and with `application/`
+    /// before it; without this only `at+jwt` is accepted (RFC 9068 §4).
+    ///
+    /// For an audience that Signet was told to sign such tokens for
+    /// (`SIGNET_TYP_JWT_AUDIENCES`). ID tokens have the same `typ`, so a token that
+    /// has it must have `client_id`, `jti` and `scope`, all strings, and neither
+    /// `nonce` nor `at_hash` (RFC 8725 §3.12). Nothing more is asked of `at+jwt`.
+    #[must_use]
+    pub fn accept_typ_jwt(self) -> Self {
+        Self { accepts_typ_jwt: true, ..self }
     }
 
     /// Checks `token` at `now`, in seconds since the Unix epoch.
@@ -66,7 +81,10 @@ impl Verifier {
     pub fn verify(&self, keys: &KeySet, token: &str, now: u64) -> Result<AccessToken, VerifyError> {
         let jws = Jws::split(token, MAX_TOKEN_BYTES)?;
         let (header, claims) = (jws.header()?, Claims::parse(&jws.payload)?);
-        jws.check(&header, keys, Type::AccessToken)?;
+        jws.check(&header, keys, self.access_token_types())?;
+        if header.is_of(Type::Jwt) {
+            check_no_id_token(&claims)?;
+        }
         self.check_parties(&claims)?;
         self.check_times(&claims, now)?;
         AccessToken::from_claims(&claims, &self.issuer)
@@ -89,7 +107,7 @@ impl Verifier {
     ) -> Result<StatusList, StatusListError> {
         let jws = Jws::split(token, MAX_STATUS_LIST_TOKEN_BYTES)?;
         let (header, claims) = (jws.header()?, Claims::parse(&jws.payload)?);
-        jws.check(&header, keys, Type::StatusList)?;
+        jws.check(&header, keys, &[Type::StatusList])?;
         if claims.text("sub")? != uri {
             return Err(StatusListError::WrongUri);
         }
@@ -108,6 +126,10 @@ impl Verifier {
     /// Whether `exp` is over, give or take the leeway.
     pub(crate) fn has_passed(&self, exp: u64, now: u64) -> bool {
         now >= exp.saturating_add(self.leeway_seconds)
+    }
+
+    fn access_token_types(&self) -> &'static [Type] {
+        if self.accepts_typ_jwt { &[Type::AccessToken, Type::Jwt] } else { &[Type::AccessToken] }
     }
 
     fn check_parties(&self, claims: &Claims<'_>) -> Result<(), VerifyError> {
@@ -132,4 +154,17 @@ impl Verifier {
         }
         Ok(())
     }
+}
+
+/// Tells an access token from an ID token by its claims, where `typ` does not
+/// (RFC 8725 §3.12). Signet's ID tokens lack `client_id`, `jti` and `scope`, and
+/// have `at_hash`, mostly `nonce` too (OpenID Connect Core §2, §3.1.3.6).
+fn check_no_id_token(claims: &Claims<'_>) -> Result<(), VerifyError> {
+    if ["nonce", "at_hash"].into_iter().any(|name| claims.has(name)) {
+        return Err(VerifyError::WrongType);
+    }
+    for name in ["client_id", "jti", "scope"] {
+        claims.optional_text(name)?.ok_or(VerifyError::MissingOrInvalidClaim(name))?;
+    }
+    Ok(())
 }

@@ -48,6 +48,21 @@ export function checkClaims(claims: JsonObject, expected: Expectations): AccessT
   })
 }
 
+/**
+ * Tells an access token from an ID token by its claims, where `typ` does not (RFC 8725 §3.12).
+ * Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash`, mostly `nonce` too
+ * (OpenID Connect Core §2, §3.1.3.6).
+ */
+export function checkNoIdToken(claims: JsonObject): void {
+  const ofIdTokens = ['nonce', 'at_hash'].find((name) => claims.has(name))
+  if (ofIdTokens) {
+    throw new VerifyError('wrong_type', `the token has ${ofIdTokens}, as ID tokens have`)
+  }
+  for (const name of ['client_id', 'jti', 'scope']) {
+    if (optionalText(claims, name) === undefined) throw invalidClaim(name)
+  }
+}
+
 /** Reads `status`; `undefined` if it is absent. A list of another origin is nothing to be asked. */
 export function statusReference(claims: JsonObject, issuer: string): StatusReference | undefined {
   const status = claims.get('status')

@@ -4,7 +4,8 @@
  * - `malformed`: not a compact JWS of at most 8 KiB, or its JSON repeats a name, or has no `kid`
  * - `forbidden_header`: the header has `crit`, `b64`, `jwk`, `jku`, `x5c` or `x5u` (RFC 8725 §3.10)
  * - `unsupported_algorithm`: `alg` is anything but `RS256` (RFC 8725 §3.1)
- * - `wrong_type`: `typ` is not `at+jwt`: an ID token, perhaps (RFC 9068 §4)
+ * - `wrong_type`: `typ` is not `at+jwt`: an ID token, perhaps (RFC 9068 §4). With `acceptTypJwt` also:
+ *   `typ` is `JWT`, and there is a `nonce` or an `at_hash`, as in ID tokens alone
  * - `unknown_key`: the key set has no usable key of this `kid`, newly fetched if that was due
  * - `bad_signature`: altered or forged
  * - `wrong_issuer`, `wrong_audience`: if every token ends here, the settings are wrong

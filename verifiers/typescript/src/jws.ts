@@ -39,10 +39,10 @@ export function parseJws(compact: string, maxBytes: number): Jws {
  * The header: the only part that is read before the signature. It may name a key of the set, and
  * nothing else; parameters that are not named here are ignored, as RFC 7515 §4 asks.
  *
- * `type` is the part of the media type after `application/`, which may be left out; case does not
- * matter (RFC 7515 §4.1.9).
+ * Each of `types` is the part of a media type after `application/`, which may be left out; case does
+ * not matter (RFC 7515 §4.1.9). Returns the one that the header has.
  */
-export function checkHeader(header: JsonObject, type: string): void {
+export function checkHeader(header: JsonObject, types: readonly string[]): string {
   const forbidden = FORBIDDEN.find((name) => header.has(name))
   if (forbidden) {
     throw new VerifyError('forbidden_header', `the token's header has the parameter ${forbidden}`)
@@ -51,9 +51,9 @@ export function checkHeader(header: JsonObject, type: string): void {
     throw new VerifyError('unsupported_algorithm', 'the token is not signed with RS256')
   }
   const typ = asciiLowerCase(text(header, 'typ') ?? '')
-  if (typ !== type && typ !== `application/${type}`) {
-    throw new VerifyError('wrong_type', `the token's type is not ${type}`)
-  }
+  const found = types.find((type) => typ === type || typ === `application/${type}`)
+  if (!found) throw new VerifyError('wrong_type', `the token's type is not ${types.join(' or ')}`)
+  return found
 }
 
 /** RSASSA-PKCS1-v1_5 with SHA-256, whatever the token says (RFC 8725 §3.1). */

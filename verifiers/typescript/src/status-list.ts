@@ -134,7 +134,7 @@ export class RemoteStatusLists {
   /** Rejects if the token is not a list of this issuer for this `uri`. */
   async #believe(uri: string, compact: string): Promise<BelievedList> {
     const jws = parseJws(compact, MAX_TOKEN_BYTES)
-    checkHeader(jws.header, 'statuslist+jwt')
+    checkHeader(jws.header, ['statuslist+jwt'])
     await checkSignature(jws, await this.keys.find(jws.kid))
     const claims = jws.payload
     const expiresAt = optionalSeconds(claims, 'exp')

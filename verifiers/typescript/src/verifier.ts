@@ -1,5 +1,5 @@
 import type { AccessToken } from './access-token.js'
-import { checkClaims, statusReference } from './claims.js'
+import { checkClaims, checkNoIdToken, statusReference } from './claims.js'
 import type { StatusReference } from './claims.js'
 import { systemClock } from './clock.js'
 import type { Clock } from './clock.js'
@@ -22,6 +22,13 @@ export interface VerifierOptions {
   readonly audience: string
   /** Where Signet is reached if not at the issuer, such as under another name inside a cluster. */
   readonly baseUrl?: string | undefined
+  /**
+   * Accepts tokens with `typ` `JWT` too; only `at+jwt` unless set (RFC 9068 §4). For an audience that
+   * Signet was told to sign such tokens for (`SIGNET_TYP_JWT_AUDIENCES`). ID tokens have the same
+   * `typ`, so a token that has it must have `client_id`, `jti` and `scope`, all strings, and neither
+   * `nonce` nor `at_hash` (RFC 8725 §3.12). Nothing more is asked of `at+jwt`.
+   */
+  readonly acceptTypJwt?: boolean | undefined
   /** How far the clocks may disagree, in seconds: 30 unless set; more than 60 is cut to 60. */
   readonly leewaySeconds?: number | undefined
   /** Seconds between two fetches of the key set for unknown keys: 30 unless set. */
@@ -52,6 +59,7 @@ export interface VerifierOptions {
 export class Verifier {
   readonly #issuer: string
   readonly #audience: string
+  readonly #types: readonly string[]
   readonly #leewaySeconds: number
   readonly #acceptsWithoutStatus: boolean
   readonly #clock: Clock
@@ -61,12 +69,15 @@ export class Verifier {
   /** @throws {TypeError | RangeError} at settings that cannot be meant */
   constructor(options: VerifierOptions) {
     const { issuer, audience, whenStatusUnavailable = 'refuse', clock = systemClock } = options
+    const { acceptTypJwt = false } = options
     if (!issuer || !audience) throw new TypeError('issuer and audience must be set')
     if (!['refuse', 'accept'].includes(whenStatusUnavailable)) {
       throw new TypeError('whenStatusUnavailable is refuse or accept')
     }
+    if (typeof acceptTypJwt !== 'boolean') throw new TypeError('acceptTypJwt is true or false')
     this.#issuer = issuer
     this.#audience = audience
+    this.#types = acceptTypJwt ? ['at+jwt', 'jwt'] : ['at+jwt']
     this.#leewaySeconds = Math.min(
       atLeastZero('leewaySeconds', options.leewaySeconds ?? 30),
       MAX_LEEWAY_SECONDS,
@@ -88,14 +99,15 @@ export class Verifier {
   }
 
   /**
-   * Checks `token`, in the order that trusts least: its shape, its header, its signature, its claims,
-   * its status.
+   * Checks `token`, in the order that trusts least: its shape, its header, its signature, its claims
+   * (with `typ` `JWT` first that it is no ID token), its status.
    * @throws {VerifyError} (rejects) if it is not accepted; see {@link VerifyErrorCode}
    */
   async verify(token: string): Promise<AccessToken> {
     const jws = parseJws(token, MAX_TOKEN_BYTES)
-    checkHeader(jws.header, 'at+jwt')
+    const type = checkHeader(jws.header, this.#types)
     await checkSignature(jws, await this.#keys.find(jws.kid))
+    if (type === 'jwt') checkNoIdToken(jws.payload)
     const accessToken = checkClaims(jws.payload, {
       issuer: this.#issuer,
       audience: this.#audience,

@@ -15,6 +15,7 @@ interface Case {
   jwks?: unknown
   issuer?: string
   audience?: string
+  accept_typ_jwt?: boolean
   expect: Record<string, unknown>
 }
 
@@ -45,6 +46,7 @@ function verifierOf(one: Case): Verifier {
   return new Verifier({
     issuer,
     audience: one.audience ?? family.audience,
+    acceptTypJwt: one.accept_typ_jwt,
     leewaySeconds: family.leeway_seconds,
     clock: { unixSeconds: () => now, monotonicMs: () => 0 },
     fetch: (url) => {

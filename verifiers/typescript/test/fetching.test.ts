@@ -600,6 +600,7 @@ test('settings that cannot be meant are refused', () => {
     { cooldownSeconds: Infinity },
     { timeoutMs: '3000 ms' },
     { whenStatusUnavailable: 'ignore' },
+    { acceptTypJwt: 'false' },
     { baseUrl: 'signet' },
   ]) {
     assert.throws(make(options), JSON.stringify(options))

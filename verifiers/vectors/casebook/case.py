@@ -70,7 +70,7 @@ class Case:
     token: str
     expect: Members
     own: Members = field(default_factory=dict)
-    """The case's own `now`, `jwks`, `issuer`, `audience` or `status_lists`."""
+    """The case's own `now`, `jwks`, `issuer`, `audience`, `accept_typ_jwt` or `status_lists`."""
 
 
 def accepted(

@@ -3,8 +3,9 @@
 1. size and shape, the header and the payload as JSON;
 2. the header, which may only name a key of the set;
 3. the signature;
-4. the claims;
-5. the status that the token refers to.
+4. with `typ` `JWT`, where that is accepted, that it is no ID token;
+5. the claims;
+6. the status that the token refers to.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +24,9 @@ WHOLE_NUMBERS_END = 2**53
 """Below it every reader in every language sees the same whole number."""
 
 ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+
+JWT_TYPES = frozenset({"jwt", "application/jwt"})
+"""Of any JWT (RFC 7519 section 5.1), ID tokens among them."""
 
 # `crit` and `b64` change how the rest is read; the others bring a key, or its address, along.
 _FORBIDDEN = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
@@ -93,8 +97,11 @@ def _parse_header(part: bytes) -> _Members:
     return header
 
 
-def check_header(header: _Members, types: frozenset[str]) -> None:
-    """Parameters not named here are ignored, as RFC 7515 section 4 asks."""
+def check_header(header: _Members, types: frozenset[str]) -> str:
+    """Returns which of the `types` it is, in lower case.
+
+    Parameters not named here are ignored, as RFC 7515 section 4 asks.
+    """
     if not _FORBIDDEN.isdisjoint(header):
         raise TokenRefused("forbidden_header")
     # Ours, never the token's choice (RFC 8725 section 3.1).
@@ -104,6 +111,19 @@ def check_header(header: _Members, types: frozenset[str]) -> None:
     # Media types ignore case (RFC 7515 section 4.1.9).
     if not isinstance(typ, str) or typ.lower() not in types:
         raise TokenRefused("wrong_type")
+    return typ.lower()
+
+
+def check_no_id_token(claims: _Members) -> None:
+    """Tells an access token from an ID token by its claims, where `typ` does not.
+
+    Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash`, mostly `nonce` too
+    (OpenID Connect Core sections 2, 3.1.3.6; RFC 8725 section 3.12).
+    """
+    if "nonce" in claims or "at_hash" in claims:
+        raise TokenRefused("wrong_type")
+    for name in ("client_id", "jti", "scope"):
+        _any_text(claims, name)
 
 
 def check_claims(

@@ -11,11 +11,13 @@ import httpx
 from signet_verifier.access_token import AccessToken
 from signet_verifier.checks import (
     ACCESS_TOKEN_TYPES,
+    JWT_TYPES,
     LONGEST_TOKEN,
     Rules,
     StatusReference,
     check_claims,
     check_header,
+    check_no_id_token,
     check_status,
     parse_jws,
 )
@@ -41,6 +43,7 @@ class Verifier:
         issuer: str,
         audience: str,
         base_url: str | None = None,
+        accept_typ_jwt: bool = False,
         leeway_seconds: float = 30,
         cooldown_seconds: float = 30,
         when_status_unavailable: Literal["refuse", "accept"] = "refuse",
@@ -54,6 +57,10 @@ class Verifier:
         issuer: the `iss` of accepted tokens, byte for byte; mind a final slash.
         audience: the `aud` that a token must name: this service, not just any.
         base_url: where Signet is reached, if not at the issuer.
+        accept_typ_jwt: accepts tokens with `typ` `JWT` too, not just `at+jwt` (RFC 9068 section 4):
+            for an audience that Signet was told to sign such tokens for. ID tokens have the same
+            `typ`, so `client_id`, `jti` and `scope` must be there then, and neither `nonce` nor
+            `at_hash`.
         leeway_seconds: by how much the clocks may differ, 0 to 60.
         cooldown_seconds: least time between two fetches of the key set for unknown keys.
         when_status_unavailable: whether a token counts as valid while its status cannot be had.
@@ -69,7 +76,10 @@ class Verifier:
             raise ValueError("cooldown_seconds must not be negative, timeout_seconds be above 0")
         if when_status_unavailable not in ("refuse", "accept"):
             raise ValueError("when_status_unavailable must be refuse or accept")
+        if not isinstance(accept_typ_jwt, bool):
+            raise ValueError("accept_typ_jwt must be True or False")
         self._rules = Rules(issuer, audience, leeway_seconds)
+        self._types = ACCESS_TOKEN_TYPES | JWT_TYPES if accept_typ_jwt else ACCESS_TOKEN_TYPES
         self._accept_without_status = when_status_unavailable == "accept"
         self._clock = clock
         self._closes_client = http_client is None
@@ -107,10 +117,12 @@ class Verifier:
 
     async def _verify(self, token: str) -> AccessToken:
         jws = parse_jws(token, LONGEST_TOKEN)
-        check_header(jws.header, ACCESS_TOKEN_TYPES)
+        typ = check_header(jws.header, self._types)
         key = await self._keys.find(jws.kid)
         if not key.verifies(jws.signed, jws.signature):
             raise TokenRefused("bad_signature")
+        if typ in JWT_TYPES:
+            check_no_id_token(jws.payload)
         access_token, status = check_claims(jws.payload, self._rules, self._clock())
         if status is not None:
             await self._check_status(status)

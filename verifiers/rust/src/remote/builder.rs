@@ -78,6 +78,13 @@ impl RemoteVerifierBuilder {
         Self { verifier: self.verifier.leeway_seconds(seconds), ..self }
     }
 
+    /// See [`Verifier::accept_typ_jwt`]: for an audience that Signet signs tokens
+    /// with `typ` `JWT` for.
+    #[must_use]
+    pub fn accept_typ_jwt(self) -> Self {
+        Self { verifier: self.verifier.accept_typ_jwt(), ..self }
+    }
+
     /// Sets how often the key set may be fetched for tokens that name unknown keys:
     /// once in 30 seconds unless set. Anybody can make up such tokens.
     #[must_use]

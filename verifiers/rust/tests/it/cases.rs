@@ -57,6 +57,10 @@ impl Case {
         FILE["leeway_seconds"].as_u64().unwrap()
     }
 
+    pub(crate) fn accepts_typ_jwt(&self) -> bool {
+        self.0.get("accept_typ_jwt").is_some_and(|flag| flag.as_bool().unwrap())
+    }
+
     /// The key set as it is served.
     pub(crate) fn jwks(&self) -> String {
         match self.own_or_shared("jwks") {
@@ -109,8 +113,11 @@ fn told_by(token: &AccessToken) -> Value {
 
 /// As a service does that fetches by its own means.
 fn outcome(case: &Case) -> Result<AccessToken, &'static str> {
-    let verifier =
+    let mut verifier =
         Verifier::new(case.issuer(), case.audience()).leeway_seconds(Case::leeway_seconds());
+    if case.accepts_typ_jwt() {
+        verifier = verifier.accept_typ_jwt();
+    }
     let keys = KeySet::from_json(case.jwks().as_bytes()).map_err(|_| "keys_unavailable")?;
     let token = verifier.verify(&keys, case.token(), case.now()).map_err(|error| error.code())?;
     if let Some(reference) = token.status() {

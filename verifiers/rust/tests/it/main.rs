@@ -27,3 +27,4 @@ mod size;
 mod status;
 mod time;
 mod token;
+mod typ_jwt;

@@ -41,13 +41,15 @@ async fn cases_of_the_family_end_as_they_should_over_http() {
             let path = uri.strip_prefix(case.issuer()).unwrap_or("/elsewhere");
             issuer.serve(&format!("{below}{path}"), Reply::new(list));
         }
-        let verifier = RemoteVerifier::builder(case.issuer(), case.audience())
+        let mut builder = RemoteVerifier::builder(case.issuer(), case.audience())
             .base_url(format!("http://{}{below}", issuer.address))
             .leeway_seconds(Case::leeway_seconds())
             .clock(Arc::new(At(case.now())))
-            .no_proxy()
-            .build()
-            .unwrap();
+            .no_proxy();
+        if case.accepts_typ_jwt() {
+            builder = builder.accept_typ_jwt();
+        }
+        let verifier = builder.build().unwrap();
 
         let outcome = verifier.verify(case.token()).await;
 

@@ -9,3 +9,4 @@ mod keys;
 mod poem;
 mod statuses;
 mod together;
+mod typ_jwt;
