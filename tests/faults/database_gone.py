@@ -151,12 +151,24 @@ def outage(report, cluster, link, signet, kind):
     return reused
 
 
+# PostgreSQL sends it together with the answer to COMMIT.
+NOTICE_AT_COMMIT = (
+    """CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
+       AS $$ BEGIN RAISE NOTICE 'a session was written'; RETURN NULL; END $$""",
+    """CREATE CONSTRAINT TRIGGER tell AFTER UPDATE ON session
+       DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION tell()""",
+)
+
+
 def lost_acknowledgement(report, cluster, link, signet):
     """The COMMIT of a refresh arrives, its answer does not; the client keeps trying until the
     database is back, which is after the window for retries."""
     client = Client(signet.url).sign_up()
     presented = client.body["refresh_token"]
-    link.silent_after_commit = True
+    # Others commit as well: the beat does, several times a second.
+    for statement in NOTICE_AT_COMMIT:
+        cluster.execute(statement)
+    link.loses = b"a session was written"
     assert client.refresh().status_code == 503
     gone_at = time.monotonic()
     generations = cluster.execute("SELECT generation FROM session")

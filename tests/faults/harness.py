@@ -203,14 +203,14 @@ class Link:
     | `silent` | swallowed for ever, as behind a firewall that has lost its state | never answered |
     | `refuse` | reset | refused |
 
-    With `silent_after_commit` it turns silent behind the next COMMIT, whose answer is lost.
+    With `loses` it turns silent at the next answer of the server that has these bytes, which is lost.
     """
 
     def __init__(self, port: int) -> None:
         self._target = port
         self.port = free_port()
         self.delay = 0.0
-        self.silent_after_commit = False
+        self.loses: bytes | None = None
         self._mode = "forward"
         self._server: asyncio.Server | None = None
         self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
@@ -279,13 +279,13 @@ class Link:
             while data := await reader.read(65_536):
                 if self.delay and writer is pair[1]:
                     await asyncio.sleep(self.delay)
+                if self.loses and writer is pair[0] and self.loses in data:
+                    self.loses = None
+                    await self._set("silent")
                 if pair not in self._pairs:
                     return
                 writer.write(data)
                 await writer.drain()
-                if self.silent_after_commit and writer is pair[1] and b"COMMIT" in data:
-                    self.silent_after_commit = False
-                    await self._set("silent")
         except OSError:
             pass
         if pair in self._pairs:
