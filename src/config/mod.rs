@@ -18,8 +18,8 @@ use clap::{Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 
 use crate::config::parse::{
-    parse_audience, parse_database_url, parse_issuer, parse_listen, parse_origins, parse_proxies,
-    parse_rsa_bits,
+    parse_audience, parse_audiences, parse_database_url, parse_issuer, parse_listen, parse_origins,
+    parse_proxies, parse_rsa_bits,
 };
 
 pub use environment::{DotenvError, UnknownSettings, load_dotenv, refuse_unknown, unset_empty};
@@ -76,6 +76,12 @@ pub struct ServiceSettings {
     #[arg(long, env = "SIGNET_AUDIENCE", value_parser = parse_audience)]
     pub audience: Option<String>,
 
+    /// Audiences whose access tokens have the `typ` JWT instead of `at+jwt`, separated by commas or
+    /// blanks: for services whose decoder takes no other, as Spring Security's. None if unset.
+    #[arg(long, env = "SIGNET_TYP_JWT_AUDIENCES", value_parser = parse_audiences,
+          default_value = "", hide_default_value = true)]
+    pub typ_jwt_audiences: List<String>,
+
     /// Address to listen on; port 0 lets the system choose. `localhost` is 127.0.0.1, and all
     /// addresses of the host are `0.0.0.0`, or `[::]` with IPv6.
     #[arg(long, env = "SIGNET_LISTEN", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
@@ -127,6 +133,15 @@ pub struct ServiceSettings {
     #[arg(long, env = "SIGNET_DRAIN_SECONDS", default_value = "30",
           value_parser = value_parser!(u64).range(0..=600))]
     pub drain_seconds: u64,
+}
+
+impl ServiceSettings {
+    /// How long a request waits for a password hash at most: the client is cut off after
+    /// [`client_seconds`](Self::client_seconds), and gets an answer before.
+    #[must_use]
+    pub fn hash_patience(&self) -> Duration {
+        Duration::from_secs(self.client_seconds) * 9 / 10
+    }
 }
 
 /// Where rows live.
@@ -198,10 +213,18 @@ pub struct KeySettings {
           value_parser = value_parser!(u64).range(0..=600))]
     pub clock_skew_seconds: u64,
 
-    /// Seconds that a new key is published before it signs. The least that is safe if unset: the
-    /// cache time of the key set, three reloads, and twice the clock skew; less is refused.
+    /// Seconds that a new key is published before it signs. 1200 if unset, since libraries keep a key
+    /// set for up to a quarter of an hour whatever it says of itself, or the least that is safe if that
+    /// is more: the cache time of the key set, three reloads, and twice the clock skew; at least 30 s
+    /// and the skew, for which libraries do not fetch again. Less than the least is refused.
     #[arg(long, env = "SIGNET_KEY_PUBLICATION_SECONDS")]
     pub key_publication_seconds: Option<u64>,
+
+    /// For tests: leaves out the 1200 and the 30 seconds above. Services that use common libraries then
+    /// refuse good tokens after each rotation. Each start logs a warning.
+    #[arg(long, env = "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION", default_value = "false",
+          action = clap::ArgAction::Set)]
+    pub dangerously_short_key_publication: bool,
 
     /// Seconds that a key stays published after it stopped signing. The least that is safe if
     /// unset: the life of an access token, three reloads, and the clock skew; less is refused.
@@ -239,6 +262,13 @@ pub struct TokenSettings {
     #[arg(long, env = "SIGNET_REFRESH_RETRY_SECONDS", default_value = "10",
           value_parser = value_parser!(u64).range(0..=60))]
     pub refresh_retry_seconds: u64,
+
+    /// What a refresh token that is shown again to `/api/auth/refresh` brings, if it is no retry:
+    /// `end-session`, since one of two who have it may be a thief. `refuse`: 401 and nothing else, and
+    /// there are no retries there, as the original application has it; a thief who refreshes first
+    /// keeps the session. Each start then logs a warning.
+    #[arg(long, env = "SIGNET_REFRESH_REUSE", default_value = "end-session")]
+    pub refresh_reuse: RefreshReuse,
 
     /// Days after which a session that is over is deleted, with the IP address and the browser's name
     /// that it was used with: after it was ended, or after `SIGNET_SESSION_SECONDS`.
@@ -322,7 +352,8 @@ impl StatusSettings {
 pub struct PasswordSettings {
     /// `compat`: 8 to 128 characters with an upper-case letter, a lower-case letter and a digit.
     /// `nist`: 15 to 128 characters of any kind (NIST SP 800-63B-4). Both refuse common passwords
-    /// and the account's own words.
+    /// and the account's own words. `original`: as `compat`, and common passwords are taken: for tests
+    /// of clients of the original application alone; each start logs a warning.
     #[arg(long, env = "SIGNET_PASSWORD_POLICY", default_value = "compat")]
     pub password_policy: PasswordPolicy,
 
@@ -445,6 +476,17 @@ pub enum PasswordPolicy {
     Compat,
     /// NIST SP 800-63B-4 §3.1.1.2.
     Nist,
+    /// The original application's rule alone.
+    Original,
+}
+
+/// What becomes of a session whose spent refresh token is shown to the JSON API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RefreshReuse {
+    /// It ends, outside the retry window (RFC 9700 §4.14.2).
+    EndSession,
+    /// It goes on; the token is refused at once, as the original application does.
+    Refuse,
 }
 
 /// A database URL, which may hold a password and so has no readable `Debug`.

@@ -55,6 +55,10 @@ pub(super) fn parse_audience(text: &str) -> Result<String, String> {
     if plain { Ok(text.to_owned()) } else { Err("must be printable ASCII, not empty".to_owned()) }
 }
 
+pub(super) fn parse_audiences(text: &str) -> Result<List<String>, String> {
+    List::parse(text, parse_audience)
+}
+
 /// An origin as browsers send it (RFC 6454 §6.1); `*` and `null` are never allowed.
 fn parse_origin(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|error| format!("not an origin: {error}"))?;

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Config, PasswordPolicy, ServiceSettings, StatusSettings};
+use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings, StatusSettings};
 use crate::database::{self, ConnectError, Db, SchemaError};
 use crate::domain::email_folding;
 use crate::domain::id;
@@ -34,7 +34,7 @@ use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
-use crate::http::{self, App, Limits, LogoError, Looks, Readiness};
+use crate::http::{self, App, Limits, LogoError, Looks, PageCookie, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::seats::Seats;
@@ -186,6 +186,7 @@ impl Server {
         Self::check(&config)?;
         let capacity = Capacity::of(&config)?;
         warn_of_short_times(&config);
+        warn_of_less_safe(&config);
         let looks = Looks::new(&config.pages)?;
         let listener = TcpListener::bind(wanted).await;
         let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
@@ -329,6 +330,25 @@ fn warn_of_short_times(config: &Config) {
     }
 }
 
+/// Settings that are for tests, or for clients that cannot be changed.
+fn warn_of_less_safe(config: &Config) {
+    if config.tokens.refresh_reuse == RefreshReuse::Refuse {
+        tracing::warn!(
+            "SIGNET_REFRESH_REUSE is refuse: a stolen refresh token of the JSON API is not found out, and \
+             a client that lost an answer has to log in again"
+        );
+    }
+    if config.passwords.password_policy == PasswordPolicy::Original {
+        tracing::warn!("SIGNET_PASSWORD_POLICY is original: the most common passwords are taken");
+    }
+    if config.keys.dangerously_short_key_publication {
+        tracing::warn!(
+            "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION is set: after each rotation, services that keep \
+             the key set as common libraries do refuse good tokens"
+        );
+    }
+}
+
 async fn assemble(
     config: &Config,
     clock: Clock,
@@ -342,13 +362,14 @@ async fn assemble(
     let issuer_url = issuer_url.unwrap_or_else(|| format!("http://localhost:{}", address.port()));
     let audience = config.service.audience.clone().unwrap_or_else(|| issuer_url.clone());
     let life = config.tokens.access_token_life();
-    let issuer = Issuer::new(issuer_url.clone(), audience.clone(), life, Arc::clone(&ring));
+    let issuer = Issuer::new(issuer_url.clone(), audience.clone(), life, Arc::clone(&ring))
+        .with_typ_jwt(config.service.typ_jwt_audiences.to_vec());
     let now = clock.now();
     status::ensure_first_list(&db).await.map_err(ListError::from)?;
     Ok(App {
         status_entries: StatusEntries::default(),
         status_lists: StatusLists::open(&db, &issuer, config.status.clone(), now).await?,
-        verifier: signet_verifier::Verifier::new(&issuer_url, &audience),
+        verifier: issuer.verifier(&audience),
         issuer,
         refresh_tokens: RefreshTokens::new(master.refresh_keys(restore)?),
         reset_tokens: ResetTokens::new(master.reset_keys(restore)?),
@@ -358,8 +379,10 @@ async fn assemble(
         password_policy: match config.passwords.password_policy {
             PasswordPolicy::Compat => Policy::Compat,
             PasswordPolicy::Nist => Policy::Nist,
+            PasswordPolicy::Original => Policy::Original,
         },
         tokens: config.tokens.clone(),
+        cookie: PageCookie::of_issuer(&issuer_url),
         looks,
         trusted_proxies: config.service.trusted_proxies.to_vec(),
         readiness: Readiness::default(),
@@ -383,6 +406,7 @@ fn start_hasher(config: &Config, decoy_key: MacKey) -> Result<Hasher, StartError
     let pool = PoolSettings {
         threads: if settings.hash_threads == 0 { cores } else { settings.hash_threads },
         backlog: settings.hash_backlog(),
+        patience: config.service.hash_patience(),
         ipv6_prefix: config.limits.ipv6_prefix,
     };
     Hasher::start(cost, pool, decoy_key).map_err(|error| StartError::Hashing(error.to_string()))

@@ -24,6 +24,7 @@ from harness import (
 
 JUMPS = ["+1h", "-1h", "+10y", "+0"]
 SETTINGS = {
+    "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION": "true",
     "SIGNET_JWKS_MAX_AGE_SECONDS": "2",
     "SIGNET_KEY_RELOAD_SECONDS": "1",
     "SIGNET_CLOCK_SKEW_SECONDS": "0",

@@ -16,6 +16,7 @@ from harness import Client, Counter, Place, Report, at_most, command, httpx, is_
 
 ROUNDS = 4
 SETTINGS = {
+    "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION": "true",
     "SIGNET_JWKS_MAX_AGE_SECONDS": "2",
     "SIGNET_KEY_RELOAD_SECONDS": "1",
     "SIGNET_CLOCK_SKEW_SECONDS": "0",

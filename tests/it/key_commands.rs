@@ -248,7 +248,7 @@ async fn a_schedule_that_would_refuse_good_tokens_refuses_to_start() {
         ("SIGNET_KEY_PUBLICATION_SECONDS", "374", "375"),
         ("SIGNET_KEY_PUBLICATION_SECONDS", "0", "375"),
         ("SIGNET_KEY_RETENTION_SECONDS", "86444", "86445"),
-        ("SIGNET_KEY_ROTATION_SECONDS", "374", "375"),
+        ("SIGNET_KEY_ROTATION_SECONDS", "1199", "1200"),
     ] {
         let program = program.clone().with(variable, value);
         let said = program.refusal().await;

@@ -13,6 +13,13 @@ use crate::timestamp::Timestamp;
 /// Missed reloads after which an instance stops signing.
 const LEASE_RELOADS: u32 = 3;
 
+/// Seconds for which libraries do not fetch the key set again, whatever it says of itself: `PyJWT`, jose
+/// and express-oauth2-jwt-bearer.
+const LONGEST_COOL_DOWN: u64 = 30;
+
+/// Seconds that a new key is published if nothing else is set: jwx fetches no sooner than each 15 minutes.
+const USUAL_PUBLICATION: u64 = 20 * 60;
+
 /// The times in a key's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
@@ -35,7 +42,7 @@ pub enum ScheduleError {
     #[error(
         "SIGNET_KEY_PUBLICATION_SECONDS is {given}, but a service may hold a key set without the \
          new key for {least} seconds (SIGNET_JWKS_MAX_AGE_SECONDS + 3 x SIGNET_KEY_RELOAD_SECONDS \
-         + 2 x SIGNET_CLOCK_SKEW_SECONDS)"
+         + 2 x SIGNET_CLOCK_SKEW_SECONDS; at least 30 + SIGNET_CLOCK_SKEW_SECONDS)"
     )]
     SignsTooEarly {
         /// What was set, in seconds.
@@ -78,7 +85,13 @@ impl Schedule {
         let lease = reload * LEASE_RELOADS;
         let skew = keys.clock_skew_seconds;
         let soonest = keys.jwks_max_age_seconds + lease.as_secs() + 2 * skew;
-        let publication = keys.key_publication_seconds.unwrap_or(soonest);
+        let (soonest, usual) = if keys.dangerously_short_key_publication {
+            (soonest, soonest)
+        } else {
+            let soonest = soonest.max(LONGEST_COOL_DOWN + skew);
+            (soonest, soonest.max(USUAL_PUBLICATION))
+        };
+        let publication = keys.key_publication_seconds.unwrap_or(usual);
         if publication < soonest {
             return Err(ScheduleError::SignsTooEarly { given: publication, least: soonest });
         }
@@ -110,6 +123,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RefreshReuse;
 
     /// The defaults of both, as `docs/configuration.md` lists them.
     fn settings() -> (KeySettings, TokenSettings) {
@@ -121,6 +135,7 @@ mod tests {
             key_reload_seconds: 5,
             clock_skew_seconds: 30,
             key_publication_seconds: None,
+            dangerously_short_key_publication: false,
             key_retention_seconds: None,
         };
         let tokens = TokenSettings {
@@ -129,6 +144,7 @@ mod tests {
             session_seconds: 2_592_000,
             browser_idle_seconds: 28_800,
             refresh_retry_seconds: 10,
+            refresh_reuse: RefreshReuse::EndSession,
             ended_session_days: 30,
         };
         (keys, tokens)
@@ -141,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn by_default_both_waits_are_the_shortest_that_are_safe() {
+    fn by_default_a_key_is_published_for_twenty_minutes_and_stays_no_longer_than_needed() {
         let schedule = schedule(|_| {}).unwrap();
 
         let expected = Schedule {
-            publication: Duration::from_secs(300 + 3 * 5 + 2 * 30),
+            publication: Duration::from_mins(20),
             retention: Duration::from_secs(86_400 + 3 * 5 + 30),
             rotation: Some(Duration::from_hours(720)),
             reload: Duration::from_secs(5),
@@ -176,7 +192,7 @@ mod tests {
             (301, 5, 30, 376),
             (300, 6, 30, 378),
             (300, 5, 31, 377),
-            (1, 1, 0, 4),
+            (28, 1, 0, 31),
         ] {
             let with = |publication| published_for(publication, max_age, reload, skew);
 
@@ -187,6 +203,43 @@ mod tests {
             assert_eq!(with(least).unwrap().publication, Duration::from_secs(least));
             assert_eq!(with(least + 9).unwrap().publication, Duration::from_secs(least + 9));
         }
+    }
+
+    /// C6: whatever the key set says of its age, libraries keep it for half a minute.
+    #[test]
+    fn no_publication_is_shorter_than_the_cool_down_of_libraries_and_the_skew() {
+        for (max_age, reload, skew, least) in [(1, 1, 0, 30), (26, 1, 0, 30), (1, 1, 10, 40)] {
+            let with = |publication| published_for(publication, max_age, reload, skew);
+
+            let error = with(least - 1).unwrap_err();
+            assert_eq!(error, ScheduleError::SignsTooEarly { given: least - 1, least });
+            assert_eq!(with(least).unwrap().publication, Duration::from_secs(least));
+        }
+    }
+
+    #[test]
+    fn what_is_called_dangerous_leaves_out_the_time_that_libraries_take() {
+        let with = |publication| {
+            schedule(|keys| {
+                keys.jwks_max_age_seconds = 1;
+                keys.key_reload_seconds = 1;
+                keys.clock_skew_seconds = 0;
+                keys.key_publication_seconds = publication;
+                keys.dangerously_short_key_publication = true;
+            })
+        };
+
+        assert_eq!(with(None).unwrap().publication, Duration::from_secs(4));
+        let error = with(Some(3)).unwrap_err();
+        assert_eq!(error, ScheduleError::SignsTooEarly { given: 3, least: 4 });
+    }
+
+    /// C13: a long time in caches still counts.
+    #[test]
+    fn the_usual_publication_is_longer_where_caches_are() {
+        let schedule = schedule(|keys| keys.jwks_max_age_seconds = 3600).unwrap();
+
+        assert_eq!(schedule.publication, Duration::from_secs(3600 + 3 * 5 + 2 * 30));
     }
 
     /// KY-04: each of the three terms counts, to the second.
@@ -220,22 +273,22 @@ mod tests {
     fn a_rotation_quicker_than_the_publication_is_refused() {
         let with = |rotation| schedule(|keys| keys.key_rotation_seconds = rotation);
 
-        let error = with(374).unwrap_err();
-        assert_eq!(error, ScheduleError::RotatesTooOften { given: 374, least: 375 });
+        let error = with(1199).unwrap_err();
+        assert_eq!(error, ScheduleError::RotatesTooOften { given: 1199, least: 1200 });
         assert!(error.to_string().contains("SIGNET_KEY_ROTATION_SECONDS is"), "{error}");
-        assert_eq!(with(1).unwrap_err(), ScheduleError::RotatesTooOften { given: 1, least: 375 });
-        assert_eq!(with(375).unwrap().rotation, Some(Duration::from_secs(375)));
+        assert_eq!(with(1).unwrap_err(), ScheduleError::RotatesTooOften { given: 1, least: 1200 });
+        assert_eq!(with(1200).unwrap().rotation, Some(Duration::from_mins(20)));
         assert_eq!(with(0).unwrap().rotation, None, "by hand only");
     }
 
     #[test]
     fn a_key_is_followed_by_another_when_it_has_signed_long_enough() {
         let begin = Timestamp::from_micros(1_768_384_800_000_000);
-        let rotated = schedule(|keys| keys.key_rotation_seconds = 1000).unwrap();
+        let rotated = schedule(|keys| keys.key_rotation_seconds = 2000).unwrap();
         let by_hand = schedule(|keys| keys.key_rotation_seconds = 0).unwrap();
 
-        assert!(!rotated.is_due(begin, begin.plus(Duration::from_micros(999_999_999))));
-        assert!(rotated.is_due(begin, begin.plus(Duration::from_secs(1000))));
+        assert!(!rotated.is_due(begin, begin.plus(Duration::from_micros(1_999_999_999))));
+        assert!(rotated.is_due(begin, begin.plus(Duration::from_secs(2000))));
         assert!(!by_hand.is_due(begin, begin.plus(Duration::from_hours(10_000))));
     }
 }

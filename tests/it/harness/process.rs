@@ -42,6 +42,7 @@ impl Program {
             .with("SIGNET_DATABASE_URL", &database.url())
             .with("SIGNET_MASTER_KEY_FILE", &database.master_key_file().display().to_string())
             .with("SIGNET_LISTEN", "127.0.0.1:0")
+            .with("SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION", "true")
     }
 
     /// A fresh directory and no setting at all.

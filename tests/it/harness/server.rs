@@ -194,9 +194,18 @@ impl TestServer {
 
     /// The claims of a token, unverified.
     pub fn claims(token: &str) -> Value {
+        Self::part(token, 1)
+    }
+
+    /// The type in the header of a JWT.
+    pub fn typ(token: &str) -> Value {
+        Self::part(token, 0)["typ"].clone()
+    }
+
+    fn part(token: &str, number: usize) -> Value {
         use base64::Engine;
-        let payload = token.split('.').nth(1).unwrap();
-        let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap();
+        let part = token.split('.').nth(number).unwrap();
+        let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap();
         serde_json::from_slice(&json).unwrap()
     }
 
@@ -242,6 +251,8 @@ fn config_for(database: &TestDatabase) -> Config {
         "--issuer=https://id.example.test".to_owned(),
         "--audience=https://api.example.test".to_owned(),
         "--trusted-proxies=127.0.0.1".to_owned(),
+        // The test's clock passes it, and no service caches the key set.
+        "--dangerously-short-key-publication=true".to_owned(),
         // A machine that is busy with other tests must not look like an overload.
         "--hash-backlog-seconds=60".to_owned(),
     ];
