@@ -30,7 +30,8 @@ fn hash(argon2: &Argon2<'_>, memory: &mut [Block]) -> [u8; 32] {
 #[divan::bench(sample_count = 50)]
 fn pool(bencher: Bencher) {
     let runtime = runtime();
-    let settings = PoolSettings { threads: 1, backlog: Duration::from_mins(1), ipv6_prefix: 64 };
+    let (backlog, patience) = (Duration::from_mins(1), Duration::from_mins(1));
+    let settings = PoolSettings { threads: 1, backlog, patience, ipv6_prefix: 64 };
     let key = MacKey::from_bytes(&[7; 32]).unwrap();
     let hasher = Hasher::start(Cost::default(), settings, key).unwrap();
     let password = Password::parse(PASSWORD).unwrap();

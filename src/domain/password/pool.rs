@@ -5,8 +5,9 @@
 //!
 //! 1. *Admission* (`queue`). More than can be done within the backlog is refused at once with
 //!    [`HashError::Busy`].
-//! 2. *Waiting*. Clients take turns. A job whose caller has gone is taken out of the queue; nothing
-//!    else takes one out.
+//! 2. *Waiting*. Clients take turns. A job is taken out of the queue if its caller has gone, or would be
+//!    cut off for having waited too long: then it is answered with [`HashError::Busy`], too. It may be
+//!    that other programs took the cores that the estimate at admission counted on.
 //! 3. *Work* (`threads`). A job that has begun counts as work until it ends, whether or not anybody
 //!    waits for it. A panic is answered and ends neither thread nor pool.
 //!
@@ -18,6 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::domain::password::class::Class;
 use crate::domain::password::hash::Failure;
@@ -33,6 +35,8 @@ pub struct PoolSettings {
     pub threads: u32,
     /// What is admitted takes no longer than this, as far as can be told.
     pub backlog: Duration,
+    /// How long a caller waits at most: it is cut off soon after.
+    pub patience: Duration,
     /// Length of the IPv6 prefix that counts as one client, in bits.
     pub ipv6_prefix: u8,
 }
@@ -40,7 +44,7 @@ pub struct PoolSettings {
 /// Why there is no answer about a password.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// What has been admitted takes too long already. Nothing was hashed.
+    /// What has been admitted takes too long, or this took too long. Nothing came of it.
     #[error("too many passwords are being hashed")]
     Busy {
         /// When there will be room.
@@ -63,6 +67,7 @@ pub(super) struct Pool(Arc<Shared>);
 /// What the handle and the threads have in common.
 pub(super) struct Shared {
     state: Mutex<State>,
+    settings: PoolSettings,
     pub(super) wake: Condvar,
     pub(super) tally: Arc<Tally>,
 }
@@ -87,6 +92,7 @@ impl Pool {
         // Made before the threads: if one cannot be started, dropping it ends the others.
         let pool = Self(Arc::new(Shared {
             state: Mutex::new(State { queue, is_closed: false }),
+            settings,
             wake: Condvar::new(),
             tally: Arc::default(),
         }));
@@ -103,7 +109,10 @@ impl Pool {
         classes: &[Class],
         work: impl FnOnce(&mut Workspace) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, HashError> {
-        self.submit(client, classes, work)?.answer().await
+        let PoolSettings { patience, backlog, .. } = self.0.settings;
+        let pending = self.submit(client, classes, work)?;
+        let answer = timeout(patience, pending.answer()).await;
+        answer.unwrap_or(Err(HashError::Busy { retry_after: backlog }))
     }
 
     /// Queues `work`. Dropping what is returned takes it out of the queue again.

@@ -12,8 +12,9 @@ use crate::domain::password::typed::Password;
 
 /// Small, so that the tests are quick in a debug build too.
 const COST: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
+const MINUTE: Duration = Duration::from_mins(1);
 const SETTINGS: PoolSettings =
-    PoolSettings { threads: 2, backlog: Duration::from_mins(1), ipv6_prefix: 64 };
+    PoolSettings { threads: 2, backlog: MINUTE, patience: MINUTE, ipv6_prefix: 64 };
 const MATCH: Verdict = Verdict::Match { new_hash: None };
 
 fn start(cost: Cost, settings: PoolSettings) -> Result<Hasher, StartError> {

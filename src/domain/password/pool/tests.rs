@@ -11,13 +11,19 @@ use crate::domain::password::workspace::Workspace;
 
 const PATIENT: Duration = Duration::from_mins(1);
 
+const SETTINGS: PoolSettings =
+    PoolSettings { threads: 1, backlog: PATIENT, patience: PATIENT, ipv6_prefix: 64 };
+
 /// A pool for jobs of a nominal 23 ms each.
 fn pool(threads: u32, backlog: Duration) -> Pool {
     resting(threads, backlog, 64, PATIENT)
 }
 
 fn resting(threads: u32, backlog: Duration, block_count: usize, rest: Duration) -> Pool {
-    let settings = PoolSettings { threads, backlog, ipv6_prefix: 64 };
+    start(PoolSettings { threads, backlog, ..SETTINGS }, block_count, rest)
+}
+
+fn start(settings: PoolSettings, block_count: usize, rest: Duration) -> Pool {
     Pool::start(settings, Cost::default().class(), block_count, rest).unwrap()
 }
 
@@ -119,6 +125,25 @@ async fn a_caller_that_hangs_up_frees_nothing_that_is_being_done() {
     assert_eq!(jobs(&pool), 2);
     drop((end_one, end_two));
     eventually(|| jobs(&pool) == 0);
+}
+
+/// Other programs took the cores: a caller is told to come again before it is cut off without an answer.
+#[tokio::test]
+async fn a_job_that_waits_too_long_is_answered_and_not_run() {
+    let settings = PoolSettings { patience: Duration::from_millis(20), ..SETTINGS };
+    let pool = start(settings, 64, PATIENT);
+    let (end, first) = occupy(&pool);
+    let runs = Arc::new(AtomicUsize::new(0));
+
+    let counted = Arc::clone(&runs);
+    let late = run(&pool, move |_| Ok(counted.fetch_add(1, Ordering::Relaxed))).await;
+
+    let Err(HashError::Busy { retry_after }) = late else { panic!("{late:?}") };
+    assert_eq!(retry_after, settings.backlog);
+    assert_eq!(jobs(&pool), 1, "it has made room");
+    drop(end);
+    first.answer().await.unwrap();
+    assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
 
 /// F18: a job whose caller has hung up before its turn is not run, and makes room at once.
