@@ -16,8 +16,8 @@ const REMAINDER: usize = 7;
 
 /// The rule set that new passwords are held to.
 ///
-/// Lengths are code points of the NFC form. Both policies refuse common passwords and the
-/// account's own words; neither asks for a change over time.
+/// Lengths are code points of the NFC form. All but [`Original`](Self::Original) refuse
+/// common passwords and the account's own words; none asks for a change over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// 8 to 128 characters with an upper-case letter, a lower-case letter and a digit.
@@ -27,6 +27,8 @@ pub enum Policy {
     Compat,
     /// 15 to 128 characters, no composition rule (NIST SP 800-63B-4 §3.1.1.2, single factor).
     Nist,
+    /// As [`Compat`](Self::Compat), without a blocklist: what the original system took.
+    Original,
 }
 
 /// One rule that a password breaks; its text finishes a sentence that begins with "password".
@@ -77,10 +79,10 @@ impl Policy {
     #[must_use]
     pub fn check(self, password: &Password, context: &[&str]) -> Vec<Weakness> {
         let minimum = match self {
-            Self::Compat => 8,
+            Self::Compat | Self::Original => 8,
             Self::Nist => 15,
         };
-        let is_composed = self == Self::Compat;
+        let (is_composed, has_blocklist) = (self != Self::Nist, self != Self::Original);
         let text = password.as_str();
         let length = text.chars().count();
         let folded = fold(text);
@@ -92,8 +94,8 @@ impl Policy {
             (is_composed && !text.chars().any(char::is_lowercase), Weakness::NoLowerCase),
             (is_composed && !text.chars().any(char::is_numeric), Weakness::NoDigit),
             (text.chars().any(char::is_control), Weakness::Control),
-            (blocklist::is_common(&folded), Weakness::Common),
-            (is_own_word(&folded, context), Weakness::OwnWord),
+            (has_blocklist && blocklist::is_common(&folded), Weakness::Common),
+            (has_blocklist && is_own_word(&folded, context), Weakness::OwnWord),
         ]
         .into_iter()
         .filter_map(|(is_broken, weakness)| is_broken.then_some(weakness))
@@ -182,6 +184,14 @@ mod tests {
             messages(Policy::Nist, "Password1"),
             ["needs at least 15 characters", "is a common password",]
         );
+    }
+
+    #[test]
+    fn what_the_original_took_is_taken_by_its_own_policy_alone() {
+        assert_eq!(check(Policy::Original, "Password123"), []);
+        assert_eq!(check(Policy::Original, "Alice.smith1"), []);
+        assert_eq!(check(Policy::Original, "password"), check(Policy::Compat, "violet-harpoon-"));
+        assert_eq!(check(Policy::Original, "Pass-word1\n"), [Weakness::Control]);
     }
 
     /// PW-02: lengths are code points of the NFC form; spaces and all of Unicode count.

@@ -10,6 +10,9 @@
 //! has passed since its end. As long, older tokens are refused and end nothing: a client's own requests
 //! from before may still arrive.
 //!
+//! With `SIGNET_REFRESH_REUSE=refuse` the JSON API refuses all but the newest, at once and without ending
+//! anything, as the application did whose place Signet takes.
+//!
 //! A session's number of the newest token is all the state there is. "Unused" needs none: had the
 //! successor been used, the number would have moved on.
 
@@ -21,7 +24,7 @@ use sea_orm::{
     FromQueryResult, Iterable, QueryFilter, QuerySelect, QueryTrait,
 };
 
-use crate::config::TokenSettings;
+use crate::config::{RefreshReuse, TokenSettings};
 use crate::database::{self, Db, account_lock};
 use crate::domain::audit::{Event, Kind, Origin, kept};
 use crate::domain::oauth::client;
@@ -58,12 +61,13 @@ struct Shown {
     token: Presented,
     by: String,
     is_server: bool,
+    reuse: RefreshReuse,
 }
 
 enum Outcome {
     Granted(Granted),
     Rejected,
-    Reused,
+    Reused(RefreshReuse),
 }
 
 /// Exchanges a genuine refresh token for its successor, once.
@@ -71,6 +75,8 @@ enum Outcome {
 /// Of a token shown twice, one holder may be a thief, so the whole session ends (RFC 9700
 /// §4.14.2); that ending is committed before the error is returned. The exception is a retry: the
 /// predecessor of an unused successor, shown again within the window, gets the same successor.
+///
+/// [`RefreshReuse::Refuse`] is for the JSON API alone: it ends nothing and knows no retry.
 ///
 /// To any client but the one that the session belongs to, the token is nothing (RFC 6749 §10.4).
 ///
@@ -86,7 +92,11 @@ pub async fn rotate(
     let (life, window) = (settings.refresh_token_life(), settings.refresh_retry_window());
     let (origin, wait) = (origin.clone(), db.wait());
     let Holder { client_id, is_server } = holder;
-    let shown = Shown { token: presented, by: client_id.to_owned(), is_server };
+    let reuse = match client_id {
+        FIRST_PARTY_CLIENT => settings.refresh_reuse,
+        _ => RefreshReuse::EndSession,
+    };
+    let shown = Shown { token: presented, by: client_id.to_owned(), is_server, reuse };
     let outcome = db
         .write((shown, origin), move |txn, now, (shown, origin)| {
             Box::pin(async move {
@@ -101,8 +111,16 @@ pub async fn rotate(
     match outcome {
         Outcome::Granted(granted) => Ok(granted),
         Outcome::Rejected => Err(RefreshError::Rejected),
-        Outcome::Reused => {
-            tracing::warn!(session.id = %presented.session_id, "refresh token reused; session ended");
+        Outcome::Reused(reuse) => {
+            let session_id = presented.session_id;
+            match reuse {
+                RefreshReuse::EndSession => {
+                    tracing::warn!(session.id = %session_id, "refresh token reused; session ended");
+                }
+                RefreshReuse::Refuse => {
+                    tracing::warn!(session.id = %session_id, "refresh token reused; refused");
+                }
+            }
             Err(RefreshError::Rejected)
         }
     }
@@ -209,6 +227,10 @@ async fn judge(
         // The newest token of a live session: only a disabled account stands in its way.
         return Ok(Outcome::Rejected);
     }
+    if shown.reuse == RefreshReuse::Refuse {
+        record_reuse(txn, shown, &session, origin, now).await?;
+        return Ok(Outcome::Reused(shown.reuse));
+    }
     let is_predecessor = presented.generation + 1 == session.generation;
     let is_retry = match session.rotated_at.filter(|_| is_predecessor) {
         Some(at) if is_recent(at, window, now) => true,
@@ -229,18 +251,28 @@ async fn judge(
         return Err(RefreshError::Database(database::undecided()));
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;
+    record_reuse(txn, shown, &session, origin, now).await?;
+    Ok(Outcome::Reused(shown.reuse))
+}
+
+async fn record_reuse(
+    txn: &DatabaseTransaction,
+    shown: &Shown,
+    session: &session_row::Model,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     Event::new(Kind::TokenReuse)
         .account(session.account_id)
         .session(session.id, &session.client_id)
         .reason(format!(
             "token {} shown, newest is {}, last seen at {}",
-            presented.generation,
+            shown.token.generation,
             session.generation,
             session.address.as_deref().unwrap_or("an unknown address"),
         ))
         .record(txn, origin, now)
-        .await?;
-    Ok(Outcome::Reused)
+        .await
 }
 
 /// Whether the rotation is within the window. Both ways: an instance that waited for the row may have

@@ -1,0 +1,90 @@
+//! F: what tests of clients of the original application expect, under the settings that
+//! docs/operations.md names.
+
+use serde_json::json;
+use signet::config::{PasswordPolicy, RefreshReuse};
+
+use crate::harness::oauth::Browser;
+use crate::harness::{PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+
+async fn server() -> TestServer {
+    TestServer::with(|config| {
+        config.passwords.password_policy = PasswordPolicy::Original;
+        config.tokens.refresh_reuse = RefreshReuse::Refuse;
+    })
+    .await
+}
+
+async fn reuses(server: &TestServer) -> i64 {
+    server.database.count("auth_event WHERE type = 'token_reuse'").await
+}
+
+/// The original's own test of rotation, in its order and with its password.
+#[tokio::test]
+async fn a_spent_token_is_refused_at_once_and_the_new_one_goes_on() {
+    let server = server().await;
+    let credentials = json!({ "email": ADA, "password": "Password123" });
+    server.post("/api/auth/signup", &credentials).await.expect_status(201);
+    let first = server.post("/api/auth/login", &credentials).await.tokens();
+    let second = server.refresh(&first.refresh_token).await.tokens();
+    assert_ne!(first.refresh_token, second.refresh_token);
+
+    let beside = server.beside().await;
+    for instance in [&server, &beside] {
+        let again = instance.refresh(&first.refresh_token).await;
+        let envelope = again.expect_error(401, "INVALID_REFRESH_TOKEN");
+        assert_eq!(envelope["error"]["message"], "Invalid refresh token");
+    }
+    assert_eq!(reuses(&server).await, 2, "it is recorded all the same");
+    let third = beside.refresh(&second.refresh_token).await.tokens();
+    server.me(&third.access_token).await.expect_status(200);
+
+    // Nor does one that is older, or an outage, change anything.
+    server.outage(-2, 5).await;
+    for spent in [&first, &second] {
+        server.refresh(&spent.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+    server.refresh(&third.refresh_token).await.expect_status(200);
+}
+
+/// Clients of the token endpoint are as safe as ever.
+#[tokio::test]
+async fn at_the_token_endpoint_a_spent_token_still_ends_the_session() {
+    let server = server().await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+    let more = [("scope", "openid offline_access")];
+    let code = Browser::of(&server).code(ADA, &more).await;
+    let first = server.redeem(&web, &code).await.text("refresh_token");
+    let refresh = async |token: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        server.token(&web, &fields).await
+    };
+    let second = refresh(&first).await.text("refresh_token");
+    assert_eq!(refresh(&first).await.text("refresh_token"), second, "a retry");
+    let third = refresh(&second).await.text("refresh_token");
+
+    refresh(&first).await.expect_oauth_error(400, "invalid_grant");
+
+    refresh(&third).await.expect_oauth_error(400, "invalid_grant");
+    assert_eq!(reuses(&server).await, 1);
+}
+
+/// Answers, claims and the page show addresses in lower case, as the original does.
+#[tokio::test]
+async fn addresses_are_shown_in_lower_case() {
+    let server = server().await;
+    let credentials = json!({ "email": "Ada.Lovelace@Example.TEST", "password": PASSWORD });
+
+    let signed_up = server.post("/api/auth/signup", &credentials).await;
+    let logged_in = server.post("/api/auth/login", &credentials).await;
+
+    let tokens = logged_in.tokens();
+    let refreshed = server.refresh(&tokens.refresh_token).await;
+    let me = server.me(&tokens.access_token).await;
+    for answer in [signed_up, logged_in, refreshed, me] {
+        assert_eq!(answer.json()["email"], "ada.lovelace@example.test");
+    }
+}
