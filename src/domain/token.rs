@@ -1,4 +1,7 @@
 //! Access tokens: JWTs (RFC 7519) of the profile `at+jwt` (RFC 9068), signed RS256.
+//!
+//! Services whose decoder refuses that `typ` get `JWT`, which ID tokens have, too: then the claims tell the two
+//! apart, and whoever reads such a token demands those that access tokens have (`signet_verifier`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +35,14 @@ pub struct Issuer {
     life: Duration,
     ring: Arc<KeyRing>,
     header: JwsHeader,
+    /// Audiences whose tokens have the `typ` JWT.
+    typ_jwt: Vec<String>,
+    plain_header: JwsHeader,
 }
+
+/// The `typ` of access tokens (RFC 9068 §2.1), and that of ID tokens and of some access tokens.
+const ACCESS_TOKEN: &str = "at+jwt";
+const PLAIN: &str = "JWT";
 
 /// Why a token could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -96,9 +106,10 @@ struct ClientClaims<'a> {
     iat: u64,
     jti: &'a str,
     client_id: &'a str,
-    /// Not there if there is none: a scope has at least one value (RFC 6749 §3.3).
-    #[serde(skip_serializing_if = "str::is_empty")]
-    scope: &'a str,
+    /// Not there if there is none: a scope has at least one value (RFC 6749 §3.3). Of the `typ` JWT it is
+    /// there in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
 }
 
 /// RFC 7519 §4.1.3: a text if there is one, a list if there are more.
@@ -134,9 +145,30 @@ impl Issuer {
     /// An issuer whose tokens live for `life`.
     #[must_use]
     pub fn new(iss: String, aud: String, life: Duration, ring: Arc<KeyRing>) -> Self {
-        let mut header = JwsHeader::new();
-        header.set_token_type("at+jwt");
-        Self { iss, aud, life, ring, header }
+        let (header, plain_header) = (header_of(ACCESS_TOKEN), header_of(PLAIN));
+        Self { iss, aud, life, ring, header, typ_jwt: Vec::new(), plain_header }
+    }
+
+    /// The same, with the `typ` JWT for tokens that are for one of these audiences.
+    #[must_use]
+    pub fn with_typ_jwt(self, audiences: Vec<String>) -> Self {
+        Self { typ_jwt: audiences, ..self }
+    }
+
+    /// A verifier of its tokens for an audience.
+    #[must_use]
+    pub fn verifier(&self, audience: &str) -> Verifier {
+        let verifier = Verifier::new(&self.iss, audience);
+        if self.has_typ_jwt(audience) { verifier.accept_typ_jwt() } else { verifier }
+    }
+
+    /// Whether tokens for any of these audiences, which are space-separated, have the `typ` JWT.
+    fn has_typ_jwt(&self, audiences: &str) -> bool {
+        audiences.split(' ').any(|audience| self.typ_jwt.iter().any(|one| one == audience))
+    }
+
+    fn header_for(&self, audiences: &str) -> &JwsHeader {
+        if self.has_typ_jwt(audiences) { &self.plain_header } else { &self.header }
     }
 
     /// How long its tokens live.
@@ -172,6 +204,13 @@ impl Issuer {
         &self.aud
     }
 
+    /// Whether access tokens are for this audience: of the JSON API, of whoever asks for the issuer, or of
+    /// services that take the `typ` JWT.
+    #[must_use]
+    pub fn is_audience(&self, name: &str) -> bool {
+        name == self.aud || name == self.iss || self.has_typ_jwt(name)
+    }
+
     /// Signs an access token for what was granted to the JSON API, valid from `now`.
     ///
     /// # Errors
@@ -193,7 +232,7 @@ impl Issuer {
     ) -> Result<String, SigningError> {
         let shows_email = terms.scope.split(' ').any(|value| value == "email");
         self.sign(
-            &self.header,
+            self.header_for(terms.audience),
             &Claims {
                 iss: &self.iss,
                 sub: granted.account_id,
@@ -223,8 +262,9 @@ impl Issuer {
         terms: Terms<'_>,
         now: Timestamp,
     ) -> Result<String, SigningError> {
+        let has_scope = !terms.scope.is_empty() || self.has_typ_jwt(terms.audience);
         self.sign(
-            &self.header,
+            self.header_for(terms.audience),
             &ClientClaims {
                 iss: &self.iss,
                 sub: client_id,
@@ -233,7 +273,7 @@ impl Issuer {
                 iat: now.as_seconds(),
                 jti: &random_id()?,
                 client_id,
-                scope: terms.scope,
+                scope: has_scope.then_some(terms.scope),
             },
         )
     }
@@ -247,9 +287,7 @@ impl Issuer {
         token_type: &str,
         claims: &impl Serialize,
     ) -> Result<String, SigningError> {
-        let mut header = JwsHeader::new();
-        header.set_token_type(token_type);
-        self.sign(&header, claims)
+        self.sign(&header_of(token_type), claims)
     }
 
     fn sign(&self, header: &JwsHeader, claims: &impl Serialize) -> Result<String, SigningError> {
@@ -267,13 +305,18 @@ impl Issuer {
         }
         let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
         let claims: Value = serde_json::from_slice(&payload).ok()?;
-        let audience = match claims.get("aud")? {
-            Value::Array(all) => all.first()?.as_str()?,
-            one => one.as_str()?,
+        let audiences = match claims.get("aud")? {
+            Value::Array(all) => all.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
+            one => vec![one.as_str()?],
         };
-        let verifier = Verifier::new(&self.iss, audience);
+        // The one that decides the type, if there is one.
+        let audience = audiences.iter().find(|audience| self.has_typ_jwt(audience));
+        let audience = audience.or(audiences.first())?;
         let keys = self.ring.current();
-        let token = verifier.verify(keys.verification_keys(), token, now.as_seconds()).ok()?;
+        let token = self
+            .verifier(audience)
+            .verify(keys.verification_keys(), token, now.as_seconds())
+            .ok()?;
         Some((token, claims))
     }
 
@@ -287,6 +330,13 @@ impl Issuer {
         let payload = self.ring.current().verified(token_type, token)?;
         let claims: Value = serde_json::from_slice(&payload).ok()?;
         (claims.get("iss")?.as_str()? == self.iss).then_some(claims)
+    }
+
+    /// The claims of an access token that this issuer signed, however old it is.
+    #[must_use]
+    pub fn read_own_access_token(&self, token: &str) -> Option<Value> {
+        self.read_own(ACCESS_TOKEN, token)
+            .or_else(|| self.read_own(PLAIN, token).filter(is_access_token))
     }
 
     fn status_claim(&self, entry: StatusEntry) -> StatusClaim {
@@ -309,8 +359,7 @@ impl Issuer {
         claims: &impl Serialize,
     ) -> Result<(String, String), SigningError> {
         self.check_fresh()?;
-        let mut header = JwsHeader::new();
-        header.set_token_type("statuslist+jwt");
+        let header = header_of("statuslist+jwt");
         let ring = self.ring.current();
         let token = jws::serialize_compact(&serde_json::to_vec(claims)?, &header, ring.signer())?;
         Ok((token, ring.kid().to_owned()))
@@ -321,6 +370,19 @@ impl Issuer {
     pub fn signs_with(&self, kid: &str) -> bool {
         self.ring.current().kid() == kid
     }
+}
+
+fn header_of(token_type: &str) -> JwsHeader {
+    let mut header = JwsHeader::new();
+    header.set_token_type(token_type);
+    header
+}
+
+/// Whether a token with the `typ` JWT is an access token. ID tokens name no client but in their `aud`.
+#[must_use]
+pub fn is_access_token(claims: &Value) -> bool {
+    let has = |name| claims.get(name).is_some_and(Value::is_string);
+    ["client_id", "jti", "scope"].into_iter().all(has)
 }
 
 /// What a `jti` is made of: 128 random bits.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::domain::session::Granted;
-use crate::domain::token::{Issuer, SigningError};
+use crate::domain::token::{Issuer, SigningError, is_access_token};
 use crate::timestamp::Timestamp;
 
 /// What keeps an ID token apart from everything else that is signed here.
@@ -98,7 +98,8 @@ pub struct Hint {
 /// Reads an `id_token_hint`; none for everything that is not an ID token of ours.
 #[must_use]
 pub fn read_hint(issuer: &Issuer, token: &str) -> Option<Hint> {
-    let claims = issuer.read_own(TOKEN_TYPE, token)?;
+    // Access tokens may have this type, too.
+    let claims = issuer.read_own(TOKEN_TYPE, token).filter(|claims| !is_access_token(claims))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     Some(Hint {
         account_id: text("sub")?.parse().ok()?,

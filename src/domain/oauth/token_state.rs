@@ -16,9 +16,6 @@ use crate::entity::client::Model as Client;
 use crate::entity::session::{EndReason, Entity as Session, Model as SessionRow};
 use crate::timestamp::Timestamp;
 
-/// The type of access tokens.
-const ACCESS_TOKEN: &str = "at+jwt";
-
 /// What a token says, for a caller that may know: its own client, or one that introspects for its
 /// audience. `None` for everything else, whatever the reason.
 ///
@@ -176,7 +173,7 @@ pub async fn revoke(
 ) -> Result<Revocation, DbErr> {
     let session_id = match mint.refresh_tokens.decode(token) {
         Some(presented) => Some(presented.session_id),
-        None => match mint.issuer.read_own(ACCESS_TOKEN, token) {
+        None => match mint.issuer.read_own_access_token(token) {
             None => return Ok(Revocation::Done),
             Some(claims) => {
                 let sid = claims.get("sid").and_then(Value::as_str);

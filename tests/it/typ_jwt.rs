@@ -1,0 +1,143 @@
+//! C5: access tokens with the `typ` JWT, for audiences whose services take no other.
+
+use serde_json::{Value, json};
+use signet::config::List;
+
+use crate::harness::oauth::{Browser, Rp};
+use crate::harness::{PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const SPRING: &str = "https://spring.example";
+const OTHER: &str = "https://other.example";
+
+const CLIENTS: &str = r#"
+[[client]]
+client_id = "web"
+redirect_uris = ["https://rp.example/cb"]
+grant_types = ["authorization_code", "refresh_token", "client_credentials"]
+scope = "openid tasks:read"
+audiences = ["https://other.example", "https://spring.example"]
+consent = "skip"
+require_pkce = false
+
+[[client]]
+client_id = "spring"
+grant_types = ["client_credentials"]
+audiences = ["https://spring.example"]
+"#;
+
+async fn server() -> (TestServer, Rp, Rp) {
+    let server = TestServer::with(|config| {
+        config.service.typ_jwt_audiences =
+            List::from([SPRING, "tasks"].map(str::to_owned).to_vec());
+    })
+    .await;
+    let [web, spring] = server.apply(CLIENTS).await.try_into().unwrap();
+    server.sign_up(ADA).await.expect_status(201);
+    (server, web, spring)
+}
+
+/// The answer to a code that was got for these audiences.
+async fn tokens(server: &TestServer, web: &Rp, audiences: &[&str]) -> Value {
+    let mut browser = Browser::of(server);
+    let resources: Vec<_> = audiences.iter().map(|audience| ("resource", *audience)).collect();
+    let nonce = [("nonce", "n-0S6"), ("code_challenge", "-"), ("code_challenge_method", "-")];
+    let page = browser.authorize(&[&nonce[..], &resources].concat()).await;
+    let sent = browser.log_in(&page, ADA).await.sent_to("https://rp.example/cb");
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", sent["code"].as_str()),
+        ("redirect_uri", "https://rp.example/cb"),
+    ];
+    server.token(web, &fields).await.expect_status(200).json()
+}
+
+#[tokio::test]
+async fn the_type_of_a_token_follows_from_its_audience() {
+    let (server, web, spring) = server().await;
+
+    let for_spring = tokens(&server, &web, &[SPRING]).await;
+    let for_other = tokens(&server, &web, &[OTHER]).await;
+    let own = server.token(&spring, &[("grant_type", "client_credentials")]).await;
+
+    let text = |answer: &Value| answer["access_token"].as_str().unwrap().to_owned();
+    let (for_spring, for_other, own) =
+        (text(&for_spring), text(&for_other), own.text("access_token"));
+    assert_eq!(
+        (TestServer::typ(&for_spring), TestServer::typ(&for_other)),
+        (json!("JWT"), json!("at+jwt"))
+    );
+    // What has no scope says so: readers demand the claim.
+    assert_eq!(
+        (TestServer::typ(&own), TestServer::claims(&own)["scope"].clone()),
+        (json!("JWT"), json!(""))
+    );
+    let keys = server.jwks().await.to_string();
+    let keys = signet_verifier::KeySet::from_json(keys.as_bytes()).unwrap();
+    let now = server.clock.now().as_seconds();
+    let strict = signet_verifier::Verifier::new("https://id.example.test", SPRING);
+    let told = strict.clone().accept_typ_jwt();
+    assert!(strict.verify(&keys, &for_spring, now).is_err());
+    told.verify(&keys, &for_spring, now).unwrap();
+    told.verify(&keys, &own, now).unwrap();
+    // Introspection and revocation know them, too.
+    for token in [&for_spring, &for_other] {
+        assert_eq!(server.introspect(&web, token).await["active"], true);
+        server.as_client(&web, "/oauth2/revoke", &[("token", token)]).await.expect_status(200);
+        assert_eq!(server.introspect(&web, token).await["active"], false);
+    }
+    assert_eq!(server.introspect(&spring, &own).await["active"], true);
+}
+
+/// Both have the type JWT, and neither passes for the other.
+#[tokio::test]
+async fn id_tokens_are_no_access_tokens_and_access_tokens_no_hints() {
+    let (server, web, _) = server().await;
+    let answer = tokens(&server, &web, &[SPRING]).await;
+    let (access, id) =
+        (answer["access_token"].as_str().unwrap(), answer["id_token"].as_str().unwrap());
+    assert_eq!((TestServer::typ(access), TestServer::typ(id)), (json!("JWT"), json!("JWT")));
+
+    assert_eq!(server.introspect(&web, id).await, json!({ "active": false }));
+    server.userinfo(id).await.expect_oauth_error(401, "invalid_token");
+    server.me(id).await.expect_error(401, "UNAUTHORIZED");
+    let hinted = |hint| [("id_token_hint", hint), ("prompt", "none"), ("nonce", "n")];
+    let mut browser = Browser::of(&server);
+    let refused = browser.authorize(&hinted(access)).await;
+    assert_eq!(refused.sent_to("https://rp.example/cb")["error"], "invalid_request");
+    let unknown = browser.authorize(&hinted(id)).await;
+    assert_eq!(unknown.sent_to("https://rp.example/cb")["error"], "login_required");
+    let revoked = server.as_client(&web, "/oauth2/revoke", &[("token", id)]).await;
+    revoked.expect_status(200);
+    assert_eq!(server.introspect(&web, access).await["active"], true, "it gave back nothing");
+}
+
+/// Its ID tokens would be for an audience whose services take their type.
+#[tokio::test]
+async fn a_client_that_is_named_like_such_an_audience_gets_no_code() {
+    let (server, ..) = server().await;
+    let named = CLIENTS.replacen("\"web\"", "\"tasks\"", 1);
+    server.apply(&named).await;
+
+    let answer = Browser::of(&server).authorize(&[("client_id", "tasks")]).await;
+
+    assert_eq!(answer.sent_to("https://rp.example/cb")["error"], "unauthorized_client");
+}
+
+/// The audience of the JSON API may be one of them.
+#[tokio::test]
+async fn signet_takes_its_own_tokens_whichever_type_they_have() {
+    let server = TestServer::with(|config| {
+        config.service.typ_jwt_audiences =
+            List::from(config.service.audience.iter().cloned().collect::<Vec<_>>());
+    })
+    .await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    let token = server.log_in(ADA, PASSWORD).await.tokens().access_token;
+
+    assert_eq!(TestServer::typ(&token), json!("JWT"));
+    server.me(&token).await.expect_status(200);
+    server.log_out(&token).await.expect_status(200);
+    server.me(&token).await.expect_status(401);
+}
