@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 
 use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, WEB, request};
@@ -239,6 +241,34 @@ async fn what_is_wrong_with_a_request_is_sent_to_its_client() {
     assert!(fetch.is_err());
     // RU-08: nor has anybody been registered.
     assert_eq!(server.database.count("client").await, 4);
+}
+
+/// G5: a client that says all in an unsigned request object knows its error by the state in it, and gets it
+/// the way it asked for.
+#[tokio::test]
+async fn a_refused_request_object_is_answered_as_it_says() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let object = |alg: &str, members: serde_json::Value| {
+        let header = serde_json::json!({ "alg": alg }).to_string();
+        let [header, payload] =
+            [header, members.to_string()].map(|part| URL_SAFE_NO_PAD.encode(part));
+        format!("{header}.{payload}.")
+    };
+    let members = serde_json::json!({ "state": "inside", "response_mode": "form_post" });
+    let (unsigned, signed) = (object("none", members.clone()), object("RS256", members));
+    let long = object("none", serde_json::json!({ "state": "a".repeat(4_097) }));
+
+    let posted = browser.authorize(&[("state", "-"), ("request", &unsigned)]).await;
+    let page = posted.expect_status(200).html();
+    assert!(page.contains("value=\"inside\"") && page.contains("request_not_supported"), "{page}");
+    for object in [signed, long] {
+        let sent = browser.authorize(&[("state", "-"), ("request", &object)]).await;
+        let sent = sent.sent_to(CALLBACK);
+        assert_eq!((sent["error"].as_str(), sent.get("state")), ("request_not_supported", None));
+    }
+    let both = browser.authorize(&[("response_mode", "query"), ("request", &unsigned)]).await;
+    assert_eq!(both.sent_to(CALLBACK)["state"], "af0ifjsldkj", "what is outside counts first");
 }
 
 /// MUST-041, MUST-042, CO-10: state comes back as it was, and nothing else is repeated.

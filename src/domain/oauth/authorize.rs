@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::oauth::params::Params;
+use crate::domain::oauth::request_object::RequestObject;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::oauth::{audience, claims, id_token, pkce, registered};
 use crate::domain::token::Issuer;
@@ -149,10 +150,14 @@ pub fn check(
     params: &Params,
     issuer: &Issuer,
 ) -> Result<AuthorizationRequest, Refusal> {
+    let object = RequestObject::of(params);
+    let is_sound = |state: &&str| is_echo(state) && state.len() <= MAX_ECHO;
+    let state = params.get("state").filter(|state| is_echo(state));
+    let mode = params.get("response_mode").or_else(|| object.get("response_mode"));
     let to = ReturnAddress {
         redirect_uri: redirect_uri.to_owned(),
-        state: params.get("state").filter(|state| is_echo(state)).map(str::to_owned),
-        by_form_post: params.get("response_mode") == Some("form_post"),
+        state: state.or_else(|| object.get("state").filter(is_sound)).map(str::to_owned),
+        by_form_post: mode == Some("form_post"),
     };
     read(client, &to, params, issuer).map_err(|(code, description)| Refusal {
         to,
@@ -172,7 +177,7 @@ fn read(
 ) -> Result<AuthorizationRequest, Reason> {
     check_form(params)?;
     // Its ID tokens would be for the same audience as access tokens of the JSON API (RFC 9068 §5).
-    if [issuer.audience(), issuer.iss()].contains(&client.id.as_str()) {
+    if issuer.is_audience(&client.id) {
         return Err((ErrorCode::UnauthorizedClient, "the client's id is an audience here"));
     }
     if !client.grants.has("authorization_code") {

@@ -39,6 +39,7 @@ pub mod redemption;
 pub mod redirect;
 pub mod registered;
 pub mod registration;
+pub mod request_object;
 pub mod scope;
 pub mod sealed;
 pub mod token_state;
