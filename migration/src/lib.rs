@@ -36,6 +36,7 @@ mod m20261129_000150_tell_restores;
 mod m20261129_000160_relax_clients;
 mod m20261129_000170_remember_previous_cookies;
 mod m20261129_000180_tell_attempts_under_way;
+mod m20261130_000190_find_failed_attempts;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -74,6 +75,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000160_relax_clients::Migration),
             Box::new(m20261129_000170_remember_previous_cookies::Migration),
             Box::new(m20261129_000180_tell_attempts_under_way::Migration),
+            Box::new(m20261130_000190_find_failed_attempts::Migration),
         ]
     }
 }

@@ -3,6 +3,7 @@
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Set, SqlErr,
 };
+use tracing::field;
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -76,8 +77,50 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
+    let tried = Tried::of(&request);
     let new = prepare(db, hasher, entries, request, settings, now).await?;
-    db.write(new, |txn, now, new| Box::pin(create(txn, new, None, now))).await
+    let result = db.write(new, |txn, now, new| Box::pin(create(txn, new, None, now))).await;
+    conclude(db, tried, result).await
+}
+
+/// A wish to sign up, for the record of its failure.
+pub struct Tried {
+    origin: Origin,
+    email_digest: Option<Vec<u8>>,
+}
+
+impl Tried {
+    /// What is kept of a wish.
+    #[must_use]
+    pub fn of(request: &SignUp<'_>) -> Self {
+        let email_digest = request.admitted.counted().email_digest();
+        Self { origin: request.origin.clone(), email_digest }
+    }
+}
+
+/// Records a sign-up with an address that somebody has.
+///
+/// # Errors
+/// Those of `result`, or the database's.
+pub async fn conclude(
+    db: &Db,
+    tried: Tried,
+    result: Result<Granted, SignUpError>,
+) -> Result<Granted, SignUpError> {
+    if !matches!(result, Err(SignUpError::EmailExists)) {
+        return result;
+    }
+    let cause = "email_exists";
+    let address = tried.origin.address.map(field::display);
+    tracing::info!(cause, client.address = address, "sign-up refused: {cause}");
+    let record = db.write(tried, move |txn, now, Tried { origin, email_digest }| {
+        Box::pin(async move {
+            let event = Event::new(Kind::SignUpFailed).reason(cause);
+            event.email_digest(email_digest.clone()).record(txn, origin, now).await
+        })
+    });
+    record.await?;
+    result
 }
 
 /// Hashes the password, outside any transaction, since that takes its time.

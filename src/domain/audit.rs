@@ -1,8 +1,8 @@
 //! The audit log: each event is written in the transaction of what it records.
 //!
 //! If the event cannot be written, the action fails. Events never hold a secret, and of an address
-//! that nobody has an account for, nothing at all: it might be a password typed into the wrong
-//! field.
+//! that nobody has an account for, nothing but a keyed digest: it might be a password typed into the
+//! wrong field.
 
 use std::net::IpAddr;
 
@@ -38,6 +38,12 @@ pub enum Kind {
     LogIn,
     /// A password was wrong, or nobody has the account.
     LogInFailed,
+    /// Somebody has the address already.
+    SignUpFailed,
+    /// A refresh token was shown that Signet did not make.
+    RefreshFailed,
+    /// A client did not prove who it is.
+    ClientAuthenticationFailed,
     /// A session was ended by its owner.
     LogOut,
     /// A refresh token was exchanged.
@@ -100,6 +106,9 @@ impl Kind {
             Self::SignUp => "signup",
             Self::LogIn => "login",
             Self::LogInFailed => "login_failed",
+            Self::SignUpFailed => "signup_failed",
+            Self::RefreshFailed => "refresh_failed",
+            Self::ClientAuthenticationFailed => "client_authentication_failed",
             Self::LogOut => "logout",
             Self::TokenRefreshed => "token_refreshed",
             Self::TokenReuse => "token_reuse",
@@ -132,7 +141,13 @@ impl Kind {
 
     const fn outcome(self) -> &'static str {
         match self {
-            Self::LogInFailed | Self::TokenReuse | Self::CodeReuse | Self::RateLimited => "failure",
+            Self::LogInFailed
+            | Self::SignUpFailed
+            | Self::RefreshFailed
+            | Self::ClientAuthenticationFailed
+            | Self::TokenReuse
+            | Self::CodeReuse
+            | Self::RateLimited => "failure",
             _ => "success",
         }
     }
@@ -147,12 +162,20 @@ pub struct Event {
     account_id: Option<Uuid>,
     session_id: Option<Uuid>,
     client_id: Option<String>,
+    email_digest: Option<Vec<u8>>,
 }
 
 impl Event {
     /// An event that concerns nobody in particular yet.
     pub const fn new(kind: Kind) -> Self {
-        Self { kind, reason: None, account_id: None, session_id: None, client_id: None }
+        Self {
+            kind,
+            reason: None,
+            account_id: None,
+            session_id: None,
+            client_id: None,
+            email_digest: None,
+        }
     }
 
     /// Names the account it happened to.
@@ -171,6 +194,12 @@ impl Event {
     /// Names the client it happened to.
     pub fn client(mut self, id: &str) -> Self {
         self.client_id = Some(id.to_owned());
+        self
+    }
+
+    /// Names the address that somebody tried, by its keyed digest.
+    pub fn email_digest(mut self, digest: Option<Vec<u8>>) -> Self {
+        self.email_digest = digest;
         self
     }
 
@@ -203,6 +232,7 @@ impl Event {
             forwarded: Set(origin.forwarded.as_deref().map(kept)),
             user_agent: Set(origin.user_agent.as_deref().map(kept)),
             request_id: Set(origin.request_id),
+            email_digest: Set(self.email_digest),
         };
         auth_event::Entity::insert(row).exec_without_returning(txn).await?;
         Ok(())

@@ -204,6 +204,7 @@ async fn confirm(
             Event::new(Kind::LogInFailed)
                 .account(account_id)
                 .session(session_id, FIRST_PARTY_CLIENT)
+                .email_digest(counted.email_digest())
                 .reason(format!("wrong_password_for_{purpose}"))
                 .record(txn, origin, now)
                 .await?;

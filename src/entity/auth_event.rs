@@ -34,6 +34,9 @@ pub struct Model {
     pub user_agent: Option<String>,
     /// The request that did it.
     pub request_id: Option<Uuid>,
+    /// Of a failure, the keyed digest of the address that somebody tried; it names the window of the
+    /// attempts at it, too.
+    pub email_digest: Option<Vec<u8>>,
 }
 
 /// An event outlives what it speaks of, so it is related to nothing.

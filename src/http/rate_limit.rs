@@ -16,8 +16,8 @@ use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quot
 use crate::config::LimitSettings;
 use crate::database::Db;
 use crate::domain::attempt::{
-    self, Admitted, AttemptError, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota, Refusal,
-    WINDOW,
+    self, Admitted, AttemptError, AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota,
+    Refusal, WINDOW,
 };
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
@@ -36,6 +36,10 @@ const CLIENTS: usize = 200_000;
 /// How much more than one client all may do together once they are not told apart.
 const CROWD_FACTOR: u32 = 1_000;
 
+/// Failures of one client, and of all, that are recorded in a minute: the audit log is to be read.
+const RECORDS_OF_CLIENT: u32 = 20;
+const RECORDS_OF_ALL: u32 = 600;
+
 /// The limits of all endpoints.
 pub struct Limits {
     settings: LimitSettings,
@@ -48,6 +52,8 @@ pub struct Limits {
     changes: Front,
     requests: Front,
     failed_proofs: Front,
+    records: Front,
+    all_records: DefaultDirectRateLimiter,
     tokens_of_client: PerClient,
     introspections_of_client: PerClient,
 }
@@ -77,6 +83,8 @@ impl Limits {
             changes: Front::per_minute(settings.refreshes_per_minute),
             requests: Front::per_minute(settings.requests_per_minute),
             failed_proofs: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR),
+            records: Front::per_minute(RECORDS_OF_CLIENT),
+            all_records: DefaultDirectRateLimiter::direct(per_minute(RECORDS_OF_ALL)),
             tokens_of_client: PerClient::per_minute(settings.client_requests_per_minute),
             introspections_of_client: PerClient::per_minute(settings.client_requests_per_minute),
             settings,
@@ -93,11 +101,13 @@ impl Limits {
     pub(super) async fn admit_sign_up(
         &self,
         db: &Db,
+        email: &Email,
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
         self.check(&self.sign_ups, origin)?;
         let quotas = self.of_address(Credential::SignUp, origin);
-        attempt::admit(db, quotas, origin).await
+        let admitted = attempt::admit(db, quotas, origin).await?;
+        Ok(admitted.at_account(AttemptKey::of_account(&self.key, email)))
     }
 
     /// Admits and counts a login to the account of `email`, whether or not anybody has it.
@@ -154,6 +164,11 @@ impl Limits {
         self.check(&self.failed_proofs, origin)
     }
 
+    /// Whether a failure that cost nothing is recorded in the audit log.
+    pub(super) fn admit_record(&self, origin: &Origin) -> bool {
+        self.check(&self.records, origin).is_ok() && self.all_records.check().is_ok()
+    }
+
     /// Admits a request of a client that has proved who it is: a limit of the client, whatever its
     /// address, so that neighbours take nothing from it.
     pub(super) fn admit_client(
@@ -177,9 +192,10 @@ impl Limits {
     pub fn sweep(&self) {
         self.sweep_clients();
         let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;
-        let Self { changes, requests, failed_proofs, .. } = self;
+        let Self { changes, requests, failed_proofs, records, .. } = self;
         let of_passwords = [sign_ups, log_ins, resets, confirmations];
-        for front in of_passwords.into_iter().chain([refreshes, changes, requests, failed_proofs]) {
+        let others = [refreshes, changes, requests, failed_proofs, records];
+        for front in of_passwords.into_iter().chain(others) {
             for buckets in [&front.clients, &front.blocks] {
                 buckets.retain_recent();
                 buckets.shrink_to_fit();
@@ -235,11 +251,11 @@ struct Front {
 
 impl Front {
     fn per_minute(quota: u32) -> Self {
-        let rate = |quota| Rate::per_minute(NonZeroU32::new(quota).unwrap_or(NonZeroU32::MIN));
+        let crowd = per_minute(quota.saturating_mul(CROWD_FACTOR));
         Self {
-            clients: DefaultKeyedRateLimiter::keyed(rate(quota)),
-            blocks: DefaultKeyedRateLimiter::keyed(rate(of_block(quota))),
-            crowd: DefaultDirectRateLimiter::direct(rate(quota.saturating_mul(CROWD_FACTOR))),
+            clients: DefaultKeyedRateLimiter::keyed(per_minute(quota)),
+            blocks: DefaultKeyedRateLimiter::keyed(per_minute(of_block(quota))),
+            crowd: DefaultDirectRateLimiter::direct(crowd),
             quota,
             least_wait: Duration::ZERO,
         }
@@ -278,8 +294,7 @@ struct PerClient {
 
 impl PerClient {
     fn per_minute(quota: u32) -> Self {
-        let rate = Rate::per_minute(NonZeroU32::new(quota).unwrap_or(NonZeroU32::MIN));
-        Self { clients: DefaultKeyedRateLimiter::keyed(rate), quota }
+        Self { clients: DefaultKeyedRateLimiter::keyed(per_minute(quota)), quota }
     }
 
     fn check(&self, client_id: &str) -> Result<(), Refusal> {
@@ -289,6 +304,10 @@ impl PerClient {
             retry_after: not_until.wait_time_from(DefaultClock::default().now()),
         })
     }
+}
+
+fn per_minute(quota: u32) -> Rate {
+    Rate::per_minute(NonZeroU32::new(quota).unwrap_or(NonZeroU32::MIN))
 }
 
 /// What a /48 may do in the time in which a client may do `quota`.

@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::harness::oauth::Rp;
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
@@ -64,7 +65,7 @@ async fn each_action_is_one_event() {
     let expected = [
         "signup, success, ",
         "login, success, ",
-        "login_failed, failure, wrong_password_or_disabled",
+        "login_failed, failure, wrong_password",
         "login_failed, failure, unknown_account",
         "token_refreshed, success, ",
         "token_refreshed, success, retry",
@@ -72,11 +73,11 @@ async fn each_action_is_one_event() {
         "token_reuse, failure, token 0 shown, newest is 2, last seen at 100.0.0.7",
         "login, success, ",
         "logout, success, ",
-        "login_failed, failure, wrong_password_or_disabled",
-        "login_failed, failure, wrong_password_or_disabled",
-        "login_failed, failure, wrong_password_or_disabled",
-        "login_failed, failure, wrong_password_or_disabled",
-        "login_failed, failure, wrong_password_or_disabled",
+        "login_failed, failure, wrong_password",
+        "login_failed, failure, wrong_password",
+        "login_failed, failure, wrong_password",
+        "login_failed, failure, wrong_password",
+        "login_failed, failure, wrong_password",
         "rate_limited, failure, address",
     ];
     assert_eq!(story(&server).await, expected);
@@ -89,16 +90,62 @@ async fn what_did_not_happen_is_no_event() {
     let ada = server.sign_up(ADA).await.tokens();
     server.log_out(&ada.access_token).await.expect_status(200);
 
-    server.sign_up(ADA).await.expect_status(409);
     server.sign_up("no address").await.expect_status(400);
     server.log_in(ADA, &"x".repeat(1_025)).await.expect_status(400);
-    server.refresh("sgr_forged").await.expect_status(401);
     server.refresh(&ada.refresh_token).await.expect_status(401);
     server.log_out(&ada.access_token).await.expect_status(401);
     server.me(&ada.access_token).await.expect_status(401);
     server.jwks().await;
 
     assert_eq!(story(&server).await, ["signup, success, ", "logout, success, "]);
+}
+
+/// D1, AU-01: failures that cost nobody anything are events, too.
+#[tokio::test]
+async fn what_is_refused_is_an_event() {
+    let server = TestServer::start().await;
+    let web = server.web().await;
+    server.sign_up(ADA).await.expect_status(201);
+
+    server.sign_up(ADA).await.expect_status(409);
+    server.refresh("sgr_forged").await.expect_status(401);
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", "sgr_forged")];
+    server.token(&web, &refresh).await.expect_oauth_error(400, "invalid_grant");
+    let guess = Rp { secret: Some("sgs_guessed".to_owned()), ..web };
+    server.token(&guess, &refresh).await.expect_oauth_error(401, "invalid_client");
+
+    let expected = [
+        "signup, success, ",
+        "signup_failed, failure, email_exists",
+        "refresh_failed, failure, forged",
+        "refresh_failed, failure, forged",
+        "client_authentication_failed, failure, the secret is wrong",
+    ];
+    // Before it, the client was made.
+    assert_eq!(story(&server).await[1..], expected);
+    let clients = "auth_event WHERE outcome = 'failure' AND client_id = 'web'";
+    assert_eq!(server.database.count(clients).await, 2);
+}
+
+/// A flood of failures is no flood of events, and no answer waits for them.
+#[tokio::test]
+async fn failures_without_end_are_recorded_up_to_a_bound() {
+    let server = TestServer::start().await;
+
+    for _ in 0..40 {
+        let refused = server.refresh_from(CLIENT, "sgr_forged").await;
+        refused.expect_error(401, "INVALID_REFRESH_TOKEN");
+    }
+
+    let recorded = server.database.count("auth_event WHERE type = 'refresh_failed'").await;
+    // The bucket fills again while the test runs.
+    assert!((20..30).contains(&recorded), "{recorded}");
+    server.refresh("sgr_forged").await.expect_status(401);
+    assert_eq!(
+        server.database.count("auth_event WHERE type = 'refresh_failed'").await,
+        recorded + 1,
+        "another client's is recorded"
+    );
 }
 
 /// AU-01: the first key is made and activated once, however many instances start.

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 
 use crate::harness::{PASSWORD, Program, TestServer};
 
-const MIGRATIONS: usize = 28;
+const MIGRATIONS: usize = 29;
 
 /// A used database whose server has been stopped.
 async fn used() -> (TestServer, Program) {

@@ -79,17 +79,17 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let origin = request.origin.clone();
+    let (origin, tried) = (request.origin.clone(), account::Tried::of(&request));
     let new = account::prepare(db, hasher, entries, request, settings, now).await?;
-    db.write((new, entrance, origin), |txn, now, (new, entrance, origin)| {
+    let result = db.write((new, entrance, origin), |txn, now, (new, entrance, origin)| {
         Box::pin(async move {
             let cookie = Some(entrance.cookie.clone());
             let granted = account::create(txn, new, cookie, now).await?;
             take_over(txn, &granted, entrance, origin, now).await?;
             Ok(granted)
         })
-    })
-    .await
+    });
+    account::conclude(db, tried, result.await).await
 }
 
 /// Whether a login of this account has begun within the time that a request waits, in a browser that had

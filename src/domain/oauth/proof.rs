@@ -61,9 +61,14 @@ impl Proof {
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
     /// Unknown, or the proof is wrong, or not of the kind it is registered for: one variant on
-    /// purpose, so that no caller can tell which.
+    /// purpose, so that no caller can tell which. What it has is for the audit log.
     #[error("client authentication failed")]
-    Refused,
+    Refused {
+        /// The client, if one is registered by the name that was sent.
+        client_id: Option<String>,
+        /// What was wrong.
+        reason: &'static str,
+    },
     /// The database refused or failed.
     #[error("the client could not be looked up")]
     Database(#[from] DbErr),
@@ -88,11 +93,13 @@ pub async fn authenticate(
         Proof::Assertion { assertion, client_id } => assertion::claimed_client(assertion)
             .filter(|claimed| client_id.as_ref().is_none_or(|id| id == claimed)),
     };
-    let claimed = claimed.filter(|id| is_client_id(id)).ok_or(ProofError::Refused)?;
+    let unnamed = ProofError::Refused { client_id: None, reason: "no client is named" };
+    let claimed = claimed.filter(|id| is_client_id(id)).ok_or(unnamed)?;
     let Some(client) = client::find(db, &claimed).await? else {
         // Not the name: it might be a secret in the wrong place.
         tracing::info!("a client was refused: nobody is registered by that name");
-        return Err(ProofError::Refused);
+        let reason = "nobody is registered by that name";
+        return Err(ProofError::Refused { client_id: None, reason });
     };
     let fault = match proof {
         Proof::Basic { secret, .. } | Proof::Post { secret, .. } => {
@@ -104,7 +111,7 @@ pub async fn authenticate(
         Proof::Assertion { .. } | Proof::None { .. } => None,
     };
     let is_its_method = client.authenticates_by(proof.method());
-    let Some(why) = (if is_its_method { fault } else { Some("another method") }) else {
+    let Some(reason) = (if is_its_method { fault } else { Some("another method") }) else {
         return Ok(client);
     };
     // For whoever runs this: the client itself is told nothing.
@@ -112,9 +119,9 @@ pub async fn authenticate(
         client.id = client.id,
         registered = client.auth_method,
         used = proof.method(),
-        "a client was refused: {why}"
+        "a client was refused: {reason}"
     );
-    Err(ProofError::Refused)
+    Err(ProofError::Refused { client_id: Some(client.id), reason })
 }
 
 fn is_secret(client: &Model, secret: &str) -> bool {

@@ -2,6 +2,7 @@
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
+use tracing::field;
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -113,11 +114,14 @@ pub async fn check(
     let (address, client) = (email.key(), origin.address);
     let check = Check { password, stored, account: address, client, then };
     let verdict = hasher.verify(check).await?;
-    let (Some(account), Verdict::Match { new_hash: upgraded }) = (account.clone(), verdict) else {
-        return Err(refuse(db, account.map(|account| account.id), attempt).await?);
+    let Some(account) = account else {
+        return Err(refuse(db, None, "unknown_account", attempt).await?);
+    };
+    let Verdict::Match { new_hash: upgraded } = verdict else {
+        return Err(refuse(db, Some(account.id), "wrong_password", attempt).await?);
     };
     if !account.is_enabled() {
-        return Err(refuse(db, Some(account.id), attempt).await?);
+        return Err(refuse(db, Some(account.id), "disabled", attempt).await?);
     }
     Ok(CheckedLogIn {
         account,
@@ -157,18 +161,24 @@ pub async fn begin(
     Ok(granted)
 }
 
-/// Records the failure; the error of the database wins over the refusal.
+/// Records the failure; the error of the database wins over the refusal. The operator sees the cause, the
+/// client never.
 async fn refuse(
     db: &Db,
     account_id: Option<Uuid>,
+    cause: &'static str,
     attempt: &LogIn<'_>,
 ) -> Result<LogInError, DbErr> {
-    let event = Event::new(Kind::LogInFailed);
+    let (id, address) = (account_id.map(field::display), attempt.origin.address);
+    let address = address.map(field::display);
+    tracing::info!(cause, account.id = id, client.address = address, "login refused: {cause}");
+    let counted = attempt.admitted.counted();
+    let event = Event::new(Kind::LogInFailed).reason(cause).email_digest(counted.email_digest());
     let event = match account_id {
-        Some(id) => event.account(id).reason("wrong_password_or_disabled"),
-        None => event.reason("unknown_account"),
+        Some(id) => event.account(id),
+        None => event,
     };
-    let input = (event, attempt.origin.clone(), attempt.admitted.counted());
+    let input = (event, attempt.origin.clone(), counted);
     db.write(input, move |txn, now, (event, origin, counted)| {
         Box::pin(async move {
             event.clone().record(txn, origin, now).await?;

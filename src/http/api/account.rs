@@ -37,7 +37,7 @@ impl AccountApi {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let (email, password) = body.0.validate(&app)?;
         app.issuer.check_fresh()?;
-        let admitted = app.limits.admit_sign_up(&app.db, &origin).await?;
+        let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await?;
 
         let request = SignUp { email: &email, password, admitted, origin: &origin };
         let granted =

@@ -7,6 +7,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attempt::AttemptError;
+use crate::domain::audit::{Event, Kind};
 use crate::domain::email::Email;
 use crate::domain::password::{HashError, Password};
 use crate::domain::refresh::{self, Holder, RefreshError};
@@ -17,6 +18,7 @@ use crate::http::api::Tag;
 use crate::http::api::tokens::AuthTokens;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::{FieldProblem, Problem};
+use crate::http::failures;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
@@ -62,8 +64,10 @@ impl SessionApi {
         let ClientOrigin(origin) = origin;
         app.issuer.check_fresh()?;
         app.limits.admit_refresh(&origin)?;
-        let presented = app.refresh_tokens.decode(&body.0.refresh_token);
-        let presented = presented.ok_or(RefreshError::Rejected)?;
+        let Some(presented) = app.refresh_tokens.decode(&body.0.refresh_token) else {
+            failures::record(&app, Event::new(Kind::RefreshFailed).reason("forged"), &origin).await;
+            return Err(RefreshError::Rejected.into());
+        };
 
         let holder = Holder { client_id: session::FIRST_PARTY_CLIENT, is_server: false };
         let granted = refresh::rotate(&app.db, presented, holder, &app.tokens, &origin).await?;

@@ -6,11 +6,12 @@ use poem::Request;
 use poem::http::header;
 use url::form_urlencoded;
 
-use crate::domain::audit::Origin;
+use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::proof::{self, Proof, ProofError};
 use crate::http::App;
+use crate::http::failures;
 use crate::http::oauth::error::OAuthError;
 use crate::http::rate_limit::ClientEndpoint;
 use crate::timestamp::Timestamp;
@@ -45,8 +46,14 @@ pub(super) async fn authenticate(
     let window = app.tokens.refresh_retry_window();
     match proof::authenticate(&app.db, &proof, &audiences, window, now).await {
         // Who guesses is told nothing more, and soon not even that.
-        Err(ProofError::Refused) => {
+        Err(ProofError::Refused { client_id, reason }) => {
             app.limits.admit_failed_proof(origin)?;
+            let event = Event::new(Kind::ClientAuthenticationFailed).reason(reason);
+            let event = match client_id {
+                Some(id) => event.client(&id),
+                None => event,
+            };
+            failures::record(app, event, origin).await;
             Err(OAuthError::invalid_client())
         }
         result => {

@@ -164,7 +164,7 @@ impl From<AttemptError> for OAuthError {
 impl From<ProofError> for OAuthError {
     fn from(error: ProofError) -> Self {
         match error {
-            ProofError::Refused => Self::invalid_client(),
+            ProofError::Refused { .. } => Self::invalid_client(),
             ProofError::Database(_) => Self::failed(&error),
         }
     }

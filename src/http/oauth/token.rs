@@ -5,12 +5,13 @@ use std::sync::Arc;
 use poem::{IntoResponse, Request, Response};
 use serde_json::{Map, Value};
 
-use crate::domain::oauth::grant::{self, Issued, Mint};
-use crate::http::App;
+use crate::domain::audit::{Event, Kind};
+use crate::domain::oauth::grant::{self, GrantError, Issued, Mint};
 use crate::http::oauth::credentials;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::{app_of, form, json_answer, origin_of};
 use crate::http::rate_limit::ClientEndpoint;
+use crate::http::{App, failures};
 
 pub(super) async fn answer(request: Request) -> Response {
     grant(request).await.map_or_else(IntoResponse::into_response, |issued| success(&issued))
@@ -30,7 +31,17 @@ async fn grant(mut request: Request) -> Result<Issued, OAuthError> {
     let endpoint = ClientEndpoint::Token;
     let client = credentials::authenticate(&app, endpoint, &request, &params, &origin, now).await?;
     // 3. A grant that it may use, and something good to show for it.
-    Ok(grant::exchange(mint(&app), &client, &params, &origin, now).await?)
+    let exchanged = grant::exchange(mint(&app), &client, &params, &origin, now).await;
+    let token = params.get("refresh_token").filter(|_| is_rejected(&exchanged));
+    if token.is_some_and(|token| app.refresh_tokens.decode(token).is_none()) {
+        let event = Event::new(Kind::RefreshFailed).client(&client.id).reason("forged");
+        failures::record(&app, event, &origin).await;
+    }
+    Ok(exchanged?)
+}
+
+fn is_rejected(exchanged: &Result<Issued, GrantError>) -> bool {
+    matches!(exchanged, Err(GrantError::Rejected))
 }
 
 /// What tokens are made with.

@@ -1,0 +1,154 @@
+//! What is limited, and to how much.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::domain::email::Email;
+use crate::domain::keys::LimitKey;
+
+/// Prefix length of the IPv6 block that backs the per-client prefix up.
+pub const BACKSTOP_PREFIX: u8 = 48;
+
+/// How many clients' attempts an IPv6 /48 may make together.
+pub const BACKSTOP_FACTOR: u32 = 10;
+
+/// What quotas of accounts are called.
+pub(super) const ACCOUNT: &str = "account";
+
+/// The endpoints that take a password, limited each for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// Making an account.
+    SignUp,
+    /// Logging in.
+    LogIn,
+    /// Choosing a new password with a reset token.
+    Reset,
+    /// Typing the password once more, while logged in.
+    Confirm,
+}
+
+impl Credential {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::SignUp => "signup",
+            Self::LogIn => "login",
+            Self::Reset => "reset",
+            Self::Confirm => "confirm",
+        }
+    }
+
+    /// Whether an attempt that does not fail is given back to the window of its address: where whoever
+    /// succeeds has an account already.
+    const fn gives_back(self) -> bool {
+        matches!(self, Self::LogIn | Self::Confirm)
+    }
+}
+
+/// What is limited, as the table knows it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AttemptKey(pub(super) Vec<u8>);
+
+/// A key and the attempts it has in any [`WINDOW`].
+#[derive(Debug, Clone)]
+pub struct Quota {
+    pub(super) key: AttemptKey,
+    pub(super) attempts: u32,
+    name: &'static str,
+    /// Whether an attempt that does not fail is given back.
+    pub(super) is_given_back: bool,
+}
+
+impl Quota {
+    /// The quotas of a client address on one endpoint: its own, and for IPv6 that of its /48.
+    ///
+    /// A client without an address shares one bucket with all others like it.
+    #[must_use]
+    pub fn of_address(
+        key: &LimitKey,
+        endpoint: Credential,
+        address: Option<IpAddr>,
+        ipv6_prefix: u8,
+        attempts: u32,
+    ) -> Vec<Self> {
+        let quota = |scope: &str, attempts| Self {
+            key: AttemptKey(key.mac(&[endpoint.name(), scope])),
+            attempts,
+            name: "address",
+            is_given_back: endpoint.gives_back(),
+        };
+        match address.map(|address| address.to_canonical()) {
+            None => vec![quota("unknown", attempts)],
+            Some(IpAddr::V4(v4)) => vec![quota(&v4.to_string(), attempts)],
+            Some(IpAddr::V6(v6)) => {
+                let block = |prefix: u8| {
+                    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                    format!("{:x}/{prefix}", v6.to_bits() & mask)
+                };
+                let mut quotas = vec![quota(&block(ipv6_prefix), attempts)];
+                if ipv6_prefix > BACKSTOP_PREFIX {
+                    let shared = attempts.saturating_mul(BACKSTOP_FACTOR);
+                    quotas.push(quota(&block(BACKSTOP_PREFIX), shared));
+                }
+                quotas
+            }
+        }
+    }
+
+    /// The key of an account's quota, which is the digest of its address; none of other quotas.
+    pub(super) fn account_key(&self) -> Option<&AttemptKey> {
+        (self.name == ACCOUNT).then_some(&self.key)
+    }
+
+    pub(super) fn refusal(&self, retry_after: Duration) -> Refusal {
+        Refusal { quota_name: self.name, quota: self.attempts, retry_after }
+    }
+
+    /// The quota of attempts at one account's password, whether or not anybody has it.
+    #[must_use]
+    pub fn of_account(key: &LimitKey, email: &Email, attempts: u32) -> Self {
+        let key = AttemptKey::of_account(key, email);
+        Self { key, attempts, name: ACCOUNT, is_given_back: false }
+    }
+}
+
+impl AttemptKey {
+    /// The key of attempts at one account's password.
+    #[must_use]
+    pub fn of_account(key: &LimitKey, email: &Email) -> Self {
+        Self(key.mac(&["account", email.key()]))
+    }
+
+    /// The keyed digest of what it is the key of.
+    #[must_use]
+    pub fn digest(&self) -> Vec<u8> {
+        self.0.clone()
+    }
+}
+
+/// An attempt that came too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// What was exceeded: `address`, `account` or `client`.
+    pub quota_name: &'static str,
+    /// How many attempts the window allows.
+    pub quota: u32,
+    /// When the next attempt can be admitted.
+    pub retry_after: Duration,
+}
+
+impl Refusal {
+    /// The whole seconds to wait, rounded up: who waits that long is admitted.
+    #[must_use]
+    pub fn seconds(&self) -> NonZeroU64 {
+        whole_seconds(self.retry_after)
+    }
+}
+
+/// A wait in whole seconds as `Retry-After` has them, rounded up, and at least one.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> NonZeroU64 {
+    let seconds = wait.as_micros().div_ceil(1_000_000);
+    u64::try_from(seconds).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN)
+}

@@ -1,0 +1,107 @@
+//! What becomes of an attempt that was counted.
+
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set, Unchanged};
+
+use crate::database::Db;
+use crate::domain::attempt::quota::AttemptKey;
+use crate::domain::attempt::window::{remove_one, under_way};
+use crate::entity::attempt::{self, Hits};
+use crate::timestamp::Timestamp;
+
+/// An attempt that was admitted and counted. What checks or sets a password takes it by value, so that
+/// no attempt can be made without one.
+#[derive(Debug)]
+#[must_use]
+pub struct Admitted(Counted);
+
+impl Admitted {
+    pub(super) fn new(counted: Counted) -> Self {
+        Self(counted)
+    }
+
+    /// An attempt that has no quota of its account's, at the account with this key.
+    pub fn at_account(mut self, account: AttemptKey) -> Self {
+        self.0.account = Some(account);
+        self
+    }
+
+    /// Where the attempt is counted, for whoever comes to its verdict.
+    pub(crate) fn counted(&self) -> Counted {
+        self.0.clone()
+    }
+}
+
+/// Where an attempt is counted until its verdict.
+#[derive(Debug, Clone)]
+pub struct Counted {
+    /// The windows it may be given back to, in the order in which they are locked.
+    pub(super) windows: Vec<AttemptKey>,
+    /// The account that was tried, whether or not anybody has it.
+    pub(super) account: Option<AttemptKey>,
+    pub(super) at: Timestamp,
+}
+
+impl Counted {
+    /// The keyed digest of the address that was tried.
+    #[must_use]
+    pub fn email_digest(&self) -> Option<Vec<u8>> {
+        self.account.as_ref().map(AttemptKey::digest)
+    }
+}
+
+/// Gives an attempt back to the windows of its address, as part of the transaction of its success.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn give_back(
+    txn: &impl ConnectionTrait,
+    counted: &Counted,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    settle(txn, counted, true, now).await
+}
+
+/// Keeps an attempt counted, as part of the transaction that records its failure.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn keep(
+    txn: &impl ConnectionTrait,
+    counted: &Counted,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    settle(txn, counted, false, now).await
+}
+
+/// Gives an attempt back that got no verdict. If that fails, it stays counted.
+pub async fn give_back_unjudged(db: &Db, counted: Counted) {
+    let returned = db.write(counted, |txn, now, counted| Box::pin(give_back(txn, counted, now)));
+    if let Err(error) = returned.await {
+        tracing::debug!(%error, "an attempt without a verdict stays counted");
+    }
+}
+
+async fn settle(
+    txn: &impl ConnectionTrait,
+    counted: &Counted,
+    is_given_back: bool,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    for AttemptKey(key) in &counted.windows {
+        let window = attempt::Entity::find_by_id(key.clone()).lock_exclusive();
+        let Some(mut row) = window.one(txn).await? else { continue };
+        let mut under_way = under_way(&row, now);
+        remove_one(&mut under_way, counted.at);
+        if is_given_back {
+            remove_one(&mut row.hits.0, counted.at);
+        }
+        let changed = attempt::ActiveModel {
+            key: Unchanged(row.key),
+            hits: Set(row.hits),
+            under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
+            ..Default::default()
+        };
+        attempt::Entity::update(changed).exec(txn).await?;
+    }
+    Ok(())
+}

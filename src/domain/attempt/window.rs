@@ -1,0 +1,171 @@
+//! The row of a window: the times of recent attempts, and which of them have no verdict yet.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
+
+use crate::database::{Db, Purged, delete_expired};
+use crate::domain::attempt::quota::{ACCOUNT, AttemptKey, Refusal};
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::entity::attempt::{self, Hits};
+use crate::timestamp::Timestamp;
+
+/// The length of every window.
+pub const WINDOW: Duration = Duration::from_mins(1);
+
+/// An attempt without a verdict for this long is not waited for: its instance has crashed, or its client
+/// has gone. It is still given back if it succeeds.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
+
+/// Reads the window of a key and holds it until the transaction ends; makes it if need be.
+///
+/// One statement: between making and reading, a reset could [`forget`] the window.
+pub(super) async fn lock(
+    txn: &impl ConnectionTrait,
+    key: &AttemptKey,
+    now: Timestamp,
+) -> Result<attempt::Model, DbErr> {
+    let empty = attempt::ActiveModel {
+        key: Set(key.0.clone()),
+        hits: Set(Hits::default()),
+        under_way: Set(None),
+        refused_at: Set(None),
+        expires_at: Set(now.plus(WINDOW)),
+    };
+    // Changes nothing of a window that is there, but takes the lock of a change.
+    let hold =
+        OnConflict::column(attempt::Column::Key).update_column(attempt::Column::Key).to_owned();
+    attempt::Entity::insert(empty).on_conflict(hold).exec_with_returning(txn).await
+}
+
+/// `None` if the window has room.
+pub(super) fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option<Duration> {
+    let recent = recent(hits, now);
+    let quota = usize::try_from(quota).unwrap_or(usize::MAX);
+    // There is room as soon as fewer than `quota` hits lie within the window.
+    let last_to_leave = recent.len().checked_sub(quota).and_then(|index| recent.get(index))?;
+    Some(last_to_leave.plus(WINDOW).since(now))
+}
+
+/// Hits that lie within the window before `now`; one exactly a window ago does not.
+fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
+    let hits = hits.0.iter().map(|hit| Timestamp::from_micros(*hit));
+    // One far ahead was made before the clock was set back.
+    hits.filter(|hit| hit.plus(WINDOW) > now && *hit < now.plus(WINDOW)).collect()
+}
+
+pub(super) async fn count(
+    txn: &impl ConnectionTrait,
+    row: attempt::Model,
+    is_given_back: bool,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let mut under_way = under_way(&row, now);
+    let mut hits: Vec<i64> = recent(&row.hits, now).iter().map(|hit| hit.as_micros()).collect();
+    hits.push(now.as_micros());
+    if is_given_back {
+        under_way.push(now.as_micros());
+    }
+    let row = attempt::ActiveModel {
+        key: Set(row.key),
+        hits: Set(Hits(hits)),
+        under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
+        refused_at: Set(row.refused_at),
+        expires_at: Set(now.plus(WINDOW)),
+    };
+    attempt::Entity::update(row).exec(txn).await?;
+    Ok(())
+}
+
+/// Once per window: a flood of attempts must not become a flood of events.
+pub(super) async fn record_refusal(
+    txn: &impl ConnectionTrait,
+    row: &attempt::Model,
+    refusal: Refusal,
+    origin: &Origin,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    if row.refused_at.is_some_and(|at| at.plus(WINDOW) > now) {
+        return Ok(());
+    }
+    let mut marked = attempt::ActiveModel::from(row.clone());
+    marked.refused_at = Set(Some(now));
+    marked.update(txn).await?;
+    let account = (refusal.quota_name == ACCOUNT).then(|| row.key.clone());
+    let event = Event::new(Kind::RateLimited).reason(refusal.quota_name);
+    event.email_digest(account).record(txn, origin, now).await
+}
+
+/// One of possibly several with the same time: they are worth the same.
+pub(super) fn remove_one(hits: &mut Vec<i64>, at: Timestamp) {
+    if let Some(place) = hits.iter().position(|hit| *hit == at.as_micros()) {
+        hits.remove(place);
+    }
+}
+
+/// The attempts of a window whose verdict may still come: those of an instance that has crashed are counted
+/// as failures after a while.
+pub(super) fn under_way(row: &attempt::Model, now: Timestamp) -> Vec<i64> {
+    let hits = row.under_way.iter().flat_map(|hits| &hits.0);
+    hits.copied().filter(|hit| Timestamp::from_micros(*hit).plus(LONGEST_ATTEMPT) > now).collect()
+}
+
+pub(super) fn has_any_under_way(row: &attempt::Model, now: Timestamp) -> bool {
+    !under_way(row, now).is_empty()
+}
+
+/// Empties the window of an account whose password has been reset, as part of that transaction.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn forget(txn: &impl ConnectionTrait, window: &AttemptKey) -> Result<(), DbErr> {
+    attempt::Entity::delete_by_id(window.0.clone()).exec(txn).await.map(drop)
+}
+
+/// Until when attempts at an account are refused; `None` if they are not.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn limited_until(
+    db: &Db,
+    account: &AttemptKey,
+    attempts: u32,
+) -> Result<Option<Timestamp>, DbErr> {
+    let window = attempt::Entity::find_by_id(account.0.clone());
+    let row = db.read(|db| async move { window.one(&db).await }).await?;
+    let now = db.clock().now();
+    let wait = row.and_then(|row| time_until_room(&row.hits, attempts, now));
+    Ok(wait.map(|wait| now.plus(wait)))
+}
+
+/// Deletes windows that can refuse nobody any more.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
+    delete_expired::<attempt::Entity>(db, attempt::Column::ExpiresAt, db.retention_now()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_micros(seconds * SECOND)
+    }
+
+    /// RL-01: the window slides; it has room again a minute after the oldest of its hits.
+    #[test]
+    fn a_window_has_room_a_minute_after_its_oldest_hit() {
+        let hits = Hits(vec![0, 10 * SECOND, 20 * SECOND, 30 * SECOND, 40 * SECOND]);
+
+        assert_eq!(time_until_room(&hits, 5, at(41)), Some(Duration::from_secs(19)));
+        assert_eq!(time_until_room(&hits, 5, at(60)), None);
+        assert_eq!(time_until_room(&hits, 6, at(41)), None);
+        assert_eq!(time_until_room(&hits, 4, at(60)), Some(Duration::from_secs(10)));
+        assert_eq!(time_until_room(&hits, 1, at(60)), Some(Duration::from_secs(40)));
+    }
+}
