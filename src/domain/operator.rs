@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::account;
+use crate::domain::attempt::AttemptKey;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
+use crate::entity::auth_event;
 use crate::entity::consent;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
@@ -34,12 +36,23 @@ pub enum OperatorError {
     Database(#[from] DbErr),
 }
 
-/// At most `count` accounts in the order of their ids, which is that of their making, behind `after`.
+/// Which accounts are listed: all, unless something is set.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Those that are switched off, or the others.
+    pub is_disabled: Option<bool>,
+    /// Those whose address has this in it, in lower case.
+    pub address_part: Option<String>,
+}
+
+/// At most `count` accounts in the order of their ids, behind `after`. That is the order in which they
+/// were made, but for accounts that brought an id along.
 ///
 /// # Errors
 /// If the database cannot be asked.
 pub async fn list(
     db: &Db,
+    wanted: &Wanted,
     after: Option<Uuid>,
     count: u64,
 ) -> Result<Vec<account_row::Model>, DbErr> {
@@ -47,6 +60,13 @@ pub async fn list(
         .filter(Column::DeletedAt.is_null())
         .order_by_asc(Column::Id)
         .limit(count);
+    if let Some(is_disabled) = wanted.is_disabled {
+        let disabled = Column::DisabledAt.is_not_null();
+        page = page.filter(if is_disabled { disabled } else { disabled.not() });
+    }
+    if let Some(part) = &wanted.address_part {
+        page = page.filter(Column::EmailCanonical.contains(part));
+    }
     if let Some(id) = after {
         page = page.filter(Column::Id.gt(id));
     }
@@ -85,6 +105,32 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
         Ok(Some(Shown { account, sessions, consents }))
     });
     found.await?.ok_or(OperatorError::NoAccount)
+}
+
+/// The address by which the account with this id is found.
+///
+/// # Errors
+/// [`OperatorError::NoAccount`], or the database's.
+pub async fn address_of(db: &Db, id: Uuid) -> Result<String, OperatorError> {
+    let found = account_row::Entity::find_by_id(id).filter(Column::DeletedAt.is_null());
+    let found = db.read(|db| async move { found.one(&db).await }).await?;
+    found.map(|account| account.email_canonical).ok_or(OperatorError::NoAccount)
+}
+
+/// What failed at an address, whether or not anybody has it, the last first: at most `count` events.
+///
+/// # Errors
+/// If the database cannot be asked.
+pub async fn failures(
+    db: &Db,
+    account: &AttemptKey,
+    count: u64,
+) -> Result<Vec<auth_event::Model>, DbErr> {
+    let failures = auth_event::Entity::find()
+        .filter(auth_event::Column::EmailDigest.eq(account.digest()))
+        .order_by_desc(auth_event::Column::Id)
+        .limit(count);
+    db.read(|db| async move { failures.all(&db).await }).await
 }
 
 /// Switches an account off: nobody logs in to it or refreshes, and all its sessions end at once.

@@ -1,6 +1,7 @@
 //! What operators do to accounts by hand.
 
 use futures_util::future::{join, join_all};
+use serde_json::Value;
 
 use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
@@ -197,4 +198,100 @@ async fn nothing_that_was_under_way_outlives_a_disabling() {
         refused.expect_error(401, "INVALID_REFRESH_TOKEN");
     }
     assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 0);
+}
+
+/// D2: "X cannot log in" is answered: what failed, why, from where, and whether a limit is met.
+#[tokio::test]
+async fn the_view_of_an_account_says_what_has_failed_there() {
+    let server = TestServer::start().await;
+    server.sign_up(ADA).await.expect_status(201);
+    for _ in 0..5 {
+        server.log_in_from("203.0.113.9", ADA, "Wrong-password-1").await.expect_status(401);
+        server.log_in_from("203.0.113.10", ADA, "Wrong-password-1").await.expect_status(401);
+    }
+    server.log_in_from("203.0.113.11", ADA, PASSWORD).await.expect_status(429);
+    server.account_command(&["disable", ADA]).await;
+    server.log_in("nobody@example.test", PASSWORD).await.expect_status(401);
+    server.sign_up(ADA).await.expect_status(409);
+
+    let view = server.account_command(&["show", ADA]).await;
+
+    assert!(view.contains("limited     until 2"), "{view}");
+    assert!(view.contains("failures    10, the last of more\n"), "{view}");
+    let failed: Vec<_> = view.lines().filter(|line| line.contains("  from ")).collect();
+    let (last, before) = (failed[0], failed[1]);
+    assert!(last.contains("  signup_failed  email_exists  from "), "{view}");
+    assert!(before.contains("  rate_limited  account  from 203.0.113.11"), "{view}");
+    assert!(failed[2].contains("  login_failed  wrong_password  from 203.0.113.10"), "{view}");
+    server.advance_seconds(60);
+    server.log_in(ADA, PASSWORD).await.expect_status(401);
+    let view = server.account_command(&["show", ADA]).await;
+    assert!(view.contains("  login_failed  disabled  from "), "{view}");
+
+    // Of an address that nobody has, too: somebody may have mistyped their own.
+    let program = Program::new(&server.database);
+    let output = program.run(&["account", "show", "nobody@example.test"]).await;
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("  login_failed  unknown_account  from "), "{said}");
+    let stored = server.database.count("auth_event WHERE reason LIKE '%nobody%'").await;
+    assert_eq!(stored, 0, "the address itself is not kept");
+}
+
+#[tokio::test]
+async fn an_account_may_be_named_by_its_id() {
+    let server = TestServer::start().await;
+    let ada = server.sign_up(ADA).await.tokens();
+    let id = ada.user_id.to_string();
+
+    assert!(server.account_command(&["show", &id]).await.contains("address     ada@example.test"));
+    assert_eq!(server.account_command(&["disable", &id]).await, "disabled; 1 session ended\n");
+    assert_eq!(server.account_command(&["enable", &id]).await, "enabled\n");
+    let nobody = "01a22a16-66f7-70d0-932b-c5a1a930e68e";
+    let said = refused(&server, &["show", nobody]).await;
+    assert!(said.contains("there is no account"), "{said}");
+    server.account_command(&["delete", &id]).await;
+    let said = refused(&server, &["show", &id]).await;
+    assert!(said.contains("there is no account"), "{said}");
+}
+
+#[tokio::test]
+async fn the_list_can_be_narrowed_and_read_by_programs() {
+    let server = TestServer::start().await;
+    for email in [ADA, "bob@example.test", "carol@example.org"] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    server.account_command(&["disable", "bob@example.test"]).await;
+
+    let list = async |arguments: &[&str]| {
+        let printed = server.account_command(&[&["list", "--json"], arguments].concat()).await;
+        let accounts = printed.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        accounts.collect::<Vec<_>>()
+    };
+    let addresses = |accounts: Vec<Value>| {
+        let email = |account: &Value| account["email"].as_str().unwrap().to_owned();
+        accounts.iter().map(email).collect::<Vec<_>>()
+    };
+
+    let all = list(&[]).await;
+    assert_eq!(all[0]["email_verified"], false);
+    assert!(all[0]["disabled_at"].is_null() && all[1]["disabled_at"].is_string());
+    assert_eq!(addresses(all), [ADA, "bob@example.test", "carol@example.org"]);
+    assert_eq!(addresses(list(&["--disabled"]).await), ["bob@example.test"]);
+    assert_eq!(addresses(list(&["--enabled"]).await), [ADA, "carol@example.org"]);
+    assert_eq!(addresses(list(&["--address", "EXAMPLE.test"]).await), [ADA, "bob@example.test"]);
+    let enabled = list(&["--enabled", "--address", "example.test"]).await;
+    assert_eq!(addresses(enabled), [ADA]);
+}
+
+/// A script that forgot to say so deletes nobody.
+#[tokio::test]
+async fn nobody_is_deleted_without_a_word() {
+    let server = TestServer::start().await;
+    let ada = server.sign_up(ADA).await.tokens();
+
+    let said = refused(&server, &["delete", ADA]).await;
+
+    assert!(said.contains("--yes") && said.contains(&ada.user_id.to_string()), "{said}");
+    server.me(&ada.access_token).await.expect_status(200);
 }

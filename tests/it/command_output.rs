@@ -112,7 +112,7 @@ async fn what_rows_hold_cannot_command_a_terminal() {
 
     for (command, lines) in [
         (&["account", "list"][..], Some(2)),
-        (&["account", "show", ADA], Some(10)),
+        (&["account", "show", ADA], Some(12)),
         (&["client", "list"], Some(1)),
         (&["client", "show", "shop"], None),
         (&["keys", "list"], Some(1)),

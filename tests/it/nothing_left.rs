@@ -210,7 +210,7 @@ async fn a_deleted_account_leaves_no_bytes() {
         Answer::of(request).await.expect_status(204);
     }
     let program = Program::new(&server.database);
-    assert!(program.run(&["account", "delete", &gone[2]]).await.status.success());
+    assert!(program.run(&["account", "delete", "--yes", &gone[2]]).await.status.success());
 
     for name in ["signet.db", "signet.db-wal"] {
         let bytes = std::fs::read(server.database.directory().join(name)).unwrap_or_default();

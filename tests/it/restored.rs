@@ -185,7 +185,7 @@ async fn assert_new_logins_work(server: &TestServer, issued: &Issued) {
 /// once the schema was taken back.
 #[tokio::test]
 async fn the_same_backup_is_refused_again() {
-    let (mut server, _) = backed_up().await;
+    let (mut server, _) = Box::pin(backed_up()).await;
     restore_under(&mut server).await;
     remove_file(server.database.state_file()).unwrap();
     run(&server.database, &["restored"]).await;
@@ -203,7 +203,7 @@ async fn the_same_backup_is_refused_again() {
 /// Commands count no commits: run on an older copy, they do not make it look like the newer one.
 #[tokio::test]
 async fn commands_do_not_hide_that_a_backup_is_older() {
-    let (mut server, ada) = backed_up().await;
+    let (mut server, ada) = Box::pin(backed_up()).await;
     server.refresh(&ada.refresh_token).await.expect_status(200);
     restore_under(&mut server).await;
 
@@ -363,7 +363,7 @@ async fn a_file_that_cannot_be_kept_is_warned_of_at_each_start_and_found_by_the_
 
 #[tokio::test]
 async fn the_doctor_tells_an_older_backup() {
-    let (mut server, _) = backed_up().await;
+    let (mut server, _) = Box::pin(backed_up()).await;
     restore_under(&mut server).await;
     let doctor = async || {
         let output = Program::new(&server.database).run(&["doctor", "http://127.0.0.1:1"]).await;

@@ -44,7 +44,9 @@ impl TestServer {
 
     /// Runs `signet account …` on this server's database; returns what it printed.
     pub async fn account_command(&self, arguments: &[&str]) -> String {
-        let output = Program::new(&self.database).run(&[&["account"], arguments].concat()).await;
+        let answer = if arguments.first() == Some(&"delete") { &["--yes"][..] } else { &[] };
+        let arguments = [&["account"], arguments, answer].concat();
+        let output = Program::new(&self.database).run(&arguments).await;
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }

@@ -1,0 +1,199 @@
+//! `signet account`
+
+mod list;
+mod show;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use anyhow::{anyhow, bail};
+use clap::{Args, Subcommand};
+
+use crate::cli::output::{print, print_aside};
+use crate::clock::Clock;
+use crate::config::DatabaseSettings;
+use crate::database::{Db, migrate_up};
+use crate::domain::audit::Origin;
+use crate::domain::email::Email;
+use crate::domain::keys::MasterKeys;
+use crate::domain::operator;
+use crate::domain::reset::{self, ResetTokens};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Account {
+    /// List accounts: id, address, state, and when each last logged in.
+    ///
+    /// In the order of their ids, which is that of their making, but for accounts that brought an id along.
+    List(list::List),
+    /// Show what is known of an account: its sessions, consents, and what has failed there.
+    ///
+    /// Of an address without an account, what has failed there: logins, sign-ups, and limits that were met.
+    Show(show::Show),
+    /// Switch an account off: all its sessions end at once, and nobody can log in to it.
+    ///
+    /// Services that look at the status lists refuse its access tokens within seconds, others once
+    /// they expire.
+    Disable(Named),
+    /// Switch an account on again: its owner can log in. Sessions that ended stay ended.
+    Enable(Named),
+    /// Delete an account, which cannot be undone. Its events stay in the audit log.
+    ///
+    /// Whoever signs up with the address afterwards is somebody else to every service. At a terminal it
+    /// asks; a script says --yes.
+    Delete(Delete),
+    /// End all sessions of an account, whose owner can log in again, or of everybody.
+    EndSessions(EndSessions),
+    /// Print a token with which the owner of an address chooses a new password.
+    ///
+    /// Send it to that address and nowhere else: who has it has the account. It is good for half an
+    /// hour, and once, at POST /api/auth/password/reset. Using it ends all sessions and voids the
+    /// old password, whoever chose that.
+    ResetPassword(ResetPassword),
+}
+
+/// One account.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Named {
+    /// The account's address, or its id.
+    account: String,
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "signet account end-sessions [OPTIONS] <ACCOUNT>\n       \
+                            signet account end-sessions [OPTIONS] --all")]
+pub(super) struct EndSessions {
+    /// The account's address, or its id.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    account: Option<String>,
+    /// End the sessions of all accounts.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    database: DatabaseSettings,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Delete {
+    #[command(flatten)]
+    account: Named,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResetPassword {
+    #[command(flatten)]
+    account: Named,
+    /// File with the master key.
+    #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
+    master_key_file: PathBuf,
+}
+
+impl Named {
+    async fn open(&self) -> anyhow::Result<(Db, Email)> {
+        let parsed = |address: &str| {
+            Email::parse_known(address).map_err(|error| anyhow!("the address {error}"))
+        };
+        if let Ok(id) = self.account.parse() {
+            let db = open(&self.database).await?;
+            let address = operator::address_of(&db, id).await?;
+            return Ok((db, parsed(&address)?));
+        }
+        let email = parsed(&self.account)?;
+        Ok((open(&self.database).await?, email))
+    }
+}
+
+impl Account {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::List(wish) => wish.run().await,
+            Self::Show(wish) => wish.run().await,
+            Self::Disable(named) => {
+                let (db, email) = named.open().await?;
+                let ended = operator::disable(&db, &email).await?;
+                print(&format!("disabled; {}", sessions_ended(ended)))?;
+                db.close().await;
+                Ok(())
+            }
+            Self::Enable(named) => {
+                let (db, email) = named.open().await?;
+                operator::enable(&db, &email).await?;
+                print("enabled")?;
+                db.close().await;
+                Ok(())
+            }
+            Self::Delete(wish) => delete(&wish).await,
+            Self::EndSessions(wish) => end_sessions(wish).await,
+            Self::ResetPassword(wish) => reset_password(&wish).await,
+        }
+    }
+}
+
+async fn delete(wish: &Delete) -> anyhow::Result<()> {
+    let (db, email) = wish.account.open().await?;
+    if !wish.yes {
+        let id = operator::show(&db, &email, db.clock().now()).await?.account.id;
+        if !io::stdin().is_terminal() {
+            bail!("this deletes the account {id}, which cannot be undone: say --yes");
+        }
+        print_aside(&format!(
+            "This deletes {} ({id}), for good. Type \"delete\":",
+            email.address()
+        ));
+        let mut typed = String::new();
+        io::stdin().read_line(&mut typed)?;
+        if typed.trim() != "delete" {
+            bail!("nothing was deleted");
+        }
+    }
+    operator::delete(&db, &email).await?;
+    print("deleted")?;
+    db.close().await;
+    Ok(())
+}
+
+async fn end_sessions(wish: EndSessions) -> anyhow::Result<()> {
+    let EndSessions { account, database, .. } = wish;
+    let (db, ended) = if let Some(account) = account {
+        let (db, email) = Named { account, database }.open().await?;
+        let ended = operator::end_sessions(&db, &email).await?;
+        (db, ended)
+    } else {
+        let db = open(&database).await?;
+        let ended = operator::end_all_sessions(&db).await?;
+        (db, ended)
+    };
+    print(&sessions_ended(ended))?;
+    db.close().await;
+    Ok(())
+}
+
+async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
+    let db = Db::open(database, Clock::shared()).await?;
+    migrate_up(&db).await?;
+    Ok(db)
+}
+
+async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
+    let (db, email) = wish.account.open().await?;
+    // A server that has accounts has a master key: here none is ever made.
+    let master = MasterKeys::open(&wish.master_key_file, true)?;
+    let restore = db.last_restore().await?.map(|restore| restore.id);
+    let tokens = ResetTokens::new(master.reset_keys(restore)?);
+    let token = reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
+    print(&token)?;
+    db.close().await;
+    Ok(())
+}
+
+fn sessions_ended(count: u64) -> String {
+    match count {
+        0 => "no session was live".to_owned(),
+        1 => "1 session ended".to_owned(),
+        _ => format!("{count} sessions ended"),
+    }
+}

@@ -1,0 +1,117 @@
+//! `signet account show`
+
+use std::path::PathBuf;
+
+use clap::{Args, value_parser};
+
+use crate::cli::account::Named;
+use crate::cli::output::{OutputError, print};
+use crate::database::Db;
+use crate::domain::attempt::{self, AttemptKey};
+use crate::domain::email::Email;
+use crate::domain::keys::MasterKeys;
+use crate::domain::operator::{self, OperatorError, Shown};
+use crate::entity::auth_event;
+use crate::entity::client::Texts;
+use crate::entity::consent::{self, ScopesByAudience};
+use crate::timestamp::Timestamp;
+
+/// Failures that are shown.
+const LAST_FAILURES: u64 = 10;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Show {
+    #[command(flatten)]
+    named: Named,
+    /// File with the master key, which tells what has failed at the address.
+    #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
+    master_key_file: PathBuf,
+    /// Attempts at the password of one account in any 60 s, as the server has it.
+    #[arg(long, env = "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE", default_value = "10",
+          value_parser = value_parser!(u32).range(1..=1_000_000))]
+    account_attempts_per_minute: u32,
+}
+
+impl Show {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let (db, email) = self.named.open().await?;
+        let shown = match operator::show(&db, &email, db.clock().now()).await {
+            Ok(shown) => print_account(shown).map(|()| Ok(())),
+            Err(error @ OperatorError::NoAccount) => Ok(Err(error)),
+            Err(error) => return Err(error.into()),
+        };
+        let found = shown?;
+        self.show_failures(&db, &email).await?;
+        db.close().await;
+        Ok(found?)
+    }
+
+    /// Whether or not anybody has the address: somebody may have tried a wrong one.
+    async fn show_failures(&self, db: &Db, email: &Email) -> anyhow::Result<()> {
+        let master = match MasterKeys::open(&self.master_key_file, true) {
+            Ok(master) => master,
+            Err(error) => return Ok(line("failures", &format!("not known: {error}"))?),
+        };
+        let key = AttemptKey::of_account(&master.limit_key()?, email);
+        let limited = attempt::limited_until(db, &key, self.account_attempts_per_minute).await?;
+        line(
+            "limited",
+            &limited.map_or("no".to_owned(), |it| format!("until {}", it.to_rfc3339())),
+        )?;
+        let failures = operator::failures(db, &key, LAST_FAILURES + 1).await?;
+        let shown = failures.len().min(usize::try_from(LAST_FAILURES)?);
+        let more = if failures.len() > shown { ", the last of more" } else { "" };
+        line("failures", &format!("{shown}{more}"))?;
+        failures.iter().take(shown).try_for_each(print_failure)?;
+        Ok(())
+    }
+}
+
+fn print_account(shown: Shown) -> Result<(), OutputError> {
+    let Shown { account, sessions, consents } = shown;
+    let at = |at: Option<Timestamp>| at.map_or("no".to_owned(), Timestamp::to_rfc3339);
+    for (name, value) in [
+        ("id", account.id.to_string()),
+        ("address", account.email_claims().email),
+        ("verified", at(account.email_verified_at.filter(|_| !account.email_ambiguous))),
+        ("password", if account.password_hash.is_some() { "yes" } else { "no" }.to_owned()),
+        ("disabled", at(account.disabled_at)),
+        ("signed up", account.created_at.to_rfc3339()),
+        ("last login", at(account.last_login_at)),
+        ("sessions", sessions.len().to_string()),
+    ] {
+        line(name, &value)?;
+    }
+    for session in sessions {
+        let used = session.rotated_at.unwrap_or(session.auth_time).to_rfc3339();
+        let from = session.address.as_deref().unwrap_or("an unknown address");
+        print(&format!("  {}  {}  last used {used} from {from}", session.id, session.client_id))?;
+    }
+    line("consents", &consents.len().to_string())?;
+    consents.iter().try_for_each(print_consent)
+}
+
+fn print_failure(failure: &auth_event::Model) -> Result<(), OutputError> {
+    let (at, kind) = (failure.at.to_rfc3339(), &failure.kind);
+    let reason = failure.reason.as_deref().unwrap_or_default();
+    let from = failure.address.as_deref().unwrap_or("an unknown address");
+    print(&format!("  {at}  {kind}  {reason}  from {from}"))
+}
+
+fn print_consent(consent: &consent::Model) -> Result<(), OutputError> {
+    let (id, at) = (&consent.client_id, consent.granted_at.to_rfc3339());
+    let Some(ScopesByAudience(scopes)) = &consent.access else {
+        return print(&format!("  {id}  {} at its default audience  allowed {at}", consent.scope));
+    };
+    for (audience, scope) in scopes {
+        print(&format!("  {id}  {scope} at {audience}  allowed {at}"))?;
+    }
+    if let Some(Texts(claims)) = &consent.claims {
+        print(&format!("  {id}  claims {}  allowed {at}", claims.join(" ")))?;
+    }
+    Ok(())
+}
+
+fn line(name: &str, value: &str) -> Result<(), OutputError> {
+    print(&format!("{name:<11} {value}"))
+}
