@@ -15,7 +15,8 @@ use crate::domain::audit::Origin;
 use crate::http::App;
 use crate::http::answered::Answered;
 
-const FORWARDED_FOR: &str = "x-forwarded-for";
+/// Where proxies write whom they speak for.
+pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The origin of a request, for limits and for the audit log.
 pub(super) struct ClientOrigin(pub(super) Origin);

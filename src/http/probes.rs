@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use poem::http::{StatusCode, header};
 use poem::web::Data;
-use poem::{IntoResponse, Response, handler};
+use poem::{IntoResponse, Request, Response, handler};
 use serde_json::json;
 
 use crate::http::App;
-use crate::http::origin::ClientOrigin;
+use crate::http::origin::{ClientOrigin, FORWARDED_FOR};
 use crate::telemetry;
 
 /// Alive: the process answers. It says nothing of the database, so that an outage there restarts
@@ -38,9 +38,15 @@ fn readiness(status: StatusCode, word: &str) -> Response {
 
 /// The address that the caller is limited by, for finding out whether the proxies are set right.
 #[handler]
-pub(super) fn client_address(ClientOrigin(origin): ClientOrigin) -> Response {
+pub(super) fn client_address(request: &Request, ClientOrigin(origin): ClientOrigin) -> Response {
     let address = origin.address.map(|address| address.to_string());
-    let seen = json!({ "address": address, "forwarded": origin.forwarded.is_some() });
+    let is_forwarded = origin.forwarded.is_some();
+    let is_ignored = !is_forwarded && request.headers().contains_key(FORWARDED_FOR);
+    let seen = json!({
+        "address": address,
+        "forwarded": is_forwarded,
+        "ignored_forwarding": is_ignored,
+    });
     answer(StatusCode::OK, seen.to_string())
 }
 

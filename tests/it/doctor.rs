@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use reqwest::redirect::Policy;
+use signet::config::{Config, List};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Answer, Program, TestDatabase, TestServer};
@@ -19,10 +21,20 @@ type Change = fn(&str, &mut Passing);
 
 /// Starts a server behind a proxy that is its issuer; returns the issuer.
 async fn behind(change: Change) -> (TestServer, String) {
+    behind_with(change, |_| {}).await
+}
+
+/// The same, with other settings.
+async fn behind_with(change: Change, settings: fn(&mut Config)) -> (TestServer, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
-    let server = TestServer::with(|config| config.service.issuer = Some(issuer.clone())).await;
-    let (http, upstream) = (server.http.clone(), server.url(""));
+    let server = TestServer::with(|config| {
+        config.service.issuer = Some(issuer.clone());
+        settings(config);
+    })
+    .await;
+    let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
+    let upstream = server.url("");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(pass(stream, http.clone(), upstream.clone(), change));
@@ -31,23 +43,30 @@ async fn behind(change: Change) -> (TestServer, String) {
     (server, issuer)
 }
 
-/// Passes one request on, without most of its headers, and its answer back.
+/// Passes one request on, without most of its headers and with the client's address, and its answer back.
 async fn pass(stream: TcpStream, http: reqwest::Client, upstream: String, change: Change) {
     let mut stream = BufReader::new(stream);
-    let (mut line, mut path, mut etag) = (String::new(), String::new(), None);
-    while stream.read_line(&mut line).await.unwrap() > 2 {
-        if path.is_empty() {
-            line.split(' ').nth(1).unwrap().clone_into(&mut path);
-        } else if let Some(("if-none-match", value)) = line.split_once(": ") {
-            etag = Some(value.trim().to_owned());
-        }
+    let mut line = String::new();
+    stream.read_line(&mut line).await.unwrap();
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let url = format!("{upstream}{path}");
+    let mut request = http.request(method.parse().unwrap(), url);
+    request = request.header("x-forwarded-for", "203.0.113.9");
+    let mut length = 0;
+    loop {
         line.clear();
+        stream.read_line(&mut line).await.unwrap();
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        match name {
+            "if-none-match" | "content-type" => request = request.header(name, value),
+            "content-length" => length = value.parse().unwrap(),
+            _ => {}
+        }
     }
-    let mut request = http.get(format!("{upstream}{path}"));
-    if let Some(etag) = etag {
-        request = request.header("if-none-match", etag);
-    }
-    let answer = Answer::of(request).await;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.unwrap();
+    let answer = Answer::of(request.body(body)).await;
     let headers = answer.headers.iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().into()));
     let body = String::from_utf8(answer.body.clone()).unwrap();
@@ -169,14 +188,56 @@ async fn what_a_proxy_breaks_is_a_fault_with_a_remedy() {
             "log",
         ),
     ];
+    assert_faults(&cases).await;
+}
+
+/// A4: clients may send a long state, and proxies have to pass it on.
+#[tokio::test]
+async fn a_proxy_without_room_for_long_answers_is_a_fault() {
+    let cases: [(Change, &str, &str); 2] = [
+        // As nginx with its usual buffers.
+        (
+            |_, it| {
+                if it.headers.get("location").is_some_and(|it| it.len() > 4_000) {
+                    it.status = 502;
+                }
+            },
+            "a state of 1000 letters",
+            "proxy_buffer_size",
+        ),
+        (
+            |path, it| {
+                if path.len() > 4_000 {
+                    it.status = 414;
+                }
+            },
+            "a state of 1000 letters",
+            "large_client_header_buffers",
+        ),
+    ];
+    assert_faults(&cases).await;
+}
+
+async fn assert_faults(cases: &[(Change, &str, &str)]) {
     for (change, what, remedy) in cases {
-        let (server, issuer) = behind(change).await;
+        let (server, issuer) = behind(*change).await;
 
         let finding = examine(&server.database, &issuer).await;
 
         assert!(!finding.is_content, "{what}: {}", finding.said);
         assert!(finding.said.contains(what) && finding.said.contains(remedy), "{}", finding.said);
     }
+}
+
+/// D11: the proxy says who the client is, and nobody listens.
+#[tokio::test]
+async fn a_proxy_that_is_not_trusted_is_a_fault() {
+    let none = |config: &mut Config| config.service.trusted_proxies = List::default();
+    let (server, issuer) = behind_with(|_, _| {}, none).await;
+
+    let finding = examine(&server.database, &issuer).await;
+
+    finding.assert_one_fault("ignores X-Forwarded-For", "SIGNET_TRUSTED_PROXIES");
 }
 
 #[tokio::test]

@@ -1,14 +1,13 @@
 //! From outside: the documents that verifiers depend on, and what a client sees.
 
-use std::net::IpAddr;
-
 use reqwest::header::{HeaderMap, HeaderName};
-use reqwest::{Client, Response, header};
+use reqwest::{Client, header};
 use serde_json::Value;
 use signet_verifier::KeySet;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use crate::cli::doctor::proxy;
 use crate::cli::doctor::report::Report;
 use crate::cli::doctor::status_lists;
 use crate::clock::Clock;
@@ -36,7 +35,7 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
         None => report.fault("the metadata names no jwks_uri", "is this a Signet?"),
     }
     ready(http, issuer, report).await;
-    client_address(http, issuer, report).await;
+    proxy::examine(http, issuer, report).await;
 }
 
 pub(super) async fn fetch_json(
@@ -149,34 +148,6 @@ async fn ready(http: &Client, issuer: &str, report: &mut Report) {
             "it has lost {lost} log lines since its start: what reads its standard output was slow, \
              stopped or gone, or a disk was full"
         ));
-    }
-}
-
-/// Behind a proxy, the limits are as good as the address they count by.
-async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
-    let answer = http.get(format!("{issuer}/client-address")).send().await;
-    let Ok(answer) = answer.and_then(Response::error_for_status) else {
-        return report.note("the address it sees cannot be asked from here");
-    };
-    let seen: Value = answer.json().await.unwrap_or_default();
-    let address = seen.get("address").and_then(Value::as_str).unwrap_or("none");
-    let is_forwarded = seen.get("forwarded").and_then(Value::as_bool).unwrap_or(false);
-    let is_private = address.parse::<IpAddr>().is_ok_and(is_private);
-    if issuer.starts_with("https:") && is_private && !is_forwarded {
-        report.fault(
-            format!("it sees this client as {address}, which is the proxy's address"),
-            "name the proxy in SIGNET_TRUSTED_PROXIES, and let it send X-Forwarded-For; until then \
-             all clients share one limit",
-        );
-    } else {
-        report.note(format!("it sees this client as {address}"));
-    }
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod clock;
 mod documents;
+mod proxy;
 mod report;
 mod restores;
 mod status_lists;

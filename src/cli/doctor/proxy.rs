@@ -1,0 +1,72 @@
+//! What a proxy in front of Signet must do: say who the client is, and have room for long addresses.
+
+use std::net::IpAddr;
+
+use reqwest::{Client, Response, header};
+use serde_json::Value;
+
+use crate::cli::doctor::documents::text;
+use crate::cli::doctor::report::Report;
+
+/// Letters of a `state` that clients may send, six bytes each in an address.
+const LONG_STATE: usize = 1_000;
+
+pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
+    client_address(http, issuer, report).await;
+    long_answers(http, issuer, report).await;
+}
+
+/// Behind a proxy, the limits are as good as the address they count by.
+async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
+    let answer = http.get(format!("{issuer}/client-address")).send().await;
+    let Ok(answer) = answer.and_then(Response::error_for_status) else {
+        return report.note("the address it sees cannot be asked from here");
+    };
+    let seen: Value = answer.json().await.unwrap_or_default();
+    let says = |name| seen.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let address = seen.get("address").and_then(Value::as_str).unwrap_or("none");
+    let is_private = address.parse::<IpAddr>().is_ok_and(is_private);
+    if says("ignored_forwarding") {
+        report.fault(
+            format!("it ignores X-Forwarded-For of the proxy at {address}"),
+            "name the proxy in SIGNET_TRUSTED_PROXIES; until then all clients share one limit",
+        );
+    } else if issuer.starts_with("https:") && is_private && !says("forwarded") {
+        report.fault(
+            format!("it sees this client as {address}, which is the proxy's address"),
+            "name the proxy in SIGNET_TRUSTED_PROXIES, and let it send X-Forwarded-For; until then \
+             all clients share one limit",
+        );
+    } else {
+        report.note(format!("it sees this client as {address}"));
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// Answers lead back to clients with the `state` that they sent. The logout of a browser that is not known
+/// repeats what it was sent, and changes nothing.
+async fn long_answers(http: &Client, issuer: &str, report: &mut Report) {
+    let state = "%C3%A9".repeat(LONG_STATE);
+    let form = http.post(format!("{issuer}/oauth2/logout")).body(format!("state={state}"));
+    let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let what = format!("an answer with a state of {LONG_STATE} letters arrives");
+    let remedy = "give the proxy room for 16 KiB of header fields (nginx: proxy_buffer_size and \
+                  large_client_header_buffers, as in deploy/nginx.conf)";
+    let location = match form.send().await {
+        Ok(answer) if answer.status() == 303 => text(answer.headers(), &header::LOCATION),
+        Ok(answer) if answer.status() == 429 => return report.note("long answers were not tried"),
+        _ => return report.check(false, &what, remedy),
+    };
+    let Some(query) = location.split_once('?').map(|(_, query)| query) else {
+        return report.check(false, &what, remedy);
+    };
+    let again = http.get(format!("{issuer}/oauth2/logout?{query}")).send().await;
+    let arrives = again.is_ok_and(|answer| answer.status().as_u16() < 400);
+    report.check(arrives && query.ends_with(&state), &what, remedy);
+}
