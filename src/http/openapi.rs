@@ -1,15 +1,10 @@
 //! The description of the JSON API: made from the endpoints, completed with what the layers around
 //! them answer.
 
-use std::sync::Arc;
-
-use poem::http::HeaderValue;
 use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
 
 use crate::http::api::{AccountApi, ConsentsApi, LoginsApi, MeApi, PasswordApi, SessionApi};
-use crate::http::oauth;
-use crate::http::pages;
 
 const DESCRIPTION: &str = "\
 Sign up and log in here; verify the RS256 access tokens anywhere, with nothing but the public key \
@@ -184,41 +179,4 @@ fn headers(status: &str) -> Value {
         headers.insert("WWW-Authenticate".to_owned(), text("How to authenticate (RFC 6750)"));
     }
     Value::Object(headers)
-}
-
-/// Which methods each path answers, for the `Allow` of a 405 (RFC 9110 §15.5.6).
-pub(super) struct AllowedMethods(Arc<[(Vec<String>, HeaderValue)]>);
-
-/// Reads the methods of the API from its description; those of the protocol and the pages say what
-/// they answer, and all other paths are for reading.
-pub(super) fn allowed_methods() -> AllowedMethods {
-    let document: Value = serde_json::from_str(&document("")).unwrap_or_default();
-    let paths = document.get("paths").and_then(Value::as_object);
-    let rows = paths.into_iter().flatten().filter_map(|(path, item)| {
-        let mut methods: Vec<_> = item.as_object()?.keys().map(|it| it.to_uppercase()).collect();
-        if methods.iter().any(|method| method == "GET") {
-            methods.push("HEAD".to_owned());
-        }
-        let value = HeaderValue::from_str(&methods.join(", ")).ok()?;
-        Some((path.split('/').map(str::to_owned).collect(), value))
-    });
-    let others = oauth::METHODS.into_iter().chain(pages::METHODS).map(|(path, methods)| {
-        (path.split('/').map(str::to_owned).collect(), HeaderValue::from_static(methods))
-    });
-    AllowedMethods(rows.chain(others).collect())
-}
-
-impl AllowedMethods {
-    pub(super) fn of(&self, path: &str) -> HeaderValue {
-        let segments: Vec<_> = path.split('/').collect();
-        let matches = |pattern: &[String]| {
-            pattern.len() == segments.len()
-                && pattern
-                    .iter()
-                    .zip(&segments)
-                    .all(|(pattern, segment)| pattern.starts_with('{') || pattern == segment)
-        };
-        let row = self.0.iter().find(|(pattern, _)| matches(pattern));
-        row.map_or(HeaderValue::from_static("GET, HEAD"), |(_, methods)| methods.clone())
-    }
 }

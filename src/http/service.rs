@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::domain::id;
 use crate::http::answered::Answered;
 use crate::http::error::response_of;
-use crate::http::openapi::AllowedMethods;
+use crate::http::paths::Paths;
 use crate::http::{App, pages, path_of};
 use crate::timestamp::Timestamp;
 
@@ -28,12 +28,12 @@ const MAX_HEADERS: usize = 16 * 1024;
 pub(super) struct Service<E> {
     routes: E,
     app: Arc<App>,
-    methods: AllowedMethods,
+    paths: Paths,
 }
 
 impl<E: Endpoint> Service<E> {
-    pub(super) fn new(routes: E, app: Arc<App>, methods: AllowedMethods) -> Self {
-        Self { routes, app, methods }
+    pub(super) fn new(routes: E, app: Arc<App>, paths: Paths) -> Self {
+        Self { routes, app, paths }
     }
 }
 
@@ -80,7 +80,7 @@ impl<E: Endpoint> Endpoint for Service<E> {
 
         let mut response = Answered { id, at: now }.by(self.answer(request)).await;
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(header::ALLOW, self.methods.of(&path));
+            response.headers_mut().insert(header::ALLOW, self.paths.allow(&path));
         }
         add_headers(response.headers_mut(), id);
         if self.app.is_leaving() {

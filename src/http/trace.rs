@@ -5,25 +5,33 @@
 
 use std::time::Instant;
 
-use poem::http::{HeaderValue, header};
+use poem::http::{HeaderValue, Method, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use poem_openapi::OperationId;
 use tracing::{Instrument, Span, field};
 
 use crate::http::answered::Answered;
 use crate::http::error::response_of;
+use crate::http::paths::Paths;
 
 /// Opens the span and writes the line.
-pub(super) struct Trace;
+#[derive(Default)]
+pub(super) struct Trace {
+    /// Names what was refused before its endpoint was reached, which names the others.
+    pub(super) paths: Option<Paths>,
+}
 
 /// An endpoint behind [`Trace`].
-pub(super) struct Traced<E>(E);
+pub(super) struct Traced<E> {
+    inner: E,
+    paths: Option<Paths>,
+}
 
 impl<E: Endpoint> Middleware<E> for Trace {
     type Output = Traced<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        Traced(inner)
+        Traced { inner, paths: self.paths.clone() }
     }
 }
 
@@ -40,17 +48,27 @@ impl<E: Endpoint> Endpoint for Traced<E> {
         );
         async move {
             let started = Instant::now();
-            let answered = self.0.call(request).await;
+            let asked = self.paths.as_ref();
+            let asked =
+                asked.map(|it| (it, request.method().clone(), Box::from(request.uri().path())));
+            let answered = self.inner.call(request).await;
             let mut response = answered.map_or_else(response_of, IntoResponse::into_response);
             // Tokens and personal data: nobody on the way may keep them (RFC 6749 §5.1).
             let no_store = HeaderValue::from_static("no-store");
             response.headers_mut().insert(header::CACHE_CONTROL, no_store);
 
-            let operation = response.data::<OperationId>().map_or("unmatched", |id| id.0);
+            let named = response.data::<OperationId>().map(|id| id.0);
+            let by_path = || {
+                let (paths, method, path): &(&Paths, Method, Box<str>) = asked.as_ref()?;
+                paths.operation(method, path)
+            };
+            let operation = named.or_else(by_path).unwrap_or("unmatched");
             let status = response.status().as_u16();
             Span::current().record("operation.id", operation);
             Span::current().record("http.status", status);
-            let duration_ms = started.elapsed().as_secs_f64() * 1_000.0;
+            // To the microsecond: a shorter number than a float of nanoseconds has.
+            let micros = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
+            let duration_ms = f64::from(micros) / 1_000.0;
             tracing::info!(duration_ms, "{operation} -> {status}");
             Ok(response)
         }

@@ -54,7 +54,7 @@ pub fn start(settings: &LogSettings) -> Result<(), StartError> {
         .with_writer(queue);
     match settings.log_format {
         LogFormat::Human => subscriber.compact().init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).init(),
+        LogFormat::Json => subscriber.json().flatten_event(true).with_span_list(false).init(),
     }
     std::panic::set_hook(Box::new(log_panic));
     Ok(())

@@ -233,3 +233,38 @@ async fn why_a_client_was_refused_can_be_found_out() {
         assert_eq!(refusals(why), times, "{why}: {written}");
     }
 }
+
+/// D12, D2: one span, a duration to the microsecond, each operation by its name, and why a login was refused.
+#[tokio::test]
+async fn lines_of_requests_name_the_operation_and_the_cause() {
+    let (server, mut reader) = Logged::to_pipe("info").await;
+    server.ask().await;
+    let body = json!({ "email": "nobody@example.test", "password": PASSWORD });
+    let request = server.http.post(server.serving.url("/api/auth/login")).json(&body);
+    Answer::of(request).await.expect_status(401);
+    let missing = server.http.get(server.serving.url("/api/auth/nothing"));
+    Answer::of(missing).await.expect_status(404);
+
+    server.serving.end(Signal::TERM).await;
+
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines: Vec<_> = lines.filter(|line| line.get("span").is_some()).collect();
+    let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
+    let expected =
+        ["getMe -> 401", "login refused: unknown_account", "logIn -> 401", "unmatched -> 404"];
+    assert_eq!(messages, expected);
+    for line in &lines {
+        assert!(line.get("spans").is_none(), "{line}");
+        assert_eq!(line["span"]["name"], "request");
+        if let Some(duration) = line.get("duration_ms") {
+            assert!(duration.to_string().len() <= "1234.567".len(), "{duration}");
+        }
+    }
+    assert_eq!(
+        (&lines[1]["cause"], &lines[1]["client.address"]),
+        (&"unknown_account".into(), &"127.0.0.1".into())
+    );
+    assert!(!text.contains("nobody@example.test"));
+}
