@@ -11,11 +11,13 @@ mod body_limit;
 mod cors;
 mod documents;
 mod error;
+mod failures;
 mod json;
 mod oauth;
 mod openapi;
 mod origin;
 mod pages;
+mod paths;
 mod probes;
 mod rate_limit;
 mod readiness;
@@ -41,9 +43,10 @@ use crate::domain::reset::ResetTokens;
 use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::documents::ReadOnly;
+use crate::http::paths::Paths;
 
 pub use crate::http::openapi::document as openapi_document;
-pub use crate::http::pages::{LogoError, Looks};
+pub use crate::http::pages::{LogoError, Looks, PageCookie};
 pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
 use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
@@ -80,6 +83,8 @@ pub struct App {
     pub request_sealer: RequestSealer,
     /// Checks our own access tokens, as any service does.
     pub verifier: Verifier,
+    /// What browsers are known by.
+    pub cookie: PageCookie,
     /// What the hosted pages look like.
     pub looks: Looks,
     /// Proxies whose forwarding headers are believed.
@@ -106,7 +111,7 @@ impl App {
 pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi::service();
     let document = openapi::document(&path_of(&app.issuer_url));
-    let methods = openapi::allowed_methods();
+    let paths = paths();
     let jwks_max_age = config.keys.jwks_max_age_seconds;
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
     let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
@@ -115,7 +120,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let api = api
         .with(body_limit::BodyLimit::USUAL)
         .with(cors::Cors::new(&config.service.cors_origins))
-        .with(trace::Trace)
+        .with(trace::Trace { paths: Some(paths.clone()) })
         .data(Arc::clone(&app));
     // Documents reach nothing, so that a request for one carries nothing.
     let routes = Route::new()
@@ -132,7 +137,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         .nest_no_strip("/api", api);
     let routes = oauth::add_to(routes, &app, &config.service.cors_origins);
     let routes = pages::add_to(routes, &app);
-    service::Service::new(routes, app, methods)
+    service::Service::new(routes, app, paths)
 }
 
 /// Other routes, with what stands around ours.
@@ -141,7 +146,11 @@ pub(crate) fn around(
     routes: impl Endpoint + 'static,
     app: Arc<App>,
 ) -> impl Endpoint<Output = Response> {
-    service::Service::new(routes, app, openapi::allowed_methods())
+    service::Service::new(routes, app, paths())
+}
+
+fn paths() -> Paths {
+    Paths::new(&openapi::document(""), oauth::METHODS.into_iter().chain(pages::METHODS))
 }
 
 /// The path of the issuer, under which a proxy serves all of ours; empty if it has none.

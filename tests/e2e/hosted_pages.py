@@ -16,7 +16,7 @@ from relying_party import CLIENT, RelyingParty
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 800}
-COOKIE = "__Host-signet"
+COOKIE = "__Host-signet-"
 
 
 @dataclass
@@ -67,7 +67,7 @@ class Person:
 
     def cookie(self) -> dict[str, object] | None:
         cookies = self.page.context.cookies()
-        return next((dict(it) for it in cookies if it.get("name") == COOKIE), None)
+        return next((dict(it) for it in cookies if str(it.get("name")).startswith(COOKIE)), None)
 
     def focused(self) -> str:
         return str(self.page.evaluate("document.activeElement.id"))

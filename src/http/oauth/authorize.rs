@@ -30,7 +30,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     if let Err(refused) = app.limits.admit_refresh(&origin_of(&request).await) {
         return pages::limited(&refused);
     }
-    let has_cookie = Visit::is_known(&request);
+    let has_cookie = app.cookie.is_in(&request);
     let is_post = request.method() == Method::POST;
     let bytes = if is_post {
         match posted(&mut request).await {
@@ -118,7 +118,7 @@ async fn begin(app: &Arc<App>, request: &Request, waiting: Waiting) -> Response 
         Err(error) => return respond::failed(&error),
     };
     if let Some(answer) = respond::outcome(app, &pending.request.to, &step) {
-        return answer;
+        return if browser.is_some() { visit.remember(app, answer) } else { answer };
     }
     waiting.ask(app, &visit, &step, "../").await
 }

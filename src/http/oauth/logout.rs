@@ -42,7 +42,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     if let Err(refused) = app.limits.admit_change(&origin_of(&request).await) {
         return pages::limited(&refused);
     }
-    let is_foreign_form = request.method() == Method::POST && !Visit::is_known(&request);
+    let is_foreign_form = request.method() == Method::POST && !app.cookie.is_in(&request);
     let params = match form::params(&mut request).await {
         Ok(params) => params,
         Err(Unreadable(why)) => return pages::bad_request(why),
@@ -118,11 +118,11 @@ async fn end(app: &Arc<App>, request: &Request, params: &Params, asked: LogoutRe
         if visit.browser.is_none() {
             return leave("../", destination.as_deref());
         }
-        return visit.remember(pages::ask_logout(&visit, params, destination.as_deref()));
+        return visit.remember(app, pages::ask_logout(&visit, params, destination.as_deref()));
     };
     let origin = origin_of(request).await;
     match logout::log_out(&app.db, &browser, &origin).await {
-        Ok(()) => Visit::forget(leave("../", destination.as_deref())),
+        Ok(()) => app.cookie.remove(leave("../", destination.as_deref())),
         Err(error) => respond::failed(&error.into()),
     }
 }

@@ -61,7 +61,10 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>, origins: &[String])
         surface("endSession", logout, page, make_answer(logout::answer)),
     ];
     METHODS.iter().zip(endpoints).fold(routes, |routes, ((path, _), endpoint)| {
-        routes.at(*path, endpoint.with(Dress(Arc::clone(app))).with(Trace).data(Arc::clone(app)))
+        routes.at(
+            *path,
+            endpoint.with(Dress(Arc::clone(app))).with(Trace::default()).data(Arc::clone(app)),
+        )
     })
 }
 

@@ -64,9 +64,9 @@ impl Waiting {
         self.pending.kept = Kept::InBrowser;
         if self.pending.request.prompts("create") {
             let page = signup::Form { up, ..signup::Form::of(app, visit, Some(&self)) };
-            return visit.remember(page.render(StatusCode::OK));
+            return visit.remember(app, page.render(StatusCode::OK));
         }
         let page = login::Form { up, ..login::Form::of(visit, Some(&self)) };
-        visit.remember(page.render())
+        visit.remember(app, page.render())
     }
 }

@@ -1,0 +1,91 @@
+//! B7: the cookie of the hosted pages where several Signets share a host, and browsers that have it from
+//! the version before.
+
+use crate::harness::oauth::Browser;
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const OLD_NAME: &str = "__Host-signet";
+
+async fn of_issuer(issuer: &'static str) -> TestServer {
+    let server = TestServer::with(|config| config.service.issuer = Some(issuer.to_owned())).await;
+    server.sign_up(ADA).await.expect_status(201);
+    server
+}
+
+/// What a browser sends once it is logged in.
+async fn logged_in(server: &TestServer) -> String {
+    let mut browser = Browser::of(server);
+    log_in(&mut browser).await;
+    browser.cookie.unwrap()
+}
+
+/// Both answers of a login: its page, and where that leads.
+async fn log_in(browser: &mut Browser<'_>) -> [Answer; 2] {
+    let page = browser.get("/login").await;
+    let typed = [("username", ADA), ("password", PASSWORD)];
+    let done = browser.submit("/login", &page, &typed).await;
+    done.expect_status(303);
+    [page, done]
+}
+
+async fn is_logged_in(server: &TestServer, cookies: &str) -> bool {
+    let mut browser = Browser::of(server);
+    browser.cookie = Some(cookies.to_owned());
+    browser.get("/account").await.status == 200
+}
+
+#[tokio::test]
+async fn logins_at_two_issuers_on_one_host_do_not_end_each_other() {
+    let one = of_issuer("http://localhost:8080").await;
+    let other = of_issuer("http://localhost:8081").await;
+
+    let (at_one, at_other) = (logged_in(&one).await, logged_in(&other).await);
+
+    let name = |cookie: &str| cookie.split_once('=').unwrap().0.to_owned();
+    assert_ne!(name(&at_one), name(&at_other));
+    // The old name, which both set, has what the second said.
+    let value = at_other.split_once('=').unwrap().1;
+    let both = format!("{at_one}; {at_other}; {OLD_NAME}={value}");
+    assert!(is_logged_in(&one, &both).await);
+    assert!(is_logged_in(&other, &both).await);
+}
+
+/// Instances of the version before set and read the old name, while and after they are replaced.
+#[tokio::test]
+async fn a_login_by_the_name_before_is_kept_and_gets_the_new_one() {
+    let server = of_issuer("http://localhost:8080").await;
+    let cookie = logged_in(&server).await;
+    let (name, value) = cookie.split_once('=').unwrap();
+    let old = format!("{OLD_NAME}={value}");
+
+    let mut browser = Browser::of(&server);
+    browser.cookie = Some(old.clone());
+    browser.get("/account").await.expect_status(200);
+
+    assert_eq!(browser.cookie.unwrap(), cookie, "it was given by its new name");
+    // A login at an instance of the version before does not reach the new name.
+    let forgotten = format!("{name}={}; {old}", "a".repeat(43));
+    assert!(is_logged_in(&server, &forgotten).await);
+    let twice = format!("{old}; {old}");
+    assert!(!is_logged_in(&server, &twice).await, "somebody else set one of them");
+}
+
+#[tokio::test]
+async fn a_login_and_a_logout_set_and_remove_both_names() {
+    let server = of_issuer("http://localhost:8080").await;
+    let mut browser = Browser::of(&server);
+
+    let [page, logged_in] = log_in(&mut browser).await;
+    let asked = browser.get("/logout").await;
+    let logged_out = browser.submit("/logout", &asked, &[]).await;
+
+    for (answer, ends) in [(page, false), (logged_in, false), (logged_out, true)] {
+        let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
+        let cookies: Vec<_> = cookies.iter().map(|cookie| cookie.to_str().unwrap()).collect();
+        let [new, old] = cookies[..] else { panic!("{cookies:?}") };
+        let rest = new.split_once('=').unwrap().1;
+        assert!(new.starts_with("__Host-signet-") && new.contains("Max-Age=0") == ends, "{new}");
+        assert_eq!(old, format!("{OLD_NAME}={rest}"));
+    }
+}
