@@ -15,6 +15,9 @@ use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
 use crate::timestamp::Timestamp;
 
+/// A session's row, for the layers above, which know no tables.
+pub type Row = session_row::Model;
+
 /// How many logins are shown: an account that a program logs in to has hundreds.
 const SHOWN: u64 = 100;
 

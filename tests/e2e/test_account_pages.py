@@ -65,7 +65,8 @@ def test_a_new_password_is_chosen_and_all_other_logins_end(stage: Stage) -> None
     here.click("password-submit")
     expect(new).to_have_accessible_description(re.compile("needs at least 8 characters"))
     assert here.page.title().startswith("Error: ")
-    assert here.focused() == "new-password"
+    expect(current).to_have_accessible_description("This is not your password.")
+    assert here.focused() == "current-password"
     current.fill(PASSWORD)
     new.fill(NEW_PASSWORD)
     here.page.keyboard.press("Enter")

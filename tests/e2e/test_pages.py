@@ -1,10 +1,11 @@
 """The hosted pages in a real browser, with the real Signet and a client on the web."""
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from clients import PASSWORD, some_email
+from clients import PASSWORD, SignetClient, some_email
 from databases import Database
 from hosted_pages import DESK, PHONE, Person, Stage, opened, signet_for_browsers
 from playwright.sync_api import expect
@@ -248,7 +249,122 @@ def test_the_cookie_is_for_this_host_alone_and_for_no_script(stage: Stage) -> No
         assert cookie["expires"] == -1, "it goes when the browser is closed"
     assert before != after
     assert person.page.evaluate("document.cookie") == ""
-    assert len(person.page.context.cookies()) == 1
+    # By its present name, and by the one that the version before knows.
+    assert len(person.page.context.cookies()) == 2
+
+
+def test_a_password_can_be_looked_at_and_is_sent_as_one(stage: Stage) -> None:
+    email, _ = stage.sign_up()
+    person = stage.someone()
+    assert person.focused() == "username"
+    password = person.page.locator("#password")
+    password.fill(PASSWORD)
+
+    person.page.get_by_role("button", name="Show what is typed").click()
+    assert password.get_attribute("type") == "text"
+    person.page.get_by_role("button", name="Hide what is typed").click()
+    assert password.get_attribute("type") == "password"
+
+    person.page.get_by_role("button", name="Show what is typed").click()
+    person.enter(email, PASSWORD)
+    person.sees("Your account")
+
+
+def test_rules_are_ticked_off_as_they_are_met(stage: Stage) -> None:
+    person = stage.someone()
+    person.at("/signup")
+    rules = person.page.locator("#password-hint li")
+    met = person.page.locator("#password-hint .met")
+    expect(rules).to_have_count(4)
+    expect(met).to_have_count(0)
+
+    for typed, number in (("aB1", 3), ("aaaaaaaa", 2), ("Aaaaaaa1", 4), ("ŻÓŁĆżółć٣", 4), ("", 0)):
+        person.page.locator("#password").fill(typed)
+        expect(met).to_have_count(number)
+
+
+def test_a_taken_address_leads_to_the_login(stage: Stage) -> None:
+    email, _ = stage.sign_up()
+    person = stage.someone()
+    person.at("/signup")
+    person.enter(email, PASSWORD)
+    person.looks_right()
+
+    person.page.get_by_role("link", name="Log in instead").click()
+    person.sees("Log in")
+
+    # While a client waits, its request goes along.
+    person.sent_by_the_shop()
+    person.page.get_by_role("button", name="Sign up").click()
+    person.enter(email, PASSWORD)
+    person.page.get_by_role("button", name="Log in instead").click()
+    person.enter(email, PASSWORD)
+    person.sees("Allow access?")
+
+
+def test_times_are_those_of_the_reader(stage: Stage) -> None:
+    email, _ = stage.sign_up()
+    zones = {"timezone_id": "Asia/Tokyo", "locale": "en-GB"}
+    with_scripts, without = stage.someone(**zones), stage.someone(java_script_enabled=False)
+    for person in (with_scripts, without):
+        person.enter(email, PASSWORD)
+
+    time = with_scripts.page.locator("time").first
+    at = datetime.fromisoformat(time.get_attribute("datetime") or "")
+    there = at.astimezone(timezone(timedelta(hours=9)))
+    expect(time).to_contain_text(f"{there:%H:%M}")
+    expect(without.page.locator("time").first).to_contain_text("UTC")
+
+
+def test_a_page_that_was_asked_for_comes_after_the_login(stage: Stage) -> None:
+    email, _ = stage.sign_up()
+    person = stage.someone()
+    person.at("/.well-known/change-password")
+    person.enter(email, WRONG)
+    person.enter(email, PASSWORD)
+    person.sees("Change your password")
+    # What is no page of ours is none.
+    other = stage.someone()
+    other.at("/login?then=https://evil.example/")
+    other.enter(email, PASSWORD)
+    other.sees("Your account")
+
+
+def test_more_than_five_logins_are_folded_behind_this_one(stage: Stage) -> None:
+    email, _ = stage.sign_up()
+    with SignetClient(stage.signet.url) as client:
+        for _ in range(6):
+            client.log_in(email)
+    person = stage.someone()
+    person.enter(email, PASSWORD)
+
+    first = person.page.locator(".entries").first
+    expect(first.locator("> li")).to_have_count(5)
+    expect(first.locator("> li").first).to_contain_text("this browser")
+    person.looks_right()
+    person.page.get_by_text("Show all 8").click()
+    person.page.get_by_role("button", name="End ").last.click()
+    expect(person.page.get_by_role("status")).to_have_text("That login has ended.")
+    expect(person.page.get_by_text("Show all 7")).to_be_visible()
+
+
+def test_an_error_names_its_request_and_the_icon_is_there(stage: Stage) -> None:
+    person = stage.someone()
+    with person.page.expect_response("**/oauth2/authorize**") as answer:
+        person.at("/oauth2/authorize?client_id=nobody")
+    request_id = answer.value.headers["x-request-id"]
+    expect(person.page.locator("code")).to_have_text(request_id)
+    icon = person.page.locator("link[rel=icon]").evaluate("it => it.href")
+    drawn = person.page.evaluate(
+        """address => new Promise((done) => {
+            const image = new Image();
+            image.onload = () => done(image.naturalWidth);
+            image.onerror = () => done(0);
+            image.src = address;
+        })""",
+        icon,
+    )
+    assert drawn > 0
 
 
 def test_the_keyboard_is_enough(stage: Stage) -> None:
@@ -268,12 +384,12 @@ def test_the_keyboard_is_enough(stage: Stage) -> None:
                 return
         raise AssertionError(f"{identifier} is not reached: {order}")
 
-    tab_to("username")
+    assert person.focused() == "username"
     keyboard.type(email)
     tab_to("password")
     keyboard.type(PASSWORD)
     tab_to("login-submit")
-    assert order == ["username", "password", "login-submit"]
+    assert order == ["password", "password-reveal", "login-submit"]
     keyboard.press("Enter")
     person.sees("Allow access?")
     tab_to("consent-allow")

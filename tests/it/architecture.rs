@@ -42,7 +42,15 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("governor", &["http/rate_limit.rs"]),
     ("icu_casemap", &["domain/email.rs"]),
     ("icu_properties", &["naming.rs"]),
-    ("josekit", &["domain/keys/", "domain/oauth/assertion.rs", "domain/token.rs"]),
+    (
+        "josekit",
+        &[
+            "domain/keys/",
+            "domain/oauth/assertion.rs",
+            "domain/oauth/request_object.rs",
+            "domain/token.rs",
+        ],
+    ),
     ("migration", &["database/"]),
     (
         "openssl",

@@ -139,7 +139,7 @@ async fn what_is_taken_back_is_over_at_once() {
 
     let done = ada.take_back("asking").await;
 
-    assert_eq!(done.location(), format!("{ISSUER}/account"));
+    assert_eq!(done.location(), format!("{ISSUER}/account?done=withdraw"));
     let userinfo = server.userinfo(&lasting.text("access_token")).await;
     userinfo.expect_oauth_error(401, "invalid_token");
     server.expect_published_end_of(&lasting.text("access_token")).await;
@@ -200,7 +200,7 @@ async fn the_account_page_lists_what_was_allowed() {
         "{page}"
     );
     assert!(page.contains("At <strong>tasks.example</strong> it may"), "{page}");
-    for words in ["know that it is you", "use “tasks:read”", "until you end it", "allowed on <time"]
+    for words in ["know that it is you", "use “tasks:read”", "stay logged in", "allowed on <time"]
     {
         assert!(page.contains(words), "{words}: {page}");
     }

@@ -167,7 +167,7 @@ async fn a_link_does_not_say_that_something_was_done() {
     browser.cookie = None;
     let link = browser.request(Method::GET, "/delete-account?done=deletion");
     let answer = browser.send(link.header("sec-fetch-site", "cross-site")).await;
-    assert_eq!(answer.location(), format!("{ISSUER}/login"));
+    assert_eq!(answer.location(), format!("{ISSUER}/login?then=delete-account"));
 }
 
 /// What is wrong is said next to its field, and nothing is done.
@@ -261,8 +261,9 @@ async fn only_our_own_forms_do_anything() {
             browser.post(path, &fields).await.expect_status(400);
         }
         let fields = [&typed[..], &[("csrf", stranger.as_str())]].concat();
-        assert_eq!(nobody.post(path, &fields).await.location(), format!("{ISSUER}/login"));
-        assert_eq!(nobody.get(path).await.location(), format!("{ISSUER}/login"));
+        let login = format!("{ISSUER}/login?then={}", path.trim_start_matches('/'));
+        assert_eq!(nobody.post(path, &fields).await.location(), login);
+        assert_eq!(nobody.get(path).await.location(), login);
     }
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
@@ -284,8 +285,8 @@ async fn a_login_that_has_ended_changes_nothing() {
     let changed = browser.submit("/change-password", &password, &typed).await;
     let deleted = browser.submit("/delete-account", &deletion, &[("password", PASSWORD)]).await;
 
-    for answer in [changed, deleted] {
-        assert_eq!(answer.location(), format!("{ISSUER}/login"));
+    for (answer, page) in [(changed, "change-password"), (deleted, "delete-account")] {
+        assert_eq!(answer.location(), format!("{ISSUER}/login?then={page}"));
     }
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }

@@ -5,7 +5,7 @@ use signet::config::Logo;
 use crate::harness::oauth::{Browser, ISSUER, hidden};
 use crate::harness::{PASSWORD, Program, TestDatabase, TestServer};
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'none'; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const LOGO: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";

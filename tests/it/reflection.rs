@@ -77,7 +77,7 @@ async fn no_field_of_a_form_leads_off_site() {
         let nothing = "00000000-0000-7000-8000-000000000000";
         let end = [("csrf", proof.as_str()), ("end", nothing)];
         let ended = browser.post("/account", &[&fields[..], &end].concat()).await;
-        assert_eq!(ended.location(), format!("{ISSUER}/account"), "{target}");
+        assert_eq!(ended.location(), format!("{ISSUER}/account?done=end"), "{target}");
         let page = browser.get("/logout").await;
         // Without an ID token, no client takes part: what is registered with none is not looked at.
         let fields: Vec<_> = fields.into_iter().filter(|(name, _)| *name != "state").collect();

@@ -251,7 +251,7 @@ async fn a_cookie_of_before_a_change_of_password_opens_nothing() {
     let guess = [("current_password", PASSWORD), ("new_password", "Another-horse-7")];
     let refused = thief.submit("/change-password", &page, &guess).await;
 
-    assert_eq!(refused.location(), format!("{ISSUER}/login"));
+    assert_eq!(refused.location(), format!("{ISSUER}/login?then=change-password"));
     assert!(!is_logged_in(&mut thief).await);
     assert!(is_logged_in(&mut browser).await);
     assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 1);
@@ -280,7 +280,7 @@ async fn a_deletion_that_is_sent_twice_arrives_once() {
     let fields = [("csrf", csrf(&login)), ("account", account.to_owned())];
     let fields = fields.each_ref().map(|(name, value)| (*name, value.as_str()));
     let answer = other.post("/delete-account", &fields).await;
-    assert_eq!(answer.location(), format!("{ISSUER}/login"));
+    assert_eq!(answer.location(), format!("{ISSUER}/login?then=delete-account"));
 }
 
 #[tokio::test]
@@ -326,7 +326,7 @@ async fn ends_of_logins_that_are_sent_twice_arrive_once() {
 
         let one = [("end", ids[0].as_str())];
         let (_, last) = twice(&mut browser, ("/account", &page), &one, cookie).await;
-        assert_eq!(last.location(), format!("{ISSUER}/account"));
+        assert_eq!(last.location(), format!("{ISSUER}/account?done=end"));
         let all = [("end", "all")];
         let (_, last) = twice(&mut browser, ("/account", &page), &all, cookie).await;
         assert_eq!(last.location(), format!("{ISSUER}/logout"), "{cookie:?}");

@@ -13,9 +13,17 @@ use crate::http::oauth::logout::leave;
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
-use crate::http::pages::{Call, Visit, device, limited, stale, words};
+use crate::http::pages::{Call, device, limited, see, stale, words};
 
-const PASSWORD_CHANGED: &str = "Your password is changed. All your other logins have ended.";
+/// What is said once something was done, by the name that the address has for it.
+const DONE: [(&str, &str); 3] = [
+    ("password", "Your password is changed. All your other logins have ended."),
+    ("end", "That login has ended."),
+    ("withdraw", "You have taken back what you had allowed."),
+];
+
+/// Sessions that are shown at once.
+const FIRST_SESSIONS: usize = 5;
 
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
@@ -48,12 +56,12 @@ async fn end(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let wanted = call.params.get("end").unwrap_or_default();
     if wanted == "all" {
         browser::end_everywhere(&app.db, browser, &origin).await.map_err(failed)?;
-        return Ok(Visit::forget(leave("", None)));
+        return Ok(app.cookie.remove(leave("", None)));
     }
     let id = wanted.parse().map_err(|_| stale(&call.visit))?;
     match logins::end_one(&app.db, login_of(browser), id, &origin).await {
         // Sent twice, or from two tabs: what was wished for is so.
-        Ok(()) | Err(LoginsError::NotFound) => Ok(call.lead_to("account")),
+        Ok(()) | Err(LoginsError::NotFound) => Ok(see("account?done=end")),
         Err(LoginsError::NotLoggedIn) => Ok(call.lead_to("login")),
         Err(LoginsError::Database(error)) => Err(failed(error)),
     }
@@ -67,7 +75,7 @@ async fn withdraw(call: &Call, browser: &Browser, client_id: &str) -> Result<Res
     let origin = origin_of(&call.request).await;
     match consent::withdraw(&call.app.db, login_of(browser), client_id, &origin).await {
         // Sent twice, or from two tabs: what was wished for is so.
-        Ok(()) | Err(ConsentError::NotFound) => Ok(call.lead_to("account")),
+        Ok(()) | Err(ConsentError::NotFound) => Ok(see("account?done=withdraw")),
         Err(ConsentError::NotLoggedIn) => Ok(call.lead_to("login")),
         Err(ConsentError::Database(error)) => Err(failed(error)),
     }
@@ -88,27 +96,48 @@ async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let names = client::names(db, ids).await.map_err(failed)?;
     let issuer = &call.app.issuer_url;
     let consents = consent::list(db, browser.account.id, issuer).await.map_err(failed)?;
-    let lines = sessions.into_iter().map(|session| SessionLine {
-        client_name: match names.get(&session.client_id) {
-            Some(name) => name.clone(),
-            None if session.client_id == FIRST_PARTY_CLIENT => call.app.looks.name.clone(),
-            None => session.client_id,
-        },
+    let lines = sessions.into_iter().map(|session| {
+        let is_this = session.id == browser.session.id;
+        let name = names.get(&session.client_id).cloned();
+        line_of_session(call, session, name, is_this)
+    });
+    let mut first_sessions: Vec<_> = lines.collect();
+    let more_sessions = first_sessions.split_off(first_sessions.len().min(FIRST_SESSIONS));
+    let done = DONE.iter().find(|(what, _)| call.has_done(what)).map(|(_, text)| *text);
+    let page = AccountPage {
+        csrf: &call.visit.csrf(),
+        done: done.unwrap_or_default(),
+        email: &browser.account.email_claims().email,
+        first_sessions,
+        more_sessions,
+        consents: consents.iter().map(|consent| line_of(consent, issuer)).collect(),
+    };
+    Ok(call.visit.remember(&call.app, render(StatusCode::OK, &page)))
+}
+
+/// A login on these pages or by the JSON API is known by its browser, all others by their client.
+fn line_of_session(
+    call: &Call,
+    session: logins::Row,
+    client_name: Option<String>,
+    is_this: bool,
+) -> SessionLine {
+    let device = device::in_words(session.user_agent.as_deref().unwrap_or_default());
+    let (heading, device) = match client_name {
+        Some(name) => (name, device),
+        None if session.client_id != FIRST_PARTY_CLIENT => (session.client_id, device),
+        None if device.is_empty() => (call.app.looks.name.clone(), device),
+        None => (device, String::new()),
+    };
+    SessionLine {
+        heading,
         since: session.auth_time.to_rfc3339(),
         since_in_words: session.auth_time.in_words(),
         address: session.address.unwrap_or_default(),
-        device: device::in_words(session.user_agent.as_deref().unwrap_or_default()),
-        is_this: session.id == browser.session.id,
+        device,
+        is_this,
         id: session.id.to_string(),
-    });
-    let page = AccountPage {
-        csrf: &call.visit.csrf(),
-        done: if call.has_done("password") { PASSWORD_CHANGED } else { "" },
-        email: &browser.account.email_claims().email,
-        sessions: lines.collect(),
-        consents: consents.iter().map(|consent| line_of(consent, issuer)).collect(),
-    };
-    Ok(render(StatusCode::OK, &page))
+    }
 }
 
 fn line_of(consent: &Consent, issuer: &str) -> ConsentLine {

@@ -3,6 +3,7 @@
 use poem::Response;
 use uuid::Uuid;
 
+use crate::domain::attempt::AttemptError;
 use crate::domain::audit::Origin;
 use crate::domain::confirm::{ConfirmError, Confirmation};
 use crate::domain::email::Email;
@@ -10,23 +11,26 @@ use crate::domain::logins::Login;
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::flow::FlowError;
 use crate::domain::password::Password;
-use crate::http::pages::{Call, limited, unavailable};
+use crate::http::pages::{Call, limited_on, unavailable};
 
 /// The same for what can be no password, and for one that is another's.
 pub(super) const REFUSED: &str = "This is not your password.";
 
-/// Counts an attempt of whoever is logged in; the limit that costs nothing comes first.
+/// Counts an attempt of whoever is logged in; the limit that costs nothing comes first. `limited` is the page
+/// that tells whoever tried too often to wait.
 pub(super) async fn admit<'a>(
     call: &Call,
     browser: &Browser,
     password: Password,
     origin: &'a Origin,
+    limited: impl Fn(&str) -> Response,
 ) -> Result<Confirmation<'a>, Response> {
     let limits = &call.app.limits;
-    limits.admit_confirmation_early(origin).map_err(|refused| limited(&refused))?;
+    let refused = |error: AttemptError| limited_on(&error, &limited);
+    limits.admit_confirmation_early(origin).map_err(refused)?;
     let email = Email::of_account(&browser.account.email_canonical);
     let admitted = limits.admit_confirmation(&call.app.db, &email, origin).await;
-    let admitted = admitted.map_err(|refused| limited(&refused))?;
+    let admitted = admitted.map_err(refused)?;
     let login = Login { account_id: browser.account.id, session_id: browser.session.id };
     Ok(Confirmation { login, password, admitted, origin })
 }

@@ -11,6 +11,7 @@ use crate::domain::confirm::{self as domain, ConfirmError};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::password::Password;
 use crate::http::oauth::{origin_of, respond};
+use crate::http::pages::login::lead_to_login;
 use crate::http::pages::page::render;
 use crate::http::pages::templates::{DeletionPage, MessagePage};
 use crate::http::pages::{Call, confirm, see};
@@ -29,7 +30,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
         Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
         None if call.has_done("deletion") => Ok(deleted()),
         None if call.is_post() && is_gone(&call).await? => Ok(see(DELETED)),
-        None => Ok(call.lead_to("login")),
+        None => Ok(lead_to_login("delete-account")),
     }
 }
 
@@ -51,11 +52,12 @@ async fn is_gone(call: &Call) -> Result<bool, Response> {
 async fn delete(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
+    let limited = |text: &str| show(call, browser, text, StatusCode::TOO_MANY_REQUESTS);
     let again = || show(call, browser, confirm::REFUSED, StatusCode::BAD_REQUEST);
     let Ok(password) = Password::parse(call.params.get("password").unwrap_or_default()) else {
         return Err(again());
     };
-    let confirmation = confirm::admit(call, browser, password, &origin).await?;
+    let confirmation = confirm::admit(call, browser, password, &origin, limited).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
         Ok(()) => Ok(see(DELETED)),
         // Sent twice, and the first was faster.
@@ -67,6 +69,5 @@ async fn delete(call: &Call, browser: &Browser) -> Result<Response, Response> {
 fn deleted() -> Response {
     let text = "Nobody is logged in to this browser any more.";
     let link = Some(("signup", "Sign up"));
-    let page = MessagePage { heading: "The account is deleted", text, details: "", link };
-    render(StatusCode::OK, &page)
+    render(StatusCode::OK, &MessagePage::new("The account is deleted", text, link))
 }

@@ -12,12 +12,14 @@ use crate::domain::session::{BrowserCookie, LogIn, LogInError};
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render_towards;
 use crate::http::pages::templates::LoginPage;
-use crate::http::pages::visit::with_cookie;
 use crate::http::pages::waiting::Waiting;
 use crate::http::pages::{Call, Visit, limited_on, see, stale, unavailable};
 
 /// The same for an unknown address, a wrong password and a disabled account.
 const REFUSED: &str = "The email address or the password is not right.";
+
+/// Pages of ours that a login leads on to, if one of them was asked for.
+const WANTED: [&str; 3] = ["account", "change-password", "delete-account"];
 
 /// The form is from before somebody else logged in here.
 const SOMEBODY_ELSE: &str = "Another account is logged in to this browser by now. \
@@ -45,9 +47,21 @@ async fn answered(request: Request) -> Result<Response, Response> {
         };
     }
     if waiting.is_none() && call.visit.browser.is_some() {
-        return Ok(call.lead_to("account"));
+        return Ok(see(wanted(&call)));
     }
-    Ok(call.visit.remember(Form::of(&call.visit, waiting.as_ref()).render()))
+    let form = Form { then: wanted(&call), ..Form::of(&call.visit, waiting.as_ref()) };
+    Ok(call.visit.remember(&call.app, form.render()))
+}
+
+/// The page of ours that was asked for before the login.
+fn wanted(call: &Call) -> &'static str {
+    let then = call.params.get("then");
+    WANTED.into_iter().find(|page| then == Some(*page)).unwrap_or(WANTED[0])
+}
+
+/// Leads to the login, which leads back to a page of ours.
+pub(super) fn lead_to_login(page: &'static str) -> Response {
+    see(&format!("login?then={page}"))
 }
 
 /// The answer to a form from before this browser's login, pressed twice or in a tab that stayed open: if
@@ -64,7 +78,7 @@ pub(super) async fn go_on_if_same(
         return Err(again(typed));
     }
     Ok(match waiting {
-        None => call.lead_to("account"),
+        None => see(wanted(call)),
         Some(waiting) => Box::pin(call.go_on(waiting, &call.visit, None)).await,
     })
 }
@@ -76,6 +90,8 @@ pub(super) struct Form<'a> {
     pub(super) waiting: Option<&'a Waiting>,
     /// What leads from the page to where the others are.
     pub(super) up: &'a str,
+    /// The page of ours that follows if no request waits.
+    pub(super) then: &'static str,
     /// What was typed, or who is expected.
     pub(super) username: &'a str,
     /// Why the last attempt did not work.
@@ -86,7 +102,8 @@ impl<'a> Form<'a> {
     /// Before the first attempt.
     pub(super) fn of(visit: &'a Visit, waiting: Option<&'a Waiting>) -> Self {
         let username = waiting.and_then(|it| it.pending.request.login_hint.as_deref());
-        Self { visit, waiting, up: "", username: username.unwrap_or_default(), problem: None }
+        let (username, then) = (username.unwrap_or_default(), WANTED[0]);
+        Self { visit, waiting, up: "", then, username, problem: None }
     }
 
     pub(super) fn render(&self) -> Response {
@@ -94,9 +111,11 @@ impl<'a> Form<'a> {
             csrf: &self.visit.csrf(),
             up: self.up,
             flow: self.waiting.map_or("", |it| &it.flow),
+            then: self.then,
             client_name: self.waiting.map_or("", |it| &it.client.name),
             username: self.username,
             problem: self.problem.unwrap_or_default(),
+            is_wrong: self.problem == Some(REFUSED),
         };
         let status = if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
         let destinations = self.waiting.map(Waiting::destinations).unwrap_or_default();
@@ -106,7 +125,8 @@ impl<'a> Form<'a> {
 
 async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Response> {
     let username = call.params.get("username").unwrap_or_default();
-    let form = Form { username, problem: Some(REFUSED), ..Form::of(&call.visit, waiting.as_ref()) };
+    let (then, problem) = (wanted(call), Some(REFUSED));
+    let form = Form { then, username, problem, ..Form::of(&call.visit, waiting.as_ref()) };
     let (Ok(email), Ok(password)) = (
         Email::parse_known(username),
         Password::parse(call.params.get("password").unwrap_or_default()),
@@ -114,7 +134,7 @@ async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Respo
         return Err(form.render());
     };
     let limited = |text: &str| Form { problem: Some(text), ..form }.render();
-    match enter(call, waiting.clone(), &email, password, "account", limited).await? {
+    match enter(call, waiting.clone(), &email, password, then, limited).await? {
         Some(entered) => Ok(entered),
         None => Err(form.render()),
     }
@@ -178,6 +198,6 @@ impl NewCookie {
                 Box::pin(call.go_on(waiting, &visit, None)).await
             }
         };
-        Ok(with_cookie(next, &self.text))
+        Ok(call.app.cookie.set(next, &self.text))
     }
 }

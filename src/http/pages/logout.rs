@@ -38,7 +38,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
     }
     let left = leave("", asked.destination.as_deref());
     // A form of another site comes without the cookie, and must not take it away.
-    Ok(if call.visit.is_new() { left } else { Visit::forget(left) })
+    Ok(if call.visit.is_new() { left } else { call.app.cookie.remove(left) })
 }
 
 /// The question, on behalf of a client's request.
@@ -64,11 +64,6 @@ fn question(visit: &Visit, params: &Params, destination: Option<&str>, up: &str)
 
 fn signed_out() -> Response {
     let text = "Nobody is logged in to this browser.";
-    let page = MessagePage {
-        heading: "You are logged out",
-        text,
-        details: "",
-        link: Some(("login", "Log in")),
-    };
-    render(StatusCode::OK, &page)
+    let link = Some(("login", "Log in"));
+    render(StatusCode::OK, &MessagePage::new("You are logged out", text, link))
 }

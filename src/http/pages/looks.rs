@@ -3,8 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use askama::Template;
+
 use crate::config::{Color, Logo, PageSettings};
 use crate::http::documents::Document;
+use crate::http::pages::templates::Icon;
 
 /// Seconds that browsers keep the style and the logo; after that they ask by `ETag`.
 const MAX_AGE: u64 = 300;
@@ -58,12 +61,14 @@ pub struct Looks {
     pub(super) name: String,
     /// What pages write into `src`; empty if there is no logo.
     pub(super) logo: String,
-    /// The one source of images (CSP 3 §2.3.1); empty if there is none.
+    /// The one source of images (CSP 3 §2.3.1).
     pub(super) image_source: String,
     /// The style sheet.
     pub(super) style: Document,
     /// The logo, if Signet serves it.
     pub(super) logo_file: Option<Document>,
+    /// What browsers show with the title where there is no logo.
+    pub(super) icon: Document,
 }
 
 impl Looks {
@@ -79,7 +84,7 @@ impl Looks {
         let (logo, image_source) = match &settings.logo {
             Some(Logo::File(_)) => ("assets/logo".to_owned(), "'self'".to_owned()),
             Some(Logo::Url(url)) => (url.clone(), url.clone()),
-            None => (String::new(), String::new()),
+            None => (String::new(), "'self'".to_owned()),
         };
         let style = format!("{}{STYLE}", accent_rule(settings.accent_color)).into_bytes();
         Ok(Self {
@@ -88,13 +93,31 @@ impl Looks {
             image_source,
             style: Document::public("text/css; charset=utf-8", style, MAX_AGE),
             logo_file,
+            icon: icon(settings),
         })
     }
 
     /// What stands for a logo where there is none.
     pub(super) fn initial(&self) -> String {
-        self.name.chars().next().map(|first| first.to_uppercase().collect()).unwrap_or_default()
+        initial(&self.name)
     }
+}
+
+fn initial(name: &str) -> String {
+    name.chars().next().map(|first| first.to_uppercase().collect()).unwrap_or_default()
+}
+
+fn icon(settings: &PageSettings) -> Document {
+    let (accent, initial) = (settings.accent_color, initial(&settings.service_name));
+    let icon = Icon { accent, on_accent: on(accent), initial: &initial };
+    let svg = icon.render().unwrap_or_default().into_bytes();
+    let icon = Document::public("image/svg+xml", svg, MAX_AGE);
+    icon.with_header(poem::http::header::CONTENT_SECURITY_POLICY, LOGO_POLICY)
+}
+
+/// The colour of text on another.
+fn on(accent: Color) -> Color {
+    if accent.contrast(WHITE) >= accent.contrast(BLACK) { WHITE } else { BLACK }
 }
 
 fn read(path: &Path) -> Result<Document, LogoError> {
@@ -118,7 +141,7 @@ fn read(path: &Path) -> Result<Document, LogoError> {
 /// The accent, with a colour for text on it; and an outline of its own where the accent could not
 /// be told from the sheet around it.
 fn accent_rule(accent: Color) -> String {
-    let on_accent = if accent.contrast(WHITE) >= accent.contrast(BLACK) { WHITE } else { BLACK };
+    let on_accent = on(accent);
     let outlines = SHEETS.map(|(time, sheet)| {
         let is_clear = accent.contrast(sheet) >= OUTLINE;
         format!("--outline-by-{time}: {};", if is_clear { "var(--accent)" } else { "var(--edge)" })

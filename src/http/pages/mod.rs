@@ -6,6 +6,7 @@
 mod account;
 mod confirm;
 mod consent;
+mod cookie;
 mod deletion;
 mod device;
 mod login;
@@ -45,13 +46,14 @@ use crate::http::pages::templates::{FormPostPage, MessagePage};
 use crate::http::trace::Trace;
 use crate::timestamp::Timestamp;
 
+pub use cookie::PageCookie;
 pub(in crate::http) use logout::ask as ask_logout;
 pub use looks::{LogoError, Looks};
 pub(in crate::http) use visit::Visit;
 pub(in crate::http) use waiting::{UNKNOWN_CLIENT, Waiting};
 
 /// The paths of the pages and the methods they answer.
-pub(in crate::http) const METHODS: [(&str, &str); 11] = [
+pub(in crate::http) const METHODS: [(&str, &str); 12] = [
     ("/login", "GET, HEAD, POST"),
     ("/signup", "GET, HEAD, POST"),
     ("/consent", "GET, HEAD, POST"),
@@ -63,6 +65,7 @@ pub(in crate::http) const METHODS: [(&str, &str); 11] = [
     ("/assets/page.js", "GET, HEAD"),
     ("/assets/submit.js", "GET, HEAD"),
     ("/assets/logo", "GET, HEAD"),
+    ("/assets/icon.svg", "GET, HEAD"),
 ];
 
 /// The scripts of pages: of all, and of an authorization response that the browser posts.
@@ -86,7 +89,10 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
         surface("deletionPage", deletion, error, make_answer(deletion::answer)),
     ];
     let pages = METHODS.iter().zip(endpoints).fold(routes, |routes, ((path, _), endpoint)| {
-        routes.at(*path, endpoint.with(Dress(Arc::clone(app))).with(Trace).data(Arc::clone(app)))
+        routes.at(
+            *path,
+            endpoint.with(Dress(Arc::clone(app))).with(Trace::default()).data(Arc::clone(app)),
+        )
     });
     // An address with a slash behind it, and none at all, are meant as well.
     let pages = METHODS.iter().filter(|(path, _)| !path.starts_with("/assets")).fold(
@@ -110,7 +116,10 @@ pub(in crate::http) fn add_to(routes: Route, app: &Arc<App>) -> Route {
         if let Some(logo) = &app.looks.logo_file {
             pages = pages.at(format!("{below}/assets/logo"), ReadOnly(logo.clone()));
         }
-        pages.at(format!("{below}/assets/style.css"), ReadOnly(app.looks.style.clone()))
+        let (style, icon) = (app.looks.style.clone(), app.looks.icon.clone());
+        pages
+            .at(format!("{below}/assets/style.css"), ReadOnly(style))
+            .at(format!("{below}/assets/icon.svg"), ReadOnly(icon))
     })
 }
 
@@ -138,7 +147,9 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
             "It went wrong on our side. What you sent may not have been saved.",
         ),
     };
-    let mut response = render(status, &MessagePage { heading, text, details: "", link: None });
+    let link = if status.is_server_error() { None } else { Some(("account", "Your account")) };
+    let page = MessagePage { link, ..MessagePage::of_error(heading, text) };
+    let mut response = render(status, &page);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }
@@ -152,8 +163,8 @@ pub(in crate::http) fn lost(app: &App, status: StatusCode, root: &str) -> Respon
 }
 
 fn too_many(seconds: u64) -> Response {
-    let (heading, text) = ("Too many attempts", wait_text(seconds));
-    let page = MessagePage { heading, text: &text, details: "", link: None };
+    let text = wait_text(seconds);
+    let page = MessagePage::of_error("Too many attempts", &text);
     let mut response = render(StatusCode::TOO_MANY_REQUESTS, &page);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
@@ -206,13 +217,9 @@ pub(in crate::http) const NOT_REGISTERED: &str =
 
 /// The page for a request of a client that goes nowhere: it says why, and repeats nothing.
 pub(in crate::http) fn bad_request(why: &str) -> Response {
-    let page = MessagePage {
-        heading: "That does not work",
-        text: "The application that sent you here made a mistake. Whoever runs it can mend that.",
-        details: why,
-        link: None,
-    };
-    render(StatusCode::BAD_REQUEST, &page)
+    let text = "The application that sent you here made a mistake. Whoever runs it can mend that.";
+    let page = MessagePage::of_error("That does not work", text);
+    render(StatusCode::BAD_REQUEST, &MessagePage { details: why, ..page })
 }
 
 /// The page for a form that was not ours, or whose time has passed.
@@ -223,8 +230,7 @@ fn stale(visit: &Visit) -> Response {
         Some(_) => ("account", "Your account"),
         None => ("login", "Log in"),
     };
-    let page = MessagePage { heading: "Start again", text, details: "", link: Some(link) };
-    render(StatusCode::BAD_REQUEST, &page)
+    render(StatusCode::BAD_REQUEST, &MessagePage::new("Start again", text, Some(link)))
 }
 
 /// An authorization response that the browser posts.

@@ -111,9 +111,8 @@ pub(in crate::http) fn dress(app: &App, mut response: Response, root: &str) -> R
 }
 
 fn policy(page: &Undressed, image_source: &str) -> String {
-    let images = if image_source.is_empty() { "'none'" } else { image_source };
     format!(
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src {images}; \
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src {image_source}; \
          form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",
         page.form_targets
     )

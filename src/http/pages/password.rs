@@ -13,7 +13,7 @@ use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::http::oauth::{origin_of, respond};
-use crate::http::pages::login::{NewCookie, enter};
+use crate::http::pages::login::{NewCookie, enter, lead_to_login};
 use crate::http::pages::page::render;
 use crate::http::pages::templates::PasswordPage;
 use crate::http::pages::{Call, confirm, error, rule, see, stale};
@@ -58,13 +58,14 @@ async fn answered(request: Request) -> Result<Response, Response> {
 async fn repeat_unanswered(call: &Call) -> Result<Response, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     if !(call.is_post() && call.is_current) {
-        return Ok(call.lead_to("login"));
+        return Ok(lead_to_login("change-password"));
     }
     let account = hosted_login::account_of_replaced(db, call.visit.digest(), now).await;
     let account = account.map_err(|error| respond::failed(&error.into()))?;
-    let Some(account) = account else { return Ok(call.lead_to("login")) };
+    let Some(account) = account else { return Ok(lead_to_login("change-password")) };
     let email = Email::of_account(&account.email_canonical);
-    Ok(log_in_anew(call, &email).await?.unwrap_or_else(|| call.lead_to("login")))
+    let entered = log_in_anew(call, &email).await?;
+    Ok(entered.unwrap_or_else(|| lead_to_login("change-password")))
 }
 
 /// The same, once the browser has its new cookie: it keeps that, however often the form comes.
@@ -77,7 +78,8 @@ async fn repeat(call: &Call, browser: &Browser) -> Result<Response, Response> {
     };
     let typed = Password::parse(call.params.get("new_password").unwrap_or_default());
     let typed = typed.map_err(|_| again())?;
-    let confirmation = confirm::admit(call, browser, typed, &origin).await?;
+    let limited = |text: &str| limited(call, browser, text);
+    let confirmation = confirm::admit(call, browser, typed, &origin, limited).await?;
     match domain::check_password(&app.db, &app.hasher, confirmation, now).await {
         Ok(()) => Ok(see(CHANGED)),
         Err(error) => Err(confirm::failure(call, &error).unwrap_or_else(again)),
@@ -102,17 +104,32 @@ fn show(call: &Call, browser: &Browser, problems: &Problems, status: StatusCode)
         username: &browser.account.email_claims().email,
         current_problem: &problems.current,
         new_problem: &problems.new,
-        hint: rule::hint(call.app.password_policy),
+        rules: rule::rules(call.app.password_policy),
     };
     render(status, &page)
+}
+
+/// The page for whoever tried too often.
+fn limited(call: &Call, browser: &Browser, text: &str) -> Response {
+    let problems = Problems { current: text.to_owned(), ..Problems::default() };
+    show(call, browser, &problems, StatusCode::TOO_MANY_REQUESTS)
 }
 
 async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin_of(&call.request).await;
     let again = |problems| show(call, browser, &problems, StatusCode::BAD_REQUEST);
-    let (current, new) = validate(call, browser).map_err(again)?;
-    let confirmation = confirm::admit(call, browser, current, &origin).await?;
+    let limited = |text: &str| limited(call, browser, text);
+    let Typed { current, new, problems } = read(call, browser);
+    let Some(current) = current else { return Err(again(problems)) };
+    let confirmation = confirm::admit(call, browser, current, &origin, limited).await?;
+    let Some(new) = new else {
+        // What is wrong with the current one is told as well, so that nobody has to find out in turns.
+        let checked = domain::check_password(&app.db, &app.hasher, confirmation, now).await;
+        let Err(error) = checked else { return Err(again(problems)) };
+        let both = || again(Problems { new: problems.new.clone(), ..Problems::of_current() });
+        return Err(confirm::failure(call, &error).unwrap_or_else(both));
+    };
     let cookie = NewCookie::of(call, None).map_err(|error| respond::failed(&error))?;
     let new_login = NewLogin {
         entries: &app.status_entries,
@@ -130,18 +147,23 @@ async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
     }
 }
 
-/// Checks both fields, so that the form shows all that is wrong at once.
-fn validate(call: &Call, browser: &Browser) -> Result<(Password, Password), Problems> {
+/// What was typed, as far as it can be a password, and may be a new one.
+struct Typed {
+    current: Option<Password>,
+    new: Option<Password>,
+    problems: Problems,
+}
+
+/// Looks at both fields, so that the form shows all that is wrong at once.
+fn read(call: &Call, browser: &Browser) -> Typed {
     let typed = |name| Password::parse(call.params.get(name).unwrap_or_default());
     let mut problems = Problems::default();
     let current = typed("current_password").map_err(|_| problems = Problems::of_current()).ok();
-    let new = typed("new_password").map_err(|it| problems.new = rule::problem(&[it])).ok();
+    let new = typed("new_password").map_err(|it| problems.new = rule::unreadable(it)).ok();
     if let Some(new) = &new {
         let email = Email::of_account(&browser.account.email_canonical);
         problems.new = rule::problem(&account::weaknesses(call.app.password_policy, new, &email));
     }
-    match (current, new) {
-        (Some(current), Some(new)) if problems.new.is_empty() => Ok((current, new)),
-        _ => Err(problems),
-    }
+    let new = new.filter(|_| problems.new.is_empty());
+    Typed { current, new, problems }
 }

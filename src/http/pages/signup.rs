@@ -18,7 +18,10 @@ use crate::http::pages::{Call, Visit, limited_on, rule, see, unavailable};
 /// What is wrong with what was typed, next to its field.
 #[derive(Default)]
 pub(super) struct Problems {
+    /// With neither.
+    form: String,
     email: String,
+    is_taken: bool,
     password: String,
 }
 
@@ -44,7 +47,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
         };
     }
     let page = Form::of(&call.app, &call.visit, waiting.as_ref()).render(StatusCode::OK);
-    Ok(call.visit.remember(page))
+    Ok(call.visit.remember(&call.app, page))
 }
 
 /// What the page shows.
@@ -74,9 +77,11 @@ impl<'a> Form<'a> {
             flow: self.waiting.map_or("", |it| &it.flow),
             client_name: self.waiting.map_or("", |it| &it.client.name),
             username: self.username,
+            problem: &self.problems.form,
             email_problem: &self.problems.email,
+            is_taken: self.problems.is_taken,
             password_problem: &self.problems.password,
-            password_hint: rule::hint(self.app.password_policy),
+            rules: rule::rules(self.app.password_policy),
         };
         let destinations = self.waiting.map(Waiting::destinations).unwrap_or_default();
         render_towards(status, &page, &destinations)
@@ -94,10 +99,10 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
     let (email, password) =
         validate(call, typed).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;
     let wait = |text: &str| {
-        let problems = Problems { email: text.to_owned(), ..Problems::default() };
+        let problems = Problems { form: text.to_owned(), ..Problems::default() };
         again(problems, StatusCode::TOO_MANY_REQUESTS)
     };
-    let admitted = app.limits.admit_sign_up(&app.db, &origin).await;
+    let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, wait))?;
     let request = SignUp { email: &email, password: password.clone(), admitted, origin: &origin };
     let cookie = NewCookie::of(call, waiting.as_ref());
@@ -111,7 +116,7 @@ async fn sign_up(call: &Call, waiting: Option<Waiting>) -> Result<Response, Resp
                 return Ok(entered);
             }
             let email = "There is an account with this email address already.".to_owned();
-            let problems = Problems { email, ..Problems::default() };
+            let problems = Problems { email, is_taken: true, ..Problems::default() };
             Err(again(problems, StatusCode::CONFLICT))
         }
         Err(
@@ -144,7 +149,7 @@ fn validate(call: &Call, typed: &str) -> Result<(Email, Password), Problems> {
     let email =
         Email::parse(typed).map_err(|it| problems.email = format!("The email address {it}.")).ok();
     let password = Password::parse(call.params.get("password").unwrap_or_default());
-    let password = password.map_err(|it| problems.password = rule::problem(&[it])).ok();
+    let password = password.map_err(|it| problems.password = rule::unreadable(it)).ok();
     if let Some(password) = &password {
         let policy = call.app.password_policy;
         let weaknesses = match &email {

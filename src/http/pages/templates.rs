@@ -2,7 +2,10 @@
 
 use askama::Template;
 
+use crate::config::Color;
+use crate::http::answered::Answered;
 use crate::http::pages::page::Undressed;
+use crate::http::pages::rule::Rule;
 use crate::http::pages::words::Permission;
 
 /// What a page says, without the frame that all have in common.
@@ -40,6 +43,15 @@ pub(super) struct Frame<'a> {
     pub(super) initial: &'a str,
 }
 
+/// What stands for a logo where there is none.
+#[derive(Template)]
+#[template(path = "icon.svg")]
+pub(super) struct Icon<'a> {
+    pub(super) accent: Color,
+    pub(super) on_accent: Color,
+    pub(super) initial: &'a str,
+}
+
 /// `/login`.
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -49,12 +61,16 @@ pub(super) struct LoginPage<'a> {
     pub(super) up: &'a str,
     /// The request that waits, sealed, or its handle; empty if none does.
     pub(super) flow: &'a str,
+    /// The page of ours that follows if no request waits.
+    pub(super) then: &'a str,
     /// Who asked for the login; empty if nobody did.
     pub(super) client_name: &'a str,
     /// What was typed, or who is expected.
     pub(super) username: &'a str,
     /// Why it did not work; empty if it was not tried.
     pub(super) problem: &'a str,
+    /// Whether that is because of what was typed.
+    pub(super) is_wrong: bool,
 }
 
 impl Page for LoginPage<'_> {
@@ -73,16 +89,20 @@ pub(super) struct SignupPage<'a> {
     pub(super) flow: &'a str,
     pub(super) client_name: &'a str,
     pub(super) username: &'a str,
+    /// Why nothing was tried; may be empty, as the others.
+    pub(super) problem: &'a str,
     pub(super) email_problem: &'a str,
+    /// Whether that is because somebody has the address.
+    pub(super) is_taken: bool,
     pub(super) password_problem: &'a str,
-    /// The rule that the password has to meet.
-    pub(super) password_hint: &'a str,
+    /// What the password has to meet.
+    pub(super) rules: Vec<Rule>,
 }
 
 impl Page for SignupPage<'_> {
     fn title(&self) -> String {
-        let has_problem = !self.email_problem.is_empty() || !self.password_problem.is_empty();
-        title_of("Sign up", has_problem)
+        let problems = [self.problem, self.email_problem, self.password_problem];
+        title_of("Sign up", problems.iter().any(|problem| !problem.is_empty()))
     }
 }
 
@@ -136,6 +156,21 @@ pub(super) struct MessagePage<'a> {
     pub(super) details: &'a str,
     /// Where it goes on: an address and what it is called.
     pub(super) link: Option<(&'a str, &'a str)>,
+    /// What the log and the audit log know the request by, if something went wrong; may be empty.
+    pub(super) request_id: String,
+}
+
+impl<'a> MessagePage<'a> {
+    /// A few words.
+    pub(super) fn new(heading: &'a str, text: &'a str, link: Option<(&'a str, &'a str)>) -> Self {
+        Self { heading, text, details: "", link, request_id: String::new() }
+    }
+
+    /// An error of the request that is being answered.
+    pub(super) fn of_error(heading: &'a str, text: &'a str) -> Self {
+        let id = Answered::current().map(|answered| answered.id.to_string());
+        Self { request_id: id.unwrap_or_default(), ..Self::new(heading, text, None) }
+    }
 }
 
 impl Page for MessagePage<'_> {
@@ -154,8 +189,8 @@ pub(super) struct PasswordPage<'a> {
     pub(super) username: &'a str,
     pub(super) current_problem: &'a str,
     pub(super) new_problem: &'a str,
-    /// The rule that the new one has to meet.
-    pub(super) hint: &'a str,
+    /// What the new one has to meet.
+    pub(super) rules: Vec<Rule>,
 }
 
 impl Page for PasswordPage<'_> {
@@ -189,7 +224,9 @@ pub(super) struct AccountPage<'a> {
     /// What has just been done; empty if nothing was.
     pub(super) done: &'a str,
     pub(super) email: &'a str,
-    pub(super) sessions: Vec<SessionLine>,
+    /// This browser's, and some of the others.
+    pub(super) first_sessions: Vec<SessionLine>,
+    pub(super) more_sessions: Vec<SessionLine>,
     pub(super) consents: Vec<ConsentLine>,
 }
 
@@ -206,13 +243,14 @@ impl Page for AccountPage<'_> {
 /// A login, as its owner sees it.
 pub(super) struct SessionLine {
     pub(super) id: String,
-    pub(super) client_name: String,
+    /// The client; of a login on these pages, the browser.
+    pub(super) heading: String,
     /// For programs.
     pub(super) since: String,
     /// For people.
     pub(super) since_in_words: String,
     pub(super) address: String,
-    /// A browser, or another program.
+    /// A browser, or another program; empty if the heading says it.
     pub(super) device: String,
     pub(super) is_this: bool,
 }

@@ -84,7 +84,7 @@ fn wish_of(scope: &str) -> String {
         "email" => "see your email address".to_owned(),
         "address" => "see your postal address".to_owned(),
         "phone" => "see your telephone number".to_owned(),
-        "offline_access" => "do so while you are away, until you end it".to_owned(),
+        "offline_access" => "stay logged in when you are not using it".to_owned(),
         other => format!("use “{other}”"),
     }
 }
