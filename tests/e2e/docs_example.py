@@ -1,4 +1,4 @@
-"""The code blocks of `docs/verify-a-token.md`."""
+"""The code blocks of pages in `docs/`."""
 
 import re
 from typing import Any
@@ -8,10 +8,10 @@ from processes import REPOSITORY
 SETTINGS = 'ISSUER, AUDIENCE = "http://localhost:8080", "http://localhost:8080"'
 
 
-def block_with(language: str, mark: str) -> str:
+def block_with(language: str, mark: str, page: str = "verify-a-token.md") -> str:
     """The one block of this language that holds `mark`."""
-    page = (REPOSITORY / "docs/verify-a-token.md").read_text()
-    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    text = (REPOSITORY / "docs" / page).read_text()
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     (block,) = (block for block in blocks if mark in block)
     return block
 

@@ -45,7 +45,7 @@ class Process:
                 umask=0o022,
             )
 
-    def wait_until_ready(self, url: str) -> None:
+    def wait_until_ready(self, url: str, status: int = 200) -> None:
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -53,7 +53,7 @@ class Process:
                 code = self._process.returncode
                 raise AssertionError(f"exited with {code} instead of starting:\n{self.output}")
             try:
-                if httpx.get(url, timeout=2).status_code == 200:
+                if httpx.get(url, timeout=2).status_code == status:
                     return
             except httpx.TransportError:
                 pass

@@ -1,0 +1,46 @@
+package example.tasks;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.autoconfigure.SpringBootApplication;
+import org.springframework.security.access.prepost.PreAuthorize;
+import org.springframework.security.config.annotation.method.configuration.EnableMethodSecurity;
+import org.springframework.security.core.GrantedAuthority;
+import org.springframework.security.oauth2.server.resource.authentication.JwtAuthenticationToken;
+import org.springframework.web.bind.annotation.GetMapping;
+import org.springframework.web.bind.annotation.PostMapping;
+import org.springframework.web.bind.annotation.RestController;
+
+/**
+ * Says who is calling. There is no bean for security here: which tokens are good follows from
+ * application.properties alone.
+ */
+@SpringBootApplication
+@EnableMethodSecurity // or @PreAuthorize below would be ignored
+@RestController
+public class TasksApplication {
+
+    public static void main(String[] arguments) {
+        SpringApplication.run(TasksApplication.class, arguments);
+    }
+
+    /** Open to every token that is good. */
+    @GetMapping("/tasks")
+    Map<String, Object> tasks(JwtAuthenticationToken caller) {
+        List<String> authorities =
+                caller.getAuthorities().stream().map(GrantedAuthority::getAuthority).toList();
+        // Not Map.of, which takes no null: an ID token, where one gets in, has no scope.
+        Map<String, Object> answer = new LinkedHashMap<>();
+        answer.put("subject", caller.getToken().getSubject());
+        answer.put("scope", caller.getToken().getClaimAsString("scope"));
+        answer.put("authorities", authorities);
+        return answer;
+    }
+
+    /** Open to tokens with the scope tasks:write. */
+    @PostMapping("/tasks")
+    @PreAuthorize("hasAuthority('SCOPE_tasks:write')")
+    void add() {}
+}

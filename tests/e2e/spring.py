@@ -1,0 +1,60 @@
+"""Spring Boot's resource server: the application of `tests/clients/stock/spring`."""
+
+import shutil
+from pathlib import Path
+
+import httpx
+
+from node import run
+from processes import REPOSITORY, Process, clean_environment, free_port
+
+SOURCE = REPOSITORY / "tests/clients/stock/spring"
+BUILT = REPOSITORY / "target/e2e-spring"
+JAR = BUILT / "target/tasks.jar"
+PROPERTIES = "spring.security.oauth2.resourceserver.jwt"
+
+BUILD_SECONDS = 900
+"""The first time, Maven downloads 60 MB."""
+
+
+def build() -> None:
+    """Makes the application from a copy, so that nothing is left beside the sources."""
+    shutil.rmtree(BUILT, ignore_errors=True)
+    shutil.copytree(SOURCE, BUILT, ignore=shutil.ignore_patterns("target"))
+    run("mvn", "--batch-mode", "--quiet", "package", cwd=BUILT, seconds=BUILD_SECONDS)
+
+
+class Spring(Process):
+    """It is told an issuer and an audience, and nothing else that bears on tokens.
+
+    Without an audience, it is as if `audiences` were not among its properties.
+    """
+
+    def __init__(self, name: str, directory: Path, issuer: str, audience: str) -> None:
+        super().__init__(name, directory)
+        port = free_port()
+        self.tasks = f"http://127.0.0.1:{port}/tasks"
+        self._command = [
+            "java",
+            "-jar",
+            str(JAR),
+            "--server.address=127.0.0.1",
+            f"--server.port={port}",
+            f"--{PROPERTIES}.issuer-uri={issuer}",
+            f"--{PROPERTIES}.audiences={audience}",
+        ]
+
+    def start(self) -> "Spring":
+        self.spawn(self._command, clean_environment())
+        self.wait_until_ready(self.tasks, 401)
+        return self
+
+    def get(self, token: str) -> httpx.Response:
+        return self._ask("GET", token)
+
+    def post(self, token: str) -> httpx.Response:
+        return self._ask("POST", token)
+
+    def _ask(self, method: str, token: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        return httpx.request(method, self.tasks, headers=headers, timeout=30)
