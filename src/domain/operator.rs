@@ -1,6 +1,6 @@
 //! What an operator does to other people's accounts, from the command line.
 
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -65,7 +65,15 @@ pub async fn list(
         page = page.filter(if is_disabled { disabled } else { disabled.not() });
     }
     if let Some(part) = &wanted.address_part {
-        page = page.filter(Column::EmailCanonical.contains(part));
+        let mut pattern = String::from("%");
+        for c in part.chars() {
+            if matches!(c, '%' | '_' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(c);
+        }
+        pattern.push('%');
+        page = page.filter(Column::EmailCanonical.like(LikeExpr::new(pattern).escape('\\')));
     }
     if let Some(id) = after {
         page = page.filter(Column::Id.gt(id));
@@ -107,7 +115,7 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
     found.await?.ok_or(OperatorError::NoAccount)
 }
 
-/// The address by which the account with this id is found.
+/// The address of the account with this id.
 ///
 /// # Errors
 /// [`OperatorError::NoAccount`], or the database's.
@@ -138,8 +146,7 @@ pub async fn failures(
 ///
 /// # Errors
 /// See [`OperatorError`]. Once the account is off it stays so, though the rest could not be waited for.
-pub async fn disable(db: &Db, email: &Email) -> Result<u64, OperatorError> {
-    let id = find(db, email).await?;
+pub async fn disable(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     let urgent = db.urgent();
     let ended_at = urgent.write((), move |txn, now, ()| {
         Box::pin(async move {
@@ -160,8 +167,7 @@ pub async fn disable(db: &Db, email: &Email) -> Result<u64, OperatorError> {
 ///
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
-pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
-    let id = find(db, email).await?;
+pub async fn enable(db: &Db, id: Uuid) -> Result<(), OperatorError> {
     db.urgent()
         .write((), move |txn, now, ()| {
             Box::pin(async move {
@@ -180,8 +186,7 @@ pub async fn enable(db: &Db, email: &Email) -> Result<(), OperatorError> {
 ///
 /// # Errors
 /// See [`OperatorError`]. Once the account is gone it stays so, though the rest could not be waited for.
-pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
-    let id = find(db, email).await?;
+pub async fn delete(db: &Db, id: Uuid) -> Result<(), OperatorError> {
     let urgent = db.urgent();
     let ended_at = urgent.write((), move |txn, now, ()| {
         Box::pin(async move {
@@ -198,8 +203,7 @@ pub async fn delete(db: &Db, email: &Email) -> Result<(), OperatorError> {
 ///
 /// # Errors
 /// See [`OperatorError`]. Once they have ended it stays so, though the rest could not be waited for.
-pub async fn end_sessions(db: &Db, email: &Email) -> Result<u64, OperatorError> {
-    let id = find(db, email).await?;
+pub async fn end_sessions(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     let ended_at = end_sessions_of(db, vec![id]).await?;
     wait_for_rest(db, id, ended_at).await
 }
@@ -296,7 +300,11 @@ async fn wait_for_rest(db: &Db, id: Uuid, ended_at: Timestamp) -> Result<u64, Op
     Ok(db.read(|db| async move { ended.count(&db).await }).await?)
 }
 
-async fn find(db: &Db, email: &Email) -> Result<Uuid, OperatorError> {
+/// The account of an address.
+///
+/// # Errors
+/// [`OperatorError::NoAccount`], or the database's.
+pub async fn find(db: &Db, email: &Email) -> Result<Uuid, OperatorError> {
     let found = account_row::Entity::find_by_address(email.address(), email.folded());
     let found = db.read(|db| async move { found.one(&db).await }).await?;
     found.map(|account| account.id).ok_or(OperatorError::NoAccount)

@@ -282,6 +282,12 @@ async fn the_list_can_be_narrowed_and_read_by_programs() {
     assert_eq!(addresses(list(&["--address", "EXAMPLE.test"]).await), [ADA, "bob@example.test"]);
     let enabled = list(&["--enabled", "--address", "example.test"]).await;
     assert_eq!(addresses(enabled), [ADA]);
+    // None of them stands for other characters.
+    for part in ["a_a@", "%", "\\"] {
+        assert!(list(&["--address", part]).await.is_empty(), "{part}");
+    }
+    server.sign_up("a_a@example.test").await.expect_status(201);
+    assert_eq!(addresses(list(&["--address", "a_a@"]).await), ["a_a@example.test"]);
 }
 
 /// A script that forgot to say so deletes nobody.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
+use uuid::Uuid;
 
 use crate::cli::output::{print, print_aside};
 use crate::clock::Clock;
@@ -93,6 +94,16 @@ pub(super) struct ResetPassword {
 }
 
 impl Named {
+    /// The account itself: whoever has the address later is somebody else.
+    async fn find(&self) -> anyhow::Result<(Db, Uuid)> {
+        let (db, email) = self.open().await?;
+        let id = match self.account.parse() {
+            Ok(id) => id,
+            Err(_) => operator::find(&db, &email).await?,
+        };
+        Ok((db, id))
+    }
+
     async fn open(&self) -> anyhow::Result<(Db, Email)> {
         let parsed = |address: &str| {
             Email::parse_known(address).map_err(|error| anyhow!("the address {error}"))
@@ -113,15 +124,15 @@ impl Account {
             Self::List(wish) => wish.run().await,
             Self::Show(wish) => wish.run().await,
             Self::Disable(named) => {
-                let (db, email) = named.open().await?;
-                let ended = operator::disable(&db, &email).await?;
+                let (db, id) = named.find().await?;
+                let ended = operator::disable(&db, id).await?;
                 print(&format!("disabled; {}", sessions_ended(ended)))?;
                 db.close().await;
                 Ok(())
             }
             Self::Enable(named) => {
-                let (db, email) = named.open().await?;
-                operator::enable(&db, &email).await?;
+                let (db, id) = named.find().await?;
+                operator::enable(&db, id).await?;
                 print("enabled")?;
                 db.close().await;
                 Ok(())
@@ -134,23 +145,20 @@ impl Account {
 }
 
 async fn delete(wish: &Delete) -> anyhow::Result<()> {
-    let (db, email) = wish.account.open().await?;
+    let (db, id) = wish.account.find().await?;
     if !wish.yes {
-        let id = operator::show(&db, &email, db.clock().now()).await?.account.id;
+        let address = operator::address_of(&db, id).await?;
         if !io::stdin().is_terminal() {
             bail!("this deletes the account {id}, which cannot be undone: say --yes");
         }
-        print_aside(&format!(
-            "This deletes {} ({id}), for good. Type \"delete\":",
-            email.address()
-        ));
+        print_aside(&format!("This deletes {address} ({id}), for good. Type \"delete\":"));
         let mut typed = String::new();
         io::stdin().read_line(&mut typed)?;
         if typed.trim() != "delete" {
             bail!("nothing was deleted");
         }
     }
-    operator::delete(&db, &email).await?;
+    operator::delete(&db, id).await?;
     print("deleted")?;
     db.close().await;
     Ok(())
@@ -159,8 +167,8 @@ async fn delete(wish: &Delete) -> anyhow::Result<()> {
 async fn end_sessions(wish: EndSessions) -> anyhow::Result<()> {
     let EndSessions { account, database, .. } = wish;
     let (db, ended) = if let Some(account) = account {
-        let (db, email) = Named { account, database }.open().await?;
-        let ended = operator::end_sessions(&db, &email).await?;
+        let (db, id) = Named { account, database }.find().await?;
+        let ended = operator::end_sessions(&db, id).await?;
         (db, ended)
     } else {
         let db = open(&database).await?;
