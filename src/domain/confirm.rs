@@ -170,7 +170,9 @@ pub async fn check_password(
     let purpose = (Then::Nothing, "password_change");
     let result = confirm(db, hasher, &confirmation, purpose, now).await;
     if !matches!(result, Err(ConfirmError::Refused)) {
-        attempt::give_back_unjudged(db, confirmation.admitted.counted()).await;
+        // It was no attempt at a password: whoever knows theirs may look for a new one as often as they like.
+        let counted = confirmation.admitted.counted().with_account();
+        attempt::give_back_unjudged(db, counted).await;
     }
     result.map(drop)
 }

@@ -321,3 +321,28 @@ async fn a_login_is_shown_where_the_person_is() {
     };
     assert_eq!(place("client_id = 'web'").await, place("cookie_digest IS NOT NULL").await);
 }
+
+/// Whoever looks for a password that meets the rules makes no attempts at one: neither the page nor a login is
+/// shut for it. A wrong current password still is one.
+#[tokio::test]
+async fn looking_for_a_new_password_uses_no_attempts_up() {
+    let server = TestServer::start().await;
+    let mut browser = logged_in(&server).await;
+    for _ in 0..12 {
+        let page = browser.get("/change-password").await;
+        let typed = [("current_password", PASSWORD), ("new_password", "short")];
+        let again = browser.submit("/change-password", &page, &typed).await;
+        let html = again.expect_status(400).html();
+        assert!(html.contains("at least 8 characters") && !html.contains("not your password"));
+    }
+    server.log_in(ADA, PASSWORD).await.expect_status(200);
+
+    let mut statuses = Vec::new();
+    for _ in 0..12 {
+        let page = browser.get("/change-password").await;
+        let typed = [("current_password", "Wrong-horse-7"), ("new_password", "short")];
+        statuses.push(browser.submit("/change-password", &page, &typed).await.status);
+    }
+    // Ten in all, with the two logins.
+    assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 8, "{statuses:?}");
+}

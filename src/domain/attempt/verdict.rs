@@ -42,6 +42,15 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// The same, to be given back to the window of the account as well.
+    #[must_use]
+    pub fn with_account(mut self) -> Self {
+        self.windows.extend(self.account.clone());
+        // In the order in which they are locked.
+        self.windows.sort();
+        self
+    }
+
     /// The keyed digest of the address that was tried.
     #[must_use]
     pub fn email_digest(&self) -> Option<Vec<u8>> {
