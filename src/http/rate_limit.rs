@@ -8,6 +8,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock, QuantaInstant};
@@ -19,7 +20,7 @@ use crate::domain::attempt::{
     self, Admitted, AttemptError, AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota,
     Refusal, WINDOW,
 };
-use crate::domain::audit::Origin;
+use crate::domain::audit::{Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
 pub use crate::domain::network::client;
@@ -52,8 +53,8 @@ pub struct Limits {
     changes: Front,
     requests: Front,
     failed_proofs: Front,
-    records: Front,
-    all_records: DefaultDirectRateLimiter,
+    refresh_records: Records,
+    client_records: Records,
     tokens_of_client: PerClient,
     introspections_of_client: PerClient,
 }
@@ -83,8 +84,8 @@ impl Limits {
             changes: Front::per_minute(settings.refreshes_per_minute),
             requests: Front::per_minute(settings.requests_per_minute),
             failed_proofs: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR),
-            records: Front::per_minute(RECORDS_OF_CLIENT),
-            all_records: DefaultDirectRateLimiter::direct(per_minute(RECORDS_OF_ALL)),
+            refresh_records: Records::new(),
+            client_records: Records::new(),
             tokens_of_client: PerClient::per_minute(settings.client_requests_per_minute),
             introspections_of_client: PerClient::per_minute(settings.client_requests_per_minute),
             settings,
@@ -164,9 +165,19 @@ impl Limits {
         self.check(&self.failed_proofs, origin)
     }
 
-    /// Whether a failure that cost nothing is recorded in the audit log.
-    pub(super) fn admit_record(&self, origin: &Origin) -> bool {
-        self.check(&self.records, origin).is_ok() && self.all_records.check().is_ok()
+    /// Whether a failure that cost nothing is recorded in the audit log. Each kind has a bound of its own,
+    /// so that one cannot hide another.
+    pub(super) fn admit_record(&self, kind: Kind, origin: &Origin) -> bool {
+        let records = match kind {
+            Kind::ClientAuthenticationFailed => &self.client_records,
+            _ => &self.refresh_records,
+        };
+        let is_admitted =
+            self.check(&records.of_client, origin).is_ok() && records.of_all.check().is_ok();
+        if !is_admitted {
+            records.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+        is_admitted
     }
 
     /// Admits a request of a client that has proved who it is: a limit of the client, whatever its
@@ -192,9 +203,19 @@ impl Limits {
     pub fn sweep(&self) {
         self.sweep_clients();
         let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;
-        let Self { changes, requests, failed_proofs, records, .. } = self;
+        let Self { changes, requests, failed_proofs, refresh_records, client_records, .. } = self;
         let of_passwords = [sign_ups, log_ins, resets, confirmations];
-        let others = [refreshes, changes, requests, failed_proofs, records];
+        let records = [refresh_records, client_records];
+        for (what, records) in ["forged refresh tokens", "clients"].into_iter().zip(records) {
+            let number = records.left_out.swap(0, Ordering::Relaxed);
+            if number > 0 {
+                tracing::warn!(
+                    "{number} more refusals ({what}) are not in the audit log: too many"
+                );
+            }
+        }
+        let records = records.map(|records| &records.of_client);
+        let others = [refreshes, changes, requests, failed_proofs].into_iter().chain(records);
         for front in of_passwords.into_iter().chain(others) {
             for buckets in [&front.clients, &front.blocks] {
                 buckets.retain_recent();
@@ -283,6 +304,24 @@ impl Front {
     fn refusal(&self, quota: u32, until: &NotUntil<QuantaInstant>) -> Refusal {
         let wait = until.wait_time_from(DefaultClock::default().now());
         Refusal { quota_name: "address", quota, retry_after: wait.max(self.least_wait) }
+    }
+}
+
+/// How many failures of a kind are recorded.
+struct Records {
+    of_client: Front,
+    of_all: DefaultDirectRateLimiter,
+    /// Those that were not, since they were last told of.
+    left_out: AtomicU64,
+}
+
+impl Records {
+    fn new() -> Self {
+        Self {
+            of_client: Front::per_minute(RECORDS_OF_CLIENT),
+            of_all: DefaultDirectRateLimiter::direct(per_minute(RECORDS_OF_ALL)),
+            left_out: AtomicU64::new(0),
+        }
     }
 }
 

@@ -65,7 +65,8 @@ impl SessionApi {
         app.issuer.check_fresh()?;
         app.limits.admit_refresh(&origin)?;
         let Some(presented) = app.refresh_tokens.decode(&body.0.refresh_token) else {
-            failures::record(&app, Event::new(Kind::RefreshFailed).reason("forged"), &origin).await;
+            let event = Event::new(Kind::RefreshFailed).reason("forged");
+            failures::record(&app, Kind::RefreshFailed, event, &origin).await;
             return Err(RefreshError::Rejected.into());
         };
 

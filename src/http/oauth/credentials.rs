@@ -53,7 +53,7 @@ pub(super) async fn authenticate(
                 Some(id) => event.client(&id),
                 None => event,
             };
-            failures::record(app, event, origin).await;
+            failures::record(app, Kind::ClientAuthenticationFailed, event, origin).await;
             Err(OAuthError::invalid_client())
         }
         result => {

@@ -32,10 +32,11 @@ async fn grant(mut request: Request) -> Result<Issued, OAuthError> {
     let client = credentials::authenticate(&app, endpoint, &request, &params, &origin, now).await?;
     // 3. A grant that it may use, and something good to show for it.
     let exchanged = grant::exchange(mint(&app), &client, &params, &origin, now).await;
-    let token = params.get("refresh_token").filter(|_| is_rejected(&exchanged));
+    let is_refresh = params.get("grant_type") == Some("refresh_token") && is_rejected(&exchanged);
+    let token = params.get("refresh_token").filter(|_| is_refresh);
     if token.is_some_and(|token| app.refresh_tokens.decode(token).is_none()) {
         let event = Event::new(Kind::RefreshFailed).client(&client.id).reason("forged");
-        failures::record(&app, event, &origin).await;
+        failures::record(&app, Kind::RefreshFailed, event, &origin).await;
     }
     Ok(exchanged?)
 }
