@@ -44,9 +44,9 @@ impl PageCookie {
         values
     }
 
-    /// Whether a request comes with the present name.
-    pub(super) fn is_named_well(&self, request: &Request) -> bool {
-        value(request, &self.name).is_some()
+    /// Whether a request has this value by both names: instances of the version before know one of them.
+    pub(super) fn is_settled(&self, request: &Request, settled: &str) -> bool {
+        [&*self.name, PREFIX].iter().all(|name| value(request, name).as_deref() == Some(settled))
     }
 
     /// Whether a request comes with it.

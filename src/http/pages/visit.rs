@@ -20,7 +20,7 @@ pub(in crate::http) struct Visit {
     cookie: String,
     /// Whether it is new to the browser.
     is_new: bool,
-    /// Whether the browser has yet to be given it, by its present name.
+    /// Whether the browser has yet to be given it, by one name or by both.
     is_to_be_set: bool,
     /// Who is logged in to it.
     pub(in crate::http) browser: Option<Browser>,
@@ -32,7 +32,7 @@ impl Visit {
         let mut first = None;
         for cookie in app.cookie.values(request) {
             let visit = Self::with(app, &cookie).await?;
-            let is_to_be_set = !app.cookie.is_named_well(request);
+            let is_to_be_set = !app.cookie.is_settled(request, &cookie);
             let visit = Self { is_to_be_set, ..visit };
             if visit.browser.is_some() {
                 return Ok(visit);
