@@ -41,7 +41,8 @@ fn readiness(status: StatusCode, word: &str) -> Response {
 pub(super) fn client_address(request: &Request, ClientOrigin(origin): ClientOrigin) -> Response {
     let address = origin.address.map(|address| address.to_string());
     let is_forwarded = origin.forwarded.is_some();
-    let is_ignored = !is_forwarded && request.headers().contains_key(FORWARDED_FOR);
+    let mut sent = request.headers().get_all(FORWARDED_FOR).iter();
+    let is_ignored = !is_forwarded && sent.any(|field| !field.is_empty());
     let seen = json!({
         "address": address,
         "forwarded": is_forwarded,

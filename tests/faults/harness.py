@@ -34,7 +34,7 @@ GENEROUS = {
     "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE": "100000",
     "SIGNET_REFRESHES_PER_MINUTE": "1000000",
     "SIGNET_REQUESTS_PER_MINUTE": "1000000",
-    # Nor how busy this machine is: hashing has the lowest priority on it.
+    # Nor how busy this machine is: hashing has a low priority on it.
     "SIGNET_HASH_BACKLOG_SECONDS": "60",
 }
 PASSWORD = "Correct-horse-7"

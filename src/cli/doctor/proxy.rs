@@ -31,6 +31,11 @@ async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
             format!("it ignores X-Forwarded-For of the proxy at {address}"),
             "name the proxy in SIGNET_TRUSTED_PROXIES; until then all clients share one limit",
         );
+    } else if says("forwarded") && address == "none" {
+        report.fault(
+            "it cannot read the X-Forwarded-For that the proxy sends",
+            "let the proxy send addresses alone; until then all its clients share one limit",
+        );
     } else if issuer.starts_with("https:") && is_private && !says("forwarded") {
         report.fault(
             format!("it sees this client as {address}, which is the proxy's address"),
