@@ -50,7 +50,7 @@ impl Credential {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey(pub(super) Vec<u8>);
 
-/// A key and the attempts it has in any [`WINDOW`].
+/// A key and the attempts it has in any [`WINDOW`](super::WINDOW).
 #[derive(Debug, Clone)]
 pub struct Quota {
     pub(super) key: AttemptKey,

@@ -20,7 +20,7 @@ const ISSUER_BYTES: usize = 6;
 /// The cookie of the hosted pages of one issuer.
 ///
 /// Its name tells issuers apart, since browsers do not tell ports apart: two Signets on `localhost`
-/// would take each other's login away. Version 0.1 had one name for all, [`PREFIX`]: it is read where
+/// would take each other's login away. Version 0.1 had one name for all, `__Host-signet`: it is read where
 /// the other says of nobody that they are logged in, and set along with it, so that browsers stay logged
 /// in while instances are replaced, and if they are put back.
 pub struct PageCookie {
