@@ -1,6 +1,6 @@
 //! What an operator does to other people's accounts, from the command line.
 
-use sea_orm::sea_query::{Expr, ExprTrait, LikeExpr};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait,
     QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -36,15 +36,6 @@ pub enum OperatorError {
     Database(#[from] DbErr),
 }
 
-/// Which accounts are listed: all, unless something is set.
-#[derive(Debug, Clone, Default)]
-pub struct Wanted {
-    /// Those that are switched off, or the others.
-    pub is_disabled: Option<bool>,
-    /// Those whose address has this in it, in lower case.
-    pub address_part: Option<String>,
-}
-
 /// At most `count` accounts in the order of their ids, behind `after`. That is the order in which they
 /// were made, but for accounts that brought an id along.
 ///
@@ -52,7 +43,6 @@ pub struct Wanted {
 /// If the database cannot be asked.
 pub async fn list(
     db: &Db,
-    wanted: &Wanted,
     after: Option<Uuid>,
     count: u64,
 ) -> Result<Vec<account_row::Model>, DbErr> {
@@ -60,21 +50,6 @@ pub async fn list(
         .filter(Column::DeletedAt.is_null())
         .order_by_asc(Column::Id)
         .limit(count);
-    if let Some(is_disabled) = wanted.is_disabled {
-        let disabled = Column::DisabledAt.is_not_null();
-        page = page.filter(if is_disabled { disabled } else { disabled.not() });
-    }
-    if let Some(part) = &wanted.address_part {
-        let mut pattern = String::from("%");
-        for c in part.chars() {
-            if matches!(c, '%' | '_' | '\\') {
-                pattern.push('\\');
-            }
-            pattern.push(c);
-        }
-        pattern.push('%');
-        page = page.filter(Column::EmailCanonical.like(LikeExpr::new(pattern).escape('\\')));
-    }
     if let Some(id) = after {
         page = page.filter(Column::Id.gt(id));
     }
