@@ -176,7 +176,7 @@ HARMLESS: dict[str, Change] = {
         {"409": operation(it, "logOut")["responses"]["401"]}
     ),
     "another member of an answer": lambda it: schema(it, "Account")["properties"].update(
-        name={"type": "string"}
+        shoe_size={"type": "string"}
     ),
     "another optional member of a request": lambda it: schema(it, "SignUpBody")[
         "properties"

@@ -85,8 +85,8 @@ def test_a_thousand_interleaved_flows_do_not_cross(
         (person.user_id, client.identity) for person in people for client in clients
     }
     assert len({end.claims["sid"] for end in ends}) == len(ends)
-    # One for the browser as it came, one for its login, and none of them twice.
-    assert len(balancer.cookies) == len(set(balancer.cookies)) == 2 * len(ends)
+    # One for the browser as it came, one for its login, by both of their names, and none of them twice.
+    assert len(balancer.cookies) == len(set(balancer.cookies)) == 2 * 2 * len(ends)
     assert all(balancer.answered[signet.port] > len(ends) for signet in instances)
 
 
