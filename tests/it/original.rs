@@ -1,5 +1,5 @@
 //! F: what tests of clients of the original application expect, under the settings that
-//! docs/operations.md names.
+//! docs/decisions.md names.
 
 use serde_json::json;
 use signet::config::{PasswordPolicy, RefreshReuse};
