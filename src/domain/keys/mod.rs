@@ -16,6 +16,7 @@ mod ring;
 mod rotation;
 mod schedule;
 mod seal;
+mod weakness;
 
 use sea_orm::{DbErr, EntityTrait, QueryOrder};
 

@@ -1,0 +1,228 @@
+//! RSA moduli whose factors can be found, since a broken program made them.
+
+use openssl::bn::{BigNum, BigNumContext, BigNumRef};
+use openssl::error::ErrorStack;
+
+/// How a modulus is weak; none if it is not, as far as is known.
+pub(super) fn weakness_of(n: &BigNumRef) -> Result<Option<&'static str>, ErrorStack> {
+    if has_close_factors(n)? {
+        return Ok(Some("is the product of two close primes (CVE-2022-26320)"));
+    }
+    if is_of_roca(n)? {
+        return Ok(Some("has the form of the ROCA flaw (CVE-2017-15361)"));
+    }
+    Ok(None)
+}
+
+/// Fermat's factorisation, a hundred steps of it: enough for every key that a broken generator is
+/// known to have made.
+fn has_close_factors(n: &BigNumRef) -> Result<bool, ErrorStack> {
+    let mut context = BigNumContext::new()?;
+    let mut root = integer_root(n, &mut context)?;
+    for _ in 0..100 {
+        let mut square = BigNum::new()?;
+        square.sqr(&root, &mut context)?;
+        let mut rest = BigNum::new()?;
+        rest.checked_sub(&square, n)?;
+        if !rest.is_negative() {
+            let side = integer_root(&rest, &mut context)?;
+            let mut side_squared = BigNum::new()?;
+            side_squared.sqr(&side, &mut context)?;
+            if side_squared == rest {
+                return Ok(true);
+            }
+        }
+        root.add_word(1)?;
+    }
+    Ok(false)
+}
+
+/// The largest integer whose square is at most `n`, by Newton's method.
+fn integer_root(n: &BigNumRef, context: &mut BigNumContext) -> Result<BigNum, ErrorStack> {
+    let mut guess = BigNum::new()?;
+    guess.set_bit(n.num_bits() / 2 + 1)?;
+    loop {
+        let mut quotient = BigNum::new()?;
+        if guess.num_bits() == 0 {
+            return Ok(guess);
+        }
+        quotient.checked_div(n, &guess, context)?;
+        let mut sum = BigNum::new()?;
+        sum.checked_add(&guess, &quotient)?;
+        let mut next = BigNum::new()?;
+        next.rshift1(&sum)?;
+        if next >= guess {
+            return Ok(guess);
+        }
+        guess = next;
+    }
+}
+
+/// Nemec et al., "The Return of Coppersmith's Attack" (2017) §4: modulo each of these primes, such
+/// a modulus is a power of 65537.
+fn is_of_roca(n: &BigNumRef) -> Result<bool, ErrorStack> {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+        97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    for prime in PRIMES {
+        let rest = n.mod_word(prime)?;
+        let is_power =
+            std::iter::successors(Some(1), |power| Some(power * 65_537 % u64::from(prime)))
+                .take(usize::try_from(prime).unwrap_or(usize::MAX))
+                .any(|power| power == rest);
+        if !is_power {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn context() -> BigNumContext {
+        BigNumContext::new().unwrap()
+    }
+
+    pub(in crate::domain::keys) fn number(value: u32) -> BigNum {
+        BigNum::from_u32(value).unwrap()
+    }
+
+    fn random(bits: i32) -> BigNum {
+        let mut number = BigNum::new().unwrap();
+        number.rand(bits, openssl::bn::MsbOption::TWO_ONES, true).unwrap();
+        number
+    }
+
+    fn is_prime(number: &BigNum) -> bool {
+        number.is_prime_fasttest(10, &mut context(), true).unwrap()
+    }
+
+    /// The first prime from an odd `number` on.
+    fn prime_from(mut number: BigNum) -> BigNum {
+        while !is_prime(&number) {
+            number.add_word(2).unwrap();
+        }
+        number
+    }
+
+    /// The product of the primes up to 167, which every modulus of the ROCA flaw is built on.
+    fn roca_primes() -> Vec<u32> {
+        (2..=167).filter(|n| (2..*n).all(|divisor| n % divisor != 0)).collect()
+    }
+
+    fn roca_product() -> BigNum {
+        let mut product = number(1);
+        for prime in roca_primes() {
+            product.mul_word(prime).unwrap();
+        }
+        product
+    }
+
+    /// A prime of 1024 bits as the flawed library made them: k·M + (65537^a mod M).
+    fn roca_prime() -> BigNum {
+        let (mut context, product) = (context(), roca_product());
+        loop {
+            let (mut power, mut prime) = (BigNum::new().unwrap(), BigNum::new().unwrap());
+            power.mod_exp(&number(65_537), &random(60), &product, &mut context).unwrap();
+            prime.checked_mul(&random(1025 - product.num_bits()), &product, &mut context).unwrap();
+            let mut sum = BigNum::new().unwrap();
+            sum.checked_add(&prime, &power).unwrap();
+            if sum.num_bits() == 1024 && is_prime(&sum) {
+                return sum;
+            }
+        }
+    }
+
+    fn product(p: &BigNum, q: &BigNum) -> BigNum {
+        let mut product = BigNum::new().unwrap();
+        product.checked_mul(p, q, &mut context()).unwrap();
+        product
+    }
+
+    /// Two primes of 1024 bits with none between them.
+    pub(in crate::domain::keys) fn close_primes() -> [BigNum; 2] {
+        let p = prime_from(random(1024));
+        let mut next = p.to_owned().unwrap();
+        next.add_word(2).unwrap();
+        [p, prime_from(next)]
+    }
+
+    /// KY-10
+    #[test]
+    fn close_primes_are_a_weakness() {
+        let [p, next] = close_primes();
+        // The lower half of the bits differs: a few steps of Fermat's, not the first one.
+        let mut further = next.to_owned().unwrap();
+        further.set_bit(514).unwrap();
+
+        for q in [next, prime_from(further)] {
+            let weakness = weakness_of(&product(&p, &q)).unwrap();
+            assert!(weakness.is_some_and(|it| it.contains("CVE-2022-26320")), "{weakness:?}");
+        }
+    }
+
+    #[test]
+    fn a_square_has_close_factors_and_far_ones_are_not_close() {
+        let (p, q) = (prime_from(random(1024)), prime_from(random(1020)));
+
+        assert!(has_close_factors(&product(&p, &p)).unwrap());
+        assert!(!has_close_factors(&product(&p, &q)).unwrap());
+    }
+
+    /// KY-10
+    #[test]
+    fn a_modulus_as_the_roca_flaw_made_them_is_weak() {
+        let weakness = weakness_of(&product(&roca_prime(), &roca_prime())).unwrap();
+
+        assert!(weakness.is_some_and(|it| it.contains("CVE-2017-15361")), "{weakness:?}");
+    }
+
+    /// Every prime of the list counts: a modulus that fails one of them is of another origin.
+    #[test]
+    fn a_modulus_that_fails_one_prime_of_the_list_is_not_of_the_roca_form() {
+        let n = product(&roca_prime(), &roca_prime());
+        assert!(is_of_roca(&n).unwrap());
+
+        for prime in roca_primes().into_iter().skip(1) {
+            let mut step = roca_product().to_owned().unwrap();
+            assert_eq!(step.div_word(prime).unwrap(), 0);
+            // Changes what is left modulo `prime` alone, until that is zero.
+            let mut other = n.to_owned().unwrap();
+            while other.mod_word(prime).unwrap() != 0 {
+                let mut sum = BigNum::new().unwrap();
+                sum.checked_add(&other, &step).unwrap();
+                other = sum;
+            }
+            assert!(!is_of_roca(&other).unwrap(), "{prime}");
+        }
+        for _ in 0..100 {
+            assert!(!is_of_roca(&random(2048)).unwrap());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn the_integer_root_is_the_largest_whose_square_fits(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300)
+        ) {
+            let n = BigNum::from_slice(&bytes).unwrap();
+            let mut root = integer_root(&n, &mut context()).unwrap();
+
+            let mut square = BigNum::new().unwrap();
+            square.sqr(&root, &mut context()).unwrap();
+            prop_assert!(square <= n);
+            // Of a square it is exact.
+            prop_assert!(integer_root(&square, &mut context()).unwrap() == root);
+            root.add_word(1).unwrap();
+            square.sqr(&root, &mut context()).unwrap();
+            prop_assert!(square > n);
+        }
+    }
+}
