@@ -239,8 +239,8 @@ impl Client {
             Self::List { database } => {
                 let db = open(&database).await?;
                 for row in client::list(&db).await? {
-                    let grants = row.grants.0.join(" ");
-                    print(&format!("{}  {}  {grants}  {}", row.id, row.auth_method, row.name))?;
+                    let (methods, grants) = (auth_methods(&row), row.grants.0.join(" "));
+                    print(&format!("{}  {methods}  {grants}  {}", row.id, row.name))?;
                 }
             }
             Self::Show { client_id, database } => {
@@ -268,6 +268,11 @@ async fn create(description: Description) -> anyhow::Result<()> {
     }
     db.close().await;
     Ok(())
+}
+
+/// By what the client may authenticate, as its registration names it.
+fn auth_methods(row: &Row) -> String {
+    Registration::of_row(row).token_endpoint_auth_method.unwrap_or_default()
 }
 
 /// What the client must do, and how that is changed.

@@ -46,6 +46,8 @@ async fn a_secret_is_shown_once_and_stored_as_a_digest() {
 
     assert!(secret.starts_with("sgs_") && secret.len() == 4 + 43, "{secret}");
     assert!(!shown.contains(&secret) && !listed.contains(&secret));
+    // As it is registered: either of two methods.
+    assert!(listed.starts_with("web  client_secret  authorization_code"), "{listed}");
     let stored: Vec<Vec<u8>> = database.column("SELECT secret_digest FROM client").await;
     assert_eq!(stored[0], openssl::sha::sha256(secret.as_bytes()));
     let shown = read(&shown);
