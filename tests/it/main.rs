@@ -70,6 +70,7 @@ mod master_key;
 mod metadata;
 mod narrowing;
 mod nothing_left;
+mod old_forms;
 mod old_hints;
 mod openapi;
 mod original;

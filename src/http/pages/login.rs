@@ -1,5 +1,7 @@
 //! `/login`: the same limits, decoy and audit as the JSON API's.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -21,6 +23,10 @@ const REFUSED: &str = "The email address or the password is not right.";
 /// Pages of ours that a login leads on to, if one of them was asked for.
 const WANTED: [&str; 3] = ["account", "change-password", "delete-account"];
 
+/// The form is from before a logout, or from a tab that was opened together with another one.
+const OUT_OF_DATE: &str = "This page was out of date, or your browser keeps no cookies of this site. \
+     Enter the password again.";
+
 /// The form is from before somebody else logged in here.
 const SOMEBODY_ELSE: &str = "Another account is logged in to this browser by now. \
      Enter the password again to switch to this one.";
@@ -32,16 +38,17 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read_any(request).await?;
     let waiting = call.waiting().await?;
-    if call.is_post() && call.only_opens() && call.visit.is_new() {
+    if call.is_post() && call.only_opens() && call.visit.is_new() && !call.is_same_origin() {
         return Ok(see("login"));
     }
     if call.is_post() && !call.only_opens() {
         return if call.is_current {
             log_in(&call, waiting).await
         } else {
-            let again = |typed: &str| {
+            let again = |username: &str, problem: &str| {
+                let (then, problem) = (wanted(&call), Some(problem));
                 let form = Form::of(&call.visit, waiting.as_ref());
-                Form { username: typed, problem: Some(SOMEBODY_ELSE), ..form }.render()
+                Form { then, username, problem, ..form }.render()
             };
             go_on_if_same(&call, waiting.clone(), again).await
         };
@@ -64,18 +71,26 @@ pub(super) fn lead_to_login(page: &'static str) -> Response {
     see(&format!("login?then={page}"))
 }
 
-/// The answer to a form from before this browser's login, pressed twice or in a tab that stayed open: if
-/// whoever is logged in is who was typed, the request goes on, as if it came now. Nothing else is done.
+/// The answer to a form from before this browser's login or logout, pressed twice or in a tab that stayed
+/// open: if whoever is logged in is who was typed, the request goes on, as if it came now. If not, the form
+/// is shown `again`. Nothing else is done.
 pub(super) async fn go_on_if_same(
     call: &Call,
     waiting: Option<Waiting>,
-    again: impl FnOnce(&str) -> Response,
+    again: impl FnOnce(&str, &str) -> Response,
 ) -> Result<Response, Response> {
-    let Some(browser) = &call.visit.browser else { return Err(stale(&call.visit)) };
     let typed = call.params.get("username").unwrap_or_default();
+    let Some(browser) = &call.visit.browser else {
+        // A form of another site comes without the cookie, and must not replace it.
+        return Err(if call.is_same_origin() {
+            call.visit.remember(&call.app, again(typed, OUT_OF_DATE))
+        } else {
+            stale(&call.visit)
+        });
+    };
     let email = Email::parse_known(typed).ok();
     if !email.is_some_and(|it| browser.account.has_address(it.address(), it.folded())) {
-        return Err(again(typed));
+        return Err(again(typed, SOMEBODY_ELSE));
     }
     Ok(match waiting {
         None => see(wanted(call)),
@@ -111,6 +126,7 @@ impl<'a> Form<'a> {
             csrf: &self.visit.csrf(),
             up: self.up,
             flow: self.waiting.map_or("", |it| &it.flow),
+            sealed_for: &URL_SAFE_NO_PAD.encode(self.visit.digest()),
             then: self.then,
             client_name: self.waiting.map_or("", |it| &it.client.name),
             username: self.username,

@@ -23,6 +23,8 @@ mod words;
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem::endpoint::make_sync;
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{EndpointExt, Request, Response, Route, get};
@@ -285,6 +287,11 @@ impl Call {
         self.params.get("done") == Some(what) && site.is_none_or(|site| site == "same-origin")
     }
 
+    /// Whether the browser says that one of our own pages sent this; some say nothing.
+    fn is_same_origin(&self) -> bool {
+        self.request.header("sec-fetch-site") == Some("same-origin")
+    }
+
     fn is_post(&self) -> bool {
         self.request.method() == poem::http::Method::POST
     }
@@ -299,34 +306,46 @@ impl Call {
     async fn waiting(&self) -> Result<Option<Waiting>, Response> {
         let Some(flow) = self.params.get("flow") else { return Ok(None) };
         let (app, now, browser) = (&self.app, self.app.clock.now(), self.visit.digest());
-        let pending = match sealed::is_sealed(flow) {
+        let found = match sealed::is_sealed(flow) {
             true if self.is_post() => self.open_sealed(flow, now),
             // Pages put it into forms alone: addresses end up in logs and histories.
             true => None,
             false => rows::find(&app.db, flow, browser, now)
                 .await
-                .map_err(|error| respond::failed(&error))?,
+                .map_err(|error| respond::failed(&error))?
+                .map(|pending| (pending, flow.to_owned())),
         };
-        let pending = pending.ok_or_else(|| stale(&self.visit))?;
+        let (pending, flow) = found.ok_or_else(|| stale(&self.visit))?;
         let found = client::find(&app.db, &pending.request.client_id).await;
         let found = found.map_err(|error| respond::failed(&error.into()))?;
         let client = found.ok_or_else(|| stale(&self.visit))?;
         match registered::renewed(&client, pending.request, &app.issuer_url) {
             Ok(request) => {
                 let pending = Pending { request, ..pending };
-                Ok(Some(Waiting { pending, client, flow: flow.to_owned() }))
+                Ok(Some(Waiting { pending, client, flow }))
             }
             Err(Outdated::Nowhere) => Err(bad_request(NOT_REGISTERED)),
             Err(Outdated::Refused(refusal)) => Err(respond::refusal(app, &refusal)),
         }
     }
 
-    /// A request that was sealed for this browser, with the cookie it has or with the one before: the page
-    /// may be from before the login.
-    fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<Pending> {
+    /// A request that was sealed for this browser, with the cookie it has; or with another one, and then it
+    /// is sealed anew: the page may be from before a login, and then the login knows the cookie before it, or
+    /// from before a logout, and then it says itself for which it was sealed. Whoever sends the latter gets no
+    /// further with it than with a link to the authorization endpoint.
+    fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String)> {
         let sealer = &self.app.request_sealer;
-        sealed::open(sealer, flow, &self.visit.digest(), now)
-            .or_else(|| sealed::open(sealer, flow, self.visit.previous_digest()?, now))
+        let digest = self.visit.digest();
+        if let Some(pending) = sealed::open(sealer, flow, &digest, now) {
+            return Some((pending, flow.to_owned()));
+        }
+        let said = self.params.get("sealed_for").filter(|_| !self.is_current);
+        let said = said.and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
+        let before = self.visit.previous_digest().map(<[u8]>::to_vec);
+        let mut digests = [before, said].into_iter().flatten();
+        let pending = digests.find_map(|digest| sealed::open(sealer, flow, &digest, now))?;
+        let flow = sealed::seal(sealer, &pending, &digest).ok()?;
+        Some((pending, flow))
     }
 
     /// Takes the request that waits as far as it goes, for whoever `visit` says is logged in.

@@ -1,5 +1,7 @@
 //! `/signup`: the same rules and limits as the JSON API's.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -32,16 +34,17 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = Call::read_any(request).await?;
     let waiting = call.waiting().await?;
-    if call.is_post() && call.only_opens() && call.visit.is_new() {
+    if call.is_post() && call.only_opens() && call.visit.is_new() && !call.is_same_origin() {
         return Ok(see("signup"));
     }
     if call.is_post() && !call.only_opens() {
         return if call.is_current {
             sign_up(&call, waiting).await
         } else {
-            let again = |typed: &str| {
+            let again = |username: &str, problem: &str| {
+                let problems = Problems { form: problem.to_owned(), ..Problems::default() };
                 let form = Form::of(&call.app, &call.visit, waiting.as_ref());
-                Form { username: typed, ..form }.render(StatusCode::BAD_REQUEST)
+                Form { username, problems, ..form }.render(StatusCode::BAD_REQUEST)
             };
             go_on_if_same(&call, waiting.clone(), again).await
         };
@@ -75,6 +78,7 @@ impl<'a> Form<'a> {
             csrf: &self.visit.csrf(),
             up: self.up,
             flow: self.waiting.map_or("", |it| &it.flow),
+            sealed_for: &URL_SAFE_NO_PAD.encode(self.visit.digest()),
             client_name: self.waiting.map_or("", |it| &it.client.name),
             username: self.username,
             problem: &self.problems.form,

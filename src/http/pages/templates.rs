@@ -61,6 +61,8 @@ pub(super) struct LoginPage<'a> {
     pub(super) up: &'a str,
     /// The request that waits, sealed, or its handle; empty if none does.
     pub(super) flow: &'a str,
+    /// The digest of the cookie that it is sealed for, if it is sealed.
+    pub(super) sealed_for: &'a str,
     /// The page of ours that follows if no request waits.
     pub(super) then: &'a str,
     /// Who asked for the login; empty if nobody did.
@@ -87,6 +89,7 @@ pub(super) struct SignupPage<'a> {
     /// What leads from the page to where the others are.
     pub(super) up: &'a str,
     pub(super) flow: &'a str,
+    pub(super) sealed_for: &'a str,
     pub(super) client_name: &'a str,
     pub(super) username: &'a str,
     /// Why nothing was tried; may be empty, as the others.

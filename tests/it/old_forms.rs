@@ -1,0 +1,202 @@
+//! Forms from before a logout (B8): the browser has another cookie by then, or none. The request that
+//! waited in the page goes on as soon as somebody has entered their password again.
+
+use reqwest::Method;
+
+use crate::harness::oauth::{Browser, CALLBACK, WEB, csrf, flow, hidden};
+use crate::harness::{Answer, PASSWORD, TestServer};
+
+const ADA: &str = "ada@example.test";
+const BOB: &str = "bob@example.test";
+const OUT_OF_DATE: &str = "This page was out of date";
+
+async fn server() -> TestServer {
+    let server = TestServer::start().await;
+    server.apply(WEB).await;
+    for email in [ADA, BOB] {
+        server.sign_up(email).await.expect_status(201);
+    }
+    server
+}
+
+/// A login page of a client that is older than a login and a logout in another tab.
+async fn page_of_before_a_logout(browser: &mut Browser<'_>) -> Answer {
+    let page = browser.authorize(&[]).await;
+    browser.log_in_alone(ADA).await;
+    log_out(browser).await;
+    page
+}
+
+async fn log_out(browser: &mut Browser<'_>) {
+    let question = browser.get("/logout").await;
+    browser.submit("/logout", &question, &[]).await.expect_status(303);
+    assert_eq!(browser.cookie, None);
+}
+
+/// What a browser of today sends when somebody fills in the form of a page.
+async fn fill_in(
+    browser: &mut Browser<'_>,
+    path: &str,
+    page: &Answer,
+    fields: &[(&str, &str)],
+) -> Answer {
+    let carried = hidden(page);
+    let mut all: Vec<_> = carried.iter().map(|(name, value)| (&**name, &**value)).collect();
+    all.extend(fields);
+    browser.send(browser.form(path, &all).header("sec-fetch-site", "same-origin")).await
+}
+
+async fn log_in(browser: &mut Browser<'_>, page: &Answer, email: &str) -> Answer {
+    fill_in(browser, "/login", page, &[("username", email), ("password", PASSWORD)]).await
+}
+
+#[track_caller]
+fn expect_out_of_date(page: &Answer) {
+    page.expect_status(400);
+    let html = page.html();
+    assert!(html.contains(OUT_OF_DATE) && html.contains("to continue to"), "{html}");
+}
+
+#[track_caller]
+fn expect_stale(page: &Answer) {
+    page.expect_status(400);
+    assert!(page.html().contains("Start again"), "{}", page.html());
+}
+
+#[tokio::test]
+async fn a_login_form_that_is_older_than_a_logout_goes_on() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let old = page_of_before_a_logout(&mut browser).await;
+
+    let again = log_in(&mut browser, &old, ADA).await;
+
+    expect_out_of_date(&again);
+    assert!(again.html().contains(&format!("value=\"{ADA}\"")), "{}", again.html());
+    assert!(again.header("content-security-policy").contains("'self' https://rp.example;"));
+    let done = log_in(&mut browser, &again, ADA).await.sent_to(CALLBACK);
+    assert!(done.contains_key("code") && done["state"] == "af0ifjsldkj", "{done:?}");
+}
+
+#[tokio::test]
+async fn a_sign_up_form_that_is_older_than_a_logout_goes_on() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let old = page_of_before_a_logout(&mut browser).await;
+    let signup = fill_in(&mut browser, "/signup", &old, &[("open", "signup")]).await;
+    signup.expect_status(200);
+    browser.log_in_alone(BOB).await;
+    log_out(&mut browser).await;
+    let typed = [("username", "new@example.test"), ("password", PASSWORD)];
+
+    let again = fill_in(&mut browser, "/signup", &signup, &typed).await;
+
+    expect_out_of_date(&again);
+    assert_eq!(server.database.count("account").await, 2);
+    let done = fill_in(&mut browser, "/signup", &again, &typed).await.sent_to(CALLBACK);
+    assert!(done.contains_key("code"), "{done:?}");
+}
+
+/// Two tabs that a browser opens at once, before it has a cookie: the second's takes the first's place.
+#[tokio::test]
+async fn a_form_of_two_tabs_that_were_opened_at_once_goes_on() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let first = browser.authorize(&[]).await;
+    browser.cookie = None;
+    browser.authorize(&[("state", "of the second")]).await;
+
+    let again = log_in(&mut browser, &first, ADA).await;
+
+    expect_out_of_date(&again);
+    let done = log_in(&mut browser, &again, ADA).await.sent_to(CALLBACK);
+    assert_eq!(done["state"], "af0ifjsldkj");
+}
+
+/// A form with nothing that waits.
+#[tokio::test]
+async fn a_login_form_of_our_own_that_is_older_than_a_logout_is_shown_again() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let old = browser.get("/login?then=delete-account").await;
+    browser.log_in_alone(ADA).await;
+    log_out(&mut browser).await;
+
+    let again = log_in(&mut browser, &old, ADA).await;
+
+    again.expect_status(400);
+    assert!(again.html().contains(OUT_OF_DATE), "{}", again.html());
+    assert!(log_in(&mut browser, &again, ADA).await.location().ends_with("delete-account"));
+}
+
+/// Whoever is logged in by now decides: somebody else's password is asked for.
+#[tokio::test]
+async fn a_form_of_somebody_else_is_shown_again() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let old = page_of_before_a_logout(&mut browser).await;
+    browser.log_in_alone(BOB).await;
+
+    let again = log_in(&mut browser, &old, ADA).await;
+
+    again.expect_status(400);
+    assert!(again.html().contains("Another account"), "{}", again.html());
+    assert!(log_in(&mut browser, &again, ADA).await.sent_to(CALLBACK).contains_key("code"));
+}
+
+/// SS-01, SS-04: where the browser does not say that the form is ours, it gets no cookie and goes nowhere.
+#[tokio::test]
+async fn an_old_form_that_may_be_another_sites_starts_again() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let old = page_of_before_a_logout(&mut browser).await;
+    let typed = [("username", ADA), ("password", PASSWORD)];
+
+    let silent = browser.submit("/login", &old, &typed).await;
+    let carried = hidden(&old);
+    let mut all: Vec<_> = carried.iter().map(|(name, value)| (&**name, &**value)).collect();
+    all.extend(typed);
+    let foreign = browser.form("/login", &all).header("sec-fetch-site", "cross-site");
+    let foreign = browser.send(foreign).await;
+
+    for answer in [silent, foreign] {
+        expect_stale(&answer);
+        assert!(!answer.headers.contains_key("set-cookie"), "{answer:?}");
+    }
+}
+
+/// A form that is current carries what was sealed for its own browser.
+#[tokio::test]
+async fn what_was_sealed_for_another_browser_is_of_no_use_in_a_current_form() {
+    let server = server().await;
+    let (mut mine, mut other) = (Browser::of(&server), Browser::of(&server));
+    let theirs = other.authorize(&[]).await;
+    let own = csrf(&mine.get("/login").await);
+    let sealed_for = hidden(&theirs).into_iter().find(|(name, _)| name == "sealed_for").unwrap().1;
+    let sealed = flow(&theirs);
+
+    let fields = [
+        ("csrf", own.as_str()),
+        ("flow", &sealed),
+        ("sealed_for", &sealed_for),
+        ("username", ADA),
+        ("password", PASSWORD),
+    ];
+    let request = mine.form("/login", &fields).header("sec-fetch-site", "same-origin");
+
+    expect_stale(&mine.send(request).await);
+}
+
+#[tokio::test]
+async fn an_old_form_whose_half_hour_has_passed_starts_again() {
+    let server = server().await;
+    let mut browser = Browser::of(&server);
+    let old = page_of_before_a_logout(&mut browser).await;
+    server.advance_seconds(30 * 60);
+
+    expect_stale(&log_in(&mut browser, &old, ADA).await);
+    let nonsense = [("flow", "v1.AAAA"), ("sealed_for", "%%%"), ("username", ADA)];
+    let request = browser.form("/login", &nonsense).header("sec-fetch-site", "same-origin");
+    expect_stale(&browser.send(request).await);
+    assert_eq!(browser.request(Method::GET, "/livez").send().await.unwrap().status(), 200);
+}
