@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 use url::Url;
 
+use crate::config::scopes::ScopeDescriptions;
 use crate::naming::is_name;
 
 /// Longest name, in characters: it has to fit beside a logo on a phone.
@@ -30,6 +31,12 @@ pub struct PageSettings {
     /// Colour of buttons, as `#rrggbb`. Text on it is black or white, whichever reads better.
     #[arg(long, env = "SIGNET_ACCENT_COLOR", default_value = "#276a5c")]
     pub accent_color: Color,
+
+    /// What scopes of your services allow, for the question whether a client may have them:
+    /// `tasks:read=see your tasks; tasks:write=change your tasks`, each as it goes on after “it may”,
+    /// at most 80 characters. A scope without a description is shown by its name.
+    #[arg(long, env = "SIGNET_SCOPE_DESCRIPTIONS", default_value = "", hide_default_value = true)]
+    pub scope_descriptions: ScopeDescriptions,
 }
 
 /// Where a logo comes from.

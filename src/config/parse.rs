@@ -5,22 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net};
 use url::Url;
 
-use crate::config::{DatabaseUrl, List};
-
-pub(super) fn parse_database_url(text: &str) -> Result<DatabaseUrl, String> {
-    let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|s| text.starts_with(s));
-    if !known {
-        return Err("must start with sqlite: or postgres:".to_owned());
-    }
-    if !text.starts_with("sqlite:") && Url::parse(text).is_err() {
-        let hint = "special characters of the password must be percent-encoded";
-        return Err(format!("is not a URL; {hint}"));
-    }
-    if text.contains(":memory:") || text.contains("mode=memory") {
-        return Err("an in-memory database would forget every account at exit".to_owned());
-    }
-    Ok(DatabaseUrl::unchecked(text))
-}
+use crate::config::list::List;
 
 /// RFC 8414 §2: https, a host, no query, no fragment. Plain http is for loopback only.
 pub(super) fn parse_issuer(text: &str) -> Result<String, String> {

@@ -209,6 +209,33 @@ async fn the_account_page_lists_what_was_allowed() {
     assert!(page.contains(button), "{page}");
 }
 
+/// Where the operator says what a scope allows, people are asked in these words.
+#[tokio::test]
+async fn scopes_of_services_are_described_in_words_of_the_operator() {
+    let server = TestServer::with(|config| {
+        let descriptions = "tasks:read=see your tasks, and when they are due; files:read=<b>";
+        config.pages.scope_descriptions = descriptions.parse().unwrap();
+    });
+    let server = server.await;
+    server.apply(&ASKING.replace("tasks:read", "tasks:read tasks:write files:read")).await;
+    server.sign_up(ADA).await.expect_status(201);
+    let mut ada = Browser::of(&server);
+    ada.log_in_alone(ADA).await;
+    let asked = ada.authorize(&asking("openid tasks:read tasks:write files:read")).await;
+
+    let question = html(&ada.asked(&asked).await);
+    ada.allow(&asked).await;
+    let account = html(&ada.get("/account").await);
+
+    for page in [question, account] {
+        let known = "see your tasks, and when they are due";
+        for words in [known, "use “tasks:write”", "&#60;b&#62;", "know that it is you"] {
+            assert!(page.contains(words), "{words}: {page}");
+        }
+        assert!(!page.contains("tasks:read"), "{page}");
+    }
+}
+
 /// SS-04: nobody's consent is taken back by a page of somebody else's.
 #[tokio::test]
 async fn a_form_that_is_not_ours_takes_nothing_back() {

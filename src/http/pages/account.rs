@@ -9,6 +9,7 @@ use crate::domain::oauth::consent::{self, Consent, ConsentError};
 use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::{browser, client};
 use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::http::App;
 use crate::http::oauth::logout::leave;
 use crate::http::oauth::{origin_of, respond};
 use crate::http::pages::page::render;
@@ -94,8 +95,8 @@ async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
     };
     let ids = sessions.iter().map(|session| session.client_id.clone()).collect();
     let names = client::names(db, ids).await.map_err(failed)?;
-    let issuer = &call.app.issuer_url;
-    let consents = consent::list(db, browser.account.id, issuer).await.map_err(failed)?;
+    let consents =
+        consent::list(db, browser.account.id, &call.app.issuer_url).await.map_err(failed)?;
     let lines = sessions.into_iter().map(|session| {
         let is_this = session.id == browser.session.id;
         let name = names.get(&session.client_id).cloned();
@@ -110,7 +111,7 @@ async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
         email: &browser.account.email_claims().email,
         first_sessions,
         more_sessions,
-        consents: consents.iter().map(|consent| line_of(consent, issuer)).collect(),
+        consents: consents.iter().map(|consent| line_of(&call.app, consent)).collect(),
     };
     Ok(call.visit.remember(&call.app, render(StatusCode::OK, &page)))
 }
@@ -140,13 +141,13 @@ fn line_of_session(
     }
 }
 
-fn line_of(consent: &Consent, issuer: &str) -> ConsentLine {
+fn line_of(app: &App, consent: &Consent) -> ConsentLine {
     ConsentLine {
         client_id: consent.client.id.clone(),
         client_name: consent.client.name.clone(),
         home: words::home_of(&consent.client),
         at: consent.granted_at.to_rfc3339(),
         at_in_words: consent.granted_at.in_words(),
-        permissions: words::permissions(consent, issuer),
+        permissions: words::permissions(app, consent),
     }
 }

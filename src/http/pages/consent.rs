@@ -44,7 +44,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
         client_name: &waiting.client.name,
         email: &browser.account.email_claims().email,
         returns_to: &place_in_words(&asked.to.redirect_uri),
-        asked: Permission::of(&asked.scope, &asked.audience, &call.app.issuer_url).and(&names),
+        asked: Permission::of(&call.app, &asked.scope, &asked.audience).and(&names),
         claims: &names.join(" "),
     };
     let status = if call.is_current { StatusCode::OK } else { StatusCode::BAD_REQUEST };

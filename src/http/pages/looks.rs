@@ -1,11 +1,11 @@
-//! What an operator chose of the pages' looks: read at the start, and bytes from then on.
+//! What an operator chose of the pages' looks and words: read at the start, and bytes from then on.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use askama::Template;
 
-use crate::config::{Color, Logo, PageSettings};
+use crate::config::{Color, Logo, PageSettings, ScopeDescriptions};
 use crate::http::documents::Document;
 use crate::http::pages::templates::Icon;
 
@@ -69,6 +69,8 @@ pub struct Looks {
     pub(super) logo_file: Option<Document>,
     /// What browsers show with the title where there is no logo.
     pub(super) icon: Document,
+    /// What scopes of services allow, in words.
+    pub(super) scopes: ScopeDescriptions,
 }
 
 impl Looks {
@@ -94,6 +96,7 @@ impl Looks {
             style: Document::public("text/css; charset=utf-8", style, MAX_AGE),
             logo_file,
             icon: icon(settings),
+            scopes: settings.scope_descriptions.clone(),
         })
     }
 

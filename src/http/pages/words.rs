@@ -3,9 +3,11 @@
 
 use url::Url;
 
+use crate::config::ScopeDescriptions;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::consent::Consent;
+use crate::http::App;
 use crate::http::pages::page;
 
 /// What may be done.
@@ -18,14 +20,24 @@ pub(super) struct Permission {
 
 impl Permission {
     /// A scope, at audiences that are space-separated.
-    pub(super) fn of(scope: &str, audience: &str, issuer: &str) -> Self {
+    pub(super) fn of(app: &App, scope: &str, audience: &str) -> Self {
+        Self::described(&app.looks.scopes, scope, audience, &app.issuer_url)
+    }
+
+    fn described(
+        descriptions: &ScopeDescriptions,
+        scope: &str,
+        audience: &str,
+        issuer: &str,
+    ) -> Self {
         let (here, mut places) = (audience::of_userinfo(issuer), Vec::<String>::new());
         for place in audience.split(' ').filter(|it| *it != here).map(place_of) {
             if !places.contains(&place) {
                 places.push(place);
             }
         }
-        Self { places, wishes: scope.split(' ').map(wish_of).collect() }
+        let wishes = scope.split(' ').map(|scope| wish_of(scope, descriptions)).collect();
+        Self { places, wishes }
     }
 
     /// Single claims besides.
@@ -37,7 +49,7 @@ impl Permission {
 
 /// What a consent says; audiences of one scope stand together. Single claims are told to the client
 /// itself, at no place in particular.
-pub(super) fn permissions(consent: &Consent, issuer: &str) -> Vec<Permission> {
+pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
     let mut together: Vec<(String, String)> = Vec::new();
     for (audience, scope) in &consent.access {
         let scope = scope.to_string();
@@ -49,7 +61,7 @@ pub(super) fn permissions(consent: &Consent, issuer: &str) -> Vec<Permission> {
             None => together.push((scope, audience.clone())),
         }
     }
-    let each = together.iter().map(|(scope, audience)| Permission::of(scope, audience, issuer));
+    let each = together.iter().map(|(scope, audience)| Permission::of(app, scope, audience));
     let mut permissions: Vec<_> = each.collect();
     if !consent.claims.is_empty() {
         let here = permissions.iter().position(|it| it.places.is_empty());
@@ -77,7 +89,7 @@ fn place_of(audience: &str) -> String {
     url.as_ref().and_then(Url::host_str).unwrap_or(audience).to_owned()
 }
 
-fn wish_of(scope: &str) -> String {
+fn wish_of(scope: &str, descriptions: &ScopeDescriptions) -> String {
     match scope {
         "openid" => "know that it is you".to_owned(),
         "profile" => "see your name and what else your profile says".to_owned(),
@@ -85,7 +97,10 @@ fn wish_of(scope: &str) -> String {
         "address" => "see your postal address".to_owned(),
         "phone" => "see your telephone number".to_owned(),
         "offline_access" => "stay logged in when you are not using it".to_owned(),
-        other => format!("use “{other}”"),
+        other => match descriptions.of(other) {
+            Some(description) => description.to_owned(),
+            None => format!("use “{other}”"),
+        },
     }
 }
 
@@ -161,11 +176,14 @@ mod tests {
         let here = "https://id.example/oauth2/userinfo";
         let audience = &format!("{here} https://a.example/1 https://a.example/2 https://b.example");
 
-        let permission = Permission::of("openid", audience, issuer);
+        let descriptions = ScopeDescriptions::default();
+        let of = |audience| Permission::described(&descriptions, "openid", audience, issuer);
+
+        let permission = of(audience);
 
         assert_eq!(permission.places, ["a.example", "b.example"]);
-        assert!(Permission::of("openid", here, issuer).places.is_empty());
+        assert!(of(here).places.is_empty());
         // Services may be known by the issuer's name.
-        assert_eq!(Permission::of("openid", issuer, issuer).places, ["id.example"]);
+        assert_eq!(of(issuer).places, ["id.example"]);
     }
 }

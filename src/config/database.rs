@@ -1,0 +1,95 @@
+//! Settings: where rows live.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, value_parser};
+
+use url::Url;
+
+/// Where rows live.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// `sqlite:PATH`, or `postgres://…` when there is more than one instance. It may hold a
+    /// password and is never shown.
+    #[arg(
+        long,
+        env = "SIGNET_DATABASE_URL",
+        default_value = "sqlite:data/signet.db",
+        hide_env_values = true
+    )]
+    pub database_url: DatabaseUrl,
+
+    /// Connections to PostgreSQL for requests; up to five more are for tasks of the server. SQLite has
+    /// one writer and four readers whatever this says.
+    #[arg(long, env = "SIGNET_DATABASE_CONNECTIONS", default_value = "8",
+          value_parser = value_parser!(u32).range(1..=1000))]
+    pub database_connections: u32,
+
+    /// Longest time that a request waits for a database that is alive, in seconds: its disk may
+    /// stall, or many may be asking. After it the answer is 503; a database that is found to be gone
+    /// gets 503 within a second.
+    #[arg(long, env = "SIGNET_DATABASE_WAIT_SECONDS", default_value = "5",
+          value_parser = value_parser!(u64).range(1..=60))]
+    pub database_wait_seconds: u64,
+}
+
+impl DatabaseSettings {
+    /// Longest time that a request waits for the database.
+    #[must_use]
+    pub fn database_wait(&self) -> Duration {
+        Duration::from_secs(self.database_wait_seconds)
+    }
+}
+
+/// A database URL, which may hold a password and so has no readable `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// Wraps a URL whose scheme is known to be one of ours.
+    #[must_use]
+    pub fn unchecked(url: &str) -> Self {
+        Self(url.to_owned())
+    }
+
+    /// The URL for the driver, password included.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The file behind a `sqlite:` URL.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let path = self.0.strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
+}
+
+impl std::str::FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|s| text.starts_with(s));
+        if !known {
+            return Err("must start with sqlite: or postgres:".to_owned());
+        }
+        if !text.starts_with("sqlite:") && Url::parse(text).is_err() {
+            let hint = "special characters of the password must be percent-encoded";
+            return Err(format!("is not a URL; {hint}"));
+        }
+        if text.contains(":memory:") || text.contains("mode=memory") {
+            return Err("an in-memory database would forget every account at exit".to_owned());
+        }
+        Ok(Self::unchecked(text))
+    }
+}
+
+impl std::fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DatabaseUrl(…)")
+    }
+}

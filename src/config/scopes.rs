@@ -1,0 +1,95 @@
+//! What scopes allow, in words of the operator.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use crate::naming::is_name;
+
+/// Longest description, in characters: it is one of several in a sentence.
+const MAX_DESCRIPTION: usize = 80;
+
+/// Scopes that OpenID Connect describes (Core 1.0 sections 3.1.2.1, 5.4 and 11), and so do the pages.
+const STANDARD: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
+
+/// Scopes by name, with what each allows, as it goes on after “it may”.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScopeDescriptions(BTreeMap<String, String>);
+
+impl ScopeDescriptions {
+    /// What a scope allows, if that was said.
+    #[must_use]
+    pub fn of(&self, scope: &str) -> Option<&str> {
+        self.0.get(scope).map(String::as_str)
+    }
+}
+
+impl FromStr for ScopeDescriptions {
+    type Err = String;
+
+    /// Reads `scope=description` between semicolons or line breaks; what is empty is skipped.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut descriptions = BTreeMap::new();
+        let items = text.split([';', '\n']).map(str::trim).filter(|item| !item.is_empty());
+        for item in items {
+            let (scope, description) = parse(item).map_err(|why| format!("{item:?}: {why}"))?;
+            if descriptions.insert(scope.to_owned(), description.to_owned()).is_some() {
+                return Err(format!("{scope:?} is described twice"));
+            }
+        }
+        Ok(Self(descriptions))
+    }
+}
+
+fn parse(item: &str) -> Result<(&str, &str), String> {
+    let (scope, description) = item.split_once('=').ok_or("must be scope=description")?;
+    let (scope, description) = (scope.trim_end(), description.trim_start());
+    if !is_scope(scope) {
+        return Err("what is before the = is no scope (RFC 6749 section 3.3)".to_owned());
+    }
+    if STANDARD.contains(&scope) {
+        return Err("scopes of OpenID Connect have words of their own".to_owned());
+    }
+    if !is_name(description, MAX_DESCRIPTION) {
+        return Err(format!("a description has 1 to {MAX_DESCRIPTION} visible characters"));
+    }
+    Ok((scope, description))
+}
+
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_stand_between_semicolons_or_lines() {
+        let text =
+            " tasks:read = see your tasks, and when they are due;\n tasks:write=change them;;";
+
+        let read: ScopeDescriptions = text.parse().unwrap();
+
+        assert_eq!(read.of("tasks:read"), Some("see your tasks, and when they are due"));
+        assert_eq!(read.of("tasks:write"), Some("change them"));
+        assert_eq!((read.of("tasks"), read.of("openid")), (None, None));
+        assert_eq!("".parse(), Ok(ScopeDescriptions::default()));
+    }
+
+    #[test]
+    fn what_is_no_description_is_said() {
+        for (text, why) in [
+            ("tasks:read", "scope=description"),
+            ("=see", "no scope"),
+            ("two words=see", "no scope"),
+            ("openid=see who you are", "of their own"),
+            ("a=", "1 to 80"),
+            ("a=see\u{202e}", "1 to 80"),
+            ("a=see;a=change", "twice"),
+        ] {
+            let refused = text.parse::<ScopeDescriptions>().unwrap_err();
+            assert!(refused.contains(why), "{text}: {refused}");
+        }
+        assert!(format!("a={}", "x".repeat(81)).parse::<ScopeDescriptions>().is_err());
+    }
+}
