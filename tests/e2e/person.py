@@ -40,14 +40,18 @@ class Person:
         """What the browser has kept."""
         return list(self._cookies)
 
-    def visit(self, url: str, decision: str = "allow") -> Arrival:
-        """Opens an address, and goes on until nothing is asked any more."""
+    def visit(self, url: str, decision: str = "allow", until: str | None = None) -> Arrival:
+        """Opens an address, and goes on until nothing is asked any more.
+
+        `until` is a part of an address: what the page there asks is left alone.
+        """
         body: bytes | None = None
         for _ in range(MOST_STEPS):
             if origin(url) not in self.places:
                 return Arrival(url)
             status, headers, text = self._call(url, body)
-            form = Form.first_of(text) if status == 200 else None
+            is_the_last = until is not None and until in url
+            form = Form.first_of(text) if status == 200 and not is_the_last else None
             if "location" in headers:
                 url, body = urljoin(url, headers["location"]), None
             elif form is not None:
@@ -129,7 +133,7 @@ class FormParser(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         its = {name: value or "" for name, value in attributes}
         if tag == "form" and self.form is None and its.get("method", "").lower() == "post":
-            self.form = Form(its["action"])
+            self.form = Form(its.get("action", ""))
         elif self.form is None or self._ended or "name" not in its:
             return
         elif tag == "input":
