@@ -31,8 +31,15 @@ def register(signet: Signet, directory: Path, clients: list[dict[str, Any]]) -> 
     """`signet client apply`. Returns the secrets by `client_id`."""
     file = directory / "clients.json"
     file.write_text(json.dumps({"client": clients}))
+    printed = manage_clients(signet, directory, "apply", str(file))
+    lines = [line.split() for line in printed.splitlines()]
+    return {words[0]: words[2] for words in lines if len(words) == 3}
+
+
+def manage_clients(signet: Signet, directory: Path, *arguments: str) -> str:
+    """`signet client …`, which must succeed. Returns what it printed to its standard output."""
     printed = subprocess.run(
-        [SIGNET_BIN, "client", "apply", file],
+        [SIGNET_BIN, "client", *arguments],
         cwd=directory,
         env={**clean_environment(), **signet.settings},
         capture_output=True,
@@ -41,8 +48,7 @@ def register(signet: Signet, directory: Path, clients: list[dict[str, Any]]) -> 
         check=False,
     )
     assert printed.returncode == 0, printed.stderr
-    lines = [line.split() for line in printed.stdout.splitlines()]
-    return {words[0]: words[2] for words in lines if len(words) == 3}
+    return printed.stdout
 
 
 def arrange(signet: Signet, directory: Path) -> dict[str, Any]:
