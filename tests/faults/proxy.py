@@ -77,7 +77,7 @@ def examine(report, url, first):
         seen = [http.get("/client-address").json() for _ in range(4)]
         spoofed = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.2", "X-Real-IP": "192.0.2.3"}
         seen += [http.get("/client-address", headers=spoofed).json() for _ in range(4)]
-    right = {"address": "127.0.0.5", "forwarded": True}
+    right = {"address": "127.0.0.5", "forwarded": True, "ignored_forwarding": False}
     report.holds(all(it == right for it in seen), f"clients have their own address {seen[0]}")
     with from_address(url, "127.0.0.6") as http:
         body = {"email": "nobody@example.test", "password": "wrong"}
