@@ -280,12 +280,12 @@ fn without_challenge(client: &Client) -> &'static str {
     match (client.is_confidential(), client.nonce_for_pkce) {
         (false, _) => "code_challenge is missing: a public client must use PKCE",
         (true, true) => {
-            "code_challenge is missing, and so is a nonce with the scope openid; for a client that can \
-             send neither: signet client update CLIENT --pkce optional"
+            "code_challenge is missing, and so is a nonce with the scope openid: turn on PKCE, or the \
+             nonce, in the client; if it has neither: signet client update CLIENT --pkce optional"
         }
         (true, false) => {
-            "code_challenge is missing; for a client that cannot send it: signet client update CLIENT \
-             --pkce required-or-nonce"
+            "code_challenge is missing: turn on PKCE in the client; if it has none: signet client update \
+             CLIENT --pkce required-or-nonce"
         }
     }
 }
