@@ -10,12 +10,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 
-use crate::load::count;
-
-/// Cores this process may use.
-pub(crate) fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
+use crate::load::{cores, count};
 
 /// How often a second `work` is done on all cores together. `prepare` makes each thread's own.
 pub(crate) fn rate_on_all_cores<W: FnMut() -> anyhow::Result<()>>(

@@ -144,7 +144,7 @@ impl Outcome {
 
 /// Has each of `work` done over a connection of its own, until there is none left or `time` is up.
 pub(crate) fn run(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Result<Outcome> {
-    let threads = crate::limits::cores().min(work.len());
+    let threads = cores().min(work.len());
     let mut shares: Vec<Vec<Work>> = (0..threads).map(|_| Vec::new()).collect();
     for (index, work) in work.into_iter().enumerate() {
         if let Some(share) = shares.get_mut(index % threads) {
@@ -223,4 +223,9 @@ pub(crate) fn fetch(address: SocketAddr) -> anyhow::Result<String> {
         let request = format!("GET {JWKS} HTTP/1.1\r\nhost: localhost\r\n\r\n");
         Ok(connection.exchange(request.as_bytes()).await?.body.to_owned())
     })
+}
+
+/// Cores this process may use.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }

@@ -18,13 +18,17 @@ mod plan;
 mod priority;
 mod process;
 mod report;
+mod run;
 mod stand_in;
 mod tables;
 mod users;
+mod workload;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
+
+use crate::run::Run;
 
 #[derive(Parser)]
 struct Arguments {
@@ -48,48 +52,6 @@ enum Task {
         #[arg(long)]
         body: PathBuf,
     },
-}
-
-/// What is measured, and for how long.
-#[derive(clap::Args)]
-pub(crate) struct Run {
-    /// The program to measure.
-    #[arg(long)]
-    signet: PathBuf,
-    /// An empty PostgreSQL database; a SQLite file of its own otherwise.
-    #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
-    database_url: Option<String>,
-    /// Where the run's files are; must be on a disk, since commits are measured.
-    #[arg(long, default_value = "/var/tmp")]
-    directory: PathBuf,
-    /// Under a minute instead of a few: for a first look.
-    #[arg(long)]
-    quick: bool,
-    /// How often everything is measured in turns.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Measure nothing else in the rounds: to compare two builds, or to look at one with perf.
-    #[arg(long)]
-    only: Option<Part>,
-}
-
-/// A part of every round.
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Part {
-    Jwks,
-    Refresh,
-    Login,
-    Storm,
-    /// A thousand logins at once; once in a whole run, and here in each round.
-    Crowd,
-    /// Priorities of the hashing threads, one against the other; in no whole run.
-    Priority,
-}
-
-impl Run {
-    fn measures(&self, part: Part) -> bool {
-        self.only.is_none_or(|only| only == part)
-    }
 }
 
 fn main() -> anyhow::Result<()> {

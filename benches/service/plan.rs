@@ -15,24 +15,13 @@ use crate::load::{self, Outcome, Work, count};
 use crate::priority::Priorities;
 use crate::process::{Process, free_port};
 use crate::report::{Row, Series};
+use crate::run::{Part, Run};
 use crate::tables::{CostOfRefresh, Crowd, Rows, Sizes};
 use crate::users::User;
-use crate::{Part, Run};
-
-/// Connections that ask for the key set, or refresh, all the time.
-pub(crate) const CONNECTIONS: usize = 64;
-
-/// Connections that log in all the time: enough to keep every hashing thread at work.
-pub(crate) const LOG_INS: usize = 16;
-
-/// Logins at once in a storm.
-pub(crate) const STORM: usize = 64;
+use crate::workload::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
 
 /// Logins at once when memory is looked at.
 const CROWD: usize = 1_000;
-
-/// A client that asks for the key set now and then: sixteen of these make 1,000 a second.
-pub(crate) const NOW_AND_THEN: (usize, Duration) = (16, Duration::from_millis(16));
 
 /// The server under test and all that is needed to measure it.
 struct Bench<'a> {
@@ -53,7 +42,7 @@ struct Bench<'a> {
 pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<_> = load.split(' ').take(3).collect();
-    println!("{} cores, load before the run: {}", limits::cores(), load.join(" "));
+    println!("{} cores, load before the run: {}", load::cores(), load.join(" "));
 
     let directory = tempfile::Builder::new().prefix("signet-bench.").tempdir_in(&run.directory)?;
     let new_key = start_anew(run, directory.path())?;
@@ -313,21 +302,6 @@ fn turns(round: usize) -> [Turn; 2] {
     } else {
         [Turn::Service, Turn::Limit]
     }
-}
-
-/// Deals users out to so many connections.
-pub(crate) fn deal(
-    users: &mut Vec<User>,
-    hands: usize,
-    work: impl Fn(Vec<User>) -> Work,
-) -> Vec<Work> {
-    let mut dealt: Vec<Vec<User>> = (0..hands).map(|_| Vec::new()).collect();
-    for (user, number) in users.drain(..).zip(0..) {
-        if let Some(hand) = dealt.get_mut(number % hands) {
-            hand.push(user);
-        }
-    }
-    dealt.into_iter().map(work).collect()
 }
 
 /// Runs a load and notes what it was like and what it took of the process.

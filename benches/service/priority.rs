@@ -13,12 +13,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use rustix::process::{Pid, setpriority_process};
 
-use crate::limits;
 use crate::load::{self, Work};
-use crate::plan::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
 use crate::process::Process;
 use crate::report::{Series, Table};
 use crate::users::User;
+use crate::workload::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
 
 /// Nice values, from the lowest priority to that of all other threads.
 const NICE: [i32; 4] = [19, 10, 5, 0];
@@ -58,7 +57,7 @@ impl Priorities {
         let is_back = !self.rounds.is_multiple_of(2);
         self.rounds += 1;
         let [idle, idle_busy] = &mut self.idle;
-        let noises = [(0, &mut self.alone, idle), (limits::cores(), &mut self.busy, idle_busy)];
+        let noises = [(0, &mut self.alone, idle), (load::cores(), &mut self.busy, idle_busy)];
         for (programs, cells, idle) in noises {
             let _noise = Noise::start(programs)?;
             let (clients, pause) = NOW_AND_THEN;

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::limits;
-use crate::load::count;
+use crate::load::{cores, count};
 use crate::report::{Row, Series, Table, number};
 
 /// A row for each load and each limit.
@@ -60,7 +59,7 @@ impl Crowd {
     }
 
     fn add_to(&self, table: &mut Table, idle: f64) {
-        let goal = idle + 19.0 * count(limits::cores()) + 64.0;
+        let goal = idle + 19.0 * count(cores()) + 64.0;
         let answers = self.answers.iter().map(|(status, count)| format!("{count} × {status}"));
         let answers = answers.collect::<Vec<_>>().join(", ");
         for (what, measured, goal) in [

@@ -9,15 +9,16 @@ mod keys;
 mod migrate;
 mod output;
 mod restored;
+mod runtime;
 mod serve;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cli::output::{OutputError, print_json};
+use crate::cli::runtime::block_on;
 use crate::config::{Config, load_dotenv, refuse_unknown, unset_empty};
 use crate::http;
 
@@ -155,12 +156,4 @@ fn named_after_variable(arg: clap::Arg) -> clap::Arg {
         Some(variable) => arg.value_name(variable),
         None => arg,
     }
-}
-
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?
-        .block_on(work)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::block_on;
+use crate::cli::runtime::block_on;
 use crate::clock::Clock;
 use crate::config::{Config, LogFormat};
 use crate::database::ServeLock;

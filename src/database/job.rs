@@ -14,10 +14,12 @@ use sea_orm::error::{ConnAcquireErr, RuntimeErr};
 use sea_orm::{DatabaseTransaction, DbErr, sqlx};
 use tokio::sync::oneshot;
 
-use crate::database::Work;
 use crate::timestamp::Timestamp;
 
 const IN_DOUBT: &str = "the commit was begun, and it is not known whether it was done";
+
+/// A transaction's work, as `Db::write` takes it. It may run more than once.
+pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
 /// A transaction of unknown result type.
 pub(super) trait Job: Send {

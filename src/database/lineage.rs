@@ -9,7 +9,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
-use crate::database::Db;
+use crate::database::db::Db;
 use crate::database::outage::statement;
 use crate::timestamp::Timestamp;
 

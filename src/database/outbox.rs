@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
-use crate::database::Db;
+use crate::database::db::Db;
 
 /// Goes from receiver to receiver by the index, and counts what is due to each as far as `$3`.
 const RECEIVERS: &str = "\

@@ -12,7 +12,8 @@ use sea_orm::{
     QueryFilter, QueryOrder, QuerySelect, QueryTrait,
 };
 
-use crate::database::{Db, Work};
+use crate::database::db::Db;
+use crate::database::job::Work;
 use crate::timestamp::Timestamp;
 
 /// Rows in a portion, at most.

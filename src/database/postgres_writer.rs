@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
-use crate::database::Work;
 use crate::database::job::{
-    Job, Progress, Step, Transaction, in_doubt, is_connection_error, lost, sql_state, unavailable,
+    Job, Progress, Step, Transaction, Work, in_doubt, is_connection_error, lost, sql_state,
+    unavailable,
 };
 use crate::database::outage::{self, BEAT, Crowd, NOTICEABLE};
 use crate::database::pool::Pool;

@@ -9,13 +9,13 @@
 //! Time in which nothing serves is thus made up for at later starts. Until then rows are deleted as
 //! much later.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
-use crate::database::Db;
+use crate::database::db::Db;
 use crate::database::outage::statement;
+use crate::database::retention_time::Anchor;
 use crate::timestamp::Timestamp;
 
 /// What a start makes up for, at most, of the time in which nothing served.
@@ -23,23 +23,6 @@ const RESTART: Duration = Duration::from_hours(24);
 
 /// How far the retention time must have advanced since the last start that made up for anything.
 const UPTIME: Duration = Duration::from_hours(1);
-
-/// The retention time as this instance knows it; clones share it. Nothing before the instance serves.
-#[derive(Clone, Default)]
-pub(super) struct Retention(Arc<Mutex<Option<Anchor>>>);
-
-/// The retention time at a moment of the monotonic clock.
-#[derive(Clone, Copy)]
-struct Anchor {
-    at: Timestamp,
-    uptime: Duration,
-}
-
-impl Retention {
-    fn anchor(&self) -> std::sync::MutexGuard<'_, Option<Anchor>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Db {
     /// The time that says what is old enough to be deleted for good: at most the present, and not ahead

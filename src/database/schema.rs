@@ -7,7 +7,7 @@
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
-use crate::database::{Db, take_time};
+use crate::database::db::{Db, take_time};
 
 /// Key of the PostgreSQL advisory lock that a migrating instance holds: "signet" in ASCII.
 const LOCK: i64 = 0x7369_676e_6574;

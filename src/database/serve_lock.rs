@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::config::DatabaseSettings;
-use crate::database::{ConnectError, prepare_file};
+use crate::database::file::{ConnectError, prepare_file};
 
 /// How often the lock is tried while another server has it.
 const RETRY: Duration = Duration::from_millis(50);

@@ -13,8 +13,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::database::Work;
-use crate::database::job::{Progress, Transaction, in_doubt, lost, unavailable};
+use crate::database::job::{Progress, Transaction, Work, in_doubt, lost, unavailable};
 use crate::database::outage::{self, statement};
 use crate::database::reserve::Reserve;
 use crate::database::sqlite_batches::{Message, State, Writer};

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::database::Lineage;
+use crate::database::lineage::Lineage;
 
 const HEAD: &str = "# How far Signet's databases have got. Do not restore this file with a backup: \
                     it tells an old one. See \"Restoring a backup\" in docs/operations.md.\n";

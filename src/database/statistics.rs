@@ -7,7 +7,7 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use crate::database::{Backend, Db, take_time};
+use crate::database::db::{Backend, Db, take_time};
 
 /// Tables of more than a few pages of which nothing is known.
 const UNKNOWN: &str = "SELECT quote_ident(relname) FROM pg_class \

@@ -11,7 +11,6 @@
 pub mod account;
 pub mod attempt;
 pub mod audit;
-pub mod confirm;
 pub mod email;
 pub mod email_folding;
 pub mod id;
@@ -23,6 +22,7 @@ pub mod operator;
 pub mod outbox;
 pub mod password;
 pub mod profile;
+pub mod reauthentication;
 pub mod refresh;
 pub mod reset;
 pub mod restore;

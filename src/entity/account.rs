@@ -47,19 +47,9 @@ pub struct Model {
     pub deleted_at: Option<Timestamp>,
 }
 
-/// The tables an account is related to.
+/// None: sessions and the rest refer to accounts.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
-pub enum Relation {
-    /// Its logins.
-    #[sea_orm(has_many = "crate::entity::session::Entity")]
-    Session,
-}
-
-impl Related<crate::entity::session::Entity> for Entity {
-    fn to() -> RelationDef {
-        Relation::Session.def()
-    }
-}
+pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 

@@ -12,7 +12,7 @@ use poem_openapi::auth::Bearer;
 
 use crate::domain::logins::Login;
 use crate::domain::session::FIRST_PARTY_CLIENT;
-use crate::http::App;
+use crate::http::app::App;
 use crate::http::error::Problem;
 use crate::http::origin;
 

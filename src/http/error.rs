@@ -16,7 +16,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::attempt::{Refusal, WINDOW, whole_seconds};
-use crate::http::answered::Answered;
+use crate::http::request_context::RequestContext;
 
 /// An error as a client sees it. Every text is ours: nothing of a request is echoed.
 #[derive(Debug, Clone)]
@@ -239,7 +239,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::default();
         self.add_headers(response.headers_mut());
-        let Answered { id, at } = Answered::current().unwrap_or_default();
+        let RequestContext { id, at } = RequestContext::current().unwrap_or_default();
         let envelope = ErrorEnvelope {
             error: ErrorBody {
                 code: self.code.to_owned(),

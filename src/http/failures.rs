@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::http::App;
+use crate::http::app::App;
 
 /// How long an answer waits for its record. A write that has not begun to commit by then is not done.
 const PATIENCE: Duration = Duration::from_millis(250);

@@ -4,14 +4,17 @@
 //! of errors (`service`); for the JSON API then its log line (`trace`), CORS and the limit on its
 //! body; then one endpoint, which calls one function of `domain`.
 
-mod answered;
 mod api;
+mod app;
 mod bearer;
 mod body_limit;
 mod cors;
+mod document;
 mod documents;
+mod endpoint;
 mod error;
 mod failures;
+mod form;
 mod json;
 mod oauth;
 mod openapi;
@@ -21,97 +24,38 @@ mod paths;
 mod probes;
 mod rate_limit;
 mod readiness;
+mod redirect;
+mod request_context;
 mod service;
 mod status_lists;
 mod trace;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, get};
-use signet_verifier::Verifier;
-use url::Url;
 
-use crate::clock::Clock;
-use crate::config::{Config, TokenSettings};
-use crate::database::Db;
-use crate::domain::keys::{KeyRing, RequestSealer};
-use crate::domain::password::{Hasher, Policy};
-use crate::domain::refresh::RefreshTokens;
-use crate::domain::reset::ResetTokens;
-use crate::domain::status::{StatusEntries, StatusLists};
-use crate::domain::token::Issuer;
-use crate::http::documents::ReadOnly;
+use crate::config::Config;
+use crate::http::document::ReadOnly;
+use crate::http::endpoint::Operation;
+use crate::http::pages::layout::WithLayout;
 use crate::http::paths::Paths;
+use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
+use crate::http::trace::Trace;
 
+pub use crate::http::app::App;
 pub use crate::http::openapi::document as openapi_document;
-pub use crate::http::pages::{LogoError, Looks, PageCookie};
+pub use crate::http::pages::branding::{Branding, LogoError};
+pub use crate::http::pages::browser_cookie::BrowserCookie;
 pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
-use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
-
-/// All that endpoints can reach.
-pub struct App {
-    /// The rows.
-    pub db: Db,
-    /// The time.
-    pub clock: Clock,
-    /// The `iss` of every token, and the base of every URL.
-    pub issuer_url: String,
-    /// How long tokens and sessions live.
-    pub tokens: TokenSettings,
-    /// The rule for new passwords.
-    pub password_policy: Policy,
-    /// Checks and hashes passwords.
-    pub hasher: Hasher,
-    /// Who may try how often.
-    pub limits: Limits,
-    /// The signing keys.
-    pub ring: Arc<KeyRing>,
-    /// Signs access tokens.
-    pub issuer: Issuer,
-    /// Where new sessions get their entry of a status list.
-    pub status_entries: StatusEntries,
-    /// Which sessions have ended, for verifiers.
-    pub status_lists: StatusLists,
-    /// Makes and reads refresh tokens.
-    pub refresh_tokens: RefreshTokens,
-    /// Reads password reset tokens.
-    pub reset_tokens: ResetTokens,
-    /// Seals the authorization requests that browsers carry.
-    pub request_sealer: RequestSealer,
-    /// Checks our own access tokens, as any service does.
-    pub verifier: Verifier,
-    /// What browsers are known by.
-    pub cookie: PageCookie,
-    /// What the hosted pages look like.
-    pub looks: Looks,
-    /// Proxies whose forwarding headers are believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// What was found when the database was last asked whether it is well.
-    pub readiness: Readiness,
-    /// Whether the server has been told to stop.
-    pub is_leaving: AtomicBool,
-}
-
-impl App {
-    /// From now on it is not ready, and each answer closes its connection.
-    pub fn leave(&self) {
-        self.is_leaving.store(true, Ordering::Release);
-    }
-
-    fn is_leaving(&self) -> bool {
-        self.is_leaving.load(Ordering::Acquire)
-    }
-}
 
 /// Every path of the public listener.
 #[must_use]
 pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi::service();
-    let document = openapi::document(&path_of(&app.issuer_url));
-    let paths = paths();
+    let document = openapi::document(&app.base_path());
+    let operations = operations(&config.service.cors_origins);
+    let paths = paths(&operations);
     let jwks_max_age = config.keys.jwks_max_age_seconds;
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
     let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
@@ -120,7 +64,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let api = api
         .with(body_limit::BodyLimit::USUAL)
         .with(cors::Cors::new(&config.service.cors_origins))
-        .with(trace::Trace { paths: Some(paths.clone()) })
+        .with(Trace { paths: Some(paths.clone()) })
         .data(Arc::clone(&app));
     // Documents reach nothing, so that a request for one carries nothing.
     let routes = Route::new()
@@ -135,9 +79,21 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         .at("/readyz", get(probes::ready).data(Arc::clone(&app)))
         .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))
         .nest_no_strip("/api", api);
-    let routes = oauth::add_to(routes, &app, &config.service.cors_origins);
-    let routes = pages::add_to(routes, &app);
+    let routes = operations.into_iter().fold(pages::add_assets(routes, &app), |routes, it| {
+        let endpoint = it.endpoint.with(WithLayout(Arc::clone(&app))).with(Trace::default());
+        routes.at(it.path, endpoint.data(Arc::clone(&app)))
+    });
     service::Service::new(routes, app, paths)
+}
+
+/// What stands in no description of the JSON API: the protocol and the hosted pages.
+fn operations(cors_origins: &[String]) -> Vec<Operation> {
+    oauth::operations(cors_origins).into_iter().chain(pages::operations()).collect()
+}
+
+fn paths(operations: &[Operation]) -> Paths {
+    let methods = operations.iter().map(|it| (it.path, it.methods));
+    Paths::new(&openapi::document(""), methods.chain(pages::ASSETS))
 }
 
 /// Other routes, with what stands around ours.
@@ -146,15 +102,6 @@ pub(crate) fn around(
     routes: impl Endpoint + 'static,
     app: Arc<App>,
 ) -> impl Endpoint<Output = Response> {
-    service::Service::new(routes, app, paths())
-}
-
-fn paths() -> Paths {
-    Paths::new(&openapi::document(""), oauth::METHODS.into_iter().chain(pages::METHODS))
-}
-
-/// The path of the issuer, under which a proxy serves all of ours; empty if it has none.
-fn path_of(issuer: &str) -> String {
-    let path = Url::parse(issuer).map(|url| url.path().to_owned()).unwrap_or_default();
-    path.trim_end_matches('/').to_owned()
+    let paths = paths(&operations(&[]));
+    service::Service::new(routes, app, paths)
 }

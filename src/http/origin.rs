@@ -12,8 +12,8 @@ use poem::http::header;
 use poem::{Addr, FromRequest, Request, RequestBody, Result};
 
 use crate::domain::audit::Origin;
-use crate::http::App;
-use crate::http::answered::Answered;
+use crate::http::app::App;
+use crate::http::request_context::RequestContext;
 
 /// Where proxies write whom they speak for.
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -38,7 +38,7 @@ pub(super) fn of(request: &Request) -> Origin {
         address: chain.as_deref().map_or(peer, |chain| client_of(chain, proxies)),
         forwarded: chain,
         user_agent: user_agent.map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned()),
-        request_id: Answered::current().map(|answered| answered.id),
+        request_id: RequestContext::current().map(|context| context.id),
     }
 }
 

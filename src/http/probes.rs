@@ -1,15 +1,22 @@
 //! Probes for orchestrators: is the process alive, and may it get traffic?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use poem::http::{StatusCode, header};
 use poem::web::Data;
 use poem::{IntoResponse, Request, Response, handler};
 use serde_json::json;
+use tokio::time::timeout;
 
-use crate::http::App;
+use crate::database::{self, SchemaError};
+use crate::http::app::App;
 use crate::http::origin::{ClientOrigin, FORWARDED_FOR};
+use crate::http::readiness::Finding;
 use crate::telemetry;
+
+/// How long the database may take to answer.
+const LOOK_TIMEOUT: Duration = Duration::from_millis(600);
 
 /// Alive: the process answers. It says nothing of the database, so that an outage there restarts
 /// nobody.
@@ -21,12 +28,43 @@ pub(super) fn live() -> Response {
 /// Ready, or not; the reason is for the log, since the answer may be public.
 #[handler]
 pub(super) async fn ready(app: Data<&Arc<App>>) -> Response {
-    match app.readiness.of(&app).await {
+    match finding(&app).await {
         Ok(()) => readiness(StatusCode::OK, "ready"),
         Err(reason) => {
             tracing::warn!(reason, "not ready");
             readiness(StatusCode::SERVICE_UNAVAILABLE, "unavailable")
         }
+    }
+}
+
+/// Ready: nobody has told it to stop, the database answers, its schema is ours, and there is a key to sign with (without
+/// one, nothing would have started), read not too long ago.
+async fn finding(app: &Arc<App>) -> Finding {
+    if app.is_leaving() {
+        return Err("this instance was told to stop".to_owned());
+    }
+    if !app.ring.is_fresh() {
+        return Err("the signing keys have not been looked up for too long".to_owned());
+    }
+    if !app.status_lists.is_fresh() {
+        return Err("which sessions have ended has not been looked up for too long".to_owned());
+    }
+    let app = Arc::clone(app);
+    let looked = Arc::clone(&app);
+    looked.readiness.shared(async move { look(&app).await }).await
+}
+
+async fn look(app: &App) -> Finding {
+    if let Some(trouble) = app.db.trouble().await {
+        return Err(trouble.to_owned());
+    }
+    let status = timeout(LOOK_TIMEOUT, database::status(&app.db)).await;
+    match status.map_err(|_| "the database does not answer".to_owned())? {
+        Ok(migrations) if migrations.iter().all(|(_, applied)| *applied) => Ok(()),
+        // A newer version has migrated beside us; its steps leave ours working for one version.
+        Err(SchemaError::Newer { .. }) => Ok(()),
+        Ok(_) => Err("the schema is older than this version".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -8,44 +8,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use crate::database::{self, SchemaError};
-use crate::http::App;
-
-/// How long the database may take to answer.
-const PATIENCE: Duration = Duration::from_millis(600);
-
-/// How long an answer is good for. With `PATIENCE` it stays below the second within which a
+/// How long an answer is good for. With the time a look may take it stays below the second within which a
 /// database that is gone must be noticed.
 const MOMENT: Duration = Duration::from_millis(250);
 
 /// Nothing is wrong, or what is: for the log, since a probe's answer may be public.
-type Finding = Result<(), String>;
+pub(super) type Finding = Result<(), String>;
 
 /// The last look, shared by all probes.
 #[derive(Default)]
 pub struct Readiness(Arc<Mutex<Option<(Instant, Finding)>>>);
 
 impl Readiness {
-    /// Ready: nobody has told it to stop, the database answers, its schema is ours, and there is a key to sign with (without
-    /// one, nothing would have started), read not too long ago.
-    pub(super) async fn of(&self, app: &Arc<App>) -> Finding {
-        if app.is_leaving() {
-            return Err("this instance was told to stop".to_owned());
-        }
-        if !app.ring.is_fresh() {
-            return Err("the signing keys have not been looked up for too long".to_owned());
-        }
-        if !app.status_lists.is_fresh() {
-            return Err("which sessions have ended has not been looked up for too long".to_owned());
-        }
-        let app = Arc::clone(app);
-        self.shared(async move { look(&app).await }).await
-    }
-
     /// What was found a moment ago, or what `look` finds.
-    async fn shared(&self, look: impl Future<Output = Finding> + Send + 'static) -> Finding {
+    pub(super) async fn shared(
+        &self,
+        look: impl Future<Output = Finding> + Send + 'static,
+    ) -> Finding {
         let mut last = Arc::clone(&self.0).lock_owned().await;
         if let Some((at, finding)) = &*last
             && at.elapsed() < MOMENT
@@ -61,26 +42,12 @@ impl Readiness {
     }
 }
 
-async fn look(app: &App) -> Finding {
-    if let Some(trouble) = app.db.trouble().await {
-        return Err(trouble.to_owned());
-    }
-    let status = timeout(PATIENCE, database::status(&app.db)).await;
-    match status.map_err(|_| "the database does not answer".to_owned())? {
-        Ok(migrations) if migrations.iter().all(|(_, applied)| *applied) => Ok(()),
-        // A newer version has migrated beside us; its steps leave ours working for one version.
-        Err(SchemaError::Newer { .. }) => Ok(()),
-        Ok(_) => Err("the schema is older than this version".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use futures_util::future::join_all;
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 

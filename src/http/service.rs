@@ -5,18 +5,18 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
+use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
 use uuid::Uuid;
 
 use crate::domain::id;
-use crate::http::answered::Answered;
+use crate::http::app::App;
+use crate::http::document::X_REQUEST_ID;
 use crate::http::error::response_of;
+use crate::http::pages::message;
 use crate::http::paths::Paths;
-use crate::http::{App, pages, path_of};
+use crate::http::request_context::RequestContext;
 use crate::timestamp::Timestamp;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest request target, in bytes.
 const MAX_TARGET: usize = 8 * 1024;
@@ -42,8 +42,8 @@ impl<E: Endpoint> Service<E> {
         let is_for_people = is_for_people(&request);
         let refused = |error: Error| {
             if is_for_people && !error.is_from_response() {
-                let root = format!("{}/", path_of(&self.app.issuer_url));
-                return pages::lost(&self.app, error.status(), &root);
+                let root = format!("{}/", self.app.base_path());
+                return message::lost(&self.app, error.status(), &root);
             }
             response_of(error)
         };
@@ -78,7 +78,7 @@ impl<E: Endpoint> Endpoint for Service<E> {
         let id = id_of(&request, now);
         let path: Box<str> = request.uri().path().into();
 
-        let mut response = Answered { id, at: now }.by(self.answer(request)).await;
+        let mut response = RequestContext { id, at: now }.scope(self.answer(request)).await;
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             response.headers_mut().insert(header::ALLOW, self.paths.allow(&path));
         }
@@ -116,16 +116,6 @@ fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
         return Err(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
     Ok(())
-}
-
-/// Headers of an answer that is cloned, with something in the place of what [`Service`] adds to each: a
-/// clone has room for nothing more, and would have to grow.
-pub(super) fn headers_with_room() -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(12);
-    for name in [X_REQUEST_ID, header::X_CONTENT_TYPE_OPTIONS] {
-        headers.insert(name, HeaderValue::from_static(""));
-    }
-    headers
 }
 
 fn add_headers(headers: &mut HeaderMap, id: Uuid) {

@@ -13,8 +13,8 @@ use poem::{Endpoint, Error, Request, Response, Result};
 use serde_json::json;
 
 use crate::domain::status::Published;
-use crate::http::App;
-use crate::http::documents::Document;
+use crate::http::app::App;
+use crate::http::document::Document;
 
 /// Seconds that caches on the way may keep a list. It adds to the time that a logout takes.
 const LIST_MAX_AGE: u64 = 1;

@@ -10,9 +10,9 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use poem_openapi::OperationId;
 use tracing::{Instrument, Span, field};
 
-use crate::http::answered::Answered;
 use crate::http::error::response_of;
 use crate::http::paths::Paths;
+use crate::http::request_context::RequestContext;
 
 /// Opens the span and writes the line.
 #[derive(Default)]
@@ -39,7 +39,7 @@ impl<E: Endpoint> Endpoint for Traced<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let id = Answered::current().map(|answered| field::display(answered.id));
+        let id = RequestContext::current().map(|context| field::display(context.id));
         let span = tracing::info_span!(
             "request",
             request.id = id,

@@ -34,7 +34,7 @@ use crate::domain::refresh::RefreshTokens;
 use crate::domain::reset::ResetTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
-use crate::http::{self, App, Limits, LogoError, Looks, PageCookie, Readiness};
+use crate::http::{self, App, Branding, BrowserCookie, Limits, LogoError, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::seats::Seats;
@@ -43,13 +43,13 @@ use crate::server::tasks::{end_sessions, keep_decoys, keep_house, keep_keys, kee
 
 /// How long a server that is told to stop still takes whoever comes, unless nobody is there: clients
 /// and proxies hear meanwhile that it leaves, and what waits to be accepted gets its answer.
-const FAREWELL: Duration = Duration::from_millis(500);
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
 /// How long it then waits for the requests of those it took last.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const FINAL_DRAIN: Duration = Duration::from_millis(100);
 
-/// How often it looks whether anybody is there.
-const GLANCE: Duration = Duration::from_millis(20);
+/// How often it looks whether a connection is left.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A bound Signet, not yet serving.
 pub struct Server {
@@ -173,7 +173,7 @@ impl Server {
         refuse_nameless(&config.service)?;
         refuse_short_lists(&config.status)?;
         Schedule::new(&config.keys, &config.tokens)?;
-        Looks::new(&config.pages)?;
+        Branding::new(&config.pages)?;
         Ok(())
     }
 
@@ -187,7 +187,7 @@ impl Server {
         let capacity = Capacity::of(&config)?;
         warn_of_short_times(&config);
         warn_of_less_safe(&config);
-        let looks = Looks::new(&config.pages)?;
+        let branding = Branding::new(&config.pages)?;
         let listener = TcpListener::bind(wanted).await;
         let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
         let bound = listener.local_addr();
@@ -198,7 +198,7 @@ impl Server {
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
         let state = StateKeeper::of(&config, &storage.db, &clock).await?;
         state.save(&storage.db).await;
-        let app = assemble(&config, clock, storage, state.restore(), looks, address).await?;
+        let app = assemble(&config, clock, storage, state.restore(), branding, address).await?;
         Ok(Self { listener, address, app: Arc::new(app), capacity, config, state })
     }
 
@@ -246,7 +246,7 @@ impl Server {
             }
         };
         let drain = Duration::from_secs(drain_seconds);
-        let farewell = FAREWELL.min(drain / 4);
+        let farewell = SHUTDOWN_GRACE.min(drain / 4);
         let app = Arc::clone(&self.app);
         let stop = say_farewell(stop, app, acceptor.connections(), farewell);
         let served = poem::Server::new_with_acceptor(acceptor)
@@ -267,7 +267,7 @@ impl Server {
     }
 }
 
-/// Ends a while after `stop`, or once nobody is there; see [`FAREWELL`].
+/// Ends a while after `stop`, or once nobody is there; see [`SHUTDOWN_GRACE`].
 async fn say_farewell(
     stop: impl Future<Output = ()>,
     app: Arc<App>,
@@ -278,14 +278,14 @@ async fn say_farewell(
     app.leave();
     let until = Instant::now() + time;
     while Instant::now() < until {
-        tokio::time::sleep(GLANCE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         if connections.count() == 0 {
             break;
         }
     }
     // Who was taken last has not asked yet.
     connections.close_listener();
-    tokio::time::sleep(LAST_WORDS.min(time)).await;
+    tokio::time::sleep(FINAL_DRAIN.min(time)).await;
 }
 
 /// Before the first request, so that nobody signs up with what is somebody's. No reason not to start:
@@ -354,7 +354,7 @@ async fn assemble(
     clock: Clock,
     storage: Storage,
     restore: Option<Uuid>,
-    looks: Looks,
+    branding: Branding,
     address: SocketAddr,
 ) -> Result<App, StartError> {
     let Storage { db, master, ring } = storage;
@@ -382,8 +382,8 @@ async fn assemble(
             PasswordPolicy::Original => Policy::Original,
         },
         tokens: config.tokens.clone(),
-        cookie: PageCookie::of_issuer(&issuer_url),
-        looks,
+        cookie: BrowserCookie::of_issuer(&issuer_url),
+        branding,
         trusted_proxies: config.service.trusted_proxies.to_vec(),
         readiness: Readiness::default(),
         is_leaving: AtomicBool::new(false),
@@ -427,9 +427,9 @@ mod tests {
             format!("--master-key-file={}", directory.join("keys/master.key").display()),
         ]);
         let storage = Storage::open(&config, &Clock::System).await.unwrap();
-        let looks = Looks::new(&config.pages).unwrap();
+        let branding = Branding::new(&config.pages).unwrap();
         let address = config.service.listen;
-        Arc::new(assemble(&config, Clock::System, storage, None, looks, address).await.unwrap())
+        Arc::new(assemble(&config, Clock::System, storage, None, branding, address).await.unwrap())
     }
 
     /// IJ-09: the next one is answered as ever, and nothing is said of what went wrong.

@@ -54,7 +54,13 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("migration", &["database/"]),
     (
         "openssl",
-        &["domain/", "http/documents.rs", "http/pages/visit.rs", "http/status_lists.rs", "server/"],
+        &[
+            "domain/",
+            "http/document.rs",
+            "http/pages/visitor.rs",
+            "http/status_lists.rs",
+            "server/",
+        ],
     ),
     ("poem", &["http/", "server/"]),
     ("reqwest", &["cli/doctor/", "server/notifier/"]),

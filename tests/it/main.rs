@@ -54,6 +54,7 @@ mod hang_up;
 mod harness;
 mod hosted_pages;
 mod identity;
+mod imports;
 mod journey;
 mod key_commands;
 mod keys;

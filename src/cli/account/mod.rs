@@ -1,21 +1,19 @@
 //! `signet account`
 
 mod list;
+mod named;
 mod show;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
-use uuid::Uuid;
 
+use crate::cli::account::named::{Named, open};
 use crate::cli::output::{print, print_aside};
-use crate::clock::Clock;
 use crate::config::DatabaseSettings;
-use crate::database::{Db, migrate_up};
 use crate::domain::audit::Origin;
-use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
 use crate::domain::operator;
 use crate::domain::reset::{self, ResetTokens};
@@ -52,15 +50,6 @@ pub(super) enum Account {
     ResetPassword(ResetPassword),
 }
 
-/// One account.
-#[derive(Debug, Args)]
-pub(in crate::cli) struct Named {
-    /// The account's address, or its id.
-    account: String,
-    #[command(flatten)]
-    database: DatabaseSettings,
-}
-
 #[derive(Debug, Args)]
 #[command(override_usage = "signet account end-sessions [OPTIONS] <ACCOUNT>\n       \
                             signet account end-sessions [OPTIONS] --all")]
@@ -91,31 +80,6 @@ pub(super) struct ResetPassword {
     /// File with the master key.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,
-}
-
-impl Named {
-    /// The account itself: whoever has the address later is somebody else.
-    async fn find(&self) -> anyhow::Result<(Db, Uuid)> {
-        let (db, email) = self.open().await?;
-        let id = match self.account.parse() {
-            Ok(id) => id,
-            Err(_) => operator::find(&db, &email).await?,
-        };
-        Ok((db, id))
-    }
-
-    async fn open(&self) -> anyhow::Result<(Db, Email)> {
-        let parsed = |address: &str| {
-            Email::parse_known(address).map_err(|error| anyhow!("the address {error}"))
-        };
-        if let Ok(id) = self.account.parse() {
-            let db = open(&self.database).await?;
-            let address = operator::address_of(&db, id).await?;
-            return Ok((db, parsed(&address)?));
-        }
-        let email = parsed(&self.account)?;
-        Ok((open(&self.database).await?, email))
-    }
 }
 
 impl Account {
@@ -178,12 +142,6 @@ async fn end_sessions(wish: EndSessions) -> anyhow::Result<()> {
     print(&sessions_ended(ended))?;
     db.close().await;
     Ok(())
-}
-
-async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
-    let db = Db::open(database, Clock::shared()).await?;
-    migrate_up(&db).await?;
-    Ok(db)
 }
 
 async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 
-use crate::cli::account::Named;
+use crate::cli::account::named::Named;
 use crate::cli::output::{OutputError, print};
 use crate::database::Db;
 use crate::domain::attempt::{self, AttemptKey};

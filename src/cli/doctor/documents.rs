@@ -1,12 +1,13 @@
 //! From outside: the documents that verifiers depend on, and what a client sees.
 
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::HeaderMap;
 use reqwest::{Client, header};
 use serde_json::Value;
 use signet_verifier::KeySet;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
+use crate::cli::doctor::fetch::{fetch_json, text};
 use crate::cli::doctor::proxy;
 use crate::cli::doctor::report::Report;
 use crate::cli::doctor::status_lists;
@@ -36,34 +37,6 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
     }
     ready(http, issuer, report).await;
     proxy::examine(http, issuer, report).await;
-}
-
-pub(super) async fn fetch_json(
-    http: &Client,
-    url: &str,
-    report: &mut Report,
-) -> Option<(Value, HeaderMap)> {
-    let remedy = "is Signet running, and does the proxy in front of it pass this path on?";
-    let response = match http.get(url).send().await {
-        Ok(response) if response.status() == 200 => response,
-        Ok(response) => {
-            report.fault(format!("{url} answers {}", response.status()), remedy);
-            return None;
-        }
-        Err(error) => {
-            let is_url = url.starts_with("http://") || url.starts_with("https://");
-            let remedy = if is_url { remedy } else { "begin the issuer with http:// or https://" };
-            report.fault(format!("{url} does not answer: {}", error.without_url()), remedy);
-            return None;
-        }
-    };
-    let headers = response.headers().clone();
-    let Ok(json) = response.json().await else {
-        report.fault(format!("{url} is not JSON"), remedy);
-        return None;
-    };
-    report.fine(format!("{url} answers"));
-    Some((json, headers))
 }
 
 fn clock(headers: &HeaderMap, report: &mut Report) {
@@ -149,8 +122,4 @@ async fn ready(http: &Client, issuer: &str, report: &mut Report) {
              stopped or gone, or a disk was full"
         ));
     }
-}
-
-pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> String {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }

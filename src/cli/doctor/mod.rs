@@ -3,6 +3,7 @@
 
 mod clock;
 mod documents;
+mod fetch;
 mod proxy;
 mod report;
 mod restores;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use reqwest::{Client, Response, header};
 use serde_json::Value;
 
-use crate::cli::doctor::documents::text;
+use crate::cli::doctor::fetch::text;
 use crate::cli::doctor::report::Report;
 
 /// Letters of a `state` that clients may send, six bytes each in an address.

@@ -4,7 +4,7 @@ use reqwest::{Client, header};
 use serde_json::Value;
 use signet_verifier::{KeySet, Verifier};
 
-use crate::cli::doctor::documents::{fetch_json, text};
+use crate::cli::doctor::fetch::{fetch_json, text};
 use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 

@@ -6,6 +6,7 @@
 //! all of them.
 
 mod derived;
+mod error;
 mod master;
 mod pair;
 mod pem;
@@ -14,6 +15,7 @@ mod replacement;
 mod request_seal;
 mod ring;
 mod rotation;
+mod rows;
 mod schedule;
 mod seal;
 mod weakness;
@@ -24,13 +26,15 @@ use crate::database::Db;
 use crate::entity::signing_key::{self, Model};
 
 pub use derived::{LimitKey, MacKey};
+pub use error::KeyRingError;
 pub use master::{MasterKeyError, MasterKeys};
 pub use pair::ImportError;
 pub use pem::public_pem;
 pub use replacement::{replace_all, successor};
 pub use request_seal::{RequestSealer, is_sealed};
-pub use ring::{KeyRing, KeyRingError, Snapshot, any_sealed, check_sealed};
+pub use ring::{KeyRing, Snapshot};
 pub use rotation::{advance, import, reseal, revoke, rotate};
+pub use rows::{any_sealed, check_sealed};
 pub use schedule::{Schedule, ScheduleError};
 pub use seal::Sealer;
 

@@ -3,9 +3,9 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 
 use crate::domain::audit::Kind;
+use crate::domain::keys::error::KeyRingError;
 use crate::domain::keys::pair;
-use crate::domain::keys::ring::KeyRingError;
-use crate::domain::keys::rotation::{mark_revoked, record, write_row};
+use crate::domain::keys::rows::{mark_revoked, record, write_row};
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
 use crate::timestamp::Timestamp;

@@ -12,12 +12,13 @@ use josekit::JoseError;
 use josekit::jwk::{Jwk, JwkSet};
 use josekit::jws::alg::rsassa::{RsassaJwsSigner, RsassaJwsVerifier};
 use josekit::jws::{self, JwsHeader, JwsVerifier, RS256};
-use sea_orm::{DbErr, EntityTrait};
-use signet_verifier::{KeySet, KeySetError};
+use sea_orm::DbErr;
+use signet_verifier::KeySet;
 
 use crate::database::Db;
-use crate::domain::keys::pair::ImportError;
+use crate::domain::keys::error::KeyRingError;
 use crate::domain::keys::rotation;
+use crate::domain::keys::rows::any_sealed;
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{self, KeyState};
@@ -49,49 +50,6 @@ struct Rows {
     published: Vec<signing_key::Model>,
     /// Out of the key set, but not revoked.
     former: Vec<signing_key::Model>,
-}
-
-/// Why there is no key to sign with.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyRingError {
-    /// The key was sealed with a master key that is not in the file.
-    #[error(
-        "the signing key {kid} in the database was sealed with another master key; point \
-         SIGNET_MASTER_KEY_FILE at the file that belongs to this database. Nothing was changed"
-    )]
-    Sealed {
-        /// The key.
-        kid: String,
-    },
-    /// Keys exist, and none of them may sign.
-    #[error("the database holds signing keys, but none of them is active")]
-    NoneActive,
-    /// There is no such key, or it is in another state.
-    #[error("there is no key {kid}, or it was revoked before")]
-    Unknown {
-        /// The key.
-        kid: String,
-    },
-    /// A new key is on its way already.
-    #[error(
-        "the key {kid} is pending already; it takes over when it has been published long enough"
-    )]
-    Pending {
-        /// The key.
-        kid: String,
-    },
-    /// The key to be brought along is not good enough.
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    /// The library failed.
-    #[error("a signing key cannot be used: {0}")]
-    Jose(#[from] JoseError),
-    /// The set cannot be read back.
-    #[error("the key set cannot be published: {0}")]
-    Published(#[from] KeySetError),
-    /// The database refused or failed.
-    #[error("the signing keys cannot be read: {0}")]
-    Database(#[from] DbErr),
 }
 
 impl KeyRing {
@@ -217,38 +175,6 @@ impl Snapshot {
     #[must_use]
     pub fn verification_keys(&self) -> &KeySet {
         &self.verification_keys
-    }
-}
-
-/// Whether the database holds a key that some master key sealed.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
-    // One column: the check runs before the schema is brought up to date.
-    use sea_orm::QuerySelect;
-    let kids = signing_key::Entity::find()
-        .select_only()
-        .column(signing_key::Column::Kid)
-        .into_tuple::<String>();
-    let kid = db.read(|db| async move { kids.one(&db).await }).await?;
-    Ok(kid.is_some())
-}
-
-/// Refuses a master key that cannot open what the database holds. Changes nothing.
-///
-/// # Errors
-/// [`KeyRingError::Sealed`] names the first key that stays closed.
-pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> {
-    use sea_orm::QuerySelect;
-    let keys = signing_key::Entity::find()
-        .select_only()
-        .columns([signing_key::Column::Kid, signing_key::Column::SealedJwk])
-        .into_tuple::<(String, String)>();
-    let rows = db.read(|db| async move { keys.all(&db).await }).await?;
-    match rows.into_iter().find(|(_, sealed)| sealer.open(sealed).is_none()) {
-        Some((kid, _)) => Err(KeyRingError::Sealed { kid }),
-        None => Ok(()),
     }
 }
 

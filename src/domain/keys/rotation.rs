@@ -18,10 +18,11 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::audit::Kind;
+use crate::domain::keys::error::KeyRingError;
 use crate::domain::keys::pair;
 use crate::domain::keys::replacement;
-use crate::domain::keys::ring::{KeyRingError, any_sealed};
+use crate::domain::keys::rows::{any_sealed, mark_revoked, record, write_row};
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
@@ -324,38 +325,6 @@ async fn move_to(
     }
     moved.update(txn).await?;
     Ok(())
-}
-
-pub(super) async fn mark_revoked(
-    txn: &impl ConnectionTrait,
-    row: &Model,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let was_published = row.state.is_published();
-    let revoked = signing_key::ActiveModel {
-        kid: Set(row.kid.clone()),
-        state: Set(KeyState::Removed),
-        remove_at: Set(if was_published { Some(now) } else { row.remove_at }),
-        revoked_at: Set(Some(now)),
-        ..Default::default()
-    };
-    revoked.update(txn).await?;
-    Ok(())
-}
-
-pub(super) async fn write_row(txn: &impl ConnectionTrait, row: &Model) -> Result<(), DbErr> {
-    let row = signing_key::ActiveModel::from(row.clone()).reset_all();
-    Entity::insert(row).exec_without_returning(txn).await?;
-    Ok(())
-}
-
-pub(super) async fn record(
-    txn: &impl ConnectionTrait,
-    event: Kind,
-    kid: &str,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    Event::new(event).reason(format!("kid {kid}")).record(txn, &Origin::default(), now).await
 }
 
 fn is_taken(error: &DbErr) -> bool {

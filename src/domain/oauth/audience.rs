@@ -1,6 +1,5 @@
 //! Whom tokens are for (RFC 8707).
 
-use crate::domain::oauth::registered;
 use crate::entity::client::Model;
 
 /// Longest audience of one token, in bytes: tokens have to fit into headers.
@@ -20,6 +19,15 @@ pub fn default_of(client: &Model, issuer: &str) -> String {
     client.audiences.0.first().cloned().unwrap_or_else(|| of_userinfo(issuer))
 }
 
+/// Whom the client's tokens may be for: userinfo alone if it says nothing.
+#[must_use]
+pub fn registered_by(client: &Model, issuer: &str) -> Vec<String> {
+    if client.audiences.0.is_empty() {
+        return vec![of_userinfo(issuer)];
+    }
+    client.audiences.0.clone()
+}
+
 /// The audience of a client's tokens, space-separated: what it asks for, or its default. `None` if
 /// it asks for one that it may not have (`invalid_target`).
 #[must_use]
@@ -28,7 +36,7 @@ pub fn chosen<'a>(
     resources: impl Iterator<Item = &'a str>,
     issuer: &str,
 ) -> Option<String> {
-    let allowed = registered::audiences(client, issuer);
+    let allowed = registered_by(client, issuer);
     let chosen = within(resources, &allowed)?;
     Some(if chosen.is_empty() { default_of(client, issuer) } else { chosen })
 }

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::oauth::authorize::{ErrorCode, Reason};
+use crate::domain::oauth::authorization_request::{ErrorCode, Reason};
 use crate::domain::oauth::id_token::LEVEL;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::oauth::unambiguous;

@@ -8,7 +8,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait
 use uuid::Uuid;
 
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::authorize::AuthorizationRequest;
+use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::opaque::Opaque;
 use crate::domain::oauth::scope::Scope;

@@ -1,38 +1,23 @@
 //! From a request to a code: what is missing, and who is to be asked for it.
 
-use openssl::error::ErrorStack;
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::authorize::ErrorCode;
+use crate::domain::oauth::authorization_request::ErrorCode;
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::client as registry;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent::{self, Wish};
 use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::waiting::{Kept, Pending};
+use crate::domain::oauth::waiting::{FlowError, Kept, Pending};
 use crate::domain::session;
 use crate::entity::client::Model as Client;
 use crate::entity::pending_authorization;
 use crate::entity::session as session_row;
 use crate::timestamp::Timestamp;
-
-/// Why a flow cannot go on for now.
-#[derive(Debug, thiserror::Error)]
-pub enum FlowError {
-    /// OpenSSL failed.
-    #[error("no random bytes were to be had")]
-    Random(#[from] ErrorStack),
-    /// A stored request cannot be read back.
-    #[error("a stored request cannot be read or written")]
-    Request(#[from] serde_json::Error),
-    /// The database refused or failed.
-    #[error("the request could not be stored or read")]
-    Database(#[from] DbErr),
-}
 
 /// What a person decided on the consent page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,7 @@
 
 pub mod assertion;
 pub mod audience;
+pub mod authorization_request;
 pub mod authorize;
 pub mod backchannel;
 pub mod browser;

@@ -4,7 +4,7 @@
 //! somebody asks what a token is good for. So a client that is narrowed is narrowed at once, and one
 //! that is widened again gets back what was granted, and no more.
 
-use crate::domain::oauth::authorize::{AuthorizationRequest, ErrorCode, Refusal};
+use crate::domain::oauth::authorization_request::{AuthorizationRequest, ErrorCode, Refusal};
 use crate::domain::oauth::claims::{is_opened, limited};
 use crate::domain::oauth::scope::Scope;
 use crate::domain::oauth::{audience, redirect};
@@ -25,19 +25,10 @@ pub fn scope(client: &Client, of: &Scope) -> Scope {
     if client.grants.has("refresh_token") { left } else { left.without("offline_access") }
 }
 
-/// Whom the client's tokens may be for: userinfo alone if it says nothing.
-#[must_use]
-pub fn audiences(client: &Client, issuer: &str) -> Vec<String> {
-    if client.audiences.0.is_empty() {
-        return vec![audience::of_userinfo(issuer)];
-    }
-    client.audiences.0.clone()
-}
-
 /// What of a space-separated audience the client may have; empty if nothing is left.
 #[must_use]
 pub fn audience(client: &Client, of: &str, issuer: &str) -> String {
-    let allowed = audiences(client, issuer);
+    let allowed = audience::registered_by(client, issuer);
     let left = of.split(' ').filter(|one| allowed.iter().any(|it| it == one));
     left.collect::<Vec<_>>().join(" ")
 }

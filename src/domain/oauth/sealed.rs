@@ -7,8 +7,8 @@
 //! changed.
 
 use crate::domain::keys::RequestSealer;
-use crate::domain::oauth::authorize::AuthorizationRequest;
-use crate::domain::oauth::flow::FlowError;
+use crate::domain::oauth::authorization_request::AuthorizationRequest;
+use crate::domain::oauth::waiting::FlowError;
 use crate::domain::oauth::waiting::{Kept, PATIENCE, Pending};
 use crate::timestamp::Timestamp;
 

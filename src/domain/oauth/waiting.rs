@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use openssl::error::ErrorStack;
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
     QueryFilter, QueryOrder, QuerySelect,
@@ -15,9 +16,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use crate::database::Db;
-use crate::domain::oauth::authorize::AuthorizationRequest;
+use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::client as registry;
-use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::opaque::{Opaque, digest};
 use crate::domain::session;
 use crate::entity::pending_authorization::{ActiveModel, Column, Entity, Model};
@@ -50,6 +50,20 @@ pub struct Pending {
     pub request: AuthorizationRequest,
     /// When it came.
     pub asked_at: Timestamp,
+}
+
+/// Why a flow cannot go on for now.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// OpenSSL failed.
+    #[error("no random bytes were to be had")]
+    Random(#[from] ErrorStack),
+    /// A stored request cannot be read back.
+    #[error("a stored request cannot be read or written")]
+    Request(#[from] serde_json::Error),
+    /// The database refused or failed.
+    #[error("the request could not be stored or read")]
+    Database(#[from] DbErr),
 }
 
 /// Keeps a request in a row until whoever is logged in has answered; returns its handle. `None` if

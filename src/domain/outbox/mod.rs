@@ -5,6 +5,7 @@
 //! ([`Shares`]). What is done here, in transactions of its own, takes its row within them
 //! (`session::unfinished`).
 
+mod backoff;
 mod shares;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::database::outbox::due_receivers;
+use crate::domain::outbox::backoff::wait_after;
 use crate::entity::outbox::{ActiveModel, Column, Entity};
 use crate::timestamp::Timestamp;
 
@@ -27,12 +29,6 @@ pub use shares::{Answer, Shares};
 /// How long one instance has for one attempt, before another may make it: more than a receiver may take
 /// to answer.
 const CLAIM: Duration = Duration::from_secs(15);
-
-/// The first wait after a failure; each further one is twice as long.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
-
-/// The longest wait.
-const LAST_WAIT: Duration = Duration::from_hours(1);
 
 /// Writes what is to be done, as part of the transaction that it follows from. A row that is there
 /// already stays as it is.
@@ -149,12 +145,6 @@ pub async fn postpone_to(db: &Db, id: Uuid, attempts: i32, due_at: Timestamp) ->
 pub async fn count(db: &Db, kind: Kind) -> Result<u64, DbErr> {
     let rows = Entity::find().filter(Column::Kind.eq(kind));
     db.read(|db| async move { rows.count(&db).await }).await
-}
-
-/// How long to wait after so many failures in a row.
-fn wait_after(failures: u32) -> Duration {
-    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
-    FIRST_WAIT.saturating_mul(doubled).min(LAST_WAIT)
 }
 
 fn name_of(kind: Kind) -> &'static str {

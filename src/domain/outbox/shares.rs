@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::domain::outbox::wait_after;
+use crate::domain::outbox::backoff::wait_after;
 use crate::timestamp::Timestamp;
 
 /// Deliveries at a time, to all receivers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use argon2::{Algorithm, Version};
 
-use crate::domain::password::hash::Cost;
+use crate::domain::password::cost::Cost;
 
 /// Seed of the estimates, replaced by the first hash that is measured: nanoseconds per KiB and pass.
 /// The default cost takes 23 ms at this rate, which is a slow core.
@@ -34,6 +34,11 @@ pub enum Class {
 }
 
 impl Class {
+    /// That of new hashes at this cost.
+    pub(super) const fn of_new(cost: Cost) -> Self {
+        Self::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, cost }
+    }
+
     /// Time of one core before anything has been measured.
     pub(super) fn nominal(self) -> Duration {
         match self {

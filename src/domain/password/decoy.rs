@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::domain::keys::MacKey;
 use crate::domain::password::class::Class;
-use crate::domain::password::hash::Failure;
+use crate::domain::password::failure::Failure;
 use crate::domain::password::stored::Stored;
 
 /// Classes that decoys are drawn from: those that most accounts have.
@@ -106,13 +106,13 @@ impl Decoys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::password::hash::Cost;
+    use crate::domain::password::cost::Cost;
 
     const BCRYPT_10: Class = Class::Bcrypt { cost: 10 };
     const BCRYPT_12: Class = Class::Bcrypt { cost: 12 };
 
     fn live() -> Class {
-        Cost::default().class()
+        Class::of_new(Cost::default())
     }
 
     fn decoys() -> Decoys {

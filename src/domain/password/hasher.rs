@@ -10,8 +10,10 @@ use argon2::Argon2;
 use crate::domain::keys::MacKey;
 use crate::domain::network;
 use crate::domain::password::class::Class;
+use crate::domain::password::cost::Cost;
 use crate::domain::password::decoy::Decoys;
-use crate::domain::password::hash::{self, Cost, Failure};
+use crate::domain::password::failure::Failure;
+use crate::domain::password::hash;
 use crate::domain::password::pool::{HashError, Pool, PoolSettings};
 use crate::domain::password::stored::{self, Stored};
 use crate::domain::password::typed::Password;
@@ -110,8 +112,8 @@ impl Hasher {
         if !stored::is_affordable(argon2.params()) {
             return Err(StartError::TooCostly);
         }
-        let decoys = Decoys::new(decoy_key, cost.class())?;
-        let pool = Pool::start(settings, cost.class(), argon2.params().block_count(), REST)?;
+        let decoys = Decoys::new(decoy_key, Class::of_new(cost))?;
+        let pool = Pool::start(settings, Class::of_new(cost), argon2.params().block_count(), REST)?;
         let ipv6_prefix = settings.ipv6_prefix;
         Ok(Self(Arc::new(Inner { pool, ipv6_prefix, cost, argon2, decoys })))
     }
@@ -125,7 +127,7 @@ impl Hasher {
         password: Password,
         client: Option<IpAddr>,
     ) -> Result<String, HashError> {
-        let (argon2, live) = (self.0.argon2.clone(), self.0.cost.class());
+        let (argon2, live) = (self.0.argon2.clone(), Class::of_new(self.0.cost));
         let hash = move |workspace: &mut _| hash::hash(&argon2, &password, workspace);
         self.0
             .pool
@@ -159,7 +161,7 @@ impl Hasher {
             Then::Nothing | Then::Renew => None,
             Then::Replace(new) => Some(new),
         };
-        let (class, live) = (compared.class(), self.0.cost.class());
+        let (class, live) = (compared.class(), Class::of_new(self.0.cost));
         if is_real {
             self.0.decoys.learn(class);
         }

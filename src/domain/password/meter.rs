@@ -125,12 +125,12 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::password::hash::Cost;
+    use crate::domain::password::cost::Cost;
 
     const BCRYPT: Class = Class::Bcrypt { cost: 10 };
 
     fn live() -> Class {
-        Cost::default().class()
+        Class::of_new(Cost::default())
     }
 
     fn time(meter: &Meter, classes: &[Class]) -> u128 {

@@ -24,13 +24,16 @@
 
 mod blocklist;
 mod class;
+mod cost;
 mod decoy;
+mod failure;
 mod hash;
 mod hasher;
 mod meter;
 mod policy;
 mod pool;
 mod queue;
+mod shared;
 mod stored;
 mod survey;
 mod threads;
@@ -38,7 +41,8 @@ mod typed;
 mod workspace;
 
 pub use class::Class;
-pub use hash::{Cost, Failure};
+pub use cost::Cost;
+pub use failure::Failure;
 pub use hasher::{Check, Hasher, StartError, Then, Verdict};
 pub use policy::{Policy, Weakness};
 pub use pool::{HashError, PoolSettings};

@@ -14,19 +14,20 @@
 //! The threads end when the pool is dropped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::domain::password::class::Class;
-use crate::domain::password::hash::Failure;
+use crate::domain::password::failure::Failure;
 use crate::domain::password::meter::Meter;
 use crate::domain::password::queue::{Limits, Queue, Ticket};
+use crate::domain::password::shared::{Job, Shared};
 use crate::domain::password::threads;
-use crate::domain::password::workspace::{Tally, Workspace};
+use crate::domain::password::workspace::Workspace;
 
 /// How much hashing is done at once, and how much is taken on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,27 +56,10 @@ pub enum HashError {
     Failed(#[source] Failure),
 }
 
-/// What a thread runs; it returns what sends the answer.
-pub(super) type Job = Box<dyn FnOnce(&mut Workspace) -> Reply + Send>;
-
-/// Sends the answer.
-type Reply = Box<dyn FnOnce() + Send>;
-
 /// The handle: dropping it ends the threads.
-pub(super) struct Pool(Arc<Shared>);
-
-/// What the handle and the threads have in common.
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct Pool {
+    shared: Arc<Shared>,
     settings: PoolSettings,
-    pub(super) wake: Condvar,
-    pub(super) tally: Arc<Tally>,
-}
-
-/// What the lock is for.
-pub(super) struct State {
-    pub(super) queue: Queue<Job>,
-    pub(super) is_closed: bool,
 }
 
 impl Pool {
@@ -90,14 +74,9 @@ impl Pool {
         let limits = Limits { backlog: settings.backlog, threads: settings.threads };
         let queue = Queue::new(limits, Meter::new(live));
         // Made before the threads: if one cannot be started, dropping it ends the others.
-        let pool = Self(Arc::new(Shared {
-            state: Mutex::new(State { queue, is_closed: false }),
-            settings,
-            wake: Condvar::new(),
-            tally: Arc::default(),
-        }));
+        let pool = Self { shared: Arc::new(Shared::new(queue)), settings };
         for number in 0..settings.threads {
-            threads::start(number, Arc::clone(&pool.0), block_count, rest)?;
+            threads::start(number, Arc::clone(&pool.shared), block_count, rest)?;
         }
         Ok(pool)
     }
@@ -109,7 +88,7 @@ impl Pool {
         classes: &[Class],
         work: impl FnOnce(&mut Workspace) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, HashError> {
-        let PoolSettings { patience, backlog, .. } = self.0.settings;
+        let PoolSettings { patience, backlog, .. } = self.settings;
         let pending = self.submit(client, classes, work)?;
         let answer = timeout(patience, pending.answer()).await;
         answer.unwrap_or(Err(HashError::Busy { retry_after: backlog }))
@@ -131,29 +110,22 @@ impl Pool {
             // The caller may have gone while its work was done; then nobody wants to know.
             Box::new(move || drop(sender.send(outcome)))
         });
-        let admitted = self.0.lock().queue.admit(client, classes, job, Instant::now());
+        let admitted = self.shared.lock().queue.admit(client, classes, job, Instant::now());
         let ticket = admitted.map_err(|retry_after| HashError::Busy { retry_after })?;
-        self.0.wake.notify_one();
-        Ok(Pending { answer, _place: Place { shared: Arc::clone(&self.0), ticket } })
+        self.shared.wake.notify_one();
+        Ok(Pending { answer, _place: Place { shared: Arc::clone(&self.shared), ticket } })
     }
 
     /// Argon2 and bcrypt computations begun so far.
     pub(super) fn hashes_started(&self) -> u64 {
-        self.0.tally.hashes_started.load(Ordering::Relaxed)
+        self.shared.tally.hashes_started.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.lock().is_closed = true;
-        self.0.wake.notify_all();
-    }
-}
-
-impl Shared {
-    /// Locks the queue. Nothing panics under this lock, so a poisoned queue is a whole one.
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.lock().is_closed = true;
+        self.shared.wake.notify_all();
     }
 }
 

@@ -8,7 +8,9 @@ use bcrypt::HashParts;
 use zeroize::Zeroizing;
 
 use crate::domain::password::class::Class;
-use crate::domain::password::hash::{Cost, Failure, SALT_BYTES, TAG_BYTES};
+use crate::domain::password::cost::{Cost, TAG_BYTES};
+use crate::domain::password::failure::Failure;
+use crate::domain::password::hash::SALT_BYTES;
 use crate::domain::password::workspace::Workspace;
 
 /// Most memory a stored hash may ask for: 256 MiB, libsodium's "moderate" setting.
@@ -206,7 +208,7 @@ impl Argon2Hash {
 
     fn is_current(&self, cost: Cost) -> bool {
         let params = self.argon2.params();
-        self.class() == cost.class()
+        self.class() == Class::of_new(cost)
             && params.keyid().is_empty()
             && params.data().is_empty()
             && self.salt.len() >= SALT_BYTES

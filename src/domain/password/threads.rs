@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::domain::password::pool::{Job, Shared, State};
 use crate::domain::password::queue::Ticket;
+use crate::domain::password::shared::{Job, Shared, State};
 use crate::domain::password::workspace::Workspace;
 
 /// The nice value of the threads: 0 is that of all others, 19 the lowest priority, at which a program that

@@ -18,7 +18,7 @@ use argon2::{Argon2, Block};
 use zeroize::Zeroize;
 
 use crate::domain::password::class::Class;
-use crate::domain::password::hash::Failure;
+use crate::domain::password::failure::Failure;
 
 /// What the threads of one pool have done and hold.
 #[derive(Default)]
@@ -157,7 +157,7 @@ mod tests {
     use argon2::{Argon2, Block};
 
     use super::{Blocks, Tally, Workspace};
-    use crate::domain::password::hash::Cost;
+    use crate::domain::password::cost::Cost;
 
     fn argon2id(memory_kib: u32, iterations: u32) -> Argon2<'static> {
         Cost { memory_kib, iterations, parallelism: 1 }.argon2id().unwrap()

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::domain::attempt::AttemptError;
 use crate::domain::oauth::consent::{self, ConsentError};
-use crate::http::App;
 use crate::http::api::Tag;
+use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;

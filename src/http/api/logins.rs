@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::domain::attempt::AttemptError;
 use crate::domain::logins::{self, LoginsError};
-use crate::http::App;
 use crate::http::api::Tag;
+use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;

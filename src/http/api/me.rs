@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::domain::account::{EmailClaims, Row};
 use crate::domain::attempt::AttemptError;
-use crate::domain::confirm::{self, Confirmation};
 use crate::domain::profile::{self, Profile, ProfileError};
+use crate::domain::reauthentication::{self, Confirmation};
 use crate::domain::session;
-use crate::http::App;
 use crate::http::api::Tag;
-use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, parse};
 use crate::http::api::profile::ProfileBody;
+use crate::http::api::reauthentication::{ConfirmFailure, account_to_confirm, parse};
+use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;
@@ -79,7 +79,7 @@ impl MeApi {
         let admitted = app.limits.admit_confirmation(&app.db, &email, &origin).await?;
 
         let confirmation = Confirmation { login, password, admitted, origin: &origin };
-        confirm::delete_account(&app.db, &app.hasher, confirmation, now).await?;
+        reauthentication::delete_account(&app.db, &app.hasher, confirmation, now).await?;
         Ok(Deleted::Done)
     }
 }

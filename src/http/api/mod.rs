@@ -1,12 +1,12 @@
 //! The JSON API, as front ends know it.
 
 mod account;
-mod confirm;
 mod consents;
 mod logins;
 mod me;
 mod password;
 mod profile;
+mod reauthentication;
 mod session;
 mod tokens;
 

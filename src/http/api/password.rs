@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use crate::domain::account;
 use crate::domain::attempt::AttemptError;
-use crate::domain::confirm::{self, Confirmation, Replacement};
 use crate::domain::password::{HashError, Weakness};
+use crate::domain::reauthentication::{self, Confirmation, Replacement};
 use crate::domain::reset::{self, Reset, ResetError};
-use crate::http::App;
 use crate::http::api::Tag;
-use crate::http::api::confirm::{ConfirmFailure, account_to_confirm, parse};
+use crate::http::api::reauthentication::{ConfirmFailure, account_to_confirm, parse};
+use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::Json;
@@ -47,7 +47,7 @@ impl PasswordApi {
 
         let confirmation = Confirmation { login, password: current, admitted, origin: &origin };
         let new = Replacement { password: new, new_login: None };
-        confirm::change_password(&app.db, &app.hasher, confirmation, new, now).await?;
+        reauthentication::change_password(&app.db, &app.hasher, confirmation, new, now).await?;
         Ok(PasswordChanged::Done)
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::session::Granted;
 use crate::domain::token::SigningError;
-use crate::http::App;
+use crate::http::app::App;
 use crate::http::json::Json;
 
 /// Who is logged in, and the tokens to show for it.

@@ -10,7 +10,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::proof::{self, Proof, ProofError};
-use crate::http::App;
+use crate::http::app::App;
 use crate::http::failures;
 use crate::http::oauth::error::OAuthError;
 use crate::http::rate_limit::ClientEndpoint;

@@ -8,7 +8,7 @@ use crate::domain::attempt::AttemptError;
 use crate::domain::oauth::grant::GrantError;
 use crate::domain::oauth::proof::ProofError;
 use crate::http::error::Problem;
-use crate::http::oauth::form::Unreadable;
+use crate::http::form::Unreadable;
 
 /// How a client is asked to authenticate.
 const BASIC: &str = "Basic realm=\"signet\", charset=\"UTF-8\"";
@@ -183,5 +183,11 @@ impl From<GrantError> for OAuthError {
             E::Target => bad("invalid_target", "the resource is not available to the client"),
             E::Status(_) | E::Signing(_) | E::OpenSsl(_) | E::Database(_) => Self::failed(&error),
         }
+    }
+}
+
+impl From<StatusCode> for OAuthError {
+    fn from(status: StatusCode) -> Self {
+        Self::of_status(status)
     }
 }

@@ -11,12 +11,14 @@ use crate::domain::audit::Origin;
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::token_state::{self, Revocation};
-use crate::http::App;
+use crate::http::app::App;
+use crate::http::endpoint::app_of;
 use crate::http::oauth::credentials;
 use crate::http::oauth::error::OAuthError;
+use crate::http::oauth::json_answer;
 use crate::http::oauth::token::mint;
-use crate::http::oauth::{app_of, form, json_answer, origin_of};
 use crate::http::rate_limit::ClientEndpoint;
+use crate::http::{form, origin};
 use crate::timestamp::Timestamp;
 
 pub(super) async fn introspect(request: Request) -> Response {
@@ -65,7 +67,7 @@ impl Call {
     async fn read(mut request: Request, endpoint: ClientEndpoint) -> Result<Self, OAuthError> {
         let app = app_of(&request)?;
         let now = app.clock.now();
-        let origin = origin_of(&request).await;
+        let origin = origin::of(&request);
         let params = form::body(&mut request).await?;
         if params.repeats_any() {
             return Err(OAuthError::invalid_request("a parameter is given more than once"));

@@ -7,11 +7,14 @@ use serde_json::{Map, Value};
 
 use crate::domain::audit::{Event, Kind};
 use crate::domain::oauth::grant::{self, GrantError, Issued, Mint};
+use crate::http::app::App;
+use crate::http::endpoint::app_of;
+use crate::http::failures;
 use crate::http::oauth::credentials;
 use crate::http::oauth::error::OAuthError;
-use crate::http::oauth::{app_of, form, json_answer, origin_of};
+use crate::http::oauth::json_answer;
 use crate::http::rate_limit::ClientEndpoint;
-use crate::http::{App, failures};
+use crate::http::{form, origin};
 
 pub(super) async fn answer(request: Request) -> Response {
     grant(request).await.map_or_else(IntoResponse::into_response, |issued| success(&issued))
@@ -21,7 +24,7 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn grant(mut request: Request) -> Result<Issued, OAuthError> {
     let app = app_of(&request)?;
     let now = app.clock.now();
-    let origin = origin_of(&request).await;
+    let origin = origin::of(&request);
     // 1. One form, in the body, with nothing in it twice.
     let params = form::body(&mut request).await?;
     if params.repeats_any() {

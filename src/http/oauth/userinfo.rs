@@ -7,8 +7,10 @@ use serde_json::Value;
 use crate::domain::attempt::AttemptError;
 use crate::domain::oauth::userinfo;
 use crate::domain::session;
+use crate::http::endpoint::app_of;
 use crate::http::oauth::error::OAuthError;
-use crate::http::oauth::{app_of, form, json_answer, origin_of};
+use crate::http::oauth::json_answer;
+use crate::http::{form, origin};
 
 pub(super) async fn answer(request: Request) -> Response {
     tell(request).await.map_or_else(IntoResponse::into_response, |claims| json_answer(&claims))
@@ -17,7 +19,7 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn tell(mut request: Request) -> Result<Value, OAuthError> {
     let app = app_of(&request)?;
     let now = app.clock.now();
-    let origin = origin_of(&request).await;
+    let origin = origin::of(&request);
     app.limits.admit_request(&origin).map_err(AttemptError::Refused)?;
     let token = bearer(&mut request).await?;
     // For whichever audience: what opens this endpoint is the scope `openid`, which a client gets for a

@@ -6,15 +6,19 @@ use poem::{Request, Response};
 use crate::domain::logins::{self, Login, LoginsError};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::consent::{self, Consent, ConsentError};
-use crate::domain::oauth::flow::FlowError;
+use crate::domain::oauth::waiting::FlowError;
 use crate::domain::oauth::{browser, client};
 use crate::domain::session::FIRST_PARTY_CLIENT;
-use crate::http::App;
-use crate::http::oauth::logout::leave;
-use crate::http::oauth::{origin_of, respond};
-use crate::http::pages::page::render;
+use crate::http::app::App;
+use crate::http::origin;
+use crate::http::pages::consent_text;
+use crate::http::pages::layout::render;
+use crate::http::pages::logout_request::leave;
+use crate::http::pages::message::{self, limited, stale};
+use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
-use crate::http::pages::{Call, device, limited, see, stale, words};
+use crate::http::pages::user_agent;
+use crate::http::redirect::see_other;
 
 /// What is said once something was done, by the name that the address has for it.
 const DONE: [(&str, &str); 3] = [
@@ -31,17 +35,17 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read_any(request).await?;
-    let Some(browser) = &call.visit.browser else {
+    let call = PageRequest::read_any(request).await?;
+    let Some(browser) = &call.visitor.browser else {
         // Sent twice, it is as it was wished for.
         let is_done = call.is_post() && call.params.get("end") == Some("all");
         return Ok(if is_done { leave("", None) } else { call.lead_to("login") });
     };
     if !call.is_current {
-        return Err(stale(&call.visit));
+        return Err(stale(&call.visitor));
     }
     if call.is_post() {
-        let admitted = call.app.limits.admit_change(&origin_of(&call.request).await);
+        let admitted = call.app.limits.admit_change(&origin::of(&call.request));
         admitted.map_err(|refused| limited(&refused))?;
         return match call.params.get("withdraw") {
             Some(client_id) => withdraw(&call, browser, client_id).await,
@@ -51,18 +55,18 @@ async fn answered(request: Request) -> Result<Response, Response> {
     show(&call, browser).await
 }
 
-async fn end(call: &Call, browser: &Browser) -> Result<Response, Response> {
+async fn end(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
     let app = &call.app;
-    let origin = origin_of(&call.request).await;
+    let origin = origin::of(&call.request);
     let wanted = call.params.get("end").unwrap_or_default();
     if wanted == "all" {
         browser::end_everywhere(&app.db, browser, &origin).await.map_err(failed)?;
         return Ok(app.cookie.remove(leave("", None)));
     }
-    let id = wanted.parse().map_err(|_| stale(&call.visit))?;
+    let id = wanted.parse().map_err(|_| stale(&call.visitor))?;
     match logins::end_one(&app.db, login_of(browser), id, &origin).await {
         // Sent twice, or from two tabs: what was wished for is so.
-        Ok(()) | Err(LoginsError::NotFound) => Ok(see("account?done=end")),
+        Ok(()) | Err(LoginsError::NotFound) => Ok(see_other("account?done=end")),
         Err(LoginsError::NotLoggedIn) => Ok(call.lead_to("login")),
         Err(LoginsError::Database(error)) => Err(failed(error)),
     }
@@ -72,21 +76,25 @@ fn login_of(browser: &Browser) -> Login {
     Login { account_id: browser.account.id, session_id: browser.session.id }
 }
 
-async fn withdraw(call: &Call, browser: &Browser, client_id: &str) -> Result<Response, Response> {
-    let origin = origin_of(&call.request).await;
+async fn withdraw(
+    call: &PageRequest,
+    browser: &Browser,
+    client_id: &str,
+) -> Result<Response, Response> {
+    let origin = origin::of(&call.request);
     match consent::withdraw(&call.app.db, login_of(browser), client_id, &origin).await {
         // Sent twice, or from two tabs: what was wished for is so.
-        Ok(()) | Err(ConsentError::NotFound) => Ok(see("account?done=withdraw")),
+        Ok(()) | Err(ConsentError::NotFound) => Ok(see_other("account?done=withdraw")),
         Err(ConsentError::NotLoggedIn) => Ok(call.lead_to("login")),
         Err(ConsentError::Database(error)) => Err(failed(error)),
     }
 }
 
 fn failed<E: Into<FlowError>>(error: E) -> Response {
-    respond::failed(&error.into())
+    message::failed(&error.into())
 }
 
-async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
+async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
     let db = &call.app.db;
     let sessions = match logins::list(db, login_of(browser), call.app.clock.now()).await {
         Ok(sessions) => sessions,
@@ -106,28 +114,28 @@ async fn show(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let more_sessions = first_sessions.split_off(first_sessions.len().min(FIRST_SESSIONS));
     let done = DONE.iter().find(|(what, _)| call.has_done(what)).map(|(_, text)| *text);
     let page = AccountPage {
-        csrf: &call.visit.csrf(),
+        csrf: &call.visitor.csrf(),
         done: done.unwrap_or_default(),
         email: &browser.account.email_claims().email,
         first_sessions,
         more_sessions,
         consents: consents.iter().map(|consent| line_of(&call.app, consent)).collect(),
     };
-    Ok(call.visit.remember(&call.app, render(StatusCode::OK, &page)))
+    Ok(call.visitor.remember(&call.app, render(StatusCode::OK, &page)))
 }
 
 /// A login on these pages or by the JSON API is known by its browser, all others by their client.
 fn line_of_session(
-    call: &Call,
+    call: &PageRequest,
     session: logins::Row,
     client_name: Option<String>,
     is_this: bool,
 ) -> SessionLine {
-    let device = device::in_words(session.user_agent.as_deref().unwrap_or_default());
+    let device = user_agent::in_words(session.user_agent.as_deref().unwrap_or_default());
     let (heading, device) = match client_name {
         Some(name) => (name, device),
         None if session.client_id != FIRST_PARTY_CLIENT => (session.client_id, device),
-        None if device.is_empty() => (call.app.looks.name.clone(), device),
+        None if device.is_empty() => (call.app.branding.name.clone(), device),
         None => (device, String::new()),
     };
     SessionLine {
@@ -145,9 +153,9 @@ fn line_of(app: &App, consent: &Consent) -> ConsentLine {
     ConsentLine {
         client_id: consent.client.id.clone(),
         client_name: consent.client.name.clone(),
-        home: words::home_of(&consent.client),
+        home: consent_text::home_of(&consent.client),
         at: consent.granted_at.to_rfc3339(),
         at_in_words: consent.granted_at.in_words(),
-        permissions: words::permissions(app, consent),
+        permissions: consent_text::permissions(app, consent),
     }
 }

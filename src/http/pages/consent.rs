@@ -7,24 +7,26 @@ use crate::domain::oauth::claims;
 use crate::domain::oauth::flow::Decision;
 use crate::domain::oauth::scope::Scope;
 use crate::domain::oauth::waiting::{Kept, Pending};
-use crate::http::pages::page::{in_words as place_in_words, render_towards};
+use crate::http::pages::authorization_flow::go_on;
+use crate::http::pages::consent_text::Permission;
+use crate::http::pages::layout::{in_words as place_in_words, render_towards};
+use crate::http::pages::message::stale;
+use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::ConsentPage;
-use crate::http::pages::words::Permission;
-use crate::http::pages::{Call, stale};
 
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read_any(request).await?;
-    let stale = || stale(&call.visit);
+    let call = PageRequest::read_any(request).await?;
+    let stale = || stale(&call.visitor);
     let mut waiting = call.waiting().await?.ok_or_else(stale)?;
     // One that waits for a login has been answered by nobody yet.
     if waiting.pending.kept == Kept::InBrowser {
         return Err(stale());
     }
-    let Some(browser) = &call.visit.browser else { return Ok(call.lead_to("login")) };
+    let Some(browser) = &call.visitor.browser else { return Ok(call.lead_to("login")) };
     // A form from before the last login in this browser is shown again: it named somebody else, perhaps.
     if call.is_post() && call.is_current {
         let decision = match call.params.get("decision") {
@@ -34,12 +36,12 @@ async fn answered(request: Request) -> Result<Response, Response> {
         };
         let names = call.params.get("claims").unwrap_or_default();
         waiting.pending = as_shown(waiting.pending, names);
-        return Ok(call.go_on(waiting, &call.visit, Some(decision)).await);
+        return Ok(go_on(&call, waiting, &call.visitor, Some(decision)).await);
     }
     let asked = &waiting.pending.request;
     let names = claims::beside(&Scope::parse(&asked.scope).unwrap_or_default(), &asked.claims);
     let page = ConsentPage {
-        csrf: &call.visit.csrf(),
+        csrf: &call.visitor.csrf(),
         flow: &waiting.flow,
         client_name: &waiting.client.name,
         email: &browser.account.email_claims().email,

@@ -1,27 +1,21 @@
 //! `/login`: the same limits, decoy and audit as the JSON API's.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::email::Email;
-use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::hosted_login::{self, Entrance};
 use crate::domain::oauth::opaque::Opaque;
+use crate::domain::oauth::waiting::FlowError;
 use crate::domain::password::Password;
 use crate::domain::session::{BrowserCookie, LogIn, LogInError};
-use crate::http::oauth::{origin_of, respond};
-use crate::http::pages::page::render_towards;
-use crate::http::pages::templates::LoginPage;
-use crate::http::pages::waiting::Waiting;
-use crate::http::pages::{Call, Visit, limited_on, see, stale, unavailable};
-
-/// The same for an unknown address, a wrong password and a disabled account.
-const REFUSED: &str = "The email address or the password is not right.";
-
-/// Pages of ours that a login leads on to, if one of them was asked for.
-const WANTED: [&str; 3] = ["account", "change-password", "delete-account"];
+use crate::http::origin;
+use crate::http::pages::authorization_flow::go_on;
+use crate::http::pages::login_form::{Form, REFUSED, WANTED};
+use crate::http::pages::message::{self, limited_on, stale, unavailable};
+use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::visitor::Visitor;
+use crate::http::redirect::see_other;
 
 /// The form is from before a logout, or from a tab that was opened together with another one.
 const OUT_OF_DATE: &str = "This page was out of date, or your browser keeps no cookies of this site. \
@@ -36,10 +30,10 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read_any(request).await?;
+    let call = PageRequest::read_any(request).await?;
     let waiting = call.waiting().await?;
-    if call.is_post() && call.only_opens() && call.visit.is_new() && !call.is_same_origin() {
-        return Ok(see("login"));
+    if call.is_post() && call.only_opens() && call.visitor.is_new() && !call.is_same_origin() {
+        return Ok(see_other("login"));
     }
     if call.is_post() && !call.only_opens() {
         return if call.is_current {
@@ -47,45 +41,45 @@ async fn answered(request: Request) -> Result<Response, Response> {
         } else {
             let again = |username: &str, problem: &str| {
                 let (then, problem) = (wanted(&call), Some(problem));
-                let form = Form::of(&call.visit, waiting.as_ref());
+                let form = Form::of(&call.visitor, waiting.as_ref());
                 Form { then, username, problem, ..form }.render()
             };
             go_on_if_same(&call, waiting.clone(), again).await
         };
     }
-    if waiting.is_none() && call.visit.browser.is_some() {
-        return Ok(see(wanted(&call)));
+    if waiting.is_none() && call.visitor.browser.is_some() {
+        return Ok(see_other(wanted(&call)));
     }
-    let form = Form { then: wanted(&call), ..Form::of(&call.visit, waiting.as_ref()) };
-    Ok(call.visit.remember(&call.app, form.render()))
+    let form = Form { then: wanted(&call), ..Form::of(&call.visitor, waiting.as_ref()) };
+    Ok(call.visitor.remember(&call.app, form.render()))
 }
 
 /// The page of ours that was asked for before the login.
-fn wanted(call: &Call) -> &'static str {
+fn wanted(call: &PageRequest) -> &'static str {
     let then = call.params.get("then");
     WANTED.into_iter().find(|page| then == Some(*page)).unwrap_or(WANTED[0])
 }
 
 /// Leads to the login, which leads back to a page of ours.
 pub(super) fn lead_to_login(page: &'static str) -> Response {
-    see(&format!("login?then={page}"))
+    see_other(&format!("login?then={page}"))
 }
 
 /// The answer to a form from before this browser's login or logout, pressed twice or in a tab that stayed
 /// open: if whoever is logged in is who was typed, the request goes on, as if it came now. If not, the form
 /// is shown `again`. Nothing else is done.
 pub(super) async fn go_on_if_same(
-    call: &Call,
-    waiting: Option<Waiting>,
+    call: &PageRequest,
+    waiting: Option<PendingRequest>,
     again: impl FnOnce(&str, &str) -> Response,
 ) -> Result<Response, Response> {
     let typed = call.params.get("username").unwrap_or_default();
-    let Some(browser) = &call.visit.browser else {
+    let Some(browser) = &call.visitor.browser else {
         // A form of another site comes without the cookie, and must not replace it.
         return Err(if call.is_same_origin() {
-            call.visit.remember(&call.app, again(typed, OUT_OF_DATE))
+            call.visitor.remember(&call.app, again(typed, OUT_OF_DATE))
         } else {
-            stale(&call.visit)
+            stale(&call.visitor)
         });
     };
     let email = Email::parse_known(typed).ok();
@@ -93,56 +87,15 @@ pub(super) async fn go_on_if_same(
         return Err(again(typed, SOMEBODY_ELSE));
     }
     Ok(match waiting {
-        None => see(wanted(call)),
-        Some(waiting) => Box::pin(call.go_on(waiting, &call.visit, None)).await,
+        None => see_other(wanted(call)),
+        Some(waiting) => Box::pin(go_on(call, waiting, &call.visitor, None)).await,
     })
 }
 
-/// What the page shows.
-#[derive(Clone, Copy)]
-pub(super) struct Form<'a> {
-    pub(super) visit: &'a Visit,
-    pub(super) waiting: Option<&'a Waiting>,
-    /// What leads from the page to where the others are.
-    pub(super) up: &'a str,
-    /// The page of ours that follows if no request waits.
-    pub(super) then: &'static str,
-    /// What was typed, or who is expected.
-    pub(super) username: &'a str,
-    /// Why the last attempt did not work.
-    pub(super) problem: Option<&'a str>,
-}
-
-impl<'a> Form<'a> {
-    /// Before the first attempt.
-    pub(super) fn of(visit: &'a Visit, waiting: Option<&'a Waiting>) -> Self {
-        let username = waiting.and_then(|it| it.pending.request.login_hint.as_deref());
-        let (username, then) = (username.unwrap_or_default(), WANTED[0]);
-        Self { visit, waiting, up: "", then, username, problem: None }
-    }
-
-    pub(super) fn render(&self) -> Response {
-        let page = LoginPage {
-            csrf: &self.visit.csrf(),
-            up: self.up,
-            flow: self.waiting.map_or("", |it| &it.flow),
-            sealed_for: &URL_SAFE_NO_PAD.encode(self.visit.digest()),
-            then: self.then,
-            client_name: self.waiting.map_or("", |it| &it.client.name),
-            username: self.username,
-            problem: self.problem.unwrap_or_default(),
-            is_wrong: self.problem == Some(REFUSED),
-        };
-        let status = if self.problem.is_some() { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-        let destinations = self.waiting.map(Waiting::destinations).unwrap_or_default();
-        render_towards(status, &page, &destinations)
-    }
-}
-
-async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Response> {
+async fn log_in(call: &PageRequest, waiting: Option<PendingRequest>) -> Result<Response, Response> {
     let username = call.params.get("username").unwrap_or_default();
     let (then, problem) = (wanted(call), Some(REFUSED));
-    let form = Form { then, username, problem, ..Form::of(&call.visit, waiting.as_ref()) };
+    let form = Form { then, username, problem, ..Form::of(&call.visitor, waiting.as_ref()) };
     let (Ok(email), Ok(password)) = (
         Email::parse_known(username),
         Password::parse(call.params.get("password").unwrap_or_default()),
@@ -159,20 +112,20 @@ async fn log_in(call: &Call, waiting: Option<Waiting>) -> Result<Response, Respo
 /// Logs in, and goes on with what was waiting, or else to a page of ours; `None` if the password is not
 /// right. `limited` is the page that tells whoever tried too often to wait.
 pub(super) async fn enter(
-    call: &Call,
-    waiting: Option<Waiting>,
+    call: &PageRequest,
+    waiting: Option<PendingRequest>,
     email: &Email,
     password: Password,
     page: &str,
     limited: impl FnOnce(&str) -> Response,
 ) -> Result<Option<Response>, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
-    let origin = origin_of(&call.request).await;
+    let origin = origin::of(&call.request);
     let admitted = app.limits.admit_log_in(&app.db, email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
     let attempt = LogIn { email, password, admitted, origin: &origin };
     let cookie = NewCookie::of(call, waiting.as_ref());
-    let cookie = cookie.map_err(|error| respond::failed(&error))?;
+    let cookie = cookie.map_err(|error| message::failed(&error))?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let attempt = (attempt, cookie.entrance.clone());
     match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, now).await {
@@ -191,9 +144,12 @@ pub(super) struct NewCookie {
 }
 
 impl NewCookie {
-    pub(super) fn of(call: &Call, waiting: Option<&Waiting>) -> Result<Self, FlowError> {
+    pub(super) fn of(
+        call: &PageRequest,
+        waiting: Option<&PendingRequest>,
+    ) -> Result<Self, FlowError> {
         let drawn = Opaque::draw("")?;
-        let cookie = BrowserCookie { digest: drawn.digest, previous_digest: call.visit.digest() };
+        let cookie = BrowserCookie { digest: drawn.digest, previous_digest: call.visitor.digest() };
         let client_id = waiting.map(|it| it.client.id.clone());
         Ok(Self { text: drawn.text, entrance: Entrance { cookie, client_id } })
     }
@@ -202,16 +158,16 @@ impl NewCookie {
     /// of ours.
     pub(super) async fn hand_over(
         self,
-        call: &Call,
-        waiting: Option<Waiting>,
+        call: &PageRequest,
+        waiting: Option<PendingRequest>,
         page: &str,
     ) -> Result<Response, Response> {
         let next = match waiting {
-            None => see(page),
+            None => see_other(page),
             Some(waiting) => {
-                let visit = Visit::with(&call.app, &self.text).await;
-                let visit = visit.map_err(|error| respond::failed(&error))?;
-                Box::pin(call.go_on(waiting, &visit, None)).await
+                let visitor = Visitor::with(&call.app, &self.text).await;
+                let visitor = visitor.map_err(|error| message::failed(&error))?;
+                Box::pin(go_on(call, waiting, &visitor, None)).await
             }
         };
         Ok(call.app.cookie.set(next, &self.text))

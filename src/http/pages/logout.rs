@@ -5,53 +5,59 @@ use poem::{Request, Response};
 
 use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
-use crate::http::oauth::logout::{HANDED_ON, leave, read};
-use crate::http::oauth::{origin_of, respond};
-use crate::http::pages::page::{render, render_towards};
+use crate::http::origin;
+use crate::http::pages::layout::{render, render_towards};
+use crate::http::pages::logout_request::{HANDED_ON, leave, read};
+use crate::http::pages::message;
+use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::{LogoutPage, MessagePage};
-use crate::http::pages::{Call, Visit};
+use crate::http::pages::visitor::Visitor;
 
 pub(super) async fn answer(request: Request) -> Response {
     answered(request).await.unwrap_or_else(|page| page)
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read_any(request).await?;
+    let call = PageRequest::read_any(request).await?;
     if !call.is_post() {
-        let page = match &call.visit.browser {
-            Some(_) => question(&call.visit, &Params::default(), None, ""),
+        let page = match &call.visitor.browser {
+            Some(_) => question(&call.visitor, &Params::default(), None, ""),
             None => signed_out(),
         };
         return Ok(page);
     }
     let asked = read(&call.app, &call.params).await?;
-    if let Some(browser) = &call.visit.browser {
+    if let Some(browser) = &call.visitor.browser {
         if !call.is_current {
             let destination = asked.destination.as_deref();
-            let mut again = question(&call.visit, &call.params, destination, "");
+            let mut again = question(&call.visitor, &call.params, destination, "");
             again.set_status(StatusCode::BAD_REQUEST);
             return Err(again);
         }
-        let origin = origin_of(&call.request).await;
+        let origin = origin::of(&call.request);
         let ended = logout::log_out(&call.app.db, browser, &origin).await;
-        ended.map_err(|error| respond::failed(&error.into()))?;
+        ended.map_err(|error| message::failed(&error.into()))?;
     }
     let left = leave("", asked.destination.as_deref());
     // A form of another site comes without the cookie, and must not take it away.
-    Ok(if call.visit.is_new() { left } else { call.app.cookie.remove(left) })
+    Ok(if call.visitor.is_new() { left } else { call.app.cookie.remove(left) })
 }
 
 /// The question, on behalf of a client's request.
-pub(in crate::http) fn ask(visit: &Visit, params: &Params, destination: Option<&str>) -> Response {
-    question(visit, params, destination, "../")
+pub(in crate::http) fn ask(
+    visitor: &Visitor,
+    params: &Params,
+    destination: Option<&str>,
+) -> Response {
+    question(visitor, params, destination, "../")
 }
 
-fn question(visit: &Visit, params: &Params, destination: Option<&str>, up: &str) -> Response {
+fn question(visitor: &Visitor, params: &Params, destination: Option<&str>, up: &str) -> Response {
     let fields = HANDED_ON.iter().filter_map(|name| Some((*name, params.get(name)?)));
     let page = LogoutPage {
-        csrf: &visit.csrf(),
+        csrf: &visitor.csrf(),
         up,
-        email: &visit
+        email: &visitor
             .browser
             .as_ref()
             .map(|it| it.account.email_claims().email)

@@ -2,55 +2,10 @@
 
 use askama::Template;
 
-use crate::config::Color;
-use crate::http::answered::Answered;
-use crate::http::pages::page::Undressed;
-use crate::http::pages::rule::Rule;
-use crate::http::pages::words::Permission;
-
-/// What a page says, without the frame that all have in common.
-pub(super) trait Page: Template {
-    /// What browsers call it.
-    fn title(&self) -> String;
-
-    /// Whether it needs more room than a few fields do.
-    fn is_wide(&self) -> bool {
-        false
-    }
-
-    /// Whether our script sends its form.
-    fn has_script(&self) -> bool {
-        false
-    }
-}
-
-/// Says at once, to whoever is read to, that something has to be mended.
-fn title_of(name: &str, has_problem: bool) -> String {
-    if has_problem { format!("Error: {name}") } else { name.to_owned() }
-}
-
-/// What is around all pages.
-#[derive(Template)]
-#[template(path = "frame.html")]
-pub(super) struct Frame<'a> {
-    pub(super) page: &'a Undressed,
-    /// What leads from the page's address to where the others are.
-    pub(super) root: &'a str,
-    pub(super) name: &'a str,
-    /// Where the logo is; empty if there is none.
-    pub(super) logo: &'a str,
-    /// What is shown in its place.
-    pub(super) initial: &'a str,
-}
-
-/// What stands for a logo where there is none.
-#[derive(Template)]
-#[template(path = "icon.svg")]
-pub(super) struct Icon<'a> {
-    pub(super) accent: Color,
-    pub(super) on_accent: Color,
-    pub(super) initial: &'a str,
-}
+use crate::http::pages::consent_text::Permission;
+use crate::http::pages::layout::{Page, title_of};
+use crate::http::pages::password_hint::Rule;
+use crate::http::request_context::RequestContext;
 
 /// `/login`.
 #[derive(Template)]
@@ -171,7 +126,7 @@ impl<'a> MessagePage<'a> {
 
     /// An error of the request that is being answered.
     pub(super) fn of_error(heading: &'a str, text: &'a str) -> Self {
-        let id = Answered::current().map(|answered| answered.id.to_string());
+        let id = RequestContext::current().map(|context| context.id.to_string());
         Self { request_id: id.unwrap_or_default(), ..Self::new(heading, text, None) }
     }
 }

@@ -4,8 +4,9 @@ use std::time::Duration;
 use super::{Check, Hasher, StartError, Then, Verdict};
 use crate::domain::keys::MacKey;
 use crate::domain::password::class::Class;
+use crate::domain::password::cost::Cost;
 use crate::domain::password::decoy::Decoys;
-use crate::domain::password::hash::{Cost, Failure};
+use crate::domain::password::failure::Failure;
 use crate::domain::password::pool::{HashError, PoolSettings};
 use crate::domain::password::stored::Stored;
 use crate::domain::password::typed::Password;
@@ -220,7 +221,7 @@ async fn a_dropped_request_is_not_hashed() {
     let blocker = hasher.clone();
     let blocker = tokio::spawn(async move {
         let wait = move |_: &mut _| ended.recv().map_err(|_| Failure::Stopped);
-        blocker.0.pool.run(0, &[COST.class()], wait).await
+        blocker.0.pool.run(0, &[Class::of_new(COST)], wait).await
     });
     tokio::task::yield_now().await;
     for _ in 0..8 {

@@ -5,7 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{HashError, Pending, Pool, PoolSettings, Shared};
-use crate::domain::password::hash::{Cost, Failure};
+use crate::domain::password::class::Class;
+use crate::domain::password::cost::Cost;
+use crate::domain::password::failure::Failure;
 use crate::domain::password::threads;
 use crate::domain::password::workspace::Workspace;
 
@@ -24,25 +26,25 @@ fn resting(threads: u32, backlog: Duration, block_count: usize, rest: Duration) 
 }
 
 fn start(settings: PoolSettings, block_count: usize, rest: Duration) -> Pool {
-    Pool::start(settings, Cost::default().class(), block_count, rest).unwrap()
+    Pool::start(settings, Class::of_new(Cost::default()), block_count, rest).unwrap()
 }
 
 fn submit<T: Send + 'static>(
     pool: &Pool,
     work: impl FnOnce(&mut Workspace) -> Result<T, Failure> + Send + 'static,
 ) -> Result<Pending<T>, HashError> {
-    pool.submit(1, &[Cost::default().class()], work)
+    pool.submit(1, &[Class::of_new(Cost::default())], work)
 }
 
 async fn run<T: Send + 'static>(
     pool: &Pool,
     work: impl FnOnce(&mut Workspace) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, HashError> {
-    pool.run(1, &[Cost::default().class()], work).await
+    pool.run(1, &[Class::of_new(Cost::default())], work).await
 }
 
 fn jobs(pool: &Pool) -> usize {
-    pool.0.lock().queue.jobs()
+    pool.shared.lock().queue.jobs()
 }
 
 /// Keeps one thread at work until the sender is dropped.
@@ -173,7 +175,7 @@ async fn a_crowd_of_one_client_does_not_keep_others_waiting() {
     let order = Arc::new(Mutex::new(Vec::new()));
     let note = |client: u128| {
         let order = Arc::clone(&order);
-        pool.submit(client, &[Cost::default().class()], move |_| {
+        pool.submit(client, &[Class::of_new(Cost::default())], move |_| {
             order.lock().unwrap().push(client);
             Ok(())
         })
@@ -242,20 +244,20 @@ async fn a_panicking_job_is_answered_and_the_pool_lives_on() {
         assert_eq!(run(&pool, move |_| Ok(turn)).await.unwrap(), turn);
     }
     assert_eq!(jobs(&pool), 0);
-    assert!(!pool.0.state.is_poisoned());
+    assert!(!pool.shared.state.is_poisoned());
 }
 
 #[tokio::test]
 async fn memory_is_kept_between_jobs_and_returned_at_rest() {
     let patient = pool(1, PATIENT);
     let restless = resting(1, PATIENT, 64, Duration::from_millis(20));
-    assert_eq!(blocks_held(&patient.0), 0, "nothing is reserved before the first job");
+    assert_eq!(blocks_held(&patient.shared), 0, "nothing is reserved before the first job");
 
     for _ in 0..3 {
         run(&patient, |workspace| hash(64, workspace)).await.unwrap();
         run(&restless, |workspace| hash(64, workspace)).await.unwrap();
-        eventually(|| blocks_held(&restless.0) == 0);
-        assert_eq!(blocks_held(&patient.0), 64);
+        eventually(|| blocks_held(&restless.shared) == 0);
+        assert_eq!(blocks_held(&patient.shared), 64);
     }
 }
 
@@ -311,7 +313,7 @@ async fn an_oversized_hash_gives_its_memory_back_at_once() {
     let pool = pool(1, PATIENT);
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
 
-    let held = Arc::clone(&pool.0);
+    let held = Arc::clone(&pool.shared);
     let during = run(&pool, move |workspace| {
         hash(4_096, workspace)?;
         Ok(blocks_held(&held))
@@ -319,14 +321,14 @@ async fn an_oversized_hash_gives_its_memory_back_at_once() {
 
     assert_eq!(during.await.unwrap(), 64);
     run(&pool, |workspace| hash(32, workspace)).await.unwrap();
-    assert_eq!(blocks_held(&pool.0), 64);
+    assert_eq!(blocks_held(&pool.shared), 64);
 }
 
 #[tokio::test]
 async fn the_threads_end_with_the_pool() {
     let pool = pool(3, PATIENT);
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
-    let shared: Weak<Shared> = Arc::downgrade(&pool.0);
+    let shared: Weak<Shared> = Arc::downgrade(&pool.shared);
 
     drop(pool);
 

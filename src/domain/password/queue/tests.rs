@@ -1,12 +1,12 @@
 use super::*;
-use crate::domain::password::hash::Cost;
+use crate::domain::password::cost::Cost;
 
 const A: u128 = 1;
 const B: u128 = 2;
 const C: u128 = 3;
 
 fn live() -> Class {
-    Cost::default().class()
+    Class::of_new(Cost::default())
 }
 
 /// Two threads, 100 ms a hash: 20 hashes a second, 400 in a backlog of 20 s.

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use argon2::{Algorithm, Argon2, AssociatedData, ParamsBuilder, Version};
 
 use super::{Stored, Unreadable, check_stored};
-use crate::domain::password::hash::Cost;
+use crate::domain::password::cost::Cost;
 use crate::domain::password::typed::Password;
 use crate::domain::password::workspace::{Tally, Workspace};
 

@@ -4,12 +4,12 @@ use poem_openapi::ApiResponse;
 
 use crate::domain::attempt::AttemptError;
 use crate::domain::audit::Origin;
-use crate::domain::confirm::ConfirmError;
 use crate::domain::email::Email;
 use crate::domain::logins::Login;
 use crate::domain::password::{HashError, Password};
+use crate::domain::reauthentication::ConfirmError;
 use crate::domain::session;
-use crate::http::App;
+use crate::http::app::App;
 use crate::http::error::{FieldProblem, Problem};
 use crate::timestamp::Timestamp;
 

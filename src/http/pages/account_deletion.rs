@@ -7,14 +7,17 @@ use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::account;
-use crate::domain::confirm::{self as domain, ConfirmError};
 use crate::domain::oauth::browser::Browser;
 use crate::domain::password::Password;
-use crate::http::oauth::{origin_of, respond};
+use crate::domain::reauthentication::{self as domain, ConfirmError};
+use crate::http::origin;
+use crate::http::pages::layout::render;
 use crate::http::pages::login::lead_to_login;
-use crate::http::pages::page::render;
+use crate::http::pages::message;
+use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::reauthentication;
 use crate::http::pages::templates::{DeletionPage, MessagePage};
-use crate::http::pages::{Call, confirm, see};
+use crate::http::redirect::see_other;
 
 /// Where a deletion leads.
 const DELETED: &str = "delete-account?done=deletion";
@@ -24,45 +27,45 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read(request).await?;
-    match &call.visit.browser {
+    let call = PageRequest::read(request).await?;
+    match &call.visitor.browser {
         Some(browser) if call.is_post() => delete(&call, browser).await,
         Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
         None if call.has_done("deletion") => Ok(deleted()),
-        None if call.is_post() && is_gone(&call).await? => Ok(see(DELETED)),
+        None if call.is_post() && is_gone(&call).await? => Ok(see_other(DELETED)),
         None => Ok(lead_to_login("delete-account")),
     }
 }
 
-fn show(call: &Call, browser: &Browser, problem: &str, status: StatusCode) -> Response {
-    let (csrf, email) = (&call.visit.csrf(), &browser.account.email_claims().email);
-    match &confirm::seal_account(call, browser) {
+fn show(call: &PageRequest, browser: &Browser, problem: &str, status: StatusCode) -> Response {
+    let (csrf, email) = (&call.visitor.csrf(), &browser.account.email_claims().email);
+    match &reauthentication::seal_account(call, browser) {
         Ok(account) => render(status, &DeletionPage { csrf, account, email, problem }),
-        Err(error) => respond::failed(error),
+        Err(error) => message::failed(error),
     }
 }
 
 /// Whether the account that the form was shown for has been deleted.
-async fn is_gone(call: &Call) -> Result<bool, Response> {
-    let Some(id) = confirm::account_of_form(call) else { return Ok(false) };
+async fn is_gone(call: &PageRequest) -> Result<bool, Response> {
+    let Some(id) = reauthentication::account_of_form(call) else { return Ok(false) };
     let found = account::is_deleted(&call.app.db, id).await;
-    found.map_err(|error| respond::failed(&error.into()))
+    found.map_err(|error| message::failed(&error.into()))
 }
 
-async fn delete(call: &Call, browser: &Browser) -> Result<Response, Response> {
+async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
-    let origin = origin_of(&call.request).await;
+    let origin = origin::of(&call.request);
     let limited = |text: &str| show(call, browser, text, StatusCode::TOO_MANY_REQUESTS);
-    let again = || show(call, browser, confirm::REFUSED, StatusCode::BAD_REQUEST);
+    let again = || show(call, browser, reauthentication::REFUSED, StatusCode::BAD_REQUEST);
     let Ok(password) = Password::parse(call.params.get("password").unwrap_or_default()) else {
         return Err(again());
     };
-    let confirmation = confirm::admit(call, browser, password, &origin, limited).await?;
+    let confirmation = reauthentication::admit(call, browser, password, &origin, limited).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
-        Ok(()) => Ok(see(DELETED)),
+        Ok(()) => Ok(see_other(DELETED)),
         // Sent twice, and the first was faster.
-        Err(ConfirmError::NotLoggedIn) if is_gone(call).await? => Ok(see(DELETED)),
-        Err(error) => Err(confirm::failure(call, &error).unwrap_or_else(again)),
+        Err(ConfirmError::NotLoggedIn) if is_gone(call).await? => Ok(see_other(DELETED)),
+        Err(error) => Err(reauthentication::failure(call, &error).unwrap_or_else(again)),
     }
 }
 

@@ -7,16 +7,19 @@ use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::account;
-use crate::domain::confirm::{self as domain, ConfirmError, NewLogin, Replacement};
 use crate::domain::email::Email;
 use crate::domain::oauth::browser::Browser;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
-use crate::http::oauth::{origin_of, respond};
+use crate::domain::reauthentication::{self as domain, ConfirmError, NewLogin, Replacement};
+use crate::http::origin;
+use crate::http::pages::layout::render;
 use crate::http::pages::login::{NewCookie, enter, lead_to_login};
-use crate::http::pages::page::render;
+use crate::http::pages::message::{self, error, stale};
+use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::PasswordPage;
-use crate::http::pages::{Call, confirm, error, rule, see, stale};
+use crate::http::pages::{password_hint, reauthentication};
+use crate::http::redirect::see_other;
 
 /// Where a change leads.
 const CHANGED: &str = "account?done=password";
@@ -30,7 +33,7 @@ struct Problems {
 
 impl Problems {
     fn of_current() -> Self {
-        Self { current: confirm::REFUSED.to_owned(), ..Self::default() }
+        Self { current: reauthentication::REFUSED.to_owned(), ..Self::default() }
     }
 }
 
@@ -39,12 +42,12 @@ pub(super) async fn answer(request: Request) -> Response {
 }
 
 async fn answered(request: Request) -> Result<Response, Response> {
-    let call = Call::read_any(request).await?;
-    let Some(browser) = &call.visit.browser else { return repeat_unanswered(&call).await };
+    let call = PageRequest::read_any(request).await?;
+    let Some(browser) = &call.visitor.browser else { return repeat_unanswered(&call).await };
     if call.is_post() && !call.is_current {
-        return match confirm::account_of_form(&call) {
+        return match reauthentication::account_of_form(&call) {
             Some(id) if id == browser.account.id => repeat(&call, browser).await,
-            _ => Err(stale(&call.visit)),
+            _ => Err(stale(&call.visitor)),
         };
     }
     if call.is_post() {
@@ -55,13 +58,13 @@ async fn answered(request: Request) -> Result<Response, Response> {
 
 /// A form that was sent a moment ago and is sent again, before the answer came: its cookie stands for no
 /// login any more. Whoever knows the new password logs in with it.
-async fn repeat_unanswered(call: &Call) -> Result<Response, Response> {
+async fn repeat_unanswered(call: &PageRequest) -> Result<Response, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     if !(call.is_post() && call.is_current) {
         return Ok(lead_to_login("change-password"));
     }
-    let account = hosted_login::account_of_replaced(db, call.visit.digest(), now).await;
-    let account = account.map_err(|error| respond::failed(&error.into()))?;
+    let account = hosted_login::account_of_replaced(db, call.visitor.digest(), now).await;
+    let account = account.map_err(|error| message::failed(&error.into()))?;
     let Some(account) = account else { return Ok(lead_to_login("change-password")) };
     let email = Email::of_account(&account.email_canonical);
     let entered = log_in_anew(call, &email).await?;
@@ -69,9 +72,9 @@ async fn repeat_unanswered(call: &Call) -> Result<Response, Response> {
 }
 
 /// The same, once the browser has its new cookie: it keeps that, however often the form comes.
-async fn repeat(call: &Call, browser: &Browser) -> Result<Response, Response> {
+async fn repeat(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
-    let origin = origin_of(&call.request).await;
+    let origin = origin::of(&call.request);
     let again = || {
         let current = "This page was from before your last login. Type both again.".to_owned();
         show(call, browser, &Problems { current, ..Problems::default() }, StatusCode::BAD_REQUEST)
@@ -79,58 +82,63 @@ async fn repeat(call: &Call, browser: &Browser) -> Result<Response, Response> {
     let typed = Password::parse(call.params.get("new_password").unwrap_or_default());
     let typed = typed.map_err(|_| again())?;
     let limited = |text: &str| limited(call, browser, text);
-    let confirmation = confirm::admit(call, browser, typed, &origin, limited).await?;
+    let confirmation = reauthentication::admit(call, browser, typed, &origin, limited).await?;
     match domain::check_password(&app.db, &app.hasher, confirmation, now).await {
-        Ok(()) => Ok(see(CHANGED)),
-        Err(error) => Err(confirm::failure(call, &error).unwrap_or_else(again)),
+        Ok(()) => Ok(see_other(CHANGED)),
+        Err(error) => Err(reauthentication::failure(call, &error).unwrap_or_else(again)),
     }
 }
 
-async fn log_in_anew(call: &Call, email: &Email) -> Result<Option<Response>, Response> {
+async fn log_in_anew(call: &PageRequest, email: &Email) -> Result<Option<Response>, Response> {
     let Ok(password) = Password::parse(call.params.get("new_password").unwrap_or_default()) else {
         return Ok(None);
     };
     enter(call, None, email, password, CHANGED, |_| error(StatusCode::TOO_MANY_REQUESTS)).await
 }
 
-fn show(call: &Call, browser: &Browser, problems: &Problems, status: StatusCode) -> Response {
-    let account = match confirm::seal_account(call, browser) {
+fn show(
+    call: &PageRequest,
+    browser: &Browser,
+    problems: &Problems,
+    status: StatusCode,
+) -> Response {
+    let account = match reauthentication::seal_account(call, browser) {
         Ok(account) => account,
-        Err(error) => return respond::failed(&error),
+        Err(error) => return message::failed(&error),
     };
     let page = PasswordPage {
-        csrf: &call.visit.csrf(),
+        csrf: &call.visitor.csrf(),
         account: &account,
         username: &browser.account.email_claims().email,
         current_problem: &problems.current,
         new_problem: &problems.new,
-        rules: rule::rules(call.app.password_policy),
+        rules: password_hint::rules(call.app.password_policy),
     };
     render(status, &page)
 }
 
 /// The page for whoever tried too often.
-fn limited(call: &Call, browser: &Browser, text: &str) -> Response {
+fn limited(call: &PageRequest, browser: &Browser, text: &str) -> Response {
     let problems = Problems { current: text.to_owned(), ..Problems::default() };
     show(call, browser, &problems, StatusCode::TOO_MANY_REQUESTS)
 }
 
-async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
+async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
-    let origin = origin_of(&call.request).await;
+    let origin = origin::of(&call.request);
     let again = |problems| show(call, browser, &problems, StatusCode::BAD_REQUEST);
     let limited = |text: &str| limited(call, browser, text);
     let Typed { current, new, problems } = read(call, browser);
     let Some(current) = current else { return Err(again(problems)) };
-    let confirmation = confirm::admit(call, browser, current, &origin, limited).await?;
+    let confirmation = reauthentication::admit(call, browser, current, &origin, limited).await?;
     let Some(new) = new else {
         // What is wrong with the current one is told as well, so that nobody has to find out in turns.
         let checked = domain::check_password(&app.db, &app.hasher, confirmation, now).await;
         let Err(error) = checked else { return Err(again(problems)) };
         let both = || again(Problems { new: problems.new.clone(), ..Problems::of_current() });
-        return Err(confirm::failure(call, &error).unwrap_or_else(both));
+        return Err(reauthentication::failure(call, &error).unwrap_or_else(both));
     };
-    let cookie = NewCookie::of(call, None).map_err(|error| respond::failed(&error))?;
+    let cookie = NewCookie::of(call, None).map_err(|error| message::failed(&error))?;
     let new_login = NewLogin {
         entries: &app.status_entries,
         settings: &app.tokens,
@@ -141,9 +149,8 @@ async fn change(call: &Call, browser: &Browser) -> Result<Response, Response> {
         Ok(()) => cookie.hand_over(call, None, CHANGED).await,
         // Sent twice, and the first was faster.
         Err(ConfirmError::NotLoggedIn) => repeat_unanswered(call).await,
-        Err(error) => {
-            Err(confirm::failure(call, &error).unwrap_or_else(|| again(Problems::of_current())))
-        }
+        Err(error) => Err(reauthentication::failure(call, &error)
+            .unwrap_or_else(|| again(Problems::of_current()))),
     }
 }
 
@@ -155,14 +162,15 @@ struct Typed {
 }
 
 /// Looks at both fields, so that the form shows all that is wrong at once.
-fn read(call: &Call, browser: &Browser) -> Typed {
+fn read(call: &PageRequest, browser: &Browser) -> Typed {
     let typed = |name| Password::parse(call.params.get(name).unwrap_or_default());
     let mut problems = Problems::default();
     let current = typed("current_password").map_err(|_| problems = Problems::of_current()).ok();
-    let new = typed("new_password").map_err(|it| problems.new = rule::unreadable(it)).ok();
+    let new = typed("new_password").map_err(|it| problems.new = password_hint::unreadable(it)).ok();
     if let Some(new) = &new {
         let email = Email::of_account(&browser.account.email_canonical);
-        problems.new = rule::problem(&account::weaknesses(call.app.password_policy, new, &email));
+        problems.new =
+            password_hint::problem(&account::weaknesses(call.app.password_policy, new, &email));
     }
     let new = new.filter(|_| problems.new.is_empty());
     Typed { current, new, problems }

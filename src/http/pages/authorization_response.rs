@@ -2,13 +2,14 @@
 //! OAuth 2.0 Form Post Response Mode), never without `iss` (RFC 9207).
 
 use poem::Response;
-use poem::http::{StatusCode, header};
-use url::form_urlencoded;
+use poem::http::StatusCode;
 
-use crate::domain::oauth::authorize::{ErrorCode, Refusal, ReturnAddress};
-use crate::domain::oauth::flow::{FlowError, Step};
-use crate::http::App;
-use crate::http::pages;
+use crate::domain::oauth::authorization_request::{ErrorCode, Refusal, ReturnAddress};
+use crate::domain::oauth::flow::Step;
+use crate::http::app::App;
+use crate::http::pages::layout;
+use crate::http::pages::templates::FormPostPage;
+use crate::http::redirect::{see_other, with_query};
 
 /// Sends a code.
 pub(in crate::http) fn code(app: &App, to: &ReturnAddress, code: &str) -> Response {
@@ -45,36 +46,19 @@ const fn described(code: ErrorCode) -> &'static str {
     }
 }
 
-/// A page for what cannot go on: nothing was granted.
-pub(in crate::http) fn failed(error: &FlowError) -> Response {
-    crate::http::error::Problem::failed(error);
-    pages::error(StatusCode::SERVICE_UNAVAILABLE)
-}
-
 fn send(app: &App, to: &ReturnAddress, mut parameters: Vec<(&'static str, String)>) -> Response {
     if let Some(state) = &to.state {
         parameters.push(("state", state.clone()));
     }
     parameters.push(("iss", app.issuer_url.clone()));
     if to.by_form_post {
-        return pages::form_post(&to.redirect_uri, &parameters);
+        return form_post(&to.redirect_uri, &parameters);
     }
     see_other(&with_query(&to.redirect_uri, &parameters))
 }
 
-/// Adds parameters to a URI, whose own query stays as it is.
-pub(in crate::http) fn with_query(uri: &str, parameters: &[(&'static str, String)]) -> String {
-    let mut encoded = form_urlencoded::Serializer::new(String::new());
-    encoded.extend_pairs(parameters);
-    let separator = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{separator}{}", encoded.finish())
-}
-
-/// 303: whatever the request was, the next one is a GET without a body (RFC 9700 §4.12).
-pub(in crate::http) fn see_other(location: &str) -> Response {
-    Response::builder()
-        .status(StatusCode::SEE_OTHER)
-        .header(header::LOCATION, location)
-        .header(header::REFERRER_POLICY, "no-referrer")
-        .finish()
+/// An authorization response that the browser posts.
+fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
+    let page = FormPostPage { action, returns_to: &layout::in_words(action), fields };
+    layout::render_towards(StatusCode::OK, &page, &[action])
 }

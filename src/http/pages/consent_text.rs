@@ -7,8 +7,8 @@ use crate::config::ScopeDescriptions;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::consent::Consent;
-use crate::http::App;
-use crate::http::pages::page;
+use crate::http::app::App;
+use crate::http::pages::layout;
 
 /// What may be done.
 pub(super) struct Permission {
@@ -21,7 +21,7 @@ pub(super) struct Permission {
 impl Permission {
     /// A scope, at audiences that are space-separated.
     pub(super) fn of(app: &App, scope: &str, audience: &str) -> Self {
-        Self::described(&app.looks.scopes, scope, audience, &app.issuer_url)
+        Self::described(&app.branding.scopes, scope, audience, &app.issuer_url)
     }
 
     fn described(
@@ -76,7 +76,7 @@ pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
 pub(super) fn home_of(client: &Client) -> String {
     let mut addresses = client.redirect_uris.0.iter();
     match addresses.find(|uri| uri.starts_with("https:")) {
-        Some(uri) => page::in_words(uri),
+        Some(uri) => layout::in_words(uri),
         None => "a program on a device of yours".to_owned(),
     }
 }

@@ -9,26 +9,26 @@ use uuid::Uuid;
 use crate::timestamp::Timestamp;
 
 tokio::task_local! {
-    static ANSWERED: Answered;
+    static CURRENT: RequestContext;
 }
 
 /// What its answer, its log line and the audit log name it by.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Answered {
+pub(super) struct RequestContext {
     /// The UUID that the client sent in `X-Request-Id`, or a new one.
     pub(super) id: Uuid,
     /// When it came.
     pub(super) at: Timestamp,
 }
 
-impl Answered {
-    /// The one that this work is for; none outside of [`Answered::by`].
+impl RequestContext {
+    /// The one that this work is for; none outside of [`RequestContext::scope`].
     pub(super) fn current() -> Option<Self> {
-        ANSWERED.try_with(|answered| *answered).ok()
+        CURRENT.try_with(|context| *context).ok()
     }
 
     /// Runs the work of answering it.
-    pub(super) fn by<F: Future>(self, work: F) -> TaskLocalFuture<Self, F> {
-        ANSWERED.scope(self, work)
+    pub(super) fn scope<F: Future>(self, work: F) -> TaskLocalFuture<Self, F> {
+        CURRENT.scope(self, work)
     }
 }

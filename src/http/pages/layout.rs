@@ -1,6 +1,6 @@
 //! A page as an answer.
 //!
-//! An endpoint renders what its page says; [`Dress`] puts that into the frame with the service's
+//! An endpoint renders what its page says; [`WithLayout`] puts that into the layout with the service's
 //! name and logo, and adds the headers: they keep the page out of frames, caches and referrers, and
 //! keep anything from elsewhere, or inline, out of it.
 
@@ -11,8 +11,7 @@ use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use url::Url;
 
-use crate::http::App;
-use crate::http::pages::templates::{Frame, Page};
+use crate::http::app::App;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
@@ -23,9 +22,30 @@ const MAX_SOURCES: usize = 2 * 1024;
 /// Browsers come back by https for a year once they came so.
 const TRANSPORT: &str = "max-age=31536000";
 
-/// A page without its frame.
+/// What a page says, without the frame that all have in common.
+pub(super) trait Page: Template {
+    /// What browsers call it.
+    fn title(&self) -> String;
+
+    /// Whether it needs more room than a few fields do.
+    fn is_wide(&self) -> bool {
+        false
+    }
+
+    /// Whether our script sends its form.
+    fn has_script(&self) -> bool {
+        false
+    }
+}
+
+/// Says at once, to whoever is read to, that something has to be mended.
+pub(super) fn title_of(name: &str, has_problem: bool) -> String {
+    if has_problem { format!("Error: {name}") } else { name.to_owned() }
+}
+
+/// A page without its layout.
 #[derive(Clone)]
-pub(super) struct Undressed {
+pub(super) struct PageBody {
     pub(super) title: String,
     /// HTML, escaped.
     pub(super) main: String,
@@ -33,6 +53,20 @@ pub(super) struct Undressed {
     pub(super) has_script: bool,
     /// Where its forms may end apart from us, as sources of CSP 3 §2.3.1.
     form_targets: String,
+}
+
+/// What is around all pages.
+#[derive(Template)]
+#[template(path = "frame.html")]
+pub(super) struct Layout<'a> {
+    pub(super) page: &'a PageBody,
+    /// What leads from the page's address to where the others are.
+    pub(super) root: &'a str,
+    pub(super) name: &'a str,
+    /// Where the logo is; empty if there is none.
+    pub(super) logo: &'a str,
+    /// What is shown in its place.
+    pub(super) initial: &'a str,
 }
 
 /// Renders a page whose forms lead to us alone.
@@ -51,7 +85,7 @@ pub(super) fn render_towards(
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
     };
     let mut response = Response::builder().status(status).finish();
-    response.extensions_mut().insert(Undressed {
+    response.extensions_mut().insert(PageBody {
         title: page.title(),
         main,
         is_wide: page.is_wide(),
@@ -62,47 +96,47 @@ pub(super) fn render_towards(
 }
 
 /// The layer around all endpoints that answer with pages.
-pub(in crate::http) struct Dress(pub(in crate::http) Arc<App>);
+pub(in crate::http) struct WithLayout(pub(in crate::http) Arc<App>);
 
-/// An endpoint behind [`Dress`].
-pub(in crate::http) struct Dressed<E> {
+/// An endpoint behind [`WithLayout`].
+pub(in crate::http) struct LayoutEndpoint<E> {
     inner: E,
     app: Arc<App>,
 }
 
-impl<E: Endpoint> Middleware<E> for Dress {
-    type Output = Dressed<E>;
+impl<E: Endpoint> Middleware<E> for WithLayout {
+    type Output = LayoutEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        Dressed { inner, app: Arc::clone(&self.0) }
+        LayoutEndpoint { inner, app: Arc::clone(&self.0) }
     }
 }
 
-impl<E: Endpoint> Endpoint for Dressed<E> {
+impl<E: Endpoint> Endpoint for LayoutEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
         let response = self.inner.call(request).await?.into_response();
-        Ok(dress(&self.app, response, ""))
+        Ok(add_layout(&self.app, response, ""))
     }
 }
 
-/// Puts a page into its frame. `root` leads from its address to where the pages are; links are relative,
+/// Puts a page into its layout. `root` leads from its address to where the pages are; links are relative,
 /// since a proxy may serve all of this below a path.
-pub(in crate::http) fn dress(app: &App, mut response: Response, root: &str) -> Response {
-    let Some(page) = response.extensions_mut().remove::<Undressed>() else { return response };
-    let looks = &app.looks;
-    let logo = match looks.logo_file {
-        Some(_) => format!("{root}{}", looks.logo),
-        None => looks.logo.clone(),
+pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str) -> Response {
+    let Some(page) = response.extensions_mut().remove::<PageBody>() else { return response };
+    let branding = &app.branding;
+    let logo = match branding.logo_file {
+        Some(_) => format!("{root}{}", branding.logo),
+        None => branding.logo.clone(),
     };
-    let (name, initial) = (&looks.name, &looks.initial());
-    let frame = Frame { page: &page, root, name, logo: &logo, initial };
-    let Ok(html) = frame.render() else {
+    let (name, initial) = (&branding.name, &branding.initial());
+    let layout = Layout { page: &page, root, name, logo: &logo, initial };
+    let Ok(html) = layout.render() else {
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
     };
     response.set_body(html);
-    add_headers(response.headers_mut(), &policy(&page, &looks.image_source));
+    add_headers(response.headers_mut(), &policy(&page, &branding.image_source));
     if app.issuer_url.starts_with("https:") {
         let value = HeaderValue::from_static(TRANSPORT);
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
@@ -110,7 +144,7 @@ pub(in crate::http) fn dress(app: &App, mut response: Response, root: &str) -> R
     response
 }
 
-fn policy(page: &Undressed, image_source: &str) -> String {
+fn policy(page: &PageBody, image_source: &str) -> String {
     format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src {image_source}; \
          form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use askama::Template;
 
 use crate::config::{Color, Logo, PageSettings, ScopeDescriptions};
-use crate::http::documents::Document;
-use crate::http::pages::templates::Icon;
+use crate::http::document::Document;
 
 /// Seconds that browsers keep the style and the logo; after that they ask by `ETag`.
 const MAX_AGE: u64 = 300;
@@ -55,8 +54,17 @@ pub enum LogoError {
     },
 }
 
+/// What stands for a logo where there is none.
+#[derive(Template)]
+#[template(path = "icon.svg")]
+pub(super) struct Icon<'a> {
+    pub(super) accent: Color,
+    pub(super) on_accent: Color,
+    pub(super) initial: &'a str,
+}
+
 /// The looks of all pages.
-pub struct Looks {
+pub struct Branding {
     /// What the service is called.
     pub(super) name: String,
     /// What pages write into `src`; empty if there is no logo.
@@ -73,7 +81,7 @@ pub struct Looks {
     pub(super) scopes: ScopeDescriptions,
 }
 
-impl Looks {
+impl Branding {
     /// Reads the logo and makes the style sheet.
     ///
     /// # Errors

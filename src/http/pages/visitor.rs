@@ -9,13 +9,13 @@ use openssl::sha::sha256;
 use poem::{Request, Response};
 
 use crate::domain::oauth::browser::{self, Browser};
-use crate::domain::oauth::flow::FlowError;
 use crate::domain::oauth::opaque::{Opaque, digest};
 use crate::domain::oauth::params::Params;
-use crate::http::App;
+use crate::domain::oauth::waiting::FlowError;
+use crate::http::app::App;
 
 /// A browser, as one request shows it.
-pub(in crate::http) struct Visit {
+pub(in crate::http) struct Visitor {
     /// Its cookie: what it came with, or a new one.
     cookie: String,
     /// Whether it is new to the browser.
@@ -26,21 +26,21 @@ pub(in crate::http) struct Visit {
     pub(in crate::http) browser: Option<Browser>,
 }
 
-impl Visit {
+impl Visitor {
     /// Reads the cookie and looks up the login that it stands for, if it stands for one.
     pub(in crate::http) async fn of(app: &Arc<App>, request: &Request) -> Result<Self, FlowError> {
         let mut first = None;
         for cookie in app.cookie.values(request) {
-            let visit = Self::with(app, &cookie).await?;
+            let visitor = Self::with(app, &cookie).await?;
             let is_to_be_set = !app.cookie.is_settled(request, &cookie);
-            let visit = Self { is_to_be_set, ..visit };
-            if visit.browser.is_some() {
-                return Ok(visit);
+            let visitor = Self { is_to_be_set, ..visitor };
+            if visitor.browser.is_some() {
+                return Ok(visitor);
             }
-            first.get_or_insert(visit);
+            first.get_or_insert(visitor);
         }
-        if let Some(visit) = first {
-            return Ok(visit);
+        if let Some(visitor) = first {
+            return Ok(visitor);
         }
         let cookie = Opaque::draw("")?.text;
         Ok(Self { cookie, is_new: true, is_to_be_set: true, browser: None })

@@ -23,11 +23,11 @@ const ISSUER_BYTES: usize = 6;
 /// would take each other's login away. Version 0.1 had one name for all, `__Host-signet`: it is read where
 /// the other says of nobody that they are logged in, and set along with it, so that browsers stay logged
 /// in while instances are replaced, and if they are put back.
-pub struct PageCookie {
+pub struct BrowserCookie {
     name: String,
 }
 
-impl PageCookie {
+impl BrowserCookie {
     /// The cookie of an issuer.
     #[must_use]
     pub fn of_issuer(issuer: &str) -> Self {

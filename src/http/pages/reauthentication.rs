@@ -5,13 +5,14 @@ use uuid::Uuid;
 
 use crate::domain::attempt::AttemptError;
 use crate::domain::audit::Origin;
-use crate::domain::confirm::{ConfirmError, Confirmation};
 use crate::domain::email::Email;
 use crate::domain::logins::Login;
 use crate::domain::oauth::browser::Browser;
-use crate::domain::oauth::flow::FlowError;
+use crate::domain::oauth::waiting::FlowError;
 use crate::domain::password::Password;
-use crate::http::pages::{Call, limited_on, unavailable};
+use crate::domain::reauthentication::{ConfirmError, Confirmation};
+use crate::http::pages::message::{limited_on, unavailable};
+use crate::http::pages::page_request::PageRequest;
 
 /// The same for what can be no password, and for one that is another's.
 pub(super) const REFUSED: &str = "This is not your password.";
@@ -19,7 +20,7 @@ pub(super) const REFUSED: &str = "This is not your password.";
 /// Counts an attempt of whoever is logged in; the limit that costs nothing comes first. `limited` is the page
 /// that tells whoever tried too often to wait.
 pub(super) async fn admit<'a>(
-    call: &Call,
+    call: &PageRequest,
     browser: &Browser,
     password: Password,
     origin: &'a Origin,
@@ -37,20 +38,20 @@ pub(super) async fn admit<'a>(
 
 /// What a form carries of the account that it was shown for: sealed for the browser, so that the form is
 /// known again when it is sent a second time, and the first has ended its login.
-pub(super) fn seal_account(call: &Call, browser: &Browser) -> Result<String, FlowError> {
-    Ok(call.app.request_sealer.seal(browser.account.id.as_bytes(), &call.visit.digest())?)
+pub(super) fn seal_account(call: &PageRequest, browser: &Browser) -> Result<String, FlowError> {
+    Ok(call.app.request_sealer.seal(browser.account.id.as_bytes(), &call.visitor.digest())?)
 }
 
 /// The account that a form was shown for, in this browser, with the cookie it has or with the one before.
-pub(super) fn account_of_form(call: &Call) -> Option<Uuid> {
+pub(super) fn account_of_form(call: &PageRequest) -> Option<Uuid> {
     let account = call.params.get("account")?;
     let open = |digest: &[u8]| call.app.request_sealer.open(account, digest);
-    let id = open(&call.visit.digest()).or_else(|| open(call.visit.previous_digest()?))?;
+    let id = open(&call.visitor.digest()).or_else(|| open(call.visitor.previous_digest()?))?;
     Uuid::from_slice(&id).ok()
 }
 
 /// The answer to what was not done; `None` if the password was not right, which the form says.
-pub(super) fn failure(call: &Call, error: &ConfirmError) -> Option<Response> {
+pub(super) fn failure(call: &PageRequest, error: &ConfirmError) -> Option<Response> {
     match error {
         ConfirmError::Refused | ConfirmError::Changed => None,
         ConfirmError::NotLoggedIn => Some(call.lead_to("login")),

@@ -1,0 +1,47 @@
+//! What a run measures.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+/// What is measured, and for how long.
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    /// The program to measure.
+    #[arg(long)]
+    pub(crate) signet: PathBuf,
+    /// An empty PostgreSQL database; a SQLite file of its own otherwise.
+    #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// Where the run's files are; must be on a disk, since commits are measured.
+    #[arg(long, default_value = "/var/tmp")]
+    pub(crate) directory: PathBuf,
+    /// Under a minute instead of a few: for a first look.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// How often everything is measured in turns.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) rounds: usize,
+    /// Measure nothing else in the rounds: to compare two builds, or to look at one with perf.
+    #[arg(long)]
+    pub(crate) only: Option<Part>,
+}
+
+/// A part of every round.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Part {
+    Jwks,
+    Refresh,
+    Login,
+    Storm,
+    /// A thousand logins at once; once in a whole run, and here in each round.
+    Crowd,
+    /// Priorities of the hashing threads, one against the other; in no whole run.
+    Priority,
+}
+
+impl Run {
+    pub(crate) fn measures(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+}

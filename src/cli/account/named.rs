@@ -1,0 +1,52 @@
+//! The account that a command is about.
+
+use anyhow::anyhow;
+use clap::Args;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::DatabaseSettings;
+use crate::database::{Db, migrate_up};
+use crate::domain::email::Email;
+use crate::domain::operator;
+
+/// One account.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Named {
+    /// The account's address, or its id.
+    pub(super) account: String,
+    #[command(flatten)]
+    pub(super) database: DatabaseSettings,
+}
+
+impl Named {
+    /// The account itself: whoever has the address later is somebody else.
+    pub(super) async fn find(&self) -> anyhow::Result<(Db, Uuid)> {
+        let (db, email) = self.open().await?;
+        let id = match self.account.parse() {
+            Ok(id) => id,
+            Err(_) => operator::find(&db, &email).await?,
+        };
+        Ok((db, id))
+    }
+
+    pub(super) async fn open(&self) -> anyhow::Result<(Db, Email)> {
+        let parsed = |address: &str| {
+            Email::parse_known(address).map_err(|error| anyhow!("the address {error}"))
+        };
+        if let Ok(id) = self.account.parse() {
+            let db = open(&self.database).await?;
+            let address = operator::address_of(&db, id).await?;
+            return Ok((db, parsed(&address)?));
+        }
+        let email = parsed(&self.account)?;
+        Ok((open(&self.database).await?, email))
+    }
+}
+
+/// Opens the database, in this version's schema.
+pub(super) async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
+    let db = Db::open(database, Clock::shared()).await?;
+    migrate_up(&db).await?;
+    Ok(db)
+}

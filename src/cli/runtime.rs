@@ -1,0 +1,12 @@
+//! The runtime that commands run on.
+
+use anyhow::Context;
+
+/// Runs a command to its end.
+pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
+}

@@ -1,0 +1,99 @@
+//! The database file of SQLite: made with mode 0600, or checked.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sea_orm::DbErr;
+
+/// The folder of the database of `SIGNET_DATABASE_URL`'s default, which is made if it is not there.
+const DEFAULT_FOLDER: &str = "data";
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Others on this host could read password hashes.
+    #[error(
+        "{} can be read by other users of this host; run: chmod 600 {}",
+        file.display(),
+        file.display()
+    )]
+    Exposed {
+        /// The database file.
+        file: PathBuf,
+    },
+    /// There is no database file, and this is no command to make one.
+    #[error(
+        "there is no database file {}; name the one that is meant with SIGNET_DATABASE_URL, or make \
+         it with `signet migrate up`. None was made",
+        file.display()
+    )]
+    Absent {
+        /// The database file.
+        file: PathBuf,
+    },
+    /// The folder of the database file is not there. Nobody but the default's is made: a mistyped path
+    /// must not become a new, empty database.
+    #[error(
+        "the folder {} for the database file is not there: make it, or correct SIGNET_DATABASE_URL. \
+         Nothing was made",
+        folder.display()
+    )]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The database file cannot be made or looked at.
+    #[error("cannot open the database file {}: {source}", file.display())]
+    File {
+        /// The database file.
+        file: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database does not answer, or refuses.
+    #[error("cannot connect to the database of SIGNET_DATABASE_URL: {0}")]
+    Connect(String),
+}
+
+impl From<DbErr> for ConnectError {
+    /// Says the innermost cause: the drivers' errors repeat it at each level.
+    fn from(error: DbErr) -> Self {
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        Self::Connect(cause.to_string())
+    }
+}
+
+/// Makes the database file with mode 0600 (SQLite gives `-wal` and `-shm` the same mode), or checks
+/// the mode of the one that is there.
+pub(super) fn prepare_file(file: &Path) -> Result<(), ConnectError> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+
+    let failed = |source| ConnectError::File { file: file.to_owned(), source };
+    if let Some(folder) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        if folder == Path::new(DEFAULT_FOLDER) {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(failed)?;
+        } else if !folder.exists() {
+            return Err(ConnectError::NoFolder { folder: folder.to_owned() });
+        }
+    }
+    let opened = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file)
+        .map_err(failed)?;
+    let mode = opened.metadata().map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(ConnectError::Exposed { file: file.to_owned() });
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! The rows of signing keys: what is asked of them, and what is written.
+
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set};
+
+use crate::database::Db;
+use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::keys::error::KeyRingError;
+use crate::domain::keys::seal::Sealer;
+use crate::entity::signing_key::{self, Entity, KeyState, Model};
+use crate::timestamp::Timestamp;
+
+/// Whether the database holds a key that some master key sealed.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
+    // One column: the check runs before the schema is brought up to date.
+    let kids = signing_key::Entity::find()
+        .select_only()
+        .column(signing_key::Column::Kid)
+        .into_tuple::<String>();
+    let kid = db.read(|db| async move { kids.one(&db).await }).await?;
+    Ok(kid.is_some())
+}
+
+/// Refuses a master key that cannot open what the database holds. Changes nothing.
+///
+/// # Errors
+/// [`KeyRingError::Sealed`] names the first key that stays closed.
+pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> {
+    let keys = signing_key::Entity::find()
+        .select_only()
+        .columns([signing_key::Column::Kid, signing_key::Column::SealedJwk])
+        .into_tuple::<(String, String)>();
+    let rows = db.read(|db| async move { keys.all(&db).await }).await?;
+    match rows.into_iter().find(|(_, sealed)| sealer.open(sealed).is_none()) {
+        Some((kid, _)) => Err(KeyRingError::Sealed { kid }),
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn mark_revoked(
+    txn: &impl ConnectionTrait,
+    row: &Model,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let was_published = row.state.is_published();
+    let revoked = signing_key::ActiveModel {
+        kid: Set(row.kid.clone()),
+        state: Set(KeyState::Removed),
+        remove_at: Set(if was_published { Some(now) } else { row.remove_at }),
+        revoked_at: Set(Some(now)),
+        ..Default::default()
+    };
+    revoked.update(txn).await?;
+    Ok(())
+}
+
+pub(super) async fn write_row(txn: &impl ConnectionTrait, row: &Model) -> Result<(), DbErr> {
+    let row = signing_key::ActiveModel::from(row.clone()).reset_all();
+    Entity::insert(row).exec_without_returning(txn).await?;
+    Ok(())
+}
+
+pub(super) async fn record(
+    txn: &impl ConnectionTrait,
+    event: Kind,
+    kid: &str,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    Event::new(event).reason(format!("kid {kid}")).record(txn, &Origin::default(), now).await
+}

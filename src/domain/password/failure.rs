@@ -1,0 +1,30 @@
+//! Why there is no hash.
+
+/// Why a hash could not be computed; none of it is the caller's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The system's random generator failed.
+    #[error("no random bytes")]
+    Random(#[from] openssl::error::ErrorStack),
+    /// The memory for the hash could not be reserved.
+    #[error("no memory for the hash")]
+    Memory(#[from] std::collections::TryReserveError),
+    /// Argon2 refused its parameters.
+    #[error("argon2")]
+    Argon2(#[from] argon2::Error),
+    /// The result could not be written as a PHC string.
+    #[error("PHC string")]
+    Phc(#[from] argon2::password_hash::phc::Error),
+    /// The cost could not be written as PHC parameters.
+    #[error("PHC parameters")]
+    Params(#[from] argon2::password_hash::Error),
+    /// bcrypt refused a hash that had been read before.
+    #[error("bcrypt")]
+    Bcrypt(#[from] bcrypt::BcryptError),
+    /// The computation panicked; its thread lives on.
+    #[error("the hashing job panicked")]
+    Panicked,
+    /// The threads ended before the job was run.
+    #[error("the hashing threads have ended")]
+    Stopped,
+}

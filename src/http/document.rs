@@ -1,0 +1,103 @@
+//! A finished answer, which is read and nothing else.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use poem::error::MethodNotAllowedError;
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, Request, Response, Result};
+
+/// What clients and the log know a request by.
+pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A finished answer: the same bytes and headers for everybody.
+#[derive(Clone)]
+pub(super) struct Document {
+    body: Bytes,
+    headers: HeaderMap,
+}
+
+impl Document {
+    /// A document that anybody may read from any origin and keep for `max_age` seconds.
+    pub(super) fn public(content_type: &'static str, body: Vec<u8>, max_age: u64) -> Self {
+        let etag = URL_SAFE_NO_PAD.encode(openssl::sha::sha256(&body));
+        let mut headers = headers_with_room();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        for (name, value) in [
+            (header::CACHE_CONTROL, format!("public, max-age={max_age}")),
+            (header::ETAG, format!("\"{etag}\"")),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
+        Self { body: body.into(), headers }
+    }
+
+    pub(super) fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    pub(super) fn answer(&self, request: &Request) -> Response {
+        let mut response = if self.is_current_at(request) {
+            Response::builder().status(StatusCode::NOT_MODIFIED).finish()
+        } else {
+            Response::builder().body(self.body.clone())
+        };
+        *response.headers_mut() = self.headers.clone();
+        response
+    }
+
+    /// Whether the client has these very bytes (RFC 9110 §13.1.2).
+    fn is_current_at(&self, request: &Request) -> bool {
+        let (Some(etag), Some(held)) =
+            (self.headers.get(header::ETAG), request.headers().get(header::IF_NONE_MATCH))
+        else {
+            return false;
+        };
+        let (Ok(etag), Ok(held)) = (etag.to_str(), held.to_str()) else { return false };
+        held.split(',')
+            .map(str::trim)
+            .any(|held| held == "*" || held.strip_prefix("W/").unwrap_or(held) == etag)
+    }
+}
+
+/// What can be read and nothing else: GET, and HEAD as the same without a body (RFC 9110 §9.3). poem's `get`
+/// would put each of its calls on the heap.
+pub(super) struct ReadOnly<E>(pub(super) E);
+
+impl<E: Endpoint<Output = Response>> Endpoint for ReadOnly<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let is_head = request.method() == Method::HEAD;
+        if !is_head && request.method() != Method::GET {
+            return Err(MethodNotAllowedError.into());
+        }
+        let mut response = self.0.call(request).await?;
+        if is_head {
+            response.set_body(());
+        }
+        Ok(response)
+    }
+}
+
+impl Endpoint for Document {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        Ok(self.answer(&request))
+    }
+}
+
+/// Headers of an answer that is cloned, with something in the place of what the service adds to each: a
+/// clone has room for nothing more, and would have to grow.
+fn headers_with_room() -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(12);
+    for name in [X_REQUEST_ID, header::X_CONTENT_TYPE_OPTIONS] {
+        headers.insert(name, HeaderValue::from_static(""));
+    }
+    headers
+}

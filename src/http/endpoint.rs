@@ -1,0 +1,86 @@
+//! What stands between the layers and an operation of the protocol or a page: its name for the log, its
+//! methods, the limit on its body, and what errors look like that it did not make.
+
+use std::sync::Arc;
+
+use poem::endpoint::{BoxEndpoint, make};
+use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, EndpointExt, Error, IntoResponse, Request, Response, Result};
+use poem_openapi::OperationId;
+
+use crate::http::app::App;
+use crate::http::body_limit::BodyLimit;
+
+/// Writes an answer for a bare status.
+pub(super) type ErrorResponse = fn(StatusCode) -> Response;
+
+/// A path, and what answers there.
+pub(super) struct Operation {
+    /// Where.
+    pub(super) path: &'static str,
+    /// As `Allow` lists them.
+    pub(super) methods: &'static str,
+    /// What answers.
+    pub(super) endpoint: BoxEndpoint<'static, Response>,
+}
+
+impl Operation {
+    /// `name` is for the log; `handler` always has an answer.
+    pub(super) fn new<A: Future<Output = Response> + Send + 'static>(
+        path: &'static str,
+        methods: &'static str,
+        name: &'static str,
+        limit: BodyLimit,
+        error: ErrorResponse,
+        handler: impl Fn(Request) -> A + Send + Sync + 'static,
+    ) -> Self {
+        let inner = make(move |request| {
+            let answer = handler(request);
+            async move { Ok::<_, Error>(answer.await) }
+        });
+        let endpoint = Shaped { name, methods, error, inner: inner.with(limit) }.boxed();
+        Self { path, methods, endpoint }
+    }
+}
+
+/// What endpoints can reach; a request always carries it.
+pub(super) fn app_of(request: &Request) -> std::result::Result<Arc<App>, StatusCode> {
+    let app = request.data::<Arc<App>>().map(Arc::clone);
+    app.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// An endpoint that refuses other methods than its own, and whose errors all look the same.
+struct Shaped<E> {
+    name: &'static str,
+    methods: &'static str,
+    error: ErrorResponse,
+    inner: E,
+}
+
+impl<E: Endpoint> Shaped<E> {
+    async fn answer(&self, request: Request) -> Response {
+        if !self.answers(request.method()) {
+            let mut response = (self.error)(StatusCode::METHOD_NOT_ALLOWED);
+            let methods = HeaderValue::from_static(self.methods);
+            response.headers_mut().insert(header::ALLOW, methods);
+            return response;
+        }
+        let answered = self.inner.call(request).await;
+        answered
+            .map_or_else(|error: Error| (self.error)(error.status()), IntoResponse::into_response)
+    }
+
+    fn answers(&self, method: &Method) -> bool {
+        self.methods.split(", ").any(|one| one == method.as_str())
+    }
+}
+
+impl<E: Endpoint> Endpoint for Shaped<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let mut response = self.answer(request).await;
+        response.set_data(OperationId(self.name));
+        Ok(response)
+    }
+}

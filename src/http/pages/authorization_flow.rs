@@ -1,0 +1,77 @@
+//! How a client's request goes on at the pages: with an answer to the client, or with the page that asks.
+
+use std::sync::Arc;
+
+use poem::Response;
+use poem::http::StatusCode;
+
+use crate::domain::oauth::flow::{self, Decision, State, Step};
+use crate::domain::oauth::sealed;
+use crate::domain::oauth::waiting::{self as pending, Kept};
+use crate::http::app::App;
+use crate::http::origin;
+use crate::http::pages::page_request::PageRequest;
+use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::visitor::Visitor;
+use crate::http::pages::{authorization_response, login_form, message, signup_form};
+use crate::http::redirect::see_other;
+
+/// Takes the request that waits as far as it goes, for whoever `visit` says is logged in.
+pub(super) async fn go_on(
+    call: &PageRequest,
+    waiting: PendingRequest,
+    visitor: &Visitor,
+    decision: Option<Decision>,
+) -> Response {
+    let origin = origin::of(&call.request);
+    let browser = visitor.browser.as_ref();
+    let issuer = &call.app.issuer_url;
+    let PendingRequest { pending, client, .. } = &waiting;
+    let state = State { client, issuer, pending, browser, decision, origin: &origin };
+    let step = match flow::advance(&call.app.db, state, call.app.clock.now()).await {
+        Ok(step) => step,
+        Err(error) => return message::failed(&error),
+    };
+    if let Some(answer) = authorization_response::outcome(&call.app, &pending.request.to, &step) {
+        return answer;
+    }
+    match pending.kept {
+        Kept::InRow(_) if step == Step::Consent => call.lead_to("consent"),
+        Kept::InRow(_) => call.lead_to("login"),
+        Kept::InBrowser | Kept::Nowhere => {
+            Box::pin(ask(&call.app, waiting, visitor, &step, "")).await
+        }
+    }
+}
+
+/// Asks whoever is at the browser for what a request needs next, a login or a consent: the
+/// answer to a request that has just come, or to a login. `up` leads from the address that is
+/// answered to where the pages are.
+pub(in crate::http) async fn ask(
+    app: &Arc<App>,
+    mut waiting: PendingRequest,
+    visitor: &Visitor,
+    step: &Step,
+    up: &str,
+) -> Response {
+    if let (Step::Consent, Some(browser)) = (step, &visitor.browser) {
+        let account_id = browser.account.id;
+        return match pending::keep(&app.db, &waiting.pending, account_id, visitor.digest()).await {
+            Ok(Some(handle)) => see_other(&format!("{up}consent?flow={handle}")),
+            Ok(None) => message::bad_request(message::UNKNOWN_CLIENT),
+            Err(error) => message::failed(&error),
+        };
+    }
+    // Sealed anew at each login, as that has changed the cookie.
+    match sealed::seal(&app.request_sealer, &waiting.pending, &visitor.digest()) {
+        Ok(flow) => waiting.flow = flow,
+        Err(error) => return message::failed(&error),
+    }
+    waiting.pending.kept = Kept::InBrowser;
+    if waiting.pending.request.prompts("create") {
+        let page = signup_form::Form { up, ..signup_form::Form::of(app, visitor, Some(&waiting)) };
+        return visitor.remember(app, page.render(StatusCode::OK));
+    }
+    let page = login_form::Form { up, ..login_form::Form::of(visitor, Some(&waiting)) };
+    visitor.remember(app, page.render())
+}

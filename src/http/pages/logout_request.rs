@@ -1,0 +1,67 @@
+//! What a logout request says (OpenID Connect RP-Initiated Logout 1.0 section 2), whether it comes from a
+//! client or back from the question.
+
+use poem::Response;
+
+use crate::domain::oauth::id_token::{self, Hint};
+use crate::domain::oauth::params::Params;
+use crate::domain::oauth::{client, logout};
+use crate::http::app::App;
+use crate::http::pages::message;
+use crate::http::redirect::{see_other, with_query};
+
+/// What of a logout request the question hands on.
+pub(in crate::http) const HANDED_ON: [&str; 4] =
+    ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+
+/// A logout request that passed every check.
+pub(in crate::http) struct LogoutRequest {
+    /// Who was logged in, by an ID token of ours.
+    pub(in crate::http) hint: Option<Hint>,
+    /// Where it leads, if anywhere.
+    pub(in crate::http) destination: Option<String>,
+}
+
+/// Checks what a logout request says, whether it came from a client or back from the question.
+pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRequest, Response> {
+    if params.repeats_any() {
+        return Err(message::bad_request("a parameter is given more than once"));
+    }
+    let hint = params.get("id_token_hint").map(|token| id_token::read_hint(&app.issuer, token));
+    if hint == Some(None) {
+        return Err(message::bad_request("id_token_hint is not an ID token of this service"));
+    }
+    let hint = hint.flatten();
+    let named = params.get("client_id");
+    if hint.as_ref().zip(named).is_some_and(|(hint, named)| hint.client_id != named) {
+        return Err(message::bad_request("client_id is not that of id_token_hint"));
+    }
+    if params.get("state").is_some_and(|state| state.contains(char::is_control)) {
+        return Err(message::bad_request("state has control characters"));
+    }
+    let uri = params.get("post_logout_redirect_uri");
+    let Some(hint) = hint else { return Ok(LogoutRequest { hint: None, destination: None }) };
+    let client = client::find(&app.db, &hint.client_id).await;
+    let client = client.map_err(|error| message::failed(&error.into()))?;
+    let destination =
+        client.and_then(|client| logout::destination(&client, uri, Some(&hint)).map(str::to_owned));
+    if uri.is_some() && destination.is_none() {
+        let why = "post_logout_redirect_uri is not one that the client registered";
+        return Err(message::bad_request(why));
+    }
+    let state = params.get("state").map(|state| vec![("state", state.to_owned())]);
+    let destination = destination.map(|uri| match state {
+        Some(state) => with_query(&uri, &state),
+        None => uri,
+    });
+    Ok(LogoutRequest { hint: Some(hint), destination })
+}
+
+/// Where a browser goes once nobody is logged in to it. `up` leads from the address that is answered to
+/// where the pages are.
+pub(in crate::http) fn leave(up: &str, destination: Option<&str>) -> Response {
+    match destination {
+        Some(uri) => see_other(uri),
+        None => see_other(&format!("{up}logout")),
+    }
+}

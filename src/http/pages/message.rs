@@ -1,0 +1,132 @@
+//! Pages that say something and ask nothing: errors, and what somebody has to wait for.
+
+use poem::Response;
+use poem::http::{HeaderValue, StatusCode, header};
+
+use crate::domain::attempt::{AttemptError, whole_seconds};
+use crate::domain::oauth::waiting::FlowError;
+use crate::domain::password::HashError;
+use crate::http::app::App;
+use crate::http::error::Problem;
+use crate::http::pages::layout::{self, render};
+use crate::http::pages::templates::MessagePage;
+use crate::http::pages::visitor::Visitor;
+
+/// The page for a bare status.
+pub(in crate::http) fn error(status: StatusCode) -> Response {
+    let wait = if status == StatusCode::SERVICE_UNAVAILABLE { 1 } else { 60 };
+    let (heading, text) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            ("That does not work", "This page does not answer that method.")
+        }
+        StatusCode::NOT_FOUND => ("Page not found", "There is nothing at this address."),
+        StatusCode::URI_TOO_LONG => ("That does not work", "The address is too long."),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => (
+            "Too many cookies",
+            "Your browser sent more cookies than can be read. Delete the cookies of this site, then try \
+             again.",
+        ),
+        StatusCode::TOO_MANY_REQUESTS => return too_many(wait),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Try again in a moment", "The service is busy. What you sent may not have been saved.")
+        }
+        status if status.is_client_error() => ("That does not work", "The request cannot be read."),
+        _ => (
+            "Something went wrong",
+            "It went wrong on our side. What you sent may not have been saved.",
+        ),
+    };
+    let link = if status.is_server_error() { None } else { Some(("account", "Your account")) };
+    let page = MessagePage { link, ..MessagePage::of_error(heading, text) };
+    let mut response = render(status, &page);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    }
+    response
+}
+
+/// The page for an address at which there is none, or a request that got no further: `root` leads to
+/// where the pages are.
+pub(in crate::http) fn lost(app: &App, status: StatusCode, root: &str) -> Response {
+    layout::add_layout(app, error(status), root)
+}
+
+fn too_many(seconds: u64) -> Response {
+    let text = wait_text(seconds);
+    let page = MessagePage::of_error("Too many attempts", &text);
+    let mut response = render(StatusCode::TOO_MANY_REQUESTS, &page);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+fn wait_text(seconds: u64) -> String {
+    match seconds {
+        1 => "Wait a second, then try again.".to_owned(),
+        seconds => format!("Wait {seconds} seconds, then try again."),
+    }
+}
+
+/// Who came too often waits, and is told how long; who cannot be counted waits, too.
+pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
+    match refused {
+        AttemptError::Refused(refusal) => too_many(refusal.seconds().get()),
+        AttemptError::Database(_) => unavailable(refused),
+    }
+}
+
+/// The same, said on the form with what was typed into it.
+pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Response) -> Response {
+    let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
+    let seconds = refusal.seconds().get();
+    // Perhaps it was somebody else behind the same address.
+    let whose = if refusal.quota_name == "address" { " from your network" } else { "" };
+    let mut response = form(&format!("Too many attempts{whose}. {}", wait_text(seconds)));
+    response.set_status(StatusCode::TOO_MANY_REQUESTS);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// The page for a failure of ours, which is logged here; a crowd at the password hash is none.
+pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
+    let mut causes = std::iter::successors(Some(cause), |it| it.source());
+    let hashing = causes.find_map(|it| it.downcast_ref::<HashError>());
+    let mut response = error(StatusCode::SERVICE_UNAVAILABLE);
+    if let Some(HashError::Busy { retry_after }) = hashing {
+        let seconds = HeaderValue::from(whole_seconds(*retry_after).get());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    } else {
+        Problem::failed(cause);
+    }
+    response
+}
+
+/// Why a request goes nowhere whose redirect URI is not the client's.
+pub(in crate::http) const NOT_REGISTERED: &str =
+    "redirect_uri is not one that the client registered";
+
+/// The page for a request of a client that goes nowhere: it says why, and repeats nothing.
+pub(in crate::http) fn bad_request(why: &str) -> Response {
+    let text = "The application that sent you here made a mistake. Whoever runs it can mend that.";
+    let page = MessagePage::of_error("That does not work", text);
+    render(StatusCode::BAD_REQUEST, &MessagePage { details: why, ..page })
+}
+
+/// The page for a form that was not ours, or whose time has passed.
+pub(super) fn stale(visitor: &Visitor) -> Response {
+    let text = "This page has been open for too long, or was opened in another browser, or your browser \
+                keeps no cookies of this site. Go back to the application and try again.";
+    let link = match visitor.browser {
+        Some(_) => ("account", "Your account"),
+        None => ("login", "Log in"),
+    };
+    render(StatusCode::BAD_REQUEST, &MessagePage::new("Start again", text, Some(link)))
+}
+
+/// A page for what cannot go on: nothing was granted.
+pub(in crate::http) fn failed(cause: &FlowError) -> Response {
+    Problem::failed(cause);
+    error(StatusCode::SERVICE_UNAVAILABLE)
+}
+
+/// Why a request goes nowhere whose client is not registered, or not any more.
+pub(in crate::http) const UNKNOWN_CLIENT: &str = "the client is not known";

@@ -1,0 +1,135 @@
+//! One request for a page.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use poem::http::{Method, StatusCode};
+use poem::{Request, Response};
+
+use crate::domain::oauth::client;
+use crate::domain::oauth::params::Params;
+use crate::domain::oauth::registered::{self, Outdated};
+use crate::domain::oauth::sealed;
+use crate::domain::oauth::waiting::{self as rows, Pending};
+use crate::http::app::App;
+use crate::http::endpoint::app_of;
+use crate::http::form::{self, Unreadable};
+use crate::http::pages::pending_request::PendingRequest;
+use crate::http::pages::visitor::Visitor;
+use crate::http::pages::{authorization_response, message};
+use crate::http::redirect::see_other;
+use crate::timestamp::Timestamp;
+
+/// One request for a page: what all of them need.
+pub(super) struct PageRequest {
+    pub(super) app: Arc<App>,
+    pub(super) request: Request,
+    pub(super) visitor: Visitor,
+    pub(super) params: Params,
+    /// Whether it is no form, or one of ours that was shown to this browser since its last login.
+    pub(super) is_current: bool,
+}
+
+impl PageRequest {
+    /// Reads a request; a form must be ours, and current.
+    pub(super) async fn read(request: Request) -> Result<Self, Response> {
+        let call = Self::read_any(request).await?;
+        if call.is_current { Ok(call) } else { Err(message::stale(&call.visitor)) }
+    }
+
+    /// Reads a request. A form that is not current must change nothing: it may be another site's, if the
+    /// browser does not say. It may as well be a second click, whose first has changed the cookie.
+    pub(super) async fn read_any(mut request: Request) -> Result<Self, Response> {
+        let internal = |_| message::error(StatusCode::INTERNAL_SERVER_ERROR);
+        let app = app_of(&request).map_err(internal)?;
+        let visitor = Visitor::of(&app, &request).await.map_err(|error| message::failed(&error))?;
+        let params = form::params(&mut request).await;
+        let params = params.map_err(|Unreadable(_)| message::error(StatusCode::BAD_REQUEST))?;
+        let is_post = request.method() == Method::POST;
+        let site = request.header("sec-fetch-site");
+        if is_post && site.is_some_and(|site| site != "same-origin") {
+            return Err(message::stale(&visitor));
+        }
+        let is_current = !is_post || visitor.vouches(&request, &params);
+        Ok(Self { app, request, visitor, params, is_current })
+    }
+
+    /// Whether one of our own forms has just done this: a link from elsewhere does not say that it has.
+    pub(super) fn has_done(&self, what: &str) -> bool {
+        let site = self.request.header("sec-fetch-site");
+        self.params.get("done") == Some(what) && site.is_none_or(|site| site == "same-origin")
+    }
+
+    /// Whether the browser says that one of our own pages sent this; some say nothing.
+    pub(super) fn is_same_origin(&self) -> bool {
+        self.request.header("sec-fetch-site") == Some("same-origin")
+    }
+
+    pub(super) fn is_post(&self) -> bool {
+        self.request.method() == Method::POST
+    }
+
+    /// Whether this form only opens the page, as a link would: links carry no sealed request.
+    pub(super) fn only_opens(&self) -> bool {
+        self.params.get("open").is_some()
+    }
+
+    /// The request that waits, as far as its client may still have it; none if the page was opened
+    /// by itself.
+    pub(super) async fn waiting(&self) -> Result<Option<PendingRequest>, Response> {
+        let Some(flow) = self.params.get("flow") else { return Ok(None) };
+        let (app, now, browser) = (&self.app, self.app.clock.now(), self.visitor.digest());
+        let found = match sealed::is_sealed(flow) {
+            true if self.is_post() => self.open_sealed(flow, now),
+            // Pages put it into forms alone: addresses end up in logs and histories.
+            true => None,
+            false => rows::find(&app.db, flow, browser, now)
+                .await
+                .map_err(|error| message::failed(&error))?
+                .map(|pending| (pending, flow.to_owned())),
+        };
+        let (pending, flow) = found.ok_or_else(|| message::stale(&self.visitor))?;
+        let found = client::find(&app.db, &pending.request.client_id).await;
+        let found = found.map_err(|error| message::failed(&error.into()))?;
+        let client = found.ok_or_else(|| message::stale(&self.visitor))?;
+        match registered::renewed(&client, pending.request, &app.issuer_url) {
+            Ok(request) => {
+                let pending = Pending { request, ..pending };
+                Ok(Some(PendingRequest { pending, client, flow }))
+            }
+            Err(Outdated::Nowhere) => Err(message::bad_request(message::NOT_REGISTERED)),
+            Err(Outdated::Refused(refusal)) => Err(authorization_response::refusal(app, &refusal)),
+        }
+    }
+
+    /// A request that was sealed for this browser, with the cookie it has; or with another one, and then it
+    /// is sealed anew: the page may be from before a login, and then the login knows the cookie before it, or
+    /// from before a logout, and then it says itself for which it was sealed. Whoever sends the latter gets no
+    /// further with it than with a link to the authorization endpoint.
+    fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String)> {
+        let sealer = &self.app.request_sealer;
+        let digest = self.visitor.digest();
+        if let Some(pending) = sealed::open(sealer, flow, &digest, now) {
+            return Some((pending, flow.to_owned()));
+        }
+        let said = self.params.get("sealed_for").filter(|_| !self.is_current);
+        let said = said.and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
+        let before = self.visitor.previous_digest().map(<[u8]>::to_vec);
+        let mut digests = [before, said].into_iter().flatten();
+        let pending = digests.find_map(|digest| sealed::open(sealer, flow, &digest, now))?;
+        let flow = sealed::seal(sealer, &pending, &digest).ok()?;
+        Some((pending, flow))
+    }
+
+    /// A page of ours, with the request that waits.
+    pub(super) fn lead_to(&self, page: &str) -> Response {
+        // What is no handle is not repeated.
+        let is_handle =
+            |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        match self.params.get("flow").filter(is_handle) {
+            Some(flow) => see_other(&format!("{page}?flow={flow}")),
+            None => see_other(page),
+        }
+    }
+}

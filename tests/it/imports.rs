@@ -1,0 +1,223 @@
+//! No two files import each other, directly or by way of others: of any two, one can be read without the
+//! other (ARCHITECTURE.md).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use syn::visit::{self, Visit};
+
+/// Crates whose files are looked at, by the folder of their root.
+const CRATES: [&str; 5] =
+    ["src", "benches/micro", "benches/service", "migration/src", "verifiers/rust/src"];
+
+/// A module by its path from the root of its crate, which is empty.
+type Module = Vec<String>;
+
+/// The files of a crate: for each module, what it names, and what it hands on under names of its own.
+#[derive(Default)]
+struct Crate {
+    files: BTreeMap<Module, Names>,
+}
+
+/// What one file names. Paths begin at the root of the crate.
+#[derive(Default)]
+struct Names {
+    used: BTreeSet<Vec<String>>,
+    exported: BTreeMap<String, Vec<String>>,
+}
+
+impl Crate {
+    fn read(root: &Path) -> Self {
+        let mut files = BTreeMap::new();
+        collect(root, &[], &mut files);
+        let modules: BTreeSet<Module> = files.keys().cloned().collect();
+        let read = |(module, text): (Module, String)| {
+            let file = syn::parse_file(&text).unwrap();
+            let mut reader = Reader { module: &module, modules: &modules, names: Names::default() };
+            reader.visit_file(&file);
+            let names = reader.names;
+            (module, names)
+        };
+        Self { files: files.into_iter().map(read).collect() }
+    }
+
+    /// The file in which a path is defined: what a module hands on is not its own.
+    fn file_of(&self, path: &[String]) -> Option<&Module> {
+        let mut path = path.to_vec();
+        for _ in 0..8 {
+            let length = (0..=path.len()).rev().find(|n| self.files.contains_key(&path[..*n]))?;
+            let (module, names) = self.files.get_key_value(&path[..length])?;
+            let next = path.get(length).and_then(|name| names.exported.get(name));
+            let Some(next) = next else { return Some(module) };
+            path = [&next[..], &path[length + 1..]].concat();
+        }
+        panic!("{path:?} is handed on in a circle");
+    }
+
+    fn imports_of(&self, module: &Module) -> BTreeSet<&Module> {
+        let paths = self.files[module].used.iter();
+        paths.filter_map(|path| self.file_of(path)).filter(|it| *it != module).collect()
+    }
+
+    /// A way from a module back to itself, if there is one.
+    fn circle(&self) -> Option<Vec<&Module>> {
+        let mut done = BTreeSet::new();
+        self.files.keys().find_map(|start| self.circle_from(start, &mut Vec::new(), &mut done))
+    }
+
+    fn circle_from<'c>(
+        &'c self,
+        module: &'c Module,
+        way: &mut Vec<&'c Module>,
+        done: &mut BTreeSet<&'c Module>,
+    ) -> Option<Vec<&'c Module>> {
+        if let Some(at) = way.iter().position(|it| *it == module) {
+            return Some(way[at..].to_vec());
+        }
+        if !done.insert(module) {
+            return None;
+        }
+        way.push(module);
+        let found = self.imports_of(module).into_iter().find_map(|it| {
+            // A module that is done may still be on the way.
+            if way.contains(&it) { Some(way.clone()) } else { self.circle_from(it, way, done) }
+        });
+        way.pop();
+        found
+    }
+}
+
+/// Finds the files below a directory, by the modules they are.
+fn collect(directory: &Path, module: &[String], files: &mut BTreeMap<Module, String>) {
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let below = [module, std::slice::from_ref(&name)].concat();
+        if path.is_dir() {
+            collect(&path, &below, files);
+        } else if path.extension().is_some_and(|it| it == "rs") && name != "tests" {
+            let is_root = match name.as_str() {
+                "mod" | "lib" => true,
+                // Beside a library it is another crate.
+                "main" => !directory.join("lib.rs").exists(),
+                _ => false,
+            };
+            let module = if is_root { module.to_vec() } else { below };
+            files.insert(module, fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+/// Reads what a file names.
+struct Reader<'r> {
+    module: &'r Module,
+    modules: &'r BTreeSet<Module>,
+    names: Names,
+}
+
+impl Reader<'_> {
+    /// A path from the root; none if it begins in another crate or at a name of this file.
+    fn path_from_root(&self, path: &[String]) -> Option<Vec<String>> {
+        let (first, rest) = path.split_first()?;
+        let parent = || self.module.split_last().map(|(_, parent)| parent);
+        let start = match first.as_str() {
+            "crate" => &[][..],
+            "self" => self.module,
+            "super" => parent()?,
+            _ => {
+                let child = [&self.module[..], &path[..1]].concat();
+                return self.modules.contains(&child).then(|| [self.module, path].concat());
+            }
+        };
+        Some([start, rest].concat())
+    }
+
+    fn use_tree(&mut self, tree: &syn::UseTree, before: &mut Vec<String>, is_exported: bool) {
+        match tree {
+            syn::UseTree::Path(path) => {
+                before.push(path.ident.to_string());
+                self.use_tree(&path.tree, before, is_exported);
+                before.pop();
+            }
+            syn::UseTree::Group(group) => {
+                for one in &group.items {
+                    self.use_tree(one, before, is_exported);
+                }
+            }
+            syn::UseTree::Name(name) => {
+                let name = name.ident.to_string();
+                self.use_name(before, &name, &name, is_exported);
+            }
+            syn::UseTree::Rename(it) => {
+                self.use_name(before, &it.ident.to_string(), &it.rename.to_string(), is_exported);
+            }
+            syn::UseTree::Glob(_) => self.use_name(before, "self", "", false),
+        }
+    }
+
+    fn use_name(&mut self, before: &[String], name: &str, known_as: &str, is_exported: bool) {
+        let mut path = before.to_vec();
+        if name != "self" {
+            path.push(name.to_owned());
+        }
+        let Some(path) = self.path_from_root(&path) else { return };
+        if is_exported && path.starts_with(self.module) {
+            self.names.exported.insert(known_as.to_owned(), path);
+        } else {
+            self.names.used.insert(path);
+        }
+    }
+}
+
+impl<'a> Visit<'a> for Reader<'_> {
+    fn visit_item(&mut self, item: &'a syn::Item) {
+        if !attributes_of(item).iter().any(is_for_tests) {
+            visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'a syn::ItemUse) {
+        let is_exported = !matches!(item.vis, syn::Visibility::Inherited);
+        self.use_tree(&item.tree, &mut Vec::new(), is_exported);
+    }
+
+    fn visit_path(&mut self, path: &'a syn::Path) {
+        let names: Vec<_> = path.segments.iter().map(|it| it.ident.to_string()).collect();
+        // One name alone is imported, or of this file.
+        if names.len() > 1
+            && let Some(path) = self.path_from_root(&names)
+        {
+            self.names.used.insert(path);
+        }
+        visit::visit_path(self, path);
+    }
+
+    /// Where something may be seen is no import.
+    fn visit_visibility(&mut self, _: &'a syn::Visibility) {}
+}
+
+fn attributes_of(item: &syn::Item) -> &[syn::Attribute] {
+    match item {
+        syn::Item::Fn(it) => &it.attrs,
+        syn::Item::Impl(it) => &it.attrs,
+        syn::Item::Mod(it) => &it.attrs,
+        syn::Item::Use(it) => &it.attrs,
+        _ => &[],
+    }
+}
+
+fn is_for_tests(attribute: &syn::Attribute) -> bool {
+    attribute.path().is_ident("cfg")
+        && attribute.parse_args::<syn::Ident>().is_ok_and(|it| it == "test")
+}
+
+#[test]
+fn no_files_import_each_other() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in CRATES {
+        let it = Crate::read(&repository.join(name));
+        let circle = it.circle().map(|way| way.iter().map(|it| it.join("::")).collect::<Vec<_>>());
+        assert_eq!(circle, None, "{name}");
+    }
+}
