@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use divan::Bencher;
 use signet::clock::Clock;
 use signet::config::StatusSettings;
-use signet::domain::status::{self, Bits, ENTRIES, StatusEntry, StatusLists};
+use signet::domain::granted::StatusEntry;
+use signet::domain::status::{self, Bits, ENTRIES, StatusLists};
 
 use crate::keys::Keys;
 

@@ -11,8 +11,8 @@ use crate::cli::output::{print, print_aside, print_json};
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
+use crate::domain::oauth::client::metadata::{Pkce, Registration};
 use crate::domain::oauth::client::{self, Applied, Client as Row};
-use crate::domain::oauth::registration::{Pkce, Registration};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {

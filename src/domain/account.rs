@@ -8,13 +8,15 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::{Db, overwrite_all, overwrite_cheaply};
-use crate::domain::attempt::Admitted;
+use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
+use crate::domain::granted::Granted;
+use crate::domain::granted::StatusEntry;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
-use crate::domain::session::{self, BrowserCookie, Granted, KillSwitch, NewSession};
-use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
+use crate::domain::session::{self, BrowserCookie, KillSwitch, NewSession};
+use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;

@@ -9,23 +9,24 @@
 //! the others grant.
 
 pub mod account;
-pub mod attempt;
+pub mod administration;
+pub mod attempt_limit;
 pub mod audit;
 pub mod email;
 pub mod email_folding;
+pub mod granted;
 pub mod id;
 pub mod keys;
-pub mod logins;
 pub mod network;
 pub mod oauth;
-pub mod operator;
 pub mod outbox;
 pub mod password;
+pub mod password_reset;
 pub mod profile;
 pub mod reauthentication;
 pub mod refresh;
-pub mod reset;
 pub mod restore;
+pub mod scope;
 pub mod session;
 pub mod status;
 pub mod token;

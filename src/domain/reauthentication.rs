@@ -11,15 +11,16 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt::{self, Admitted, Counted};
+use crate::domain::attempt_limit::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::logins::Login;
+use crate::domain::granted::StatusEntry;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
+use crate::domain::session::listing::Login;
 use crate::domain::session::{
     self, BrowserCookie, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched,
 };
-use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
+use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
@@ -110,7 +111,7 @@ pub async fn change_password(
                     Box::pin(async move {
                         let switch = hold(txn, account, login, now).await?;
                         replace(txn, (switch, login), account, new, origin, now).await?;
-                        Ok(attempt::give_back(txn, counted, now).await?)
+                        Ok(attempt_limit::give_back(txn, counted, now).await?)
                     })
                 },
             )
@@ -143,7 +144,7 @@ pub async fn delete_account(
                 Box::pin(async move {
                     let switch = hold(txn, account, login, now).await?;
                     account::delete(txn, switch, account.id, "by its owner", origin, now).await?;
-                    Ok(attempt::give_back(txn, counted, now).await?)
+                    Ok(attempt_limit::give_back(txn, counted, now).await?)
                 })
             })
             .await
@@ -172,7 +173,7 @@ pub async fn check_password(
     if !matches!(result, Err(ConfirmError::Refused)) {
         // It was no attempt at a password: whoever knows theirs may look for a new one as often as they like.
         let counted = confirmation.admitted.counted().with_account();
-        attempt::give_back_unjudged(db, counted).await;
+        attempt_limit::give_back_unjudged(db, counted).await;
     }
     result.map(drop)
 }
@@ -210,7 +211,7 @@ async fn confirm(
                 .reason(format!("wrong_password_for_{purpose}"))
                 .record(txn, origin, now)
                 .await?;
-            attempt::keep(txn, counted, now).await
+            attempt_limit::keep(txn, counted, now).await
         })
     })
     .await?;
@@ -224,7 +225,7 @@ async fn conclude(
     result: Result<(), ConfirmError>,
 ) -> Result<(), ConfirmError> {
     if result.as_ref().is_err_and(|error| !matches!(error, ConfirmError::Refused)) {
-        attempt::give_back_unjudged(db, counted).await;
+        attempt_limit::give_back_unjudged(db, counted).await;
     }
     result
 }

@@ -5,10 +5,10 @@
 use sea_orm::{ColumnTrait, DbErr};
 
 use crate::database::{self, Db, Lineage, delete_all};
+use crate::domain::administration::{self, OperatorError};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::id;
 use crate::domain::keys::{self, KeyRingError, Sealer};
-use crate::domain::operator::{self, OperatorError};
 use crate::domain::status::{self, DrawError};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
@@ -58,7 +58,7 @@ pub struct Declared {
 /// See [`RestoreError`].
 pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, RestoreError> {
     let before = Lineage::read(db).await?;
-    let accounts = operator::switch_all_sessions_off(db).await?;
+    let accounts = administration::switch_all_sessions_off(db).await?;
     delete_waiting(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();

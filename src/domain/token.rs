@@ -16,9 +16,9 @@ use serde_json::Value;
 use signet_verifier::{AccessToken, Verifier};
 use uuid::Uuid;
 
+use crate::domain::granted::Granted;
+use crate::domain::granted::StatusEntry;
 use crate::domain::keys::KeyRing;
-use crate::domain::session::Granted;
-use crate::domain::status::StatusEntry;
 use crate::timestamp::Timestamp;
 
 /// Longest access token that is read, in bytes.

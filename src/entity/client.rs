@@ -1,8 +1,9 @@
 //! Programs that may ask for tokens.
 
 use sea_orm::FromJsonQueryResult;
+use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::SimpleExpr;
+use sea_orm::sea_query::{LockType, SimpleExpr};
 use serde::{Deserialize, Serialize};
 
 use crate::timestamp::Timestamp;
@@ -87,6 +88,16 @@ impl ActiveModelBehavior for ActiveModel {}
 const SKIP: &str = "skip";
 
 impl Entity {
+    /// Locks a client on the registry until the commit; `false` if it is not there. Whoever begins something
+    /// for it does so before they lock the account.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn lock_registered(txn: &impl ConnectionTrait, id: &str) -> Result<bool, DbErr> {
+        let row = Self::find_by_id(id).lock(LockType::KeyShare).one(txn).await?;
+        Ok(row.is_some())
+    }
+
     /// What holds for a client that asks people; the opposite of [`Model::is_preapproved`].
     #[must_use]
     pub fn asks() -> SimpleExpr {

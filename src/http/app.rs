@@ -12,12 +12,12 @@ use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::keys::{KeyRing, RequestSealer};
 use crate::domain::password::{Hasher, Policy};
+use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::RefreshTokens;
-use crate::domain::reset::ResetTokens;
 use crate::domain::status::{StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
-use crate::http::pages::branding::Branding;
-use crate::http::pages::browser_cookie::BrowserCookie;
+use crate::http::branding::Branding;
+use crate::http::browser_cookie::BrowserCookie;
 use crate::http::rate_limit::Limits;
 use crate::http::readiness::Readiness;
 

@@ -10,8 +10,8 @@ use poem::{Request, Result};
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
 
-use crate::domain::logins::Login;
 use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::domain::session::listing::Login;
 use crate::http::app::App;
 use crate::http::error::Problem;
 use crate::http::origin;

@@ -15,7 +15,7 @@ use poem_openapi::types::Type;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::attempt::{Refusal, WINDOW, whole_seconds};
+use crate::domain::attempt_limit::{Refusal, WINDOW, whole_seconds};
 use crate::http::request_context::RequestContext;
 
 /// An error as a client sees it. Every text is ours: nothing of a request is echoed.

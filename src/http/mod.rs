@@ -8,6 +8,8 @@ mod api;
 mod app;
 mod bearer;
 mod body_limit;
+mod branding;
+mod browser_cookie;
 mod cors;
 mod document;
 mod documents;
@@ -43,9 +45,9 @@ use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
 use crate::http::trace::Trace;
 
 pub use crate::http::app::App;
+pub use crate::http::branding::{Branding, LogoError};
+pub use crate::http::browser_cookie::BrowserCookie;
 pub use crate::http::openapi::document as openapi_document;
-pub use crate::http::pages::branding::{Branding, LogoError};
-pub use crate::http::pages::browser_cookie::BrowserCookie;
 pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
 

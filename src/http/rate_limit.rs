@@ -16,9 +16,9 @@ use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quot
 
 use crate::config::LimitSettings;
 use crate::database::Db;
-use crate::domain::attempt::{
-    self, Admitted, AttemptError, AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota,
-    Refusal, WINDOW,
+use crate::domain::attempt_limit::{
+    self, Admitted, AttemptError, AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, LimitedAction,
+    Quota, Refusal, WINDOW,
 };
 use crate::domain::audit::{Kind, Origin};
 use crate::domain::email::Email;
@@ -106,8 +106,8 @@ impl Limits {
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
         self.check(&self.sign_ups, origin)?;
-        let quotas = self.of_address(Credential::SignUp, origin);
-        let admitted = attempt::admit(db, quotas, origin).await?;
+        let quotas = self.of_address(LimitedAction::SignUp, origin);
+        let admitted = attempt_limit::admit(db, quotas, origin).await?;
         Ok(admitted.at_account(AttemptKey::of_account(&self.key, email)))
     }
 
@@ -119,8 +119,8 @@ impl Limits {
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
         self.check(&self.log_ins, origin)?;
-        let quotas = self.of_address_and_account(Credential::LogIn, email, origin);
-        attempt::admit(db, quotas, origin).await
+        let quotas = self.of_address_and_account(LimitedAction::LogIn, email, origin);
+        attempt_limit::admit(db, quotas, origin).await
     }
 
     /// Admits a password typed once more, as far as can be told before the account is known.
@@ -135,8 +135,8 @@ impl Limits {
         email: &Email,
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
-        let quotas = self.of_address_and_account(Credential::Confirm, email, origin);
-        attempt::admit(db, quotas, origin).await
+        let quotas = self.of_address_and_account(LimitedAction::Confirm, email, origin);
+        attempt_limit::admit(db, quotas, origin).await
     }
 
     /// Admits and counts the use of a reset token.
@@ -146,7 +146,7 @@ impl Limits {
         origin: &Origin,
     ) -> Result<Admitted, AttemptError> {
         self.check(&self.resets, origin)?;
-        attempt::admit(db, self.of_address(Credential::Reset, origin), origin).await
+        attempt_limit::admit(db, self.of_address(LimitedAction::Reset, origin), origin).await
     }
 
     /// Admits a refresh: a limit of this instance alone, and a generous one.
@@ -232,18 +232,20 @@ impl Limits {
         }
     }
 
-    fn of_address(&self, endpoint: Credential, origin: &Origin) -> Vec<Quota> {
+    fn of_address(&self, endpoint: LimitedAction, origin: &Origin) -> Vec<Quota> {
         let LimitSettings { ipv6_prefix, attempts_per_minute, .. } = self.settings;
         let attempts = match endpoint {
-            Credential::SignUp => self.settings.sign_ups(),
-            Credential::LogIn | Credential::Reset | Credential::Confirm => attempts_per_minute,
+            LimitedAction::SignUp => self.settings.sign_ups(),
+            LimitedAction::LogIn | LimitedAction::Reset | LimitedAction::Confirm => {
+                attempts_per_minute
+            }
         };
         Quota::of_address(&self.key, endpoint, origin.address, ipv6_prefix, attempts)
     }
 
     fn of_address_and_account(
         &self,
-        endpoint: Credential,
+        endpoint: LimitedAction,
         email: &Email,
         origin: &Origin,
     ) -> Vec<Quota> {

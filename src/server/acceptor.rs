@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::server::seats::{Seat, Seats};
+use crate::server::connection_limit::{Seat, Seats};
 use crate::server::shortage::Shortage;
 
 /// What an answer begins with that asks for the rest of the request (RFC 9110 §15.2.1): the request

@@ -2,9 +2,9 @@
 //! then serves until told to stop.
 
 mod acceptor;
+mod backchannel_delivery;
+mod connection_limit;
 mod descriptors;
-mod notifier;
-mod seats;
 mod shortage;
 mod state_keeper;
 mod tasks;
@@ -30,14 +30,14 @@ use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
 use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
+use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::RefreshTokens;
-use crate::domain::reset::ResetTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::{self, App, Branding, BrowserCookie, Limits, LogoError, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
+use crate::server::connection_limit::Seats;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
-use crate::server::seats::Seats;
 use crate::server::state_keeper::{StateError, StateKeeper, refuse_older};
 use crate::server::tasks::{end_sessions, keep_decoys, keep_house, keep_keys, keep_status};
 
@@ -230,8 +230,10 @@ impl Server {
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
         let bits = self.config.keys.rsa_bits;
         let is_private_allowed = self.config.service.logout_private_networks;
-        let notifying =
-            tokio::spawn(notifier::tell_clients(Arc::clone(&self.app), is_private_allowed));
+        let notifying = tokio::spawn(backchannel_delivery::tell_clients(
+            Arc::clone(&self.app),
+            is_private_allowed,
+        ));
         let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
         let status_keeping = tokio::spawn(keep_status(Arc::clone(&self.app)));
         let decoy_keeping = tokio::spawn(keep_decoys(Arc::clone(&self.app)));

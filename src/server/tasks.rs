@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
 use crate::database::{Db, PurgeError, Purged, analyze_unknown};
-use crate::domain::attempt;
+use crate::domain::attempt_limit;
 use crate::domain::email_folding;
 use crate::domain::id;
 use crate::domain::keys;
@@ -205,7 +205,7 @@ async fn fold_addresses(app: &App) {
 async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
     let (db, keep) = (&app.db, app.tokens.ended_session_retention());
     let is_left = [
-        backlogs.report("attempt", attempt::purge(db).await),
+        backlogs.report("attempt", attempt_limit::purge(db).await),
         backlogs.report("authorization_code", housekeeping::purge_codes(db).await),
         backlogs.report("pending_authorization", housekeeping::purge_requests(db).await),
         backlogs.report("used_assertion", housekeeping::purge_assertions(db).await),

@@ -35,7 +35,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const CONFINED: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/"]),
     ("argon2", &["domain/password/"]),
-    ("askama", &["http/pages/"]),
+    ("askama", &["http/branding.rs", "http/pages/"]),
     ("bcrypt", &["domain/password/"]),
     ("clap", &["cli/", "config/"]),
     ("flate2", &["domain/status/", "http/status_lists.rs"]),
@@ -63,7 +63,7 @@ const CONFINED: &[(&str, &[&str])] = &[
         ],
     ),
     ("poem", &["http/", "server/"]),
-    ("reqwest", &["cli/doctor/", "server/notifier/"]),
+    ("reqwest", &["cli/doctor/", "server/backchannel_delivery/"]),
     ("poem_openapi", &["http/"]),
     ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
     ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/", "server/"]),
@@ -112,7 +112,7 @@ const DELETES_MANY: &[(&str, &str)] = &[
         "domain/oauth/consent.rs",
         "what one person has under way at one client, at most for half an hour",
     ),
-    ("domain/session/logout_notice.rs", "the notices of one batch, by their keys"),
+    ("domain/session/logout_outbox.rs", "the notices of one batch, by their keys"),
     ("domain/session/unfinished.rs", "a portion of what refers to a deleted account"),
 ];
 

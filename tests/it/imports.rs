@@ -11,6 +11,69 @@ use syn::visit::{self, Visit};
 const CRATES: [&str; 5] =
     ["src", "benches/micro", "benches/service", "migration/src", "verifiers/rust/src"];
 
+/// The folders and files of `src/domain` and `src/http`: each may import those before it.
+const ORDERS: [(&str, &[&str]); 2] = [
+    (
+        "domain",
+        &[
+            "email",
+            "email_folding",
+            "granted",
+            "id",
+            "network",
+            "outbox",
+            "scope",
+            "audit",
+            "keys",
+            "attempt_limit",
+            "password",
+            "token",
+            "status",
+            "session",
+            "account",
+            "profile",
+            "refresh",
+            "administration",
+            "oauth",
+            "password_reset",
+            "reauthentication",
+            "restore",
+        ],
+    ),
+    (
+        "http",
+        &[
+            "body_limit",
+            "browser_cookie",
+            "document",
+            "form",
+            "paths",
+            "rate_limit",
+            "readiness",
+            "redirect",
+            "request_context",
+            "branding",
+            "error",
+            "app",
+            "cors",
+            "json",
+            "trace",
+            "endpoint",
+            "failures",
+            "origin",
+            "bearer",
+            "api",
+            "openapi",
+            "pages",
+            "oauth",
+            "documents",
+            "probes",
+            "service",
+            "status_lists",
+        ],
+    ),
+];
+
 /// A module by its path from the root of its crate, which is empty.
 type Module = Vec<String>;
 
@@ -220,4 +283,45 @@ fn no_files_import_each_other() {
         let circle = it.circle().map(|way| way.iter().map(|it| it.join("::")).collect::<Vec<_>>());
         assert_eq!(circle, None, "{name}");
     }
+}
+
+#[test]
+fn folders_import_only_those_before_them() {
+    let it = Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let mut found = Vec::new();
+    for (folder, order) in ORDERS {
+        let place = |module: &Module| match &module[..] {
+            [first, second, ..] if first == folder => {
+                Some(order.iter().position(|name| name == second).expect("a name in ORDERS"))
+            }
+            _ => None,
+        };
+        for module in it.files.keys() {
+            let Some(at) = place(module) else { continue };
+            let later = it.imports_of(module).into_iter();
+            let later = later.filter(|imported| place(imported).is_some_and(|it| it > at));
+            found.extend(later.map(|imported| (module.join("::"), imported.join("::"))));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn a_circle_is_found_also_by_way_of_what_a_folder_hands_on() {
+    let directory = tempfile::tempdir().unwrap();
+    for (file, text) in [
+        ("lib.rs", "mod a; mod b;"),
+        ("a.rs", "use crate::b::Thing; pub struct Other(Thing);"),
+        ("b/mod.rs", "mod thing; pub use thing::Thing;"),
+        ("b/thing.rs", "pub struct Thing; fn of(_: crate::a::Other) {}"),
+    ] {
+        let path = directory.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    let found = Crate::read(directory.path());
+
+    let circle: Vec<_> = found.circle().unwrap().iter().map(|it| it.join("::")).collect();
+    assert_eq!(circle, ["a", "b::thing"]);
 }

@@ -156,6 +156,12 @@ async fn introspection_tells_a_tokens_own_client_and_resource_server() {
         for same in ["iss", "sub", "aud", "exp", "iat", "client_id", "scope", "sid", "jti"] {
             assert_eq!(told[same], claims[same], "{same}");
         }
+        // And no more: not what the token says of the person.
+        let mut expected = claims.as_object().unwrap().clone();
+        expected.retain(|name, _| name != "email" && name != "email_verified");
+        expected.insert("active".to_owned(), json!(true));
+        expected.insert("token_type".to_owned(), json!("Bearer"));
+        assert_eq!(told.as_object(), Some(&expected));
     }
     let refresh = server.introspect(web, &tokens.text("refresh_token")).await;
     assert_eq!((&refresh["active"], &refresh["sub"]), (&json!(true), &claims["sub"]));

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::cli::account::named::open;
 use crate::cli::output::{self, OutputError, print_json};
 use crate::config::DatabaseSettings;
-use crate::domain::operator;
+use crate::domain::administration;
 use crate::entity::account;
 use crate::timestamp::Timestamp;
 
@@ -44,7 +44,7 @@ impl List {
         let print = if self.json { print_object } else { print_line };
         let mut last = None;
         loop {
-            let page = operator::list(&db, last, PAGE).await?;
+            let page = administration::list(&db, last, PAGE).await?;
             page.iter().filter(is_wanted).try_for_each(print)?;
             match page.last() {
                 Some(account) => last = Some(account.id),

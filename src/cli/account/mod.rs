@@ -13,10 +13,10 @@ use clap::{Args, Subcommand};
 use crate::cli::account::named::{Named, open};
 use crate::cli::output::{print, print_aside};
 use crate::config::DatabaseSettings;
+use crate::domain::administration;
 use crate::domain::audit::Origin;
 use crate::domain::keys::MasterKeys;
-use crate::domain::operator;
-use crate::domain::reset::{self, ResetTokens};
+use crate::domain::password_reset::{self, ResetTokens};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Account {
@@ -89,14 +89,14 @@ impl Account {
             Self::Show(wish) => wish.run().await,
             Self::Disable(named) => {
                 let (db, id) = named.find().await?;
-                let ended = operator::disable(&db, id).await?;
+                let ended = administration::disable(&db, id).await?;
                 print(&format!("disabled; {}", sessions_ended(ended)))?;
                 db.close().await;
                 Ok(())
             }
             Self::Enable(named) => {
                 let (db, id) = named.find().await?;
-                operator::enable(&db, id).await?;
+                administration::enable(&db, id).await?;
                 print("enabled")?;
                 db.close().await;
                 Ok(())
@@ -111,7 +111,7 @@ impl Account {
 async fn delete(wish: &Delete) -> anyhow::Result<()> {
     let (db, id) = wish.account.find().await?;
     if !wish.yes {
-        let address = operator::address_of(&db, id).await?;
+        let address = administration::address_of(&db, id).await?;
         if !io::stdin().is_terminal() {
             bail!("this deletes the account {id}, which cannot be undone: say --yes");
         }
@@ -122,7 +122,7 @@ async fn delete(wish: &Delete) -> anyhow::Result<()> {
             bail!("nothing was deleted");
         }
     }
-    operator::delete(&db, id).await?;
+    administration::delete(&db, id).await?;
     print("deleted")?;
     db.close().await;
     Ok(())
@@ -132,11 +132,11 @@ async fn end_sessions(wish: EndSessions) -> anyhow::Result<()> {
     let EndSessions { account, database, .. } = wish;
     let (db, ended) = if let Some(account) = account {
         let (db, id) = Named { account, database }.find().await?;
-        let ended = operator::end_sessions(&db, id).await?;
+        let ended = administration::end_sessions(&db, id).await?;
         (db, ended)
     } else {
         let db = open(&database).await?;
-        let ended = operator::end_all_sessions(&db).await?;
+        let ended = administration::end_all_sessions(&db).await?;
         (db, ended)
     };
     print(&sessions_ended(ended))?;
@@ -150,7 +150,8 @@ async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
     let master = MasterKeys::open(&wish.master_key_file, true)?;
     let restore = db.last_restore().await?.map(|restore| restore.id);
     let tokens = ResetTokens::new(master.reset_keys(restore)?);
-    let token = reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
+    let token =
+        password_reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
     print(&token)?;
     db.close().await;
     Ok(())

@@ -7,8 +7,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
+use crate::domain::administration;
 use crate::domain::email::Email;
-use crate::domain::operator;
 
 /// One account.
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ impl Named {
         let (db, email) = self.open().await?;
         let id = match self.account.parse() {
             Ok(id) => id,
-            Err(_) => operator::find(&db, &email).await?,
+            Err(_) => administration::find(&db, &email).await?,
         };
         Ok((db, id))
     }
@@ -36,7 +36,7 @@ impl Named {
         };
         if let Ok(id) = self.account.parse() {
             let db = open(&self.database).await?;
-            let address = operator::address_of(&db, id).await?;
+            let address = administration::address_of(&db, id).await?;
             return Ok((db, parsed(&address)?));
         }
         let email = parsed(&self.account)?;

@@ -7,10 +7,10 @@ use clap::{Args, value_parser};
 use crate::cli::account::named::Named;
 use crate::cli::output::{OutputError, print};
 use crate::database::Db;
-use crate::domain::attempt::{self, AttemptKey};
+use crate::domain::administration::{self, OperatorError, Shown};
+use crate::domain::attempt_limit::{self, AttemptKey};
 use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
-use crate::domain::operator::{self, OperatorError, Shown};
 use crate::entity::auth_event;
 use crate::entity::client::Texts;
 use crate::entity::consent::{self, ScopesByAudience};
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Show {
 impl Show {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let (db, email) = self.named.open().await?;
-        let shown = match operator::show(&db, &email, db.clock().now()).await {
+        let shown = match administration::show(&db, &email, db.clock().now()).await {
             Ok(shown) => print_account(shown).map(|()| Ok(())),
             Err(error @ OperatorError::NoAccount) => Ok(Err(error)),
             Err(error) => return Err(error.into()),
@@ -53,12 +53,13 @@ impl Show {
             Err(error) => return Ok(line("failures", &format!("not known: {error}"))?),
         };
         let key = AttemptKey::of_account(&master.limit_key()?, email);
-        let limited = attempt::limited_until(db, &key, self.account_attempts_per_minute).await?;
+        let limited =
+            attempt_limit::limited_until(db, &key, self.account_attempts_per_minute).await?;
         line(
             "limited",
             &limited.map_or("no".to_owned(), |it| format!("until {}", it.to_rfc3339())),
         )?;
-        let failures = operator::failures(db, &key, LAST_FAILURES + 1).await?;
+        let failures = administration::failures(db, &key, LAST_FAILURES + 1).await?;
         let shown = failures.len().min(usize::try_from(LAST_FAILURES)?);
         let more = if failures.len() > shown { ", the last of more" } else { "" };
         line("failures", &format!("{shown}{more}"))?;

@@ -4,7 +4,7 @@ use josekit::JoseError;
 use sea_orm::DbErr;
 use signet_verifier::KeySetError;
 
-use crate::domain::keys::pair::ImportError;
+use crate::domain::keys::key_pair::ImportError;
 
 /// Why there is no key to sign with.
 #[derive(Debug, thiserror::Error)]

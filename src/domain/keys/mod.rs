@@ -7,10 +7,10 @@
 
 mod derived;
 mod error;
+mod key_pair;
+mod known_leaked;
 mod master;
-mod pair;
 mod pem;
-mod published;
 mod replacement;
 mod request_seal;
 mod ring;
@@ -27,8 +27,8 @@ use crate::entity::signing_key::{self, Model};
 
 pub use derived::{LimitKey, MacKey};
 pub use error::KeyRingError;
+pub use key_pair::ImportError;
 pub use master::{MasterKeyError, MasterKeys};
-pub use pair::ImportError;
 pub use pem::public_pem;
 pub use replacement::{replace_all, successor};
 pub use request_seal::{RequestSealer, is_sealed};

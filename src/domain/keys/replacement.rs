@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTr
 
 use crate::domain::audit::Kind;
 use crate::domain::keys::error::KeyRingError;
-use crate::domain::keys::pair;
+use crate::domain::keys::key_pair;
 use crate::domain::keys::rows::{mark_revoked, record, write_row};
 use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 /// # Errors
 /// See [`KeyRingError`].
 pub fn successor(sealer: &Sealer, bits: u32, now: Timestamp) -> Result<Model, KeyRingError> {
-    let mut row = pair::generate(sealer, bits, now)?;
+    let mut row = key_pair::generate(sealer, bits, now)?;
     row.state = KeyState::Active;
     row.activated_at = Some(now);
     Ok(row)

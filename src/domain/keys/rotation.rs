@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::Kind;
 use crate::domain::keys::error::KeyRingError;
-use crate::domain::keys::pair;
+use crate::domain::keys::key_pair;
 use crate::domain::keys::replacement;
 use crate::domain::keys::rows::{any_sealed, mark_revoked, record, write_row};
 use crate::domain::keys::schedule::Schedule;
@@ -46,7 +46,7 @@ pub(super) async fn create_first(
     bits: u32,
     now: Timestamp,
 ) -> Result<(), KeyRingError> {
-    match insert(db, pair::generate(sealer, bits, now)?, None).await {
+    match insert(db, key_pair::generate(sealer, bits, now)?, None).await {
         // Another instance was first; its key is the first key.
         Err(error) if is_taken(&error) => Ok(()),
         result => Ok(result.map(drop)?),
@@ -72,7 +72,7 @@ pub async fn advance(
     }
     // Made before the transaction: it takes a tenth of a second or more.
     let successor = if needs_successor(&rows, schedule, times.aged) {
-        Some(pair::generate(sealer, bits, times.now)?)
+        Some(key_pair::generate(sealer, bits, times.now)?)
     } else {
         None
     };
@@ -109,7 +109,7 @@ pub async fn rotate(
     bits: u32,
     now: Timestamp,
 ) -> Result<Model, KeyRingError> {
-    introduce(db, pair::generate(sealer, bits, now)?, schedule).await
+    introduce(db, key_pair::generate(sealer, bits, now)?, schedule).await
 }
 
 /// The same with a key from elsewhere.
@@ -123,7 +123,7 @@ pub async fn import(
     pem: &[u8],
     now: Timestamp,
 ) -> Result<Model, KeyRingError> {
-    introduce(db, pair::import(pem, sealer, now)?, schedule).await
+    introduce(db, key_pair::import(pem, sealer, now)?, schedule).await
 }
 
 /// Takes a key out of the key set at once, because somebody else has it. Tokens it signed are

@@ -3,13 +3,17 @@
 
 use uuid::Uuid;
 
+use crate::domain::oauth::audience;
 use crate::domain::oauth::authorization_request::{
     AuthorizationRequest, ErrorCode, Reason, Refusal, ReturnAddress,
 };
+use crate::domain::oauth::claims;
+use crate::domain::oauth::client::entitlement;
+use crate::domain::oauth::id_token;
 use crate::domain::oauth::params::Params;
+use crate::domain::oauth::pkce;
 use crate::domain::oauth::request_object::RequestObject;
-use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::{audience, claims, id_token, pkce, registered};
+use crate::domain::scope::Scope;
 use crate::domain::token::Issuer;
 use crate::entity::client::Model as Client;
 
@@ -28,7 +32,7 @@ pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "c
 #[must_use]
 pub fn redirect_uri<'p>(client: &Client, params: &'p Params) -> Option<&'p str> {
     let presented = params.get("redirect_uri")?;
-    registered::has_redirect_uri(client, presented).then_some(presented)
+    entitlement::has_redirect_uri(client, presented).then_some(presented)
 }
 
 /// Checks all of a request but its client and its redirect URI.
@@ -80,7 +84,7 @@ fn read(
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
     let audience = audience.ok_or((ErrorCode::InvalidTarget, "the resource is not available"))?;
-    let claims = registered::claims(client, &scope, &wanted.claims);
+    let claims = entitlement::claims(client, &scope, &wanted.claims);
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
         to: to.clone(),
@@ -218,7 +222,7 @@ fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
             .ok_or((ErrorCode::InvalidScope, "scope is not a list of scope values"))?,
         None => Scope::of(&client.scopes.0).without("offline_access"),
     };
-    let granted = registered::scope(client, &asked);
+    let granted = entitlement::scope(client, &asked);
     if granted.is_empty() {
         return Err((ErrorCode::InvalidScope, "the client may have nothing of this scope"));
     }

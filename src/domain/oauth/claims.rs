@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use crate::domain::oauth::authorization_request::{ErrorCode, Reason};
 use crate::domain::oauth::id_token::LEVEL;
-use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::unambiguous;
+use crate::domain::oauth::strict_json;
 use crate::domain::profile;
+use crate::domain::scope::Scope;
 use crate::entity::account;
 use crate::entity::authorization_code::AskedClaims;
 use crate::entity::client::Model as Client;
@@ -52,7 +52,7 @@ pub fn read(text: &str) -> Result<Wanted, Reason> {
     if text.len() > MAX_LENGTH {
         return Err(invalid("claims may have 4096 bytes"));
     }
-    let Some(Value::Object(parameter)) = unambiguous::read(text) else {
+    let Some(Value::Object(parameter)) = strict_json::read(text) else {
         return Err(invalid("claims is not a JSON object that names each member once"));
     };
     let (userinfo, id_token) = (place(&parameter, "userinfo")?, place(&parameter, "id_token")?);

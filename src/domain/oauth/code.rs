@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::claims;
-use crate::domain::oauth::opaque::Opaque;
-use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::secret::Opaque;
+use crate::domain::scope::Scope;
 use crate::entity::authorization_code::{ActiveModel, AskedClaims, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 

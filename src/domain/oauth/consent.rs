@@ -15,13 +15,13 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::logins::{self, Login, LoginsError};
 use crate::domain::oauth::audience;
-use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::claims::is_opened;
-use crate::domain::oauth::registration::is_client_id;
-use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::client::metadata::is_client_id;
+use crate::domain::scope::Scope;
 use crate::domain::session;
+use crate::domain::session::listing::{self, Login, LoginsError};
 use crate::entity::client::{self as client_row, Model as Client, Texts};
 use crate::entity::consent::{ActiveModel, Column, Entity, Model, ScopesByAudience};
 use crate::entity::session::{self as session_row, EndReason};
@@ -245,7 +245,7 @@ async fn withdraw_in(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), ConsentError> {
-    logins::hold(txn, login, now).await?;
+    listing::hold(txn, login, now).await?;
     let Login { account_id, session_id } = login;
     let found = Entity::find_by_id((account_id, client_id.to_owned()))
         .find_also_related(client_row::Entity)

@@ -6,14 +6,14 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::ErrorCode;
-use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::claims;
-use crate::domain::oauth::client as registry;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent::{self, Wish};
-use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::waiting::{FlowError, Kept, Pending};
+use crate::domain::oauth::pending_authorization::{FlowError, Kept, Pending};
+use crate::domain::scope::Scope;
 use crate::domain::session;
+use crate::entity::client as client_row;
 use crate::entity::client::Model as Client;
 use crate::entity::pending_authorization;
 use crate::entity::session as session_row;
@@ -213,7 +213,7 @@ async fn grant_in(
     let Pending { kept, request, .. } = pending;
     let account_id = browser.account.id;
     // As at a redemption: whoever removes the client holds it first.
-    if !registry::keep(txn, &client.id).await? {
+    if !client_row::Entity::lock_registered(txn, &client.id).await? {
         return Ok(Outcome::Void);
     }
     let scope = Scope::parse(&request.scope).unwrap_or_default();

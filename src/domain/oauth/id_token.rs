@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::session::Granted;
+use crate::domain::granted::Granted;
 use crate::domain::token::{Issuer, SigningError, is_access_token};
 use crate::timestamp::Timestamp;
 

@@ -1,13 +1,11 @@
 //! Logging a browser out (OpenID Connect RP-Initiated Logout 1.0).
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
-use uuid::Uuid;
+use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::id_token::Hint;
-use crate::domain::oauth::scope::Scope;
 use crate::domain::session;
 use crate::entity::client::Model as Client;
 use crate::entity::session::{Column, EndReason, Entity, Model};
@@ -49,32 +47,7 @@ pub async fn end_browser(
             .record(txn, origin, now)
             .await?;
     }
-    end_opened(txn, browser.id, now).await
-}
-
-/// Ends what was opened in a browser's login that has ended, as part of the same transaction.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn end_opened(
-    txn: &impl ConnectionTrait,
-    browser_id: Uuid,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let opened = Entity::find()
-        .filter(Column::BrowserSessionId.eq(browser_id))
-        .filter(Entity::live(now))
-        .all(txn)
-        .await?;
-    let is_offline = |session: &Model| {
-        Scope::parse(&session.scope).is_some_and(|scope| scope.has("offline_access"))
-    };
-    let (kept, ended): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_offline);
-    for kept in kept.chunks(500) {
-        session::notify_clients(txn, kept, now).await?;
-    }
-    let ended: Vec<_> = ended.iter().map(|it| it.id).collect();
-    session::end_each(txn, &ended, EndReason::Logout, now).await.map(drop)
+    session::end_opened(txn, browser.id, now).await
 }
 
 /// Where a logout may lead: to an address of the client's own, character by character, if an ID

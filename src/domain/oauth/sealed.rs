@@ -3,13 +3,13 @@
 //!
 //! Anybody may send a browser to the authorization endpoint, so what is kept for them there must
 //! cost nothing. What comes back is as it left; it is still checked against the client's
-//! registration each time ([`registered`](crate::domain::oauth::registered)), as that may have
+//! registration each time ([`registered`](crate::domain::oauth::client::entitlement)), as that may have
 //! changed.
 
 use crate::domain::keys::RequestSealer;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
-use crate::domain::oauth::waiting::FlowError;
-use crate::domain::oauth::waiting::{Kept, PATIENCE, Pending};
+use crate::domain::oauth::pending_authorization::FlowError;
+use crate::domain::oauth::pending_authorization::{Kept, PATIENCE, Pending};
 use crate::timestamp::Timestamp;
 
 pub use crate::domain::keys::is_sealed;

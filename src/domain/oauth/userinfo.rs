@@ -5,9 +5,10 @@ use sea_orm::DbErr;
 use serde_json::{Map, Value};
 
 use crate::database::Db;
-use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::{client, registered};
+use crate::domain::oauth::client;
+use crate::domain::oauth::client::entitlement;
 use crate::domain::profile;
+use crate::domain::scope::Scope;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::{account, session};
 
@@ -33,8 +34,8 @@ pub async fn left(db: &Db, session: &session::Model, scope: &str) -> Result<Open
     let Some(client) = client::find(db, &session.client_id).await? else {
         return Ok(Opened::default());
     };
-    let scope = registered::scope(&client, &scope);
-    let asked = session.claims.as_ref().map(|asked| registered::claims(&client, &scope, asked));
+    let scope = entitlement::scope(&client, &scope);
+    let asked = session.claims.as_ref().map(|asked| entitlement::claims(&client, &scope, asked));
     Ok(Opened { names: asked.unwrap_or_default().userinfo, scope })
 }
 

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::logins::{self, Login, LoginsError};
 use crate::domain::profile::claim::{ADDRESS, CLAIMS, ClaimError, Rule};
 use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::domain::session::listing::{self, Login, LoginsError};
 use crate::entity::account::{self, Column, EmailClaims};
 use crate::timestamp::Timestamp;
 
@@ -126,7 +126,7 @@ pub async fn update(
     let origin = origin.clone();
     db.write((patch, origin), move |txn, now, (patch, origin)| {
         Box::pin(async move {
-            let mut account = logins::hold(txn, login, now).await?;
+            let mut account = listing::hold(txn, login, now).await?;
             let before = Profile::of(&account);
             let after = before.patched(patch);
             let changed = before.differences(&after);

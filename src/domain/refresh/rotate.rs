@@ -27,10 +27,11 @@ use sea_orm::{
 use crate::config::{RefreshReuse, TokenSettings};
 use crate::database::{self, Db, account_lock};
 use crate::domain::audit::{Event, Kind, Origin, kept};
-use crate::domain::oauth::client;
+use crate::domain::granted::Granted;
 use crate::domain::refresh::Presented;
-use crate::domain::session::{self, FIRST_PARTY_CLIENT, Granted};
+use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::account::{self, EmailClaims};
+use crate::entity::client as client_row;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
@@ -210,7 +211,9 @@ async fn judge(
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
     // The client first, as whoever removes it does: the end of its session tells it.
-    if shown.by != FIRST_PARTY_CLIENT && !client::keep(txn, &shown.by).await? {
+    if shown.by != FIRST_PARTY_CLIENT
+        && !client_row::Entity::lock_registered(txn, &shown.by).await?
+    {
         return Ok(Outcome::Rejected);
     }
     // Locked, so that what is found holds until the commit: a logout answered in between, or the end of

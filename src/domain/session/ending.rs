@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::session::logout_notice::notify_clients;
-use crate::domain::session::{FIRST_PARTY_CLIENT, status_of};
+use crate::domain::granted::StatusEntry;
+use crate::domain::scope::Scope;
+use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::domain::session::logout_outbox::notify_clients;
 use crate::domain::status;
 use crate::entity::account;
 use crate::entity::session::{self, EndReason};
@@ -193,6 +195,31 @@ pub async fn make_room_for_browser(
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
 
+/// Ends what was opened in a browser's login that has ended, as part of the same transaction.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn end_opened(
+    txn: &impl ConnectionTrait,
+    browser_id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let opened = session::Entity::find()
+        .filter(session::Column::BrowserSessionId.eq(browser_id))
+        .filter(session::Entity::live(now))
+        .all(txn)
+        .await?;
+    let is_offline = |session: &session::Model| {
+        Scope::parse(&session.scope).is_some_and(|scope| scope.has("offline_access"))
+    };
+    let (kept, ended): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_offline);
+    for kept in kept.chunks(500) {
+        notify_clients(txn, kept, now).await?;
+    }
+    let ended: Vec<_> = ended.iter().map(|it| it.id).collect();
+    end_each(txn, &ended, EndReason::Logout, now).await.map(drop)
+}
+
 /// The account, which nobody else holds until the commit. Whoever ends more than one session, or begins
 /// something for a client, holds the account first (after the client): then no two wait for each
 /// other, and nothing begins unseen.
@@ -235,7 +262,7 @@ pub(super) async fn end_rows(
         .filter(which)
         .exec_with_returning(txn)
         .await?;
-    status::mark_invalid(txn, ended.iter().filter_map(status_of), now).await?;
+    status::mark_invalid(txn, ended.iter().filter_map(StatusEntry::of), now).await?;
     notify_clients(txn, &ended, now).await?;
     Ok(ended.len())
 }

@@ -7,13 +7,15 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::attempt::{self, Admitted, Counted};
+use crate::domain::attempt_limit::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
+use crate::domain::granted::Granted;
+use crate::domain::granted::StatusEntry;
 use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
 use crate::domain::session::ending::{make_room, make_room_for_browser};
-use crate::domain::session::{BrowserCookie, FIRST_PARTY_CLIENT, Granted, NewSession, start};
-use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
+use crate::domain::session::{BrowserCookie, FIRST_PARTY_CLIENT, NewSession, start};
+use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::account;
 use crate::timestamp::Timestamp;
 
@@ -157,7 +159,7 @@ pub async fn begin(
         .session(granted.session_id, &granted.client_id)
         .record(txn, origin, now)
         .await?;
-    attempt::give_back(txn, counted, now).await?;
+    attempt_limit::give_back(txn, counted, now).await?;
     Ok(granted)
 }
 
@@ -182,7 +184,7 @@ async fn refuse(
     db.write(input, move |txn, now, (event, origin, counted)| {
         Box::pin(async move {
             event.clone().record(txn, origin, now).await?;
-            attempt::keep(txn, counted, now).await
+            attempt_limit::keep(txn, counted, now).await
         })
     })
     .await?;
@@ -199,7 +201,7 @@ pub async fn conclude(
     result: Result<Granted, LogInError>,
 ) -> Result<Granted, LogInError> {
     if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
-        attempt::give_back_unjudged(db, attempt.admitted.counted()).await;
+        attempt_limit::give_back_unjudged(db, attempt.admitted.counted()).await;
     }
     result
 }

@@ -3,8 +3,9 @@
 
 mod ending;
 mod kill_switch;
+pub mod listing;
 mod login;
-mod logout_notice;
+mod logout_outbox;
 mod retention;
 mod unfinished;
 
@@ -14,19 +15,20 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::audit::{Origin, kept};
+use crate::domain::granted::Granted;
+use crate::domain::granted::StatusEntry;
 use crate::domain::id;
-use crate::domain::status::StatusEntry;
 use crate::entity::account::{self, EmailClaims};
 use crate::entity::session;
 use crate::timestamp::Timestamp;
 
 pub use ending::{
-    end, end_each, end_of_client, end_portion_of_client, hold_account, log_out, make_room,
-    make_room_for_browser,
+    end, end_each, end_of_client, end_opened, end_portion_of_client, hold_account, log_out,
+    make_room, make_room_for_browser,
 };
 pub use kill_switch::{KillSwitch, Switched};
 pub use login::{CheckedLogIn, LogIn, LogInError, begin, check, conclude, log_in};
-pub use logout_notice::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
+pub use logout_outbox::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
 pub use retention::{purge_ended, purge_expired};
 pub use unfinished::{count as count_unfinished, end_rest, end_some};
 
@@ -35,56 +37,6 @@ pub const FIRST_PARTY_CLIENT: &str = "signet";
 
 /// The `scope` of sessions that the JSON API starts.
 pub const FIRST_PARTY_SCOPE: &str = "openid email offline_access";
-
-/// What a login or a refresh grants: all that tokens are made from.
-#[derive(Debug, Clone)]
-pub struct Granted {
-    /// Who it is.
-    pub account_id: Uuid,
-    /// The address of the account.
-    pub email: EmailClaims,
-    /// The login.
-    pub session_id: Uuid,
-    /// Who holds the tokens.
-    pub client_id: String,
-    /// What they are for, space-separated.
-    pub scope: String,
-    /// Whom the tokens are for, space-separated; the service's own audience if none.
-    pub audience: Option<String>,
-    /// When the password was checked.
-    pub auth_time: Timestamp,
-    /// The number of the newest refresh token.
-    pub generation: i64,
-    /// End of life of that refresh token.
-    pub refresh_expires_at: Timestamp,
-    /// Where verifiers see that it has ended; none if it began before there were status lists.
-    pub status: Option<StatusEntry>,
-}
-
-impl Granted {
-    /// What `session` of the account with `email` grants.
-    #[must_use]
-    pub fn of(session: session::Model, email: EmailClaims) -> Self {
-        let status = status_of(&session);
-        Self {
-            account_id: session.account_id,
-            email,
-            session_id: session.id,
-            client_id: session.client_id,
-            scope: session.scope,
-            audience: session.audience,
-            auth_time: session.auth_time,
-            generation: session.generation,
-            refresh_expires_at: session.idle_expires_at.min(session.absolute_expires_at),
-            status,
-        }
-    }
-}
-
-fn status_of(session: &session::Model) -> Option<StatusEntry> {
-    let (list, index) = session.status_list.zip(session.status_index)?;
-    Some(StatusEntry { list, index })
-}
 
 /// A session that is about to begin.
 pub struct NewSession {

@@ -15,7 +15,8 @@ use sea_orm::{
 use tokio::sync::Mutex;
 
 use crate::database::Db;
-use crate::domain::status::{BLOCK, BLOCKS, StatusEntry};
+use crate::domain::granted::StatusEntry;
+use crate::domain::status::{BLOCK, BLOCKS};
 use crate::entity::status_list::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 

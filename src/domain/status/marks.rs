@@ -7,7 +7,8 @@ use sea_orm::{
 };
 
 use crate::database::{Db, Purged, delete_expired};
-use crate::domain::status::{LONGEST_TOKEN_LIFE, StatusEntry};
+use crate::domain::granted::StatusEntry;
+use crate::domain::status::LONGEST_TOKEN_LIFE;
 use crate::entity::{invalid_status, session, status_list};
 use crate::timestamp::Timestamp;
 

@@ -39,12 +39,3 @@ const BLOCKS: usize = ENTRIES / BLOCK;
 /// No access token lives longer, whatever the settings said when it was signed: the upper end of
 /// `SIGNET_ACCESS_TOKEN_SECONDS`. So long after a session ended, nobody asks for its entry.
 pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_hours(30 * 24);
-
-/// A session's entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StatusEntry {
-    /// The list.
-    pub list: i32,
-    /// The place in it.
-    pub index: i32,
-}

@@ -7,7 +7,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
 use crate::domain::account::{self, SignUp, SignUpError};
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::email::Email;
 use crate::domain::password::{HashError, Password};
 use crate::domain::token::SigningError;

@@ -7,7 +7,7 @@ use poem_openapi::param::Path;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
 
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::consent::{self, ConsentError};
 use crate::http::api::Tag;
 use crate::http::app::App;

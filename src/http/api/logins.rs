@@ -8,8 +8,8 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::attempt::AttemptError;
-use crate::domain::logins::{self, LoginsError};
+use crate::domain::attempt_limit::AttemptError;
+use crate::domain::session::listing::{self, LoginsError};
 use crate::http::api::Tag;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
@@ -28,7 +28,7 @@ impl LoginsApi {
     #[oai(path = "/", method = "get", operation_id = "listSessions")]
     async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, ListFailure> {
         let (now, LoggedIn(login)) = (app.clock.now(), login);
-        let sessions = logins::list(&app.db, login, now).await?;
+        let sessions = listing::list(&app.db, login, now).await?;
         let sessions = sessions.into_iter().map(|session| Session {
             id: session.id,
             current: session.id == login.session_id,
@@ -56,7 +56,7 @@ impl LoginsApi {
     ) -> Result<Ended, EndFailure> {
         let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         app.limits.admit_change(&origin)?;
-        logins::end_one(&app.db, login, id.0, &origin).await?;
+        listing::end_one(&app.db, login, id.0, &origin).await?;
         Ok(Ended::Done)
     }
 
@@ -75,7 +75,7 @@ impl LoginsApi {
         let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         let Others::True = others.0;
         app.limits.admit_change(&origin)?;
-        logins::end_others(&app.db, login, &origin).await?;
+        listing::end_others(&app.db, login, &origin).await?;
         Ok(OthersEnded::Done)
     }
 }

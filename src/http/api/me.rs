@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::account::{EmailClaims, Row};
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::profile::{self, Profile, ProfileError};
 use crate::domain::reauthentication::{self, Confirmation};
 use crate::domain::session;

@@ -7,10 +7,10 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
 use crate::domain::account;
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::password::{HashError, Weakness};
+use crate::domain::password_reset::{self, Reset, ResetError};
 use crate::domain::reauthentication::{self, Confirmation, Replacement};
-use crate::domain::reset::{self, Reset, ResetError};
 use crate::http::api::Tag;
 use crate::http::api::reauthentication::{ConfirmFailure, account_to_confirm, parse};
 use crate::http::app::App;
@@ -70,7 +70,7 @@ impl PasswordApi {
         let policy = app.password_policy;
         let limit_key = app.limits.key();
         let reset = Reset { token: &token, password, policy, limit_key, admitted, origin: &origin };
-        reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
+        password_reset::redeem(&app.db, &app.hasher, &app.reset_tokens, reset, now).await?;
         Ok(PasswordReset::Done)
     }
 }

@@ -2,13 +2,13 @@
 
 use poem_openapi::ApiResponse;
 
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
-use crate::domain::logins::Login;
 use crate::domain::password::{HashError, Password};
 use crate::domain::reauthentication::ConfirmError;
 use crate::domain::session;
+use crate::domain::session::listing::Login;
 use crate::http::app::App;
 use crate::http::error::{FieldProblem, Problem};
 use crate::timestamp::Timestamp;

@@ -4,7 +4,7 @@ use poem_openapi::Object;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::session::Granted;
+use crate::domain::granted::Granted;
 use crate::domain::token::SigningError;
 use crate::http::app::App;
 use crate::http::json::Json;

@@ -10,7 +10,7 @@ use crate::domain::oauth::authorize;
 use crate::domain::oauth::client::{self, Client};
 use crate::domain::oauth::flow::{self, State};
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::waiting::{Kept, Pending};
+use crate::domain::oauth::pending_authorization::{Kept, Pending};
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};

@@ -4,9 +4,9 @@ use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::domain::attempt::AttemptError;
-use crate::domain::oauth::grant::GrantError;
-use crate::domain::oauth::proof::ProofError;
+use crate::domain::attempt_limit::AttemptError;
+use crate::domain::oauth::client_authentication::ProofError;
+use crate::domain::oauth::token_endpoint::GrantError;
 use crate::http::error::Problem;
 use crate::http::form::Unreadable;
 

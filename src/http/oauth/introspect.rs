@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use crate::domain::audit::Origin;
 use crate::domain::oauth::client::Client;
+use crate::domain::oauth::introspection;
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::token_state::{self, Revocation};
+use crate::domain::oauth::revocation::{self, Revocation};
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
-use crate::http::oauth::credentials;
+use crate::http::oauth::client_authentication;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::json_answer;
 use crate::http::oauth::token::mint;
@@ -31,7 +32,7 @@ async fn look_up(request: Request) -> Result<Value, OAuthError> {
     if !client.is_confidential() {
         return Err(OAuthError::invalid_client());
     }
-    let found = token_state::introspect(mint(&app), &client, token(&params)?, now).await;
+    let found = introspection::introspect(mint(&app), &client, token(&params)?, now).await;
     let found = found.map_err(|error| OAuthError::failed(&error))?;
     Ok(found.map_or_else(|| json!({ "active": false }), Value::Object))
 }
@@ -43,7 +44,7 @@ pub(super) async fn revoke(request: Request) -> Response {
 async fn give_back(request: Request) -> Result<(), OAuthError> {
     let endpoint = ClientEndpoint::Token;
     let Call { app, client, params, origin, .. } = Call::read(request, endpoint).await?;
-    let revoked = token_state::revoke(mint(&app), &client, token(&params)?, &origin).await;
+    let revoked = revocation::revoke(mint(&app), &client, token(&params)?, &origin).await;
     match revoked.map_err(|error| OAuthError::failed(&error))? {
         Revocation::Done => Ok(()),
         Revocation::Unsupported => Err(OAuthError::unsupported_token_type()),
@@ -73,7 +74,8 @@ impl Call {
             return Err(OAuthError::invalid_request("a parameter is given more than once"));
         }
         let client =
-            credentials::authenticate(&app, endpoint, &request, &params, &origin, now).await?;
+            client_authentication::authenticate(&app, endpoint, &request, &params, &origin, now)
+                .await?;
         Ok(Self { app, client, params, origin, now })
     }
 }

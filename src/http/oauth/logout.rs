@@ -9,11 +9,11 @@ use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 use url::form_urlencoded;
 
-use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::id_token::Hint;
 use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::waiting::FlowError;
+use crate::domain::oauth::pending_authorization::FlowError;
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};

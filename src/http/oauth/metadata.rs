@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::domain::oauth::assertion::ALGORITHMS;
 use crate::domain::oauth::authorize::PROMPTS;
+use crate::domain::oauth::client::metadata::{AUTH_METHODS, GRANT_TYPES};
 use crate::domain::oauth::id_token::LEVEL;
-use crate::domain::oauth::registration::{AUTH_METHODS, GRANT_TYPES};
-use crate::domain::oauth::scope::IDENTITY;
+use crate::domain::scope::IDENTITY;
 
 /// The metadata of an issuer.
 pub(in crate::http) fn document(issuer: &str) -> Value {

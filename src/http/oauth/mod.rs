@@ -1,7 +1,7 @@
 //! The protocol's endpoints: form-encoded, and documented by the metadata.
 
 mod authorize;
-mod credentials;
+mod client_authentication;
 pub(in crate::http) mod error;
 mod introspect;
 mod logout;

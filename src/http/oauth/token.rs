@@ -6,11 +6,11 @@ use poem::{IntoResponse, Request, Response};
 use serde_json::{Map, Value};
 
 use crate::domain::audit::{Event, Kind};
-use crate::domain::oauth::grant::{self, GrantError, Issued, Mint};
+use crate::domain::oauth::token_endpoint::{self, GrantError, Issued, Mint};
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::failures;
-use crate::http::oauth::credentials;
+use crate::http::oauth::client_authentication;
 use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::json_answer;
 use crate::http::rate_limit::ClientEndpoint;
@@ -32,9 +32,11 @@ async fn grant(mut request: Request) -> Result<Issued, OAuthError> {
     }
     // 2. A client that is who it says, and does not ask too often.
     let endpoint = ClientEndpoint::Token;
-    let client = credentials::authenticate(&app, endpoint, &request, &params, &origin, now).await?;
+    let client =
+        client_authentication::authenticate(&app, endpoint, &request, &params, &origin, now)
+            .await?;
     // 3. A grant that it may use, and something good to show for it.
-    let exchanged = grant::exchange(mint(&app), &client, &params, &origin, now).await;
+    let exchanged = token_endpoint::exchange(mint(&app), &client, &params, &origin, now).await;
     let is_refresh = params.get("grant_type") == Some("refresh_token") && is_rejected(&exchanged);
     let token = params.get("refresh_token").filter(|_| is_refresh);
     if token.is_some_and(|token| app.refresh_tokens.decode(token).is_none()) {

@@ -4,7 +4,7 @@ use poem::http::{Method, header};
 use poem::{IntoResponse, Request, Response};
 use serde_json::Value;
 
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::userinfo;
 use crate::domain::session;
 use crate::http::endpoint::app_of;

@@ -3,12 +3,13 @@
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
-use crate::domain::logins::{self, Login, LoginsError};
-use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::browser_session;
+use crate::domain::oauth::browser_session::Browser;
+use crate::domain::oauth::client;
 use crate::domain::oauth::consent::{self, Consent, ConsentError};
-use crate::domain::oauth::waiting::FlowError;
-use crate::domain::oauth::{browser, client};
+use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::domain::session::listing::{self, Login, LoginsError};
 use crate::http::app::App;
 use crate::http::origin;
 use crate::http::pages::consent_text;
@@ -60,11 +61,11 @@ async fn end(call: &PageRequest, browser: &Browser) -> Result<Response, Response
     let origin = origin::of(&call.request);
     let wanted = call.params.get("end").unwrap_or_default();
     if wanted == "all" {
-        browser::end_everywhere(&app.db, browser, &origin).await.map_err(failed)?;
+        browser_session::end_everywhere(&app.db, browser, &origin).await.map_err(failed)?;
         return Ok(app.cookie.remove(leave("", None)));
     }
     let id = wanted.parse().map_err(|_| stale(&call.visitor))?;
-    match logins::end_one(&app.db, login_of(browser), id, &origin).await {
+    match listing::end_one(&app.db, login_of(browser), id, &origin).await {
         // Sent twice, or from two tabs: what was wished for is so.
         Ok(()) | Err(LoginsError::NotFound) => Ok(see_other("account?done=end")),
         Err(LoginsError::NotLoggedIn) => Ok(call.lead_to("login")),
@@ -96,7 +97,7 @@ fn failed<E: Into<FlowError>>(error: E) -> Response {
 
 async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
     let db = &call.app.db;
-    let sessions = match logins::list(db, login_of(browser), call.app.clock.now()).await {
+    let sessions = match listing::list(db, login_of(browser), call.app.clock.now()).await {
         Ok(sessions) => sessions,
         Err(LoginsError::Database(error)) => return Err(failed(error)),
         Err(_) => return Ok(call.lead_to("login")),
@@ -127,7 +128,7 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
 /// A login on these pages or by the JSON API is known by its browser, all others by their client.
 fn line_of_session(
     call: &PageRequest,
-    session: logins::Row,
+    session: listing::Row,
     client_name: Option<String>,
     is_this: bool,
 ) -> SessionLine {

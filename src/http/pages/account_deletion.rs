@@ -7,7 +7,7 @@ use poem::http::StatusCode;
 use poem::{Request, Response};
 
 use crate::domain::account;
-use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::browser_session::Browser;
 use crate::domain::password::Password;
 use crate::domain::reauthentication::{self as domain, ConfirmError};
 use crate::http::origin;

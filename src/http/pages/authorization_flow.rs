@@ -6,8 +6,8 @@ use poem::Response;
 use poem::http::StatusCode;
 
 use crate::domain::oauth::flow::{self, Decision, State, Step};
+use crate::domain::oauth::pending_authorization::{self as pending, Kept};
 use crate::domain::oauth::sealed;
-use crate::domain::oauth::waiting::{self as pending, Kept};
 use crate::http::app::App;
 use crate::http::origin;
 use crate::http::pages::page_request::PageRequest;

@@ -5,8 +5,8 @@ use poem::{Request, Response};
 
 use crate::domain::oauth::claims;
 use crate::domain::oauth::flow::Decision;
-use crate::domain::oauth::scope::Scope;
-use crate::domain::oauth::waiting::{Kept, Pending};
+use crate::domain::oauth::pending_authorization::{Kept, Pending};
+use crate::domain::scope::Scope;
 use crate::http::pages::authorization_flow::go_on;
 use crate::http::pages::consent_text::Permission;
 use crate::http::pages::layout::{in_words as place_in_words, render_towards};

@@ -4,8 +4,8 @@ use poem::{Request, Response};
 
 use crate::domain::email::Email;
 use crate::domain::oauth::hosted_login::{self, Entrance};
-use crate::domain::oauth::opaque::Opaque;
-use crate::domain::oauth::waiting::FlowError;
+use crate::domain::oauth::pending_authorization::FlowError;
+use crate::domain::oauth::secret::Opaque;
 use crate::domain::password::Password;
 use crate::domain::session::{BrowserCookie, LogIn, LogInError};
 use crate::http::origin;

@@ -3,8 +3,8 @@
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
 
-use crate::domain::attempt::{AttemptError, whole_seconds};
-use crate::domain::oauth::waiting::FlowError;
+use crate::domain::attempt_limit::{AttemptError, whole_seconds};
+use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::password::HashError;
 use crate::http::app::App;
 use crate::http::error::Problem;

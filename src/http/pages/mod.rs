@@ -7,8 +7,6 @@ mod account;
 mod account_deletion;
 pub(in crate::http) mod authorization_flow;
 pub(in crate::http) mod authorization_response;
-pub(in crate::http) mod branding;
-pub(in crate::http) mod browser_cookie;
 mod consent;
 mod consent_text;
 pub(in crate::http) mod layout;

@@ -8,10 +8,10 @@ use poem::http::{Method, StatusCode};
 use poem::{Request, Response};
 
 use crate::domain::oauth::client;
+use crate::domain::oauth::client::entitlement::{self, Outdated};
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::registered::{self, Outdated};
+use crate::domain::oauth::pending_authorization::{self as rows, Pending};
 use crate::domain::oauth::sealed;
-use crate::domain::oauth::waiting::{self as rows, Pending};
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};
@@ -93,7 +93,7 @@ impl PageRequest {
         let found = client::find(&app.db, &pending.request.client_id).await;
         let found = found.map_err(|error| message::failed(&error.into()))?;
         let client = found.ok_or_else(|| message::stale(&self.visitor))?;
-        match registered::renewed(&client, pending.request, &app.issuer_url) {
+        match entitlement::renewed(&client, pending.request, &app.issuer_url) {
             Ok(request) => {
                 let pending = Pending { request, ..pending };
                 Ok(Some(PendingRequest { pending, client, flow }))

@@ -8,7 +8,7 @@ use poem::{Request, Response};
 
 use crate::domain::account;
 use crate::domain::email::Email;
-use crate::domain::oauth::browser::Browser;
+use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::domain::reauthentication::{self as domain, ConfirmError, NewLogin, Replacement};

@@ -4,7 +4,7 @@
 //! may be in an address, too.
 
 use crate::domain::oauth::client::Client;
-use crate::domain::oauth::waiting::Pending;
+use crate::domain::oauth::pending_authorization::Pending;
 
 /// A request that waits, and who asked.
 #[derive(Clone)]

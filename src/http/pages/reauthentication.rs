@@ -3,14 +3,14 @@
 use poem::Response;
 use uuid::Uuid;
 
-use crate::domain::attempt::AttemptError;
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
-use crate::domain::logins::Login;
-use crate::domain::oauth::browser::Browser;
-use crate::domain::oauth::waiting::FlowError;
+use crate::domain::oauth::browser_session::Browser;
+use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::password::Password;
 use crate::domain::reauthentication::{ConfirmError, Confirmation};
+use crate::domain::session::listing::Login;
 use crate::http::pages::message::{limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 

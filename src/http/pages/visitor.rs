@@ -8,10 +8,10 @@ use openssl::memcmp;
 use openssl::sha::sha256;
 use poem::{Request, Response};
 
-use crate::domain::oauth::browser::{self, Browser};
-use crate::domain::oauth::opaque::{Opaque, digest};
+use crate::domain::oauth::browser_session::{self, Browser};
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::waiting::FlowError;
+use crate::domain::oauth::pending_authorization::FlowError;
+use crate::domain::oauth::secret::{Opaque, digest};
 use crate::http::app::App;
 
 /// A browser, as one request shows it.
@@ -49,7 +49,7 @@ impl Visitor {
     /// The browser that has this cookie.
     pub(super) async fn with(app: &Arc<App>, cookie: &str) -> Result<Self, FlowError> {
         let idle_life = app.tokens.browser_idle_life();
-        let browser = browser::come(&app.db, cookie, idle_life, app.clock.now()).await?;
+        let browser = browser_session::come(&app.db, cookie, idle_life, app.clock.now()).await?;
         Ok(Self { cookie: cookie.to_owned(), is_new: false, is_to_be_set: false, browser })
     }
 
@@ -60,7 +60,7 @@ impl Visitor {
     ) -> Result<Option<Browser>, FlowError> {
         match &self.browser {
             Some(browser) => Ok(Some(browser.clone())),
-            None => Ok(browser::unended(&app.db, &self.cookie, app.clock.now()).await?),
+            None => Ok(browser_session::unended(&app.db, &self.cookie, app.clock.now()).await?),
         }
     }
 

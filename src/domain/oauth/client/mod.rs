@@ -1,6 +1,8 @@
 //! The registry of clients: `secret` renews what they prove themselves with, `removal` takes them off.
 //! A secret is shown once, when it is made; the table has its digest.
 
+pub mod entitlement;
+pub mod metadata;
 mod removal;
 mod secret;
 
@@ -15,10 +17,10 @@ use sea_orm::{
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::opaque::Opaque;
-use crate::domain::oauth::registration::{
+use crate::domain::oauth::client::metadata::{
     Registration, RegistrationError, is_client_id, is_resource,
 };
+use crate::domain::oauth::secret::Opaque;
 use crate::entity::client::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
@@ -105,16 +107,6 @@ pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
     }
     let question = Entity::find_by_id(id);
     db.read(|db| async move { question.one(&db).await }).await
-}
-
-/// Keeps a client on the registry until the commit; `false` if it is not there. Whoever begins
-/// something for it does so before they hold the account.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn keep(txn: &impl ConnectionTrait, id: &str) -> Result<bool, DbErr> {
-    let kept = Entity::find_by_id(id).lock(LockType::KeyShare).one(txn).await?;
-    Ok(kept.is_some())
 }
 
 /// Registers a client; returns its secret, if it is to have one.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::database::{Db, Portions, delete_all, take_time};
 use crate::domain::audit::Kind;
-use crate::domain::oauth::client::{ClientError, find, keep, record};
+use crate::domain::oauth::client::{ClientError, find, record};
 use crate::domain::session;
 use crate::entity::client::Entity;
 use crate::entity::session::{self as session_row, EndReason};
@@ -65,7 +65,7 @@ async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
             let id = id.clone();
             Box::pin(async move {
                 // The client first, as everybody does whose transaction refers to it.
-                keep(txn, &id).await?;
+                Entity::lock_registered(txn, &id).await?;
                 let reason = EndReason::Revoked;
                 session::end_portion_of_client(txn, &id, from, size, reason, now).await
             })

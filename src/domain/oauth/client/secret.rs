@@ -6,7 +6,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, QuerySelect, Set};
 use crate::database::Db;
 use crate::domain::audit::Kind;
 use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, record};
-use crate::domain::oauth::opaque::Opaque;
+use crate::domain::oauth::secret::Opaque;
 use crate::entity::client::{ActiveModel, Entity, Model};
 
 /// Gives a client a new secret. The one before goes on working until the next rotation, unless

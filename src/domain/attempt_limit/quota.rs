@@ -18,7 +18,7 @@ pub(super) const ACCOUNT: &str = "account";
 
 /// The endpoints that take a password, limited each for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Credential {
+pub enum LimitedAction {
     /// Making an account.
     SignUp,
     /// Logging in.
@@ -29,7 +29,7 @@ pub enum Credential {
     Confirm,
 }
 
-impl Credential {
+impl LimitedAction {
     const fn name(self) -> &'static str {
         match self {
             Self::SignUp => "signup",
@@ -67,7 +67,7 @@ impl Quota {
     #[must_use]
     pub fn of_address(
         key: &LimitKey,
-        endpoint: Credential,
+        endpoint: LimitedAction,
         address: Option<IpAddr>,
         ipv6_prefix: u8,
         attempts: u32,

@@ -6,7 +6,7 @@ use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
 
 use crate::database::{Db, Purged, delete_expired};
-use crate::domain::attempt::quota::{ACCOUNT, AttemptKey, Refusal};
+use crate::domain::attempt_limit::quota::{ACCOUNT, AttemptKey, Refusal};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;

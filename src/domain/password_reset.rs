@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt::{self, Admitted, AttemptKey};
+use crate::domain::attempt_limit::{self, Admitted, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::{LimitKey, MacKey};
@@ -218,7 +218,7 @@ pub async fn redeem(
         .write((account, hash, origin, window), move |txn, now, (account, hash, origin, window)| {
             Box::pin(async move {
                 replace(txn, account, (expires_at, hash), origin, now).await?;
-                Ok(attempt::forget(txn, window).await?)
+                Ok(attempt_limit::forget(txn, window).await?)
             })
         })
         .await

@@ -4,11 +4,11 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::domain::oauth::assertion;
-use crate::domain::oauth::redirect::{self, RedirectError};
-use crate::domain::oauth::registration::{
+use crate::domain::oauth::client::metadata::{
     AUTH_METHODS, EITHER_SECRET, GRANT_TYPES, Pkce, Registration,
 };
-use crate::domain::oauth::scope::is_token;
+use crate::domain::oauth::redirect::{self, RedirectError};
+use crate::domain::scope::is_token;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::naming::is_name;
 

@@ -8,8 +8,8 @@ use sea_orm::DbErr;
 use crate::database::Db;
 use crate::domain::oauth::assertion;
 use crate::domain::oauth::client;
-use crate::domain::oauth::opaque::digest;
-use crate::domain::oauth::registration::is_client_id;
+use crate::domain::oauth::client::metadata::is_client_id;
+use crate::domain::oauth::secret::digest;
 use crate::entity::client::Model;
 use crate::timestamp::Timestamp;
 

@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
-use crate::domain::oauth::client as registry;
-use crate::domain::oauth::opaque::{Opaque, digest};
+use crate::domain::oauth::secret::{Opaque, digest};
 use crate::domain::session;
+use crate::entity::client as client_row;
 use crate::entity::pending_authorization::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
@@ -94,7 +94,7 @@ pub async fn keep(
 }
 
 async fn keep_in(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Result<bool, DbErr> {
-    if !registry::keep(txn, &row.client_id).await? {
+    if !client_row::Entity::lock_registered(txn, &row.client_id).await? {
         return Ok(false);
     }
     // So that of two at once neither overlooks the other's row.

@@ -14,7 +14,7 @@ const MAX_AGE: u64 = 300;
 /// Largest logo, in bytes.
 const MAX_LOGO: usize = 256 * 1024;
 
-const STYLE: &str = include_str!("../../templates/style.css");
+const STYLE: &str = include_str!("../templates/style.css");
 
 /// What sheets of paper look like in `style.css`, by day and by night.
 const SHEETS: [(&str, Color); 2] =

@@ -11,7 +11,7 @@ use openssl::error::ErrorStack;
 use openssl::rsa::Rsa;
 use serde_json::Value;
 
-use crate::domain::keys::published;
+use crate::domain::keys::known_leaked;
 use crate::domain::keys::seal::Sealer;
 use crate::domain::keys::weakness::weakness_of;
 use crate::entity::signing_key::{self, KeyState};
@@ -75,7 +75,7 @@ pub(super) fn import(
     examine(&rsa)?;
     let pair = RS256.key_pair_from_pem(rsa.private_key_to_pem()?)?;
     let row = row_of(&pair, sealer, now)?;
-    match published::source_of(&row.kid) {
+    match known_leaked::source_of(&row.kid) {
         Some(source) => Err(ImportError::Published(source)),
         None => Ok(row),
     }

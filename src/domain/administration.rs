@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt::AttemptKey;
+use crate::domain::attempt_limit::AttemptKey;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::session::{self, KillSwitch};

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use poem::http::{HeaderValue, header};
 use poem::{Request, Response};
 
-use crate::domain::oauth::opaque::digest;
+use crate::domain::oauth::secret::digest;
 
 /// `__Host-`: from us over TLS, for this host alone, so that no neighbour can plant one (RFC 6265bis,
 /// section 4.1.3.2).

@@ -9,7 +9,6 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::logout;
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
@@ -99,7 +98,7 @@ pub async fn end_one(
                     .record(txn, origin, now)
                     .await?;
                 // Of a browser's login, with what was opened in it.
-                Ok(logout::end_opened(txn, session_id, now).await?)
+                Ok(session::end_opened(txn, session_id, now).await?)
             })
         })
         .await
@@ -133,7 +132,7 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
 
 /// Locks the account, which is returned, and the session that asks, which is live until the commit. Whoever
 /// ends more than one session holds the account first, so that no two wait for each other.
-pub(super) async fn hold(
+pub(in crate::domain) async fn hold(
     txn: &impl ConnectionTrait,
     login: Login,
     now: Timestamp,

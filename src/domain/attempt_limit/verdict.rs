@@ -3,8 +3,8 @@
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set, Unchanged};
 
 use crate::database::Db;
-use crate::domain::attempt::quota::AttemptKey;
-use crate::domain::attempt::window::{remove_one, under_way};
+use crate::domain::attempt_limit::quota::AttemptKey;
+use crate::domain::attempt_limit::window::{remove_one, under_way};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 

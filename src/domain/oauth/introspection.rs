@@ -1,20 +1,34 @@
-//! What has become of a token (RFC 7662), and giving one back (RFC 7009).
-//!
-//! Tokens hang on their session: it is the session that is looked up, and that ends.
+//! Token introspection (RFC 7662). A token is active as long as its session is.
 
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client;
-use crate::domain::oauth::grant::Mint;
-use crate::domain::oauth::registered;
-use crate::domain::oauth::scope::Scope;
+use crate::domain::oauth::client::entitlement;
+use crate::domain::oauth::token_endpoint::Mint;
+use crate::domain::scope::Scope;
 use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::client::Model as Client;
-use crate::entity::session::{EndReason, Entity as Session, Model as SessionRow};
+use crate::entity::session::{Entity as Session, Model as SessionRow};
 use crate::timestamp::Timestamp;
+
+/// Claims of an access token that introspection returns (RFC 7662 section 2.2, RFC 9068 section 2.2, and the
+/// token's status). A new claim is returned once it is in this list: services see nothing by accident.
+const RETURNED: [&str; 12] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "jti",
+    "client_id",
+    "sid",
+    "auth_time",
+    "scope",
+    "user_id",
+    "status",
+];
 
 /// What a token says, for a caller that may know: its own client, or one that introspects for its
 /// audience. `None` for everything else, whatever the reason.
@@ -33,7 +47,7 @@ pub async fn introspect(
             session.client_id == caller.id && session.generation == presented.generation
         });
         let Some(session) = session else { return Ok(None) };
-        let scope = registered::scope(caller, &Scope::parse(&session.scope).unwrap_or_default());
+        let scope = entitlement::scope(caller, &Scope::parse(&session.scope).unwrap_or_default());
         let is_open = is_open(mint, session.id, session.account_id, now).await?;
         if !is_open || !scope.has("offline_access") {
             return Ok(None);
@@ -61,8 +75,7 @@ pub async fn introspect(
     if !is_good {
         return Ok(None);
     }
-    claims.remove("email");
-    claims.remove("email_verified");
+    claims.retain(|name, _| RETURNED.contains(&name.as_str()));
     claims.insert("active".to_owned(), true.into());
     claims.insert("token_type".to_owned(), "Bearer".into());
     Ok(Some(claims))
@@ -96,8 +109,8 @@ async fn narrow(
     };
     let scope = claims.get("scope").and_then(Value::as_str).unwrap_or_default();
     let scope = Scope::parse(scope).unwrap_or_default();
-    let left = registered::scope(client, &scope);
-    let audience = registered::audience(client, &audience_of(claims).join(" "), mint.issuer.iss());
+    let left = entitlement::scope(client, &scope);
+    let audience = entitlement::audience(client, &audience_of(claims).join(" "), mint.issuer.iss());
     let is_something = !audience.is_empty() && (scope.is_empty() || !left.is_empty());
     if !scope.is_empty() {
         claims.insert("scope".to_owned(), left.to_string().into());
@@ -147,64 +160,7 @@ async fn is_open(
     Ok(session::account_of_live(mint.db, session_id, account_id, now).await?.is_some())
 }
 
-async fn find_session(mint: Mint<'_>, id: Uuid) -> Result<Option<SessionRow>, DbErr> {
+pub(super) async fn find_session(mint: Mint<'_>, id: Uuid) -> Result<Option<SessionRow>, DbErr> {
     let question = Session::find_by_id(id);
     mint.db.read(|db| async move { question.one(&db).await }).await
-}
-
-/// What became of a wish to give a token back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Revocation {
-    /// It is good for nothing now, or was so before, or is not the caller's to give back.
-    Done,
-    /// It has no session that could end: a client's own token, which lives for its few minutes.
-    Unsupported,
-}
-
-/// Ends the session of a token, if it is the caller's.
-///
-/// # Errors
-/// If the database refuses: then the token may still be good (RF-14).
-pub async fn revoke(
-    mint: Mint<'_>,
-    caller: &Client,
-    token: &str,
-    origin: &Origin,
-) -> Result<Revocation, DbErr> {
-    let session_id = match mint.refresh_tokens.decode(token) {
-        Some(presented) => Some(presented.session_id),
-        None => match mint.issuer.read_own_access_token(token) {
-            None => return Ok(Revocation::Done),
-            Some(claims) => {
-                let sid = claims.get("sid").and_then(Value::as_str);
-                let sid = sid.and_then(|sid| sid.parse().ok());
-                if sid.is_none() {
-                    return Ok(Revocation::Unsupported);
-                }
-                sid
-            }
-        },
-    };
-    let Some(session_id) = session_id else { return Ok(Revocation::Done) };
-    let session = find_session(mint, session_id).await?;
-    let Some(session) = session.filter(|session| session.client_id == caller.id) else {
-        return Ok(Revocation::Done);
-    };
-    let origin = origin.clone();
-    mint.db
-        .urgent()
-        .write((session, origin), move |txn, now, (session, origin)| {
-            Box::pin(async move {
-                if session::end(txn, session.id, EndReason::Revoked, now).await? {
-                    Event::new(Kind::SessionRevoked)
-                        .account(session.account_id)
-                        .session(session.id, &session.client_id)
-                        .record(txn, origin, now)
-                        .await?;
-                }
-                Ok::<_, DbErr>(())
-            })
-        })
-        .await?;
-    Ok(Revocation::Done)
 }

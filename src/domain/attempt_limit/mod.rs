@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{DbErr, EntityTrait};
 
 use crate::database::Db;
-use crate::domain::attempt::window::{
+use crate::domain::attempt_limit::window::{
     count, has_any_under_way, lock, record_refusal, time_until_room,
 };
 use crate::domain::audit::Origin;
@@ -26,7 +26,7 @@ use crate::entity::attempt;
 use crate::timestamp::Timestamp;
 
 pub use quota::{
-    AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, Credential, Quota, Refusal, whole_seconds,
+    AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, LimitedAction, Quota, Refusal, whole_seconds,
 };
 pub use verdict::{Admitted, Counted, give_back, give_back_unjudged, keep};
 pub use window::{WINDOW, forget, limited_until, purge};

@@ -12,15 +12,15 @@ use serde_json::{Map, Value};
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::audit::Origin;
+use crate::domain::granted::Granted;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::claims;
+use crate::domain::oauth::client::entitlement;
+use crate::domain::oauth::code_exchange::{self, CodeError, Redemption};
 use crate::domain::oauth::id_token::{self, Told};
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::redemption::{self, CodeError, Redemption};
-use crate::domain::oauth::registered;
-use crate::domain::oauth::scope::Scope;
 use crate::domain::refresh::{self, Holder, Presented, RefreshError, RefreshTokens};
-use crate::domain::session::Granted;
+use crate::domain::scope::Scope;
 use crate::domain::status::{DrawError, StatusEntries};
 use crate::domain::token::{Issuer, SigningError, Terms};
 use crate::entity::client::Model as Client;
@@ -161,8 +161,8 @@ async fn authorization_code(
         origin,
     };
     let redeemed =
-        redemption::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
-    let redemption::Redeemed { granted, audience, nonce, told, has_refresh } = redeemed;
+        code_exchange::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
+    let code_exchange::Redeemed { granted, audience, nonce, told, has_refresh } = redeemed;
     let terms = Terms { audience: &audience, scope: &granted.scope, life: life(client) };
     let extras = Extras { nonce: nonce.as_deref(), told: &told, has_refresh };
     issue(mint, &granted, terms, extras)
@@ -210,9 +210,9 @@ async fn left_of(
     let row = row.filter(|row| row.client_id == client.id).ok_or(GrantError::Rejected)?;
     let issuer = mint.issuer.iss();
     let granted = Scope::parse(&row.scope).unwrap_or_default();
-    let left = registered::scope(client, &granted);
+    let left = entitlement::scope(client, &granted);
     let audience = row.audience.as_deref().unwrap_or(issuer);
-    let audience = registered::audience(client, audience, issuer);
+    let audience = entitlement::audience(client, audience, issuer);
     // No request could be met. Clients know what to do about `invalid_grant`: ask the person again.
     if !left.has("offline_access") || audience.is_empty() {
         return Err(GrantError::Rejected);
@@ -238,7 +238,7 @@ async fn told(
     scope: &Scope,
     session: &session::Model,
 ) -> Result<Map<String, Value>, DbErr> {
-    let asked = session.claims.as_ref().map(|asked| registered::claims(client, scope, asked));
+    let asked = session.claims.as_ref().map(|asked| entitlement::claims(client, scope, asked));
     let asked = asked.filter(|asked| !asked.id_token.is_empty());
     if asked.is_none() && !client.id_token_claims {
         return Ok(Map::new());

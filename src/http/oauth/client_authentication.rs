@@ -8,8 +8,8 @@ use url::form_urlencoded;
 
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client::Client;
+use crate::domain::oauth::client_authentication::{self, Proof, ProofError};
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::proof::{self, Proof, ProofError};
 use crate::http::app::App;
 use crate::http::failures;
 use crate::http::oauth::error::OAuthError;
@@ -44,7 +44,7 @@ pub(super) async fn authenticate(
     let token_endpoint = format!("{issuer}/oauth2/token");
     let audiences = [issuer, token_endpoint.as_str()];
     let window = app.tokens.refresh_retry_window();
-    match proof::authenticate(&app.db, &proof, &audiences, window, now).await {
+    match client_authentication::authenticate(&app.db, &proof, &audiences, window, now).await {
         // Who guesses is told nothing more, and soon not even that.
         Err(ProofError::Refused { client_id, reason }) => {
             app.limits.admit_failed_proof(origin)?;

@@ -6,8 +6,8 @@
 
 use crate::domain::oauth::authorization_request::{AuthorizationRequest, ErrorCode, Refusal};
 use crate::domain::oauth::claims::{is_opened, limited};
-use crate::domain::oauth::scope::Scope;
 use crate::domain::oauth::{audience, redirect};
+use crate::domain::scope::Scope;
 use crate::entity::authorization_code::AskedClaims;
 use crate::entity::client::Model as Client;
 

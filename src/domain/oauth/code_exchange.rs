@@ -9,17 +9,19 @@ use serde_json::{Map, Value};
 use crate::config::TokenSettings;
 use crate::database::{self, Db};
 use crate::domain::audit::{Event, Kind, Origin};
+use crate::domain::granted::Granted;
+use crate::domain::granted::StatusEntry;
 use crate::domain::id;
 use crate::domain::oauth::audience;
 use crate::domain::oauth::claims;
-use crate::domain::oauth::client as registry;
-use crate::domain::oauth::opaque::digest;
+use crate::domain::oauth::client::entitlement;
 use crate::domain::oauth::pkce;
-use crate::domain::oauth::registered;
-use crate::domain::oauth::scope::Scope;
-use crate::domain::session::{self, Granted};
-use crate::domain::status::{DrawError, StatusEntries, StatusEntry};
+use crate::domain::oauth::secret::digest;
+use crate::domain::scope::Scope;
+use crate::domain::session::{self};
+use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::authorization_code::{Column, Entity, Model};
+use crate::entity::client as client_row;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{account, client};
 use crate::timestamp::Timestamp;
@@ -160,7 +162,7 @@ async fn redeem_in(
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
     // Before all else, as whoever removes the client holds it: nothing begins that would be left over.
-    if !registry::keep(txn, &shown.client.id).await? {
+    if !client_row::Entity::lock_registered(txn, &shown.client.id).await? {
         return Ok(Outcome::Rejected);
     }
     let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
@@ -236,12 +238,12 @@ fn is_proved(row: &Model, shown: &Shown) -> bool {
 /// sent where the client no longer is.
 fn left_of(code: Model, shown: &Shown) -> Option<Model> {
     let Shown { client, issuer, .. } = shown;
-    let scope = registered::scope(client, &Scope::parse(&code.scope)?);
-    let audience = registered::audience(client, &code.audience, issuer);
-    let is_good = registered::has_redirect_uri(client, &code.redirect_uri)
+    let scope = entitlement::scope(client, &Scope::parse(&code.scope)?);
+    let audience = entitlement::audience(client, &code.audience, issuer);
+    let is_good = entitlement::has_redirect_uri(client, &code.redirect_uri)
         && !scope.is_empty()
         && !audience.is_empty();
-    let asked = code.claims.as_ref().map(|asked| registered::claims(client, &scope, asked));
+    let asked = code.claims.as_ref().map(|asked| entitlement::claims(client, &scope, asked));
     let claims = asked.and_then(claims::stored);
     is_good.then(|| Model { scope: scope.to_string(), audience, claims, ..code })
 }
