@@ -23,6 +23,7 @@ mod audit;
 mod audit_failure;
 mod authorize;
 mod browser_idle;
+mod check_references;
 mod claims_parameter;
 mod client_address;
 mod client_commands;
