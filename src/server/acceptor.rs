@@ -1,6 +1,6 @@
-//! Accepting connections with the care that poem's listener leaves out: no delay for small
-//! answers, care when the system runs out of sockets, a cap on connections and on those of one
-//! client, HTTP/1.1 alone, and an end to clients that send or read a byte now and then to keep one.
+//! Accepts connections with what poem's listener lacks: `TCP_NODELAY`, handling of exhausted file
+//! descriptors, a connection limit in total and per client, HTTP/1.1 only, and timeouts for clients
+//! that send or read a byte now and then (slowloris).
 
 use std::future::{Future, pending};
 use std::io;
@@ -22,22 +22,22 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::server::connection_limit::{Seat, Seats};
 use crate::server::shortage::Shortage;
 
-/// What an answer begins with that asks for the rest of the request (RFC 9110 §15.2.1): the request
-/// goes on, and so does the time for it.
+/// Start of an interim response (100 Continue, RFC 9110 §15.2.1): the request is still being
+/// received, and its deadline stays.
 const INTERIM: &[u8] = b"HTTP/1.1 100 ";
 
-/// How many of its own time limits a connection may be silent between requests.
+/// Idle timeout between requests, as a multiple of the client's time limit.
 const IDLE_FACTOR: u32 = 4;
 
-/// How HTTP/2 without TLS announces itself (RFC 9113 §3.4). No method of HTTP/1.1 is called so.
+/// Start of the HTTP/2 preface without TLS (RFC 9113 §3.4). No HTTP/1.1 method has this name.
 const HTTP_2: &[u8] = b"PRI ";
 
-/// What it gets. Time limits here are of whole connections, and many requests share one in HTTP/2.
+/// Response to HTTP/2. The timeouts here are per connection, and in HTTP/2 requests share one.
 const HTTP_1_ONLY: &[u8] = b"HTTP/1.1 505 HTTP Version Not Supported\r\n\
     connection: close\r\ncontent-length: 0\r\n\r\n";
 
 pub(super) struct LimitedAcceptor {
-    /// None once it is closed.
+    /// `None` once it is closed.
     listener: Option<TcpListener>,
     closing: watch::Receiver<bool>,
     address: LocalAddr,
@@ -47,7 +47,7 @@ pub(super) struct LimitedAcceptor {
     client_time: Duration,
 }
 
-/// The connections that are served, and whether more are taken.
+/// The open connections, and whether more are accepted.
 #[derive(Clone)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
@@ -61,12 +61,13 @@ impl Connections {
         Self { permits: Arc::new(Semaphore::new(most)), most, closing: watch::Sender::new(false) }
     }
 
-    /// From now on whoever waits is taken, and then the listener is closed.
+    /// Accepts the connections in the backlog, then closes the listener.
     pub(super) fn close_listener(&self) {
         self.closing.send_replace(true);
     }
 
-    /// How many there are, but for one: the next connection has its permit before it comes.
+    /// The number of open connections. One less than the permits in use, since the next
+    /// connection's permit is acquired before it is accepted.
     pub(super) fn count(&self) -> usize {
         self.most.saturating_sub(self.permits.available_permits()).saturating_sub(1)
     }
@@ -87,7 +88,7 @@ impl LimitedAcceptor {
         Ok(Self { listener, closing, address, connections, seats, shortage, client_time })
     }
 
-    /// What tells how many there are, and stops taking more.
+    /// A handle that counts the connections and closes the listener.
     pub(super) fn connections(&self) -> Connections {
         self.connections.clone()
     }
@@ -105,7 +106,7 @@ impl Acceptor for LimitedAcceptor {
         let permit = permit.map_err(io::Error::other)?;
         let Some(listener) = &self.listener else { return pending().await };
         let accepted = tokio::select! {
-            // First whoever waits: closing the listener resets those.
+            // Accept the backlog first: closing the listener resets those connections.
             biased;
             accepted = accept_seated(listener, &self.seats, &mut self.shortage) => Some(accepted),
             () = closed(&mut self.closing) => None,
@@ -125,8 +126,8 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|is_closing| *is_closing).await;
 }
 
-/// The next connection of a client that may have one more. The others are closed at once, so that
-/// they hold nothing.
+/// The next connection of a client below its connection limit. Other connections are closed at once
+/// and use no resources.
 async fn accept_seated(
     listener: &TcpListener,
     seats: &Seats,
@@ -146,52 +147,53 @@ async fn accept_seated(
     }
 }
 
-/// A connection that must get on: a request must be complete, and be answered, and its answer
-/// taken, within the client's time each.
+/// A connection with a time limit on each phase: the client's time limit applies to receiving a
+/// request, to responding, and to the client's reading of the response.
 pub(super) struct Connection {
     stream: TcpStream,
-    /// When the present phase must have ended.
+    /// When the current phase must have ended.
     deadline: Instant,
-    /// Never later than the deadline. It is set anew only when it goes off: setting a timer takes a
-    /// lock, and phases change several times per request.
+    /// A timer that fires at the deadline or before. It is reset only when it fires: resetting
+    /// takes a lock, and the phase changes several times per request.
     alarm: Pin<Box<Sleep>>,
     phase: Phase,
     client_time: Duration,
-    /// How many of the first bytes were those of HTTP/2; none once one was not.
+    /// How many bytes match the HTTP/2 preface so far; `None` once one did not.
     preface: Option<usize>,
     _place: Place,
 }
 
-/// What a connection takes up: one of all, and unless it is a proxy's one of its client's.
+/// The permits of a connection: one of the total, and one of its client unless that is a trusted
+/// proxy.
 type Place = (OwnedSemaphorePermit, Option<Seat>);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {
-    /// Between requests: nothing has come since the last byte of an answer.
+    /// Between requests: nothing was received since the last byte of a response.
     Idle,
-    /// Something has come since.
+    /// Something was received since.
     Receiving,
-    /// An answer waits for the client to take it.
+    /// A response waits for the client to read it.
     Sending,
 }
 
 impl Connection {
     fn new(stream: TcpStream, place: Place, client_time: Duration) -> Self {
-        // A new connection owes its first request at once.
+        // The first request of a new connection is due at once.
         let deadline = Instant::now() + client_time;
         let alarm = Box::pin(sleep_until(deadline));
         let phase = Phase::Receiving;
         Self { stream, deadline, alarm, phase, client_time, preface: Some(0), _place: place }
     }
 
-    /// Fails once the connection turns out to speak HTTP/2, which gets an answer if it takes one.
+    /// Fails if the client speaks HTTP/2, after an attempt to send a response.
     fn refuse_http_2(&mut self, received: &[u8]) -> io::Result<()> {
         let Some(seen) = self.preface else { return Ok(()) };
         let rest = HTTP_2.get(seen..).unwrap_or_default();
         let length = rest.len().min(received.len());
         self.preface = (rest.get(..length) == received.get(..length)).then_some(seen + length);
         if self.preface == Some(HTTP_2.len()) {
-            // A client that takes nothing gets nothing: it is cut off in any case.
+            // Best effort: the connection is closed in any case.
             let _ = self.stream.try_write(HTTP_1_ONLY);
             return Err(io::ErrorKind::Unsupported.into());
         }
@@ -210,14 +212,14 @@ impl Connection {
         self.deadline = Instant::now() + time;
     }
 
-    /// Fails once the deadline has passed; else makes sure that its passing wakes the task.
+    /// Fails if the deadline has passed; otherwise registers the task to be woken when it passes.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         while self.alarm.as_mut().poll(context).is_ready() {
             let now = Instant::now();
             if self.deadline <= now {
                 return Err(io::ErrorKind::TimedOut.into());
             }
-            // Every deadline set from now on is at least the client's time away.
+            // Every deadline set from now on is at least the client's time limit away.
             self.alarm.as_mut().reset(self.deadline.min(now + self.client_time));
         }
         Ok(())
@@ -235,8 +237,8 @@ impl AsyncRead for Connection {
         let has_room = buffer.remaining() > 0;
         let received = buffer.filled().get(before..).unwrap_or_default();
         if polled.is_ready() && received.is_empty() && has_room && self.phase == Phase::Receiving {
-            // The client has gone in the middle of its request, or while it waits for the answer.
-            // At a mere end of the stream, hyper and poem would go on with it.
+            // The client disconnected during its request or while it waits for the response. On a
+            // plain end of stream, hyper and poem would continue to process the request.
             ready!(polled)?;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -301,7 +303,8 @@ impl Connection {
             self.check(context)?;
         }
         let written = ready!(polled)?;
-        // Who takes an answer bit by bit does not begin anew with each bit.
+        // A client that reads a response slowly does not restart its deadline with each partial
+        // write.
         self.enter(if written < wanted { Phase::Sending } else { Phase::Idle });
         Poll::Ready(Ok(written))
     }

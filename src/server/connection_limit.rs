@@ -1,7 +1,7 @@
-//! How many connections each client has, so that no one host can hold them all.
+//! Limits the connections of each client, so that no single host can use them all.
 //!
-//! A client is what the limits on attempts take for one: an address, or a block of IPv6. A trusted
-//! proxy brings the connections of many, and is left to count them itself.
+//! A client is the same as for the attempt limits: an address, or an IPv6 block. A trusted proxy
+//! carries the connections of many clients and is expected to limit them itself.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,10 +15,10 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::http;
 
-/// How often a client that is refused is worth a line of the log.
+/// Minimum time between two log lines about clients at their limit.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// The connections of all clients.
+/// The connection counts of all clients.
 #[derive(Clone)]
 pub(super) struct Seats(Arc<Shared>);
 
@@ -29,20 +29,20 @@ struct Shared {
     taken: Mutex<Taken>,
 }
 
-/// No more entries than there are connections.
+/// At most as many entries as there are connections.
 #[derive(Default)]
 struct Taken {
     by_client: HashMap<u128, u32>,
     last_warning: Option<Instant>,
 }
 
-/// One connection of a client, until it is dropped.
+/// One connection of a client, counted until it is dropped.
 pub(super) struct Seat {
     seats: Seats,
     client: u128,
 }
 
-/// The client has all the connections that it may have.
+/// The client is at its connection limit.
 #[derive(Debug)]
 pub(super) struct Full;
 
@@ -57,7 +57,7 @@ impl Seats {
         }))
     }
 
-    /// A seat for a connection from `address`; none is needed for a trusted proxy's.
+    /// Counts a connection from `address`; `None` for a trusted proxy, which is not limited.
     pub(super) fn take(&self, address: IpAddr) -> Result<Option<Seat>, Full> {
         let address = address.to_canonical();
         if self.0.exempt.iter().any(|block| block.contains(&address)) {
@@ -80,7 +80,7 @@ impl Seats {
 }
 
 impl Taken {
-    /// Once in a while: who is refused must not fill the log either.
+    /// At most once per minute, so that rejected clients do not flood the log.
     fn warn(&mut self, address: IpAddr) {
         if self.last_warning.is_none_or(|at| at.elapsed() >= QUIET) {
             self.last_warning = Some(Instant::now());
@@ -118,7 +118,7 @@ mod tests {
         }))
     }
 
-    /// DS-04: who has a block of IPv6 has no more seats than who has one address.
+    /// DS-04: a client with an IPv6 block gets no more connections than one with a single address.
     #[test]
     fn spellings_and_neighbours_of_a_client_share_its_seats() {
         for (one, other) in [

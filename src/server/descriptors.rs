@@ -1,29 +1,29 @@
-//! How many connections fit into the files that the process may have open at once (`ulimit -n`).
+//! How many connections fit into the file descriptor limit of the process (`ulimit -n`).
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// What is open beside connections of clients and to PostgreSQL: SQLite's files (some 25), notices of
-/// logouts under way, the runtime, the log; and some to spare.
+/// Descriptors for other uses than connections of clients and to PostgreSQL: SQLite's files (some
+/// 25), back-channel logout requests in progress, the runtime, the log; and a margin.
 const OTHERS: u64 = 96;
 
-/// With fewer connections there is no service to speak of.
+/// The server does not start with room for fewer connections, unless fewer are configured.
 const FEWEST: u32 = 16;
 
-/// The share of all connections that one client may have, if nothing else is set.
+/// The default share of all connections for one client: one in this many.
 const CLIENTS: u32 = 10;
 
-/// How many connections there may be.
+/// The connection limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Capacity {
-    /// Of all clients.
+    /// For all clients together.
     pub(super) connections: u32,
-    /// Of one client.
+    /// For one client.
     pub(super) per_client: u32,
 }
 
-/// The process may not open enough files.
+/// The file descriptor limit of the process is too low.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the process may open {limit} files (ulimit -n, LimitNOFILE), of which {others} are needed for \
@@ -36,10 +36,11 @@ pub struct TooFewDescriptors {
 }
 
 impl Capacity {
-    /// What is set, as far as it fits. Raises the soft limit of the process to the hard one.
+    /// The configured limits, reduced to the available descriptors. Raises the soft limit of the
+    /// process to the hard limit.
     ///
     /// # Errors
-    /// If so few fit that it is better not to start.
+    /// If too few descriptors are available.
     pub(super) fn of(config: &Config) -> Result<Self, TooFewDescriptors> {
         let wanted = config.service.max_connections;
         let others = OTHERS + u64::from(config.database.database_connections);
@@ -58,14 +59,14 @@ impl Capacity {
     }
 }
 
-/// The limit is soft for the sake of programs that use `select`, which this one does not. Returns what
-/// holds now; none if there is no limit.
+/// Raises the soft limit, which exists for programs that use `select`; this one does not. Returns
+/// the limit now in effect, `None` if there is none.
 fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
         return limit.current;
     }
-    // Some systems have a limit of their own below the hard one.
+    // Some systems have an additional limit below the hard one.
     match setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,

@@ -1,5 +1,5 @@
-//! A running Signet: opens what it needs in the order that changes nothing before all is checked,
-//! then serves until told to stop.
+//! A running server. It opens its resources in an order that changes nothing before everything is
+//! checked, then serves until it is asked to stop.
 
 mod acceptor;
 mod backchannel_delivery;
@@ -41,17 +41,17 @@ use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::state_keeper::{StateError, StateKeeper, refuse_older};
 use crate::server::tasks::{end_sessions, keep_decoys, keep_house, keep_keys, keep_status};
 
-/// How long a server that is told to stop still takes whoever comes, unless nobody is there: clients
-/// and proxies hear meanwhile that it leaves, and what waits to be accepted gets its answer.
+/// How long a stopping server still accepts connections, unless it has none: clients and proxies
+/// learn meanwhile that it is shutting down, and the accept backlog gets its responses.
 const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// How long it then waits for the requests of those it took last.
+/// How long it then waits for requests on the connections it accepted last.
 const FINAL_DRAIN: Duration = Duration::from_millis(100);
 
-/// How often it looks whether a connection is left.
+/// How often it checks whether a connection is open.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A bound Signet, not yet serving.
+/// A server that is bound to its address but does not serve yet.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -61,18 +61,18 @@ pub struct Server {
     state: StateKeeper,
 }
 
-/// Why Signet does not start. Each message names what to change.
+/// Why the server does not start. Each message names what to change.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address is taken or not ours.
+    /// The address is in use, or does not belong to this host.
     #[error("cannot listen on {address} (SIGNET_LISTEN): {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Nobody could tell what other services should expect in `iss`.
+    /// No issuer is set and the address is not loopback, so the public `iss` is unknown.
     #[error(
         "SIGNET_ISSUER must be set to the public https URL, since {address} (SIGNET_LISTEN) is not \
          a loopback address"
@@ -81,13 +81,13 @@ pub enum StartError {
         /// The address.
         address: SocketAddr,
     },
-    /// There would be no room for connections.
+    /// Too few file descriptors for connections.
     #[error(transparent)]
     Descriptors(#[from] TooFewDescriptors),
     /// The database cannot be opened.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The database is an older one.
+    /// The database is older than the one that was served before.
     #[error(transparent)]
     State(#[from] StateError),
     /// The schema cannot be brought up to date.
@@ -96,30 +96,30 @@ pub enum StartError {
     /// The master key cannot be used.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
-    /// There is no key to sign with.
+    /// There is no signing key.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
-    /// The settings would refuse good tokens.
+    /// With these settings, resource servers would reject valid tokens.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// A service would refuse good tokens for want of a list.
+    /// Resource servers would reject valid tokens because their copy of a status list expired.
     #[error(
         "SIGNET_STATUS_LIST_SECONDS is {life}, not more than three times the {ttl} seconds of \
          SIGNET_STATUS_TTL_SECONDS: a service that misses a fetch would refuse good tokens"
     )]
     StatusListTooShort {
-        /// What was set, in seconds.
+        /// The configured lifetime of a list, in seconds.
         life: u64,
-        /// What a list may be held, in seconds.
+        /// How long a list may be cached, in seconds.
         ttl: u64,
     },
-    /// The status lists cannot be made.
+    /// The status lists cannot be signed or loaded.
     #[error("the status lists cannot be published: {0}")]
     StatusLists(#[from] ListError),
     /// OpenSSL failed.
     #[error("OpenSSL failed: {0}")]
     OpenSsl(#[from] ErrorStack),
-    /// The logo cannot be shown.
+    /// The logo cannot be used.
     #[error(transparent)]
     Logo(#[from] LogoError),
     /// The hashing threads cannot be started.
@@ -129,7 +129,7 @@ pub enum StartError {
 
 /// The database with its schema up to date, and the secrets that belong to it.
 pub struct Storage {
-    /// The rows.
+    /// The database.
     pub db: Db,
     /// The master key.
     pub master: MasterKeys,
@@ -141,8 +141,8 @@ impl Storage {
     /// Opens the database and the master key, checks that they belong together, migrates, and
     /// reads the key ring.
     ///
-    /// # Errors
-    /// See [`StartError`]. Before the first write it is certain that the schema is known and that
+    /// See [`StartError`]. Before the first write it is certain that the schema version is known
+    /// and that the master key decrypts every key in the database.
     /// the master key opens every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
@@ -165,7 +165,7 @@ impl Storage {
 }
 
 impl Server {
-    /// Checks what can be checked of the settings without touching anything.
+    /// Checks the settings that can be checked without side effects.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -202,7 +202,7 @@ impl Server {
         Ok(Self { listener, address, app: Arc::new(app), capacity, config, state })
     }
 
-    /// The address it listens on.
+    /// The address it is bound to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -214,12 +214,12 @@ impl Server {
         &self.app.issuer_url
     }
 
-    /// Serves until `stop` is ready, then says farewell: it is not ready any more, and each answer
-    /// closes its connection. After a moment it takes nobody new, closes the connections that are
-    /// idle, and lets requests under way finish within the drain time.
+    /// Serves until `stop` is ready, then shuts down gracefully: readiness fails, and each response
+    /// closes its connection. After a grace period it accepts no more connections, closes those
+    /// that are idle, and lets requests in progress finish within the drain time.
     ///
     /// # Errors
-    /// If the listener fails, or the database was declared to be restored meanwhile.
+    /// If the listener fails, or `signet restored` was run while it served.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let ServiceSettings { drain_seconds, client_seconds, .. } = self.config.service;
         let Capacity { connections, per_client } = self.capacity;
@@ -269,7 +269,8 @@ impl Server {
     }
 }
 
-/// Ends a while after `stop`, or once nobody is there; see [`SHUTDOWN_GRACE`].
+/// Completes after the grace period that follows `stop`, or earlier once no connection is open; see
+/// [`SHUTDOWN_GRACE`].
 async fn say_farewell(
     stop: impl Future<Output = ()>,
     app: Arc<App>,
@@ -285,13 +286,13 @@ async fn say_farewell(
             break;
         }
     }
-    // Who was taken last has not asked yet.
+    // The connections accepted last have not sent their request yet.
     connections.close_listener();
     tokio::time::sleep(FINAL_DRAIN.min(time)).await;
 }
 
-/// Before the first request, so that nobody signs up with what is somebody's. No reason not to start:
-/// housekeeping tries again.
+/// Runs before the first request, so that no sign-up can take an address that folds to an existing
+/// one. A failure does not prevent the start: housekeeping retries.
 async fn fold_addresses(db: &Db) {
     match email_folding::fold_and_settle(db).await {
         Ok(0) => {}
@@ -315,8 +316,8 @@ fn refuse_short_lists(settings: &StatusSettings) -> Result<(), StartError> {
     Err(StartError::StatusListTooShort { life, ttl })
 }
 
-/// What was admitted to the password hash must not be cut off, neither by a limit on connections nor
-/// by the end of the process.
+/// Warns if the timeouts are shorter than the longest wait for a password hash: an admitted login
+/// would be cut off by the connection timeout or by the end of the process.
 fn warn_of_short_times(config: &Config) {
     let longest = config.passwords.longest_hash_wait().as_secs();
     for (name, seconds) in [
@@ -332,7 +333,7 @@ fn warn_of_short_times(config: &Config) {
     }
 }
 
-/// Settings that are for tests, or for clients that cannot be changed.
+/// Warns about settings that are meant for tests or for clients that cannot be changed.
 fn warn_of_less_safe(config: &Config) {
     if config.tokens.refresh_reuse == RefreshReuse::Refuse {
         tracing::warn!(
@@ -422,7 +423,7 @@ mod tests {
 
     use super::*;
 
-    /// The parts of a server that has not been bound.
+    /// The application of a server that is not bound.
     async fn app_in(directory: &std::path::Path) -> Arc<App> {
         let config = Config::of(&[
             format!("--database-url=sqlite:{}", directory.join("signet.db").display()),
@@ -434,7 +435,8 @@ mod tests {
         Arc::new(assemble(&config, Clock::System, storage, None, branding, address).await.unwrap())
     }
 
-    /// IJ-09: the next one is answered as ever, and nothing is said of what went wrong.
+    /// IJ-09: the next request is served as usual, and the response reveals nothing about the
+    /// panic.
     #[tokio::test]
     async fn a_panic_is_one_answers_failure() {
         let directory = tempfile::tempdir().unwrap();

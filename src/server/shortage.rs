@@ -1,7 +1,7 @@
-//! When a connection cannot be accepted, mostly because there are too many open files.
+//! Failures to accept a connection, mostly because of too many open files.
 //!
-//! It must neither wait for ever nor have the accepting task spin, nor fill the log. A descriptor is
-//! held in reserve: given up for a moment, it lets a connection be accepted, answered and closed.
+//! They must not stall the accepting task, make it spin, or flood the log. One descriptor is held
+//! in reserve: closing it for a moment allows a connection to be accepted, answered and closed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -12,17 +12,17 @@ use rustix::io::Errno;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-/// Pause after a failure that a descriptor does not help against.
+/// Pause after a failure that a free descriptor does not solve.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
-/// How often failures are worth a line of the log.
+/// Minimum time between two log lines about failures.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
 
-/// What a connection gets that is closed at once.
+/// The response to a connection that is closed at once.
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     connection: close\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n";
 
-/// The reserve, and what has not been reported yet.
+/// The reserved descriptor, and the failures that are not logged yet.
 pub(super) struct Shortage {
     reserve: Option<File>,
     unreported: u64,
@@ -34,8 +34,8 @@ impl Shortage {
         Self { reserve: open(), unreported: 0, reported_at: None }
     }
 
-    /// Takes note that a connection could not be accepted, and turns away the one that waits, or waits
-    /// a little itself.
+    /// Records that a connection could not be accepted. Rejects the next connection in the backlog
+    /// with the reserved descriptor, or waits for the back-off.
     pub(super) async fn meet(&mut self, error: &io::Error, listener: &TcpListener) {
         self.unreported += 1;
         self.report(Some(error));
@@ -43,7 +43,7 @@ impl Shortage {
         let is_short = error.raw_os_error().is_some_and(|code| is_short.contains(&code));
         if is_short && self.reserve.take().is_some() {
             if let Some(Ok((stream, _))) = listener.accept().now_or_never() {
-                // A client that does not take the answer is closed all the same.
+                // The connection is closed even if the client does not read the response.
                 let _ = stream.into_std().and_then(turn_away);
             }
             self.reserve = open();
@@ -55,7 +55,7 @@ impl Shortage {
         }
     }
 
-    /// Writes the line that is due, if there is one.
+    /// Logs the failures if a log line is due.
     pub(super) fn report(&mut self, error: Option<&io::Error>) {
         let is_due = self.reported_at.is_none_or(|at| at.elapsed() >= REPORT_PERIOD);
         if self.unreported == 0 || !is_due {
@@ -72,9 +72,9 @@ fn open() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Neither call waits: the stream came from the runtime.
+/// Neither call blocks: the runtime made the stream non-blocking.
 fn turn_away(mut stream: std::net::TcpStream) -> io::Result<()> {
-    // Closing a connection with something unread resets it, and the answer may be lost.
+    // Closing a connection with unread data resets it, and the response may be lost.
     let _ = stream.read(&mut [0; 4096]);
     stream.write_all(UNAVAILABLE)
 }

@@ -1,5 +1,5 @@
-//! Telling an older backup from the database that was there before: at the start, by the state
-//! file; and keeping that file.
+//! Detects at the start, by the state file, that an older backup of the database was restored, and
+//! keeps that file up to date.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,11 +13,11 @@ use crate::config::Config;
 use crate::database::{ConnectError, Db, Lineage, StateFile, Verdict};
 use crate::domain::id;
 
-/// How often the file is brought up to date. A backup that is younger than this when it is restored
-/// cannot be told from a database that has lost nothing.
+/// How often the file is updated. A restored backup that is younger than this cannot be
+/// distinguished from the current database.
 const BEAT: Duration = Duration::from_secs(3);
 
-/// Why this database may not be served.
+/// Why this database must not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// An older backup was restored.
@@ -30,7 +30,7 @@ pub enum StateError {
         file.display()
     )]
     Older {
-        /// What the database has counted.
+        /// The commits that the database has counted.
         commits: i64,
         /// The state file.
         file: PathBuf,
@@ -40,23 +40,23 @@ pub enum StateError {
     Database(#[from] ConnectError),
 }
 
-/// Keeps the state file of this instance.
+/// Maintains the state file of this instance.
 pub(super) struct StateKeeper {
     file: StateFile,
     name: String,
     restore: Option<Uuid>,
-    /// The count that was found at the start: a server that writes nothing has it in the file, too.
+    /// The commit count read at the start: it is written even if this server commits nothing.
     found: i64,
     is_failing: AtomicBool,
 }
 
-/// The file that the settings name.
+/// The state file that is configured.
 fn state_file(config: &Config, clock: &Clock) -> StateFile {
     let path = config.restores.state_file(&config.keys.master_key_file);
     StateFile::at(path, id::new(clock.now()))
 }
 
-/// Refuses a database that is older than the file says. Changes nothing.
+/// Refuses a database that is older than the state file records. Changes nothing.
 pub(super) async fn refuse_older(
     config: &Config,
     db: &Db,
@@ -99,7 +99,7 @@ pub(super) async fn refuse_older(
 }
 
 impl StateKeeper {
-    /// For a database whose schema and keys are in order.
+    /// Reads the lineage of a database whose schema and keys were checked.
     pub(super) async fn of(config: &Config, db: &Db, clock: &Clock) -> Result<Self, StateError> {
         let lineage = Lineage::read(db).await.map_err(ConnectError::from)?;
         Ok(Self {
@@ -111,12 +111,12 @@ impl StateKeeper {
         })
     }
 
-    /// What keys of tokens depend on.
+    /// The last restore, from which the keys of refresh and reset tokens are derived.
     pub(super) fn restore(&self) -> Option<Uuid> {
         self.restore
     }
 
-    /// Brings the file up to date. A failure is logged when it begins: also at each start.
+    /// Updates the file. A failure is logged when it begins, also on the first call.
     #[expect(clippy::disallowed_methods, reason = "a small file, one write at a time")]
     pub(super) async fn save(&self, db: &Db) {
         let (file, name, commits) =
@@ -134,8 +134,8 @@ impl StateKeeper {
         }
     }
 
-    /// Ends once somebody has run `signet restored`: what this instance knows is of before, and
-    /// what it grants is void.
+    /// Updates the file until `signet restored` is run: the state of this instance predates the
+    /// restore, so whatever it grants from then on is void.
     pub(super) async fn keep(&self, db: &Db) {
         loop {
             tokio::time::sleep(BEAT).await;
@@ -154,7 +154,7 @@ impl StateKeeper {
     }
 }
 
-/// Says so where the file is written: a server that is stopped at this moment is still heard.
+/// Logs where the file is written, so that a server that is being stopped still reports it.
 fn note_alive(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
     if file.note_alive(name, commits)? {
         tracing::error!(

@@ -1,5 +1,4 @@
-//! What an instance does beside answering: it keeps the keys, publishes which sessions have ended, and
-//! deletes what can have no effect any more.
+//! Background tasks of an instance: signing keys, status lists, session endings, housekeeping.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,34 +17,35 @@ use crate::domain::session;
 use crate::domain::status;
 use crate::http::App;
 
-/// How often what has expired is deleted.
+/// How often expired rows are deleted.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
 
-/// How often this instance looks which sessions have ended.
+/// How often this instance reads which sessions have ended.
 const STATUS_BEAT: Duration = Duration::from_secs(1);
 
-/// How often status lists that no token names are looked for, and tables without statistics.
+/// How often unreferenced status lists are deleted and tables without statistics are analysed.
 const HOURLY: Duration = Duration::from_hours(1);
 
-/// How long rows may have been expired before an operator is to know.
+/// Age of the oldest expired row from which a warning is logged.
 const BACKLOG: Duration = Duration::from_hours(1);
 
-/// How often that is logged, of each table.
+/// Minimum time between two such warnings for one table.
 const BACKLOG_WARNING: Duration = Duration::from_mins(10);
 
-/// Between two portions of a count of accounts: it reads 5,000 accounts a second.
+/// Pause between two portions of a count of accounts, for 5,000 accounts a second.
 const SURVEY_PAUSE: Duration = Duration::from_millis(100);
 
-/// After a failure.
+/// Pause after a failed portion.
 const SURVEY_RETRY: Duration = Duration::from_secs(10);
 
-/// Between two counts.
+/// Pause between two counts.
 const SURVEY_REST: Duration = Duration::from_mins(10);
 
-/// How often this instance looks for sessions whose rows are still to say that they have ended.
+/// How often this instance checks the outbox for ended sessions whose rows are not marked yet.
 const OUTBOX_BEAT: Duration = Duration::from_millis(250);
 
-/// Takes the steps that are due in the keys' lives, and looks what others have done.
+/// Performs the key rotation steps that are due, and reloads the key ring that other instances may
+/// have changed.
 pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
     let (holder, db) = (id::new(app.clock.now()), app.db.reserved());
     let schedule = *app.ring.schedule();
@@ -53,7 +53,7 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
     loop {
-        // From before the work on: no return of the database may fall between the two.
+        // Subscribed before the work starts, so that no recovery of the database is missed.
         let back_again = app.db.back_again();
         follow_database_clock(&app, &db).await;
         let kept = keys::advance(&db, app.ring.sealer(), &schedule, bits, holder).await;
@@ -63,7 +63,8 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
         if let Err(error) = app.ring.reload(&db).await {
             tracing::warn!(%error, "the key ring could not be reloaded");
         }
-        // An instance that lost sight of the keys signs nothing: it looks as soon as it can.
+        // An instance that cannot read the key ring stops signing, so it retries as soon as the
+        // database is back.
         tokio::select! {
             _ = beat.tick() => {}
             () = back_again => {}
@@ -71,8 +72,8 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
     }
 }
 
-/// Counts which classes of password hashes accounts have, so that unknown addresses take as long to
-/// check as known ones. The first count is used as it grows, later ones when they are complete.
+/// Counts accounts per class of password hash, so that checking an unknown address takes as long as
+/// checking a known one. The first count is used while it grows, later ones once they are complete.
 pub(super) async fn keep_decoys(app: Arc<App>) {
     let mut is_first = true;
     loop {
@@ -95,15 +96,15 @@ pub(super) async fn keep_decoys(app: Arc<App>) {
     }
 }
 
-/// Looks which sessions have ended, and publishes it. A failure is logged when it begins, and once a
-/// minute as long as it lasts.
+/// Reads which sessions have ended and publishes the status lists. A failure is logged when it
+/// begins and once a minute while it lasts.
 pub(super) async fn keep_status(app: Arc<App>) {
     let mut beat = tokio::time::interval(STATUS_BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
     let (db, mut failures) = (app.db.reserved(), 0_u32);
     loop {
-        // From before the look on: no return of the database may fall between the two.
+        // Subscribed before the read starts, so that no recovery of the database is missed.
         let back_again = app.db.back_again();
         match app.status_lists.reload(&db, &app.issuer, app.clock.now()).await {
             Ok(()) => failures = 0,
@@ -121,7 +122,7 @@ pub(super) async fn keep_status(app: Arc<App>) {
     }
 }
 
-/// Does what is left to be done for sessions that ended all at once, portion by portion.
+/// Processes the outbox of sessions that were ended in bulk, portion by portion.
 pub(super) async fn end_sessions(app: Arc<App>) {
     let mut beat = tokio::time::interval(OUTBOX_BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -140,7 +141,7 @@ pub(super) async fn end_sessions(app: Arc<App>) {
     }
 }
 
-/// Instances agree on the time by asking the database they share.
+/// Sets the clock by the shared database, so that all instances agree on the time.
 async fn follow_database_clock(app: &App, db: &Db) {
     match db.now().await {
         Ok(Some(now)) => app.clock.follow(now),
@@ -149,7 +150,7 @@ async fn follow_database_clock(app: &App, db: &Db) {
     }
 }
 
-/// Deletes what can have no effect any more, so that nothing grows without end.
+/// Deletes expired rows and keeps the tables bounded.
 pub(super) async fn keep_house(app: Arc<App>) {
     let mut beat = tokio::time::interval(HOUSEKEEPING);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -161,18 +162,19 @@ pub(super) async fn keep_house(app: Arc<App>) {
             _ = hourly.tick() => true,
         };
         if is_hourly {
-            // Before anything else: after an import all plans hang on it.
+            // First of all: after an import, every query plan depends on it.
             analyze(&app).await;
         }
         app.limits.sweep();
         if let Err(error) = app.db.keep_retention().await {
             tracing::warn!(%error, "how long this instance has served could not be recorded");
         }
-        // What is left when each table has had its turn is next, and not in a minute.
+        // Continues at once while a table has expired rows left after its portion.
         while purge(&app, &mut backlogs).await {}
         fold_addresses(&app).await;
         if is_hourly {
-            // After the marks: a list with one is named by a token.
+            // After deleting the invalid marks: a list with a mark is treated as referenced by a
+            // token.
             purge_lists(&app).await;
         }
     }
@@ -192,7 +194,8 @@ async fn analyze(app: &App) {
     }
 }
 
-/// While an upgrade is rolled out, an instance of the version before writes rows without folded addresses.
+/// During a rolling upgrade, an instance of the previous version writes rows without folded
+/// addresses.
 async fn fold_addresses(app: &App) {
     match email_folding::fold(&app.db).await {
         Ok(addresses) => tracing::debug!(addresses, "addresses folded"),
@@ -200,8 +203,8 @@ async fn fold_addresses(app: &App) {
     }
 }
 
-/// Deletes expired rows, of each table for itself: one that fails keeps no other from its turn.
-/// `true` if some are left that were to be deleted.
+/// Deletes expired rows, table by table: a failure of one does not affect the others. Returns
+/// `true` if expired rows are left.
 async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
     let (db, keep) = (&app.db, app.tokens.ended_session_retention());
     let is_left = [
@@ -216,13 +219,13 @@ async fn purge(app: &App, backlogs: &mut Backlogs) -> bool {
     is_left.contains(&true)
 }
 
-/// When an operator was last told of each table's backlog.
+/// When each table's backlog was last logged.
 #[derive(Default)]
 struct Backlogs(BTreeMap<&'static str, Instant>);
 
 impl Backlogs {
-    /// Logs what became of a table's expired rows; `true` if some are left though the database
-    /// works.
+    /// Logs the result of deleting a table's expired rows. Returns `true` if some are left and the
+    /// deletion did not fail.
     fn report(&mut self, table: &'static str, purged: Result<Purged, PurgeError>) -> bool {
         match purged {
             Err(error) => {

@@ -1,16 +1,16 @@
-//! Which addresses may be spoken to: the operator wrote them down, but their names resolve to whatever
-//! their owners like. So it is decided on the address that is connected to.
+//! Which addresses logout requests may be sent to. The operator configures the URIs, but the owners
+//! of the names decide what they resolve to. So the check is on the resolved address (SSRF).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// What is said of an address that may not be spoken to.
+/// The reason that is logged for an address that is not allowed.
 pub(super) const PRIVATE: &str =
     "it is in a private network, which SIGNET_LOGOUT_PRIVATE_NETWORKS does not allow";
 
-/// Resolves names to addresses that may be spoken to.
+/// A DNS resolver that returns allowed addresses only.
 pub(super) struct Guard {
     /// Whether the operator allows private networks.
     pub(super) is_private_allowed: bool,
@@ -33,8 +33,8 @@ impl Resolve for Guard {
 }
 
 impl Guard {
-    /// Whether a URI may be spoken to, as far as that can be said of it: an address in place of a
-    /// name is never resolved.
+    /// Whether a request may be sent to this URI, as far as the URI itself shows: an IP address
+    /// literal never passes through the resolver.
     pub(super) fn admits(&self, uri: &str) -> bool {
         self.is_private_allowed || !names_private_address(uri)
     }
@@ -50,7 +50,7 @@ fn names_private_address(uri: &str) -> bool {
     }
 }
 
-/// Whether an address is one of the public internet (RFC 6890 and its registries).
+/// Whether an address is globally reachable (RFC 6890 and its registries).
 fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => is_public_v4(v4),
@@ -70,12 +70,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || (a == 100 && (64..128).contains(&b))
         || (a == 192 && b == 0 && c == 0)
         || (a == 198 && (18..20).contains(&b))
-        // Where a cloud answers its machines.
+        // Azure's platform address, which answers virtual machines only.
         || address.octets() == [168, 63, 129, 16];
     !is_special
 }
 
-/// Global unicast, without what stands for IPv4 addresses or for examples.
+/// Global unicast, except 6to4, IETF protocol assignments such as Teredo, and documentation
+/// addresses.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     let is_global = a & 0xe000 == 0x2000;

@@ -1,7 +1,7 @@
-//! Tells clients of logouts (OpenID Connect Back-Channel Logout 1.0 §2.5), one POST each.
+//! Delivers logout tokens to clients (OpenID Connect Back-Channel Logout 1.0 §2.5), one POST each.
 //!
-//! Unless a setting says otherwise, only public addresses are spoken to. Redirects are not followed,
-//! and answers not read. Clients that answer slowly or not at all keep no other waiting.
+//! By default requests go to public addresses only. Redirects are not followed, and response bodies
+//! not read. Slow or unreachable clients do not delay the others.
 
 mod guard;
 
@@ -23,13 +23,13 @@ use crate::domain::outbox::{self, Answer, Item, Kind, Shares};
 use crate::domain::session;
 use crate::http::App;
 
-/// How often the queue is looked at.
+/// How often the outbox is polled.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// How long a client may take.
+/// Timeout of a request to a client.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Delivers what is due, for ever.
+/// Delivers due logout requests until the server stops.
 pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
     let sender = match Sender::new(is_private_allowed) {
         Ok(sender) => sender,
@@ -61,7 +61,7 @@ pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
     }
 }
 
-/// What instances of the version before have queued.
+/// Moves what instances of the previous version have queued to the outbox.
 async fn adopt_old(app: &App) {
     if let Err(error) = session::adopt_old_notices(&app.db).await {
         tracing::warn!(%error, "the old queue of logouts could not be read");
@@ -86,11 +86,11 @@ async fn deliver(app: &App, sender: &Sender, item: Item) -> (String, Answer) {
     (item.receiver, answer)
 }
 
-/// Why a client was not told.
+/// Why a delivery failed.
 struct Failure {
-    /// There was no answer.
+    /// Whether there was no response.
     is_silent: bool,
-    /// For whoever runs this.
+    /// For the operator's log.
     why: String,
     uri: String,
 }
@@ -101,7 +101,7 @@ impl Failure {
     }
 }
 
-/// Tells a client, if it still wants to be told.
+/// Delivers a logout token, unless the client has no back-channel logout URI any more.
 async fn attempt(app: &App, sender: &Sender, item: &Item) -> Result<(), Failure> {
     let client_id = &item.receiver;
     let uri =
@@ -115,7 +115,7 @@ async fn attempt(app: &App, sender: &Sender, item: &Item) -> Result<(), Failure>
     }
 }
 
-/// Sends logout tokens.
+/// The HTTP client that sends logout tokens.
 struct Sender {
     client: Client,
     guard: Arc<Guard>,
@@ -133,11 +133,11 @@ impl Sender {
         Ok(Self { client, guard })
     }
 
-    /// Tells a client. It knows if it answers 200 (§2.8), or the 204 that some frameworks make of an
-    /// empty 200.
+    /// Sends a logout token. Success is 200 (§2.8), or 204, which some frameworks send for an empty
+    /// 200.
     ///
     /// # Errors
-    /// Whether there was no answer, and what is wrong, for whoever runs this.
+    /// Whether there was no response, and a description for the operator's log.
     async fn send(&self, uri: &str, token: &str) -> Result<(), (bool, String)> {
         if !self.guard.admits(uri) {
             return Err((true, guard::PRIVATE.to_owned()));
@@ -158,12 +158,12 @@ impl Sender {
     }
 }
 
-/// An address without its query, which may hold what is nobody's business.
+/// A URI without its query, which may contain confidential data.
 fn place_of(uri: &str) -> &str {
     uri.split('?').next().unwrap_or_default()
 }
 
-/// The error at the root of another: what lies above says that a request failed.
+/// The root cause of an error: the outer ones merely say that a request failed.
 fn root_of(error: &dyn Error) -> String {
     let mut root = error;
     while let Some(cause) = root.source() {
