@@ -8,29 +8,29 @@ use time::OffsetDateTime;
 
 use crate::timestamp::Timestamp;
 
-/// A moment of this process, to count from.
+/// The start of this process, as the origin of its uptime.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Where `now` comes from.
+/// The source of `now`.
 #[derive(Debug, Clone)]
 pub enum Clock {
     /// The system's clock.
     System,
-    /// The clock of the database that all instances share: whatever this host's clock says, or
-    /// however it jumps, they agree.
+    /// The clock of the shared database: all instances agree, even if this host's clock is wrong or
+    /// jumps.
     Shared(SharedClock),
-    /// A clock that moves only when told to; for tests.
+    /// A clock that moves only when it is set; for tests.
     Manual(ManualClock),
 }
 
 impl Clock {
-    /// A clock that follows the database's once it is connected; the system's until then.
+    /// A clock that follows the database's once it is connected, and the system's until then.
     #[must_use]
     pub fn shared() -> Self {
         Self::Shared(SharedClock::default())
     }
 
-    /// The present moment, in whole microseconds.
+    /// The current time, in whole microseconds.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         match self {
@@ -41,7 +41,8 @@ impl Clock {
         }
     }
 
-    /// How long this process has run, by the monotonic clock: no change of the time moves it.
+    /// How long this process has run, by the monotonic clock: changes of the system time do not
+    /// affect it.
     #[must_use]
     pub fn uptime(&self) -> Duration {
         match self {
@@ -50,7 +51,7 @@ impl Clock {
         }
     }
 
-    /// Takes over the database's time, just read; a manual clock stays as it is.
+    /// Sets a shared clock to the database's time, just read; other clocks are unchanged.
     pub fn follow(&self, database_now: Timestamp) {
         if let Self::Shared(clock) = self {
             clock.follow(database_now);
@@ -58,12 +59,12 @@ impl Clock {
     }
 }
 
-/// A clock that was set by another one and goes on by itself; clones share the same time.
+/// A clock that is set from another one and advances by the monotonic clock; clones share the time.
 #[derive(Debug, Clone, Default)]
 pub struct SharedClock(Arc<RwLock<Option<(Timestamp, Instant)>>>);
 
 impl SharedClock {
-    /// The time it was set to and what has passed since; the system's until it has been set.
+    /// The time it was set to plus the time elapsed since; the system's time if it was never set.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let anchor = *self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -74,26 +75,26 @@ impl SharedClock {
     }
 
     fn follow(&self, database_now: Timestamp) {
-        // Counted from the answer's arrival, it is a little behind the database's and never ahead:
-        // no token is from the future, and no key signs early.
+        // Anchored at the arrival of the response, it lags the database's clock a little and is
+        // never ahead: no token is issued in the future, and no key signs early.
         let arrived_at = Instant::now();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((database_now, arrived_at));
     }
 }
 
-/// A clock under the control of a test; clones share the same time. It has a wall clock and a monotonic
+/// A clock under the control of a test; clones share the time. It has a wall clock and a monotonic
 /// one, in microseconds.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<(AtomicI64, AtomicI64)>);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// A clock that starts at `start` and does not advance by itself.
     #[must_use]
     pub fn starting_at(start: Timestamp) -> Self {
         Self(Arc::new((AtomicI64::new(start.as_micros()), AtomicI64::new(0))))
     }
 
-    /// The moment the clock stands at.
+    /// The time of the wall clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0.0.load(Ordering::SeqCst))
@@ -103,21 +104,21 @@ impl ManualClock {
         Duration::from_micros(self.0.1.load(Ordering::SeqCst).unsigned_abs())
     }
 
-    /// Moves the clock forward, as time does.
+    /// Advances the wall clock and the monotonic clock.
     pub fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-        // The monotonic part first: whoever reads between the two finds the wall clock behind.
+        // The monotonic clock first: a concurrent reader sees the wall clock lag, never lead.
         self.0.1.fetch_add(micros, Ordering::SeqCst);
         self.0.0.fetch_add(micros, Ordering::SeqCst);
     }
 
-    /// Sets the wall clock to another time, and leaves the monotonic one alone.
+    /// Sets the wall clock and leaves the monotonic one unchanged.
     pub fn set(&self, to: Timestamp) {
         self.0.0.store(to.as_micros(), Ordering::SeqCst);
     }
 }
 
-/// A moment on this host, to find out later how long the process, or its host, stood still.
+/// A point in time on this host, to measure later how long the process or the host was suspended.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     monotonic: Instant,
@@ -125,14 +126,14 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The present moment.
+    /// The current time.
     #[must_use]
     pub fn now() -> Self {
         Self { monotonic: Instant::now(), system: Clock::System.now() }
     }
 
-    /// How long ago it was, by whichever clock says more: the monotonic one stands still with a
-    /// virtual machine that is paused, and the system's may be set back.
+    /// The time since, by whichever clock says more: the monotonic clock stops while a virtual
+    /// machine is paused, and the system clock may be set back.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.monotonic.elapsed().max(Clock::System.now().since(self.system))

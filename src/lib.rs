@@ -1,9 +1,8 @@
 //! Signet, a standalone identity token service.
 //!
-//! Three folders carry the architecture: [`http`] (what the wire looks like) → [`domain`] (the
-//! rules) → [`entity`] (the tables). Imports go only that way. A request makes two hops: an
-//! endpoint calls one domain function. ARCHITECTURE.md has the map; `tests/it/architecture.rs`
-//! checks it.
+//! The three main layers: [`http`] (the wire format) → [`domain`] (the rules) → [`entity`] (the
+//! tables). Imports go only in this direction. An endpoint calls one domain function.
+//! ARCHITECTURE.md describes them; `tests/it/architecture.rs` checks it.
 
 pub mod cli;
 pub mod clock;

@@ -1,4 +1,4 @@
-//! The `signet` program; all that it does is in the library.
+//! The `signet` binary; everything is in the library.
 
 use std::process::ExitCode;
 

@@ -1,21 +1,21 @@
-//! Which characters may stand in names that people decide by: client names on the consent page, the
-//! service's name, the names in a profile, and addresses.
+//! Which characters are allowed in names that users base decisions on: client names on the consent
+//! page, the service's name, names in a profile, and email addresses.
 //!
-//! A character that cannot be seen, or that changes the order of others, makes one name look like
-//! another. The tables are Unicode's own, from ICU4X.
+//! Characters that are invisible or change the order of others make one name look like another
+//! (spoofing). The tables are Unicode's own, from ICU4X.
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
 use icu_properties::{CodePointMapData, CodePointSetData};
 use idna::uts46::{AsciiDenyList, Hyphens, Uts46};
 
-/// Characters that show as nothing although Unicode does not count them as ignorable: BRAILLE PATTERN
-/// BLANK, MUSICAL SYMBOL NULL NOTEHEAD and KHITAN SMALL SCRIPT FILLER.
+/// Characters that render as blank although Unicode does not classify them as ignorable: BRAILLE
+/// PATTERN BLANK, MUSICAL SYMBOL NULL NOTEHEAD and KHITAN SMALL SCRIPT FILLER.
 const BLANK: [char; 3] = ['\u{2800}', '\u{1d159}', '\u{16fe4}'];
 
-/// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER, without which some scripts cannot be written.
+/// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER, which some scripts require.
 const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 
-/// Whether a text is a name in one line, of at most `longest` characters, all of which can be seen.
+/// Whether a text is a single-line name of at most `longest` characters, all of them visible.
 #[must_use]
 pub fn is_name(text: &str, longest: usize) -> bool {
     let is_trimmed = !text.is_empty() && text.trim() == text;
@@ -23,14 +23,14 @@ pub fn is_name(text: &str, longest: usize) -> bool {
     is_trimmed && text.chars().count() <= longest && is_seen
 }
 
-/// Whether all characters of a text can be seen, or are spaces, and none changes the order of others.
+/// Whether all characters of a text are visible or spaces, and none changes the order of others.
 /// Joiners are allowed where they change how a word looks (IDNA CONTEXTJ, RFC 5892 appendix A).
 #[must_use]
 pub fn is_visible(text: &str) -> bool {
     text.chars().all(|c| is_visible_char(c) || is_joiner(c)) && has_valid_joiners(text)
 }
 
-/// Whether a character is a letter, a mark or a number of any script, and can be seen.
+/// Whether a character is a visible letter, mark or number of any script.
 #[must_use]
 pub fn is_letter_mark_or_number(c: char) -> bool {
     let category = category(c);
@@ -51,11 +51,11 @@ pub fn is_joiner(c: char) -> bool {
     JOINERS.contains(&c)
 }
 
-/// Whether each joiner in a text stands where IDNA CONTEXTJ allows it: between letters that join, or
-/// behind a virama (RFC 5892 appendix A.1, A.2).
+/// Whether each joiner in a text is where IDNA CONTEXTJ allows it: between joining letters, or
+/// after a virama (RFC 5892 appendix A.1, A.2).
 #[must_use]
 pub fn has_valid_joiners(text: &str) -> bool {
-    // Word by word: IDNA's other rules are for labels, which no punctuation stands in.
+    // Word by word: IDNA's other rules are for labels, which contain no punctuation.
     let is_between_words = |c: char| {
         let group = category(c);
         let is_of_word = GeneralCategoryGroup::Letter.contains(group)
@@ -69,16 +69,17 @@ pub fn has_valid_joiners(text: &str) -> bool {
     })
 }
 
-/// Whether a character shows, as itself and without changing the order of others; the plain space does.
+/// Whether a character is visible and does not change the order of others; the plain space counts
+/// as visible.
 #[must_use]
 pub fn is_seen(c: char) -> bool {
-    // Of the spaces, the others look like that one, or like none.
+    // Other spaces look like the plain one, or like nothing.
     let is_odd_space = c.is_whitespace() && c != ' ';
     is_visible_char(c) && !is_odd_space
 }
 
-/// Neither a control, format, private or unassigned character, nor a line separator, nor one that shows
-/// as nothing.
+/// Not a control, format, private-use or unassigned character, a line separator, or a character
+/// that renders as blank.
 fn is_visible_char(c: char) -> bool {
     let category = category(c);
     let is_line = [GeneralCategory::LineSeparator, GeneralCategory::ParagraphSeparator];
@@ -147,7 +148,7 @@ mod tests {
             let name = format!("The sh{hidden}op");
             assert!(!is_name(&name, 40), "U+{:04X}", u32::from(hidden));
         }
-        // A joiner is seen where letters join, or where a virama would join them.
+        // A joiner is allowed between joining letters, or after a virama.
         for name in ["می\u{200c}خواهم", "क\u{94d}\u{200d}ष", "(می\u{200c}خواهم) 2"]
         {
             assert!(is_name(name, 40), "{name}");

@@ -1,7 +1,7 @@
-//! The one representation of a point in time below the clock.
+//! The only representation of a point in time outside of `clock`.
 //!
-//! Both databases hold it as a 64-bit integer, so that comparing and sorting mean the same in SQL
-//! and in Rust, whatever a driver thinks of time zones and fractions of a second.
+//! Both databases store it as a 64-bit integer, so that comparison and order are the same in SQL
+//! and in Rust, independent of how drivers handle time zones and fractions of a second.
 
 use std::time::Duration;
 
@@ -33,25 +33,25 @@ impl Timestamp {
         (self.0 / 1_000_000).unsigned_abs()
     }
 
-    /// This point and `duration` more; saturates at the end of time.
+    /// This point plus `duration`; saturates.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(micros(duration)))
     }
 
-    /// This point less `duration`; saturates at the beginning of time.
+    /// This point minus `duration`; saturates.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(micros(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is not.
+    /// The time from `earlier` to this point; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 in UTC with whole seconds, as the JSON API writes it.
+    /// RFC 3339 in UTC with whole seconds, as in the JSON API.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
         let seconds = self.0.div_euclid(1_000_000);
@@ -61,7 +61,7 @@ impl Timestamp {
             .unwrap_or_default()
     }
 
-    /// For people, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
+    /// In words, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
     #[must_use]
     pub fn in_words(self) -> String {
         let words =

@@ -1,4 +1,4 @@
-//! What endpoints can reach.
+//! The state that endpoints share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,52 +21,52 @@ use crate::http::browser_cookie::BrowserCookie;
 use crate::http::rate_limit::Limits;
 use crate::http::readiness::Readiness;
 
-/// All that endpoints can reach.
+/// The state that endpoints share.
 pub struct App {
-    /// The rows.
+    /// The database.
     pub db: Db,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
     /// The `iss` of every token, and the base of every URL.
     pub issuer_url: String,
-    /// How long tokens and sessions live.
+    /// The lifetimes of tokens and sessions.
     pub tokens: TokenSettings,
-    /// The rule for new passwords.
+    /// The password policy.
     pub password_policy: Policy,
     /// Checks and hashes passwords.
     pub hasher: Hasher,
-    /// Who may try how often.
+    /// The rate limits.
     pub limits: Limits,
     /// The signing keys.
     pub ring: Arc<KeyRing>,
     /// Signs access tokens.
     pub issuer: Issuer,
-    /// Where new sessions get their entry of a status list.
+    /// Assigns status list entries to new sessions.
     pub status_entries: StatusEntries,
-    /// Which sessions have ended, for verifiers.
+    /// The status lists, which tell verifiers which sessions have ended.
     pub status_lists: StatusLists,
-    /// Makes and reads refresh tokens.
+    /// Issues and reads refresh tokens.
     pub refresh_tokens: RefreshTokens,
     /// Reads password reset tokens.
     pub reset_tokens: ResetTokens,
-    /// Seals the authorization requests that browsers carry.
+    /// Encrypts the authorization requests that browsers carry.
     pub request_sealer: RequestSealer,
-    /// Checks our own access tokens, as any service does.
+    /// Verifies our own access tokens, as a resource server does.
     pub verifier: Verifier,
-    /// What browsers are known by.
+    /// The cookie that identifies a browser.
     pub cookie: BrowserCookie,
-    /// What the hosted pages look like.
+    /// The branding of the hosted pages.
     pub branding: Branding,
-    /// Proxies whose forwarding headers are believed.
+    /// Proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// What was found when the database was last asked whether it is well.
+    /// The cached result of the last readiness check of the database.
     pub readiness: Readiness,
-    /// Whether the server has been told to stop.
+    /// Whether the server is shutting down.
     pub is_leaving: AtomicBool,
 }
 
 impl App {
-    /// From now on it is not ready, and each answer closes its connection.
+    /// Starts the shutdown: readiness fails, and each response closes its connection.
     pub fn leave(&self) {
         self.is_leaving.store(true, Ordering::Release);
     }
@@ -75,7 +75,7 @@ impl App {
         self.is_leaving.load(Ordering::Acquire)
     }
 
-    /// The path of the issuer, under which a proxy serves all of ours; empty if it has none.
+    /// The path of the issuer, under which a proxy serves everything; empty if it has none.
     pub(super) fn base_path(&self) -> String {
         let path =
             Url::parse(&self.issuer_url).map(|url| url.path().to_owned()).unwrap_or_default();

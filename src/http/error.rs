@@ -1,7 +1,7 @@
 //! The JSON envelope of errors, and the only place that writes it.
 //!
-//! An endpoint fails with a [`Problem`], which says what the client may know and has no room for
-//! more. What the framework answers by itself (404, 405, 413, 415 …) becomes one in [`response_of`].
+//! An endpoint fails with a [`Problem`], which contains only what the client may know. Errors of
+//! the framework (404, 405, 413, 415 …) are converted in [`response_of`].
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::domain::attempt_limit::{Refusal, WINDOW, whole_seconds};
 use crate::http::request_context::RequestContext;
 
-/// An error as a client sees it. Every text is ours: nothing of a request is echoed.
+/// An error in the form the client gets. All texts are fixed: nothing from the request is echoed.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     code: &'static str,
@@ -88,7 +88,7 @@ impl Problem {
         }
     }
 
-    /// 400: members of the request are not valid.
+    /// 400: members of the request are invalid.
     pub(super) fn validation(fields: Vec<FieldProblem>) -> Self {
         Self { fields, ..Self::new("VALIDATION_ERROR", "The request is not valid") }
     }
@@ -103,7 +103,7 @@ impl Problem {
         Self { challenge: Some("Bearer"), ..Self::new("UNAUTHORIZED", "Authentication required") }
     }
 
-    /// 401: a bearer token was sent that is not, or no longer, good for anything.
+    /// 401: the bearer token is invalid, expired or revoked.
     pub(super) fn invalid_token() -> Self {
         Self {
             challenge: Some("Bearer error=\"invalid_token\""),
@@ -111,7 +111,8 @@ impl Problem {
         }
     }
 
-    /// 401: forged, expired, spent or ended, without saying which.
+    /// 401: the refresh token is forged, expired, already used or of an ended session; not said
+    /// which.
     pub(super) fn invalid_refresh_token() -> Self {
         Self {
             challenge: Some("Bearer"),
@@ -119,27 +120,27 @@ impl Problem {
         }
     }
 
-    /// 400: forged, expired or spent, without saying which.
+    /// 400: the reset token is forged, expired or already used; not said which.
     pub(super) fn invalid_reset_token() -> Self {
         Self::new("INVALID_RESET_TOKEN", "The reset token is not valid")
     }
 
-    /// 404: not live, or somebody else's, without saying which.
+    /// 404: the session is not live or belongs to another account; not said which.
     pub(super) fn no_such_session() -> Self {
         Self::new("NOT_FOUND", "There is no such session")
     }
 
-    /// 404: nothing was allowed, or there is no such client, without saying which.
+    /// 404: there is no consent, or no such client; not said which.
     pub(super) fn no_such_consent() -> Self {
         Self::new("NOT_FOUND", "There is no such consent")
     }
 
-    /// 409: somebody has the address.
+    /// 409: the address belongs to another account.
     pub(super) fn email_exists() -> Self {
         Self::new("EMAIL_EXISTS", "An account with this email already exists")
     }
 
-    /// 429: come back later.
+    /// 429: a rate limit is exceeded.
     pub(super) fn rate_limited(refusal: Refusal) -> Self {
         Self {
             retry_after: Some(refusal.seconds()),
@@ -148,8 +149,8 @@ impl Problem {
         }
     }
 
-    /// 503: the same request may succeed in a moment. A commit in doubt is answered so, too: nothing is
-    /// said of what was done.
+    /// 503: a retry may succeed soon. Also used when a commit is in doubt, so it does not say
+    /// whether the request took effect.
     pub(super) fn unavailable() -> Self {
         Self {
             retry_after: Some(NonZeroU64::MIN),
@@ -157,7 +158,7 @@ impl Problem {
         }
     }
 
-    /// 503: nothing was done, for want of room that there will be after so long.
+    /// 503: overloaded, and nothing was done; capacity is expected after `retry_after`.
     pub(super) fn busy(retry_after: Duration) -> Self {
         Self { retry_after: Some(whole_seconds(retry_after)), ..Self::unavailable() }
     }
@@ -175,7 +176,7 @@ impl Problem {
         Self::unavailable()
     }
 
-    /// What the framework, or the net for panics, answers with a bare status.
+    /// The error for a bare status, from the framework or the panic handler.
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::BAD_REQUEST => {
@@ -234,7 +235,7 @@ impl Problem {
     }
 }
 
-/// Writes the envelope; the status is for the caller to set.
+/// Writes the envelope; the caller sets the status.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = Response::default();
@@ -272,8 +273,8 @@ fn in_a_sentence(fields: &[FieldProblem]) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The answer to an error, whoever made it: one of ours as it is, one of the framework's by its
-/// status alone, since its text may repeat the request.
+/// The response to any error: one of ours unchanged; one of the framework's by its status alone,
+/// since its text may echo the request.
 pub(super) fn response_of(error: Error) -> Response {
     if error.is_from_response() {
         return error.into_response();

@@ -1,10 +1,10 @@
-//! Who may try how often: exact limits from the database, and a rough one in front of it.
+//! Rate limits: exact ones in the database, and coarse ones in memory in front of them.
 //!
-//! The one in front is this instance's own. It lets four times as much through as the exact limit, and
-//! 24 times as many logins, so it never decides over a client that keeps to the rules; it sheds floods before they reach the
-//! database. As with the exact one, an IPv6 client has a bucket of its own and shares that of its /48
-//! with the others there. Its memory is bounded: past so many clients, all share one bucket for a
-//! while.
+//! The coarse limits are per instance. They admit four times as much as the exact limit, and 24
+//! times as many logins, so they never reject a client that respects the exact one; they shed
+//! floods before these reach the database. As with the exact limit, an IPv6 client has a bucket of
+//! its own and shares that of its /48. Memory is bounded: above a number of clients, all of them
+//! share one bucket until some are evicted.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -25,23 +25,24 @@ use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
 pub use crate::domain::network::client;
 
-/// How much more than the exact limit the one in front lets through.
+/// Factor by which a coarse limit exceeds the exact one.
 const FRONT_FACTOR: u32 = 4;
 
-/// The same where attempts that succeed are given back: many people share an address.
+/// The same factor where successful attempts are refunded: many users share an address.
 const FRONT_FACTOR_OF_LOGINS: u32 = 24;
 
-/// Clients that a limit in front tells apart, and /48s: some 10 MiB each.
+/// Most clients, and most /48s, with a bucket of their own in a coarse limit: some 10 MiB each.
 const CLIENTS: usize = 200_000;
 
-/// How much more than one client all may do together once they are not told apart.
+/// Factor by which the shared bucket exceeds that of one client.
 const CROWD_FACTOR: u32 = 1_000;
 
-/// Failures of one client, and of all, that are recorded in a minute: the audit log is to be read.
+/// Failures that are recorded per minute, of one client and of all: the audit log must stay
+/// readable.
 const RECORDS_OF_CLIENT: u32 = 20;
 const RECORDS_OF_ALL: u32 = 600;
 
-/// The limits of all endpoints.
+/// The rate limits of all endpoints.
 pub struct Limits {
     settings: LimitSettings,
     key: LimitKey,
@@ -59,17 +60,17 @@ pub struct Limits {
     introspections_of_client: PerClient,
 }
 
-/// What a client that has proved who it is asks for; each has a limit of its own.
+/// The kind of request of an authenticated client; each has its own rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ClientEndpoint {
-    /// The token endpoint or revocation.
+    /// A token or revocation request.
     Token,
-    /// Introspection, which services do as often as they are asked.
+    /// Introspection, as frequent as the requests to the resource servers.
     Introspection,
 }
 
 impl Limits {
-    /// Limits as `settings` say, with `key` to hide addresses from the table.
+    /// The limits from `settings`; `key` hides addresses in the table.
     #[must_use]
     pub fn new(settings: LimitSettings, key: LimitKey) -> Self {
         Self {
@@ -93,7 +94,7 @@ impl Limits {
         }
     }
 
-    /// The attempt windows' key.
+    /// The key that hides addresses in the attempt table.
     pub(super) fn key(&self) -> &LimitKey {
         &self.key
     }
@@ -111,7 +112,7 @@ impl Limits {
         Ok(admitted.at_account(AttemptKey::of_account(&self.key, email)))
     }
 
-    /// Admits and counts a login to the account of `email`, whether or not anybody has it.
+    /// Admits and counts a login to the account of `email`, whether or not it exists.
     pub(super) async fn admit_log_in(
         &self,
         db: &Db,
@@ -123,12 +124,12 @@ impl Limits {
         attempt_limit::admit(db, quotas, origin).await
     }
 
-    /// Admits a password typed once more, as far as can be told before the account is known.
+    /// Applies the coarse limit to a reauthentication, before the account is known.
     pub(super) fn admit_confirmation_early(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.confirmations, origin)
     }
 
-    /// Admits and counts a password typed once more: like a login to the account of `email`.
+    /// Admits and counts a reauthentication: like a login to the account of `email`.
     pub(super) async fn admit_confirmation(
         &self,
         db: &Db,
@@ -149,24 +150,26 @@ impl Limits {
         attempt_limit::admit(db, self.of_address(LimitedAction::Reset, origin), origin).await
     }
 
-    /// Admits a refresh: a limit of this instance alone, and a generous one.
+    /// Admits a refresh, an authorization request, or a client without credentials: a generous
+    /// limit, per instance.
     pub(super) fn admit_refresh(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.refreshes, origin)
     }
 
-    /// Admits a change that somebody who is logged in makes to what is theirs: like a refresh.
+    /// Admits a change by a logged-in user to their own account or sessions: a limit like that of a
+    /// refresh.
     pub(super) fn admit_change(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.changes, origin)
     }
 
-    /// Counts a client that failed to prove who it is; refuses when that goes on. Clients that
-    /// succeed are not counted, so nobody can keep a neighbour out.
+    /// Counts a failed client authentication, and rejects when there are too many. Successful ones
+    /// are not counted, so that no client can lock out another one at its address.
     pub(super) fn admit_failed_proof(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.failed_proofs, origin)
     }
 
-    /// Whether a failure that cost nothing is recorded in the audit log. Each kind has a bound of its own,
-    /// so that one cannot hide another.
+    /// Whether a failure that is free to cause is recorded in the audit log. Each kind has its own
+    /// limit, so that one cannot hide another.
     pub(super) fn admit_record(&self, kind: Kind, origin: &Origin) -> bool {
         let records = match kind {
             Kind::ClientAuthenticationFailed => &self.client_records,
@@ -180,8 +183,8 @@ impl Limits {
         is_admitted
     }
 
-    /// Admits a request of a client that has proved who it is: a limit of the client, whatever its
-    /// address, so that neighbours take nothing from it.
+    /// Admits a request of an authenticated client: a limit per client, whatever its address, so
+    /// that others at the address do not use it up.
     pub(super) fn admit_client(
         &self,
         endpoint: ClientEndpoint,
@@ -194,12 +197,12 @@ impl Limits {
         clients.check(client_id).map_err(AttemptError::Refused)
     }
 
-    /// Admits a request with an access token, before anything is done about it.
+    /// Admits a request with an access token, before the token is checked.
     pub(super) fn admit_request(&self, origin: &Origin) -> Result<(), Refusal> {
         self.requests.check(origin.address, self.settings.ipv6_prefix)
     }
 
-    /// Forgets clients that have been quiet; to be called every minute or so.
+    /// Evicts idle clients; to be called about once a minute.
     pub fn sweep(&self) {
         self.sweep_clients();
         let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;
@@ -224,7 +227,7 @@ impl Limits {
         }
     }
 
-    /// Forgets clients that have been quiet.
+    /// Evicts idle clients.
     fn sweep_clients(&self) {
         for limit in [&self.tokens_of_client, &self.introspections_of_client] {
             limit.clients.retain_recent();
@@ -261,14 +264,14 @@ impl Limits {
     }
 }
 
-/// A limit of this instance alone: GCRA, one bucket per client, and one per /48 of IPv6.
+/// A coarse limit, per instance: GCRA, one bucket per client, and one per IPv6 /48.
 struct Front {
     clients: DefaultKeyedRateLimiter<u128>,
     blocks: DefaultKeyedRateLimiter<u128>,
     crowd: DefaultDirectRateLimiter,
-    /// The quota that refusals speak of.
+    /// The quota that rejections report.
     quota: u32,
-    /// The shortest wait that refusals ask for.
+    /// The minimum `Retry-After` of rejections.
     least_wait: Duration,
 }
 
@@ -284,14 +287,14 @@ impl Front {
         }
     }
 
-    /// In front of an exact limit of `quota`, in whose name it refuses: who came this often waits
-    /// for that one too, and is admitted by both after a whole window.
+    /// A limit in front of an exact limit of `quota`, which its rejections report: a client at this
+    /// limit is above the exact one, too, and both admit it after a whole window.
     fn before_exact(quota: u32, factor: u32) -> Self {
         let front = Self::per_minute(quota.saturating_mul(factor));
         Self { quota, least_wait: WINDOW, ..front }
     }
 
-    /// The client's own bucket first: who is refused there takes nothing from the neighbours.
+    /// The client's own bucket comes first: what it rejects does not count against the /48.
     fn check(&self, address: Option<IpAddr>, prefix: u8) -> Result<(), Refusal> {
         if self.clients.len() >= CLIENTS || self.blocks.len() >= CLIENTS {
             return self.crowd.check().map_err(|until| self.refusal(self.quota, &until));
@@ -313,7 +316,7 @@ impl Front {
 struct Records {
     of_client: Front,
     of_all: DefaultDirectRateLimiter,
-    /// Those that were not, since they were last told of.
+    /// Failures that were not recorded since the last log line about them.
     left_out: AtomicU64,
 }
 
@@ -327,7 +330,7 @@ impl Records {
     }
 }
 
-/// A limit of this instance alone: one bucket per client of the registry, which bounds their number.
+/// A limit per instance with one bucket per registered client, which bounds their number.
 struct PerClient {
     clients: DefaultKeyedRateLimiter<String>,
     quota: u32,
@@ -351,12 +354,12 @@ fn per_minute(quota: u32) -> Rate {
     Rate::per_minute(NonZeroU32::new(quota).unwrap_or(NonZeroU32::MIN))
 }
 
-/// What a /48 may do in the time in which a client may do `quota`.
+/// The quota of a /48, from that of a client.
 const fn of_block(quota: u32) -> u32 {
     quota.saturating_mul(BACKSTOP_FACTOR)
 }
 
-/// The /48 that an IPv6 client shares with others; none if clients are no smaller than that.
+/// The /48 that an IPv6 client belongs to; none if a client is that large or larger.
 fn block(address: Option<IpAddr>, prefix: u8) -> Option<u128> {
     match address?.to_canonical() {
         IpAddr::V6(v6) if prefix > BACKSTOP_PREFIX => {
@@ -387,12 +390,12 @@ mod tests {
         Ipv6Addr::from_bits(bits).into()
     }
 
-    /// RL-10: past the cap, clients share a bucket and the table does not grow.
+    /// RL-10: above the cap, clients share a bucket and the table does not grow.
     #[test]
     fn memory_is_bounded() {
         let front = Front::per_minute(1);
 
-        // Each in a /48 of its own.
+        // Each in its own /48.
         for client in 0..u128::try_from(CLIENTS).unwrap() + 1_500 {
             let _ = front.check(Some(address((0x2001 << 112) | (client << 80))), 64);
         }
@@ -401,8 +404,8 @@ mod tests {
         assert!(front.check(Some(address(0x3001 << 112)), 64).is_err());
     }
 
-    /// W4: however many clients a /48 has, together they may do what ten do; what one of them does in
-    /// vain is not counted.
+    /// W4: the clients of a /48 share ten times the quota of one; what the limit of one client
+    /// rejects does not count.
     #[test]
     fn a_block_of_ipv6_is_limited_as_a_whole() {
         let front = Front::per_minute(3);
@@ -411,7 +414,7 @@ mod tests {
         let admitted = (0..1_000).filter(|n| front.check(client(*n), 64).is_ok()).count();
         assert_eq!(admitted, 30);
         assert_eq!(front.check(client(1_001), 64).unwrap_err().quota, 30);
-        // Its neighbour, and those who have no /64s.
+        // The neighbouring /48, and IPv4.
         assert!(front.check(Some(address(0x2001_0db8_0008 << 80)), 64).is_ok());
         assert!(front.check(Some("203.0.113.7".parse().unwrap()), 64).is_ok());
 
@@ -423,7 +426,7 @@ mod tests {
         assert!(front.check(client(10), 64).is_err());
     }
 
-    /// Where a client is a /48 itself there is nothing behind it.
+    /// A client that is a whole /48 has no second bucket.
     #[test]
     fn a_block_backs_up_smaller_clients_alone() {
         for (text, prefix, is_behind) in

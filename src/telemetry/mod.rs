@@ -1,7 +1,7 @@
-//! Logs: one line per event on standard output, for people or as JSON.
+//! Logs: one line per event on standard output, as text or JSON.
 //!
-//! All that `signet serve` writes goes through one queue (see `queue`), so that a standard output
-//! that fails or blocks loses log lines and changes nothing else.
+//! All output of `signet serve` goes through one queue (see `queue`), so that a standard output
+//! that fails or blocks loses log lines and has no other effect.
 
 mod queue;
 
@@ -18,19 +18,19 @@ use tracing_subscriber::filter::ParseError;
 use crate::config::{LogFormat, LogSettings};
 use crate::telemetry::queue::{Losses, Queue};
 
-/// Most bytes of log lines in memory.
+/// Maximum size of the queue, in bytes.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The process has one standard output, and so one queue in front of it.
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
-/// Why nothing can be logged.
+/// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The filter cannot be parsed; the message quotes the part that is wrong.
     #[error("SIGNET_LOG is not valid: {0}")]
     Filter(#[from] ParseError),
-    /// There is no standard output, or no thread to write to it.
+    /// There is no standard output, or the writer thread cannot be started.
     #[error("cannot write logs: {0}")]
     Output(#[from] io::Error),
 }
@@ -42,8 +42,8 @@ pub enum StartError {
 pub fn start(settings: &LogSettings) -> Result<(), StartError> {
     let filter = EnvFilter::try_new(&settings.log)?;
     let stdout = io::stdout();
-    // Not `Stdout` itself: its lock would be held for as long as a write blocks, and its buffer
-    // would keep the rest of a line that could not be written.
+    // Not `Stdout` itself: it would hold its lock while a write blocks, and would buffer the rest
+    // of a line that could not be written.
     let output = File::from(stdout.as_fd().try_clone_to_owned()?);
     let queue = Queue::start(output, QUEUE_BYTES, report)?;
     let queue = Arc::clone(QUEUE.get_or_init(|| queue));
@@ -60,20 +60,20 @@ pub fn start(settings: &LogSettings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Writes a text among the log lines, for the people who read them.
+/// Writes text for humans among the log lines.
 pub fn print(text: &str) {
     if let Some(queue) = QUEUE.get() {
         queue.push(format!("{text}\n").as_bytes());
     }
 }
 
-/// How many log lines were lost since the start: standard output failed, or was not read.
+/// How many log lines were lost since the start: standard output failed or was not read.
 #[must_use]
 pub fn lost_lines() -> u64 {
     QUEUE.get().map_or(0, |queue| queue.lost())
 }
 
-/// Waits until all is written that was logged, for at most `limit`.
+/// Waits until all queued lines are written, for at most `limit`.
 pub fn flush(limit: Duration) {
     if let Some(queue) = QUEUE.get() {
         queue.flush(limit);
@@ -85,10 +85,10 @@ fn report(losses: Losses) {
     tracing::warn!(total, "{lines} log lines were lost: standard output failed or was not read");
 }
 
-/// In place of the default hook, which writes to standard error itself.
+/// Replaces the default hook, which writes to standard error directly.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(tracing::field::display);
-    // A text that was put together may quote a password or a token, a literal cannot.
+    // A formatted message may contain a password or a token; a literal cannot.
     let reason = panic.payload().downcast_ref::<&'static str>();
     let thread = std::thread::current();
     tracing::error!(location, reason, thread = thread.name(), "panicked");
@@ -110,7 +110,8 @@ mod tests {
             .flatten_event(true)
             .with_writer(move || Shared(Arc::clone(&writer)))
             .finish();
-        // Panics of other tests go through it, too, and to the log of their thread.
+        // The hook is global: panics of other tests run it too, and log to their own thread's
+        // subscriber.
         set_hook(Box::new(log_panic));
 
         tracing::subscriber::with_default(subscriber, || {

@@ -1,8 +1,8 @@
-//! Log lines on their way to an output that may fail or block.
+//! A bounded queue of log lines in front of an output that may fail or block.
 //!
-//! A thread of its own writes them. Whoever logs never waits for it: a line for which there is no
-//! room, or that cannot be written, is lost and counted. The crate tracing-appender has such a queue,
-//! but it does not count failed writes, and at exit prints to the same output if the queue is full.
+//! A dedicated thread writes them. Logging never blocks: a line that does not fit into the queue,
+//! or cannot be written, is lost and counted. tracing-appender has such a queue, but does not
+//! count failed writes, and at exit prints to the same output if the queue is full.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -11,29 +11,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a queued line takes up beside its bytes.
+/// Memory of a queued line in addition to its bytes.
 const LINE_OVERHEAD: usize = 64;
 
-/// How often losses are reported, as long as there are more.
+/// Minimum time between two reports of lost lines.
 const REPORT_PERIOD: Duration = Duration::from_secs(10);
 
-/// How long to wait for an output that blocks and was set not to (`O_NONBLOCK` is a property of what
-/// was opened, which other processes may share).
+/// Pause before retrying a write that would block: stdout may be non-blocking (`O_NONBLOCK` belongs
+/// to the open file, which other processes may share).
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 thread_local! {
-    /// Whether this is the thread that writes. It must not wait for itself, and reports losses even
-    /// if the queue is full.
+    /// Whether this is the writer thread. It must not wait for itself, and reports lost lines
+    /// even if the queue is full.
     static IS_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The lines that wait.
+/// The queue of lines.
 pub(super) struct Queue {
     state: Mutex<State>,
     max_bytes: usize,
-    /// There is a line.
+    /// Signals that there is a line.
     filled: Condvar,
-    /// There is none, and none is being written.
+    /// Signals that the queue is empty and no line is being written.
     drained: Condvar,
     report: Box<dyn Fn(Losses) + Send + Sync>,
 }
@@ -41,14 +41,14 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     lines: VecDeque<Box<[u8]>>,
-    /// Of these lines, and the one that is being written.
+    /// Size of these lines and of the one that is being written.
     bytes: usize,
     lost: u64,
-    /// How many of the lost lines a report has counted.
+    /// How many of the lost lines were reported.
     reported: u64,
 }
 
-/// Lines that were lost.
+/// Lost lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Losses {
     /// Since the last report.
@@ -58,7 +58,7 @@ pub(super) struct Losses {
 }
 
 impl Queue {
-    /// A queue of at most `max_bytes` in front of `output`. `report` is called once lines can be
+    /// A queue of at most `max_bytes` in front of `output`. `report` is called when lines can be
     /// written again after some were lost, and may log.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Adds a line, if there is room for it.
+    /// Adds a line, or drops it if it does not fit.
     pub(super) fn push(&self, line: &[u8]) {
         let size = size_of(line);
         let mut state = self.state();
@@ -122,7 +122,8 @@ impl Queue {
         state.lost > state.reported
     }
 
-    /// The next line, or none if there is none for a while and losses wait to be reported.
+    /// The next line; `None` if there is none for [`REPORT_PERIOD`] and lost lines are
+    /// unreported.
     fn next(&self) -> Option<Box<[u8]>> {
         let is_empty = |state: &mut State| state.lines.is_empty();
         let state = self.state();
@@ -156,7 +157,7 @@ fn size_of(line: &[u8]) -> usize {
     line.len() + LINE_OVERHEAD
 }
 
-/// What tracing-subscriber writes each line to, in one call.
+/// The writer of tracing-subscriber, which writes each line in one call.
 impl Write for &Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
@@ -168,11 +169,11 @@ impl Write for &Queue {
     }
 }
 
-/// The thread that writes.
+/// The writer thread.
 struct Writer<W> {
     queue: Arc<Queue>,
     output: W,
-    /// Whether the last line could be written only in part.
+    /// Whether the last line was only partly written.
     is_torn: bool,
     reported_at: Option<Instant>,
 }
@@ -194,8 +195,8 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// A line of its own, whatever became of the one before. One call for each line: what others
-    /// write to the same pipe does not end up inside.
+    /// Writes a line, after a newline if the previous one was cut off. One call per line, so that
+    /// writes of others to the same pipe cannot split it.
     fn write_line(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_torn {
             self.write(b"\n")?;
@@ -235,7 +236,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// An output that does with each write what it is told to.
+    /// An output whose writes have scripted results.
     struct Told {
         orders: Receiver<io::Result<usize>>,
         written: Sender<String>,
