@@ -1,7 +1,7 @@
-//! Our own bearer tokens (RFC 6750), checked with the crate that other services use.
+//! Our own bearer tokens (RFC 6750), verified with the crate that resource servers use.
 //!
-//! Whatever takes one is limited here, by client address: a signature is checked, and the database
-//! is asked, for nobody without end.
+//! Every request with one is rate limited here, by client address, before the signature check and
+//! the database query.
 
 use std::sync::Arc;
 

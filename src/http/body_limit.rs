@@ -1,24 +1,23 @@
-//! A limit on bodies, counted while they arrive: a length that is announced or not.
+//! A body limit that counts the received bytes, with or without `Content-Length`.
 //!
 //! poem's own `SizeLimit` answers 411 to every request without `Content-Length`, GET included, and
-//! lets chunked bodies through.
+//! does not limit chunked bodies.
 
 use poem::error::ReadBodyError;
 use poem::http::{StatusCode, header};
 use poem::{Body, Endpoint, Error, Middleware, Request, Result};
 
-/// Refuses bodies larger than so many bytes with 413 before anything reads them.
+/// Rejects bodies above this many bytes with 413 before they are parsed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimit(usize);
 
 impl BodyLimit {
-    /// What suffices for nearly all endpoints.
+    /// The default for endpoints.
     pub(super) const USUAL: Self = Self(16 * 1024);
 
-    /// For forms that carry an authorization request, sealed: as much as for others, and 40 KiB. At
-    /// the longest, `state` and `nonce` have 4,096 bytes each, twice that in JSON if all are
-    /// backslashes, the scope 4,096, an audience and a redirect URI 2,000 each, and base64url adds a
-    /// third.
+    /// For forms with an encrypted authorization request: the default and 40 KiB. At most, `state`
+    /// and `nonce` have 4,096 bytes each, twice that in JSON if all are backslashes, the scope
+    /// 4,096, an audience and a redirect URI 2,000 each, and base64url adds a third.
     pub(super) const WITH_REQUEST: Self = Self(Self::USUAL.0 + 40 * 1024);
 }
 

@@ -1,4 +1,4 @@
-//! What an operator chose of the pages' looks and words: read at the start, and bytes from then on.
+//! The operator's branding of the pages: read at the start, and served from memory.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,45 +8,45 @@ use askama::Template;
 use crate::config::{Color, Logo, PageSettings, ScopeDescriptions};
 use crate::http::document::Document;
 
-/// Seconds that browsers keep the style and the logo; after that they ask by `ETag`.
+/// Cache lifetime of the style sheet and the logo, in seconds; then browsers revalidate by `ETag`.
 const MAX_AGE: u64 = 300;
 
-/// Largest logo, in bytes.
+/// Maximum size of a logo, in bytes.
 const MAX_LOGO: usize = 256 * 1024;
 
 const STYLE: &str = include_str!("../templates/style.css");
 
-/// What sheets of paper look like in `style.css`, by day and by night.
+/// The background of a sheet in `style.css`, in light and dark mode.
 const SHEETS: [(&str, Color); 2] =
     [("day", Color([0xff, 0xff, 0xff])), ("night", Color([0x1e, 0x24, 0x27]))];
 
 const WHITE: Color = Color([0xff; 3]);
 const BLACK: Color = Color([0; 3]);
 
-/// How far the outline of a button must be apart from what is around it (WCAG 2.2, 1.4.11).
+/// Minimum contrast of a button's outline to its surroundings (WCAG 2.2, 1.4.11).
 const OUTLINE: f64 = 3.0;
 
-/// A file that a logo may be, safe to open by itself, too.
+/// The CSP of the logo, which makes an SVG safe to open by itself, too.
 const LOGO_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbox";
 
-/// Why a logo cannot be shown.
+/// Why a logo cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoError {
-    /// It is not there, or not readable.
+    /// It does not exist or is not readable.
     #[error("cannot read the logo {path} (SIGNET_LOGO): {source}")]
     Unreadable {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Every page would wait for it.
+    /// It is too large, since every page loads it.
     #[error("the logo {path} (SIGNET_LOGO) is larger than 256 KiB")]
     TooLarge {
         /// The path.
         path: PathBuf,
     },
-    /// Browsers could not tell what it is.
+    /// Its file name extension is unknown, and so its media type.
     #[error("the name of the logo {path} (SIGNET_LOGO) must end with .svg, .png, .webp or .jpg")]
     UnknownKind {
         /// The path.
@@ -54,7 +54,7 @@ pub enum LogoError {
     },
 }
 
-/// What stands for a logo where there is none.
+/// The placeholder for a missing logo.
 #[derive(Template)]
 #[template(path = "icon.svg")]
 pub(super) struct Icon<'a> {
@@ -63,29 +63,29 @@ pub(super) struct Icon<'a> {
     pub(super) initial: &'a str,
 }
 
-/// The looks of all pages.
+/// The branding of all pages.
 pub struct Branding {
-    /// What the service is called.
+    /// The name of the service.
     pub(super) name: String,
-    /// What pages write into `src`; empty if there is no logo.
+    /// The `src` of the logo; empty if there is none.
     pub(super) logo: String,
-    /// The one source of images (CSP 3 §2.3.1).
+    /// The only allowed image source (CSP 3 §2.3.1).
     pub(super) image_source: String,
     /// The style sheet.
     pub(super) style: Document,
     /// The logo, if Signet serves it.
     pub(super) logo_file: Option<Document>,
-    /// What browsers show with the title where there is no logo.
+    /// The favicon if there is no logo.
     pub(super) icon: Document,
-    /// What scopes of services allow, in words.
+    /// The descriptions of resource servers' scopes.
     pub(super) scopes: ScopeDescriptions,
 }
 
 impl Branding {
-    /// Reads the logo and makes the style sheet.
+    /// Reads the logo and renders the style sheet.
     ///
     /// # Errors
-    /// If the logo cannot be shown.
+    /// If the logo cannot be used.
     pub fn new(settings: &PageSettings) -> Result<Self, LogoError> {
         let logo_file = match &settings.logo {
             Some(Logo::File(path)) => Some(read(path)?),
@@ -108,7 +108,7 @@ impl Branding {
         })
     }
 
-    /// What stands for a logo where there is none.
+    /// The text of the placeholder for a missing logo.
     pub(super) fn initial(&self) -> String {
         initial(&self.name)
     }
@@ -126,7 +126,7 @@ fn icon(settings: &PageSettings) -> Document {
     icon.with_header(poem::http::header::CONTENT_SECURITY_POLICY, LOGO_POLICY)
 }
 
-/// The colour of text on another.
+/// The text colour on the accent colour.
 fn on(accent: Color) -> Color {
     if accent.contrast(WHITE) >= accent.contrast(BLACK) { WHITE } else { BLACK }
 }
@@ -149,8 +149,8 @@ fn read(path: &Path) -> Result<Document, LogoError> {
     Ok(logo.with_header(poem::http::header::CONTENT_SECURITY_POLICY, LOGO_POLICY))
 }
 
-/// The accent, with a colour for text on it; and an outline of its own where the accent could not
-/// be told from the sheet around it.
+/// The CSS of the accent colour and the text colour on it, and of another outline colour if the
+/// accent lacks contrast to the sheet around it.
 fn accent_rule(accent: Color) -> String {
     let on_accent = on(accent);
     let outlines = SHEETS.map(|(time, sheet)| {

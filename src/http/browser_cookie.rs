@@ -1,4 +1,4 @@
-//! The cookie that a browser is known by: its name, and how it is read and set.
+//! The cookie that identifies a browser: its name, and how it is read and set.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,22 +7,22 @@ use poem::{Request, Response};
 
 use crate::domain::oauth::secret::digest;
 
-/// `__Host-`: from us over TLS, for this host alone, so that no neighbour can plant one (RFC 6265bis,
-/// section 4.1.3.2).
+/// `__Host-`: set by this host alone, over TLS, so that another host of the domain cannot plant one
+/// (RFC 6265bis, section 4.1.3.2).
 const PREFIX: &str = "__Host-signet";
 
-/// The base64url of 32 bytes.
+/// The length of 32 bytes in base64url.
 const VALUE_LENGTH: usize = 43;
 
-/// Bytes of the issuer's digest in the name.
+/// How many bytes of the issuer's digest are in the name.
 const ISSUER_BYTES: usize = 6;
 
 /// The cookie of the hosted pages of one issuer.
 ///
-/// Its name tells issuers apart, since browsers do not tell ports apart: two Signets on `localhost`
-/// would take each other's login away. Version 0.1 had one name for all, `__Host-signet`: it is read where
-/// the other says of nobody that they are logged in, and set along with it, so that browsers stay logged
-/// in while instances are replaced, and if they are put back.
+/// Its name depends on the issuer, since cookies do not depend on the port: two instances on
+/// `localhost` would overwrite each other's login. Version 0.1 used `__Host-signet` for all
+/// issuers. That cookie is read if the other one belongs to no live login, and set along with it,
+/// so that browsers stay logged in during a rolling upgrade and after a rollback.
 pub struct BrowserCookie {
     name: String,
 }
@@ -36,7 +36,7 @@ impl BrowserCookie {
         Self { name: format!("{PREFIX}-{suffix}") }
     }
 
-    /// The values a request has of it, that of the present name first.
+    /// The values of the cookie in a request, that of the current name first.
     pub(super) fn values(&self, request: &Request) -> Vec<String> {
         let mut values: Vec<String> =
             [&*self.name, PREFIX].iter().filter_map(|name| value(request, name)).collect();
@@ -44,22 +44,23 @@ impl BrowserCookie {
         values
     }
 
-    /// Whether a request has this value by both names: instances of the version before know one of them.
+    /// Whether a request has this value under both names: instances of the previous version read
+    /// only one of them.
     pub(super) fn is_settled(&self, request: &Request, settled: &str) -> bool {
         [&*self.name, PREFIX].iter().all(|name| value(request, name).as_deref() == Some(settled))
     }
 
-    /// Whether a request comes with it.
+    /// Whether a request has the cookie.
     pub(in crate::http) fn is_in(&self, request: &Request) -> bool {
         !self.values(request).is_empty()
     }
 
-    /// Gives the browser a value, for as long as it runs.
+    /// Sets a session cookie with this value.
     pub(super) fn set(&self, response: Response, value: &str) -> Response {
         self.add(response, value, "")
     }
 
-    /// Takes it away.
+    /// Removes the cookie.
     pub(in crate::http) fn remove(&self, response: Response) -> Response {
         self.add(response, "", "; Max-Age=0")
     }
@@ -75,7 +76,8 @@ impl BrowserCookie {
     }
 }
 
-/// The one cookie of this name. Two would mean that somebody else set one of them.
+/// The value of the cookie of this name, if there is exactly one. A second one was set by somebody
+/// else.
 fn value(request: &Request, name: &str) -> Option<String> {
     let fields = request.headers().get_all(header::COOKIE).iter();
     let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));

@@ -1,8 +1,8 @@
-//! Which front ends may call the JSON API from a browser (Fetch, "CORS protocol").
+//! Which origins may call the JSON API and the protocol from a browser (Fetch, "CORS protocol").
 //!
-//! An origin that is not listed gets an answer without CORS headers, which its browser keeps from
-//! it; the request itself is served, since the header alone proves nothing. poem's own middleware
-//! would refuse even a form that Signet's own pages post. No credentials: tokens travel in headers.
+//! An origin that is not listed gets a response without CORS headers, which its browser hides from
+//! it. The request is still served, since `Origin` alone proves nothing. poem's own middleware
+//! would reject even form posts of the hosted pages. No credentials: tokens travel in headers.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
 use crate::http::error::response_of;
 
-/// Adds the CORS headers and answers preflights.
+/// Adds the CORS headers and answers preflight requests.
 pub(super) struct Cors {
     origins: Arc<HashSet<String>>,
 }

@@ -1,4 +1,4 @@
-//! A finished answer, which is read and nothing else.
+//! A precomputed response for GET and HEAD.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,10 +7,10 @@ use poem::error::MethodNotAllowedError;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use poem::{Endpoint, Request, Response, Result};
 
-/// What clients and the log know a request by.
+/// The header with the id of a request.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A finished answer: the same bytes and headers for everybody.
+/// A precomputed response: the same bytes and headers for everybody.
 #[derive(Clone)]
 pub(super) struct Document {
     body: Bytes,
@@ -18,7 +18,7 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// A document that anybody may read from any origin and keep for `max_age` seconds.
+    /// A document readable from any origin and cacheable for `max_age` seconds.
     pub(super) fn public(content_type: &'static str, body: Vec<u8>, max_age: u64) -> Self {
         let etag = URL_SAFE_NO_PAD.encode(openssl::sha::sha256(&body));
         let mut headers = headers_with_room();
@@ -50,7 +50,7 @@ impl Document {
         response
     }
 
-    /// Whether the client has these very bytes (RFC 9110 §13.1.2).
+    /// Whether the client has the current version (RFC 9110 §13.1.2).
     fn is_current_at(&self, request: &Request) -> bool {
         let (Some(etag), Some(held)) =
             (self.headers.get(header::ETAG), request.headers().get(header::IF_NONE_MATCH))
@@ -64,8 +64,8 @@ impl Document {
     }
 }
 
-/// What can be read and nothing else: GET, and HEAD as the same without a body (RFC 9110 §9.3). poem's `get`
-/// would put each of its calls on the heap.
+/// A read-only endpoint: GET, and HEAD without the body (RFC 9110 §9.3). poem's `get` would make a
+/// heap allocation per request.
 pub(super) struct ReadOnly<E>(pub(super) E);
 
 impl<E: Endpoint<Output = Response>> Endpoint for ReadOnly<E> {
@@ -92,8 +92,8 @@ impl Endpoint for Document {
     }
 }
 
-/// Headers of an answer that is cloned, with something in the place of what the service adds to each: a
-/// clone has room for nothing more, and would have to grow.
+/// Headers with placeholders for those the service layer sets on each response: a cloned map has no
+/// spare capacity and would have to grow.
 fn headers_with_room() -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     for name in [X_REQUEST_ID, header::X_CONTENT_TYPE_OPTIONS] {

@@ -1,7 +1,7 @@
-//! Documents that are bytes before anybody asks: the key set, the metadata, the API description.
+//! Precomputed documents: the key set, the metadata, the API description.
 //!
-//! Answering one takes no database, no lock and no formatting, so it works while everything else
-//! does not.
+//! They are served without a database query, lock or formatting, so they are available while
+//! everything else fails.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::http::document::Document;
 use crate::http::oauth::metadata;
 use crate::http::openapi;
 
-/// What the page at `/docs` needs and nothing else gets: it carries its script and style inline.
+/// The CSP of the page at `/docs` alone: its script and style are inline.
 const DOCS_PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
      style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'";
 
-/// The key set (RFC 7517 §5), made anew when the ring has changed.
+/// The key set (RFC 7517 §5), rendered again when the key ring has changed.
 pub(super) struct JwksDocument {
     app: Arc<App>,
     max_age: u64,
@@ -48,8 +48,8 @@ impl Endpoint for JwksDocument {
             self.made.store(Arc::new(Self::make(ring, self.max_age)));
         }
         let mut response = self.made.load().1.answer(&request);
-        // An instance that has lost sight of the database may not know the next key: nobody may
-        // keep its set for as long as the schedule counts on.
+        // An instance without access to the database may not know the next key: its key set must
+        // not be cached for the time that the rotation schedule assumes.
         if !self.app.ring.is_fresh() {
             let no_cache = HeaderValue::from_static("no-cache");
             response.headers_mut().insert(header::CACHE_CONTROL, no_cache);
@@ -58,18 +58,18 @@ impl Endpoint for JwksDocument {
     }
 }
 
-/// The metadata (RFC 8414 §2, OpenID Connect Discovery 1.0 §3): what works, and only that.
+/// The metadata (RFC 8414 §2, OpenID Connect Discovery 1.0 §3): only what is supported.
 pub(super) fn metadata(issuer: &str, max_age: u64) -> Document {
     let metadata = metadata::document(issuer);
     Document::public("application/json", metadata.to_string().into_bytes(), max_age)
 }
 
-/// The description of the JSON API.
+/// The OpenAPI document of the JSON API.
 pub(super) fn openapi(document: &str) -> Document {
     Document::public("application/json", document.as_bytes().to_vec(), 60)
 }
 
-/// The same for people. It loads nothing from elsewhere.
+/// The OpenAPI document for humans. The page loads nothing from other origins.
 pub(super) fn docs_page(document: &str) -> Document {
     let page = openapi::docs_page(document).into_bytes();
     Document::public("text/html; charset=utf-8", page, 60)

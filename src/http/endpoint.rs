@@ -1,5 +1,5 @@
-//! What stands between the layers and an operation of the protocol or a page: its name for the log, its
-//! methods, the limit on its body, and what errors look like that it did not make.
+//! What operations of the protocol and the pages share: a name for the log, allowed methods, a body
+//! limit, and the format of errors from the framework.
 
 use std::sync::Arc;
 
@@ -11,21 +11,21 @@ use poem_openapi::OperationId;
 use crate::http::app::App;
 use crate::http::body_limit::BodyLimit;
 
-/// Writes an answer for a bare status.
+/// Renders an error response for a status.
 pub(super) type ErrorResponse = fn(StatusCode) -> Response;
 
-/// A path, and what answers there.
+/// A path and its endpoint.
 pub(super) struct Operation {
-    /// Where.
+    /// The path.
     pub(super) path: &'static str,
-    /// As `Allow` lists them.
+    /// The allowed methods, as in `Allow`.
     pub(super) methods: &'static str,
-    /// What answers.
+    /// The endpoint.
     pub(super) endpoint: BoxEndpoint<'static, Response>,
 }
 
 impl Operation {
-    /// `name` is for the log; `handler` always has an answer.
+    /// `name` is for the log; `handler` always returns a response.
     pub(super) fn new<A: Future<Output = Response> + Send + 'static>(
         path: &'static str,
         methods: &'static str,
@@ -43,13 +43,13 @@ impl Operation {
     }
 }
 
-/// What endpoints can reach; a request always carries it.
+/// The shared state; every request carries it.
 pub(super) fn app_of(request: &Request) -> std::result::Result<Arc<App>, StatusCode> {
     let app = request.data::<Arc<App>>().map(Arc::clone);
     app.ok_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// An endpoint that refuses other methods than its own, and whose errors all look the same.
+/// An endpoint that rejects other methods and renders all errors in one format.
 struct Shaped<E> {
     name: &'static str,
     methods: &'static str,

@@ -1,4 +1,4 @@
-//! The record of failures that cost whoever causes them nothing: as many as keep the audit log useful.
+//! Audit records of failures that are free to cause, limited to keep the audit log useful.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tokio::time::timeout;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::http::app::App;
 
-/// How long an answer waits for its record. A write that has not begun to commit by then is not done.
+/// Timeout of a record. A write that has not begun to commit by then is cancelled.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Records a failure, unless its client, or all together, have caused too many of its kind: 20 and 600 a
-/// minute on each instance. Nothing depends on it, so a database that refuses or is slow is no reason to
-/// answer otherwise, or late.
+/// Records a failure, unless its client, or all clients together, exceed the limit for its kind: 20
+/// and 600 per minute on each instance. Best effort: if the database fails or is slow, the response
+/// is neither changed nor delayed.
 pub(super) async fn record(app: &App, kind: Kind, event: Event, origin: &Origin) {
     if !app.limits.admit_record(kind, origin) {
         return;

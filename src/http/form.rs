@@ -1,5 +1,4 @@
-//! Form-encoded parameters, read strictly: a text that two readers could read in two ways is
-//! refused.
+//! Form-encoded parameters, parsed strictly: ambiguous input is rejected.
 
 use poem::Request;
 use poem::http::{Method, header};
@@ -7,14 +6,14 @@ use url::form_urlencoded;
 
 use crate::domain::oauth::params::Params;
 
-/// More parameters than any request has.
+/// Maximum number of parameters; no valid request has more.
 const MAX_PARAMETERS: usize = 100;
 
-/// Why a request has no parameters that could be read.
+/// Why the parameters of a request cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct Unreadable(pub(in crate::http) &'static str);
 
-/// The parameters of a request: of its body if it is a POST, else of its query. Never of both.
+/// The parameters of a request: from the body of a POST, else from the query, never from both.
 pub(in crate::http) async fn params(request: &mut Request) -> Result<Params, Unreadable> {
     if request.method() == Method::POST {
         return body(request).await;
@@ -42,7 +41,7 @@ pub(in crate::http) fn is_form(request: &Request) -> bool {
     media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// Reads `name=value` pairs. Bytes that are no UTF-8 have no meaning that could be handed back.
+/// Decodes `name=value` pairs. Invalid UTF-8 is rejected, since it could not be returned unchanged.
 pub(in crate::http) fn decode(text: &str) -> Result<Params, Unreadable> {
     let mut pairs = Vec::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()).into_owned() {
@@ -50,7 +49,7 @@ pub(in crate::http) fn decode(text: &str) -> Result<Params, Unreadable> {
         {
             return Err(Unreadable("a parameter is not UTF-8"));
         }
-        // PostgreSQL keeps no such text, and no parameter has a use for it.
+        // PostgreSQL cannot store U+0000, and no parameter needs it.
         if name.contains('\0') || value.contains('\0') {
             return Err(Unreadable("a parameter holds U+0000"));
         }

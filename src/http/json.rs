@@ -1,7 +1,7 @@
-//! JSON bodies: read strictly, and refused without an echo of any value that was sent.
+//! JSON bodies: parsed strictly, and rejected without echoing any value.
 //!
 //! poem-openapi's own payload repeats the client's JSON in its errors, passwords included, and does
-//! not name a missing member; this one reads with serde and says which member is wrong.
+//! not name a missing member. This one parses with serde and names the invalid member.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -19,13 +19,13 @@ use serde_json::error::Category;
 
 use crate::http::error::{FieldProblem, Problem};
 
-/// What some editors begin a file of UTF-8 with.
+/// The UTF-8 byte order mark, with which some editors start a file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The longest name of a member that is repeated, in bytes.
+/// Maximum length of a member name that errors repeat, in bytes.
 const LONGEST_QUOTED: usize = 40;
 
-/// A JSON object, as the body of a request or an answer.
+/// A JSON object as the body of a request or a response.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: Type> Payload for Json<T> {
@@ -95,7 +95,7 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
 }
 
 /// Reads a member that is an object or null; for `deserialize_with`. serde would also read a struct
-/// from an array of its members.
+/// from an array.
 pub(super) fn object_or_null<'de, D, T>(
     member: D,
 ) -> std::result::Result<MaybeUndefined<T>, D::Error>
@@ -127,11 +127,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
     }
 }
 
-/// The object in `bytes`, or which member is wrong and what was wanted.
+/// The object in `bytes`, or which member is invalid and what was expected.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProblem> {
     // RFC 8259 §8.1: a byte order mark may be ignored, and some editors write one.
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
-    // serde would also read a struct from an array of its members.
+    // serde would also read a struct from an array.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(FieldProblem::new("body", "must be a JSON object"));
     }
@@ -147,9 +147,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProbl
     Ok(value)
 }
 
-/// Takes from serde's message what it says of our schema, and leaves what it quotes of the request.
+/// Extracts from serde's message what it says about our schema, without what it quotes from the
+/// request.
 fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
-    // From the end: a member's name may hold anything.
+    // From the end: a member's name may contain anything.
     let (message, place) = message.rsplit_once(" at line ").unwrap_or((message, "1 column 1"));
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
     if let Some(name) = quoted("missing field `") {
@@ -168,8 +169,8 @@ fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
     FieldProblem::new(name, format!("must be {wanted}"))
 }
 
-/// Says which member is unknown: by its name if that looks like one, else by where it ends. A
-/// client that mixes up names and values sends a password as a name.
+/// Names the unknown member if its name looks like one, else its position. A client that swaps
+/// names and values sends a password as a name.
 fn unknown_member(name: &str, place: &str) -> String {
     let is_word = name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     if is_word && !name.is_empty() && name.len() <= LONGEST_QUOTED {
@@ -192,7 +193,7 @@ mod tests {
         email: String,
     }
 
-    /// ID-04, ID-07, DS-06: what is wrong is named, and no value that was sent is repeated.
+    /// ID-04, ID-07, DS-06: the invalid member is named, and no value of the request is repeated.
     #[test]
     fn errors_name_the_member_and_echo_nothing() {
         for (body, name, message) in [

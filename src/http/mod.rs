@@ -1,8 +1,8 @@
-//! What the wire looks like: paths, bodies, headers, statuses. The rules are in `domain`.
+//! The wire format: paths, bodies, headers, statuses. The rules are in `domain`.
 //!
-//! A request passes, outside in: its id, the limits on its head, a net for panics and the rendering
-//! of errors (`service`); for the JSON API then its log line (`trace`), CORS and the limit on its
-//! body; then one endpoint, which calls one function of `domain`.
+//! A request passes, from the outside in: its id, the limits on its head, the panic handler and
+//! error rendering (`service`); for the JSON API then logging (`trace`), CORS and the body limit;
+//! then one endpoint, which calls one function of `domain`.
 
 mod api;
 mod app;
@@ -51,7 +51,7 @@ pub use crate::http::openapi::document as openapi_document;
 pub use crate::http::rate_limit::{Limits, client as client_of};
 pub use crate::http::readiness::Readiness;
 
-/// Every path of the public listener.
+/// All routes of the public listener.
 #[must_use]
 pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi::service();
@@ -68,7 +68,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         .with(cors::Cors::new(&config.service.cors_origins))
         .with(Trace { paths: Some(paths.clone()) })
         .data(Arc::clone(&app));
-    // Documents reach nothing, so that a request for one carries nothing.
+    // Precomputed documents use no state, so no data is attached to their requests.
     let routes = Route::new()
         .at("/.well-known/jwks.json", ReadOnly(jwks))
         .at("/.well-known/openid-configuration", ReadOnly(metadata.clone()))
@@ -88,7 +88,8 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     service::Service::new(routes, app, paths)
 }
 
-/// What stands in no description of the JSON API: the protocol and the hosted pages.
+/// The operations that the description of the JSON API does not cover: the protocol and the hosted
+/// pages.
 fn operations(cors_origins: &[String]) -> Vec<Operation> {
     oauth::operations(cors_origins).into_iter().chain(pages::operations()).collect()
 }
@@ -98,7 +99,7 @@ fn paths(operations: &[Operation]) -> Paths {
     Paths::new(&openapi::document(""), methods.chain(pages::ASSETS))
 }
 
-/// Other routes, with what stands around ours.
+/// The service layer around routes of a test.
 #[cfg(test)]
 pub(crate) fn around(
     routes: impl Endpoint + 'static,

@@ -1,5 +1,5 @@
-//! The description of the JSON API: made from the endpoints, completed with what the layers around
-//! them answer.
+//! The OpenAPI document of the JSON API: generated from the endpoints, completed with the responses
+//! of the layers around them.
 
 use poem_openapi::OpenApiService;
 use serde_json::{Map, Value, json};
@@ -13,7 +13,7 @@ set at `/.well-known/jwks.json`.
 Every error has the same envelope, with a `code` for programs. The answer's `X-Request-Id` is its \
 `meta.request_id`; a UUID sent in that header is taken over.";
 
-/// The default policy's classes, for generators of clients and of test data.
+/// The character classes of the default policy, for generators of clients and of test data.
 const PASSWORD_PATTERN: &str =
     r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
 
@@ -25,7 +25,7 @@ const PHONE_PATTERN: &str = r"^\+[1-9][0-9]{6,14}$";
 /// Members of a merge patch may be null.
 const PATCHES: [&str; 2] = ["ProfileBody", "AddressBody"];
 
-/// `(schema, keyword, value)`: what the code holds to and poem-openapi has no way to say.
+/// `(schema, keyword, value)`: constraints of the code that poem-openapi cannot express.
 fn refinements() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("SignUpBody", "additionalProperties", json!(false)),
@@ -62,20 +62,21 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
 
 type Apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi, ConsentsApi);
 
-/// The endpoints of the JSON API. They find what they may reach in the request's data.
+/// The endpoints of the JSON API. They get the shared state from the request's data.
 pub(super) fn service() -> OpenApiService<Apis, ()> {
     let apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi, ConsentsApi);
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
 
-/// The description, as committed to `openapi/openapi.json` (with no path), and as served below the path of
-/// the issuer.
+/// The OpenAPI document, as committed to `openapi/openapi.json` (with an empty path), and as served
+/// below the path of the issuer.
 #[must_use]
 pub fn document(issuer_path: &str) -> String {
     let server = if issuer_path.is_empty() { "/" } else { issuer_path };
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     if let Some(document) = document.as_object_mut() {
-        // The server is the one that sent this; behind a proxy, its paths follow that of the issuer.
+        // The server that sent the document; behind a proxy, its paths are below that of the
+        // issuer.
         document.insert("servers".to_owned(), json!([{ "url": server }]));
     }
     for operation in operations(&mut document) {
@@ -91,7 +92,7 @@ pub fn document(issuer_path: &str) -> String {
         let members = document.pointer_mut(&format!("/components/schemas/{patch}/properties"));
         let members = members.and_then(Value::as_object_mut).into_iter();
         for member in members.flat_map(|members| members.values_mut()) {
-            // Beside a reference, nothing else is read (OpenAPI 3.0.3, "Reference Object").
+            // Siblings of a `$ref` are ignored (OpenAPI 3.0.3, "Reference Object").
             if member.get("$ref").is_some() {
                 *member = json!({ "allOf": [member.take()] });
             }
@@ -105,7 +106,7 @@ pub fn document(issuer_path: &str) -> String {
     text
 }
 
-/// A page for people, with script and style in it: it works without the internet.
+/// A page for humans with inline script and style: it works offline.
 pub(super) fn docs_page(document: &str) -> String {
     let service = service();
     // Inside a script element, "</" would end it.
@@ -120,7 +121,7 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Val
         .flat_map(|item| item.values_mut().filter_map(Value::as_object_mut))
 }
 
-/// Adds what layers answer and headers that go with a status, which endpoints don't speak of.
+/// Adds the responses of the layers, and headers by status, which the endpoints do not declare.
 fn complete(operation: &mut Map<String, Value>) {
     operation.entry("security").or_insert_with(|| json!([]));
     let takes_body = operation.contains_key("requestBody");

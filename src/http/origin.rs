@@ -1,8 +1,9 @@
-//! Where a request came from, as far as it can be believed.
+//! The origin of a request, from trusted sources only.
 //!
-//! The address is that of the connection, unless a trusted proxy made it: then it is the rightmost
-//! hop of `X-Forwarded-For` that is not one of our proxies, since everything left of it was written
-//! by the client. No other header is read. poem's `RealIp` believes the leftmost, from anybody.
+//! The address is that of the connection. If a trusted proxy opened it, the address is the
+//! rightmost hop of `X-Forwarded-For` that is not a trusted proxy, since the client can write
+//! everything to the left of it. No other header is read. poem's `RealIp` trusts the leftmost hop,
+//! from any peer.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use crate::domain::audit::Origin;
 use crate::http::app::App;
 use crate::http::request_context::RequestContext;
 
-/// Where proxies write whom they speak for.
+/// The header in which proxies write the addresses they forward for.
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The origin of a request, for limits and for the audit log.
+/// The origin of a request, for rate limits and the audit log.
 pub(super) struct ClientOrigin(pub(super) Origin);
 
 impl<'a> FromRequest<'a> for ClientOrigin {
@@ -53,14 +54,14 @@ fn trusted(proxies: &[IpNet], address: IpAddr) -> bool {
     proxies.iter().any(|block| block.contains(&address))
 }
 
-/// The chain as received, each header field in its order.
+/// The whole chain as received, header fields in order.
 fn chain(request: &Request) -> String {
     let fields = request.headers().get_all(FORWARDED_FOR).iter();
     let texts = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned());
     texts.collect::<Vec<_>>().join(", ")
 }
 
-/// `None` if the first hop that is not ours cannot be read: such requests share one bucket.
+/// `None` if the first untrusted hop cannot be parsed: such requests share one bucket.
 fn client_of(chain: &str, proxies: &[IpNet]) -> Option<IpAddr> {
     let mut address = None;
     for hop in chain.rsplit(',').map(str::trim) {
@@ -73,7 +74,7 @@ fn client_of(chain: &str, proxies: &[IpNet]) -> Option<IpAddr> {
     address
 }
 
-/// An address, alone or with a port, as proxies write it.
+/// An address with or without a port, as proxies write it.
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(hop);
     let address = bare.parse::<IpAddr>().ok();
@@ -85,7 +86,7 @@ fn parse_hop(hop: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// RL-03: the chain is read right to left, and no further than needed.
+    /// RL-03: the chain is read from right to left, and no further than needed.
     #[test]
     fn the_rightmost_hop_that_is_not_ours_is_the_client() {
         let proxies = ["10.0.0.0/8".parse().unwrap()];

@@ -1,4 +1,4 @@
-//! What each path answers: its methods, and what these are called.
+//! The methods and operation ids of each path.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 use poem::http::{HeaderValue, Method};
 use serde_json::Value;
 
-/// The paths of the JSON API, of the protocol and of the pages. All others are for reading.
+/// The paths of the JSON API, the protocol and the pages. All others are read-only.
 #[derive(Clone)]
 pub(super) struct Paths(Arc<[Path]>);
 
 struct Path {
-    /// Between slashes; one in braces stands for any.
+    /// Split at slashes; a segment in braces matches anything.
     segments: Vec<String>,
     allow: HeaderValue,
-    /// By method. Of the API alone: the others name theirs themselves.
+    /// By method, for the JSON API only: other operations set their id themselves.
     operations: BTreeMap<String, String>,
 }
 
 impl Paths {
-    /// Those of the API as its description has them, and others with the methods they answer.
+    /// The paths in the OpenAPI document, and others with their methods.
     pub(super) fn new(
         description: &str,
         others: impl IntoIterator<Item = (&'static str, &'static str)>,
@@ -36,13 +36,13 @@ impl Paths {
         Self(described.chain(others).collect())
     }
 
-    /// The `Allow` of a 405 (RFC 9110 §15.5.6).
+    /// The `Allow` header of a 405 (RFC 9110 §15.5.6).
     pub(super) fn allow(&self, path: &str) -> HeaderValue {
         let found = self.find(path).map(|path| path.allow.clone());
         found.unwrap_or(HeaderValue::from_static("GET, HEAD"))
     }
 
-    /// What the description calls this, if it is in there.
+    /// The operation id in the OpenAPI document, if the operation is in it.
     pub(super) fn operation(&self, method: &Method, path: &str) -> Option<&str> {
         self.find(path)?.operations.get(method.as_str()).map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! Probes for orchestrators: is the process alive, and may it get traffic?
+//! Probes for orchestrators: liveness and readiness.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,17 @@ use crate::http::origin::{ClientOrigin, FORWARDED_FOR};
 use crate::http::readiness::Finding;
 use crate::telemetry;
 
-/// How long the database may take to answer.
+/// Timeout of the database check.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// Alive: the process answers. It says nothing of the database, so that an outage there restarts
-/// nobody.
+/// Liveness: the process responds. The database is not checked, so that its outage restarts no
+/// instance.
 #[handler]
 pub(super) fn live() -> Response {
     answer(StatusCode::OK, r#"{"status":"alive"}"#)
 }
 
-/// Ready, or not; the reason is for the log, since the answer may be public.
+/// Readiness; the reason is logged only, since the response may be public.
 #[handler]
 pub(super) async fn ready(app: Data<&Arc<App>>) -> Response {
     match finding(&app).await {
@@ -37,8 +37,8 @@ pub(super) async fn ready(app: Data<&Arc<App>>) -> Response {
     }
 }
 
-/// Ready: nobody has told it to stop, the database answers, its schema is ours, and there is a key to sign with (without
-/// one, nothing would have started), read not too long ago.
+/// Ready: not shutting down, the database responds, its schema is current, and the signing keys and
+/// status lists were read recently.
 async fn finding(app: &Arc<App>) -> Finding {
     if app.is_leaving() {
         return Err("this instance was told to stop".to_owned());
@@ -61,20 +61,20 @@ async fn look(app: &App) -> Finding {
     let status = timeout(LOOK_TIMEOUT, database::status(&app.db)).await;
     match status.map_err(|_| "the database does not answer".to_owned())? {
         Ok(migrations) if migrations.iter().all(|(_, applied)| *applied) => Ok(()),
-        // A newer version has migrated beside us; its steps leave ours working for one version.
+        // A newer version has migrated the schema, which the version before it can still use.
         Err(SchemaError::Newer { .. }) => Ok(()),
         Ok(_) => Err("the schema is older than this version".to_owned()),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Lost log lines are told here, since the log cannot; they make no instance unready.
+/// Lost log lines are reported here, since the log cannot; they do not affect readiness.
 fn readiness(status: StatusCode, word: &str) -> Response {
     let body = json!({ "status": word, "lost_log_lines": telemetry::lost_lines() });
     answer(status, body.to_string())
 }
 
-/// The address that the caller is limited by, for finding out whether the proxies are set right.
+/// The address that the caller is limited by, to check the configuration of proxies.
 #[handler]
 pub(super) fn client_address(request: &Request, ClientOrigin(origin): ClientOrigin) -> Response {
     let address = origin.address.map(|address| address.to_string());

@@ -1,8 +1,8 @@
-//! Whether this instance may get traffic, asked of the database now and then and not by each probe.
+//! Readiness of this instance, from database checks that probes share.
 //!
-//! Whoever asks while a look is under way waits for it, and for a moment afterwards gets the same
-//! answer: a crowd of probes costs the database a few questions a second, on one connection. A look
-//! goes on if its asker hangs up, so a crowd that does not wait costs no more.
+//! Probes wait for a check in progress, and its result is cached for a moment: any number of probes
+//! causes a few queries per second on one connection. A check continues if its probe disconnects,
+//! so probes that do not wait cause no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How long an answer is good for. With the time a look may take it stays below the second within which a
-/// database that is gone must be noticed.
+/// How long a result is cached. Together with the timeout of a check it is below the second within
+/// which a lost database must be noticed.
 const MOMENT: Duration = Duration::from_millis(250);
 
-/// Nothing is wrong, or what is: for the log, since a probe's answer may be public.
+/// Ready, or the reason why not: for the log, since the response to a probe may be public.
 pub(super) type Finding = Result<(), String>;
 
-/// The last look, shared by all probes.
+/// The last check, shared by all probes.
 #[derive(Default)]
 pub struct Readiness(Arc<Mutex<Option<(Instant, Finding)>>>);
 
 impl Readiness {
-    /// What was found a moment ago, or what `look` finds.
+    /// The cached result, or that of `look`.
     pub(super) async fn shared(
         &self,
         look: impl Future<Output = Finding> + Send + 'static,
@@ -53,7 +53,7 @@ mod tests {
 
     const LOOK: Duration = Duration::from_millis(20);
 
-    /// A look that takes a while, and counts.
+    /// A check that takes a while, and is counted.
     fn look(count: &Arc<AtomicU32>) -> impl Future<Output = Finding> + Send + use<> {
         let count = Arc::clone(count);
         async move {

@@ -4,7 +4,7 @@ use poem::Response;
 use poem::http::{StatusCode, header};
 use url::form_urlencoded;
 
-/// Adds parameters to a URI, whose own query stays as it is.
+/// Adds parameters to a URI and preserves its query.
 pub(in crate::http) fn with_query(uri: &str, parameters: &[(&'static str, String)]) -> String {
     let mut encoded = form_urlencoded::Serializer::new(String::new());
     encoded.extend_pairs(parameters);
@@ -12,7 +12,7 @@ pub(in crate::http) fn with_query(uri: &str, parameters: &[(&'static str, String
     format!("{uri}{separator}{}", encoded.finish())
 }
 
-/// 303: whatever the request was, the next one is a GET without a body (RFC 9700 §4.12).
+/// 303: the next request is a GET without a body, whatever this one was (RFC 9700 §4.12).
 pub(in crate::http) fn see_other(location: &str) -> Response {
     Response::builder()
         .status(StatusCode::SEE_OTHER)

@@ -1,7 +1,7 @@
-//! The request that is being answered.
+//! The request in progress.
 //!
-//! It is the task's and not the request's: what a request carries costs a table, and the framework
-//! drops what an error carries.
+//! It is stored in a task-local: request extensions allocate a table, and the framework drops those
+//! of an error.
 
 use tokio::task::futures::TaskLocalFuture;
 use uuid::Uuid;
@@ -12,22 +12,22 @@ tokio::task_local! {
     static CURRENT: RequestContext;
 }
 
-/// What its answer, its log line and the audit log name it by.
+/// What identifies the request in its response, the log and the audit log.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct RequestContext {
     /// The UUID that the client sent in `X-Request-Id`, or a new one.
     pub(super) id: Uuid,
-    /// When it came.
+    /// When it was received.
     pub(super) at: Timestamp,
 }
 
 impl RequestContext {
-    /// The one that this work is for; none outside of [`RequestContext::scope`].
+    /// The request of the current task; `None` outside of [`RequestContext::scope`].
     pub(super) fn current() -> Option<Self> {
         CURRENT.try_with(|context| *context).ok()
     }
 
-    /// Runs the work of answering it.
+    /// Runs `work` as part of this request.
     pub(super) fn scope<F: Future>(self, work: F) -> TaskLocalFuture<Self, F> {
         CURRENT.scope(self, work)
     }

@@ -1,5 +1,5 @@
-//! The outermost layer: every answer has a request id, every error an envelope, and a panic is
-//! one answer's failure and not the process's.
+//! The outermost layer: every response has a request id, every error an envelope, and a panic fails
+//! one request and not the process.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::http::paths::Paths;
 use crate::http::request_context::RequestContext;
 use crate::timestamp::Timestamp;
 
-/// Longest request target, in bytes.
+/// Maximum length of the request target, in bytes.
 const MAX_TARGET: usize = 8 * 1024;
 
-/// Largest header section, in bytes.
+/// Maximum size of the header section, in bytes.
 const MAX_HEADERS: usize = 16 * 1024;
 
 /// The layer around all routes.
@@ -61,7 +61,7 @@ impl<E: Endpoint> Service<E> {
     }
 }
 
-/// Whether somebody has opened an address in a browser, who would be shown JSON as it is.
+/// Whether the request is a browser navigation, which should get an HTML page instead of JSON.
 fn is_for_people(request: &Request) -> bool {
     let accepted = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
     let is_page = accepted.is_some_and(|it| it.contains("text/html"));
@@ -90,15 +90,15 @@ impl<E: Endpoint> Endpoint for Service<E> {
     }
 }
 
-/// A UUID that the client sent, or a new one.
+/// The UUID sent by the client, or a new one.
 fn id_of(request: &Request, now: Timestamp) -> Uuid {
     let sent = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     let sent = sent.filter(|id| id.len() == 36).and_then(|id| id.parse().ok());
     sent.unwrap_or_else(|| id::new(now))
 }
 
-/// DS-02: what hyper would accept is far more than anybody needs. It also leaves to us to refuse a
-/// request that two readers could take for two hosts (RFC 9112 §3.2).
+/// DS-02: stricter than hyper, whose limits are far above what is needed, and which accepts a
+/// request whose host two parsers could read differently (RFC 9112 §3.2).
 fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
     let (mut hosts, mut size) = (0, 0);
     for (name, value) in request.headers() {

@@ -1,5 +1,5 @@
-//! The status lists as documents (draft-ietf-oauth-status-list sections 8 and 9): one of each list,
-//! plain and compressed, made when the list has been signed anew.
+//! The status lists as documents (draft-ietf-oauth-status-list sections 8 and 9): each list, plain
+//! and compressed, rendered when the list is signed.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -16,20 +16,20 @@ use crate::domain::status::Published;
 use crate::http::app::App;
 use crate::http::document::Document;
 
-/// Seconds that caches on the way may keep a list. It adds to the time that a logout takes.
+/// Cache lifetime of a status list, in seconds. It adds to the delay until a logout takes effect.
 const LIST_MAX_AGE: u64 = 1;
 
-/// Seconds that anybody may keep the list of lists: a new one is there long before it is used.
+/// Cache lifetime of the list aggregation, in seconds: a new list is in it long before it is used.
 const AGGREGATION_MAX_AGE: u64 = 60;
 
-/// All that `/status` and below answers, for one moment's lists.
+/// All documents of `/status` and below, for one set of lists.
 struct Made {
     of: Arc<Published>,
     lists: BTreeMap<i32, Forms>,
     aggregation: Document,
 }
 
-/// A list's token in the two ways that it travels.
+/// A status list token, plain and compressed.
 #[derive(Clone)]
 struct Forms {
     token: Arc<str>,
@@ -37,7 +37,7 @@ struct Forms {
     gzip: Option<Document>,
 }
 
-/// The documents, made anew when the lists have changed.
+/// The documents, rendered again when the lists have changed.
 pub(super) struct StatusDocuments {
     app: Arc<App>,
     made: ArcSwap<Made>,
@@ -55,8 +55,8 @@ impl StatusDocuments {
         Self { app, made: ArcSwap::from_pointee(made), making: Mutex::new(()) }
     }
 
-    /// Whoever comes first after a change makes the documents; the others get those before it
-    /// meanwhile, which takes a millisecond.
+    /// The first request after a change renders the documents, which takes a millisecond.
+    /// Concurrent requests get the previous ones.
     fn current(&self) -> Arc<Made> {
         let made = self.made.load_full();
         let published = self.app.status_lists.published();
@@ -113,7 +113,7 @@ fn compressed(bytes: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Whether the client takes gzip (RFC 9110 §12.5.3). A list of codings without it does not.
+/// Whether the client accepts gzip (RFC 9110 §12.5.3); not if `Accept-Encoding` does not name it.
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let sent = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|it| it.to_str().ok());
     sent.flat_map(|list| list.split(',')).any(|coding| {
@@ -127,7 +127,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// `/status`: where all lists are (section 9.3).
+/// `/status`: the URIs of all lists (section 9.3).
 pub(super) struct Aggregation(pub(super) Arc<StatusDocuments>);
 
 impl Endpoint for Aggregation {
@@ -138,8 +138,7 @@ impl Endpoint for Aggregation {
     }
 }
 
-/// `/status/{list}`: one list as it is now (section 8.1). It has no other form to offer, so what a
-/// client says it accepts is not asked.
+/// `/status/{list}`: the current list (section 8.1). It has one media type, so `Accept` is ignored.
 pub(super) struct StatusList(pub(super) Arc<StatusDocuments>);
 
 impl Endpoint for StatusList {
@@ -158,12 +157,12 @@ impl Endpoint for StatusList {
     }
 }
 
-/// Section 8.4: a list of another time, which nobody keeps, must not be answered with today's.
+/// Section 8.4: a request for a historical list, which is not stored, must not get the current one.
 fn asks_for_the_past(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "time")
 }
 
-/// A list's number in its one spelling: the `sub` of the list holds it byte for byte.
+/// A list's number in canonical form: the `sub` of the list contains it byte for byte.
 fn number(text: &str) -> Option<i32> {
     let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     text.parse().ok().filter(|_| is_canonical)
@@ -194,7 +193,7 @@ mod tests {
         }
     }
 
-    /// Noise that is the same in every run (Knuth's multipliers for 64 bits).
+    /// Pseudo-random bytes, the same in every run (Knuth's 64-bit multiplier).
     fn noise(bytes: usize) -> Vec<u8> {
         let next = |state: &u64| {
             Some(
@@ -207,7 +206,8 @@ mod tests {
         states.map(|state| state.to_be_bytes()[1]).skip(1).take(bytes).collect()
     }
 
-    /// A verifier of a million sessions, one in a hundred of them ended, fetches less than 20 KB.
+    /// For a million sessions of which one in a hundred has ended, a verifier fetches less than 20
+    /// KB.
     #[test]
     fn a_million_sessions_with_one_in_a_hundred_ended_travel_in_less_than_20_kb() {
         let mut bits = Bits::all_valid(ENTRIES);

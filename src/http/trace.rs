@@ -1,6 +1,6 @@
-//! One span and one log line per request of the JSON API.
+//! One span and one log line per request of the JSON API, the protocol and the hosted pages.
 //!
-//! The operation names the endpoint; the path and the query are left out, since they may carry
+//! They contain the operation id. The path and the query are left out, since they may contain
 //! codes, tokens and ids.
 
 use std::time::Instant;
@@ -14,10 +14,10 @@ use crate::http::error::response_of;
 use crate::http::paths::Paths;
 use crate::http::request_context::RequestContext;
 
-/// Opens the span and writes the line.
+/// Opens the span and logs the request.
 #[derive(Default)]
 pub(super) struct Trace {
-    /// Names what was refused before its endpoint was reached, which names the others.
+    /// Finds the operation of a request that was rejected before it reached its endpoint.
     pub(super) paths: Option<Paths>,
 }
 
@@ -53,7 +53,7 @@ impl<E: Endpoint> Endpoint for Traced<E> {
                 asked.map(|it| (it, request.method().clone(), Box::from(request.uri().path())));
             let answered = self.inner.call(request).await;
             let mut response = answered.map_or_else(response_of, IntoResponse::into_response);
-            // Tokens and personal data: nobody on the way may keep them (RFC 6749 §5.1).
+            // Tokens and personal data must not be cached (RFC 6749 §5.1).
             let no_store = HeaderValue::from_static("no-store");
             response.headers_mut().insert(header::CACHE_CONTROL, no_store);
 
@@ -66,7 +66,7 @@ impl<E: Endpoint> Endpoint for Traced<E> {
             let status = response.status().as_u16();
             Span::current().record("operation.id", operation);
             Span::current().record("http.status", status);
-            // To the microsecond: a shorter number than a float of nanoseconds has.
+            // In microseconds, for fewer digits than a float of nanoseconds.
             let micros = u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX);
             let duration_ms = f64::from(micros) / 1_000.0;
             tracing::info!(duration_ms, "{operation} -> {status}");

@@ -21,7 +21,7 @@ use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{authorization_flow, authorization_response, message};
 use crate::http::redirect::see_other;
 
-/// Longest form that is turned into a query, in bytes.
+/// Maximum length of a form that is redirected as a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
 
 pub(super) async fn answer(mut request: Request) -> Response {
@@ -31,7 +31,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     let Ok(app) = app_of(&request) else {
         return message::error(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    // Before the database is asked for anything.
+    // Before any database query.
     if let Err(refused) = app.limits.admit_refresh(&origin::of(&request)) {
         return message::limited(&refused);
     }
@@ -49,14 +49,14 @@ pub(super) async fn answer(mut request: Request) -> Response {
         Ok(params) => params,
         Err(Unreadable(why)) => return message::bad_request(why),
     };
-    // Before anything that redirects: who asks, and where may the answer go?
+    // Before any redirect: the client and the redirect URI.
     let (client, redirect_uri) = match addressee(&app, &params).await {
         Ok(addressee) => addressee,
         Err(page) => return page,
     };
     if is_post && !has_cookie {
-        // Browsers keep our cookie from a form on another site, and send it with what follows. They
-        // must not be given another one: that would log somebody out.
+        // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
+        // Setting another cookie here would log the user out.
         if bytes.len() > MAX_QUERY {
             return message::bad_request("the request is too long to come from another site");
         }
@@ -72,7 +72,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
     }
 }
 
-/// The form as a query, every parameter written anew.
+/// The form as a query, with every parameter encoded again.
 async fn posted(request: &mut Request) -> Result<String, Unreadable> {
     if request.uri().query().is_some_and(|query| !query.is_empty()) {
         return Err(Unreadable("parameters belong into the body alone"));
@@ -87,7 +87,7 @@ async fn posted(request: &mut Request) -> Result<String, Unreadable> {
     Ok(query.finish())
 }
 
-/// RFC 6749 §4.1.2.1: an unknown client or redirect URI gets a page, and nothing is sent anywhere.
+/// RFC 6749 §4.1.2.1: an unknown client or redirect URI gets an error page, not a redirect.
 async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Response> {
     if params.repeats("client_id") || params.repeats("redirect_uri") {
         return Err(message::bad_request("client_id or redirect_uri is given more than once"));
@@ -106,7 +106,7 @@ async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Respo
     Ok((client, uri))
 }
 
-/// Answers at once if nobody has to be asked; else with the page that asks.
+/// Responds at once if no interaction is needed, otherwise with the page for it.
 async fn begin(app: &Arc<App>, request: &Request, waiting: PendingRequest) -> Response {
     let now = app.clock.now();
     let origin = origin::of(request);

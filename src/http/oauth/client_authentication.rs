@@ -1,4 +1,4 @@
-//! Who a client says it is: one way in a request, and no other next to it (RFC 6749 §2.3).
+//! Reads the client authentication of a request: exactly one method (RFC 6749 §2.3).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,11 +19,10 @@ use crate::timestamp::Timestamp;
 /// The one assertion type of RFC 7523 §2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The client behind a request to an endpoint that clients authenticate at, if it has not asked too
-/// often.
+/// Authenticates the client of a request and applies the rate limits.
 ///
-/// With a secret or an assertion, only failures are counted per address, and what succeeds per client:
-/// services share addresses with others. Whoever proves nothing is limited by address.
+/// With a secret or an assertion, failures are limited per address and successes per client:
+/// servers share addresses. Requests without credentials are limited per address.
 pub(super) async fn authenticate(
     app: &App,
     endpoint: ClientEndpoint,
@@ -36,7 +35,7 @@ pub(super) async fn authenticate(
     if !matches!(proof, Ok(Proof::Basic { .. } | Proof::Post { .. } | Proof::Assertion { .. })) {
         app.limits.admit_refresh(origin)?;
     }
-    // For whoever runs this; the client is told the same.
+    // For the operator's log; the client gets the same text.
     let proof = proof.inspect_err(|error| {
         tracing::info!("a client was refused: {}", error.description());
     })?;
@@ -45,7 +44,7 @@ pub(super) async fn authenticate(
     let audiences = [issuer, token_endpoint.as_str()];
     let window = app.tokens.refresh_retry_window();
     match client_authentication::authenticate(&app.db, &proof, &audiences, window, now).await {
-        // Who guesses is told nothing more, and soon not even that.
+        // A client that guesses gets no details, and is soon rate limited.
         Err(ProofError::Refused { client_id, reason }) => {
             app.limits.admit_failed_proof(origin)?;
             let event = Event::new(Kind::ClientAuthenticationFailed).reason(reason);
@@ -96,7 +95,7 @@ fn read(request: &Request, params: &Params) -> Result<Proof, OAuthError> {
     }
 }
 
-/// RFC 6749 §2.3.1: both halves are form-encoded before base64, so that an id may hold a colon.
+/// RFC 6749 §2.3.1: both parts are form-encoded before base64, so that an id may contain a colon.
 fn basic(request: &Request) -> Result<Option<(String, String)>, OAuthError> {
     let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
     let Some(field) = fields.next() else { return Ok(None) };
@@ -123,7 +122,7 @@ fn basic(request: &Request) -> Result<Option<(String, String)>, OAuthError> {
 }
 
 fn form_decoded(text: &str) -> Option<String> {
-    // A text without `=` and `&` is one name without a value.
+    // Without `=` and `&`, the text is one name without a value.
     let escaped = text.replace('=', "%3D").replace('&', "%26");
     let (decoded, _) = form_urlencoded::parse(escaped.as_bytes()).next()?;
     let is_text = !decoded.contains([char::REPLACEMENT_CHARACTER, '\0']);
@@ -140,14 +139,14 @@ mod tests {
         basic(&Request::builder().header(header::AUTHORIZATION, field).finish())
     }
 
-    /// Both halves as a client encodes them that follows the RFC to the letter.
+    /// Both parts, encoded as RFC 6749 requires.
     fn encoded(id: &str, secret: &str) -> String {
         let half =
             |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         format!("Basic {}", STANDARD.encode(format!("{}:{}", half(id), half(secret))))
     }
 
-    /// MUST-099: our own secrets need no encoding, so that this cannot be seen from outside.
+    /// MUST-099: secrets issued by us need no encoding, so black-box tests cannot cover this.
     #[test]
     fn both_halves_of_basic_are_form_decoded() {
         for (id, secret) in [
@@ -160,10 +159,10 @@ mod tests {
             let read = read_as(&encoded(id, secret)).unwrap();
             assert_eq!(read, Some((id.to_owned(), secret.to_owned())));
         }
-        // From a client that does not encode, a secret with none of the special characters is the same.
+        // A client that does not encode sends the same for a secret without special characters.
         let plain = format!("basic {}", STANDARD.encode("web:sgs_A-z_09"));
         assert_eq!(read_as(&plain).unwrap(), Some(("web".to_owned(), "sgs_A-z_09".to_owned())));
-        // The second colon is the secret's.
+        // The second colon belongs to the secret.
         let colons = format!("Basic {}", STANDARD.encode("web:a:b"));
         assert_eq!(read_as(&colons).unwrap().unwrap().1, "a:b");
     }

@@ -1,4 +1,4 @@
-//! OAuth's own errors (RFC 6749 §5.2, RFC 6750 §3), and the only place that writes them.
+//! OAuth errors (RFC 6749 §5.2, RFC 6750 §3), and the only place that renders them.
 
 use poem::http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
@@ -10,10 +10,10 @@ use crate::domain::oauth::token_endpoint::GrantError;
 use crate::http::error::Problem;
 use crate::http::form::Unreadable;
 
-/// How a client is asked to authenticate.
+/// The challenge for client authentication.
 const BASIC: &str = "Basic realm=\"signet\", charset=\"UTF-8\"";
 
-/// An error as a client sees it. Every text is ours: nothing of a request is echoed.
+/// An error as a client sees it. All texts are fixed: nothing from the request is echoed.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct OAuthError {
     status: StatusCode,
@@ -28,17 +28,17 @@ impl OAuthError {
         Self { status, code, description, challenge: None, retry_after: None }
     }
 
-    /// 400: a parameter is missing, twice there, or cannot be what it is.
+    /// 400: a parameter is missing, repeated or invalid.
     pub(super) const fn invalid_request(description: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
     }
 
-    /// 401: the client is not who it says (RFC 6749 §5.2).
+    /// 401: client authentication failed (RFC 6749 §5.2).
     pub(super) const fn invalid_client() -> Self {
         Self::unreadable_client("client authentication failed")
     }
 
-    /// 401: the client does not say who it is, or not so that it could be read. That is no secret.
+    /// 401: the client credentials are missing or malformed, which may be disclosed.
     pub(super) const fn unreadable_client(why: &'static str) -> Self {
         Self {
             challenge: Some(BASIC),
@@ -46,18 +46,18 @@ impl OAuthError {
         }
     }
 
-    /// What is wrong, for the log.
+    /// The description, for the log.
     pub(super) const fn description(&self) -> &'static str {
         self.description
     }
 
-    /// 400: a token of a kind that cannot be revoked (RFC 7009 §2.2.1).
+    /// 400: a token of a type that cannot be revoked (RFC 7009 §2.2.1).
     pub(super) const fn unsupported_token_type() -> Self {
         let why = "a client's own access token cannot be revoked";
         Self::new(StatusCode::BAD_REQUEST, "unsupported_token_type", why)
     }
 
-    /// 401: no bearer token was sent; the challenge then has no error (RFC 6750 §3.1).
+    /// 401: no bearer token was sent; the challenge then has no error code (RFC 6750 §3.1).
     pub(super) const fn no_token() -> Self {
         let why = "a bearer token is needed";
         Self {
@@ -66,7 +66,7 @@ impl OAuthError {
         }
     }
 
-    /// 401: forged, expired, ended or of another kind, without saying which.
+    /// 401: the token is forged, expired, revoked or of another type; not said which.
     pub(super) const fn invalid_token() -> Self {
         let why = "the access token is not valid";
         Self {
@@ -75,7 +75,7 @@ impl OAuthError {
         }
     }
 
-    /// 403: a good token, but not for this.
+    /// 403: the token is valid, but lacks the scope.
     pub(super) const fn insufficient_scope() -> Self {
         let challenge = "Bearer realm=\"signet\", error=\"insufficient_scope\", scope=\"openid\"";
         Self {
@@ -92,7 +92,7 @@ impl OAuthError {
         }
     }
 
-    /// 503: see [`Problem::unavailable`]. The cause has been logged.
+    /// 503: see [`Problem::unavailable`]. The cause was logged before.
     pub(super) const fn unavailable() -> Self {
         let why = "the service is busy, try again in a moment";
         Self {
@@ -101,13 +101,13 @@ impl OAuthError {
         }
     }
 
-    /// 503 for a failure of ours, logged here once with all its causes.
+    /// 503 for an internal failure, logged here once with all its causes.
     pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
         Problem::failed(error);
         Self::unavailable()
     }
 
-    /// What the framework or a layer answers with a bare status.
+    /// The error for a bare status from the framework or a layer.
     pub(super) fn of_status(status: StatusCode) -> Self {
         let description = match status {
             StatusCode::METHOD_NOT_ALLOWED => "this endpoint does not answer that method",

@@ -1,6 +1,6 @@
 //! `POST /oauth2/introspect` (RFC 7662) and `POST /oauth2/revoke` (RFC 7009).
 //!
-//! Signet finds a token by what it is, so `token_type_hint` changes nothing.
+//! The type of a token is recognised from the token itself, so `token_type_hint` is ignored.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ fn token(params: &Params) -> Result<&str, OAuthError> {
     params.get("token").ok_or(OAuthError::invalid_request("token is missing"))
 }
 
-/// A form from a client that is who it says.
+/// A form request of an authenticated client.
 struct Call {
     app: Arc<App>,
     client: Client,

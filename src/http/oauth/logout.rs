@@ -1,7 +1,7 @@
 //! `/oauth2/logout` (OpenID Connect RP-Initiated Logout 1.0).
 //!
-//! Only a client that shows an ID token of this very login logs it out at once. Everybody else,
-//! an image on a foreign page included, gets the question whether to log out.
+//! Only a client that sends an ID token of this login ends it at once. Any other request, such as
+//! an image on another site, gets the confirmation page.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
         Err(Unreadable(why)) => return message::bad_request(why),
     };
     if is_foreign_form && !params.repeats_any() {
-        // Browsers keep our cookie from a form on another site, and send it with what follows.
+        // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
         let query = query_of(&params);
         return see_other(&format!("../oauth2/logout?{query}"));
     }
@@ -84,8 +84,8 @@ async fn end(app: &Arc<App>, request: &Request, params: &Params, asked: LogoutRe
     }
 }
 
-/// The login to end without a question: an ID token proves that it was issued in it. It may have been
-/// idle for too long, as people log out where they have been working all the while.
+/// The login to end without confirmation: an ID token proves that it was issued in it. It may be
+/// past its idle timeout, since users may have worked at the client all the while.
 async fn proved(
     app: &Arc<App>,
     visitor: &Visitor,

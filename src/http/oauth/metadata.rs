@@ -1,5 +1,5 @@
-//! What clients may rely on (OpenID Connect Discovery 1.0 §3, RFC 8414 §2): what works, and only
-//! that.
+//! The authorization server metadata (OpenID Connect Discovery 1.0 §3, RFC 8414 §2): only what is
+//! supported.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The protocol's endpoints: form-encoded, and documented by the metadata.
+//! The endpoints of the protocol: form-encoded, and described by the metadata.
 
 mod authorize;
 mod client_authentication;
@@ -19,11 +19,11 @@ use crate::http::endpoint::{ErrorResponse, Operation};
 use crate::http::oauth::error::OAuthError;
 use crate::http::pages::message;
 
-/// The operations of the protocol. Front ends of the given origins may call those that a browser program has
-/// a use for; the authorization endpoint is for people, and for no script (RFC 9700 §2.6).
+/// The operations of the protocol. CORS allows the given origins to call those that browser apps
+/// need; not the authorization endpoint, which scripts must not call (RFC 9700 §2.6).
 ///
-/// A GET of two of them has an effect, as the protocol has it; a HEAD, with which programs look where a link
-/// leads, must have none.
+/// At two of them a GET has side effects, as the protocol defines; a HEAD, with which programs
+/// check links, must have none.
 pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
     const LIMIT: BodyLimit = BodyLimit::USUAL;
     let json: ErrorResponse = |status| OAuthError::of_status(status).into_response();

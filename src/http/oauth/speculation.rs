@@ -1,12 +1,12 @@
-//! Requests that a browser sends before anybody has asked for the page (Fetch Standard, `Sec-Purpose`;
-//! older browsers send `Purpose` or `X-Moz`). A GET that ends a login or issues a code must not do that
-//! for a page that is perhaps never looked at.
+//! Prefetch requests, which a browser sends before the user opens the page (Fetch Standard,
+//! `Sec-Purpose`; older browsers send `Purpose` or `X-Moz`). They must not trigger a GET that ends
+//! a login or issues a code.
 
 use poem::http::{StatusCode, header};
 use poem::{Request, Response};
 
-/// Refuses a request that is speculative. The browser forgets the answer, and asks again once somebody
-/// wants the page.
+/// Rejects a prefetch request. The browser discards the response, and requests the page again when
+/// the user opens it.
 pub(super) fn refused(request: &Request) -> Option<Response> {
     let is_prefetch = |name| {
         let value = request.headers().get(name).and_then(|value| value.to_str().ok());

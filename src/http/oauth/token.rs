@@ -25,17 +25,17 @@ async fn grant(mut request: Request) -> Result<Issued, OAuthError> {
     let app = app_of(&request)?;
     let now = app.clock.now();
     let origin = origin::of(&request);
-    // 1. One form, in the body, with nothing in it twice.
+    // 1. One form in the body, without repeated parameters.
     let params = form::body(&mut request).await?;
     if params.repeats_any() {
         return Err(OAuthError::invalid_request("a parameter is given more than once"));
     }
-    // 2. A client that is who it says, and does not ask too often.
+    // 2. The client is authenticated and within its rate limit.
     let endpoint = ClientEndpoint::Token;
     let client =
         client_authentication::authenticate(&app, endpoint, &request, &params, &origin, now)
             .await?;
-    // 3. A grant that it may use, and something good to show for it.
+    // 3. The client may use the grant type, and the grant is valid.
     let exchanged = token_endpoint::exchange(mint(&app), &client, &params, &origin, now).await;
     let is_refresh = params.get("grant_type") == Some("refresh_token") && is_rejected(&exchanged);
     let token = params.get("refresh_token").filter(|_| is_refresh);
@@ -50,7 +50,7 @@ fn is_rejected(exchanged: &Result<Issued, GrantError>) -> bool {
     matches!(exchanged, Err(GrantError::Rejected))
 }
 
-/// What tokens are made with.
+/// The dependencies for issuing tokens.
 pub(super) fn mint(app: &Arc<App>) -> Mint<'_> {
     Mint {
         db: &app.db,
@@ -61,7 +61,7 @@ pub(super) fn mint(app: &Arc<App>) -> Mint<'_> {
     }
 }
 
-/// RFC 6749 §5.1.
+/// The token response (RFC 6749 §5.1).
 fn success(issued: &Issued) -> Response {
     let mut body = Map::new();
     body.insert("access_token".to_owned(), issued.access_token.clone().into());

@@ -22,8 +22,7 @@ async fn tell(mut request: Request) -> Result<Value, OAuthError> {
     let origin = origin::of(&request);
     app.limits.admit_request(&origin).map_err(AttemptError::Refused)?;
     let token = bearer(&mut request).await?;
-    // For whichever audience: what opens this endpoint is the scope `openid`, which a client gets for a
-    // person alone.
+    // Any audience: this endpoint requires the scope `openid`, which is granted only for a user.
     let token = app.issuer.read_access_token(&token, now).ok_or_else(OAuthError::invalid_token)?.0;
     if !token.has_scope("openid") {
         return Err(OAuthError::insufficient_scope());
@@ -42,8 +41,8 @@ async fn tell(mut request: Request) -> Result<Value, OAuthError> {
     Ok(Value::Object(userinfo::claims(&account, &opened)))
 }
 
-/// The token, sent in one way: in the header, or in the body of a form. In the query it would end
-/// up in logs, so there it is not looked for.
+/// The token, sent by exactly one method: in the header or in a form body. A query parameter would
+/// be logged, so it is not accepted.
 async fn bearer(request: &mut Request) -> Result<String, OAuthError> {
     let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
     let field = fields.next().cloned();
