@@ -1,4 +1,4 @@
-//! `/account`: where somebody is logged in and what they have allowed, and how to end either.
+//! `/account`: the user's sessions and consents, and how to end them.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
@@ -21,14 +21,14 @@ use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
 use crate::http::pages::user_agent;
 use crate::http::redirect::see_other;
 
-/// What is said once something was done, by the name that the address has for it.
+/// The confirmation after an action, by its name in the URL.
 const DONE: [(&str, &str); 3] = [
     ("password", "Your password is changed. All your other logins have ended."),
     ("end", "That login has ended."),
     ("withdraw", "You have taken back what you had allowed."),
 ];
 
-/// Sessions that are shown at once.
+/// Sessions that are shown without expanding the list.
 const FIRST_SESSIONS: usize = 5;
 
 pub(super) async fn answer(request: Request) -> Response {
@@ -38,7 +38,7 @@ pub(super) async fn answer(request: Request) -> Response {
 async fn answered(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let Some(browser) = &call.visitor.browser else {
-        // Sent twice, it is as it was wished for.
+        // Submitted twice: all sessions have ended already.
         let is_done = call.is_post() && call.params.get("end") == Some("all");
         return Ok(if is_done { leave("", None) } else { call.lead_to("login") });
     };
@@ -66,7 +66,7 @@ async fn end(call: &PageRequest, browser: &Browser) -> Result<Response, Response
     }
     let id = wanted.parse().map_err(|_| stale(&call.visitor))?;
     match listing::end_one(&app.db, login_of(browser), id, &origin).await {
-        // Sent twice, or from two tabs: what was wished for is so.
+        // Submitted twice, or from two tabs: already done.
         Ok(()) | Err(LoginsError::NotFound) => Ok(see_other("account?done=end")),
         Err(LoginsError::NotLoggedIn) => Ok(call.lead_to("login")),
         Err(LoginsError::Database(error)) => Err(failed(error)),
@@ -84,7 +84,7 @@ async fn withdraw(
 ) -> Result<Response, Response> {
     let origin = origin::of(&call.request);
     match consent::withdraw(&call.app.db, login_of(browser), client_id, &origin).await {
-        // Sent twice, or from two tabs: what was wished for is so.
+        // Submitted twice, or from two tabs: already done.
         Ok(()) | Err(ConsentError::NotFound) => Ok(see_other("account?done=withdraw")),
         Err(ConsentError::NotLoggedIn) => Ok(call.lead_to("login")),
         Err(ConsentError::Database(error)) => Err(failed(error)),
@@ -125,7 +125,8 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     Ok(call.visitor.remember(&call.app, render(StatusCode::OK, &page)))
 }
 
-/// A login on these pages or by the JSON API is known by its browser, all others by their client.
+/// Sessions of these pages or the JSON API are labelled with the browser, all others with the
+/// client.
 fn line_of_session(
     call: &PageRequest,
     session: listing::Row,

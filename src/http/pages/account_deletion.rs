@@ -1,7 +1,7 @@
-//! `/delete-account`: an end to the account of whoever is logged in and knows its password.
+//! `/delete-account`: deletes the account of a logged-in user who knows its password.
 //!
-//! The form says whose account it is, sealed for the browser: sent again, it finds that the account is gone.
-//! The cookie stays for that, and stands for nothing.
+//! The form carries the account, encrypted for the browser: submitted again, it finds the account
+//! deleted. The cookie stays for that, without a session.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
@@ -19,7 +19,7 @@ use crate::http::pages::reauthentication;
 use crate::http::pages::templates::{DeletionPage, MessagePage};
 use crate::http::redirect::see_other;
 
-/// Where a deletion leads.
+/// Where a successful deletion redirects.
 const DELETED: &str = "delete-account?done=deletion";
 
 pub(super) async fn answer(request: Request) -> Response {
@@ -45,7 +45,7 @@ fn show(call: &PageRequest, browser: &Browser, problem: &str, status: StatusCode
     }
 }
 
-/// Whether the account that the form was shown for has been deleted.
+/// Whether the account that the form was shown for is deleted.
 async fn is_gone(call: &PageRequest) -> Result<bool, Response> {
     let Some(id) = reauthentication::account_of_form(call) else { return Ok(false) };
     let found = account::is_deleted(&call.app.db, id).await;
@@ -63,7 +63,7 @@ async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     let confirmation = reauthentication::admit(call, browser, password, &origin, limited).await?;
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
         Ok(()) => Ok(see_other(DELETED)),
-        // Sent twice, and the first was faster.
+        // Submitted twice, and the other request was faster.
         Err(ConfirmError::NotLoggedIn) if is_gone(call).await? => Ok(see_other(DELETED)),
         Err(error) => Err(reauthentication::failure(call, &error).unwrap_or_else(again)),
     }

@@ -1,4 +1,5 @@
-//! How a client's request goes on at the pages: with an answer to the client, or with the page that asks.
+//! Continues an authorization request at the pages: with a response to the client, or the next
+//! page.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{authorization_response, login_form, message, signup_form};
 use crate::http::redirect::see_other;
 
-/// Takes the request that waits as far as it goes, for whoever `visit` says is logged in.
+/// Advances the pending request as far as possible, for the login of `visitor`.
 pub(super) async fn go_on(
     call: &PageRequest,
     waiting: PendingRequest,
@@ -44,9 +45,8 @@ pub(super) async fn go_on(
     }
 }
 
-/// Asks whoever is at the browser for what a request needs next, a login or a consent: the
-/// answer to a request that has just come, or to a login. `up` leads from the address that is
-/// answered to where the pages are.
+/// Shows the page that a request needs next, login or consent: the response to a new request or to
+/// a login. `up` is the relative path to the root of the pages.
 pub(in crate::http) async fn ask(
     app: &Arc<App>,
     mut waiting: PendingRequest,
@@ -62,7 +62,7 @@ pub(in crate::http) async fn ask(
             Err(error) => message::failed(&error),
         };
     }
-    // Sealed anew at each login, as that has changed the cookie.
+    // Encrypted again at each login, which changes the cookie.
     match sealed::seal(&app.request_sealer, &waiting.pending, &visitor.digest()) {
         Ok(flow) => waiting.flow = flow,
         Err(error) => return message::failed(&error),

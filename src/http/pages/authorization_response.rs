@@ -1,5 +1,5 @@
-//! The authorization response: back to the client, in the query or in a form (RFC 6749 §4.1.2,
-//! OAuth 2.0 Form Post Response Mode), never without `iss` (RFC 9207).
+//! The authorization response to the client, in the query or in a form (RFC 6749 §4.1.2, OAuth 2.0
+//! Form Post Response Mode), always with `iss` (RFC 9207).
 
 use poem::Response;
 use poem::http::StatusCode;
@@ -25,7 +25,7 @@ pub(in crate::http) fn refusal(app: &App, refusal: &Refusal) -> Response {
     send(app, &refusal.to, parameters)
 }
 
-/// Sends what a flow ended with; none if it goes on.
+/// The response that ends a flow; `None` if the flow continues.
 pub(in crate::http) fn outcome(app: &App, to: &ReturnAddress, step: &Step) -> Option<Response> {
     match step {
         Step::Code(text) => Some(code(app, to, text)),
@@ -57,7 +57,7 @@ fn send(app: &App, to: &ReturnAddress, mut parameters: Vec<(&'static str, String
     see_other(&with_query(&to.redirect_uri, &parameters))
 }
 
-/// An authorization response that the browser posts.
+/// An authorization response in `form_post` mode.
 fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
     let page = FormPostPage { action, returns_to: &layout::in_words(action), fields };
     layout::render_towards(StatusCode::OK, &page, &[action])

@@ -1,4 +1,4 @@
-//! `/consent`: may this client have that?
+//! `/consent`: asks the user to allow a client's request.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
@@ -22,12 +22,13 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let stale = || stale(&call.visitor);
     let mut waiting = call.waiting().await?.ok_or_else(stale)?;
-    // One that waits for a login has been answered by nobody yet.
+    // A request that waits for a login cannot be decided yet.
     if waiting.pending.kept == Kept::InBrowser {
         return Err(stale());
     }
     let Some(browser) = &call.visitor.browser else { return Ok(call.lead_to("login")) };
-    // A form from before the last login in this browser is shown again: it named somebody else, perhaps.
+    // A form from before the last login in this browser is shown again: it may name another
+    // account.
     if call.is_post() && call.is_current {
         let decision = match call.params.get("decision") {
             Some("allow") => Decision::Allow,
@@ -53,9 +54,9 @@ async fn answered(request: Request) -> Result<Response, Response> {
     Ok(render_towards(status, &page, &waiting.destinations()))
 }
 
-/// A request of which the person saw these single claims: no other is allowed by what they said. The page
-/// may be from before the client was allowed to ask for more, or of an instance of the version before,
-/// which shows none.
+/// Limits a request to the individual claims that the user saw: the decision covers no other. The
+/// page may predate an extension of the client's registration, or be from an instance of the
+/// previous version, which shows none.
 fn as_shown(mut pending: Pending, names: &str) -> Pending {
     let request = &mut pending.request;
     let scope = Scope::parse(&request.scope).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! What clients may do, and where, in words that people know: the same when they are asked, and when
-//! they look at what they said.
+//! What clients may do, and at which resource servers, in words for users: the same on the consent
+//! page and in the list of consents.
 
 use url::Url;
 
@@ -10,16 +10,16 @@ use crate::domain::oauth::consent::Consent;
 use crate::http::app::App;
 use crate::http::pages::layout;
 
-/// What may be done.
+/// The permissions of a client, in words.
 pub(super) struct Permission {
-    /// Where, apart from here; nowhere if empty.
+    /// The hosts apart from this service; empty if there are none.
     pub(super) places: Vec<String>,
-    /// Each as it goes on after “it may”.
+    /// Each continues the phrase “it may”.
     pub(super) wishes: Vec<String>,
 }
 
 impl Permission {
-    /// A scope, at audiences that are space-separated.
+    /// A scope at space-separated audiences.
     pub(super) fn of(app: &App, scope: &str, audience: &str) -> Self {
         Self::described(&app.branding.scopes, scope, audience, &app.issuer_url)
     }
@@ -40,15 +40,15 @@ impl Permission {
         Self { places, wishes }
     }
 
-    /// Single claims besides.
+    /// Adds individual claims.
     pub(super) fn and(mut self, claims: &[String]) -> Self {
         self.wishes.extend(claims.iter().map(|claim| claim_of(claim).to_owned()));
         self
     }
 }
 
-/// What a consent says; audiences of one scope stand together. Single claims are told to the client
-/// itself, at no place in particular.
+/// The permissions of a consent; audiences with the same scope are merged. Individual claims are
+/// listed without a host, since the client itself gets them.
 pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
     let mut together: Vec<(String, String)> = Vec::new();
     for (audience, scope) in &consent.access {
@@ -72,7 +72,7 @@ pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
     permissions
 }
 
-/// Where a client is at home: the host of its first address on the web.
+/// The host of a client: that of its first https redirect URI.
 pub(super) fn home_of(client: &Client) -> String {
     let mut addresses = client.redirect_uris.0.iter();
     match addresses.find(|uri| uri.starts_with("https:")) {
@@ -81,9 +81,8 @@ pub(super) fn home_of(client: &Client) -> String {
     }
 }
 
-/// The host of an audience, as it is looked up: letters that look like others stay the ASCII that
-/// stands for them, and neither a name before the host nor a path behind it is shown. All of it, if
-/// it has no host.
+/// The host of an audience in ASCII: look-alike letters stay Punycode, and neither user information
+/// before the host nor the path after it is shown. The whole audience if it has no host.
 fn place_of(audience: &str) -> String {
     let url = Url::parse(audience).ok();
     url.as_ref().and_then(Url::host_str).unwrap_or(audience).to_owned()
@@ -104,7 +103,7 @@ fn wish_of(scope: &str, descriptions: &ScopeDescriptions) -> String {
     }
 }
 
-/// A standard claim that is asked for by name.
+/// A standard claim that is requested by name.
 fn claim_of(name: &str) -> &'static str {
     match name {
         "name" => "see your name",
@@ -156,7 +155,7 @@ mod tests {
         }
     }
 
-    /// Nobody agrees to “something else”.
+    /// “Something else” would be no informed consent.
     #[test]
     fn each_claim_that_can_be_asked_for_has_words_of_its_own() {
         let metadata = crate::http::oauth::metadata::document("https://id.example");
@@ -183,7 +182,7 @@ mod tests {
 
         assert_eq!(permission.places, ["a.example", "b.example"]);
         assert!(of(here).places.is_empty());
-        // Services may be known by the issuer's name.
+        // A resource server may be identified by the issuer's URL.
         assert_eq!(of(issuer).places, ["id.example"]);
     }
 }

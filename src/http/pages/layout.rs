@@ -1,8 +1,8 @@
-//! A page as an answer.
+//! The layout and the headers of pages.
 //!
-//! An endpoint renders what its page says; [`WithLayout`] puts that into the layout with the service's
-//! name and logo, and adds the headers: they keep the page out of frames, caches and referrers, and
-//! keep anything from elsewhere, or inline, out of it.
+//! An endpoint renders the body of its page. [`WithLayout`] adds the layout with the service's name
+//! and logo, and headers: the page cannot be framed or cached, sends no referrer, and loads neither
+//! foreign nor inline content.
 
 use std::sync::Arc;
 
@@ -15,30 +15,30 @@ use crate::http::app::App;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
-/// Most bytes of `form-action`, unless one address alone has more. Some proxies have 4 KiB for all
-/// headers of an answer (nginx's `proxy_buffer_size`).
+/// Maximum length of the sources in `form-action`, in bytes, unless a single one is longer. Some
+/// proxies allow 4 KiB for all headers of a response (nginx's `proxy_buffer_size`).
 const MAX_SOURCES: usize = 2 * 1024;
 
-/// Browsers come back by https for a year once they came so.
+/// HSTS: browsers use https for a year after a visit by https.
 const TRANSPORT: &str = "max-age=31536000";
 
-/// What a page says, without the frame that all have in common.
+/// The body of a page, without the layout.
 pub(super) trait Page: Template {
-    /// What browsers call it.
+    /// The document title.
     fn title(&self) -> String;
 
-    /// Whether it needs more room than a few fields do.
+    /// Whether it needs a wide layout.
     fn is_wide(&self) -> bool {
         false
     }
 
-    /// Whether our script sends its form.
+    /// Whether a script submits its form.
     fn has_script(&self) -> bool {
         false
     }
 }
 
-/// Says at once, to whoever is read to, that something has to be mended.
+/// The title, which starts with an error for users of screen readers.
 pub(super) fn title_of(name: &str, has_problem: bool) -> String {
     if has_problem { format!("Error: {name}") } else { name.to_owned() }
 }
@@ -51,31 +51,31 @@ pub(super) struct PageBody {
     pub(super) main: String,
     pub(super) is_wide: bool,
     pub(super) has_script: bool,
-    /// Where its forms may end apart from us, as sources of CSP 3 §2.3.1.
+    /// The destinations of its forms apart from this origin, as CSP sources (CSP 3 §2.3.1).
     form_targets: String,
 }
 
-/// What is around all pages.
+/// The layout around all pages.
 #[derive(Template)]
 #[template(path = "frame.html")]
 pub(super) struct Layout<'a> {
     pub(super) page: &'a PageBody,
-    /// What leads from the page's address to where the others are.
+    /// The relative path from the page to the root of the pages.
     pub(super) root: &'a str,
     pub(super) name: &'a str,
-    /// Where the logo is; empty if there is none.
+    /// The URL of the logo; empty if there is none.
     pub(super) logo: &'a str,
-    /// What is shown in its place.
+    /// The placeholder for a missing logo.
     pub(super) initial: &'a str,
 }
 
-/// Renders a page whose forms lead to us alone.
+/// Renders a page whose forms lead to this origin only.
 pub(super) fn render(status: StatusCode, page: &impl Page) -> Response {
     render_towards(status, page, &[])
 }
 
-/// Renders a page whose forms may end at other addresses, the first of which matters most: Chromium holds
-/// `form-action` against all redirects that follow a form, too.
+/// Renders a page whose forms may lead to other URIs, the most important first: Chromium applies
+/// `form-action` to all redirects after a form submission, too.
 pub(super) fn render_towards(
     status: StatusCode,
     page: &impl Page,
@@ -95,7 +95,7 @@ pub(super) fn render_towards(
     response
 }
 
-/// The layer around all endpoints that answer with pages.
+/// The layer around all endpoints that respond with pages.
 pub(in crate::http) struct WithLayout(pub(in crate::http) Arc<App>);
 
 /// An endpoint behind [`WithLayout`].
@@ -121,8 +121,8 @@ impl<E: Endpoint> Endpoint for LayoutEndpoint<E> {
     }
 }
 
-/// Puts a page into its layout. `root` leads from its address to where the pages are; links are relative,
-/// since a proxy may serve all of this below a path.
+/// Adds the layout to a page. `root` is the relative path to the root of the pages: links are
+/// relative, since a proxy may serve the issuer below a path.
 pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str) -> Response {
     let Some(page) = response.extensions_mut().remove::<PageBody>() else { return response };
     let branding = &app.branding;
@@ -167,8 +167,8 @@ fn add_headers(headers: &mut HeaderMap, policy: &str) {
     }
 }
 
-/// The first address whatever it takes, since the form itself ends there, and as many of the others as
-/// there is room for.
+/// The first URI whatever its length, since the form itself leads there, and as many of the others
+/// as fit.
 fn sources_of(uris: &[&str]) -> String {
     let mut sources: Vec<String> = Vec::new();
     let mut length = 0;
@@ -182,8 +182,8 @@ fn sources_of(uris: &[&str]) -> String {
     sources.concat()
 }
 
-/// An address as a source of CSP 3 §2.3.1: the origin, or the scheme if it has none that the
-/// grammar can say.
+/// A URI as a CSP source (CSP 3 §2.3.1): its origin, or its scheme if the grammar cannot express
+/// the origin.
 fn source_of(uri: &str) -> Option<String> {
     let url = Url::parse(uri).ok()?;
     let origin = url.origin();
@@ -193,7 +193,7 @@ fn source_of(uri: &str) -> Option<String> {
     is_safe.then(|| format!(" {source}"))
 }
 
-/// An address as people know it: its host, or that it is here.
+/// A URI for display: its host, or that it is on this device.
 pub(super) fn in_words(uri: &str) -> String {
     let Ok(url) = Url::parse(uri) else { return String::new() };
     match url.host_str() {

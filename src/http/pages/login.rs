@@ -1,4 +1,4 @@
-//! `/login`: the same limits, decoy and audit as the JSON API's.
+//! `/login`: with the same limits, decoy hash and audit events as the JSON API.
 
 use poem::{Request, Response};
 
@@ -17,11 +17,11 @@ use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
 use crate::http::redirect::see_other;
 
-/// The form is from before a logout, or from a tab that was opened together with another one.
+/// The form predates a logout, or is from a tab that was opened together with another one.
 const OUT_OF_DATE: &str = "This page was out of date, or your browser keeps no cookies of this site. \
      Enter the password again.";
 
-/// The form is from before somebody else logged in here.
+/// The form predates a login with another account in this browser.
 const SOMEBODY_ELSE: &str = "Another account is logged in to this browser by now. \
      Enter the password again to switch to this one.";
 
@@ -54,20 +54,20 @@ async fn answered(request: Request) -> Result<Response, Response> {
     Ok(call.visitor.remember(&call.app, form.render()))
 }
 
-/// The page of ours that was asked for before the login.
+/// The page to redirect to after the login.
 fn wanted(call: &PageRequest) -> &'static str {
     let then = call.params.get("then");
     WANTED.into_iter().find(|page| then == Some(*page)).unwrap_or(WANTED[0])
 }
 
-/// Leads to the login, which leads back to a page of ours.
+/// Redirects to the login, which redirects back to a page of ours.
 pub(super) fn lead_to_login(page: &'static str) -> Response {
     see_other(&format!("login?then={page}"))
 }
 
-/// The answer to a form from before this browser's login or logout, pressed twice or in a tab that stayed
-/// open: if whoever is logged in is who was typed, the request goes on, as if it came now. If not, the form
-/// is shown `again`. Nothing else is done.
+/// The response to a form from before this browser's login or logout, submitted twice or in a tab
+/// that stayed open. If the submitted address is that of the account now logged in, the request
+/// continues as if it had just arrived. If not, the form is shown `again`. Nothing else is changed.
 pub(super) async fn go_on_if_same(
     call: &PageRequest,
     waiting: Option<PendingRequest>,
@@ -75,7 +75,7 @@ pub(super) async fn go_on_if_same(
 ) -> Result<Response, Response> {
     let typed = call.params.get("username").unwrap_or_default();
     let Some(browser) = &call.visitor.browser else {
-        // A form of another site comes without the cookie, and must not replace it.
+        // A cross-site form comes without the cookie, and must not replace it.
         return Err(if call.is_same_origin() {
             call.visitor.remember(&call.app, again(typed, OUT_OF_DATE))
         } else {
@@ -109,8 +109,8 @@ async fn log_in(call: &PageRequest, waiting: Option<PendingRequest>) -> Result<R
     }
 }
 
-/// Logs in, and goes on with what was waiting, or else to a page of ours; `None` if the password is not
-/// right. `limited` is the page that tells whoever tried too often to wait.
+/// Logs in, and continues the pending request or redirects to a page of ours; `None` if the
+/// password is wrong. `limited` renders the page when a rate limit is exceeded.
 pub(super) async fn enter(
     call: &PageRequest,
     waiting: Option<PendingRequest>,
@@ -137,7 +137,7 @@ pub(super) async fn enter(
     }
 }
 
-/// A new cookie for a new login: a planted one is good for nothing then.
+/// A new cookie for a new login, against session fixation.
 pub(super) struct NewCookie {
     text: String,
     pub(super) entrance: Entrance,
@@ -154,7 +154,7 @@ impl NewCookie {
         Ok(Self { text: drawn.text, entrance: Entrance { cookie, client_id } })
     }
 
-    /// Gives it to the browser, whose login has begun, and goes on with what was waiting, or else to a page
+    /// Sets the cookie of the new login, and continues the pending request or redirects to a page
     /// of ours.
     pub(super) async fn hand_over(
         self,

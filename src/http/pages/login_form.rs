@@ -1,4 +1,4 @@
-//! The login page, as it is shown.
+//! Renders the login page.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,26 +13,26 @@ use crate::http::pages::visitor::Visitor;
 /// The same for an unknown address, a wrong password and a disabled account.
 pub(super) const REFUSED: &str = "The email address or the password is not right.";
 
-/// Pages of ours that a login leads on to, if one of them was asked for.
+/// Pages that a login may redirect to, if requested.
 pub(super) const WANTED: [&str; 3] = ["account", "change-password", "delete-account"];
 
-/// What the page shows.
+/// The state of the form.
 #[derive(Clone, Copy)]
 pub(super) struct Form<'a> {
     pub(super) visitor: &'a Visitor,
     pub(super) waiting: Option<&'a PendingRequest>,
-    /// What leads from the page to where the others are.
+    /// The relative path from the page to the root of the pages.
     pub(super) up: &'a str,
-    /// The page of ours that follows if no request waits.
+    /// The page to redirect to if no request is pending.
     pub(super) then: &'static str,
-    /// What was typed, or who is expected.
+    /// The submitted address, or the client's `login_hint`.
     pub(super) username: &'a str,
-    /// Why the last attempt did not work.
+    /// The error of the last attempt.
     pub(super) problem: Option<&'a str>,
 }
 
 impl<'a> Form<'a> {
-    /// Before the first attempt.
+    /// The form before the first attempt.
     pub(super) fn of(visitor: &'a Visitor, waiting: Option<&'a PendingRequest>) -> Self {
         let username = waiting.and_then(|it| it.pending.request.login_hint.as_deref());
         let (username, then) = (username.unwrap_or_default(), WANTED[0]);

@@ -1,4 +1,4 @@
-//! `/logout`: the question, and the page that says it is done.
+//! `/logout`: the confirmation form, and the page after a logout.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
@@ -39,11 +39,11 @@ async fn answered(request: Request) -> Result<Response, Response> {
         ended.map_err(|error| message::failed(&error.into()))?;
     }
     let left = leave("", asked.destination.as_deref());
-    // A form of another site comes without the cookie, and must not take it away.
+    // A cross-site form comes without the cookie, and must not remove it.
     Ok(if call.visitor.is_new() { left } else { call.app.cookie.remove(left) })
 }
 
-/// The question, on behalf of a client's request.
+/// The confirmation form for a client's request.
 pub(in crate::http) fn ask(
     visitor: &Visitor,
     params: &Params,

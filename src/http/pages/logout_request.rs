@@ -1,5 +1,5 @@
-//! What a logout request says (OpenID Connect RP-Initiated Logout 1.0 section 2), whether it comes from a
-//! client or back from the question.
+//! The parameters of a logout request (OpenID Connect RP-Initiated Logout 1.0 section 2), from a
+//! client or from the confirmation form.
 
 use poem::Response;
 
@@ -10,19 +10,19 @@ use crate::http::app::App;
 use crate::http::pages::message;
 use crate::http::redirect::{see_other, with_query};
 
-/// What of a logout request the question hands on.
+/// The parameters that the confirmation form passes on.
 pub(in crate::http) const HANDED_ON: [&str; 4] =
     ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
 
-/// A logout request that passed every check.
+/// A valid logout request.
 pub(in crate::http) struct LogoutRequest {
-    /// Who was logged in, by an ID token of ours.
+    /// The ID token hint.
     pub(in crate::http) hint: Option<Hint>,
-    /// Where it leads, if anywhere.
+    /// The redirect target, if there is one.
     pub(in crate::http) destination: Option<String>,
 }
 
-/// Checks what a logout request says, whether it came from a client or back from the question.
+/// Validates a logout request, from a client or from the confirmation form.
 pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRequest, Response> {
     if params.repeats_any() {
         return Err(message::bad_request("a parameter is given more than once"));
@@ -57,8 +57,7 @@ pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRe
     Ok(LogoutRequest { hint: Some(hint), destination })
 }
 
-/// Where a browser goes once nobody is logged in to it. `up` leads from the address that is answered to
-/// where the pages are.
+/// Redirects a browser after its logout. `up` is the relative path to the root of the pages.
 pub(in crate::http) fn leave(up: &str, destination: Option<&str>) -> Response {
     match destination {
         Some(uri) => see_other(uri),

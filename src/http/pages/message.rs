@@ -1,4 +1,4 @@
-//! Pages that say something and ask nothing: errors, and what somebody has to wait for.
+//! Pages without a form: errors and notices.
 
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
@@ -12,7 +12,7 @@ use crate::http::pages::layout::{self, render};
 use crate::http::pages::templates::MessagePage;
 use crate::http::pages::visitor::Visitor;
 
-/// The page for a bare status.
+/// The error page for a bare status.
 pub(in crate::http) fn error(status: StatusCode) -> Response {
     let wait = if status == StatusCode::SERVICE_UNAVAILABLE { 1 } else { 60 };
     let (heading, text) = match status {
@@ -45,8 +45,8 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
     response
 }
 
-/// The page for an address at which there is none, or a request that got no further: `root` leads to
-/// where the pages are.
+/// The error page for an unknown path, or a request that was rejected before its endpoint. `root`
+/// is the relative path to the root of the pages.
 pub(in crate::http) fn lost(app: &App, status: StatusCode, root: &str) -> Response {
     layout::add_layout(app, error(status), root)
 }
@@ -66,7 +66,7 @@ fn wait_text(seconds: u64) -> String {
     }
 }
 
-/// Who came too often waits, and is told how long; who cannot be counted waits, too.
+/// 429 with the time to wait if a rate limit is exceeded; 503 if the limits cannot be checked.
 pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
     match refused {
         AttemptError::Refused(refusal) => too_many(refusal.seconds().get()),
@@ -74,11 +74,11 @@ pub(in crate::http) fn limited(refused: &AttemptError) -> Response {
     }
 }
 
-/// The same, said on the form with what was typed into it.
+/// The same, on the form and with the submitted values.
 pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Response) -> Response {
     let AttemptError::Refused(refusal) = refused else { return unavailable(refused) };
     let seconds = refusal.seconds().get();
-    // Perhaps it was somebody else behind the same address.
+    // The attempts may be those of another user at the same address.
     let whose = if refusal.quota_name == "address" { " from your network" } else { "" };
     let mut response = form(&format!("Too many attempts{whose}. {}", wait_text(seconds)));
     response.set_status(StatusCode::TOO_MANY_REQUESTS);
@@ -86,7 +86,8 @@ pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Resp
     response
 }
 
-/// The page for a failure of ours, which is logged here; a crowd at the password hash is none.
+/// The error page for an internal failure, which is logged here unless it is an overload of the
+/// password hashing.
 pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
     let mut causes = std::iter::successors(Some(cause), |it| it.source());
     let hashing = causes.find_map(|it| it.downcast_ref::<HashError>());
@@ -100,18 +101,19 @@ pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response
     response
 }
 
-/// Why a request goes nowhere whose redirect URI is not the client's.
+/// The error of a request whose redirect URI is not registered.
 pub(in crate::http) const NOT_REGISTERED: &str =
     "redirect_uri is not one that the client registered";
 
-/// The page for a request of a client that goes nowhere: it says why, and repeats nothing.
+/// The error page for a client's request that must not be redirected. It gives the reason and
+/// echoes nothing.
 pub(in crate::http) fn bad_request(why: &str) -> Response {
     let text = "The application that sent you here made a mistake. Whoever runs it can mend that.";
     let page = MessagePage::of_error("That does not work", text);
     render(StatusCode::BAD_REQUEST, &MessagePage { details: why, ..page })
 }
 
-/// The page for a form that was not ours, or whose time has passed.
+/// The page for a form without a valid CSRF token, or with an expired request.
 pub(super) fn stale(visitor: &Visitor) -> Response {
     let text = "This page has been open for too long, or was opened in another browser, or your browser \
                 keeps no cookies of this site. Go back to the application and try again.";
@@ -122,11 +124,11 @@ pub(super) fn stale(visitor: &Visitor) -> Response {
     render(StatusCode::BAD_REQUEST, &MessagePage::new("Start again", text, Some(link)))
 }
 
-/// A page for what cannot go on: nothing was granted.
+/// The error page for a failed flow: nothing was granted.
 pub(in crate::http) fn failed(cause: &FlowError) -> Response {
     Problem::failed(cause);
     error(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// Why a request goes nowhere whose client is not registered, or not any more.
+/// The error of a request whose client is not or no longer registered.
 pub(in crate::http) const UNKNOWN_CLIENT: &str = "the client is not known";

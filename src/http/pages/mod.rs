@@ -1,7 +1,7 @@
-//! The hosted pages: plain HTML forms that work without a script.
+//! The hosted pages: plain HTML forms that work without JavaScript.
 //!
-//! A form's POST is answered with 303, or with its page again and what is wrong. While a client's
-//! request waits, pages carry it (`pending_request`); it is of use in the browser it began in alone.
+//! A form's POST is answered with 303, or with its page and the errors. Pages carry a client's
+//! pending request (`pending_request`), which only works in the browser in which it began.
 
 mod account;
 mod account_deletion;
@@ -37,10 +37,10 @@ use crate::http::document::{Document, ReadOnly};
 use crate::http::endpoint::Operation;
 use crate::http::redirect::see_other;
 
-/// Methods of a page with a form.
+/// The methods of a page with a form.
 const FORM: &str = "GET, HEAD, POST";
 
-/// What pages are made of, and the methods that are answered there.
+/// The assets of the pages, with their methods.
 pub(in crate::http) const ASSETS: [(&str, &str); 5] = [
     ("/assets/style.css", "GET, HEAD"),
     ("/assets/page.js", "GET, HEAD"),
@@ -49,13 +49,13 @@ pub(in crate::http) const ASSETS: [(&str, &str); 5] = [
     ("/assets/icon.svg", "GET, HEAD"),
 ];
 
-/// The scripts of pages: of all, and of an authorization response that the browser posts.
+/// The scripts: of all pages, and of a `form_post` response.
 const SCRIPTS: [(&str, &str); 2] = [
     ("page.js", include_str!("../../templates/page.js")),
     ("submit.js", include_str!("../../templates/submit.js")),
 ];
 
-/// The pages.
+/// The operations of the pages.
 pub(in crate::http) fn operations() -> Vec<Operation> {
     const LARGE: BodyLimit = BodyLimit::WITH_REQUEST;
     const USUAL: BodyLimit = BodyLimit::USUAL;
@@ -85,19 +85,19 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// Adds what pages are made of, and addresses that lead to a page.
+/// Adds the assets, and redirects to pages.
 pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
-    // An address with a slash behind it, and none at all, are meant as well.
+    // Redirects for the root, and for paths with a trailing slash.
     let routes = routes.at("/", get(make_sync(|_| see_other("account"))));
     let pages = operations().into_iter().fold(routes, |routes, page| {
         let meant = format!("..{}", page.path);
         routes.at(format!("{}/", page.path), get(make_sync(move |_| see_other(&meant))))
     });
-    // "A Well-Known URL for Changing Passwords" (W3C): where password managers lead people.
+    // "A Well-Known URL for Changing Passwords" (W3C): where password managers send users.
     let well_known = get(make_sync(|_| see_other("../change-password")));
     let pages = pages.at("/.well-known/change-password", well_known);
-    // Links are relative, since a proxy may serve all of this below a path; so pages that stand below
-    // `/oauth2` look for their assets there.
+    // Links are relative, since a proxy may serve the issuer below a path; so pages below `/oauth2`
+    // request their assets there.
     ["", "/oauth2"].iter().fold(pages, |mut pages, below| {
         for (name, text) in SCRIPTS {
             let script = text.as_bytes().to_vec();

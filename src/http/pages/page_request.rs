@@ -1,4 +1,4 @@
-//! One request for a page.
+//! A request for a page.
 
 use std::sync::Arc;
 
@@ -21,25 +21,26 @@ use crate::http::pages::{authorization_response, message};
 use crate::http::redirect::see_other;
 use crate::timestamp::Timestamp;
 
-/// One request for a page: what all of them need.
+/// A request for a page, with what all pages need.
 pub(super) struct PageRequest {
     pub(super) app: Arc<App>,
     pub(super) request: Request,
     pub(super) visitor: Visitor,
     pub(super) params: Params,
-    /// Whether it is no form, or one of ours that was shown to this browser since its last login.
+    /// Whether it is no form, or one of ours with a CSRF token of this browser's current login.
     pub(super) is_current: bool,
 }
 
 impl PageRequest {
-    /// Reads a request; a form must be ours, and current.
+    /// Reads a request. A form must have a valid CSRF token.
     pub(super) async fn read(request: Request) -> Result<Self, Response> {
         let call = Self::read_any(request).await?;
         if call.is_current { Ok(call) } else { Err(message::stale(&call.visitor)) }
     }
 
-    /// Reads a request. A form that is not current must change nothing: it may be another site's, if the
-    /// browser does not say. It may as well be a second click, whose first has changed the cookie.
+    /// Reads a request. A form that is not current must change nothing: it may be cross-site, if
+    /// the browser does not send `Sec-Fetch-Site`, or a double submit whose first has changed the
+    /// cookie.
     pub(super) async fn read_any(mut request: Request) -> Result<Self, Response> {
         let internal = |_| message::error(StatusCode::INTERNAL_SERVER_ERROR);
         let app = app_of(&request).map_err(internal)?;
@@ -55,13 +56,13 @@ impl PageRequest {
         Ok(Self { app, request, visitor, params, is_current })
     }
 
-    /// Whether one of our own forms has just done this: a link from elsewhere does not say that it has.
+    /// Whether one of our own forms has just done this: a cross-site link cannot claim it.
     pub(super) fn has_done(&self, what: &str) -> bool {
         let site = self.request.header("sec-fetch-site");
         self.params.get("done") == Some(what) && site.is_none_or(|site| site == "same-origin")
     }
 
-    /// Whether the browser says that one of our own pages sent this; some say nothing.
+    /// Whether the browser sends that the request is same-origin; some browsers send nothing.
     pub(super) fn is_same_origin(&self) -> bool {
         self.request.header("sec-fetch-site") == Some("same-origin")
     }
@@ -70,19 +71,19 @@ impl PageRequest {
         self.request.method() == Method::POST
     }
 
-    /// Whether this form only opens the page, as a link would: links carry no sealed request.
+    /// Whether this form only opens the page, like a link: links carry no encrypted request.
     pub(super) fn only_opens(&self) -> bool {
         self.params.get("open").is_some()
     }
 
-    /// The request that waits, as far as its client may still have it; none if the page was opened
-    /// by itself.
+    /// The pending request, limited to what its client may still have; `None` if the page was
+    /// opened without one.
     pub(super) async fn waiting(&self) -> Result<Option<PendingRequest>, Response> {
         let Some(flow) = self.params.get("flow") else { return Ok(None) };
         let (app, now, browser) = (&self.app, self.app.clock.now(), self.visitor.digest());
         let found = match sealed::is_sealed(flow) {
             true if self.is_post() => self.open_sealed(flow, now),
-            // Pages put it into forms alone: addresses end up in logs and histories.
+            // Pages put it into forms only: URLs end up in logs and histories.
             true => None,
             false => rows::find(&app.db, flow, browser, now)
                 .await
@@ -103,10 +104,10 @@ impl PageRequest {
         }
     }
 
-    /// A request that was sealed for this browser, with the cookie it has; or with another one, and then it
-    /// is sealed anew: the page may be from before a login, and then the login knows the cookie before it, or
-    /// from before a logout, and then it says itself for which it was sealed. Whoever sends the latter gets no
-    /// further with it than with a link to the authorization endpoint.
+    /// Decrypts a request that is encrypted for the current cookie of this browser, or for another
+    /// one. In that case it is encrypted again: the page may predate a login, which stores the
+    /// previous cookie, or a logout, and then the form names the cookie's digest. A forged digest
+    /// gains no more than a link to the authorization endpoint.
     fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String)> {
         let sealer = &self.app.request_sealer;
         let digest = self.visitor.digest();
@@ -122,9 +123,9 @@ impl PageRequest {
         Some((pending, flow))
     }
 
-    /// A page of ours, with the request that waits.
+    /// Redirects to a page of ours, with the pending request.
     pub(super) fn lead_to(&self, page: &str) -> Response {
-        // What is no handle is not repeated.
+        // Anything that is not a handle is not echoed.
         let is_handle =
             |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         match self.params.get("flow").filter(is_handle) {

@@ -1,7 +1,7 @@
-//! `/change-password`: a new password for whoever is logged in and knows the current one.
+//! `/change-password`: a new password for a logged-in user who knows the current one.
 //!
-//! All logins end, and a new one takes the place of this browser's: the cookie of the old one, and codes
-//! that it got, may be in the hands of whoever is to be locked out.
+//! All sessions end, and this browser gets a new one: an attacker may have the old cookie, or codes
+//! that were issued to it.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
@@ -21,10 +21,10 @@ use crate::http::pages::templates::PasswordPage;
 use crate::http::pages::{password_hint, reauthentication};
 use crate::http::redirect::see_other;
 
-/// Where a change leads.
+/// Where a successful change redirects.
 const CHANGED: &str = "account?done=password";
 
-/// What is wrong with what was typed, next to its field.
+/// The errors of a form, by field.
 #[derive(Default)]
 struct Problems {
     current: String,
@@ -56,8 +56,8 @@ async fn answered(request: Request) -> Result<Response, Response> {
     Ok(show(&call, browser, &Problems::default(), StatusCode::OK))
 }
 
-/// A form that was sent a moment ago and is sent again, before the answer came: its cookie stands for no
-/// login any more. Whoever knows the new password logs in with it.
+/// A form that is submitted again before the first response arrived: its cookie has no session any
+/// more. The new password logs the browser in.
 async fn repeat_unanswered(call: &PageRequest) -> Result<Response, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     if !(call.is_post() && call.is_current) {
@@ -71,7 +71,8 @@ async fn repeat_unanswered(call: &PageRequest) -> Result<Response, Response> {
     Ok(entered.unwrap_or_else(|| lead_to_login("change-password")))
 }
 
-/// The same, once the browser has its new cookie: it keeps that, however often the form comes.
+/// The same, after the browser got its new cookie: it keeps that, however often the form is
+/// submitted.
 async fn repeat(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {
     let (app, now) = (&call.app, call.app.clock.now());
     let origin = origin::of(&call.request);
@@ -117,7 +118,7 @@ fn show(
     render(status, &page)
 }
 
-/// The page for whoever tried too often.
+/// The page when a rate limit is exceeded.
 fn limited(call: &PageRequest, browser: &Browser, text: &str) -> Response {
     let problems = Problems { current: text.to_owned(), ..Problems::default() };
     show(call, browser, &problems, StatusCode::TOO_MANY_REQUESTS)
@@ -132,7 +133,7 @@ async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     let Some(current) = current else { return Err(again(problems)) };
     let confirmation = reauthentication::admit(call, browser, current, &origin, limited).await?;
     let Some(new) = new else {
-        // What is wrong with the current one is told as well, so that nobody has to find out in turns.
+        // Checks the current password as well, so that the form shows all errors at once.
         let checked = domain::check_password(&app.db, &app.hasher, confirmation, now).await;
         let Err(error) = checked else { return Err(again(problems)) };
         let both = || again(Problems { new: problems.new.clone(), ..Problems::of_current() });
@@ -147,21 +148,21 @@ async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     let replacement = Replacement { password: new, new_login: Some(new_login) };
     match domain::change_password(&app.db, &app.hasher, confirmation, replacement, now).await {
         Ok(()) => cookie.hand_over(call, None, CHANGED).await,
-        // Sent twice, and the first was faster.
+        // Submitted twice, and the other request was faster.
         Err(ConfirmError::NotLoggedIn) => repeat_unanswered(call).await,
         Err(error) => Err(reauthentication::failure(call, &error)
             .unwrap_or_else(|| again(Problems::of_current()))),
     }
 }
 
-/// What was typed, as far as it can be a password, and may be a new one.
+/// The submitted passwords, `None` if not usable, and the errors of the form.
 struct Typed {
     current: Option<Password>,
     new: Option<Password>,
     problems: Problems,
 }
 
-/// Looks at both fields, so that the form shows all that is wrong at once.
+/// Validates both fields, so that the form shows all errors at once.
 fn read(call: &PageRequest, browser: &Browser) -> Typed {
     let typed = |name| Password::parse(call.params.get(name).unwrap_or_default());
     let mut problems = Problems::default();

@@ -1,18 +1,18 @@
-//! The rule for passwords, in the words of whoever chooses one.
+//! The password policy, in words for users.
 
 use crate::domain::password::{Policy, UnusablePassword, Weakness};
 
-/// A rule, as the page lists it and its script ticks it off.
+/// A rule that the page lists and its script checks off.
 pub(super) struct Rule {
-    /// What the script knows it by.
+    /// The name that the script uses.
     pub(super) name: &'static str,
-    /// In words.
+    /// The text of the rule.
     pub(super) text: &'static str,
-    /// Characters, of the rule of the length.
+    /// The minimum number of characters, for the length rule.
     pub(super) minimum: u32,
 }
 
-/// What to choose, before anything is wrong.
+/// The rules, shown before the first attempt.
 pub(super) fn rules(policy: Policy) -> Vec<Rule> {
     let rule = |name, text| Rule { name, text, minimum: 0 };
     match policy {
@@ -29,7 +29,7 @@ pub(super) fn rules(policy: Policy) -> Vec<Rule> {
     }
 }
 
-/// What is wrong with the one that was chosen; empty if nothing is.
+/// The errors of a password; empty if there are none.
 pub(super) fn problem(weaknesses: &[Weakness]) -> String {
     let is_common = weaknesses.contains(&Weakness::Common);
     let others = weaknesses.iter().filter(|it| **it != Weakness::Common);
@@ -43,7 +43,7 @@ pub(super) fn problem(weaknesses: &[Weakness]) -> String {
     [sentence.as_str(), common].join(" ").trim().to_owned()
 }
 
-/// What is wrong with a text that can be no password.
+/// The error of a text that cannot be a password.
 pub(super) fn unreadable(error: UnusablePassword) -> String {
     format!("The password {error}.")
 }

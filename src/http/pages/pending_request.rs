@@ -1,23 +1,23 @@
-//! The request of a client that waits while its person is at our pages.
+//! The pending authorization request of a client while its user is at the hosted pages.
 //!
-//! A page carries it in the field `flow`: sealed, in a form alone, or as the handle of a row, which
-//! may be in an address, too.
+//! A page carries it in the field `flow`: encrypted, in forms only, or as the handle of a row,
+//! which may be in a URL, too.
 
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::pending_authorization::Pending;
 
-/// A request that waits, and who asked.
+/// A pending request and its client.
 #[derive(Clone)]
 pub(in crate::http) struct PendingRequest {
     pub(in crate::http) pending: Pending,
     pub(in crate::http) client: Client,
-    /// What pages carry: the sealed request or the handle of its row; empty if it has just come.
+    /// What pages carry: the encrypted request or the handle of its row; empty for a new request.
     pub(in crate::http) flow: String,
 }
 
 impl PendingRequest {
-    /// Where the forms of a flow may end: at the client's redirect URI, and wherever the client
-    /// leads from there, as far as it registered that.
+    /// Where the forms of a flow may lead: to the client's redirect URI, and to the registered URIs
+    /// that the client may redirect to from there.
     pub(super) fn destinations(&self) -> Vec<&str> {
         let client = &self.client;
         let registered = client.redirect_uris.0.iter().chain(&client.post_logout_redirect_uris.0);

@@ -1,4 +1,4 @@
-//! What the pages share that take the password once more from whoever is logged in.
+//! What pages share that reauthenticate a logged-in user by password.
 
 use poem::Response;
 use uuid::Uuid;
@@ -14,11 +14,11 @@ use crate::domain::session::listing::Login;
 use crate::http::pages::message::{limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 
-/// The same for what can be no password, and for one that is another's.
+/// The same for a wrong password and for a text that cannot be one.
 pub(super) const REFUSED: &str = "This is not your password.";
 
-/// Counts an attempt of whoever is logged in; the limit that costs nothing comes first. `limited` is the page
-/// that tells whoever tried too often to wait.
+/// Counts a reauthentication attempt, against the in-memory limit first. `limited` renders the page
+/// when a rate limit is exceeded.
 pub(super) async fn admit<'a>(
     call: &PageRequest,
     browser: &Browser,
@@ -36,13 +36,13 @@ pub(super) async fn admit<'a>(
     Ok(Confirmation { login, password, admitted, origin })
 }
 
-/// What a form carries of the account that it was shown for: sealed for the browser, so that the form is
-/// known again when it is sent a second time, and the first has ended its login.
+/// The account that a form is shown for, encrypted for the browser: it identifies a form that is
+/// submitted again after the first submission has ended the session.
 pub(super) fn seal_account(call: &PageRequest, browser: &Browser) -> Result<String, FlowError> {
     Ok(call.app.request_sealer.seal(browser.account.id.as_bytes(), &call.visitor.digest())?)
 }
 
-/// The account that a form was shown for, in this browser, with the cookie it has or with the one before.
+/// The account that a form was shown for, in this browser with its current or its previous cookie.
 pub(super) fn account_of_form(call: &PageRequest) -> Option<Uuid> {
     let account = call.params.get("account")?;
     let open = |digest: &[u8]| call.app.request_sealer.open(account, digest);
@@ -50,7 +50,7 @@ pub(super) fn account_of_form(call: &PageRequest) -> Option<Uuid> {
     Uuid::from_slice(&id).ok()
 }
 
-/// The answer to what was not done; `None` if the password was not right, which the form says.
+/// The response to a failure; `None` if the password is wrong, which the form shows.
 pub(super) fn failure(call: &PageRequest, error: &ConfirmError) -> Option<Response> {
     match error {
         ConfirmError::Refused | ConfirmError::Changed => None,

@@ -1,4 +1,4 @@
-//! `/signup`: the same rules and limits as the JSON API's.
+//! `/signup`: with the same rules and limits as the JSON API.
 
 use poem::http::StatusCode;
 use poem::{Request, Response};
@@ -82,8 +82,8 @@ async fn sign_up(
     }
 }
 
-/// A form that this browser has sent a moment ago, and that made the account: sent again before the answer
-/// came, it is a login, with the limits of one.
+/// A form of this browser that has just created the account: submitted again before the response
+/// arrived, it is a login, with its limits.
 async fn repeat(
     call: &PageRequest,
     waiting: Option<PendingRequest>,
@@ -100,7 +100,7 @@ async fn repeat(
     }
 }
 
-/// Checks both fields, so that the form shows all that is wrong at once.
+/// Validates both fields, so that the form shows all errors at once.
 fn validate(call: &PageRequest, typed: &str) -> Result<(Email, Password), Problems> {
     let mut problems = Problems::default();
     let email =

@@ -1,4 +1,4 @@
-//! The sign-up page, as it is shown.
+//! Renders the sign-up page.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,30 +12,30 @@ use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::templates::SignupPage;
 use crate::http::pages::visitor::Visitor;
 
-/// What is wrong with what was typed, next to its field.
+/// The errors of a form, by field.
 #[derive(Default)]
 pub(super) struct Problems {
-    /// With neither.
+    /// An error that belongs to no field.
     pub(super) form: String,
     pub(super) email: String,
     pub(super) is_taken: bool,
     pub(super) password: String,
 }
 
-/// What the page shows.
+/// The state of the form.
 pub(super) struct Form<'a> {
     pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
     pub(super) waiting: Option<&'a PendingRequest>,
-    /// What leads from the page to where the others are.
+    /// The relative path from the page to the root of the pages.
     pub(super) up: &'a str,
-    /// What was typed, or who is expected.
+    /// The submitted address, or the client's `login_hint`.
     pub(super) username: &'a str,
     pub(super) problems: Problems,
 }
 
 impl<'a> Form<'a> {
-    /// Before the first attempt.
+    /// The form before the first attempt.
     pub(super) fn of(
         app: &'a App,
         visitor: &'a Visitor,

@@ -1,4 +1,4 @@
-//! The pages' templates, and what each is given. All values are escaped by the engine.
+//! The pages' templates and their data. The engine escapes all values.
 
 use askama::Template;
 
@@ -12,21 +12,21 @@ use crate::http::request_context::RequestContext;
 #[template(path = "login.html")]
 pub(super) struct LoginPage<'a> {
     pub(super) csrf: &'a str,
-    /// What leads from the page to where the others are.
+    /// The relative path from the page to the root of the pages; may be empty.
     pub(super) up: &'a str,
-    /// The request that waits, sealed, or its handle; empty if none does.
+    /// The pending request, encrypted, or its handle; empty if there is none.
     pub(super) flow: &'a str,
-    /// The digest of the cookie that it is sealed for, if it is sealed.
+    /// The digest of the cookie that it is encrypted for.
     pub(super) sealed_for: &'a str,
-    /// The page of ours that follows if no request waits.
+    /// The page to redirect to if no request is pending.
     pub(super) then: &'a str,
-    /// Who asked for the login; empty if nobody did.
+    /// The client that requested the login; empty if none did.
     pub(super) client_name: &'a str,
-    /// What was typed, or who is expected.
+    /// The submitted address, or the client's `login_hint`.
     pub(super) username: &'a str,
-    /// Why it did not work; empty if it was not tried.
+    /// The error of the last attempt; empty before the first.
     pub(super) problem: &'a str,
-    /// Whether that is because of what was typed.
+    /// Whether the error is wrong credentials.
     pub(super) is_wrong: bool,
 }
 
@@ -41,19 +41,19 @@ impl Page for LoginPage<'_> {
 #[template(path = "signup.html")]
 pub(super) struct SignupPage<'a> {
     pub(super) csrf: &'a str,
-    /// What leads from the page to where the others are.
+    /// The relative path from the page to the root of the pages; may be empty.
     pub(super) up: &'a str,
     pub(super) flow: &'a str,
     pub(super) sealed_for: &'a str,
     pub(super) client_name: &'a str,
     pub(super) username: &'a str,
-    /// Why nothing was tried; may be empty, as the others.
+    /// An error that belongs to no field; empty if there is none, as the others.
     pub(super) problem: &'a str,
     pub(super) email_problem: &'a str,
-    /// Whether that is because somebody has the address.
+    /// Whether the address belongs to an account.
     pub(super) is_taken: bool,
     pub(super) password_problem: &'a str,
-    /// What the password has to meet.
+    /// The rules for the password.
     pub(super) rules: Vec<Rule>,
 }
 
@@ -72,11 +72,11 @@ pub(super) struct ConsentPage<'a> {
     pub(super) flow: &'a str,
     pub(super) client_name: &'a str,
     pub(super) email: &'a str,
-    /// Where the answer goes, in words.
+    /// The destination of the response, for display.
     pub(super) returns_to: &'a str,
-    /// What the client asks for, in words.
+    /// The requested access, in words.
     pub(super) asked: Permission,
-    /// The single claims among that, by their names.
+    /// The names of the individual claims among it, space-separated.
     pub(super) claims: &'a str,
 }
 
@@ -86,15 +86,15 @@ impl Page for ConsentPage<'_> {
     }
 }
 
-/// The question whether to log out.
+/// The confirmation form for a logout.
 #[derive(Template)]
 #[template(path = "logout.html")]
 pub(super) struct LogoutPage<'a> {
     pub(super) csrf: &'a str,
-    /// What leads from the page to where the others are.
+    /// The relative path from the page to the root of the pages; may be empty.
     pub(super) up: &'a str,
     pub(super) email: &'a str,
-    /// What of the client's request is handed on.
+    /// The parameters of the client's logout request that the form passes on.
     pub(super) fields: Vec<(&'a str, &'a str)>,
 }
 
@@ -104,27 +104,27 @@ impl Page for LogoutPage<'_> {
     }
 }
 
-/// An error, or a few words.
+/// An error or a notice.
 #[derive(Template)]
 #[template(path = "message.html")]
 pub(super) struct MessagePage<'a> {
     pub(super) heading: &'a str,
     pub(super) text: &'a str,
-    /// For whoever has to mend it; may be empty.
+    /// For the application's developer; may be empty.
     pub(super) details: &'a str,
-    /// Where it goes on: an address and what it is called.
+    /// A link to continue: its address and text.
     pub(super) link: Option<(&'a str, &'a str)>,
-    /// What the log and the audit log know the request by, if something went wrong; may be empty.
+    /// The request id in the log and the audit log after an error; may be empty.
     pub(super) request_id: String,
 }
 
 impl<'a> MessagePage<'a> {
-    /// A few words.
+    /// A notice.
     pub(super) fn new(heading: &'a str, text: &'a str, link: Option<(&'a str, &'a str)>) -> Self {
         Self { heading, text, details: "", link, request_id: String::new() }
     }
 
-    /// An error of the request that is being answered.
+    /// An error of the current request.
     pub(super) fn of_error(heading: &'a str, text: &'a str) -> Self {
         let id = RequestContext::current().map(|context| context.id.to_string());
         Self { request_id: id.unwrap_or_default(), ..Self::new(heading, text, None) }
@@ -143,11 +143,11 @@ impl Page for MessagePage<'_> {
 pub(super) struct PasswordPage<'a> {
     pub(super) csrf: &'a str,
     pub(super) account: &'a str,
-    /// Whose password, for the browser's memory.
+    /// The address of the account, for password managers.
     pub(super) username: &'a str,
     pub(super) current_problem: &'a str,
     pub(super) new_problem: &'a str,
-    /// What the new one has to meet.
+    /// The rules for the new password.
     pub(super) rules: Vec<Rule>,
 }
 
@@ -179,10 +179,10 @@ impl Page for DeletionPage<'_> {
 #[template(path = "account.html")]
 pub(super) struct AccountPage<'a> {
     pub(super) csrf: &'a str,
-    /// What has just been done; empty if nothing was.
+    /// The confirmation of the last action; empty if there was none.
     pub(super) done: &'a str,
     pub(super) email: &'a str,
-    /// This browser's, and some of the others.
+    /// The session of this browser, and some of the others.
     pub(super) first_sessions: Vec<SessionLine>,
     pub(super) more_sessions: Vec<SessionLine>,
     pub(super) consents: Vec<ConsentLine>,
@@ -198,40 +198,40 @@ impl Page for AccountPage<'_> {
     }
 }
 
-/// A login, as its owner sees it.
+/// A session, as its owner sees it.
 pub(super) struct SessionLine {
     pub(super) id: String,
-    /// The client; of a login on these pages, the browser.
+    /// The client; for a login on these pages, the browser.
     pub(super) heading: String,
-    /// For programs.
+    /// Machine-readable (RFC 3339).
     pub(super) since: String,
-    /// For people.
+    /// For display.
     pub(super) since_in_words: String,
     pub(super) address: String,
-    /// A browser, or another program; empty if the heading says it.
+    /// A browser, or another program; empty if the heading names it.
     pub(super) device: String,
     pub(super) is_this: bool,
 }
 
-/// What somebody has allowed a client, as they see it.
+/// A consent, as its owner sees it.
 pub(super) struct ConsentLine {
     pub(super) client_id: String,
     pub(super) client_name: String,
-    /// Where the client is at home: names can be anything.
+    /// The client's host, since it can choose any name.
     pub(super) home: String,
-    /// When that was last said, for programs.
+    /// When consent was last given, machine-readable.
     pub(super) at: String,
-    /// The same, for people.
+    /// The same, for display.
     pub(super) at_in_words: String,
     pub(super) permissions: Vec<Permission>,
 }
 
-/// An authorization response that the browser posts.
+/// An authorization response in `form_post` mode.
 #[derive(Template)]
 #[template(path = "form_post.html")]
 pub(super) struct FormPostPage<'a> {
     pub(super) action: &'a str,
-    /// The same, in words.
+    /// The same, for display.
     pub(super) returns_to: &'a str,
     pub(super) fields: &'a [(&'static str, String)],
 }

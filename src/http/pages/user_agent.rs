@@ -1,6 +1,6 @@
-//! A program's name for itself, in the words of whoever uses it.
+//! The `User-Agent` header, in words for users.
 
-/// What browsers say, the most particular first: each also claims to be one further down.
+/// The products of browsers, the most specific first: each also claims to be one further down.
 const BROWSERS: [(&str, &str); 9] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -23,10 +23,10 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("Linux", "Linux"),
 ];
 
-/// Longest name that is shown of another program, in characters.
+/// Maximum length of another program's name, in characters.
 const MAX_NAME: usize = 40;
 
-/// `Firefox on Linux`; of what is no browser, its first word.
+/// `Firefox on Linux`; for other programs, the first word.
 pub(super) fn in_words(user_agent: &str) -> String {
     let among = |known: &[(&str, &'static str)]| {
         known.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)

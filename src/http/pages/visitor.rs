@@ -1,4 +1,4 @@
-//! A browser at our pages: its cookie, who is logged in to it, and the proof that a form is ours.
+//! A browser at the hosted pages: its cookie, its login, and the CSRF protection.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::oauth::secret::{Opaque, digest};
 use crate::http::app::App;
 
-/// A browser, as one request shows it.
+/// The browser that sent a request.
 pub(in crate::http) struct Visitor {
-    /// Its cookie: what it came with, or a new one.
+    /// Its cookie: the one it sent, or a new one.
     cookie: String,
-    /// Whether it is new to the browser.
+    /// Whether the browser sent no cookie.
     is_new: bool,
-    /// Whether the browser has yet to be given it, by one name or by both.
+    /// Whether the cookie still has to be set, under one name or both.
     is_to_be_set: bool,
-    /// Who is logged in to it.
+    /// Its login, if it has one.
     pub(in crate::http) browser: Option<Browser>,
 }
 
 impl Visitor {
-    /// Reads the cookie and looks up the login that it stands for, if it stands for one.
+    /// Reads the cookie and looks up its login.
     pub(in crate::http) async fn of(app: &Arc<App>, request: &Request) -> Result<Self, FlowError> {
         let mut first = None;
         for cookie in app.cookie.values(request) {
@@ -46,14 +46,14 @@ impl Visitor {
         Ok(Self { cookie, is_new: true, is_to_be_set: true, browser: None })
     }
 
-    /// The browser that has this cookie.
+    /// The browser with this cookie.
     pub(super) async fn with(app: &Arc<App>, cookie: &str) -> Result<Self, FlowError> {
         let idle_life = app.tokens.browser_idle_life();
         let browser = browser_session::come(&app.db, cookie, idle_life, app.clock.now()).await?;
         Ok(Self { cookie: cookie.to_owned(), is_new: false, is_to_be_set: false, browser })
     }
 
-    /// Who is logged in, or was until that was idle for too long.
+    /// Its login, even if past the idle timeout.
     pub(in crate::http) async fn last_login(
         &self,
         app: &Arc<App>,
@@ -64,13 +64,13 @@ impl Visitor {
         }
     }
 
-    /// Whether the browser came without a cookie. To a form that may be another site's, which browsers send
-    /// without it, none is given: it would take the place of the one they keep.
+    /// Whether the browser sent no cookie. The response to a form that may be cross-site, which
+    /// browsers send without it, must not set one: it would replace the browser's cookie.
     pub(super) fn is_new(&self) -> bool {
         self.is_new
     }
 
-    /// What a waiting request knows this browser by.
+    /// The digest of the cookie, to which a pending request is bound.
     pub(in crate::http) fn digest(&self) -> Vec<u8> {
         digest(&self.cookie)
     }
@@ -80,24 +80,25 @@ impl Visitor {
         self.browser.as_ref()?.session.previous_cookie_digest.as_deref()
     }
 
-    /// Gives the browser its cookie along with an answer, if it does not have it yet.
+    /// Sets the cookie in a response, if the browser does not have it yet.
     pub(in crate::http) fn remember(&self, app: &App, response: Response) -> Response {
         if self.is_to_be_set { app.cookie.set(response, &self.cookie) } else { response }
     }
 
-    /// What our forms carry and foreign ones cannot: bound to the cookie, and so to the login.
+    /// The CSRF token of our forms: bound to the cookie, and so to the login.
     pub(super) fn csrf(&self) -> String {
         let message = format!("signet csrf v1\n{}", self.cookie);
         URL_SAFE_NO_PAD.encode(sha256(message.as_bytes()))
     }
 
-    /// Whether a form was ours, filled in at this browser.
+    /// Whether a form has a valid CSRF token and is not cross-site.
     pub(super) fn vouches(&self, request: &Request, params: &Params) -> bool {
         let sent = params.get("csrf").unwrap_or_default();
         let expected = self.csrf();
         let is_ours =
             sent.len() == expected.len() && memcmp::eq(sent.as_bytes(), expected.as_bytes());
-        // `Origin` is `null` for our own forms: their pages send no referrer. This says more.
+        // `Origin` is `null` for our own forms, since their pages send no referrer. This is more
+        // specific.
         let site = request.header("sec-fetch-site");
         is_ours && !self.is_new && site.is_none_or(|site| site == "same-origin")
     }
