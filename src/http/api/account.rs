@@ -1,4 +1,4 @@
-//! Making an account.
+//! Sign-up.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
-/// Accounts.
+/// The operation for sign-up.
 pub(in crate::http) struct AccountApi;
 
 #[OpenApi(prefix_path = "/api/auth", tag = "Tag::Accounts")]
@@ -62,7 +62,7 @@ struct SignUpBody {
 }
 
 impl SignUpBody {
-    /// Checks both members, so that a form can show all that is wrong at once.
+    /// Validates both members, so that a form can show all errors at once.
     fn validate(self, app: &App) -> Result<(Email, Password), Problem> {
         let mut problems = Vec::new();
         let email = Email::parse(&self.email)

@@ -1,4 +1,4 @@
-//! Seeing what one has allowed other programs, and taking it back.
+//! Listing and revoking consents.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
-/// What one has allowed clients.
+/// The operations on consents.
 pub(in crate::http) struct ConsentsApi;
 
 #[OpenApi(prefix_path = "/api/auth/consents", tag = "Tag::Consents")]

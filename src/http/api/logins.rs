@@ -1,4 +1,4 @@
-//! Seeing where one is logged in, and ending that from here.
+//! Listing and ending the sessions of the account.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
-/// One's own logins.
+/// The operations on the account's sessions.
 pub(in crate::http) struct LoginsApi;
 
 #[OpenApi(prefix_path = "/api/auth/sessions", tag = "Tag::Sessions")]

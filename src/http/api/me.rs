@@ -1,4 +1,4 @@
-//! Looking at one's own account, changing what it says, and leaving.
+//! Reading, updating and deleting the account.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
-/// One's own account.
+/// The operations on the account.
 pub(in crate::http) struct MeApi;
 
 #[OpenApi(prefix_path = "/api/auth/me", tag = "Tag::Accounts")]

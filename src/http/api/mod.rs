@@ -1,4 +1,4 @@
-//! The JSON API, as front ends know it.
+//! The JSON API for front ends.
 
 mod account;
 mod consents;

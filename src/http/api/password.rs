@@ -1,4 +1,4 @@
-//! Choosing a new password.
+//! Password change and password reset.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
-/// Passwords.
+/// The operations on passwords.
 pub(in crate::http) struct PasswordApi;
 
 #[OpenApi(prefix_path = "/api/auth/password", tag = "Tag::Accounts")]
@@ -101,7 +101,7 @@ struct ResetBody {
     new_password: String,
 }
 
-/// The weaknesses of the password in `member`, as a client sees them.
+/// The weaknesses of the password in `member`, as errors of that member.
 pub(super) fn weaknesses_of(member: &str, weaknesses: &[Weakness]) -> Vec<FieldProblem> {
     weaknesses.iter().map(|weakness| FieldProblem::new(member, weakness.to_string())).collect()
 }

@@ -1,4 +1,4 @@
-//! The standard claims of OpenID Connect as members of an account: in answers, and as a patch.
+//! The standard claims of OpenID Connect as members of an account: in responses, and as a patch.
 
 use poem_openapi::Object;
 use poem_openapi::types::MaybeUndefined;
@@ -9,7 +9,7 @@ use crate::domain::profile::{InvalidClaim, Profile, ProfilePatch};
 use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::object_or_null;
 
-/// A claim: absent, null in a patch that removes it, or there.
+/// A claim: absent, null (removed by a patch), or a value.
 type Claim<T = String> = MaybeUndefined<T>;
 
 /// What people say of themselves (OpenID Connect Core 1.0 §5.1). Nothing of it is proved.
@@ -71,7 +71,7 @@ pub(super) struct ProfileBody {
     /// A telephone number as `+` and digits (E.164).
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     phone_number: Claim,
-    // The description is the type's: poem-openapi would write `allOf` for one here.
+    // The description is on the type: with one here, poem-openapi would write `allOf`.
     #[serde(skip_serializing_if = "Claim::is_undefined", deserialize_with = "object_or_null")]
     address: Claim<AddressBody>,
 }
@@ -108,12 +108,12 @@ pub(super) struct AddressBody {
 }
 
 impl ProfileBody {
-    /// The claims of `profile`, to be shown.
+    /// The claims of `profile`, for a response.
     pub(super) fn of(profile: Profile) -> Self {
         serde_json::from_value(Value::Object(profile.into_claims())).unwrap_or_default()
     }
 
-    /// The body as a patch, if all its values are valid and it has any.
+    /// The body as a patch, if it has a member and all values are valid.
     pub(super) fn into_patch(self) -> Result<ProfilePatch, Problem> {
         let members = match serde_json::to_value(self) {
             Ok(Value::Object(members)) => members,

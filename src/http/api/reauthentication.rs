@@ -1,4 +1,4 @@
-//! What the endpoints share that take the password once more from somebody who is logged in.
+//! What endpoints share that reauthenticate a logged-in user by password.
 
 use poem_openapi::ApiResponse;
 
@@ -13,14 +13,14 @@ use crate::http::app::App;
 use crate::http::error::{FieldProblem, Problem};
 use crate::timestamp::Timestamp;
 
-/// The password in `member`, if it can be one.
+/// Parses the password in `member`.
 pub(super) fn parse(member: &str, typed: &str) -> Result<Password, Problem> {
     let invalid = |message| Problem::validation(vec![FieldProblem::new(member, message)]);
     Password::parse(typed).map_err(|error| invalid(error.to_string()))
 }
 
-/// The address of the account that is logged in: it names the attempt window. The limit that costs
-/// nothing comes first.
+/// The address of the account that is logged in, for its attempt limit. The in-memory limit is
+/// checked first.
 pub(super) async fn account_to_confirm(
     app: &App,
     login: Login,

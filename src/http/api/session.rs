@@ -1,4 +1,4 @@
-//! Logging in, staying logged in, logging out.
+//! Login, refresh and logout.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::http::failures;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
-/// Sessions.
+/// The operations on the current session.
 pub(in crate::http) struct SessionApi;
 
 #[OpenApi(prefix_path = "/api/auth", tag = "Tag::Sessions")]

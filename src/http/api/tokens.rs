@@ -1,4 +1,4 @@
-//! The tokens that signing up, logging in and refreshing answer with: one body for all three.
+//! The tokens in the responses to sign-up, login and refresh: one body for all three.
 
 use poem_openapi::Object;
 use serde::Serialize;
@@ -34,8 +34,8 @@ pub(super) struct AuthTokens {
 }
 
 impl AuthTokens {
-    /// Signs the tokens for what was granted, valid from this moment on: `iat` must not be before
-    /// `auth_time`, which was read in the transaction.
+    /// Signs the tokens for a grant, valid from now: `iat` must not precede `auth_time`, which was
+    /// read in the transaction.
     pub(super) fn sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
         Self::try_to_sign(app, granted).inspect_err(|_| app.db.note_lost_answer())
     }
