@@ -65,7 +65,7 @@ pub struct Limits {
 pub(super) enum ClientEndpoint {
     /// A token or revocation request.
     Token,
-    /// Introspection, as frequent as the requests to the resource servers.
+    /// Introspection, which resource servers may do on every request.
     Introspection,
 }
 
@@ -156,8 +156,8 @@ impl Limits {
         self.check(&self.refreshes, origin)
     }
 
-    /// Admits a change by a logged-in user to their own account or sessions: a limit like that of a
-    /// refresh.
+    /// Admits a change by a user to their own account, sessions or consents, or a logout request: a
+    /// limit like that of a refresh.
     pub(super) fn admit_change(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.changes, origin)
     }
@@ -202,7 +202,8 @@ impl Limits {
         self.requests.check(origin.address, self.settings.ipv6_prefix)
     }
 
-    /// Evicts idle clients; to be called about once a minute.
+    /// Evicts idle clients, and logs how many audit records were left out; to be called about once
+    /// a minute.
     pub fn sweep(&self) {
         self.sweep_clients();
         let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;

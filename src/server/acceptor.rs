@@ -147,8 +147,8 @@ async fn accept_seated(
     }
 }
 
-/// A connection with a time limit on each phase: the client's time limit applies to receiving a
-/// request, to responding, and to the client's reading of the response.
+/// A connection with a time limit on each phase: the client's time limit applies to receiving and
+/// answering a request together, and to the client's reading of the response.
 pub(super) struct Connection {
     stream: TcpStream,
     /// When the current phase must have ended.

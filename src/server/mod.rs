@@ -141,9 +141,9 @@ impl Storage {
     /// Opens the database and the master key, checks that they belong together, migrates, and
     /// reads the key ring.
     ///
+    /// # Errors
     /// See [`StartError`]. Before the first write it is certain that the schema version is known
     /// and that the master key decrypts every key in the database.
-    /// the master key opens every key in the database.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         let schedule = Schedule::new(&config.keys, &config.tokens)?;
         let db = Db::connect(&config.database, clock.clone()).await?;

@@ -57,7 +57,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
 }
 
 /// A form that is submitted again before the first response arrived: its cookie has no session any
-/// more. The new password logs the browser in.
+/// more. The new password, if correct, logs the browser in.
 async fn repeat_unanswered(call: &PageRequest) -> Result<Response, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     if !(call.is_post() && call.is_current) {
