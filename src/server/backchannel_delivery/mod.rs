@@ -133,8 +133,8 @@ impl Sender {
         Ok(Self { client, guard })
     }
 
-    /// Sends a logout token. Success is 200 (§2.8), or 204, which some frameworks send for an empty
-    /// 200.
+    /// Sends a logout token. Success is 200 (§2.8), or the 204 that some frameworks send for an
+    /// empty body.
     ///
     /// # Errors
     /// Whether there was no response, and a description for the operator's log.
