@@ -1,4 +1,5 @@
-//! How sessions end before their time: in one place, which tells verifiers and clients.
+//! The only place that ends sessions before they expire. It also updates the status lists and
+//! notifies clients.
 
 use sea_orm::sea_query::{Expr, IntoCondition, LockBehavior, LockType};
 use sea_orm::{
@@ -18,16 +19,16 @@ use crate::entity::account;
 use crate::entity::session::{self, EndReason};
 use crate::timestamp::Timestamp;
 
-/// Most live sessions of an account, apart from logins of browsers.
+/// Maximum number of live sessions per account, not counting logins on the hosted pages.
 const MOST: u64 = 500;
 
-/// Most live logins of an account on the hosted pages.
+/// Maximum number of live logins on the hosted pages per account.
 const MOST_BROWSERS: u64 = 100;
 
-/// Sessions in one statement: below what either database takes in parameters, and in time.
+/// Sessions per statement: within the parameter limits of both databases, and fast enough.
 pub(super) const AT_ONCE: usize = 500;
 
-/// Ends a session at its owner's wish. `false` if it was not live.
+/// Ends a session at the request of its owner. Returns `false` if it was not live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -55,7 +56,7 @@ pub async fn log_out(
         .await
 }
 
-/// Ends a live session, as part of the transaction that says why. `false` if it was not live.
+/// Ends a live session within the caller's transaction. Returns `false` if it was not live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -68,8 +69,8 @@ pub async fn end(
     end_where(txn, session::Column::Id.eq(session_id), reason, now).await.map(|ended| ended == 1)
 }
 
-/// Ends all live sessions of an account that a client holds, as part of the transaction that says
-/// why. Says how many.
+/// Ends all live sessions of an account with one client, within the caller's transaction. Returns
+/// how many.
 ///
 /// # Errors
 /// If the database refuses.
@@ -87,12 +88,12 @@ pub async fn end_of_client(
     end_where(txn, which, reason, now).await
 }
 
-/// Ends up to `limit` live sessions that a client holds, of the account `from` and those behind it,
-/// as part of a transaction that has locked the client's row. Returns the account to go on from, if
-/// more may be left.
+/// Ends up to `limit` live sessions of a client, by ascending account ID starting at `from`, within
+/// a transaction that has locked the client's row. Returns the account to continue from if more
+/// sessions may be left.
 ///
-/// Sessions that somebody else has locked are left out. So this never waits while it holds
-/// sessions, needs no lock on their accounts, and cannot be part of a deadlock.
+/// Skips sessions that other transactions have locked. It therefore never waits while it holds
+/// session locks, needs no lock on the accounts, and cannot cause a deadlock.
 ///
 /// # Errors
 /// If the database refuses.
@@ -121,7 +122,7 @@ pub async fn end_portion_of_client(
     Ok(portion.last().map(|(_, account_id)| *account_id).filter(|_| is_full))
 }
 
-/// Ends these sessions, as part of the transaction that says why. Says how many were live.
+/// Ends these sessions within the caller's transaction. Returns how many were live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -139,10 +140,10 @@ pub async fn end_each(
     Ok(ended)
 }
 
-/// Makes room for one more session that a client is to hold, in an account that is held: of more than
-/// five hundred, the oldest of this very client end, and then those of others. Whoever had thousands
-/// could not end them all in the time that a request has, so of very many, too, only a portion ends
-/// now. Logins of browsers have a limit of their own ([`make_room_for_browser`]).
+/// Makes room for one more client session in a locked account. At the limit of five hundred, ends
+/// the oldest sessions of the same client first, then those of other clients. Ending thousands of
+/// sessions could exceed a request's time limit, so one call ends one portion at most. Logins on
+/// the hosted pages have a separate limit ([`make_room_for_browser`]).
 ///
 /// # Errors
 /// If the database refuses.
@@ -171,8 +172,8 @@ pub async fn make_room(
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
 
-/// Makes room for one more login on the hosted pages, in an account that is held: of a hundred, the
-/// oldest end. What was opened in them goes on.
+/// Makes room for one more login on the hosted pages in a locked account: at the limit of one
+/// hundred, ends the oldest. Client sessions opened through them are not affected.
 ///
 /// # Errors
 /// If the database refuses.
@@ -195,7 +196,8 @@ pub async fn make_room_for_browser(
     end_each(txn, &surplus, EndReason::Replaced, now).await.map(drop)
 }
 
-/// Ends what was opened in a browser's login that has ended, as part of the same transaction.
+/// Ends the client sessions opened through a login on the hosted pages that has ended, in the same
+/// transaction. Sessions with `offline_access` continue; their clients are notified all the same.
 ///
 /// # Errors
 /// If the database refuses.
@@ -220,12 +222,12 @@ pub async fn end_opened(
     end_each(txn, &ended, EndReason::Logout, now).await.map(drop)
 }
 
-/// The account, which nobody else holds until the commit. Whoever ends more than one session, or begins
-/// something for a client, holds the account first (after the client): then no two wait for each
-/// other, and nothing begins unseen.
+/// Locks the account until the commit. A transaction that ends more than one session, or starts one
+/// for a client, locks the account first (after the client). This prevents deadlocks, and no
+/// session starts unnoticed.
 ///
-/// A lock that is shared would do for those who begin. But they let each other in, so that whoever waits
-/// to end it all could wait for as long as they keep coming.
+/// A shared lock would suffice for starting sessions, but new shared lockers overtake a waiting
+/// exclusive one and would starve it.
 ///
 /// # Errors
 /// If the database refuses.
@@ -236,7 +238,7 @@ pub async fn hold_account(
     account::Entity::find_by_id(account_id).lock_exclusive().one(txn).await
 }
 
-/// Ends live sessions, and tells verifiers and clients.
+/// Ends live sessions, marks their status list entries and notifies clients.
 async fn end_where(
     txn: &impl ConnectionTrait,
     which: impl IntoCondition,
@@ -247,8 +249,8 @@ async fn end_where(
     end_rows(txn, which, reason, now, now).await
 }
 
-/// The only place where a session's row comes to say that it has ended: it also tells the verifiers, and
-/// the clients that want to know. `ended_at` is when that was decided.
+/// The only function that marks session rows as ended. It also marks their status list entries as
+/// invalid and queues back-channel logout notices. `ended_at` is when the end was decided.
 pub(super) async fn end_rows(
     txn: &impl ConnectionTrait,
     which: Condition,

@@ -1,7 +1,7 @@
-//! Ending all sessions of an account at once, however many: a number in the account's row grows, and
-//! sessions that bear an older one have ended, wherever [`session::Entity::live`] is asked.
+//! Ends all sessions of an account at once, however many: increments an epoch in the account's row,
+//! and sessions with a lower epoch count as ended wherever [`session::Entity::live`] is checked.
 //!
-//! Their rows, the status lists and the clients follow in portions (`unfinished`).
+//! Their rows, the status lists and the clients are updated afterwards in portions (`unfinished`).
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
@@ -14,24 +14,24 @@ use crate::entity::account;
 use crate::entity::session::{self, EndReason};
 use crate::timestamp::Timestamp;
 
-/// The sole right to end all sessions of an account, until the commit.
+/// The exclusive right to end all sessions of an account, until the commit.
 #[must_use = "it holds a lock for a purpose"]
 pub struct KillSwitch {
     account_id: Uuid,
 }
 
-/// What came of it.
+/// The result of a kill switch.
 #[derive(Debug, Clone, Copy)]
 pub struct Switched {
-    /// What sessions bear that begin from now on.
+    /// The epoch of sessions that start from now on.
     pub epoch: i32,
-    /// Whether any has ended.
+    /// Whether any session was ended.
     pub has_ended_any: bool,
 }
 
 impl KillSwitch {
-    /// Waits for the refreshes of the account's sessions that are under way. To be taken before any row
-    /// is locked, the account's included: a refresh that is waited for may need it.
+    /// Waits for running refreshes of the account's sessions. Must be called before any row is
+    /// locked, including the account's: a refresh that it waits for may need that row.
     ///
     /// # Errors
     /// If the database refuses.
@@ -40,8 +40,8 @@ impl KillSwitch {
         Ok(Self { account_id })
     }
 
-    /// Ends all sessions of the account, except perhaps one, as part of the transaction that says why.
-    /// It costs the same, however many there are.
+    /// Ends all sessions of the account, with at most one exception, within the caller's
+    /// transaction. The cost does not depend on how many there are.
     ///
     /// # Errors
     /// If the database refuses.
@@ -59,13 +59,13 @@ impl KillSwitch {
                 account::Column::SessionEpoch,
                 account::Column::SessionEpoch.into_expr().add(1),
             )
-            // No token has this expiry: those that were handed out are void, too.
+            // Voids password reset tokens issued before: none has this expiry.
             .col_expr(account::Column::ResetExpiresAt, Expr::value(now))
             .filter(account::Column::Id.eq(account_id))
             .exec_with_returning(txn)
             .await?;
         let Some(account::Model { session_epoch: epoch, .. }) = advanced.into_iter().next() else {
-            // Nobody's any more.
+            // The account was deleted.
             return Ok(Switched { epoch: 0, has_ended_any: false });
         };
         if let Some(session_id) = except {
@@ -100,16 +100,16 @@ async fn is_any_live(
     Ok(live.into_tuple::<Uuid>().one(txn).await?.is_some())
 }
 
-/// Ends sessions that an instance of the version before began: they bear no number, and that instance
-/// asks for none. What is beyond a portion follows with the rest.
+/// Ends sessions without an epoch. Instances of the previous version start these and do not check
+/// the epoch. Sessions beyond the first portion are ended with the others later.
 async fn end_without_epoch(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
     reason: EndReason,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    // Without a bound on `absolute_expires_at`: SQLite would take the index that has it, and go over all
-    // live sessions of the account. What has expired is left out by `end_each`.
+    // No condition on `absolute_expires_at`: SQLite would pick the index on that column and scan
+    // all live sessions of the account. `end_each` skips expired sessions.
     let without = session::Entity::find()
         .select_only()
         .column(session::Column::Id)

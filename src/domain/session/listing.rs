@@ -1,4 +1,4 @@
-//! The logins of an account as its owner sees them, and ends them.
+//! Lists and revokes the sessions of an account, for its owner.
 
 use sea_orm::sea_query::{ExprTrait, Order};
 use sea_orm::{
@@ -14,13 +14,13 @@ use crate::entity::account;
 use crate::entity::session::{self as session_row, Column, EndReason};
 use crate::timestamp::Timestamp;
 
-/// A session's row, for the layers above, which know no tables.
+/// A session's row, for the layers above, which may not import entities.
 pub type Row = session_row::Model;
 
-/// How many logins are shown: an account that a program logs in to has hundreds.
+/// Maximum number of sessions listed: an account that a program logs in to has hundreds.
 const SHOWN: u64 = 100;
 
-/// Whose login an access token speaks of. Whether it still lasts is for the database to say.
+/// The session that an access token belongs to. The database decides whether it is still live.
 #[derive(Debug, Clone, Copy)]
 pub struct Login {
     /// The account.
@@ -29,14 +29,14 @@ pub struct Login {
     pub session_id: Uuid,
 }
 
-/// Why no login was shown or ended.
+/// Why sessions could not be listed or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginsError {
-    /// The login that asks has ended, or its account is disabled.
+    /// The session of the request has ended, or its account is disabled.
     #[error("the session has ended")]
     NotLoggedIn,
-    /// The login that was to end is not live, or not of this account: one variant on purpose, so
-    /// that nobody can find out what sessions others have.
+    /// The session to end is not live or belongs to another account. One variant on purpose, so
+    /// that callers learn nothing about the sessions of others.
     #[error("there is no such session")]
     NotFound,
     /// The database refused or failed.
@@ -44,11 +44,11 @@ pub enum LoginsError {
     Database(#[from] DbErr),
 }
 
-/// The live sessions of the account: the one that asks, then the others, the newest first; at most
-/// a hundred.
+/// The live sessions of the account: the session of the request first, then the newest first; at
+/// most a hundred.
 ///
 /// # Errors
-/// [`LoginsError::NotLoggedIn`], or the database's.
+/// [`LoginsError::NotLoggedIn`], or a database error.
 pub async fn list(
     db: &Db,
     login: Login,
@@ -68,10 +68,10 @@ pub async fn list(
     }
 }
 
-/// Ends one session of the account, perhaps the one that asks.
+/// Ends one session of the account, possibly the session of the request.
 ///
 /// # Errors
-/// See [`LoginsError`]; nothing has ended then.
+/// See [`LoginsError`]; no session has ended then.
 pub async fn end_one(
     db: &Db,
     login: Login,
@@ -97,17 +97,17 @@ pub async fn end_one(
                     .reason(format!("by session {}", login.session_id))
                     .record(txn, origin, now)
                     .await?;
-                // Of a browser's login, with what was opened in it.
+                // For a login on the hosted pages, also ends the client sessions opened through it.
                 Ok(session::end_opened(txn, session_id, now).await?)
             })
         })
         .await
 }
 
-/// Ends all sessions of the account but the one that asks; there need not be any.
+/// Ends all sessions of the account except that of the request. Succeeds if there are no others.
 ///
 /// # Errors
-/// [`LoginsError::NotLoggedIn`], or the database's; nothing has ended then.
+/// [`LoginsError::NotLoggedIn`], or a database error; no session has ended then.
 pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), LoginsError> {
     let origin = origin.clone();
     db.urgent()
@@ -130,8 +130,9 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
         .await
 }
 
-/// Locks the account, which is returned, and the session that asks, which is live until the commit. Whoever
-/// ends more than one session holds the account first, so that no two wait for each other.
+/// Locks the account and then the session of the request, which is live until the commit. Returns
+/// the account. The account is locked first to prevent deadlocks between transactions that end
+/// several sessions.
 pub(in crate::domain) async fn hold(
     txn: &impl ConnectionTrait,
     login: Login,

@@ -1,4 +1,4 @@
-//! Logging in with a password: the check, and the session that it opens.
+//! Logging in with a password: checks it and starts the session.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -19,20 +19,20 @@ use crate::domain::status::{DrawError, StatusEntries};
 use crate::entity::account;
 use crate::timestamp::Timestamp;
 
-/// Why nobody was logged in.
+/// Why a login failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogInError {
-    /// Wrong password, unknown address, no password, or disabled: one variant on purpose, so that
-    /// no caller can tell which.
+    /// Wrong password, unknown address, no password or disabled account. One variant on purpose, so
+    /// that callers cannot tell which.
     #[error("the credentials are not right")]
     Refused,
-    /// The password was replaced while it was checked, perhaps only by a better hash of itself.
+    /// The password changed during the check, possibly only by a rehash.
     #[error("the account has changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]
     Hashing(#[from] HashError),
-    /// There was no entry of a status list for the session.
+    /// No status list entry was available for the session.
     #[error("the session has no status")]
     Status(#[from] DrawError),
     /// The database refused or failed.
@@ -42,17 +42,17 @@ pub enum LogInError {
 
 /// One attempt to log in.
 pub struct LogIn<'a> {
-    /// Whose account.
+    /// Identifies the account.
     pub email: &'a Email,
-    /// What was typed.
+    /// The password entered.
     pub password: Password,
-    /// It keeps to the limits.
+    /// Proof that the attempt is within the limits.
     pub admitted: Admitted,
     /// Where the attempt came from.
     pub origin: &'a Origin,
 }
 
-/// A password that was right, and what the session that it opens needs.
+/// A login whose password was correct, with all that is needed to start its session.
 #[derive(Clone)]
 pub struct CheckedLogIn {
     account: account::Model,
@@ -63,7 +63,7 @@ pub struct CheckedLogIn {
     counted: Counted,
 }
 
-/// Starts a session of the JSON API for whoever knows the password of an account.
+/// Checks the password of an account and starts a session of the JSON API.
 ///
 /// # Errors
 /// As [`check`] and [`begin`].
@@ -80,20 +80,20 @@ pub async fn log_in(
         db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, None, now))).await
     };
     let result = match once().await {
-        // Of several logins at once, the first replaces an old hash by one at today's cost.
+        // Of several simultaneous logins, the first replaces an outdated hash.
         Err(LogInError::Changed) => once().await,
         result => result,
     };
     conclude(db, &attempt, result).await
 }
 
-/// Checks a password, outside any transaction, since that takes its time.
+/// Checks a password, outside any transaction because hashing is slow.
 ///
-/// An unknown address costs the same work as a known one. A stored hash that is weaker than the
-/// settings ask for is replaced as the session begins.
+/// An unknown address costs the same work as a known one. A stored hash weaker than the settings
+/// require is replaced when the session starts.
 ///
 /// # Errors
-/// [`LogInError::Refused`] once `login_failed` is recorded.
+/// See [`LogInError`]; it is `Refused` after `login_failed` is recorded.
 pub async fn check(
     db: &Db,
     hasher: &Hasher,
@@ -135,10 +135,10 @@ pub async fn check(
     })
 }
 
-/// Begins the session of somebody whose password was right, as part of a transaction.
+/// Starts the session of a login whose password was correct, within the caller's transaction.
 ///
 /// # Errors
-/// [`LogInError::Changed`] if the account is not what it was at the check, or the database's.
+/// [`LogInError::Changed`] if the account changed since the check, or a database error.
 pub async fn begin(
     txn: &impl ConnectionTrait,
     checked: &CheckedLogIn,
@@ -163,8 +163,8 @@ pub async fn begin(
     Ok(granted)
 }
 
-/// Records the failure; the error of the database wins over the refusal. The operator sees the cause, the
-/// client never.
+/// Records the failure. A database error takes precedence over the refusal. The cause is logged for
+/// the operator and never sent to the client.
 async fn refuse(
     db: &Db,
     account_id: Option<Uuid>,
@@ -191,10 +191,10 @@ async fn refuse(
     Ok(LogInError::Refused)
 }
 
-/// Gives an attempt back that got no verdict.
+/// Refunds an attempt that ended without a verdict.
 ///
 /// # Errors
-/// The ones of `result`.
+/// Those of `result`.
 pub async fn conclude(
     db: &Db,
     attempt: &LogIn<'_>,
@@ -206,9 +206,9 @@ pub async fn conclude(
     result
 }
 
-/// Matches the row only while the password is the one that was checked and the account enabled: a
-/// change of either that was answered before this commit wins. Returns the epoch, which is the account's
-/// until the commit.
+/// Updates the row only if the account is enabled and has the password hash that was checked: a
+/// change of either that committed first takes precedence. Returns the account's epoch, fixed until
+/// the commit.
 async fn mark_logged_in(
     txn: &impl ConnectionTrait,
     account: &account::Model,

@@ -1,4 +1,4 @@
-//! Clients that want to be told of logouts (OpenID Connect Back-Channel Logout 1.0): written down in the
+//! The outbox of logout notices (OpenID Connect Back-Channel Logout 1.0): written in the
 //! transaction that ends the session, and delivered by `oauth::backchannel`.
 
 use std::collections::BTreeSet;
@@ -18,19 +18,19 @@ use crate::entity::logout_notice as old;
 use crate::entity::session;
 use crate::timestamp::Timestamp;
 
-/// Old notices that are moved in one transaction.
+/// Old notices moved per transaction.
 const AT_ONCE: u64 = 500;
 
-/// What a client is told of.
+/// The content of a logout notice.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LogoutNotice {
     /// The session that ended: the `sid` of its tokens.
     pub sid: Uuid,
-    /// Whose it was.
+    /// The account of the session.
     pub sub: Uuid,
 }
 
-/// Queues a notice for each of these sessions whose client wants to be told; for none twice.
+/// Queues one notice for each of these sessions whose client has a back-channel logout URI.
 ///
 /// # Errors
 /// If the database refuses.
@@ -58,8 +58,9 @@ fn notice(sid: Uuid, sub: Uuid, client: String, now: Timestamp) -> Result<Item, 
     Item::new(sid, Kind::LogoutNotice, client, &LogoutNotice { sid, sub }, now)
 }
 
-/// Moves what instances of the version before have queued in a table of its own, as far as it is due:
-/// what they are delivering at this moment is not. To be dropped with that table in the next version.
+/// Moves due notices that instances of the previous version queued in a separate table. Notices
+/// being delivered at this moment are not due and are left. Remove with that table in the next
+/// version.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,5 +1,5 @@
-//! Logins: a session is a row that begins with a right password (`login`) and ends with a logout
-//! (`ending`), or with all others of its account (`kill_switch`, `unfinished`).
+//! Sessions: a session is a row. It starts with a correct password (`login`) and ends with a logout
+//! (`ending`) or together with all others of its account (`kill_switch`, `unfinished`).
 
 mod ending;
 mod kill_switch;
@@ -38,30 +38,30 @@ pub const FIRST_PARTY_CLIENT: &str = "signet";
 /// The `scope` of sessions that the JSON API starts.
 pub const FIRST_PARTY_SCOPE: &str = "openid email offline_access";
 
-/// A session that is about to begin.
+/// A session to be started.
 pub struct NewSession {
-    /// Whose login it is.
+    /// The account.
     pub account_id: Uuid,
     /// The address of the account.
     pub email: EmailClaims,
     /// The account's epoch, read with the account locked.
     pub epoch: i32,
-    /// Where verifiers will see that it has ended.
+    /// The session's entry in a status list.
     pub status: StatusEntry,
-    /// What stands for it, if it is a login on the hosted pages.
+    /// The cookie, if it is a login on the hosted pages.
     pub cookie: Option<BrowserCookie>,
 }
 
 /// The cookie of a login on the hosted pages.
 #[derive(Debug, Clone)]
 pub struct BrowserCookie {
-    /// SHA-256 of it.
+    /// SHA-256 of the cookie.
     pub digest: Vec<u8>,
-    /// SHA-256 of the one that the browser had until then.
+    /// SHA-256 of the browser's previous cookie.
     pub previous_digest: Vec<u8>,
 }
 
-/// Writes a new session of the JSON API or of a browser, as part of the transaction that grants it.
+/// Stores a new session of the JSON API or the hosted pages, in the transaction that grants it.
 ///
 /// # Errors
 /// If the database refuses.
@@ -106,7 +106,7 @@ pub async fn start(
     Ok(Granted::of(row, new.email))
 }
 
-/// Writes a new session of whatever kind, as part of the transaction that grants it.
+/// Stores a new session of any kind, in the transaction that grants it.
 ///
 /// # Errors
 /// If the database refuses.
@@ -117,7 +117,7 @@ pub async fn insert(txn: &impl ConnectionTrait, row: &session::Model) -> Result<
     Ok(())
 }
 
-/// The account behind a live session; none if the session ended or the account is disabled.
+/// The account of a live session; `None` if the session has ended or the account is disabled.
 ///
 /// # Errors
 /// If the database refuses.
@@ -130,7 +130,7 @@ pub async fn account_of_live(
     Ok(find_live(db, session_id, account_id, now).await?.map(|(_, account)| account))
 }
 
-/// The same, with the session.
+/// Like [`account_of_live`], and returns the session too.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,15 +1,15 @@
-//! How long a session that is over is remembered.
+//! How long ended sessions are stored.
 //!
-//! Its row has an IP address and the name of a browser. Nothing depends on it any more: marks in the
-//! status lists have rows of their own, and a refresh token, a code or an access token of a session
-//! that is not there is refused like one of a session that has ended.
+//! A session's row has an IP address and a browser name. Nothing depends on an ended one: marks in
+//! the status lists have separate rows, and a refresh token, code or access token of a missing
+//! session is refused like one of an ended session.
 
 use std::time::Duration;
 
 use crate::database::{Db, PurgeError, Purged, delete_expired};
 use crate::entity::session::{Column, Entity};
 
-/// Deletes sessions that were ended longer than `keep` ago.
+/// Deletes sessions that ended longer than `keep` ago.
 ///
 /// # Errors
 /// If the database refuses.
@@ -17,9 +17,9 @@ pub async fn purge_ended(db: &Db, keep: Duration) -> Result<Purged, PurgeError> 
     delete_expired::<Entity>(db, Column::EndedAt, db.retention_now().minus(keep)).await
 }
 
-/// Deletes sessions whose greatest life was over longer than `keep` ago. Not those that were merely
-/// not used for too long: a login of a browser is looked up as long as what was opened in it lives.
-///
+/// Deletes sessions whose absolute lifetime ended longer than `keep` ago. Sessions that only
+/// reached their idle timeout stay: a login on the hosted pages is looked up as long as client
+/// sessions opened through it live.
 /// # Errors
 /// If the database refuses.
 pub async fn purge_expired(db: &Db, keep: Duration) -> Result<Purged, PurgeError> {

@@ -1,6 +1,6 @@
-//! What a [`KillSwitch`](crate::domain::session::KillSwitch) leaves to be done: the rows of the sessions
-//! that it ended say so, status lists and clients too, and nothing is left of a deleted account. It is
-//! done in portions, by whichever instance, and goes on after a crash.
+//! Completes what a [`KillSwitch`](crate::domain::session::KillSwitch) decided: marks the rows of
+//! the ended sessions, updates status lists, notifies clients, and deletes all data of a deleted
+//! account. Any instance does it, in portions, and continues after a crash.
 
 use std::time::Duration;
 
@@ -21,26 +21,26 @@ use crate::entity::session::{self, Column, EndReason};
 use crate::entity::{account, authorization_code, consent};
 use crate::timestamp::Timestamp;
 
-/// The longest wait before a portion that failed is tried again: verifiers wait for it.
+/// Maximum back-off before a failed portion is retried. Short, because verifiers depend on it.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How often in a row a portion may fail before a command gives up.
+/// Consecutive failures after which a command gives up.
 const MOST_FAILURES: u32 = 5;
 
-/// What is to be done for one switch.
+/// The remaining work of one kill switch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unfinished {
     pub(super) account_id: Uuid,
-    /// The epoch that began with the switch.
+    /// The epoch that the kill switch started; sessions below it have ended.
     pub(super) below: i32,
     pub(super) reason: EndReason,
     pub(super) ended_at: Timestamp,
-    /// The last session of the portion before: PostgreSQL would go over the entries of its index that
-    /// are dead by now, each time.
+    /// The last session of the previous portion. Without it PostgreSQL would scan the dead index
+    /// entries of previous portions each time.
     pub(super) after: Option<Uuid>,
 }
 
-/// The same, as it is stored.
+/// The stored form of [`Unfinished`].
 #[derive(Serialize, Deserialize)]
 struct Payload {
     account_id: Uuid,
@@ -64,10 +64,10 @@ impl Unfinished {
         Payload { account_id, below, reason, ended_at, after }
     }
 
-    /// Whether the switch has ended a session whose row does not say so.
+    /// Whether the kill switch ended this session while its row does not say so yet.
     fn has_ended(&self, session: &session::Model) -> bool {
         let was_live = self.ended_at < session.idle_expires_at.min(session.absolute_expires_at);
-        // Of those without an epoch, the ones that were there at the switch.
+        // Sessions without an epoch have ended if they started before the kill switch.
         let is_older = match session.epoch {
             Some(epoch) => epoch < self.below,
             None => session.auth_time < self.ended_at,
@@ -76,16 +76,16 @@ impl Unfinished {
     }
 }
 
-/// How far a portion got.
+/// The progress of a portion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// There is more.
+    /// More work is left.
     More,
-    /// That was all.
+    /// The work is complete.
     Done,
-    /// That was all, and the account's row is gone.
+    /// The work is complete, and the account's row is deleted.
     Erased,
-    /// Somebody else is at it, or it is done.
+    /// Another transaction has it locked, or it is complete.
     Busy,
 }
 
@@ -95,10 +95,11 @@ pub(super) async fn enqueue(txn: &impl ConnectionTrait, job: &Unfinished) -> Res
     outbox::enqueue(txn, vec![item]).await
 }
 
-/// Does the next portion of whichever account has waited longest. `false` if nothing is due.
+/// Processes the next portion of the item that has been due longest. Returns `false` if nothing is
+/// due.
 ///
 /// # Errors
-/// If the database refuses; the portion is tried again a moment later.
+/// If the database refuses; the portion is retried after a back-off.
 pub async fn end_some(db: &Db) -> Result<bool, DbErr> {
     let now = db.clock().now();
     let due = OutboxEntity::find()
@@ -119,10 +120,10 @@ pub async fn end_some(db: &Db) -> Result<bool, DbErr> {
     }
 }
 
-/// Does all that is left to be done for an account, for a command that waits for it.
+/// Completes all remaining work of an account, for a command that waits for it.
 ///
 /// # Errors
-/// If the database refuses again and again; a server does the rest.
+/// If the database refuses repeatedly; a server completes the work.
 pub async fn end_rest(db: &Db, account_id: Uuid) -> Result<(), DbErr> {
     let mut failures = 0;
     loop {
@@ -145,7 +146,7 @@ pub async fn end_rest(db: &Db, account_id: Uuid) -> Result<(), DbErr> {
     }
 }
 
-/// For how many switches something is left to be done.
+/// The number of kill switches with remaining work.
 ///
 /// # Errors
 /// If the database refuses.
@@ -162,7 +163,7 @@ async fn portion(db: &Db, id: Uuid) -> Result<Progress, DbErr> {
     Ok(progress)
 }
 
-/// The row of the outbox is held to the commit: of several instances, one is at it.
+/// Locks the outbox row until the commit, so that only one instance processes it.
 async fn portion_in(
     txn: &DatabaseTransaction,
     id: Uuid,
@@ -186,7 +187,7 @@ async fn portion_in(
         OutboxEntity::delete_by_id(id).exec(txn).await?;
         return Ok(progress);
     }
-    // Behind the others.
+    // Back of the queue.
     let payload = Item::new(id, item.kind, item.receiver, &job.payload(), now)?.payload;
     OutboxEntity::update_many()
         .col_expr(Outbox::DueAt, Expr::value(now))
@@ -197,13 +198,13 @@ async fn portion_in(
     Ok(Progress::More)
 }
 
-/// Ends the next sessions. `true` if those were all.
+/// Ends the next sessions. Returns `true` if no more are left.
 async fn end_portion(
     txn: &DatabaseTransaction,
     job: &mut Unfinished,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    // Told apart here and not there, so that a portion looks at so many rows and no more.
+    // Filtered in code and not in the query, so that a portion reads a fixed number of rows.
     let mut rows = session::Entity::find()
         .filter(Column::AccountId.eq(job.account_id))
         .filter(Column::EndedAt.is_null())
@@ -214,8 +215,8 @@ async fn end_portion(
     }
     let rows = rows.all(txn).await?;
     let ids: Vec<_> = rows.iter().filter(|row| job.has_ended(row)).map(|row| row.id).collect();
-    // Nothing of the account here: SQLite would look at all of its rows for it, each time.
-    // And nothing without ids: databases would look for none of them in each row.
+    // No condition on the account: SQLite would scan all of its rows each time. And no statement
+    // without ids: databases would check the empty list against every row.
     if !ids.is_empty() {
         let which = Condition::all().add(Column::EndedAt.is_null()).add(Column::Id.is_in(ids));
         end_rows(txn, which, job.reason, job.ended_at, now).await?;
@@ -224,7 +225,7 @@ async fn end_portion(
     Ok(rows.len() < AT_ONCE)
 }
 
-/// Deletes a portion of what refers to a deleted account, and at last its row.
+/// Deletes a portion of the data of a deleted account, and finally its row.
 async fn erase_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<Progress, DbErr> {
     overwrite_all(txn).await?;
     let was_last = delete_portion(txn, account_id).await?;
@@ -235,7 +236,7 @@ async fn erase_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<Pr
     Ok(if was_last { Progress::Erased } else { Progress::More })
 }
 
-/// `true` if nothing refers to the account any more.
+/// Returns `true` if nothing refers to the account any more.
 async fn delete_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<bool, DbErr> {
     use authorization_code::Column as Code;
     use consent::Column as Consent;
