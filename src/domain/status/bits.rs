@@ -7,8 +7,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
-/// How hard to compress. Of a million entries with one in a hundred set, the next level saves 6 %
-/// and takes twice as long; the one below takes half as long and costs 1 %.
+/// Compression level. For a million entries with one in a hundred set, the next level saves 6 % and
+/// takes twice as long; the previous one takes half as long and costs 1 %.
 const LEVEL: Compression = Compression::new(7);
 
 /// Statuses of one bit each: 0 valid, 1 invalid. Entry 0 is the lowest bit of the first byte.
@@ -28,7 +28,7 @@ impl Bits {
         Self(vec![0xff; entries.div_ceil(8)])
     }
 
-    /// Marks an entry invalid. `false` if it was, or is beyond the end.
+    /// Marks an entry invalid. Returns `false` if it already was, or is out of range.
     pub fn set(&mut self, index: usize) -> bool {
         let mask = 1 << (index % 8);
         match self.0.get_mut(index / 8) {
@@ -43,7 +43,7 @@ impl Bits {
     /// The `lst` of a list: base64url of the bytes in the ZLIB format (RFC 1950).
     ///
     /// # Errors
-    /// Only if memory cannot be written to.
+    /// Only if writing to memory fails.
     pub fn to_lst(&self) -> io::Result<String> {
         let mut encoder = ZlibEncoder::new(Vec::new(), LEVEL);
         encoder.write_all(&self.0)?;

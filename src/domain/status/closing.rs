@@ -1,6 +1,6 @@
-//! Closing all lists: once an older backup is restored, nobody knows which of their sessions have
-//! ended, or which entries were dealt after it. So all count as ended, and further sessions get
-//! other lists.
+//! Closes all lists after an older backup is restored: it is not known which of their sessions have
+//! ended since, or which entries were allocated since. So all count as ended, and new sessions get
+//! new lists.
 
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
@@ -11,16 +11,16 @@ use crate::domain::status::entries::{DrawError, below, create, insert};
 use crate::entity::status_list::{Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// How many lists may have been made since the backup, unknown to it: each is for half a million
-/// logins at least.
+/// How many lists may have been created since the backup: each serves at least half a million
+/// logins.
 const AHEAD: i32 = 2;
 
-/// The numbers of lists that begin a new row of them. Numbers of a row follow each other; so many
-/// rows can begin here that no two meet.
+/// Possible numbers for the first list of a new sequence. Numbers within a sequence are
+/// consecutive; the range is so large that sequences do not meet.
 const BEGINNINGS: std::ops::Range<i32> = 1 << 24..1 << 30;
 
-/// From now on all sessions of all lists count as ended, and entries are drawn from a list whose
-/// number was never used.
+/// Closes all lists: all of their sessions count as ended from now on, and entries are allocated
+/// from a list whose number was never used.
 ///
 /// # Errors
 /// If the database refuses, or the operating system gives no random bytes.
@@ -47,7 +47,7 @@ fn closed(id: i32, now: Timestamp) -> Model {
     Model { id, claimed, free_blocks: 0, created_at: now, closed_at: Some(now) }
 }
 
-/// A number that is not taken.
+/// A number that is not in use.
 fn beginning(taken: &[i32]) -> Result<i32, ErrorStack> {
     let bound = usize::try_from(BEGINNINGS.end - BEGINNINGS.start).unwrap_or(1);
     loop {

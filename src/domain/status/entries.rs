@@ -1,8 +1,9 @@
-//! Drawing entries: each is given once, by whichever instance, and its place tells nothing.
+//! Allocates status list entries: each is used once across all instances, and its index reveals
+//! nothing.
 //!
-//! A list is divided into blocks. An instance takes a free block at random, in a transaction, and
-//! deals its entries in random order from memory; what it has not dealt when it ends stays unused
-//! and looks like all that is valid. Neither the order of logins nor their number shows.
+//! A list is divided into blocks. An instance claims a random free block in a transaction and
+//! allocates its entries in random order from memory. Entries not allocated when it stops remain
+//! unused and look like valid ones. So the lists reveal neither the order nor the number of logins.
 
 use std::time::Duration;
 
@@ -20,16 +21,16 @@ use crate::domain::status::{BLOCK, BLOCKS};
 use crate::entity::status_list::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// The first list's number.
+/// The number of the first list.
 const FIRST: i32 = 1;
 
-/// Why no entry could be drawn.
+/// Why no entry could be allocated.
 #[derive(Debug, thiserror::Error)]
 pub enum DrawError {
     /// The operating system gave no random bytes.
     #[error("no random bytes were to be had")]
     Random(#[from] ErrorStack),
-    /// There is no free entry in any list, and none could be made.
+    /// No list has a free entry, and none could be created.
     #[error("no status list has a free entry")]
     None,
     /// The database refused or failed.
@@ -37,11 +38,11 @@ pub enum DrawError {
     Database(#[from] DbErr),
 }
 
-/// How long an instance may deal a block's entries: longer than that, and an instance that nobody
-/// logs in at could deal entries of a list that has been dropped.
+/// How long an instance may allocate entries of a block. Without a limit, an instance with no
+/// logins could later allocate entries of a list that has been deleted.
 const BLOCK_LIFE: Duration = Duration::from_hours(24);
 
-/// The entries that this instance may deal.
+/// The entries that this instance may allocate.
 #[derive(Debug, Default)]
 pub struct StatusEntries(Mutex<Stock>);
 
@@ -52,12 +53,12 @@ struct Stock {
 }
 
 impl StatusEntries {
-    /// An entry that no other session has or will have.
+    /// Allocates an entry that no other session has or will have.
     ///
     /// # Errors
     /// See [`DrawError`].
     pub async fn draw(&self, db: &Db, now: Timestamp) -> Result<StatusEntry, DrawError> {
-        // Held while a block is taken: whoever else needs one waits for this one.
+        // Locked while a block is claimed, so that concurrent calls wait for that block.
         let mut stock = self.0.lock().await;
         if stock.entries.is_empty() || now.since(stock.taken_at) > BLOCK_LIFE {
             *stock = Stock { entries: shuffled(take_block(db).await?)?, taken_at: now };
@@ -66,7 +67,7 @@ impl StatusEntries {
     }
 }
 
-/// Makes the first list, unless there is one.
+/// Creates the first list if there is none.
 ///
 /// # Errors
 /// If the database refuses.
@@ -80,7 +81,7 @@ pub async fn ensure_first_list(db: &Db) -> Result<(), DbErr> {
     db.write((), move |txn, now, ()| Box::pin(create(txn, FIRST, now))).await
 }
 
-/// Makes an empty list, unless there is one of this number.
+/// Creates an empty list, unless one with this number exists.
 pub(super) async fn create(
     txn: &impl ConnectionTrait,
     id: i32,
@@ -99,11 +100,11 @@ pub(super) async fn insert(txn: &impl ConnectionTrait, list: Model) -> Result<()
     Ok(())
 }
 
-/// A free block of the oldest list that has one.
+/// Claims a free block of the oldest list that has one.
 async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, DrawError> {
     db.write((), move |txn, now, ()| {
         Box::pin(async move {
-            // Locked: two instances never take the same block.
+            // Locked so that two instances never claim the same block.
             let list = Entity::find()
                 .filter(Column::FreeBlocks.gt(0))
                 .order_by_asc(Column::Id)
@@ -157,7 +158,7 @@ fn entries_of(list: i32, block: usize) -> Vec<StatusEntry> {
         .collect()
 }
 
-/// Fisher and Yates's shuffle.
+/// Fisher-Yates shuffle.
 fn shuffled(mut entries: Vec<StatusEntry>) -> Result<Vec<StatusEntry>, ErrorStack> {
     for last in (1..entries.len()).rev() {
         entries.swap(last, below(last + 1)?);
@@ -165,8 +166,8 @@ fn shuffled(mut entries: Vec<StatusEntry>) -> Result<Vec<StatusEntry>, ErrorStac
     Ok(entries)
 }
 
-/// A random number below `bound`. Some are likelier than others by one part in 2^50: these numbers
-/// hide an order, they guard nothing.
+/// A random number below `bound`, with a bias of one part in 2^50. That is acceptable: the numbers
+/// hide an order and are not security keys.
 pub(super) fn below(bound: usize) -> Result<usize, ErrorStack> {
     let mut bytes = [0; 8];
     openssl::rand::rand_bytes(&mut bytes)?;
@@ -205,7 +206,7 @@ mod tests {
         assert_eq!(free_block(&list(claimed)).unwrap(), 804);
     }
 
-    /// MUST-189: the order in which entries are dealt is no progression.
+    /// MUST-189: entries are not allocated in sequence.
     #[test]
     fn shuffling_keeps_all_and_leaves_hardly_any_in_place() {
         let before = entries_of(1, 7);

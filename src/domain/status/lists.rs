@@ -1,11 +1,11 @@
-//! The lists as this instance publishes them: bits from the database, signed now and then.
+//! Status lists as this instance publishes them: bits from the database, signed periodically.
 //!
-//! Each second an instance asks what has been marked in the last two minutes; if that is much, only
-//! what has been marked since it last asked, with an overlap, and the rest each minute. Everything
-//! is read at the start and after a failure, and page by page all the while: however many marks
-//! there are, no question takes long. A list that changed is signed anew; so is one whose signature
-//! grows old, since verifiers may use it until its `exp` and so survive an outage of nearly that
-//! long.
+//! Each second an instance reads the marks of the last two minutes; if there are many, only those
+//! since its last read, with an overlap, and the full two minutes once a minute. It reads
+//! everything at the start and after a failure, and page by page in the background, so that no
+//! query is slow however many marks there are. It signs a list again when the list has changed, and
+//! when the signature gets old: verifiers may use a list until its `exp`, and so survive an outage
+//! of nearly that long.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -24,40 +24,40 @@ use crate::domain::token::{Issuer, SigningError};
 use crate::entity::{invalid_status, status_list};
 use crate::timestamp::Timestamp;
 
-/// How far a look goes back behind the one before. A mark bears a time of before its commit, and is
-/// seen after it, so this is for commits that take their time, and for clocks that differ.
+/// How far a read overlaps the previous one. A mark's timestamp is taken before its commit and
+/// becomes visible after it, so the overlap covers slow commits and clock skew.
 const FAR: Duration = Duration::from_mins(2);
 
-/// How far, after one that found more than [`MANY`]: longer than a commit may take, which is as
-/// long as a request waits for the database, and this for everything else.
+/// The overlap after a read that found more than [`MANY`], in addition to the longest time that a
+/// request waits for the database. Together they must exceed the duration of a commit.
 const NEAR: Duration = Duration::from_secs(2);
 
-/// More marks are not read again each second.
+/// With more marks than this, they are not read again each second.
 const MANY: usize = 1_000;
 
-/// How often a look goes far back in any case, and everything is read again page by page.
+/// The interval of reads with the long overlap, and of background reads of everything.
 const ROUND: Duration = Duration::from_mins(1);
 
-/// A clock that has been set back by more than this makes what was read worthless: marks may have
-/// times of before the last look.
+/// If the clock was set back by more than this, everything is read again: marks may have timestamps
+/// before the last read.
 const SET_BACK: Duration = Duration::from_secs(1);
 
-/// Marks in one page.
+/// Marks per page.
 const PAGE: u64 = 20_000;
 
-/// How long an instance may have looked in vain before it counts as unready.
+/// How long reads may fail before an instance counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The part of its life after which a list is signed again, though nothing has changed.
+/// A list that has not changed is signed again after this fraction of its lifetime.
 const RENEWED_AFTER: u32 = 12;
 
-/// Why the lists could not be brought up to date.
+/// Why the lists could not be updated.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The database refused or failed.
     #[error("the status lists could not be read")]
     Database(#[from] DbErr),
-    /// The library failed, or the keys are out of date.
+    /// The library failed, or the key ring is out of date.
     #[error("a status list could not be signed")]
     Sign(#[from] SigningError),
     /// The bits could not be compressed.
@@ -74,16 +74,16 @@ pub struct SignedList {
     kid: Arc<str>,
 }
 
-/// All lists of one moment, by number.
+/// All lists published at one time, by number.
 pub type Published = BTreeMap<i32, SignedList>;
 
-/// The lists, kept up to date.
+/// The status lists, updated periodically.
 pub struct StatusLists {
     settings: StatusSettings,
     published: ArcSwap<Published>,
-    /// When what was published was last known to be complete, on the monotonic clock.
+    /// When the published lists were last known to be complete, on the monotonic clock.
     looked_at: std::sync::Mutex<Instant>,
-    /// What they are made of; only the task that keeps them touches it.
+    /// The data that the lists are made from; only the task that updates them uses it.
     state: Mutex<State>,
 }
 
@@ -91,17 +91,16 @@ pub struct StatusLists {
 struct State {
     bits: BTreeMap<i32, Bits>,
     changed: Vec<i32>,
-    /// When the last look was, and the last one that went further back; none if everything must be
-    /// read.
+    /// The last read, and the last one with the long overlap; `None` if everything must be read.
     looked_at: Option<Looked>,
-    /// What is being read again page by page.
+    /// The lists being read again page by page.
     rereading: Rereading,
 }
 
 #[derive(Clone, Copy)]
 struct Looked {
     at: Timestamp,
-    /// When a look last went far back, and whether it found many marks.
+    /// When the last read with the long overlap was, and whether it found many marks.
     far_at: Timestamp,
     has_many: bool,
 }
@@ -142,21 +141,21 @@ impl StatusLists {
         Ok(lists)
     }
 
-    /// The lists as they were last signed.
+    /// The lists as last signed.
     #[must_use]
     pub fn published(&self) -> Arc<Published> {
         self.published.load_full()
     }
 
-    /// Looks what has been marked, and signs what has changed or grows old.
+    /// Reads new marks, and signs lists that have changed or whose signature is old.
     ///
     /// # Errors
-    /// See [`ListError`]; what was published stays so.
+    /// See [`ListError`]; the published lists then stay.
     pub async fn reload(&self, db: &Db, issuer: &Issuer, now: Timestamp) -> Result<(), ListError> {
         let mut state = self.state.lock().await;
         let looked_at = Instant::now();
-        // What was found is published even if something else could not be read. Nothing is renewed
-        // then: nobody knows what else has ended.
+        // Marks that were read are published even if a later read failed. If there are none,
+        // nothing is re-signed: the lists may lack other ended sessions.
         let looked = state.look(db, now).await;
         if looked.is_ok() || !state.changed.is_empty() {
             self.sign(&mut state, issuer, now)?;
@@ -166,7 +165,7 @@ impl StatusLists {
         Ok(())
     }
 
-    /// Whether logouts of late are in what is published.
+    /// Whether the published lists include recent logouts.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         let looked_at = *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +195,7 @@ impl StatusLists {
         Ok(())
     }
 
-    /// Whether a list that has not changed can stay as it is.
+    /// Whether an unchanged list does not have to be signed again yet.
     fn is_recent(&self, signed: &SignedList, issuer: &Issuer, now: Timestamp) -> bool {
         let old = self.settings.status_list_life() / RENEWED_AFTER;
         now.since(signed.signed_at) < old
@@ -224,11 +223,12 @@ impl StatusLists {
 }
 
 impl State {
-    /// Reads what has been marked since the last look; everything, if that is not known, or if
-    /// there is a list not seen before; and one more page of what is being read again. The latest
-    /// first: they must not wait for the rest.
+    /// Reads marks since the last read, then one more page of the background read. The latest are
+    /// read first so that they are not delayed. Reads everything if the last read is not known or a
+    /// list is new.
     async fn look(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
-        // A look that fails leaves this empty: nobody knows how long the commits of an outage take.
+        // A read that fails leaves this empty: the duration of commits during an outage is not
+        // known.
         let before = self.looked_at.take().filter(|before| now.plus(SET_BACK) >= before.at);
         let mut looked = Looked { at: now, far_at: now, has_many: false };
         let mut is_known = false;
@@ -255,7 +255,7 @@ impl State {
         Ok(())
     }
 
-    /// Says how many marks there are; nothing if one is of a list that is not known.
+    /// Returns the number of marks; `None` if one belongs to an unknown list.
     async fn add_latest(&mut self, db: &Db, since: Timestamp) -> Result<Option<usize>, DbErr> {
         let mut behind = Mark { since, list: i32::MIN, index: i32::MIN };
         let mut number = 0;
@@ -273,13 +273,13 @@ impl State {
         }
     }
 
-    /// `false` if the mark is of a list that is not known.
+    /// Returns `false` if the mark belongs to an unknown list.
     fn add(&mut self, mark: Mark) -> bool {
         let Some(bits) = self.bits.get_mut(&mark.list) else { return false };
         if set(bits, mark.index) && !self.changed.contains(&mark.list) {
             self.changed.push(mark.list);
         }
-        // It may lie on a page that has been read.
+        // The mark may be on a page that has already been read again.
         if let Some(reading) = self.rereading.lists.front_mut()
             && reading.list == mark.list
         {
@@ -303,9 +303,8 @@ impl State {
         Ok(())
     }
 
-    /// Reads one page of all that is marked, so that what no look has found is found all the same,
-    /// and what has been deleted is forgotten. A round begins each minute, if the one before is
-    /// over.
+    /// Reads one page of all marks, to find marks that other reads missed and to drop those that
+    /// were deleted. A round starts each minute, once the previous one is complete.
     async fn read_again(&mut self, db: &Db, now: Timestamp) -> Result<(), DbErr> {
         if self.rereading.lists.is_empty() {
             if self.rereading.began_at.is_some_and(|at| at <= now && now.since(at) < ROUND) {
@@ -333,23 +332,23 @@ impl State {
     }
 }
 
-/// The lists that are still to be read again, the first of them perhaps in part.
+/// The lists that are still to be read again; the first may be partly read.
 #[derive(Default)]
 struct Rereading {
     lists: VecDeque<Reading>,
     began_at: Option<Timestamp>,
 }
 
-/// A list that is being read.
+/// A list being read.
 struct Reading {
     list: i32,
     bits: Bits,
     behind: i32,
-    /// All of its entries are invalid, whatever is marked.
+    /// All of its entries are invalid, marked or not.
     is_closed: bool,
 }
 
-/// What is known of a list before its marks are read.
+/// A list without its marks.
 #[derive(Clone, Copy)]
 struct ListHead {
     id: i32,
@@ -362,7 +361,7 @@ impl Reading {
         Self { list: id, bits, behind: -1, is_closed }
     }
 
-    /// `true` if that was the last page.
+    /// Returns `true` if that was the last page.
     async fn read_page(&mut self, db: &Db) -> Result<bool, DbErr> {
         use invalid_status::Column::{Idx, ListId};
         if self.is_closed {
@@ -405,7 +404,7 @@ async fn list_heads(db: &Db) -> Result<Vec<ListHead>, DbErr> {
     Ok(heads.map(|(id, closed_at)| ListHead { id, is_closed: closed_at.is_some() }).collect())
 }
 
-/// A page of the marks behind `behind`, in the order of their times.
+/// A page of marks after `behind`, ordered by time.
 async fn latest(db: &Db, behind: Mark) -> Result<Vec<Mark>, DbErr> {
     use invalid_status::Column::{Idx, ListId, Since};
     let of_that_time = Condition::any()

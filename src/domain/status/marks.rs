@@ -1,4 +1,4 @@
-//! Marking entries invalid, and forgetting what no token can ask for any more.
+//! Marks entries invalid, and deletes marks and lists that no valid token refers to.
 
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
@@ -12,13 +12,13 @@ use crate::domain::status::LONGEST_TOKEN_LIFE;
 use crate::entity::{invalid_status, session, status_list};
 use crate::timestamp::Timestamp;
 
-/// Rows in one statement: far below what either database takes in parameters.
+/// Rows per statement: far below the parameter limits of both databases.
 const AT_ONCE: usize = 1000;
 
-/// Sessions that are looked at in one question.
+/// Sessions read per query.
 const PAGE: u64 = 2_000;
 
-/// Marks entries invalid, as part of the transaction that ends their sessions.
+/// Marks entries invalid, in the transaction that ends their sessions.
 ///
 /// # Errors
 /// If the database refuses.
@@ -45,7 +45,7 @@ pub async fn mark_invalid(
     Ok(())
 }
 
-/// Deletes marks that no living token can carry.
+/// Deletes marks that no unexpired token can refer to.
 ///
 /// # Errors
 /// If the database refuses.
@@ -54,7 +54,7 @@ pub async fn purge_marks(db: &Db) -> Result<Purged, DbErr> {
     delete_expired::<Entity>(db, Column::Since, db.retention_now().minus(LONGEST_TOKEN_LIFE)).await
 }
 
-/// Deletes full lists that no living token names. Says how many.
+/// Deletes full lists that no unexpired token refers to. Returns how many.
 ///
 /// # Errors
 /// If the database refuses.
@@ -63,7 +63,7 @@ pub async fn purge_lists(db: &Db) -> Result<u64, DbErr> {
     let full = db
         .read(|db| async move {
             use status_list::Column::{ClosedAt, FreeBlocks, Id};
-            // Of a closed one, nobody knows which tokens name it.
+            // Any token may refer to a closed list.
             let is_over = Condition::any().add(ClosedAt.is_null()).add(ClosedAt.lt(forgotten));
             let full = status_list::Entity::find()
                 .select_only()
@@ -82,18 +82,18 @@ pub async fn purge_lists(db: &Db) -> Result<u64, DbErr> {
     Ok(lists)
 }
 
-/// Whether a session of the list may have a token that is alive: it was refreshed to its end, or it
-/// was ended, less than a token's life ago.
+/// Whether a session of the list may have an unexpired token: its end or expiry is not yet the
+/// longest token lifetime ago.
 async fn is_named_by_a_token(db: &Db, list: i32, forgotten: Timestamp) -> Result<bool, DbErr> {
-    // Of an account that was deleted, the mark is all that is left.
+    // The mark is all that is left of a deleted account.
     let mark = invalid_status::Entity::find()
         .filter(invalid_status::Column::ListId.eq(list))
         .order_by_asc(invalid_status::Column::Idx);
     if db.read(|db| async move { mark.one(&db).await }).await?.is_some() {
         return Ok(true);
     }
-    // Entry by entry: no index has the lists' sessions by their end, and it would be written at
-    // each login for a question that is asked once an hour.
+    // Read by entry: no index has the lists' sessions by expiry. It would cost a write at each
+    // login and serve one query per hour.
     let mut behind = -1;
     loop {
         let page = sessions_of(db, list, behind).await?;
@@ -105,7 +105,8 @@ async fn is_named_by_a_token(db: &Db, list: i32, forgotten: Timestamp) -> Result
     }
 }
 
-/// The entries behind `behind` that sessions of the list have, and when these end; a page of them.
+/// A page of entries after `behind` that belong to sessions of the list, with the sessions'
+/// absolute expiry.
 async fn sessions_of(db: &Db, list: i32, behind: i32) -> Result<Vec<(i32, Timestamp)>, DbErr> {
     use session::Column::{AbsoluteExpiresAt, StatusIndex, StatusList};
     let page = session::Entity::find()

@@ -1,14 +1,14 @@
-//! Logout that local verifiers honour: a Token Status List (draft-ietf-oauth-status-list).
+//! Token Status Lists (draft-ietf-oauth-status-list): local verifiers see that a session has ended.
 //!
-//! 1. A session that begins draws an entry of a list ([`StatusEntries`]); its access tokens name it.
-//! 2. Whatever ends the session marks the entry invalid, in the same transaction
-//!    ([`mark_invalid`]).
-//! 3. Every instance looks each second what has been marked, and signs the lists that changed
+//! 1. A new session is allocated an entry of a list ([`StatusEntries`]); its access tokens refer to
+//!    it.
+//! 2. Ending the session marks the entry invalid in the same transaction ([`mark_invalid`]).
+//! 3. Every instance reads new marks each second, and signs the lists that changed
 //!    ([`StatusLists`]).
 //! 4. A verifier fetches the list when its `ttl` is over, and refuses tokens whose entry is marked.
 //!
-//! One entry stands for a session and not for a token: access tokens carry `sub` anyway, so entries
-//! of their own would hide nothing (section 13.3 asks for them where tokens must not be linkable).
+//! An entry belongs to a session, not to a token. Access tokens carry `sub` anyway, so separate
+//! entries would hide nothing (section 13.3 requires them where tokens must not be linkable).
 
 mod bits;
 mod closing;
@@ -24,18 +24,18 @@ pub use entries::{DrawError, StatusEntries, ensure_first_list};
 pub use lists::{ListError, Published, SignedList, StatusLists};
 pub use marks::{mark_invalid, purge_lists, purge_marks};
 
-/// Entries of a list. All lists have one size, so that the number of logins does not show.
+/// Entries per list. All lists have the same size, so that it does not reveal the number of logins.
 ///
-/// One list for a million sessions is one fetch, one signature and one run of compression: eight
-/// lists of an eighth cost some 13 % more to transfer (docs/decisions.md).
+/// One list for a million sessions needs one fetch, one signature and one compression. Eight lists
+/// of an eighth each would cost some 13 % more to transfer (docs/decisions.md).
 pub const ENTRIES: usize = 1 << 20;
 
-/// Entries that an instance takes at a time.
+/// Entries per block, which an instance claims at once.
 const BLOCK: usize = 512;
 
-/// Blocks of a list.
+/// Blocks per list.
 const BLOCKS: usize = ENTRIES / BLOCK;
 
-/// No access token lives longer, whatever the settings said when it was signed: the upper end of
-/// `SIGNET_ACCESS_TOKEN_SECONDS`. So long after a session ended, nobody asks for its entry.
+/// The maximum access token lifetime under any settings: the upper limit of
+/// `SIGNET_ACCESS_TOKEN_SECONDS`. Once a session ended longer ago, no verifier needs its entry.
 pub const LONGEST_TOKEN_LIFE: Duration = Duration::from_hours(30 * 24);
