@@ -1,7 +1,7 @@
-//! The refresh token: `sgr_` and the base64url of version, session, generation and an HMAC.
+//! Refresh token format: `sgr_` and the base64url of version, session, generation and an HMAC.
 //!
-//! Nothing of it is stored. Whoever copies the database has no token and, without the master key,
-//! no way to compute one; a forged or altered token costs no query.
+//! Tokens are not stored. A copy of the database contains none, and none can be computed without
+//! the master key. A forged or altered token costs no query.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,34 +10,34 @@ use uuid::Uuid;
 
 use crate::domain::keys::MacKey;
 
-/// Says what kind of secret it is, to people and to secret scanners. Never changes.
+/// Identifies the kind of secret to people and secret scanners. Never changes.
 const PREFIX: &str = "sgr_";
 
-/// The layout of the bytes behind the prefix.
+/// The version of the byte layout after the prefix.
 const VERSION: u8 = 1;
 
 const CLAIMS: usize = 1 + 16 + 8;
 const MAC: usize = 32;
 
-/// Makes and reads refresh tokens under keys derived from the master key.
+/// Creates and parses refresh tokens with keys derived from the master key.
 pub struct RefreshTokens {
-    /// The first makes tokens; all are accepted, so that the master key can be rotated.
+    /// The first creates tokens; all are accepted, so that the master key can be rotated.
     keys: Vec<MacKey>,
 }
 
-/// What a genuine token says. Whether it is the newest of a live session is for [`rotate`] to find.
+/// The content of an authentic token. [`rotate`] checks whether it is the newest of a live session.
 ///
 /// [`rotate`]: crate::domain::refresh::rotate()
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presented {
-    /// The login it continues.
+    /// The session.
     pub session_id: Uuid,
-    /// Its number in that login, from 0.
+    /// The generation within the session, from 0.
     pub generation: i64,
 }
 
 impl RefreshTokens {
-    /// Tokens under `keys`, the current one first.
+    /// Uses `keys`, the current one first.
     #[must_use]
     pub fn new(keys: Vec<MacKey>) -> Self {
         Self { keys }
@@ -46,7 +46,7 @@ impl RefreshTokens {
     /// The token of a session's `generation`: always the same text.
     ///
     /// # Errors
-    /// If OpenSSL fails, which it does only out of memory.
+    /// If OpenSSL fails, which happens only when out of memory.
     pub fn encode(&self, session_id: Uuid, generation: i64) -> Result<String, ErrorStack> {
         let mut bytes = Vec::with_capacity(CLAIMS + MAC);
         bytes.push(VERSION);
@@ -57,14 +57,14 @@ impl RefreshTokens {
         Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// Reads a token. `None` for anything but the exact text that [`encode`](Self::encode) made.
+    /// Parses a token. Returns `None` for anything but the exact text of [`encode`](Self::encode).
     #[must_use]
     pub fn decode(&self, token: &str) -> Option<Presented> {
         let encoded = token.strip_prefix(PREFIX)?;
         if encoded.len() != (CLAIMS + MAC).div_ceil(3) * 4 {
             return None;
         }
-        // 57 bytes fill 76 characters exactly: no bits are left over for a second spelling.
+        // 57 bytes fill 76 characters exactly: no bits remain for a second encoding.
         let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
         let (claims, mac) = bytes.split_at_checked(CLAIMS)?;
         if !self.keys.iter().any(|key| key.verify(claims, mac)) {
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(tokens(2).decode(&token), None);
     }
 
-    /// RF-12: no change of a single character, no other length and no other spelling is accepted.
+    /// RF-12: any change of a single character, other length or other encoding is refused.
     #[test]
     fn an_altered_token_is_no_token() {
         let tokens = tokens(1);

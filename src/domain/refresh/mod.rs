@@ -1,4 +1,4 @@
-//! Refresh tokens: computed, not stored, and exchanged for their successor once.
+//! Refresh tokens: computed, not stored, and each exchanged once for its successor.
 
 mod codec;
 mod rotate;

@@ -1,4 +1,4 @@
-//! The exchange of a refresh token for its successor: strict, and safe against lost answers.
+//! Refresh token rotation: strict, and safe against lost responses.
 //!
 //! | presented | within the retry window | later |
 //! |---|---|---|
@@ -6,15 +6,15 @@
 //! | the one before, its successor unused | the same successor again | ends the session |
 //! | anything older | ends the session | ends the session |
 //!
-//! An outage stops the window: an answer that was lost in it can be asked for again until the window
-//! has passed since its end. As long, older tokens are refused and end nothing: a client's own requests
-//! from before may still arrive.
+//! An outage suspends the window: a response lost during it can be requested again until the window
+//! has passed since the end of the outage. For that time, older tokens are refused without ending
+//! the session, because a client's earlier requests may still arrive.
 //!
-//! With `SIGNET_REFRESH_REUSE=refuse` the JSON API refuses all but the newest, at once and without ending
-//! anything, as the application did whose place Signet takes.
+//! With `SIGNET_REFRESH_REUSE=refuse` the JSON API refuses all but the newest token immediately and
+//! without ending anything, as the application that Signet replaces did.
 //!
-//! A session's number of the newest token is all the state there is. "Unused" needs none: had the
-//! successor been used, the number would have moved on.
+//! The generation of a session's newest token is the only state. "Unused" needs none: using the
+//! successor would have incremented the generation.
 
 use std::time::Duration;
 
@@ -35,28 +35,28 @@ use crate::entity::client as client_row;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
-/// Why nothing was granted.
+/// Why a refresh failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The token is forged, expired, spent, or of a session or account that ended: one variant on
-    /// purpose, so that no caller can tell which.
+    /// The token is forged, expired or already used, or its session or account has ended. One
+    /// variant on purpose, so that callers cannot tell which.
     #[error("the refresh token is not valid")]
     Rejected,
-    /// The database refused or failed; the token is as good as before.
+    /// The database refused or failed; the token is still valid.
     #[error("the refresh could not be stored")]
     Database(#[from] DbErr),
 }
 
-/// A client that shows a token.
+/// The client that presents a token.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder<'a> {
-    /// What it is registered as.
+    /// Its registered client ID.
     pub client_id: &'a str,
-    /// It asks from a server, and not from where the person is.
+    /// The request comes from a server, not from the user's device.
     pub is_server: bool,
 }
 
-/// A genuine token, and the client that showed it.
+/// An authentic token and the client that presented it.
 #[derive(Clone)]
 struct Shown {
     token: Presented,
@@ -71,15 +71,15 @@ enum Outcome {
     Reused(RefreshReuse),
 }
 
-/// Exchanges a genuine refresh token for its successor, once.
+/// Exchanges an authentic refresh token for its successor, once.
 ///
-/// Of a token shown twice, one holder may be a thief, so the whole session ends (RFC 9700
-/// §4.14.2); that ending is committed before the error is returned. The exception is a retry: the
-/// predecessor of an unused successor, shown again within the window, gets the same successor.
+/// If a token is presented twice, one of the two parties may be an attacker, so the whole session
+/// ends (RFC 9700 §4.14.2). That is committed before the error is returned. A retry is exempt: the
+/// predecessor of an unused successor, presented again within the window, gets the same successor.
 ///
-/// [`RefreshReuse::Refuse`] is for the JSON API alone: it ends nothing and knows no retry.
+/// [`RefreshReuse::Refuse`] applies to the JSON API only: it ends nothing and allows no retry.
 ///
-/// To any client but the one that the session belongs to, the token is nothing (RFC 6749 §10.4).
+/// For any client but the session's, the token is invalid (RFC 6749 §10.4).
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -127,10 +127,10 @@ pub async fn rotate(
     }
 }
 
-/// Makes the successor the newest token, if the presented one still is and the account is enabled;
-/// a refusal moves nothing. One statement decides: of any number of simultaneous calls, one
-/// matches the row. It also reads the address of the account, since every further statement costs
-/// a round trip while others wait for the database.
+/// Makes the successor the newest token, if the presented one is the newest and the account is
+/// enabled; otherwise changes nothing. A single statement decides: of simultaneous calls, one
+/// matches the row. It also reads the email address of the account, since every further statement
+/// costs a round trip while other transactions wait.
 async fn advance(
     txn: &DatabaseTransaction,
     shown: &Shown,
@@ -147,8 +147,8 @@ async fn advance(
             .expr(column)
             .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
     });
-    // Whoever ends all sessions at this moment is waited for, and what they did counts; they wait for
-    // whoever was first. Of a SQLite database there is one writer.
+    // Waits for a concurrent kill switch of the account and respects its result; a kill switch
+    // waits for refreshes that started before it. SQLite has a single writer.
     let may_go_on = if txn.get_database_backend() == DbBackend::Postgres {
         let (account_id, epoch) = (Column::AccountId.into_expr(), Column::Epoch.into_expr());
         Condition::all().add(account_lock::lock_shared_and_check(account_id, epoch))
@@ -184,7 +184,7 @@ async fn advance(
     Ok(Some(Granted::of(session_row::Model::from_query_result(&row, "")?, email)))
 }
 
-/// Writes the audit event, with a word on what was special about it.
+/// Writes the audit event, with a reason if the refresh was not an ordinary one.
 async fn record(
     txn: &DatabaseTransaction,
     granted: &Granted,
@@ -202,7 +202,7 @@ async fn record(
     event.record(txn, origin, now).await
 }
 
-/// Tells a retry from a theft, for a token that is not the newest of a live session.
+/// Distinguishes a retry from reuse, for a token that is not the newest of a live session.
 async fn judge(
     txn: &DatabaseTransaction,
     shown: &Shown,
@@ -210,14 +210,15 @@ async fn judge(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Outcome, RefreshError> {
-    // The client first, as whoever removes it does: the end of its session tells it.
+    // Locks the client first, in the same order as client removal: ending the session notifies the
+    // client.
     if shown.by != FIRST_PARTY_CLIENT
         && !client_row::Entity::lock_registered(txn, &shown.by).await?
     {
         return Ok(Outcome::Rejected);
     }
-    // Locked, so that what is found holds until the commit: a logout answered in between, or the end of
-    // all sessions, would otherwise be followed by new tokens (SQLite runs one transaction at a time).
+    // Locked, so that the result is valid until the commit. Otherwise new tokens could follow a
+    // logout or kill switch that committed in between (SQLite runs one transaction at a time).
     let presented = shown.token;
     let session = session_row::Entity::find_by_id(presented.session_id);
     let Some(found) = session.clone().one(txn).await? else { return Ok(Outcome::Rejected) };
@@ -227,7 +228,7 @@ async fn judge(
         return Ok(Outcome::Rejected);
     };
     if presented.generation == session.generation {
-        // The newest token of a live session: only a disabled account stands in its way.
+        // It is the newest token of a live session, so only a disabled account can be the cause.
         return Ok(Outcome::Rejected);
     }
     if shown.reuse == RefreshReuse::Refuse {
@@ -278,8 +279,8 @@ async fn record_reuse(
         .await
 }
 
-/// Whether the rotation is within the window. Both ways: an instance that waited for the row may have
-/// an older `now`, and a clock may have been set back.
+/// Whether the rotation is within the window, in either direction: an instance that waited for the
+/// row may have an earlier `now`, and a clock may have been set back.
 fn is_recent(rotated_at: Timestamp, window: Duration, now: Timestamp) -> bool {
     now < rotated_at.plus(window) && rotated_at < now.plus(window)
 }
