@@ -1,4 +1,4 @@
-//! What tokens are made from.
+//! The grant that tokens are made from.
 
 use uuid::Uuid;
 
@@ -9,14 +9,14 @@ use crate::timestamp::Timestamp;
 /// The entry of a session in a status list, where verifiers see that it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusEntry {
-    /// The list.
+    /// The number of the list.
     pub list: i32,
-    /// The place in it.
+    /// The index in it.
     pub index: i32,
 }
 
 impl StatusEntry {
-    /// That of a session; none if it began before there were status lists.
+    /// The entry of a session; `None` if it started before there were status lists.
     #[must_use]
     pub fn of(session: &session::Model) -> Option<Self> {
         let (list, index) = session.status_list.zip(session.status_index)?;
@@ -24,33 +24,33 @@ impl StatusEntry {
     }
 }
 
-/// What a login or a refresh grants: all that tokens are made from.
+/// The grant of a login or refresh: all that tokens are made from.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    /// Who it is.
+    /// The account.
     pub account_id: Uuid,
-    /// The address of the account.
+    /// The email address of the account.
     pub email: EmailClaims,
-    /// The login.
+    /// The session.
     pub session_id: Uuid,
-    /// Who holds the tokens.
+    /// The client that gets the tokens.
     pub client_id: String,
-    /// What they are for, space-separated.
+    /// The granted scope, space-separated.
     pub scope: String,
-    /// Whom the tokens are for, space-separated; the service's own audience if none.
+    /// The audiences, space-separated; that of the JSON API if `None`.
     pub audience: Option<String>,
     /// When the password was checked.
     pub auth_time: Timestamp,
-    /// The number of the newest refresh token.
+    /// The generation of the newest refresh token.
     pub generation: i64,
-    /// End of life of that refresh token.
+    /// When that refresh token expires.
     pub refresh_expires_at: Timestamp,
-    /// Where verifiers see that it has ended; none if it began before there were status lists.
+    /// The session's status list entry; `None` if it started before there were status lists.
     pub status: Option<StatusEntry>,
 }
 
 impl Granted {
-    /// What `session` of the account with `email` grants.
+    /// The grant of a `session` whose account has `email`.
     #[must_use]
     pub fn of(session: session::Model, email: EmailClaims) -> Self {
         let status = StatusEntry::of(&session);

@@ -1,6 +1,6 @@
-//! After an older backup of the database was restored: nothing that was issued before works any
-//! more, whether or not the backup knows of it. What has ended since the backup would be good again
-//! otherwise, and there is no list of it.
+//! Recovery after an older backup of the database was restored: voids everything issued before,
+//! whether the backup contains it or not. Otherwise what was revoked since the backup would be
+//! valid again, and there is no record of it.
 
 use sea_orm::{ColumnTrait, DbErr};
 
@@ -13,7 +13,7 @@ use crate::domain::status::{self, DrawError};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// Why it was not done, or not to the end. To try again is safe.
+/// Why it failed or is incomplete. A retry is safe.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
     /// Sessions could not be ended.
@@ -30,29 +30,29 @@ pub enum RestoreError {
     Database(#[from] DbErr),
 }
 
-/// What was done.
+/// The result.
 #[derive(Debug)]
 pub struct Declared {
-    /// How many accounts had sessions.
+    /// The number of accounts that had sessions.
     pub accounts: usize,
-    /// The key that signs from now on.
+    /// The new signing key.
     pub kid: String,
-    /// The database as it was.
+    /// The lineage of the database before.
     pub before: Lineage,
-    /// The database as it is.
+    /// The lineage of the database after.
     pub after: Lineage,
 }
 
-/// Voids all that was issued from this database and from those that it was copied from:
+/// Voids everything issued from this database and from those that it was copied from:
 ///
-/// - all sessions of everybody, and with them the cookies of browsers and codes;
-/// - refresh tokens and reset tokens, whose keys depend on the id that is drawn here;
+/// - all sessions, and with them browser cookies and authorization codes;
+/// - refresh tokens and reset tokens, whose keys depend on the database ID created here;
 /// - access tokens and ID tokens, whose keys leave the key set, and whose status lists are closed;
-/// - client assertions, of which those are refused that may have been used before.
+/// - client assertions that may have been used before.
 ///
-/// Only once the sessions have ended is the database given its new name: a start is refused until
-/// then. Instances that run meanwhile do no harm; what they grant is void when they stop, which
-/// they do once they see it.
+/// The database gets its new ID only after all sessions have ended; Signet refuses to start until
+/// then. Instances that run meanwhile do no harm: they stop when they see the new ID, and what they
+/// granted is void then.
 ///
 /// # Errors
 /// See [`RestoreError`].
@@ -78,7 +78,8 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     Ok(Declared { accounts, kid, before, after })
 }
 
-/// Deletes what would be of use in a browser's login alone; those have ended.
+/// Deletes authorization codes and pending authorizations. They need a browser session, and those
+/// have ended.
 async fn delete_waiting(db: &Db) -> Result<(), DbErr> {
     let ever = Timestamp::default();
     let codes = authorization_code::Column::ExpiresAt.gte(ever);

@@ -1,22 +1,22 @@
-//! What a token is good for (RFC 6749 §3.3).
+//! Scopes (RFC 6749 §3.3).
 
 use std::fmt;
 
-/// Scope values that speak of a person (OpenID Connect Core 1.0 §5.4, §11). A client that speaks
-/// for itself gets none of them.
+/// Scope values about a user (OpenID Connect Core 1.0 §5.4, §11), excluded from the client
+/// credentials grant.
 pub const IDENTITY: [&str; 6] =
     ["openid", "profile", "email", "address", "phone", "offline_access"];
 
-/// Longest list, in bytes, and longest value in it.
+/// Maximum length of a scope parameter, in bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// A set of scope values, in the order in which they were asked for.
+/// A set of scope values, in the order requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope(Vec<String>);
 
 impl Scope {
-    /// Reads a space-separated list. `None` if a character is in it that scope values don't have,
-    /// or it is longer than 4 KiB.
+    /// Parses a space-separated list. `None` if it contains a character that RFC 6749 does not
+    /// allow, or is longer than 4 KiB.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > MAX_LENGTH {
@@ -27,7 +27,7 @@ impl Scope {
             if !is_token(value) {
                 return None;
             }
-            // Short lists: 4 KiB hold two thousand values at most, and no client has that many.
+            // Linear search is fast enough: 4 KiB contain two thousand values at most.
             if !values.iter().any(|known| known == value) {
                 values.push(value.to_owned());
             }
@@ -35,57 +35,57 @@ impl Scope {
         Some(Self(values))
     }
 
-    /// The set of these values, as stored.
+    /// Creates a scope from stored values.
     #[must_use]
     pub fn of(values: &[String]) -> Self {
         Self(values.to_vec())
     }
 
-    /// Whether this very value is in it.
+    /// Whether it contains this value.
     #[must_use]
     pub fn has(&self, value: &str) -> bool {
         self.0.iter().any(|one| one == value)
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether all of it is in `other`.
+    /// Whether it is a subset of `other`.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         self.0.iter().all(|value| other.has(value))
     }
 
-    /// What of it is in `allowed`.
+    /// Its values that are in `allowed`.
     #[must_use]
     pub fn limited_to(&self, allowed: &[String]) -> Self {
         Self(self.0.iter().filter(|value| allowed.contains(value)).cloned().collect())
     }
 
-    /// What of it is in another scope.
+    /// Its values that are also in `other`.
     #[must_use]
     pub fn within(&self, other: &Self) -> Self {
         self.limited_to(&other.0)
     }
 
-    /// This without one value.
+    /// The scope without one value.
     #[must_use]
     pub fn without(mut self, value: &str) -> Self {
         self.0.retain(|one| one != value);
         self
     }
 
-    /// This without what speaks of a person.
+    /// The scope without values about a user.
     #[must_use]
     pub fn without_identity(mut self) -> Self {
         self.0.retain(|one| !IDENTITY.contains(&one.as_str()));
         self
     }
 
-    /// This and what else is in `other`.
+    /// The union of both scopes.
     #[must_use]
     pub fn joined_with(mut self, other: Self) -> Self {
         for value in other.0 {

@@ -1,7 +1,7 @@
-//! Access tokens: JWTs (RFC 7519) of the profile `at+jwt` (RFC 9068), signed RS256.
+//! Access tokens: JWTs (RFC 7519) of the profile `at+jwt` (RFC 9068), signed with RS256.
 //!
-//! Services whose decoder refuses that `typ` get `JWT`, which ID tokens have, too: then the claims tell the two
-//! apart, and whoever reads such a token demands those that access tokens have (`signet_verifier`).
+//! Resource servers whose decoder refuses that `typ` get `JWT`, which ID tokens have too. Verifiers
+//! then distinguish the two by claims that only access tokens have (`signet_verifier`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +21,14 @@ use crate::domain::granted::StatusEntry;
 use crate::domain::keys::KeyRing;
 use crate::timestamp::Timestamp;
 
-/// Longest access token that is read, in bytes.
+/// Maximum length of an access token to be parsed, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// Longest other token of our own that is read back, in bytes: an ID token repeats a nonce of 4 KiB, which
-/// doubles in JSON if it has to, and tells a profile.
+/// Maximum length of other tokens of this issuer to be parsed, in bytes: an ID token may contain a
+/// nonce of 4 KiB, which JSON escaping can double, and a profile.
 const MAX_OWN: usize = 24 * 1024;
 
-/// Signs access tokens in the name of one issuer, for one audience.
+/// Signs access tokens for one issuer, with a default audience.
 pub struct Issuer {
     iss: String,
     aud: String,
@@ -44,16 +44,16 @@ pub struct Issuer {
 const ACCESS_TOKEN: &str = "at+jwt";
 const PLAIN: &str = "JWT";
 
-/// Why a token could not be made.
+/// Why a token could not be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningError {
-    /// The keys have not been looked up for so long that the one at hand may be retired.
+    /// The key ring was not refreshed for so long that its signing key may be retired.
     #[error("the key ring is out of date")]
     Stale,
     /// The library failed.
     #[error("the token could not be signed")]
     Sign(#[from] JoseError),
-    /// The claims could not be written.
+    /// The claims could not be serialized.
     #[error("the token's claims could not be written")]
     Claims(#[from] serde_json::Error),
     /// The operating system gave no random bytes.
@@ -61,7 +61,7 @@ pub enum SigningError {
     Random(#[from] ErrorStack),
 }
 
-/// The claims of a person's token. Times are whole seconds: some readers refuse fractions.
+/// The claims of a user's token. Times are whole seconds, because some parsers refuse fractions.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -74,7 +74,7 @@ struct Claims<'a> {
     sid: Uuid,
     auth_time: u64,
     scope: &'a str,
-    /// Equal to `sub`; what the original application's services read.
+    /// Equal to `sub`; read by the services of the application that Signet replaces.
     user_id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
@@ -84,7 +84,7 @@ struct Claims<'a> {
     status: Option<StatusClaim>,
 }
 
-/// Where to look whether the session has ended (draft-ietf-oauth-status-list section 6.2).
+/// The session's status list entry (draft-ietf-oauth-status-list section 6.2).
 #[derive(Serialize)]
 struct StatusClaim {
     status_list: StatusListClaim,
@@ -96,7 +96,7 @@ struct StatusListClaim {
     uri: String,
 }
 
-/// The claims of a token that a client has for itself (RFC 9068 §2.2): no person, no login.
+/// The claims of a token from the client credentials grant (RFC 9068 §2.2): no user, no session.
 #[derive(Serialize)]
 struct ClientClaims<'a> {
     iss: &'a str,
@@ -106,13 +106,13 @@ struct ClientClaims<'a> {
     iat: u64,
     jti: &'a str,
     client_id: &'a str,
-    /// Not there if there is none: a scope has at least one value (RFC 6749 §3.3). Of the `typ` JWT it is
-    /// there in any case.
+    /// Omitted if empty: a scope has at least one value (RFC 6749 §3.3). Always present with the
+    /// `typ` JWT.
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
 }
 
-/// RFC 7519 §4.1.3: a text if there is one, a list if there are more.
+/// RFC 7519 §4.1.3: a string for one audience, an array for several.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Audience<'a> {
@@ -130,26 +130,26 @@ impl<'a> Audience<'a> {
     }
 }
 
-/// What an access token is to say beyond who and when.
+/// The audience, scope and lifetime of an access token.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
-    /// Whom it is for, space-separated.
+    /// The audiences, space-separated.
     pub audience: &'a str,
-    /// What it is good for, space-separated: all of what was granted, or less.
+    /// The scope, space-separated: all of what was granted, or less.
     pub scope: &'a str,
-    /// How long it lives; never longer than the issuer's own tokens, which keys are kept for.
+    /// The lifetime, capped at the issuer's, which determines how long keys are published.
     pub life: Duration,
 }
 
 impl Issuer {
-    /// An issuer whose tokens live for `life`.
+    /// Creates an issuer whose tokens live for `life`.
     #[must_use]
     pub fn new(iss: String, aud: String, life: Duration, ring: Arc<KeyRing>) -> Self {
         let (header, plain_header) = (header_of(ACCESS_TOKEN), header_of(PLAIN));
         Self { iss, aud, life, ring, header, typ_jwt: Vec::new(), plain_header }
     }
 
-    /// The same, with the `typ` JWT for tokens that are for one of these audiences.
+    /// Sets the audiences whose tokens have the `typ` JWT.
     #[must_use]
     pub fn with_typ_jwt(self, audiences: Vec<String>) -> Self {
         Self { typ_jwt: audiences, ..self }
@@ -162,7 +162,7 @@ impl Issuer {
         if self.has_typ_jwt(audience) { verifier.accept_typ_jwt() } else { verifier }
     }
 
-    /// Whether tokens for any of these audiences, which are space-separated, have the `typ` JWT.
+    /// Whether tokens for any of these space-separated audiences have the `typ` JWT.
     fn has_typ_jwt(&self, audiences: &str) -> bool {
         audiences.split(' ').any(|audience| self.typ_jwt.iter().any(|one| one == audience))
     }
@@ -171,20 +171,20 @@ impl Issuer {
         if self.has_typ_jwt(audiences) { &self.plain_header } else { &self.header }
     }
 
-    /// How long its tokens live.
+    /// The lifetime of its tokens.
     #[must_use]
     pub fn life(&self) -> Duration {
         self.life
     }
 
-    /// How long a token lives that is granted now: as long as its client may have it, and never
-    /// longer than its session. What has expired needs no mark in a status list.
+    /// The lifetime of a token granted now: the client's, capped by the session's expiry. An
+    /// expired token needs no mark in a status list.
     #[must_use]
     pub fn life_of(&self, granted: &Granted, life: Duration, now: Timestamp) -> Duration {
         life.min(self.life).min(granted.refresh_expires_at.since(now))
     }
 
-    /// Whether a token could be signed: to be asked before anything is done that ends in one.
+    /// Whether a token could be signed. To be called before a change that ends with signing one.
     ///
     /// # Errors
     /// [`SigningError::Stale`].
@@ -198,29 +198,29 @@ impl Issuer {
         &self.iss
     }
 
-    /// The `aud` of its own tokens.
+    /// The `aud` of tokens of the JSON API.
     #[must_use]
     pub fn audience(&self) -> &str {
         &self.aud
     }
 
-    /// Whether access tokens are for this audience: of the JSON API, of whoever asks for the issuer, or of
-    /// services that take the `typ` JWT.
+    /// Whether this is an audience of access tokens: the JSON API, the issuer itself, or a service
+    /// with the `typ` JWT.
     #[must_use]
     pub fn is_audience(&self, name: &str) -> bool {
         name == self.aud || name == self.iss || self.has_typ_jwt(name)
     }
 
-    /// Signs an access token for what was granted to the JSON API, valid from `now`.
+    /// Signs an access token of the JSON API, valid from `now`.
     ///
     /// # Errors
-    /// [`SigningError::Stale`], or if a library fails; nothing that a caller sent can make it.
+    /// [`SigningError::Stale`], or if a library fails; no client input can cause it.
     pub fn access_token(&self, granted: &Granted, now: Timestamp) -> Result<String, SigningError> {
         let terms = Terms { audience: &self.aud, scope: &granted.scope, life: self.life };
         self.access_token_on(granted, terms, now)
     }
 
-    /// Signs an access token for what was granted, on a client's terms.
+    /// Signs an access token for a grant, on the terms of a client.
     ///
     /// # Errors
     /// As [`access_token`](Self::access_token).
@@ -252,7 +252,7 @@ impl Issuer {
         )
     }
 
-    /// Signs an access token that a client has for itself.
+    /// Signs an access token for the client itself (client credentials grant).
     ///
     /// # Errors
     /// As [`access_token`](Self::access_token).
@@ -278,7 +278,7 @@ impl Issuer {
         )
     }
 
-    /// Signs claims of another kind, whose type keeps them apart from access tokens.
+    /// Signs claims of another token type, which distinguishes them from access tokens.
     ///
     /// # Errors
     /// As [`access_token`](Self::access_token).
@@ -296,8 +296,8 @@ impl Issuer {
         Ok(jws::serialize_compact(&claims, header, self.ring.current().signer())?)
     }
 
-    /// The claims of an access token of this issuer, for whichever audience, checked as services check
-    /// them; none if anything is wrong with it.
+    /// The claims of an access token of this issuer, for any audience, checked as resource servers
+    /// do; `None` if it is invalid.
     #[must_use]
     pub fn read_access_token(&self, token: &str, now: Timestamp) -> Option<(AccessToken, Value)> {
         if token.len() > MAX_TOKEN {
@@ -309,7 +309,7 @@ impl Issuer {
             Value::Array(all) => all.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
             one => vec![one.as_str()?],
         };
-        // The one that decides the type, if there is one.
+        // The audience that decides the type, if there is one.
         let audience = audiences.iter().find(|audience| self.has_typ_jwt(audience));
         let audience = audience.or(audiences.first())?;
         let keys = self.ring.current();
@@ -320,8 +320,8 @@ impl Issuer {
         Some((token, claims))
     }
 
-    /// The claims of a token that this issuer signed as `token_type`, however old it is: the key may
-    /// have served its time since, but not have been revoked. None if it is anything else.
+    /// The claims of a token that this issuer signed as `token_type`, expired or not. Its key may
+    /// be retired but not revoked. `None` for anything else.
     #[must_use]
     pub fn read_own(&self, token_type: &str, token: &str) -> Option<Value> {
         if token.len() > MAX_OWN {
@@ -332,7 +332,7 @@ impl Issuer {
         (claims.get("iss")?.as_str()? == self.iss).then_some(claims)
     }
 
-    /// The claims of an access token that this issuer signed, however old it is.
+    /// The claims of an access token that this issuer signed, expired or not.
     #[must_use]
     pub fn read_own_access_token(&self, token: &str) -> Option<Value> {
         self.read_own(ACCESS_TOKEN, token)
@@ -344,13 +344,13 @@ impl Issuer {
         StatusClaim { status_list: StatusListClaim { idx: entry.index, uri } }
     }
 
-    /// Where a status list is published: what its tokens and its own `sub` say, byte for byte.
+    /// The URI of a status list: identical in tokens and in the list's `sub`.
     #[must_use]
     pub fn status_uri(&self, list: i32) -> String {
         format!("{}/status/{list}", self.iss)
     }
 
-    /// Signs a status list. Says which key did it, too.
+    /// Signs a status list. Also returns the ID of the key used.
     ///
     /// # Errors
     /// As for [`Issuer::access_token`].
@@ -365,7 +365,7 @@ impl Issuer {
         Ok((token, ring.kid().to_owned()))
     }
 
-    /// Whether the key of this id is the one that signs now.
+    /// Whether the key with this ID is the current signing key.
     #[must_use]
     pub fn signs_with(&self, kid: &str) -> bool {
         self.ring.current().kid() == kid
@@ -378,14 +378,15 @@ fn header_of(token_type: &str) -> JwsHeader {
     header
 }
 
-/// Whether a token with the `typ` JWT is an access token. ID tokens name no client but in their `aud`.
+/// Whether a token with the `typ` JWT is an access token. An ID token names its client only in
+/// `aud`.
 #[must_use]
 pub fn is_access_token(claims: &Value) -> bool {
     let has = |name| claims.get(name).is_some_and(Value::is_string);
     ["client_id", "jti", "scope"].into_iter().all(has)
 }
 
-/// What a `jti` is made of: 128 random bits.
+/// A value for `jti`: 128 random bits.
 ///
 /// # Errors
 /// If the operating system gives no random bytes.
