@@ -1,4 +1,4 @@
-//! What each standard claim may hold (OpenID Connect Core 1.0 §5.1, §5.1.1).
+//! Validation of the standard claims (OpenID Connect Core 1.0 §5.1, §5.1.1).
 
 use time::{Date, Month};
 use unicode_normalization::UnicodeNormalization;
@@ -6,35 +6,35 @@ use url::Url;
 
 use crate::naming::is_visible;
 
-/// Longest text of one line, in characters.
+/// Maximum length of a single-line text, in characters.
 const LINE: usize = 255;
 
-/// Longest text of several lines, in characters.
+/// Maximum length of a multi-line text, in characters.
 const LINES: usize = 1_024;
 
-/// Longest URL as typed, in characters.
+/// Maximum length of a URL as entered, in characters.
 const URL: usize = 2_048;
 
-/// What kind of text a claim is.
+/// The format of a claim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
     /// One line.
     Line,
     /// One or more lines.
     Lines,
-    /// A page or an image on the web.
+    /// A web page or an image.
     Url,
-    /// A day, a day without its year, or a year.
+    /// A date, a date without its year, or a year.
     Birthdate,
-    /// A name of the time zone database.
+    /// A name in the time zone database.
     TimeZone,
     /// A language tag.
     Language,
-    /// A telephone number.
+    /// A phone number.
     Phone,
 }
 
-/// The claims that are texts.
+/// The claims with string values.
 pub(super) const CLAIMS: [(&str, Rule); 14] = [
     ("name", Rule::Line),
     ("given_name", Rule::Line),
@@ -62,40 +62,40 @@ pub(super) const ADDRESS: [(&str, Rule); 6] = [
     ("country", Rule::Line),
 ];
 
-/// Why a text cannot be a claim. The messages are for whoever typed it.
+/// Why a text is not valid as a claim. The messages are shown to the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimError {
-    /// Nothing, or nothing but spaces.
+    /// Empty, or only spaces.
     #[error("must not be empty; null removes it")]
     Empty,
-    /// More characters than there is room for.
+    /// Too many characters.
     #[error("must be at most {0} characters")]
     TooLong(usize),
-    /// Control characters, of which a text of several lines may have line feeds.
+    /// Control characters; line feeds are allowed in multi-line texts.
     #[error("must not hold control characters")]
     Control,
-    /// Characters that cannot be seen, or that change the order of others.
+    /// Invisible characters, or characters that change the order of others.
     #[error("must not contain invisible characters or text direction controls")]
     Invisible,
-    /// Not an `http` or `https` URL with a host, or one with a password in it.
+    /// Not an `http` or `https` URL with a host, or one with a user name or password.
     #[error("must be an http or https URL without a user name")]
     Url,
-    /// No day or year of the calendar.
+    /// Not a valid date or year.
     #[error("must be a date as YYYY-MM-DD, 0000-MM-DD or YYYY")]
     Birthdate,
-    /// Not what names in the time zone database look like.
+    /// Not in the format of time zone names.
     #[error("must be the name of a time zone, such as Europe/London")]
     TimeZone,
-    /// Not what language tags look like (RFC 5646).
+    /// Not in the format of language tags (RFC 5646).
     #[error("must be a language tag, such as en-GB")]
     Language,
-    /// Not E.164.
+    /// Not in E.164 format.
     #[error("must be + and 7 to 15 digits")]
     Phone,
 }
 
 impl Rule {
-    /// The text as it is to be kept: trimmed, in NFC, and a URL as its parser writes it.
+    /// The text to be stored: trimmed, in NFC, and URLs as serialized by the parser.
     pub(super) fn check(self, typed: &str) -> Result<String, ClaimError> {
         let max = match self {
             Self::Lines => LINES,
@@ -130,7 +130,7 @@ fn is(valid: bool, text: String, error: ClaimError) -> Result<String, ClaimError
     if valid { Ok(text) } else { Err(error) }
 }
 
-/// Nothing that runs when somebody follows it, and no password that others would see.
+/// A web URL: not a script, and without credentials, which others would see.
 fn url(text: &str) -> Result<String, ClaimError> {
     let url = Url::parse(text).map_err(|_| ClaimError::Url)?;
     let is_web = matches!(url.scheme(), "http" | "https") && url.has_host();
@@ -152,7 +152,7 @@ fn is_birthdate(text: &str) -> bool {
             let month = number(month, 2).and_then(|month| u8::try_from(month).ok());
             let day = number(day, 2).and_then(|day| u8::try_from(day).ok());
             let (Some(month), Some(day)) = (month, day) else { return false };
-            // The year 0000 stands for none, and leaps as it would.
+            // The year 0000 means no year, and counts as a leap year.
             Month::try_from(month)
                 .is_ok_and(|month| Date::from_calendar_date(year.into(), month, day).is_ok())
         }
@@ -168,7 +168,8 @@ fn is_time_zone(text: &str) -> bool {
     text.len() <= 64 && text.split('/').count() <= 3 && text.split('/').all(is_part)
 }
 
-/// The shape of a language tag, not its registry: a language, then parts of up to 8.
+/// Checks the format of a language tag, not its registration: a language, then parts of up to 8
+/// characters.
 fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
     let is_language = |part: &str| {
@@ -230,7 +231,7 @@ mod tests {
             (Rule::Line, "two\nlines", Error::Control),
             (Rule::Lines, "a\0b", Error::Control),
             (Rule::Lines, "a\u{85}b", Error::Control),
-            // W16: what shows as nothing, or changes the order of what is shown.
+            // W16: characters that are invisible or change the order of others.
             (Rule::Line, "Ada\u{202e}ecalevoL", Error::Invisible),
             (Rule::Line, "Ada\u{2066}", Error::Invisible),
             (Rule::Line, "Ada\u{200b}Lovelace", Error::Invisible),
@@ -269,7 +270,7 @@ mod tests {
         let long = "ä".repeat(LINE);
         assert!(Rule::Line.check(&long).is_ok());
         assert_eq!(Rule::Line.check(&format!("{long}x")), Err(Error::TooLong(LINE)));
-        // As typed, too: percent-encoding must not let it grow.
+        // The serialized length counts too: percent-encoding must not exceed the limit.
         let grows = format!("https://ada.example/{}", "ü".repeat(500));
         assert_eq!(Rule::Url.check(&grows), Err(Error::Url));
     }

@@ -1,7 +1,7 @@
-//! What people say of themselves: the standard claims of OpenID Connect Core 1.0 §5.1.
+//! Self-asserted user profiles: the standard claims of OpenID Connect Core 1.0 §5.1.
 //!
-//! One JSON object per account, changed by merge patches (RFC 7396). Nothing here is proved: a
-//! service may greet somebody by it, and must not let anybody in by it.
+//! One JSON object per account, changed by merge patches (RFC 7396). The claims are not verified:
+//! services may display them and must not authorize by them.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
@@ -17,27 +17,27 @@ use crate::timestamp::Timestamp;
 
 mod claim;
 
-/// The claims of an account as its owner set them, each valid when it was set.
+/// The claims that the owner of an account set, each valid at that time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Profile(Map<String, Value>);
 
-/// A merge patch (RFC 7396) of which every value is valid: a text to set, or null to remove.
+/// A merge patch (RFC 7396) with valid values: strings to set, or null to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfilePatch(Map<String, Value>);
 
-/// A member of a patch that is not valid.
+/// An invalid member of a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidClaim {
-    /// The member; `address.locality` and the like within the address.
+    /// The name of the member; `address.locality` and the like within the address.
     pub name: String,
-    /// What is wrong with it.
+    /// The rule that it breaks.
     pub error: ClaimError,
 }
 
-/// Why a profile was not changed.
+/// Why a profile was not updated.
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// The login that asks has ended, or its account is disabled.
+    /// The session of the request has ended, or its account is disabled.
     #[error("the session has ended")]
     NotLoggedIn,
     /// The database refused or failed.
@@ -55,10 +55,10 @@ impl From<LoginsError> for ProfileError {
 }
 
 impl ProfilePatch {
-    /// Checks a merge patch, and normalises its texts.
+    /// Validates a merge patch and normalises its strings.
     ///
     /// # Errors
-    /// All that is wrong, so that a form can show it at once.
+    /// All invalid members, so that a form can show them together.
     pub fn parse(patch: &Map<String, Value>) -> Result<Self, Vec<InvalidClaim>> {
         let mut problems = Vec::new();
         let mut checked = check(patch, CLAIMS.as_slice(), "", &mut problems);
@@ -77,7 +77,7 @@ impl ProfilePatch {
 }
 
 impl Profile {
-    /// What the owner of `account` has set.
+    /// The claims that the owner of `account` set.
     #[must_use]
     pub fn of(account: &account::Model) -> Self {
         match &account.profile {
@@ -86,7 +86,7 @@ impl Profile {
         }
     }
 
-    /// Whether it has a telephone number, which is never a verified one.
+    /// Whether it has a phone number, which is never verified.
     #[must_use]
     pub fn has_phone_number(&self) -> bool {
         self.0.contains_key("phone_number")
@@ -98,7 +98,7 @@ impl Profile {
         self.0
     }
 
-    /// The profile after `patch` (RFC 7396 §2). An address of which nothing is left goes, too.
+    /// The profile after `patch` (RFC 7396 §2). An address that becomes empty is removed.
     #[must_use]
     pub fn patched(&self, patch: &ProfilePatch) -> Self {
         let mut claims = self.0.clone();
@@ -113,10 +113,10 @@ impl Profile {
     }
 }
 
-/// Changes the profile of whoever is logged in. A patch that changes nothing leaves no trace.
+/// Updates the profile of the account of `login`. A patch that changes nothing is not recorded.
 ///
 /// # Errors
-/// See [`ProfileError`]; nothing is changed then.
+/// See [`ProfileError`]; nothing has changed then.
 pub async fn update(
     db: &Db,
     login: Login,
@@ -136,7 +136,8 @@ pub async fn update(
             account.profile = Some(Value::Object(after.into_claims()));
             account.profile_updated_at = Some(now);
             store(txn, &account).await?;
-            // Which, and not what: the log holds no personal data beyond ids and addresses.
+            // The names, not the values: the audit log has no personal data beyond IDs and
+            // addresses.
             Event::new(Kind::ProfileChanged)
                 .account(account.id)
                 .session(login.session_id, FIRST_PARTY_CLIENT)
@@ -149,8 +150,8 @@ pub async fn update(
     .await
 }
 
-/// The claims that `scope` asks for by OpenID Connect Core 1.0 §5.4: `profile`, `email`, `address`
-/// and `phone`, each with what the account has. For ID tokens and the userinfo endpoint.
+/// The claims that `scope` requests by OpenID Connect Core 1.0 §5.4 (`profile`, `email`, `address`
+/// and `phone`), as far as the account has them. For ID tokens and the userinfo endpoint.
 #[must_use]
 pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
     let mut all = Profile::of(account).into_claims();
@@ -176,7 +177,7 @@ pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
             "phone" => {
                 if let Some(number) = phone.clone() {
                     add("phone_number", number);
-                    // Nobody has called it.
+                    // Phone numbers are never verified.
                     add("phone_number_verified", json!(false));
                 }
             }
@@ -186,7 +187,8 @@ pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
     claims
 }
 
-/// The scope that opens a standard claim (OpenID Connect Core 1.0 §5.4); none if it is no such claim.
+/// The scope value that requests a standard claim (OpenID Connect Core 1.0 §5.4); `None` for other
+/// claims.
 #[must_use]
 pub fn scope_of(claim: &str) -> Option<&'static str> {
     match claim {
@@ -198,8 +200,7 @@ pub fn scope_of(claim: &str) -> Option<&'static str> {
     }
 }
 
-/// Single claims: those of these names that the account has. `email` never comes without
-/// `email_verified`.
+/// The claims with these names that the account has. `email` always includes `email_verified`.
 #[must_use]
 pub fn named(account: &account::Model, names: &[String]) -> Map<String, Value> {
     let mut all = claims(account, "profile email address phone");
@@ -208,7 +209,7 @@ pub fn named(account: &account::Model, names: &[String]) -> Map<String, Value> {
     all
 }
 
-/// When the account's claims last changed.
+/// When the account's profile last changed.
 #[must_use]
 pub fn updated_at(account: &account::Model) -> Timestamp {
     account.profile_updated_at.unwrap_or(account.created_at)
@@ -224,8 +225,8 @@ async fn store(txn: &impl ConnectionTrait, account: &account::Model) -> Result<(
     Ok(())
 }
 
-/// The members of `patch` that `rules` know, checked; what they don't, and what is no text, is
-/// left to the caller, which reads bodies into a type.
+/// Validates the members of `patch` that `rules` name. Other members and values that are not
+/// strings are left to the caller, which deserializes bodies into a type.
 fn check(
     patch: &Map<String, Value>,
     rules: &[(&'static str, Rule)],
@@ -303,7 +304,7 @@ mod tests {
         }
     }
 
-    /// RFC 7396 §2: what is named is set, what is null is removed, what is not named stays.
+    /// RFC 7396 §2: members are set, null members are removed, others are unchanged.
     #[test]
     fn a_patch_sets_removes_and_leaves() {
         let before = json!({ "name": "Ada", "locale": "en",
@@ -344,7 +345,7 @@ mod tests {
         assert_eq!(names, ["name", "website", "address.country"]);
     }
 
-    /// OpenID Connect Core 1.0 §5.4: a scope asks for its claims and no others.
+    /// OpenID Connect Core 1.0 §5.4: a scope value requests its claims and no others.
     #[test]
     fn each_scope_has_its_claims() {
         let ada = account(json!({ "name": "Ada", "website": "https://ada.example/",
