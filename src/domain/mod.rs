@@ -1,12 +1,18 @@
-//! The rules. They know neither HTTP nor the clock: a function's arguments are all it can touch.
+//! The rules of the service, without HTTP or clock: a function can access only its arguments.
 //!
-//! `id`, `email`, `network` and `keys` stand alone, and `password` needs the last two; `audit` writes
-//! what the others do; `outbox` has what follows from that; `attempt` limits; `status` publishes which sessions have ended; `session` starts and ends logins; `account`
-//! makes people and their first login; `refresh` continues a login; `logins` shows people theirs;
-//! `profile` keeps what they say of themselves; `confirm` asks for the password once more; `reset`
-//! gives an account back to its owner; `operator` is what the command line may do; `oauth` is for other
-//! programs: clients, the code flow, what becomes of it; `token` signs what
-//! the others grant.
+//! The modules, in the order of their imports (`tests/it/imports.rs` checks it):
+//!
+//! 1. values: `email`, `email_folding`, `granted`, `id`, `network`, `scope`;
+//! 2. `outbox` (transactional outbox) and `audit` (audit log);
+//! 3. `keys` (master key, signing keys and their rotation);
+//! 4. `attempt_limit` (attempt limits) and `password` (policy and hashing);
+//! 5. `token` (access tokens) and `status` (status lists of ended sessions);
+//! 6. `session` (login, listing, ending, kill switches, logout notices);
+//! 7. `account` (sign-up and deletion), `profile` (standard claims), `refresh` (token rotation);
+//! 8. `administration` (the command line's account management);
+//! 9. `oauth` (OAuth 2.0 and OpenID Connect: clients, code flow, token endpoint, logout);
+//! 10. `password_reset`, `reauthentication` (password change, account deletion) and `restore`
+//!     (after a backup was restored).
 
 pub mod account;
 pub mod administration;
