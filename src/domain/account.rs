@@ -1,4 +1,4 @@
-//! Accounts: signing up makes one, and its first session; deleting one leaves nothing of it.
+//! Accounts: sign-up, which also starts the first session, and deletion.
 
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Set, SqlErr,
@@ -21,24 +21,24 @@ use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
-/// A word that guessers try first, after the ones in the address.
+/// A word that password guessers try early, as they do the parts of the address.
 const SERVICE_NAME: &str = "signet";
 
-/// An account's row, for the layers above, which know no tables.
+/// An account's row, for the layers above, which may not import entities.
 pub type Row = account::Model;
 
 pub use crate::entity::account::EmailClaims;
 
-/// Why no account was made.
+/// Why sign-up failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SignUpError {
-    /// Somebody has the address.
+    /// Another account has the address.
     #[error("an account with this address exists")]
     EmailExists,
     /// The hashing pool refused or failed.
     #[error("the password could not be hashed")]
     Hashing(#[from] HashError),
-    /// There was no entry of a status list for the session.
+    /// No status list entry was available for the session.
     #[error("the session has no status")]
     Status(#[from] DrawError),
     /// The database refused or failed.
@@ -46,19 +46,19 @@ pub enum SignUpError {
     Database(#[from] DbErr),
 }
 
-/// One wish to sign up.
+/// A sign-up request.
 pub struct SignUp<'a> {
-    /// The address the account is to have.
+    /// The email address of the new account.
     pub email: &'a Email,
     /// A password that has passed the policy.
     pub password: Password,
-    /// It keeps to the limits.
+    /// Proof that the attempt is within the limits.
     pub admitted: Admitted,
-    /// Where the wish came from.
+    /// Where the request came from.
     pub origin: &'a Origin,
 }
 
-/// An account that is about to be made, and what its first session needs.
+/// An account to be created, with all that its first session needs.
 #[derive(Clone)]
 pub struct NewAccount {
     row: account::Model,
@@ -67,7 +67,7 @@ pub struct NewAccount {
     origin: Origin,
 }
 
-/// Makes an account and logs it in, with a session of the JSON API.
+/// Creates an account and starts a session of the JSON API.
 ///
 /// # Errors
 /// See [`SignUpError`]; nothing is stored then.
@@ -85,14 +85,14 @@ pub async fn sign_up(
     conclude(db, tried, result).await
 }
 
-/// A wish to sign up, for the record of its failure.
+/// The data of a sign-up request for the audit event of its failure.
 pub struct Tried {
     origin: Origin,
     email_digest: Option<Vec<u8>>,
 }
 
 impl Tried {
-    /// What is kept of a wish.
+    /// Extracts the data from a request.
     #[must_use]
     pub fn of(request: &SignUp<'_>) -> Self {
         let email_digest = request.admitted.counted().email_digest();
@@ -100,10 +100,10 @@ impl Tried {
     }
 }
 
-/// Records a sign-up with an address that somebody has.
+/// Records a sign-up that failed because the address has an account.
 ///
 /// # Errors
-/// Those of `result`, or the database's.
+/// Those of `result`, or a database error.
 pub async fn conclude(
     db: &Db,
     tried: Tried,
@@ -125,10 +125,10 @@ pub async fn conclude(
     result
 }
 
-/// Hashes the password, outside any transaction, since that takes its time.
+/// Hashes the password, outside any transaction because hashing is slow.
 ///
-/// Whether the address is taken is left to the unique index, and asked after the hash: a taken
-/// address costs the same time as a free one.
+/// The unique index decides whether the address is taken, and only after the hash: so a taken
+/// address takes the same time as a free one.
 ///
 /// # Errors
 /// See [`SignUpError`].
@@ -163,10 +163,10 @@ pub async fn prepare(
     Ok(NewAccount { row, status, settings: settings.clone(), origin: origin.clone() })
 }
 
-/// Makes an account and begins its first session, as part of a transaction.
+/// Creates an account and starts its first session, within the caller's transaction.
 ///
 /// # Errors
-/// [`SignUpError::EmailExists`], or the database's.
+/// [`SignUpError::EmailExists`], or a database error.
 pub async fn create(
     txn: &impl ConnectionTrait,
     new: &NewAccount,
@@ -194,10 +194,10 @@ pub async fn create(
     Ok(granted)
 }
 
-/// Deletes an account, as part of the transaction that has made sure of it: its sessions have ended, its
-/// address is free, and whoever signs up with that is somebody else. What refers to its row goes in
-/// portions, and then the row (`session::end_some`); what the audit log says of its id stays.
-/// The write-ahead log is truncated then.
+/// Deletes an account, within the transaction that checked the request. Ends its sessions and frees
+/// its address; a later sign-up with the address is a different account. Rows that refer to it are
+/// deleted in portions, and finally its row (`session::end_some`). Audit events keep its ID.
+/// Afterwards the write-ahead log is truncated.
 ///
 /// # Errors
 /// If the database refuses.
@@ -209,12 +209,12 @@ pub async fn delete(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    // Not left to the foreign key: what ends a session tells others of it, and there may be many.
+    // Not left to the foreign key: ending sessions also notifies others, and there may be many.
     switch.end_all(txn, None, EndReason::AccountDeleted, now).await?;
     let emptied = account::ActiveModel {
         id: Set(id),
         email: Set(String::new()),
-        // No address, as it has no @.
+        // Not a valid address, as it has no @.
         email_canonical: Set(format!("deleted {id}")),
         email_folded: Set(None),
         email_ambiguous: Set(false),
@@ -234,7 +234,7 @@ pub async fn delete(
     Event::new(Kind::AccountDeleted).account(id).reason(reason).record(txn, origin, now).await
 }
 
-/// Whether an account that there was is gone.
+/// Whether an account has been deleted.
 ///
 /// # Errors
 /// If the database refuses.
@@ -244,13 +244,13 @@ pub async fn is_deleted(db: &Db, id: Uuid) -> Result<bool, DbErr> {
     Ok(found.is_none_or(|account| account.deleted_at.is_some()))
 }
 
-/// What the policy has against a password for the account of `email`: no rule is broken if empty.
+/// The policy rules that a password for the account of `email` breaks; empty if it breaks none.
 #[must_use]
 pub fn weaknesses(policy: Policy, password: &Password, email: &Email) -> Vec<Weakness> {
     policy.check(password, &[email.address(), email.local_part(), SERVICE_NAME])
 }
 
-/// The address is the only column of an account that can clash.
+/// The address is the only column of an account with a unique constraint that can be violated.
 fn taken_or_failed(error: DbErr) -> SignUpError {
     match error.sql_err() {
         Some(SqlErr::UniqueConstraintViolation(_)) => SignUpError::EmailExists,

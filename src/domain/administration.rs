@@ -1,4 +1,4 @@
-//! What an operator does to other people's accounts, from the command line.
+//! Administration of accounts from the command line.
 
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -19,16 +19,16 @@ use crate::entity::consent;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
-/// How the audit log names whoever has the command line.
+/// How the audit log names the operator.
 const OPERATOR: &str = "by the operator";
 
-/// Accounts whose sessions end in one transaction.
+/// Accounts whose sessions are ended per transaction.
 const AT_ONCE: u64 = 50;
 
-/// Why nothing was done.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// Nobody has the address.
+    /// No account has the address.
     #[error("there is no account with this address")]
     NoAccount,
     /// The database refused or failed.
@@ -36,11 +36,11 @@ pub enum OperatorError {
     Database(#[from] DbErr),
 }
 
-/// At most `count` accounts in the order of their ids, behind `after`. That is the order in which they
-/// were made, but for accounts that brought an id along.
+/// At most `count` accounts after `after`, by ID. That is the order of creation, except for
+/// imported accounts that kept their ID.
 ///
 /// # Errors
-/// If the database cannot be asked.
+/// If the database refuses.
 pub async fn list(
     db: &Db,
     after: Option<Uuid>,
@@ -56,21 +56,21 @@ pub async fn list(
     db.read(|db| async move { page.all(&db).await }).await
 }
 
-/// What is known of an account.
+/// An account with its sessions and consents.
 #[derive(Debug)]
 pub struct Shown {
     /// The account.
     pub account: account_row::Model,
-    /// Its live sessions, the oldest first.
+    /// Its live sessions, oldest first.
     pub sessions: Vec<session_row::Model>,
-    /// What its owner has allowed clients, by the client's id.
+    /// Its consents, by client ID.
     pub consents: Vec<consent::Model>,
 }
 
 /// The account of `email`, with its live sessions and consents.
 ///
 /// # Errors
-/// [`OperatorError::NoAccount`], or the database's.
+/// [`OperatorError::NoAccount`], or a database error.
 pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, OperatorError> {
     let found = db.read(|db| async move {
         let account = account_row::Entity::find_by_address(email.address(), email.folded());
@@ -90,20 +90,21 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
     found.await?.ok_or(OperatorError::NoAccount)
 }
 
-/// The address of the account with this id.
+/// The email address of the account with this ID.
 ///
 /// # Errors
-/// [`OperatorError::NoAccount`], or the database's.
+/// [`OperatorError::NoAccount`], or a database error.
 pub async fn address_of(db: &Db, id: Uuid) -> Result<String, OperatorError> {
     let found = account_row::Entity::find_by_id(id).filter(Column::DeletedAt.is_null());
     let found = db.read(|db| async move { found.one(&db).await }).await?;
     found.map(|account| account.email_canonical).ok_or(OperatorError::NoAccount)
 }
 
-/// What failed at an address, whether or not anybody has it, the last first: at most `count` events.
+/// Failed attempts with an address, whether or not it has an account: at most `count` events,
+/// newest first.
 ///
 /// # Errors
-/// If the database cannot be asked.
+/// If the database refuses.
 pub async fn failures(
     db: &Db,
     account: &AttemptKey,
@@ -116,11 +117,12 @@ pub async fn failures(
     db.read(|db| async move { failures.all(&db).await }).await
 }
 
-/// Switches an account off: nobody logs in to it or refreshes, and all its sessions end at once.
-/// Returns how many ended. One that is off stays off.
+/// Disables an account: logins and refreshes are refused, and all its sessions end. Returns how
+/// many ended. Does not change an account that is already disabled.
 ///
 /// # Errors
-/// See [`OperatorError`]. Once the account is off it stays so, though the rest could not be waited for.
+/// See [`OperatorError`]. Once disabled, the account stays so, even if waiting for the sessions
+/// failed.
 pub async fn disable(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     let urgent = db.urgent();
     let ended_at = urgent.write((), move |txn, now, ()| {
@@ -137,8 +139,8 @@ pub async fn disable(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     wait_for_rest(db, id, ended_at.await?).await
 }
 
-/// Switches an account on again: its owner can log in. No session comes back. One that is on stays
-/// on.
+/// Enables an account: its owner can log in again. Sessions that ended stay ended. Does not change
+/// an account that is already enabled.
 ///
 /// # Errors
 /// See [`OperatorError`]; nothing is changed then.
@@ -157,10 +159,10 @@ pub async fn enable(db: &Db, id: Uuid) -> Result<(), OperatorError> {
         .await
 }
 
-/// Deletes an account; its sessions end first.
+/// Deletes an account, after ending its sessions.
 ///
 /// # Errors
-/// See [`OperatorError`]. Once the account is gone it stays so, though the rest could not be waited for.
+/// See [`OperatorError`]. Once deleted, the account stays so, even if waiting for the rest failed.
 pub async fn delete(db: &Db, id: Uuid) -> Result<(), OperatorError> {
     let urgent = db.urgent();
     let ended_at = urgent.write((), move |txn, now, ()| {
@@ -174,19 +176,19 @@ pub async fn delete(db: &Db, id: Uuid) -> Result<(), OperatorError> {
     wait_for_rest(db, id, ended_at.await?).await.map(drop)
 }
 
-/// Ends all sessions of an account, whose owner can log in again. Returns how many.
+/// Ends all sessions of an account; its owner can log in again. Returns how many.
 ///
 /// # Errors
-/// See [`OperatorError`]. Once they have ended it stays so, though the rest could not be waited for.
+/// See [`OperatorError`]. Once ended, the sessions stay so, even if waiting for the rest failed.
 pub async fn end_sessions(db: &Db, id: Uuid) -> Result<u64, OperatorError> {
     let ended_at = end_sessions_of(db, vec![id]).await?;
     wait_for_rest(db, id, ended_at).await
 }
 
-/// Ends all sessions of everybody. Returns how many.
+/// Ends all sessions of all accounts. Returns how many.
 ///
 /// # Errors
-/// See [`OperatorError`]. What has ended by then stays so.
+/// See [`OperatorError`]. Sessions ended before the error stay ended.
 pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
     let (mut after, mut ended) = (None, 0);
     loop {
@@ -200,11 +202,11 @@ pub async fn end_all_sessions(db: &Db) -> Result<u64, OperatorError> {
     }
 }
 
-/// Ends all sessions of everybody at Signet, and leaves it to the instances to mark them and to
-/// tell clients. Returns of how many accounts.
+/// Ends all sessions of all accounts by kill switch, and leaves it to the instances to update rows
+/// and status lists and to notify clients. Returns the number of accounts.
 ///
 /// # Errors
-/// See [`OperatorError`]. What has ended by then stays so.
+/// See [`OperatorError`]. Sessions ended before the error stay ended.
 pub async fn switch_all_sessions_off(db: &Db) -> Result<usize, OperatorError> {
     let (mut after, mut accounts) = (None, 0);
     loop {
@@ -215,7 +217,7 @@ pub async fn switch_all_sessions_off(db: &Db) -> Result<usize, OperatorError> {
     }
 }
 
-/// The accounts behind `after` that have sessions, in the order of their ids.
+/// The accounts after `after` that have sessions, by ID.
 async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr> {
     let now = db.clock().now();
     let sessions = session_row::Entity::find()
@@ -236,7 +238,7 @@ async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr>
     db.read(|db| async move { accounts.into_tuple().all(&db).await }).await
 }
 
-/// Ends all sessions of these accounts, and returns when. One that was deleted meanwhile has none.
+/// Ends all sessions of these accounts, and returns when. Skips accounts deleted meanwhile.
 async fn end_sessions_of(db: &Db, ids: Vec<Uuid>) -> Result<Timestamp, OperatorError> {
     db.urgent()
         .write(ids, move |txn, now, ids| {
@@ -266,7 +268,7 @@ async fn end_sessions_in(
     Ok(())
 }
 
-/// Does what a switch has left to be done, and counts the sessions that it ended.
+/// Completes the remaining work of a kill switch, and counts the sessions that it ended.
 async fn wait_for_rest(db: &Db, id: Uuid, ended_at: Timestamp) -> Result<u64, OperatorError> {
     session::end_rest(db, id).await?;
     let ended = session_row::Entity::find()
@@ -275,17 +277,17 @@ async fn wait_for_rest(db: &Db, id: Uuid, ended_at: Timestamp) -> Result<u64, Op
     Ok(db.read(|db| async move { ended.count(&db).await }).await?)
 }
 
-/// The account of an address.
+/// The account with an email address.
 ///
 /// # Errors
-/// [`OperatorError::NoAccount`], or the database's.
+/// [`OperatorError::NoAccount`], or a database error.
 pub async fn find(db: &Db, email: &Email) -> Result<Uuid, OperatorError> {
     let found = account_row::Entity::find_by_address(email.address(), email.folded());
     let found = db.read(|db| async move { found.one(&db).await }).await?;
     found.map(|account| account.id).ok_or(OperatorError::NoAccount)
 }
 
-/// Locked, so that a login or a refresh under way is over or has not begun.
+/// Locks the account, so that no login or refresh of it runs concurrently.
 async fn lock(
     txn: &DatabaseTransaction,
     id: Uuid,
