@@ -1,8 +1,8 @@
-//! The way back into an account for whoever controls its address.
+//! Password reset for the owner of an account's email address.
 //!
-//! A reset token is computed, not stored: an HMAC over the account, the expiry and the password hash
-//! that is to be replaced. Using it replaces the hash, and so does any other change of password:
-//! either voids the token without a table of spent ones.
+//! Reset tokens are not stored but computed: an HMAC over the account, the expiry and the current
+//! password hash. Using the token changes the hash, as any change of password does, and so voids
+//! the token without a table of used ones.
 
 use std::time::Duration;
 
@@ -25,32 +25,32 @@ use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
-/// Says what kind of secret it is. Never changes.
+/// Identifies the kind of secret. Never changes.
 const PREFIX: &str = "sgp_";
 
-/// The layout of the bytes behind the prefix.
+/// The version of the byte layout after the prefix.
 const VERSION: u8 = 1;
 
-/// How long a token is good for.
+/// The lifetime of a token.
 pub const LIFE: Duration = Duration::from_mins(30);
 
 const CLAIMS: usize = 1 + 16 + 8;
 const MAC: usize = 32;
 
-/// Makes and reads reset tokens under keys derived from the master key.
+/// Creates and parses reset tokens with keys derived from the master key.
 pub struct ResetTokens {
-    /// The first makes tokens; all are accepted, so that the master key can be rotated.
+    /// The first creates tokens; all are accepted, so that the master key can be rotated.
     keys: Vec<MacKey>,
 }
 
-/// What a token says, and the code that is still to be checked against the account's hash.
+/// The content of a token, and its HMAC, which is still to be verified against the account's hash.
 struct Presented {
     claims: [u8; CLAIMS],
     mac: [u8; MAC],
 }
 
 impl ResetTokens {
-    /// Tokens under `keys`, the current one first.
+    /// Uses `keys`, the current one first.
     #[must_use]
     pub fn new(keys: Vec<MacKey>) -> Self {
         Self { keys }
@@ -87,7 +87,7 @@ impl Presented {
         Some(Self { claims: claims.try_into().ok()?, mac: mac.try_into().ok()? })
     }
 
-    /// The account and the expiry, if the token is of our version and has not expired.
+    /// The account and the expiry, if the token has the current version and has not expired.
     fn claims(&self, now: Timestamp) -> Option<(Uuid, Timestamp)> {
         let (version, rest) = self.claims.split_first()?;
         let (id, expires_at) = rest.split_at_checked(16)?;
@@ -102,20 +102,20 @@ fn message(claims: &[u8], account: &account_row::Model) -> Vec<u8> {
     [claims, &openssl::sha::sha256(hash.as_bytes())].concat()
 }
 
-/// Why no token was made, or none was accepted.
+/// Why a token was not created or not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetError {
-    /// Nobody has the address, or the account is disabled.
+    /// No account has the address, or the account is disabled.
     #[error(
         "there is no account with this address, or it is disabled (`signet account show` tells); \
          enable it first: a disabled account gets no new password"
     )]
     NoAccount,
-    /// Forged, expired, spent, or outlived by a newer token or another change of password: one
+    /// Forged, expired, already used, or voided by a newer token or another change of password. One
     /// variant on purpose.
     #[error("the reset token is not valid")]
     Rejected,
-    /// The new password breaks the policy; the token stays good.
+    /// The new password breaks the policy; the token stays valid.
     #[error("the new password is too weak")]
     Weak(Vec<Weakness>),
     /// OpenSSL failed.
@@ -129,8 +129,7 @@ pub enum ResetError {
     Database(#[from] DbErr),
 }
 
-/// Makes a token for the account of `email`, to be brought to whoever reads that mailbox. Older ones
-/// are void from now on.
+/// Creates a token for the account of `email`, to be delivered to that mailbox. Voids older tokens.
 ///
 /// # Errors
 /// See [`ResetError`].
@@ -165,29 +164,30 @@ pub async fn request(
     Ok(token)
 }
 
-/// A token and the password to be set with it.
+/// A token and the new password.
 pub struct Reset<'a> {
-    /// What the owner was brought.
+    /// The token.
     pub token: &'a str,
-    /// What the owner chose.
+    /// The new password.
     pub password: Password,
-    /// The rule it must meet.
+    /// The policy for the password.
     pub policy: Policy,
-    /// Finds the account's attempt window, which a reset empties.
+    /// The key of the account's attempt window, which a reset clears.
     pub limit_key: &'a LimitKey,
-    /// It keeps to the limits.
+    /// Proof that the attempt is within the limits.
     pub admitted: Admitted,
-    /// Where the wish came from.
+    /// Where the request came from.
     pub origin: &'a Origin,
 }
 
-/// Sets a new password, once per token, and gives the account to whoever got the token alone.
+/// Sets a new password, once per token, so that only the owner of the mailbox has access.
 ///
-/// All sessions end and the old password is gone, whoever set it: somebody who signed up with an
-/// address that is not theirs is left with nothing once its owner does this. Nobody is logged in.
+/// All sessions end and the old password is void, whoever set it: an attacker who signed up with
+/// another person's address loses all access once its owner resets the password. No session is
+/// started.
 ///
 /// # Errors
-/// See [`ResetError`]; nothing is changed then.
+/// See [`ResetError`]; nothing has changed then.
 pub async fn redeem(
     db: &Db,
     hasher: &Hasher,
@@ -211,7 +211,7 @@ pub async fn redeem(
     }
     let hash = hasher.hash(password, origin.address).await?;
 
-    // Whoever guessed at the account must not keep its owner out with the new password.
+    // Failed guesses by others must not lock out the owner with the new password.
     let window = AttemptKey::of_account(limit_key, &email);
     let origin = origin.clone();
     db.urgent()
@@ -224,9 +224,9 @@ pub async fn redeem(
         .await
 }
 
-/// Of two that use the token at once, one still finds the old hash in its place. A token made
-/// meanwhile, or before, takes this one's place. (None is newer on an account that has none: a
-/// version that does not count them may have made this one, during an upgrade.)
+/// Of two concurrent uses of the token, only one finds the old hash. A token requested later voids
+/// this one. (If no expiry is stored, any is accepted: during an upgrade, an instance of a previous
+/// version, which does not store it, may have issued the token.)
 async fn replace(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
@@ -247,7 +247,7 @@ async fn replace(
         .filter(Column::Id.eq(account.id))
         .filter(Column::DisabledAt.is_null())
         .filter(is_old_hash);
-    // Whoever has an ambiguous address has not proved which of the accounts is theirs.
+    // With an ambiguous address it is not proved which of the accounts is the owner's.
     let is_verified_now = account.email_verified_at.is_none() && !account.email_ambiguous;
     if is_verified_now {
         update = update.col_expr(Column::EmailVerifiedAt, Expr::value(now));

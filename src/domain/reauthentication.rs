@@ -1,8 +1,8 @@
-//! What takes the password once more from somebody who is logged in: replacing it, and leaving.
+//! Actions that require reauthentication: changing the password and deleting the account.
 //!
-//! Both go the same way: the password is checked outside any transaction, since that takes its time;
-//! then one transaction takes hold of the account, which must still be what was checked, and of the
-//! session that asks, which must still be live.
+//! Both check the password outside any transaction, because hashing is slow. Then one transaction
+//! locks the account, which must not have changed since the check, and the session of the request,
+//! which must still be live.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
@@ -25,54 +25,55 @@ use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
 
-/// Somebody who is logged in, and what they typed.
+/// A reauthentication of a logged-in user.
 pub struct Confirmation<'a> {
-    /// The login that asks.
+    /// The session of the request.
     pub login: Login,
-    /// What is to be the account's password.
+    /// The password entered, to be checked.
     pub password: Password,
-    /// It keeps to the limits.
+    /// Proof that the attempt is within the limits.
     pub admitted: Admitted,
-    /// Where the wish came from.
+    /// Where the request came from.
     pub origin: &'a Origin,
 }
 
-/// What is to be the password from now on.
+/// The new password.
 #[derive(Clone)]
 pub struct Replacement<'a> {
-    /// It has passed the policy.
+    /// A password that meets the policy.
     pub password: Password,
-    /// How the one who asks goes on, if that is in a browser; else as before.
+    /// A new login to replace the session of the request, in a browser; otherwise that session
+    /// continues.
     pub new_login: Option<NewLogin<'a>>,
 }
 
-/// A login in the place of a browser's: the cookie of the old one may be in other hands, too.
+/// A new login in a browser. The old one is not reused, because its cookie may have been stolen.
 #[derive(Clone)]
 pub struct NewLogin<'a> {
-    /// Where its status comes from.
+    /// Allocates its status list entry.
     pub entries: &'a StatusEntries,
-    /// How long it lasts.
+    /// Settings with its lifetime.
     pub settings: &'a TokenSettings,
-    /// What stands for it.
+    /// Its cookie.
     pub cookie: BrowserCookie,
 }
 
-/// Why nothing was done.
+/// Why the action failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfirmError {
-    /// The login that asks has ended, or its account is disabled or gone.
+    /// The session of the request has ended, or its account is disabled or deleted.
     #[error("the session has ended")]
     NotLoggedIn,
-    /// The password is not the account's.
+    /// The password is wrong.
     #[error("the password is not right")]
     Refused,
-    /// The password was replaced while it was checked, perhaps only by a better hash of itself.
+    /// The password changed during the check, possibly only by a rehash.
     #[error("the account has changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]
     Hashing(#[from] HashError),
-    /// There was no entry of a status list for the new login.
+    /// No status list entry was available for the new login.
     #[error("the session has no status")]
     Status(#[from] DrawError),
     /// The database refused or failed.
@@ -80,11 +81,12 @@ pub enum ConfirmError {
     Database(#[from] DbErr),
 }
 
-/// Replaces the password of whoever knows the current one, and ends all other sessions.
+/// Changes the password after checking the current one, and ends all other sessions.
 ///
-/// The session that asks goes on, with its refresh token: it is the one that knew the password. Or it
-/// ends, too, and a new login takes its place, as `replacement` says. What the old password opened
-/// elsewhere, or was about to, has ended once this returns, and reset tokens are void (AT-10, PW-07).
+/// The session of the request continues with its refresh token, because it proved the password. If
+/// `replacement` says so, it ends too, and a new login replaces it. Other sessions, codes and
+/// logins in progress with the old password are void once this returns, and so are reset tokens
+/// (AT-10, PW-07).
 ///
 /// # Errors
 /// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
@@ -99,7 +101,7 @@ pub async fn change_password(
         let then = Then::Replace(replacement.password.clone());
         let (account, hash) =
             confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
-        // There is one whenever the password was right.
+        // Always present if the password was correct.
         let hash = hash.ok_or(ConfirmError::Changed)?;
         let new = Prepared::of(&replacement, hash, db, now).await?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
@@ -124,7 +126,7 @@ pub async fn change_password(
     conclude(db, confirmation.admitted.counted(), result).await
 }
 
-/// Deletes the account of whoever knows its password, and ends all its sessions.
+/// Deletes the account after checking its password, and ends all its sessions.
 ///
 /// # Errors
 /// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
@@ -149,8 +151,8 @@ pub async fn delete_account(
             })
             .await
     };
-    // What is left in the write-ahead log goes with the rest (`session::end_some`): while that is written,
-    // it could not be truncated, and the request would wait for it.
+    // The write-ahead log is truncated with the remaining work (`session::end_some`): it cannot be
+    // truncated while that is being written, and the request would wait for it.
     let result = match attempt().await {
         Err(ConfirmError::Changed) => attempt().await,
         result => result,
@@ -158,7 +160,7 @@ pub async fn delete_account(
     conclude(db, confirmation.admitted.counted(), result).await
 }
 
-/// Whether what was typed is the password by now, as of a change that was done a moment ago.
+/// Checks whether the entered password is the current one, for example after a change a moment ago.
 ///
 /// # Errors
 /// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
@@ -171,15 +173,15 @@ pub async fn check_password(
     let purpose = (Then::Nothing, "password_change");
     let result = confirm(db, hasher, &confirmation, purpose, now).await;
     if !matches!(result, Err(ConfirmError::Refused)) {
-        // It was no attempt at a password: whoever knows theirs may look for a new one as often as they like.
+        // Not counted as an attempt: users who know their password may try new ones without limit.
         let counted = confirmation.admitted.counted().with_account();
         attempt_limit::give_back_unjudged(db, counted).await;
     }
     result.map(drop)
 }
 
-/// The account, if what was typed is its password, with the new hash if one was to be made; otherwise
-/// the failure is on record.
+/// Checks the entered password. Returns the account, and the new hash if one was requested; records
+/// a failure.
 async fn confirm(
     db: &Db,
     hasher: &Hasher,
@@ -218,7 +220,7 @@ async fn confirm(
     Err(ConfirmError::Refused)
 }
 
-/// Gives an attempt back that got no verdict.
+/// Refunds an attempt that ended without a verdict.
 async fn conclude(
     db: &Db,
     counted: Counted,
@@ -230,8 +232,8 @@ async fn conclude(
     result
 }
 
-/// Locks the account, refreshes of its sessions included, and then the session, so that both stay what
-/// they are until the commit: a login under way on the same password waits, or is waited for.
+/// Locks the account, including refreshes of its sessions, and then the session, so that neither
+/// changes before the commit. Concurrent logins with the same password are serialized with it.
 async fn hold(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
@@ -257,7 +259,7 @@ async fn hold(
     live.map(|_| switch).ok_or(ConfirmError::NotLoggedIn)
 }
 
-/// A [`Replacement`] after all that takes its time.
+/// A [`Replacement`] after its slow steps.
 #[derive(Clone)]
 struct Prepared {
     hash: String,
@@ -315,7 +317,7 @@ async fn replace(
     }
 }
 
-/// Begins the login that takes the place of the one that asked.
+/// Starts the login that replaces the session of the request.
 async fn take_over(
     txn: &impl ConnectionTrait,
     account: account_row::Model,
