@@ -1,5 +1,5 @@
-//! The registry of clients: `secret` renews what they prove themselves with, `removal` takes them off.
-//! A secret is shown once, when it is made; the table has its digest.
+//! The client registry: `secret` rotates client secrets, `removal` deletes clients. A secret is
+//! shown once, when it is created; the table stores its digest.
 
 pub mod entitlement;
 pub mod metadata;
@@ -28,32 +28,32 @@ pub use crate::entity::client::Model as Client;
 pub use removal::delete;
 pub use secret::{drop_previous as drop_previous_secret, rotate as rotate_secret};
 
-/// What client secrets begin with.
+/// The prefix of client secrets.
 const SECRET_PREFIX: &str = "sgs_";
 
 /// Why the registry was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// A rule is broken.
+    /// The registration breaks a rule.
     #[error(transparent)]
     Invalid(#[from] RegistrationError),
-    /// The id is taken.
+    /// A client with this ID exists.
     #[error("there is a client {0} already; change it with `signet client update`")]
     Exists(String),
-    /// Two clients of a file have one id.
+    /// Two clients in a file have the same ID.
     #[error("the client {0} is described twice")]
     Twice(String),
-    /// A service would take the client's ID tokens for access tokens, if it looked at nothing but their
-    /// audience (RFC 9068 §5).
+    /// The ID is an audience too: a resource server that checks only the audience would accept the
+    /// client's ID tokens as access tokens (RFC 9068 §5).
     #[error("{0} cannot be both a client and an audience")]
     Audience(String),
-    /// Nobody has the id.
+    /// No client has this ID.
     #[error("there is no client {0}")]
     Unknown(String),
-    /// It proves who it is in another way, or not at all.
+    /// The client uses another authentication method or none.
     #[error("the client {0} has no secret")]
     NoSecret(String),
-    /// Others hold some of its sessions without end.
+    /// Some of its sessions stayed locked by other transactions.
     #[error("the client {0} is in use; some of its sessions have ended. Run the command again")]
     Busy(String),
     /// No random bytes.
@@ -64,18 +64,18 @@ pub enum ClientError {
     Database(#[from] DbErr),
 }
 
-/// What became of one client of a file.
+/// The result for one client of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Applied {
-    /// It is new; its secret, if it has one, is shown this once.
+    /// Created; with its secret if it has one, which is shown only this time.
     Created(Option<String>),
-    /// It was there and is now as described; if it needed a new secret, here it is.
+    /// Changed; with a new secret if it needed one.
     Changed(Option<String>),
-    /// It was so already.
+    /// Already as described.
     Unchanged,
 }
 
-/// All clients, by id.
+/// All clients, by ID.
 ///
 /// # Errors
 /// If the database refuses.
@@ -83,7 +83,7 @@ pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move { Entity::find().order_by_asc(Column::Id).all(&db).await }).await
 }
 
-/// The names of the clients with these ids, by id. Whoever is not registered is left out.
+/// The names of the clients with these IDs, by ID. Unregistered IDs are left out.
 ///
 /// # Errors
 /// If the database refuses.
@@ -97,7 +97,7 @@ pub async fn names(db: &Db, ids: BTreeSet<String>) -> Result<HashMap<String, Str
     Ok(names.into_iter().collect())
 }
 
-/// The client with this id. What cannot be an id is not looked for.
+/// The client with this ID. An invalid ID causes no query.
 ///
 /// # Errors
 /// If the database refuses.
@@ -109,7 +109,7 @@ pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
     db.read(|db| async move { question.one(&db).await }).await
 }
 
-/// Registers a client; returns its secret, if it is to have one.
+/// Registers a client; returns its secret if it has one.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -127,7 +127,7 @@ pub async fn create(db: &Db, registration: Registration) -> Result<Option<String
     .await
 }
 
-/// Changes what a client is registered with, its secret aside. `change` may run again.
+/// Updates a client's registration, except its secret. `change` may be called more than once.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -148,7 +148,7 @@ pub async fn update(
     .await
 }
 
-/// Makes all these clients what they are said to be, or none of them. Others stay as they are.
+/// Creates or updates all these clients, or none of them. Other clients are not changed.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -157,7 +157,7 @@ pub async fn apply(
     registrations: Vec<Registration>,
 ) -> Result<Vec<(String, Applied)>, ClientError> {
     let mut in_order: Vec<_> = (0..).zip(registrations).collect();
-    // All who change several clients hold them in the same order, whatever that of their files.
+    // All transactions that change several clients lock them in the same order.
     in_order.sort_by(|(_, one), (_, other)| one.client_id.cmp(&other.client_id));
     let twice =
         in_order.array_windows().find(|[(_, one), (_, next)]| one.client_id == next.client_id);
@@ -178,7 +178,7 @@ pub async fn apply(
     .await
 }
 
-/// What to do about a client that is there, or is not.
+/// What to do if the client exists.
 #[derive(Clone, Copy, PartialEq)]
 enum Existing {
     Refuse,
@@ -192,7 +192,7 @@ async fn put(
     now: Timestamp,
 ) -> Result<Applied, ClientError> {
     let id = registration.client_id.clone();
-    // Locked: its secrets must not change between this and what is written.
+    // Locked, so that its secrets do not change before the write.
     let old = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?;
     if let Some(old) = &old {
         registration.stay_as_strict_as(old);
@@ -231,13 +231,13 @@ async fn put(
     Ok(Applied::Changed(secret))
 }
 
-/// No client may have the name of a service, whichever of them was there first.
+/// No client ID may be the audience of any client, whichever was registered first.
 async fn check_audiences(txn: &DatabaseTransaction, row: &Model) -> Result<(), ClientError> {
     let named = Entity::find().filter(Column::Id.is_in(&row.audiences.0)).one(txn).await?;
     if let Some(client) = named {
         return Err(ClientError::Audience(client.id));
     }
-    // Audiences are URIs, and ids of clients hardly ever.
+    // Audiences are URIs; client IDs rarely are.
     if is_resource(&row.id) {
         let clients = Entity::find().all(txn).await?;
         if clients.iter().any(|client| client.audiences.has(&row.id)) {
