@@ -1,4 +1,4 @@
-//! The exchange of an authorization code, once, for a client's session (RFC 6749 §4.1.3).
+//! The exchange of an authorization code, once, for a client session (RFC 6749 §4.1.3).
 
 use std::time::Duration;
 
@@ -29,59 +29,59 @@ use crate::timestamp::Timestamp;
 /// Why a code was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
-    /// Unknown, expired, spent, of another client or redirect URI, or the verifier is wrong: one
-    /// variant on purpose.
+    /// Unknown, expired or already used, of another client or redirect URI, or with a wrong
+    /// verifier. One variant on purpose.
     #[error("the code is not valid")]
     Rejected,
-    /// An audience was asked for that was not granted.
+    /// An audience was requested that was not granted.
     #[error("the resource was not granted")]
     Target,
-    /// There was no entry of a status list for the session; the code is as good as before.
+    /// No status list entry was available for the session; the code is still valid.
     #[error("the session has no status")]
     Status(#[from] DrawError),
-    /// The database refused or failed; the code is as good as before.
+    /// The database refused or failed; the code is still valid.
     #[error("the code could not be redeemed")]
     Database(#[from] DbErr),
 }
 
-/// How long after its redemption a code may be repeated, whatever outages there are: a code that is
-/// found in a log later must be good for nothing.
+/// How long after its redemption a code may be retried, whatever outages there are: a code found in
+/// a log later must be worthless.
 const REPEATABLE: Duration = Duration::from_mins(10);
 
-/// One wish to redeem a code.
+/// A request to exchange a code.
 pub struct Redemption<'a> {
     /// The code.
     pub code: &'a str,
-    /// Who shows it, having proved to be that.
+    /// The client, already authenticated.
     pub client: &'a client::Model,
-    /// Where the client says the code was sent.
+    /// The redirect URI that the client claims for the code.
     pub redirect_uri: Option<&'a str>,
-    /// The secret behind the code challenge.
+    /// The PKCE code verifier.
     pub verifier: Option<&'a str>,
-    /// The audiences that the token is narrowed to.
+    /// The audiences that the token is limited to.
     pub resources: Vec<String>,
-    /// Whom tokens of clients without audiences are for.
+    /// The issuer, which determines the audience of clients without audiences.
     pub issuer: &'a str,
-    /// Where the wish came from.
+    /// Where the request came from.
     pub origin: &'a Origin,
 }
 
-/// What came of a code.
+/// The result of a code exchange.
 #[derive(Debug, Clone)]
 pub struct Redeemed {
-    /// The session that began.
+    /// The session started.
     pub granted: Granted,
-    /// Whom the first access token is for, space-separated.
+    /// The audiences of the first access token, space-separated.
     pub audience: String,
-    /// What the ID token is to repeat.
+    /// The nonce for the ID token.
     pub nonce: Option<String>,
-    /// What the ID token is to tell of the person.
+    /// The claims about the user for the ID token.
     pub told: Map<String, Value>,
     /// Whether a refresh token was granted.
     pub has_refresh: bool,
 }
 
-/// What the transaction works on.
+/// The input of the transaction.
 #[derive(Clone)]
 struct Shown {
     digest: Vec<u8>,
@@ -103,13 +103,13 @@ enum Outcome {
     Reused,
 }
 
-/// Starts a client's session for a code, once.
+/// Starts a client session for a code, once.
 ///
-/// A code is good for one attempt of its client: the attempt spends it, whether or not redirect URI
-/// and verifier are right. A code shown twice is held by two parties, so what came of it ends
-/// (RFC 6749 §4.1.2), and that is committed before the error is returned. The exception is a retry:
-/// if the answer of the first exchange may have been lost in an outage, its client gets tokens of
-/// the same session again (see `repeat`).
+/// A code is valid for one attempt of its client, which uses it up whether or not redirect URI and
+/// verifier are correct. If a code is presented twice, two parties have it, so its session ends
+/// (RFC 6749 §4.1.2). That is committed before the error is returned. A retry is exempt: if the
+/// response to the first exchange may have been lost in an outage, the client gets tokens of the
+/// same session again (see `repeat`).
 ///
 /// # Errors
 /// See [`CodeError`].
@@ -121,7 +121,7 @@ pub async fn redeem(
     now: Timestamp,
 ) -> Result<Redeemed, CodeError> {
     let digest = digest(redemption.code);
-    // An entry is drawn for a code that is there: whoever guesses uses none up.
+    // Entries are allocated only for existing codes, so that guessing uses none up.
     let question = Entity::find_by_id(digest.clone()).filter(Column::RedeemedAt.is_null());
     let entry = match db.read(|db| async move { question.one(&db).await }).await? {
         Some(_) => Some(entries.draw(db, now).await?),
@@ -161,7 +161,8 @@ async fn redeem_in(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
-    // Before all else, as whoever removes the client holds it: nothing begins that would be left over.
+    // The client is locked first, as in client removal: no session can start that the removal would
+    // miss.
     if !client_row::Entity::lock_registered(txn, &shown.client.id).await? {
         return Ok(Outcome::Rejected);
     }
@@ -169,10 +170,10 @@ async fn redeem_in(
     let Some(row) = row.filter(|row| row.client_id == shown.client.id) else {
         return Ok(Outcome::Rejected);
     };
-    // The account first, as whoever ends its sessions or takes back what it allowed does.
+    // The account is locked next, as when its sessions are ended or a consent is withdrawn.
     let account = session::hold_account(txn, row.account_id).await?;
-    // The database settles the race: of any number of calls, one matches the row. What may come of it
-    // is written down with it, for whoever shows the code again.
+    // The database decides races: of simultaneous calls, one matches the row. The session ID is
+    // stored with it, for a later reuse of the code.
     let session_id = id::new(now);
     let spent = Entity::update_many()
         .col_expr(Column::RedeemedAt, Expr::value(now))
@@ -193,7 +194,7 @@ async fn redeem_in(
     let Some(audience) = audience::narrowed(resources, &row.audience) else {
         return Ok(Outcome::WrongTarget);
     };
-    // Locked, so that a logout of the browser either ends this session too, or comes first.
+    // Locked, so that a logout of the browser either ends this session too, or commits first.
     let browser = session_row::Entity::find_by_id(row.browser_session_id).lock_exclusive();
     let browser = browser.one(txn).await?;
     let (Some(account), Some(browser)) = (account.filter(account::Model::is_enabled), browser)
@@ -234,8 +235,8 @@ fn is_proved(row: &Model, shown: &Shown) -> bool {
         }
 }
 
-/// What the client may still have of what the code was for. `None` if that is nothing, or the code was
-/// sent where the client no longer is.
+/// The code's grant, limited to what the client is still registered for. `None` if nothing is left,
+/// or the redirect URI is no longer registered.
 fn left_of(code: Model, shown: &Shown) -> Option<Model> {
     let Shown { client, issuer, .. } = shown;
     let scope = entitlement::scope(client, &Scope::parse(&code.scope)?);
@@ -248,8 +249,9 @@ fn left_of(code: Model, shown: &Shown) -> Option<Model> {
     is_good.then(|| Model { scope: scope.to_string(), audience, claims, ..code })
 }
 
-/// A session without refresh tokens lasts as long as the browser's, so that its client can be told
-/// of the logout. Its place is the person's, and not that of the client's server.
+/// A session without refresh tokens lives as long as the browser's, so that its client can be
+/// notified of the logout. Its address and user agent are those of the user's browser, not of the
+/// client's server.
 fn session_of(
     code: Model,
     browser: session_row::Model,
@@ -285,8 +287,8 @@ fn session_of(
     }
 }
 
-/// Tells an expired code from one that was shown before, and of those a retry from a replay. What came
-/// of a replayed code ends once, and that is recorded once: a flood of replays is no flood of events.
+/// Distinguishes an expired code from a used one, and a retry from a replay. The session of a
+/// replayed code ends once and is recorded once: repeated replays do not flood the audit log.
 async fn judge(
     txn: &DatabaseTransaction,
     shown: &Shown,
@@ -294,7 +296,7 @@ async fn judge(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
-    // Read anew: whoever spent it at the same moment has said by now what came of it.
+    // Read again: a concurrent exchange may have stored its session ID by now.
     let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
     let Some(row) = row else { return Ok(Outcome::Rejected) };
     let Some(session_id) = row.session_id else { return Ok(Outcome::Rejected) };
@@ -315,9 +317,9 @@ async fn judge(
     Ok(Outcome::Reused)
 }
 
-/// Whether a spent code is shown by whoever spent it, because an outage may have lost the answer: a
-/// client that proved who it is, by its secret or at least by the verifier of PKCE, and shows the same
-/// redirect URI and verifier.
+/// Whether a used code is presented again by the same client because an outage may have lost the
+/// response. The client must have authenticated by its secret or at least by the PKCE verifier, and
+/// must present the same redirect URI and verifier.
 async fn is_retry(
     txn: &DatabaseTransaction,
     row: &Model,
@@ -333,9 +335,9 @@ async fn is_retry(
         && database::may_have_lost_answer(txn, redeemed_at, window, shown.wait, now).await?)
 }
 
-/// Grants tokens of the session that came of a code again, with the account held. None if the session
-/// is not live. If its first refresh token has been used, an answer did arrive, and this is a request
-/// from before that: it gets nothing, and ends nothing.
+/// Grants tokens of the code's session again, with the account locked. `None` if the session is not
+/// live. If its first refresh token was used, a response did arrive and this is an earlier, delayed
+/// request: it is rejected without ending anything.
 async fn repeat(
     txn: &DatabaseTransaction,
     row: &Model,
@@ -357,7 +359,7 @@ async fn repeat(
     let Some(audience) = audience::narrowed(resources, &code.audience) else {
         return Ok(Some(Outcome::WrongTarget));
     };
-    // What the client may still have: it may have been narrowed since.
+    // Limited to what the client is registered for now, which may be less than before.
     let scope = Scope::parse(&code.scope).unwrap_or_default();
     let told = claims::told(account, &shown.client, &scope, code.claims.as_ref());
     let has_refresh = scope.has("offline_access");

@@ -1,8 +1,8 @@
-//! What people have allowed clients: remembered, shown, and taken back.
+//! Consents that users gave to clients: stored, listed and withdrawn.
 //!
-//! A consent is for a scope at an audience. What somebody allowed at one service says nothing of
-//! another, so each audience has its own scope. Single claims (OpenID Connect Core 1.0 §5.5) are told to
-//! the client itself, and so count wherever its tokens are for.
+//! A consent is for a scope at an audience. It does not extend to other audiences, so each audience
+//! has a separate scope. Single claims (OpenID Connect Core 1.0 §5.5) go to the client itself and
+//! therefore count for all audiences.
 
 use std::collections::BTreeMap;
 
@@ -28,45 +28,44 @@ use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// How many consents are shown. There are as many as clients that ask, at most.
+/// Maximum number of consents listed. There is at most one per client that asks for consent.
 const SHOWN: u64 = 1000;
 
-/// What a client wants to do, and where.
+/// The access that a client requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Wish<'a> {
-    /// Who wants it.
+    /// The client.
     pub client: &'a Client,
-    /// Who answers: the audience of a client that has none.
+    /// The issuer, which determines the audience of a client without audiences.
     pub issuer: &'a str,
-    /// What.
+    /// The requested scope.
     pub scope: &'a Scope,
-    /// At which audiences, space-separated: all of the scope at each.
+    /// The requested audiences, space-separated; the scope applies to each.
     pub audience: &'a str,
-    /// Single claims besides.
+    /// Single claims in addition.
     pub claims: &'a [String],
 }
 
-/// What somebody has allowed a client.
+/// The access that a user allowed a client.
 #[derive(Debug, Clone)]
 pub struct Consent {
-    /// Whom.
+    /// The client.
     pub client: Client,
-    /// What, at each audience.
+    /// The allowed scope, by audience.
     pub access: BTreeMap<String, Scope>,
-    /// Single claims besides, by their names.
+    /// Names of single claims in addition.
     pub claims: Vec<String>,
-    /// When it was last said.
+    /// When the user last gave it.
     pub granted_at: Timestamp,
 }
 
-/// Why nothing was shown or taken back.
+/// Why consents could not be listed or withdrawn.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsentError {
-    /// The login that asks has ended, or its account is disabled.
+    /// The session of the request has ended, or its account is disabled.
     #[error("the session has ended")]
     NotLoggedIn,
-    /// Nothing was allowed, or not by a person: clients that are registered with `consent = "skip"`
-    /// have nobody's.
+    /// There is no consent, or the client is registered with `consent = "skip"` and needs none.
     #[error("there is no such consent")]
     NotFound,
     /// The database refused or failed.
@@ -83,9 +82,9 @@ impl From<LoginsError> for ConsentError {
     }
 }
 
-/// Whether somebody has allowed all of a wish before: the scope at each of its audiences, and each
-/// claim, or a scope that opens it. Asked as part of the transaction that grants it, with the account
-/// held.
+/// Whether earlier consents cover a request: the scope at each audience, and each claim, by name or
+/// by a scope that includes it. Checked in the transaction that grants the request, with the
+/// account locked.
 ///
 /// # Errors
 /// If the database refuses.
@@ -106,8 +105,8 @@ pub async fn covers(
         && claims.iter().all(is_allowed))
 }
 
-/// Adds a wish to what the person has allowed the client before, as part of the transaction that
-/// grants it, with the account held alone.
+/// Adds a request to the stored consent, in the transaction that grants it, with the account locked
+/// exclusively.
 ///
 /// # Errors
 /// If the database refuses.
@@ -150,7 +149,7 @@ pub async fn remember(
         .await
 }
 
-/// Single claims, those of before among them, that no scope opens by now.
+/// Old and new single claims, except those that the scope now includes.
 fn joined(Texts(mut names): Texts, claims: &[String], together: &Scope) -> Option<Texts> {
     for claim in claims {
         if !names.contains(claim) {
@@ -165,8 +164,8 @@ fn in_the_log(claims: &[String]) -> String {
     if claims.is_empty() { String::new() } else { format!(", claims {}", claims.join(" ")) }
 }
 
-/// What a row says, at each audience. One from before audiences were told apart speaks of the
-/// client's default: whoever said so was not told of any other.
+/// A row's scopes by audience. A row from before there were audiences applies to the client's
+/// default audience, the only one the user was shown.
 fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Scope> {
     let scope = |text: &str| Scope::parse(text).unwrap_or_default();
     match &row.access {
@@ -177,7 +176,7 @@ fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Sco
     }
 }
 
-/// What somebody has allowed clients that ask, the newest first; at most a thousand.
+/// The consents given to clients that ask for one, newest first; at most a thousand.
 ///
 /// # Errors
 /// If the database refuses.
@@ -199,10 +198,10 @@ pub async fn list(db: &Db, account_id: Uuid, issuer: &str) -> Result<Vec<Consent
     Ok(consents.collect())
 }
 
-/// The same, for the person behind a login of the JSON API.
+/// Like [`list`], for the account of a JSON API session.
 ///
 /// # Errors
-/// [`ConsentError::NotLoggedIn`], or the database's.
+/// [`ConsentError::NotLoggedIn`], or a database error.
 pub async fn list_for(
     db: &Db,
     login: Login,
@@ -215,8 +214,8 @@ pub async fn list_for(
     Ok(list(db, account.id, issuer).await?)
 }
 
-/// Takes back what the person behind a login has allowed a client: it is forgotten, all that the
-/// client holds for them ends, `offline_access` included, and what is under way comes to nothing.
+/// Withdraws a consent: deletes it, ends all sessions of the client with this account,
+/// `offline_access` included, and voids codes and pending requests.
 ///
 /// # Errors
 /// See [`ConsentError`]; nothing has changed then.
@@ -236,8 +235,8 @@ pub async fn withdraw(
     .await
 }
 
-/// The account is held first: whoever redeems a code or grants a request at this moment holds it,
-/// too, and either what they wrote is found here, or they find nothing that is allowed.
+/// The account is locked first. Transactions that redeem a code or grant a request lock it too:
+/// either their writes are found here, or they find no consent.
 async fn withdraw_in(
     txn: &DatabaseTransaction,
     login: Login,
@@ -266,8 +265,8 @@ async fn withdraw_in(
     Ok(event.record(txn, origin, now).await?)
 }
 
-/// Makes nothing of codes that were not redeemed yet, and of requests that wait in a browser in
-/// which the person is logged in. Codes that were redeemed stay, for whoever shows them again.
+/// Deletes unredeemed codes, and pending requests in browsers where the user is logged in. Redeemed
+/// codes stay, to detect their reuse.
 async fn void(
     txn: &impl ConnectionTrait,
     account_id: Uuid,

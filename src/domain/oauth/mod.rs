@@ -1,20 +1,21 @@
-//! OAuth 2.0 and OpenID Connect 1.0: who may have tokens for whom.
+//! OAuth 2.0 and OpenID Connect 1.0.
 //!
-//! The code flow, and where its steps are:
+//! The authorization code flow, and the modules of its steps:
 //!
-//! 1. A client sends a browser to the authorization endpoint: [`authorize`] checks the request, the
-//!    client and its redirect URI before anything that redirects. It asks by scope, or for single
+//! 1. A client redirects a browser to the authorization endpoint. [`authorize`] checks the request:
+//!    the client and its redirect URI before anything that redirects. It requests scopes or single
 //!    [`claims`].
-//! 2. [`flow`] decides what is missing: a login ([`browser`], [`hosted_login`]), a [`consent`], or
-//!    nothing. For a login the request waits in the browser, [`sealed`]; for a consent in the database
-//!    ([`waiting`]).
-//! 3. [`code`] draws a code; the browser takes it back to the client.
-//! 4. The client proves who it is ([`proof`]) and redeems it ([`grant`], [`redemption`]): a session begins, as at a
-//!    login over the JSON API, and tokens are signed.
-//! 5. Each step asks again what the client is registered for ([`registered`]).
-//! 6. [`token_state`] tells resource servers of a token, and ends it at its client's wish.
-//! 7. [`logout`] ends the browser's login and all that was opened in it, and [`backchannel`] tells
-//!    the clients.
+//! 2. [`flow`] decides what is missing: a login ([`browser_session`], [`hosted_login`]), a
+//!    [`consent`], or nothing. Until a login the request is stored in the browser, [`sealed`];
+//!    until a consent, in the database ([`pending_authorization`]).
+//! 3. [`code`] creates an authorization code; the browser returns it to the client.
+//! 4. The client authenticates ([`client_authentication`]) and exchanges the code
+//!    ([`token_endpoint`], [`code_exchange`]): a session starts, as at a login with the JSON API,
+//!    and tokens are signed.
+//! 5. Each step checks the client's present registration ([`client::entitlement`]).
+//! 6. [`introspection`] describes a token to resource servers, and [`revocation`] ends its session.
+//! 7. [`logout`] ends the browser's login and the client sessions opened through it, and
+//!    [`backchannel`] notifies the clients.
 
 pub mod assertion;
 pub mod audience;

@@ -1,7 +1,7 @@
-//! The token endpoint's rules: one function per grant under one `match`.
+//! The token endpoint: one function per grant type under one `match`.
 //!
-//! Each takes the same steps: may this client use the grant; is what it shows good; what scope and
-//! audience come of it; one transaction; then the signatures.
+//! Each takes the same steps: check that the client may use the grant type, validate what it
+//! presents, determine scope and audience, run one transaction, sign.
 
 use std::time::Duration;
 
@@ -27,59 +27,59 @@ use crate::entity::client::Model as Client;
 use crate::entity::{account, session};
 use crate::timestamp::Timestamp;
 
-/// What tokens are made with.
+/// The services that tokens are made with.
 #[derive(Clone, Copy)]
 pub struct Mint<'a> {
-    /// The rows.
+    /// The database.
     pub db: &'a Db,
-    /// Where new sessions get their entry of a status list.
+    /// Allocates status list entries for new sessions.
     pub entries: &'a StatusEntries,
-    /// Signs.
+    /// Signs access tokens.
     pub issuer: &'a Issuer,
-    /// Makes and reads refresh tokens.
+    /// Creates and parses refresh tokens.
     pub refresh_tokens: &'a RefreshTokens,
-    /// How long things live.
+    /// Token lifetimes.
     pub settings: &'a TokenSettings,
 }
 
-/// What a client gets (RFC 6749 §5.1).
+/// A token response (RFC 6749 §5.1).
 #[derive(Debug, Clone)]
 pub struct Issued {
     /// For resource servers.
     pub access_token: String,
-    /// How long that lives.
+    /// The lifetime of the access token.
     pub life: Duration,
     /// For the next access token.
     pub refresh_token: Option<String>,
     /// For the client itself.
     pub id_token: Option<String>,
-    /// What the access token is good for.
+    /// The scope of the access token.
     pub scope: String,
 }
 
-/// Why a client gets nothing (RFC 6749 §5.2).
+/// Why a token request was refused (RFC 6749 §5.2).
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// A parameter is missing, or cannot be what it is.
+    /// A parameter is missing or invalid.
     #[error("{0}")]
     Invalid(&'static str),
-    /// There is no such grant here.
+    /// The grant type is not supported.
     #[error("the grant type is not supported")]
     Unsupported,
-    /// The client is not registered for it.
+    /// The client is not registered for the grant type.
     #[error("the client may not use this grant")]
     NotAllowed,
-    /// The code or refresh token is unknown, expired, spent, or somebody else's: one variant on
-    /// purpose.
+    /// The code or refresh token is unknown, expired, already used, or of another client. One
+    /// variant on purpose.
     #[error("the code or token is not valid")]
     Rejected,
-    /// More than was granted, or than the client may have, or not a list of scope values.
+    /// The scope is malformed, or exceeds what was granted or the client is registered for.
     #[error("the scope is not valid, or exceeds what was granted")]
     Scope,
-    /// An audience that was not granted, or that the client may not have (RFC 8707 §2).
+    /// An audience that was not granted or that the client is not registered for (RFC 8707 §2).
     #[error("the resource is not one that the client may have tokens for")]
     Target,
-    /// There was no entry of a status list for the session.
+    /// No status list entry was available for the session.
     #[error("the session has no status")]
     Status(#[from] DrawError),
     /// A token could not be signed.
@@ -113,10 +113,11 @@ impl From<RefreshError> for GrantError {
     }
 }
 
-/// Answers a token request of an authenticated client.
+/// Handles a token request of an authenticated client.
 ///
 /// # Errors
-/// See [`GrantError`]; what was shown is then as good as before, unless it was shown twice.
+/// See [`GrantError`]. A rejected code is used up; a refresh token stays valid, unless it was
+/// reused.
 pub async fn exchange(
     mint: Mint<'_>,
     client: &Client,
@@ -124,7 +125,7 @@ pub async fn exchange(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<Issued, GrantError> {
-    // Nothing may be spent on tokens that could not be signed.
+    // Nothing may be used up for tokens that could not be signed.
     mint.issuer.check_fresh()?;
     let grant_type =
         params.get("grant_type").ok_or(GrantError::Invalid("grant_type is missing"))?;
@@ -168,7 +169,7 @@ async fn authorization_code(
     issue(mint, &granted, terms, extras)
 }
 
-/// RFC 6749 §6. The rule of the exchange itself is that of the JSON API.
+/// RFC 6749 §6. The rotation is the same as in the JSON API.
 async fn refresh_token(
     mint: Mint<'_>,
     client: &Client,
@@ -188,17 +189,17 @@ async fn refresh_token(
     issue(mint, &granted, terms, extras)
 }
 
-/// What a refresh may give.
+/// The result of a refresh, before the rotation.
 struct Left {
     scope: String,
     audience: String,
-    /// Of the person, in the ID token.
+    /// Claims about the user for the ID token.
     told: Map<String, Value>,
 }
 
-/// What a refresh may give: of what was granted, what the client may still
-/// have, and of that, what it asks for. Looked up before anything is spent: who asks for too much, or
-/// may have nothing for now, keeps the refresh token.
+/// Determines what a refresh gives: what was granted, limited to the client's present registration
+/// and to what it requests. Checked before the rotation, so that a refused request does not use up
+/// the refresh token.
 async fn left_of(
     mint: Mint<'_>,
     client: &Client,
@@ -213,7 +214,7 @@ async fn left_of(
     let left = entitlement::scope(client, &granted);
     let audience = row.audience.as_deref().unwrap_or(issuer);
     let audience = entitlement::audience(client, audience, issuer);
-    // No request could be met. Clients know what to do about `invalid_grant`: ask the person again.
+    // No request could succeed. Clients react to `invalid_grant` with a new authorization request.
     if !left.has("offline_access") || audience.is_empty() {
         return Err(GrantError::Rejected);
     }
@@ -231,7 +232,7 @@ async fn left_of(
     Ok(Left { scope: scope.to_string(), audience, told })
 }
 
-/// What the next ID token of a session is to tell of its person; most are asked to tell nothing.
+/// The claims about the user for a session's next ID token. Most requests need none.
 async fn told(
     mint: Mint<'_>,
     client: &Client,
@@ -249,7 +250,7 @@ async fn told(
     Ok(account.map(told).unwrap_or_default())
 }
 
-/// RFC 6749 §4.4: the client speaks for itself. No session, no refresh token, no person.
+/// RFC 6749 §4.4: no session, no refresh token, no user.
 fn client_credentials(
     mint: Mint<'_>,
     client: &Client,
@@ -275,7 +276,7 @@ fn client_credentials(
     Ok(Issued { access_token, life, refresh_token: None, id_token: None, scope })
 }
 
-/// What comes with the access token.
+/// What is issued with the access token.
 #[derive(Clone, Copy)]
 struct Extras<'a> {
     nonce: Option<&'a str>,
@@ -283,7 +284,7 @@ struct Extras<'a> {
     has_refresh: bool,
 }
 
-/// Signs what was granted and committed.
+/// Signs the tokens of a committed grant.
 fn issue(
     mint: Mint<'_>,
     granted: &Granted,
@@ -299,7 +300,8 @@ fn sign(
     terms: Terms<'_>,
     extras: Extras<'_>,
 ) -> Result<Issued, GrantError> {
-    // Not before `auth_time`, which was read in the transaction.
+    // The clock is read again: `auth_time` was read in the transaction, and `now` must not be
+    // before it.
     let now = mint.db.clock().now();
     let life = mint.issuer.life_of(granted, terms.life, now);
     let access_token = mint.issuer.access_token_on(granted, terms, now)?;
