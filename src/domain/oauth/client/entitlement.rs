@@ -1,8 +1,8 @@
-//! What a client may have now of what it asked for, or was granted, before.
+//! Limits what a client requested or was granted to its present registration.
 //!
-//! Every step asks again: when a person answers, when a code is redeemed, at each refresh, and when
-//! somebody asks what a token is good for. So a client that is narrowed is narrowed at once, and one
-//! that is widened again gets back what was granted, and no more.
+//! Every step applies this: consent, code exchange, each refresh, and introspection. So reducing a
+//! registration takes effect at once, and extending it again restores what was granted, but no
+//! more.
 
 use crate::domain::oauth::authorization_request::{AuthorizationRequest, ErrorCode, Refusal};
 use crate::domain::oauth::claims::{is_opened, limited};
@@ -11,21 +11,21 @@ use crate::domain::scope::Scope;
 use crate::entity::authorization_code::AskedClaims;
 use crate::entity::client::Model as Client;
 
-/// Whether codes, and errors, may be sent there.
+/// Whether codes and errors may be sent to this redirect URI.
 #[must_use]
 pub fn has_redirect_uri(client: &Client, uri: &str) -> bool {
     let is_native = client.is_native();
     client.redirect_uris.0.iter().any(|registered| redirect::matches(registered, uri, is_native))
 }
 
-/// What of a scope the client may have; `offline_access` is of use to those alone that may refresh.
+/// A scope limited to the client's; `offline_access` requires the grant type `refresh_token`.
 #[must_use]
 pub fn scope(client: &Client, of: &Scope) -> Scope {
     let left = of.limited_to(&client.scopes.0);
     if client.grants.has("refresh_token") { left } else { left.without("offline_access") }
 }
 
-/// What of a space-separated audience the client may have; empty if nothing is left.
+/// A space-separated audience limited to the client's; empty if nothing is left.
 #[must_use]
 pub fn audience(client: &Client, of: &str, issuer: &str) -> String {
     let allowed = audience::registered_by(client, issuer);
@@ -33,9 +33,9 @@ pub fn audience(client: &Client, of: &str, issuer: &str) -> String {
     left.collect::<Vec<_>>().join(" ")
 }
 
-/// What of the claims that were asked for by name the client may have, beside this scope: those of scopes
-/// that it is registered for. What the scope opens is at userinfo anyway; without `openid` there are
-/// neither userinfo nor ID tokens.
+/// The claims requested by name, limited to those of scopes that the client is registered for.
+/// Claims that `scope` includes are left out for userinfo, which returns them anyway. Without
+/// `openid` there are neither userinfo nor ID tokens.
 #[must_use]
 pub fn claims(client: &Client, scope: &Scope, of: &AskedClaims) -> AskedClaims {
     if !scope.has("openid") {
@@ -47,16 +47,16 @@ pub fn claims(client: &Client, scope: &Scope, of: &AskedClaims) -> AskedClaims {
     left
 }
 
-/// Why a request that was kept cannot be answered any more.
+/// Why a stored request cannot be answered any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outdated {
-    /// Its redirect URI is no longer the client's: nothing may be sent anywhere.
+    /// Its redirect URI is no longer registered: no response may be sent anywhere.
     Nowhere,
-    /// The client is to be told.
+    /// The error to send to the client.
     Refused(Refusal),
 }
 
-/// A request that was kept, as far as its client may still ask for it.
+/// A stored request, limited to the client's present registration.
 ///
 /// # Errors
 /// See [`Outdated`].
@@ -65,7 +65,7 @@ pub fn renewed(
     mut request: AuthorizationRequest,
     issuer: &str,
 ) -> Result<AuthorizationRequest, Outdated> {
-    // A client without the grant has no redirect URIs.
+    // A client without the grant type has no redirect URIs.
     if !has_redirect_uri(client, &request.to.redirect_uri) {
         return Err(Outdated::Nowhere);
     }

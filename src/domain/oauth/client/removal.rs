@@ -1,8 +1,8 @@
-//! Removing a client from the registry, with all that it holds.
+//! Deletes a client with all of its sessions, codes and consents.
 //!
-//! However many people use it, each transaction is short: sessions end and rows are deleted in
-//! portions, and the last transaction finds no more than what has begun meanwhile. A removal that
-//! was interrupted is completed by the next one.
+//! However many users it has, each transaction is short: sessions end and rows are deleted in
+//! portions, and the last transaction finds only what started meanwhile. Deleting again completes
+//! an interrupted deletion.
 
 use std::time::Duration;
 
@@ -20,21 +20,20 @@ use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{authorization_code, consent, logout_notice, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// Sessions that end in one transaction.
+/// Sessions ended per transaction.
 const AT_ONCE: u64 = 250;
 
-/// Pause before sessions that others hold are looked for again, and how often that is done with the
-/// client locked, and without.
+/// The pause before a retry for sessions locked by other transactions, and the number of tries with
+/// the client locked and unlocked.
 const PAUSE: Duration = Duration::from_millis(50);
 const TRIES_LOCKED: u32 = 10;
 const TRIES: u32 = 100;
 
-/// Removes a client from the registry, ends all sessions that it holds, and deletes what refers to
-/// it.
+/// Deletes a client, ends all of its sessions, and deletes the rows that refer to it.
 ///
 /// # Errors
-/// See [`ClientError`]; then some sessions may have ended. The client is there until all
-/// of them have.
+/// See [`ClientError`]; some sessions may have ended then. The client is deleted only after all of
+/// them have ended.
 pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
     if find(db, id).await?.is_none() {
         return Err(ClientError::Unknown(id.to_owned()));
@@ -54,8 +53,7 @@ pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
     Err(ClientError::Busy(id.to_owned()))
 }
 
-/// Ends the sessions that a client holds, account by account, but for those that others hold at
-/// that moment.
+/// Ends the sessions of a client by account, except those that other transactions have locked.
 async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
     let mut portions = Portions::of(db, AT_ONCE);
     let mut from = Uuid::nil();
@@ -64,7 +62,7 @@ async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
         let portion = portions.run(move |txn, now, size| {
             let id = id.clone();
             Box::pin(async move {
-                // The client first, as everybody does whose transaction refers to it.
+                // The client is locked first, as in all transactions that refer to it.
                 Entity::lock_registered(txn, &id).await?;
                 let reason = EndReason::Revoked;
                 session::end_portion_of_client(txn, &id, from, size, reason, now).await
@@ -77,7 +75,7 @@ async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
     }
 }
 
-/// Deletes what the deletion of the client's row would cascade to, which is one statement.
+/// Deletes the rows that deleting the client would cascade to, in a single statement.
 async fn delete_what_refers_to(db: &Db, id: &str) -> Result<(), DbErr> {
     use {authorization_code as code, pending_authorization as pending};
 
@@ -90,7 +88,8 @@ async fn delete_what_refers_to(db: &Db, id: &str) -> Result<(), DbErr> {
 
 async fn delete_in(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result<(), ClientError> {
     take_time(txn).await?;
-    // First: whoever begins something for the client keeps it, and whoever was first is found below.
+    // Locked first. Transactions that start something for the client take a shared lock on it: what
+    // they committed before is found below, and the others wait.
     if Entity::find_by_id(id).lock_exclusive().one(txn).await?.is_none() {
         return Err(ClientError::Unknown(id.to_owned()));
     }
@@ -99,15 +98,15 @@ async fn delete_in(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Resul
     Ok(record(txn, Kind::ClientDeleted, id, now).await?)
 }
 
-/// Ends what has begun meanwhile, with the client locked, so that no more begins. Never waits for a
-/// session: whoever holds one might be waiting for the client. It looks again instead, and then
-/// gives the client back.
+/// Ends sessions that started meanwhile, with the client locked so that no more start. Never waits
+/// for a session lock, whose holder might be waiting for the client. It retries instead, and
+/// finally releases the client.
 async fn end_rest(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result<(), ClientError> {
     let live = session_row::Entity::find()
         .select_only()
         .column(session_row::Column::Id)
         .filter(session_row::Entity::live_of_client(id, now))
-        // In the order of the index: else PostgreSQL may look through the table for one of many.
+        // In index order: otherwise PostgreSQL may scan the table for one row of many.
         .order_by_asc(session_row::Column::AccountId)
         .limit(1);
     for _ in 0..TRIES_LOCKED {

@@ -1,4 +1,4 @@
-//! Renewing a client's secret without a gap: two of them work side by side.
+//! Client secret rotation without downtime: the current and the previous secret are both valid.
 
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, QuerySelect, Set};
@@ -9,8 +9,8 @@ use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, record};
 use crate::domain::oauth::secret::Opaque;
 use crate::entity::client::{ActiveModel, Entity, Model};
 
-/// Gives a client a new secret. The one before goes on working until the next rotation, unless
-/// `at_once`; any older one stops working now.
+/// Creates a new secret for a client. The previous one stays valid until the next rotation, unless
+/// `at_once`; older ones become invalid now.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -35,7 +35,7 @@ pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientEr
     .await
 }
 
-/// Ends the secret before the newest: the client has been changed over.
+/// Invalidates the previous secret, once the client uses the new one.
 ///
 /// # Errors
 /// See [`ClientError`].
@@ -60,7 +60,7 @@ pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
     .await
 }
 
-/// The client, which nobody else changes until the commit, if it has a secret.
+/// Locks a client for changes until the commit. It must have a secret.
 async fn hold(txn: &impl ConnectionTrait, id: &str) -> Result<Model, ClientError> {
     let row = Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(txn).await?;
     let row = row.ok_or_else(|| ClientError::Unknown(id.to_owned()))?;

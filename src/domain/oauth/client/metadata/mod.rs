@@ -1,6 +1,6 @@
-//! What a client is registered with; `rules` says what is acceptable.
+//! The registration metadata of a client; `rules` validates it.
 //!
-//! The names are those of RFC 7591 §2 where it has one, so that a file for `signet client apply`
+//! Members have the names of RFC 7591 §2 where it has one, so that a file for `signet client apply`
 //! reads like any other registration.
 
 mod rules;
@@ -13,18 +13,18 @@ use crate::timestamp::Timestamp;
 
 pub use rules::{is_client_id, is_resource};
 
-/// What a client can exchange for tokens.
+/// Grant types that clients can be registered for.
 pub const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "client_credentials"];
 
-/// How a client can prove who it is.
+/// Client authentication methods.
 pub const AUTH_METHODS: [&str; 4] =
     ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
-/// What a client is registered with whose requests may bring its secret by `client_secret_basic` or by
+/// The method of clients that may send their secret by `client_secret_basic` or by
 /// `client_secret_post`.
 const EITHER_SECRET: &str = "client_secret";
 
-/// What protects a client from codes that are not its own.
+/// How a client is protected from code injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pkce {
@@ -32,7 +32,7 @@ pub enum Pkce {
     Required,
     /// Or a `nonce`, with the scope `openid` (OAuth 2.1 §7.5.1).
     RequiredOrNonce,
-    /// Nothing need be there.
+    /// Neither is required.
     Optional,
 }
 
@@ -45,61 +45,63 @@ impl std::str::FromStr for Pkce {
     }
 }
 
-/// Life of a client's access tokens if it does not say, in seconds.
+/// Default lifetime of a client's access tokens, in seconds.
 const ACCESS_TOKEN_SECONDS: u32 = 900;
 
-/// A client as an operator describes it.
+/// A client as described by an operator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
-    /// 1 to 100 printable ASCII characters. Never that of a UUID: those are people.
+    /// 1 to 100 printable ASCII characters. Not a UUID: those are user IDs.
     pub client_id: String,
-    /// What people are shown; the `client_id` if not given. 1 to 100 characters that can be seen.
+    /// The name shown to users; by default the `client_id`. 1 to 100 visible characters.
     #[serde(default)]
     pub client_name: Option<String>,
-    /// `web`, or `native` for programs on a person's own device.
+    /// `web`, or `native` for programs on a user's device.
     #[serde(default = "web")]
     pub application_type: String,
-    /// One of [`AUTH_METHODS`], or `client_secret` for either of the first two, which is the default.
+    /// One of [`AUTH_METHODS`], or `client_secret` for either of the first two, which is the
+    /// default.
     #[serde(default)]
     pub token_endpoint_auth_method: Option<String>,
     /// Public keys, for `private_key_jwt` (RFC 7517 §5).
     #[serde(default)]
     pub jwks: Option<Value>,
-    /// Where codes may be sent.
+    /// Redirect URIs for codes.
     #[serde(default)]
     pub redirect_uris: Vec<String>,
-    /// Where people may be sent after they logged out.
+    /// Redirect URIs after logout.
     #[serde(default)]
     pub post_logout_redirect_uris: Vec<String>,
-    /// Where it is told of logouts.
+    /// Receives logout tokens.
     #[serde(default)]
     pub backchannel_logout_uri: Option<String>,
     /// Some of [`GRANT_TYPES`].
     #[serde(default = "code_flow")]
     pub grant_types: Vec<String>,
-    /// What its tokens may be good for, space-separated.
+    /// The scope values that it may request, space-separated.
     #[serde(default = "identity")]
     pub scope: String,
-    /// Whom its tokens may be for; the first if it does not say (RFC 8707).
+    /// The audiences that its tokens may have; the first is the default (RFC 8707).
     #[serde(default)]
     pub audiences: Vec<String>,
-    /// The audiences in whose name it may introspect tokens of others.
+    /// The audiences whose tokens it may introspect, even those of other clients.
     #[serde(default)]
     pub introspects: Vec<String>,
-    /// Life of its access tokens, in seconds: 60 to 86,400.
+    /// The lifetime of its access tokens, in seconds: 60 to 86,400.
     #[serde(default = "quarter_of_an_hour")]
     pub access_token_seconds: u32,
-    /// [`Pkce::Required`] for a public client, always; [`Pkce::RequiredOrNonce`] for others if not given.
+    /// Always [`Pkce::Required`] for a public client; by default [`Pkce::RequiredOrNonce`] for
+    /// others.
     #[serde(default)]
     pub pkce: Option<Pkce>,
-    /// `required` or `optional`, as versions before said it.
+    /// The form of `pkce` in previous versions: `required` if true, `optional` if false.
     #[serde(default, skip_serializing)]
     pub require_pkce: Option<bool>,
-    /// Whether what its scope opens is in the ID token, too, and not at userinfo alone.
+    /// Whether the claims of its scope are also in the ID token, and not only at userinfo.
     #[serde(default)]
     pub id_token_claims: bool,
-    /// `ask` people, or `skip` that for a program of one's own.
+    /// `ask` for consent, or `skip` it, for first-party clients.
     #[serde(default = "ask")]
     pub consent: String,
 }
@@ -124,7 +126,7 @@ const fn quarter_of_an_hour() -> u32 {
     ACCESS_TOKEN_SECONDS
 }
 
-/// Which member of a registration is not acceptable, and why.
+/// The invalid member of a registration, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{client_id}: {member} {reason}")]
 pub struct RegistrationError {
@@ -132,12 +134,12 @@ pub struct RegistrationError {
     pub client_id: String,
     /// The member.
     pub member: &'static str,
-    /// What is wrong with it.
+    /// Why it is invalid.
     pub reason: String,
 }
 
 impl Registration {
-    /// A client that nothing is said of but its id.
+    /// A registration with defaults for all but the ID.
     #[must_use]
     pub fn new(client_id: String) -> Self {
         Self {
@@ -161,7 +163,7 @@ impl Registration {
         }
     }
 
-    /// How it proves who it is.
+    /// The client authentication method.
     fn auth_method(&self) -> &str {
         self.token_endpoint_auth_method.as_deref().unwrap_or(EITHER_SECRET)
     }
@@ -180,8 +182,8 @@ impl Registration {
         }
     }
 
-    /// Leaves a client that is there as strict as it is in what nothing is said of: it may have been
-    /// registered when that was the default.
+    /// Keeps stricter settings of an existing client for members that are not given: it may have
+    /// been registered when those were the defaults.
     pub fn stay_as_strict_as(&mut self, row: &Model) {
         if self.token_endpoint_auth_method.is_none() && row.auth_method == "client_secret_basic" {
             self.token_endpoint_auth_method = Some(auth_method_of(row));
@@ -191,7 +193,7 @@ impl Registration {
         }
     }
 
-    /// The row of a new client, if every rule is kept.
+    /// The row of a new client, if the registration is valid.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -230,7 +232,7 @@ impl Registration {
         })
     }
 
-    /// What a row was registered with.
+    /// The registration of a row.
     #[must_use]
     pub fn of_row(row: &Model) -> Self {
         Self {

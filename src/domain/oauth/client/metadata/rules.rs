@@ -1,4 +1,4 @@
-//! The rules for what a client may be registered with (RFC 7591 §2, RFC 8252, RFC 8707, RFC 9700).
+//! Validation of client registrations (RFC 7591 §2, RFC 8252, RFC 8707, RFC 9700).
 
 use url::Url;
 use uuid::Uuid;
@@ -12,20 +12,20 @@ use crate::domain::scope::is_token;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::naming::is_name;
 
-/// Most entries of a list.
+/// Maximum number of entries in a list.
 const MAX_ENTRIES: usize = 50;
 
-/// Longest entry of a list, in bytes.
+/// Maximum length of a list entry, in bytes.
 const MAX_ENTRY: usize = 2000;
 
-/// Largest key set, in bytes.
+/// Maximum size of a key set, in bytes.
 const MAX_KEYS: usize = 64 * 1024;
 
-/// A member that is not acceptable, and why.
+/// An invalid member, and the reason.
 type Broken = (&'static str, String);
 
 impl Registration {
-    /// Whether every rule is kept.
+    /// Validates the registration.
     ///
     /// # Errors
     /// The first rule that is broken.
@@ -42,7 +42,7 @@ impl Registration {
         Ok(())
     }
 
-    /// First of all: the other checks look at each entry, and errors repeat it.
+    /// Checked first: the other checks read each entry, and their errors repeat it.
     fn check_sizes(&self) -> Result<(), Broken> {
         for (member, list) in [
             ("redirect_uris", &self.redirect_uris),
@@ -156,7 +156,8 @@ impl Registration {
                     .map_err(|error| (member, format!("{uri:?} {error}")))?;
             }
         }
-        // http is for a receiver on the same host; the guard against private networks stands.
+        // http is for a receiver on the same host; the guard against private networks applies
+        // regardless.
         let uri = self.backchannel_logout_uri.as_deref();
         let checked = uri.map_or(Ok(()), |uri| match redirect::check(uri, true) {
             Ok(()) if uri.starts_with("https://") || uri.starts_with("http://") => Ok(()),
