@@ -1,42 +1,42 @@
-//! An authorization request that passed every check (`authorize`), and why one is refused.
+//! An authorization request that passed every check (`authorize`), and the reasons to refuse one.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entity::authorization_code::AskedClaims;
 
-/// Why a request ends at the client with an error (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0
-/// §3.1.2.6, RFC 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
+/// Error codes of authorization responses (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6, RFC
+/// 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// A parameter is missing, twice there, or cannot be what it is.
+    /// A parameter is missing, repeated or invalid.
     InvalidRequest,
-    /// The client is not registered for the code flow.
+    /// The client is not registered for the authorization code flow.
     UnauthorizedClient,
-    /// The person said no.
+    /// The user denied the request.
     AccessDenied,
-    /// Anything but `code`.
+    /// Any response type but `code`.
     UnsupportedResponseType,
-    /// Not a list of scope values, or none that the client may have.
+    /// Not a list of scope values, or none that the client is registered for.
     InvalidScope,
-    /// A resource that the client may not have tokens for.
+    /// A resource that the client is not registered for.
     InvalidTarget,
-    /// Nobody is logged in, and nobody may be asked.
+    /// A login is needed, but the request forbids asking the user.
     LoginRequired,
-    /// Nobody has agreed, and nobody may be asked.
+    /// Consent is needed, but the request forbids asking the user.
     ConsentRequired,
-    /// Logins here do not have the level that must be met.
+    /// The required authentication level is not supported.
     UnmetAuthenticationRequirements,
-    /// Request objects are not read.
+    /// Request objects are not supported.
     RequestNotSupported,
-    /// Nor fetched.
+    /// Request URIs are not supported.
     RequestUriNotSupported,
-    /// Nor are clients registered along the way.
+    /// Client registration within a request is not supported.
     RegistrationNotSupported,
 }
 
 impl ErrorCode {
-    /// As it is sent.
+    /// The value of the parameter `error`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,64 +56,64 @@ impl ErrorCode {
     }
 }
 
-/// How an answer gets back to the client.
+/// How the response is returned to the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReturnAddress {
-    /// One of the client's own.
+    /// A redirect URI of the client.
     pub redirect_uri: String,
-    /// Handed back as it came.
+    /// Returned unchanged.
     pub state: Option<String>,
-    /// In a form that the browser posts, and not in the query.
+    /// Whether the response is a form post instead of a query.
     pub by_form_post: bool,
 }
 
 /// A request that passed every check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
-    /// Who asks.
+    /// The client.
     pub client_id: String,
-    /// Where the answer goes.
+    /// Where the response goes.
     pub to: ReturnAddress,
-    /// What is asked for, space-separated: as much of it as the client may have.
+    /// The requested scope, space-separated, limited to the client's.
     pub scope: String,
-    /// Whom the tokens will be for, space-separated.
+    /// The audiences of the tokens, space-separated.
     pub audience: String,
-    /// What the ID token is to repeat.
+    /// The nonce for the ID token.
     pub nonce: Option<String>,
-    /// What the redeemer must know the origin of.
+    /// The PKCE code challenge.
     pub code_challenge: Option<String>,
-    /// What `prompt` asks for.
+    /// The values of `prompt`.
     pub prompt: Vec<String>,
-    /// How old a login may be, in seconds.
+    /// The maximum age of the login, in seconds.
     pub max_age: Option<u64>,
-    /// Who is expected.
+    /// The expected user, as a hint only.
     pub login_hint: Option<String>,
-    /// Who must be logged in, by an ID token of ours or by name.
+    /// The account that must be logged in, by an ID token hint or a `sub` claim.
     pub subject: Option<Uuid>,
-    /// What is asked for by name: as much of it as the client may have. A request that an instance of
-    /// the version before has kept says nothing of it.
+    /// The claims requested by name, limited to the client's. Missing in requests that an instance
+    /// of the previous version stored.
     #[serde(default)]
     pub claims: AskedClaims,
 }
 
 impl AuthorizationRequest {
-    /// Whether `prompt` asks for this.
+    /// Whether `prompt` contains this value.
     #[must_use]
     pub fn prompts(&self, what: &str) -> bool {
         self.prompt.iter().any(|one| one == what)
     }
 }
 
-/// A request that was refused, once it was clear where to say so.
+/// The refusal of a request whose redirect URI is valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Where.
+    /// Where the error goes.
     pub to: ReturnAddress,
-    /// Why.
+    /// The error code.
     pub code: ErrorCode,
-    /// Why, in a sentence for whoever writes the client.
+    /// A description for the developer of the client.
     pub description: &'static str,
 }
 
-/// What is wrong with a request, for programs and for whoever writes the client.
+/// The error code and description of a refused request.
 pub type Reason = (ErrorCode, &'static str);

@@ -1,14 +1,14 @@
-//! The `claims` parameter (OpenID Connect Core 1.0 §5.5): single claims, asked for by name.
+//! The `claims` parameter (OpenID Connect Core 1.0 §5.5): single claims requested by name.
 //!
-//! | asked for | what comes of it |
+//! | requested | result |
 //! |---|---|
-//! | a standard claim of `profile`, `email`, `address` or `phone` | it is told, if the client is registered for that scope, the person allows it, and it is known |
-//! | `sub` with a value | nobody else may answer |
-//! | an essential `acr` that is not ours | refused (§5.5.1.1) |
-//! | `auth_time`, `acr` and the like | they are in every ID token |
-//! | anything else | left out |
+//! | a claim of `profile`, `email`, `address`, `phone` | returned if registered, consented and set |
+//! | `sub` with a value | only that account is accepted |
+//! | an essential `acr` that is not supported | refused (§5.5.1.1) |
+//! | `auth_time`, `acr` and the like | in every ID token anyway |
+//! | anything else | ignored |
 //!
-//! That a claim is essential changes nothing else: what cannot be told is no error (§5.5.1).
+//! `essential` has no other effect: a claim that cannot be returned is not an error (§5.5.1).
 
 use std::collections::BTreeSet;
 
@@ -24,30 +24,30 @@ use crate::entity::account;
 use crate::entity::authorization_code::AskedClaims;
 use crate::entity::client::Model as Client;
 
-/// Longest parameter, in bytes.
+/// Maximum length of the parameter, in bytes.
 const MAX_LENGTH: usize = 4096;
 
-/// How much of a person an ID token tells, in bytes: it must stay short enough to be shown again as a
-/// hint.
+/// Maximum size of the user's claims in an ID token, in bytes: the token must be short enough to be
+/// sent as `id_token_hint`.
 const MAX_TOLD: usize = 4096;
 
-/// What a request says in its `claims`.
+/// The content of a `claims` parameter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// The standard claims, whoever may have them.
+    /// The standard claims, not yet limited to the client's.
     pub claims: AskedClaims,
-    /// Who must answer.
+    /// The account that must be logged in.
     pub subject: Option<Uuid>,
 }
 
-/// Reads the parameter.
+/// Parses the parameter.
 ///
-/// Members and claims that are not known are ignored, whatever is in them. A claim that is known is asked
-/// for by an object or by null; a member that is null is as one that is not there.
+/// Unknown members and claims are ignored, whatever their value. The value of a known claim is an
+/// object or null. A member that is null counts as missing.
 ///
 /// # Errors
-/// `invalid_request` for what cannot be read; `login_required` if nobody can be who must answer;
-/// `unmet_authentication_requirements` for a level that logins here do not have.
+/// `invalid_request` if it cannot be parsed; `login_required` if no account can match;
+/// `unmet_authentication_requirements` for an authentication level that is not supported.
 pub fn read(text: &str) -> Result<Wanted, Reason> {
     if text.len() > MAX_LENGTH {
         return Err(invalid("claims may have 4096 bytes"));
@@ -64,10 +64,10 @@ pub fn read(text: &str) -> Result<Wanted, Reason> {
     })
 }
 
-/// Who must answer, by all that was said of that.
+/// The account that must be logged in, from all that the request says about it.
 ///
 /// # Errors
-/// `login_required` if these are several: nobody is.
+/// `login_required` if they differ: no account can match.
 pub fn one_person(said: impl IntoIterator<Item = Option<Uuid>>) -> Result<Option<Uuid>, Reason> {
     let people: BTreeSet<_> = said.into_iter().flatten().collect();
     if people.len() > 1 {
@@ -76,13 +76,13 @@ pub fn one_person(said: impl IntoIterator<Item = Option<Uuid>>) -> Result<Option
     Ok(people.first().copied())
 }
 
-/// Whether one of these scope values opens a claim (§5.4).
+/// Whether one of these scope values includes a claim (§5.4).
 #[must_use]
 pub fn is_opened(claim: &str, by: &Scope) -> bool {
     profile::scope_of(claim).is_some_and(|value| by.has(value))
 }
 
-/// The claims that a person is asked for besides a scope.
+/// The claims that need consent in addition to a scope.
 #[must_use]
 pub fn beside(scope: &Scope, asked: &AskedClaims) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -94,27 +94,28 @@ pub fn beside(scope: &Scope, asked: &AskedClaims) -> Vec<String> {
     names
 }
 
-/// What is left of a wish when a person was shown these names, space-separated, besides the scope.
+/// The requested claims, limited to the scope's and to the additional `names`, space-separated,
+/// that the user was shown.
 #[must_use]
 pub fn shown(asked: &AskedClaims, scope: &Scope, names: &str) -> AskedClaims {
     let is_shown = |name: &str| is_opened(name, scope) || names.split(' ').any(|it| it == name);
     limited(asked, is_shown)
 }
 
-/// The claims of a wish that meet a condition.
+/// The requested claims that meet a condition.
 pub fn limited(asked: &AskedClaims, is_good: impl Fn(&str) -> bool) -> AskedClaims {
     let good = |names: &[String]| names.iter().filter(|name| is_good(name)).cloned().collect();
     AskedClaims { userinfo: good(&asked.userinfo), id_token: good(&asked.id_token) }
 }
 
-/// As a row has it.
+/// The stored form: `None` if empty.
 #[must_use]
 pub fn stored(asked: AskedClaims) -> Option<AskedClaims> {
     (asked != AskedClaims::default()).then_some(asked)
 }
 
-/// What an ID token tells of a person: what is known of what was asked for by name, and of what the scope
-/// opens if the client is registered to have that there, as far as there is room.
+/// The claims about a user in an ID token, as far as they fit: those requested by name, and those
+/// of the scope if the client is registered for `id_token_claims`.
 #[must_use]
 pub fn told(
     account: &account::Model,
@@ -142,7 +143,7 @@ fn invalid(description: &'static str) -> Reason {
     (ErrorCode::InvalidRequest, description)
 }
 
-/// The claims that are asked for at one place.
+/// The claims requested for `userinfo` or `id_token`.
 fn place(parameter: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, Reason> {
     match parameter.get(name) {
         None | Some(Value::Null) => Ok(Map::new()),
@@ -164,7 +165,7 @@ fn standard(claims: &Map<String, Value>) -> Vec<String> {
     claims.keys().filter(|name| profile::scope_of(name).is_some()).cloned().collect()
 }
 
-/// Values of which a claim must have one: `value` and `values` say that in two ways.
+/// The acceptable values of a claim, from its member `value` or `values`.
 fn values<'c>(
     claims: &'c Map<String, Value>,
     name: &str,
@@ -180,7 +181,7 @@ fn values<'c>(
     }
 }
 
-/// Whom a `sub` names. It is compared as it is written: what only looks like an id is nobody's.
+/// The account that `sub` names. Compared literally: other spellings of a UUID match no account.
 fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
     let Some(values) = values(claims, "sub")? else { return Ok(None) };
     let [only] = values[..] else { return Err(invalid("sub is asked for with one value")) };
@@ -189,7 +190,8 @@ fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
     id.map(|(_, id)| Some(id)).ok_or(NOBODY)
 }
 
-/// §5.5.1.1: an essential level that is not met is a failed authentication; a voluntary one is a wish.
+/// §5.5.1.1: an essential level that is not met is a failed authentication; a voluntary one is
+/// ignored.
 fn check_level(claims: &Map<String, Value>) -> Result<(), Reason> {
     let is_essential = match claims.get("acr").and_then(|how| how.get("essential")) {
         None | Some(Value::Null) => false,
@@ -227,7 +229,7 @@ mod tests {
                     "id_token":{"auth_time":{"essential":true},"birthdate":{"value":"1815"}}}"#,
                 asked(&["name"], &["birthdate"]),
             ),
-            // The name in Japanese script is another claim, which nobody has here (§5.2).
+            // The name in Japanese script is another claim, which is not supported (§5.2).
             (r#"{"userinfo":{"name#ja-Hani-JP":null,"groups":null}}"#, asked(&[], &[])),
             (r#"{"id_token":{"acr":{"values":["9"]},"sub":null}}"#, asked(&[], &[])),
             (r#"{"id_token":{"acr":{"essential":true,"values":["2","1"]}}}"#, asked(&[], &[])),

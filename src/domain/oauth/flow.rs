@@ -1,4 +1,4 @@
-//! From a request to a code: what is missing, and who is to be asked for it.
+//! From an authorization request to a code: decides whether a login or a consent is missing.
 
 use sea_orm::{DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
@@ -19,45 +19,45 @@ use crate::entity::pending_authorization;
 use crate::entity::session as session_row;
 use crate::timestamp::Timestamp;
 
-/// What a person decided on the consent page.
+/// The user's decision on the consent page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Yes.
+    /// Consent given.
     Allow,
-    /// No.
+    /// Consent denied.
     Deny,
 }
 
-/// What is next for a request.
+/// The next step of an authorization request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Somebody has to log in.
+    /// The user must log in.
     LogIn,
-    /// Whoever is logged in has to agree.
+    /// The user must consent.
     Consent,
-    /// It ends with an error.
+    /// The request ends with an error.
     Refuse(ErrorCode),
-    /// It ends with this code.
+    /// The request ends with this code.
     Code(String),
 }
 
-/// All that a step is decided on.
+/// The input of the decision.
 pub struct State<'a> {
-    /// Who asks.
+    /// The client.
     pub client: &'a Client,
-    /// Who answers: the audience of a client that has none.
+    /// The issuer, which determines the audience of a client without audiences.
     pub issuer: &'a str,
     /// The request.
     pub pending: &'a Pending,
-    /// Who is logged in, if somebody is.
+    /// The browser's login, if there is one.
     pub browser: Option<&'a Browser>,
-    /// What they decided, if they were asked.
+    /// The user's decision, if the consent page was answered.
     pub decision: Option<Decision>,
-    /// Where they are.
+    /// Where the browser's request came from.
     pub origin: &'a Origin,
 }
 
-/// Takes a request as far as it goes.
+/// Advances a request as far as possible.
 ///
 /// # Errors
 /// See [`FlowError`]; nothing is granted then.
@@ -70,7 +70,8 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
         None => return Ok(Step::Refuse(ErrorCode::LoginRequired)),
     };
     if request.subject.is_some_and(|subject| subject != browser.account.id) {
-        // Whoever has just logged in is not who was meant; asking again would go on for ever.
+        // Another account has just logged in than the one requested; asking again would loop
+        // forever.
         let is_final = !may_ask || browser.session.auth_time >= state.pending.asked_at;
         return Ok(if is_final { Step::Refuse(ErrorCode::LoginRequired) } else { Step::LogIn });
     }
@@ -90,7 +91,8 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
     })
 }
 
-/// How long after a login its form may come again and mean the same, whatever `max_age` and `prompt` ask.
+/// How long after a login its form may be sent again with the same result, whatever `max_age` and
+/// `prompt` require.
 const REPETITION_SECONDS: u64 = 60;
 
 /// Whether the login is recent enough for this request.
@@ -100,9 +102,9 @@ fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
     let is_for_this = auth_time >= pending.asked_at;
     match pending.kept {
-        // Whoever thinks over a consent need not log in again.
+        // Users who take time over the consent need not log in again.
         Kept::InRow(_) if is_for_this => return true,
-        // The form of a login has just been sent, perhaps twice.
+        // The login form has just been sent, perhaps twice.
         Kept::InBrowser if is_for_this && age <= REPETITION_SECONDS => return true,
         _ => {}
     }
@@ -110,21 +112,21 @@ fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     !(is_old || ["login", "select_account", "create"].iter().any(|it| request.prompts(it)))
 }
 
-/// On what a request may be granted.
+/// Why a request may be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ground {
-    /// The person was asked for this, and said yes.
+    /// The user was asked and consented.
     Asked,
-    /// They said yes to all of it before, if they did.
+    /// An earlier consent covers it, which the transaction checks.
     Remembered,
-    /// Whoever registered the client says that nobody need be asked.
+    /// The client is registered as not requiring consent.
     Preapproved,
 }
 
-/// On what a request may be granted without a question; `None` if it has to be asked.
+/// Why a request may be granted without the consent page; `None` if the user has to be asked.
 fn ground_unasked(state: &State<'_>) -> Option<Ground> {
     let client = state.client;
-    // Anybody's program can name a public native client (RFC 8252 §8.6).
+    // Any program can impersonate a public native client (RFC 8252 §8.6).
     let is_anybody = client.is_native() && !client.is_confidential();
     if state.pending.request.prompts("consent") || is_anybody {
         return None;
@@ -132,8 +134,8 @@ fn ground_unasked(state: &State<'_>) -> Option<Ground> {
     Some(if client.is_preapproved() { Ground::Preapproved } else { Ground::Remembered })
 }
 
-/// The last answer counts: a code that was drawn by one before is void. The row stays for as long as the
-/// request waits, so that a form that is sent again gets an answer of the same kind.
+/// The last decision counts, so a code created by an earlier one is voided. The row stays as long
+/// as the request is pending, so that a form sent again gets a response of the same kind.
 async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, FlowError> {
     let (request, origin) = (state.pending.request.clone(), state.origin.clone());
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
@@ -148,7 +150,7 @@ async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, Flow
     Ok(Step::Refuse(ErrorCode::AccessDenied))
 }
 
-/// What is written down when a request is granted.
+/// The input of the transaction that grants a request.
 #[derive(Clone)]
 struct Grant {
     client: Client,
@@ -160,19 +162,19 @@ struct Grant {
     origin: Origin,
 }
 
-/// What became of a grant.
+/// The result of that transaction.
 enum Outcome {
-    /// The code is written.
+    /// The code is stored.
     Granted,
     /// The login has ended.
     LoggedOut,
-    /// The person has not agreed to this, or not any more.
+    /// No consent covers this, or no longer.
     NotAgreed,
-    /// What was asked for has been taken back, or its client is gone.
+    /// The consent was withdrawn, or the client was deleted.
     Void,
 }
 
-/// Writes down what was decided and draws the code, in one transaction.
+/// Stores the decision and creates the code, in one transaction.
 async fn grant(
     db: &Db,
     state: &State<'_>,
@@ -202,8 +204,8 @@ async fn grant(
     })
 }
 
-/// Keeps the client, and then holds the account, before all else, as whoever takes back a consent does:
-/// what was allowed stays so until the commit.
+/// Locks the client and then the account first, as the withdrawal of a consent locks the account:
+/// consents do not change before the commit.
 async fn grant_in(
     txn: &DatabaseTransaction,
     grant: &Grant,
@@ -212,7 +214,7 @@ async fn grant_in(
     let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
     let Pending { kept, request, .. } = pending;
     let account_id = browser.account.id;
-    // As at a redemption: whoever removes the client holds it first.
+    // As in a code exchange; removal locks the client first too.
     if !client_row::Entity::lock_registered(txn, &client.id).await? {
         return Ok(Outcome::Void);
     }
@@ -220,7 +222,7 @@ async fn grant_in(
     let claims = claims::beside(&scope, &request.claims);
     let wish = Wish { client, issuer, scope: &scope, audience: &request.audience, claims: &claims };
     session::hold_account(txn, account_id).await?;
-    // Looked at again: whoever ended it held the account meanwhile.
+    // Checked again: the login may have ended before the account was locked.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
         return Ok(Outcome::LoggedOut);

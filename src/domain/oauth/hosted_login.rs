@@ -1,8 +1,8 @@
-//! A login on the hosted pages: the check or the new account, and then one transaction for the session,
-//! its cookie, and what it takes over from the browser.
+//! Logins on the hosted pages: the check or sign-up, and then one transaction for the session, its
+//! cookie, and what it takes over from the browser's previous login.
 //!
-//! A form may be sent twice: by a second click, or again from a page that stayed open. Whether it was sent
-//! before is told by the cookie that the browser had then (`previous_cookie_digest`).
+//! A form may be sent twice, by a second click or from a page that stayed open. The cookie that the
+//! browser had before the login (`previous_cookie_digest`) shows whether a form was already sent.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -26,16 +26,16 @@ use crate::entity::session::{Column, EndReason, Entity};
 use crate::entity::{account as account_row, authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// The browser that somebody logs in to.
+/// The browser of a login.
 #[derive(Debug, Clone)]
 pub struct Entrance {
-    /// Its cookie from now on, and the one it had until now.
+    /// Its new cookie and its previous one.
     pub cookie: BrowserCookie,
-    /// The client whose request the login answers, if it answers one.
+    /// The client whose authorization request the login is for, if any.
     pub client_id: Option<String>,
 }
 
-/// Logs somebody in to a browser.
+/// Logs a user in on the hosted pages.
 ///
 /// # Errors
 /// As [`session::log_in`].
@@ -68,7 +68,7 @@ pub async fn log_in(
     session::conclude(db, &attempt, result).await
 }
 
-/// Makes an account and logs it in to a browser.
+/// Creates an account and logs it in on the hosted pages.
 ///
 /// # Errors
 /// As [`account::sign_up`].
@@ -93,8 +93,8 @@ pub async fn sign_up(
     account::conclude(db, tried, result.await).await
 }
 
-/// Whether a login of this account has begun within the time that a request waits, in a browser that had
-/// the cookie with this digest until then: whoever sends a form with that cookie sends it again.
+/// Whether this account logged in, within the lifetime of a pending request, in a browser whose
+/// cookie had this digest before. A form with that cookie has then been sent twice.
 ///
 /// # Errors
 /// If the database refuses.
@@ -113,8 +113,8 @@ pub async fn has_just_begun(
     Ok(number > 0)
 }
 
-/// The account whose login the cookie with this digest stood for until another one took its place in the
-/// same browser, and that still lives.
+/// The account of the login with this cookie, if a later login of the same account in the same
+/// browser replaced it and is live.
 ///
 /// # Errors
 /// If the database refuses.
@@ -136,7 +136,7 @@ pub async fn account_of_replaced(
     Ok((number > 0).then_some(account))
 }
 
-/// Live logins of an account that began in the browser that had this cookie until then.
+/// Recent live logins of an account in the browser that had this cookie before.
 fn begun_after(
     account_id: Uuid,
     cookie_digest: Vec<u8>,
@@ -148,8 +148,8 @@ fn begun_after(
         .filter(Column::AuthTime.gt(now.minus(PATIENCE)))
 }
 
-/// What the browser had begun goes on in its new login; a login it had before, be it idle, ends: quietly
-/// if it was of the same person, with all that was opened in it if not.
+/// Moves the browser's pending requests to its new login and ends its previous login, idle or not.
+/// If that was of the same account, its client sessions move too; otherwise they end with it.
 async fn take_over(
     txn: &DatabaseTransaction,
     new: &Granted,
@@ -166,8 +166,8 @@ async fn take_over(
     let is_logged_in = old.is_some();
     if let Some(old) = old {
         if old.account_id == new.account_id {
-            // Ended first: whoever redeems a code in it at this moment holds its row, and what they
-            // opened is moved once they let go.
+            // Ended first: a concurrent code exchange locks this row, and its session is moved
+            // after it commits.
             session::end(txn, old.id, EndReason::Replaced, now).await?;
             move_clients(txn, old.id, new.session_id).await?;
         } else {
@@ -175,14 +175,14 @@ async fn take_over(
         }
     }
     end_unanswered(txn, new, entrance, now).await?;
-    // With the account held, if the browser had one: whoever takes back a consent does the same. After a
-    // logout the cookie is good for nothing, and what somebody else had begun with it is not handed on.
+    // The account is locked if the browser had a login, as in withdrawing a consent. After a logout
+    // the old cookie is void, and pending requests of another account are not moved.
     let digests = (previous_digest.clone(), digest.clone());
     move_waiting(txn, digests, new.account_id, is_logged_in).await
 }
 
-/// Ends logins whose form was sent again before the browser had the answer: nobody has their cookie.
-/// One in which something was opened for another client may be another tab's, and stays.
+/// Ends logins whose form was sent again before the browser got the response: no browser has their
+/// cookie. One with sessions or codes for another client may belong to another tab and stays.
 async fn end_unanswered(
     txn: &DatabaseTransaction,
     new: &Granted,
@@ -209,8 +209,8 @@ fn of_another_client(client_id: Option<&str>) -> Condition {
     Condition::all().add_option(client_id)
 }
 
-/// Requests that wait in a browser go on under its new cookie, for whoever is logged in by now: all of them
-/// if somebody was logged in, else those of the account.
+/// Moves a browser's pending requests to its new cookie and account: all of them if the browser was
+/// logged in, otherwise only those of the account.
 ///
 /// # Errors
 /// If the database refuses.
@@ -222,7 +222,7 @@ pub async fn move_waiting(
 ) -> Result<(), DbErr> {
     use pending_authorization::Column as Waiting;
 
-    // Nobody's are those of a version before.
+    // Requests without an account are of a previous version.
     let own =
         Condition::any().add(Waiting::AccountId.eq(account_id)).add(Waiting::AccountId.is_null());
     pending_authorization::Entity::update_many()
@@ -235,7 +235,7 @@ pub async fn move_waiting(
     Ok(())
 }
 
-/// What clients hold stays open: the person is the same.
+/// Client sessions continue, because the account is the same.
 async fn move_clients(txn: &impl ConnectionTrait, from: Uuid, to: Uuid) -> Result<(), DbErr> {
     Entity::update_many()
         .col_expr(Column::BrowserSessionId, Expr::value(to))

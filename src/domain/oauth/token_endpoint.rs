@@ -116,8 +116,8 @@ impl From<RefreshError> for GrantError {
 /// Handles a token request of an authenticated client.
 ///
 /// # Errors
-/// See [`GrantError`]. A rejected code is used up; a refresh token stays valid, unless it was
-/// reused.
+/// See [`GrantError`]. An authorization code may be used up then; a refresh token stays valid or
+/// can be retried, unless it was reused.
 pub async fn exchange(
     mint: Mint<'_>,
     client: &Client,
