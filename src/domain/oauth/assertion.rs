@@ -1,5 +1,5 @@
-//! `private_key_jwt`: a client signs a statement that it is itself (RFC 7523 §3, OpenID Connect
-//! Core 1.0 §9), and each statement is good once, outages apart.
+//! `private_key_jwt`: a client authenticates with a JWT that it signed (RFC 7523 §3, OpenID Connect
+//! Core 1.0 §9). Each JWT is accepted once, except for retries after outages.
 
 use std::time::Duration;
 
@@ -16,22 +16,22 @@ use crate::entity::client;
 use crate::entity::used_assertion;
 use crate::timestamp::Timestamp;
 
-/// How a client may sign.
+/// The signature algorithms that clients may use.
 pub const ALGORITHMS: [&str; 4] = ["RS256", "PS256", "ES256", "EdDSA"];
 
-/// How far clocks may disagree.
+/// Leeway for clock skew.
 const LEEWAY: Duration = Duration::from_secs(30);
 
-/// How long an assertion may be good for.
+/// Maximum lifetime of an assertion.
 const LONGEST_LIFE: Duration = Duration::from_hours(1);
 
-/// How long a `jti` is remembered after its use: the assertion is refused for its age by then.
+/// How long a used `jti` is stored: afterwards the assertion has expired.
 const REMEMBERED: Duration = LONGEST_LIFE.saturating_add(LEEWAY).saturating_add(LEEWAY);
 
-/// Longest assertion that is looked at, in bytes.
+/// Maximum length of an assertion to be parsed, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
 
-/// The claims that matter. Others are ignored.
+/// The claims that are checked; others are ignored.
 #[derive(Deserialize)]
 struct Claims {
     iss: Option<String>,
@@ -43,7 +43,7 @@ struct Claims {
     jti: Option<String>,
 }
 
-/// A time in seconds, perhaps with a fraction (RFC 7519 §2), which is left out.
+/// A time in seconds; a fraction (RFC 7519 §2) is dropped.
 #[derive(Clone, Copy, PartialEq, PartialOrd, Deserialize)]
 #[serde(try_from = "Number")]
 struct NumericDate(u64);
@@ -67,7 +67,7 @@ enum Audience {
     Many(Vec<String>),
 }
 
-/// Whether a set has public keys that assertions can be checked with, and nothing secret.
+/// Whether a key set has public keys that can verify assertions, and no private members.
 #[must_use]
 pub fn is_usable_key_set(set: &Value) -> bool {
     let Some(keys) = set.get("keys").and_then(Value::as_array) else { return false };
@@ -81,7 +81,7 @@ pub fn is_usable_key_set(set: &Value) -> bool {
         })
 }
 
-/// Who an assertion says it is from, before anything of it is believed.
+/// The client that an assertion claims to be from, not yet verified.
 #[must_use]
 pub fn claimed_client(assertion: &str) -> Option<String> {
     use base64::Engine;
@@ -91,9 +91,9 @@ pub fn claimed_client(assertion: &str) -> Option<String> {
     claims.get("sub")?.as_str().map(str::to_owned)
 }
 
-/// What keeps an assertion from proving that its sender is `client`, for the log; none if it does prove
-/// that. It does so once, unless the answer to its first use may have been lost in an outage: then
-/// again until `window` after that.
+/// Checks that an assertion authenticates `client`. Returns the reason of a failure, for the log,
+/// or `None`. An assertion is accepted once; again only if the response to its first use may have
+/// been lost in an outage, until `window` after that.
 ///
 /// # Errors
 /// If the database refuses.
@@ -127,7 +127,8 @@ pub async fn fault(
     Ok((!is_spent.await?).then_some("the assertion was used before"))
 }
 
-/// Spends an assertion. `false` if it was spent before, and no outage explains why it is shown again.
+/// Marks an assertion as used. Returns `false` if it was used before and no outage explains the
+/// retry.
 async fn spend(
     txn: &DatabaseTransaction,
     digest: &[u8],
@@ -164,8 +165,7 @@ fn signed_payload(client: &client::Model, assertion: &str) -> Option<Vec<u8>> {
     let keys = set.get("keys")?.as_array()?;
     keys.iter().find_map(|key| {
         let mut jwk = Jwk::from_map(key.as_object()?.clone()).ok()?;
-        // Whoever signs need not say with which key (RFC 7515 §4.1.4), and a verifier that knows its
-        // key's name would insist on it.
+        // A signer may omit the key ID (RFC 7515 §4.1.4), but a verifier with a key ID requires it.
         jwk.set_parameter("kid", None).ok()?;
         ALGORITHMS.iter().find_map(|algorithm| {
             let verifier = verifier(algorithm, &jwk)?;
@@ -176,7 +176,8 @@ fn signed_payload(client: &client::Model, assertion: &str) -> Option<Vec<u8>> {
     })
 }
 
-/// A verifier for one algorithm, if the key is of its kind and not set aside for another.
+/// A verifier for one algorithm, if the key has the right type and is not reserved for another
+/// algorithm.
 fn verifier(algorithm: &str, jwk: &Jwk) -> Option<Box<dyn JwsVerifier>> {
     if jwk.algorithm().is_some_and(|only| only != algorithm) {
         return None;
@@ -190,7 +191,7 @@ fn verifier(algorithm: &str, jwk: &Jwk) -> Option<Box<dyn JwsVerifier>> {
     }
 }
 
-/// RFC 7523 §3, and OpenID Connect Core 1.0 §9, which demands a `jti`.
+/// RFC 7523 §3, and OpenID Connect Core 1.0 §9, which requires a `jti`.
 fn check(
     claims: &Claims,
     client: &client::Model,
@@ -226,7 +227,7 @@ fn check(
     Ok(())
 }
 
-/// Whether an assertion may have been used before the database was restored, which forgot it.
+/// Whether an assertion may have been used before the database was restored and its use was lost.
 fn may_be_of_before(claims: &Claims, restored_at: Timestamp) -> bool {
     let (time, leeway) = match claims.iat {
         Some(iat) => (Some(iat), LEEWAY),

@@ -1,25 +1,24 @@
-//! Whom tokens are for (RFC 8707).
+//! Audiences of access tokens (RFC 8707).
 
 use crate::entity::client::Model;
 
-/// Longest audience of one token, in bytes: tokens have to fit into headers.
+/// Maximum length of a token's audience, in bytes: tokens have to fit into headers.
 const MAX_LENGTH: usize = 2000;
 
-/// The audience of tokens that open userinfo, and no service: not even those that a person's own
-/// tokens open, which may be known by the issuer's name.
+/// The audience of tokens for userinfo and no other service, not even the JSON API, whose audience
+/// may be the issuer.
 #[must_use]
 pub fn of_userinfo(issuer: &str) -> String {
     format!("{issuer}/oauth2/userinfo")
 }
 
-/// The audience of a client's tokens if it does not say: the first that it is registered with, or
-/// else that of userinfo.
+/// The default audience of a client's tokens: the first registered one, or else userinfo.
 #[must_use]
 pub fn default_of(client: &Model, issuer: &str) -> String {
     client.audiences.0.first().cloned().unwrap_or_else(|| of_userinfo(issuer))
 }
 
-/// Whom the client's tokens may be for: userinfo alone if it says nothing.
+/// The audiences that a client's tokens may have: userinfo only if none is registered.
 #[must_use]
 pub fn registered_by(client: &Model, issuer: &str) -> Vec<String> {
     if client.audiences.0.is_empty() {
@@ -28,8 +27,8 @@ pub fn registered_by(client: &Model, issuer: &str) -> Vec<String> {
     client.audiences.0.clone()
 }
 
-/// The audience of a client's tokens, space-separated: what it asks for, or its default. `None` if
-/// it asks for one that it may not have (`invalid_target`).
+/// The audience of a client's tokens, space-separated: as requested, or its default. `None` if one
+/// is requested that is not registered (`invalid_target`).
 #[must_use]
 pub fn chosen<'a>(
     client: &Model,
@@ -41,7 +40,7 @@ pub fn chosen<'a>(
     Some(if chosen.is_empty() { default_of(client, issuer) } else { chosen })
 }
 
-/// A narrower audience than was granted, or all of that. `None` if it would be wider.
+/// The requested part of the granted audience, or all of it. `None` if the request exceeds it.
 #[must_use]
 pub fn narrowed<'a>(resources: impl Iterator<Item = &'a str>, granted: &str) -> Option<String> {
     let allowed: Vec<_> = granted.split(' ').map(str::to_owned).collect();
@@ -49,8 +48,8 @@ pub fn narrowed<'a>(resources: impl Iterator<Item = &'a str>, granted: &str) -> 
     if chosen.is_empty() { Some(granted.to_owned()) } else { Some(chosen) }
 }
 
-/// What is asked for, once each, space-separated; empty if nothing is. `None` if any is not allowed,
-/// or it is more than a token has room for.
+/// The requested audiences without duplicates, space-separated; empty if none. `None` if one is not
+/// allowed, or if they are too long for a token.
 fn within<'a>(resources: impl Iterator<Item = &'a str>, allowed: &[String]) -> Option<String> {
     let mut chosen: Vec<&str> = Vec::new();
     for resource in resources {

@@ -1,5 +1,5 @@
-//! The authorization request (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1), checked in the
-//! order that trusts least: the client and its redirect URI come before anything that redirects.
+//! Validation of authorization requests (RFC 6749 §4.1.1, OpenID Connect Core 1.0 §3.1.2.1). The
+//! client and its redirect URI are checked before anything that redirects.
 
 use uuid::Uuid;
 
@@ -17,28 +17,27 @@ use crate::domain::scope::Scope;
 use crate::domain::token::Issuer;
 use crate::entity::client::Model as Client;
 
-/// Longest `state` and `nonce`, in bytes.
+/// Maximum length of `state` and `nonce`, in bytes.
 const MAX_ECHO: usize = 4096;
 
-/// Longest `login_hint`, in bytes: an address with a name before it.
+/// Maximum length of `login_hint`, in bytes: an email address with a display name.
 const MAX_HINT: usize = 320;
 
-/// What can be asked of `prompt`.
-/// OpenID Connect Core 1.0 §3.1.2.1, and Initiating User Registration 1.0.
+/// The values of `prompt` (OpenID Connect Core 1.0 §3.1.2.1, Initiating User Registration 1.0).
 pub const PROMPTS: [&str; 5] = ["none", "login", "consent", "select_account", "create"];
 
-/// The redirect URI of a request, if it is one of the client's: nothing may be sent anywhere else,
-/// and no error either (RFC 6749 §4.1.2.1).
+/// The redirect URI of a request, if it is registered for the client. Otherwise nothing may be sent
+/// to it, not even an error (RFC 6749 §4.1.2.1).
 #[must_use]
 pub fn redirect_uri<'p>(client: &Client, params: &'p Params) -> Option<&'p str> {
     let presented = params.get("redirect_uri")?;
     entitlement::has_redirect_uri(client, presented).then_some(presented)
 }
 
-/// Checks all of a request but its client and its redirect URI.
+/// Validates a request except for its client and redirect URI.
 ///
 /// # Errors
-/// The first thing that is wrong with it.
+/// The first check that fails.
 pub fn check(
     client: &Client,
     redirect_uri: &str,
@@ -68,7 +67,7 @@ fn read(
     issuer: &Issuer,
 ) -> Result<AuthorizationRequest, Reason> {
     check_form(params)?;
-    // Its ID tokens would be for the same audience as access tokens of the JSON API (RFC 9068 §5).
+    // Its ID tokens would have the same audience as access tokens of the JSON API (RFC 9068 §5).
     if issuer.is_audience(&client.id) {
         return Err((ErrorCode::UnauthorizedClient, "the client's id is an audience here"));
     }
@@ -136,14 +135,14 @@ fn check_form(params: &Params) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Whether a text can be handed back as it came, whichever way. RFC 6749 appendix A.5 has printable
-/// ASCII alone; letters of other scripts do no harm, but browsers make one line break of another when
+/// Whether a text can be returned unchanged in a query and a form post. RFC 6749 appendix A.5
+/// allows only printable ASCII; other letters do no harm, but browsers normalize line breaks when
 /// they post a form.
 fn is_echo(text: &str) -> bool {
     !text.contains(char::is_control)
 }
 
-/// MUST be `S256`: a challenge without a method would mean `plain` (RFC 7636 §4.3).
+/// The method must be `S256`: a challenge without a method would mean `plain` (RFC 7636 §4.3).
 fn code_challenge(client: &Client, params: &Params) -> Result<Option<String>, Reason> {
     match (params.get("code_challenge"), params.get("code_challenge_method")) {
         (None, None) if may_omit_challenge(client, params) => Ok(None),
@@ -156,8 +155,8 @@ fn code_challenge(client: &Client, params: &Params) -> Result<Option<String>, Re
     }
 }
 
-/// OAuth 2.1 §7.5.1: a client that proves who it is and checks the nonce of its ID token is protected
-/// from codes of others, too. Without `openid` there is no ID token to check.
+/// OAuth 2.1 §7.5.1: a confidential client that checks the nonce of its ID token is protected from
+/// code injection too. Without `openid` there is no ID token to check.
 fn may_omit_challenge(client: &Client, params: &Params) -> bool {
     let has_nonce = || {
         params.get("nonce").is_some_and(|nonce| !nonce.is_empty())
@@ -167,7 +166,7 @@ fn may_omit_challenge(client: &Client, params: &Params) -> bool {
     client.is_confidential() && is_enough
 }
 
-/// What is missing, and how a client that cannot send it may be let off.
+/// The error, and how to exempt a client that cannot use PKCE.
 fn without_challenge(client: &Client) -> &'static str {
     match (client.is_confidential(), client.nonce_for_pkce) {
         (false, _) => "code_challenge is missing: a public client must use PKCE",
@@ -199,8 +198,8 @@ fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     Ok(prompt)
 }
 
-/// Who is expected. What cannot be an address is no reason to refuse anybody (OpenID Connect Core 1.0
-/// §3.1.2.1 calls it a hint).
+/// The expected user. An invalid address is ignored, as this is only a hint (OpenID Connect Core
+/// 1.0 §3.1.2.1).
 fn login_hint(params: &Params) -> Option<&str> {
     let is_sound = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);
     params.get("login_hint").filter(is_sound)
@@ -213,9 +212,9 @@ fn subject(client: &Client, params: &Params, issuer: &Issuer) -> Result<Option<U
     Ok(Some(hint.account_id))
 }
 
-/// What of the wish the client may have. Unknown values are left out (OpenID Connect Core 1.0
-/// §3.1.2.1); a request without scope gets all that the client is registered for, refresh tokens
-/// aside.
+/// The requested scopes, limited to those the client is registered for. Unknown values are ignored
+/// (OpenID Connect Core 1.0 §3.1.2.1). A request without scope gets all of the client's except
+/// `offline_access`.
 fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
     let asked = match params.get("scope") {
         Some(text) => Scope::parse(text)

@@ -1,5 +1,5 @@
-//! Telling clients of logouts (OpenID Connect Back-Channel Logout 1.0): where to, and what. They wait in
-//! the outbox; who sends them is `server`.
+//! Logout notices to clients (OpenID Connect Back-Channel Logout 1.0): their receivers and tokens.
+//! They are queued in the outbox, and `server` sends them.
 
 use std::time::Duration;
 
@@ -15,13 +15,13 @@ use crate::domain::token::{Issuer, SigningError, random_id};
 use crate::entity::client;
 use crate::timestamp::Timestamp;
 
-/// What keeps a logout token apart from everything else that is signed here.
+/// The `typ` of logout tokens, which distinguishes them from all other tokens.
 const TOKEN_TYPE: &str = "logout+jwt";
 
-/// How long a logout token is good for.
+/// The lifetime of a logout token.
 const LIFE: Duration = Duration::from_mins(2);
 
-/// A client that could not be told for so long is not told any more.
+/// How long delivery of a notice is retried.
 const PERSISTENCE: Duration = Duration::from_hours(24);
 
 #[derive(Serialize)]
@@ -36,7 +36,7 @@ struct Claims<'a> {
     events: Value,
 }
 
-/// Where a client is told of logouts; none if it does not want to be told any more, or is gone.
+/// The back-channel logout URI of a client; `None` if it has none any more or was deleted.
 ///
 /// # Errors
 /// If the database refuses.
@@ -73,7 +73,7 @@ pub fn logout_token(
     )
 }
 
-/// The client could not be told: it is tried again, if at all.
+/// Schedules a failed notice for a retry, or drops it if it is too old.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,8 +1,8 @@
-//! Logins on the hosted pages: a session like any other, that a cookie stands for.
+//! Logins on the hosted pages: sessions identified by a cookie.
 //!
-//! One that is not used ends before its time (`idle_expires_at`). What clients got in it goes on, as
-//! its person may be working there all the while, and is still ended by a logout, and by the next login
-//! of somebody else in the browser: the cookie goes on saying which browser it was.
+//! An unused login ends after an idle timeout (`idle_expires_at`). Client sessions opened through
+//! it continue, because the user may be active there. A logout still ends them, and so does the
+//! next login of another user in the browser: the cookie still identifies the browser.
 
 use std::time::Duration;
 
@@ -17,20 +17,20 @@ use crate::entity::account;
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// How far `idle_expires_at` may be behind the last use: it is not written at each.
+/// How far `idle_expires_at` may lag behind the last use: it is not written at each.
 const LAG: Duration = Duration::from_mins(5);
 
-/// Who is logged in to a browser.
+/// The login of a browser.
 #[derive(Debug, Clone)]
 pub struct Browser {
-    /// The login.
+    /// Its session.
     pub session: Model,
-    /// Whose.
+    /// Its account.
     pub account: account::Model,
 }
 
-/// The live login that a cookie stands for, which is used at this moment: it lasts for `idle_life` from
-/// now on, and never longer than its session.
+/// The live login of a cookie. Extends it by `idle_life` from now, capped by the session's
+/// lifetime.
 ///
 /// # Errors
 /// If the database refuses.
@@ -45,8 +45,8 @@ pub async fn come(
     Ok(Some(browser))
 }
 
-/// The login that a cookie stands for unless somebody has ended it, though it may have been idle for too
-/// long: for whoever ends what was opened in it.
+/// The login of a cookie unless it was ended, even if its idle timeout is over: to end the client
+/// sessions opened through it.
 ///
 /// # Errors
 /// If the database refuses.
@@ -66,8 +66,8 @@ async fn find(db: &Db, cookie: &str, which: Condition) -> Result<Option<Browser>
     }))
 }
 
-/// Moves the end of an unused login, if it is further off than it may be, either way: a setting may have
-/// been shortened. Of several requests at once, one writes.
+/// Moves the idle timeout of a login if it is off by more than the lag, in either direction: the
+/// setting may have been reduced. Of concurrent requests, one writes.
 async fn keep_awake(
     db: &Db,
     session: &Model,
@@ -90,7 +90,7 @@ async fn keep_awake(
     .await
 }
 
-/// Ends all sessions of whoever is logged in, this one and those with `offline_access` included.
+/// Ends all sessions of the logged-in user, including this one and those with `offline_access`.
 ///
 /// # Errors
 /// If the database refuses.

@@ -2,7 +2,7 @@
 //!
 //! | requested | result |
 //! |---|---|
-//! | a claim of `profile`, `email`, `address`, `phone` | returned if registered, consented and set |
+//! | a claim of `profile`, `email`, `address`, `phone` | returned if registered, allowed and set |
 //! | `sub` with a value | only that account is accepted |
 //! | an essential `acr` that is not supported | refused (§5.5.1.1) |
 //! | `auth_time`, `acr` and the like | in every ID token anyway |

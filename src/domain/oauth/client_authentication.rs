@@ -1,4 +1,4 @@
-//! How a client proves who it is (RFC 6749 §2.3, §3.2.1).
+//! Client authentication (RFC 6749 §2.3, §3.2.1).
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::domain::oauth::secret::digest;
 use crate::entity::client::Model;
 use crate::timestamp::Timestamp;
 
-/// What a request brings along, in the one way it chose.
+/// The credentials of a request, by the one method that it uses.
 #[derive(Clone)]
 pub enum Proof {
     /// `client_secret_basic`.
@@ -27,17 +27,17 @@ pub enum Proof {
     Post {
         /// From the body.
         client_id: String,
-        /// From the body, too.
+        /// From the body.
         secret: String,
     },
     /// `private_key_jwt`.
     Assertion {
-        /// A JWT that the client signed.
+        /// A JWT signed by the client.
         assertion: String,
-        /// From the body, if it says so there, too.
+        /// From the body, if it is there too.
         client_id: Option<String>,
     },
-    /// Nothing but a name: for public clients.
+    /// No credentials but an ID: for public clients.
     None {
         /// From the body.
         client_id: String,
@@ -57,14 +57,14 @@ impl Proof {
     }
 }
 
-/// Why a client is not who it says.
+/// Why client authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
-    /// Unknown, or the proof is wrong, or not of the kind it is registered for: one variant on
-    /// purpose, so that no caller can tell which. What it has is for the audit log.
+    /// Unknown client, wrong credentials, or not the registered method. One variant on purpose, so
+    /// that callers cannot tell which. Its fields are for the audit log.
     #[error("client authentication failed")]
     Refused {
-        /// The client, if one is registered by the name that was sent.
+        /// The client, if the ID sent is registered.
         client_id: Option<String>,
         /// What was wrong.
         reason: &'static str,
@@ -74,8 +74,8 @@ pub enum ProofError {
     Database(#[from] DbErr),
 }
 
-/// The client behind a proof. `audiences` are the names that an assertion may address, and `window` is
-/// how long after an outage a request of it may be repeated.
+/// Authenticates a client. `audiences` are those accepted in an assertion, and `window` is how long
+/// after an outage it may be used again.
 ///
 /// # Errors
 /// See [`ProofError`].
@@ -96,7 +96,7 @@ pub async fn authenticate(
     let unnamed = ProofError::Refused { client_id: None, reason: "no client is named" };
     let claimed = claimed.filter(|id| is_client_id(id)).ok_or(unnamed)?;
     let Some(client) = client::find(db, &claimed).await? else {
-        // Not the name: it might be a secret in the wrong place.
+        // The ID is not logged: it might be a secret in the wrong place.
         tracing::info!("a client was refused: nobody is registered by that name");
         let reason = "nobody is registered by that name";
         return Err(ProofError::Refused { client_id: None, reason });
@@ -114,7 +114,7 @@ pub async fn authenticate(
     let Some(reason) = (if is_its_method { fault } else { Some("another method") }) else {
         return Ok(client);
     };
-    // For whoever runs this: the client itself is told nothing.
+    // For the operator: the client gets no reason.
     tracing::info!(
         client.id = client.id,
         registered = client.auth_method,
@@ -131,7 +131,7 @@ fn is_secret(client: &Model, secret: &str) -> bool {
             .as_ref()
             .is_some_and(|stored| stored.len() == digest.len() && memcmp::eq(stored, &digest))
     };
-    // Both, always: which of the two it was takes no time to tell.
+    // Always both, so that the time does not reveal which one matched.
     let (current, previous) =
         (matches(&client.secret_digest), matches(&client.previous_secret_digest));
     current | previous

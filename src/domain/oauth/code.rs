@@ -1,4 +1,4 @@
-//! Authorization codes: drawn, and stored as digests. `redemption` exchanges them.
+//! Authorization codes: created here and stored as digests. `code_exchange` redeems them.
 
 use std::time::Duration;
 
@@ -15,37 +15,37 @@ use crate::domain::scope::Scope;
 use crate::entity::authorization_code::{ActiveModel, AskedClaims, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// What codes begin with.
+/// The prefix of codes.
 const PREFIX: &str = "sgc_";
 
-/// How long a code is good for (RFC 9700 §2.1.1 and RFC 6749 §4.1.2: shortly).
+/// The lifetime of a code (RFC 9700 §2.1.1 and RFC 6749 §4.1.2 require a short one).
 const LIFE: Duration = Duration::from_mins(1);
 
-/// What a code will be good for.
+/// The grant of a code.
 pub struct Terms {
-    /// Who may redeem it.
+    /// The client that may redeem it.
     pub client_id: String,
-    /// Who allowed it.
+    /// The account that granted it.
     pub account_id: Uuid,
-    /// The browser's login in which it was allowed.
+    /// The browser's login in which it was granted.
     pub browser_session_id: Uuid,
     /// Where it is sent.
     pub redirect_uri: String,
-    /// What was granted.
+    /// The granted scope.
     pub scope: Scope,
-    /// Whom the tokens will be for, space-separated.
+    /// The audiences of the tokens, space-separated.
     pub audience: String,
-    /// What was granted by name.
+    /// The granted single claims.
     pub claims: AskedClaims,
-    /// What the ID token is to repeat.
+    /// The nonce for the ID token.
     pub nonce: Option<String>,
-    /// What the redeemer must know the origin of.
+    /// The PKCE code challenge.
     pub code_challenge: Option<String>,
     /// When the password was checked.
     pub auth_time: Timestamp,
 }
 
-/// Draws a code.
+/// Creates a code.
 ///
 /// # Errors
 /// If the operating system gives no random bytes.
@@ -53,10 +53,9 @@ pub fn draw() -> Result<Opaque, ErrorStack> {
     Opaque::draw(PREFIX)
 }
 
-/// Voids what was drawn for the same request before and is not spent, as part of the transaction that
-/// answers it again, with the account held: a form that is sent twice gets one good code. Requests are
-/// told apart by what they are to be proved with, `nonce` and `code_challenge`; those that have neither
-/// cannot be.
+/// Voids unused codes of the same request, in the transaction that answers it again, with the
+/// account locked: a form sent twice leaves one valid code. Requests are identified by `nonce` and
+/// `code_challenge`; those without either cannot be.
 ///
 /// # Errors
 /// If the database refuses.
@@ -86,7 +85,7 @@ fn same(column: Column, value: Option<&str>) -> Expr {
     value.map_or_else(|| column.is_null(), |value| column.eq(value))
 }
 
-/// Writes a code, as part of the transaction that grants it.
+/// Stores a code, in the transaction that grants it.
 ///
 /// # Errors
 /// If the database refuses.

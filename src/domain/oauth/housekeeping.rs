@@ -1,4 +1,4 @@
-//! Deleting what has expired, so that nothing grows without end.
+//! Deletion of expired rows.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use sea_orm::DbErr;
 use crate::database::{Db, Purged, delete_expired};
 use crate::entity::{authorization_code, pending_authorization, used_assertion};
 
-/// How long a spent code is remembered, so that whoever shows it again is found out.
+/// How long a used code is stored, to detect its reuse.
 const MEMORY: Duration = Duration::from_hours(24);
 
-/// Deletes codes that can have no effect any more.
+/// Deletes codes that have no effect any more.
 ///
 /// # Errors
 /// If the database refuses.
@@ -19,7 +19,7 @@ pub async fn purge_codes(db: &Db) -> Result<Purged, DbErr> {
     delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now().minus(MEMORY)).await
 }
 
-/// Deletes authorization requests that nobody has answered in time.
+/// Deletes authorization requests that were not answered in time.
 ///
 /// # Errors
 /// If the database refuses.
@@ -28,7 +28,7 @@ pub async fn purge_requests(db: &Db) -> Result<Purged, DbErr> {
     delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now()).await
 }
 
-/// Deletes the digests of client assertions that have expired.
+/// Deletes the digests of expired client assertions.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,4 +1,4 @@
-//! ID tokens (OpenID Connect Core 1.0 §2): what a client is told of a login.
+//! ID tokens (OpenID Connect Core 1.0 §2).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,13 +11,13 @@ use crate::domain::granted::Granted;
 use crate::domain::token::{Issuer, SigningError, is_access_token};
 use crate::timestamp::Timestamp;
 
-/// What keeps an ID token apart from everything else that is signed here.
+/// The `typ` of ID tokens, which only some access tokens share.
 pub const TOKEN_TYPE: &str = "JWT";
 
-/// A password, and nothing else: one factor (RFC 8176 §2; ISO/IEC 29115 level 1).
+/// Password authentication only: one factor (RFC 8176 §2; ISO/IEC 29115 level 1).
 const METHODS: [&str; 1] = ["pwd"];
 
-/// The level of a login with a password.
+/// The `acr` of a login with a password.
 pub const LEVEL: &str = "1";
 
 #[derive(Serialize)]
@@ -34,25 +34,25 @@ struct Claims<'a> {
     amr: [&'a str; 1],
     sid: Uuid,
     at_hash: String,
-    /// None of them has the name of one of those above.
+    /// None has the name of a claim above.
     #[serde(flatten)]
     of_person: &'a Map<String, Value>,
 }
 
-/// What a client is told of a login next to its access token.
+/// The content of an ID token beyond the grant.
 #[derive(Debug, Clone, Copy)]
 pub struct Told<'a> {
-    /// The access token that it comes with.
+    /// The access token issued with it.
     pub access_token: &'a str,
-    /// What the request asked to be repeated.
+    /// The nonce of the request.
     pub nonce: Option<&'a str>,
-    /// What the request asked for by name: standard claims alone.
+    /// Standard claims about the user.
     pub of_person: &'a Map<String, Value>,
-    /// How long it may be shown for.
+    /// The lifetime.
     pub life: std::time::Duration,
 }
 
-/// Signs an ID token about a login.
+/// Signs an ID token.
 ///
 /// # Errors
 /// As [`Issuer::access_token`].
@@ -83,22 +83,22 @@ pub fn sign(
     )
 }
 
-/// Whom an ID token was about. It may have expired: as a hint it says who, not that anybody is
-/// logged in (OpenID Connect Core 1.0 §3.1.2.2).
+/// The content of an `id_token_hint`. It may have expired: a hint identifies the user, but does not
+/// prove a login (OpenID Connect Core 1.0 §3.1.2.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
     /// The account.
     pub account_id: Uuid,
-    /// The client it was for.
+    /// The client it was issued to.
     pub client_id: String,
     /// The client's session.
     pub session_id: Uuid,
 }
 
-/// Reads an `id_token_hint`; none for everything that is not an ID token of ours.
+/// Parses an `id_token_hint`; `None` if it is not an ID token of this issuer.
 #[must_use]
 pub fn read_hint(issuer: &Issuer, token: &str) -> Option<Hint> {
-    // Access tokens may have this type, too.
+    // Access tokens may have this `typ` too.
     let claims = issuer.read_own(TOKEN_TYPE, token).filter(|claims| !is_access_token(claims))?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     Some(Hint {

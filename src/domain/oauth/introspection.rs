@@ -13,8 +13,8 @@ use crate::entity::client::Model as Client;
 use crate::entity::session::{Entity as Session, Model as SessionRow};
 use crate::timestamp::Timestamp;
 
-/// Claims of an access token that introspection returns (RFC 7662 section 2.2, RFC 9068 section 2.2, and the
-/// token's status). A new claim is returned once it is in this list: services see nothing by accident.
+/// Claims of an access token that introspection returns (RFC 7662 section 2.2, RFC 9068 section
+/// 2.2, and the token's status). An allow list, so that new claims are not exposed by accident.
 const RETURNED: [&str; 12] = [
     "iss",
     "sub",
@@ -30,8 +30,8 @@ const RETURNED: [&str; 12] = [
     "status",
 ];
 
-/// What a token says, for a caller that may know: its own client, or one that introspects for its
-/// audience. `None` for everything else, whatever the reason.
+/// Introspects a token, for its own client or one that may introspect its audience. `None` in all
+/// other cases, whatever the reason.
 ///
 /// # Errors
 /// If the database refuses.
@@ -65,7 +65,7 @@ pub async fn introspect(
     }
     let Some((_, claims)) = mint.issuer.read_access_token(token, now) else { return Ok(None) };
     let Some(mut claims) = object(claims) else { return Ok(None) };
-    // Without the leeway that services have: who asks wants to know.
+    // Without the leeway of resource servers: introspection is exact.
     let is_current =
         claims.get("exp").and_then(Value::as_u64).is_some_and(|exp| now.as_seconds() < exp);
     let is_good = is_current
@@ -88,8 +88,8 @@ fn object(value: Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// Leaves of a token what its client may have now. `false` if that is nothing, or there is no such
-/// client any more.
+/// Limits a token's scope and audience to its client's present registration. Returns `false` if
+/// nothing is left or the client was deleted.
 async fn narrow(
     mint: Mint<'_>,
     caller: &Client,
@@ -127,7 +127,7 @@ fn audience_of(claims: &Map<String, Value>) -> Vec<&str> {
     }
 }
 
-/// RFC 7519 §4.1.3: a text if there is one, a list if there are more.
+/// RFC 7519 §4.1.3: a string for one audience, an array for several.
 fn claim_of(audience: &str) -> Value {
     if audience.contains(' ') { audience.split(' ').collect() } else { audience.into() }
 }
@@ -137,7 +137,7 @@ fn may_know(caller: &Client, claims: &Map<String, Value>) -> bool {
     is_its_own || audience_of(claims).iter().any(|audience| caller.introspects.has(audience))
 }
 
-/// Whether the login that the token speaks of is still there, if it speaks of one.
+/// Whether the token's session is live; `true` for tokens without a session.
 async fn is_alive(
     mint: Mint<'_>,
     claims: &Map<String, Value>,

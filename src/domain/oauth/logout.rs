@@ -11,7 +11,7 @@ use crate::entity::client::Model as Client;
 use crate::entity::session::{Column, EndReason, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// Ends a browser's login and what was opened in it.
+/// Ends a browser's login and the client sessions opened through it.
 ///
 /// # Errors
 /// If the database refuses.
@@ -24,10 +24,10 @@ pub async fn log_out(db: &Db, browser: &Browser, origin: &Origin) -> Result<(), 
         .await
 }
 
-/// The same, as part of a transaction.
+/// Like [`log_out`], within the caller's transaction.
 ///
-/// Clients that were granted `offline_access` keep it: that is what it means. They, too, are told
-/// (OpenID Connect Back-Channel Logout 1.0 §2.7).
+/// Sessions with `offline_access` continue, as that scope implies. Their clients are notified all
+/// the same (OpenID Connect Back-Channel Logout 1.0 §2.7).
 ///
 /// # Errors
 /// If the database refuses.
@@ -38,8 +38,8 @@ pub async fn end_browser(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     session::hold_account(txn, browser.account_id).await?;
-    // The browser's first: whoever redeems a code in it at this moment holds its row, and what they
-    // opened is found once they let go.
+    // The browser's session first: a concurrent code exchange locks its row, and the session that
+    // it starts is found after it commits.
     if session::end(txn, browser.id, EndReason::Logout, now).await? {
         Event::new(Kind::LogOut)
             .account(browser.account_id)
@@ -50,8 +50,8 @@ pub async fn end_browser(
     session::end_opened(txn, browser.id, now).await
 }
 
-/// Where a logout may lead: to an address of the client's own, character by character, if an ID
-/// token proves that the client has a part in this (§3).
+/// The redirect URI after a logout: one registered for the client, by exact comparison, and only if
+/// an ID token proves that the request is the client's (§3).
 #[must_use]
 pub fn destination<'u>(
     client: &Client,
@@ -62,8 +62,8 @@ pub fn destination<'u>(
     uri.filter(|uri| is_proved && client.post_logout_redirect_uris.has(uri))
 }
 
-/// Whether an ID token was issued in this very browser login: then the client that shows it need
-/// not ask its user twice (§2).
+/// Whether an ID token was issued in this browser login. If so, the logout needs no confirmation by
+/// the user (§2).
 ///
 /// # Errors
 /// If the database refuses.

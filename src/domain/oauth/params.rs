@@ -1,18 +1,18 @@
-//! The parameters of a protocol request, whichever way they came.
+//! The parameters of a protocol request, from a query or a body.
 
 use std::collections::BTreeMap;
 
-/// The only parameter that may come more than once (RFC 8707 §2).
+/// The only parameter that may be repeated (RFC 8707 §2).
 const REPEATABLE: &str = "resource";
 
-/// Parameters by name. One without a value counts as not sent (RFC 6749 §3.1, §3.2).
+/// Parameters by name. One without a value counts as missing (RFC 6749 §3.1, §3.2).
 #[derive(Debug, Clone, Default)]
 pub struct Params {
     values: BTreeMap<String, Vec<String>>,
 }
 
 impl Params {
-    /// Collects decoded pairs, in the order in which they came.
+    /// Collects decoded pairs in their order.
     pub fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut values = BTreeMap::<String, Vec<String>>::new();
         for (name, value) in pairs {
@@ -22,7 +22,7 @@ impl Params {
         Self { values }
     }
 
-    /// The value, unless it is empty, missing, or given more than once.
+    /// The value, unless it is empty, missing or repeated.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         match self.values.get(name).map(Vec::as_slice) {
@@ -31,19 +31,19 @@ impl Params {
         }
     }
 
-    /// All values of a parameter that may come more than once.
+    /// All values of a parameter that may be repeated.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.values.get(name).map_or(&[][..], Vec::as_slice);
         values.iter().map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Whether the parameter was given more than once.
+    /// Whether the parameter is repeated.
     #[must_use]
     pub fn repeats(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|values| values.len() > 1)
     }
 
-    /// Whether any parameter was given more than once that must not be.
+    /// Whether any parameter is repeated that must not be.
     #[must_use]
     pub fn repeats_any(&self) -> bool {
         self.values.iter().any(|(name, values)| values.len() > 1 && name != REPEATABLE)

@@ -1,10 +1,10 @@
-//! Requests that wait for a person: for a login without a row
-//! ([`sealed`](crate::domain::oauth::sealed)), and for a consent with one, which is of use in the
-//! login it was written in alone.
+//! Authorization requests that wait for the user: for a login in the browser
+//! ([`sealed`](crate::domain::oauth::sealed)), and for a consent in a row that only the browser's
+//! login can use.
 //!
-//! The row is what ends when the consent is taken back, and what a page that is loaded again is found by.
-//! It stays when it has been answered: a form that is sent twice is answered twice, and the last code
-//! counts. It is written for somebody who is logged in, and each account has a few at most.
+//! The row is deleted when the consent is withdrawn, and a reloaded page finds the request by it.
+//! It stays after an answer: a form sent twice is answered twice, and the last code counts. Rows
+//! exist only for logged-in users, and their number per account is limited.
 
 use std::time::Duration;
 
@@ -23,17 +23,17 @@ use crate::entity::client as client_row;
 use crate::entity::pending_authorization::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
-/// How long a request waits for a person.
+/// How long a request waits for the user.
 pub const PATIENCE: Duration = Duration::from_mins(30);
 
-/// How many rows an account has at most: as many consent pages may be open at once. The oldest is
-/// deleted for a new one.
+/// Maximum number of rows per account, and so of consent pages open at once. A new row replaces the
+/// oldest.
 const ROWS_PER_ACCOUNT: usize = 16;
 
-/// Where a request is kept while it waits.
+/// Where a pending request is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
-    /// Nowhere yet: it has just come.
+    /// Not stored: it has just arrived.
     Nowhere,
     /// In the browser, sealed.
     InBrowser,
@@ -41,24 +41,24 @@ pub enum Kept {
     InRow(Vec<u8>),
 }
 
-/// A request that waits for a person.
+/// A pending authorization request.
 #[derive(Debug, Clone)]
 pub struct Pending {
-    /// Where it is kept.
+    /// Where it is stored.
     pub kept: Kept,
     /// The request.
     pub request: AuthorizationRequest,
-    /// When it came.
+    /// When it arrived.
     pub asked_at: Timestamp,
 }
 
-/// Why a flow cannot go on for now.
+/// Why a flow cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum FlowError {
     /// OpenSSL failed.
     #[error("no random bytes were to be had")]
     Random(#[from] ErrorStack),
-    /// A stored request cannot be read back.
+    /// A stored request cannot be parsed or serialized.
     #[error("a stored request cannot be read or written")]
     Request(#[from] serde_json::Error),
     /// The database refused or failed.
@@ -66,8 +66,8 @@ pub enum FlowError {
     Database(#[from] DbErr),
 }
 
-/// Keeps a request in a row until whoever is logged in has answered; returns its handle. `None` if
-/// its client has been removed meanwhile.
+/// Stores a request until the user has answered; returns its handle. `None` if its client was
+/// deleted meanwhile.
 ///
 /// # Errors
 /// See [`FlowError`].
@@ -97,7 +97,7 @@ async fn keep_in(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Re
     if !client_row::Entity::lock_registered(txn, &row.client_id).await? {
         return Ok(false);
     }
-    // So that of two at once neither overlooks the other's row.
+    // Locked, so that concurrent calls see each other's rows.
     session::hold_account(txn, account_id).await?;
     make_room(txn, account_id).await?;
     Entity::insert(ActiveModel::from(row.clone()).reset_all()).exec_without_returning(txn).await?;
@@ -120,7 +120,7 @@ async fn make_room(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), D
     Ok(())
 }
 
-/// The request behind a handle, in the browser that it was written for.
+/// The request with this handle, in the browser for which it was stored.
 ///
 /// # Errors
 /// See [`FlowError`].

@@ -1,23 +1,23 @@
-//! Proof Key for Code Exchange (RFC 7636), by method `S256` alone.
+//! Proof Key for Code Exchange (RFC 7636), with method `S256` only.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
 
-/// Whether this can be a challenge by `S256`: the base64url of 32 bytes.
+/// Whether this can be an `S256` challenge: the base64url of 32 bytes.
 #[must_use]
 pub fn is_challenge(challenge: &str) -> bool {
     challenge.len() == 43 && URL_SAFE_NO_PAD.decode(challenge).is_ok()
 }
 
-/// Whether `verifier` is the secret behind `challenge`.
+/// Whether `verifier` matches `challenge`.
 ///
 /// A verifier is 43 to 128 unreserved characters (RFC 7636 §4.1); anything else proves nothing.
 #[must_use]
 pub fn proves(verifier: &str, challenge: &str) -> bool {
     let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     let is_verifier = (43..=128).contains(&verifier.len()) && verifier.bytes().all(unreserved);
-    // Plain `==` is enough: whoever guesses chooses the verifier, not its digest.
+    // Plain `==` is safe: an attacker chooses the verifier, not its digest.
     is_verifier && URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes())) == challenge
 }
 

@@ -1,38 +1,38 @@
-//! Redirect URIs: which may be registered, and which are the registered one.
+//! Redirect URIs: validation at registration, and matching in requests.
 
 use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// Schemes of the URL standard that run, or show, what they are given.
+/// Schemes of the URL standard that execute or display their content.
 const NEVER: [&str; 9] =
     ["javascript", "data", "vbscript", "file", "blob", "about", "filesystem", "ftp", "mailto"];
 
-/// Longest URI, in bytes.
+/// Maximum length of a URI, in bytes.
 const MAX_LENGTH: usize = 2000;
 
-/// Parameters of answers (RFC 6749 §4.1.2, RFC 9207 §2): there must be one of each.
+/// Parameters of responses (RFC 6749 §4.1.2, RFC 9207 §2), which must be unique.
 const OURS: [&str; 6] = ["code", "state", "iss", "error", "error_description", "error_uri"];
 
-/// Why a URI may not be registered. The messages are for whoever registers it.
+/// Why a URI may not be registered. The messages are for the operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
-    /// More than requests and headers have room for.
+    /// Too long for requests and headers.
     #[error("is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    /// Relative, or with characters that URIs don't have.
+    /// Relative, or with characters that are not allowed in URIs.
     #[error("is not an absolute URI of printable ASCII, as it would be sent")]
     Malformed,
     /// RFC 6749 §3.1.2.
     #[error("has a fragment")]
     Fragment,
-    /// A way to make one host look like another.
+    /// User info can make one host look like another.
     #[error("has a user name or a password")]
     UserInfo,
-    /// A client could not tell it from the one that the answer brings.
+    /// A client could not distinguish it from the parameter of the response.
     #[error("has a parameter in its query that answers bring: code, state, iss or error")]
     Reserved,
-    /// Everybody on the way could read the code.
+    /// The code could be read in transit.
     #[error(
         "must be https; http is for loopback addresses of clients with application_type native"
     )]
@@ -45,10 +45,10 @@ pub enum RedirectError {
     Scheme,
 }
 
-/// Checks a URI that is to be registered (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3).
+/// Validates a URI for registration (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3).
 ///
 /// # Errors
-/// Says which rule is broken.
+/// The rule that is broken.
 pub fn check(uri: &str, is_native: bool) -> Result<(), RedirectError> {
     if uri.len() > MAX_LENGTH {
         return Err(RedirectError::TooLong);
@@ -61,7 +61,7 @@ pub fn check(uri: &str, is_native: bool) -> Result<(), RedirectError> {
         return Err(RedirectError::Fragment);
     }
     let url = Url::parse(uri).map_err(|_| RedirectError::Malformed)?;
-    // What the parser would repair is not what a browser would be sent to.
+    // A browser would not be sent to the URI as the parser repairs it.
     let (scheme, rest) = uri.split_once(':').ok_or(RedirectError::Malformed)?;
     if scheme != url.scheme() || dotted(&url, uri) {
         return Err(RedirectError::Malformed);
@@ -83,9 +83,9 @@ pub fn check(uri: &str, is_native: bool) -> Result<(), RedirectError> {
     }
 }
 
-/// Whether a URI that a request names is the registered one: the same text, character by
-/// character. A native client's loopback address alone may have another port (RFC 8252 §7.3), for
-/// it cannot know which will be free.
+/// Whether a URI in a request matches the registered one: by exact string comparison. Only a native
+/// client's loopback address may have another port (RFC 8252 §7.3), as the client cannot know which
+/// one is free.
 #[must_use]
 pub fn matches(registered: &str, presented: &str, is_native: bool) -> bool {
     if registered == presented {
@@ -98,7 +98,7 @@ pub fn matches(registered: &str, presented: &str, is_native: bool) -> bool {
     is_native && registered == presented
 }
 
-/// The parts of a loopback IP URI around its port; none for any other URI.
+/// The parts of a loopback IP URI before and after its port; `None` for any other URI.
 fn without_port(uri: &str) -> Option<(&str, &str)> {
     let host = ["http://127.0.0.1", "http://[::1]"].into_iter().find(|it| uri.starts_with(it))?;
     let rest = uri.strip_prefix(host)?;
@@ -114,7 +114,7 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
     is_port.then_some((host, path))
 }
 
-/// Whether the path is another one than it looks like: the parser resolves `/../`, and `%2e` too.
+/// Whether the parser changes the path: it resolves `/../` and `%2e`.
 fn dotted(url: &Url, uri: &str) -> bool {
     let before_query = uri.split('?').next().unwrap_or(uri);
     let after_scheme = before_query.split_once("//").map_or("", |(_, rest)| rest);
@@ -122,7 +122,7 @@ fn dotted(url: &Url, uri: &str) -> bool {
     url.has_host() && path.is_some_and(|path| path != url.path())
 }
 
-/// What stands between `//` and the path.
+/// The part between `//` and the path.
 fn authority(after_scheme: &str) -> &str {
     let rest = after_scheme.strip_prefix("//").unwrap_or_default();
     rest.split(['/', '?', '#']).next().unwrap_or_default()
@@ -141,7 +141,7 @@ fn is_loopback(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    /// RU-03, MUST-037, MUST-038: what can be registered, by whom.
+    /// RU-03, MUST-037, MUST-038: which URIs can be registered, by which clients.
     #[test]
     fn only_https_loopback_and_reverse_domain_schemes_can_be_registered() {
         for uri in [
@@ -200,7 +200,7 @@ mod tests {
         }
     }
 
-    /// MUST-035, MUST-036: the port of a native client's loopback address, and nothing else.
+    /// MUST-035, MUST-036: only the port of a native client's loopback address may differ.
     #[test]
     fn only_the_port_of_a_loopback_address_may_differ() {
         let registered = "http://127.0.0.1/cb";

@@ -1,7 +1,7 @@
-//! The unsigned request object (OpenID Connect Core 1.0 §6.1): refused, and the client is told so.
+//! The unsigned request object (OpenID Connect Core 1.0 §6.1): refused with an error to the client.
 //!
-//! A client that puts everything into the object has `state` and `response_mode` nowhere else, and would
-//! not know the error for an answer to its request.
+//! A client that sends all parameters in the object has `state` and `response_mode` only there.
+//! Without them it could not match the error to its request.
 
 use josekit::jwt;
 use serde_json::Value;
@@ -12,8 +12,8 @@ use crate::domain::oauth::params::Params;
 pub struct RequestObject(Option<jwt::JwtPayload>);
 
 impl RequestObject {
-    /// Reads the object if it is unsigned. Nothing of one that is signed is believed, since no signature
-    /// is checked.
+    /// Decodes the object if it is unsigned. Signed ones are ignored, since no signature is
+    /// verified.
     #[must_use]
     pub fn of(params: &Params) -> Self {
         let object = params.get("request").filter(|_| !params.repeats("request"));
@@ -21,7 +21,7 @@ impl RequestObject {
         Self(decoded.map(|(payload, _)| payload))
     }
 
-    /// A member that is a text.
+    /// A member with a string value.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.as_ref()?.claim(name).and_then(Value::as_str)

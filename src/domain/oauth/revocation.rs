@@ -10,19 +10,19 @@ use crate::domain::session;
 use crate::entity::client::Model as Client;
 use crate::entity::session::EndReason;
 
-/// What became of a revocation.
+/// The result of a revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// It is good for nothing now, or was so before, or is another client's.
+    /// The token is invalid now, or was before, or belongs to another client.
     Done,
-    /// It has no session that could end: a client's own token, which lives for its few minutes.
+    /// The token has no session to end: it is from the client credentials grant and short-lived.
     Unsupported,
 }
 
-/// Ends the session of a token, if it is the caller's.
+/// Ends the session of a token, if it belongs to the caller.
 ///
 /// # Errors
-/// If the database refuses: then the token may still be good (RF-14).
+/// If the database refuses: the token may still be valid then (RF-14).
 pub async fn revoke(
     mint: Mint<'_>,
     caller: &Client,

@@ -1,10 +1,9 @@
-//! Requests that wait for a person to log in: nothing is stored of them. The page carries the
-//! request, sealed for the browser that it is shown in, and brings it back with its form.
+//! Authorization requests that wait for a login. They are not stored: the page carries the request,
+//! sealed for its browser, and returns it with the form.
 //!
-//! Anybody may send a browser to the authorization endpoint, so what is kept for them there must
-//! cost nothing. What comes back is as it left; it is still checked against the client's
-//! registration each time ([`registered`](crate::domain::oauth::client::entitlement)), as that may have
-//! changed.
+//! Anyone can send a browser to the authorization endpoint, so a waiting request must cost nothing.
+//! The seal protects it from changes. It is still checked against the client's registration each
+//! time ([`entitlement`](crate::domain::oauth::client::entitlement)), which may have changed.
 
 use crate::domain::keys::RequestSealer;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
@@ -15,7 +14,7 @@ use crate::timestamp::Timestamp;
 pub use crate::domain::keys::is_sealed;
 
 /// Seals a request for the browser whose cookie has this digest. It expires 30 minutes after it
-/// came, however often it is sealed anew.
+/// arrived, however often it is sealed again.
 ///
 /// # Errors
 /// See [`FlowError`].
@@ -28,7 +27,7 @@ pub fn seal(
     Ok(sealer.seal(&content, browser_digest)?)
 }
 
-/// The request in a sealed text; none if it was sealed for another browser, was altered, or has
+/// The request in a sealed text; `None` if it was sealed for another browser, was altered, or has
 /// expired.
 #[must_use]
 pub fn open(

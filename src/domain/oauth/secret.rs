@@ -1,22 +1,22 @@
-//! Secrets that are drawn and stored as digests: codes, client secrets, cookies, handles.
+//! Random secrets stored as digests: codes, client secrets, cookies, handles.
 //!
-//! 256 random bits each, so that a plain SHA-256 keeps them as well as any slow hash would.
+//! Each has 256 random bits, so that plain SHA-256 protects it as well as a slow hash.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::error::ErrorStack;
 use openssl::sha::sha256;
 
-/// A secret and what is stored of it.
+/// A secret and its digest.
 pub struct Opaque {
-    /// What its holder gets, once.
+    /// The secret, which is issued once.
     pub text: String,
-    /// What the table gets.
+    /// The digest, which is stored.
     pub digest: Vec<u8>,
 }
 
 impl Opaque {
-    /// Draws one. `prefix` says what kind it is, to people and to secret scanners.
+    /// Generates a secret. `prefix` identifies its kind to people and secret scanners.
     ///
     /// # Errors
     /// If the operating system gives no random bytes.
@@ -29,7 +29,7 @@ impl Opaque {
     }
 }
 
-/// What is stored of a secret, and what it is found by.
+/// The digest by which a secret is stored and looked up.
 #[must_use]
 pub fn digest(text: &str) -> Vec<u8> {
     sha256(text.as_bytes()).to_vec()
@@ -41,8 +41,8 @@ mod tests {
 
     use super::*;
 
-    /// MUST-078, CO-05: 256 bits of which each is as often set as not, and nothing of what was drawn
-    /// before. (By chance, one bit of a thousand draws is off by that much once in 10^10.)
+    /// MUST-078, CO-05: 256 bits, each set as often as not, and independent of earlier secrets. (By
+    /// chance, one bit of a thousand secrets is off by that much once in 10^10.)
     #[test]
     fn what_is_drawn_has_neither_structure_nor_memory() {
         let drawn: Vec<_> = (0..1_000).map(|_| Opaque::draw("sgc_").unwrap().text).collect();

@@ -1,4 +1,4 @@
-//! JSON that all readers read alike.
+//! JSON without ambiguity between parsers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,8 +6,8 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-/// Reads JSON. `None` if it is none, or if an object in it names a member twice: which of the two counts
-/// is not said anywhere (RFC 8259 §4).
+/// Parses JSON. `None` if it is invalid or an object has a duplicate member: RFC 8259 §4 does not
+/// define which of the two counts.
 #[must_use]
 pub fn read(text: &str) -> Option<Value> {
     let is_unambiguous = serde_json::from_str::<Unambiguous>(text).is_ok();

@@ -1,5 +1,5 @@
-//! What a client is told of a person (OpenID Connect Core 1.0 §5.3, §5.4, §5.5): by scope, by name, and
-//! nothing that is not known.
+//! Claims at the userinfo endpoint (OpenID Connect Core 1.0 §5.3, §5.4, §5.5): by scope, by name,
+//! and only those that are known.
 
 use sea_orm::DbErr;
 use serde_json::{Map, Value};
@@ -12,17 +12,17 @@ use crate::domain::scope::Scope;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::{account, session};
 
-/// What a token opens.
+/// The claims that a token gives access to.
 #[derive(Debug, Clone, Default)]
 pub struct Opened {
     /// By scope.
     pub scope: Scope,
-    /// By name, besides that.
+    /// By name, in addition.
     pub names: Vec<String>,
 }
 
-/// What of a token's scope, and of what its session was granted by name, the client may have now. The
-/// answer leaves Signet at this moment, so what the token was signed with does not decide alone.
+/// The token's scope and its session's single claims, limited to the client's present registration.
+/// The response is sent now, so the token alone does not decide.
 ///
 /// # Errors
 /// If the database refuses.
@@ -39,7 +39,7 @@ pub async fn left(db: &Db, session: &session::Model, scope: &str) -> Result<Open
     Ok(Opened { names: asked.unwrap_or_default().userinfo, scope })
 }
 
-/// The claims of an account that are opened.
+/// The claims of an account that `opened` gives access to.
 #[must_use]
 pub fn claims(account: &account::Model, opened: &Opened) -> Map<String, Value> {
     let mut claims = profile::claims(account, &opened.scope.to_string());
