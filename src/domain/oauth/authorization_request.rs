@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::entity::authorization_code::AskedClaims;
 
-/// Error codes of authorization responses (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6, RFC
-/// 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
+/// Error codes of authorization responses (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6,
+/// RFC 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// A parameter is missing, repeated or invalid.

@@ -198,8 +198,8 @@ fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     Ok(prompt)
 }
 
-/// The expected user. An invalid address is ignored, as this is only a hint (OpenID Connect Core
-/// 1.0 §3.1.2.1).
+/// The expected user. An invalid address is ignored, as this is only a hint
+/// (OpenID Connect Core 1.0 §3.1.2.1).
 fn login_hint(params: &Params) -> Option<&str> {
     let is_sound = |hint: &&str| hint.len() <= MAX_HINT && !hint.contains(char::is_control);
     params.get("login_hint").filter(is_sound)

@@ -48,7 +48,7 @@ const PAGE: u64 = 20_000;
 /// How long reads may fail before an instance counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A list that has not changed is signed again after this fraction of its lifetime.
+/// An unchanged list is signed again after its lifetime divided by this.
 const RENEWED_AFTER: u32 = 12;
 
 /// Why the lists could not be updated.
@@ -150,7 +150,7 @@ impl StatusLists {
     /// Reads new marks, and signs lists that have changed or whose signature is old.
     ///
     /// # Errors
-    /// See [`ListError`]; the published lists then stay.
+    /// See [`ListError`]; lists published before stay, with the marks that were read.
     pub async fn reload(&self, db: &Db, issuer: &Issuer, now: Timestamp) -> Result<(), ListError> {
         let mut state = self.state.lock().await;
         let looked_at = Instant::now();
