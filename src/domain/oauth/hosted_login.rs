@@ -149,7 +149,7 @@ fn begun_after(
 }
 
 /// Moves the browser's pending requests to its new login and ends its previous login, idle or not.
-/// If that was of the same account, its client sessions move too; otherwise they end with it.
+/// If that was of the same account, its client sessions move too; otherwise it is logged out.
 async fn take_over(
     txn: &DatabaseTransaction,
     new: &Granted,

@@ -1,4 +1,4 @@
-//! Sessions: a session is a row. It starts with a correct password (`login`) and ends with a logout
+//! Sessions: a session is a row. It starts with a login (`login`) and ends with a logout
 //! (`ending`) or together with all others of its account (`kill_switch`, `unfinished`).
 
 mod ending;
