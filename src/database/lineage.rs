@@ -29,7 +29,7 @@ pub struct Lineage {
     pub commits: i64,
     /// None if it was never restored.
     pub restore: Option<Restore>,
-    /// The first signing key; none if there was none yet.
+    /// The key id of the first signing key; `None` if there is none yet.
     first_kid: Option<String>,
 }
 

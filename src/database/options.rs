@@ -17,8 +17,8 @@ const START_WAIT: Duration = Duration::from_secs(5);
 /// How long PostgreSQL may take to open a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
-/// How long the server lets a transaction hold its locks without a word from us, in milliseconds:
-/// those of an instance that stands still must not last, and a busy one gets to its next statement.
+/// `idle_in_transaction_session_timeout` in milliseconds: bounds how long a suspended instance
+/// holds its locks, and leaves a busy one time to send its next statement.
 const IDLE_TRANSACTION: &str = "3000";
 
 /// The longest wait for a lock, in milliseconds: a hot row must not occupy the pool. A transaction

@@ -172,8 +172,8 @@ pub(super) struct Crowd {
 }
 
 impl Crowd {
-    /// The outage that is to be recorded because a transaction got its turn after `waited`, or was given
-    /// up: at most one a second, which ends a second from now.
+    /// The outage to record because a transaction got its turn after `waited`, or timed out. At
+    /// most one a second; it ends a second from now.
     pub(super) fn notice(
         &mut self,
         waited: Duration,
