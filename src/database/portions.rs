@@ -1,8 +1,9 @@
-//! Changing many rows in portions: each is a transaction of its own, and others write in between.
+//! Changes many rows in portions (bounded batches). Each is a transaction of its own, so that other
+//! writes run in between.
 //!
-//! One statement over all expired rows would keep SQLite's only writer from everybody else, and on
-//! PostgreSQL be cancelled by `statement_timeout`, each minute again, while the backlog grows. This
-//! is the only place that deletes an unbounded number of rows (`tests/it/architecture.rs`).
+//! One statement over all expired rows would block all other writers on SQLite; on PostgreSQL it
+//! would be cancelled by `statement_timeout`, every minute again, while the backlog grows. This is
+//! the only file that deletes an unbounded number of rows (`tests/it/architecture.rs`).
 
 use std::time::{Duration, Instant};
 
@@ -16,39 +17,39 @@ use crate::database::db::Db;
 use crate::database::job::Work;
 use crate::timestamp::Timestamp;
 
-/// Rows in a portion, at most.
+/// Largest number of rows in a portion.
 const MOST: u64 = 1_000;
 
-/// Rows in a portion, however slow the database is.
+/// Smallest number of rows in a portion, however slow the database is.
 const LEAST: u64 = 25;
 
 /// A portion whose statements take longer than this is followed by one of half the size; one that
 /// takes less than a quarter of it, by one of twice the size.
 const LONG: Duration = Duration::from_millis(60);
 
-/// The same on SQLite, where all others wait for as long: a refresh takes some five milliseconds.
+/// The same on SQLite, where all other writers wait this long: a refresh takes some five
+/// milliseconds.
 const LONG_OF_ONE_WRITER: Duration = Duration::from_millis(12);
 
 /// Shortest pause between two portions. The pause is at least as long as the portion's statements
 /// took.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The same on SQLite: another process that finds the database locked looks again after steps of up to 25
-/// milliseconds, and would miss a shorter one, perhaps several times.
+/// The same on SQLite: another process that finds the database locked retries every 25 milliseconds
+/// or less, and could miss a shorter pause several times.
 const PAUSE_OF_ONE_WRITER: Duration = Duration::from_millis(25);
 
 /// How long [`delete_expired`] works on one table before other tables get their turn.
 const TURN: Duration = Duration::from_secs(10);
 
-/// What a portion looks for has an index, in which PostgreSQL is to stop after the portion,
-/// whatever it thinks of how many rows there are: its statistics are of before the portions that
-/// went before.
+/// Makes PostgreSQL use the index, in which it can stop after one portion. The planner would
+/// otherwise rely on row counts from before the previous portions.
 const BY_INDEX: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
 
 /// Why expired rows were not deleted; some may have been.
 pub type PurgeError = DbErr;
 
-/// Work that is done in portions.
+/// Runs work in portions and adapts their size to the time they take.
 #[derive(Clone)]
 pub struct Portions {
     db: Db,
@@ -58,18 +59,18 @@ pub struct Portions {
     pause: Duration,
 }
 
-/// What [`delete_expired`] has done.
+/// The result of [`delete_expired`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purged {
     /// How many rows were deleted.
     pub deleted: u64,
-    /// If expired rows are left because the time was up: for how long the oldest of them has been
-    /// expired.
+    /// How long the oldest remaining row has been expired, if the time limit ended the run before
+    /// all were deleted.
     pub backlog: Option<Duration>,
 }
 
 impl Portions {
-    /// Portions of `most` rows at most.
+    /// Portions of at most `most` rows.
     #[must_use]
     pub fn of(db: &Db, most: u64) -> Self {
         let (long, pause) = if db.has_one_writer() {
@@ -77,13 +78,13 @@ impl Portions {
         } else {
             (LONG, PAUSE)
         };
-        // The first is small: how long a row takes is not known yet.
+        // The first portion is small: the time per row is not known yet.
         Self { db: db.clone(), size: most.min(LEAST * 4), most, long, pause }
     }
 
-    /// Runs `work` for the next portion, in a transaction, and then pauses. `work` is given the
-    /// time inside the transaction, and the number of rows that it may change. If it fails, it is
-    /// tried again with half as many, down to a few rows.
+    /// Runs `work` for the next portion in a transaction, and then pauses. `work` gets the time
+    /// inside the transaction, and the number of rows that it may change. If it fails, it is
+    /// retried with half as many, down to a few rows.
     ///
     /// # Errors
     /// What `work` returned for the smallest portion.
@@ -117,8 +118,8 @@ impl Portions {
         }
     }
 
-    /// Deletes a portion of the rows that meet `which`, the first by `order`. Rows that somebody
-    /// else holds are left out.
+    /// Deletes a portion of the rows that match `which`, in the order of `order`. Rows that another
+    /// transaction has locked are skipped.
     async fn delete<E: EntityTrait>(
         &mut self,
         which: Condition,
@@ -140,8 +141,8 @@ impl Portions {
     }
 }
 
-/// Deletes all rows that meet `which`, in portions, however long that takes in all. There must be
-/// an index for `which`.
+/// Deletes all rows that match `which`, in portions and without a time limit. There must be an
+/// index for `which`.
 ///
 /// # Errors
 /// If the database refuses; then some may have been deleted.
@@ -158,8 +159,8 @@ pub async fn delete_all<E: EntityTrait>(db: &Db, which: impl IntoCondition) -> R
     }
 }
 
-/// Deletes rows whose `column` is before `before`, the oldest first, in portions and for ten
-/// seconds at most. There must be an index that begins with `column`.
+/// Deletes rows whose `column` is before `before`, oldest first, in portions and for at most ten
+/// seconds. There must be an index that begins with `column`.
 ///
 /// # Errors
 /// If the database refuses; then some may have been deleted.
@@ -181,13 +182,13 @@ pub async fn delete_expired<E: EntityTrait>(
             purged.backlog = Some(before.since(last));
             return Ok(purged);
         }
-        // From there on: before it are the remains of what was deleted, which are still in the
-        // index as long as another transaction might see them.
+        // Continue from there: before it are dead index entries of the deleted rows, which remain
+        // as long as another transaction might see them.
         which = Condition::all().add(column.lt(before)).add(column.gte(last));
     }
 }
 
-/// What became of a portion.
+/// The result of one portion.
 struct Deleted {
     rows: u64,
     is_all: bool,
@@ -195,8 +196,8 @@ struct Deleted {
 }
 
 impl Deleted {
-    /// Runs a statement that deletes `size` rows at most. If it `returns` their times, the last of
-    /// them is known.
+    /// Runs a statement that deletes at most `size` rows. If it returns their times (`returns`),
+    /// the last of them is kept.
     async fn by(
         txn: &DatabaseTransaction,
         delete: DeleteStatement,
@@ -215,8 +216,8 @@ impl Deleted {
     }
 }
 
-/// Runs the work of a portion, and says how long it took. The time that the transaction waited for
-/// others says nothing about the size, so it does not count.
+/// Runs the work of a portion and measures it. The time the transaction waited for others does not
+/// count, since it says nothing about the size.
 async fn timed<T, E: From<DbErr>>(
     txn: &DatabaseTransaction,
     work: Work<'_, T, E>,
@@ -229,9 +230,8 @@ async fn timed<T, E: From<DbErr>>(
     Ok((value, began.elapsed()))
 }
 
-/// `DELETE … WHERE place IN (SELECT place … LIMIT size)`, by the rows' places in the table.
-/// By their keys, PostgreSQL would read the whole table if it thinks that `size` rows are many of
-/// them.
+/// `DELETE … WHERE place IN (SELECT place … LIMIT size)`, by physical row position. Selecting by
+/// key, PostgreSQL would read the whole table if it estimates that `size` is a large part of it.
 fn deletion<E: EntityTrait>(
     backend: DbBackend,
     which: Condition,

@@ -1,7 +1,8 @@
-//! PostgreSQL: each transaction takes a connection of the pool.
+//! Transactions on PostgreSQL: each takes a connection from the pool.
 //!
-//! A transaction is tried again while the server asks for it, and while it meets a lock that others
-//! hold for long: its connection goes back in between, so that one hot row cannot occupy the pool.
+//! A transaction is retried when the server asks for it (serialization failure, deadlock), and when
+//! it times out on a lock. It returns its connection in between, so that one hot row cannot exhaust
+//! the pool.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,29 +24,29 @@ use crate::database::outage::{self, BEAT, Crowd, NOTICEABLE};
 use crate::database::pool::Pool;
 use crate::timestamp::Timestamp;
 
-/// How often a transaction is tried that could not be serialised, or whose connection broke.
+/// Maximum number of tries after serialization failures or broken connections.
 const TRIES: u32 = 4;
 
-/// Pause before the first further try; each waits longer than the one before.
+/// Pause before the first retry; each further pause is longer.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The longest pause between two tries.
+/// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long an operator's command waits for locks.
+/// How long an operator command waits for locks.
 const LEISURE: Duration = Duration::from_mins(1);
 
-/// How many beats are given up, each with a connection that may hang with its commit.
+/// How many hanging heartbeats are abandoned, each with a connection whose commit may hang.
 const HANGING: u32 = 2;
 
-/// The wait for a beat once that many have been given up.
+/// Timeout of a heartbeat after that many were abandoned.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
-/// How long an outage is tried to be recorded.
+/// How long the recording of an outage is retried.
 const RECORDING: Duration = Duration::from_mins(10);
 
-/// Runs `work` in a transaction; past the wait, or once the database is gone, it is not done, or in
-/// doubt if its commit was begun.
+/// Runs `work` in a transaction. After the timeout, or once the database is gone, the result is
+/// "not done", or "in doubt" if the commit was begun.
 pub(super) async fn write<I, T, E, F>(writer: &PooledWriter, input: I, work: F) -> Result<T, E>
 where
     I: Send + Sync + 'static,
@@ -61,7 +62,7 @@ where
     }
     let (job, progress, answer) = Transaction::new(input, work, false);
     let deadline = Instant::now() + writer.pool.wait();
-    // A task of its own: the transaction must not end where its client hangs up.
+    // A task of its own: the transaction must not be dropped when its client hangs up.
     tokio::spawn(write_until(writer.clone(), job, deadline));
     let mut caller = Caller { progress, answer: Some(answer), writer, is_told: false };
     match writer.pool.while_alive(caller.answer()).await {
@@ -77,15 +78,16 @@ where
     }
 }
 
-/// Somebody who waits for a transaction, and may stop. What has not come to its commit then is not
-/// done: a client that hung up has perhaps asked again elsewhere, and its first request must not be
-/// taken for a thief's after that.
+/// A caller that waits for a transaction, and may stop waiting. What has not begun its commit by
+/// then is not done: the client may have retried elsewhere, and its first request must not look
+/// like token theft afterwards.
 struct Caller<'w, T: Send + 'static> {
     progress: Progress,
-    /// None once it has come.
+    /// `None` once it has been received.
     answer: Option<oneshot::Receiver<T>>,
     writer: &'w PooledWriter,
-    /// They waited to the end, and are told that it is not known what became of the commit.
+    /// The caller waited until the timeout, and got the answer that the outcome of the commit is
+    /// unknown.
     is_told: bool,
 }
 
@@ -107,8 +109,8 @@ impl<T: Send + 'static> Drop for Caller<'_, T> {
     }
 }
 
-/// Records an outage from the begin of the wait until the commit is over. If the caller hung up, only
-/// if it takes long: anybody can hang up at any time.
+/// Records an outage from before the wait until the commit is over. If the caller hung up, it is
+/// recorded only if the commit takes long: anybody can hang up at any time.
 async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>, is_told: bool) {
     if is_told || timeout(NOTICEABLE, &mut answer).await.is_err() {
         writer.doubts.begin(&writer);
@@ -117,8 +119,8 @@ async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>
     }
 }
 
-/// The same for work that takes its time. If the connections are replaced meanwhile, the one in use is
-/// dead: no answer will come, and whether the work was committed is not known.
+/// The same without a request timeout. If the pool replaces its connections meanwhile, the one in
+/// use is dead: no answer will come, and the outcome is in doubt.
 pub(super) async fn write_at_leisure<I, T, E, F>(
     writer: &PooledWriter,
     input: I,
@@ -143,23 +145,23 @@ where
     }
 }
 
-/// What a transaction needs beside its work.
+/// What a transaction needs besides its work.
 #[derive(Clone)]
 pub(super) struct PooledWriter {
     pub(super) pool: Pool,
     pub(super) clock: Clock,
-    /// This process, as outages name it; nil before it serves.
+    /// The id of this process in recorded outages; nil before it serves.
     pub(super) instance: Uuid,
-    /// It uses the connections that no crowd of requests occupies.
+    /// Whether it uses the reserved connections, which requests cannot exhaust.
     pub(super) is_reserved: bool,
     pub(super) doubts: Doubts,
     pub(super) crowd: Arc<Mutex<Crowd>>,
-    /// The highest number that a beat of this instance has brought the counter of commits to.
+    /// The highest value of the commit counter that a heartbeat of this instance has reached.
     pub(super) commits: Arc<AtomicI64>,
 }
 
 impl PooledWriter {
-    /// Says once a second that this instance is there, and records when it was not.
+    /// Starts the heartbeat, once a second, and records periods without one.
     pub(super) async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
         self.instance = instance;
         let first = Moment::now();
@@ -186,8 +188,8 @@ impl PooledWriter {
                     self.pool.learn(&error);
                     tracing::debug!(%error, "this instance could not say that it is there");
                 }
-                // Commits hang, or this connection alone is dead: another one finds out. Until then
-                // the beat is overdue.
+                // Commits hang, or this connection alone is dead: the next heartbeat, on another
+                // connection, finds out. Until then the heartbeat is overdue.
                 Err(_) => {
                     given_up += 1;
                     continue;
@@ -198,7 +200,7 @@ impl PooledWriter {
         }
     }
 
-    /// Each beat brings the counter further, so one that does not has met an older database.
+    /// Each heartbeat advances the counter. If it has not advanced, the database is an older copy.
     fn compare(&self, last: Moment, before: i64, now: i64) {
         self.commits.fetch_max(now, Ordering::AcqRel);
         if now > before {
@@ -221,7 +223,7 @@ impl PooledWriter {
             .await
     }
 
-    /// The same on the connections that no crowd of requests occupies.
+    /// The same writer on the reserved connections, which requests cannot exhaust.
     pub(super) fn reserved(&self) -> Self {
         Self { is_reserved: true, ..self.clone() }
     }
@@ -230,7 +232,7 @@ impl PooledWriter {
         if self.is_reserved { self.pool.reserved() } else { self.pool.connections() }
     }
 
-    /// A transaction got its turn, or was given up, after so long.
+    /// Called when a transaction got its turn, or timed out, after `waited`.
     pub(super) fn notice_crowd(&self, waited: Duration) {
         if self.instance.is_nil() || self.is_reserved {
             return;
@@ -241,7 +243,7 @@ impl PooledWriter {
         }
     }
 
-    /// Says that this instance stops, and that nothing of it was lost.
+    /// Records that this instance stops cleanly: no answer was lost.
     pub(super) async fn stop_serving(&self) {
         if self.instance.is_nil() {
             return;
@@ -254,8 +256,7 @@ impl PooledWriter {
     }
 }
 
-/// Commits whose callers were told that it is not known what became of them. However many there are
-/// at a time, they are one outage.
+/// Commits whose callers got the answer "in doubt". All that overlap are recorded as one outage.
 #[derive(Clone, Default)]
 pub(super) struct Doubts(Arc<Mutex<Open>>);
 
@@ -266,7 +267,7 @@ struct Open {
 }
 
 impl Doubts {
-    /// Until it ends, no instance may take the callers for thieves.
+    /// Until it ends, no instance may treat a retry by these callers as token theft.
     fn begin(&self, writer: &PooledWriter) {
         let began = writer.clock.now().minus(writer.pool.wait() + NOTICEABLE);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -288,17 +289,17 @@ impl Doubts {
     }
 }
 
-/// The end of an outage that is to be recorded.
+/// The end of an outage to record.
 #[derive(Debug, Clone, Copy)]
 enum Ended {
     NotYet,
     Now,
-    /// Of a crowd, which is recorded while it may last.
+    /// The end of overload, which is recorded while it may continue.
     Crowd(Timestamp),
 }
 
-/// Records an outage, trying until the database takes it. (A box: its transaction may itself end in
-/// doubt.)
+/// Records an outage, retrying until the database accepts it. (Boxed because it is recursive: its
+/// transaction may itself end in doubt.)
 fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'static, ()> {
     Box::pin(async move {
         let (writer, deadline) = (writer.reserved(), Instant::now() + RECORDING);
@@ -337,7 +338,7 @@ async fn beat(
         outage::forget_old(txn, now).await?;
     }
     outage::beat(txn, instance).await?;
-    // Last: all instances wait for this row.
+    // Last, because all instances wait for this row.
     let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
     let row = txn.query_one_raw(outage::statement(txn, sql, [])).await?;
     row.map_or(Ok(0), |row| row.try_get_by_index(0))
@@ -345,7 +346,7 @@ async fn beat(
 
 /// Why a transaction was not committed.
 enum Failure {
-    /// Its work says why, and another try might go well.
+    /// The work failed with an error of its own or of the database, and may be retried.
     OfWork,
     Database(DbErr),
     /// The commit was sent, and its answer is missing.
@@ -375,7 +376,8 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             Ok(()) | Err(Failure::OfWork) => Ok(()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
-                // Before the caller is told, if the database takes it: the client may ask again at once.
+                // Recorded before the caller gets its answer, if the database allows it: the client
+                // may retry at once.
                 let recorded = tokio::spawn(record(writer, began, Ended::Now));
                 drop(timeout(NOTICEABLE, recorded).await);
                 Err(in_doubt())
@@ -385,8 +387,8 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
     job.finish(committed);
 }
 
-/// Serialization failures and deadlocks (40001, 40P01), connections that broke before the commit, and,
-/// as long as there is time, locks that are held for long (55P03).
+/// Serialization failures and deadlocks (40001, 40P01), connections that broke before the commit,
+/// and, until the deadline, lock timeouts (55P03).
 fn may_try_again(error: &DbErr, tries: u32) -> bool {
     match sql_state(error).as_deref() {
         Some("55P03") => true,
@@ -405,13 +407,13 @@ async fn attempt(
     writer.notice_crowd(asked.elapsed());
     let txn = txn.map_err(Failure::Database)?;
     if job.progress().is_left() {
-        // Others wait for the connection.
+        // Other transactions wait for the connection.
         drop(txn.rollback().await);
         return Err(Failure::Database(lost()));
     }
     *began = writer.clock.now();
     if job.run(&txn, *began).await == Step::RollBack {
-        // The error of the work is the one that counts; a broken connection breaks the rollback too.
+        // The error of the work counts; a broken connection makes the rollback fail, too.
         drop(txn.rollback().await);
         return Err(Failure::OfWork);
     }
@@ -425,7 +427,7 @@ async fn attempt(
             writer.pool.learn(&error);
             Err(Failure::InDoubt)
         }
-        // The server says that it has not committed.
+        // The server reports that it has not committed.
         Err(error) => {
             job.progress().reopen();
             Err(Failure::Database(error))

@@ -1,15 +1,15 @@
-//! Disk space kept for emergencies: given up when the disk is full, so that a logout or a kill switch
-//! can still be written.
+//! Reserved disk space, released when the disk is full so that a logout or a kill switch can still
+//! be written.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Enough for the log of thousands of small transactions.
+/// Enough for the write-ahead log of thousands of small transactions.
 const SIZE: usize = 4 * 1024 * 1024;
 
-/// A file beside the database that takes up room.
+/// A file beside the database that occupies the reserved space.
 pub(super) struct Reserve(PathBuf);
 
 impl Reserve {
@@ -23,14 +23,14 @@ impl Reserve {
         self.0.metadata().is_ok_and(|file| file.len() >= SIZE as u64)
     }
 
-    /// Takes the room up again. False if there is none.
+    /// Allocates the reserve again. False if there is no space.
     pub(super) async fn take(&self) -> bool {
         let path = self.0.clone();
         #[expect(clippy::disallowed_methods, reason = "one at a time, and seldom")]
         let taking = tokio::task::spawn_blocking(move || {
             let taken = allocate(&path);
             if taken.is_err() {
-                // Half a reserve would only keep room from others.
+                // A partial reserve would only take space from others.
                 drop(std::fs::remove_file(&path));
             }
             taken.is_ok()
@@ -50,7 +50,7 @@ impl Reserve {
 fn allocate(path: &Path) -> io::Result<()> {
     let mut file: File =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // Written and not only reserved: not every file system can reserve.
+    // Written rather than only allocated: not every file system supports preallocation.
     file.write_all(&vec![0; SIZE])?;
     file.sync_all()
 }

@@ -1,13 +1,13 @@
-//! The clock by which rows are deleted for good.
+//! The retention time, by which rows are deleted permanently.
 //!
-//! A clock that is wrong for a moment must not delete what others rely on: a mark that says that a
-//! session has ended, a key whose tokens are alive. So the retention time does not follow the wall
-//! clock. It advances by the monotonic clock of instances that serve, and by [`RESTART`] at most when
-//! an instance starts after [`UPTIME`] of that; and it is never ahead of the wall clock. It is stored
-//! in `database_state`, for all instances and the next start.
+//! A temporarily wrong clock must not delete rows that others rely on, such as the mark that a
+//! session has ended, or a key whose tokens are still valid. So the retention time does not follow
+//! the wall clock. It advances with the monotonic clock of serving instances, and by at most
+//! [`RESTART`] when an instance starts after [`UPTIME`] of such progress; it is never ahead of the
+//! wall clock. It is stored in `database_state`, for all instances and for the next start.
 //!
-//! Time in which nothing serves is thus made up for at later starts. Until then rows are deleted as
-//! much later.
+//! Time in which no instance serves is thus caught up at later starts; until then rows are deleted
+//! that much later.
 
 use std::time::Duration;
 
@@ -18,15 +18,16 @@ use crate::database::outage::statement;
 use crate::database::retention_time::Anchor;
 use crate::timestamp::Timestamp;
 
-/// What a start makes up for, at most, of the time in which nothing served.
+/// How much downtime one start catches up at most.
 const RESTART: Duration = Duration::from_hours(24);
 
-/// How far the retention time must have advanced since the last start that made up for anything.
+/// How far the retention time must have advanced since the last start that caught up.
 const UPTIME: Duration = Duration::from_hours(1);
 
 impl Db {
-    /// The time that says what is old enough to be deleted for good: at most the present, and not ahead
-    /// by more than what was served since. Before [`Db::begin_serving`] nothing is old enough.
+    /// The time that decides what is old enough to be deleted permanently: at most the present, and
+    /// at most the stored time plus the time served since. Before [`Db::begin_serving`] nothing is
+    /// old enough.
     #[must_use]
     pub fn retention_now(&self) -> Timestamp {
         let Some(anchor) = *self.retention.anchor() else { return Timestamp::default() };
@@ -34,8 +35,8 @@ impl Db {
         anchor.at.plus(since).min(self.clock.now())
     }
 
-    /// Writes the retention time down, and takes over what another instance has written. To be called
-    /// now and then: what was served since the last call is lost at a crash.
+    /// Stores the retention time, and adopts a later one stored by another instance. Call it
+    /// periodically: a crash loses the progress since the last call.
     ///
     /// # Errors
     /// If the database refuses.
@@ -49,7 +50,7 @@ impl Db {
         Ok(())
     }
 
-    /// Begins to advance the retention time.
+    /// Starts to advance the retention time.
     pub(super) async fn begin_retention(&self) -> Result<(), DbErr> {
         let uptime = self.clock.uptime();
         let at = self.write_at_leisure((), |txn, now, ()| Box::pin(start(txn, now))).await?;
@@ -57,10 +58,10 @@ impl Db {
         Ok(())
     }
 
-    /// The retention time that was written last. None if no instance of this version has served.
+    /// The stored retention time. `None` if no instance of this version has served.
     ///
     /// # Errors
-    /// If the database refuses, or its schema is of a version before.
+    /// If the database refuses, or its schema is older.
     pub async fn stored_retention(&self) -> Result<Option<Timestamp>, DbErr> {
         let row = self
             .read(|db| async move {
@@ -72,9 +73,9 @@ impl Db {
     }
 }
 
-/// Makes up for time in which nothing served, if that is due.
+/// Catches up downtime, if that is due.
 async fn start(txn: &DatabaseTransaction, now: Timestamp) -> Result<Timestamp, DbErr> {
-    // Holds the row: of instances that start at once, one makes up for the time.
+    // Locks the row: of instances that start at once, only one catches up.
     let sql = "UPDATE database_state SET retention_at = COALESCE(retention_at, $1), \
                retention_base = COALESCE(retention_base, $1) RETURNING retention_at, retention_base";
     let Some(row) = txn.query_one_raw(statement(txn, sql, [now.into()])).await? else {
@@ -90,7 +91,7 @@ async fn start(txn: &DatabaseTransaction, now: Timestamp) -> Result<Timestamp, D
     Ok(at)
 }
 
-/// The retention time after a restart that makes up for what it may.
+/// The retention time after a restart that catches up.
 fn after_restart(at: Timestamp, now: Timestamp) -> Timestamp {
     at.max(now.min(at.plus(RESTART)))
 }

@@ -1,15 +1,16 @@
-//! What of the retention time an instance keeps in memory.
+//! The in-memory state of an instance's retention time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::timestamp::Timestamp;
 
-/// The retention time as this instance knows it; clones share it. Nothing before the instance serves.
+/// The retention time as this instance knows it; clones share it. `None` before the instance
+/// serves.
 #[derive(Clone, Default)]
 pub(super) struct RetentionTime(Arc<Mutex<Option<Anchor>>>);
 
-/// The retention time at a moment of the monotonic clock.
+/// The retention time at one moment of the monotonic clock.
 #[derive(Clone, Copy)]
 pub(super) struct Anchor {
     pub(super) at: Timestamp,

@@ -1,21 +1,20 @@
-//! Bringing the schema to the version of this binary, and refusing what it does not know.
+//! Migrates the schema to the version of this binary, and refuses a newer one.
 //!
-//! All pending migrations run in one transaction, under a lock, so that of several instances that
-//! start at once one migrates and the others find the work done, and a crash leaves nothing half
-//! done.
+//! All pending migrations run in one transaction, under a lock: of several instances that start at
+//! once, one migrates and the others find the work done, and a crash leaves nothing half done.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
 use crate::database::db::{Db, take_time};
 
-/// Key of the PostgreSQL advisory lock that a migrating instance holds: "signet" in ASCII.
+/// Key of the PostgreSQL advisory lock for migrations: "signet" in ASCII.
 const LOCK: i64 = 0x7369_676e_6574;
 
-/// Why the schema could not be brought to the version of this binary.
+/// Why the schema could not be migrated to the version of this binary.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// A newer Signet has been here; this one does not know what its rows mean.
+    /// A newer Signet has migrated the database; this version cannot interpret its rows.
     #[error(
         "the database has the newer schema {version}, which this version of Signet does not know; \
          start the newer version, or restore a backup. Nothing was changed"
@@ -83,7 +82,7 @@ pub async fn status(db: &Db) -> Result<Vec<(String, bool)>, SchemaError> {
         .collect())
 }
 
-/// Whether the table is there: an older schema may not have it yet. Changes nothing.
+/// Whether the table exists: an older schema may not have it yet. Changes nothing.
 ///
 /// # Errors
 /// If the database cannot be read.

@@ -1,9 +1,9 @@
-//! One `signet serve` on one SQLite file: an advisory lock of the operating system, on a file beside
-//! the database.
+//! Ensures that one SQLite file is served by one `signet serve`: an advisory lock of the operating
+//! system, on a file beside the database.
 //!
-//! Not on the database file itself: closing any descriptor of it would drop the POSIX locks that
-//! SQLite has on it. The kernel releases the lock however the process ends, so the file is never
-//! deleted, and one that is left over means nothing.
+//! The lock is not on the database file itself: closing any descriptor of that would drop SQLite's
+//! POSIX locks on it. The kernel releases the lock however the process ends, so the file is never
+//! deleted, and a leftover file means nothing.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -16,14 +16,14 @@ use tokio::time::Instant;
 use crate::config::DatabaseSettings;
 use crate::database::file::{ConnectError, prepare_file};
 
-/// How often the lock is tried while another server has it.
+/// Interval between attempts while another server has the lock.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// What a server may take beyond its drain time: it closes the database, and the process ends.
+/// Time a stopping server may take beyond its drain time, to close the database and exit.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// That this process alone serves a database, until it is dropped or the process ends. On PostgreSQL,
-/// where several instances serve, it stands for nothing.
+/// Guarantees that only this process serves a database, until it is dropped or the process ends. It
+/// has no effect on PostgreSQL, where several instances serve, or on a file system without locks.
 #[derive(Debug)]
 pub struct ServeLock {
     _file: Option<File>,
@@ -46,7 +46,7 @@ pub enum ServeLockError {
         /// How long this process waited.
         waited: Duration,
     },
-    /// Under each name, SQLite would keep a write-ahead log of its own.
+    /// SQLite would keep a separate write-ahead log under each name.
     #[error(
         "the database file {} has hard links: a server that used another of its names would damage \
          it. Remove the others",
@@ -59,19 +59,19 @@ pub enum ServeLockError {
     /// The database file cannot be used.
     #[error(transparent)]
     Database(#[from] ConnectError),
-    /// The lock file cannot be made, opened or locked.
+    /// The lock file cannot be created, opened or locked.
     #[error("cannot lock {}: {source}", file.display())]
     File {
         /// The lock file.
         file: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
 }
 
 impl ServeLock {
-    /// Takes the lock; waits for another server that has it for its `drain` time, so that it can be
-    /// replaced in order.
+    /// Takes the lock. Waits up to the `drain` time (and two seconds) for another server that has
+    /// it, so that a server can be replaced without a gap.
     ///
     /// # Errors
     /// See [`ServeLockError`].
@@ -119,7 +119,7 @@ impl ServeLock {
     }
 }
 
-/// The lock file of a database. A symbolic link to a database leads to the lock of what it names.
+/// The lock file of a database. For a symbolic link, the lock file of its target.
 fn beside(database: &Path) -> PathBuf {
     let database = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let mut name = database.into_os_string();

@@ -1,14 +1,14 @@
-//! Transactions on SQLite that share commits.
+//! Group commit: SQLite transactions that share commits.
 //!
 //! A durable commit costs a sync to disk, which takes longer than the statements before it. While
-//! one batch is being synced the next requests queue up, and the writer takes them all into the
-//! next transaction: each is acknowledged after the sync that holds it, and none waits for a sync
-//! of its own. If a rule refuses one of a batch, which may have written something by then, the batch
-//! runs again with a savepoint around each; if the database fails in one, each runs alone. So nobody
-//! sees a neighbour's failure, and a refusal costs its neighbours no sync.
+//! one batch is synced, further requests queue up, and the writer takes them all into the next
+//! transaction: each is acknowledged after the sync that covers it, and none needs a sync of its
+//! own. If a rule refuses one transaction of a batch, which may have written by then, the batch
+//! runs again with a savepoint around each; if the database fails in one, each runs alone. So a
+//! failure does not affect other transactions of the batch, and a refusal costs them no extra sync.
 //!
-//! Nothing is acknowledged on the driver's word alone. Each batch advances a counter, and another
-//! connection must see it afterwards (`sqlite_connections`).
+//! A success reported by the driver is not enough for an acknowledgement. Each batch advances a
+//! counter, and another connection must see it afterwards (`sqlite_connections`).
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,32 +26,32 @@ use crate::database::reserve::Reserve;
 use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
 use crate::timestamp::Timestamp;
 
-/// Transactions in one commit: bounds how long the first of them waits for the last.
+/// Most transactions in one commit: bounds how long the first of them waits for the last.
 const BATCH: usize = 128;
 
-/// How often an idle writer looks at the clock, so that a pause of the process shows.
+/// How often an idle writer checks the clock to detect a suspension of the process.
 const TICK: Duration = Duration::from_millis(500);
 
-/// What the writer is asked for.
+/// Messages to the writer.
 pub(super) enum Message {
-    /// A transaction, and since when it waits.
+    /// A transaction, and when it began to wait.
     Run(Box<dyn Job>, Instant),
-    /// To end after the transactions before it.
+    /// Closes the writer after the transactions queued before it.
     Close(oneshot::Sender<()>),
 }
 
-/// What is known of the connection that commits.
+/// The state of the committing connection.
 #[derive(Default)]
 pub(super) struct State {
-    /// This process answers clients; commands do not.
+    /// Whether this process answers clients; commands do not.
     pub(super) is_serving: AtomicBool,
     pub(super) is_failing: AtomicBool,
     pub(super) is_full: AtomicBool,
-    /// When something that had been committed could not be answered; 0 if it is on record.
+    /// The time at which the answer to a commit could not be sent; 0 once it is recorded.
     pub(super) lost_answer_at: AtomicI64,
-    /// Since when a commit is under way.
+    /// When the commit under way began.
     commit_since: Mutex<Option<Instant>>,
-    /// The highest count of commits that this process has brought the database to.
+    /// The highest commit counter that this process has reached.
     pub(super) commits: AtomicI64,
 }
 
@@ -61,7 +61,7 @@ impl State {
     }
 }
 
-/// The task that owns the connection.
+/// The task that owns the writing connection.
 pub(super) struct Writer {
     connections: Connections,
     clock: Clock,
@@ -69,28 +69,29 @@ pub(super) struct Writer {
     last_seen: Moment,
     wait: Duration,
     crowd: Crowd,
-    /// Outages that the next batch records; one without an end lasts until then.
+    /// Outages to record with the next batch; one without an end lasts until then.
     outages: Vec<(Timestamp, Option<Timestamp>)>,
-    /// Crowds that the next batch records.
+    /// Overload to record with the next batch.
     crowds: Vec<(Timestamp, Timestamp)>,
     reserve: Reserve,
 }
 
-/// Why a batch was not committed. Nothing of it was done, unless the error says that it is in doubt.
+/// Why a batch was not committed. Nothing of it was done, unless the error says that it is in
+/// doubt.
 enum Failure {
-    /// One of its transactions was refused by a rule, as its outcome says.
+    /// A rule refused one of its transactions, whose outcome has the reason.
     Refused,
-    /// The database failed in one of its transactions, as its outcome says.
+    /// The database failed in one of its transactions, whose outcome has the reason.
     Single,
     Whole(DbErr),
 }
 
-/// What a transaction that fails undoes in a batch.
+/// What a failed transaction rolls back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Isolation {
     /// The whole batch.
     None,
-    /// What it wrote itself.
+    /// Its own writes.
     Savepoints,
 }
 
@@ -115,7 +116,7 @@ impl Writer {
         }
     }
 
-    /// Does what is asked for, until it is to end.
+    /// Processes messages until it is closed.
     pub(super) async fn work(mut self, mut queue: mpsc::Receiver<Message>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -159,7 +160,7 @@ impl Writer {
         }
     }
 
-    /// A process that stood still has answered nobody meanwhile.
+    /// A suspended process has answered no requests meanwhile.
     fn notice_pause(&mut self) {
         let pause = self.last_seen.elapsed();
         if pause > NOTICEABLE {
@@ -203,7 +204,7 @@ impl Writer {
         match result {
             Ok(()) => finish(batch, &Ok(())),
             Err(Failure::Whole(error)) if !self.is_full() => finish(batch, &Err(error)),
-            // Its outcome says why.
+            // The outcome of the transaction has the reason.
             Err(Failure::Refused | Failure::Single) if batch.len() == 1 && !self.is_full() => {
                 finish(batch, &Ok(()));
             }
@@ -228,7 +229,7 @@ impl Writer {
         });
     }
 
-    /// On a full disk there is room for what is urgent alone.
+    /// While the disk is full, only urgent transactions are accepted.
     fn refuses(&self, job: &dyn Job) -> bool {
         self.is_full() && !job.is_urgent()
     }
@@ -305,7 +306,7 @@ impl Writer {
         }
         if let Err(error) = txn.commit().await {
             self.connections.discard().await;
-            // SQLite says that it failed. What others see says whether it is so.
+            // SQLite reports that the commit failed. Whether other connections see it decides.
             let is_undone = matches!(self.connections.is_visible(count).await, Ok(false));
             return Err(Failure::Whole(if is_undone { error } else { in_doubt() }));
         }
@@ -324,8 +325,8 @@ impl Writer {
         }
     }
 
-    /// Advances the counters, and records what has happened since the last commit. None if the schema
-    /// has no counters yet.
+    /// Advances the counters, and records outages and overload since the last commit. `None` if the
+    /// schema has no counters yet.
     async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<Count>, DbErr> {
         if !self.connections.has_counter(txn).await? {
             return Ok(None);
@@ -367,7 +368,7 @@ async fn run_all(
     Ok(())
 }
 
-/// Runs a transaction of a batch so that it alone is undone if a rule refuses it.
+/// Runs a transaction in a savepoint, so that it alone is rolled back if a rule refuses it.
 async fn in_savepoint(
     txn: &DatabaseTransaction,
     job: &mut Box<dyn Job>,

@@ -1,9 +1,9 @@
-//! SQLite's connections as the writer uses them: one that commits, and one that looks whether others
-//! see it.
+//! The writer's SQLite connections: one that commits, and one that verifies that others see the
+//! commit.
 //!
-//! The one that commits is thrown away once it has failed to commit or to roll back, or reported an
-//! error of the disk or of memory: SQLite may have rolled back by itself then, and the driver, which
-//! counts transactions, would only set savepoints from then on.
+//! The committing connection is discarded after it failed to commit or roll back, or reported a
+//! disk or memory error: SQLite may then have rolled back by itself, and the driver, which counts
+//! nested transactions, would only set savepoints from then on.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ use crate::database::options::{Access, connect_patiently, sqlite_options};
 use crate::database::outage::statement;
 use crate::timestamp::Timestamp;
 
-/// Result codes of SQLite (<https://sqlite.org/rescode.html>), without their extended part.
+/// SQLite result codes (<https://sqlite.org/rescode.html>), without their extended part.
 const NO_MEMORY: u32 = 7;
 const IO_ERROR: u32 = 10;
 const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const NOT_A_DATABASE: u32 = 26;
 
-/// The connection that commits, and the witness of its commits.
+/// The connection that commits, and the one that verifies its commits.
 pub(super) struct Connections {
     options: ConnectOptions,
-    /// None from an error that made it doubtful until the next transaction.
+    /// `None` after an error that left its state unknown, until the next transaction.
     writer: Option<DatabaseConnection>,
-    /// Sees what others can see of a commit.
+    /// Sees what other connections see of a commit.
     witness: DatabaseConnection,
-    /// Whether the schema has the counters: not before it is migrated.
+    /// Whether the schema has the counters; it has none before it is migrated.
     has_counter: bool,
 }
 
@@ -55,7 +55,7 @@ impl Connections {
         connection.begin_with_options(options).await
     }
 
-    /// Whether writes can be counted, as the transaction sees the schema.
+    /// Whether the schema, as the transaction sees it, has the counters.
     pub(super) async fn has_counter(&mut self, txn: &DatabaseTransaction) -> Result<bool, DbErr> {
         if !self.has_counter {
             let sql = "SELECT 1 FROM sqlite_master WHERE name = 'database_state'";
@@ -64,7 +64,7 @@ impl Connections {
         Ok(self.has_counter)
     }
 
-    /// Whether other connections see the commit with this count.
+    /// Whether other connections see the commit with this counter.
     pub(super) async fn is_visible(&mut self, count: Option<Count>) -> Result<bool, DbErr> {
         let Some(Count { writes, .. }) = count else { return Ok(true) };
         let sql = "SELECT writes FROM database_state";
@@ -72,7 +72,7 @@ impl Connections {
         match seen {
             Ok(Some(row)) => Ok(row.try_get_by_index::<i64>(0)? >= writes),
             Ok(None) => Ok(false),
-            // The batch was the one that took the counter out of the schema.
+            // The batch removed the counter from the schema.
             Err(error) if sqlite_code(&error) == Some(1) => {
                 self.has_counter = false;
                 Ok(true)
@@ -90,7 +90,7 @@ impl Connections {
         }
     }
 
-    /// After an error that leaves the connection in an unknown state.
+    /// Discards the connection after an error that leaves its state unknown.
     pub(super) async fn discard_if_suspicious(&mut self, error: &DbErr) {
         if is_suspicious(error) {
             self.discard().await;
@@ -103,24 +103,25 @@ impl Connections {
         }
     }
 
-    /// The writer last: the last to close a database moves what is still in the write-ahead log into
-    /// its file, and readers may not.
+    /// Closes the writer last: the last connection to close checkpoints the write-ahead log, which
+    /// a read-only one cannot do.
     pub(super) async fn close(mut self) {
         close(&self.witness).await;
         self.discard().await;
     }
 }
 
-/// The counters, as a transaction has advanced them.
+/// The counters after a transaction advanced them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Count {
-    /// Of every commit: by it, one that was acknowledged is looked for.
+    /// Counts every commit; used to verify that an acknowledged commit is visible.
     pub(super) writes: i64,
-    /// The count of commits that tells an older copy; none if this process does not serve.
+    /// The commit counter that detects an older copy; `None` if this process does not serve.
     pub(super) commits: Option<i64>,
 }
 
-/// Advances the counters; with a time, the one of a process that serves, too, which is dated with it.
+/// Advances the counters; with a time, also the commit counter of a serving process, which is dated
+/// with it.
 pub(super) async fn count(
     txn: &DatabaseTransaction,
     served_at: Option<Timestamp>,
@@ -153,7 +154,7 @@ pub(super) fn is_full(error: &DbErr) -> bool {
     sqlite_code(error) == Some(FULL)
 }
 
-/// The result code without its extended part; none if the error is not SQLite's.
+/// The result code without its extended part; `None` for errors that are not SQLite's.
 fn sqlite_code(error: &DbErr) -> Option<u32> {
     sql_state(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
 }

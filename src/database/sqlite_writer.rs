@@ -1,5 +1,5 @@
-//! SQLite: one connection that writes. Transactions queue up for it, and those that wait at the same
-//! time share a commit (`sqlite_batches`).
+//! The single SQLite writer. Transactions queue for it, and those that wait at the same time share
+//! a commit (`sqlite_batches`).
 
 use std::error::Error;
 use std::path::Path;
@@ -20,10 +20,10 @@ use crate::database::sqlite_batches::{Message, State, Writer};
 use crate::database::sqlite_connections::Connections;
 use crate::timestamp::Timestamp;
 
-/// Transactions that may wait for the writer; past it the database counts as unavailable.
+/// Capacity of the queue; beyond it the database counts as unavailable.
 const QUEUE: usize = 4096;
 
-/// A queue of transactions, and what is known of the connection that commits them.
+/// The queue of transactions, and the state of the connection that commits them.
 #[derive(Clone)]
 pub(super) struct SharedWriter {
     queue: mpsc::Sender<Message>,
@@ -32,7 +32,7 @@ pub(super) struct SharedWriter {
 }
 
 impl SharedWriter {
-    /// Opens the connections.
+    /// Opens the connections and starts the writer.
     pub(super) async fn start(
         url: &str,
         file: &Path,
@@ -48,7 +48,8 @@ impl SharedWriter {
         Ok(Self { queue, state, wait })
     }
 
-    /// Runs `work` in a transaction; past the wait it is not done, or in doubt if it was begun.
+    /// Runs `work` in a transaction. After the timeout it is not done, or in doubt if its batch was
+    /// begun.
     pub(super) async fn run<I, T, E, F>(&self, input: I, work: F, is_urgent: bool) -> Result<T, E>
     where
         I: Send + Sync + 'static,
@@ -70,7 +71,7 @@ impl SharedWriter {
         }
     }
 
-    /// The same for work that takes its time.
+    /// The same without a timeout.
     pub(super) async fn run_at_leisure<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
         I: Send + Sync + 'static,
@@ -87,13 +88,13 @@ impl SharedWriter {
         answer.await.unwrap_or_else(|_| Err(lost().into()))
     }
 
-    /// The highest count of commits that this process has brought the database to; 0 before it serves.
+    /// The highest commit counter that this process has reached; 0 before it serves.
     pub(super) fn commits(&self) -> i64 {
         self.state.commits.load(Ordering::Acquire)
     }
 
-    /// What keeps this writer from acknowledging anything now. After a failure it finds out by a
-    /// commit of its own.
+    /// Why this writer cannot acknowledge writes now. After a failure it tests this with a commit
+    /// of its own.
     pub(super) async fn trouble(&self) -> Option<&'static str> {
         let since = *self.state.commit_since();
         if since.is_some_and(|since| since.elapsed() > self.wait) {
@@ -110,20 +111,21 @@ impl SharedWriter {
         None
     }
 
-    /// An answer to what was committed a moment ago is lost: as in a crowd, the client will ask again.
+    /// Records that the answer to a recent commit was lost: the client will retry, as under
+    /// overload.
     pub(super) fn note_lost_answer(&self, now: Timestamp) {
         self.state.lost_answer_at.store(now.as_micros(), Ordering::Release);
     }
 
-    /// From now on each commit is dated, so that a start after a crash knows when the last one was;
-    /// what a crash before this start may have lost is recorded.
+    /// From now on each commit is dated, so that a start after a crash knows the time of the last
+    /// one. Records as an outage what a previous crash may have lost.
     pub(super) async fn begin_serving(&self) -> Result<(), DbErr> {
         self.run_at_leisure((), |txn, now, ()| Box::pin(record_crash(txn, now))).await?;
         self.state.is_serving.store(true, Ordering::Release);
         Ok(())
     }
 
-    /// Ends after the transactions under way.
+    /// Closes after the transactions under way.
     pub(super) async fn close(&self) {
         if self.state.is_serving.swap(false, Ordering::AcqRel) {
             let stopped = self.run((), |txn, _, ()| Box::pin(record_clean_stop(txn)), true);
@@ -138,8 +140,9 @@ impl SharedWriter {
     }
 }
 
-/// Somebody who waits for a transaction. If they stop, what has not begun is not done: a client that
-/// hung up has perhaps asked again, and its first request must not be taken for a thief's after that.
+/// A caller that waits for a transaction. If it stops waiting, a transaction that has not begun is
+/// not done: the client may have retried, and its first request must not look like token theft
+/// afterwards.
 struct Caller(Progress);
 
 impl Drop for Caller {

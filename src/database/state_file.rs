@@ -1,8 +1,8 @@
-//! The highest count of commits that was seen of each database, in a file that no restore of the
-//! database brings back.
+//! The highest commit counter seen of each database, in a file outside the database, which a
+//! restore of the database does not bring back.
 //!
-//! It is written lazily, so it is commonly a little behind: a database that is ahead of it is as it
-//! should be. One that is behind it is an older copy.
+//! It is written lazily and may lag behind: a database ahead of the file is normal. One behind it
+//! is an older copy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,53 +19,53 @@ use crate::database::lineage::Lineage;
 const HEAD: &str = "# How far Signet's databases have got. Do not restore this file with a backup: \
                     it tells an old one. See \"Restoring a backup\" in docs/operations.md.\n";
 
-/// What is seen of a database once another has taken its place (`signet restored`): every copy of
-/// it is an older one.
+/// The counter stored for a database that was replaced (`signet restored`): every copy of it counts
+/// as older.
 const REPLACED: i64 = i64::MAX;
 
-/// How long a write waits for those of others, which take milliseconds.
+/// How long a write waits for the lock while others write, which takes milliseconds.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 
-/// The file. Clones write by the same draft.
+/// The file. Clones use the same temporary file.
 #[derive(Debug, Clone)]
 pub struct StateFile {
     path: PathBuf,
-    /// Instances may share the file, so each has a draft of its own.
+    /// The temporary file. Instances may share the state file, so each has one of its own.
     draft: PathBuf,
 }
 
-/// What the file says of a database.
+/// What the file says about a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing was issued from it yet.
+    /// The database has issued nothing yet.
     New,
-    /// It has got at least as far as the file says.
+    /// Its counter is at least the stored one.
     Current,
     /// It is not in the file.
     Unknown,
-    /// It has been further before.
+    /// Its counter is behind the stored one.
     Older,
 }
 
 impl StateFile {
-    /// The file at `path`, which need not be there. Of several that write it, each is a `writer` of
-    /// its own.
+    /// The file at `path`, which need not exist. Each process that writes it has its own `writer`
+    /// id.
     #[must_use]
     pub fn at(path: PathBuf, writer: Uuid) -> Self {
         let draft = path.with_extension(format!("{}.new", writer.simple()));
         Self { path, draft }
     }
 
-    /// Where it is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the file says of a database. If there is no file, it says nothing.
+    /// Compares a database with the file. A missing file counts as empty.
     ///
     /// # Errors
-    /// If there is one, and it cannot be read or understood.
+    /// If it exists and cannot be read or parsed.
     pub fn judge(&self, lineage: &Lineage) -> io::Result<Verdict> {
         let Some(name) = lineage.name() else { return Ok(Verdict::New) };
         Ok(match self.read()?.get(&name) {
@@ -75,10 +75,10 @@ impl StateFile {
         })
     }
 
-    /// Notes how far a database has got. What is there already, of this and of others, stays.
+    /// Records a database's counter. An existing higher counter and other databases' entries stay.
     ///
     /// # Errors
-    /// If the file cannot be written. One that cannot be understood is written anew.
+    /// If the file cannot be written. One that cannot be parsed is replaced.
     pub fn note(&self, name: &str, commits: i64) -> io::Result<()> {
         let _lock = self.lock();
         self.note_locked(name, commits)
@@ -103,10 +103,11 @@ impl StateFile {
         self.replace(&text)
     }
 
-    /// Notes how far a database has got that lives. `true` if the file said that another had taken its
-    /// place: then `signet restored` was run on a copy of it.
+    /// Records the counter of a database in use. `true` if the file said that it had been replaced:
+    /// then `signet restored` was run on a copy of it.
     ///
     /// # Errors
+    /// As [`StateFile::note`].
     /// As [`StateFile::note`].
     pub fn note_alive(&self, name: &str, commits: i64) -> io::Result<bool> {
         let _lock = self.lock();
@@ -119,13 +120,13 @@ impl StateFile {
         Ok(is_replaced)
     }
 
-    /// Whether it says nothing of any database.
+    /// Whether it has no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.read().is_ok_and(|seen| seen.is_empty())
     }
 
-    /// Notes that another database has taken the place of this one.
+    /// Records that another database has replaced this one.
     ///
     /// # Errors
     /// As [`StateFile::note`].
@@ -151,9 +152,9 @@ impl StateFile {
         folder_of(&self.path)
     }
 
-    /// Keeps others that write the file out, for as long as it is held: between reading and writing,
-    /// what they add would be lost. Without it, after [`LOCK_WAIT`] or where folders cannot be locked,
-    /// a line of theirs may be missing until they write it again.
+    /// Locks out other writers while the returned file is held: what they write between our read
+    /// and write would be lost. Without the lock, after [`LOCK_WAIT`] or where folders cannot be
+    /// locked, an entry of theirs may be missing until they write it again.
     #[expect(
         clippy::disallowed_methods,
         reason = "called where files are written, off the runtime"
@@ -187,7 +188,7 @@ impl StateFile {
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
     }
 
-    /// Puts a complete file in its place, or leaves the one that is there.
+    /// Replaces the file atomically, or leaves the old one.
     fn replace(&self, text: &str) -> io::Result<()> {
         let write = || {
             let mut options = OpenOptions::new();

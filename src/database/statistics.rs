@@ -1,23 +1,23 @@
-//! Statistics for PostgreSQL's planner, where it has none.
+//! Collects statistics for PostgreSQL's planner where there are none.
 //!
-//! `autovacuum` gathers them, minutes after a table has grown. They are missing after `pg_restore`,
-//! an import and an upgrade by `pg_upgrade`, and without them PostgreSQL guesses that whatever is
-//! asked for is rare. SQLite needs none: its plans are right without
+//! `autovacuum` collects them, minutes after a table has grown. They are missing after
+//! `pg_restore`, an import and `pg_upgrade`; without them PostgreSQL assumes that every condition
+//! matches few rows. SQLite does not need them: its plans are right without
 //! (`tests/growth/statements.py`).
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use crate::database::db::{Backend, Db, take_time};
 
-/// Tables of more than a few pages of which nothing is known.
+/// Tables of more than 1 MiB without statistics.
 const UNKNOWN: &str = "SELECT quote_ident(relname) FROM pg_class \
      WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace \
        AND pg_relation_size(oid) > 1048576 \
        AND NOT EXISTS (SELECT 1 FROM pg_stats \
                         WHERE schemaname = current_schema() AND tablename = relname)";
 
-/// Runs `ANALYZE` on tables of PostgreSQL that are no longer small and were never analysed. Returns
-/// their names; none on SQLite.
+/// Runs `ANALYZE` on tables of PostgreSQL that have grown and were never analysed. Returns their
+/// names; none on SQLite.
 ///
 /// # Errors
 /// If the database refuses.

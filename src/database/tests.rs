@@ -1,4 +1,4 @@
-//! Transactions that wait at the same time share a commit on SQLite, and still each stands alone.
+//! Group commit on SQLite: transactions share a commit, and each succeeds or fails alone.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,7 +30,7 @@ async fn open(directory: &Path) -> Db {
     db
 }
 
-/// Runs a statement, and then perhaps refuses.
+/// Runs a statement, and then refuses if `is_refused`.
 async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
     let sql = sql.to_owned();
     db.write(sql, move |txn, _, sql| {
@@ -42,7 +42,7 @@ async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
     .await
 }
 
-/// Occupies the writer for a moment, so that what comes meanwhile is one batch.
+/// Occupies the writer, so that everything sent meanwhile becomes one batch.
 async fn hold(db: &Db) {
     let held = db.write((), |_, _, ()| {
         Box::pin(async {
@@ -53,8 +53,8 @@ async fn hold(db: &Db) {
     held.await.unwrap();
 }
 
-/// Stores 0 to 39 at once, of which `refused` are refused once they have written; says what came of
-/// each, and how many commits there were.
+/// Stores 0 to 39 at once; those for which `is_refused` holds are refused after writing. Returns
+/// the outcome of each, and the number of commits.
 async fn store_all(db: &Db, is_refused: impl Fn(usize) -> bool) -> (Vec<Result<(), Refusal>>, i64) {
     let before = number(db, "SELECT writes FROM database_state").await;
     let all = async {
