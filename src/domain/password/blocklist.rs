@@ -1,22 +1,22 @@
-//! Passwords that guessing programs try first.
+//! The blocklist of common passwords.
 //!
 //! The list is a sorted text embedded in the binary and searched in place: no heap, no start-up
-//! work, about sixteen comparisons per look-up. `blocklist/README.md` names its sources.
+//! work, about sixteen comparisons per lookup. `blocklist/README.md` names its sources.
 
 /// One lower-case entry of at least [`SHORTEST_STEM`] characters per line, sorted by bytes.
 const COMMON: &str = include_str!("blocklist/common.txt");
 
-/// A shorter stem says nothing about a password: `Amy-8831-Quartz7` is not `amy`.
+/// Shorter stems are not looked up: `Amy-8831-Quartz7` must not count as `amy`.
 const SHORTEST_STEM: usize = 4;
 
-/// How many trailing digits are taken for decoration, and how many punctuation marks.
+/// How many trailing digits are stripped, and how many punctuation marks.
 const DECORATION: usize = 4;
 
 /// Whether a folded password is common, or a common one with the usual decoration.
 ///
-/// People meet a composition rule by capitalising a common word and appending a number and a
-/// sign. So the password is looked up without case, and again after each trailing digit or ASCII
-/// punctuation mark is taken off, up to four of each: `Welcome2024!` is `welcome`, and
+/// To satisfy composition rules, people capitalise a common word and append a number and a symbol.
+/// So the password is looked up without case, and again after each trailing digit or ASCII
+/// punctuation mark is stripped, up to four of each: `Welcome2024!` is `welcome`, and
 /// `Password@123` is `password`. Stems under four characters are not looked up.
 pub(super) fn is_common(folded: &str) -> bool {
     let (mut stem, mut digits, mut marks) = (folded, 0, 0);
@@ -40,7 +40,7 @@ pub(super) fn is_common(folded: &str) -> bool {
     }
 }
 
-/// Searches the list by halves; each step cuts it at a line break.
+/// Binary search in the list; each step cuts it at a line break.
 fn is_listed(word: &str) -> bool {
     let word = word.as_bytes();
     let mut rest = COMMON.as_bytes();
@@ -77,7 +77,7 @@ mod tests {
             && password.chars().any(|c| c.is_ascii_digit())
     }
 
-    /// The binary search is right only if this holds.
+    /// The binary search relies on this.
     #[test]
     fn the_list_is_sorted_lower_case_and_free_of_short_entries() {
         let lines: Vec<&str> = COMMON.lines().collect();
@@ -103,9 +103,11 @@ mod tests {
         }
     }
 
-    /// PW-05: what is refused *although* it has eight characters, both cases and a digit.
+    /// PW-05: common passwords are refused even if they have eight characters, both cases and a
+    /// digit.
     ///
-    /// The list holds words without case, so the count is of the forms people make of them.
+    /// The list contains lower-case words, so the test counts the forms that people derive from
+    /// them.
     #[test]
     fn more_than_ten_thousand_policy_matching_passwords_are_refused() {
         let mut bare = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What the time of a password hash follows from.
+//! Cost classes of password hashes: the parameters that determine their computation time.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use argon2::{Algorithm, Version};
 
 use crate::domain::password::cost::Cost;
 
-/// Seed of the estimates, replaced by the first hash that is measured: nanoseconds per KiB and pass.
-/// The default cost takes 23 ms at this rate, which is a slow core.
+/// Initial estimate, replaced by the first measurement: nanoseconds per KiB and pass. The default
+/// cost takes 23 ms at this rate, which is a slow core.
 const ARGON2_NANOS_PER_KIB: u64 = 600;
 
-/// The same for a bcrypt hash, per round of its key schedule: cost 10 takes 82 ms.
+/// The same for bcrypt, per round of its key schedule: cost 10 takes 82 ms.
 const BCRYPT_NANOS_PER_ROUND: u64 = 80_000;
 
-/// Hashes of one class take the same time: everything in a stored hash but salt and tag.
+/// Everything in a stored hash except salt and tag. Hashes of one class take the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Argon2 of any kind.
@@ -34,12 +34,12 @@ pub enum Class {
 }
 
 impl Class {
-    /// That of new hashes at this cost.
+    /// The class of new hashes at this cost.
     pub(super) const fn of_new(cost: Cost) -> Self {
         Self::Argon2 { algorithm: Algorithm::Argon2id, version: Version::V0x13, cost }
     }
 
-    /// Time of one core before anything has been measured.
+    /// Estimated time on one core before anything has been measured.
     pub(super) fn nominal(self) -> Duration {
         match self {
             Self::Argon2 { cost, .. } => {
@@ -54,7 +54,7 @@ impl Class {
     }
 }
 
-/// No two classes share a text: decoys are drawn by it.
+/// Every class has a distinct text: the choice of decoys depends on it.
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

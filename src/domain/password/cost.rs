@@ -1,15 +1,15 @@
-//! What a new hash costs.
+//! Cost parameters of new hashes.
 
 use argon2::{Algorithm, Argon2, Params, Version};
 
 /// Bytes of tag per hash (RFC 9106 §4 recommends 32).
 pub(super) const TAG_BYTES: usize = 32;
 
-/// What one hash costs whoever computes it, guessers included.
+/// Argon2id cost parameters.
 ///
-/// The default is the smallest memory setting of the OWASP Password Storage Cheat Sheet:
-/// 19 MiB, two passes, one lane. Signet's threads compute one lane at a time, so more lanes make
-/// a hash no faster here.
+/// The default is the smallest memory setting of the OWASP Password Storage Cheat Sheet: 19 MiB,
+/// two passes, one lane. Each hashing thread computes one lane at a time, so more lanes do not make
+/// a hash faster here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost {
     /// Memory, in KiB.

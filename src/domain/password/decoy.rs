@@ -1,10 +1,10 @@
-//! What an unknown account is checked against.
+//! Decoys: dummy hashes against which passwords for unknown accounts are checked.
 //!
-//! A check takes the time of the hash that is stored, and hashes that were imported may take a
-//! hundred times as long as today's. If unknown accounts were always checked at today's cost, a slow
-//! answer would tell that the account exists. So each address has a class of hash of its own, drawn
-//! by an HMAC under a secret key among the classes that accounts have, as often as they have them.
-//! The same address is always answered in the same time, and that time says nothing.
+//! A check takes the time of the stored hash, and imported hashes may take a hundred times as long
+//! as new ones. If unknown accounts were always checked at the current cost, a slow answer would
+//! reveal that the account exists. So each address is assigned a cost class by an HMAC under a
+//! secret key, among the classes that accounts have and in proportion to their frequency. An
+//! address always gets the same response time, so the time reveals nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,13 +14,13 @@ use crate::domain::password::class::Class;
 use crate::domain::password::failure::Failure;
 use crate::domain::password::stored::Stored;
 
-/// Classes that decoys are drawn from: those that most accounts have.
+/// Largest number of classes for decoys: the most frequent ones.
 const MOST_CLASSES: usize = 32;
 
-/// The decoys of all classes.
+/// The decoys of all known classes.
 pub(super) struct Decoys {
     key: MacKey,
-    /// What is there when nothing is known of accounts.
+    /// The decoy used while no class is known from accounts.
     live: Arc<Stored>,
     known: RwLock<BTreeMap<Class, Decoy>>,
 }
@@ -31,18 +31,18 @@ struct Decoy {
 }
 
 impl Decoys {
-    /// Decoys of today's class alone.
+    /// Decoys of the current class only.
     pub(super) fn new(key: MacKey, live: Class) -> Result<Self, Failure> {
         Ok(Self::of(key, Stored::decoy(live)?))
     }
 
-    /// This decoy alone.
+    /// This decoy only.
     pub(super) fn of(key: MacKey, live: Stored) -> Self {
         Self { key, live: Arc::new(live), known: RwLock::default() }
     }
 
-    /// Takes over how many accounts have which class. Keeps the decoys it has: so what an address
-    /// is compared with changes only if it must.
+    /// Sets how many accounts have each class. Existing decoys are kept, so that the comparison for
+    /// an address changes only when necessary.
     pub(super) fn set(&self, accounts: &BTreeMap<Class, u64>) {
         let mut frequent: Vec<_> = accounts.iter().filter(|(_, count)| **count > 0).collect();
         frequent.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -56,7 +56,7 @@ impl Decoys {
         }
     }
 
-    /// There is an account with a hash of this class, which may not have been counted yet.
+    /// Adds a class seen on an account that may not have been counted yet.
     pub(super) fn learn(&self, class: Class) {
         let is_known =
             |known: &BTreeMap<_, _>| known.contains_key(&class) || known.len() >= MOST_CLASSES;
@@ -68,11 +68,11 @@ impl Decoys {
         known.entry(class).or_insert(Decoy { accounts: 1, stored });
     }
 
-    /// The decoy of the account with this address.
+    /// The decoy for this address.
     ///
-    /// Rendezvous hashing with weights: each class draws a number for the address, exponentially
-    /// distributed with its frequency as rate, and the lowest wins. When a frequency changes, no
-    /// address moves between two other classes.
+    /// Weighted rendezvous hashing: for each class, the address and the key determine a number,
+    /// exponentially distributed with the class frequency as rate; the lowest number wins. When one
+    /// frequency changes, no address moves between two other classes.
     pub(super) fn draw(&self, account: &str) -> Arc<Stored> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let drawn = known.iter().map(|(class, decoy)| {
@@ -83,9 +83,9 @@ impl Decoys {
         Arc::clone(drawn.map_or(&self.live, |(_, stored)| stored))
     }
 
-    /// Exponentially distributed at rate one.
+    /// Exponentially distributed with rate one.
     fn number(&self, class: Class, account: &str) -> f64 {
-        // Without a code, all addresses draw the same.
+        // If the HMAC fails, all addresses get the same number.
         let code = self.key.mac(format!("{class}\n{account}").as_bytes()).unwrap_or_default();
         let (head, _) = code.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
         let fraction = (f64::from(u32::from_be_bytes(*head)) + 0.5) / (f64::from(u32::MAX) + 1.0);
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(count(&draw_all(&decoys()), live()), 10_000);
     }
 
-    /// W17: as often as accounts have it, and always the same for the same address.
+    /// W17: classes are assigned in proportion to accounts, and always the same for one address.
     #[test]
     fn classes_are_drawn_as_often_as_accounts_have_them() {
         let decoys = decoys();
@@ -150,8 +150,8 @@ mod tests {
         assert_ne!(draw_all(&other_key), drawn);
     }
 
-    /// As imported hashes are renewed, addresses leave their class as accounts do; none moves from
-    /// one that has not changed.
+    /// As imported hashes are upgraded, addresses leave their class as accounts do; no address
+    /// moves away from an unchanged class.
     #[test]
     fn addresses_change_their_class_only_as_accounts_do() {
         let decoys = decoys();

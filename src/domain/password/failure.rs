@@ -1,9 +1,9 @@
-//! Why there is no hash.
+//! Internal errors of hashing.
 
-/// Why a hash could not be computed; none of it is the caller's doing.
+/// Why a hash could not be computed; never caused by the input.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The system's random generator failed.
+    /// The system's random number generator failed.
     #[error("no random bytes")]
     Random(#[from] openssl::error::ErrorStack),
     /// The memory for the hash could not be reserved.
@@ -21,7 +21,7 @@ pub enum Failure {
     /// bcrypt refused a hash that had been read before.
     #[error("bcrypt")]
     Bcrypt(#[from] bcrypt::BcryptError),
-    /// The computation panicked; its thread lives on.
+    /// The computation panicked; its thread continues.
     #[error("the hashing job panicked")]
     Panicked,
     /// The threads ended before the job was run.

@@ -1,4 +1,4 @@
-//! How a new password is hashed.
+//! Hashing of new passwords.
 
 use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Version};
@@ -12,7 +12,7 @@ use crate::domain::password::workspace::Workspace;
 /// Random bytes of salt per hash (RFC 9106 §3.1 recommends 16).
 pub(super) const SALT_BYTES: usize = 16;
 
-/// Hashes a new password under a fresh salt into a PHC string.
+/// Hashes a new password with a fresh salt into a PHC string.
 pub(super) fn hash(
     argon2: &Argon2<'_>,
     password: &Password,

@@ -1,4 +1,4 @@
-//! The handle that the rest of the domain hashes through.
+//! The interface to password hashing for the rest of the domain.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,10 +19,10 @@ use crate::domain::password::stored::{self, Stored};
 use crate::domain::password::typed::Password;
 use crate::domain::password::workspace::Workspace;
 
-/// How long a thread keeps its memory after its last hash.
+/// How long an idle thread keeps its memory after its last hash.
 const REST: Duration = Duration::from_secs(30);
 
-/// Hashes and checks passwords on threads of its own. Cheap to clone.
+/// Hashes and checks passwords on its own threads. Cheap to clone.
 ///
 /// The threads end when the last clone is dropped.
 #[derive(Clone)]
@@ -36,41 +36,40 @@ struct Inner {
     decoys: Decoys,
 }
 
-/// A password that is to be checked.
+/// A password to check.
 pub struct Check<'a> {
-    /// What was typed.
+    /// The password as typed.
     pub password: Password,
-    /// What it is compared with. `None` stands for an unknown account and for one without a
-    /// password.
+    /// The stored hash. `None` for an unknown account and for one without a password.
     pub stored: Option<String>,
-    /// The canonical address of the account that is meant, whether or not it exists.
+    /// The canonical address of the account, whether or not it exists.
     pub account: &'a str,
-    /// Who asks.
+    /// The client's address.
     pub client: Option<IpAddr>,
-    /// What else is hashed if the password is right: within the same turn, so that nobody waits
-    /// twice.
+    /// What else is hashed if the password is right: in the same job, so that the caller waits in
+    /// the queue only once.
     pub then: Then,
 }
 
-/// What follows a check that finds the password right.
+/// What follows a successful check.
 pub enum Then {
     /// Nothing.
     Nothing,
-    /// The same password is hashed at today's cost, unless the stored hash is of that.
+    /// The same password is hashed at the current cost, unless the stored hash already is.
     Renew,
     /// Another password is hashed.
     Replace(Password),
 }
 
-/// What a check of a password found.
+/// The result of a password check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is the password.
+    /// The password is right.
     Match {
         /// The new hash, if [`Then`] asked for one.
         new_hash: Option<String>,
     },
-    /// It is not, or there is none to compare with.
+    /// The password is wrong, or there is no hash to compare with.
     Mismatch,
 }
 
@@ -80,26 +79,26 @@ pub enum StartError {
     /// The pool would have no threads.
     #[error("at least one hashing thread is needed")]
     NoThreads,
-    /// Argon2 does not know such a cost.
+    /// Argon2 rejects the cost parameters.
     #[error("the cost of a password hash is not valid")]
     Cost(#[from] argon2::Error),
-    /// Hashes of this cost would be refused as too costly when they are read back.
+    /// Hashes of this cost would exceed the bounds for stored hashes when they are read back.
     #[error("the cost of a password hash is beyond what is accepted from stored hashes")]
     TooCostly,
-    /// No decoy could be made.
+    /// A decoy could not be created.
     #[error("no decoy for unknown accounts")]
     Decoy(#[from] Failure),
-    /// The system did not start a thread.
+    /// A thread could not be started.
     #[error("no thread to hash on")]
     Thread(#[from] std::io::Error),
 }
 
 impl Hasher {
-    /// Starts the threads. Hashes nothing and reserves no memory for it yet. Under `decoy_key`
-    /// the decoys of unknown accounts are drawn.
+    /// Starts the threads. Hashes nothing and reserves no memory for it yet. `decoy_key` determines
+    /// the decoys of unknown accounts.
     ///
     /// # Errors
-    /// [`StartError`] for settings that cannot work, or a system that is out of threads.
+    /// [`StartError`] for settings that cannot work, or if a thread cannot be started.
     pub fn start(
         cost: Cost,
         settings: PoolSettings,
@@ -118,10 +117,10 @@ impl Hasher {
         Ok(Self(Arc::new(Inner { pool, ipv6_prefix, cost, argon2, decoys })))
     }
 
-    /// Hashes a new password of `client` under a fresh salt; the answer is an Argon2id PHC string.
+    /// Hashes a new password of `client` with a fresh salt; returns an Argon2id PHC string.
     ///
     /// # Errors
-    /// [`HashError::Busy`] if too much has been asked for already.
+    /// [`HashError::Busy`] if the queue is full.
     pub async fn hash(
         &self,
         password: Password,
@@ -137,16 +136,18 @@ impl Hasher {
 
     /// Checks a password against a stored hash, or against a decoy.
     ///
-    /// An unknown account costs the same work as a check against the hash of some account that
-    /// exists: which class of hash that is follows from the address, as often as accounts have it.
-    /// The same goes for a hash that [`check_stored`](crate::domain::password::check_stored)
-    /// refuses. Both are always [`Verdict::Mismatch`].
+    /// An unknown account costs the same work as a check against the hash of an existing account:
+    /// the address determines the cost class of its decoy, in proportion to how many accounts have
+    /// each class. The same applies to a stored hash that
+    /// [`check_stored`](crate::domain::password::check_stored) refuses. Both always return
+    /// [`Verdict::Mismatch`].
     ///
     /// # Errors
-    /// [`HashError::Busy`] if too much has been asked for already.
+    /// [`HashError::Busy`] if the queue is full.
     pub async fn verify(&self, check: Check<'_>) -> Result<Verdict, HashError> {
         let Check { password, stored, account, client, then } = check;
-        // Drawn for accounts that exist, too: what it takes must not tell.
+        // Chosen for existing accounts, too: the time it takes must not reveal whether the account
+        // exists.
         let decoy = self.0.decoys.draw(account);
         let found = stored.and_then(|stored| {
             Stored::parse(&stored)
@@ -181,13 +182,12 @@ impl Hasher {
             .await
     }
 
-    /// Takes note of how many accounts have a hash of which class: decoys are drawn accordingly
-    /// from now on.
+    /// Sets how many accounts have a hash of each class; decoys are chosen accordingly from now on.
     pub fn set_classes(&self, accounts: &BTreeMap<Class, u64>) {
         self.0.decoys.set(accounts);
     }
 
-    /// Argon2 and bcrypt computations begun since the start, decoys included.
+    /// Argon2 and bcrypt computations started so far, decoys included.
     #[must_use]
     pub fn hashes_started(&self) -> u64 {
         self.0.pool.hashes_started()
@@ -198,8 +198,8 @@ impl Hasher {
     }
 }
 
-/// Tries each spelling of a password; against a decoy, too, and against a hash of ours, which is of the
-/// first alone: what it takes must not tell.
+/// Tries each spelling of a password. It does so for a decoy, too, and for our own hashes, which
+/// only the first can match: the time must not reveal which kind of hash it is.
 fn matches(
     compared: &Stored,
     password: &Password,

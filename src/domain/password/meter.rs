@@ -1,28 +1,29 @@
-//! How long hashes take on this pool, by what was measured last.
+//! Estimates how long hashes take on this pool from recent measurements.
 //!
-//! Each class of hashes has a nominal time; measured is by how much the real one differs. Other
-//! programs on the machine, a slower core and the priority of the threads all show in it.
+//! Each class has a nominal time; the measured value is the ratio of real to nominal time. It
+//! reflects other programs on the machine, slower cores and the priority of the threads.
 
 use std::time::Duration;
 
 use crate::domain::password::class::Class;
 
-/// How many measurements a slower one is averaged over. The moment in which a crowd arrives is slow,
-/// since its requests are read by the same cores, and must not count as the rate of all its hashes.
+/// Number of measurements over which a slower one is averaged. Measurements while a burst of
+/// requests arrives are slow, since the same cores parse the requests, and must not count as the
+/// rate of all its hashes.
 const MEMORY: u32 = 32;
 
-/// The same for a faster one: nothing makes a hash faster than the machine is, and what slowed it down
-/// before may be over.
+/// The same for a faster one: a hash is never faster than the machine allows, and an earlier
+/// slowdown may be over.
 const MEMORY_OF_FASTER: u32 = 4;
 
-/// How far one measurement may be from the estimate: a process that was frozen for a minute has not
+/// Largest ratio of one measurement to the estimate: a process suspended for a minute has not
 /// become a thousand times slower.
 const OUTLIER: f64 = 8.0;
 
-/// One value for each kind of hash that is measured by itself.
+/// One value for each kind of hash that is measured separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Each<T> {
-    /// Argon2 at today's settings.
+    /// Argon2 at the current settings.
     live: T,
     /// Argon2 at other settings.
     foreign: T,
@@ -30,7 +31,7 @@ struct Each<T> {
     bcrypt: T,
 }
 
-/// Hashing to be done, as nominal time of one thread.
+/// Hashing work, as nominal time of one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Work(Each<Duration>);
 
@@ -48,13 +49,13 @@ impl Work {
     }
 }
 
-/// What was measured.
+/// Measured rates per kind of hash.
 pub(super) struct Meter {
     live: Class,
     rates: Each<Rate>,
 }
 
-/// Measured time over nominal time.
+/// Ratio of measured to nominal time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Rate {
     factor: f64,
@@ -75,12 +76,12 @@ impl Rate {
 }
 
 impl Meter {
-    /// Nothing is measured yet; `live` is the class of new hashes.
+    /// No measurements yet; `live` is the class of new hashes.
     pub(super) fn new(live: Class) -> Self {
         Self { live, rates: Each::default() }
     }
 
-    /// Hashes of these classes, one after the other.
+    /// The work of hashes of these classes, computed one after the other.
     pub(super) fn work(&self, classes: &[Class]) -> Work {
         let mut work = Each::default();
         for class in classes {
@@ -89,7 +90,7 @@ impl Meter {
         Work(work)
     }
 
-    /// Takes note of how long one hash took.
+    /// Records how long one hash took.
     pub(super) fn record(&mut self, class: Class, took: Duration) {
         let factor = took.div_duration_f64(class.nominal());
         let mut rates = self.rates;
@@ -97,10 +98,10 @@ impl Meter {
         self.rates = rates;
     }
 
-    /// How long one thread will take.
+    /// Estimated time on one thread.
     pub(super) fn time(&self, work: Work) -> Duration {
         let Each { live, foreign, bcrypt } = self.rates;
-        // What was never measured is as much off as what was.
+        // A kind that was never measured gets the ratio of one that was.
         let known = [live, foreign, bcrypt].into_iter().find(|rate| rate.samples > 0);
         let of = |rate: Rate| match (rate.samples, known) {
             (0, None) => 1.0,
@@ -146,7 +147,8 @@ mod tests {
 
         assert_eq!(time(&meter, &[live()]), 46);
         assert_eq!(time(&meter, &[live(); 10]), 460);
-        // The machine is half as fast as the seed says, for all that was not measured, too.
+        // The machine is half as fast as the initial estimate; this applies to unmeasured kinds,
+        // too.
         assert_eq!(time(&meter, &[BCRYPT]), 161);
     }
 
@@ -185,8 +187,8 @@ mod tests {
         assert!((39..42).contains(&time(&meter, &[live()])), "{}", time(&meter, &[live()]));
     }
 
-    /// A5: eight hashes beside busy programs, and then the programs are gone: whoever comes now is not
-    /// refused for what was.
+    /// A5: eight hashes are slow beside busy programs, which then stop: later requests are not
+    /// refused because of them.
     #[test]
     fn what_was_slow_for_a_moment_is_not_held_against_those_who_come_next() {
         let mut meter = Meter::new(live());

@@ -1,26 +1,26 @@
-//! Passwords: what may be chosen, how it is stored, and how it is checked.
+//! Passwords: policy, hashing and verification.
 //!
-//! A password passes three doors, in this order:
+//! A password is processed in three steps:
 //!
-//! 1. [`Password::parse`] makes it a value: at most 1,024 bytes as typed, Unicode form
-//!    NFC, wiped from memory when dropped and shown by no formatter. Nothing longer gets
-//!    any further, so no length of input can buy hashing time.
-//! 2. [`Policy::check`] says what a *new* password lacks. Login never asks the policy: an old
-//!    password stays good when the rules change.
-//! 3. [`Hasher`] turns it into an Argon2id PHC string, or checks it against a stored one, on a
-//!    few threads of its own. What would wait too long is answered with [`HashError::Busy`] before
-//!    any work is done; what was admitted is done.
+//! 1. [`Password::parse`] makes it a value: at most 1,024 bytes as typed, Unicode form NFC, wiped
+//!    from memory when dropped and redacted in `Debug` output. Longer input is refused here, so
+//!    that its length cannot cause hashing work.
+//! 2. [`Policy::check`] lists which rules a *new* password breaks. Login does not apply the policy:
+//!    an old password stays valid when the rules change.
+//! 3. [`Hasher`] hashes it into an Argon2id PHC string, or checks it against a stored one, on its
+//!    own threads. A request that would wait too long is refused with [`HashError::Busy`] before
+//!    any work is done; an admitted one is completed.
 //!
-//! The rules of this room:
+//! Rules of this module:
 //!
-//! - **The time of a check does not tell whether there is an account.** An unknown account, an
-//!   account without a password and a hash that cannot be read are all checked against a decoy,
-//!   and never match. Foreign hashes (bcrypt, other Argon2 settings) take their own time until the
-//!   account's next login replaces them; as many of the decoys take as long.
-//! - **Nothing is truncated.** The one exception is not ours: bcrypt reads 72 bytes, so a hash
-//!   imported from it is checked as it was made.
-//! - **A stored hash is input.** Its parameters are bounded before memory is reserved for it
-//!   (see [`check_stored`]); an import cannot become a denial of service.
+//! - **The time of a check does not reveal whether an account exists.** An unknown account, an
+//!   account without a password and an unreadable hash are all checked against a decoy, and never
+//!   match. Foreign hashes (bcrypt, other Argon2 settings) take their own time until the account's
+//!   next login replaces them; the same share of decoys takes as long.
+//! - **Nothing is truncated.** The one exception is imported: bcrypt reads only 72 bytes, so a
+//!   bcrypt hash is checked as it was made.
+//! - **A stored hash is untrusted input.** Its parameters are bounded before memory is reserved for
+//!   it (see [`check_stored`]), so an import cannot cause a denial of service.
 
 mod blocklist;
 mod class;

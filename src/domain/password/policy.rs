@@ -1,43 +1,43 @@
-//! What a new password must be.
+//! Policy for new passwords.
 
 use zeroize::Zeroizing;
 
 use crate::domain::password::blocklist;
 use crate::domain::password::typed::Password;
 
-/// Longest password either policy accepts, in code points.
+/// Longest password that any policy accepts, in code points.
 const MAXIMUM: usize = 128;
 
-/// Shorter own words are not used: too many good passwords contain them.
+/// Shorter own words are ignored: too many good passwords contain them.
 const SHORTEST_OWN_WORD: usize = 4;
 
-/// What must remain of a password, in letters and digits, without the account's own words.
+/// How many letters and digits must remain of a password without the account's own words.
 const REMAINDER: usize = 7;
 
-/// The rule set that new passwords are held to.
+/// The rule set for new passwords.
 ///
-/// Lengths are code points of the NFC form. All but [`Original`](Self::Original) refuse
-/// common passwords and the account's own words; none asks for a change over time.
+/// Lengths are code points of the NFC form. All but [`Original`](Self::Original) refuse common
+/// passwords and the account's own words; none requires periodic changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// 8 to 128 characters with an upper-case letter, a lower-case letter and a digit.
     ///
-    /// Kept for the users of the original system. NIST and OWASP ASVS (6.2.5) advise against
-    /// composition rules, so this does not claim to meet either.
+    /// For compatibility with the original system. NIST and OWASP ASVS (6.2.5) advise against
+    /// composition rules, so this policy does not claim to meet either.
     Compat,
     /// 15 to 128 characters, no composition rule (NIST SP 800-63B-4 §3.1.1.2, single factor).
     Nist,
-    /// As [`Compat`](Self::Compat), without a blocklist: what the original system took.
+    /// As [`Compat`](Self::Compat), without a blocklist: the rules of the original system.
     Original,
 }
 
-/// One rule that a password breaks; its text finishes a sentence that begins with "password".
+/// A rule that a password breaks; its text completes a sentence that begins with "password".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Weakness {
-    /// Fewer code points than the policy asks for.
+    /// Fewer code points than the policy requires.
     #[error("needs at least {minimum} characters")]
     TooShort {
-        /// What the policy asks for.
+        /// The policy's minimum.
         minimum: usize,
     },
     /// More than 128 code points.
@@ -52,30 +52,30 @@ pub enum Weakness {
     /// No character of the Unicode number categories; digits of every script count.
     #[error("needs a digit")]
     NoDigit,
-    /// A character that cannot be typed into the field of a page, such as a line break.
+    /// A character that cannot be typed into a form field, such as a line break.
     #[error("has a control character")]
     Control,
     /// On the blocklist, with or without the usual number and sign at the end.
     #[error("is a common password")]
     Common,
-    /// Little more than the account's own words.
+    /// Too little besides the account's own words.
     #[error("contains your email address or this service's name")]
     OwnWord,
 }
 
 impl Policy {
-    /// Lists every rule the password breaks, in the order of [`Weakness`]; empty means fine.
+    /// Lists every rule the password breaks, in the order of [`Weakness`]; empty if it breaks none.
     ///
-    /// `context` holds the account's own words: its e-mail address, the local part of it, the
+    /// `context` contains the account's own words: its e-mail address, the local part of it, the
     /// name of the service. For [`Weakness::OwnWord`]
     ///
     /// - a word with an `@` (the whole address) may not occur in the password at all;
-    /// - any other word simply does not count: without it, at least seven letters and digits
-    ///   must remain. Case and everything between letters and digits are ignored, so
-    ///   `Alice.Smith1` and `alice-smith-1990` both leave too little beside `alice.smith`, while
-    ///   a long phrase that happens to contain a short name keeps enough of its own.
+    /// - any other word does not count towards the password: without it, at least seven letters and
+    ///   digits must remain. Case and everything between letters and digits are ignored, so
+    ///   `Alice.Smith1` and `alice-smith-1990` both leave too little beside `alice.smith`, while a
+    ///   long phrase that happens to contain a short name leaves enough.
     ///
-    /// Words with fewer than four letters and digits are left out.
+    /// Words with fewer than four letters and digits are ignored.
     #[must_use]
     pub fn check(self, password: &Password, context: &[&str]) -> Vec<Weakness> {
         let minimum = match self {
@@ -223,7 +223,8 @@ mod tests {
         }
     }
 
-    /// B3: what the field of a page cannot hold is not chosen; passwords with it that exist go on.
+    /// B3: characters that a form field cannot contain are refused in new passwords; existing
+    /// passwords with them stay valid.
     #[test]
     fn control_characters_are_refused() {
         for text in ["Correct-\u{0}Horse7", "Correct-\nHorse7", "Correct-\u{85}Horse7"] {
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(check(Policy::Compat, "Correct \u{200d}Horse7"), []);
     }
 
-    /// PW-05, N-04: the blocklist, as people decorate its words.
+    /// PW-05, N-04: blocklisted words with the usual decoration.
     #[test]
     fn common_passwords_are_refused_however_they_are_decorated() {
         for common in [
@@ -304,7 +305,7 @@ mod tests {
         }
     }
 
-    /// The folded copy never moves, so no unwiped one is left behind.
+    /// The folded copy is never reallocated, so no unwiped copy remains.
     #[test]
     fn folding_never_outgrows_the_room_reserved() {
         for code_point in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {

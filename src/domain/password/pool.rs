@@ -1,15 +1,14 @@
-//! Hashing that is asked for, and its answers: a queue of jobs in front of a few threads.
+//! The hashing pool: a queue of jobs and a few threads.
 //!
-//! A password hash takes a core for tens of milliseconds, so admission is decided before any of
-//! it is spent:
+//! A password hash takes a core for tens of milliseconds, so admission is decided before any work
+//! is done:
 //!
-//! 1. *Admission* (`queue`). More than can be done within the backlog is refused at once with
-//!    [`HashError::Busy`].
-//! 2. *Waiting*. Clients take turns. A job is taken out of the queue if its caller has gone, or would be
-//!    cut off for having waited too long: then it is answered with [`HashError::Busy`], too. It may be
-//!    that other programs took the cores that the estimate at admission counted on.
-//! 3. *Work* (`threads`). A job that has begun counts as work until it ends, whether or not anybody
-//!    waits for it. A panic is answered and ends neither thread nor pool.
+//! 1. *Admission* (`queue`). Work beyond the backlog is refused at once with [`HashError::Busy`].
+//! 2. *Waiting*. Clients take turns. A job is removed from the queue if its caller has gone, or
+//!    would time out: then it is answered with [`HashError::Busy`], too. This happens if other
+//!    programs took the cores that the estimate at admission counted on.
+//! 3. *Work* (`threads`). A job that has begun counts as work until it ends, whether or not its
+//!    caller still waits. A panic is reported as an error and ends neither thread nor pool.
 //!
 //! The threads end when the pool is dropped.
 
@@ -29,26 +28,26 @@ use crate::domain::password::shared::{Job, Shared};
 use crate::domain::password::threads;
 use crate::domain::password::workspace::Workspace;
 
-/// How much hashing is done at once, and how much is taken on.
+/// Limits of the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Threads, each with its own memory; as many as cores.
+    /// Number of threads, each with its own memory; as many as cores.
     pub threads: u32,
-    /// What is admitted takes no longer than this, as far as can be told.
+    /// Work is admitted up to this estimated time.
     pub backlog: Duration,
-    /// How long a caller waits at most: it is cut off soon after.
+    /// Timeout of a waiting caller, shortly before its request times out.
     pub patience: Duration,
     /// Length of the IPv6 prefix that counts as one client, in bits.
     pub ipv6_prefix: u8,
 }
 
-/// Why there is no answer about a password.
+/// Why a password could not be hashed or checked.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// What has been admitted takes too long, or this took too long. Nothing came of it.
+    /// The admitted work takes too long, or this job waited too long. Nothing was done.
     #[error("too many passwords are being hashed")]
     Busy {
-        /// When there will be room.
+        /// When there will be room again.
         retry_after: Duration,
     },
     /// Hashing itself failed.
@@ -56,15 +55,15 @@ pub enum HashError {
     Failed(#[source] Failure),
 }
 
-/// The handle: dropping it ends the threads.
+/// The handle; dropping it ends the threads.
 pub(super) struct Pool {
     shared: Arc<Shared>,
     settings: PoolSettings,
 }
 
 impl Pool {
-    /// Starts the threads, which keep their memory for `rest` without work. `live` is the class of
-    /// new hashes, `block_count` the Argon2 memory of each thread, in KiB.
+    /// Starts the threads, which free their memory after `rest` without work. `live` is the class
+    /// of new hashes, `block_count` the Argon2 memory of each thread, in KiB.
     pub(super) fn start(
         settings: PoolSettings,
         live: Class,
@@ -73,7 +72,7 @@ impl Pool {
     ) -> std::io::Result<Self> {
         let limits = Limits { backlog: settings.backlog, threads: settings.threads };
         let queue = Queue::new(limits, Meter::new(live));
-        // Made before the threads: if one cannot be started, dropping it ends the others.
+        // Created before the threads: if one fails to start, dropping the pool ends the others.
         let pool = Self { shared: Arc::new(Shared::new(queue)), settings };
         for number in 0..settings.threads {
             threads::start(number, Arc::clone(&pool.shared), block_count, rest)?;
@@ -81,7 +80,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Runs `work` for `client` on a hashing thread. It computes hashes of these classes.
+    /// Runs `work` for `client` on a hashing thread. `classes` are the hashes that it computes.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         client: u128,
@@ -94,7 +93,7 @@ impl Pool {
         answer.unwrap_or(Err(HashError::Busy { retry_after: backlog }))
     }
 
-    /// Queues `work`. Dropping what is returned takes it out of the queue again.
+    /// Queues `work`. Dropping the returned value removes it from the queue.
     fn submit<T: Send + 'static>(
         &self,
         client: u128,
@@ -103,11 +102,11 @@ impl Pool {
     ) -> Result<Pending<T>, HashError> {
         let (sender, answer) = oneshot::channel();
         let job: Job = Box::new(move |workspace| {
-            // The workspace holds nothing that a job relies on, so half-done work is harmless.
+            // No job relies on the contents of the workspace, so a half-done job is harmless.
             let outcome = catch_unwind(AssertUnwindSafe(|| work(workspace)))
                 .unwrap_or(Err(Failure::Panicked))
                 .map_err(HashError::Failed);
-            // The caller may have gone while its work was done; then nobody wants to know.
+            // The caller may have gone while the work was done; the result is then dropped.
             Box::new(move || drop(sender.send(outcome)))
         });
         let admitted = self.shared.lock().queue.admit(client, classes, job, Instant::now());
@@ -116,7 +115,7 @@ impl Pool {
         Ok(Pending { answer, _place: Place { shared: Arc::clone(&self.shared), ticket } })
     }
 
-    /// Argon2 and bcrypt computations begun so far.
+    /// Argon2 and bcrypt computations started so far.
     pub(super) fn hashes_started(&self) -> u64 {
         self.shared.tally.hashes_started.load(Ordering::Relaxed)
     }
@@ -141,7 +140,7 @@ impl<T> Pending<T> {
     }
 }
 
-/// A job's place in the queue, for as long as somebody waits for it.
+/// A job's place in the queue, while its caller waits.
 struct Place {
     shared: Arc<Shared>,
     ticket: Ticket,
@@ -150,7 +149,7 @@ struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let withdrawn = self.shared.lock().queue.withdraw(&self.ticket);
-        // Not under the lock: it holds a password, which is wiped.
+        // Dropped outside the lock: the job contains a password, which is wiped.
         drop(withdrawn);
     }
 }

@@ -1,17 +1,18 @@
-//! Which hashing is taken on, and in which order it is done. Runs nothing itself.
+//! Admission and scheduling of hashing jobs. Runs nothing itself.
 //!
-//! *Admission.* Work is admitted while what has been admitted and is not done takes at most the
-//! backlog, by the estimates of [`Meter`]. One client may hold all of it while nobody else asks.
-//! While others do, a client that holds more than its equal share of the backlog gets no more once
-//! half of the backlog is taken; and a quarter of the backlog lies above the limit for clients that
-//! hold little, so that whoever comes second finds room however much the first has taken. Nothing
-//! that was admitted is given up again, so the longest wait is one and a quarter of the backlog.
+//! *Admission.* Work is admitted while the unfinished admitted work takes at most the backlog, by
+//! the estimates of [`Meter`]. One client may use the whole backlog while no other client has jobs.
+//! While others do, a client with more than its equal share of the backlog is refused once half of
+//! the backlog is used. A reserve of a quarter of the backlog lies above the limit, for clients
+//! with little work, so that a second client is admitted however much the first has queued.
+//! Admitted work is never evicted, so the longest wait is one and a quarter of the backlog.
 //!
 //! *Order.* Start-time fair queueing (Goyal, Vin and Cheng, 1996): a job's tag is the virtual time
 //! at which it would begin if each client had a machine of its own; the lowest tag is next. So
-//! clients take turns by the time that their hashes take, whatever each of them has waiting.
+//! clients take turns by the time that their hashes take, however many jobs each has waiting.
 //!
-//! *Refusal.* Whoever is refused is told when there will be room, after all who were refused before.
+//! *Refusal.* A refused caller gets the time at which there will be room, after all callers refused
+//! before.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -19,45 +20,45 @@ use std::time::{Duration, Instant};
 use crate::domain::password::class::Class;
 use crate::domain::password::meter::{Meter, Work};
 
-/// Jobs that are admitted at most, however quick they are: a bound of memory, some 20 MiB.
+/// Largest number of admitted jobs, however quick they are: bounds memory to some 20 MiB.
 const MOST_JOBS: usize = 16_384;
 
-/// What part of the backlog lies above its limit, for clients that hold little.
+/// The reserve above the limit, for clients with little work, as a fraction of the backlog: 1/4.
 const RESERVE: u32 = 4;
 
-/// What has been admitted and is not done.
+/// The admitted, unfinished work.
 pub(super) struct Queue<J> {
     limits: Limits,
     meter: Meter,
     waiting: BTreeMap<Turn, Waiting<J>>,
     clients: HashMap<u128, Client>,
-    /// All that was admitted and is not done.
+    /// All admitted, unfinished work.
     outstanding: Work,
     jobs: usize,
-    /// The tag of the job that was taken last.
+    /// The tag of the job that was started last.
     virtual_time: Duration,
     admitted: u64,
-    /// When there is room for the last one that was refused.
+    /// When there is room for the last caller that was refused.
     room_at: Option<Instant>,
 }
 
-/// How much may be admitted.
+/// Limits of admission.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// How long what is admitted may take.
+    /// How long the admitted work may take.
     pub(super) backlog: Duration,
-    /// How many jobs are done at once.
+    /// How many jobs run at once.
     pub(super) threads: u32,
 }
 
-/// A job's place in the order; no two have the same.
+/// A job's position in the order; unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     start: Duration,
     number: u64,
 }
 
-/// A job that was admitted.
+/// Identifies an admitted job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ticket {
     turn: Turn,
@@ -70,12 +71,12 @@ struct Waiting<J> {
     job: J,
 }
 
-/// What a client has that is not done.
+/// A client's unfinished work.
 #[derive(Default)]
 struct Client {
     jobs: usize,
     work: Work,
-    /// The virtual time at which the last of it would be done.
+    /// The virtual time at which its last job would finish.
     finish: Duration,
 }
 
@@ -94,8 +95,8 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Admits a job of `client` that computes hashes of these classes, or says after which time to
-    /// ask again.
+    /// Admits a job of `client` that computes hashes of these classes, or returns after which time
+    /// to retry.
     pub(super) fn admit(
         &mut self,
         client: u128,
@@ -120,21 +121,21 @@ impl<J> Queue<J> {
         Ok(ticket)
     }
 
-    /// The job whose turn it is; it must be [`finish`](Self::finish)ed.
+    /// The next job; it must be [`finish`](Self::finish)ed.
     pub(super) fn take(&mut self) -> Option<(Ticket, J)> {
         let (turn, Waiting { ticket, job }) = self.waiting.pop_first()?;
         self.virtual_time = turn.start;
         Some((ticket, job))
     }
 
-    /// The job that nobody waits for any more, unless it has been taken: it leaves nothing behind.
+    /// Removes a job whose caller has gone, unless it has been started; its work no longer counts.
     pub(super) fn withdraw(&mut self, ticket: &Ticket) -> Option<J> {
         let waiting = self.waiting.remove(&ticket.turn)?;
         self.forget(ticket);
         Some(waiting.job)
     }
 
-    /// The job is done; this is how long its hashes took.
+    /// Removes a finished job and records how long its hashes took.
     pub(super) fn finish(&mut self, ticket: &Ticket, took: &[(Class, Duration)]) {
         for (class, took) in took {
             self.meter.record(*class, *took);
@@ -142,18 +143,18 @@ impl<J> Queue<J> {
         self.forget(ticket);
     }
 
-    /// Whether no job waits.
+    /// Whether no job is waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// Jobs that were admitted and are not done.
+    /// Admitted, unfinished jobs.
     #[cfg(test)]
     pub(super) fn jobs(&self) -> usize {
         self.jobs
     }
 
-    /// By how much this client's next job is too much; none if it is not.
+    /// By how much this client's next job exceeds its limit; `None` if it does not.
     fn excess(&self, client: u128) -> Option<Duration> {
         let backlog = self.limits.backlog;
         let total = self.time(self.outstanding);
@@ -173,8 +174,8 @@ impl<J> Queue<J> {
         (others > 0 && total > backlog / 2 && own > share).then(|| own.saturating_sub(share))
     }
 
-    /// When to come back: once there is room, behind all who were told so before. It is advice:
-    /// nobody's place is kept, and nobody is sent away for longer than a backlog takes.
+    /// When to retry: once there is room, after all callers refused before. It is advice: no place
+    /// is reserved, and the wait is at most the time that a backlog takes.
     fn refuse(&mut self, excess: Duration, work: Work, now: Instant) -> Duration {
         let next = now + excess;
         let room_at = self.room_at.map_or(next, |before| before.max(next)) + self.time(work);
@@ -195,7 +196,7 @@ impl<J> Queue<J> {
         }
     }
 
-    /// How long all threads together take.
+    /// The time that all threads together take.
     fn time(&self, work: Work) -> Duration {
         self.meter.time(work) / self.limits.threads.max(1)
     }

@@ -1,24 +1,24 @@
-//! What those who ask for hashes and the threads that make them have in common.
+//! State shared between the callers of the pool and its threads.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::password::queue::Queue;
 use crate::domain::password::workspace::{Tally, Workspace};
 
-/// What a thread runs; it returns what sends the answer.
+/// A job that a thread runs; it returns a closure that sends the answer.
 pub(super) type Job = Box<dyn FnOnce(&mut Workspace) -> Reply + Send>;
 
 /// Sends the answer.
 type Reply = Box<dyn FnOnce() + Send>;
 
-/// What the handle and the threads have in common.
+/// State shared between the handle and the threads.
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
     pub(super) wake: Condvar,
     pub(super) tally: Arc<Tally>,
 }
 
-/// What the lock is for.
+/// The state behind the lock.
 pub(super) struct State {
     pub(super) queue: Queue<Job>,
     pub(super) is_closed: bool,
@@ -30,7 +30,8 @@ impl Shared {
         Self { state, wake: Condvar::new(), tally: Arc::default() }
     }
 
-    /// Locks the queue. Nothing panics under this lock, so a poisoned queue is a whole one.
+    /// Locks the queue. Nothing panics under this lock, so a poisoned lock still guards a
+    /// consistent queue.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

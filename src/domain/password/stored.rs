@@ -1,4 +1,4 @@
-//! Reading a stored hash: ours, another Argon2 setting, or bcrypt, within bounds.
+//! Parses and verifies stored hashes: our own, other Argon2 settings and bcrypt, within bounds.
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -13,25 +13,25 @@ use crate::domain::password::failure::Failure;
 use crate::domain::password::hash::SALT_BYTES;
 use crate::domain::password::workspace::Workspace;
 
-/// Most memory a stored hash may ask for: 256 MiB, libsodium's "moderate" setting.
+/// Largest memory of a stored hash: 256 MiB, libsodium's "moderate" setting.
 const MAX_MEMORY_KIB: u32 = 256 * 1_024;
-/// Most passes.
+/// Largest number of passes.
 const MAX_ITERATIONS: u32 = 16;
-/// Most lanes.
+/// Largest number of lanes.
 const MAX_PARALLELISM: u32 = 16;
-/// Most memory times passes: 1 GiB, about half a second of one core.
+/// Largest product of memory and passes: 1 GiB, about half a second of one core.
 const MAX_WORK_KIB: u64 = 1_024 * 1_024;
-/// What bcrypt keeps of its result.
+/// Bytes of the bcrypt output that are stored.
 const BCRYPT_TAG_BYTES: usize = 23;
 
-/// The letters of bcrypt strings.
+/// The alphabet of bcrypt strings.
 const BCRYPT_BASE64: GeneralPurpose =
     GeneralPurpose::new(&base64::alphabet::BCRYPT, base64::engine::general_purpose::NO_PAD);
 
 /// Highest bcrypt cost: about a second of one core.
 const MAX_BCRYPT_COST: u32 = 14;
 
-/// Why a stored hash cannot be used. Says nothing of the hash itself.
+/// Why a stored hash cannot be used. Reveals nothing of the hash itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Neither an Argon2 PHC string nor `$2a$`, `$2b$` or `$2y$`.
@@ -40,41 +40,41 @@ pub enum Unreadable {
     /// The right kind, but damaged or incomplete.
     #[error("malformed password hash")]
     Malformed,
-    /// Asks for more work than one login may cost.
+    /// Costs more work than one login may cost.
     #[error("password hash beyond the accepted cost")]
     TooCostly,
 }
 
-/// Says whether a hash from elsewhere could be verified here.
+/// Checks whether a hash from another system can be verified here.
 ///
 /// Accepted are `argon2id`, `argon2i` and `argon2d` PHC strings of version 19 and 16 (a string
-/// without version is 16, as it was before versions existed) with m ≤ 256 MiB, t ≤ 16, p ≤ 16
-/// and m·t ≤ 1 GiB, and bcrypt `$2a$`, `$2b$` and `$2y$` up to cost 14. Within these bounds no
-/// stored hash can hold a thread for much longer than a second.
+/// without a version is 16, as before versions existed) with m ≤ 256 MiB, t ≤ 16, p ≤ 16 and m·t ≤
+/// 1 GiB, and bcrypt `$2a$`, `$2b$` and `$2y$` up to cost 14. Within these bounds no stored hash
+/// occupies a thread for much longer than a second.
 ///
-/// An import should ask this for every row: an account with any other hash cannot log in.
+/// An import should check every row: an account with any other hash cannot log in.
 ///
 /// # Errors
-/// [`Unreadable`] says why not.
+/// [`Unreadable`] gives the reason.
 pub fn check_stored(hash: &str) -> Result<(), Unreadable> {
     Stored::parse(hash).map(|_| ())
 }
 
-/// A stored hash that has been read and found within bounds.
+/// A parsed stored hash within bounds.
 #[derive(Clone)]
 pub(super) enum Stored {
     /// Argon2 of any kind.
     Argon2(Box<Argon2Hash>),
     /// A bcrypt string, prefix included.
     Bcrypt {
-        /// All of it.
+        /// The complete string.
         hash: String,
         /// The binary logarithm of the number of rounds.
         cost: u32,
     },
 }
 
-/// An Argon2 PHC string, taken apart.
+/// A parsed Argon2 PHC string.
 #[derive(Clone)]
 pub(super) struct Argon2Hash {
     argon2: Argon2<'static>,
@@ -100,9 +100,9 @@ impl Stored {
         }
     }
 
-    /// A decoy: it looks like a hash of this class but is none, since salt and tag are random.
+    /// A decoy: it looks like a hash of this class, but its salt and tag are random.
     ///
-    /// Nothing is hashed for it, so making one costs nothing.
+    /// Creating one computes no hash.
     pub(super) fn decoy(class: Class) -> Result<Self, Failure> {
         let mut salt = [0; SALT_BYTES];
         openssl::rand::rand_bytes(&mut salt)?;
@@ -129,7 +129,7 @@ impl Stored {
         }
     }
 
-    /// What its time follows from.
+    /// Its cost class.
     pub(super) fn class(&self) -> Class {
         match self {
             Self::Argon2(hash) => hash.class(),
@@ -137,9 +137,9 @@ impl Stored {
         }
     }
 
-    /// Computes the hash of `password` under the stored parameters and compares.
+    /// Computes the hash of `password` with the stored parameters and compares.
     ///
-    /// bcrypt reads at most 72 bytes of a password. Such a hash was made so, and is checked so.
+    /// bcrypt reads at most 72 bytes of a password; such a hash was made, and is checked, that way.
     pub(super) fn matches(
         &self,
         password: &[u8],
@@ -151,12 +151,12 @@ impl Stored {
         }
     }
 
-    /// Whether a new hash at `cost` would be of this very kind.
+    /// Whether a new hash at `cost` would be of the same kind.
     ///
-    /// Only Argon2id version 1.3 at exactly the live cost, with a salt of at least 16 and a tag
-    /// of at least 32 bytes, is left as it is. Stronger settings count as different too: the
-    /// operator lowered the cost for a reason, and a login that takes longer than the decoy of
-    /// an unknown account tells that the account exists.
+    /// Only Argon2id version 1.3 at exactly the current cost, with a salt of at least 16 and a tag
+    /// of at least 32 bytes, is not replaced. Stronger settings are replaced, too: the operator
+    /// lowered the cost for a reason, and a login that takes longer than the decoy of an unknown
+    /// account reveals that the account exists.
     pub(super) fn is_current(&self, cost: Cost) -> bool {
         match self {
             Self::Argon2(hash) => hash.is_current(cost),
@@ -172,7 +172,7 @@ impl Argon2Hash {
             Algorithm::new(phc.algorithm.as_str()).map_err(|_| Unreadable::UnknownKind)?;
         let version = phc.version.map_or(Ok(Version::V0x10), Version::try_from);
         let version = version.map_err(|_| Unreadable::UnknownKind)?;
-        // The library would fill in defaults for a cost that is not there.
+        // The library would fill in defaults for missing cost parameters.
         if ["m", "t", "p"].iter().any(|&name| phc.params.get_decimal(name).is_none()) {
             return Err(Unreadable::Malformed);
         }

@@ -1,4 +1,4 @@
-//! Which classes of hashes accounts have: counted in portions, so that it is never much work.
+//! Counts which hash classes accounts have, in portions so that each query is small.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::domain::password::class::Class;
 use crate::domain::password::stored::Stored;
 use crate::entity::account::{Column, Entity};
 
-/// Accounts that are looked at in one portion: some milliseconds.
+/// Accounts read in one portion: some milliseconds.
 const PORTION: u64 = 500;
 
 /// One count of all accounts, in the order of their ids.
@@ -21,10 +21,10 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Counts the next portion; `false` once there was none.
+    /// Counts the next portion; `false` when there was none left.
     ///
     /// # Errors
-    /// If the database refuses; the same portion can be asked for again.
+    /// If the database refuses; the same portion can be retried.
     pub async fn go_on(&mut self, db: &Db) -> Result<bool, DbErr> {
         let mut portion = Entity::find()
             .select_only()
@@ -45,7 +45,7 @@ impl Survey {
         Ok(!rows.is_empty())
     }
 
-    /// How many accounts have a hash of which class, as far as they have been counted.
+    /// How many accounts have a hash of each class, of those counted so far.
     #[must_use]
     pub fn accounts(&self) -> &BTreeMap<Class, u64> {
         &self.accounts

@@ -1,8 +1,8 @@
-//! The threads that hash, at a priority of their own.
+//! The hashing threads, which run at a lower priority.
 //!
-//! A thread keeps its memory for the next job and returns it after a while without one. A storm of
-//! logins must not delay the requests that need no hash, nor must a flood of those stop all logins:
-//! docs/performance.md has what was measured at several priorities.
+//! An idle thread keeps its memory for the next job and frees it after a while. A burst of logins
+//! must not delay requests that need no hash, nor must a flood of such requests block all logins:
+//! docs/performance.md has measurements at several priorities.
 
 use std::io;
 use std::sync::{Arc, PoisonError};
@@ -13,18 +13,18 @@ use crate::domain::password::queue::Ticket;
 use crate::domain::password::shared::{Job, Shared, State};
 use crate::domain::password::workspace::Workspace;
 
-/// The nice value of the threads: 0 is that of all others, 19 the lowest priority, at which a program that
-/// keeps the cores busy leaves two logins a second.
+/// The nice value of the threads: 0 is that of all other threads, 19 the lowest priority, at which
+/// a program that keeps the cores busy leaves two logins a second.
 pub(super) const NICE: i32 = 5;
 
-/// What a thread does next.
+/// The next action of a thread.
 enum Next {
     Run(Ticket, Job),
     Release,
     End,
 }
 
-/// Starts one, which keeps so many blocks of memory for `rest` after its last job.
+/// Starts a thread, which keeps `block_count` blocks of memory for `rest` after its last job.
 pub(super) fn start(
     number: u32,
     shared: Arc<Shared>,
@@ -37,7 +37,7 @@ pub(super) fn start(
         .map(drop)
 }
 
-/// The life of a hashing thread.
+/// The main loop of a hashing thread.
 fn serve(shared: &Shared, block_count: usize, rest: Duration) {
     lower_priority();
     let mut workspace = Workspace::new(block_count, Arc::clone(&shared.tally));
@@ -45,7 +45,7 @@ fn serve(shared: &Shared, block_count: usize, rest: Duration) {
         match next(shared, workspace.holds_memory().then_some(rest)) {
             Next::Run(ticket, job) => {
                 let reply = job(&mut workspace);
-                // Before the answer: who has it may ask again at once.
+                // Before the answer is sent: its receiver may submit another job at once.
                 shared.lock().queue.finish(&ticket, &workspace.take_times());
                 reply();
                 workspace.tidy();
@@ -56,7 +56,7 @@ fn serve(shared: &Shared, block_count: usize, rest: Duration) {
     }
 }
 
-/// Waits for a job: for as long as `rest`, or until there is one.
+/// Waits for a job, for at most `rest` if given.
 fn next(shared: &Shared, rest: Option<Duration>) -> Next {
     let is_idle = |state: &mut State| state.queue.is_empty() && !state.is_closed;
     let mut state = if let Some(rest) = rest {
@@ -73,8 +73,8 @@ fn next(shared: &Shared, rest: Option<Duration>) -> Next {
     }
 }
 
-/// On Linux nice values belong to threads and process 0 means the calling one (setpriority(2),
-/// "C library/kernel differences"). Elsewhere the call would slow the whole process down.
+/// On Linux nice values apply to threads, and process 0 means the calling one (setpriority(2), "C
+/// library/kernel differences"). Elsewhere the call would slow down the whole process.
 #[cfg(target_os = "linux")]
 fn lower_priority() {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {

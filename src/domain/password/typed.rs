@@ -1,4 +1,4 @@
-//! A password as a value: bounded, normalised, wiped, never shown.
+//! A password as a value: bounded, normalised, wiped, never printed.
 
 use std::fmt;
 
@@ -13,17 +13,17 @@ const NFC_GROWTH: usize = 3;
 
 /// A password in Unicode normalisation form C.
 ///
-/// Two keyboards may spell `é` as one code point or as two; both are the same password here
-/// (NIST SP 800-63B-4 §3.1.1.2). Nothing else is changed: no trimming, no case folding, no
-/// truncation. What was typed is kept beside it if it differs, since a hash from elsewhere may have been
-/// made of that. The bytes are overwritten when the value is dropped.
+/// Two keyboards may encode `é` as one code point or as two; both are the same password here (NIST
+/// SP 800-63B-4 §3.1.1.2). Nothing else is changed: no trimming, no case folding, no truncation.
+/// The text as typed is stored beside it if it differs, since another system may have hashed that.
+/// The bytes are overwritten when the value is dropped.
 #[derive(Clone)]
 pub struct Password {
     normalised: Zeroizing<String>,
     typed: Option<Zeroizing<String>>,
 }
 
-/// Why a typed password is not one.
+/// Why a typed password is not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnusablePassword {
     /// More than 1,024 bytes of UTF-8 as typed. Refused before anything is computed from it.
@@ -32,9 +32,9 @@ pub enum UnusablePassword {
 }
 
 impl Password {
-    /// Takes a password as it was typed.
+    /// Parses a password as typed.
     ///
-    /// An empty password is a value too: it matches nothing and no policy accepts it.
+    /// An empty password is a value, too: it matches nothing and no policy accepts it.
     ///
     /// # Errors
     /// [`UnusablePassword`] for more than 1,024 bytes, counted before normalisation.
@@ -42,24 +42,24 @@ impl Password {
         if typed.len() > MAX_BYTES {
             return Err(UnusablePassword::TooLong);
         }
-        // Room for the longest outcome: a string that grows leaves an unwiped copy behind.
+        // Capacity for the longest result: a reallocation would leave an unwiped copy behind.
         let mut normalised = Zeroizing::new(String::with_capacity(typed.len() * NFC_GROWTH));
         normalised.extend(typed.nfc());
         let typed = (*normalised != typed).then(|| Zeroizing::new(typed.to_owned()));
         Ok(Self { normalised, typed })
     }
 
-    /// The text, for this room only.
+    /// The text; only for this module.
     pub(super) fn as_str(&self) -> &str {
         &self.normalised
     }
 
-    /// The bytes that are hashed, for this room only.
+    /// The bytes to hash; only for this module.
     pub(super) fn as_bytes(&self) -> &[u8] {
         self.normalised.as_bytes()
     }
 
-    /// What a stored hash may have been made of, the likeliest first: one text, or two.
+    /// The texts that a stored hash may have been made from, the likeliest first: one or two.
     pub(super) fn spellings(&self) -> impl Iterator<Item = &[u8]> {
         let typed = self.typed.as_ref().map(|typed| typed.as_bytes());
         [self.as_bytes()].into_iter().chain(typed)
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// The text never moves while it is normalised, so no unwiped copy is left behind.
+    /// The text is never reallocated during normalisation, so no unwiped copy remains.
     #[test]
     fn normalising_never_outgrows_the_room_reserved() {
         for code_point in (1..=u32::from(char::MAX)).filter_map(char::from_u32) {

@@ -1,14 +1,14 @@
-//! The memory one hashing thread works in, and the only place that hashes.
+//! The memory of one hashing thread, and the only file that computes hashes.
 //!
-//! Argon2id spends a quarter of its time on page faults when its memory is fresh, so a thread
-//! keeps its blocks between jobs. What stays in them is treated as follows:
+//! Argon2id spends a quarter of its time on page faults when its memory is fresh, so a thread keeps
+//! its blocks between jobs. Their contents are treated as follows:
 //!
-//! - *Several passes*: left for the next job to overwrite. The last pass has mixed every block
-//!   with the end of the pass before it, so testing a guess against the remains still takes a
-//!   full pass over the memory, while wiping would add a twentieth to the time of every hash.
-//! - *One pass*: the first blocks follow from the password directly and would let a guess be
-//!   tested without filling any memory, so they are wiped, after the answer has been sent.
-//! - *Released, or larger than the live settings need*: wiped and returned to the system.
+//! - *Several passes*: left for the next job to overwrite. The last pass has mixed every block with
+//!   the end of the pass before it, so testing a guess against the contents still takes a full pass
+//!   over the memory, while wiping would add a twentieth to the time of every hash.
+//! - *One pass*: the first blocks are derived from the password directly and would let a guess be
+//!   tested without filling any memory, so they are wiped after the answer has been sent.
+//! - *Released, or larger than the current settings need*: wiped and returned to the system.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,24 +20,25 @@ use zeroize::Zeroize;
 use crate::domain::password::class::Class;
 use crate::domain::password::failure::Failure;
 
-/// What the threads of one pool have done and hold.
+/// Counters of the threads of one pool.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// Argon2 and bcrypt computations begun.
+    /// Argon2 and bcrypt computations started.
     pub(super) hashes_started: AtomicU64,
-    /// Argon2 blocks held now, of 1 KiB each.
+    /// Argon2 blocks allocated now, of 1 KiB each.
     pub(super) blocks_held: AtomicUsize,
 }
 
-/// What a thread hashes with.
+/// The memory and measurements of a hashing thread.
 pub(super) struct Workspace {
     tally: Arc<Tally>,
-    /// How many blocks the live settings need; only so many are kept.
+    /// How many blocks the current settings need; at most these are kept.
     kept_count: usize,
     kept: Option<Blocks>,
-    /// The kept blocks follow from a password without a full pass over the memory.
+    /// Whether a guess of the last password could be tested against the kept blocks without a full
+    /// pass over the memory.
     is_telling: bool,
-    /// How long the hashes of this job took.
+    /// How long the hashes of the current job took.
     times: Vec<(Class, Duration)>,
 }
 
@@ -54,7 +55,7 @@ impl Workspace {
         outcome
     }
 
-    /// What was measured since this was last asked.
+    /// Returns the measurements since the last call.
     pub(super) fn take_times(&mut self) -> Vec<(Class, Duration)> {
         std::mem::take(&mut self.times)
     }
@@ -83,15 +84,15 @@ impl Workspace {
         Ok(argon2.hash_password_into_with_memory(password, salt, tag, &mut blocks.0)?)
     }
 
-    /// Checks a bcrypt string, in constant time once its salt and cost are known.
+    /// Checks a bcrypt string, in constant time for a given salt and cost.
     pub(super) fn bcrypt(&self, password: &[u8], stored: &str) -> Result<bool, Failure> {
         self.tally.hashes_started.fetch_add(1, Ordering::Relaxed);
-        // What made the hash would have ended the password there.
+        // The system that made the hash would have ended the password at the NUL.
         let is_c_string = !password.contains(&0);
         Ok(bcrypt::verify(password, stored)? && is_c_string)
     }
 
-    /// Wipes what would tell about the last password; called between jobs.
+    /// Wipes blocks against which a guess could be tested; called between jobs.
     pub(super) fn tidy(&mut self) {
         if std::mem::take(&mut self.is_telling)
             && let Some(kept) = &mut self.kept
@@ -119,12 +120,12 @@ impl Workspace {
 struct Blocks(Vec<Block>, Arc<Tally>);
 
 impl Blocks {
-    /// Above this size memory is asked for in pieces no smaller than [`Self::MAPPED`].
+    /// Above this size at least [`Self::MAPPED`] blocks are allocated.
     const LARGE: usize = 1_024;
 
-    /// glibc maps a request of more than 32 MiB on its own and unmaps it when it is freed. A
-    /// smaller one it learns to keep once the first has been freed. Capacity that is never
-    /// touched takes no memory.
+    /// glibc maps a request of more than 32 MiB separately and unmaps it when it is freed. For
+    /// smaller ones it raises its threshold once the first has been freed, and keeps the memory.
+    /// Capacity that is never touched uses no memory.
     const MAPPED: usize = 33 * 1_024;
 
     fn new(count: usize, tally: &Arc<Tally>) -> Result<Self, Failure> {
@@ -193,7 +194,7 @@ mod tests {
         assert!(blocks.0.iter().all(is_zero));
     }
 
-    /// A smaller foreign hash is computed in the memory that is there.
+    /// A smaller foreign hash is computed in the existing memory.
     #[test]
     fn every_computation_is_counted_and_memory_is_not_reserved_twice() {
         let tally = Arc::<Tally>::default();
