@@ -1,13 +1,14 @@
-//! Exact limits that all instances share: at most so many attempts in any 60 seconds.
+//! Exact attempt limits shared by all instances: a maximum number of attempts in any 60 seconds.
 //!
-//! The window slides: the times of recent attempts are kept per key, and an attempt is admitted if
-//! fewer than the quota lie within the last minute. It is counted when it starts. Refused attempts are
-//! not counted, so nobody can prolong a block, least of all a neighbour's behind the same address. Keys
-//! are HMACs: the table holds no address.
+//! It is a sliding window: each key stores the times of recent attempts, and an attempt is admitted
+//! if fewer than the quota lie within the last minute. It is counted when it starts. Refused
+//! attempts are not counted, so nobody can extend a block, in particular not for others behind the
+//! same address. Keys are HMACs: the table contains no address.
 //!
-//! Many people share an address, so a login that succeeds is given back to the window of its address, and
-//! to no other; so is one that got no verdict. Whoever finds that window full of attempts that are still
-//! under way waits for their verdicts. Failures are counted exactly, on however many instances.
+//! Many people may share an address, so a successful login is refunded to the window of its
+//! address, and to no other; so is an attempt without a verdict. An attempt that finds this window
+//! full of attempts still under way waits for their verdicts. Failures are counted exactly across
+//! all instances.
 
 mod quota;
 mod verdict;
@@ -34,27 +35,27 @@ pub use window::{WINDOW, forget, limited_until, purge};
 /// How long an attempt waits for the verdicts of others.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// How soon it looks again: first, and at most. The time doubles, since there may be very many that wait.
+/// First and longest poll interval. The interval doubles, since very many attempts may be waiting.
 const POLL_INTERVALS: (Duration, Duration) =
     (Duration::from_millis(50), Duration::from_millis(800));
 
-/// When to come again if others still have no verdict.
+/// `Retry-After` if others still have no verdict.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Why an attempt may not go on.
+/// Why an attempt is not admitted.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
-    /// It came too early.
+    /// The limit is exceeded.
     #[error("too many attempts")]
     Refused(Refusal),
-    /// Whether it did cannot be told, so it may not: limits fail closed.
+    /// The limit could not be checked: limits fail closed.
     #[error("the attempt could not be counted")]
     Database(#[from] DbErr),
 }
 
-/// Admits and counts an attempt if every quota has room for it; counts nothing otherwise. If it may be
-/// given back, and would be refused for attempts that may be, too, it waits for their verdicts, for five
-/// seconds at most.
+/// Admits and counts an attempt if every quota has room for it; counts nothing otherwise. If the
+/// attempt is refundable, and would be refused because of other refundable attempts, it waits up to
+/// five seconds for their verdicts.
 ///
 /// The first refusal of a window is recorded as `rate_limited`.
 ///
@@ -65,7 +66,7 @@ pub async fn admit(
     mut quotas: Vec<Quota>,
     origin: &Origin,
 ) -> Result<Admitted, AttemptError> {
-    // One order for everybody: no two attempts can wait for each other's rows.
+    // All transactions lock rows in the same order, so that no two attempts deadlock.
     quotas.sort_by(|a, b| a.key.cmp(&b.key));
     let deadline = Instant::now() + LONGEST_WAIT;
     loop {
@@ -83,7 +84,7 @@ pub async fn admit(
     }
 }
 
-/// What came of asking for room.
+/// The result of one try.
 enum Tried {
     Admitted(Timestamp),
     Refused(Refusal),
@@ -127,7 +128,7 @@ async fn try_to_admit(
     .await
 }
 
-/// Until a window that was full has room, or is full of failures, or the time is up.
+/// Waits until a full window has room, or contains only failures, or the deadline has passed.
 async fn wait_for_room(db: &Db, quotas: &[Quota], deadline: Instant) -> Result<(), DbErr> {
     let keys: Vec<_> = quotas.iter().filter(|it| it.is_given_back).collect();
     let (mut interval, longest) = POLL_INTERVALS;

@@ -1,4 +1,4 @@
-//! What is limited, and to how much.
+//! Quotas: what is limited, and to how many attempts.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -7,25 +7,25 @@ use std::time::Duration;
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
 
-/// Prefix length of the IPv6 block that backs the per-client prefix up.
+/// Prefix length of the larger IPv6 block that is limited in addition to the per-client prefix.
 pub const BACKSTOP_PREFIX: u8 = 48;
 
-/// How many clients' attempts an IPv6 /48 may make together.
+/// How many clients' quotas an IPv6 /48 has in total.
 pub const BACKSTOP_FACTOR: u32 = 10;
 
-/// What quotas of accounts are called.
+/// The name of account quotas.
 pub(super) const ACCOUNT: &str = "account";
 
-/// The endpoints that take a password, limited each for itself.
+/// Endpoints with attempt limits of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitedAction {
-    /// Making an account.
+    /// Sign-up.
     SignUp,
-    /// Logging in.
+    /// Login.
     LogIn,
-    /// Choosing a new password with a reset token.
+    /// Setting a new password with a reset token.
     Reset,
-    /// Typing the password once more, while logged in.
+    /// Reauthentication: entering the password again while logged in.
     Confirm,
 }
 
@@ -39,31 +39,31 @@ impl LimitedAction {
         }
     }
 
-    /// Whether an attempt that does not fail is given back to the window of its address: where whoever
-    /// succeeds has an account already.
+    /// Whether an attempt that does not fail is refunded to the window of its address: where
+    /// success requires an existing account.
     const fn gives_back(self) -> bool {
         matches!(self, Self::LogIn | Self::Confirm)
     }
 }
 
-/// What is limited, as the table knows it.
+/// The key of a row in the attempt table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AttemptKey(pub(super) Vec<u8>);
 
-/// A key and the attempts it has in any [`WINDOW`](super::WINDOW).
+/// A key and the number of attempts allowed in any [`WINDOW`](super::WINDOW).
 #[derive(Debug, Clone)]
 pub struct Quota {
     pub(super) key: AttemptKey,
     pub(super) attempts: u32,
     name: &'static str,
-    /// Whether an attempt that does not fail is given back.
+    /// Whether an attempt that does not fail is refunded.
     pub(super) is_given_back: bool,
 }
 
 impl Quota {
     /// The quotas of a client address on one endpoint: its own, and for IPv6 that of its /48.
     ///
-    /// A client without an address shares one bucket with all others like it.
+    /// All clients without an address share one quota.
     #[must_use]
     pub fn of_address(
         key: &LimitKey,
@@ -96,7 +96,7 @@ impl Quota {
         }
     }
 
-    /// The key of an account's quota, which is the digest of its address; none of other quotas.
+    /// The key of an account quota, which is the digest of its address; `None` for other quotas.
     pub(super) fn account_key(&self) -> Option<&AttemptKey> {
         (self.name == ACCOUNT).then_some(&self.key)
     }
@@ -105,7 +105,7 @@ impl Quota {
         Refusal { quota_name: self.name, quota: self.attempts, retry_after }
     }
 
-    /// The quota of attempts at one account's password, whether or not anybody has it.
+    /// The quota of attempts at one account's password, whether or not the account exists.
     #[must_use]
     pub fn of_account(key: &LimitKey, email: &Email, attempts: u32) -> Self {
         let key = AttemptKey::of_account(key, email);
@@ -120,17 +120,17 @@ impl AttemptKey {
         Self(key.mac(&["account", email.key()]))
     }
 
-    /// The keyed digest of what it is the key of.
+    /// The key as bytes: a keyed digest.
     #[must_use]
     pub fn digest(&self) -> Vec<u8> {
         self.0.clone()
     }
 }
 
-/// An attempt that came too early.
+/// An attempt that was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// What was exceeded: `address`, `account` or `client`.
+    /// The exceeded quota: `address`, `account` or `client`.
     pub quota_name: &'static str,
     /// How many attempts the window allows.
     pub quota: u32,
@@ -139,14 +139,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The whole seconds to wait, rounded up: who waits that long is admitted.
+    /// The time to wait in whole seconds, rounded up.
     #[must_use]
     pub fn seconds(&self) -> NonZeroU64 {
         whole_seconds(self.retry_after)
     }
 }
 
-/// A wait in whole seconds as `Retry-After` has them, rounded up, and at least one.
+/// A wait in whole seconds for `Retry-After`, rounded up, and at least one.
 #[must_use]
 pub fn whole_seconds(wait: Duration) -> NonZeroU64 {
     let seconds = wait.as_micros().div_ceil(1_000_000);

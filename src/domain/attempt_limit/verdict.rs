@@ -1,4 +1,4 @@
-//! What becomes of an attempt that was counted.
+//! The verdict of a counted attempt: refunded, or kept as a failure.
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set, Unchanged};
 
@@ -8,8 +8,8 @@ use crate::domain::attempt_limit::window::{remove_one, under_way};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
-/// An attempt that was admitted and counted. What checks or sets a password takes it by value, so that
-/// no attempt can be made without one.
+/// An attempt that was admitted and counted. Functions that check or set a password take it by
+/// value, so that none can be called without one.
 #[derive(Debug)]
 #[must_use]
 pub struct Admitted(Counted);
@@ -19,13 +19,13 @@ impl Admitted {
         Self(counted)
     }
 
-    /// An attempt that has no quota of its account's, at the account with this key.
+    /// Sets the account of an attempt that has no account quota.
     pub fn at_account(mut self, account: AttemptKey) -> Self {
         self.0.account = Some(account);
         self
     }
 
-    /// Where the attempt is counted, for whoever comes to its verdict.
+    /// Where the attempt is counted, for the code that reaches its verdict.
     pub(crate) fn counted(&self) -> Counted {
         self.0.clone()
     }
@@ -34,19 +34,19 @@ impl Admitted {
 /// Where an attempt is counted until its verdict.
 #[derive(Debug, Clone)]
 pub struct Counted {
-    /// The windows it may be given back to, in the order in which they are locked.
+    /// The windows it may be refunded to, in locking order.
     pub(super) windows: Vec<AttemptKey>,
-    /// The account that was tried, whether or not anybody has it.
+    /// The account that was tried, whether or not it exists.
     pub(super) account: Option<AttemptKey>,
     pub(super) at: Timestamp,
 }
 
 impl Counted {
-    /// The same, to be given back to the window of the account as well.
+    /// The same, to be refunded to the window of the account as well.
     #[must_use]
     pub fn with_account(mut self) -> Self {
         self.windows.extend(self.account.clone());
-        // In the order in which they are locked.
+        // Locking order.
         self.windows.sort();
         self
     }
@@ -58,7 +58,7 @@ impl Counted {
     }
 }
 
-/// Gives an attempt back to the windows of its address, as part of the transaction of its success.
+/// Refunds an attempt to the windows of its address, in the transaction of its success.
 ///
 /// # Errors
 /// If the database refuses.
@@ -70,7 +70,7 @@ pub async fn give_back(
     settle(txn, counted, true, now).await
 }
 
-/// Keeps an attempt counted, as part of the transaction that records its failure.
+/// Keeps an attempt counted, in the transaction that records its failure.
 ///
 /// # Errors
 /// If the database refuses.
@@ -82,7 +82,7 @@ pub async fn keep(
     settle(txn, counted, false, now).await
 }
 
-/// Gives an attempt back that got no verdict. If that fails, it stays counted.
+/// Refunds an attempt without a verdict. If that fails, it stays counted.
 pub async fn give_back_unjudged(db: &Db, counted: Counted) {
     let returned = db.write(counted, |txn, now, counted| Box::pin(give_back(txn, counted, now)));
     if let Err(error) = returned.await {

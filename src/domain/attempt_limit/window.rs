@@ -14,13 +14,13 @@ use crate::timestamp::Timestamp;
 /// The length of every window.
 pub const WINDOW: Duration = Duration::from_mins(1);
 
-/// An attempt without a verdict for this long is not waited for: its instance has crashed, or its client
-/// has gone. It is still given back if it succeeds.
+/// An attempt without a verdict for this long is no longer waited for: its instance has crashed, or
+/// its client has gone. It is still refunded if it succeeds.
 const LONGEST_ATTEMPT: Duration = Duration::from_secs(10);
 
-/// Reads the window of a key and holds it until the transaction ends; makes it if need be.
+/// Reads and locks the window of a key until the transaction ends; creates it if missing.
 ///
-/// One statement: between making and reading, a reset could [`forget`] the window.
+/// One statement: between creating and reading, a reset could [`forget`] the window.
 pub(super) async fn lock(
     txn: &impl ConnectionTrait,
     key: &AttemptKey,
@@ -33,13 +33,13 @@ pub(super) async fn lock(
         refused_at: Set(None),
         expires_at: Set(now.plus(WINDOW)),
     };
-    // Changes nothing of a window that is there, but takes the lock of a change.
+    // Does not change an existing window, but takes the same lock as an update.
     let hold =
         OnConflict::column(attempt::Column::Key).update_column(attempt::Column::Key).to_owned();
     attempt::Entity::insert(empty).on_conflict(hold).exec_with_returning(txn).await
 }
 
-/// `None` if the window has room.
+/// How long until the window has room; `None` if it has room.
 pub(super) fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option<Duration> {
     let recent = recent(hits, now);
     let quota = usize::try_from(quota).unwrap_or(usize::MAX);
@@ -48,10 +48,10 @@ pub(super) fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option
     Some(last_to_leave.plus(WINDOW).since(now))
 }
 
-/// Hits that lie within the window before `now`; one exactly a window ago does not.
+/// Hits within the window before `now`; one exactly a window ago is outside.
 fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
     let hits = hits.0.iter().map(|hit| Timestamp::from_micros(*hit));
-    // One far ahead was made before the clock was set back.
+    // One far in the future was recorded before the clock was set back.
     hits.filter(|hit| hit.plus(WINDOW) > now && *hit < now.plus(WINDOW)).collect()
 }
 
@@ -78,7 +78,7 @@ pub(super) async fn count(
     Ok(())
 }
 
-/// Once per window: a flood of attempts must not become a flood of events.
+/// At most once per window: a flood of attempts must not become a flood of events.
 pub(super) async fn record_refusal(
     txn: &impl ConnectionTrait,
     row: &attempt::Model,
@@ -97,15 +97,15 @@ pub(super) async fn record_refusal(
     event.email_digest(account).record(txn, origin, now).await
 }
 
-/// One of possibly several with the same time: they are worth the same.
+/// Removes one hit with this time; several with the same time are interchangeable.
 pub(super) fn remove_one(hits: &mut Vec<i64>, at: Timestamp) {
     if let Some(place) = hits.iter().position(|hit| *hit == at.as_micros()) {
         hits.remove(place);
     }
 }
 
-/// The attempts of a window whose verdict may still come: those of an instance that has crashed are counted
-/// as failures after a while.
+/// The attempts of a window that may still get a verdict: those of a crashed instance count as
+/// failures after a while.
 pub(super) fn under_way(row: &attempt::Model, now: Timestamp) -> Vec<i64> {
     let hits = row.under_way.iter().flat_map(|hits| &hits.0);
     hits.copied().filter(|hit| Timestamp::from_micros(*hit).plus(LONGEST_ATTEMPT) > now).collect()
@@ -115,7 +115,7 @@ pub(super) fn has_any_under_way(row: &attempt::Model, now: Timestamp) -> bool {
     !under_way(row, now).is_empty()
 }
 
-/// Empties the window of an account whose password has been reset, as part of that transaction.
+/// Deletes the window of an account whose password has been reset, in the same transaction.
 ///
 /// # Errors
 /// If the database refuses.
@@ -123,7 +123,7 @@ pub async fn forget(txn: &impl ConnectionTrait, window: &AttemptKey) -> Result<(
     attempt::Entity::delete_by_id(window.0.clone()).exec(txn).await.map(drop)
 }
 
-/// Until when attempts at an account are refused; `None` if they are not.
+/// Until when attempts at an account are refused; `None` if they are admitted.
 ///
 /// # Errors
 /// If the database refuses.
@@ -139,7 +139,7 @@ pub async fn limited_until(
     Ok(wait.map(|wait| now.plus(wait)))
 }
 
-/// Deletes windows that can refuse nobody any more.
+/// Deletes windows that can no longer refuse an attempt.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,4 +1,4 @@
-//! Keys derived from the master key, one per purpose, and what is done with them.
+//! Keys derived from the master key, one per purpose.
 
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
@@ -7,7 +7,8 @@ use openssl::pkey::{Id, PKey, Private};
 use openssl::pkey_ctx::PkeyCtx;
 use openssl::sign::Signer;
 
-/// HKDF-SHA-256 (RFC 5869) of `secret` for `purpose`: 32 bytes that tell nothing of each other.
+/// HKDF-SHA-256 (RFC 5869) of `secret` for `purpose`: 32 bytes, independent of those for other
+/// purposes.
 pub(super) fn derive(secret: &[u8], purpose: &str) -> Result<[u8; 32], ErrorStack> {
     let mut key = [0; 32];
     let mut hkdf = PkeyCtx::new_id(Id::HKDF)?;
@@ -41,7 +42,7 @@ impl MacKey {
         Ok(code)
     }
 
-    /// Whether `code` is that of `message`; takes the same time wherever they differ.
+    /// Verifies `code` in constant time.
     #[must_use]
     pub fn verify(&self, message: &[u8], code: &[u8]) -> bool {
         self.mac(message)
@@ -49,7 +50,7 @@ impl MacKey {
     }
 }
 
-/// Makes the keys of the attempt table, so that it holds no address in the clear.
+/// Computes the keys of the attempt table, so that the table contains no address in the clear.
 pub struct LimitKey(MacKey);
 
 impl LimitKey {
@@ -57,7 +58,8 @@ impl LimitKey {
         Self(key)
     }
 
-    /// The code of `parts`; no two lists of parts share one.
+    /// The HMAC of `parts`, encoded unambiguously: different lists of parts give different
+    /// messages.
     #[must_use]
     pub fn mac(&self, parts: &[&str]) -> Vec<u8> {
         let mut message = Vec::new();
@@ -65,7 +67,7 @@ impl LimitKey {
             message.extend_from_slice(&part.len().to_be_bytes());
             message.extend_from_slice(part.as_bytes());
         }
-        // Without a code all would share the empty key: limits fail closed.
+        // If the HMAC fails, all attempts share the empty key: limits fail closed.
         self.0.mac(&message).map(Vec::from).unwrap_or_default()
     }
 }

@@ -1,4 +1,4 @@
-//! Why there is no key to sign with.
+//! Errors of signing keys.
 
 use josekit::JoseError;
 use sea_orm::DbErr;
@@ -6,42 +6,42 @@ use signet_verifier::KeySetError;
 
 use crate::domain::keys::key_pair::ImportError;
 
-/// Why there is no key to sign with.
+/// Why a signing key cannot be used or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
-    /// The key was sealed with a master key that is not in the file.
+    /// The key was encrypted with a master key that is not in the file.
     #[error(
         "the signing key {kid} in the database was sealed with another master key; point \
          SIGNET_MASTER_KEY_FILE at the file that belongs to this database. Nothing was changed"
     )]
     Sealed {
-        /// The key.
+        /// Its key id.
         kid: String,
     },
-    /// Keys exist, and none of them may sign.
+    /// Keys exist, and none of them is active.
     #[error("the database holds signing keys, but none of them is active")]
     NoneActive,
     /// There is no such key, or it is in another state.
     #[error("there is no key {kid}, or it was revoked before")]
     Unknown {
-        /// The key.
+        /// The requested key id.
         kid: String,
     },
-    /// A new key is on its way already.
+    /// There is a pending key already.
     #[error(
         "the key {kid} is pending already; it takes over when it has been published long enough"
     )]
     Pending {
-        /// The key.
+        /// Its key id.
         kid: String,
     },
-    /// The key to be brought along is not good enough.
+    /// The key to import is not acceptable.
     #[error(transparent)]
     Import(#[from] ImportError),
-    /// The library failed.
+    /// The JOSE library failed.
     #[error("a signing key cannot be used: {0}")]
     Jose(#[from] JoseError),
-    /// The set cannot be read back.
+    /// The key set cannot be parsed back.
     #[error("the key set cannot be published: {0}")]
     Published(#[from] KeySetError),
     /// The database refused or failed.

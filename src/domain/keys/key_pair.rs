@@ -1,4 +1,4 @@
-//! One signing key: made here or brought along, named by its thumbprint, sealed for the database.
+//! A signing key: generated or imported, named by its thumbprint, encrypted for the database.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,36 +17,36 @@ use crate::domain::keys::weakness::weakness_of;
 use crate::entity::signing_key::{self, KeyState};
 use crate::timestamp::Timestamp;
 
-/// Why a key cannot be brought along.
+/// Why a key cannot be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Not PEM, or of another kind.
+    /// Not PEM, encrypted, or another kind of key.
     #[error("not an unencrypted RSA private key in PEM (PKCS #1 or PKCS #8)")]
     Unreadable,
     /// Too short for RS256 (RFC 7518 §3.3), or longer than verifiers accept.
     #[error("the modulus has {bits} bits; it must have 2048 to 8192")]
     Length {
-        /// What it has.
+        /// The length of its modulus.
         bits: u32,
     },
-    /// An exponent that verifiers do not expect.
+    /// An exponent that verifiers do not accept.
     #[error("the public exponent must be 65537")]
     Exponent,
-    /// The factors can be found.
+    /// The modulus can be factored.
     #[error("the key is weak: its modulus {0}")]
     Weak(&'static str),
-    /// Everybody has it.
+    /// The private key is published in a document.
     #[error("the key is an example, whose private half is printed in {0}")]
     Published(&'static str),
     /// OpenSSL failed.
     #[error("the key cannot be examined: {0}")]
     OpenSsl(#[from] ErrorStack),
-    /// The library failed.
+    /// The JOSE library failed.
     #[error("the key cannot be sealed: {0}")]
     Jose(#[from] JoseError),
 }
 
-/// Makes a key of `bits` bits, in state pending.
+/// Generates a pending key of `bits` bits.
 ///
 /// # Errors
 /// If the library fails.
@@ -58,14 +58,14 @@ pub(super) fn generate(
     row_of(&RS256.generate_key_pair(bits)?, sealer, now)
 }
 
-/// Takes a key from PEM, in state pending, if it is as good as one made here.
+/// Imports a key from PEM as pending, if it is as strong as a generated one.
 pub(super) fn import(
     pem: &[u8],
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<signing_key::Model, ImportError> {
-    // Without an answer of ours, OpenSSL would ask the terminal for a pass phrase; and no answer
-    // opens a key whose phrase is empty.
+    // Without a callback, OpenSSL would prompt for a pass phrase on the terminal; with an empty
+    // answer, it would open a key whose pass phrase is empty.
     if pem.windows(9).any(|word| word == b"ENCRYPTED") {
         return Err(ImportError::Unreadable);
     }
@@ -114,7 +114,7 @@ pub(super) fn thumbprint(jwk: &Jwk) -> String {
     URL_SAFE_NO_PAD.encode(openssl::sha::sha256(canonical.as_bytes()))
 }
 
-/// KY-10: refuses keys whose private half others can compute.
+/// KY-10: refuses keys whose private half others can compute or know.
 fn examine(rsa: &Rsa<openssl::pkey::Private>) -> Result<(), ImportError> {
     let bits = rsa.n().num_bits().unsigned_abs();
     if !(2048..=8192).contains(&bits) {
@@ -158,7 +158,7 @@ mod tests {
         try_import(&rsa.private_key_to_pem().unwrap())
     }
 
-    /// A whole and consistent key of these factors.
+    /// A consistent key with these factors.
     fn key_of(p: &BigNumRef, q: &BigNumRef) -> Rsa<Private> {
         let mut context = BigNumContext::new().unwrap();
         let mut minus_one = [p.to_owned().unwrap(), q.to_owned().unwrap()];
@@ -247,7 +247,7 @@ mod tests {
         assert!(matches!(refused, Err(ImportError::Weak(why)) if why.contains("CVE-2022-26320")));
     }
 
-    /// A key that does not fit together would make signatures that nobody accepts.
+    /// A key with inconsistent parts would make signatures that no verifier accepts.
     #[test]
     fn a_key_whose_parts_do_not_fit_together_is_refused() {
         let (one, other) = (Rsa::generate(2048).unwrap(), Rsa::generate(2048).unwrap());

@@ -1,9 +1,10 @@
-//! Private keys that are printed in documents, so that anybody can sign with them (KY-10).
+//! Private keys published in documents, with which anybody can sign (KY-10).
 //!
-//! Those that pass for good ones otherwise: RSA of 2048 bits and more with the exponent 65537. The
-//! snake-oil keys of operating systems are made on each host, and cannot be known.
+//! The list has only keys that pass all other checks: RSA of 2048 bits and more with the exponent
+//! 65537. The snake-oil keys of operating systems are generated on each host, so they cannot be
+//! listed.
 
-/// Thumbprint (RFC 7638), and where the key is printed.
+/// Thumbprint (RFC 7638), and the document that contains the key.
 const PUBLISHED: [(&str, &str); 11] = [
     ("IsUn6_e04MaShXFIISMp4kG62LWzMIPy_MvSA5pJgX8", "RFC 7515, appendix A.2"),
     ("xtIsOV1FqKH77AI_A3jdTg5QfdabzqI-LNpYTPi0IgI", "RFC 7516, appendix A.1"),
@@ -18,7 +19,7 @@ const PUBLISHED: [(&str, &str); 11] = [
     ("oGDmHqCJ7yzMkWEkrlZVHkvrHIyQwtlDmeq5ForUHeY", "the page jwt.io"),
 ];
 
-/// Where the key with this thumbprint is printed, if it is known to be.
+/// The document that contains the key with this thumbprint, if one is known.
 pub(super) fn source_of(thumbprint: &str) -> Option<&'static str> {
     PUBLISHED.iter().find(|(known, _)| *known == thumbprint).map(|(_, source)| *source)
 }

@@ -1,9 +1,9 @@
-//! The master key: one file, apart from the database, that everything secret hangs on.
+//! The master key: a file outside the database, from which all other secrets are derived.
 //!
-//! Each line is 32 random bytes in base64url; the first is current, the others are there until
-//! what they sealed has been sealed anew. The file is made once, at the first start. If it is
-//! missing later, or is not what it should be, Signet refuses to start and makes nothing: a new
-//! identity must never come about by accident.
+//! Each line is 32 random bytes in base64url; the first is current, the others are kept until
+//! everything encrypted with them has been re-encrypted. The file is created once, at the first
+//! start. If it is missing later, or is invalid, Signet refuses to start and creates nothing: a new
+//! identity must never be created by accident.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use crate::domain::keys::derived::{LimitKey, MacKey, derive};
 use crate::domain::keys::request_seal::RequestSealer;
 use crate::domain::keys::seal::Sealer;
 
-/// Lines a key file may have: the current key and those on their way out.
+/// Largest number of lines in a key file: the current key and former ones.
 const MAX_KEYS: usize = 8;
 
 /// The secrets of one key file, the current one first.
@@ -29,15 +29,16 @@ pub struct MasterKeys {
     secrets: Vec<Zeroizing<[u8; 32]>>,
 }
 
-/// Whether others than Signet's user may read or write a file of this mode. A secret that Kubernetes mounts
-/// for an `fsGroup` is root's, and its group, which is Signet's alone, may read it.
+/// Whether other users than Signet's can read or write a file of this mode. A secret that
+/// Kubernetes mounts for an `fsGroup` belongs to root and is readable by its group, which only
+/// Signet has.
 fn is_exposed(mode: u32, owner: u32, user: u32) -> bool {
     let is_mounted = owner == 0 && user != 0;
     let allowed = if is_mounted { 0o040 } else { 0 };
     mode & 0o077 & !allowed != 0
 }
 
-/// Why the master key cannot be used. Each message names the file and the way out.
+/// Why the master key cannot be used. Each message names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum MasterKeyError {
     /// There are signing keys, so there was a master key.
@@ -50,7 +51,7 @@ pub enum MasterKeyError {
         /// The file.
         file: PathBuf,
     },
-    /// Others on this host could read it.
+    /// Other users of this host could read it.
     #[error(
         "the master key file {} can be read by other users of this host; run: chmod 600 {}",
         file.display(),
@@ -69,7 +70,7 @@ pub enum MasterKeyError {
     Foreign {
         /// The file.
         file: PathBuf,
-        /// Who Signet runs as.
+        /// The user that Signet runs as.
         user: u32,
     },
     /// It is a directory, a pipe, a socket or a device.
@@ -78,12 +79,12 @@ pub enum MasterKeyError {
         /// The file.
         file: PathBuf,
     },
-    /// It may not be read.
+    /// It cannot be read.
     #[error("cannot read the master key file {}: {source}", file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A line is not a key.
@@ -98,21 +99,21 @@ pub enum MasterKeyError {
         /// The line, from 1.
         line: usize,
     },
-    /// It cannot be made.
+    /// It cannot be created.
     #[error("cannot make the master key file {}: {source}", file.display())]
     Unwritable {
         /// The file.
         file: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// OpenSSL failed.
+    /// The random number generator failed.
     #[error("no random bytes are to be had: {0}")]
     Random(#[from] ErrorStack),
 }
 
 impl MasterKeys {
-    /// Reads the file; makes it if it is not there and nothing has been sealed yet.
+    /// Reads the file. Creates it if it does not exist and nothing has been encrypted yet.
     ///
     /// # Errors
     /// See [`MasterKeyError`].
@@ -132,7 +133,7 @@ impl MasterKeys {
             io::ErrorKind::NotFound => MasterKeyError::Missing { file: file() },
             _ => MasterKeyError::Unreadable { file: file(), source },
         };
-        // Not to wait, should it be a pipe, for somebody to write.
+        // Opening a pipe must not block until somebody writes to it.
         let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
         let opened = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
         let opened = opened.map_err(unreadable)?;
@@ -144,7 +145,7 @@ impl MasterKeys {
         if is_exposed(metadata.permissions().mode(), metadata.uid(), user) {
             return Err(MasterKeyError::Exposed { file: file() });
         }
-        // Root may do as it likes anyway, and is who mounts secrets into containers.
+        // Root can read it in any case, and owns secrets mounted into containers.
         if metadata.uid() != user && metadata.uid() != 0 {
             return Err(MasterKeyError::Foreign { file: file(), user });
         }
@@ -161,7 +162,7 @@ impl MasterKeys {
         Ok(Self { secrets })
     }
 
-    /// Makes the file with one new key, complete or not at all; leaves one that is there alone.
+    /// Creates the file with one new key, atomically; does not replace an existing one.
     fn create(path: &Path) -> Result<(), MasterKeyError> {
         let unwritable =
             |source: io::Error| MasterKeyError::Unwritable { file: path.to_owned(), source };
@@ -176,7 +177,7 @@ impl MasterKeys {
         }
         let draft = draft_of(path)?;
         let written = write_synced(&draft, &line).and_then(|()| {
-            // Of two first starts, one links its draft and both read that one.
+            // Of two concurrent first starts, one links its temporary file, and both read that one.
             match std::fs::hard_link(&draft, path) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
                 _ => File::open(directory.unwrap_or(Path::new(".")))?.sync_all(),
@@ -186,7 +187,7 @@ impl MasterKeys {
         written.and(removed).map_err(unwritable)
     }
 
-    /// What opens and closes private keys at rest.
+    /// Encrypts and decrypts private keys at rest.
     ///
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
@@ -194,7 +195,7 @@ impl MasterKeys {
         Ok(Sealer::new(self.derived("signet signing key seal v1")?))
     }
 
-    /// What seals and opens the authorization requests that browsers carry.
+    /// Encrypts and decrypts the authorization requests carried by browsers.
     ///
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
@@ -202,8 +203,9 @@ impl MasterKeys {
         Ok(RequestSealer::new(self.derived("signet authorization request v1")?))
     }
 
-    /// The keys of refresh tokens, the current one first. After a restore of the database they are
-    /// others: tokens of before are void, also those that it knows nothing of.
+    /// The keys of refresh tokens, the current one first. They change with a restore of the
+    /// database: tokens issued before become invalid, including those of which the backup has no
+    /// record.
     ///
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
@@ -212,7 +214,7 @@ impl MasterKeys {
         keys.iter().map(MacKey::from_bytes).collect()
     }
 
-    /// The keys of reset tokens, the current one first; others after a restore, as above.
+    /// The keys of password reset tokens, the current one first. They also change with a restore.
     ///
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
@@ -231,7 +233,7 @@ impl MasterKeys {
         Ok(LimitKey::new(MacKey::from_bytes(key)?))
     }
 
-    /// The key that decoys of unknown accounts are drawn under.
+    /// The key that determines the decoys of unknown accounts.
     ///
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
@@ -246,13 +248,14 @@ impl MasterKeys {
     }
 }
 
-/// A purpose since the last restore. Without one it is as it was before there were restores.
+/// The HKDF purpose since the last restore; without a restore the original purpose.
 fn since(restore: Option<Uuid>, purpose: &str) -> String {
     restore.map_or_else(|| purpose.to_owned(), |id| format!("{purpose}, restore {id}"))
 }
 
-/// A name of this start's own. Not the process id: two containers that share the folder may both be
-/// process 1, and the draft of one may already be the other's key.
+/// The name of a temporary file, unique to this start. The process id is not unique: two containers
+/// that share the folder may both be process 1, and one's temporary file may already be linked as
+/// the key file.
 fn draft_of(path: &Path) -> Result<PathBuf, ErrorStack> {
     let mut id = [0; 8];
     openssl::rand::rand_bytes(&mut id)?;
@@ -270,7 +273,8 @@ fn write_synced(path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::is_exposed;
 
-    /// D8: what Kubernetes mounts for an `fsGroup` is taken; what else others can read is not.
+    /// D8: a secret mounted by Kubernetes for an `fsGroup` is accepted; other files that others can
+    /// read are not.
     #[test]
     fn only_a_mounted_secret_may_be_read_by_its_group() {
         let (root, own, other) = (0, 1000, 1001);

@@ -1,9 +1,10 @@
-//! Keys: the master key in a file, all that is derived from it, and the ring of signing keys.
+//! Signing keys, the master key and the keys derived from it.
 //!
-//! `master` ← `derived`, `seal`, `request_seal`; `pair` is one signing key, `pem` its public half as others read it, `published` those that everybody has,
-//! `schedule` its times, `rotation` its
-//! life in the database, `replacement` the end of all at once, and `ring` what an instance knows of
-//! all of them.
+//! `master` is the key file, from which `derived`, `seal` and `request_seal` get their keys.
+//! `key_pair` generates and imports a signing key, with the checks of `weakness` and
+//! `known_leaked`; `pem` exports its public half. `schedule` has the times of a key's lifecycle,
+//! `rotation` carries it out in the database (`rows`), `replacement` replaces all keys at once, and
+//! `ring` is an instance's view of them.
 
 mod derived;
 mod error;
@@ -38,7 +39,7 @@ pub use rows::{any_sealed, check_sealed};
 pub use schedule::{Schedule, ScheduleError};
 pub use seal::Sealer;
 
-/// All keys there ever were, oldest first.
+/// All keys that ever existed, oldest first.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,4 +1,4 @@
-//! Public keys as PEM, for programs that read no JWK set.
+//! Public keys as PEM, for programs that cannot read a JWK set.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::entity::signing_key::Model;
 
-/// The public half as `SubjectPublicKeyInfo` (RFC 7468 §13), after a line with its `kid`: text outside of
-/// the block is ignored by readers (§2).
+/// The public key as `SubjectPublicKeyInfo` (RFC 7468 §13), after a line with its `kid`: parsers
+/// ignore text outside the block (§2).
 ///
 /// # Errors
-/// If the row holds no RSA key.
+/// If the row contains no RSA key.
 pub fn public_pem(key: &Model) -> Result<String, ErrorStack> {
     let jwk: Value = serde_json::from_str(&key.public_jwk).unwrap_or_default();
     let member = |name: &str| {

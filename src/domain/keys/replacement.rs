@@ -1,4 +1,4 @@
-//! A key that signs at once, in the place of others that must not be believed any more.
+//! Immediate replacement of keys that must no longer be trusted.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 
@@ -10,10 +10,11 @@ use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
 use crate::timestamp::Timestamp;
 
-/// A new key that signs from now on. Making it takes a tenth of a second or more: not for
-/// transactions.
+/// Generates a key that is active at once. This takes a tenth of a second or more, so it must not
+/// be done in a transaction.
 ///
 /// # Errors
+/// See [`KeyRingError`].
 /// See [`KeyRingError`].
 pub fn successor(sealer: &Sealer, bits: u32, now: Timestamp) -> Result<Model, KeyRingError> {
     let mut row = key_pair::generate(sealer, bits, now)?;
@@ -22,7 +23,7 @@ pub fn successor(sealer: &Sealer, bits: u32, now: Timestamp) -> Result<Model, Ke
     Ok(row)
 }
 
-/// Writes a key that signs at once, as part of the transaction that takes the one before it out.
+/// Writes a key that is active at once, in the transaction that revokes its predecessor.
 ///
 /// # Errors
 /// If the database refuses.
@@ -37,7 +38,7 @@ pub(super) async fn introduce(
     record(txn, Kind::KeyActivated, kid, now).await
 }
 
-/// Revokes all keys, those that are out of the key set included, and puts this one in their place.
+/// Revokes all keys, including those removed from the key set, and replaces them with this one.
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,5 +1,5 @@
-//! Authorization requests that a browser carries: AES-256-GCM (NIST SP 800-38D), bound to the
-//! browser.
+//! Encryption of authorization requests carried by a browser: AES-256-GCM (NIST SP 800-38D), bound
+//! to that browser.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,8 +8,8 @@ use openssl::symm::{Cipher, decrypt_aead, encrypt_aead};
 
 use crate::domain::keys::derived::derive;
 
-/// What sealed texts begin with. The full stop is no character of base64url, so no other text that
-/// a page carries begins in this way.
+/// Prefix of encrypted requests. The full stop is not a base64url character, so no other value in a
+/// page begins with it.
 const PREFIX: &str = "v1.";
 
 /// Bytes of the random initialization vector.
@@ -18,7 +18,7 @@ const IV: usize = 12;
 /// Bytes of the authentication tag.
 const TAG: usize = 16;
 
-/// Seals with the current key; opens with any.
+/// Encrypts with the current key; decrypts with any.
 pub struct RequestSealer {
     keys: Vec<[u8; 32]>,
 }
@@ -43,7 +43,7 @@ impl RequestSealer {
         Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// The content; none if it was sealed for another browser or with a key that is not in the
+    /// The content; `None` if it was encrypted for another browser or with a key that is not in the
     /// file, or has been altered.
     #[must_use]
     pub fn open(&self, text: &str, browser_digest: &[u8]) -> Option<Vec<u8>> {
@@ -57,14 +57,14 @@ impl RequestSealer {
     }
 }
 
-/// Whether a text claims to be sealed: whether it is, opening it tells.
+/// Whether a text has the prefix of encrypted requests; only opening it verifies that it is one.
 #[must_use]
 pub fn is_sealed(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
-/// A key for each browser: anybody may have requests sealed, as many as they like, and one key with
-/// random vectors is good for 2^32 messages (SP 800-38D §8.3).
+/// A key per browser: anybody can have any number of requests encrypted, and one key with random
+/// initialization vectors is limited to 2^32 messages (SP 800-38D §8.3).
 fn key_of_browser(key: &[u8], browser_digest: &[u8]) -> Result<[u8; 32], ErrorStack> {
     derive(key, &format!("browser {}", URL_SAFE_NO_PAD.encode(browser_digest)))
 }
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(old.open(&sealed, THEIRS), None);
     }
 
-    /// Each bit of it counts, and none may be missing.
+    /// A change of any bit is detected, and no part may be missing.
     #[test]
     fn what_was_altered_does_not_open() {
         let keys = RequestSealer::new(vec![[1; 32]]);

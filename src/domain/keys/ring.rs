@@ -1,8 +1,8 @@
-//! The ring of signing keys as an instance knows it: which one signs, and what is published.
+//! An instance's view of the signing keys: which one signs, and which are published.
 //!
-//! The ring is read from the database at start and every few seconds after that. What was read may
-//! be used for signing until its lease ends: an instance that was frozen, or cut off, must not sign
-//! with a key that others have retired meanwhile. What is published it serves without end.
+//! The ring is read from the database at start and every few seconds after that. It may be used for
+//! signing until its lease ends: an instance that was suspended or disconnected must not sign with
+//! a key that others have retired meanwhile. The key set is served even after that.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -24,10 +24,10 @@ use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{self, KeyState};
 use crate::timestamp::Timestamp;
 
-/// Former keys that are kept in mind: by default, of the last five years.
+/// How many former keys are loaded: by default those of the last five years.
 const FORMER: u64 = 64;
 
-/// The ring, kept up to date.
+/// The key ring and the lease on it.
 pub struct KeyRing {
     sealer: Sealer,
     schedule: Schedule,
@@ -35,7 +35,7 @@ pub struct KeyRing {
     lease_ends_at: Mutex<Instant>,
 }
 
-/// The ring of one moment: a signer made once, and the public set as it is published.
+/// The ring at one moment: a prepared signer, and the published key set.
 pub struct Snapshot {
     kid: String,
     signer: RsassaJwsSigner,
@@ -45,15 +45,15 @@ pub struct Snapshot {
     rows: Vec<(String, KeyState)>,
 }
 
-/// The keys in the database that matter.
+/// The key rows that the ring uses.
 struct Rows {
     published: Vec<signing_key::Model>,
-    /// Out of the key set, but not revoked.
+    /// Removed from the key set, but not revoked.
     former: Vec<signing_key::Model>,
 }
 
 impl KeyRing {
-    /// Reads the ring; makes the first key if there is none at all.
+    /// Reads the ring; creates the first key if there is none.
     ///
     /// # Errors
     /// See [`KeyRingError`].
@@ -74,12 +74,12 @@ impl KeyRing {
         Ok(Self { sealer, schedule, current, lease_ends_at })
     }
 
-    /// Looks whether the ring has changed, and prolongs the lease.
+    /// Reads the ring again, replaces it if it has changed, and extends the lease.
     ///
     /// # Errors
-    /// See [`KeyRingError`]; the ring stays as it was, and the lease goes on running out.
+    /// See [`KeyRingError`]; the ring stays as it was, and the lease is not extended.
     pub async fn reload(&self, db: &Db) -> Result<(), KeyRingError> {
-        // What is read is as old as the question, not as the answer.
+        // The data is as old as the start of the query, not as its answer.
         let looked_at = Instant::now();
         let rows = Rows::read(db).await?;
         if !self.current.load().is_of(&rows) {
@@ -97,20 +97,20 @@ impl KeyRing {
         self.current.load_full()
     }
 
-    /// Whether what was last read may still be relied on. Measured on the monotonic clock, which
-    /// goes on while the process is frozen, and which nobody can set back.
+    /// Whether the lease has not ended. Measured on the monotonic clock, which continues while the
+    /// process is suspended, and which cannot be set back.
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         Instant::now() < *self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What seals its keys.
+    /// The sealer of its private keys.
     #[must_use]
     pub fn sealer(&self) -> &Sealer {
         &self.sealer
     }
 
-    /// The times in its keys' lives.
+    /// The schedule of its keys.
     #[must_use]
     pub fn schedule(&self) -> &Schedule {
         &self.schedule
@@ -145,13 +145,13 @@ impl Snapshot {
                 .all(|(old, new)| *old == (new.kid.clone(), new.state))
     }
 
-    /// The active key.
+    /// The `kid` of the active key.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// Signs with the active key; adds `alg` and `kid` to its tokens.
+    /// The signer of the active key; tokens get its `alg` and `kid`.
     #[must_use]
     pub fn signer(&self) -> &RsassaJwsSigner {
         &self.signer
@@ -163,15 +163,15 @@ impl Snapshot {
         &self.jwks
     }
 
-    /// The payload of a JWS that a key of ours signed as `token_type`, which may have served its time
-    /// since; none if it is anything else. For what is believed however old it is: access tokens have
-    /// a verifier of their own.
+    /// The payload of a JWS of type `token_type` signed by one of our keys, including former ones;
+    /// `None` for anything else. For tokens that are accepted regardless of age, such as ID token
+    /// hints: access tokens have a verifier of their own.
     #[must_use]
     pub fn verified(&self, token_type: &str, token: &str) -> Option<Vec<u8>> {
         self.verifiers.iter().find_map(|verifier| payload(verifier, token_type, token))
     }
 
-    /// The published keys, ready to verify with.
+    /// The published keys, prepared for verification.
     #[must_use]
     pub fn verification_keys(&self) -> &KeySet {
         &self.verification_keys
@@ -197,7 +197,7 @@ fn verifier_of(row: &signing_key::Model) -> Result<RsassaJwsVerifier, JoseError>
     RS256.verifier_from_jwk(&Jwk::from_bytes(&row.public_jwk)?)
 }
 
-/// What a JWS of a type says, if this key signed it and is named in it.
+/// The payload of a JWS of this type, if this key signed it and its header names this key.
 fn payload(verifier: &RsassaJwsVerifier, token_type: &str, token: &str) -> Option<Vec<u8>> {
     let read = jws::deserialize_compact(token, verifier as &dyn JwsVerifier);
     let (payload, header): (Vec<u8>, JwsHeader) = read.ok()?;

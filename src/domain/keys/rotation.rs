@@ -1,12 +1,13 @@
-//! The life of a signing key: pending → active → retiring → removed.
+//! The lifecycle of a signing key: pending → active → retiring → removed.
 //!
-//! 1. A key is made, or brought along, and published; it does not sign yet.
-//! 2. Once every cached key set must hold it, it signs, and its predecessor stops.
-//! 3. Once every token of the predecessor has expired, that one goes.
+//! 1. A key is generated or imported, and published; it does not sign yet.
+//! 2. Once every cached key set must contain it, it becomes active, and its predecessor stops
+//!    signing.
+//! 3. Once every token of the predecessor has expired, the predecessor is removed.
 //!
-//! One instance at a time takes these steps, the one that holds the lease; the others see them at
-//! their next look. The steps depend on `now` and the rows alone, so it does not matter which
-//! instance takes them, or that one died half-way: each is one transaction.
+//! One instance at a time takes these steps, the one that has the lease; the others see them at
+//! their next reload. The steps depend on `now` and the rows only, so it does not matter which
+//! instance takes them, or if one crashes in between: each step is one transaction.
 
 use std::time::Duration;
 
@@ -29,14 +30,14 @@ use crate::entity::signing_key::{Column, Entity, KeyState, Model};
 use crate::entity::{lease, signing_key};
 use crate::timestamp::Timestamp;
 
-/// No lease is taken for longer, whatever another instance's settings are.
+/// Maximum duration of a lease, whatever the settings of another instance.
 const LONGEST_LEASE: Duration = Duration::from_hours(24);
 
-/// The row of `lease` that is for keys.
+/// The name of the `lease` row for keys.
 const LEASE: &str = "signing_keys";
 
-/// Makes the first key. There are no verifiers yet that could have cached a set without it, so it
-/// signs at once. Of several instances that start on an empty database, one makes it.
+/// Creates the first key. No verifier can have cached a key set without it, so it is active at
+/// once. Of several instances that start on an empty database, one creates it.
 ///
 /// # Errors
 /// See [`KeyRingError`].
@@ -53,10 +54,11 @@ pub(super) async fn create_first(
     }
 }
 
-/// Takes the steps that are due, if no other instance is at it. Makes the next key in time.
+/// Takes the steps that are due, unless another instance has the lease. Generates the next key when
+/// it is time.
 ///
 /// # Errors
-/// See [`KeyRingError`]; what was not done is done at the next call, here or elsewhere.
+/// See [`KeyRingError`]; steps not taken are taken at the next call, here or on another instance.
 pub async fn advance(
     db: &Db,
     sealer: &Sealer,
@@ -70,7 +72,7 @@ pub async fn advance(
     if !anything_is_due(&rows, schedule, times) {
         return Ok(());
     }
-    // Made before the transaction: it takes a tenth of a second or more.
+    // Generated before the transaction: it takes a tenth of a second or more.
     let successor = if needs_successor(&rows, schedule, times.aged) {
         Some(key_pair::generate(sealer, bits, times.now)?)
     } else {
@@ -98,10 +100,11 @@ pub async fn advance(
     .map_err(|error: DbErr| KeyRingError::Database(error))
 }
 
-/// Publishes a new key, to take over when every cached key set holds it. Returns its id.
+/// Publishes a new key, which becomes active when every cached key set contains it. Returns its
+/// row.
 ///
 /// # Errors
-/// [`KeyRingError::Pending`] if one is on its way already.
+/// [`KeyRingError::Pending`] if there is a pending key already.
 pub async fn rotate(
     db: &Db,
     sealer: &Sealer,
@@ -112,10 +115,10 @@ pub async fn rotate(
     introduce(db, key_pair::generate(sealer, bits, now)?, schedule).await
 }
 
-/// The same with a key from elsewhere.
+/// The same with an imported key.
 ///
 /// # Errors
-/// [`KeyRingError::Import`] if it is not good enough.
+/// [`KeyRingError::Import`] if the key is not acceptable.
 pub async fn import(
     db: &Db,
     sealer: &Sealer,
@@ -126,13 +129,13 @@ pub async fn import(
     introduce(db, key_pair::import(pem, sealer, now)?, schedule).await
 }
 
-/// Takes a key out of the key set at once, because somebody else has it. Tokens it signed are
-/// refused as soon as caches of the key set run out. A key that is out already is believed in
-/// nothing any more, not even in hints. If it was the one that signs, a new one does
-/// from now on, which services with a cached key set refuse until they fetch it.
+/// Revokes a compromised key: removes it from the key set at once. Tokens it signed are refused as
+/// soon as caches of the key set expire. A key that was removed before is no longer trusted for
+/// anything, including ID token hints. If the key was active, a new key becomes active at once, and
+/// services with a cached key set refuse its tokens until they fetch the key set again.
 ///
 /// # Errors
-/// [`KeyRingError::Unknown`] if there is none of that id, or it was revoked before.
+/// [`KeyRingError::Unknown`] if there is no key with this id, or it was revoked before.
 pub async fn revoke(
     db: &Db,
     sealer: &Sealer,
@@ -159,10 +162,11 @@ pub async fn revoke(
     if is_revoked { Ok(()) } else { Err(KeyRingError::Unknown { kid: kid.to_owned() }) }
 }
 
-/// Seals every key anew with the first master key of the file. Returns how many there are.
+/// Encrypts every private key again with the first master key of the file. Returns how many there
+/// are.
 ///
 /// # Errors
-/// [`KeyRingError::Sealed`] if one cannot be opened; nothing is changed then.
+/// [`KeyRingError::Sealed`] if one cannot be decrypted; nothing is changed then.
 pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     let mut resealed = Vec::new();
     let rows = db.read(|db| async move { Entity::find().all(&db).await }).await?;
@@ -188,13 +192,14 @@ pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     Ok(count)
 }
 
-/// The row of a key that is published at `now`, and signs once every cached key set holds it.
+/// The row of a key that is published at `now`, and becomes active once every cached key set
+/// contains it.
 fn pending(row: &Model, schedule: &Schedule, now: Timestamp) -> Model {
     let activate_at = Some(now.plus(schedule.publication));
     Model { created_at: now, activate_at, ..row.clone() }
 }
 
-/// The row of a key that signs at once: nobody can have cached a key set without it.
+/// The row of a key that is active at once: no verifier can have cached a key set without it.
 fn first(row: &Model, now: Timestamp) -> Model {
     let (state, activated_at) = (KeyState::Active, Some(now));
     Model { state, created_at: now, activated_at, ..row.clone() }
@@ -202,7 +207,7 @@ fn first(row: &Model, now: Timestamp) -> Model {
 
 async fn introduce(db: &Db, row: Model, schedule: &Schedule) -> Result<Model, KeyRingError> {
     let kid = row.kid.clone();
-    // Before the first start nothing else signs.
+    // Before the first start there is no other signing key.
     let schedule = any_sealed(db).await?.then_some(*schedule);
     match insert(db, row, schedule).await {
         Err(error) if is_taken(&error) => {
@@ -215,8 +220,9 @@ async fn introduce(db: &Db, row: Model, schedule: &Schedule) -> Result<Model, Ke
     }
 }
 
-/// Writes a key that waits as the schedule has it, or signs at once if there is none. Its times are
-/// those of the transaction: one that waited for the database must not be published for less.
+/// Writes a pending key according to the schedule, or an active one if there is none. Its times are
+/// those of the transaction: a key that waited for the database must not be published for less
+/// time.
 async fn insert(db: &Db, row: Model, schedule: Option<Schedule>) -> Result<Model, DbErr> {
     db.write(row, move |txn, now, row| {
         Box::pin(async move {
@@ -232,8 +238,8 @@ async fn insert(db: &Db, row: Model, schedule: Option<Schedule>) -> Result<Model
     .await
 }
 
-/// The present, and the time by which a key is old enough for what cannot be undone: to be removed, or
-/// to get a successor. A clock that jumps ahead must not plan a rotation from there.
+/// The present, and the time used for steps that cannot be undone: removing a key, or generating a
+/// successor. A clock that jumps ahead must not trigger a rotation.
 #[derive(Clone, Copy)]
 struct Times {
     now: Timestamp,
@@ -257,14 +263,14 @@ fn needs_successor(rows: &[Model], schedule: &Schedule, now: Timestamp) -> bool 
     is_due && rows.iter().all(|row| row.state != KeyState::Pending)
 }
 
-/// Whether this instance is the one that takes the steps.
+/// Takes or extends the lease; `true` if this instance has it.
 async fn take_lease(
     txn: &impl ConnectionTrait,
     holder: Uuid,
     schedule: Schedule,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    // One that runs longer than any does was taken by a clock that ran ahead.
+    // A lease that exceeds the maximum was taken with a clock that was ahead.
     let free = Condition::any()
         .add(lease::Column::Holder.eq(holder))
         .add(lease::Column::ExpiresAt.lte(now))

@@ -1,4 +1,4 @@
-//! The rows of signing keys: what is asked of them, and what is written.
+//! Queries and updates of signing key rows.
 
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set};
 
@@ -9,12 +9,12 @@ use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{self, Entity, KeyState, Model};
 use crate::timestamp::Timestamp;
 
-/// Whether the database holds a key that some master key sealed.
+/// Whether the database has a key that was encrypted with a master key.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
-    // One column: the check runs before the schema is brought up to date.
+    // Selects one column: the check runs before the schema is migrated.
     let kids = signing_key::Entity::find()
         .select_only()
         .column(signing_key::Column::Kid)
@@ -23,10 +23,10 @@ pub async fn any_sealed(db: &Db) -> Result<bool, DbErr> {
     Ok(kid.is_some())
 }
 
-/// Refuses a master key that cannot open what the database holds. Changes nothing.
+/// Checks that the master key can decrypt all keys in the database. Changes nothing.
 ///
 /// # Errors
-/// [`KeyRingError::Sealed`] names the first key that stays closed.
+/// [`KeyRingError::Sealed`] names the first key that cannot be decrypted.
 pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> {
     let keys = signing_key::Entity::find()
         .select_only()

@@ -1,9 +1,9 @@
-//! When a key may sign and when it may go: the two inequalities that keep every verifier content.
+//! When a key may sign and when it may be removed: the two inequalities that ensure that every
+//! valid token can be verified.
 //!
-//! A key signs only after everybody who caches the key set has fetched one that holds it, and goes
-//! only after the last token it signed has expired. "Everybody" includes an instance that has not
-//! looked at the database for a while: it serves and signs with what it has until its lease ends,
-//! and not longer.
+//! A key signs only after every cache has fetched a key set that contains it, and is removed only
+//! after the last token it signed has expired. These caches include an instance that has not
+//! reloaded for a while: it serves and signs with what it has until its lease ends, and no longer.
 
 use std::time::Duration;
 
@@ -13,29 +13,30 @@ use crate::timestamp::Timestamp;
 /// Missed reloads after which an instance stops signing.
 const LEASE_RELOADS: u32 = 3;
 
-/// Seconds for which libraries do not fetch the key set again, whatever it says of itself: `PyJWT`, jose
-/// and express-oauth2-jwt-bearer.
+/// Seconds for which libraries do not fetch the key set again, whatever its `max-age`: `PyJWT`,
+/// jose and express-oauth2-jwt-bearer.
 const LONGEST_COOL_DOWN: u64 = 30;
 
-/// Seconds that a new key is published if nothing else is set: jwx fetches no sooner than each 15 minutes.
+/// Default seconds that a new key is published: jwx fetches at most every 15 minutes.
 const USUAL_PUBLICATION: u64 = 20 * 60;
 
-/// The times in a key's life.
+/// The durations in a key's lifecycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// From publication to the first signature.
     pub publication: Duration,
     /// From the last signature to removal.
     pub retention: Duration,
-    /// From one key's first signature to the next one's publication; none if only by hand.
+    /// From one key's first signature to the next one's publication; `None` if keys are rotated
+    /// manually.
     pub rotation: Option<Duration>,
-    /// Between two looks at the database.
+    /// Interval between two reloads from the database.
     pub reload: Duration,
-    /// How long an instance signs without having looked.
+    /// How long an instance signs without a reload.
     pub lease: Duration,
 }
 
-/// Settings under which a good token would be refused.
+/// Settings under which a valid token could be refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScheduleError {
     /// A verifier's cache could outlive the time before the first signature.
@@ -45,9 +46,9 @@ pub enum ScheduleError {
          + 2 x SIGNET_CLOCK_SKEW_SECONDS; at least 30 + SIGNET_CLOCK_SKEW_SECONDS)"
     )]
     SignsTooEarly {
-        /// What was set, in seconds.
+        /// The setting, in seconds.
         given: u64,
-        /// What is safe, in seconds.
+        /// The minimum, in seconds.
         least: u64,
     },
     /// A token could outlive the key it was signed with.
@@ -57,9 +58,9 @@ pub enum ScheduleError {
          SIGNET_CLOCK_SKEW_SECONDS)"
     )]
     GoesTooEarly {
-        /// What was set, in seconds.
+        /// The setting, in seconds.
         given: u64,
-        /// What is safe, in seconds.
+        /// The minimum, in seconds.
         least: u64,
     },
     /// The next key would be published before this one signs.
@@ -68,18 +69,18 @@ pub enum ScheduleError {
          published before it signs"
     )]
     RotatesTooOften {
-        /// What was set, in seconds.
+        /// The setting, in seconds.
         given: u64,
-        /// What is safe, in seconds.
+        /// The minimum, in seconds.
         least: u64,
     },
 }
 
 impl Schedule {
-    /// The schedule that the settings ask for.
+    /// The schedule for these settings.
     ///
     /// # Errors
-    /// [`ScheduleError`] if it would ever refuse a good token.
+    /// [`ScheduleError`] if a valid token could be refused.
     pub fn new(keys: &KeySettings, tokens: &TokenSettings) -> Result<Self, ScheduleError> {
         let reload = Duration::from_secs(keys.key_reload_seconds);
         let lease = reload * LEASE_RELOADS;
@@ -113,7 +114,7 @@ impl Schedule {
         })
     }
 
-    /// Whether a key that began to sign at `activated_at` is due to be followed by another.
+    /// Whether a key that became active at `activated_at` is due for rotation.
     #[must_use]
     pub fn is_due(&self, activated_at: Timestamp, now: Timestamp) -> bool {
         self.rotation.is_some_and(|rotation| activated_at.plus(rotation) <= now)
@@ -205,7 +206,7 @@ mod tests {
         }
     }
 
-    /// C6: whatever the key set says of its age, libraries keep it for half a minute.
+    /// C6: libraries cache the key set for half a minute, whatever its `max-age`.
     #[test]
     fn no_publication_is_shorter_than_the_cool_down_of_libraries_and_the_skew() {
         for (max_age, reload, skew, least) in [(1, 1, 0, 30), (26, 1, 0, 30), (1, 1, 10, 40)] {

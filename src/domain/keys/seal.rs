@@ -3,7 +3,7 @@
 use josekit::JoseError;
 use josekit::jwe::{self, A256GCMKW, JweHeader};
 
-/// Seals with the current key; opens with any.
+/// Encrypts with the current key; decrypts with any.
 pub struct Sealer {
     keys: Vec<[u8; 32]>,
 }
@@ -13,7 +13,7 @@ impl Sealer {
         Self { keys }
     }
 
-    /// The compact serialisation of `jwk`, sealed.
+    /// `jwk` encrypted, in the compact serialisation.
     ///
     /// # Errors
     /// If the library fails.
@@ -25,7 +25,8 @@ impl Sealer {
         jwe::serialize_compact(jwk, &header, &A256GCMKW.encrypter_from_bytes(key)?)
     }
 
-    /// The JWK inside; none if it was sealed with a key that is not in the file, or altered.
+    /// The decrypted JWK; `None` if it was encrypted with a key that is not in the file, or
+    /// altered.
     #[must_use]
     pub fn open(&self, sealed: &str) -> Option<Vec<u8>> {
         self.keys.iter().find_map(|key| {

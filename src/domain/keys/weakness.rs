@@ -1,9 +1,9 @@
-//! RSA moduli whose factors can be found, since a broken program made them.
+//! Detects RSA moduli from flawed generators, which can be factored.
 
 use openssl::bn::{BigNum, BigNumContext, BigNumRef};
 use openssl::error::ErrorStack;
 
-/// How a modulus is weak; none if it is not, as far as is known.
+/// How a modulus is weak; `None` if it has no known weakness.
 pub(super) fn weakness_of(n: &BigNumRef) -> Result<Option<&'static str>, ErrorStack> {
     if has_close_factors(n)? {
         return Ok(Some("is the product of two close primes (CVE-2022-26320)"));
@@ -14,8 +14,8 @@ pub(super) fn weakness_of(n: &BigNumRef) -> Result<Option<&'static str>, ErrorSt
     Ok(None)
 }
 
-/// Fermat's factorisation, a hundred steps of it: enough for every key that a broken generator is
-/// known to have made.
+/// A hundred steps of Fermat's factorisation: enough for every key that a flawed generator is known
+/// to have made.
 fn has_close_factors(n: &BigNumRef) -> Result<bool, ErrorStack> {
     let mut context = BigNumContext::new()?;
     let mut root = integer_root(n, &mut context)?;
@@ -110,7 +110,7 @@ pub(super) mod tests {
         number
     }
 
-    /// The product of the primes up to 167, which every modulus of the ROCA flaw is built on.
+    /// The primes up to 167, whose product every modulus of the ROCA flaw is built on.
     fn roca_primes() -> Vec<u32> {
         (2..=167).filter(|n| (2..*n).all(|divisor| n % divisor != 0)).collect()
     }
@@ -123,7 +123,7 @@ pub(super) mod tests {
         product
     }
 
-    /// A prime of 1024 bits as the flawed library made them: k·M + (65537^a mod M).
+    /// A 1024-bit prime as the flawed library made them: k·M + (65537^a mod M).
     fn roca_prime() -> BigNum {
         let (mut context, product) = (context(), roca_product());
         loop {
@@ -144,7 +144,7 @@ pub(super) mod tests {
         product
     }
 
-    /// Two primes of 1024 bits with none between them.
+    /// Two adjacent 1024-bit primes.
     pub(in crate::domain::keys) fn close_primes() -> [BigNum; 2] {
         let p = prime_from(random(1024));
         let mut next = p.to_owned().unwrap();
@@ -156,7 +156,7 @@ pub(super) mod tests {
     #[test]
     fn close_primes_are_a_weakness() {
         let [p, next] = close_primes();
-        // The lower half of the bits differs: a few steps of Fermat's, not the first one.
+        // The lower half of the bits differs: Fermat's method takes a few steps.
         let mut further = next.to_owned().unwrap();
         further.set_bit(514).unwrap();
 
@@ -182,7 +182,7 @@ pub(super) mod tests {
         assert!(weakness.is_some_and(|it| it.contains("CVE-2017-15361")), "{weakness:?}");
     }
 
-    /// Every prime of the list counts: a modulus that fails one of them is of another origin.
+    /// Every prime of the list counts: a modulus that fails one of them has another origin.
     #[test]
     fn a_modulus_that_fails_one_prime_of_the_list_is_not_of_the_roca_form() {
         let n = product(&roca_prime(), &roca_prime());
@@ -191,7 +191,7 @@ pub(super) mod tests {
         for prime in roca_primes().into_iter().skip(1) {
             let mut step = roca_product().to_owned().unwrap();
             assert_eq!(step.div_word(prime).unwrap(), 0);
-            // Changes what is left modulo `prime` alone, until that is zero.
+            // Changes the remainder modulo `prime` only, until it is zero.
             let mut other = n.to_owned().unwrap();
             while other.mod_word(prime).unwrap() != 0 {
                 let mut sum = BigNum::new().unwrap();
@@ -218,7 +218,7 @@ pub(super) mod tests {
             let mut square = BigNum::new().unwrap();
             square.sqr(&root, &mut context()).unwrap();
             prop_assert!(square <= n);
-            // Of a square it is exact.
+            // For a square it is exact.
             prop_assert!(integer_root(&square, &mut context()).unwrap() == root);
             root.add_word(1).unwrap();
             square.sqr(&root, &mut context()).unwrap();

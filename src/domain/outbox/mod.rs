@@ -1,8 +1,8 @@
-//! The transactional outbox: what follows from a transaction is written in it as a row, and done by
-//! whichever instance takes the row, until it has succeeded. So a crash forgets nothing.
+//! The transactional outbox: the follow-up work of a transaction is written in it as a row, and
+//! done by any instance that takes the row, until it succeeds. So a crash loses nothing.
 //!
-//! What is sent to others goes through [`take_due`], which keeps receivers from delaying each other
-//! ([`Shares`]). What is done here, in transactions of its own, takes its row within them
+//! Deliveries to clients go through [`take_due`], which prevents receivers from delaying each other
+//! ([`Shares`]). Work inside the database takes its row within its own transactions
 //! (`session::unfinished`).
 
 mod backoff;
@@ -26,12 +26,12 @@ use crate::timestamp::Timestamp;
 pub use crate::entity::outbox::{Kind, Model as Item};
 pub use shares::{Answer, Shares};
 
-/// How long one instance has for one attempt, before another may make it: more than a receiver may take
-/// to answer.
+/// How long an instance has for one attempt before another instance may retry: longer than the
+/// timeout of a delivery.
 const CLAIM: Duration = Duration::from_secs(15);
 
-/// Writes what is to be done, as part of the transaction that it follows from. A row that is there
-/// already stays as it is.
+/// Writes follow-up work in the transaction that causes it. An existing row with the same id is not
+/// changed.
 ///
 /// # Errors
 /// If the database refuses.
@@ -47,8 +47,7 @@ pub async fn enqueue(txn: &impl ConnectionTrait, items: Vec<Item>) -> Result<(),
         .map(drop)
 }
 
-/// Takes what is due to others, as far as the receivers' shares go: of several instances, one gets each
-/// row.
+/// Takes due deliveries within the receivers' shares. Each row is taken by one instance.
 ///
 /// # Errors
 /// If the database refuses.
@@ -84,7 +83,7 @@ async fn take_in(
 ) -> Result<Vec<Item>, DbErr> {
     let mut taken = Vec::new();
     for (receiver, number) in wanted {
-        // What another instance is taking at this moment is left to it.
+        // Rows that another instance is taking are skipped.
         let free = Entity::find()
             .filter(Column::Kind.eq(kind))
             .filter(Column::Receiver.eq(receiver))
@@ -103,7 +102,7 @@ async fn take_in(
     Ok(taken)
 }
 
-/// It is done, or will never be.
+/// Deletes an item that is done, or will never be.
 ///
 /// # Errors
 /// If the database refuses; then it is done again.
@@ -114,16 +113,16 @@ pub async fn forget(db: &Db, id: Uuid) -> Result<(), DbErr> {
     .await
 }
 
-/// It could not be done: when to try again.
+/// Schedules the next attempt after a failure.
 ///
 /// # Errors
-/// If the database refuses; then it is tried again when the claim is over.
+/// If the database refuses; then it is retried when the claim expires.
 pub async fn postpone(db: &Db, item: &Item, now: Timestamp) -> Result<(), DbErr> {
     let attempts = item.attempts.saturating_add(1);
     postpone_to(db, item.id, attempts, now.plus(wait_after(attempts.unsigned_abs()))).await
 }
 
-/// The same, to a time of the caller's.
+/// The same, at a time given by the caller.
 ///
 /// # Errors
 /// As [`postpone`].

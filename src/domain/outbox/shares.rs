@@ -1,8 +1,9 @@
-//! How much is under way to each receiver at a time, so that one that answers slowly or not at all keeps
-//! no other waiting, and is not asked more than need be.
+//! Concurrency limits per receiver, so that a slow or unresponsive receiver does not delay others,
+//! and is not contacted more than necessary.
 //!
-//! Each receiver with something due gets one slot before any gets a second, and a quarter of the slots
-//! is for receivers that answered promptly the last time, or were never asked: of those, for one slot.
+//! Each receiver with something due gets one slot before any gets a second. A quarter of the slots
+//! is reserved for receivers that answered promptly the last time; a receiver that was never
+//! contacted may use one of them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,34 +11,34 @@ use std::time::Duration;
 use crate::domain::outbox::backoff::wait_after;
 use crate::timestamp::Timestamp;
 
-/// Deliveries at a time, to all receivers.
+/// Concurrent deliveries in total.
 const SLOTS: usize = 64;
 
-/// Slots that only receivers get that answered promptly the last time.
+/// Slots reserved for receivers that answered promptly the last time.
 const RESERVED: usize = SLOTS / 4;
 
-/// Deliveries at a time to a receiver that answers.
+/// Concurrent deliveries to one responsive receiver.
 pub(super) const SHARE: usize = 4;
 
-/// Within which an answer is prompt.
+/// Limit within which an answer is prompt.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// The longest time that a silent receiver is left alone, whatever is due to it.
+/// Longest pause for a receiver that does not answer, whatever is due to it.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 
-/// How long a receiver is remembered that nothing has been due to.
+/// How long the state of a receiver is kept after something was last due to it.
 const MEMORY: Duration = Duration::from_hours(1);
 
-/// What became of one delivery.
+/// The outcome of one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// There was one, whichever, after this time.
+    /// There was an answer, of any kind, after this time.
     After(Duration),
-    /// There was none in time.
+    /// There was none: a timeout, a failed connection, or an address that may not be contacted.
     None,
 }
 
-/// What is under way.
+/// The deliveries under way.
 #[derive(Debug, Default)]
 pub struct Shares {
     receivers: HashMap<String, Receiver>,
@@ -50,11 +51,11 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Receiver {
     under_way: usize,
-    /// Whether its last answer was prompt; none if it was never asked.
+    /// Whether its last answer was prompt; `None` if it was never contacted.
     was_prompt: Option<bool>,
-    /// How often it was silent since it last answered.
+    /// How often it did not answer since its last answer.
     silences: u32,
-    /// Until when it is left alone.
+    /// Until when it gets no deliveries.
     rests_until: Option<Timestamp>,
     /// When it last got a slot, by the number of slots given.
     turn: u64,
@@ -71,19 +72,20 @@ impl Receiver {
         if self.rests_until.is_some_and(|until| now < until) {
             return 0;
         }
-        // One that was silent is asked once before it is told everything.
+        // A receiver that did not answer gets one delivery as a test before others follow.
         if self.silences > 0 { 1 } else { SHARE }
     }
 }
 
 impl Shares {
-    /// Whether something was due that there was no room for when it was last looked for.
+    /// Whether the last allotment had too few slots for what was due.
     #[must_use]
     pub const fn were_short(&self) -> bool {
         self.were_short
     }
 
-    /// Gives slots to receivers that have something due, so many each, and says how many each got.
+    /// Allots slots to receivers with something due. `due` has the number per receiver; so does the
+    /// result.
     pub(super) fn allot(
         &mut self,
         due: &[(String, usize)],
@@ -93,12 +95,12 @@ impl Shares {
         for (name, _) in due {
             self.receivers.entry(name.clone()).or_default().used_at = now;
         }
-        // Whoever has waited longest for a turn comes first.
+        // The receiver that has waited longest for a slot comes first.
         let mut due: Vec<_> = due.iter().map(|(name, number)| (name, *number, 0)).collect();
         due.sort_by_key(|(name, ..)| self.receivers.get(*name).map(|it| it.turn));
         let slow = self.receivers.values().filter(|it| !it.is_prompt()).map(|it| it.under_way);
         let mut slow: usize = slow.sum();
-        // Level by level: whoever has least under way comes first.
+        // Level by level: the receiver with the fewest deliveries under way comes first.
         for level in 0..SHARE {
             for (name, number, allotted) in &mut due {
                 let is_taken = *allotted < *number && self.take(name, level, &mut slow, now);
@@ -110,7 +112,7 @@ impl Shares {
         allotted.map(|(name, _, allotted)| (name.clone(), allotted)).collect()
     }
 
-    /// Takes a slot for a receiver that has `level` of them, if there is one for it.
+    /// Takes a slot for a receiver that has `level` of them, if one is available to it.
     fn take(&mut self, name: &str, level: usize, slow: &mut usize, now: Timestamp) -> bool {
         let Some(receiver) = self.receivers.get_mut(name) else { return false };
         let may_use_all = receiver.was_prompt.unwrap_or(level == 0);
@@ -126,7 +128,7 @@ impl Shares {
         true
     }
 
-    /// Gives back what was not needed.
+    /// Returns unused slots.
     pub(super) fn give_back(&mut self, name: &str, number: usize) {
         if let Some(receiver) = self.receivers.get_mut(name) {
             receiver.under_way = receiver.under_way.saturating_sub(number);
@@ -134,14 +136,14 @@ impl Shares {
         }
     }
 
-    /// A delivery is over.
+    /// Records the end of a delivery.
     pub fn settle(&mut self, name: &str, answer: Answer, now: Timestamp) {
         self.give_back(name, 1);
         let Some(receiver) = self.receivers.get_mut(name) else { return };
         receiver.was_prompt = Some(matches!(answer, Answer::After(time) if time < PROMPT));
         match answer {
             Answer::After(_) => (receiver.silences, receiver.rests_until) = (0, None),
-            // Several that end at about the same time are one silence.
+            // Several unanswered deliveries that end at about the same time count once.
             Answer::None if receiver.rests_until.is_none_or(|until| now >= until) => {
                 receiver.silences = receiver.silences.saturating_add(1);
                 let rest = wait_after(receiver.silences).min(LONGEST_SILENCE);
