@@ -1,7 +1,7 @@
-//! The audit log: each event is written in the transaction of what it records.
+//! The audit log: each event is written in the transaction of the action it records.
 //!
-//! If the event cannot be written, the action fails. Events never hold a secret, and of an address
-//! that nobody has an account for, nothing but a keyed digest: it might be a password typed into the
+//! If the event cannot be written, the action fails. Events never contain a secret. An address
+//! without an account is recorded as a keyed digest only: it might be a password typed into the
 //! wrong field.
 
 use std::net::IpAddr;
@@ -13,60 +13,60 @@ use crate::domain::id;
 use crate::entity::auth_event;
 use crate::timestamp::Timestamp;
 
-/// Longest text that is kept of what a client says of itself, in characters.
+/// Longest stored text that a client sent about itself, in characters.
 const MAX_TEXT: usize = 500;
 
-/// Where a request came from, as far as it can be believed.
+/// Where a request came from, as far as it can be trusted.
 #[derive(Debug, Clone, Default)]
 pub struct Origin {
-    /// The client's canonical address; none if it could not be told.
+    /// The client's canonical address; `None` if it is unknown.
     pub address: Option<IpAddr>,
     /// The forwarding chain, if a trusted proxy sent one.
     pub forwarded: Option<String>,
     /// `User-Agent`, as sent.
     pub user_agent: Option<String>,
-    /// The request's id, also in its answer and its log lines.
+    /// The request's id, also in its response and its log lines.
     pub request_id: Option<Uuid>,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// An account was made.
+    /// An account was created.
     SignUp,
-    /// A password was right.
+    /// A password was right, at login or at the reauthentication for a password change.
     LogIn,
-    /// A password was wrong, or nobody has the account.
+    /// A password was wrong, at login or reauthentication, or the account does not exist.
     LogInFailed,
-    /// Somebody has the address already.
+    /// A sign-up failed: the address has an account already.
     SignUpFailed,
-    /// A refresh token was shown that Signet did not make.
+    /// A refresh token was presented that Signet did not issue.
     RefreshFailed,
-    /// A client did not prove who it is.
+    /// Client authentication failed.
     ClientAuthenticationFailed,
     /// A session was ended by its owner.
     LogOut,
     /// A refresh token was exchanged.
     TokenRefreshed,
-    /// A refresh token was shown that only a second holder can have.
+    /// A refresh token was reused: the one presented had been replaced.
     TokenReuse,
-    /// A session was ended from another one, or by an operator.
+    /// A session was ended from another one, by an operator, or by its client (RFC 7009).
     SessionRevoked,
-    /// The owner of an account chose a new password, knowing the old one.
+    /// A user changed their password, knowing the old one.
     PasswordChanged,
-    /// Somebody asked for a way back into an account.
+    /// A password reset was requested.
     PasswordResetRequested,
-    /// The owner of an account's address chose a new password.
+    /// A user set a new password with a reset token.
     PasswordReset,
-    /// The owner of an account's address proved to control it.
+    /// A user proved control of the account's address.
     EmailVerified,
-    /// The owner of an account changed what it says of them.
+    /// A user changed their profile.
     ProfileChanged,
-    /// An account was switched off.
+    /// An account was disabled.
     AccountDisabled,
-    /// An account was switched on again.
+    /// An account was enabled again.
     AccountEnabled,
-    /// An account is gone.
+    /// An account was deleted.
     AccountDeleted,
     /// Attempts from one address, or on one account, were refused; recorded once a minute.
     RateLimited,
@@ -74,29 +74,29 @@ pub enum Kind {
     ClientCreated,
     /// A client's registration, or its secret, was changed.
     ClientChanged,
-    /// A client was taken off the registry.
+    /// A client was deleted.
     ClientDeleted,
     /// An authorization code was sent to a client.
     CodeIssued,
     /// An authorization code was exchanged for tokens.
     CodeRedeemed,
-    /// An authorization code was shown again.
+    /// An authorization code was presented again.
     CodeReuse,
-    /// Somebody allowed a client something.
+    /// A user granted a client consent.
     ConsentGranted,
-    /// Somebody refused a client.
+    /// A user denied a client consent.
     ConsentDenied,
-    /// Somebody took back what they had allowed a client.
+    /// A user withdrew a consent.
     ConsentWithdrawn,
-    /// A signing key was made.
+    /// A signing key was generated or imported.
     KeyCreated,
-    /// A signing key began to sign.
+    /// A signing key became active.
     KeyActivated,
     /// A signing key stopped signing.
     KeyRetired,
-    /// A signing key was taken out of the key set at once.
+    /// A signing key was revoked and removed from the key set at once.
     KeyRevoked,
-    /// An operator said that the database is a backup that was restored.
+    /// An operator declared that the database is a restored backup.
     DatabaseRestored,
 }
 
@@ -166,7 +166,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event that concerns nobody in particular yet.
+    /// An event without a subject yet.
     pub const fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -178,38 +178,38 @@ impl Event {
         }
     }
 
-    /// Names the account it happened to.
+    /// Sets the affected account.
     pub fn account(mut self, id: Uuid) -> Self {
         self.account_id = Some(id);
         self
     }
 
-    /// Names the login it happened in, and the client that holds it.
+    /// Sets the session, and its client.
     pub fn session(mut self, id: Uuid, client_id: &str) -> Self {
         self.session_id = Some(id);
         self.client_id = Some(client_id.to_owned());
         self
     }
 
-    /// Names the client it happened to.
+    /// Sets the affected client.
     pub fn client(mut self, id: &str) -> Self {
         self.client_id = Some(id.to_owned());
         self
     }
 
-    /// Names the address that somebody tried, by its keyed digest.
+    /// Sets the keyed digest of the address that was tried.
     pub fn email_digest(mut self, digest: Option<Vec<u8>>) -> Self {
         self.email_digest = digest;
         self
     }
 
-    /// Says why, in a word or a sentence of ours.
+    /// Sets the reason, a word or a fixed sentence.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
 
-    /// Writes the event, as part of the transaction that does what it records.
+    /// Writes the event in the transaction of the action it records.
     ///
     /// # Errors
     /// If the database refuses; the transaction must not be committed then.
@@ -239,7 +239,7 @@ impl Event {
     }
 }
 
-/// What is kept of a text that a client sent: so many characters, none of them a control character.
+/// The stored form of a text sent by a client: truncated, and without control characters.
 #[must_use]
 pub fn kept(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MAX_TEXT).collect()

@@ -1,11 +1,11 @@
-//! E-mail addresses: two spellings of one address are one account.
+//! E-mail addresses: two spellings of one address belong to one account.
 //!
-//! | form | what it is for |
+//! | form | purpose |
 //! |---|---|
-//! | lower case, NFC, the domain as A-labels | shown in answers and claims, and where mail goes |
-//! | that with the local part in NFKC and full case folding | unique, and looked up |
+//! | lower case, NFC, the domain as A-labels | in answers and claims, and for sending mail |
+//! | the same with the local part in NFKC and full case folding | uniqueness and lookup |
 //!
-//! The first is also what versions before the folded form looked up, so that rows are found by either.
+//! Versions before the folded form looked up the first, so rows are found by either.
 
 use std::fmt;
 
@@ -23,14 +23,14 @@ const MAX_TYPED: usize = 255;
 /// ASCII characters of an atom that are neither letters nor digits (RFC 5322 §3.2.3).
 const ATOM_SYMBOLS: &str = "!#$%&'*+-/=?^_`{|}~";
 
-/// An address that passed [`Email::parse`], or that an account may have from before its rules.
+/// An address that passed [`Email::parse`], or that an account has from before the current rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email {
     address: String,
     folded: Option<String>,
 }
 
-/// Why a text is no address. The messages are for whoever typed it.
+/// Why a text is not a valid address. The messages are for the user who typed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
     /// More than 255 characters, or 254 bytes once normalised.
@@ -39,7 +39,7 @@ pub enum EmailError {
     /// No `@`, or more than one.
     #[error("must contain exactly one @")]
     NotOneAt,
-    /// The part before the `@` is empty, too long, or has a character that addresses don't.
+    /// The part before the `@` is empty, too long, or has a character that is not allowed there.
     #[error("has a part before the @ that is not valid")]
     LocalPart,
     /// The part after the `@` is not a domain name with a dot.
@@ -51,9 +51,9 @@ impl Email {
     /// Normalises and checks the address of a new account: trimmed, NFC, lower case, the domain as
     /// A-labels (RFC 5891) without a trailing dot.
     ///
-    /// Quoted local parts (`"a b"@…`) and domain literals are refused: nobody has one, and they
-    /// are a way to smuggle. Checks run after normalisation and again after case folding, so what is
-    /// stored is what was checked.
+    /// Quoted local parts (`"a b"@…`) and domain literals are refused: they are not used in
+    /// practice, and allow smuggling. Checks run after normalisation and again after case folding,
+    /// so what is stored is what was checked.
     ///
     /// # Errors
     /// Says which rule is broken.
@@ -68,11 +68,11 @@ impl Email {
         Ok(Self { address, folded: Some(folded) })
     }
 
-    /// Reads an address that is to be looked up. What earlier versions let sign up is still found, by
-    /// its own spelling alone.
+    /// Parses an address for lookup. An address that only earlier versions accepted is still found,
+    /// by its own spelling only.
     ///
     /// # Errors
-    /// Those of [`Email::parse`], if no version ever took it.
+    /// Those of [`Email::parse`], if no version ever accepted it.
     pub fn parse_known(typed: &str) -> Result<Self, EmailError> {
         Self::parse(typed).or_else(|error| {
             let (local, domain) = split(typed)?;
@@ -83,32 +83,33 @@ impl Email {
         })
     }
 
-    /// The address of an account, by the column `email_canonical`.
+    /// The address of an account, from the column `email_canonical`.
     #[must_use]
     pub fn of_account(canonical: &str) -> Self {
         let folded = folded(canonical).filter(|folded| folded.len() <= MAX_BYTES);
         Self { address: canonical.to_owned(), folded }
     }
 
-    /// The address in lower case, as it is shown.
+    /// The address in lower case, for display.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The form in which all spellings of the address are equal; none if new accounts cannot have it.
+    /// The form in which all spellings of the address are equal; `None` if new accounts cannot have
+    /// it.
     #[must_use]
     pub fn folded(&self) -> Option<&str> {
         self.folded.as_deref()
     }
 
-    /// The folded form, or the address itself where there is none.
+    /// The folded form, or the address itself if there is none.
     #[must_use]
     pub fn key(&self) -> &str {
         self.folded().unwrap_or(&self.address)
     }
 
-    /// What stands before the `@`, in lower case.
+    /// The part before the `@`, in lower case.
     #[must_use]
     pub fn local_part(&self) -> &str {
         self.address.split('@').next().unwrap_or_default()
@@ -138,16 +139,16 @@ fn split(typed: &str) -> Result<(String, String), EmailError> {
     Ok((local.to_owned(), ascii_domain(domain)?))
 }
 
-/// As the column `email_canonical` has had it from the first version on: it must stay the same, or
-/// accounts are not found.
+/// The form that the column `email_canonical` has had since the first version: it must not change,
+/// or accounts are not found.
 fn lower_case(local: &str, domain: &str) -> Result<String, EmailError> {
     let address = format!("{}@{domain}", local.to_lowercase().nfc().collect::<String>());
     if address.len() > MAX_BYTES { Err(EmailError::TooLong) } else { Ok(address) }
 }
 
 /// RFC 5321 `Dot-string`, extended by letters, marks and numbers of any script (RFC 6531 §3.3).
-/// Spaces, controls, bidirectional marks and look-alikes of `@` are neither. Joiners stand where IDNA
-/// allows them.
+/// Spaces, controls, bidirectional marks and look-alikes of `@` are refused. Joiners are accepted
+/// where IDNA allows them.
 fn check_local_part(local: &str) -> Result<(), EmailError> {
     let is_valid = local.split('.').all(is_atom) && has_valid_joiners(local);
     if is_valid { Ok(()) } else { Err(EmailError::LocalPart) }
@@ -158,25 +159,25 @@ fn is_atom(atom: &str) -> bool {
         let is_ascii = c.is_ascii_alphanumeric() || ATOM_SYMBOLS.contains(c);
         is_ascii || is_joiner(c) || (is_letter_mark_or_number(c) && !becomes_letter(c))
     };
-    // A mark at the start would be drawn over what stands before the address.
+    // A mark at the start would be rendered over the character before the address.
     atom.chars().next().is_some_and(|first| !is_mark(first)) && atom.chars().all(is_valid)
 }
 
-/// A combining mark that case folding makes a letter of: COMBINING GREEK YPOGEGRAMMENI, behind a letter
-/// that it cannot be composed with.
+/// Whether a combining mark becomes a letter by case folding: COMBINING GREEK YPOGEGRAMMENI, after
+/// a letter that it cannot be composed with.
 fn becomes_letter(c: char) -> bool {
     is_mark(c) && !CaseMapper::new().fold_string(c.encode_utf8(&mut [0; 4])).chars().all(is_mark)
 }
 
-/// What the versions before the folded form took.
+/// The local parts that versions before the folded form accepted.
 fn was_local_part(local: &str) -> bool {
     let is_valid = |c: char| c.is_alphanumeric() || ATOM_SYMBOLS.contains(c);
     local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_valid))
 }
 
-/// The canonical form of an address in lower case: NFKC and full case folding, until neither changes
-/// anything, without joiners, as `toNFKC_Casefold` (Unicode §3.13.5): what joiners change is often not
-/// to be seen. None if the result is no address.
+/// The canonical form of a lower-case address: NFKC and full case folding until neither changes
+/// anything, without joiners, as `toNFKC_Casefold` (Unicode §3.13.5): the effect of joiners is
+/// often invisible. `None` if the result is not a valid address.
 fn folded(address: &str) -> Option<String> {
     let (local, domain) = address.split_once('@')?;
     check_local_part(local).ok()?;
@@ -220,7 +221,7 @@ mod tests {
         }
     }
 
-    /// ID-02: what is no address, or pretends to be another, is refused.
+    /// ID-02: texts that are not addresses, or imitate another address, are refused.
     #[test]
     fn texts_that_are_no_address_are_refused() {
         let refused = [
@@ -281,7 +282,7 @@ mod tests {
         assert_eq!(Email::parse(&"x".repeat(100_000)), Err(EmailError::TooLong));
     }
 
-    /// W11: what full case folding or NFKC makes equal is one address, shown as it was typed.
+    /// W11: addresses that full case folding or NFKC makes equal are one address, shown as typed.
     #[test]
     fn spellings_that_fold_alike_are_one_address() {
         for (folded, spellings) in [
@@ -316,7 +317,7 @@ mod tests {
         }
     }
 
-    /// What could sign up before is found by its own spelling, and has no other.
+    /// An address that could sign up before is found by its own spelling, and has no other.
     #[test]
     fn an_address_from_before_the_rules_is_still_found() {
         let typed = "Alice\u{3164}@example.com";
@@ -330,7 +331,8 @@ mod tests {
         assert_eq!(Email::parse_known("νίκος@example.com"), Email::parse("νίκος@example.com"));
     }
 
-    /// The folded form of each character is its own folded form, or rows would not be found by it.
+    /// The folded form of each character must be its own folded form, or rows would not be found by
+    /// it.
     #[test]
     fn folding_twice_changes_nothing() {
         let is_changed = |c: &char| {

@@ -1,8 +1,9 @@
-//! The folded form of addresses in rows that have none: those from before there was one, and those that
-//! an instance of the version before wrote.
+//! Computes the folded form of addresses in rows without one: rows from before it existed, and rows
+//! written by an instance of the previous version.
 //!
-//! Of rows that fold alike, each stays and is reached by its own spelling. One of them has the folded
-//! form, which the unique index keeps new accounts from; all of them are marked as ambiguous.
+//! Of rows with the same folded form, each stays and is found by its own spelling. One of them
+//! stores the folded form, whose unique index prevents new accounts with it; all of them are marked
+//! as ambiguous.
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ use crate::entity::account::{Column, Entity, Model};
 /// Rows in one transaction.
 const PORTION: u64 = 500;
 
-/// Makes the folded form of all rows that lack it, in portions. Returns how many.
+/// Computes the folded form of all rows that lack it, in portions. Returns how many.
 ///
 /// # Errors
 /// If the database refuses; what has been done until then stays.
@@ -41,7 +42,7 @@ pub async fn fold(db: &Db) -> Result<usize, DbErr> {
     }
 }
 
-/// What a start does: [`fold`], then `settle`. Returns how many were folded.
+/// Run at startup: [`fold`], then `settle`. Returns how many were folded.
 ///
 /// # Errors
 /// If the database refuses.
@@ -55,10 +56,10 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     let is_folded = |row: &&Model| {
         Email::of_account(&row.email_canonical).folded() == Some(&row.email_canonical)
     };
-    // What is folded already counts as such in the index: nothing can collide with it that is not
-    // among the others.
+    // Addresses that are equal to their folded form are in the index already, so only the others
+    // can collide with them.
     let (folded, others): (Vec<_>, Vec<_>) = rows.iter().partition(is_folded);
-    // Without any, the condition would be one that databases look for in each row.
+    // With an empty list the condition would make the database scan every row.
     if !folded.is_empty() {
         Entity::update_many()
             .col_expr(Column::EmailFolded, Expr::col(Column::EmailCanonical))
@@ -81,8 +82,8 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
     Ok(())
 }
 
-/// Looks again at what is ambiguous: the last of several that fold alike is not. Returns how many were
-/// settled.
+/// Checks ambiguous rows again: the last remaining one of several with the same folded form is no
+/// longer ambiguous. Returns how many were settled.
 async fn settle(db: &Db) -> Result<usize, DbErr> {
     let rows = ambiguous(db).await?;
     let mut by_folded: HashMap<String, Vec<Uuid>> = HashMap::new();
@@ -105,7 +106,7 @@ async fn settle(db: &Db) -> Result<usize, DbErr> {
     Ok(count)
 }
 
-/// `false` if somebody else has the folded form.
+/// `false` if another account has the folded form.
 async fn settle_one(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<bool, DbErr> {
     if owner(txn, folded).await?.is_some_and(|owner| owner != id) {
         return Ok(false);
@@ -123,7 +124,7 @@ pub async fn ambiguous(db: &Db) -> Result<Vec<Model>, DbErr> {
     db.read(|db| async move { Entity::find_ambiguous().all(&db).await }).await
 }
 
-/// Who counts as having a folded form.
+/// The account that has this folded form.
 async fn owner(txn: &impl ConnectionTrait, folded: &str) -> Result<Option<Uuid>, DbErr> {
     let owner = Entity::find().select_only().column(Column::Id);
     let owner = owner.filter(ExprTrait::eq(Entity::address_key(), folded));

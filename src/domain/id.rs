@@ -1,4 +1,5 @@
-//! Identifiers of rows. Never secrets: what must not be guessed is made in `refresh` and `keys`.
+//! Row identifiers. Never secrets: unguessable values come from `keys`, `refresh` and
+//! `oauth::secret`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,10 +7,10 @@ use uuid::{ContextV7, Timestamp as UuidTimestamp, Uuid};
 
 use crate::timestamp::Timestamp;
 
-/// Counts within a millisecond, so that ids made one after the other sort that way.
+/// A counter within each millisecond, so that consecutive ids sort in order.
 static SEQUENCE: Mutex<ContextV7> = Mutex::new(ContextV7::new());
 
-/// A new `UUIDv7` (RFC 9562 §5.7) for `now`: unique, and in an index behind those made before it.
+/// A new `UUIDv7` (RFC 9562 §5.7) for `now`: unique, and sorted after earlier ones.
 #[must_use]
 pub fn new(now: Timestamp) -> Uuid {
     let micros = now.as_micros().unsigned_abs();

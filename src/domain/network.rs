@@ -1,8 +1,9 @@
-//! Who counts as one client: for limits, for connections, and for turns at the password hash.
+//! Which addresses count as one client: for rate limits, connection limits and password hashing.
 
 use std::net::IpAddr;
 
-/// One client: an IPv4 address, or an IPv6 block of `prefix` bits; 0 for those without an address.
+/// The client of an address: an IPv4 address, or an IPv6 block of `prefix` bits; 0 without an
+/// address.
 #[must_use]
 pub fn client(address: Option<IpAddr>, prefix: u8) -> u128 {
     match address.map(|address| address.to_canonical()) {

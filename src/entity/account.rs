@@ -1,4 +1,4 @@
-//! People who can log in.
+//! User accounts.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait, Func};
@@ -10,50 +10,50 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "account")]
 pub struct Model {
-    /// The `sub` of its tokens; never given to anybody else.
+    /// The `sub` of its tokens; never reused.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The address in lower case; in rows of earlier versions as its owner wrote it, normalised.
+    /// The address in lower case; in rows of earlier versions as typed, normalised.
     pub email: String,
-    /// The address in lower case; unique. What earlier versions look up.
+    /// The address in lower case; unique. Earlier versions look up this column.
     pub email_canonical: String,
-    /// What makes two spellings the same address; null until it is made, see
+    /// The folded form, equal for all spellings of the address; null until it is computed, see
     /// [`Entity::find_unfolded`].
     pub email_folded: Option<String>,
-    /// Whether another row, older than the folded form, has an address that folds alike, or whether
-    /// new accounts cannot have such an address. It is reached by its own spelling alone.
+    /// Whether another row, older than the folded form, has an address with the same folded form,
+    /// or new accounts cannot have such an address. The row is found by its own spelling only.
     pub email_ambiguous: bool,
-    /// A PHC string; none for an account that cannot log in with a password.
+    /// A PHC string; `None` if the account cannot log in with a password.
     pub password_hash: Option<String>,
-    /// When the owner proved to control the address.
+    /// When the user proved control of the address.
     pub email_verified_at: Option<Timestamp>,
-    /// Since when the account is switched off.
+    /// Since when the account is disabled.
     pub disabled_at: Option<Timestamp>,
-    /// The newest login.
+    /// The time of the last login.
     pub last_login_at: Option<Timestamp>,
     /// When it signed up.
     pub created_at: Timestamp,
-    /// The standard claims that its owner set, as one object.
+    /// The standard claims that the user set, as one object.
     #[sea_orm(column_type = "JsonBinary")]
     pub profile: Option<Json>,
-    /// When its owner last changed them.
+    /// When the user last changed them.
     pub profile_updated_at: Option<Timestamp>,
-    /// The expiry of the newest reset token, which is the only good one; none if there was none.
+    /// The expiry of the newest reset token, the only valid one; `None` if there was none.
     pub reset_expires_at: Option<Timestamp>,
-    /// Sessions that began in an earlier epoch have ended. It grows each time that all of them end.
+    /// Sessions of an earlier epoch have ended. It is incremented whenever all sessions are ended.
     pub session_epoch: i32,
-    /// Since when it is deleted: its address and all that was personal are gone, and what still refers
-    /// to the row goes in portions (`domain::session::unfinished`).
+    /// Since when it is deleted: its address and other personal data have been erased, and rows
+    /// that refer to it are deleted in portions (`domain::session::unfinished`).
     pub deleted_at: Option<Timestamp>,
 }
 
-/// None: sessions and the rest refer to accounts.
+/// None: other tables refer to accounts.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Says which row it is and no more: rows meet logs by accident.
+/// Prints only the id: rows end up in logs by accident.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "account({})", self.id)
@@ -61,8 +61,8 @@ impl std::fmt::Debug for Model {
 }
 
 impl Entity {
-    /// The account of an address: the one that has this spelling in lower case, else the one that has
-    /// the folded form.
+    /// The account of an address: the one with this lower-case spelling, else the one with the
+    /// folded form.
     #[must_use]
     pub fn find_by_address(lower_case: &str, folded: Option<&str>) -> Select<Self> {
         let by_spelling = ColumnTrait::eq(&Column::EmailCanonical, lower_case);
@@ -77,13 +77,12 @@ impl Entity {
             .limit(1)
     }
 
-    /// Rows whose folded form is still to be made, by id: an index finds them, which has the same
-    /// expressions.
+    /// Rows without a folded form, by id. An index on the same expressions finds them.
     #[must_use]
     pub fn find_unfolded(backend: DbBackend) -> Select<Self> {
         let canonical = Expr::col(Column::EmailCanonical);
         let bytes = match backend {
-            // octet_length is as new as SQLite 3.43, and other programs read the schema, too.
+            // octet_length requires SQLite 3.43, and other programs read the schema, too.
             DbBackend::Sqlite => Func::cust("length").arg(canonical.cast_as("BLOB")),
             _ => Func::cust("octet_length").arg(canonical),
         };
@@ -95,13 +94,13 @@ impl Entity {
             .order_by_asc(Column::Id)
     }
 
-    /// Rows whose address is ambiguous, by id: an index finds them.
+    /// Rows with an ambiguous address, by id. An index finds them.
     #[must_use]
     pub fn find_ambiguous() -> Select<Self> {
         Self::find().filter(Expr::col(Column::EmailAmbiguous)).order_by_asc(Column::Id)
     }
 
-    /// [`Model::email_claims`] as expressions: the address, and when it was verified.
+    /// [`Model::email_claims`] as SQL expressions: the address, and when it was verified.
     #[must_use]
     pub fn email_columns() -> [Expr; 2] {
         let unless_ambiguous = |value: Expr, otherwise: Expr| -> Expr {
@@ -114,7 +113,7 @@ impl Entity {
         ]
     }
 
-    /// The expression of the unique index: what an address is found and refused by.
+    /// The expression of the unique index, used to find and refuse addresses.
     #[must_use]
     pub fn address_key() -> Expr {
         let columns = [Expr::col(Column::EmailFolded), Expr::col(Column::EmailCanonical)];
@@ -122,17 +121,17 @@ impl Entity {
     }
 }
 
-/// The address of an account as tokens and answers show it.
+/// The address of an account in tokens and responses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailClaims {
-    /// In lower case, unless it is ambiguous: then as it was stored.
+    /// In lower case, unless it is ambiguous: then as stored.
     pub email: String,
-    /// Whether the owner proved to control it; never for one that is ambiguous.
+    /// Whether the user proved control of it; never true for an ambiguous one.
     pub email_verified: bool,
 }
 
 impl Model {
-    /// The address as tokens and answers show it.
+    /// The address for tokens and responses.
     #[must_use]
     pub fn email_claims(&self) -> EmailClaims {
         let email = if self.email_ambiguous { &self.email } else { &self.email_canonical };
@@ -140,7 +139,7 @@ impl Model {
         EmailClaims { email: email.clone(), email_verified: is_verified }
     }
 
-    /// Whether this is the account that [`Entity::find_by_address`] finds by this address, if any is.
+    /// Whether this is the account that [`Entity::find_by_address`] would find by this address.
     #[must_use]
     pub fn has_address(&self, lower_case: &str, folded: Option<&str>) -> bool {
         let has_folded = folded.is_some() && self.email_folded.as_deref() == folded;

@@ -10,19 +10,18 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "attempt")]
 pub struct Model {
-    /// HMAC of what is limited.
+    /// HMAC of the limited action and its subject.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: Vec<u8>,
     /// Attempts that still count, oldest first.
     #[sea_orm(column_type = "JsonBinary")]
     pub hits: Hits,
-    /// Those of them that have no verdict yet and are given back unless it is a failure. None if there are
-    /// none.
+    /// Those without a verdict that will be refunded unless they fail. `None` if there are none.
     #[sea_orm(column_type = "JsonBinary")]
     pub under_way: Option<Hits>,
-    /// When an attempt was last refused and that was recorded.
+    /// When a refusal was last recorded.
     pub refused_at: Option<Timestamp>,
-    /// From when the row may be deleted.
+    /// When the row may be deleted.
     pub expires_at: Timestamp,
 }
 
@@ -30,7 +29,7 @@ pub struct Model {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Hits(pub Vec<i64>);
 
-/// An attempt is related to nothing.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! The audit log: what happened, to whom, from where. Never a secret.
+//! The audit log: what happened, to which account, from where. Never contains secrets.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,38 +8,38 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "auth_event")]
 pub struct Model {
-    /// A `UUIDv7`, so that the primary key is in the order of time.
+    /// A `UUIDv7`, so the primary key is in chronological order.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     /// When it happened.
     pub at: Timestamp,
-    /// What happened.
+    /// The kind of event.
     #[sea_orm(column_name = "type")]
     pub kind: String,
     /// `success` or `failure`.
     pub outcome: String,
-    /// Why, in a word.
+    /// The reason, a word or a sentence.
     pub reason: Option<String>,
-    /// To whom.
+    /// The affected account.
     pub account_id: Option<Uuid>,
-    /// In which login.
+    /// The session in which it happened.
     pub session_id: Option<Uuid>,
-    /// Through which client.
+    /// The client involved.
     pub client_id: Option<String>,
-    /// The canonical address it came from.
+    /// The canonical client address.
     pub address: Option<String>,
     /// The forwarding chain as received from a trusted proxy.
     pub forwarded: Option<String>,
-    /// The program, as it named itself; at most 500 characters.
+    /// The user agent as sent; at most 500 characters.
     pub user_agent: Option<String>,
-    /// The request that did it.
+    /// The id of the request.
     pub request_id: Option<Uuid>,
-    /// Of a failure, the keyed digest of the address that somebody tried; it names the window of the
-    /// attempts at it, too.
+    /// For a failure, the keyed digest of the address that was tried; also the key of its attempt
+    /// window.
     pub email_digest: Option<Vec<u8>>,
 }
 
-/// An event outlives what it speaks of, so it is related to nothing.
+/// No relations: an event outlives the rows it refers to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! Authorization codes (RFC 6749 §1.3.1): good once, and for a minute.
+//! Authorization codes (RFC 6749 §1.3.1): single use, valid for a minute.
 
 use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
@@ -13,46 +13,46 @@ pub struct Model {
     /// SHA-256 of the code.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// Who may redeem it.
+    /// The client it was issued to.
     pub client_id: String,
-    /// Who allowed it.
+    /// The account that granted it.
     pub account_id: Uuid,
-    /// The browser's login in which it was allowed.
+    /// The browser session in which it was granted.
     pub browser_session_id: Uuid,
-    /// Where it was sent.
+    /// The redirect URI it was sent to.
     pub redirect_uri: String,
-    /// What was granted, space-separated.
+    /// The granted scope, space-separated.
     pub scope: String,
-    /// Whom the tokens will be for, space-separated.
+    /// The audience of the tokens, space-separated.
     pub audience: String,
-    /// What the ID token is to repeat.
+    /// The `nonce` for the ID token.
     pub nonce: Option<String>,
-    /// What the redeemer must know the origin of (RFC 7636), always by `S256`.
+    /// The PKCE challenge (RFC 7636), always with `S256`.
     pub code_challenge: Option<String>,
     /// When the password was checked.
     pub auth_time: Timestamp,
-    /// From when it is good for nothing.
+    /// When it expires.
     pub expires_at: Timestamp,
     /// When it was used.
     pub redeemed_at: Option<Timestamp>,
-    /// The session that came of it.
+    /// The session that it opened.
     pub session_id: Option<Uuid>,
-    /// What was asked for by name. None if that is nothing.
+    /// The claims requested by name; `None` if there are none.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<AskedClaims>,
 }
 
-/// Standard claims that were asked for by name (OpenID Connect Core 1.0 §5.5), by where they are told.
+/// Standard claims requested by name (OpenID Connect Core 1.0 §5.5), by where they are delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(default)]
 pub struct AskedClaims {
-    /// At userinfo.
+    /// In userinfo responses.
     pub userinfo: Vec<String>,
     /// In ID tokens.
     pub id_token: Vec<String>,
 }
 
-/// A code is found by its digest.
+/// No relations: a code is found by its digest.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! Programs that may ask for tokens.
+//! Registered clients.
 
 use sea_orm::FromJsonQueryResult;
 use sea_orm::QuerySelect;
@@ -16,47 +16,47 @@ pub struct Model {
     /// The `client_id`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: String,
-    /// What people are shown.
+    /// The name shown to users.
     pub name: String,
     /// `web` or `native`.
     pub application_type: String,
-    /// How it proves who it is, in the words of RFC 7591 §2.
+    /// Its client authentication method, in the terms of RFC 7591 §2.
     pub auth_method: String,
-    /// Its secret may come in the header or in the body, whichever of the two `auth_method` names.
+    /// Accepts the secret in the header or in the body, whichever of the two `auth_method` names.
     pub either_secret_method: bool,
     /// SHA-256 of its secret.
     pub secret_digest: Option<Vec<u8>>,
-    /// SHA-256 of the secret before, while that is still accepted.
+    /// SHA-256 of the previous secret, while that is still accepted.
     pub previous_secret_digest: Option<Vec<u8>>,
     /// Its public keys, a JWK set.
     pub jwks: Option<String>,
-    /// Where codes may be sent.
+    /// Redirect URIs of the authorization endpoint.
     #[sea_orm(column_type = "JsonBinary")]
     pub redirect_uris: Texts,
-    /// Where people may be sent after they logged out.
+    /// Redirect URIs after logout.
     #[sea_orm(column_type = "JsonBinary")]
     pub post_logout_redirect_uris: Texts,
-    /// Where it is told of logouts.
+    /// Where back-channel logout tokens are sent.
     pub backchannel_logout_uri: Option<String>,
-    /// What it may exchange for tokens.
+    /// The grant types it may use.
     #[sea_orm(column_type = "JsonBinary")]
     pub grants: Texts,
-    /// What its tokens may be good for.
+    /// The scopes it may request.
     #[sea_orm(column_type = "JsonBinary")]
     pub scopes: Texts,
-    /// Whom its tokens may be for; the first if it does not say.
+    /// The audiences it may request; the first is the default.
     #[sea_orm(column_type = "JsonBinary")]
     pub audiences: Texts,
-    /// The audiences in whose name it may introspect tokens of others.
+    /// The audiences for which it may introspect tokens of other clients.
     #[sea_orm(column_type = "JsonBinary")]
     pub introspects: Texts,
-    /// Life of its access tokens.
+    /// Lifetime of its access tokens.
     pub access_token_seconds: i64,
-    /// Whether it must prove that it began the flow (RFC 7636).
+    /// Whether PKCE is required (RFC 7636).
     pub pkce_required: bool,
-    /// A nonce in its ID token will do for that (OAuth 2.1 §7.5.1).
+    /// Accepts a `nonce` for ID tokens instead of PKCE (OAuth 2.1 §7.5.1).
     pub nonce_for_pkce: bool,
-    /// What its scope opens is in the ID token, too, and not at userinfo alone.
+    /// Claims of its scope are in the ID token, not only at userinfo.
     pub id_token_claims: bool,
     /// `ask` or `skip`.
     pub consent: String,
@@ -66,30 +66,30 @@ pub struct Model {
     pub updated_at: Timestamp,
 }
 
-/// A list of texts.
+/// A list of strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Texts(pub Vec<String>);
 
 impl Texts {
-    /// Whether this very text is one of them.
+    /// Whether the list contains exactly this string.
     #[must_use]
     pub fn has(&self, text: &str) -> bool {
         self.0.iter().any(|one| one == text)
     }
 }
 
-/// A client's rows are found by its id.
+/// No relations: clients are found by id.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// The `consent` of a client that need not ask.
+/// The `consent` value of a client that does not ask for consent.
 const SKIP: &str = "skip";
 
 impl Entity {
-    /// Locks a client on the registry until the commit; `false` if it is not there. Whoever begins something
-    /// for it does so before they lock the account.
+    /// Locks a registered client until the commit; `false` if it does not exist. Transactions that
+    /// create something for the client lock it before the account.
     ///
     /// # Errors
     /// If the database refuses.
@@ -98,14 +98,14 @@ impl Entity {
         Ok(row.is_some())
     }
 
-    /// What holds for a client that asks people; the opposite of [`Model::is_preapproved`].
+    /// The condition for clients that ask for consent; the opposite of [`Model::is_preapproved`].
     #[must_use]
     pub fn asks() -> SimpleExpr {
         Column::Consent.ne(SKIP)
     }
 }
 
-/// Says which row it is and no more: rows meet logs by accident.
+/// Prints only the id: rows end up in logs by accident.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "client({})", self.id)
@@ -113,13 +113,13 @@ impl std::fmt::Debug for Model {
 }
 
 impl Model {
-    /// Whether it can keep a secret or a key, and so must prove who it is (RFC 6749 §2.1).
+    /// Whether it is a confidential client, which must authenticate (RFC 6749 §2.1).
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.auth_method != "none"
     }
 
-    /// Whether it may prove who it is by this method (RFC 7591 §2).
+    /// Whether it may authenticate by this method (RFC 7591 §2).
     #[must_use]
     pub fn authenticates_by(&self, method: &str) -> bool {
         let is_by_secret = |method: &str| method.starts_with("client_secret_");
@@ -129,13 +129,13 @@ impl Model {
                 && is_by_secret(&self.auth_method))
     }
 
-    /// Whether it runs on a person's own device (RFC 8252).
+    /// Whether it is a native app (RFC 8252).
     #[must_use]
     pub fn is_native(&self) -> bool {
         self.application_type == "native"
     }
 
-    /// Whether people have been asked on its behalf by whoever registered it.
+    /// Whether it skips consent because the operator has approved it.
     #[must_use]
     pub fn is_preapproved(&self) -> bool {
         self.consent == SKIP

@@ -1,4 +1,4 @@
-//! What people have allowed which client.
+//! Consents that users have granted to clients.
 
 use std::collections::BTreeMap;
 
@@ -13,34 +13,34 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "consent")]
 pub struct Model {
-    /// Who allowed it.
+    /// The account that granted it.
     #[sea_orm(primary_key, auto_increment = false)]
     pub account_id: Uuid,
-    /// Whom.
+    /// The client it was granted to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub client_id: String,
-    /// All of it together, space-separated. Instances of the version before read no more than this.
+    /// All granted scopes, space-separated. Instances of the previous version read only this.
     pub scope: String,
-    /// When it was last said.
+    /// When it was last granted.
     pub granted_at: Timestamp,
-    /// What, by whom the tokens are for. None if that was said before audiences were told apart: it
-    /// is for the client's default audience.
+    /// The granted scopes per audience. `None` if the consent predates this column: it then applies
+    /// to the client's default audience.
     #[sea_orm(column_type = "JsonBinary")]
     pub access: Option<ScopesByAudience>,
-    /// Single claims, by name, that no scope in `access` opens. Instances of the version before neither
-    /// read nor write them. None if there are none.
+    /// Granted individual claims, by name, that no scope in `access` includes. Instances of the
+    /// previous version neither read nor write them. `None` if there are none.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<Texts>,
 }
 
-/// Scopes, space-separated, by the audience that they were allowed for.
+/// Space-separated scopes, by the audience they were granted for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct ScopesByAudience(pub BTreeMap<String, String>);
 
 /// The tables a consent is related to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    /// Whom it is for.
+    /// The client it was granted to.
     #[sea_orm(
         belongs_to = "crate::entity::client::Entity",
         from = "Column::ClientId",

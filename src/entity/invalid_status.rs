@@ -8,17 +8,17 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "invalid_status")]
 pub struct Model {
-    /// The list.
+    /// The status list.
     #[sea_orm(primary_key, auto_increment = false)]
     pub list_id: i32,
-    /// The entry in it.
+    /// The index in the list.
     #[sea_orm(primary_key, auto_increment = false)]
     pub idx: i32,
     /// When the session ended.
     pub since: Timestamp,
 }
 
-/// An entry is related to nothing: it outlives an account that is deleted.
+/// No relations: an entry outlives a deleted account.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

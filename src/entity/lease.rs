@@ -1,4 +1,4 @@
-//! Work that one instance at a time may do.
+//! Leases: tasks that one instance at a time may do.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,16 +8,16 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "lease")]
 pub struct Model {
-    /// The work.
+    /// The task.
     #[sea_orm(primary_key, auto_increment = false)]
     pub name: String,
-    /// The instance that may do it.
+    /// The instance that has the lease.
     pub holder: Option<Uuid>,
-    /// Until when nobody else may.
+    /// When the lease expires.
     pub expires_at: Timestamp,
 }
 
-/// A lease is related to nothing.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! Logouts that clients are still to be told of.
+//! Back-channel logout notices that are still to be sent to clients.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,19 +11,19 @@ pub struct Model {
     /// The session that ended: the `sid` of its tokens.
     #[sea_orm(primary_key, auto_increment = false)]
     pub session_id: Uuid,
-    /// Whose it was: the `sub`.
+    /// The account of the session: the `sub`.
     pub account_id: Uuid,
-    /// Who is to be told.
+    /// The client to notify.
     pub client_id: String,
-    /// How often that was tried.
+    /// How many attempts failed.
     pub attempts: i32,
-    /// When it is to be tried next.
+    /// When the next attempt is due.
     pub due_at: Timestamp,
     /// When the session ended.
     pub created_at: Timestamp,
 }
 
-/// A notice is found by its session.
+/// No relations: a notice is found by its session.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,6 +1,6 @@
 //! The tables, one file each: columns, and finders that encode a rule.
 //!
-//! Rows are never serialised, so a column cannot leak into an answer by a derive.
+//! Rows never implement `Serialize`, so a column cannot leak into a response by a derive.
 
 pub mod account;
 pub mod attempt;

@@ -1,4 +1,4 @@
-//! What is still to be done or sent for a transaction that has been committed.
+//! The outbox: follow-up work of committed transactions.
 
 use sea_orm::entity::prelude::*;
 use serde::Serialize;
@@ -10,44 +10,44 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
-    /// Of a logout notice, the session that ended.
+    /// For a logout notice, the id of the session that ended.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// What is to be done.
+    /// The kind of work.
     pub kind: Kind,
-    /// Whom it concerns: a client's id, or an account's. One receiver delays no other.
+    /// A client id or an account id. Receivers do not delay each other.
     pub receiver: String,
-    /// What the kind needs.
+    /// The data for this kind of work.
     #[sea_orm(column_type = "JsonBinary")]
     pub payload: Json,
-    /// How often it failed.
+    /// How many attempts failed.
     pub attempts: i32,
-    /// When it is to be tried next.
+    /// When the next attempt is due.
     pub due_at: Timestamp,
-    /// When the transaction was committed that it follows from.
+    /// When the row was written, in the transaction that causes the work.
     pub created_at: Timestamp,
 }
 
-/// What there is to be done.
+/// The kinds of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum Kind {
-    /// A client is to be told that a session of its has ended.
+    /// Notify a client that one of its sessions has ended (back-channel logout).
     #[sea_orm(string_value = "logout_notice")]
     LogoutNotice,
-    /// The rows of an account's sessions are to say that they have ended.
+    /// Mark the rows of an account's sessions as ended.
     #[sea_orm(string_value = "end_sessions")]
     EndSessions,
 }
 
-/// A row refers to nothing.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// The payload as the kind has it. None if it is of another shape.
+    /// The payload as `T`; `None` if it has another structure.
     #[must_use]
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_value(self.payload.clone()).ok()
@@ -56,7 +56,7 @@ impl Model {
     /// A new row, due at once.
     ///
     /// # Errors
-    /// If the payload cannot be written as JSON.
+    /// If the payload cannot be serialised to JSON.
     pub fn new(
         id: Uuid,
         kind: Kind,

@@ -1,5 +1,5 @@
-//! Authorization requests that wait for somebody who is logged in to decide. (Those of the version
-//! before wait for a login, too.)
+//! Authorization requests that wait for a logged-in user's consent. (Those written by the previous
+//! version wait for a login, too.)
 
 use sea_orm::entity::prelude::*;
 
@@ -12,22 +12,22 @@ pub struct Model {
     /// SHA-256 of the handle.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// SHA-256 of the cookie of the browser it waits in.
+    /// SHA-256 of the cookie of the browser it belongs to.
     pub browser_digest: Vec<u8>,
-    /// Who asks.
+    /// The client that sent it.
     pub client_id: String,
-    /// What was asked, after all checks.
+    /// The request after all checks.
     #[sea_orm(column_type = "JsonBinary")]
     pub request: Json,
-    /// When it was asked.
+    /// When it was received.
     pub created_at: Timestamp,
-    /// Until when it may be answered.
+    /// When it expires.
     pub expires_at: Timestamp,
-    /// Whose it is; none if an instance of the version before wrote it.
+    /// The account of the user; `None` if an instance of the previous version wrote it.
     pub account_id: Option<Uuid>,
 }
 
-/// A pending authorization is found by its handle.
+/// No relations: a pending authorization is found by its handle.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! Logins: one row each, however often it is refreshed.
+//! Sessions: one row per login, however often it is refreshed.
 
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
@@ -15,7 +15,7 @@ pub struct Model {
     /// The `sid` of its tokens.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Whose login it is.
+    /// The account of the session.
     pub account_id: Uuid,
     /// The `client_id` of its tokens.
     pub client_id: String,
@@ -27,52 +27,53 @@ pub struct Model {
     pub generation: i64,
     /// When `generation` last grew.
     pub rotated_at: Option<Timestamp>,
-    /// End of life if it is not refreshed; of a browser's login, if it is not used.
+    /// Expiry if it is not refreshed; for a browser session, if it is not used.
     pub idle_expires_at: Timestamp,
-    /// End of life however often it is refreshed or used.
+    /// Expiry however often it is refreshed or used.
     pub absolute_expires_at: Timestamp,
-    /// Where it was last used to log in or refresh.
+    /// The address of the last login or refresh.
     pub address: Option<String>,
-    /// The program that last used it, as it named itself.
+    /// The user agent of the last use.
     pub user_agent: Option<String>,
-    /// When it ended before its time.
+    /// When it was ended before its expiry.
     pub ended_at: Option<Timestamp>,
     /// Why it ended.
     pub end_reason: Option<EndReason>,
-    /// The status list that says whether it has ended; none if it began before there were lists.
+    /// The status list with its entry; `None` if it began before there were lists.
     pub status_list: Option<i32>,
-    /// Its entry in that list.
+    /// The index of its entry.
     pub status_index: Option<i32>,
-    /// SHA-256 of the cookie, for a login on the hosted pages.
+    /// SHA-256 of the cookie, for a browser session on the hosted pages.
     pub cookie_digest: Option<Vec<u8>>,
-    /// The login on the hosted pages in which a client's session was opened.
+    /// The browser session on the hosted pages in which a client's session was opened.
     pub browser_session_id: Option<Uuid>,
-    /// Whom its tokens are for, space-separated; the service's own audience if none.
+    /// The audience of its tokens, space-separated; the service's own audience if `None`.
     pub audience: Option<String>,
-    /// What its client asked for by name. None if that is nothing.
+    /// The claims that its client requested by name; `None` if there are none.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<AskedClaims>,
-    /// The `session_epoch` of its account when it began. None if an instance of the version before
-    /// began it: then the row alone says whether it has ended.
+    /// The `session_epoch` of its account when it began. `None` if an instance of the previous
+    /// version created it: then only the row says whether it has ended.
     pub epoch: Option<i32>,
-    /// SHA-256 of the cookie that the browser had before this login on the hosted pages.
+    /// SHA-256 of the browser's cookie before this login on the hosted pages.
     pub previous_cookie_digest: Option<Vec<u8>>,
 }
 
-/// Why a session ended before its time.
+/// Why a session was ended before its expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum EndReason {
-    /// Its owner logged out.
+    /// The user logged out.
     #[sea_orm(string_value = "logout")]
     Logout,
-    /// Its owner ended it from another session, an operator did, or its client gave it back (RFC 7009).
+    /// The user ended it from another session, an operator ended it, or its client revoked it (RFC
+    /// 7009).
     #[sea_orm(string_value = "revoked")]
     Revoked,
-    /// The account's owner chose a new password in another session.
+    /// The user changed the password in another session.
     #[sea_orm(string_value = "password_changed")]
     PasswordChanged,
-    /// The account was switched off.
+    /// The account was disabled.
     #[sea_orm(string_value = "account_disabled")]
     AccountDisabled,
     /// The account was deleted, and its sessions with it.
@@ -81,13 +82,13 @@ pub enum EndReason {
     /// The account's password was reset.
     #[sea_orm(string_value = "password_reset")]
     PasswordReset,
-    /// Its owner logged in again in the same browser, or it made room for another one.
+    /// The user logged in again in the same browser, or it was evicted to make room for another.
     #[sea_orm(string_value = "replaced")]
     Replaced,
-    /// The authorization code it came of was used a second time.
+    /// The authorization code that opened it was used a second time.
     #[sea_orm(string_value = "code_reuse")]
     CodeReuse,
-    /// A refresh token was shown that only a second holder can have.
+    /// A refresh token was reused: the one presented had been replaced.
     #[sea_orm(string_value = "token_reuse")]
     TokenReuse,
 }
@@ -95,7 +96,7 @@ pub enum EndReason {
 /// The tables a session is related to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {
-    /// Whose login it is.
+    /// The account of the session.
     #[sea_orm(
         belongs_to = "crate::entity::account::Entity",
         from = "Column::AccountId",
@@ -113,15 +114,15 @@ impl Related<crate::entity::account::Entity> for Entity {
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
-    /// What holds for a session that may still be used at `now`.
+    /// The condition for sessions that may be used at `now`.
     #[must_use]
     pub fn live(now: Timestamp) -> Condition {
         Self::live_by_row(now).add(Self::is_of_epoch())
     }
 
-    /// What holds for a live session that a client holds. To be used where all of a client's
-    /// sessions are meant: by the index for that, which is on `lower(client_id)` so that nothing
-    /// else takes it.
+    /// The condition for live sessions of a client. Use it where all sessions of a client are
+    /// affected: it uses the index for that, on `lower(client_id)`, so that no other query uses
+    /// this index.
     #[must_use]
     pub fn live_of_client(client_id: &str, now: Timestamp) -> Condition {
         let lower = |expr: Expr| Expr::expr(Func::lower(expr));
@@ -130,14 +131,15 @@ impl Entity {
             .add(Column::ClientId.eq(client_id))
     }
 
-    /// What holds for a session that nobody has ended, though it may have been idle for too long.
+    /// The condition for sessions that have not been ended, though they may have exceeded the idle
+    /// timeout.
     #[must_use]
     pub fn unended(now: Timestamp) -> Condition {
         Self::unended_by_row(now).add(Self::is_of_epoch())
     }
 
-    /// The same as [`Entity::live`] for the sessions of one account: its epoch is looked up once, and not
-    /// for each row.
+    /// The same as [`Entity::live`] for the sessions of one account: its epoch is looked up once
+    /// instead of for each row.
     #[must_use]
     pub fn live_of(account_id: Uuid, now: Timestamp) -> Condition {
         let current = account::Entity::find_by_id(account_id)
@@ -150,8 +152,8 @@ impl Entity {
         Self::live_by_row(now).add(Column::AccountId.eq(account_id)).add(is_of_epoch)
     }
 
-    /// [`Entity::live`] but for the epoch, which may have ended the session though its row does not say
-    /// so yet. For whoever writes the rows, and for whoever asks the epoch in another way.
+    /// [`Entity::live`] without the epoch, which may have ended the session before its row says so.
+    /// For code that writes the rows, or checks the epoch in another way.
     #[must_use]
     pub fn live_by_row(now: Timestamp) -> Condition {
         Self::unended_by_row(now).add(Column::IdleExpiresAt.gt(now))
@@ -161,7 +163,7 @@ impl Entity {
         Condition::all().add(Column::EndedAt.is_null()).add(Column::AbsoluteExpiresAt.gt(now))
     }
 
-    /// No switch of its account has ended it since it began.
+    /// Its account's kill switch has not ended it since it began.
     fn is_of_epoch() -> Condition {
         let current = account::Entity::find()
             .select_only()
@@ -175,7 +177,7 @@ impl Entity {
 }
 
 impl Model {
-    /// Whether it is of `account` and may still be used at `now`; the same rule as [`Entity::live`].
+    /// Whether it belongs to `account` and may be used at `now`; the same rule as [`Entity::live`].
     #[must_use]
     pub fn is_live(&self, account: &account::Model, now: Timestamp) -> bool {
         let is_of_epoch = self.epoch.is_none_or(|epoch| epoch == account.session_epoch);

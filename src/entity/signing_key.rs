@@ -1,4 +1,4 @@
-//! The key ring: signing keys, their private halves sealed under the master key.
+//! Signing keys, their private halves encrypted with the master key.
 
 use sea_orm::entity::prelude::*;
 
@@ -13,46 +13,46 @@ pub struct Model {
     pub kid: String,
     /// JWA name (RFC 7518 §3.1).
     pub algorithm: String,
-    /// Where it is in its life.
+    /// Its state in the lifecycle.
     pub state: KeyState,
     /// The public JWK as published.
     pub public_jwk: String,
     /// JWE of the private JWK (RFC 7517 §7).
     pub sealed_jwk: String,
-    /// When it was made.
+    /// When it was generated or imported.
     pub created_at: Timestamp,
-    /// When it began to sign.
+    /// When it became active.
     pub activated_at: Option<Timestamp>,
     /// When it stopped signing.
     pub retired_at: Option<Timestamp>,
-    /// From when it may sign; for pending keys.
+    /// When it may become active; for pending keys.
     pub activate_at: Option<Timestamp>,
-    /// From when no access token can need it; for retiring keys.
+    /// When no access token can need it any more; for retiring keys.
     pub remove_at: Option<Timestamp>,
-    /// When it was taken out because somebody else has it: nothing it signed is believed.
+    /// When it was revoked as compromised: nothing it signed is trusted.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Where a key is in its life.
+/// The state of a key in its lifecycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Text")]
 pub enum KeyState {
     /// Published, not signing yet.
     #[sea_orm(string_value = "pending")]
     Pending,
-    /// Signing. The database allows one.
+    /// Signing. The database allows one such key.
     #[sea_orm(string_value = "active")]
     Active,
-    /// Published for the tokens it signed, signing no more.
+    /// Published for the tokens it signed, but no longer signing.
     #[sea_orm(string_value = "retiring")]
     Retiring,
-    /// Out of the key set.
+    /// Removed from the key set.
     #[sea_orm(string_value = "removed")]
     Removed,
 }
 
 impl KeyState {
-    /// Whether the key set shows a key in this state.
+    /// Whether the key set contains keys in this state.
     #[must_use]
     pub const fn is_published(self) -> bool {
         !matches!(self, Self::Removed)
@@ -70,13 +70,13 @@ impl KeyState {
     }
 }
 
-/// A signing key is related to nothing.
+/// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Says which row it is and no more: rows meet logs by accident.
+/// Prints only the id: rows end up in logs by accident.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "signing_key({})", self.kid)
@@ -84,7 +84,7 @@ impl std::fmt::Debug for Model {
 }
 
 impl Entity {
-    /// Keys that the key set shows, oldest first.
+    /// Published keys, oldest first.
     #[must_use]
     pub fn find_published() -> Select<Self> {
         use sea_orm::QueryOrder;
@@ -94,7 +94,8 @@ impl Entity {
             .order_by_asc(Column::Kid)
     }
 
-    /// The last keys that have served their time: whatever they signed was good once.
+    /// The most recently removed keys that were not revoked: their old signatures are still
+    /// trusted.
     #[must_use]
     pub fn find_former(number: u64) -> Select<Self> {
         use sea_orm::{QueryOrder, QuerySelect};

@@ -1,4 +1,4 @@
-//! Status lists: which of their entries belong to sessions.
+//! Status lists, and which blocks of their entries are allocated to instances.
 
 use sea_orm::entity::prelude::*;
 
@@ -8,21 +8,20 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "status_list")]
 pub struct Model {
-    /// The last part of its URI.
+    /// The last segment of its URI.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
-    /// One bit for each block of entries, set once an instance has taken it.
+    /// One bit for each block of entries, set once an instance has allocated it.
     pub claimed: Vec<u8>,
-    /// Bits of `claimed` that are not set.
+    /// Number of unset bits in `claimed`.
     pub free_blocks: i32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// From when on all of its sessions count as ended, also those that the database knows nothing
-    /// of.
+    /// From when all its sessions count as ended, including those unknown to the database.
     pub closed_at: Option<Timestamp>,
 }
 
-/// A list is related to nothing: its entries outlive the sessions they stand for.
+/// No relations: entries outlive the sessions they stand for.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,4 +1,4 @@
-//! Assertions that clients have shown (RFC 7523 §3): none is good twice.
+//! Client assertions that have been used (RFC 7523 §3): each is accepted once.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,11 +11,11 @@ pub struct Model {
     /// SHA-256 of the client and the `jti`.
     #[sea_orm(primary_key, auto_increment = false)]
     pub digest: Vec<u8>,
-    /// From when the assertion would be refused anyway.
+    /// When the assertion expires and would be refused anyway.
     pub expires_at: Timestamp,
 }
 
-/// An assertion is found by its digest.
+/// No relations: an assertion is found by its digest.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
