@@ -1,4 +1,4 @@
-//! One password hash: through the pool, beside bare Argon2id and beside the usual way.
+//! One password hash: on the pool, compared with bare Argon2id and with tokio's blocking threads.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A key ring and all that signs and checks with it, in a database of its own.
+//! A key ring, a token issuer and a verifier on a temporary database.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use uuid::Uuid;
 /// The `iss` and `aud` of all tokens here.
 const ISSUER: &str = "https://id.example.test";
 
-/// When everything here happens.
+/// The fixed time of all benchmarks.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_768_384_800_000_000);
 
 #[derive(Parser)]
@@ -30,19 +30,19 @@ struct Settings {
     config: Config,
 }
 
-/// What a server signs and checks with.
+/// What a server signs and verifies with.
 pub(crate) struct Keys {
     pub(crate) storage: Storage,
     pub(crate) issuer: Issuer,
     pub(crate) verifier: Verifier,
     pub(crate) refresh_tokens: RefreshTokens,
-    /// What the database's connections live in.
+    /// The runtime of the database's connections.
     pub(crate) runtime: Runtime,
     _directory: TempDir,
 }
 
 impl Keys {
-    /// New ones.
+    /// Creates new ones on a temporary database.
     pub(crate) fn make() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let config = Settings::try_parse_from([

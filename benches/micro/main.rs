@@ -1,4 +1,5 @@
-//! What one core can do, each job of ours beside the bare work at its heart: `cargo bench`.
+//! Throughput on one core; each operation is compared with its bare cryptographic work: `cargo
+//! bench`.
 
 #![expect(
     clippy::unwrap_used,

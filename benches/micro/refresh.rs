@@ -1,4 +1,4 @@
-//! Refresh tokens: text and HMAC, no database.
+//! Encoding and decoding of refresh tokens: text and HMAC, no database.
 
 use divan::Bencher;
 use uuid::Uuid;

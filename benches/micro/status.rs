@@ -1,4 +1,4 @@
-//! Remaking the status list of a million sessions, one in a hundred of which has ended.
+//! Rebuilding the status list of a million sessions, of which one in a hundred has ended.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::keys::Keys;
 const SETTINGS: StatusSettings =
     StatusSettings { status_ttl_seconds: 10, status_list_seconds: 3600 };
 
-/// Ten thousand of a million entries, as if at random (Knuth's multipliers for 64 bits).
+/// Ten thousand pseudo-random entries of a million (Knuth's multipliers for 64 bits).
 fn ended() -> impl Iterator<Item = usize> {
     let next = |state: &u64| {
         Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407))
@@ -23,7 +23,7 @@ fn ended() -> impl Iterator<Item = usize> {
     places.into_iter().take(10_000).map(|place| usize::try_from(place).unwrap())
 }
 
-/// From the database to the signed token: what an instance does at its start and each minute.
+/// From the database to the signed token, as an instance does at startup and every minute.
 #[divan::bench]
 fn read_and_sign(bencher: Bencher) {
     let keys = Keys::make().unwrap();
@@ -44,7 +44,7 @@ fn read_and_sign(bencher: Bencher) {
     });
 }
 
-/// The compression alone.
+/// The compression only.
 #[divan::bench]
 fn pack(bencher: Bencher) {
     let mut bits = Bits::all_valid(ENTRIES);

@@ -1,5 +1,5 @@
-//! Where the time of a refresh goes: its parts, each measured alone, through the library that the
-//! server is made of and on the server's database, while the server rests.
+//! Breakdown of a refresh: its parts, each measured separately in this process, with the server's
+//! library and database, while the server is idle.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::load::count;
 use crate::process::cpu_time;
 use crate::users::User;
 
-/// Who shows the tokens.
+/// The client that presents the tokens.
 const HOLDER: Holder<'_> = Holder { client_id: FIRST_PARTY_CLIENT, is_server: false };
 
 #[derive(Parser)]
@@ -40,7 +40,7 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Opens what a server with these arguments has open; `user` is refreshed once.
+    /// Opens what a server with these arguments opens. `user` is refreshed once.
     pub(crate) fn open(arguments: &[String], user: &mut User) -> anyhow::Result<Self> {
         let config = Settings::try_parse_from(arguments)?.config;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -57,13 +57,13 @@ impl Parts {
         Ok(Self { runtime, config, storage, issuer, tokens, granted })
     }
 
-    /// Access tokens per second on all cores, each like one of a refresh.
+    /// Access tokens per second on all cores, each like that of a refresh.
     pub(crate) fn tokens_on_all_cores(&self, time: Duration) -> anyhow::Result<f64> {
         self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
         rate_on_all_cores(time, || Ok(|| self.sign()))
     }
 
-    /// Microseconds of one core to sign an access token.
+    /// CPU time to sign an access token, in microseconds.
     pub(crate) fn signing(&self, time: Duration) -> anyhow::Result<f64> {
         self.runtime.block_on(self.storage.ring.reload(&self.storage.db))?;
         micros_each(time, || self.sign())
@@ -74,7 +74,7 @@ impl Parts {
         Ok(())
     }
 
-    /// Microseconds of one core to read a refresh token and to make its successor.
+    /// CPU time to decode a refresh token and encode its successor, in microseconds.
     pub(crate) fn codec(&self, time: Duration) -> anyhow::Result<f64> {
         let token = self.tokens.encode(self.granted.session_id, self.granted.generation)?;
         micros_each(time, || {
@@ -87,8 +87,8 @@ impl Parts {
         })
     }
 
-    /// Durable rotations per second, one at a time for each of `users`, and the microseconds of a
-    /// core that each takes in this process.
+    /// Durable rotations per second, one at a time for each of `users`, and the CPU time of each in
+    /// this process, in microseconds.
     pub(crate) fn rotations(
         &self,
         users: &mut Vec<User>,
@@ -109,7 +109,7 @@ impl Parts {
         Ok((count(total) / elapsed.as_secs_f64(), used.as_secs_f64() * 1e6 / count(total)))
     }
 
-    /// The user with the newest token, and how many rotations it took.
+    /// Returns the user with the newest token, and the number of rotations.
     fn rotate_again_and_again(
         &self,
         mut user: User,
@@ -131,13 +131,13 @@ impl Parts {
         }
     }
 
-    /// Ends the connections to the database.
+    /// Closes the connections to the database.
     pub(crate) fn close(self) {
         self.runtime.block_on(self.storage.db.close());
     }
 }
 
-/// Time on a core that `work` takes each time, whatever else the machine does meanwhile.
+/// CPU time of each run of `work`, independent of other load on the machine.
 fn micros_each(
     time: Duration,
     mut work: impl FnMut() -> anyhow::Result<()>,

@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 that does no more than it must: it shares its cores with the server.
+//! A minimal HTTP/1.1 client: it shares its cores with the server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,20 +8,20 @@ use std::task::ready;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection that is kept from request to request.
+/// A persistent connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
     length: usize,
 }
 
-/// An answer, as far as it matters here.
+/// The relevant parts of a response.
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     pub(crate) body: &'a str,
 }
 
-/// Where an answer's parts are in the bytes received.
+/// Positions of a response's parts in the received bytes.
 struct Frame {
     status: u16,
     body: usize,
@@ -35,7 +35,7 @@ impl Connection {
         Ok(Self { stream, received: vec![0; 16 * 1024], length: 0 })
     }
 
-    /// Sends a request and waits for the whole answer.
+    /// Sends a request and waits for the complete response.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
         self.send(request).await?;
         self.length = 0;
@@ -82,7 +82,7 @@ impl Connection {
     }
 }
 
-/// `None` while the head is not complete.
+/// `None` until the head is complete.
 fn frame(received: &[u8]) -> io::Result<Option<Frame>> {
     let Some(head) = received.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
         return Ok(None);

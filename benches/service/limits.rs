@@ -1,4 +1,4 @@
-//! What the machine can do at all: the work at the heart of a request and nothing around it.
+//! Limits of the machine: the central computation of a request without the service.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use openssl::sign::Signer;
 
 use crate::load::{cores, count};
 
-/// How often a second `work` is done on all cores together. `prepare` makes each thread's own.
+/// Runs of `work` per second on all cores together. `prepare` creates the work of each thread.
 pub(crate) fn rate_on_all_cores<W: FnMut() -> anyhow::Result<()>>(
     time: Duration,
     prepare: impl Fn() -> anyhow::Result<W> + Sync,
@@ -26,7 +26,7 @@ pub(crate) fn rate_on_all_cores<W: FnMut() -> anyhow::Result<()>>(
     done.into_iter().sum()
 }
 
-/// How often a second `work` is done on this thread.
+/// Runs of `work` per second on this thread.
 fn rate(time: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let start = Instant::now();
     let mut done = 0;
@@ -37,7 +37,7 @@ fn rate(time: Duration, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow:
     Ok(count(done) / start.elapsed().as_secs_f64())
 }
 
-/// A key like the ones that sign tokens.
+/// A key like those that sign tokens.
 pub(crate) fn rsa_key() -> anyhow::Result<PKey<Private>> {
     Ok(PKey::from_rsa(Rsa::generate(2048)?)?)
 }
@@ -54,7 +54,7 @@ pub(crate) fn signatures(key: &PKey<Private>, time: Duration) -> anyhow::Result<
     })
 }
 
-/// Argon2id hashes at the default cost, in memory that is kept.
+/// Argon2id hashes at the default cost, in reused memory.
 pub(crate) fn hashes(time: Duration) -> anyhow::Result<f64> {
     rate_on_all_cores(time, || {
         let argon2 = argon2id()?;

@@ -1,4 +1,4 @@
-//! Load: so many connections, each asking again as soon as it has its answer.
+//! Load generator: a number of connections, each sending its next request when it has its response.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,20 +10,21 @@ use anyhow::{Context, bail};
 use crate::client::Connection;
 use crate::users::{self, User};
 
-/// The service did nothing and asks to be asked again.
+/// The service refused the request, which may be retried.
 const BUSY: u16 = 503;
 
-/// What a client that is told so waits. Shorter than any `Retry-After`, so that the load stays.
+/// Pause of a client before it retries. Shorter than any `Retry-After`, so that the load does not
+/// drop.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The path of the key set.
 pub(crate) const JWKS: &str = "/.well-known/jwks.json";
 
-/// What one connection asks for.
+/// The requests of one connection.
 pub(crate) enum Work {
-    /// The same bytes again and again, after a pause.
+    /// The same request repeatedly, after a pause.
     Fetch { request: Vec<u8>, pause: Duration },
-    /// An account for each user, once.
+    /// One sign-up for each user.
     SignUp { users: Vec<User>, next: usize },
     /// A login for each user in turn.
     LogIn { users: Vec<User>, next: usize },
@@ -33,30 +34,30 @@ pub(crate) enum Work {
     Forged,
 }
 
-/// What came of it.
+/// The results of a load.
 #[derive(Default)]
 pub(crate) struct Outcome {
-    /// The work, to go on with.
+    /// The work, to be continued.
     pub(crate) work: Vec<Work>,
-    /// How long each answer took but those of 503, in order of length.
+    /// Latencies of all responses except 503, sorted.
     pub(crate) latencies: Vec<Duration>,
-    /// How often each status was answered.
+    /// How often each status occurred.
     pub(crate) statuses: BTreeMap<u16, u64>,
-    /// Answers of 503: they are a figure and no failure, and count in no rate and no latency.
+    /// Responses with 503: reported separately, not an error, and not part of rates and latencies.
     pub(crate) busy: u64,
-    /// From the first request to the last answer.
+    /// From the first request to the last response.
     pub(crate) elapsed: Duration,
 }
 
 impl Work {
-    /// The key set, by many connections.
+    /// Fetches of the key set by `connections` connections.
     pub(crate) fn jwks(connections: usize, pause: Duration) -> Vec<Self> {
         let request = format!("GET {JWKS} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes();
         let fetch = || Self::Fetch { request: request.clone(), pause };
         (0..connections).map(|_| fetch()).collect()
     }
 
-    /// `None` when there is nothing left to ask.
+    /// `None` when no requests are left.
     fn next(&mut self) -> Option<Vec<u8>> {
         match self {
             Self::Fetch { request, .. } => Some(request.clone()),
@@ -97,7 +98,7 @@ impl Work {
         }
     }
 
-    /// The users of many connections.
+    /// The users of all connections.
     pub(crate) fn into_users(work: Vec<Self>) -> Vec<User> {
         let users = work.into_iter().flat_map(|work| match work {
             Self::SignUp { users, .. }
@@ -110,19 +111,19 @@ impl Work {
 }
 
 impl Outcome {
-    /// Answers per second.
+    /// Responses per second.
     pub(crate) fn rate(&self) -> f64 {
         count(self.latencies.len()) / self.elapsed.as_secs_f64()
     }
 
-    /// The latency that so many of a hundred answers keep within, in milliseconds.
+    /// The latency at this percentile, in milliseconds.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
         let latency = self.latencies.get(last * percent / 100).copied().unwrap_or_default();
         latency.as_secs_f64() * 1_000.0
     }
 
-    /// Fails unless every answer had this status, or was 503.
+    /// Fails unless every response had this status, or was 503.
     pub(crate) fn expect(self, status: u16) -> anyhow::Result<Self> {
         if self.statuses.keys().any(|it| ![status, BUSY].contains(it)) || self.statuses.is_empty() {
             bail!("expected nothing but {status}, and got {:?}", self.statuses);
@@ -142,7 +143,7 @@ impl Outcome {
     }
 }
 
-/// Has each of `work` done over a connection of its own, until there is none left or `time` is up.
+/// Runs each of `work` on a connection of its own, until it has no requests left or `time` is over.
 pub(crate) fn run(address: SocketAddr, work: Vec<Work>, time: Duration) -> anyhow::Result<Outcome> {
     let threads = cores().min(work.len());
     let mut shares: Vec<Vec<Work>> = (0..threads).map(|_| Vec::new()).collect();
@@ -209,13 +210,13 @@ async fn repeat(mut to: Connection, mut work: Work, time: Duration) -> anyhow::R
     Ok(outcome)
 }
 
-/// A count, to calculate with.
+/// A count as a float.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
 pub(crate) fn count(number: usize) -> f64 {
     number as f64
 }
 
-/// The key set, once.
+/// Fetches the key set once.
 pub(crate) fn fetch(address: SocketAddr) -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -1,8 +1,8 @@
-//! The service against the limits of the machine it runs on: started by `scripts/bench`.
+//! The service compared with the limits of its machine: started by `scripts/bench`.
 //!
-//! Each figure of the service stands beside what the machine can do at all, measured in the same
-//! run, in turns: neighbours on the machine and the heat of its cores change both alike.
-//! `docs/performance.md` says what each row means.
+//! Each result of the service stands beside the corresponding limit of the machine, measured in the
+//! same run, alternately: other load on the machine and its temperature affect both alike.
+//! `docs/performance.md` explains each row.
 
 #![expect(
     clippy::print_stdout,
@@ -32,7 +32,7 @@ use crate::run::Run;
 
 #[derive(Parser)]
 struct Arguments {
-    /// What `cargo bench` adds.
+    /// Added by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
     #[command(subcommand)]
@@ -43,12 +43,12 @@ struct Arguments {
 enum Task {
     /// Measure a release build of signet.
     Run(Run),
-    /// Serve a file's bytes with nothing but poem: the limit of the JWKS.
+    /// Serve a file's bytes with bare poem: the limit for the JWKS.
     ServeStatic {
-        /// On 127.0.0.1.
+        /// The port on 127.0.0.1.
         #[arg(long)]
         port: u16,
-        /// What every request gets.
+        /// The file with the body of every response.
         #[arg(long)]
         body: PathBuf,
     },

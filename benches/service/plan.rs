@@ -1,4 +1,4 @@
-//! What is measured, and in which order.
+//! The measurements and their order.
 
 use std::fs;
 use std::path::Path;
@@ -20,13 +20,13 @@ use crate::tables::{CostOfRefresh, Crowd, Rows, Sizes};
 use crate::users::User;
 use crate::workload::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
 
-/// Logins at once when memory is looked at.
+/// Concurrent logins while memory is measured.
 const CROWD: usize = 1_000;
 
-/// The server under test and all that is needed to measure it.
+/// The server under test and everything needed to measure it.
 struct Bench<'a> {
     run: &'a Run,
-    /// The unit of time: how long the limits are measured in a round.
+    /// The unit of time: how long a limit is measured in a round.
     unit: Duration,
     directory: TempDir,
     server: Process,
@@ -76,7 +76,7 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts on an empty database, which makes a schema and a key; in milliseconds.
+/// Start times on an empty database, in milliseconds; this creates a schema and a key.
 fn start_anew(run: &Run, directory: &Path) -> anyhow::Result<Series> {
     let mut times = Series::default();
     let count = if run.database_url.is_some() { 0 } else { run.starts() };
@@ -95,8 +95,8 @@ fn start(run: &Run, directory: &Path) -> anyhow::Result<Process> {
     Process::start(&run.signet, &arguments, port, load::JWKS, &directory.join("signet.log"))
 }
 
-/// Default settings but for the places of things, this program as a trusted proxy, and accounts that are
-/// logged in to more often than anybody does.
+/// Default settings except for paths, this program as a trusted proxy, and a higher login limit per
+/// account.
 fn settings(run: &Run, directory: &Path) -> Vec<String> {
     let sqlite = || format!("sqlite:{}", directory.join("signet.db").display());
     let database = run.database_url.clone().unwrap_or_else(sqlite);
@@ -168,7 +168,7 @@ impl<'a> Bench<'a> {
         if self.run.only == Some(Part::Crowd) {
             self.log_in_at_once()?;
         }
-        // Not part of a whole run: it is for choosing what that measures.
+        // Not part of a full run: it serves to choose the priority that a full run measures.
         if self.run.only == Some(Part::Priority) {
             self.priorities.round(&self.server, &mut self.users, self.unit)?;
         }
@@ -222,8 +222,8 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// The key set now and then while nothing else goes on; then the same, and as fast as can be,
-    /// in a storm of logins.
+    /// Fetches of the key set at a low rate on an idle server; then the same, and at the highest
+    /// rate, during a burst of logins.
     fn storm_round(&mut self) -> anyhow::Result<()> {
         let (clients, pause) = NOW_AND_THEN;
         let light = || Work::jwks(clients, pause);
@@ -235,7 +235,7 @@ impl<'a> Bench<'a> {
         let outcome = thread::scope(|scope| {
             let storm = scope.spawn(|| load::run(server.address, storm, time));
             sleep(before);
-            // What the process takes meanwhile is the logins' affair, so only answers are noted.
+            // The CPU time meanwhile is that of the logins, so only responses are recorded.
             note(&mut rows.storm, &load::run(server.address, light(), unit)?.expect(200)?);
             let work = Work::jwks(CONNECTIONS, Duration::ZERO);
             note(&mut rows.busy_storm, &load::run(server.address, work, unit)?.expect(200)?);
@@ -247,7 +247,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// A thousand people log in at once.
+    /// A thousand concurrent logins.
     fn log_in_at_once(&mut self) -> anyhow::Result<()> {
         let before = limits::hashes(self.unit)?;
         let known = self.users.len();
@@ -267,7 +267,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Starts on the database that all this was done in; in milliseconds.
+    /// Start times on the database with the data of this run, in milliseconds.
     fn start_again(&self) -> anyhow::Result<Series> {
         let mut times = Series::default();
         for _ in 0..self.run.starts() {
@@ -295,7 +295,7 @@ enum Turn {
     Service,
 }
 
-/// Whoever is second finds the machine warmer, so they take turns.
+/// The second measurement finds the machine warmer, so the order alternates.
 fn turns(round: usize) -> [Turn; 2] {
     if round.is_multiple_of(2) {
         [Turn::Limit, Turn::Service]
@@ -304,7 +304,7 @@ fn turns(round: usize) -> [Turn; 2] {
     }
 }
 
-/// Runs a load and notes what it was like and what it took of the process.
+/// Runs a load and records its results and the resources of the process.
 fn watch(
     process: &Process,
     row: &mut Row,

@@ -1,9 +1,10 @@
-//! The hashing threads at several priorities, against requests that need no hash.
+//! The hashing threads at several priorities, compared by their effect on requests that need no
+//! hash.
 //!
-//! The threads of the server are given each priority from outside, in turns, with and without other
-//! programs that keep all cores busy. On Linux with `sched_autogroup_enabled` nice values count only
-//! among the processes of one session, so the busy programs are children of this one, as is the
-//! server; what others run in sessions of their own takes its share whatever the priorities are.
+//! This program sets each priority on the server's threads in turn, with and without other programs
+//! that keep all cores busy. On Linux with `sched_autogroup_enabled` nice values apply only among
+//! the processes of one session, so the busy programs are children of this one, as is the server;
+//! processes of other sessions get their share whatever the priorities are.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -22,7 +23,8 @@ use crate::workload::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
 /// Nice values, from the lowest priority to that of all other threads.
 const NICE: [i32; 4] = [19, 10, 5, 0];
 
-/// How logins and the key set fared, a cell for each priority without and with busy programs.
+/// Results of logins and key set requests; a cell for each priority, without and with busy
+/// programs.
 #[derive(Default)]
 pub(crate) struct Priorities {
     alone: [Cell; NICE.len()],
@@ -34,20 +36,20 @@ pub(crate) struct Priorities {
 
 #[derive(Default)]
 struct Cell {
-    /// Logins a second beside a flood of requests for the key set.
+    /// Logins per second during a flood of requests for the key set.
     flooded: Series,
-    /// Requests for the key set a second in that flood.
+    /// Requests for the key set per second in that flood.
     flood: Series,
     /// Their p99, in milliseconds.
     flood_p99: Series,
-    /// Logins a second beside 1,000 such requests a second.
+    /// Logins per second during 1,000 such requests per second.
     logins: Series,
     /// The p99 of those, in milliseconds.
     p99: Series,
 }
 
 impl Priorities {
-    /// Everything once.
+    /// Measures everything once.
     pub(crate) fn round(
         &mut self,
         server: &Process,
@@ -110,7 +112,7 @@ impl Priorities {
 }
 
 impl Cell {
-    /// Both loads once; how many answers were 503.
+    /// Runs both loads once; returns the number of 503 responses.
     fn measure(
         &mut self,
         server: &Process,
@@ -131,7 +133,7 @@ impl Cell {
     }
 }
 
-/// So many connections that log in, and another load at the same time.
+/// Runs logins on this many connections, and another load at the same time.
 fn beside(
     server: &Process,
     users: &mut Vec<User>,
@@ -153,7 +155,7 @@ fn beside(
 }
 
 impl Process {
-    /// Gives the threads whose name begins so this priority.
+    /// Sets the priority of the threads whose name begins with `name`.
     fn set_priority(&self, name: &str, nice: i32) -> anyhow::Result<()> {
         for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
             let thread = thread?;
@@ -166,7 +168,7 @@ impl Process {
     }
 }
 
-/// Programs that do nothing and take all the time that they get.
+/// Programs that only consume CPU time.
 struct Noise(Vec<Child>);
 
 impl Noise {

@@ -1,4 +1,4 @@
-//! A child process: starting it, asking the system what it takes, and ending it.
+//! A child process: starting it, measuring its resources, and stopping it.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -11,15 +11,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process that ends with its handle, or with this program if that is killed.
+/// A process that ends when its handle is dropped, or when this program is killed.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
-    /// From its start to its first answer.
+    /// From its start to its first response.
     pub(crate) start: Duration,
 }
 
-/// A port of 127.0.0.1 that nobody had a moment ago.
+/// A free port of 127.0.0.1.
 pub(crate) fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
@@ -35,7 +35,7 @@ impl Process {
     ) -> anyhow::Result<Self> {
         let log_file = File::options().create(true).append(true).open(log)?;
         let started = Instant::now();
-        // The kernel ends it should this program be killed; what it costs is part of the start.
+        // The kernel ends it if this program is killed; the time of `setpriv` is part of the start.
         let child = Command::new("setpriv")
             .args(["--pdeathsig=TERM", "--"])
             .arg(program)
@@ -60,27 +60,27 @@ impl Process {
         Ok(process)
     }
 
-    /// Its number.
+    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Time on a core so far, of all its threads.
+    /// CPU time so far, of all its threads.
     pub(crate) fn cpu_time(&self) -> Duration {
         cpu_time(&self.child.id().to_string())
     }
 
-    /// Resident memory now, in MiB.
+    /// Current resident memory, in MiB.
     pub(crate) fn resident(&self) -> f64 {
         self.status("VmRSS:")
     }
 
-    /// The most it was since [`forget_peak`](Self::forget_peak), in MiB.
+    /// Peak resident memory since [`forget_peak`](Self::forget_peak), in MiB.
     pub(crate) fn peak(&self) -> f64 {
         self.status("VmHWM:")
     }
 
-    /// Starts a new peak (proc(5), `clear_refs`).
+    /// Resets the peak (proc(5), `clear_refs`).
     pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
     }
@@ -110,7 +110,7 @@ impl Drop for Process {
     }
 }
 
-/// Time on a core so far, of all threads of a process: its number, or `self`.
+/// CPU time so far, of all threads of a process: its id, or `self`.
 pub(crate) fn cpu_time(process: &str) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // Fields 14 and 15 (proc(5)), in hundredths of a second; field 2 may contain spaces.

@@ -1,4 +1,4 @@
-//! Medians, spreads and the table they are shown in.
+//! Medians, ranges and the tables of results.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use std::fmt::Write;
 #[derive(Default)]
 pub(crate) struct Series(Vec<f64>);
 
-/// A load, or a limit, as it was in each round. What does not apply stays empty.
+/// A load, or a limit, with its result in each round. Values that do not apply are empty.
 #[derive(Default)]
 pub(crate) struct Row {
     /// Per second.
@@ -15,11 +15,11 @@ pub(crate) struct Row {
     pub(crate) p50: Series,
     /// In milliseconds.
     pub(crate) p99: Series,
-    /// Time on a core per answer, in microseconds.
+    /// CPU time per response, in microseconds.
     pub(crate) cpu: Series,
-    /// Resident memory at its most, in MiB.
+    /// Peak resident memory, in MiB.
     pub(crate) peak: Series,
-    /// Answers of 503 in all rounds.
+    /// Responses with 503 in all rounds.
     pub(crate) busy: u64,
 }
 
@@ -47,7 +47,7 @@ impl Series {
         self.0.last().copied().unwrap_or(f64::NAN)
     }
 
-    /// The median, and from where to where the values go.
+    /// The median and the range of the values.
     pub(crate) fn spread(&self) -> String {
         let [median, least, most] = [self.median(), self.least(), self.most()].map(number);
         format!("{median} ({least}–{most})")
@@ -58,12 +58,12 @@ impl Series {
     }
 }
 
-/// The rows of the table, as Markdown.
+/// A table in Markdown.
 #[derive(Default)]
 pub(crate) struct Table(String);
 
 impl Table {
-    /// A row whose rate is put beside that of `limit`, with the share that is wanted of it.
+    /// A row with the ratio of its rate to that of `limit`, and the goal for it.
     pub(crate) fn row(&mut self, name: &str, row: &Row, limit: Option<(&Row, f64)>) {
         if row.rate.0.is_empty() {
             return;
@@ -105,7 +105,7 @@ impl Table {
     }
 }
 
-/// Three digits that count.
+/// Formats a value with about three significant digits.
 pub(crate) fn number(value: f64) -> String {
     if value.is_nan() {
         return "–".to_owned();

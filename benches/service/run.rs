@@ -1,4 +1,4 @@
-//! What a run measures.
+//! The options of a run.
 
 use std::path::PathBuf;
 
@@ -13,16 +13,16 @@ pub(crate) struct Run {
     /// An empty PostgreSQL database; a SQLite file of its own otherwise.
     #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
-    /// Where the run's files are; must be on a disk, since commits are measured.
+    /// Where the run's files are created; must be on a disk, since commits are measured.
     #[arg(long, default_value = "/var/tmp")]
     pub(crate) directory: PathBuf,
-    /// Under a minute instead of a few: for a first look.
+    /// Take less than a minute instead of a few: for a first look.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// How often everything is measured in turns.
+    /// Number of rounds in which everything is measured.
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: usize,
-    /// Measure nothing else in the rounds: to compare two builds, or to look at one with perf.
+    /// Measure only this part in the rounds: to compare two builds, or to profile one with perf.
     #[arg(long)]
     pub(crate) only: Option<Part>,
 }
@@ -34,9 +34,9 @@ pub(crate) enum Part {
     Refresh,
     Login,
     Storm,
-    /// A thousand logins at once; once in a whole run, and here in each round.
+    /// A thousand concurrent logins; once in a full run, but with `--only` in each round.
     Crowd,
-    /// Priorities of the hashing threads, one against the other; in no whole run.
+    /// Priorities of the hashing threads compared; not part of a full run.
     Priority,
 }
 

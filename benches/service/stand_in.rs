@@ -1,4 +1,4 @@
-//! The limit of any document: poem answering with fixed bytes, and no layer of ours around it.
+//! The limit for any document: poem responding with fixed bytes, without Signet's layers.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ impl Endpoint for Fixed {
     }
 }
 
-/// Serves until killed, on as many workers as signet has: tokio's default.
+/// Serves until killed, with as many workers as signet: tokio's default.
 pub(crate) fn serve(port: u16, body: &Path) -> anyhow::Result<()> {
     let fixed = Fixed(std::fs::read(body)?.into());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

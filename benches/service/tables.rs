@@ -22,31 +22,31 @@ pub(crate) struct Rows {
     pub(crate) storm_log_ins: Row,
 }
 
-/// Where the time of a refresh goes, in microseconds of one core.
+/// Breakdown of a refresh: CPU time in microseconds.
 pub(crate) struct CostOfRefresh {
-    /// All of it, in the server.
+    /// The whole refresh, in the server.
     pub(crate) whole: f64,
     pub(crate) signing: f64,
     pub(crate) codec: f64,
     pub(crate) transaction: f64,
-    /// Transactions per second if there is nothing else to do.
+    /// Transactions per second if there is no other work.
     pub(crate) rotations: f64,
-    /// Refreshes that are refused before the database is asked.
+    /// Refreshes that are refused before any database query.
     pub(crate) refused: Row,
 }
 
-/// A thousand logins at once.
+/// A thousand concurrent logins.
 #[derive(Default)]
 pub(crate) struct Crowd {
-    /// Memory at its most, in MiB.
+    /// Peak memory, in MiB.
     pub(crate) peak: Series,
-    /// How often each status was answered.
+    /// How often each status occurred.
     pub(crate) answers: BTreeMap<u16, u64>,
-    /// When the last had its answer, in seconds.
+    /// Time of the last response, in seconds.
     pub(crate) last: Series,
-    /// What as many hashes take on all cores, in seconds.
+    /// Time of as many hashes on all cores, in seconds.
     pub(crate) hashes: Series,
-    /// The one over the other.
+    /// Ratio of `last` to `hashes`.
     pub(crate) ratio: Series,
 }
 
@@ -74,17 +74,17 @@ impl Crowd {
     }
 }
 
-/// Memory, start and size.
+/// Memory, start times and binary size.
 pub(crate) struct Sizes {
-    /// Memory at rest after the start, in MiB.
+    /// Idle memory after the start, in MiB.
     pub(crate) idle: f64,
-    /// A thousand logins at once.
+    /// A thousand concurrent logins.
     pub(crate) crowd: Crowd,
-    /// Starts on a database with rows in it, in milliseconds.
+    /// Start times on a database with rows, in milliseconds.
     pub(crate) warm: Series,
-    /// Starts on none, in milliseconds.
+    /// Start times without a database, in milliseconds.
     pub(crate) new_key: Series,
-    /// Bytes.
+    /// Size of the binary, in bytes.
     pub(crate) binary: u64,
 }
 

@@ -1,17 +1,17 @@
-//! Simulated people: each with an account, a client address and a chain of refresh tokens.
+//! Simulated users: each has an account, a client address and a chain of refresh tokens.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What everybody's password is.
+/// The password of all users.
 const PASSWORD: &str = "Analytical-Engine-1843";
 
-/// Refreshes that a user makes from one address before moving to the next: far below the limit.
+/// Refreshes of a user from one address before it changes: far below the limit.
 const REFRESHES_PER_ADDRESS: u32 = 100;
 
 static ADDRESSES: AtomicU32 = AtomicU32::new(1);
 
-/// Somebody with an account.
+/// A simulated user.
 pub(crate) struct User {
     pub(crate) email: String,
     pub(crate) refresh_token: String,
@@ -20,7 +20,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Somebody whose account is yet to be made.
+    /// A user whose account does not exist yet.
     pub(crate) fn new(number: usize) -> Self {
         Self {
             email: format!("user-{number}@example.test"),
@@ -34,7 +34,7 @@ impl User {
         post("/api/auth/signup", fresh_address(), &credentials(&self.email))
     }
 
-    /// From an address that nobody has used before, so that no window is ever full.
+    /// From an address that was not used before, so that no address limit is reached.
     pub(crate) fn log_in(&self) -> Vec<u8> {
         post("/api/auth/login", fresh_address(), &credentials(&self.email))
     }
@@ -48,7 +48,7 @@ impl User {
         post("/api/auth/refresh", self.address, &body)
     }
 
-    /// Keeps the refresh token of an answer.
+    /// Stores the refresh token of a response.
     pub(crate) fn take_tokens(&mut self, body: &str) {
         let token = body.split_once(r#""refresh_token":""#).and_then(|(_, it)| it.split_once('"'));
         if let Some((token, _)) = token {
@@ -58,7 +58,7 @@ impl User {
     }
 }
 
-/// A refresh token of the right shape that no key made.
+/// A well-formed refresh token with an invalid HMAC.
 pub(crate) fn forged_refresh() -> Vec<u8> {
     let body = format!(r#"{{"refresh_token":"sgr_{}"}}"#, "A".repeat(76));
     post("/api/auth/refresh", fresh_address(), &body)

@@ -1,23 +1,24 @@
-//! How many clients do what at once.
+//! Numbers of concurrent clients for each kind of load.
 
 use std::time::Duration;
 
 use crate::load::Work;
 use crate::users::User;
 
-/// Connections that ask for the key set, or refresh, all the time.
+/// Connections that fetch the key set, or refresh, continuously.
 pub(crate) const CONNECTIONS: usize = 64;
 
-/// Connections that log in all the time: enough to keep every hashing thread at work.
+/// Connections that log in continuously: enough to keep every hashing thread busy.
 pub(crate) const LOG_INS: usize = 16;
 
-/// Logins at once in a storm.
+/// Concurrent logins in a burst.
 pub(crate) const STORM: usize = 64;
 
-/// A client that asks for the key set now and then: sixteen of these make 1,000 a second.
+/// Clients that fetch the key set at a low rate, and their pause: together 1,000 requests per
+/// second.
 pub(crate) const NOW_AND_THEN: (usize, Duration) = (16, Duration::from_millis(16));
 
-/// Deals users out to so many connections.
+/// Distributes users over this many connections.
 pub(crate) fn deal(
     users: &mut Vec<User>,
     hands: usize,

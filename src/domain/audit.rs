@@ -34,7 +34,7 @@ pub struct Origin {
 pub enum Kind {
     /// An account was created.
     SignUp,
-    /// A password was right, at login or at the reauthentication for a password change.
+    /// A session began: by a login, or in place of the current one at a password change.
     LogIn,
     /// A password was wrong, at login or reauthentication, or the account does not exist.
     LogInFailed,
