@@ -1,4 +1,4 @@
-//! What a verified token says.
+//! The claims of a verified access token.
 
 use crate::claims::Claims;
 use crate::error::MissingScope;
@@ -8,9 +8,9 @@ use crate::status::StatusReference;
 
 /// The claims of an access token that passed every check.
 ///
-/// Only [`Verifier::verify`](crate::Verifier::verify) makes one, so a function
-/// that takes it needs no check of its own. It holds no secret: the token itself
-/// is not kept. The e-mail address is personal data, though, and part of `Debug`.
+/// Only [`Verifier::verify`](crate::Verifier::verify) creates one, so a function that takes it
+/// needs no check of its own. It contains no secret: the token itself is not kept. The e-mail
+/// address is personal data, though, and part of `Debug`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessToken {
     subject: String,
@@ -27,7 +27,7 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// Copies the claims, checking all that need no rule from outside.
+    /// Copies the claims, with all checks that depend on the claims and the issuer only.
     pub(crate) fn from_claims(claims: &Claims<'_>, issuer: &str) -> Result<Self, VerifyError> {
         let subject = claims.text("sub")?;
         let user_id = claims.optional_text("user_id")?;
@@ -49,19 +49,18 @@ impl AccessToken {
         })
     }
 
-    /// Passes only a token of this user, compared byte for byte with `user_id`.
+    /// Accepts only a token of this user, compared byte for byte with `user_id`.
     ///
-    /// For paths that name a user, such as `/users/{id}/tasks`.
+    /// For paths that contain a user id, such as `/users/{id}/tasks`.
     ///
     /// # Errors
-    /// [`NotThisUser`], to be answered 403, if the token belongs to someone else
-    /// or to no person: a client-credentials token never passes, not even for its
-    /// own subject.
+    /// [`NotThisUser`], to be answered 403, if the token belongs to another user or to no user: a
+    /// client-credentials token is never accepted, not even for its own subject.
     pub fn require_user(&self, user_id: &str) -> Result<(), NotThisUser> {
         if self.user_id() == Some(user_id) { Ok(()) } else { Err(NotThisUser) }
     }
 
-    /// Passes only a token whose `scope` lists this value.
+    /// Accepts only a token whose `scope` lists this value.
     ///
     /// # Errors
     /// [`MissingScope`], to be answered 403 `insufficient_scope`.
@@ -69,7 +68,7 @@ impl AccessToken {
         if self.has_scope(scope) { Ok(()) } else { Err(MissingScope { scope: scope.to_owned() }) }
     }
 
-    /// Tells whether `scope` lists exactly this value (RFC 6749 §3.3).
+    /// Whether `scope` lists exactly this value (RFC 6749 §3.3).
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
         !scope.is_empty() && self.scope.split(' ').any(|granted| granted == scope)
@@ -81,20 +80,20 @@ impl AccessToken {
         &self.subject
     }
 
-    /// `user_id`: the account the token speaks for, equal to
-    /// [`subject`](Self::subject); `None` for client credentials.
+    /// `user_id`: the user of the token, equal to [`subject`](Self::subject); `None` for client
+    /// credentials.
     #[must_use]
     pub fn user_id(&self) -> Option<&str> {
         self.is_user.then_some(self.subject.as_str())
     }
 
-    /// `email` at the time of issue. It may change: never a key for anything.
+    /// `email` at the time of issue. It may change, so never use it as an identifier.
     #[must_use]
     pub fn email(&self) -> Option<&str> {
         self.email.as_deref()
     }
 
-    /// `client_id`: the client that asked for the token (RFC 9068 §2.2).
+    /// `client_id`: the client that requested the token (RFC 9068 §2.2).
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
@@ -137,11 +136,11 @@ impl AccessToken {
         self.auth_time
     }
 
-    /// `status`: where to look up whether the token has been revoked since it was
-    /// issued (draft-ietf-oauth-status-list §6.1). `None` for client credentials.
+    /// `status`: where to look up whether the token has been revoked since it was issued
+    /// (draft-ietf-oauth-status-list §6.1). `None` for client credentials.
     ///
-    /// [`Verifier::verify`](crate::Verifier::verify) has read the claim, and has not
-    /// looked it up: [`StatusList::check`](crate::StatusList::check) does.
+    /// [`Verifier::verify`](crate::Verifier::verify) parses the claim but does not look up the
+    /// status: [`StatusList::check`](crate::StatusList::check) does.
     #[must_use]
     pub fn status(&self) -> Option<&StatusReference> {
         self.status.as_ref()

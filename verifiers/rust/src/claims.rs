@@ -1,5 +1,5 @@
-//! The claims of a token, read by type: a claim of the wrong type is never
-//! converted, it refuses the token.
+//! Typed access to the claims of a token: a claim of the wrong type is never converted, the token
+//! is refused.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::json::Json;
 use crate::json::Object;
 use crate::status::StatusReference;
 
-/// Whole numbers start here to be refused. A double counts exactly up to 2^53, so
-/// every reader in every language sees the same second or place below it.
+/// Whole numbers from this limit are refused. A double represents integers exactly up to 2^53, so
+/// every parser in every language sees the same second or index below it.
 const INTEGER_LIMIT: u64 = 1 << 53;
 
-/// A claims set. It is read before its signature is checked, and believed after.
+/// A claims set. It is parsed before its signature is checked, and trusted only after that.
 pub(crate) struct Claims<'a>(Object<'a>);
 
 impl<'a> Claims<'a> {
@@ -20,12 +20,12 @@ impl<'a> Claims<'a> {
         Object::parse(payload).map(Self).ok_or(VerifyError::Malformed)
     }
 
-    /// Whether the claim is there, whatever its value.
+    /// Whether the claim is present, with any value.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some()
     }
 
-    /// A claim that must be there and not be empty.
+    /// A required, non-empty string claim.
     pub(crate) fn text(&self, name: &'static str) -> Result<&str, VerifyError> {
         self.0
             .text(name)
@@ -33,7 +33,7 @@ impl<'a> Claims<'a> {
             .ok_or(VerifyError::MissingOrInvalidClaim(name))
     }
 
-    /// A claim that may be absent; `null` is not absent.
+    /// An optional string claim; `null` does not count as absent.
     pub(crate) fn optional_text(&self, name: &'static str) -> Result<Option<&str>, VerifyError> {
         match self.0.get(name) {
             None => Ok(None),
@@ -42,15 +42,15 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// A `NumericDate` that must be there, in whole seconds below 2^53.
+    /// A required `NumericDate`, in whole seconds below 2^53.
     pub(crate) fn seconds(&self, name: &'static str) -> Result<u64, VerifyError> {
         self.optional_seconds(name)?.ok_or(VerifyError::MissingOrInvalidClaim(name))
     }
 
-    /// A `NumericDate` that may be absent; `null` is not absent.
+    /// An optional `NumericDate`; `null` does not count as absent.
     ///
-    /// RFC 7519 §2 also allows fractions. Signet writes none, and a reader that
-    /// rounds can be told two times by one token, so they are refused.
+    /// RFC 7519 §2 also allows fractions. Signet issues none, and parsers that round differently
+    /// would read different times from one token, so they are refused.
     pub(crate) fn optional_seconds(&self, name: &'static str) -> Result<Option<u64>, VerifyError> {
         match self.0.get(name) {
             None => Ok(None),
@@ -59,8 +59,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// A length of time above 0 that may be absent, in seconds and their fractions.
-    /// One that is too long to be counted is as good as endless.
+    /// An optional duration above 0, in seconds and fractions of them. One that exceeds the range
+    /// counts as unlimited.
     pub(crate) fn optional_duration(
         &self,
         name: &'static str,
@@ -75,8 +75,8 @@ impl<'a> Claims<'a> {
         }
     }
 
-    /// `status` (draft-ietf-oauth-status-list §6.1), which may be absent. Its list
-    /// must be one of the issuer's: a token cannot send its reader anywhere else.
+    /// The optional claim `status` (draft-ietf-oauth-status-list §6.1). Its list must be one of the
+    /// issuer's: a token must not make the verifier fetch any other address.
     pub(crate) fn status(&self, issuer: &str) -> Result<Option<StatusReference>, VerifyError> {
         match self.0.get("status") {
             None => Ok(None),
@@ -91,8 +91,8 @@ impl<'a> Claims<'a> {
         self.0.get(name)?.as_object()
     }
 
-    /// Tells whether `aud`, a string or a list of strings, names `audience`
-    /// (RFC 7519 §4.1.3). An empty audience is named by nothing.
+    /// Whether `aud`, a string or a list of strings, contains `audience` (RFC 7519 §4.1.3). An
+    /// empty audience never matches.
     pub(crate) fn names_audience(&self, audience: &str) -> Result<bool, VerifyError> {
         let invalid = VerifyError::MissingOrInvalidClaim("aud");
         let named = match self.0.get("aud") {

@@ -1,4 +1,4 @@
-//! How a request is answered that does not get in: the same in every framework.
+//! Responses to requests without a valid token, the same in every framework.
 
 use std::fmt::Write;
 
@@ -14,19 +14,19 @@ use crate::error::VerifyError;
 use crate::remote::RemoteError;
 use crate::remote::RemoteVerifier;
 
-/// In seconds: when a request that could not be judged is worth another try.
+/// In seconds: when to retry a request whose token could not be checked.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// Why a request is not served. It is an answer in axum and in poem (RFC 6750 §3), and everything
-/// that may be wrong turns into it by `?`.
+/// Why a request is refused. It is a response in axum and in poem (RFC 6750 §3), and the errors of
+/// verification and authorization convert into it with `?`.
 ///
-/// The caller learns what to do, never which check failed: that is for your log.
+/// The response tells the caller what to do, never which check failed: that is for your log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// There is no `Authorization: Bearer`, or more than one: 401.
     #[error("there is no bearer token")]
     NoToken,
-    /// The token is at fault: 401. Or it cannot be judged for the time being: 503.
+    /// The token is refused: 401. Or it cannot be checked at the moment: 503.
     #[error(transparent)]
     Token(#[from] RemoteError),
     /// The token does not allow this: 403.
@@ -38,7 +38,7 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// The status, headers and JSON body that say so.
+    /// The status, headers and JSON body of the response.
     pub(crate) fn answer(&self) -> (StatusCode, HeaderMap, &'static str) {
         let status = match self {
             Self::NoToken | Self::Token(RemoteError::Refused(_)) => StatusCode::UNAUTHORIZED,
@@ -96,7 +96,7 @@ impl Denied {
     }
 }
 
-/// Lets in who brings a good token, and logs why anybody else is not.
+/// Accepts a request with a valid token, and logs why others are refused.
 pub(crate) async fn authenticate(
     headers: &HeaderMap,
     verifier: &RemoteVerifier,
@@ -108,8 +108,8 @@ pub(crate) async fn authenticate(
     })
 }
 
-/// RFC 6750 §2.1, and no other way. With two such headers, whoever stands in front of this service
-/// may have looked at the other one.
+/// RFC 6750 §2.1 only. With two such headers, a proxy in front of this service may have checked the
+/// other one.
 fn bearer(headers: &HeaderMap) -> Result<&str, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Denied::NoToken) };

@@ -1,17 +1,17 @@
-//! What can be wrong, each variant naming what the caller does about it.
+//! Errors; each variant says what the caller should do.
 //!
-//! Nothing of the token is repeated in an error, except a `kid` cut short and
-//! made printable: errors end in logs, and tokens are written by strangers.
+//! An error repeats nothing of the token, except a `kid` that is truncated and made printable:
+//! errors end up in logs, and tokens are untrusted input.
 
 /// Characters of a `kid` that an error repeats; a thumbprint (RFC 7638) has 43.
 const KEY_ID_SHOWN: usize = 64;
 
 /// Why a token was refused.
 ///
-/// Every variant is answered 401 with `WWW-Authenticate: Bearer
-/// error="invalid_token"` (RFC 6750 §3.1), and the client asks for a new token;
-/// the reason is for your log, under its [`code`](Self::code), not for the caller.
-/// Only [`UnknownKey`](Self::UnknownKey) deserves a second try first.
+/// Answer every variant with 401 and `WWW-Authenticate: Bearer error="invalid_token"` (RFC 6750
+/// §3.1): the client requests a new token. The reason is for your log, under its
+/// [`code`](Self::code), not for the caller. Only [`UnknownKey`](Self::UnknownKey) should be
+/// retried first.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// Not a compact JWS of at most 8 KiB: three parts of canonical unpadded
@@ -20,46 +20,44 @@ pub enum VerifyError {
     #[error("the token is malformed")]
     Malformed,
 
-    /// The header holds a parameter that would let the token choose its own key
-    /// or its own rules: `crit`, `b64`, `jwk`, `jku`, `x5c` or `x5u`
-    /// (RFC 7515 §4.1.11, RFC 8725 §3.10). Answer 401; Signet writes none of them.
+    /// The header contains a parameter that would let the token choose its own key or rules:
+    /// `crit`, `b64`, `jwk`, `jku`, `x5c` or `x5u` (RFC 7515 §4.1.11, RFC 8725 §3.10). Answer 401;
+    /// Signet uses none of them.
     #[error("the token's header has the parameter {0}")]
     ForbiddenHeader(&'static str),
 
-    /// `alg` is missing or anything but `RS256`, letter for letter
-    /// (RFC 8725 §3.1). Answer 401.
+    /// `alg` is missing or not exactly `RS256` (RFC 8725 §3.1). Answer 401.
     #[error("the token is not signed with RS256")]
     UnsupportedAlgorithm,
 
-    /// `typ` is missing or not `at+jwt`: an ID token or a stranger's JWT, never
-    /// an access token (RFC 9068 §4, RFC 8725 §3.11). Answer 401. With
-    /// [`accept_typ_jwt`](crate::Verifier::accept_typ_jwt) also: `typ` is `JWT`,
-    /// and there is a `nonce` or an `at_hash`, as in ID tokens alone.
+    /// `typ` is missing or not `at+jwt`: an ID token or another JWT, not an access token (RFC 9068
+    /// §4, RFC 8725 §3.11). Answer 401. With [`accept_typ_jwt`](crate::Verifier::accept_typ_jwt)
+    /// also: `typ` is `JWT`, and there is a `nonce` or an `at_hash`, which only ID tokens have.
     #[error("the token is not an access token")]
     WrongType,
 
-    /// The key set has no usable key of this id. Fetch the key set again and
-    /// verify once more: the key may be new (OpenID Connect Core §10.1.1). Keep
-    /// a minimum time between two fetches, for anybody can invent a `kid`. If
-    /// the new set has no such key either, answer 401.
+    /// The key set has no usable key with this id. Fetch the key set again and verify once more:
+    /// the key may be new (OpenID Connect Core §10.1.1). Enforce a minimum interval between two
+    /// fetches, since anybody can invent a `kid`. If the new set has no such key either, answer
+    /// 401.
     #[error("the token is signed with an unknown key: {kid}")]
     UnknownKey {
         /// The `kid` of the header, at most 64 characters, each printable ASCII.
         kid: String,
     },
 
-    /// The signature is not this key's over this header and payload
-    /// (RFC 7515 §5.2, RFC 8725 §3.3). Answer 401.
+    /// The signature over this header and payload was not made with this key (RFC 7515 §5.2, RFC
+    /// 8725 §3.3). Answer 401.
     #[error("the token's signature is not valid")]
     BadSignature,
 
-    /// `iss` is not the issuer, byte for byte (RFC 9068 §4, RFC 8725 §3.8).
-    /// Answer 401. If every token ends here, the configured issuer is wrong.
+    /// `iss` is not the issuer, byte for byte (RFC 9068 §4, RFC 8725 §3.8). Answer 401. If this
+    /// happens for every token, the configured issuer is wrong.
     #[error("the token is from another issuer")]
     WrongIssuer,
 
-    /// `aud` does not name this audience (RFC 9068 §4, RFC 8725 §3.9). Answer
-    /// 401; the client must ask for a token for this resource (RFC 8707).
+    /// `aud` does not contain this audience (RFC 9068 §4, RFC 8725 §3.9). Answer 401; the client
+    /// must request a token for this resource (RFC 8707).
     #[error("the token is for another audience")]
     WrongAudience,
 
@@ -67,31 +65,29 @@ pub enum VerifyError {
     #[error("the token has expired")]
     Expired,
 
-    /// `nbf` or `iat` lies in the future (RFC 7519 §4.1.5, §4.1.6). Answer 401.
-    /// If fresh tokens end here, the clocks of issuer and caller disagree.
+    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5, §4.1.6). Answer 401. If this happens for
+    /// new tokens, the clocks of issuer and caller disagree.
     #[error("the token is not valid yet")]
     NotYetValid,
 
-    /// A claim that RFC 9068 §2.2 requires is missing (`scope` too, if `typ` is
-    /// `JWT`), or a claim this crate reads has the wrong type or range, or
-    /// `user_id` differs from `sub`. Answer 401.
+    /// A claim that RFC 9068 §2.2 requires is missing (`scope` too, if `typ` is `JWT`), or a claim
+    /// this crate uses has the wrong type or range, or `user_id` differs from `sub`. Answer 401.
     #[error("the claim {0} is missing or invalid")]
     MissingOrInvalidClaim(&'static str),
 
-    /// The issuer has ended what the token speaks of: a logout, mostly (status 1 of
-    /// draft-ietf-oauth-status-list §7.1, and every other that is not good).
-    /// Answer 401.
+    /// The token has been revoked, usually by a logout (status 1 of draft-ietf-oauth-status-list
+    /// §7.1, and every other status that is neither valid nor suspended). Answer 401.
     #[error("the token has been revoked")]
     Revoked,
 
-    /// The issuer has suspended what the token speaks of (status 2). Answer 401.
+    /// The token is suspended (status 2). Answer 401.
     #[error("the token is suspended")]
     Suspended,
 }
 
 impl VerifyError {
-    /// The name of this reason in logs and metrics; the same in every language of
-    /// the family, and it does not change.
+    /// The name of this reason for logs and metrics. It is stable and the same in the verifiers of
+    /// all languages.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -117,7 +113,7 @@ impl VerifyError {
     }
 }
 
-/// Why a document is not a key set. Keep using the set fetched before.
+/// Why a document is not a valid key set. Keep using the previous set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     /// Not a JSON object of at most 256 KiB with an array `keys`, or a name
@@ -125,47 +121,45 @@ pub enum KeySetError {
     #[error("the key set is malformed")]
     Malformed,
 
-    /// Two usable keys share a `kid`, so a token would not say which one signed
-    /// it (RFC 7517 §4.5).
+    /// Two usable keys share a `kid`, so a token would not identify the key that signed it (RFC
+    /// 7517 §4.5).
     #[error("two keys of the set have the same id")]
     DuplicateKeyId,
 }
 
-/// Why a status list token is not believed. It is as if there were no list.
+/// Why a status list token is refused. Treat it as if there were no list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StatusListError {
-    /// It fails a check that an access token has to pass too, of shape, header,
-    /// signature, issuer, time or a claim's type. [`VerifyError::UnknownKey`]
-    /// deserves a second try with a newly fetched key set.
+    /// It fails a check that also applies to access tokens, of format, header, signature, issuer,
+    /// time or a claim's type. For [`VerifyError::UnknownKey`] retry with a newly fetched key set.
     #[error("the status list is refused: {0}")]
     Refused(#[from] VerifyError),
 
-    /// Its `sub` is not the address it was asked for under
-    /// (draft-ietf-oauth-status-list §8.3).
+    /// Its `sub` is not the address it was fetched from (draft-ietf-oauth-status-list §8.3).
     #[error("the status list is another one")]
     WrongUri,
 
-    /// `status_list` has no `bits` of 1, 2, 4 or 8, or its `lst` is not unpadded
-    /// base64url of one zlib stream that holds at most 1 MiB.
+    /// `status_list` has no `bits` of 1, 2, 4 or 8, or its `lst` is not unpadded base64url of one
+    /// zlib stream of at most 1 MiB.
     #[error("the status list cannot be unpacked")]
     BadList,
 }
 
-/// The token is valid but does not allow what is asked for.
+/// The token is valid but does not allow the request.
 ///
-/// Answer 403 with `WWW-Authenticate: Bearer error="insufficient_scope"` and the
-/// scope that is missing (RFC 6750 §3.1): the client may ask for it.
+/// Answer 403 with `WWW-Authenticate: Bearer error="insufficient_scope"` and the missing scope (RFC
+/// 6750 §3.1): the client may request it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the token lacks the scope {scope}")]
 pub struct MissingScope {
-    /// As it was asked for.
+    /// The required scope.
     pub scope: String,
 }
 
-/// The token is valid but speaks for someone else, or for no person at all.
+/// The token is valid but belongs to another user, or to no user.
 ///
-/// Answer 403. RFC 6750 has no code for it: `insufficient_scope` would invite the
-/// client to ask for more scope, which cannot help.
+/// Answer 403. RFC 6750 has no code for it: `insufficient_scope` would make the client request more
+/// scope, which cannot help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token belongs to another user")]
 pub struct NotThisUser;

@@ -1,4 +1,4 @@
-//! [`AccessToken`] as an extractor of axum, and what is wrong as its answers.
+//! [`AccessToken`] as an axum extractor, and errors as axum responses.
 
 use axum_core::extract::FromRef;
 use axum_core::extract::FromRequestParts;

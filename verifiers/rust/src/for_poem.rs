@@ -1,4 +1,4 @@
-//! [`AccessToken`] as an extractor of poem, and what is wrong as its answers.
+//! [`AccessToken`] as a poem extractor, and errors as poem responses.
 
 use poem::FromRequest;
 use poem::Request;
@@ -16,7 +16,7 @@ use crate::error::MissingScope;
 use crate::error::NotThisUser;
 use crate::remote::RemoteVerifier;
 
-/// Takes the verifier from the data of the route.
+/// Takes the verifier from the route's data.
 impl<'a> FromRequest<'a> for AccessToken {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
         let Data(verifier) = Data::<&RemoteVerifier>::from_request_without_body(request).await?;

@@ -1,28 +1,28 @@
-//! The JOSE header: the only part of a token that is read before its signature.
+//! The JOSE header: the only part of a token that is used before its signature is checked.
 //!
-//! It may name a key of the set, and nothing else. The algorithm is ours, not the
-//! token's (RFC 8725 §3.1), and no parameter may bring a key or a rule along.
+//! It may name a key of the set, and nothing else. The algorithm is fixed by this crate, not by the
+//! token (RFC 8725 §3.1), and no parameter may supply a key or change a rule.
 
 use crate::error::VerifyError;
 use crate::json::Object;
 
-/// Refused with any value. `crit` and `b64` change how the rest is read; the
-/// others bring the key, or the address of one, along with the token.
+/// Refused with any value. `crit` and `b64` change how the rest is processed; the others supply a
+/// key, or the address of one, with the token.
 const FORBIDDEN: [&str; 6] = ["crit", "b64", "jwk", "jku", "x5c", "x5u"];
 
-/// What a JWS must say it is (RFC 8725 §3.11), so that none passes for another.
+/// The required `typ` of a JWS (RFC 8725 §3.11), so that one kind is not accepted as another.
 #[derive(Clone, Copy)]
 pub(crate) enum Type {
     /// RFC 9068 §2.1.
     AccessToken,
-    /// RFC 7519 §5.1: any JWT, an ID token among them.
+    /// RFC 7519 §5.1: any JWT, including ID tokens.
     Jwt,
     /// draft-ietf-oauth-status-list §5.1.
     StatusList,
 }
 
 impl Type {
-    /// Both forms are one media type, whose case does not matter (RFC 7515 §4.1.9).
+    /// Both names denote the same media type, which is case-insensitive (RFC 7515 §4.1.9).
     fn is_named(self, typ: &str) -> bool {
         let names = match self {
             Self::AccessToken => ["at+jwt", "application/at+jwt"],
@@ -33,10 +33,10 @@ impl Type {
     }
 }
 
-/// A header that names a key, and may say anything else besides.
+/// A header with a `kid`; other parameters are not checked yet.
 pub(crate) struct Header<'h>(Object<'h>);
 
-/// Reads the header; `kid` must be there.
+/// Parses the header; `kid` is required.
 pub(crate) fn parse(json: &[u8]) -> Result<Header<'_>, VerifyError> {
     let header = Object::parse(json).map(Header).ok_or(VerifyError::Malformed)?;
     header.named_key().is_some().then_some(header).ok_or(VerifyError::Malformed)
@@ -45,7 +45,7 @@ pub(crate) fn parse(json: &[u8]) -> Result<Header<'_>, VerifyError> {
 impl Header<'_> {
     /// Checks `alg`, `typ` and the forbidden parameters, and returns `kid`.
     ///
-    /// Parameters not named here are ignored, as RFC 7515 §4 asks.
+    /// Other parameters are ignored, as RFC 7515 §4 requires.
     pub(crate) fn key_id(&self, wanted: &[Type]) -> Result<&str, VerifyError> {
         if let Some(name) = FORBIDDEN.into_iter().find(|name| self.0.get(name).is_some()) {
             return Err(VerifyError::ForbiddenHeader(name));
@@ -59,7 +59,7 @@ impl Header<'_> {
         self.named_key().ok_or(VerifyError::Malformed)
     }
 
-    /// Tells whether `typ` names this type.
+    /// Whether `typ` names this type.
     pub(crate) fn is_of(&self, wanted: Type) -> bool {
         self.0.text("typ").is_some_and(|typ| wanted.is_named(typ))
     }

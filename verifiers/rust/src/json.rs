@@ -1,10 +1,9 @@
-//! JSON as strictly as a token deserves.
+//! Strict JSON parsing for tokens.
 //!
-//! Names are unique in a JOSE header, a claims set and a JWK (RFC 7515 §4,
-//! RFC 7519 §4, RFC 7517 §4). `serde_json`'s own maps keep the last of two
-//! silently, so that two readers of one token can see two different subjects;
-//! here a repeated name at any depth refuses the document. Text is borrowed from
-//! the input wherever it holds no escape.
+//! Names are unique in a JOSE header, a claims set and a JWK (RFC 7515 §4, RFC 7519 §4, RFC 7517
+//! §4). `serde_json`'s own maps silently keep the last of two, so that two parsers of one token
+//! could see two different subjects; here a repeated name at any depth makes the document invalid.
+//! Strings without escapes are borrowed from the input.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,12 +16,12 @@ use serde::de::MapAccess;
 use serde::de::SeqAccess;
 use serde::de::Visitor;
 
-/// The single name of the map in which `serde_json` hands over a number once any
-/// crate of the build has turned on its feature `arbitrary_precision`.
+/// The single name of the map in which `serde_json` passes a number if any crate of the build has
+/// enabled its feature `arbitrary_precision`.
 const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
-/// Whether one has. If none has, such a map is somebody's object, and no number. With the feature
-/// on, whole numbers may come as numbers all the same; fractions never do.
+/// Whether the feature is enabled. If not, such a map is an ordinary object, not a number. With the
+/// feature, whole numbers may still be passed as numbers; fractions never are.
 static NUMBERS_ARE_MAPS: LazyLock<bool> = LazyLock::new(|| {
     let half = &mut serde_json::Deserializer::from_str("0.5");
     half.deserialize_any(IsMap).unwrap_or_default()
@@ -42,16 +41,16 @@ impl<'de> Visitor<'de> for IsMap {
     }
 }
 
-/// A value, told apart only as far as anything here asks.
+/// A JSON value, with only the distinctions that this crate needs.
 pub(crate) enum Json<'a> {
     /// A number written without sign, fraction or exponent, below 2^64.
     Integer(u64),
-    /// A number that is written otherwise.
+    /// Any other number.
     Fraction(f64),
     Text(Cow<'a, str>),
     List(Vec<Json<'a>>),
     Object(Object<'a>),
-    /// `null`, a boolean, or a whole number below 0.
+    /// `null`, a boolean, or a negative whole number.
     Other,
 }
 
@@ -69,10 +68,10 @@ impl<'a> Json<'a> {
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
 impl<'a> Object<'a> {
-    /// Reads `json` as one object with nothing after it.
+    /// Parses `json` as one object with nothing after it.
     ///
-    /// `None` if it is anything else, repeats a name at any depth, or nests
-    /// deeper than `serde_json` allows (128), which bounds the stack.
+    /// `None` if it is anything else, repeats a name at any depth, or nests deeper than
+    /// `serde_json` allows (128), which bounds the stack.
     pub(crate) fn parse(json: &'a [u8]) -> Option<Self> {
         match serde_json::from_slice(json) {
             Ok(Json::Object(object)) => Some(object),
@@ -157,7 +156,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
             };
             members.push((name, value));
         }
-        // Whoever writes this map by hand gains nothing over writing the number.
+        // Writing this map by hand has the same effect as writing the number.
         if let [(name, Json::Text(number))] = members.as_slice()
             && name == ARBITRARY_PRECISION
             && *NUMBERS_ARE_MAPS
@@ -219,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Unless the build's `serde_json` itself writes its numbers so.
+    /// Unless the build's `serde_json` itself represents numbers this way.
     #[test]
     fn an_object_is_not_taken_for_a_number() {
         for number in ["5", "0", "1.5"] {

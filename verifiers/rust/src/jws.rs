@@ -1,4 +1,4 @@
-//! A compact JWS (RFC 7515 §3.1), as access tokens and status lists are.
+//! A compact JWS (RFC 7515 §3.1), the format of access tokens and status list tokens.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,9 +9,9 @@ use crate::header::Header;
 use crate::header::Type;
 use crate::key_set::KeySet;
 
-/// The parts of a compact JWS, decoded but not yet believed.
+/// The parts of a compact JWS, decoded but not yet verified.
 pub(crate) struct Jws<'t> {
-    /// Header and payload as sent: what the signature covers.
+    /// Header and payload as sent: the signing input.
     signed: &'t str,
     header: Vec<u8>,
     signature: Vec<u8>,
@@ -19,12 +19,12 @@ pub(crate) struct Jws<'t> {
 }
 
 impl<'t> Jws<'t> {
-    /// Takes `token` apart, unless it is longer than `limit` bytes.
+    /// Splits and decodes `token`, unless it is longer than `limit` bytes.
     pub(crate) fn split(token: &'t str, limit: usize) -> Result<Self, VerifyError> {
         if token.len() > limit {
             return Err(VerifyError::Malformed);
         }
-        // A fourth part would leave a dot in the payload, which is not base64url.
+        // With a fourth part, the payload would contain a dot, which is not base64url.
         let (signed, signature) = token.rsplit_once('.').ok_or(VerifyError::Malformed)?;
         let (header, payload) = signed.split_once('.').ok_or(VerifyError::Malformed)?;
         Ok(Self {
@@ -35,12 +35,12 @@ impl<'t> Jws<'t> {
         })
     }
 
-    /// Reads the header, believing none of it.
+    /// Parses the header, which is not yet verified.
     pub(crate) fn header(&self) -> Result<Header<'_>, VerifyError> {
         header::parse(&self.header)
     }
 
-    /// Checks what the header says, and that the key it names made the signature.
+    /// Checks the header, and that the key it names made the signature.
     pub(crate) fn check(
         &self,
         header: &Header<'_>,
@@ -57,8 +57,8 @@ impl<'t> Jws<'t> {
     }
 }
 
-/// Unpadded base64url in its one canonical form: no padding, no whitespace, no
-/// stray bits in the last character (RFC 7515 §2, RFC 4648 §3.5).
+/// Unpadded base64url in canonical form: no padding, no whitespace, no stray bits in the last
+/// character (RFC 7515 §2, RFC 4648 §3.5).
 pub(crate) fn decode(part: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(part).ok()
 }

@@ -1,4 +1,4 @@
-//! The issuer's public keys, made ready once and found by `kid`.
+//! The issuer's public keys, parsed once and found by `kid`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,34 +15,32 @@ use crate::error::KeySetError;
 use crate::json::Json;
 use crate::json::Object;
 
-/// Longest key set that is read, in bytes; Signet's have a few thousand.
+/// Largest key set that is parsed, in bytes; Signet's have a few thousand.
 pub(crate) const MAX_JWKS_BYTES: usize = 256 * 1024;
 
-/// RFC 7518 §3.3 sets the lower bound; the upper one keeps a check under 1 ms.
+/// RFC 7518 §3.3 sets the minimum; the maximum keeps a signature check under 1 ms.
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// 65537, the exponent of every key Signet makes. With a free choice, a set with
-/// `e` = 1 would make every signature easy to forge.
+/// 65537, the exponent of every key Signet generates. With an arbitrary exponent, a key with `e` =
+/// 1 would make every signature easy to forge.
 const EXPONENT: &str = "AQAB";
 
 /// The usable keys of a JWK set (RFC 7517 §5), each under its `kid`.
 ///
-/// Cloning shares the keys. A new set is a new value: swap it in whole.
+/// Clones share the keys. The set is immutable: replace it as a whole.
 #[derive(Clone, Default)]
 pub struct KeySet(Arc<BTreeMap<String, PublicKey>>);
 
 impl KeySet {
-    /// Reads the document of `/.well-known/jwks.json`.
+    /// Parses the document of `/.well-known/jwks.json`.
     ///
-    /// A key is usable if it has a `kid`, `kty` is `RSA`, `alg` is absent or
-    /// `RS256`, `use` is absent or `sig`, `key_ops` is absent or lists `verify`,
-    /// the modulus has 2048 to 8192 bits and the exponent is 65537. Other keys are
-    /// ignored, so that the issuer may add kinds this crate does not know; a set
-    /// may therefore be empty. Private members are never copied.
+    /// A key is usable if it has a `kid`, `kty` is `RSA`, `alg` is absent or `RS256`, `use` is
+    /// absent or `sig`, `key_ops` is absent or lists `verify`, the modulus has 2048 to 8192 bits
+    /// and the exponent is 65537. Other keys are ignored, so that the issuer may add kinds of keys
+    /// this crate does not know; a set may therefore be empty. Private members are never copied.
     ///
     /// # Errors
-    /// [`KeySetError`]: the document is no key set, or two usable keys share a
-    /// `kid`.
+    /// [`KeySetError`]: the document is not a key set, or two usable keys share a `kid`.
     pub fn from_json(jwks: &[u8]) -> Result<Self, KeySetError> {
         if jwks.len() > MAX_JWKS_BYTES {
             return Err(KeySetError::Malformed);
@@ -60,7 +58,7 @@ impl KeySet {
         Ok(Self(Arc::new(keys)))
     }
 
-    /// The `kid` of every usable key, in the order of their bytes.
+    /// The `kid` of every usable key, in byte order.
     pub fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -71,7 +69,7 @@ impl KeySet {
         self.0.len()
     }
 
-    /// Tells whether no key is usable, so that every token will be refused.
+    /// Whether there is no usable key, so that every token is refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -89,7 +87,7 @@ impl fmt::Debug for KeySet {
     }
 }
 
-/// An RSA key that checks RS256 and nothing else.
+/// An RSA key that only verifies RS256.
 pub(crate) struct PublicKey(RsassaJwsVerifier);
 
 impl PublicKey {
@@ -109,7 +107,7 @@ fn usable_key<'j>(entry: &'j Json<'_>) -> Option<(&'j str, PublicKey)> {
     if jwk.text("e") != Some(EXPONENT) {
         return None;
     }
-    // Built from these two members alone: nothing private can come along.
+    // Built from these two members only, so no private member is included.
     let mut public = Jwk::new("RSA");
     public.set_parameter("n", Some(modulus.into())).ok()?;
     public.set_parameter("e", Some(EXPONENT.into())).ok()?;
@@ -129,7 +127,7 @@ fn is_for_rs256(jwk: &Object<'_>) -> bool {
     verifies && absent_or("alg", "RS256") && absent_or("use", "sig")
 }
 
-/// Counts bits, not bytes, and takes only the shortest form (RFC 7518 §2).
+/// Counts bits, not bytes, and accepts only the shortest encoding (RFC 7518 §2).
 fn has_fitting_length(modulus: &str) -> bool {
     let Ok(bytes) = URL_SAFE_NO_PAD.decode(modulus) else { return false };
     let Some(first) = bytes.first().filter(|first| **first != 0) else { return false };
@@ -165,7 +163,7 @@ mod tests {
         OPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQ\
         Ge77Rw";
 
-    /// RFC 7515 §A.2: its header has no `typ`, so the signature check stands alone.
+    /// RFC 7515 §A.2: its header has no `typ`, so only the signature check applies.
     #[test]
     fn the_rs256_example_of_rfc_7515_verifies_and_no_altered_one_does() {
         let jwk = format!(r#"{{"kty":"RSA","kid":"A.2","e":"AQAB","n":"{MODULUS}"}}"#);

@@ -1,25 +1,24 @@
-//! Whether what a token speaks of still lasts: Token Status List,
-//! draft-ietf-oauth-status-list, as readers see it.
+//! The status of a token as a verifier sees it: Token Status List, draft-ietf-oauth-status-list.
 
-/// Where a token's status is to be looked up: its claim `status`.
+/// Where a token's status is looked up: its claim `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusReference {
-    /// The list, an address that begins with the issuer and `/`.
+    /// The address of the list, which begins with the issuer and `/`.
     pub uri: String,
-    /// The place in the list, below 2^53.
+    /// The index in the list, below 2^53.
     pub index: u64,
 }
 
 /// A status of the registry (draft-ietf-oauth-status-list §7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// 0: the token is good.
+    /// 0: the token is valid.
     Valid,
-    /// 1: it never will be again.
+    /// 1: the token is permanently revoked.
     Revoked,
-    /// 2: it is not for the time being.
+    /// 2: the token is temporarily invalid.
     Suspended,
-    /// Any other value, none of which means that the token is good.
+    /// Any other value, which also means that the token is not valid.
     Other(u8),
 }
 

@@ -1,4 +1,4 @@
-//! A status list token (draft-ietf-oauth-status-list §5.1), verified and unpacked.
+//! A status list token (draft-ietf-oauth-status-list §5.1), verified and decompressed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::jws;
 use crate::status::Status;
 use crate::status::StatusReference;
 
-/// Longest list that is unpacked, in bytes: eight million sessions of one bit.
+/// Largest list that is decompressed, in bytes: eight million sessions of one bit.
 const MAX_INFLATED_BYTES: usize = 1024 * 1024;
 
-/// Statuses under a signature of the issuer's. Only
-/// [`Verifier::verify_status_list`](crate::Verifier::verify_status_list) makes one.
+/// A verified status list, created only by
+/// [`Verifier::verify_status_list`](crate::Verifier::verify_status_list).
 ///
-/// Cloning shares the list.
+/// Clones share the list.
 #[derive(Clone)]
 pub struct StatusList {
     packed: Packed,
@@ -42,12 +42,12 @@ impl StatusList {
         self.packed.value(index).map(Status::from)
     }
 
-    /// Passes a token that is valid by this list.
+    /// Accepts a token whose status is valid.
     ///
     /// # Errors
-    /// [`VerifyError::Suspended`]; [`VerifyError::Revoked`] for every status that
-    /// is neither valid nor suspended; [`VerifyError::MissingOrInvalidClaim`] for a
-    /// place beyond the end of the list. All are answered 401.
+    /// [`VerifyError::Suspended`]; [`VerifyError::Revoked`] for every status that is neither valid
+    /// nor suspended; [`VerifyError::MissingOrInvalidClaim`] for an index beyond the end of the
+    /// list. Answer 401 in all cases.
     pub fn check(&self, reference: &StatusReference) -> Result<(), VerifyError> {
         match self.status(reference.index) {
             Some(Status::Valid) => Ok(()),
@@ -57,25 +57,25 @@ impl StatusList {
         }
     }
 
-    /// The number of places, a multiple of 8 divided by the bits of a status.
+    /// The number of statuses, a multiple of 8 divided by the bits of a status.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.packed.len()
     }
 
-    /// Tells whether the list has no place at all.
+    /// Whether the list has no status.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// `ttl`: how long a copy may be used before a new one is asked for.
+    /// `ttl`: how long a copy may be used before it should be fetched again.
     #[must_use]
     pub fn ttl(&self) -> Option<Duration> {
         self.ttl
     }
 
-    /// `exp`, in seconds since the Unix epoch: the list says nothing after that.
+    /// `exp`, in seconds since the Unix epoch: the list must not be used after that.
     #[must_use]
     pub fn expires_at(&self) -> Option<u64> {
         self.expires_at
@@ -127,7 +127,8 @@ impl Packed {
     }
 }
 
-/// Unpacks exactly one zlib stream (RFC 1950), and stops where a bomb would go on.
+/// Decompresses exactly one zlib stream (RFC 1950), and stops at the limit: protects against
+/// decompression bombs.
 fn inflate(zlib: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = vec![0; MAX_INFLATED_BYTES + 1];
     let mut stream = Decompress::new(true);

@@ -1,10 +1,10 @@
-//! The checks of RFC 9068 §4, in the order that trusts least:
+//! The checks of RFC 9068 §4, in this order:
 //!
-//! 1. size and shape, before anything of the token's size is allocated;
+//! 1. size and format, before any allocation that depends on the token's size;
 //! 2. the header, which may only name a key of the set;
 //! 3. the signature;
-//! 4. with `typ` `JWT`, where that is accepted, that it is no ID token;
-//! 5. the claims, whose meaning nobody has looked at before.
+//! 4. with `typ` `JWT`, where that is accepted, that it is not an ID token;
+//! 5. the claims, which are not used before.
 
 use crate::access_token::AccessToken;
 use crate::claims::Claims;
@@ -15,10 +15,10 @@ use crate::jws::Jws;
 use crate::key_set::KeySet;
 use crate::status_list::StatusList;
 
-/// Longest token that is looked at, in bytes; Signet's have about one thousand.
+/// Longest token that is parsed, in bytes; Signet's have about one thousand.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Longest status list token that is looked at, in bytes.
+/// Longest status list token that is parsed, in bytes.
 pub(crate) const MAX_STATUS_LIST_TOKEN_BYTES: usize = 2 * 1024 * 1024;
 
 const DEFAULT_LEEWAY_SECONDS: u64 = 30;
@@ -26,9 +26,8 @@ const MAX_LEEWAY_SECONDS: u64 = 60;
 
 /// Checks access tokens of one issuer for one audience.
 ///
-/// It holds no keys and reads no clock: both are arguments, so that a key set can
-/// be replaced at any time and a test can choose the second. No check can be
-/// turned off.
+/// It has no keys and reads no clock: both are arguments, so that a key set can be replaced at any
+/// time and a test can choose the time. No check can be turned off.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     issuer: String,
@@ -38,9 +37,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// `issuer` is compared byte for byte, so mind a final slash; `audience` is
-    /// this service's own name as it stands in `aud`. An empty string matches no
-    /// token.
+    /// `issuer` is compared byte for byte, so a trailing slash matters; `audience` is the name of
+    /// this service in `aud`. An empty string matches no token.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self {
             issuer: issuer.into(),
@@ -50,20 +48,20 @@ impl Verifier {
         }
     }
 
-    /// Sets how far the issuer's clock and the caller's may disagree, in seconds:
-    /// 30 unless set, at most 60, more is cut to 60.
+    /// Sets the tolerated difference between the issuer's clock and the caller's, in seconds: 30 by
+    /// default, at most 60; larger values are reduced to 60.
     #[must_use]
     pub fn leeway_seconds(self, seconds: u64) -> Self {
         Self { leeway_seconds: seconds.min(MAX_LEEWAY_SECONDS), ..self }
     }
 
-    /// Accepts tokens with `typ` `JWT` too, in any case and with `application/`
-    /// before it; without this only `at+jwt` is accepted (RFC 9068 §4).
+    /// Accepts tokens with `typ` `JWT` too, case-insensitively and with `application/` before it;
+    /// by default only `at+jwt` is accepted (RFC 9068 §4).
     ///
-    /// For an audience that Signet was told to sign such tokens for
-    /// (`SIGNET_TYP_JWT_AUDIENCES`). ID tokens have the same `typ`, so a token that
-    /// has it must have `client_id`, `jti` and `scope`, all strings, and neither
-    /// `nonce` nor `at_hash` (RFC 8725 §3.12). Nothing more is asked of `at+jwt`.
+    /// For an audience for which Signet is configured to issue such tokens
+    /// (`SIGNET_TYP_JWT_AUDIENCES`). ID tokens have the same `typ`, so a token with it must have
+    /// `client_id`, `jti` and `scope`, all strings, and neither `nonce` nor `at_hash` (RFC 8725
+    /// §3.12). The requirements for `at+jwt` do not change.
     #[must_use]
     pub fn accept_typ_jwt(self) -> Self {
         Self { accepts_typ_jwt: true, ..self }
@@ -71,13 +69,13 @@ impl Verifier {
 
     /// Checks `token` at `now`, in seconds since the Unix epoch.
     ///
-    /// A token is refused from the second `exp` + leeway on (`now >= exp +
-    /// leeway`), and while `nbf` or `iat` is later than `now` + leeway. Claims that
-    /// [`AccessToken`] does not show are ignored.
+    /// A token is refused from the second `exp` + leeway on (`now >= exp + leeway`), and while
+    /// `nbf` or `iat` is later than `now` + leeway. Claims that [`AccessToken`] does not expose are
+    /// ignored.
     ///
     /// # Errors
-    /// See [`VerifyError`]: all are answered 401, after a second try with a newly
-    /// fetched key set in the case of [`VerifyError::UnknownKey`].
+    /// See [`VerifyError`]: answer 401, for [`VerifyError::UnknownKey`] after a retry with a newly
+    /// fetched key set.
     pub fn verify(&self, keys: &KeySet, token: &str, now: u64) -> Result<AccessToken, VerifyError> {
         let jws = Jws::split(token, MAX_TOKEN_BYTES)?;
         let (header, claims) = (jws.header()?, Claims::parse(&jws.payload)?);
@@ -90,14 +88,14 @@ impl Verifier {
         AccessToken::from_claims(&claims, &self.issuer)
     }
 
-    /// Checks a status list token (draft-ietf-oauth-status-list §8.3) that was
-    /// fetched for `uri`, at `now`, in seconds since the Unix epoch.
+    /// Checks a status list token (draft-ietf-oauth-status-list §8.3) that was fetched from `uri`,
+    /// at `now`, in seconds since the Unix epoch.
     ///
-    /// It is signed with a key of the same set as access tokens. A list that was
-    /// accepted may be used until [`StatusList::expires_at`] + leeway.
+    /// It is signed with a key of the same set as access tokens. An accepted list may be used until
+    /// [`StatusList::expires_at`] + leeway.
     ///
     /// # Errors
-    /// See [`StatusListError`]: the list says nothing, as if it could not be had.
+    /// See [`StatusListError`]: treat the list as unavailable.
     pub fn verify_status_list(
         &self,
         keys: &KeySet,
@@ -123,7 +121,7 @@ impl Verifier {
         StatusList::from_claims(&claims)
     }
 
-    /// Whether `exp` is over, give or take the leeway.
+    /// Whether `exp` + leeway has passed.
     pub(crate) fn has_passed(&self, exp: u64, now: u64) -> bool {
         now >= exp.saturating_add(self.leeway_seconds)
     }
@@ -156,9 +154,9 @@ impl Verifier {
     }
 }
 
-/// Tells an access token from an ID token by its claims, where `typ` does not
-/// (RFC 8725 §3.12). Signet's ID tokens lack `client_id`, `jti` and `scope`, and
-/// have `at_hash`, mostly `nonce` too (OpenID Connect Core §2, §3.1.3.6).
+/// Distinguishes an access token from an ID token by its claims, where `typ` does not (RFC 8725
+/// §3.12). Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash`, usually
+/// `nonce` too (OpenID Connect Core §2, §3.1.3.6).
 fn check_no_id_token(claims: &Claims<'_>) -> Result<(), VerifyError> {
     if ["nonce", "at_hash"].into_iter().any(|name| claims.has(name)) {
         return Err(VerifyError::WrongType);

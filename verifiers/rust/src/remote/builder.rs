@@ -1,4 +1,4 @@
-//! How a remote verifier is set up.
+//! Configuration of a remote verifier.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,24 +18,25 @@ use crate::verifier::Verifier;
 
 const DEFAULT_COOL_DOWN: Duration = Duration::from_secs(30);
 
-/// What becomes of a token whose status cannot be looked up.
+/// What happens to a token whose status cannot be looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WhenStatusUnavailable {
-    /// It is not accepted: nobody gets in with a token that may have been revoked.
+    /// It is refused: a token that may have been revoked grants no access.
     #[default]
     Refuse,
-    /// It is: a logout may not reach this service while the issuer cannot be reached.
+    /// It is accepted: a logout may not take effect at this service while the issuer is
+    /// unavailable.
     Accept,
 }
 
-/// Why there is no verifier.
+/// Why a verifier cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The issuer, or the base URL set instead of it, cannot be asked for anything:
-    /// it must begin with `http://` or `https://`, and have no query or fragment.
+    /// The issuer, or the base URL set instead of it, is not a usable address: it must begin with
+    /// `http://` or `https://`, and have no query or fragment.
     #[error("{0:?} is no http or https address without query and fragment")]
     Address(String),
-    /// The HTTP client cannot be set up; its TLS library has no certificates, perhaps.
+    /// The HTTP client cannot be created, for example because its TLS library has no certificates.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(#[from] reqwest::Error),
 }
@@ -64,54 +65,52 @@ impl RemoteVerifierBuilder {
         }
     }
 
-    /// Sets where the issuer is reached if not under its own name: inside a
-    /// cluster, say. Tokens are still compared with the issuer. A final slash does
-    /// not matter.
+    /// Sets where the issuer is reached if not under its own address, for example inside a cluster.
+    /// Tokens are still compared with the issuer. A trailing slash does not matter.
     #[must_use]
     pub fn base_url(self, base_url: impl Into<String>) -> Self {
         Self { base_url: Some(base_url.into()), ..self }
     }
 
-    /// See [`Verifier::leeway_seconds`]: 30 unless set, at most 60.
+    /// See [`Verifier::leeway_seconds`]: 30 by default, at most 60.
     #[must_use]
     pub fn leeway_seconds(self, seconds: u64) -> Self {
         Self { verifier: self.verifier.leeway_seconds(seconds), ..self }
     }
 
-    /// See [`Verifier::accept_typ_jwt`]: for an audience that Signet signs tokens
-    /// with `typ` `JWT` for.
+    /// See [`Verifier::accept_typ_jwt`]: for an audience for which Signet issues tokens with `typ`
+    /// `JWT`.
     #[must_use]
     pub fn accept_typ_jwt(self) -> Self {
         Self { verifier: self.verifier.accept_typ_jwt(), ..self }
     }
 
-    /// Sets how often the key set may be fetched for tokens that name unknown keys:
-    /// once in 30 seconds unless set. Anybody can make up such tokens.
+    /// Sets how often the key set may be fetched for tokens with unknown keys: once in 30 seconds
+    /// by default. Anybody can create such tokens.
     #[must_use]
     pub fn cool_down(self, cool_down: Duration) -> Self {
         Self { cool_down, ..self }
     }
 
-    /// Sets what becomes of a token whose status cannot be looked up; it is refused
-    /// unless set.
+    /// Sets what happens to a token whose status cannot be looked up; by default it is refused.
     #[must_use]
     pub fn when_status_unavailable(self, choice: WhenStatusUnavailable) -> Self {
         Self { when_status_unavailable: choice, ..self }
     }
 
-    /// Asks the issuer directly, whatever `HTTP_PROXY` and its like say.
+    /// Connects to the issuer directly, ignoring `HTTP_PROXY` and similar variables.
     #[must_use]
     pub fn no_proxy(self) -> Self {
         Self { use_proxy: false, ..self }
     }
 
-    /// Brings another clock, for tests.
+    /// Sets another clock, for tests.
     #[must_use]
     pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self }
     }
 
-    /// Makes the verifier. Nothing is fetched yet.
+    /// Creates the verifier. Nothing is fetched yet.
     ///
     /// # Errors
     /// See [`BuildError`].

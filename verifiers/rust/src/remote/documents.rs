@@ -1,4 +1,4 @@
-//! The two kinds of documents that are fetched: the key set, and status lists.
+//! The documents that are fetched: the key set, and status lists.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,19 +20,20 @@ use crate::remote::slot::Slot;
 use crate::status_list::StatusList;
 use crate::verifier::MAX_STATUS_LIST_TOKEN_BYTES;
 
-/// Where the key set stands below the issuer's address.
+/// Path of the key set below the issuer's address.
 const JWKS_PATH: &str = "/.well-known/jwks.json";
 
-/// How long a document is good that does not say so.
+/// How long a document without a declared lifetime is fresh.
 const DEFAULT_LIFE: Duration = Duration::from_mins(5);
 
 const SHORTEST_LIFE_OF_KEYS: Duration = Duration::from_secs(1);
 
-/// However long a document says that it is good: somebody may have to be locked out.
+/// Maximum lifetime, whatever a document declares: it limits how long a revoked key or session is
+/// accepted.
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 
 impl Shared {
-    /// The key set: as it is held if it is fresh, or if a new one cannot be had.
+    /// The key set: the cached one if it is fresh, or if a new one cannot be fetched.
     pub(super) async fn keys(self: &Arc<Self>, looked_at: Moment) -> Option<KeySet> {
         let held = self.keys.held();
         if let Some(held) = held.filter(|held| held.is_fresh(self.clock.monotonic())) {
@@ -41,7 +42,7 @@ impl Shared {
         self.renew_keys(looked_at, Cause::Age).await
     }
 
-    /// The key set, after it was looked whether there is a new one, if it may be looked.
+    /// The key set after an attempt to fetch a new one, if the cool-down allows it.
     pub(super) async fn keys_after_unknown(self: &Arc<Self>, looked_at: Moment) -> Option<KeySet> {
         self.renew_keys(looked_at, Cause::UnknownKey(self.cool_down)).await
     }
@@ -51,13 +52,13 @@ impl Shared {
         let renewal = self.keys.renew(looked_at, cause, &self.clock, fetch);
         match cause {
             Cause::Age => slot::unless_it_lasts(renewal, || self.keys.held().is_some()).await,
-            // What is held does not help whoever needs another key.
+            // The cached set does not help a caller that needs another key.
             Cause::UnknownKey(_) => renewal.await,
         }
         self.keys.held().map(|held| held.value.clone())
     }
 
-    /// A status list that may be used, if there is one.
+    /// A usable status list, if there is one.
     pub(super) async fn list(self: &Arc<Self>, uri: &str) -> Option<StatusList> {
         let slot = self.lists.slot(uri);
         let looked_at = slot.moment();
@@ -74,7 +75,7 @@ impl Shared {
     }
 
     /// Until its `exp`, and without one until its `ttl` is over: a list that is never replaced
-    /// would hide every later logout.
+    /// would hide all later logouts.
     fn may_be_used(&self, list: &Held<StatusList>) -> bool {
         match list.value.expires_at() {
             Some(exp) => !self.verifier.has_passed(exp, self.clock.unix_seconds()),
@@ -82,7 +83,7 @@ impl Shared {
         }
     }
 
-    /// Asks, and says in the log if there was no answer.
+    /// Sends the request, and logs a failure.
     async fn ask(&self, path: &str, question: Question<'_>) -> Option<Answer> {
         let answer = fetch::fetch(&self.client, &question).await;
         answer.inspect_err(|error| tracing::warn!(path, %error, "cannot fetch")).ok()
@@ -121,7 +122,7 @@ async fn fetch_list(
     uri: String,
 ) -> Option<Held<StatusList>> {
     let asked_at = shared.clock.monotonic();
-    // A list that has expired cannot be renewed by being told that there is no other.
+    // An expired list cannot be renewed by a "not modified" response.
     let held = slot.held().filter(|held| shared.may_be_confirmed(held));
     let path = uri.strip_prefix(&shared.issuer)?;
     let url = format!("{}{path}", shared.base_url);
@@ -152,13 +153,14 @@ async fn fetch_list(
 }
 
 impl Shared {
-    /// Whether "not modified" would make this copy good again.
+    /// Whether a "not modified" response would make this copy usable again.
     fn may_be_confirmed(&self, list: &Held<StatusList>) -> bool {
         let exp = list.value.expires_at();
         !exp.is_some_and(|exp| self.verifier.has_passed(exp, self.clock.unix_seconds()))
     }
 
-    /// Verifies a list. Like a token, it may be signed with a key that is new here.
+    /// Verifies a list. Like a token, it may be signed with a new key, for which the key set is
+    /// fetched.
     async fn read_list(
         self: &Arc<Self>,
         uri: &str,

@@ -1,4 +1,4 @@
-//! A bounded GET: no redirect, no more than so many bytes, no longer than three seconds.
+//! A bounded GET: no redirects, a limited size, and at most three seconds.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use reqwest::header::HeaderMap;
 use reqwest::header::HeaderValue;
 use reqwest::redirect::Policy;
 
-/// From the first packet to the last byte of the body.
+/// For the whole request, until the last byte of the body.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Who asks, in the issuer's access log.
+/// Identifies this crate in the issuer's access log.
 const USER_AGENT: &str = concat!("signet-verifier/", env!("CARGO_PKG_VERSION"));
 
-/// What is asked for.
+/// A request for a document.
 pub(super) struct Question<'q> {
     pub(super) url: &'q str,
     pub(super) accept: &'static str,
-    /// Longest body that is read, in bytes after decompression.
+    /// Largest body that is accepted, in bytes after decompression.
     pub(super) limit: usize,
-    /// Of the copy that is held.
+    /// The `ETag` of the cached copy.
     pub(super) etag: Option<&'q HeaderValue>,
 }
 
-/// What was answered, and how long that may be kept by its `Cache-Control`.
+/// The response, and how long its `Cache-Control` allows it to be cached.
 pub(super) struct Answer {
     pub(super) document: Document,
     pub(super) max_age: Option<Duration>,
@@ -37,7 +37,7 @@ pub(super) enum Document {
         body: Vec<u8>,
         etag: Option<HeaderValue>,
     },
-    /// RFC 9110 §15.4.5: what is held is what there is.
+    /// RFC 9110 §15.4.5: the cached copy is current.
     NotModified,
 }
 
@@ -53,7 +53,7 @@ pub(super) enum FetchError {
 
 impl From<reqwest::Error> for FetchError {
     fn from(error: reqwest::Error) -> Self {
-        // An address may hold a password.
+        // An address may contain a password.
         Self::Request(error.without_url())
     }
 }
@@ -82,8 +82,8 @@ pub(super) async fn fetch(client: &Client, question: &Question<'_>) -> Result<An
     Ok(Answer { document, max_age })
 }
 
-/// Counts while it reads, after decompression: neither a length that was not announced nor a
-/// small body that unpacks to a large one takes memory.
+/// Counts while reading, after decompression: neither a body without a declared length nor a small
+/// body that decompresses to a large one exhausts memory.
 async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -95,8 +95,8 @@ async fn body(mut response: Response, limit: usize) -> Result<Vec<u8>, FetchErro
     Ok(body)
 }
 
-/// RFC 9111 §5.2.2. More seconds than can be counted are as good as endless, and what is not to be
-/// kept is kept as shortly as anything.
+/// RFC 9111 §5.2.2. A number of seconds beyond the range counts as unlimited, and a response that
+/// must not be cached is cached for the minimum time.
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let directives = lines.flat_map(|line| line.split(',')).map(|directive| {
@@ -113,7 +113,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     is_number.then(|| value.parse().map_or(Duration::MAX, Duration::from_secs))
 }
 
-/// reqwest's own sentence leaves out why.
+/// reqwest's own message omits the cause.
 fn with_causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

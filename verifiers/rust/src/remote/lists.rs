@@ -1,4 +1,4 @@
-//! The status lists that tokens have named, each in a slot of its own.
+//! The cached status lists, one slot each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use arc_swap::ArcSwap;
 use crate::remote::slot::Slot;
 use crate::status_list::StatusList;
 
-/// Most lists that are held. Only tokens that the issuer signed can name one.
+/// Largest number of cached lists. Only tokens signed by the issuer can name one.
 const MAX_LISTS: usize = 64;
 
 type Lists = BTreeMap<Box<str>, Arc<Slot<StatusList>>>;
 
-/// Finding a list takes no lock; the map is replaced when a list joins it.
+/// Lookups take no lock; the map is replaced when a list is added.
 #[derive(Default)]
 pub(super) struct StatusLists(ArcSwap<Lists>);
 
@@ -36,7 +36,7 @@ impl StatusLists {
     }
 }
 
-/// Drops the lists that were fetched the longest time ago.
+/// Evicts the lists that were fetched the longest time ago.
 fn make_room(lists: &mut Lists) {
     while lists.len() >= MAX_LISTS {
         let asked_at = |slot: &Slot<_>| slot.held().map_or(Duration::ZERO, |held| held.asked_at);

@@ -1,4 +1,4 @@
-//! A verifier that fetches what it needs: the key set, and the lists of ended sessions.
+//! A verifier that fetches the key set and the status lists.
 
 mod builder;
 mod clock;
@@ -26,9 +26,9 @@ use crate::verifier::Verifier;
 
 /// Checks access tokens, and whether they have been revoked since they were issued.
 ///
-/// It fetches the issuer's key set and status lists when it first needs them, and keeps them as
-/// long as they say. Make one for the whole process: clones share everything. It must be used
-/// within a Tokio runtime.
+/// It fetches the issuer's key set and status lists when it first needs them, and caches them for
+/// the time that they declare. Create one for the whole process: clones share everything. It must
+/// be used within a Tokio runtime.
 ///
 /// ```no_run
 /// # async fn check(bearer: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -43,11 +43,12 @@ use crate::verifier::Verifier;
 ///
 /// # What is fetched, and when
 ///
-/// One request at a time for each document; whoever needs what is being fetched waits for it,
-/// at most three seconds, and at most one if what is held may still be used. The key set is fetched again when its `max-age` is over, and for a key
-/// that it lacks, but for that once in 30 seconds only ([`cool_down`]). A status list is fetched
-/// again when its `ttl` is over. If that fails, what is held is kept, keys without end and a list
-/// until its `exp`, and the next attempt comes five seconds later.
+/// There is one request at a time for each document. Callers that need its result wait for at most
+/// three seconds, or one second if the cached copy may still be used. The key set is fetched again
+/// when its `max-age` is over, and for an unknown key, but for that only once in 30 seconds
+/// ([`cool_down`]). A status list is fetched again when its `ttl` is over. If a fetch fails, the
+/// cached copy is kept, keys without limit and a list until its `exp`, and the next attempt is made
+/// five seconds later.
 ///
 /// [`cool_down`]: RemoteVerifierBuilder::cool_down
 #[derive(Clone)]
@@ -68,22 +69,22 @@ struct Shared {
 /// Why a token was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
-    /// The token is at fault: answer 401.
+    /// The token is refused: answer 401.
     #[error(transparent)]
     Refused(#[from] VerifyError),
 
-    /// There has been no key set yet: answer 503. Nothing is known about the token.
+    /// No key set has been fetched yet: answer 503. The token could not be checked.
     #[error("the issuer's keys cannot be fetched")]
     KeysUnavailable,
 
-    /// No status list that may be used can be had: answer 503. The token is good but
-    /// for that, and may have been revoked.
+    /// No usable status list can be fetched: answer 503. The token is valid otherwise, but may have
+    /// been revoked.
     #[error("the issuer's list of ended sessions cannot be fetched")]
     StatusUnavailable,
 }
 
 impl RemoteError {
-    /// The name of this reason in logs and metrics; see [`VerifyError::code`].
+    /// The name of this reason for logs and metrics; see [`VerifyError::code`].
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -95,7 +96,7 @@ impl RemoteError {
 }
 
 impl RemoteVerifier {
-    /// With everything else as [`builder`](Self::builder) leaves it.
+    /// Creates a verifier with the default settings of [`builder`](Self::builder).
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -112,9 +113,9 @@ impl RemoteVerifier {
         RemoteVerifierBuilder::new(issuer.into(), audience.into())
     }
 
-    /// Checks `token`, fetching what is missing or too old. Usually nothing is.
+    /// Checks `token`, fetching documents that are missing or stale. Usually none is.
     ///
-    /// It may be dropped at any time: a fetch that it began runs to its end.
+    /// It is cancel-safe: a fetch that it began continues.
     ///
     /// # Errors
     /// See [`RemoteError`].
@@ -126,14 +127,14 @@ impl RemoteVerifier {
         Ok(token)
     }
 
-    /// Every check but the status.
+    /// All checks except the status.
     async fn read(&self, token: &str) -> Result<AccessToken, RemoteError> {
         let shared = &self.0;
         let read = |keys: &KeySet| shared.verifier.verify(keys, token, shared.clock.unix_seconds());
 
         let looked_at = shared.keys.moment();
         if shared.keys.held().is_none() {
-            // What needs no key to be refused is no reason to fetch any.
+            // A token that is refused without any key must not cause a fetch.
             match read(&KeySet::default()) {
                 Err(VerifyError::UnknownKey { .. }) => {}
                 outcome => return Ok(outcome?),

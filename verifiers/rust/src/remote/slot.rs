@@ -1,4 +1,4 @@
-//! One document of the issuer's: what is held of it, and the one fetch that may be under way.
+//! The cache of one document of the issuer, with at most one fetch at a time.
 
 use std::future::Future;
 use std::pin::pin;
@@ -14,23 +14,23 @@ use tokio::time::timeout;
 
 use crate::remote::clock::Clock;
 
-/// How long a fetch that failed is not repeated.
+/// Minimum time between a failed fetch and the next one.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The same while there are no keys at all, and so nothing works.
+/// The same while there is no key set at all, so that no token can be checked.
 pub(super) const RETRY_PAUSE_AT_START: Duration = Duration::from_secs(1);
 
-/// How long a new copy is waited for where the old one will do.
+/// How long to wait for a new copy if the cached one may still be used.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A copy of a document.
+/// A cached copy of a document.
 #[derive(Clone)]
 pub(super) struct Held<T> {
     pub(super) value: T,
     pub(super) etag: Option<HeaderValue>,
-    /// How old it may grow.
+    /// How long it is fresh.
     pub(super) life: Duration,
-    /// When it was asked for, on the monotonic clock: a copy is as old as the question.
+    /// When the request was sent, on the monotonic clock: a copy is as old as its request.
     pub(super) asked_at: Duration,
 }
 
@@ -40,16 +40,16 @@ impl<T> Held<T> {
     }
 }
 
-/// How many fetches had ended at some moment; tells whether one has ended since.
+/// The number of fetches that had ended at some moment; shows whether one has ended since.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(u64);
 
-/// Why somebody asks for a fetch.
+/// Why a fetch is requested.
 #[derive(Clone, Copy)]
 pub(super) enum Cause {
-    /// Nothing is held, or it is too old.
+    /// Nothing is cached, or it is stale.
     Age,
-    /// It lacks a key, which may have been made up: granted once in this time.
+    /// A key is missing, whose `kid` may have been invented: granted once in this time.
     UnknownKey(Duration),
 }
 
@@ -75,8 +75,8 @@ impl Schedule {
     }
 }
 
-/// Waits for a renewal, but no longer than a second if what is held may be used at its end. The
-/// fetch goes on in its own task, and what it brings is held when it comes.
+/// Waits for a renewal, but at most a second if the cached copy may be used at the end of it. The
+/// fetch continues in its own task, and its result is cached when it arrives.
 pub(super) async fn unless_it_lasts(
     renewal: impl Future<Output = ()>,
     may_use_held: impl Fn() -> bool,
@@ -91,8 +91,8 @@ pub(super) async fn unless_it_lasts(
     renewal.await;
 }
 
-/// Reading takes no lock. Whoever fetches holds the schedule, and whoever needs what is being
-/// fetched waits for it.
+/// Reading takes no lock. A fetch locks the schedule, and callers that need its result wait for
+/// that lock.
 pub(super) struct Slot<T> {
     held: ArcSwapOption<Held<T>>,
     ended: AtomicU64,
@@ -122,11 +122,11 @@ impl<T: Send + Sync + 'static> Slot<T> {
         Moment(self.ended.load(Ordering::Acquire))
     }
 
-    /// Waits for a fetch that is under way, or makes one: unless one has ended since `looked_at`,
-    /// or the next may not begin yet. Afterwards look at what is held.
+    /// Waits for the fetch under way, or starts one, unless one has ended since `looked_at`, or the
+    /// next may not begin yet. Read the cached copy afterwards.
     ///
-    /// The fetch runs in a task of its own. A caller who goes away must not take from others what
-    /// they wait for, nor get a fetch for each time he comes.
+    /// The fetch runs in a task of its own. A caller that is dropped must not cancel it for the
+    /// others, nor start a new fetch each time it retries.
     pub(super) async fn renew(
         self: &Arc<Self>,
         looked_at: Moment,
@@ -146,7 +146,7 @@ impl<T: Send + Sync + 'static> Slot<T> {
             }
             slot.ended.fetch_add(1, Ordering::Release);
         });
-        // It is only ever cut off by the end of the runtime.
+        // Only the end of the runtime cancels it.
         task.await.ok();
     }
 
