@@ -1,33 +1,33 @@
-//! The lock that puts refreshes and whatever ends all sessions of an account in an order.
+//! The lock that orders refreshes of an account's sessions against operations that end all of them.
 //!
-//! Whoever refreshes shares it, whoever ends all sessions has it alone, and both take it before any
-//! row. It is an advisory lock: those queue in order, so that whoever wants it alone waits for the
-//! refreshes under way and for no later one. Row locks would let later sharers in first. SQLite runs one
-//! transaction at a time and needs none.
+//! A refresh takes it shared, an operation that ends all sessions takes it exclusively; both take
+//! it before any row. It is an advisory lock because waiters on those queue in order: an exclusive
+//! waiter waits for the refreshes under way and for no later one. With row locks, later shared
+//! lockers would overtake it. SQLite runs one transaction at a time and needs no lock.
 
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
-/// Keeps refreshes of the account's sessions out until the commit.
+/// Takes the lock exclusively: no session of the account is refreshed until the commit.
 ///
 /// # Errors
-/// The database's, or that the lock was not to be had in time.
+/// A database error, or the lock timed out.
 pub async fn lock_alone(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
     lock(txn, "pg_advisory_xact_lock", account_id).await
 }
 
-/// Keeps whoever ends all sessions of the account out until the commit.
+/// Takes the lock shared: all sessions of the account cannot be ended at once until the commit.
 ///
 /// # Errors
-/// The database's, or that the lock was not to be had in time.
+/// A database error, or the lock timed out.
 pub async fn lock_shared(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
     lock(txn, "pg_advisory_xact_lock_shared", account_id).await
 }
 
-/// On PostgreSQL: takes the lock shared and says whether the account is enabled and the epoch its own,
-/// all in the statement that it is part of (`migration` defines the function). What was committed while
-/// that waited for the lock counts.
+/// On PostgreSQL: takes the lock shared and checks that the account is enabled and `epoch` is its
+/// current one, in the same statement (`migration` defines the function). The check sees what was
+/// committed while the statement waited for the lock.
 #[must_use]
 pub fn lock_shared_and_check(account_id: Expr, epoch: Expr) -> Expr {
     Func::cust("signet_session_is_current").arg(account_id).arg(epoch).into()

@@ -1,4 +1,4 @@
-//! The handle on the database, which is all that others see of it.
+//! The database handle, the only part of this module that other modules use.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,7 +22,7 @@ use crate::database::retention_time::RetentionTime;
 use crate::database::sqlite_writer::SharedWriter;
 use crate::timestamp::Timestamp;
 
-/// A handle on the database; clones share its connections.
+/// A database handle; clones share its connections.
 #[derive(Clone)]
 pub struct Db {
     pub(super) backend: Backend,
@@ -39,8 +39,8 @@ pub(super) enum Backend {
 }
 
 impl Db {
-    /// Opens the database; makes the file, with mode 0600, if it is SQLite and not there. A shared
-    /// clock is set to PostgreSQL's time.
+    /// Opens the database. Creates a missing SQLite file with mode 0600. A shared clock is set to
+    /// PostgreSQL's time.
     ///
     /// # Errors
     /// See [`ConnectError`]; nothing has been changed then.
@@ -73,8 +73,8 @@ impl Db {
         Ok(db)
     }
 
-    /// Opens the database that is there: for commands that look at one, or change what it holds. In
-    /// the wrong folder they must not make an empty one and speak of that.
+    /// Opens an existing database, for commands that inspect or change its contents: run in the
+    /// wrong folder, they must not create an empty database and report on that.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -85,8 +85,8 @@ impl Db {
         }
     }
 
-    /// From now on this process answers clients: what an outage may have lost of its answers is
-    /// recorded for all instances, under the name `instance`. The schema must be of this version.
+    /// Starts serving clients: outages in which answers may be lost are recorded for all instances
+    /// from now on, under the name `instance`. The schema must be of this version.
     ///
     /// # Errors
     /// If the database refuses.
@@ -98,15 +98,15 @@ impl Db {
         self.begin_retention().await
     }
 
-    /// The same database for writes that end access: they may use the disk space that is kept in
-    /// reserve for a full disk.
+    /// The same database for writes that end access: they may use the disk space reserved for a
+    /// full disk.
     #[must_use]
     pub fn urgent(&self) -> Self {
         Self { is_urgent: true, ..self.clone() }
     }
 
-    /// The same database for tasks that all requests hang on: on PostgreSQL they have connections of
-    /// their own, which no crowd of requests occupies.
+    /// The same database for tasks that all requests depend on. On PostgreSQL these have
+    /// connections of their own, which requests cannot exhaust.
     #[must_use]
     pub fn reserved(&self) -> Self {
         let mut db = self.clone();
@@ -116,19 +116,19 @@ impl Db {
         db
     }
 
-    /// How long a request waits for the database.
+    /// How long a request waits for the database before it times out.
     #[must_use]
     pub fn wait(&self) -> Duration {
         self.wait
     }
 
-    /// Whether one transaction at a time writes, and all others wait for it.
+    /// Whether all writes go through a single writer, one transaction at a time.
     #[must_use]
     pub fn has_one_writer(&self) -> bool {
         matches!(self.backend, Backend::Sqlite { .. })
     }
 
-    /// What keeps writes from being acknowledged at this moment, if anything does.
+    /// Why writes cannot be acknowledged at the moment; `None` if they can.
     pub async fn trouble(&self) -> Option<&'static str> {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.trouble().await,
@@ -136,7 +136,8 @@ impl Db {
         }
     }
 
-    /// What was committed a moment ago cannot be answered: its client may ask again, as after an outage.
+    /// Records that the answer to a recent commit could not be sent: the client may retry, as after
+    /// an outage.
     pub fn note_lost_answer(&self) {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.note_lost_answer(self.clock.now()),
@@ -144,7 +145,7 @@ impl Db {
         }
     }
 
-    /// The highest count of commits that this process has brought the database to since its start.
+    /// The highest commit counter that this process has reached since it started.
     #[must_use]
     pub fn commits(&self) -> i64 {
         match &self.backend {
@@ -153,16 +154,16 @@ impl Db {
         }
     }
 
-    /// The clock whose time transactions get.
+    /// The clock that gives transactions their time.
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Asks one question that changes nothing.
+    /// Runs a read-only query.
     ///
     /// # Errors
-    /// The database's, or that it did not answer in time.
+    /// A database error, or a timeout.
     pub async fn read<T, Q>(
         &self,
         question: impl FnOnce(DatabaseConnection) -> Q,
@@ -181,20 +182,21 @@ impl Db {
         }
     }
 
-    /// Runs `work` in a transaction and commits it, or rolls it back if it fails.
+    /// Runs `work` in a transaction and commits it, or rolls it back if `work` fails.
     ///
-    /// `work` gets the time that was read once its transaction had begun: a time from before the wait
-    /// for a connection, for the disk or for a process that was stopped would be too old to compare
-    /// with what other transactions have written meanwhile. And it borrows `input`, at each try anew.
+    /// `work` gets the time read after its transaction began: a time read before the wait for a
+    /// connection or the disk, or before the process was suspended, would be too old to compare
+    /// with what other transactions have written meanwhile. It borrows `input` anew at each try.
     ///
-    /// It is all or nothing, whatever becomes of the caller: a client that hangs up cannot leave half
-    /// of something behind. If the caller stops waiting before the commit has begun, it is nothing.
-    /// `work` may run again (after a serialization failure, or because a transaction it shared a
-    /// commit with failed), so it must change nothing but the database.
+    /// The transaction is atomic whatever happens to the caller: a client that hangs up cannot
+    /// leave half of it behind. If the caller stops waiting before the commit has begun, nothing is
+    /// done. `work` may run again (after a serialization failure, or because a transaction in the
+    /// same group commit failed), so it must have no side effects outside the database.
     ///
     /// # Errors
-    /// What `work` returned, or the database's own error: nothing has been changed then, and nothing
-    /// will be, unless [`is_in_doubt`](super::is_in_doubt) says that the commit was begun and its outcome is not known.
+    /// What `work` returned, or the database's own error: nothing has been changed then, and
+    /// nothing will be, unless [`is_in_doubt`](super::is_in_doubt) says that the commit was begun
+    /// and its outcome is unknown.
     pub async fn write<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
         I: Send + Sync + 'static,
@@ -211,7 +213,7 @@ impl Db {
         }
     }
 
-    /// [`Db::write`] for a change of schema, or an operator's command, that nobody waits for: it may
+    /// [`Db::write`] without a request timeout, for schema changes and operator commands: it may
     /// wait for a lock, and after [`take_time`] its statements may be slow.
     ///
     /// # Errors
@@ -234,23 +236,23 @@ impl Db {
         }
     }
 
-    /// The time of the database's own clock, for instances to agree on; none for SQLite, which has
-    /// no clock but ours.
+    /// The time of the database's own clock, on which all instances agree; `None` for SQLite, which
+    /// has no clock besides this process's.
     ///
     /// # Errors
-    /// If the database cannot be asked.
+    /// If the query fails.
     pub async fn now(&self) -> Result<Option<Timestamp>, DbErr> {
         if matches!(self.backend, Backend::Sqlite { .. }) {
             return Ok(None);
         }
-        // Not now(): that is when the transaction began.
+        // Not now(), which is the time the transaction began.
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
         let statement = Statement::from_string(DbBackend::Postgres, sql);
         let row = self.read(|db| async move { db.query_one_raw(statement).await }).await?;
         row.map(|row| row.try_get_by_index(0).map(Timestamp::from_micros)).transpose()
     }
 
-    /// Ends when the database answers again after it did not, from this call on.
+    /// Completes when the database next becomes available again after being unavailable.
     #[must_use]
     pub fn back_again(&self) -> BoxFuture<'_, ()> {
         match &self.backend {
@@ -259,8 +261,9 @@ impl Db {
         }
     }
 
-    /// After a transaction that erased somebody: truncates SQLite's write-ahead log, which has older
-    /// versions of its pages. A failure is logged; the next one has the same effect.
+    /// To be called after a transaction that erased an account: truncates SQLite's write-ahead log,
+    /// which contains older versions of the pages. A failure is logged; the next truncation has the
+    /// same effect.
     pub async fn truncate_log(&self) {
         let Backend::Sqlite { url, .. } = &self.backend else { return };
         if let Err(error) = erase::truncate_log(url.expose(), self.wait).await {
@@ -268,7 +271,7 @@ impl Db {
         }
     }
 
-    /// Closes all connections, after the transactions under way.
+    /// Closes all connections after the transactions under way.
     pub async fn close(&self) {
         if let Err(error) = self.keep_retention().await {
             tracing::warn!(%error, "how long this instance has served could not be recorded");
@@ -288,7 +291,7 @@ impl Db {
     }
 }
 
-/// Lets the statements of a transaction of [`Db::write_at_leisure`] take their time.
+/// Removes the statement and lock timeouts from a transaction of [`Db::write_at_leisure`].
 ///
 /// # Errors
 /// If the database refuses.

@@ -1,9 +1,9 @@
-//! SQLite: what is deleted must not stay in the bytes of its files.
+//! Secure deletion on SQLite: deleted data must not remain in the bytes of its files.
 //!
-//! The writer overwrites what it deletes within a page at no cost (`secure_delete=FAST`). A transaction
-//! that erases somebody also overwrites the pages it frees, and after it the write-ahead log, which has
-//! older versions of its pages, is moved into the database file and truncated. PostgreSQL has its own
-//! housekeeping.
+//! The writer overwrites what it deletes within a page at no cost (`secure_delete=FAST`). A
+//! transaction that erases an account also overwrites the pages it frees; after it, the write-ahead
+//! log, which contains older versions of the pages, is checkpointed into the database file and
+//! truncated. PostgreSQL reclaims deleted data by its own vacuum.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use sea_orm::{
 
 use crate::database::options::{Access, sqlite_options};
 
-/// Has the statements of this transaction overwrite all that they delete, until [`overwrite_cheaply`].
+/// Makes this transaction overwrite everything it deletes, until [`overwrite_cheaply`].
 ///
 /// # Errors
 /// If the database refuses.
@@ -21,7 +21,7 @@ pub async fn overwrite_all(txn: &DatabaseTransaction) -> Result<(), DbErr> {
     set(txn, "ON").await
 }
 
-/// Back to what the writer does otherwise.
+/// Restores the writer's default.
 ///
 /// # Errors
 /// If the database refuses.
@@ -36,8 +36,8 @@ async fn set(txn: &DatabaseTransaction, mode: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Moves the write-ahead log of the database at `url` into its file, and truncates it. On a connection
-/// of its own: the writer goes on, and waits for the last moment of it alone.
+/// Checkpoints the write-ahead log of the database at `url` into its file and truncates it. It uses
+/// a connection of its own: the writer continues and is blocked only briefly at the end.
 pub(super) async fn truncate_log(url: &str, wait: Duration) -> Result<(), DbErr> {
     let connection = Database::connect(sqlite_options(url, 1, Access::Write, wait)).await?;
     let truncated = checkpoint(&connection).await;
@@ -45,7 +45,8 @@ pub(super) async fn truncate_log(url: &str, wait: Duration) -> Result<(), DbErr>
     truncated
 }
 
-/// The first one keeps nobody from writing, and leaves little to the second, which does.
+/// The passive checkpoint does not block writers, and leaves little work for the truncating one,
+/// which does.
 async fn checkpoint(connection: &DatabaseConnection) -> Result<(), DbErr> {
     for mode in ["PASSIVE", "TRUNCATE"] {
         connection.execute_unprepared(&format!("PRAGMA wal_checkpoint({mode})")).await?;

@@ -1,17 +1,17 @@
-//! The database file of SQLite: made with mode 0600, or checked.
+//! SQLite's database file: created with mode 0600, or its mode checked.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use sea_orm::DbErr;
 
-/// The folder of the database of `SIGNET_DATABASE_URL`'s default, which is made if it is not there.
+/// The folder in the default `SIGNET_DATABASE_URL`; it is created if missing.
 const DEFAULT_FOLDER: &str = "data";
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Others on this host could read password hashes.
+    /// Other users of this host could read password hashes.
     #[error(
         "{} can be read by other users of this host; run: chmod 600 {}",
         file.display(),
@@ -21,7 +21,7 @@ pub enum ConnectError {
         /// The database file.
         file: PathBuf,
     },
-    /// There is no database file, and this is no command to make one.
+    /// There is no database file, and this command must not create one.
     #[error(
         "there is no database file {}; name the one that is meant with SIGNET_DATABASE_URL, or make \
          it with `signet migrate up`. None was made",
@@ -31,8 +31,8 @@ pub enum ConnectError {
         /// The database file.
         file: PathBuf,
     },
-    /// The folder of the database file is not there. Nobody but the default's is made: a mistyped path
-    /// must not become a new, empty database.
+    /// The folder of the database file does not exist. Only the default folder is created: a
+    /// mistyped path must not become a new, empty database.
     #[error(
         "the folder {} for the database file is not there: make it, or correct SIGNET_DATABASE_URL. \
          Nothing was made",
@@ -42,21 +42,21 @@ pub enum ConnectError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The database file cannot be made or looked at.
+    /// The database file cannot be created or inspected.
     #[error("cannot open the database file {}: {source}", file.display())]
     File {
         /// The database file.
         file: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The database does not answer, or refuses.
+    /// The database does not answer, or refuses the connection.
     #[error("cannot connect to the database of SIGNET_DATABASE_URL: {0}")]
     Connect(String),
 }
 
 impl From<DbErr> for ConnectError {
-    /// Says the innermost cause: the drivers' errors repeat it at each level.
+    /// Reports the innermost cause: the drivers' errors repeat it at each level.
     fn from(error: DbErr) -> Self {
         let mut cause: &dyn std::error::Error = &error;
         while let Some(source) = cause.source() {
@@ -66,8 +66,8 @@ impl From<DbErr> for ConnectError {
     }
 }
 
-/// Makes the database file with mode 0600 (SQLite gives `-wal` and `-shm` the same mode), or checks
-/// the mode of the one that is there.
+/// Creates the database file with mode 0600 (SQLite gives `-wal` and `-shm` the same mode), or
+/// checks the mode of an existing one.
 pub(super) fn prepare_file(file: &Path) -> Result<(), ConnectError> {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 

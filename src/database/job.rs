@@ -1,7 +1,7 @@
-//! A transaction's work, whatever it returns, and how far it has got.
+//! A transaction's work, with its result type erased, and its progress.
 //!
-//! A write ends in one of three ways: done, not done, or in doubt. It is in doubt if its commit was
-//! begun and nobody can say what became of it: the caller must not be told that nothing was done.
+//! A write ends as done, not done, or in doubt. It is in doubt if its commit was begun and its
+//! outcome is unknown: the caller must not be told that nothing was done.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -23,16 +23,17 @@ pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
 /// A transaction of unknown result type.
 pub(super) trait Job: Send {
-    /// Runs the work and keeps its outcome; the answer says whether it may be committed.
+    /// Runs the work and stores its outcome; returns whether to commit.
     fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step>;
-    /// What the database said last, if the work failed by it.
+    /// The database error that made the last run of the work fail, if one did.
     fn database_error(&self) -> Option<&DbErr>;
-    /// How far it has got.
+    /// Its progress.
     fn progress(&self) -> &Progress;
-    /// Whether it may use the disk space that is kept for emergencies.
+    /// Whether it may use the disk space reserved for emergencies.
     fn is_urgent(&self) -> bool;
-    /// Sends the kept outcome, or the error of the commit. That also takes the place of a refusal by a
-    /// rule, which may rest on what was to be committed with it; an error of the database stays.
+    /// Sends the stored outcome, or the error of the commit. A commit error also replaces a refusal
+    /// by a rule, which may depend on what was to be committed with it; a database error of the
+    /// work takes precedence.
     fn finish(self: Box<Self>, committed: Result<(), DbErr>);
 }
 
@@ -42,16 +43,16 @@ pub(super) enum Step {
     RollBack,
 }
 
-/// How far a transaction has got, for a caller that stops waiting.
+/// A transaction's progress, for a caller that stops waiting.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Progress(Arc<AtomicU8>);
 
-/// Nothing is committed before it is [`COMMITTING`].
+/// Nothing is committed before the state is [`COMMITTING`].
 const OPEN: u8 = 0;
 const COMMITTING: u8 = 1;
-/// The caller was told that nothing was done.
+/// The caller got the answer that nothing was done.
 const ABANDONED: u8 = 2;
-/// The caller was told that it is in doubt.
+/// The caller got the answer that the outcome is in doubt.
 const LEFT_IN_DOUBT: u8 = 3;
 
 impl Progress {
@@ -59,17 +60,17 @@ impl Progress {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Before a commit: false if the caller was told that nothing was done.
+    /// Called before a commit: false if the caller got the answer that nothing was done.
     pub(super) fn start_commit(&self) -> bool {
         self.change(OPEN, COMMITTING)
     }
 
-    /// After a commit that the database refused: false if nobody waits for another try.
+    /// Called after the database refused a commit: false if the caller no longer waits for a retry.
     pub(super) fn reopen(&self) -> bool {
         self.change(COMMITTING, OPEN)
     }
 
-    /// The caller stops waiting. True if it is certain that nothing was done, and will be.
+    /// The caller stops waiting. True if nothing was done, and nothing will be.
     pub(super) fn abandon(&self) -> bool {
         if self.change(OPEN, ABANDONED) {
             return true;
@@ -78,7 +79,7 @@ impl Progress {
         self.0.load(Ordering::Acquire) == ABANDONED
     }
 
-    /// Whether nobody waits any more.
+    /// Whether the caller has stopped waiting.
     pub(super) fn is_left(&self) -> bool {
         self.0.load(Ordering::Acquire) >= ABANDONED
     }
@@ -94,7 +95,7 @@ pub(super) struct Transaction<I, T, E, F> {
 }
 
 impl<I, T, E, F> Transaction<I, T, E, F> {
-    /// The job, how far it has got, and where its outcome will be.
+    /// Creates the job, its progress and the receiver of its outcome.
     pub(super) fn new(
         input: I,
         work: F,
@@ -146,12 +147,12 @@ where
             (Some(outcome), Ok(())) => outcome,
             (None, Ok(())) => Err(lost().into()),
         };
-        // The caller may be gone; the work is done all the same.
+        // The caller may be gone; the work is done nevertheless.
         drop(self.reply.send(outcome));
     }
 }
 
-/// The database's error among the causes of `error`.
+/// The database error in the chain of causes of `error`.
 fn root_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -163,7 +164,7 @@ fn root_of<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e DbErr> {
     None
 }
 
-/// The code that the database gave `error`: an SQLSTATE, or a number of SQLite's.
+/// The code of a database error: an SQLSTATE, or an SQLite result code.
 pub(super) fn sql_state(error: &DbErr) -> Option<String> {
     let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
         return None;
@@ -172,16 +173,16 @@ pub(super) fn sql_state(error: &DbErr) -> Option<String> {
     Some(cause.as_database_error()?.code()?.into_owned())
 }
 
-/// Whether the connection, and not the statement, is at fault.
+/// Whether the connection failed rather than the statement.
 pub(super) fn is_connection_error(error: &DbErr) -> bool {
     let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {
-        // No connection in time is a crowd and no fault.
+        // A timeout while acquiring a connection means overload, not a broken connection.
         return false;
     };
     let RuntimeErr::SqlxError(cause) = cause else { return false };
     match &**cause {
         // Class 08: connection exceptions; 57P: operator intervention, such as a shutdown; 25P03:
-        // the server ended a transaction that was idle for too long.
+        // the server ended an idle transaction.
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             code.starts_with("08") || code.starts_with("57P") || code == "25P03"
         }),

@@ -1,10 +1,10 @@
-//! Which database this is, and how far it has got: by these, an older backup that was restored is
-//! told from the database that was there before.
+//! The identity of a database and its commit counter: together they tell a restored older backup
+//! from the database it replaced.
 //!
-//! A database is named by the first of its signing keys, which is random, or, once `signet
-//! restored` was run, by the id that was drawn then. Its counter of commits grows while it is served:
-//! on SQLite with each of them, on PostgreSQL once a second with each instance. Commands leave it
-//! alone: run on an older copy, they would make it look like the newer one.
+//! The name of a database is that of its first signing key, which is random, or, after `signet
+//! restored` was run, the id generated then. Its commit counter grows while it is served: on SQLite
+//! with each commit, on PostgreSQL once a second per instance. Commands do not advance it: run on
+//! an older copy, they would make it look like the newer one.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
@@ -13,21 +13,21 @@ use crate::database::db::Db;
 use crate::database::outage::statement;
 use crate::timestamp::Timestamp;
 
-/// The last time that `signet restored` was run.
+/// The last run of `signet restored`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restore {
-    /// Drawn then.
+    /// Generated at that run.
     pub id: Uuid,
-    /// When that was.
+    /// When it was run.
     pub at: Timestamp,
 }
 
-/// A database at a moment.
+/// The identity and counter of a database at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lineage {
-    /// The counter of commits.
+    /// The commit counter.
     pub commits: i64,
-    /// None if it was never restored.
+    /// `None` if it was never restored.
     pub restore: Option<Restore>,
     /// The key id of the first signing key; `None` if there is none yet.
     first_kid: Option<String>,
@@ -52,7 +52,8 @@ impl Lineage {
         .await
     }
 
-    /// The same for all copies of a database, and for no other; none if it has issued nothing yet.
+    /// The same for all copies of a database, and for no other; `None` if it has issued nothing
+    /// yet.
     #[must_use]
     pub fn name(&self) -> Option<String> {
         self.restore.map(|restore| restore.id.to_string()).or_else(|| self.first_kid.clone())
@@ -60,7 +61,7 @@ impl Lineage {
 }
 
 impl Db {
-    /// When the database was last declared to be restored. The schema must be of this version.
+    /// The last time the database was declared restored. The schema must be of this version.
     ///
     /// # Errors
     /// If the database cannot be read.
@@ -86,10 +87,11 @@ async fn first_kid(db: &DatabaseConnection) -> Result<Option<String>, DbErr> {
     row.map(|row| row.try_get_by_index(0)).transpose()
 }
 
-/// Gives the database a new name, as part of the transaction that voids what was issued before.
-/// Instances that its rows speak of are those of the backup.
+/// Gives the database a new name, in the transaction that voids everything issued before. Deletes
+/// the rows of instances, which are those of the backup.
 ///
 /// # Errors
+/// If the database refuses.
 /// If the database refuses.
 pub async fn begin_anew(txn: &DatabaseTransaction, id: Uuid, now: Timestamp) -> Result<(), DbErr> {
     let sql = "UPDATE database_state SET restore_id = $1, restored_at = $2";

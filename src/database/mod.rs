@@ -1,9 +1,10 @@
-//! The way to rows: connections, transactions, schema.
+//! Database access: connections, transactions, schema.
 //!
-//! [`Db::read`] asks a single question outside a transaction. [`Db::write`] runs a transaction to
-//! its end, whatever becomes of the caller: on SQLite, transactions that wait at the same time
-//! share one commit and so one sync to disk; on PostgreSQL each has its own. A write ends as done, as
-//! not done, or in doubt ([`is_in_doubt`]); an outage leaves a row ([`may_have_lost_answer`]).
+//! [`Db::read`] runs a single query outside a transaction. [`Db::write`] runs a transaction to its
+//! end, whatever happens to the caller: on SQLite, transactions that wait at the same time share
+//! one commit and so one sync to disk (group commit); on PostgreSQL each has its own. A write ends
+//! as done, not done, or in doubt ([`is_in_doubt`]); an outage is recorded as a row
+//! ([`may_have_lost_answer`]).
 
 pub mod account_lock;
 mod db;

@@ -1,4 +1,4 @@
-//! How connections are made: limits of time, and what each database is told about them.
+//! Connection options: timeouts, and the settings of each database.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,32 +11,32 @@ use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 use crate::database::job::sql_state;
 
-/// How long an opening waits for a SQLite file that is being written by another first start.
+/// How long opening waits for a SQLite file that another process writes during its first start.
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// How long PostgreSQL may take to open a connection.
+/// Timeout for opening a PostgreSQL connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
 /// `idle_in_transaction_session_timeout` in milliseconds: bounds how long a suspended instance
 /// holds its locks, and leaves a busy one time to send its next statement.
 const IDLE_TRANSACTION: &str = "3000";
 
-/// The longest wait for a lock, in milliseconds: a hot row must not occupy the pool. A transaction
-/// that meets such a lock gives its connection back and is tried again.
+/// Longest wait for a lock, in milliseconds: a hot row must not exhaust the pool. A transaction
+/// that times out on such a lock returns its connection and is retried.
 const LOCK_WAIT: u128 = 1000;
 
-/// What the connections of a pool are for.
+/// What the connections of a pool are used for.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Access {
     Read,
     Write,
 }
 
-/// What all pools have in common.
+/// Options that all pools have in common.
 ///
-/// Statements are logged at debug level at most: they are of no use to an operator. Connections stay
-/// however old or idle they are: the task that looks for such, of each pool from its start on, may spin
-/// for ever on sqlx 0.9.0 (sqlx issue 3645), and then a thread is lost, and no shutdown ends.
+/// Statements are logged at debug level at most: operators have no use for them. Connections have
+/// no idle timeout and no maximum lifetime: with either, sqlx 0.9.0 runs a maintenance task in each
+/// pool that may spin forever (sqlx issue 3645), which occupies a thread and blocks shutdown.
 fn basic(options: &mut ConnectOptions) -> &mut ConnectOptions {
     options
         .sqlx_logging(false)
@@ -66,7 +66,7 @@ pub(super) fn sqlite_options(
                 .pragma("cache_size", "-2000");
             match access {
                 Access::Read => sqlite.read_only(true),
-                // FULL: an acknowledged write survives a power cut (docs/decisions.md).
+                // FULL: an acknowledged write survives a power failure (docs/decisions.md).
                 Access::Write => sqlite
                     .journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
@@ -77,8 +77,8 @@ pub(super) fn sqlite_options(
     options
 }
 
-/// Asks again where SQLite itself does not wait: it refuses at once to turn on the write-ahead log
-/// of a file that somebody is writing, which another first start may be doing.
+/// Retries where SQLite itself does not wait: it refuses at once to turn on the write-ahead log of
+/// a file that another process writes, such as another first start.
 pub(super) async fn connect_patiently(
     options: ConnectOptions,
 ) -> Result<DatabaseConnection, DbErr> {
@@ -93,7 +93,7 @@ pub(super) async fn connect_patiently(
     }
 }
 
-/// `SQLITE_BUSY`, whatever its extended code says of why.
+/// `SQLITE_BUSY`, with any extended code.
 fn is_locked(error: &DbErr) -> bool {
     let code = sql_state(error).and_then(|code| code.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xff == 5)
@@ -107,7 +107,7 @@ pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> C
         .min_connections(1)
         .connect_timeout(CONNECT_WAIT)
         .acquire_timeout(wait)
-        // What a request gives up, the server gives up too.
+        // The server cancels a statement when the request times out.
         .statement_timeout(wait)
         .set_application_name("signet")
         .map_sqlx_postgres_opts(move |postgres| {
@@ -117,13 +117,14 @@ pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> C
                 ("lock_timeout", &lock_wait),
             ])
         })
-        // In a crowd it would be a line for each request, of what is counted and recorded as one outage.
+        // Under overload this would log one line per request, although overload is counted and
+        // recorded as one outage.
         .map_sqlx_postgres_pool_opts(|pool| pool.acquire_slow_threshold(Duration::MAX))
         .test_before_acquire(false);
     options
 }
 
-/// Why PostgreSQL cannot be connected to, where a pool only says that it waited.
+/// The reason why PostgreSQL cannot be connected to, where the pool only reports a timeout.
 pub(super) async fn refusal_of(url: &str) -> Option<DbErr> {
     let options: PgConnectOptions = url.parse().ok()?;
     let attempt = tokio::time::timeout(CONNECT_WAIT, options.connect()).await.ok()?;
@@ -134,7 +135,7 @@ pub(super) async fn refusal_of(url: &str) -> Option<DbErr> {
 mod tests {
     use super::*;
 
-    /// With either limit a pool looks for old connections from its start on, which may never end.
+    /// With either limit, sqlx runs a maintenance task in each pool that may spin forever.
     #[test]
     fn no_pool_looks_for_old_connections() {
         let sqlite = sqlite_options("sqlite::memory:", 1, Access::Write, Duration::ZERO);

@@ -1,10 +1,11 @@
-//! Outages: times in which an answer may have been lost, or a client could not ask again.
+//! Outages: periods in which an answer may have been lost, or a client could not retry.
 //!
-//! A commit that hangs, a process that was stopped, a database that did not answer: afterwards each
-//! leaves a row, so that every instance judges a repeated refresh token by all outages, and a restart
-//! forgets none. A crowd is one, too: a client that was given up, or told to try again, while its commit
-//! was under way could not ask again in time. An instance whose beat is late counts as an outage that lasts, until it is back (its
-//! own row then says how long it took), has stopped cleanly, or has been away for [`LOST_AFTER`].
+//! A hung commit, a suspended process and an unavailable database each leave a row, so that all
+//! instances take every outage into account when a refresh token is reused, also after a restart.
+//! Overload (a crowd) counts, too: a client whose request timed out, or that was told to retry,
+//! while its commit was under way could not retry in time. An instance whose heartbeat is overdue
+//! counts as a continuing outage until it is back (and records how long it was away), has stopped
+//! cleanly, or has been away for [`LOST_AFTER`].
 
 use std::time::Duration;
 
@@ -13,31 +14,33 @@ use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// How often an instance on PostgreSQL says that it is there.
+/// Interval of an instance's heartbeat on PostgreSQL.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 
-/// A commit, a beat or a pause of the process that takes longer is an outage: well below the default
-/// window of a retry (10 s), and above what a busy machine does to a beat.
+/// A longer commit, heartbeat or suspension of the process is an outage: well below the default
+/// retry window (10 s), and above the delay of a heartbeat on a busy machine.
 pub(super) const NOTICEABLE: Duration = Duration::from_millis(2_500);
 
-/// A transaction that waits this long for its turn is in a crowd, in which clients stop waiting.
+/// A transaction that waits this long for its turn indicates overload, under which clients time
+/// out.
 pub(super) const CROWDED: Duration = Duration::from_secs(1);
 
-/// A commit is dated by the time read after its BEGIN; its answer leaves a moment after the beat.
+/// A commit is dated by the time read after its BEGIN; its answer leaves shortly after the
+/// heartbeat.
 const MARGIN: Duration = Duration::from_secs(1);
 
-/// After this long an instance that says nothing is not expected back.
+/// After this long an instance without a heartbeat is not expected to return.
 const LOST_AFTER: Duration = Duration::from_mins(10);
 
-/// How long after a commit a crowd may put off the end of its window: strangers can make a crowd, and
-/// must not keep thefts from being found out for good.
+/// How long after a commit overload may extend its retry window: overload can be caused by anyone,
+/// and must not prevent the detection of token theft indefinitely.
 const CROWD_LIMIT: Duration = Duration::from_mins(10);
 
-/// How long outages are remembered; no retry window is as long.
+/// How long outages are stored; no retry window is as long.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
-/// An outage as it concerns a token: a rotation from `began` to `last_rotation` may have lost its
-/// answer, and nobody could ask again before `ended`.
+/// An outage as it affects a token: a rotation from `began` to `last_rotation` may have lost its
+/// answer, and its client could not retry before `ended`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Outage {
     pub(super) began: Timestamp,
@@ -46,8 +49,8 @@ pub(super) struct Outage {
     pub(super) is_crowd: bool,
 }
 
-/// Whether the answer of what was committed at `committed_at` may have been lost in an outage, and
-/// its client could not ask again until less than `window` ago. A window of zero allows no retry.
+/// Whether the answer to what was committed at `committed_at` may have been lost in an outage, and
+/// its client could not retry until less than `window` ago. A window of zero allows no retry.
 ///
 /// # Errors
 /// If the database refuses.
@@ -62,16 +65,18 @@ pub async fn may_have_lost_answer(
         return Ok(false);
     }
     if committed_at > now.plus(NOTICEABLE) {
-        // The clock was set back since, perhaps with a crash in between: its outage cannot be dated.
+        // The clock was set back since, perhaps with a crash in between: the outage of that crash
+        // cannot be dated.
         return Ok(true);
     }
     let outages = outages_since(txn, committed_at, wait, now).await?;
     Ok(retry_until(&outages, committed_at, window).is_some_and(|until| now < until))
 }
 
-/// Whether requests from before the end of an outage may still arrive: those that clients have given up
-/// lie in the buffers of a process that stood still, and of a database that hung. What they show may be
-/// older than what the same client has shown since, which cannot be long ago.
+/// Whether requests sent before the end of an outage may still arrive: requests whose clients have
+/// timed out remain in the buffers of a suspended process, or of a database that hung. They may
+/// present an older token than the one the same client has presented since, which cannot be long
+/// ago.
 ///
 /// # Errors
 /// If the database refuses.
@@ -89,14 +94,14 @@ pub async fn is_undecided(
     Ok(outages.iter().any(|outage| outage.began <= now && now < outage.ended.plus(window)))
 }
 
-/// What the caller is told then: to try again.
+/// The error that makes the caller retry in that case.
 #[must_use]
 pub fn undecided() -> DbErr {
     DbErr::Custom("so soon after an outage an old token may be an old request's".to_owned())
 }
 
-/// The end of the time in which an answer from `committed_at` may be asked for again; none if it fell
-/// into no outage. A further outage that begins before this end moves it; a crowd, not beyond its limit.
+/// The end of the retry window of an answer from `committed_at`; `None` if no outage covers it. A
+/// further outage that begins before this end extends it; overload extends it up to a limit.
 fn retry_until(outages: &[Outage], committed_at: Timestamp, window: Duration) -> Option<Timestamp> {
     let has_lost =
         |outage: &&Outage| outage.began <= committed_at && committed_at <= outage.last_rotation;
@@ -127,7 +132,7 @@ async fn outages_since(
     let values = [committed_at.into(), committed_at.plus(CROWD_LIMIT).into()];
     let rows = txn.query_all_raw(statement(txn, over, values)).await?;
     let mut outages = rows.iter().map(|row| recorded(row, now)).collect::<Result<Vec<_>, _>>()?;
-    // One that ended in the future was recorded by a clock that ran ahead: it would not pass.
+    // One that ends in the future was recorded by a clock that was ahead: it would not expire.
     outages.retain(|outage| outage.ended <= now.plus(NOTICEABLE));
 
     if txn.get_database_backend() == DbBackend::Postgres {
@@ -148,8 +153,8 @@ async fn instances_away(
     for row in txn.query_all_raw(statement(txn, sql, bounds)).await? {
         let away: i64 = row.try_get_by_index(0)?;
         let beat = now.minus(Duration::from_micros(away.unsigned_abs()));
-        // It refuses to write once its beat is overdue, so it has rotated nothing since. And a crowd that
-        // it had noticed by then may not be on record yet.
+        // An instance refuses writes once its heartbeat is overdue, so it has rotated nothing
+        // since. Overload that it had detected by then may not have been recorded yet.
         let last_rotation = beat.plus(BEAT + wait + MARGIN);
         let began = beat.minus(BEAT + wait + MARGIN);
         outages.push(Outage { began, last_rotation, ended: now, is_crowd: false });
@@ -160,12 +165,12 @@ async fn instances_away(
 fn recorded(row: &QueryResult, now: Timestamp) -> Result<Outage, DbErr> {
     let began: Timestamp = row.try_get_by_index(0)?;
     let ended: Option<Timestamp> = row.try_get_by_index(1)?;
-    // Whoever should have closed it may be gone.
+    // The instance that should have closed it may be gone.
     let ended = ended.unwrap_or_else(|| now.min(began.plus(LOST_AFTER)));
     Ok(Outage { began, last_rotation: ended, ended, is_crowd: row.try_get_by_index(2)? })
 }
 
-/// A crowd at one instance: an outage as long as transactions wait long for their turn.
+/// Overload at one instance: an outage that lasts as long as transactions wait long for their turn.
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     recorded_until: Option<Timestamp>,
@@ -190,7 +195,7 @@ impl Crowd {
     }
 }
 
-/// Records an outage of an instance; one that lasts has no end yet.
+/// Records an outage of an instance; a continuing one has no end yet.
 pub(super) async fn record(
     txn: &impl ConnectionTrait,
     instance: Uuid,
@@ -209,7 +214,7 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Records a crowd, as one with the crowd before if they touch.
+/// Records overload, merged with the previous overload if they touch.
 pub(super) async fn record_crowd(
     txn: &impl ConnectionTrait,
     instance: Uuid,
@@ -233,7 +238,7 @@ pub(super) async fn record_crowd(
     Ok(())
 }
 
-/// Says that the instance is there. Beats are dated by the database's clock, which is the same for all.
+/// Records the instance's heartbeat, dated by the database's clock, which is the same for all.
 pub(super) async fn beat(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
     let sql = "INSERT INTO instance (id, beat_at) \
                VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
@@ -241,14 +246,14 @@ pub(super) async fn beat(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(
     txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)
 }
 
-/// The instance has stopped cleanly: nothing of it was lost.
+/// Records that the instance has stopped cleanly: no answer was lost.
 pub(super) async fn leave(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
     let sql = "DELETE FROM instance WHERE id = $1";
     txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)
 }
 
-/// Forgets instances and outages that concern no token any more: bounded by how often instances
-/// start and outages happen.
+/// Deletes instances and outages too old to affect any token. Their number is bounded by how often
+/// instances start and outages happen.
 pub(super) async fn forget_old(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
     let sql = "DELETE FROM instance WHERE beat_at < $1";
     txn.execute_raw(statement(txn, sql, [now.minus(REMEMBERED).into()])).await?;

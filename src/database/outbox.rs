@@ -1,10 +1,10 @@
-//! Who has something due in the outbox, found without reading all that is due.
+//! Receivers with due entries in the outbox, found without reading all due entries.
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 
 use crate::database::db::Db;
 
-/// Goes from receiver to receiver by the index, and counts what is due to each as far as `$3`.
+/// Finds each receiver by an index skip scan, and counts its due entries up to `$3`.
 const RECEIVERS: &str = "\
     WITH RECURSIVE r(receiver) AS ( \
       SELECT min(receiver) FROM outbox WHERE kind = $1 \
@@ -16,10 +16,11 @@ const RECEIVERS: &str = "\
          WHERE o.kind = $1 AND o.receiver = r.receiver AND o.due_at <= $2 LIMIT $3) few) AS number \
     FROM r WHERE receiver IS NOT NULL";
 
-/// The receivers that have something of this kind due at `now` (in microseconds), and how much: at
-/// most `most` of each are counted.
+/// The receivers with entries of this kind due at `now` (in microseconds), and how many, counted up
+/// to `most` per receiver.
 ///
 /// # Errors
+/// A database error.
 /// The database's.
 pub async fn due_receivers(
     db: &Db,

@@ -1,12 +1,12 @@
-//! Connections to PostgreSQL that know when it is gone, and find it again.
+//! A PostgreSQL connection pool that detects when the database is gone, and reconnects.
 //!
-//! A request waits for the database as long as the setting allows, since a disk that stalls and a
-//! crowd pass. A database that is dead does not: it refuses, or says nothing, as behind a dead link or
-//! when frozen. So while somebody waits, one connection kept for it is asked for what needs no disk.
-//! If that fails, or has no answer in [`ANSWER`], all who wait are refused at once, and so are those
-//! who come, until new connections get an answer again; old ones behind a dead link may not notice
-//! its return for minutes. A database that only reads, such as a primary that was demoted, refuses
-//! writes in the same way until a connection finds one that writes.
+//! A request waits for the database until the configured timeout, since a stalled disk and overload
+//! pass. A dead database does not recover by waiting: it refuses connections, or does not answer,
+//! as behind a dead link or when frozen. So while a request waits, a dedicated connection sends a
+//! probe that needs no disk. If the probe fails or has no answer within [`ANSWER`], all waiting and
+//! new requests are refused at once, until new connections get an answer again; old connections
+//! behind a dead link may not notice the recovery for minutes. A read-only database, such as a
+//! demoted primary, refuses writes in the same way until a connection finds a writable one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,26 +22,26 @@ use tokio::time::{sleep, timeout, timeout_at};
 use crate::database::job::{is_connection_error, sql_state, unavailable};
 use crate::database::options::refusal_of;
 
-/// How long the connection kept for it may take to answer.
+/// Timeout of the probe on its dedicated connection.
 const ANSWER: Duration = Duration::from_millis(600);
 
-/// How long a new connection may take, which many others may be asking for.
+/// Timeout for a new connection, which many other clients may be opening, too.
 const CONNECT: Duration = Duration::from_secs(1);
 
-/// Connections for the server's own tasks, as many as there are at a time: the beat, the record of an
-/// outage, the key ring and the status lists.
+/// Connections reserved for the server's own tasks, as many as run at a time: the heartbeat, the
+/// recording of an outage, the key ring and the status lists.
 const RESERVED: u32 = 4;
 
-/// Pause between two attempts at a new connection.
+/// Pause between two connection attempts.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A wait for the database that is longer than this asks whether it lives, and again as often.
+/// A wait for the database that is longer than this triggers a probe, and again at this interval.
 const SUSPICIOUS: Duration = Duration::from_millis(100);
 
-/// How long a start waits for the database.
+/// How long startup waits for the database.
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// A pool that is replaced when it cannot be relied on; clones share it.
+/// A connection pool that is replaced when it fails; clones share it.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<State>);
 
@@ -49,12 +49,12 @@ struct State {
     options: ConnectOptions,
     wait: Duration,
     connections: ArcSwap<DatabaseConnection>,
-    /// Those that no crowd of requests can occupy.
+    /// Connections that requests cannot exhaust.
     reserved: ArcSwap<DatabaseConnection>,
     health: watch::Sender<Health>,
     suspicion: Notify,
     is_back: Notify,
-    /// Since when the beat that is under way waits for its commit.
+    /// When the heartbeat under way began to wait for its commit.
     beat_since: Mutex<Option<Instant>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -62,13 +62,13 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Health {
     Well,
-    /// It answers and does not write.
+    /// It answers, but refuses writes.
     ReadOnly,
     Gone,
 }
 
 impl Pool {
-    /// Waits at the start for a database that is busy, or starts at the same time.
+    /// Waits at startup for a database that is busy or still starting.
     pub(super) async fn connect(options: ConnectOptions, wait: Duration) -> Result<Self, DbErr> {
         let deadline = Instant::now() + START_WAIT;
         let Connections { shared, reserved, probe } = loop {
@@ -94,27 +94,27 @@ impl Pool {
         Ok(pool)
     }
 
-    /// A task that ends when the pool is closed.
+    /// Registers a task that is aborted when the pool is closed.
     pub(super) fn keep(&self, task: JoinHandle<()>) {
         locked(&self.0.tasks).push(task);
     }
 
-    /// The connections of the moment.
+    /// The current shared connections.
     pub(super) fn connections(&self) -> Arc<DatabaseConnection> {
         self.0.connections.load_full()
     }
 
-    /// The reserved ones of the moment.
+    /// The current reserved connections.
     pub(super) fn reserved(&self) -> Arc<DatabaseConnection> {
         self.0.reserved.load_full()
     }
 
-    /// How long a request waits for the database.
+    /// How long a request waits for the database before it times out.
     pub(super) fn wait(&self) -> Duration {
         self.0.wait
     }
 
-    /// Waits for `work` until the setting's time is over or the database is found to be gone.
+    /// Waits for `work` until the configured timeout, or until the database is found to be gone.
     pub(super) async fn patiently<T>(
         &self,
         work: impl Future<Output = Result<T, DbErr>>,
@@ -126,7 +126,7 @@ impl Pool {
         result
     }
 
-    /// None if the wait was in vain.
+    /// `None` after a timeout, or if the database is gone.
     pub(super) async fn while_alive<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut health = self.0.health.subscribe();
         let deadline = tokio::time::Instant::now() + self.0.wait;
@@ -151,15 +151,15 @@ impl Pool {
         }
     }
 
-    /// Looks into what an error says of the database's health.
+    /// Triggers a probe if an error suggests that the database is unavailable.
     pub(super) fn learn(&self, error: &DbErr) {
-        // 25006: the transaction can only read.
+        // 25006: the transaction is read-only.
         if is_connection_error(error) || sql_state(error).as_deref() == Some("25006") {
             self.0.suspicion.notify_one();
         }
     }
 
-    /// What keeps writes from being acknowledged now: those that come are refused at once.
+    /// Why writes cannot be acknowledged now: new ones are refused at once.
     pub(super) fn trouble(&self) -> Option<&'static str> {
         match *self.0.health.borrow() {
             Health::Gone => return Some("the database does not answer"),
@@ -179,7 +179,7 @@ impl Pool {
         *locked(&self.0.beat_since) = None;
     }
 
-    /// Ends when the database answers again after it did not, from this call on.
+    /// Completes when the database next becomes available again after being unavailable.
     pub(super) fn back_again(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.is_back.notified()
     }
@@ -195,8 +195,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks whether the database lives when somebody suspects that it does not, and if not, for its
-/// return.
+/// Probes the database on suspicion, and reconnects if it is gone or read-only.
 async fn watch_over(state: &State, mut probe: DatabaseConnection) {
     loop {
         state.suspicion.notified().await;
@@ -215,7 +214,7 @@ async fn watch_over(state: &State, mut probe: DatabaseConnection) {
     }
 }
 
-/// Connects until there is a database that writes, and puts its connections in place of the old ones.
+/// Reconnects until it finds a writable database, and replaces the old connections.
 async fn find_again(state: &State) -> DatabaseConnection {
     loop {
         if let Ok(Ok(Connections { shared, reserved, probe })) =
@@ -228,7 +227,7 @@ async fn find_again(state: &State) -> DatabaseConnection {
                 return probe;
             }
             match health {
-                // What can be read is worth reading.
+                // Reads are still possible on a read-only database.
                 Some(health) if *state.health.borrow() == Health::Gone => {
                     replace(state, shared, reserved, health);
                 }
@@ -250,13 +249,13 @@ fn replace(
     health: Health,
 ) {
     for old in [state.connections.swap(Arc::new(shared)), state.reserved.swap(Arc::new(reserved))] {
-        // It waits for connections in use, which may take as long as a dead link.
+        // Closing waits for connections in use, which may take as long as a dead link.
         tokio::spawn(async move { close(&old).await });
     }
     state.health.send_replace(health);
 }
 
-/// What requests share, some for the tasks of the server, and one for asking whether the database lives.
+/// Connections for requests, for the server's own tasks, and for the probe.
 struct Connections {
     shared: DatabaseConnection,
     reserved: DatabaseConnection,
@@ -275,7 +274,7 @@ async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
     Ok(Connections { shared, reserved, probe })
 }
 
-/// None if there is no answer in time, or none that can be understood.
+/// `None` if there is no answer in time, or an answer that cannot be parsed.
 async fn look(probe: &DatabaseConnection, time: Duration) -> Option<Health> {
     let question = Statement::from_string(DbBackend::Postgres, "SHOW transaction_read_only");
     let deadline = tokio::time::Instant::now() + time;
