@@ -11,7 +11,7 @@ use crate::domain::password::pool::{HashError, PoolSettings};
 use crate::domain::password::stored::Stored;
 use crate::domain::password::typed::Password;
 
-/// Small, so that the tests are quick in a debug build too.
+/// Low, so that the tests are fast in a debug build, too.
 const COST: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
 const MINUTE: Duration = Duration::from_mins(1);
 const SETTINGS: PoolSettings =
@@ -78,7 +78,7 @@ async fn no_two_hashes_share_a_salt() {
     assert_eq!(salts.len(), 100);
 }
 
-/// PW-02: 72-byte twins differ, as does everything else that is not the very password.
+/// PW-02: passwords that differ only after 72 bytes are different, as are all other variations.
 #[tokio::test]
 async fn nothing_is_truncated_trimmed_or_folded() {
     let hasher = hasher();
@@ -100,7 +100,7 @@ async fn nothing_is_truncated_trimmed_or_folded() {
     }
 }
 
-/// K5.
+/// K5: two encodings of the same characters.
 #[tokio::test]
 async fn another_spelling_of_the_same_characters_is_the_same_password() {
     let hasher = hasher();
@@ -111,7 +111,7 @@ async fn another_spelling_of_the_same_characters_is_the_same_password() {
     assert_eq!(verdict.unwrap(), MATCH);
 }
 
-/// PW-02, PW-03: no length of input reaches the threads.
+/// PW-02, PW-03: overlong input never reaches the threads.
 #[tokio::test]
 async fn a_password_that_is_too_long_costs_no_hash() {
     let hasher = hasher();
@@ -125,7 +125,7 @@ async fn a_password_that_is_too_long_costs_no_hash() {
     assert_eq!(hasher.hashes_started(), 1);
 }
 
-/// PW-06: nothing matches where there is no password, and the work is the same.
+/// PW-06: without a usable hash nothing matches, and the work is the same.
 #[tokio::test]
 async fn what_cannot_match_costs_one_hash_and_never_matches() {
     let hasher = hasher();
@@ -143,7 +143,7 @@ async fn what_cannot_match_costs_one_hash_and_never_matches() {
     }
 }
 
-/// Even the one password that belongs to the decoy (here: a real hash) does not match.
+/// Even the password of the decoy (here a real hash) does not match.
 #[tokio::test]
 async fn a_matching_decoy_is_a_mismatch() {
     let one = hasher();
@@ -157,7 +157,7 @@ async fn a_matching_decoy_is_a_mismatch() {
     assert_eq!(hasher.check(password("known"), None).await.unwrap(), Verdict::Mismatch);
 }
 
-/// W17: an unknown address takes a hash of a class that accounts have, and its cost is admitted.
+/// W17: an unknown address gets a class that accounts have, and admission uses its cost.
 #[tokio::test]
 async fn a_decoy_is_of_a_class_that_accounts_have() {
     let settings = PoolSettings { threads: 1, ..SETTINGS };
@@ -170,7 +170,7 @@ async fn a_decoy_is_of_a_class_that_accounts_have() {
     assert_eq!(hasher.hashes_started(), 1);
 }
 
-/// PW-01: weaker, stronger and foreign hashes still match, and ask to be replaced.
+/// PW-01: weaker, stronger and foreign hashes still match, and are to be replaced.
 #[tokio::test]
 async fn a_match_says_whether_the_hash_is_to_be_replaced() {
     let old = start(Cost { memory_kib: 32, ..COST }, SETTINGS).unwrap();
@@ -196,7 +196,7 @@ async fn a_match_says_whether_the_hash_is_to_be_replaced() {
     }
 }
 
-/// One turn for both hashes: who has waited for a check does not wait for what follows from it.
+/// Both hashes are computed in one job, so the caller waits in the queue only once.
 #[tokio::test]
 async fn what_follows_a_right_password_is_hashed_in_the_same_turn() {
     let settings = PoolSettings { threads: 1, backlog: Duration::ZERO, ..SETTINGS };
@@ -213,7 +213,7 @@ async fn what_follows_a_right_password_is_hashed_in_the_same_turn() {
     assert_eq!(hasher.check(password("new"), Some(new)).await.unwrap(), MATCH);
 }
 
-/// F18: requests that are dropped before their turn cost no hash.
+/// F18: requests that are dropped before their job begins cost no hash.
 #[tokio::test]
 async fn a_dropped_request_is_not_hashed() {
     let hasher = start(COST, PoolSettings { threads: 1, ..SETTINGS }).unwrap();
@@ -248,8 +248,8 @@ async fn starting_hashes_nothing_and_refuses_what_cannot_work() {
     assert!(matches!(start(too_costly, SETTINGS), Err(StartError::TooCostly)));
 }
 
-/// B4: systems that do not normalise made their hashes of what was typed. Such a hash matches what is typed
-/// now, and is replaced by one of ours, which matches either spelling.
+/// B4: systems without normalisation hashed the password as typed. Such a hash matches the same
+/// typed text, and is replaced by a hash of the normalised text, which matches either spelling.
 #[tokio::test]
 async fn a_hash_of_text_that_is_not_normalised_matches_what_is_typed() {
     let hasher = hasher();
@@ -265,7 +265,8 @@ async fn a_hash_of_text_that_is_not_normalised_matches_what_is_typed() {
     assert_eq!(composed, Verdict::Mismatch, "that is not what the hash was made of");
 }
 
-/// PW-06: text with two spellings costs two hashes, whether there is an account and whatever its hash is.
+/// PW-06: text with two spellings costs two hashes, with or without an account, for any stored
+/// hash.
 #[tokio::test]
 async fn two_spellings_cost_two_hashes_for_anybody() {
     let hasher = hasher();

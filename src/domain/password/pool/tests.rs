@@ -47,7 +47,7 @@ fn jobs(pool: &Pool) -> usize {
     pool.shared.lock().queue.jobs()
 }
 
-/// Keeps one thread at work until the sender is dropped.
+/// Occupies one thread until the sender is dropped.
 fn occupy(pool: &Pool) -> (Sender<()>, Pending<()>) {
     let (began, has_begun) = mpsc::channel();
     let (end, ended) = mpsc::channel();
@@ -69,7 +69,7 @@ fn blocks_held(shared: &Shared) -> usize {
     shared.tally.blocks_held.load(Ordering::Relaxed)
 }
 
-/// Waits for what another thread does after its answer has been sent.
+/// Waits for what another thread does after it has sent its answer.
 fn eventually(mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(2);
     while !is_so() {
@@ -78,10 +78,10 @@ fn eventually(mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// DS-11: overflow is refused at once, and nothing of it is run.
+/// DS-11: work beyond the limit is refused at once and never run.
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
-    // A nominal hash of 23 ms, so that five are more than 100 ms.
+    // A nominal hash takes 23 ms, so five take more than 100 ms.
     let pool = pool(1, Duration::from_millis(100));
     let (end, first) = occupy(&pool);
     let waiting: Vec<_> = (1..5).map(|turn| submit(&pool, move |_| Ok(turn)).unwrap()).collect();
@@ -98,7 +98,7 @@ async fn a_full_queue_refuses_at_once() {
     assert_eq!(run(&pool, |_| Ok(4)).await.unwrap(), 4);
 }
 
-/// Whoever has an answer may ask again at once, even when there was no more room.
+/// A caller that has its answer may submit another job at once, even if the queue was full.
 #[tokio::test]
 async fn the_place_is_back_before_the_answer_is() {
     let pool = pool(1, Duration::ZERO);
@@ -113,7 +113,7 @@ async fn a_backlog_without_end_is_possible() {
     assert_eq!(run(&pool(1, Duration::MAX), |_| Ok(1)).await.unwrap(), 1);
 }
 
-/// PW-04, F18: a job that has begun counts until it ends, though its caller has hung up.
+/// PW-04, F18: a job that has begun counts until it ends, even if its caller has gone.
 #[tokio::test]
 async fn a_caller_that_hangs_up_frees_nothing_that_is_being_done() {
     let pool = pool(2, Duration::from_millis(20));
@@ -129,7 +129,7 @@ async fn a_caller_that_hangs_up_frees_nothing_that_is_being_done() {
     eventually(|| jobs(&pool) == 0);
 }
 
-/// Other programs took the cores: a caller is told to come again before it is cut off without an answer.
+/// Other programs took the cores: a caller is told to retry before its request times out.
 #[tokio::test]
 async fn a_job_that_waits_too_long_is_answered_and_not_run() {
     let settings = PoolSettings { patience: Duration::from_millis(20), ..SETTINGS };
@@ -148,7 +148,7 @@ async fn a_job_that_waits_too_long_is_answered_and_not_run() {
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
 
-/// F18: a job whose caller has hung up before its turn is not run, and makes room at once.
+/// F18: a job whose caller has gone before it begins is not run, and makes room at once.
 #[tokio::test]
 async fn a_job_that_nobody_waits_for_is_skipped() {
     let pool = pool(1, Duration::from_millis(100));
@@ -167,7 +167,7 @@ async fn a_job_that_nobody_waits_for_is_skipped() {
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
 
-/// A5: one client's crowd does not keep another from its turn.
+/// A5: a burst of one client does not block another client.
 #[tokio::test]
 async fn a_crowd_of_one_client_does_not_keep_others_waiting() {
     let pool = pool(1, PATIENT);
@@ -194,14 +194,14 @@ async fn a_crowd_of_one_client_does_not_keep_others_waiting() {
     assert!(place.unwrap() <= 1, "{place:?}");
 }
 
-/// How many jobs run at this moment, and the most that ever did.
+/// The number of jobs running now, and its maximum.
 #[derive(Default)]
 struct Gauge {
     now: AtomicUsize,
     most: AtomicUsize,
 }
 
-/// Asks again and again, and hangs up two times of three.
+/// Submits jobs repeatedly, and drops two of three.
 async fn ask_and_hang_up(pool: Arc<Pool>, gauge: Arc<Gauge>) {
     for turn in 0..200 {
         let gauge = Arc::clone(&gauge);
@@ -218,7 +218,7 @@ async fn ask_and_hang_up(pool: Arc<Pool>, gauge: Arc<Gauge>) {
     }
 }
 
-/// PW-04, F18: a flood of callers that hang up while their work is done or waits.
+/// PW-04, F18: many callers are dropped while their jobs wait or run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn dropped_callers_do_not_exceed_the_threads() {
     let (pool, gauge) = (Arc::new(pool(2, PATIENT)), Arc::new(Gauge::default()));
@@ -270,8 +270,8 @@ async fn what_one_pass_leaves_is_wiped_before_the_next_job() {
     assert!(run(&pool, |workspace| Ok(workspace.is_tidy())).await.unwrap());
 }
 
-/// Allocators like to keep what is freed; this asks the system what the process really holds.
-/// It needs a process of its own, so it runs the test below in one.
+/// Allocators may retain freed memory, so this asks the system for the real memory use of the
+/// process. It needs a process of its own, so it runs the test below in one.
 #[cfg(target_os = "linux")]
 #[test]
 fn released_memory_goes_back_to_the_system_time_after_time() {
@@ -307,7 +307,7 @@ async fn alone_in_its_process() {
     }
 }
 
-/// F17: a foreign hash that needs more memory than ours does not leave it behind.
+/// F17: the extra memory of a costly foreign hash is freed at once.
 #[tokio::test]
 async fn an_oversized_hash_gives_its_memory_back_at_once() {
     let pool = pool(1, PATIENT);
@@ -335,7 +335,7 @@ async fn the_threads_end_with_the_pool() {
     eventually(|| shared.strong_count() == 0);
 }
 
-/// DS-10: the hashing threads step back; the thread that started them does not.
+/// DS-10: only the hashing threads lower their priority; the thread that started them does not.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn only_the_hashing_threads_run_at_a_priority_of_their_own() {

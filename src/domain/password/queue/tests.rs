@@ -17,7 +17,8 @@ fn queue() -> Queue<u32> {
     Queue::new(limits, meter)
 }
 
-/// As many as are admitted of so many jobs of one hash each, and what the first refused is told.
+/// Submits `jobs` of one hash each; returns how many are admitted, and the first refused job's
+/// wait.
 fn fill(queue: &mut Queue<u32>, client: u128, jobs: u32) -> (usize, Option<Duration>) {
     let now = Instant::now();
     let outcomes = (0..jobs).map(|job| queue.admit(client, &[live()], job, now));
@@ -32,12 +33,12 @@ fn do_next(queue: &mut Queue<u32>) -> u128 {
     ticket.client
 }
 
-/// A5: what can be done in 20 s is admitted, and nothing more.
+/// A5: the work of 20 s is admitted, and no more.
 #[test]
 fn a_lone_client_may_have_the_whole_backlog() {
     let mut queue = queue();
 
-    // The last one finds 20 s of work, or a rounding less, and makes it more.
+    // The last job is admitted at 20 s of work, or slightly less, and exceeds it.
     let (admitted, _) = fill(&mut queue, A, 1_000);
 
     assert!((400..=402).contains(&admitted), "{admitted}");
@@ -47,7 +48,7 @@ fn a_lone_client_may_have_the_whole_backlog() {
     assert_eq!(fill(&mut queue, A, 1_000).0, 100);
 }
 
-/// A5: a thousand logins at once from as many addresses, on a machine that does 140 a second.
+/// A5: a thousand concurrent logins from as many addresses, at 140 hashes a second.
 #[test]
 fn a_thousand_people_at_once_are_all_admitted() {
     let mut meter = Meter::new(live());
@@ -60,7 +61,7 @@ fn a_thousand_people_at_once_are_all_admitted() {
     }
 }
 
-/// What the work costs decides, not the number of jobs.
+/// Admission depends on the cost of the work, not on the number of jobs.
 #[test]
 fn the_cost_of_each_class_counts() {
     let costly = Class::Bcrypt { cost: 14 };
@@ -71,13 +72,13 @@ fn the_cost_of_each_class_counts() {
     let admitted = (0..1_000).filter(|_| queue.admit(A, &[costly], 0, now).is_ok()).count();
 
     assert_eq!(admitted, 21);
-    // Both hashes of a login that renews an old one.
+    // Both hashes of a login that replaces an old hash.
     let mut queue = self::queue();
     let admitted = (0..1_000).filter(|_| queue.admit(A, &[live(), live()], 0, now).is_ok()).count();
     assert!((200..=201).contains(&admitted), "{admitted}");
 }
 
-/// A machine that has become slower admits less, and what it has admitted counts as slower, too.
+/// On a slower machine less is admitted, and the work admitted before counts as slower, too.
 #[test]
 fn admission_follows_the_measured_rate() {
     let mut queue = queue();
@@ -92,7 +93,7 @@ fn admission_follows_the_measured_rate() {
     assert_eq!(fill(&mut queue, A, 1).0, 0);
 }
 
-/// Whoever comes second finds room however much the first has taken, and is next.
+/// A second client is admitted however much the first has queued, and is next.
 #[test]
 fn a_client_that_took_everything_leaves_room_for_another() {
     let mut queue = queue();
@@ -100,7 +101,7 @@ fn a_client_that_took_everything_leaves_room_for_another() {
 
     let (admitted, _) = fill(&mut queue, B, 1_000);
 
-    // 2.5 s of the reserve of 5 s: there are two that share it.
+    // 2.5 s of the reserve of 5 s: two clients share it.
     assert!((50..=51).contains(&admitted), "{admitted}");
     assert_eq!(fill(&mut queue, A, 1).0, 0);
     assert!((1..=2).contains(&(0..2).filter(|_| do_next(&mut queue) == B).count()));
@@ -108,7 +109,7 @@ fn a_client_that_took_everything_leaves_room_for_another() {
     assert_eq!(turns.iter().filter(|client| **client == B).count(), 20);
 }
 
-/// While others wait, a client that has more than its share gets no more of what becomes free.
+/// While other clients wait, one with more than its share gets no freed capacity.
 #[test]
 fn what_becomes_free_goes_to_those_who_have_less() {
     let mut queue = queue();
@@ -124,7 +125,7 @@ fn what_becomes_free_goes_to_those_who_have_less() {
     assert!(fill(&mut queue, C, 40).0 > 0);
 }
 
-/// Three clients that ask all the time get a third each, in the order of turns.
+/// Three clients with continuous jobs get a third each, in turn.
 #[test]
 fn clients_take_turns() {
     let mut queue = queue();
@@ -141,7 +142,7 @@ fn clients_take_turns() {
     assert!(queue.is_empty());
 }
 
-/// Turns are of time, not of jobs: a costly hash is one turn of many cheap ones.
+/// Turns are measured in time, not in jobs: one costly hash counts as many cheap ones.
 #[test]
 fn a_client_with_costly_hashes_has_fewer_turns() {
     let costly = Class::Bcrypt { cost: 12 };
@@ -157,7 +158,7 @@ fn a_client_with_costly_hashes_has_fewer_turns() {
     assert_eq!(turns.iter().filter(|client| **client == A).count(), 3, "{turns:?}");
 }
 
-/// Even among many addresses, one that has nothing waiting gets in before one that has.
+/// Even with many addresses, clients without waiting jobs are admitted before clients with some.
 #[test]
 fn the_reserve_is_bounded() {
     let mut queue = queue();
@@ -168,7 +169,7 @@ fn the_reserve_is_bounded() {
     assert!((100..=101).contains(&admitted), "a quarter more, and not without end: {admitted}");
 }
 
-/// A client that hangs up frees what it had, unless it is being done.
+/// A dropped job frees its capacity, unless it has begun.
 #[test]
 fn what_nobody_waits_for_is_forgotten() {
     let mut queue = queue();
@@ -188,7 +189,7 @@ fn what_nobody_waits_for_is_forgotten() {
     assert!(queue.clients.is_empty());
 }
 
-/// Those who are refused are told to come one after the other, as there will be room.
+/// Refused callers are told to retry one after the other, as there will be room.
 #[test]
 fn a_refusal_says_when_there_is_room() {
     let mut queue = queue();
@@ -199,17 +200,17 @@ fn a_refusal_says_when_there_is_room() {
     let waits: Vec<_> = (0..1_000).map(|_| refused().as_millis()).collect();
 
     assert!(waits.is_sorted());
-    // One after the other at 20 a second, and no later than a backlog takes.
+    // One after the other at 20 a second, and no later than the time of a backlog.
     assert!((50..=150).contains(&waits[0]), "{}", waits[0]);
     assert!((950..=1_150).contains(&(waits[119] - waits[99])), "{}", waits[119] - waits[99]);
     assert_eq!(waits[999], 20_000);
-    // What was told goes by as time does.
+    // The waits given before expire.
     let later = now + Duration::from_secs(30);
     let told = queue.admit(A, &[live()], 0, later).unwrap_err();
     assert!(told < Duration::from_millis(200), "{told:?}");
 }
 
-/// However quick hashes are, memory is bounded.
+/// Memory is bounded, however quick hashes are.
 #[test]
 fn the_number_of_jobs_is_bounded() {
     let mut meter = Meter::new(live());

@@ -20,7 +20,7 @@ fn is_current(hash: &str, memory_kib: u32, iterations: u32, parallelism: u32) ->
     Stored::parse(hash).unwrap().is_current(cost)
 }
 
-/// PW-01: hashes made by libargon2 (argon2-cffi 25.1.0), the empty password included.
+/// PW-01: hashes made by libargon2 (argon2-cffi 25.1.0), including one of the empty password.
 #[test]
 fn argon2id_hashes_of_the_reference_library_match() {
     for (typed, hash) in [
@@ -114,7 +114,7 @@ fn foreign_argon2_hashes_match_and_are_to_be_replaced() {
     }
 }
 
-/// PW-01: only what a new hash would be is left alone.
+/// PW-01: only a hash with the parameters of a new one is not replaced.
 #[test]
 fn a_hash_is_current_only_at_exactly_the_live_settings() {
     let live = "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
@@ -148,7 +148,7 @@ fn bcrypt_hashes_of_the_three_prefixes_match_and_are_to_be_replaced() {
     }
 }
 
-/// What made the hash ended the password at U+0000; nobody gets in with more behind it.
+/// The system that made the hash ended the password at U+0000; text after it must not match.
 #[test]
 fn a_bcrypt_hash_matches_no_password_that_goes_on_behind_a_nul() {
     let hash = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
@@ -157,7 +157,7 @@ fn a_bcrypt_hash_matches_no_password_that_goes_on_behind_a_nul() {
     assert!(!matches(hash, &format!("{PASSWORD}\0more")));
 }
 
-/// libxcrypt hashed 74 bytes; bcrypt reads 72 of them, in the middle of a character here.
+/// libxcrypt got 74 bytes; bcrypt reads 72 of them, which ends within a character here.
 #[test]
 fn a_bcrypt_hash_is_checked_with_the_72_bytes_it_was_made_of() {
     let hash = "$2b$05$abcdefghijklmnopqrstuusZHkwA51nwMp0X4BRE2tJ9nwPqtpEp6";
@@ -168,7 +168,7 @@ fn a_bcrypt_hash_is_checked_with_the_72_bytes_it_was_made_of() {
     assert!(!matches(hash, &seventy_one));
 }
 
-/// F17: no stored hash may ask for more than the bounds, however it says so.
+/// F17: no stored hash may exceed the bounds, in any notation.
 #[test]
 fn hashes_beyond_the_bounds_are_refused_unread() {
     let argon2 = |cost: &str| {
