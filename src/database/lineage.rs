@@ -1,10 +1,10 @@
 //! The identity of a database and its commit counter: together they tell a restored older backup
 //! from the database it replaced.
 //!
-//! The name of a database is that of its first signing key, which is random, or, after `signet
-//! restored` was run, the id generated then. Its commit counter grows while it is served: on SQLite
-//! with each commit, on PostgreSQL once a second per instance. Commands do not advance it: run on
-//! an older copy, they would make it look like the newer one.
+//! A database is named by the id of its first signing key, which is random, or, after `signet
+//! restored` was run, by the id generated then. Its commit counter grows while it is served: on
+//! SQLite with each commit, on PostgreSQL once a second per instance. Commands do not advance it:
+//! run on an older copy, they would make it look like the newer one.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;

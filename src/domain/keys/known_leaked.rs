@@ -1,7 +1,7 @@
 //! Private keys published in documents, with which anybody can sign (KY-10).
 //!
-//! The list has only keys that pass all other checks: RSA of 2048 bits and more, exponent 65537. The
-//! snake-oil keys of operating systems are generated on each host, so they cannot be listed.
+//! The list has only keys that pass all other checks: RSA of 2048 bits and more, exponent 65537.
+//! The snake-oil keys of operating systems are generated on each host, so they cannot be listed.
 
 /// Thumbprint (RFC 7638), and the document that contains the key.
 const PUBLISHED: [(&str, &str); 11] = [
