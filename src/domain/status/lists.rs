@@ -158,7 +158,7 @@ impl StatusLists {
         // nothing is re-signed: the lists may lack other ended sessions.
         let looked = state.look(db, now).await;
         if looked.is_ok() || !state.changed.is_empty() {
-            self.sign(&mut state, issuer, now)?;
+            self.sign(&mut state, issuer, now, looked.is_ok())?;
         }
         looked?;
         *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner) = looked_at;
@@ -172,13 +172,20 @@ impl StatusLists {
         looked_at.elapsed() < PATIENCE
     }
 
-    fn sign(&self, state: &mut State, issuer: &Issuer, now: Timestamp) -> Result<(), ListError> {
+    fn sign(
+        &self,
+        state: &mut State,
+        issuer: &Issuer,
+        now: Timestamp,
+        is_complete: bool,
+    ) -> Result<(), ListError> {
         let before = self.published();
         let mut after = Published::new();
         for (id, bits) in &state.bits {
             let signed = match before.get(id) {
                 Some(signed)
-                    if !state.changed.contains(id) && self.is_recent(signed, issuer, now) =>
+                    if !state.changed.contains(id)
+                        && (!is_complete || self.is_recent(signed, issuer, now)) =>
                 {
                     signed.clone()
                 }
