@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const PATIENCE: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub(super) struct Health {
@@ -19,7 +19,7 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let answer = tokio::time::timeout(PATIENCE, ask(reachable(self.listen)));
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, ask(reachable(self.listen)));
         let status = answer.await.context("no answer in time")?.context("no answer")?;
         if status != 200 {
             bail!("not ready (status {status})");

@@ -62,7 +62,7 @@ impl Db {
             instance: Uuid::nil(),
             is_reserved: false,
             doubts: Doubts::default(),
-            crowd: Arc::default(),
+            overload: Arc::default(),
             commits: Arc::default(),
         };
         let backend = Backend::Postgres(writer);
@@ -129,10 +129,10 @@ impl Db {
     }
 
     /// Why writes cannot be acknowledged at the moment; `None` if they can.
-    pub async fn trouble(&self) -> Option<&'static str> {
+    pub async fn write_obstacle(&self) -> Option<&'static str> {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.trouble().await,
-            Backend::Postgres(writer) => writer.pool.trouble(),
+            Backend::Sqlite { writer, .. } => writer.write_obstacle().await,
+            Backend::Postgres(writer) => writer.pool.write_obstacle(),
         }
     }
 
@@ -141,7 +141,7 @@ impl Db {
     pub fn note_lost_answer(&self) {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.note_lost_answer(self.clock.now()),
-            Backend::Postgres(writer) => writer.notice_crowd(self.wait),
+            Backend::Postgres(writer) => writer.notice_overload(self.wait),
         }
     }
 

@@ -93,7 +93,11 @@ async fn first_kid(db: &DatabaseConnection) -> Result<Option<String>, DbErr> {
 /// # Errors
 /// If the database refuses.
 /// If the database refuses.
-pub async fn begin_anew(txn: &DatabaseTransaction, id: Uuid, now: Timestamp) -> Result<(), DbErr> {
+pub async fn start_new_lineage(
+    txn: &DatabaseTransaction,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<(), DbErr> {
     let sql = "UPDATE database_state SET restore_id = $1, restored_at = $2";
     txn.execute_raw(statement(txn, sql, [id.into(), now.into()])).await?;
     txn.execute_unprepared("DELETE FROM instance").await.map(drop)

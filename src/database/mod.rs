@@ -35,7 +35,7 @@ pub use crate::database::db::{Db, take_time};
 pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::file::ConnectError;
 pub use crate::database::job::{Work, is_in_doubt};
-pub use crate::database::lineage::{Lineage, Restore, begin_anew};
+pub use crate::database::lineage::{Lineage, Restore, start_new_lineage};
 pub use crate::database::outage::{is_undecided, may_have_lost_answer, undecided};
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};

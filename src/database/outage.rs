@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::timestamp::Timestamp;
 
 /// Interval of an instance's heartbeat on PostgreSQL.
-pub(super) const BEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A longer commit, heartbeat or suspension of the process is an outage: well below the default
 /// retry window (10 s), and above the delay of a heartbeat on a busy machine.
@@ -23,7 +23,7 @@ pub(super) const NOTICEABLE: Duration = Duration::from_millis(2_500);
 
 /// A transaction that waits this long for its turn indicates overload, under which clients time
 /// out.
-pub(super) const CROWDED: Duration = Duration::from_secs(1);
+pub(super) const OVERLOADED: Duration = Duration::from_secs(1);
 
 /// A commit is dated by the time read after its BEGIN; its answer leaves shortly after the
 /// heartbeat.
@@ -152,11 +152,11 @@ async fn instances_away(
     let mut outages = Vec::new();
     for row in txn.query_all_raw(statement(txn, sql, bounds)).await? {
         let away: i64 = row.try_get_by_index(0)?;
-        let beat = now.minus(Duration::from_micros(away.unsigned_abs()));
+        let send_heartbeat = now.minus(Duration::from_micros(away.unsigned_abs()));
         // An instance refuses writes once its heartbeat is overdue, so it has rotated nothing
         // since. Overload that it had detected by then may not have been recorded yet.
-        let last_rotation = beat.plus(BEAT + wait + MARGIN);
-        let began = beat.minus(BEAT + wait + MARGIN);
+        let last_rotation = send_heartbeat.plus(HEARTBEAT_INTERVAL + wait + MARGIN);
+        let began = send_heartbeat.minus(HEARTBEAT_INTERVAL + wait + MARGIN);
         outages.push(Outage { began, last_rotation, ended: now, is_crowd: false });
     }
     Ok(outages)
@@ -172,11 +172,11 @@ fn recorded(row: &QueryResult, now: Timestamp) -> Result<Outage, DbErr> {
 
 /// Overload at one instance: an outage that lasts as long as transactions wait long for their turn.
 #[derive(Debug, Default)]
-pub(super) struct Crowd {
+pub(super) struct Overload {
     recorded_until: Option<Timestamp>,
 }
 
-impl Crowd {
+impl Overload {
     /// The outage to record because a transaction got its turn after `waited`, or timed out. At
     /// most one a second; it ends a second from now.
     pub(super) fn notice(
@@ -185,11 +185,11 @@ impl Crowd {
         now: Timestamp,
     ) -> Option<(Timestamp, Timestamp)> {
         let is_recorded =
-            self.recorded_until.is_some_and(|until| now < until && until <= now.plus(CROWDED));
-        if waited < CROWDED || is_recorded {
+            self.recorded_until.is_some_and(|until| now < until && until <= now.plus(OVERLOADED));
+        if waited < OVERLOADED || is_recorded {
             return None;
         }
-        let ended = now.plus(CROWDED);
+        let ended = now.plus(OVERLOADED);
         self.recorded_until = Some(ended);
         Some((now.minus(waited), ended))
     }
@@ -215,7 +215,7 @@ pub(super) async fn record(
 }
 
 /// Records overload, merged with the previous overload if they touch.
-pub(super) async fn record_crowd(
+pub(super) async fn record_overload(
     txn: &impl ConnectionTrait,
     instance: Uuid,
     began: Timestamp,
@@ -239,7 +239,10 @@ pub(super) async fn record_crowd(
 }
 
 /// Records the instance's heartbeat, dated by the database's clock, which is the same for all.
-pub(super) async fn beat(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
+pub(super) async fn send_heartbeat(
+    txn: &impl ConnectionTrait,
+    instance: Uuid,
+) -> Result<(), DbErr> {
     let sql = "INSERT INTO instance (id, beat_at) \
                VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
                ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at";
@@ -302,8 +305,8 @@ mod tests {
 
     #[test]
     fn crowds_put_the_end_off_for_ten_minutes_at_most() {
-        let crowd = |began, ended| Outage { is_crowd: true, ..outage(began, ended) };
-        let chain: Vec<_> = (0..100).map(|n| crowd(99 + 9 * n, 100 + 9 * n)).collect();
+        let overload = |began, ended| Outage { is_crowd: true, ..outage(began, ended) };
+        let chain: Vec<_> = (0..100).map(|n| overload(99 + 9 * n, 100 + 9 * n)).collect();
 
         assert_eq!(retry_until(&chain[..3], at(100), WINDOW), Some(at(128)));
         assert_eq!(retry_until(&chain, at(100), WINDOW), Some(at(710)));
@@ -313,13 +316,13 @@ mod tests {
 
     #[test]
     fn a_crowd_is_one_outage_however_many_notice_it() {
-        let (mut crowd, long) = (Crowd::default(), Duration::from_secs(4));
+        let (mut overload, long) = (Overload::default(), Duration::from_secs(4));
 
-        assert_eq!(crowd.notice(Duration::from_millis(999), at(100)), None, "that is no crowd");
-        assert_eq!(crowd.notice(long, at(100)), Some((at(96), at(101))));
-        assert_eq!(crowd.notice(long, at(100)), None, "it is on record");
-        assert_eq!(crowd.notice(long, at(101)), Some((at(97), at(102))), "it goes on");
-        assert_eq!(crowd.notice(long, at(50)), Some((at(46), at(51))), "the clock was set back");
+        assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "that is no crowd");
+        assert_eq!(overload.notice(long, at(100)), Some((at(96), at(101))));
+        assert_eq!(overload.notice(long, at(100)), None, "it is on record");
+        assert_eq!(overload.notice(long, at(101)), Some((at(97), at(102))), "it goes on");
+        assert_eq!(overload.notice(long, at(50)), Some((at(46), at(51))), "the clock was set back");
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Pool {
     }
 
     /// Why writes cannot be acknowledged now: new ones are refused at once.
-    pub(super) fn trouble(&self) -> Option<&'static str> {
+    pub(super) fn write_obstacle(&self) -> Option<&'static str> {
         match *self.0.health.borrow() {
             Health::Gone => return Some("the database does not answer"),
             Health::ReadOnly => return Some("the database only reads"),

@@ -20,7 +20,7 @@ use crate::database::job::{
     Job, Progress, Step, Transaction, Work, in_doubt, is_connection_error, lost, sql_state,
     unavailable,
 };
-use crate::database::outage::{self, BEAT, Crowd, NOTICEABLE};
+use crate::database::outage::{self, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
 use crate::timestamp::Timestamp;
 
@@ -57,7 +57,7 @@ where
         + Sync
         + 'static,
 {
-    if writer.pool.trouble().is_some() {
+    if writer.pool.write_obstacle().is_some() {
         return Err(unavailable().into());
     }
     let (job, progress, answer) = Transaction::new(input, work, false);
@@ -155,7 +155,7 @@ pub(super) struct PooledWriter {
     /// Whether it uses the reserved connections, which requests cannot exhaust.
     pub(super) is_reserved: bool,
     pub(super) doubts: Doubts,
-    pub(super) crowd: Arc<Mutex<Crowd>>,
+    pub(super) overload: Arc<Mutex<Overload>>,
     /// The highest value of the commit counter that a heartbeat of this instance has reached.
     pub(super) commits: Arc<AtomicI64>,
 }
@@ -166,20 +166,20 @@ impl PooledWriter {
         self.instance = instance;
         let first = Moment::now();
         let writer = self.reserved();
-        let commits = writer.beat(first).await?;
+        let commits = writer.send_heartbeat(first).await?;
         self.commits.store(commits, Ordering::Release);
-        self.pool.keep(tokio::spawn(async move { writer.keep_beat(first, commits).await }));
+        self.pool.keep(tokio::spawn(async move { writer.send_heartbeats(first, commits).await }));
         Ok(())
     }
 
-    async fn keep_beat(&self, mut last: Moment, mut commits: i64) {
+    async fn send_heartbeats(&self, mut last: Moment, mut commits: i64) {
         let mut given_up = 0;
         loop {
-            sleep(BEAT).await;
+            sleep(HEARTBEAT_INTERVAL).await;
             self.pool.beat_begins();
             let next = Moment::now();
             let patience = if given_up < HANGING { self.pool.wait() * 2 } else { FOREVER };
-            match timeout(patience, self.beat(last)).await {
+            match timeout(patience, self.send_heartbeat(last)).await {
                 Ok(Ok(number)) => {
                     self.compare(last, commits, number);
                     (last, commits) = (next, number);
@@ -217,10 +217,12 @@ impl PooledWriter {
         tokio::spawn(record(self.clone(), began, Ended::Now));
     }
 
-    async fn beat(&self, last: Moment) -> Result<i64, DbErr> {
+    async fn send_heartbeat(&self, last: Moment) -> Result<i64, DbErr> {
         let instance = self.instance;
-        write_at_leisure(self, (), move |txn, now, ()| Box::pin(beat(txn, instance, last, now)))
-            .await
+        write_at_leisure(self, (), move |txn, now, ()| {
+            Box::pin(send_heartbeat(txn, instance, last, now))
+        })
+        .await
     }
 
     /// The same writer on the reserved connections, which requests cannot exhaust.
@@ -233,13 +235,13 @@ impl PooledWriter {
     }
 
     /// Called when a transaction got its turn, or timed out, after `waited`.
-    pub(super) fn notice_crowd(&self, waited: Duration) {
+    pub(super) fn notice_overload(&self, waited: Duration) {
         if self.instance.is_nil() || self.is_reserved {
             return;
         }
-        let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((began, ended)) = crowd.notice(waited, self.clock.now()) {
-            tokio::spawn(record(self.clone(), began, Ended::Crowd(ended)));
+        let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((began, ended)) = overload.notice(waited, self.clock.now()) {
+            tokio::spawn(record(self.clone(), began, Ended::Overload(ended)));
         }
     }
 
@@ -295,7 +297,7 @@ enum Ended {
     NotYet,
     Now,
     /// The end of overload, which is recorded while it may continue.
-    Crowd(Timestamp),
+    Overload(Timestamp),
 }
 
 /// Records an outage, retrying until the database accepts it. (Boxed because it is recursive: its
@@ -307,7 +309,7 @@ fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'st
             && Instant::now() < deadline
         {
             tracing::debug!(%error, "an outage could not be recorded yet");
-            sleep(BEAT).await;
+            sleep(HEARTBEAT_INTERVAL).await;
         }
     })
 }
@@ -319,14 +321,14 @@ async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) ->
             match ended {
                 Ended::NotYet => outage::record(txn, instance, began, None).await,
                 Ended::Now => outage::record(txn, instance, began, Some(now)).await,
-                Ended::Crowd(time) => outage::record_crowd(txn, instance, began, time).await,
+                Ended::Overload(time) => outage::record_overload(txn, instance, began, time).await,
             }
         })
     })
     .await
 }
 
-async fn beat(
+async fn send_heartbeat(
     txn: &DatabaseTransaction,
     instance: Uuid,
     last: Moment,
@@ -337,7 +339,7 @@ async fn beat(
         outage::record(txn, instance, now.minus(away), Some(now)).await?;
         outage::forget_old(txn, now).await?;
     }
-    outage::beat(txn, instance).await?;
+    outage::send_heartbeat(txn, instance).await?;
     // Last, because all instances wait for this row.
     let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
     let row = txn.query_one_raw(outage::statement(txn, sql, [])).await?;
@@ -404,7 +406,7 @@ async fn attempt(
 ) -> Result<(), Failure> {
     let (connections, asked) = (writer.connections(), Instant::now());
     let txn = connections.begin().await;
-    writer.notice_crowd(asked.elapsed());
+    writer.notice_overload(asked.elapsed());
     let txn = txn.map_err(Failure::Database)?;
     if job.progress().is_left() {
         // Other transactions wait for the connection.

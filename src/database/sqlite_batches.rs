@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::database::job::{Job, Step, in_doubt, unavailable};
-use crate::database::outage::{self, CROWDED, Crowd, NOTICEABLE};
+use crate::database::outage::{self, NOTICEABLE, OVERLOADED, Overload};
 use crate::database::reserve::Reserve;
 use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
 use crate::timestamp::Timestamp;
@@ -68,11 +68,11 @@ pub(super) struct Writer {
     state: Arc<State>,
     last_seen: Moment,
     wait: Duration,
-    crowd: Crowd,
+    overload: Overload,
     /// Outages to record with the next batch; one without an end lasts until then.
     outages: Vec<(Timestamp, Option<Timestamp>)>,
     /// Overload to record with the next batch.
-    crowds: Vec<(Timestamp, Timestamp)>,
+    overloads: Vec<(Timestamp, Timestamp)>,
     reserve: Reserve,
 }
 
@@ -109,9 +109,9 @@ impl Writer {
             state,
             last_seen: Moment::now(),
             wait,
-            crowd: Crowd::default(),
+            overload: Overload::default(),
             outages: Vec::new(),
-            crowds: Vec::new(),
+            overloads: Vec::new(),
             reserve,
         }
     }
@@ -171,12 +171,12 @@ impl Writer {
     }
 
     fn take(&mut self, job: Box<dyn Job>, since: Instant) -> Box<dyn Job> {
-        self.notice_crowd(since.elapsed());
+        self.notice_overload(since.elapsed());
         job
     }
 
-    fn notice_crowd(&mut self, waited: Duration) {
-        self.crowds.extend(self.crowd.notice(waited, self.clock.now()));
+    fn notice_overload(&mut self, waited: Duration) {
+        self.overloads.extend(self.overload.notice(waited, self.clock.now()));
     }
 
     async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
@@ -184,7 +184,7 @@ impl Writer {
         let lost_answer_at = self.state.lost_answer_at.swap(0, Ordering::AcqRel);
         if lost_answer_at > 0 {
             let at = Timestamp::from_micros(lost_answer_at);
-            self.crowds.push((at.minus(self.wait), at.plus(CROWDED)));
+            self.overloads.push((at.minus(self.wait), at.plus(OVERLOADED)));
         }
         let mut batch = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -258,7 +258,7 @@ impl Writer {
         self.state.is_failing.store(error.is_some(), Ordering::Release);
         if result.is_ok() {
             self.outages.clear();
-            self.crowds.clear();
+            self.overloads.clear();
         }
         if let Some(error) = error {
             tracing::error!(%error, "a batch of transactions was not committed");
@@ -336,10 +336,10 @@ impl Writer {
             let ended = ended.unwrap_or(now);
             outage::record(txn, Uuid::nil(), *began, Some(ended)).await?;
         }
-        for (began, ended) in &self.crowds {
-            outage::record_crowd(txn, Uuid::nil(), *began, *ended).await?;
+        for (began, ended) in &self.overloads {
+            outage::record_overload(txn, Uuid::nil(), *began, *ended).await?;
         }
-        if !self.outages.is_empty() || !self.crowds.is_empty() {
+        if !self.outages.is_empty() || !self.overloads.is_empty() {
             outage::forget_old(txn, now).await?;
         }
         let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);

@@ -95,7 +95,7 @@ impl SharedWriter {
 
     /// Why this writer cannot acknowledge writes now. After a failure it tests this with a commit
     /// of its own.
-    pub(super) async fn trouble(&self) -> Option<&'static str> {
+    pub(super) async fn write_obstacle(&self) -> Option<&'static str> {
         let since = *self.state.commit_since();
         if since.is_some_and(|since| since.elapsed() > self.wait) {
             return Some("a commit is overdue");

@@ -66,7 +66,7 @@ impl StateFile {
     ///
     /// # Errors
     /// If it exists and cannot be read or parsed.
-    pub fn judge(&self, lineage: &Lineage) -> io::Result<Verdict> {
+    pub fn compare(&self, lineage: &Lineage) -> io::Result<Verdict> {
         let Some(name) = lineage.name() else { return Ok(Verdict::New) };
         Ok(match self.read()?.get(&name) {
             None => Verdict::Unknown,

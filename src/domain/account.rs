@@ -16,7 +16,7 @@ use crate::domain::granted::StatusEntry;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, BrowserCookie, KillSwitch, NewSession};
-use crate::domain::status::{DrawError, StatusEntries};
+use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account;
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
@@ -40,7 +40,7 @@ pub enum SignUpError {
     Hashing(#[from] HashError),
     /// No status list entry was available for the session.
     #[error("the session has no status")]
-    Status(#[from] DrawError),
+    Status(#[from] AllocationError),
     /// The database refused or failed.
     #[error("the account could not be stored")]
     Database(#[from] DbErr),
@@ -142,7 +142,7 @@ pub async fn prepare(
 ) -> Result<NewAccount, SignUpError> {
     let SignUp { email, password, origin, .. } = request;
     let password_hash = hasher.hash(password, origin.address).await?;
-    let status = entries.draw(db, now).await?;
+    let status = entries.allocate(db, now).await?;
     let row = account::Model {
         id: id::new(now),
         email: email.address().to_owned(),

@@ -58,7 +58,7 @@ pub async fn list(
 
 /// An account with its sessions and consents.
 #[derive(Debug)]
-pub struct Shown {
+pub struct AccountView {
     /// The account.
     pub account: account_row::Model,
     /// Its live sessions, oldest first.
@@ -71,7 +71,7 @@ pub struct Shown {
 ///
 /// # Errors
 /// [`OperatorError::NoAccount`], or a database error.
-pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, OperatorError> {
+pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<AccountView, OperatorError> {
     let found = db.read(|db| async move {
         let account = account_row::Entity::find_by_address(email.address(), email.folded());
         let Some(account) = account.one(&db).await? else { return Ok(None) };
@@ -85,7 +85,7 @@ pub async fn show(db: &Db, email: &Email, now: Timestamp) -> Result<Shown, Opera
             .order_by_asc(consent::Column::ClientId)
             .all(&db)
             .await?;
-        Ok(Some(Shown { account, sessions, consents }))
+        Ok(Some(AccountView { account, sessions, consents }))
     });
     found.await?.ok_or(OperatorError::NoAccount)
 }
@@ -293,7 +293,7 @@ async fn lock(
     id: Uuid,
 ) -> Result<(KillSwitch, account_row::Model), OperatorError> {
     let switch = KillSwitch::lock(txn, id).await?;
-    let account = session::hold_account(txn, id).await?;
+    let account = session::lock_account(txn, id).await?;
     let account = account.filter(|account| account.deleted_at.is_none());
     account.map(|account| (switch, account)).ok_or(OperatorError::NoAccount)
 }

@@ -20,7 +20,7 @@ use crate::domain::session::listing::Login;
 use crate::domain::session::{
     self, BrowserCookie, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched,
 };
-use crate::domain::status::{DrawError, StatusEntries};
+use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::timestamp::Timestamp;
@@ -75,7 +75,7 @@ pub enum ConfirmError {
     Hashing(#[from] HashError),
     /// No status list entry was available for the new login.
     #[error("the session has no status")]
-    Status(#[from] DrawError),
+    Status(#[from] AllocationError),
     /// The database refused or failed.
     #[error("the change could not be stored")]
     Database(#[from] DbErr),
@@ -111,9 +111,9 @@ pub async fn change_password(
                 (account, new, counted, origin),
                 move |txn, now, (account, new, counted, origin)| {
                     Box::pin(async move {
-                        let switch = hold(txn, account, login, now).await?;
+                        let switch = lock_for_change(txn, account, login, now).await?;
                         replace(txn, (switch, login), account, new, origin, now).await?;
-                        Ok(attempt_limit::give_back(txn, counted, now).await?)
+                        Ok(attempt_limit::refund(txn, counted, now).await?)
                     })
                 },
             )
@@ -144,9 +144,9 @@ pub async fn delete_account(
         db.urgent()
             .write((account, counted, origin), move |txn, now, (account, counted, origin)| {
                 Box::pin(async move {
-                    let switch = hold(txn, account, login, now).await?;
+                    let switch = lock_for_change(txn, account, login, now).await?;
                     account::delete(txn, switch, account.id, "by its owner", origin, now).await?;
-                    Ok(attempt_limit::give_back(txn, counted, now).await?)
+                    Ok(attempt_limit::refund(txn, counted, now).await?)
                 })
             })
             .await
@@ -175,7 +175,7 @@ pub async fn check_password(
     if !matches!(result, Err(ConfirmError::Refused)) {
         // Not counted as an attempt: users who know their password may try new ones without limit.
         let counted = confirmation.admitted.counted().with_account();
-        attempt_limit::give_back_unjudged(db, counted).await;
+        attempt_limit::refund_unjudged(db, counted).await;
     }
     result.map(drop)
 }
@@ -213,7 +213,7 @@ async fn confirm(
                 .reason(format!("wrong_password_for_{purpose}"))
                 .record(txn, origin, now)
                 .await?;
-            attempt_limit::keep(txn, counted, now).await
+            attempt_limit::confirm(txn, counted, now).await
         })
     })
     .await?;
@@ -227,14 +227,14 @@ async fn conclude(
     result: Result<(), ConfirmError>,
 ) -> Result<(), ConfirmError> {
     if result.as_ref().is_err_and(|error| !matches!(error, ConfirmError::Refused)) {
-        attempt_limit::give_back_unjudged(db, counted).await;
+        attempt_limit::refund_unjudged(db, counted).await;
     }
     result
 }
 
 /// Locks the account, including refreshes of its sessions, and then the session, so that neither
 /// changes before the commit. Concurrent logins with the same password are serialized with it.
-async fn hold(
+async fn lock_for_change(
     txn: &impl ConnectionTrait,
     account: &account_row::Model,
     login: Login,
@@ -281,7 +281,7 @@ impl Prepared {
         now: Timestamp,
     ) -> Result<Self, ConfirmError> {
         let Some(new) = &replacement.new_login else { return Ok(Self { hash, login: None }) };
-        let status = new.entries.draw(db, now).await?;
+        let status = new.entries.allocate(db, now).await?;
         let (settings, cookie) = (new.settings.clone(), new.cookie.clone());
         Ok(Self { hash, login: Some(PreparedLogin { status, settings, cookie }) })
     }
@@ -311,14 +311,14 @@ async fn replace(
     match &new.login {
         Some(new) => {
             let account = account_row::Model { session_epoch: epoch, ..account.clone() };
-            take_over(txn, account, new, origin, now).await
+            replace_session(txn, account, new, origin, now).await
         }
         None => Ok(()),
     }
 }
 
 /// Starts the login that replaces the session of the request.
-async fn take_over(
+async fn replace_session(
     txn: &impl ConnectionTrait,
     account: account_row::Model,
     new: &PreparedLogin,

@@ -9,7 +9,7 @@ use crate::domain::administration::{self, OperatorError};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::id;
 use crate::domain::keys::{self, KeyRingError, Sealer};
-use crate::domain::status::{self, DrawError};
+use crate::domain::status::{self, AllocationError};
 use crate::entity::{authorization_code, pending_authorization};
 use crate::timestamp::Timestamp;
 
@@ -24,7 +24,7 @@ pub enum RestoreError {
     Keys(#[from] KeyRingError),
     /// The status lists could not be closed.
     #[error(transparent)]
-    Lists(#[from] DrawError),
+    Lists(#[from] AllocationError),
     /// The database refused or failed.
     #[error("the database refused or failed: {0}")]
     Database(#[from] DbErr),
@@ -65,7 +65,7 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     db.write_at_leisure(successor, move |txn, now, successor| {
         Box::pin(async move {
             database::take_time(txn).await?;
-            database::begin_anew(txn, id::new(now), now).await?;
+            database::start_new_lineage(txn, id::new(now), now).await?;
             keys::replace_all(txn, successor, now).await?;
             status::close_all(txn, now).await?;
             let event = Event::new(Kind::DatabaseRestored);

@@ -132,7 +132,7 @@ impl<'a> Audience<'a> {
 
 /// The audience, scope and lifetime of an access token.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms<'a> {
+pub struct TokenTerms<'a> {
     /// The audiences, space-separated.
     pub audience: &'a str,
     /// The scope, space-separated: all of what was granted, or less.
@@ -216,7 +216,7 @@ impl Issuer {
     /// # Errors
     /// [`SigningError::Stale`], or if a library fails; no client input can cause it.
     pub fn access_token(&self, granted: &Granted, now: Timestamp) -> Result<String, SigningError> {
-        let terms = Terms { audience: &self.aud, scope: &granted.scope, life: self.life };
+        let terms = TokenTerms { audience: &self.aud, scope: &granted.scope, life: self.life };
         self.access_token_on(granted, terms, now)
     }
 
@@ -227,7 +227,7 @@ impl Issuer {
     pub fn access_token_on(
         &self,
         granted: &Granted,
-        terms: Terms<'_>,
+        terms: TokenTerms<'_>,
         now: Timestamp,
     ) -> Result<String, SigningError> {
         let shows_email = terms.scope.split(' ').any(|value| value == "email");
@@ -259,7 +259,7 @@ impl Issuer {
     pub fn client_token(
         &self,
         client_id: &str,
-        terms: Terms<'_>,
+        terms: TokenTerms<'_>,
         now: Timestamp,
     ) -> Result<String, SigningError> {
         let has_scope = !terms.scope.is_empty() || self.has_typ_jwt(terms.audience);

@@ -8,7 +8,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::http::app::App;
 
 /// Timeout of a record. A write that has not begun to commit by then is cancelled.
-const PATIENCE: Duration = Duration::from_millis(250);
+const RECORD_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Records a failure, unless its client, or all clients together, exceed the limit for its kind: 20
 /// and 600 per minute on each instance. Best effort: if the database fails or is slow, the response
@@ -20,7 +20,7 @@ pub(super) async fn record(app: &App, kind: Kind, event: Event, origin: &Origin)
     let recorded = app.db.write((event, origin.clone()), |txn, now, (event, origin)| {
         Box::pin(async move { event.clone().record(txn, origin, now).await })
     });
-    match timeout(PATIENCE, recorded).await {
+    match timeout(RECORD_TIMEOUT, recorded).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::info!(%error, "a failure is not in the audit log: {error}");

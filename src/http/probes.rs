@@ -55,8 +55,8 @@ async fn finding(app: &Arc<App>) -> Finding {
 }
 
 async fn look(app: &App) -> Finding {
-    if let Some(trouble) = app.db.trouble().await {
-        return Err(trouble.to_owned());
+    if let Some(write_obstacle) = app.db.write_obstacle().await {
+        return Err(write_obstacle.to_owned());
     }
     let status = timeout(LOOK_TIMEOUT, database::status(&app.db)).await;
     match status.map_err(|_| "the database does not answer".to_owned())? {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 /// How long a result is cached. Together with the timeout of a check it is below the second within
 /// which a lost database must be noticed.
-const MOMENT: Duration = Duration::from_millis(250);
+const CACHE_LIFETIME: Duration = Duration::from_millis(250);
 
 /// Ready, or the reason why not: for the log, since the response to a probe may be public.
 pub(super) type Finding = Result<(), String>;
@@ -29,7 +29,7 @@ impl Readiness {
     ) -> Finding {
         let mut last = Arc::clone(&self.0).lock_owned().await;
         if let Some((at, finding)) = &*last
-            && at.elapsed() < MOMENT
+            && at.elapsed() < CACHE_LIFETIME
         {
             return finding.clone();
         }
@@ -71,7 +71,7 @@ mod tests {
 
         assert!(crowd.iter().all(Result::is_ok));
         assert_eq!(count.load(Ordering::SeqCst), 1);
-        sleep(MOMENT).await;
+        sleep(CACHE_LIFETIME).await;
         readiness.shared(look(&count)).await.unwrap();
         assert_eq!(count.load(Ordering::SeqCst), 2, "but not for long");
     }

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::server::connection_limit::{Seat, Seats};
+use crate::server::connection_limit::{ConnectionLimit, ConnectionSlot};
 use crate::server::shortage::Shortage;
 
 /// Start of an interim response (100 Continue, RFC 9110 §15.2.1): the request is still being
@@ -42,7 +42,7 @@ pub(super) struct LimitedAcceptor {
     closing: watch::Receiver<bool>,
     address: LocalAddr,
     connections: Connections,
-    seats: Seats,
+    limit: ConnectionLimit,
     shortage: Shortage,
     client_time: Duration,
 }
@@ -77,7 +77,7 @@ impl LimitedAcceptor {
     pub(super) fn new(
         listener: TcpListener,
         connections: u32,
-        seats: Seats,
+        limit: ConnectionLimit,
         client_time: Duration,
     ) -> io::Result<Self> {
         let address = LocalAddr(Addr::SocketAddr(listener.local_addr()?));
@@ -85,7 +85,7 @@ impl LimitedAcceptor {
         let closing = connections.closing.subscribe();
         let listener = Some(listener);
         let shortage = Shortage::new();
-        Ok(Self { listener, closing, address, connections, seats, shortage, client_time })
+        Ok(Self { listener, closing, address, connections, limit, shortage, client_time })
     }
 
     /// A handle that counts the connections and closes the listener.
@@ -108,15 +108,15 @@ impl Acceptor for LimitedAcceptor {
         let accepted = tokio::select! {
             // Accept the backlog first: closing the listener resets those connections.
             biased;
-            accepted = accept_seated(listener, &self.seats, &mut self.shortage) => Some(accepted),
+            accepted = accept_seated(listener, &self.limit, &mut self.shortage) => Some(accepted),
             () = closed(&mut self.closing) => None,
         };
-        let Some((stream, peer, seat)) = accepted else {
+        let Some((stream, peer, slot)) = accepted else {
             self.listener = None;
             return pending().await;
         };
         stream.set_nodelay(true)?;
-        let connection = Connection::new(stream, (permit, seat), self.client_time);
+        let connection = Connection::new(stream, (permit, slot), self.client_time);
         let peer = RemoteAddr(Addr::SocketAddr(peer));
         Ok((connection, self.address.clone(), peer, Scheme::HTTP))
     }
@@ -130,16 +130,16 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
 /// and use no resources.
 async fn accept_seated(
     listener: &TcpListener,
-    seats: &Seats,
+    limit: &ConnectionLimit,
     shortage: &mut Shortage,
-) -> (TcpStream, SocketAddr, Option<Seat>) {
+) -> (TcpStream, SocketAddr, Option<ConnectionSlot>) {
     loop {
         let accepted = listener.accept().await;
         shortage.report(None);
         match accepted {
             Ok((stream, peer)) => {
-                if let Ok(seat) = seats.take(peer.ip()) {
-                    return (stream, peer, seat);
+                if let Ok(slot) = limit.take(peer.ip()) {
+                    return (stream, peer, slot);
                 }
             }
             Err(error) => shortage.meet(&error, listener).await,
@@ -165,7 +165,7 @@ pub(super) struct Connection {
 
 /// The permits of a connection: one of the total, and one of its client unless that is a trusted
 /// proxy.
-type Place = (OwnedSemaphorePermit, Option<Seat>);
+type Place = (OwnedSemaphorePermit, Option<ConnectionSlot>);
 
 #[derive(Clone, Copy, PartialEq)]
 enum Phase {

@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_mins(1);
 
 /// The connection counts of all clients.
 #[derive(Clone)]
-pub(super) struct Seats(Arc<Shared>);
+pub(super) struct ConnectionLimit(Arc<Shared>);
 
 struct Shared {
     each: u32,
@@ -37,8 +37,8 @@ struct Taken {
 }
 
 /// One connection of a client, counted until it is dropped.
-pub(super) struct Seat {
-    seats: Seats,
+pub(super) struct ConnectionSlot {
+    limit: ConnectionLimit,
     client: u128,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Seat {
 #[derive(Debug)]
 pub(super) struct Full;
 
-impl Seats {
+impl ConnectionLimit {
     /// At most `each` connections for each client.
     pub(super) fn new(each: u32, config: &Config) -> Self {
         Self(Arc::new(Shared {
@@ -58,7 +58,7 @@ impl Seats {
     }
 
     /// Counts a connection from `address`; `None` for a trusted proxy, which is not limited.
-    pub(super) fn take(&self, address: IpAddr) -> Result<Option<Seat>, Full> {
+    pub(super) fn take(&self, address: IpAddr) -> Result<Option<ConnectionSlot>, Full> {
         let address = address.to_canonical();
         if self.0.exempt.iter().any(|block| block.contains(&address)) {
             return Ok(None);
@@ -71,7 +71,7 @@ impl Seats {
             return Err(Full);
         }
         *count += 1;
-        Ok(Some(Seat { seats: self.clone(), client }))
+        Ok(Some(ConnectionSlot { limit: self.clone(), client }))
     }
 
     fn taken(&self) -> std::sync::MutexGuard<'_, Taken> {
@@ -93,9 +93,9 @@ impl Taken {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken();
+        let mut taken = self.limit.taken();
         if let Entry::Occupied(mut entry) = taken.by_client.entry(self.client) {
             match entry.get().checked_sub(1) {
                 Some(rest @ 1..) => *entry.get_mut() = rest,
@@ -109,8 +109,8 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn seats(each: u32) -> Seats {
-        Seats(Arc::new(Shared {
+    fn limit(each: u32) -> ConnectionLimit {
+        ConnectionLimit(Arc::new(Shared {
             each,
             ipv6_prefix: 64,
             exempt: vec!["10.0.0.0/8".parse().unwrap()],
@@ -125,25 +125,25 @@ mod tests {
             ("203.0.113.9", "::ffff:203.0.113.9"),
             ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"),
         ] {
-            let seats = seats(1);
-            let seat = seats.take(one.parse().unwrap()).unwrap();
+            let limit = limit(1);
+            let slot = limit.take(one.parse().unwrap()).unwrap();
 
-            assert!(seats.take(other.parse().unwrap()).is_err(), "{other}");
-            drop(seat);
-            assert!(seats.take(other.parse().unwrap()).is_ok(), "{other}");
-            assert!(seats.taken().by_client.is_empty(), "nothing is kept of who has left");
+            assert!(limit.take(other.parse().unwrap()).is_err(), "{other}");
+            drop(slot);
+            assert!(limit.take(other.parse().unwrap()).is_ok(), "{other}");
+            assert!(limit.taken().by_client.is_empty(), "nothing is kept of who has left");
         }
     }
 
     #[test]
     fn strangers_and_proxies_are_not_counted_with_a_client() {
-        let seats = seats(1);
-        let _one = seats.take("2001:db8::1".parse().unwrap()).unwrap();
+        let limit = limit(1);
+        let _one = limit.take("2001:db8::1".parse().unwrap()).unwrap();
 
-        assert!(seats.take("2001:db8:0:1::1".parse().unwrap()).is_ok());
+        assert!(limit.take("2001:db8:0:1::1".parse().unwrap()).is_ok());
         for _ in 0..9 {
-            let seat = seats.take("::ffff:10.1.2.3".parse().unwrap()).unwrap();
-            assert!(seat.is_none(), "a trusted proxy needs none");
+            let slot = limit.take("::ffff:10.1.2.3".parse().unwrap()).unwrap();
+            assert!(slot.is_none(), "a trusted proxy needs none");
         }
     }
 }

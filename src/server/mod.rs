@@ -36,10 +36,10 @@ use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
 use crate::http::{self, App, Branding, BrowserCookie, Limits, LogoError, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
-use crate::server::connection_limit::Seats;
+use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::state_keeper::{StateError, StateKeeper, refuse_older};
-use crate::server::tasks::{end_sessions, keep_decoys, keep_house, keep_keys, keep_status};
+use crate::server::tasks::{end_sessions, keep_decoys, keep_keys, keep_status, run_housekeeping};
 
 /// How long a stopping server still accepts connections, unless it has none: clients and proxies
 /// learn meanwhile that it is shutting down, and the accept backlog gets its responses.
@@ -224,13 +224,13 @@ impl Server {
         let ServiceSettings { drain_seconds, client_seconds, .. } = self.config.service;
         let Capacity { connections, per_client } = self.capacity;
         let client_time = Duration::from_secs(client_seconds);
-        let seats = Seats::new(per_client, &self.config);
-        let acceptor = LimitedAcceptor::new(self.listener, connections, seats, client_time)?;
+        let limit = ConnectionLimit::new(per_client, &self.config);
+        let acceptor = LimitedAcceptor::new(self.listener, connections, limit, client_time)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
-        let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
+        let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(&self.app)));
         let bits = self.config.keys.rsa_bits;
         let is_private_allowed = self.config.service.logout_private_networks;
-        let notifying = tokio::spawn(backchannel_delivery::tell_clients(
+        let notifying = tokio::spawn(backchannel_delivery::deliver_logout_notices(
             Arc::clone(&self.app),
             is_private_allowed,
         ));
@@ -248,11 +248,11 @@ impl Server {
             }
         };
         let drain = Duration::from_secs(drain_seconds);
-        let farewell = SHUTDOWN_GRACE.min(drain / 4);
+        let shutdown_grace = SHUTDOWN_GRACE.min(drain / 4);
         let app = Arc::clone(&self.app);
-        let stop = say_farewell(stop, app, acceptor.connections(), farewell);
+        let stop = signal_shutdown(stop, app, acceptor.connections(), shutdown_grace);
         let served = poem::Server::new_with_acceptor(acceptor)
-            .run_with_graceful_shutdown(endpoint, stop, Some(drain.saturating_sub(farewell)))
+            .run_with_graceful_shutdown(endpoint, stop, Some(drain.saturating_sub(shutdown_grace)))
             .await;
         housekeeping.abort();
         key_keeping.abort();
@@ -271,7 +271,7 @@ impl Server {
 
 /// Completes after the grace period that follows `stop`, or earlier once no connection is open; see
 /// [`SHUTDOWN_GRACE`].
-async fn say_farewell(
+async fn signal_shutdown(
     stop: impl Future<Output = ()>,
     app: Arc<App>,
     connections: Connections,

@@ -15,7 +15,7 @@ use crate::domain::id;
 
 /// How often the file is updated. A restored backup that is younger than this cannot be
 /// distinguished from the current database.
-const BEAT: Duration = Duration::from_secs(3);
+const UPDATE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Why this database must not be served.
 #[derive(Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ pub(super) async fn refuse_older(
     let file = state_file(config, clock);
     let lineage = Lineage::read(db).await.map_err(ConnectError::from)?;
     let path = file.path().display();
-    match file.judge(&lineage) {
+    match file.compare(&lineage) {
         Ok(Verdict::Older) => {
             let (commits, file) = (lineage.commits, file.path().to_owned());
             return Err(StateError::Older { commits, file });
@@ -138,7 +138,7 @@ impl StateKeeper {
     /// restore, so whatever it grants from then on is void.
     pub(super) async fn keep(&self, db: &Db) {
         loop {
-            tokio::time::sleep(BEAT).await;
+            tokio::time::sleep(UPDATE_INTERVAL).await;
             match db.last_restore().await {
                 Ok(restore) if restore.map(|restore| restore.id) != self.restore => {
                     tracing::error!(

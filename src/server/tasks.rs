@@ -151,7 +151,7 @@ async fn follow_database_clock(app: &App, db: &Db) {
 }
 
 /// Deletes expired rows and keeps the tables bounded.
-pub(super) async fn keep_house(app: Arc<App>) {
+pub(super) async fn run_housekeeping(app: Arc<App>) {
     let mut beat = tokio::time::interval(HOUSEKEEPING);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut hourly = tokio::time::interval(HOURLY);

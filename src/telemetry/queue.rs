@@ -237,12 +237,12 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     /// An output whose writes have scripted results.
-    struct Told {
+    struct Steered {
         orders: Receiver<io::Result<usize>>,
         written: Sender<String>,
     }
 
-    impl Write for Told {
+    impl Write for Steered {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let length = self.orders.recv().unwrap()?.min(bytes.len());
             self.written.send(String::from_utf8(bytes[..length].to_vec()).unwrap()).unwrap();
@@ -262,10 +262,10 @@ mod tests {
     }
 
     fn stage(lines: usize) -> Stage {
-        let (orders, told) = channel();
+        let (orders, steps) = channel();
         let (written, writes) = channel();
         let (send, reports) = channel();
-        let output = Told { orders: told, written };
+        let output = Steered { orders: steps, written };
         let send = Mutex::new(send);
         let report = move |losses| send.lock().unwrap().send(losses).unwrap();
         let queue = Queue::start(output, lines * size_of(b"line 0\n"), report).unwrap();

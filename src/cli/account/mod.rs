@@ -85,8 +85,8 @@ pub(super) struct ResetPassword {
 impl Account {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::List(wish) => wish.run().await,
-            Self::Show(wish) => wish.run().await,
+            Self::List(command) => command.run().await,
+            Self::Show(command) => command.run().await,
             Self::Disable(named) => {
                 let (db, id) = named.find().await?;
                 let ended = administration::disable(&db, id).await?;
@@ -101,16 +101,16 @@ impl Account {
                 db.close().await;
                 Ok(())
             }
-            Self::Delete(wish) => delete(&wish).await,
-            Self::EndSessions(wish) => end_sessions(wish).await,
-            Self::ResetPassword(wish) => reset_password(&wish).await,
+            Self::Delete(command) => delete(&command).await,
+            Self::EndSessions(command) => end_sessions(command).await,
+            Self::ResetPassword(command) => reset_password(&command).await,
         }
     }
 }
 
-async fn delete(wish: &Delete) -> anyhow::Result<()> {
-    let (db, id) = wish.account.find().await?;
-    if !wish.yes {
+async fn delete(command: &Delete) -> anyhow::Result<()> {
+    let (db, id) = command.account.find().await?;
+    if !command.yes {
         let address = administration::address_of(&db, id).await?;
         if !io::stdin().is_terminal() {
             bail!("this deletes the account {id}, which cannot be undone: say --yes");
@@ -128,8 +128,8 @@ async fn delete(wish: &Delete) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn end_sessions(wish: EndSessions) -> anyhow::Result<()> {
-    let EndSessions { account, database, .. } = wish;
+async fn end_sessions(command: EndSessions) -> anyhow::Result<()> {
+    let EndSessions { account, database, .. } = command;
     let (db, ended) = if let Some(account) = account {
         let (db, id) = Named { account, database }.find().await?;
         let ended = administration::end_sessions(&db, id).await?;
@@ -144,10 +144,10 @@ async fn end_sessions(wish: EndSessions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn reset_password(wish: &ResetPassword) -> anyhow::Result<()> {
-    let (db, email) = wish.account.open().await?;
+async fn reset_password(command: &ResetPassword) -> anyhow::Result<()> {
+    let (db, email) = command.account.open().await?;
     // A server that has accounts has a master key: here none is ever made.
-    let master = MasterKeys::open(&wish.master_key_file, true)?;
+    let master = MasterKeys::open(&command.master_key_file, true)?;
     let restore = db.last_restore().await?.map(|restore| restore.id);
     let tokens = ResetTokens::new(master.reset_keys(restore)?);
     let token =

@@ -7,7 +7,7 @@ use clap::{Args, value_parser};
 use crate::cli::account::named::Named;
 use crate::cli::output::{OutputError, print};
 use crate::database::Db;
-use crate::domain::administration::{self, OperatorError, Shown};
+use crate::domain::administration::{self, AccountView, OperatorError};
 use crate::domain::attempt_limit::{self, AttemptKey};
 use crate::domain::email::Email;
 use crate::domain::keys::MasterKeys;
@@ -68,8 +68,8 @@ impl Show {
     }
 }
 
-fn print_account(shown: Shown) -> Result<(), OutputError> {
-    let Shown { account, sessions, consents } = shown;
+fn print_account(shown: AccountView) -> Result<(), OutputError> {
+    let AccountView { account, sessions, consents } = shown;
     let at = |at: Option<Timestamp>| at.map_or("no".to_owned(), Timestamp::to_rfc3339);
     for (name, value) in [
         ("id", account.id.to_string()),

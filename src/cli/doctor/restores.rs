@@ -18,7 +18,7 @@ pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report
         report.note(format!("`signet restored` was last run at {}", restore.at.to_rfc3339()));
     }
     let path = file.path().display();
-    match file.judge(&lineage) {
+    match file.compare(&lineage) {
         Ok(Verdict::Older) => report.fault(
             format!("the database is older than {path} says: a backup was restored"),
             "signet restored, or what has ended since the backup works again",

@@ -62,7 +62,7 @@ impl Counted {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn give_back(
+pub async fn refund(
     txn: &impl ConnectionTrait,
     counted: &Counted,
     now: Timestamp,
@@ -74,7 +74,7 @@ pub async fn give_back(
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn keep(
+pub async fn confirm(
     txn: &impl ConnectionTrait,
     counted: &Counted,
     now: Timestamp,
@@ -83,8 +83,8 @@ pub async fn keep(
 }
 
 /// Refunds an attempt without a verdict. If that fails, it stays counted.
-pub async fn give_back_unjudged(db: &Db, counted: Counted) {
-    let returned = db.write(counted, |txn, now, counted| Box::pin(give_back(txn, counted, now)));
+pub async fn refund_unjudged(db: &Db, counted: Counted) {
+    let returned = db.write(counted, |txn, now, counted| Box::pin(refund(txn, counted, now)));
     if let Err(error) = returned.await {
         tracing::debug!(%error, "an attempt without a verdict stays counted");
     }

@@ -34,14 +34,14 @@ pub struct Browser {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn come(
+pub async fn visit(
     db: &Db,
     cookie: &str,
     idle_life: Duration,
     now: Timestamp,
 ) -> Result<Option<Browser>, DbErr> {
     let Some(browser) = find(db, cookie, Entity::live(now)).await? else { return Ok(None) };
-    keep_awake(db, &browser.session, idle_life, now).await?;
+    extend_idle_life(db, &browser.session, idle_life, now).await?;
     Ok(Some(browser))
 }
 
@@ -68,7 +68,7 @@ async fn find(db: &Db, cookie: &str, which: Condition) -> Result<Option<Browser>
 
 /// Moves the idle timeout of a login if it is off by more than the lag, in either direction: the
 /// setting may have been reduced. Of concurrent requests, one writes.
-async fn keep_awake(
+async fn extend_idle_life(
     db: &Db,
     session: &Model,
     idle_life: Duration,
@@ -99,7 +99,7 @@ pub async fn end_everywhere(db: &Db, browser: &Browser, origin: &Origin) -> Resu
     db.write((session, origin), move |txn, now, (session, origin)| {
         Box::pin(async move {
             let switch = KillSwitch::lock(txn, session.account_id).await?;
-            session::hold_account(txn, session.account_id).await?;
+            session::lock_account(txn, session.account_id).await?;
             if !switch.end_all(txn, None, EndReason::Logout, now).await?.has_ended_any {
                 return Ok::<_, DbErr>(());
             }

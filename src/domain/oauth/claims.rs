@@ -117,7 +117,7 @@ pub fn stored(asked: AskedClaims) -> Option<AskedClaims> {
 /// The claims about a user in an ID token, as far as they fit: those requested by name, and those
 /// of the scope if the client is registered for `id_token_claims`.
 #[must_use]
-pub fn told(
+pub fn claims_of_person(
     account: &account::Model,
     client: &Client,
     scope: &Scope,

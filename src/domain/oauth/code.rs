@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::claims;
-use crate::domain::oauth::secret::Opaque;
+use crate::domain::oauth::secret::Secret;
 use crate::domain::scope::Scope;
 use crate::entity::authorization_code::{ActiveModel, AskedClaims, Column, Entity, Model};
 use crate::timestamp::Timestamp;
@@ -22,7 +22,7 @@ const PREFIX: &str = "sgc_";
 const LIFE: Duration = Duration::from_mins(1);
 
 /// The grant of a code.
-pub struct Terms {
+pub struct CodeTerms {
     /// The client that may redeem it.
     pub client_id: String,
     /// The account that granted it.
@@ -49,8 +49,8 @@ pub struct Terms {
 ///
 /// # Errors
 /// If the operating system gives no random bytes.
-pub fn draw() -> Result<Opaque, ErrorStack> {
-    Opaque::draw(PREFIX)
+pub fn generate() -> Result<Secret, ErrorStack> {
+    Secret::generate(PREFIX)
 }
 
 /// Voids unused codes of the same request, in the transaction that answers it again, with the
@@ -92,7 +92,7 @@ fn same(column: Column, value: Option<&str>) -> Expr {
 pub async fn insert(
     txn: &impl ConnectionTrait,
     digest: Vec<u8>,
-    terms: Terms,
+    terms: CodeTerms,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {

@@ -6,6 +6,8 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value};
 
+use uuid::Uuid;
+
 use crate::config::TokenSettings;
 use crate::database::{self, Db};
 use crate::domain::audit::{Event, Kind, Origin};
@@ -19,7 +21,7 @@ use crate::domain::oauth::pkce;
 use crate::domain::oauth::secret::digest;
 use crate::domain::scope::Scope;
 use crate::domain::session::{self};
-use crate::domain::status::{DrawError, StatusEntries};
+use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::authorization_code::{Column, Entity, Model};
 use crate::entity::client as client_row;
 use crate::entity::session::{self as session_row, EndReason};
@@ -38,7 +40,7 @@ pub enum CodeError {
     Target,
     /// No status list entry was available for the session; the code is still valid.
     #[error("the session has no status")]
-    Status(#[from] DrawError),
+    Status(#[from] AllocationError),
     /// The database refused or failed; the code is still valid.
     #[error("the code could not be redeemed")]
     Database(#[from] DbErr),
@@ -76,14 +78,14 @@ pub struct Redeemed {
     /// The nonce for the ID token.
     pub nonce: Option<String>,
     /// The claims about the user for the ID token.
-    pub told: Map<String, Value>,
+    pub person_claims: Map<String, Value>,
     /// Whether a refresh token was granted.
     pub has_refresh: bool,
 }
 
 /// The input of the transaction.
 #[derive(Clone)]
-struct Shown {
+struct Presented {
     digest: Vec<u8>,
     entry: Option<StatusEntry>,
     client: client::Model,
@@ -124,10 +126,10 @@ pub async fn redeem(
     // Entries are allocated only for existing codes, so that guessing uses none up.
     let question = Entity::find_by_id(digest.clone()).filter(Column::RedeemedAt.is_null());
     let entry = match db.read(|db| async move { question.one(&db).await }).await? {
-        Some(_) => Some(entries.draw(db, now).await?),
+        Some(_) => Some(entries.allocate(db, now).await?),
         None => None,
     };
-    let shown = Shown {
+    let shown = Presented {
         digest,
         entry,
         client: redemption.client.clone(),
@@ -157,7 +159,7 @@ pub async fn redeem(
 
 async fn redeem_in(
     txn: &DatabaseTransaction,
-    shown: &Shown,
+    shown: &Presented,
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Outcome, CodeError> {
@@ -171,20 +173,10 @@ async fn redeem_in(
         return Ok(Outcome::Rejected);
     };
     // The account is locked next, as when its sessions are ended or a consent is withdrawn.
-    let account = session::hold_account(txn, row.account_id).await?;
-    // The database decides races: of simultaneous calls, one matches the row. The session ID is
-    // stored with it, for a later reuse of the code.
+    let account = session::lock_account(txn, row.account_id).await?;
     let session_id = id::new(now);
-    let spent = Entity::update_many()
-        .col_expr(Column::RedeemedAt, Expr::value(now))
-        .col_expr(Column::SessionId, Expr::value(session_id))
-        .filter(Column::Digest.eq(shown.digest.clone()))
-        .filter(Column::ExpiresAt.gt(now))
-        .filter(Column::RedeemedAt.is_null())
-        .exec(txn)
-        .await?;
-    if spent.rows_affected == 0 || shown.entry.is_none() {
-        return judge(txn, shown, account.as_ref(), settings, now).await;
+    if !spend(txn, shown, session_id, now).await? || shown.entry.is_none() {
+        return judge_reuse(txn, shown, account.as_ref(), settings, now).await;
     }
     if !is_proved(&row, shown) {
         return Ok(Outcome::Rejected);
@@ -206,7 +198,8 @@ async fn redeem_in(
     }
     let nonce = row.nonce.clone();
     let scope = Scope::parse(&row.scope).unwrap_or_default();
-    let told = claims::told(&account, &shown.client, &scope, row.claims.as_ref());
+    let person_claims =
+        claims::claims_of_person(&account, &shown.client, &scope, row.claims.as_ref());
     let has_refresh = scope.has("offline_access");
     session::make_room(txn, account.id, &shown.client.id, now).await?;
     let mut session = session_of(row, browser, has_refresh, settings, now);
@@ -221,11 +214,36 @@ async fn redeem_in(
         .record(txn, &shown.origin, now)
         .await?;
     let granted = Granted::of(session, account.email_claims());
-    Ok(Outcome::Redeemed(Box::new(Redeemed { granted, audience, nonce, told, has_refresh })))
+    Ok(Outcome::Redeemed(Box::new(Redeemed {
+        granted,
+        audience,
+        nonce,
+        person_claims,
+        has_refresh,
+    })))
+}
+
+/// Marks the code as used. The database decides races: of simultaneous calls, one matches the row.
+/// The session ID is stored with it, for a later reuse of the code.
+async fn spend(
+    txn: &DatabaseTransaction,
+    shown: &Presented,
+    session_id: Uuid,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let spent = Entity::update_many()
+        .col_expr(Column::RedeemedAt, Expr::value(now))
+        .col_expr(Column::SessionId, Expr::value(session_id))
+        .filter(Column::Digest.eq(shown.digest.clone()))
+        .filter(Column::ExpiresAt.gt(now))
+        .filter(Column::RedeemedAt.is_null())
+        .exec(txn)
+        .await?;
+    Ok(spent.rows_affected == 1)
 }
 
 /// RFC 6749 §4.1.3, RFC 7636 §4.6; a verifier without a challenge is a downgrade (RFC 9700 §4.8.2).
-fn is_proved(row: &Model, shown: &Shown) -> bool {
+fn is_proved(row: &Model, shown: &Presented) -> bool {
     let is_same_uri = shown.redirect_uri.as_deref() == Some(row.redirect_uri.as_str());
     is_same_uri
         && match (&row.code_challenge, &shown.verifier) {
@@ -237,8 +255,8 @@ fn is_proved(row: &Model, shown: &Shown) -> bool {
 
 /// The code's grant, limited to what the client is still registered for. `None` if nothing is left,
 /// or the redirect URI is no longer registered.
-fn left_of(code: Model, shown: &Shown) -> Option<Model> {
-    let Shown { client, issuer, .. } = shown;
+fn left_of(code: Model, shown: &Presented) -> Option<Model> {
+    let Presented { client, issuer, .. } = shown;
     let scope = entitlement::scope(client, &Scope::parse(&code.scope)?);
     let audience = entitlement::audience(client, &code.audience, issuer);
     let is_good = entitlement::has_redirect_uri(client, &code.redirect_uri)
@@ -289,9 +307,9 @@ fn session_of(
 
 /// Distinguishes an expired code from a used one, and a retry from a replay. The session of a
 /// replayed code ends once and is recorded once: repeated replays do not flood the audit log.
-async fn judge(
+async fn judge_reuse(
     txn: &DatabaseTransaction,
-    shown: &Shown,
+    shown: &Presented,
     account: Option<&account::Model>,
     settings: &TokenSettings,
     now: Timestamp,
@@ -323,7 +341,7 @@ async fn judge(
 async fn is_retry(
     txn: &DatabaseTransaction,
     row: &Model,
-    shown: &Shown,
+    shown: &Presented,
     window: Duration,
     now: Timestamp,
 ) -> Result<bool, CodeError> {
@@ -341,7 +359,7 @@ async fn is_retry(
 async fn repeat(
     txn: &DatabaseTransaction,
     row: &Model,
-    shown: &Shown,
+    shown: &Presented,
     account: &account::Model,
     now: Timestamp,
 ) -> Result<Option<Outcome>, CodeError> {
@@ -361,7 +379,8 @@ async fn repeat(
     };
     // Limited to what the client is registered for now, which may be less than before.
     let scope = Scope::parse(&code.scope).unwrap_or_default();
-    let told = claims::told(account, &shown.client, &scope, code.claims.as_ref());
+    let person_claims =
+        claims::claims_of_person(account, &shown.client, &scope, code.claims.as_ref());
     let has_refresh = scope.has("offline_access");
     Event::new(Kind::CodeRedeemed)
         .account(session.account_id)
@@ -372,6 +391,6 @@ async fn repeat(
     let email = account.email_claims();
     let granted = Granted { scope: code.scope, ..Granted::of(session, email) };
     let nonce = code.nonce;
-    let redeemed = Redeemed { granted, audience, nonce, told, has_refresh };
+    let redeemed = Redeemed { granted, audience, nonce, person_claims, has_refresh };
     Ok(Some(Outcome::Redeemed(Box::new(redeemed))))
 }

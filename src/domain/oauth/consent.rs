@@ -33,7 +33,7 @@ const SHOWN: u64 = 1000;
 
 /// The access that a client requests.
 #[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
+pub struct RequestedAccess<'a> {
     /// The client.
     pub client: &'a Client,
     /// The issuer, which determines the audience of a client without audiences.
@@ -91,9 +91,9 @@ impl From<LoginsError> for ConsentError {
 pub async fn covers(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
-    wish: Wish<'_>,
+    requested: RequestedAccess<'_>,
 ) -> Result<bool, DbErr> {
-    let Wish { client, issuer, scope, audience, claims } = wish;
+    let RequestedAccess { client, issuer, scope, audience, claims } = requested;
     let row = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let Some(row) = row else { return Ok(false) };
     let access = access_of(&row, client, issuer);
@@ -113,11 +113,11 @@ pub async fn covers(
 pub async fn remember(
     txn: &impl ConnectionTrait,
     browser: &Browser,
-    wish: Wish<'_>,
+    requested: RequestedAccess<'_>,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let Wish { client, issuer, scope, audience, claims } = wish;
+    let RequestedAccess { client, issuer, scope, audience, claims } = requested;
     let account_id = browser.account.id;
     let before = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let named = before.as_ref().and_then(|row| row.claims.clone()).unwrap_or_default();
@@ -244,7 +244,7 @@ async fn withdraw_in(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), ConsentError> {
-    listing::hold(txn, login, now).await?;
+    listing::lock_own_session(txn, login, now).await?;
     let Login { account_id, session_id } = login;
     let found = Entity::find_by_id((account_id, client_id.to_owned()))
         .find_also_related(client_row::Entity)

@@ -9,7 +9,7 @@ use crate::domain::oauth::authorization_request::ErrorCode;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::code;
-use crate::domain::oauth::consent::{self, Wish};
+use crate::domain::oauth::consent::{self, RequestedAccess};
 use crate::domain::oauth::pending_authorization::{FlowError, Kept, Pending};
 use crate::domain::scope::Scope;
 use crate::domain::session;
@@ -141,7 +141,7 @@ async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, Flow
     let event = Event::new(Kind::ConsentDenied).account(account_id).client(&state.client.id);
     db.write((request, event, origin), move |txn, now, (request, event, origin)| {
         Box::pin(async move {
-            session::hold_account(txn, account_id).await?;
+            session::lock_account(txn, account_id).await?;
             code::void_unspent(txn, account_id, request, now).await?;
             event.clone().record(txn, origin, now).await
         })
@@ -181,14 +181,14 @@ async fn grant(
     browser: &Browser,
     ground: Ground,
 ) -> Result<Step, FlowError> {
-    let drawn = code::draw()?;
+    let secret = code::generate()?;
     let grant = Grant {
         client: state.client.clone(),
         issuer: state.issuer.to_owned(),
         pending: state.pending.clone(),
         browser: browser.clone(),
         ground,
-        code_digest: drawn.digest,
+        code_digest: secret.digest,
         origin: state.origin.clone(),
     };
     let outcome = db
@@ -197,7 +197,7 @@ async fn grant(
         })
         .await?;
     Ok(match outcome {
-        Outcome::Granted => Step::Code(drawn.text),
+        Outcome::Granted => Step::Code(secret.text),
         Outcome::LoggedOut => Step::LogIn,
         Outcome::NotAgreed => Step::Consent,
         Outcome::Void => Step::Refuse(ErrorCode::InvalidRequest),
@@ -220,14 +220,20 @@ async fn grant_in(
     }
     let scope = Scope::parse(&request.scope).unwrap_or_default();
     let claims = claims::beside(&scope, &request.claims);
-    let wish = Wish { client, issuer, scope: &scope, audience: &request.audience, claims: &claims };
-    session::hold_account(txn, account_id).await?;
+    let requested = RequestedAccess {
+        client,
+        issuer,
+        scope: &scope,
+        audience: &request.audience,
+        claims: &claims,
+    };
+    session::lock_account(txn, account_id).await?;
     // Checked again: the login may have ended before the account was locked.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
         return Ok(Outcome::LoggedOut);
     }
-    if *ground == Ground::Remembered && !consent::covers(txn, account_id, wish).await? {
+    if *ground == Ground::Remembered && !consent::covers(txn, account_id, requested).await? {
         return Ok(Outcome::NotAgreed);
     }
     if let Kept::InRow(digest) = kept {
@@ -240,9 +246,9 @@ async fn grant_in(
         code::void_unspent(txn, account_id, request, now).await?;
     }
     if *ground == Ground::Asked {
-        consent::remember(txn, browser, wish, origin, now).await?;
+        consent::remember(txn, browser, requested, origin, now).await?;
     }
-    let terms = code::Terms {
+    let terms = code::CodeTerms {
         client_id: request.client_id.clone(),
         account_id,
         browser_session_id: browser.session.id,

@@ -18,7 +18,7 @@ use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
 use crate::domain::oauth::logout;
-use crate::domain::oauth::pending_authorization::PATIENCE;
+use crate::domain::oauth::pending_authorization::PENDING_LIFETIME;
 use crate::domain::password::Hasher;
 use crate::domain::session::{self, BrowserCookie, LogIn, LogInError};
 use crate::domain::status::StatusEntries;
@@ -54,7 +54,7 @@ pub async fn log_in(
             Box::pin(async move {
                 let cookie = Some(entrance.cookie.clone());
                 let granted = session::begin(txn, checked, cookie, now).await?;
-                take_over(txn, &granted, entrance, origin, now).await?;
+                replace_browser_session(txn, &granted, entrance, origin, now).await?;
                 Ok(granted)
             })
         })
@@ -86,7 +86,7 @@ pub async fn sign_up(
         Box::pin(async move {
             let cookie = Some(entrance.cookie.clone());
             let granted = account::create(txn, new, cookie, now).await?;
-            take_over(txn, &granted, entrance, origin, now).await?;
+            replace_browser_session(txn, &granted, entrance, origin, now).await?;
             Ok(granted)
         })
     });
@@ -145,12 +145,12 @@ fn begun_after(
     Entity::find()
         .filter(Entity::live_of(account_id, now))
         .filter(Column::PreviousCookieDigest.eq(cookie_digest))
-        .filter(Column::AuthTime.gt(now.minus(PATIENCE)))
+        .filter(Column::AuthTime.gt(now.minus(PENDING_LIFETIME)))
 }
 
 /// Moves the browser's pending requests to its new login and ends its previous login, idle or not.
 /// If that was of the same account, its client sessions move too; otherwise it is logged out.
-async fn take_over(
+async fn replace_browser_session(
     txn: &DatabaseTransaction,
     new: &Granted,
     entrance: &Entrance,

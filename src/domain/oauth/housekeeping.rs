@@ -8,7 +8,7 @@ use crate::database::{Db, Purged, delete_expired};
 use crate::entity::{authorization_code, pending_authorization, used_assertion};
 
 /// How long a used code is stored, to detect its reuse.
-const MEMORY: Duration = Duration::from_hours(24);
+const USED_CODE_RETENTION: Duration = Duration::from_hours(24);
 
 /// Deletes codes that have no effect any more.
 ///
@@ -16,7 +16,8 @@ const MEMORY: Duration = Duration::from_hours(24);
 /// If the database refuses.
 pub async fn purge_codes(db: &Db) -> Result<Purged, DbErr> {
     use authorization_code::{Column, Entity};
-    delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now().minus(MEMORY)).await
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now().minus(USED_CODE_RETENTION))
+        .await
 }
 
 /// Deletes authorization requests that were not answered in time.

@@ -41,7 +41,7 @@ struct Claims<'a> {
 
 /// The content of an ID token beyond the grant.
 #[derive(Debug, Clone, Copy)]
-pub struct Told<'a> {
+pub struct IdTokenClaims<'a> {
     /// The access token issued with it.
     pub access_token: &'a str,
     /// The nonce of the request.
@@ -59,10 +59,10 @@ pub struct Told<'a> {
 pub fn sign(
     issuer: &Issuer,
     granted: &Granted,
-    told: Told<'_>,
+    given: IdTokenClaims<'_>,
     now: Timestamp,
 ) -> Result<String, SigningError> {
-    let digest = sha256(told.access_token.as_bytes());
+    let digest = sha256(given.access_token.as_bytes());
     let (left_half, _) = digest.split_at(16);
     issuer.sign_as(
         TOKEN_TYPE,
@@ -70,15 +70,15 @@ pub fn sign(
             iss: issuer.iss(),
             sub: granted.account_id,
             aud: &granted.client_id,
-            exp: now.plus(told.life).as_seconds(),
+            exp: now.plus(given.life).as_seconds(),
             iat: now.as_seconds(),
             auth_time: granted.auth_time.as_seconds(),
-            nonce: told.nonce,
+            nonce: given.nonce,
             acr: LEVEL,
             amr: METHODS,
             sid: granted.session_id,
             at_hash: URL_SAFE_NO_PAD.encode(left_half),
-            of_person: told.of_person,
+            of_person: given.of_person,
         },
     )
 }

@@ -37,7 +37,7 @@ pub async fn end_browser(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    session::hold_account(txn, browser.account_id).await?;
+    session::lock_account(txn, browser.account_id).await?;
     // The browser's session first: a concurrent code exchange locks its row, and the session that
     // it starts is found after it commits.
     if session::end(txn, browser.id, EndReason::Logout, now).await? {

@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
-use crate::domain::oauth::secret::{Opaque, digest};
+use crate::domain::oauth::secret::{Secret, digest};
 use crate::domain::session;
 use crate::entity::client as client_row;
 use crate::entity::pending_authorization::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 /// How long a request waits for the user.
-pub const PATIENCE: Duration = Duration::from_mins(30);
+pub const PENDING_LIFETIME: Duration = Duration::from_mins(30);
 
 /// Maximum number of rows per account, and so of consent pages open at once. A new row replaces the
 /// oldest.
@@ -71,20 +71,20 @@ pub enum FlowError {
 ///
 /// # Errors
 /// See [`FlowError`].
-pub async fn keep(
+pub async fn store(
     db: &Db,
     pending: &Pending,
     account_id: Uuid,
     browser_digest: Vec<u8>,
 ) -> Result<Option<String>, FlowError> {
-    let handle = Opaque::draw("")?;
+    let handle = Secret::generate("")?;
     let row = Model {
         digest: handle.digest,
         browser_digest,
         client_id: pending.request.client_id.clone(),
         request: serde_json::to_value(&pending.request)?,
         created_at: pending.asked_at,
-        expires_at: pending.asked_at.plus(PATIENCE),
+        expires_at: pending.asked_at.plus(PENDING_LIFETIME),
         account_id: Some(account_id),
     };
     let is_kept = db
@@ -98,7 +98,7 @@ async fn keep_in(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Re
         return Ok(false);
     }
     // Locked, so that concurrent calls see each other's rows.
-    session::hold_account(txn, account_id).await?;
+    session::lock_account(txn, account_id).await?;
     make_room(txn, account_id).await?;
     Entity::insert(ActiveModel::from(row.clone()).reset_all()).exec_without_returning(txn).await?;
     Ok(true)

@@ -8,19 +8,19 @@ use openssl::error::ErrorStack;
 use openssl::sha::sha256;
 
 /// A secret and its digest.
-pub struct Opaque {
+pub struct Secret {
     /// The secret, which is issued once.
     pub text: String,
     /// The digest, which is stored.
     pub digest: Vec<u8>,
 }
 
-impl Opaque {
+impl Secret {
     /// Generates a secret. `prefix` identifies its kind to people and secret scanners.
     ///
     /// # Errors
     /// If the operating system gives no random bytes.
-    pub fn draw(prefix: &str) -> Result<Self, ErrorStack> {
+    pub fn generate(prefix: &str) -> Result<Self, ErrorStack> {
         let mut bytes = [0; 32];
         openssl::rand::rand_bytes(&mut bytes)?;
         let text = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes));
@@ -45,7 +45,7 @@ mod tests {
     /// chance, one bit of a thousand secrets is off by that much once in 10^10.)
     #[test]
     fn what_is_drawn_has_neither_structure_nor_memory() {
-        let drawn: Vec<_> = (0..1_000).map(|_| Opaque::draw("sgc_").unwrap().text).collect();
+        let drawn: Vec<_> = (0..1_000).map(|_| Secret::generate("sgc_").unwrap().text).collect();
 
         assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 1_000);
         let mut set = [0_u32; 256];

@@ -17,12 +17,12 @@ use crate::domain::oauth::audience;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::client::entitlement;
 use crate::domain::oauth::code_exchange::{self, CodeError, Redemption};
-use crate::domain::oauth::id_token::{self, Told};
+use crate::domain::oauth::id_token::{self, IdTokenClaims};
 use crate::domain::oauth::params::Params;
 use crate::domain::refresh::{self, Holder, Presented, RefreshError, RefreshTokens};
 use crate::domain::scope::Scope;
-use crate::domain::status::{DrawError, StatusEntries};
-use crate::domain::token::{Issuer, SigningError, Terms};
+use crate::domain::status::{AllocationError, StatusEntries};
+use crate::domain::token::{Issuer, SigningError, TokenTerms};
 use crate::entity::client::Model as Client;
 use crate::entity::{account, session};
 use crate::timestamp::Timestamp;
@@ -81,7 +81,7 @@ pub enum GrantError {
     Target,
     /// No status list entry was available for the session.
     #[error("the session has no status")]
-    Status(#[from] DrawError),
+    Status(#[from] AllocationError),
     /// A token could not be signed.
     #[error("a token could not be signed")]
     Signing(#[from] SigningError),
@@ -163,9 +163,9 @@ async fn authorization_code(
     };
     let redeemed =
         code_exchange::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
-    let code_exchange::Redeemed { granted, audience, nonce, told, has_refresh } = redeemed;
-    let terms = Terms { audience: &audience, scope: &granted.scope, life: life(client) };
-    let extras = Extras { nonce: nonce.as_deref(), told: &told, has_refresh };
+    let code_exchange::Redeemed { granted, audience, nonce, person_claims, has_refresh } = redeemed;
+    let terms = TokenTerms { audience: &audience, scope: &granted.scope, life: life(client) };
+    let extras = Extras { nonce: nonce.as_deref(), person_claims: &person_claims, has_refresh };
     issue(mint, &granted, terms, extras)
 }
 
@@ -179,13 +179,13 @@ async fn refresh_token(
     let token = params.get("refresh_token");
     let token = token.ok_or(GrantError::Invalid("refresh_token is missing"))?;
     let presented = mint.refresh_tokens.decode(token).ok_or(GrantError::Rejected)?;
-    let Left { scope, audience, told } = left_of(mint, client, presented, params).await?;
+    let Left { scope, audience, person_claims } = left_of(mint, client, presented, params).await?;
 
     let Mint { db, settings, .. } = mint;
     let holder = Holder { client_id: &client.id, is_server: client.is_confidential() };
     let granted = refresh::rotate(db, presented, holder, settings, origin).await?;
-    let terms = Terms { audience: &audience, scope: &scope, life: life(client) };
-    let extras = Extras { nonce: None, told: &told, has_refresh: true };
+    let terms = TokenTerms { audience: &audience, scope: &scope, life: life(client) };
+    let extras = Extras { nonce: None, person_claims: &person_claims, has_refresh: true };
     issue(mint, &granted, terms, extras)
 }
 
@@ -194,7 +194,7 @@ struct Left {
     scope: String,
     audience: String,
     /// Claims about the user for the ID token.
-    told: Map<String, Value>,
+    person_claims: Map<String, Value>,
 }
 
 /// Determines what a refresh gives: what was granted, limited to the client's present registration
@@ -228,12 +228,12 @@ async fn left_of(
     };
     let audience = audience::narrowed(params.all("resource"), &audience);
     let audience = audience.ok_or(GrantError::Target)?;
-    let told = told(mint, client, &scope, &row).await?;
-    Ok(Left { scope: scope.to_string(), audience, told })
+    let person_claims = person_claims(mint, client, &scope, &row).await?;
+    Ok(Left { scope: scope.to_string(), audience, person_claims })
 }
 
 /// The claims about the user for a session's next ID token. Most requests need none.
-async fn told(
+async fn person_claims(
     mint: Mint<'_>,
     client: &Client,
     scope: &Scope,
@@ -246,8 +246,8 @@ async fn told(
     }
     let found = account::Entity::find_by_id(session.account_id);
     let account = mint.db.read(|db| async move { found.one(&db).await }).await?;
-    let told = |account| claims::told(&account, client, scope, asked.as_ref());
-    Ok(account.map(told).unwrap_or_default())
+    let person_claims = |account| claims::claims_of_person(&account, client, scope, asked.as_ref());
+    Ok(account.map(person_claims).unwrap_or_default())
 }
 
 /// RFC 6749 §4.4: no session, no refresh token, no user.
@@ -271,7 +271,7 @@ fn client_credentials(
     let audience = audience.ok_or(GrantError::Target)?;
     let scope = scope.to_string();
     let life = life(client).min(mint.issuer.life());
-    let terms = Terms { audience: &audience, scope: &scope, life };
+    let terms = TokenTerms { audience: &audience, scope: &scope, life };
     let access_token = mint.issuer.client_token(&client.id, terms, now)?;
     Ok(Issued { access_token, life, refresh_token: None, id_token: None, scope })
 }
@@ -280,7 +280,7 @@ fn client_credentials(
 #[derive(Clone, Copy)]
 struct Extras<'a> {
     nonce: Option<&'a str>,
-    told: &'a Map<String, Value>,
+    person_claims: &'a Map<String, Value>,
     has_refresh: bool,
 }
 
@@ -288,7 +288,7 @@ struct Extras<'a> {
 fn issue(
     mint: Mint<'_>,
     granted: &Granted,
-    terms: Terms<'_>,
+    terms: TokenTerms<'_>,
     extras: Extras<'_>,
 ) -> Result<Issued, GrantError> {
     sign(mint, granted, terms, extras).inspect_err(|_| mint.db.note_lost_answer())
@@ -297,7 +297,7 @@ fn issue(
 fn sign(
     mint: Mint<'_>,
     granted: &Granted,
-    terms: Terms<'_>,
+    terms: TokenTerms<'_>,
     extras: Extras<'_>,
 ) -> Result<Issued, GrantError> {
     // The clock is read again: `auth_time` was read in the transaction, and `now` must not be
@@ -306,9 +306,9 @@ fn sign(
     let life = mint.issuer.life_of(granted, terms.life, now);
     let access_token = mint.issuer.access_token_on(granted, terms, now)?;
     let is_openid = terms.scope.split(' ').any(|value| value == "openid");
-    let Extras { nonce, told: of_person, has_refresh } = extras;
-    let told = Told { access_token: &access_token, nonce, of_person, life };
-    let id_token = is_openid.then(|| id_token::sign(mint.issuer, granted, told, now));
+    let Extras { nonce, person_claims: of_person, has_refresh } = extras;
+    let person_claims = IdTokenClaims { access_token: &access_token, nonce, of_person, life };
+    let id_token = is_openid.then(|| id_token::sign(mint.issuer, granted, person_claims, now));
     let (session_id, generation) = (granted.session_id, granted.generation);
     let refresh_token = has_refresh.then(|| mint.refresh_tokens.encode(session_id, generation));
     Ok(Issued {

@@ -70,7 +70,7 @@ pub async fn take_due(
         .await;
     for (receiver, number) in allotted {
         let got = taken.iter().flatten().filter(|item| item.receiver == receiver).count();
-        shares.give_back(&receiver, number.saturating_sub(got));
+        shares.release(&receiver, number.saturating_sub(got));
     }
     taken
 }

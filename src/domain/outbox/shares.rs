@@ -27,7 +27,7 @@ const PROMPT: Duration = Duration::from_secs(1);
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 
 /// How long the state of a receiver is kept after something was last due to it.
-const MEMORY: Duration = Duration::from_hours(1);
+const RECEIVER_RETENTION: Duration = Duration::from_hours(1);
 
 /// The outcome of one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,8 @@ impl Shares {
         due: &[(String, usize)],
         now: Timestamp,
     ) -> Vec<(String, usize)> {
-        self.receivers.retain(|_, it| it.under_way > 0 || now.since(it.used_at) < MEMORY);
+        self.receivers
+            .retain(|_, it| it.under_way > 0 || now.since(it.used_at) < RECEIVER_RETENTION);
         for (name, _) in due {
             self.receivers.entry(name.clone()).or_default().used_at = now;
         }
@@ -129,7 +130,7 @@ impl Shares {
     }
 
     /// Returns unused slots.
-    pub(super) fn give_back(&mut self, name: &str, number: usize) {
+    pub(super) fn release(&mut self, name: &str, number: usize) {
         if let Some(receiver) = self.receivers.get_mut(name) {
             receiver.under_way = receiver.under_way.saturating_sub(number);
             self.under_way = self.under_way.saturating_sub(number);
@@ -138,7 +139,7 @@ impl Shares {
 
     /// Records the end of a delivery.
     pub fn settle(&mut self, name: &str, answer: Answer, now: Timestamp) {
-        self.give_back(name, 1);
+        self.release(name, 1);
         let Some(receiver) = self.receivers.get_mut(name) else { return };
         receiver.was_prompt = Some(matches!(answer, Answer::After(time) if time < PROMPT));
         match answer {

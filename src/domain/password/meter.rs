@@ -10,7 +10,7 @@ use crate::domain::password::class::Class;
 /// Number of measurements over which a slower one is averaged. Measurements while a burst of
 /// requests arrives are slow, since the same cores parse the requests, and must not count as the
 /// rate of all its hashes.
-const MEMORY: u32 = 32;
+const SLOWDOWN_SAMPLES: u32 = 32;
 
 /// The same for a faster one: a hash is never faster than the machine allows, and an earlier
 /// slowdown may be over.
@@ -68,7 +68,7 @@ impl Rate {
             self.factor = factor;
         } else {
             let near = factor.clamp(self.factor / OUTLIER, self.factor * OUTLIER);
-            let memory = if near < self.factor { MEMORY_OF_FASTER } else { MEMORY };
+            let memory = if near < self.factor { MEMORY_OF_FASTER } else { SLOWDOWN_SAMPLES };
             self.factor += (near - self.factor) / f64::from(self.samples.min(memory - 1) + 1);
         }
         self.samples = self.samples.saturating_add(1);

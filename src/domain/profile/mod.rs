@@ -126,7 +126,7 @@ pub async fn update(
     let origin = origin.clone();
     db.write((patch, origin), move |txn, now, (patch, origin)| {
         Box::pin(async move {
-            let mut account = listing::hold(txn, login, now).await?;
+            let mut account = listing::lock_own_session(txn, login, now).await?;
             let before = Profile::of(&account);
             let after = before.patched(patch);
             let changed = before.differences(&after);

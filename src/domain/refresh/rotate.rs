@@ -58,7 +58,7 @@ pub struct Holder<'a> {
 
 /// An authentic token and the client that presented it.
 #[derive(Clone)]
-struct Shown {
+struct RefreshAttempt {
     token: Presented,
     by: String,
     is_server: bool,
@@ -97,7 +97,7 @@ pub async fn rotate(
         FIRST_PARTY_CLIENT => settings.refresh_reuse,
         _ => RefreshReuse::EndSession,
     };
-    let shown = Shown { token: presented, by: client_id.to_owned(), is_server, reuse };
+    let shown = RefreshAttempt { token: presented, by: client_id.to_owned(), is_server, reuse };
     let outcome = db
         .write((shown, origin), move |txn, now, (shown, origin)| {
             Box::pin(async move {
@@ -105,7 +105,7 @@ pub async fn rotate(
                     record(txn, &granted, None, origin, now).await?;
                     return Ok(Outcome::Granted(granted));
                 }
-                judge(txn, shown, (window, wait), origin, now).await
+                judge_reuse(txn, shown, (window, wait), origin, now).await
             })
         })
         .await?;
@@ -133,7 +133,7 @@ pub async fn rotate(
 /// costs a round trip while other transactions wait.
 async fn advance(
     txn: &DatabaseTransaction,
-    shown: &Shown,
+    shown: &RefreshAttempt,
     life: Duration,
     origin: &Origin,
     now: Timestamp,
@@ -203,9 +203,9 @@ async fn record(
 }
 
 /// Distinguishes a retry from reuse, for a token that is not the newest of a live session.
-async fn judge(
+async fn judge_reuse(
     txn: &DatabaseTransaction,
-    shown: &Shown,
+    shown: &RefreshAttempt,
     (window, wait): (Duration, Duration),
     origin: &Origin,
     now: Timestamp,
@@ -261,7 +261,7 @@ async fn judge(
 
 async fn record_reuse(
     txn: &DatabaseTransaction,
-    shown: &Shown,
+    shown: &RefreshAttempt,
     session: &session_row::Model,
     origin: &Origin,
     now: Timestamp,

@@ -81,7 +81,7 @@ pub async fn end_of_client(
     reason: EndReason,
     now: Timestamp,
 ) -> Result<usize, DbErr> {
-    hold_account(txn, account_id).await?;
+    lock_account(txn, account_id).await?;
     let which = Condition::all()
         .add(session::Column::AccountId.eq(account_id))
         .add(session::Column::ClientId.eq(client_id));
@@ -231,7 +231,7 @@ pub async fn end_opened(
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn hold_account(
+pub async fn lock_account(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
 ) -> Result<Option<account::Model>, DbErr> {

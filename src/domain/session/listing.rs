@@ -82,7 +82,7 @@ pub async fn end_one(
     db.urgent()
         .write(origin, move |txn, now, origin| {
             Box::pin(async move {
-                hold(txn, login, now).await?;
+                lock_own_session(txn, login, now).await?;
                 let session = session_row::Entity::find_by_id(session_id)
                     .filter(Column::AccountId.eq(login.account_id))
                     .one(txn)
@@ -115,7 +115,7 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
             Box::pin(async move {
                 let Login { account_id, session_id } = login;
                 let switch = KillSwitch::lock(txn, account_id).await?;
-                hold(txn, login, now).await?;
+                lock_own_session(txn, login, now).await?;
                 let reason = EndReason::Revoked;
                 if switch.end_all(txn, Some(session_id), reason, now).await?.has_ended_any {
                     Event::new(Kind::SessionRevoked)
@@ -133,7 +133,7 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
 /// Locks the account and then the session of the request, which is live until the commit. Returns
 /// the account. The account is locked first to prevent deadlocks between transactions that end
 /// several sessions.
-pub(in crate::domain) async fn hold(
+pub(in crate::domain) async fn lock_own_session(
     txn: &impl ConnectionTrait,
     login: Login,
     now: Timestamp,

@@ -15,7 +15,7 @@ use crate::domain::granted::StatusEntry;
 use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
 use crate::domain::session::ending::{make_room, make_room_for_browser};
 use crate::domain::session::{BrowserCookie, FIRST_PARTY_CLIENT, NewSession, start};
-use crate::domain::status::{DrawError, StatusEntries};
+use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account;
 use crate::timestamp::Timestamp;
 
@@ -34,7 +34,7 @@ pub enum LogInError {
     Hashing(#[from] HashError),
     /// No status list entry was available for the session.
     #[error("the session has no status")]
-    Status(#[from] DrawError),
+    Status(#[from] AllocationError),
     /// The database refused or failed.
     #[error("the login could not be stored")]
     Database(#[from] DbErr),
@@ -128,7 +128,7 @@ pub async fn check(
     Ok(CheckedLogIn {
         account,
         upgraded,
-        status: entries.draw(db, now).await?,
+        status: entries.allocate(db, now).await?,
         settings: settings.clone(),
         origin: (*origin).clone(),
         counted: admitted.counted(),
@@ -159,7 +159,7 @@ pub async fn begin(
         .session(granted.session_id, &granted.client_id)
         .record(txn, origin, now)
         .await?;
-    attempt_limit::give_back(txn, counted, now).await?;
+    attempt_limit::refund(txn, counted, now).await?;
     Ok(granted)
 }
 
@@ -184,7 +184,7 @@ async fn refuse(
     db.write(input, move |txn, now, (event, origin, counted)| {
         Box::pin(async move {
             event.clone().record(txn, origin, now).await?;
-            attempt_limit::keep(txn, counted, now).await
+            attempt_limit::confirm(txn, counted, now).await
         })
     })
     .await?;
@@ -201,7 +201,7 @@ pub async fn conclude(
     result: Result<Granted, LogInError>,
 ) -> Result<Granted, LogInError> {
     if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
-        attempt_limit::give_back_unjudged(db, attempt.admitted.counted()).await;
+        attempt_limit::refund_unjudged(db, attempt.admitted.counted()).await;
     }
     result
 }

@@ -23,7 +23,7 @@ use crate::entity::session;
 use crate::timestamp::Timestamp;
 
 pub use ending::{
-    end, end_each, end_of_client, end_opened, end_portion_of_client, hold_account, log_out,
+    end, end_each, end_of_client, end_opened, end_portion_of_client, lock_account, log_out,
     make_room, make_room_for_browser,
 };
 pub use kill_switch::{KillSwitch, Switched};

@@ -9,19 +9,20 @@ use std::time::Duration;
 use crate::database::{Db, PurgeError, Purged, delete_expired};
 use crate::entity::session::{Column, Entity};
 
-/// Deletes sessions that ended longer than `keep` ago.
+/// Deletes sessions that ended longer than `retention` ago.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn purge_ended(db: &Db, keep: Duration) -> Result<Purged, PurgeError> {
-    delete_expired::<Entity>(db, Column::EndedAt, db.retention_now().minus(keep)).await
+pub async fn purge_ended(db: &Db, retention: Duration) -> Result<Purged, PurgeError> {
+    delete_expired::<Entity>(db, Column::EndedAt, db.retention_now().minus(retention)).await
 }
 
-/// Deletes sessions whose absolute lifetime ended longer than `keep` ago. Sessions that only
+/// Deletes sessions whose absolute lifetime ended longer than `retention` ago. Sessions that only
 /// reached their idle timeout stay: a login on the hosted pages is looked up as long as client
 /// sessions opened through it live.
 /// # Errors
 /// If the database refuses.
-pub async fn purge_expired(db: &Db, keep: Duration) -> Result<Purged, PurgeError> {
-    delete_expired::<Entity>(db, Column::AbsoluteExpiresAt, db.retention_now().minus(keep)).await
+pub async fn purge_expired(db: &Db, retention: Duration) -> Result<Purged, PurgeError> {
+    delete_expired::<Entity>(db, Column::AbsoluteExpiresAt, db.retention_now().minus(retention))
+        .await
 }

@@ -7,7 +7,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use crate::domain::status::BLOCKS;
-use crate::domain::status::entries::{DrawError, below, create, insert};
+use crate::domain::status::entries::{AllocationError, below, create, insert};
 use crate::entity::status_list::{Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
@@ -24,7 +24,7 @@ const BEGINNINGS: std::ops::Range<i32> = 1 << 24..1 << 30;
 ///
 /// # Errors
 /// If the database refuses, or the operating system gives no random bytes.
-pub async fn close_all(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DrawError> {
+pub async fn close_all(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), AllocationError> {
     let ids = Entity::find().select_only().columns([Column::Id]).order_by_asc(Column::Id);
     let open = ids.clone().filter(Column::ClosedAt.is_null()).into_tuple::<i32>().all(txn).await?;
     Entity::update_many()

@@ -26,7 +26,7 @@ const FIRST: i32 = 1;
 
 /// Why no entry could be allocated.
 #[derive(Debug, thiserror::Error)]
-pub enum DrawError {
+pub enum AllocationError {
     /// The operating system gave no random bytes.
     #[error("no random bytes were to be had")]
     Random(#[from] ErrorStack),
@@ -56,14 +56,14 @@ impl StatusEntries {
     /// Allocates an entry that no other session has or will have.
     ///
     /// # Errors
-    /// See [`DrawError`].
-    pub async fn draw(&self, db: &Db, now: Timestamp) -> Result<StatusEntry, DrawError> {
+    /// See [`AllocationError`].
+    pub async fn allocate(&self, db: &Db, now: Timestamp) -> Result<StatusEntry, AllocationError> {
         // Locked while a block is claimed, so that concurrent calls wait for that block.
         let mut stock = self.0.lock().await;
         if stock.entries.is_empty() || now.since(stock.taken_at) > BLOCK_LIFE {
             *stock = Stock { entries: shuffled(take_block(db).await?)?, taken_at: now };
         }
-        stock.entries.pop().ok_or(DrawError::None)
+        stock.entries.pop().ok_or(AllocationError::None)
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn insert(txn: &impl ConnectionTrait, list: Model) -> Result<()
 }
 
 /// Claims a free block of the oldest list that has one.
-async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, DrawError> {
+async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, AllocationError> {
     db.write((), move |txn, now, ()| {
         Box::pin(async move {
             // Locked so that two instances never claim the same block.
@@ -111,7 +111,7 @@ async fn take_block(db: &Db) -> Result<Vec<StatusEntry>, DrawError> {
                 .lock_exclusive()
                 .one(txn)
                 .await?
-                .ok_or(DrawError::None)?;
+                .ok_or(AllocationError::None)?;
             let block = free_block(&list)?;
             let (id, free_blocks) = (list.id, list.free_blocks - 1);
             mark_claimed(txn, list, block).await?;
@@ -129,10 +129,10 @@ fn is_claimed(claimed: &[u8], block: usize) -> bool {
     claimed.get(block / 8).is_none_or(|byte| byte & (1 << (block % 8)) != 0)
 }
 
-fn free_block(list: &Model) -> Result<usize, DrawError> {
+fn free_block(list: &Model) -> Result<usize, AllocationError> {
     let free: Vec<_> = (0..BLOCKS).filter(|block| !is_claimed(&list.claimed, *block)).collect();
     let chosen = below(free.len())?;
-    free.get(chosen).copied().ok_or(DrawError::None)
+    free.get(chosen).copied().ok_or(AllocationError::None)
 }
 
 async fn mark_claimed(txn: &impl ConnectionTrait, list: Model, block: usize) -> Result<(), DbErr> {

@@ -46,7 +46,7 @@ const SET_BACK: Duration = Duration::from_secs(1);
 const PAGE: u64 = 20_000;
 
 /// How long reads may fail before an instance counts as not ready.
-const PATIENCE: Duration = Duration::from_secs(30);
+const STALE_AFTER: Duration = Duration::from_secs(30);
 
 /// An unchanged list is signed again after its lifetime divided by this.
 const RENEWED_AFTER: u32 = 12;
@@ -92,13 +92,13 @@ struct State {
     bits: BTreeMap<i32, Bits>,
     changed: Vec<i32>,
     /// The last read, and the last one with the long overlap; `None` if everything must be read.
-    looked_at: Option<Looked>,
+    looked_at: Option<LastRead>,
     /// The lists being read again page by page.
     rereading: Rereading,
 }
 
 #[derive(Clone, Copy)]
-struct Looked {
+struct LastRead {
     at: Timestamp,
     /// When the last read with the long overlap was, and whether it found many marks.
     far_at: Timestamp,
@@ -169,7 +169,7 @@ impl StatusLists {
     #[must_use]
     pub fn is_fresh(&self) -> bool {
         let looked_at = *self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        looked_at.elapsed() < PATIENCE
+        looked_at.elapsed() < STALE_AFTER
     }
 
     fn sign(
@@ -237,7 +237,7 @@ impl State {
         // A read that fails leaves this empty: the duration of commits during an outage is not
         // known.
         let before = self.looked_at.take().filter(|before| now.plus(SET_BACK) >= before.at);
-        let mut looked = Looked { at: now, far_at: now, has_many: false };
+        let mut looked = LastRead { at: now, far_at: now, has_many: false };
         let mut is_known = false;
         if let Some(before) = before {
             let is_near = before.has_many && now.since(before.far_at) < ROUND;
@@ -250,7 +250,7 @@ impl State {
             is_known = found.is_some();
             looked.has_many = found.is_some_and(|number| number > MANY);
             if is_near {
-                looked = Looked { at: now, ..before };
+                looked = LastRead { at: now, ..before };
             }
         }
         if is_known {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 pub use bits::Bits;
 pub use closing::close_all;
-pub use entries::{DrawError, StatusEntries, ensure_first_list};
+pub use entries::{AllocationError, StatusEntries, ensure_first_list};
 pub use lists::{ListError, Published, SignedList, StatusLists};
 pub use marks::{mark_invalid, purge_lists, purge_marks};
 

@@ -38,10 +38,10 @@ async fn look_up(request: Request) -> Result<Value, OAuthError> {
 }
 
 pub(super) async fn revoke(request: Request) -> Response {
-    give_back(request).await.map_or_else(IntoResponse::into_response, |()| Response::default())
+    revoke_token(request).await.map_or_else(IntoResponse::into_response, |()| Response::default())
 }
 
-async fn give_back(request: Request) -> Result<(), OAuthError> {
+async fn revoke_token(request: Request) -> Result<(), OAuthError> {
     let endpoint = ClientEndpoint::Token;
     let Call { app, client, params, origin, .. } = Call::read(request, endpoint).await?;
     let revoked = revocation::revoke(mint(&app), &client, token(&params)?, &origin).await;

@@ -56,7 +56,7 @@ pub(in crate::http) async fn ask(
 ) -> Response {
     if let (Step::Consent, Some(browser)) = (step, &visitor.browser) {
         let account_id = browser.account.id;
-        return match pending::keep(&app.db, &waiting.pending, account_id, visitor.digest()).await {
+        return match pending::store(&app.db, &waiting.pending, account_id, visitor.digest()).await {
             Ok(Some(handle)) => see_other(&format!("{up}consent?flow={handle}")),
             Ok(None) => message::bad_request(message::UNKNOWN_CLIENT),
             Err(error) => message::failed(&error),

@@ -15,7 +15,7 @@ pub(super) struct Permission {
     /// The hosts apart from this service; empty if there are none.
     pub(super) places: Vec<String>,
     /// Each continues the phrase “it may”.
-    pub(super) wishes: Vec<String>,
+    pub(super) items: Vec<String>,
 }
 
 impl Permission {
@@ -36,13 +36,13 @@ impl Permission {
                 places.push(place);
             }
         }
-        let wishes = scope.split(' ').map(|scope| wish_of(scope, descriptions)).collect();
-        Self { places, wishes }
+        let items = scope.split(' ').map(|scope| text_of_scope(scope, descriptions)).collect();
+        Self { places, items }
     }
 
     /// Adds individual claims.
     pub(super) fn and(mut self, claims: &[String]) -> Self {
-        self.wishes.extend(claims.iter().map(|claim| claim_of(claim).to_owned()));
+        self.items.extend(claims.iter().map(|claim| text_of_claim(claim).to_owned()));
         self
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
     if !consent.claims.is_empty() {
         let here = permissions.iter().position(|it| it.places.is_empty());
         let here = here.map(|at| permissions.remove(at));
-        let here = here.unwrap_or_else(|| Permission { places: Vec::new(), wishes: Vec::new() });
+        let here = here.unwrap_or_else(|| Permission { places: Vec::new(), items: Vec::new() });
         permissions.insert(0, here.and(&consent.claims));
     }
     permissions
@@ -88,7 +88,7 @@ fn place_of(audience: &str) -> String {
     url.as_ref().and_then(Url::host_str).unwrap_or(audience).to_owned()
 }
 
-fn wish_of(scope: &str, descriptions: &ScopeDescriptions) -> String {
+fn text_of_scope(scope: &str, descriptions: &ScopeDescriptions) -> String {
     match scope {
         "openid" => "know that it is you".to_owned(),
         "profile" => "see your name and what else your profile says".to_owned(),
@@ -104,7 +104,7 @@ fn wish_of(scope: &str, descriptions: &ScopeDescriptions) -> String {
 }
 
 /// A standard claim that is requested by name.
-fn claim_of(name: &str) -> &'static str {
+fn text_of_claim(name: &str) -> &'static str {
     match name {
         "name" => "see your name",
         "given_name" => "see your given name",
@@ -163,10 +163,10 @@ mod tests {
         let names = claims.iter().map(|claim| claim.as_str().unwrap());
         let names: Vec<_> = names.filter(|name| profile::scope_of(name).is_some()).collect();
 
-        let words: BTreeSet<_> = names.iter().map(|name| claim_of(name)).collect();
+        let words: BTreeSet<_> = names.iter().map(|name| text_of_claim(name)).collect();
 
         assert_eq!((names.len(), words.len()), (19, 19));
-        assert!(!words.contains(claim_of("")));
+        assert!(!words.contains(text_of_claim("")));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use poem::{Request, Response};
 use crate::domain::email::Email;
 use crate::domain::oauth::hosted_login::{self, Entrance};
 use crate::domain::oauth::pending_authorization::FlowError;
-use crate::domain::oauth::secret::Opaque;
+use crate::domain::oauth::secret::Secret;
 use crate::domain::password::Password;
 use crate::domain::session::{BrowserCookie, LogIn, LogInError};
 use crate::http::origin;
@@ -148,10 +148,11 @@ impl NewCookie {
         call: &PageRequest,
         waiting: Option<&PendingRequest>,
     ) -> Result<Self, FlowError> {
-        let drawn = Opaque::draw("")?;
-        let cookie = BrowserCookie { digest: drawn.digest, previous_digest: call.visitor.digest() };
+        let secret = Secret::generate("")?;
+        let cookie =
+            BrowserCookie { digest: secret.digest, previous_digest: call.visitor.digest() };
         let client_id = waiting.map(|it| it.client.id.clone());
-        Ok(Self { text: drawn.text, entrance: Entrance { cookie, client_id } })
+        Ok(Self { text: secret.text, entrance: Entrance { cookie, client_id } })
     }
 
     /// Sets the cookie of the new login, and continues the pending request or redirects to a page

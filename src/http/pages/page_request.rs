@@ -52,7 +52,7 @@ impl PageRequest {
         if is_post && site.is_some_and(|site| site != "same-origin") {
             return Err(message::stale(&visitor));
         }
-        let is_current = !is_post || visitor.vouches(&request, &params);
+        let is_current = !is_post || visitor.has_valid_csrf_token(&request, &params);
         Ok(Self { app, request, visitor, params, is_current })
     }
 

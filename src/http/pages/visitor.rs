@@ -11,7 +11,7 @@ use poem::{Request, Response};
 use crate::domain::oauth::browser_session::{self, Browser};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::FlowError;
-use crate::domain::oauth::secret::{Opaque, digest};
+use crate::domain::oauth::secret::{Secret, digest};
 use crate::http::app::App;
 
 /// The browser that sent a request.
@@ -42,14 +42,14 @@ impl Visitor {
         if let Some(visitor) = first {
             return Ok(visitor);
         }
-        let cookie = Opaque::draw("")?.text;
+        let cookie = Secret::generate("")?.text;
         Ok(Self { cookie, is_new: true, is_to_be_set: true, browser: None })
     }
 
     /// The browser with this cookie.
     pub(super) async fn with(app: &Arc<App>, cookie: &str) -> Result<Self, FlowError> {
         let idle_life = app.tokens.browser_idle_life();
-        let browser = browser_session::come(&app.db, cookie, idle_life, app.clock.now()).await?;
+        let browser = browser_session::visit(&app.db, cookie, idle_life, app.clock.now()).await?;
         Ok(Self { cookie: cookie.to_owned(), is_new: false, is_to_be_set: false, browser })
     }
 
@@ -92,7 +92,7 @@ impl Visitor {
     }
 
     /// Whether a form has a valid CSRF token and is not cross-site.
-    pub(super) fn vouches(&self, request: &Request, params: &Params) -> bool {
+    pub(super) fn has_valid_csrf_token(&self, request: &Request, params: &Params) -> bool {
         let sent = params.get("csrf").unwrap_or_default();
         let expected = self.csrf();
         let is_ours =

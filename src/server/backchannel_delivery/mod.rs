@@ -24,13 +24,13 @@ use crate::domain::session;
 use crate::http::App;
 
 /// How often the outbox is polled.
-const BEAT: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Timeout of a request to a client.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Delivers due logout requests until the server stops.
-pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
+pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bool) {
     let sender = match Sender::new(is_private_allowed) {
         Ok(sender) => sender,
         Err(error) => {
@@ -40,7 +40,7 @@ pub(super) async fn tell_clients(app: Arc<App>, is_private_allowed: bool) {
     };
     let mut shares = Shares::default();
     let mut deliveries = FuturesUnordered::new();
-    let mut beat = tokio::time::interval(BEAT);
+    let mut beat = tokio::time::interval(POLL_INTERVAL);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -127,7 +127,7 @@ impl Sender {
         let client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
-            .timeout(PATIENCE)
+            .timeout(REQUEST_TIMEOUT)
             .dns_resolver(Arc::clone(&guard))
             .build()?;
         Ok(Self { client, guard })
@@ -151,7 +151,7 @@ impl Sender {
             Ok(answer) if matches!(answer.status().as_u16(), 200 | 204) => Ok(()),
             Ok(answer) => Err((false, format!("it answered {}", answer.status()))),
             Err(error) if error.is_timeout() => {
-                Err((true, format!("no answer within {} s", PATIENCE.as_secs())))
+                Err((true, format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())))
             }
             Err(error) => Err((true, root_of(&error.without_url()))),
         }

@@ -20,7 +20,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client::metadata::{
     Registration, RegistrationError, is_client_id, is_resource,
 };
-use crate::domain::oauth::secret::Opaque;
+use crate::domain::oauth::secret::Secret;
 use crate::entity::client::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
@@ -212,9 +212,9 @@ async fn put(
         (row.secret_digest, row.previous_secret_digest) = (None, None);
     }
     let secret = if has_secret && row.secret_digest.is_none() {
-        let drawn = Opaque::draw(SECRET_PREFIX)?;
-        row.secret_digest = Some(drawn.digest);
-        Some(drawn.text)
+        let secret = Secret::generate(SECRET_PREFIX)?;
+        row.secret_digest = Some(secret.digest);
+        Some(secret.text)
     } else {
         None
     };

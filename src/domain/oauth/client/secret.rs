@@ -6,7 +6,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, QuerySelect, Set};
 use crate::database::Db;
 use crate::domain::audit::Kind;
 use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, record};
-use crate::domain::oauth::secret::Opaque;
+use crate::domain::oauth::secret::Secret;
 use crate::entity::client::{ActiveModel, Entity, Model};
 
 /// Creates a new secret for a client. The previous one stays valid until the next rotation, unless
@@ -18,18 +18,18 @@ pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientEr
     let id = id.to_owned();
     db.write(id, move |txn, now, id| {
         Box::pin(async move {
-            let row = hold(txn, id).await?;
-            let drawn = Opaque::draw(SECRET_PREFIX)?;
+            let row = lock_client(txn, id).await?;
+            let secret = Secret::generate(SECRET_PREFIX)?;
             let changed = ActiveModel {
                 id: Set(row.id),
-                secret_digest: Set(Some(drawn.digest)),
+                secret_digest: Set(Some(secret.digest)),
                 previous_secret_digest: Set(row.secret_digest.filter(|_| !at_once)),
                 updated_at: Set(now),
                 ..Default::default()
             };
             changed.update(txn).await?;
             record(txn, Kind::ClientChanged, id, now).await?;
-            Ok(drawn.text)
+            Ok(secret.text)
         })
     })
     .await
@@ -43,7 +43,7 @@ pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
     let id = id.to_owned();
     db.write(id, move |txn, now, id| {
         Box::pin(async move {
-            let row = hold(txn, id).await?;
+            let row = lock_client(txn, id).await?;
             if row.previous_secret_digest.is_none() {
                 return Ok(());
             }
@@ -61,7 +61,7 @@ pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
 }
 
 /// Locks a client for changes until the commit. It must have a secret.
-async fn hold(txn: &impl ConnectionTrait, id: &str) -> Result<Model, ClientError> {
+async fn lock_client(txn: &impl ConnectionTrait, id: &str) -> Result<Model, ClientError> {
     let row = Entity::find_by_id(id).lock(LockType::NoKeyUpdate).one(txn).await?;
     let row = row.ok_or_else(|| ClientError::Unknown(id.to_owned()))?;
     if row.secret_digest.is_none() {
