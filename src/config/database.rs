@@ -1,4 +1,4 @@
-//! Settings: where rows live.
+//! Settings: the database.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use clap::{Args, value_parser};
 
 use url::Url;
 
-/// Where rows live.
+/// The database and its connections.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// `sqlite:PATH`, or `postgres://…` when there is more than one instance. It may hold a
+    /// `sqlite:PATH`, or `postgres://…`, which more than one instance requires. May contain a
     /// password and is never shown.
     #[arg(
         long,
@@ -21,34 +21,34 @@ pub struct DatabaseSettings {
     )]
     pub database_url: DatabaseUrl,
 
-    /// Connections to PostgreSQL for requests; up to five more are for tasks of the server. SQLite has
-    /// one writer and four readers whatever this says.
+    /// PostgreSQL connections for requests; background tasks use up to five more. SQLite always has
+    /// one writer and four readers.
     #[arg(long, env = "SIGNET_DATABASE_CONNECTIONS", default_value = "8",
           value_parser = value_parser!(u32).range(1..=1000))]
     pub database_connections: u32,
 
-    /// Longest time that a request waits for a database that is alive, in seconds: its disk may
-    /// stall, or many may be asking. After it the answer is 503; a database that is found to be gone
-    /// gets 503 within a second.
+    /// Maximum time that a request waits for a reachable database, in seconds, for example while
+    /// its disk stalls or many requests are queued; then the response is 503. While the database is
+    /// known to be unreachable, requests get 503 within a second.
     #[arg(long, env = "SIGNET_DATABASE_WAIT_SECONDS", default_value = "5",
           value_parser = value_parser!(u64).range(1..=60))]
     pub database_wait_seconds: u64,
 }
 
 impl DatabaseSettings {
-    /// Longest time that a request waits for the database.
+    /// Maximum time that a request waits for the database.
     #[must_use]
     pub fn database_wait(&self) -> Duration {
         Duration::from_secs(self.database_wait_seconds)
     }
 }
 
-/// A database URL, which may hold a password and so has no readable `Debug`.
+/// A database URL; its `Debug` output is redacted because it may contain a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// Wraps a URL whose scheme is known to be one of ours.
+    /// Wraps a URL without validation; the caller guarantees that the scheme is supported.
     #[must_use]
     pub fn unchecked(url: &str) -> Self {
         Self(url.to_owned())
@@ -60,7 +60,7 @@ impl DatabaseUrl {
         &self.0
     }
 
-    /// The file behind a `sqlite:` URL.
+    /// The file of a `sqlite:` URL; `None` for other databases.
     #[must_use]
     pub fn sqlite_file(&self) -> Option<PathBuf> {
         let path = self.0.strip_prefix("sqlite:")?;

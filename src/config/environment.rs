@@ -1,4 +1,4 @@
-//! The process environment: `.env` is read into it, and a `SIGNET_*` name nobody knows is an error.
+//! The process environment: loads `.env` into it and refuses unknown `SIGNET_*` variables.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,46 +9,48 @@ use clap::{Arg, Command};
 
 use crate::config::reference::settings;
 
-/// Settings that there were, and what to do instead.
+/// Removed settings, and what to do instead.
 const REMOVED: [(&str, &str); 2] =
     [("SIGNET_HASH_QUEUE", BACKLOG), ("SIGNET_HASH_WAIT_SECONDS", BACKLOG)];
 
 const BACKLOG: &str =
     "remove it; SIGNET_HASH_BACKLOG_SECONDS (20) says how much hashing is admitted";
 
-/// A variable that looks like a setting and is none, perhaps a misspelt one.
+/// `SIGNET_*` variables that are not settings, possibly misspelled.
 #[derive(Debug, thiserror::Error)]
 #[error("{} (see `signet serve --help` or docs/configuration.md)", faults.join("; "))]
 pub struct UnknownSettings {
     faults: Vec<String>,
 }
 
-/// Settings that count as given though they are empty, and so are refused: without them Signet would
-/// go on with another database or another key, or as somebody else.
+/// Settings for which an empty value is an error instead of the default: the default could be
+/// another database, master key, issuer or state file than the intended one.
 const NEVER_UNSET: [&str; 4] =
     ["SIGNET_DATABASE_URL", "SIGNET_MASTER_KEY_FILE", "SIGNET_ISSUER", "SIGNET_STATE_FILE"];
 
-/// Why `.env` was not taken. None of them shows a value.
+/// Why `.env` could not be loaded. No message contains a value.
 #[derive(Debug, thiserror::Error)]
 pub enum DotenvError {
-    /// The file is there and cannot be read.
+    /// The file exists but cannot be read.
     #[error("cannot read .env: {0}")]
     Unreadable(#[from] io::Error),
-    /// A line is not one of a setting. (The library's message repeats it, password included.)
+    /// A line is not `NAME=value`. (The library's message is not used: it repeats the line,
+    /// passwords included.)
     #[error("cannot read .env: a line is not NAME=value")]
     Malformed,
-    /// Part of a value would be taken for the name of a variable.
+    /// Part of a value would be substituted as a variable.
     #[error(
         "line {line} of .env has a $, which stands for a variable there: put the value in single \
          quotes, or write \\$"
     )]
     Substitution {
-        /// Counted from 1.
+        /// The line number, from 1.
         line: usize,
     },
 }
 
-/// Reads `.env` in the working directory, if there is one; real variables win over it.
+/// Loads `.env` from the working directory, if it exists; variables that are already set take
+/// precedence.
 ///
 /// # Errors
 /// See [`DotenvError`].
@@ -63,7 +65,8 @@ pub fn load_dotenv() -> Result<(), DotenvError> {
     dotenvy::from_path(file).map_err(|_| DotenvError::Malformed)
 }
 
-/// The line of the first `$` that would be substituted: outside single quotes, comments and escapes.
+/// The line number of the first `$` that would be substituted: outside single quotes and comments,
+/// and not escaped.
 fn first_substitution(text: &str) -> Option<usize> {
     let (mut quote, mut before, mut is_escaped, mut is_comment) = (None, '\n', false, false);
     let mut line = 1;
@@ -87,8 +90,8 @@ fn first_substitution(text: &str) -> Option<usize> {
     None
 }
 
-/// An empty variable counts as unset, as `${X:-}` of Compose makes it; a few, which
-/// decide what Signet is, are refused by what reads them.
+/// Treats an empty variable as unset, because `${X:-}` in Compose produces one. Those in
+/// `NEVER_UNSET` stay set, and their parsers refuse the empty value.
 #[must_use]
 pub fn unset_empty(arg: Arg) -> Arg {
     let is_empty = arg.get_env().is_some_and(|name| {
@@ -98,10 +101,10 @@ pub fn unset_empty(arg: Arg) -> Arg {
     if is_empty { arg.env(Resettable::Reset) } else { arg }
 }
 
-/// Refuses `SIGNET_*` variables that are no settings: a typo must not become a default.
+/// Refuses unknown `SIGNET_*` variables, so that a typo does not silently select a default.
 ///
 /// # Errors
-/// Names every such variable.
+/// [`UnknownSettings`], which names every such variable.
 pub fn refuse_unknown(command: &Command) -> Result<(), UnknownSettings> {
     let known: BTreeSet<String> =
         settings(command).into_iter().map(|setting| setting.variable).collect();
@@ -113,7 +116,7 @@ pub fn refuse_unknown(command: &Command) -> Result<(), UnknownSettings> {
     if faults.is_empty() { Ok(()) } else { Err(UnknownSettings { faults }) }
 }
 
-/// What is wrong with a variable that is no setting.
+/// The error message for a variable that is not a setting.
 fn fault(name: &str) -> String {
     match REMOVED.iter().find(|(removed, _)| *removed == name) {
         Some((_, instead)) => format!("{name} is no setting any more: {instead}"),

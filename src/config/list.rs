@@ -1,14 +1,14 @@
-//! Settings that are lists.
+//! List-valued settings.
 
 use std::ops::{Deref, DerefMut};
 
-/// The items of a setting that is a list. They stand between commas, blanks or line breaks, so that a
-/// list may be written over several lines; what is empty is no item.
+/// The items of a list-valued setting, separated by commas, spaces or line breaks, so that a list
+/// may span several lines. Empty items are skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T>(Vec<T>);
 
 impl<T> List<T> {
-    /// Reads each item by `parse`; what is wrong is said of the first that is.
+    /// Parses each item with `parse`; the error is that of the first invalid item.
     pub(super) fn parse(
         text: &str,
         parse: impl Fn(&str) -> Result<T, String>,

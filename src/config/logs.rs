@@ -1,21 +1,21 @@
-//! Settings: what is logged.
+//! Settings: logging.
 
 use clap::{Args, ValueEnum};
 
-/// What is written to standard output.
+/// What is logged to standard output, and in which format.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logs")]
 pub struct LogSettings {
-    /// What to log: `error`, `warn`, `info`, `debug`, `trace`, or a `tracing` filter.
+    /// Log level: `error`, `warn`, `info`, `debug`, `trace`, or a `tracing` filter.
     #[arg(long, env = "SIGNET_LOG", default_value = "info")]
     pub log: String,
 
-    /// `human`, or `json` for one object a line.
+    /// `human`, or `json` for one JSON object per line.
     #[arg(long, env = "SIGNET_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
 }
 
-/// The shape of a log line.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For a terminal.

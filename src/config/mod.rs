@@ -1,7 +1,7 @@
 //! Every setting, read once at start-up from flags, `SIGNET_*` variables and `.env`.
 //!
 //! A field's doc comment is its `--help` text, its entry in `.env.example` and its row in
-//! `docs/configuration.md`; there is no second place to describe a setting.
+//! `docs/configuration.md`. Settings are documented nowhere else.
 
 mod database;
 mod environment;
@@ -34,44 +34,44 @@ pub use scopes::ScopeDescriptions;
 pub use service::ServiceSettings;
 pub use tokens::{RefreshReuse, StatusSettings, TokenSettings};
 
-/// Everything an operator can set.
+/// All settings.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Who Signet is and where it listens.
+    /// Issuer, listen address and connection limits.
     #[command(flatten)]
     pub service: ServiceSettings,
-    /// What the hosted pages look like.
+    /// Branding of the hosted pages.
     #[command(flatten)]
     pub pages: PageSettings,
-    /// Where rows live.
+    /// The database.
     #[command(flatten)]
     pub database: DatabaseSettings,
-    /// What signs tokens.
+    /// Master key and signing keys.
     #[command(flatten)]
     pub keys: KeySettings,
-    /// What tells that an older backup was restored.
+    /// Detection of restored backups.
     #[command(flatten)]
     pub restores: RestoreSettings,
-    /// How long tokens live.
+    /// Lifetimes of tokens and sessions.
     #[command(flatten)]
     pub tokens: TokenSettings,
-    /// How services learn that a session has ended.
+    /// Status lists.
     #[command(flatten)]
     pub status: StatusSettings,
-    /// Which passwords are accepted.
+    /// Password policy and hashing.
     #[command(flatten)]
     pub passwords: PasswordSettings,
-    /// How often somebody may try.
+    /// Rate limits and attempt limits.
     #[command(flatten)]
     pub limits: LimitSettings,
-    /// What is logged.
+    /// Logging.
     #[command(flatten)]
     pub logs: LogSettings,
 }
 
 #[cfg(test)]
 impl Config {
-    /// Settings as a command line gives them.
+    /// Settings from command-line arguments.
     pub(crate) fn of(arguments: &[String]) -> Self {
         #[derive(clap::Parser)]
         struct Settings {

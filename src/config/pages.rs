@@ -1,4 +1,4 @@
-//! What the hosted pages show of whoever runs them.
+//! Settings: branding of the hosted pages.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,46 +9,47 @@ use url::Url;
 use crate::config::scopes::ScopeDescriptions;
 use crate::naming::is_name;
 
-/// Longest name, in characters: it has to fit beside a logo on a phone.
+/// Maximum length of the name, in characters: it must fit next to a logo on a phone.
 const MAX_NAME: usize = 40;
 
-/// Longest URL of a logo, in bytes: it is in a header of every page.
+/// Maximum length of the logo's URL, in bytes: every page has it in a header.
 const MAX_URL: usize = 500;
 
-/// What the hosted pages look like.
+/// Name, logo, colour and scope descriptions of the hosted pages.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Hosted pages")]
 pub struct PageSettings {
-    /// What the hosted pages call the service; at most 40 characters.
+    /// Name of the service on the hosted pages; at most 40 characters.
     #[arg(long, env = "SIGNET_SERVICE_NAME", default_value = "Signet", value_parser = parse_name)]
     pub service_name: String,
 
-    /// Logo beside that name: the path of a file (svg, png, webp or jpg, at most 256 KiB), or an
-    /// https URL, which tells its host who logs in. The first letter of the name if unset.
+    /// Logo next to the service name: the path of a file (svg, png, webp or jpg, at most 256 KiB),
+    /// or an https URL, whose host can then see who logs in. Default: the first letter of the name.
     #[arg(long, env = "SIGNET_LOGO")]
     pub logo: Option<Logo>,
 
-    /// Colour of buttons, as `#rrggbb`. Text on it is black or white, whichever reads better.
+    /// Colour of buttons, as `#rrggbb`. Their text is black or white, whichever has the higher
+    /// contrast.
     #[arg(long, env = "SIGNET_ACCENT_COLOR", default_value = "#276a5c")]
     pub accent_color: Color,
 
-    /// What scopes of your services allow, for the question whether a client may have them:
-    /// `tasks:read=see your tasks; tasks:write=change your tasks`, each as it goes on after “it may”,
-    /// at most 80 characters. A scope without a description is shown by its name.
+    /// Descriptions of your scopes on the consent page: `tasks:read=see your tasks;
+    /// tasks:write=change your tasks`. Each continues the words “it may” and has at most 80
+    /// characters. A scope without a description is shown by its name.
     #[arg(long, env = "SIGNET_SCOPE_DESCRIPTIONS", default_value = "", hide_default_value = true)]
     pub scope_descriptions: ScopeDescriptions,
 }
 
-/// Where a logo comes from.
+/// The source of the logo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Logo {
     /// A file that Signet serves.
     File(PathBuf),
-    /// Elsewhere, by https.
+    /// An https URL of another host.
     Url(String),
 }
 
-/// A colour, as its red, green and blue parts in sRGB.
+/// A colour as its red, green and blue components in sRGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color(pub [u8; 3]);
 
@@ -63,7 +64,7 @@ fn parse_name(text: &str) -> Result<String, String> {
 impl FromStr for Logo {
     type Err = String;
 
-    /// A URL must be sayable as a source of a content security policy (CSP 3 §2.3.1).
+    /// A URL must be valid as a source expression of a Content-Security-Policy (CSP 3 §2.3.1).
     fn from_str(text: &str) -> Result<Self, String> {
         if !text.contains("://") {
             return if text.is_empty() {
@@ -110,14 +111,14 @@ impl std::fmt::Display for Color {
 }
 
 impl Color {
-    /// How far two colours are apart, from 1 to 21 (WCAG 2.2, contrast ratio).
+    /// Contrast ratio of two colours, from 1 to 21 (WCAG 2.2).
     #[must_use]
     pub fn contrast(self, other: Self) -> f64 {
         let (one, other) = (self.luminance(), other.luminance());
         (one.max(other) + 0.05) / (one.min(other) + 0.05)
     }
 
-    /// WCAG 2.2, relative luminance.
+    /// Relative luminance (WCAG 2.2).
     fn luminance(self) -> f64 {
         let [red, green, blue] = self.0.map(|part| {
             let part = f64::from(part) / 255.0;

@@ -1,4 +1,4 @@
-//! What a setting's text must look like. Each error says what is wrong, never the value.
+//! Parsers for the values of settings. An error names the problem and never contains the value.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,8 @@ use url::Url;
 
 use crate::config::list::List;
 
-/// RFC 8414 §2: https, a host, no query, no fragment. Plain http is for loopback only.
+/// RFC 8414 §2: https, a host, no query, no fragment. Plain http is accepted for loopback hosts
+/// only.
 pub(super) fn parse_issuer(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
     let loopback = match url.host() {
@@ -27,7 +28,8 @@ pub(super) fn parse_issuer(text: &str) -> Result<String, String> {
     if text.ends_with('/') {
         return Err("must not end with a slash: the paths of the service follow it".to_owned());
     }
-    // Services compare it byte for byte; what a parser would repair is another text for each of them.
+    // Verifiers compare the issuer byte for byte, so a spelling that a URL parser would normalize
+    // is refused.
     let written = url.as_str().trim_end_matches('/');
     if text != written {
         return Err(format!("must be written as {written}"));
@@ -51,7 +53,7 @@ fn parse_origin(text: &str) -> Result<String, String> {
     if !url.origin().is_tuple() {
         return Err("must be scheme://host or scheme://host:port, without a path".to_owned());
     }
-    // Browsers send it in one spelling, and that is compared.
+    // Browsers send the serialized origin, and it is compared as a string.
     if written == text { Ok(written) } else { Err(format!("must be written as {written}")) }
 }
 
@@ -63,7 +65,8 @@ pub(super) fn parse_proxies(text: &str) -> Result<List<IpNet>, String> {
     List::parse(text, parse_proxy)
 }
 
-/// An address and a port. Names are not looked up: which of their addresses is meant, nobody knows.
+/// An IP address and a port. Host names are not resolved, because a name may have several
+/// addresses; `localhost` is 127.0.0.1.
 pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -78,8 +81,8 @@ pub(super) fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// A block of IPv4 addresses in its IPv6 form (RFC 4291 §2.5.5.2) is the block itself, as addresses
-/// of clients are.
+/// Converts a block of IPv4-mapped IPv6 addresses (RFC 4291 §2.5.5.2) to the IPv4 block, as is done
+/// with client addresses.
 fn unmapped(net: IpNet) -> IpNet {
     let IpNet::V6(mapped) = net else { return net };
     let length = mapped.prefix_len().checked_sub(96);

@@ -1,22 +1,23 @@
-//! What scopes allow, in words of the operator.
+//! Settings: the operator's descriptions of scopes.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::naming::is_name;
 
-/// Longest description, in characters: it is one of several in a sentence.
+/// Maximum length of a description, in characters: several may be in one sentence.
 const MAX_DESCRIPTION: usize = 80;
 
-/// Scopes that OpenID Connect describes (Core 1.0 sections 3.1.2.1, 5.4 and 11), and so do the pages.
+/// Scopes defined by OpenID Connect (Core 1.0 sections 3.1.2.1, 5.4 and 11), for which the pages
+/// have built-in descriptions.
 const STANDARD: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 
-/// Scopes by name, with what each allows, as it goes on after “it may”.
+/// Descriptions by scope; each continues the words “it may”.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScopeDescriptions(BTreeMap<String, String>);
 
 impl ScopeDescriptions {
-    /// What a scope allows, if that was said.
+    /// The description of a scope, if it has one.
     #[must_use]
     pub fn of(&self, scope: &str) -> Option<&str> {
         self.0.get(scope).map(String::as_str)
@@ -26,7 +27,8 @@ impl ScopeDescriptions {
 impl FromStr for ScopeDescriptions {
     type Err = String;
 
-    /// Reads `scope=description` between semicolons or line breaks; what is empty is skipped.
+    /// Parses `scope=description` items separated by semicolons or line breaks; empty items are
+    /// skipped.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut descriptions = BTreeMap::new();
         let items = text.split([';', '\n']).map(str::trim).filter(|item| !item.is_empty());
