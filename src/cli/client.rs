@@ -16,117 +16,119 @@ use crate::domain::oauth::client::{self, Applied, Client as Row};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {
-    /// Register a program that may ask for tokens; prints its secret, this once.
+    /// Register a client and print its secret, which cannot be shown again.
     Create(Box<Description>),
     /// List the clients.
     List {
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Print what a client is registered with, as JSON that `apply` reads. It holds no secret.
+    /// Print a client's registration, without its secret, as JSON that `apply` reads.
     Show {
         /// The client.
         client_id: String,
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Change a client: what is not given stays as it is, and so does the secret. A list that is given
-    /// takes the place of the old one; an empty text (`--audience ""`) empties it.
+    /// Change a client. Options that are not given, and the secret, stay unchanged. A given list
+    /// replaces the old one; an empty value (`--audience ""`) clears it.
     Update(Box<Description>),
-    /// Give a client a new secret, and print it. The one before goes on working until the next
-    /// rotation, so that the client can be changed over without a gap.
+    /// Create a new secret for a client and print it. The previous secret stays valid until the
+    /// next rotation, so that the client can switch without downtime.
     RotateSecret {
         /// The client.
         client_id: String,
-        /// Draw no new secret: end the one before now that the client has been changed over.
+        /// Create no new secret; invalidate the previous one, once the client uses the new one.
         #[arg(long, conflicts_with = "now")]
         drop_previous: bool,
-        /// Draw a new secret and end all others now, because somebody else may have them.
+        /// Create a new secret and invalidate all others immediately, because they may have leaked.
         #[arg(long)]
         now: bool,
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Remove a client and end all sessions that it holds.
+    /// Delete a client and end all its sessions.
     Delete {
         /// The client.
         client_id: String,
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Make the clients of a file what the file says, all or none: new ones are registered and their
-    /// secrets printed, others are changed. Clients that are not in the file stay as they are.
+    /// Register or update the clients in a file, all or none. The secrets of new clients are
+    /// printed. Clients that are not in the file stay unchanged.
     Apply {
-        /// TOML with one `[[client]]` each, or the same as JSON if the name ends in `.json`.
+        /// TOML with one `[[client]]` per client, or JSON of the same structure if the name ends in
+        /// `.json`.
         file: PathBuf,
         #[command(flatten)]
         database: DatabaseSettings,
     },
 }
 
-/// A client, as flags describe it.
+/// A client's metadata, as given by flags.
 #[derive(Debug, Args)]
 pub(super) struct Description {
     /// Its `client_id`.
     client_id: String,
-    /// What people are shown; at first, the id.
+    /// Name shown to users; default: the id.
     #[arg(long)]
     name: Option<String>,
-    /// `web`, or `native` for a program on a person's own device; at first, `web`.
+    /// `web`, or `native` for an application on the user's device; default: `web`.
     #[arg(long)]
     application_type: Option<String>,
-    /// `client_secret` (by basic or post), `client_secret_basic` or `client_secret_post` alone,
-    /// `private_key_jwt`, or `none` for a public client; at first, `client_secret`. No other method works.
+    /// Client authentication: `client_secret` (basic or post), `client_secret_basic` only,
+    /// `client_secret_post` only, `private_key_jwt`, or `none` for a public client; default:
+    /// `client_secret`.
     #[arg(long)]
     auth_method: Option<String>,
-    /// File with its public keys, a JWK set; for `private_key_jwt`.
+    /// File with its public keys as a JWK set, for `private_key_jwt`.
     #[arg(long)]
     jwks_file: Option<PathBuf>,
-    /// Where codes may be sent, character by character. May be given more than once.
+    /// Redirect URI, compared character by character. May be repeated.
     #[arg(long = "redirect-uri")]
     redirect_uris: Vec<String>,
-    /// Where people may be sent after logging out. May be given more than once.
+    /// Redirect URI after a logout. May be repeated.
     #[arg(long = "post-logout-redirect-uri")]
     post_logout_redirect_uris: Vec<String>,
-    /// Where it is told of logouts (OpenID Connect Back-Channel Logout).
+    /// URI that receives logout tokens (OpenID Connect Back-Channel Logout).
     #[arg(long)]
     backchannel_logout_uri: Option<String>,
-    /// `authorization_code`, `refresh_token`, `client_credentials`; at first, the first of them. May be
-    /// given more than once.
+    /// Grant type: `authorization_code`, `refresh_token` or `client_credentials`; default:
+    /// `authorization_code`. May be repeated.
     #[arg(long = "grant")]
     grants: Vec<String>,
-    /// What its tokens may be good for, separated by spaces; at first, `openid`.
+    /// Scopes that it may request, separated by spaces; default: `openid`.
     #[arg(long)]
     scope: Option<String>,
-    /// Whom its tokens may be for, the first by default. May be given more than once.
+    /// Audience that its tokens may have; the first one is the default. May be repeated.
     #[arg(long = "audience")]
     audiences: Vec<String>,
-    /// An audience in whose name it may introspect. May be given more than once.
+    /// Audience whose tokens it may introspect. May be repeated.
     #[arg(long = "introspects")]
     introspects: Vec<String>,
-    /// Life of its access tokens, in seconds; at first, 900.
+    /// Lifetime of its access tokens, in seconds; default: 900.
     #[arg(long)]
     access_token_seconds: Option<u32>,
-    /// `required`: each request has a `code_challenge`; `required-or-nonce`: or a `nonce`, with the
-    /// scope `openid`; `optional`: neither. At first, `required-or-nonce`; a public client always
-    /// has `required`.
+    /// `required`: each authorization request must have a `code_challenge`; `required-or-nonce`: a
+    /// `code_challenge`, or a `nonce` and the scope `openid`; `optional`: neither. Default:
+    /// `required-or-nonce`; for a public client always `required`.
     #[arg(long, num_args = 0..=1, default_missing_value = "required")]
     pkce: Option<Pkce>,
     /// The same as `--pkce optional`.
     #[arg(long, conflicts_with = "pkce", hide = true)]
     no_pkce: bool,
-    /// `true` puts what its scope opens (name, e-mail address …) into the ID token, for programs that
-    /// do not ask userinfo; at first, `false`.
+    /// `true` puts the claims of its scopes (name, email address …) into the ID token, for clients
+    /// that do not call the userinfo endpoint; default: `false`.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     id_token_claims: Option<bool>,
-    /// `ask` people, or `skip` that for a program of one's own; at first, `ask`.
+    /// Consent: `ask` the user, or `skip` it for a first-party client; default: `ask`.
     #[arg(long)]
     consent: Option<String>,
     #[command(flatten)]
     database: DatabaseSettings,
 }
 
-/// What `apply` reads, and `show` prints.
+/// The file format that `apply` reads and `show` prints.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -134,7 +136,7 @@ struct File {
 }
 
 impl Description {
-    /// What is given, ready to be written over what is there.
+    /// Splits the flags into client id, change and database; reads the JWK set file.
     fn read(self) -> anyhow::Result<(String, Change, DatabaseSettings)> {
         let jwks = self.jwks_file.as_ref().map(|file| {
             let text = read(file)?;
@@ -145,7 +147,7 @@ impl Description {
     }
 }
 
-/// What is to change.
+/// The changes to a registration.
 #[derive(Debug)]
 struct Change {
     given: Description,
@@ -224,7 +226,7 @@ impl Client {
                 let db = open(&database).await?;
                 if drop_previous {
                     client::drop_previous_secret(&db, &client_id).await?;
-                    print("the secret before is good for nothing any more")?;
+                    print("the previous secret is no longer valid")?;
                 } else {
                     print(&client::rotate_secret(&db, &client_id, at_once).await?)?;
                 }
@@ -233,7 +235,7 @@ impl Client {
             Self::Delete { client_id, database } => {
                 let db = open(&database).await?;
                 client::delete(&db, &client_id).await?;
-                print(&format!("{client_id} is gone, and its sessions have ended"))?;
+                print(&format!("{client_id} is deleted, and its sessions have ended"))?;
                 db.close().await;
             }
             Self::List { database } => {
@@ -262,7 +264,7 @@ async fn create(description: Description) -> anyhow::Result<()> {
     change.apply_to(&mut registration);
     let db = open(&database).await?;
     let secret = client::create(&db, registration).await?;
-    print(secret.as_deref().unwrap_or("registered; it has no secret"))?;
+    print(secret.as_deref().unwrap_or("registered; the client has no secret"))?;
     if let Some(row) = client::find(&db, &id).await? {
         print_aside(&requirements(&row));
     }
@@ -270,12 +272,12 @@ async fn create(description: Description) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// By what the client may authenticate, as its registration names it.
+/// The client authentication method, as its registration names it.
 fn auth_methods(row: &Row) -> String {
     Registration::of_row(row).token_endpoint_auth_method.unwrap_or_default()
 }
 
-/// What the client must do, and how that is changed.
+/// What the registration requires of the client, and how to change it.
 fn requirements(row: &Row) -> String {
     let mut text = match row.auth_method.as_str() {
         "none" => "It sends its client_id and no secret".to_owned(),
@@ -283,13 +285,13 @@ fn requirements(row: &Row) -> String {
         _ if row.either_secret_method => {
             "It sends its secret by client_secret_basic or client_secret_post".to_owned()
         }
-        method => format!("It sends its secret by {method} alone"),
+        method => format!("It sends its secret by {method} only"),
     };
     text.push_str(" (--auth-method).");
     if row.authenticates_by("client_secret_basic") && row.id.contains([':', '+', '%']) {
         text.push_str(
-            " Its id has a character that some libraries do not encode for client_secret_basic \
-             (RFC 6749 section 2.3.1): with those, use client_secret_post.",
+            " Its id contains a character that some libraries do not encode for client_secret_basic \
+             (RFC 6749 section 2.3.1): use client_secret_post with those.",
         );
     }
     if row.grants.has("authorization_code") {
@@ -301,9 +303,10 @@ fn requirements(row: &Row) -> String {
             (false, _) => "\nIts requests need no code_challenge (--pkce).",
         });
         text.push_str(if row.id_token_claims {
-            "\nIts ID tokens have what the scope opens (--id-token-claims)."
+            "\nIts ID tokens contain the claims of its scopes (--id-token-claims)."
         } else {
-            "\nIts ID tokens say `sub`; name and address are at userinfo (--id-token-claims)."
+            "\nIts ID tokens identify the user by `sub` only; the claims of its scopes are at the userinfo \
+             endpoint (--id-token-claims)."
         });
     }
     text + &format!("\nTo change that: signet client update {}", row.id)

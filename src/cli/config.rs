@@ -7,9 +7,9 @@ use crate::config::{env_example, markdown};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Reference {
-    /// As a commented `.env` file.
+    /// Print a commented `.env` file.
     EnvExample,
-    /// As the page docs/configuration.md.
+    /// Print the page docs/configuration.md.
     Markdown,
 }
 

@@ -1,4 +1,4 @@
-//! `signet health`: a probe for images that have no curl.
+//! `signet health`: a health probe for container images without curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -12,7 +12,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Args)]
 pub(super) struct Health {
-    /// The address it listens on.
+    /// The address the server listens on.
     #[arg(long, env = "SIGNET_LISTEN", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
 }
@@ -28,7 +28,7 @@ impl Health {
     }
 }
 
-/// A server that listens on every address can be asked on loopback.
+/// Replaces an unspecified address by loopback, on which such a server also listens.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {

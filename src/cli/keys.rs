@@ -15,33 +15,35 @@ use crate::timestamp::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// List the signing keys, oldest first, with what each is used for and until when.
+    /// List the signing keys, oldest first, with state and next scheduled step.
     List {
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Make a new signing key.
+    /// Create a new signing key.
     ///
-    /// It is published at once and signs once every service must have fetched it; no good token is
-    /// refused. Signet does this by itself every `SIGNET_KEY_ROTATION_SECONDS`.
+    /// It is published immediately and starts to sign when all resource servers must have fetched
+    /// it, so that no valid token is refused. Signet rotates by itself every
+    /// `SIGNET_KEY_ROTATION_SECONDS`.
     Rotate(Ring),
-    /// Take a key out of the key set, because somebody else may have it.
+    /// Remove a key from the key set immediately, because it may have leaked.
     ///
-    /// Tokens it signed are refused from the next fetch of the key set on, and people have to
-    /// refresh. If it is the key that signs, a new one does at once, and services refuse its tokens
-    /// until they fetch the key set again.
+    /// Resource servers refuse the tokens it signed after their next fetch of the key set, and
+    /// clients must refresh. If it is the active key, a new one replaces it immediately, and
+    /// resource servers refuse the new key's tokens until they fetch the key set again.
     Revoke {
-        /// The key's id, as `signet keys list` shows it.
-        // One in 64 begins like an option.
+        /// The `kid`, as `signet keys list` shows it.
+        // One in 64 starts with a hyphen.
         #[arg(allow_hyphen_values = true)]
         kid: String,
-        /// Says that you know what this breaks.
+        /// Confirms the consequences; required.
         #[arg(long, required = true)]
         now: bool,
         #[command(flatten)]
         ring: Ring,
     },
-    /// Bring a signing key along, as unencrypted PEM; it takes over as one made by `rotate` does.
+    /// Import a signing key as unencrypted PEM; it is published and activated like one from
+    /// `rotate`.
     Import {
         /// The file with the private key.
         file: PathBuf,
@@ -50,20 +52,21 @@ pub(super) enum Keys {
     },
     /// Print the published public keys as a JWK set (RFC 7517).
     ExportPublic {
-        /// As PEM, for `HAProxy` and others that read no JWK set: a block for each key, the oldest first.
+        /// Print PEM, for `HAProxy` and others that cannot read a JWK set: one block per key,
+        /// oldest first.
         #[arg(long)]
         pem: bool,
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Seal all keys anew with the first line of the master key file.
+    /// Re-encrypt all signing keys with the first line of the master key file.
     ///
-    /// To replace the master key: put a new line above the others, restart every instance, run
-    /// this, and remove the old line once the longest session that began before has ended.
+    /// To replace the master key: insert a new first line, restart every instance, run this
+    /// command, and remove the old line when the longest session that started before has ended.
     Reseal(Ring),
 }
 
-/// What it takes to touch the ring.
+/// The settings that commands on the key ring need.
 #[derive(Debug, Args)]
 pub(super) struct Ring {
     #[command(flatten)]
@@ -74,17 +77,17 @@ pub(super) struct Ring {
     tokens: TokenSettings,
 }
 
-/// An open ring.
+/// The database, the sealer, the schedule and the current time.
 type Opened = (Db, Sealer, Schedule, Timestamp);
 
 impl Ring {
-    /// For what changes the keys that are there.
+    /// Opens an existing database.
     async fn open(&self) -> anyhow::Result<Opened> {
         let schedule = Schedule::new(&self.keys, &self.tokens)?;
         self.unlock(Db::open(&self.database, Clock::shared()).await?, schedule).await
     }
 
-    /// For what may come before the first start, and then makes the database.
+    /// Opens the database, or creates it if the command runs before the first start.
     async fn open_or_make(&self) -> anyhow::Result<Opened> {
         let schedule = Schedule::new(&self.keys, &self.tokens)?;
         self.unlock(Db::connect(&self.database, Clock::shared()).await?, schedule).await
@@ -124,7 +127,7 @@ impl Keys {
             Self::Revoke { kid, ring, .. } => {
                 let (db, sealer, _, now) = ring.open().await?;
                 keys::revoke(&db, &sealer, ring.keys.rsa_bits, &kid, now).await?;
-                print(&format!("{kid} is out of the key set; its tokens are refused"))?;
+                print(&format!("{kid} is removed from the key set; its tokens are refused"))?;
                 Ok(())
             }
             Self::Reseal(ring) => {

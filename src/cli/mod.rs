@@ -1,4 +1,4 @@
-//! The command line. Each command calls the same functions as everything else.
+//! The command line. Commands call the same domain functions as the HTTP endpoints.
 
 mod account;
 mod client;
@@ -22,8 +22,8 @@ use crate::cli::runtime::block_on;
 use crate::config::{Config, load_dotenv, refuse_unknown, unset_empty};
 use crate::http;
 
-/// Signet, an identity token service: people sign up and log in here, other services check their
-/// tokens with nothing but a public key.
+/// Signet, an identity token service: users sign up and log in here, and resource servers verify
+/// their tokens with only a public key.
 #[derive(Debug, Parser)]
 #[command(name = "signet", version, propagate_version = true)]
 struct Cli {
@@ -33,45 +33,47 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve requests; what `signet` does without a command.
+    /// Start the server; the default without a command.
     ///
-    /// Needs no setting to try out: makes the database, the master key and the first signing key
-    /// if they are not there.
+    /// Runs without any settings: creates the database, the master key and the first signing key if
+    /// they do not exist.
     Serve(Box<Config>),
-    /// Change or show the version of the database schema. `serve` brings it up by itself.
+    /// Migrate the database schema, or show its version. `serve` applies pending migrations itself.
     Migrate {
         #[command(subcommand)]
         action: migrate::Migrate,
     },
-    /// List accounts, switch them off and on, delete them, and help their owners.
+    /// List, show, disable, enable and delete accounts, end their sessions, reset passwords.
     Account {
         #[command(subcommand)]
         action: account::Account,
     },
-    /// Register, change and remove the programs that may ask for tokens.
+    /// Register, change and delete OAuth clients.
     Client {
         #[command(subcommand)]
         action: client::Client,
     },
-    /// List, replace, revoke, bring along or seal anew the signing keys.
+    /// List, rotate, revoke, import, export or re-encrypt the signing keys.
     Keys {
         #[command(subcommand)]
         action: keys::Keys,
     },
-    /// Say that the database is a backup that was restored: nothing issued before works any more.
+    /// Declare that the database was restored from a backup: everything issued before becomes
+    /// invalid.
     ///
-    /// To be run after a backup of the database was restored, before `serve`, which refuses an
-    /// older database until then. All sessions of everybody end, all signing keys are revoked and a
-    /// new one signs, and refresh tokens, reset tokens, codes, cookies and access tokens of before
-    /// are void: some of them ended after the backup was made, and nobody knows which. It asks
-    /// nothing, may be run again, and prints what has to be looked after by hand.
+    /// Run it after restoring a backup of the database and before `serve`, which refuses an older
+    /// database until then. It ends all sessions of all accounts, revokes all signing keys, creates
+    /// a new one, and invalidates all earlier refresh tokens, reset tokens, authorization codes,
+    /// cookies and access tokens: some of them had ended after the backup was made, and the
+    /// database does not know which. It does not ask for confirmation, may be repeated, and prints
+    /// what must be corrected by hand.
     Restored(Box<restored::Restored>),
-    /// Look at a running Signet as a service does, and say what is wrong and how to mend it.
+    /// Check a running Signet as a resource server sees it, and report faults and how to fix them.
     ///
-    /// Discovery, key set, caching, CORS, clock, readiness, and the address it sees; with a
-    /// database, also its schema and the schedule of its keys. Exits with 1 if there is a fault.
+    /// Checks discovery, key set, caching, CORS, clock, readiness and the client address it sees;
+    /// with a database, also the schema and the key schedule. Exits with 1 if there is a fault.
     Doctor(doctor::Doctor),
-    /// Ask a Signet on this host whether it is ready; exits with 0 if so.
+    /// Check whether a Signet on this host is ready; exits with 0 if it is.
     Health(health::Health),
     /// Print the OpenAPI description of the JSON API.
     Openapi,
@@ -82,15 +84,15 @@ enum Command {
     },
 }
 
-/// What a shell says of a program that wrote to a pipe without a reader: 128 and the number of SIGPIPE.
+/// The exit code that a shell reports for a program killed by SIGPIPE: 128 plus the signal number.
 const KILLED_BY_SIGPIPE: u8 = 141;
 
-/// Runs the program; prints what stopped it.
+/// Runs the program and prints the error if it fails.
 #[must_use]
 pub fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        // A reader that has seen enough is no failure to speak of.
+        // A closed output pipe (`… | head`) is not reported as an error.
         Err(error) if output::is_reader_gone(&error) => ExitCode::from(KILLED_BY_SIGPIPE),
         Err(error) => {
             output::print_error(&error);
@@ -101,7 +103,7 @@ pub fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     load_dotenv()?;
-    // A value that cannot be parsed is reported under the name of its variable.
+    // Parse errors name the variable of a setting.
     let mut command = Cli::command().mut_subcommands(|it| it.mut_args(named_after_variable));
     command = command
         .mut_subcommands(|it| it.mut_subcommands(|below| below.mut_args(named_after_variable)));
@@ -131,7 +133,7 @@ fn run() -> anyhow::Result<()> {
     }
 }
 
-/// Help, the version, or what is wrong with the command line; for the last, the program ends here.
+/// Prints help, the version or a usage error; exits the process for a usage error.
 fn show(error: &clap::Error) -> anyhow::Result<()> {
     let shown = error.print();
     if error.use_stderr() {
@@ -141,7 +143,7 @@ fn show(error: &clap::Error) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A database URL that cannot be parsed may hold a password all the same.
+/// Hides an invalid database URL, because it may contain a password.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
     if argument.is_some_and(|argument| argument.contains("SIGNET_DATABASE_URL")) {

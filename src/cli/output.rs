@@ -1,7 +1,7 @@
-//! What commands print.
+//! Output of the commands.
 //!
-//! Values come from the database and the network, where imports and strangers put them: whatever is
-//! printed, characters that cannot be seen, or that a terminal obeys, are escaped.
+//! Values come from the database and the network and are untrusted: invisible characters and
+//! terminal control characters are escaped in all output.
 
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
@@ -11,15 +11,15 @@ use std::time::Duration;
 
 use crate::naming;
 
-/// How long the reader of standard error may keep a command from ending.
+/// Maximum time that a blocked standard error may delay the exit of a command.
 const ERROR_TIME: Duration = Duration::from_secs(2);
 
-/// Standard output failed.
+/// Standard output could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output, and what was changed stays changed: {0}")]
 pub(super) struct OutputError(#[from] io::Error);
 
-/// Prints a line. A line break inside of it is a value's, and escaped.
+/// Prints one line. Line breaks inside are part of a value and are escaped.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -35,7 +35,7 @@ pub(super) fn print_lines(text: &str) -> Result<(), OutputError> {
     write(&printable(text, &['\n']))
 }
 
-/// Prints JSON, in which the escapes are those of JSON (RFC 8259 section 7): it says the same.
+/// Prints JSON, with JSON escapes (RFC 8259 section 7), which do not change its meaning.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -43,13 +43,13 @@ pub(super) fn print_json(json: &str) -> Result<(), OutputError> {
     write(&printable_json(json))
 }
 
-/// Prints what stopped the program, to standard error.
+/// Prints an error to standard error.
 pub(super) fn print_error(error: &anyhow::Error) {
     print_aside(&format!("error: {error:#}"));
 }
 
-/// Prints to standard error, for people: what programs read is on standard output. It may be broken or
-/// not be read, which must not keep the program from ending.
+/// Prints to standard error, for human readers; machine-readable output goes to standard output. A
+/// broken or blocked standard error must not prevent the program from exiting.
 pub(super) fn print_aside(text: &str) {
     let text = printable(text, &['\n']);
     let (done, is_done) = mpsc::channel();
@@ -62,7 +62,7 @@ pub(super) fn print_aside(text: &str) {
     }
 }
 
-/// Whether the program stopped because the reader of its output has seen enough (`… | head -1`).
+/// Whether the program stopped because the reader of its output closed the pipe (`… | head -1`).
 pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
     let output = error.downcast_ref::<OutputError>();
     output.is_some_and(|OutputError(error)| error.kind() == ErrorKind::BrokenPipe)
@@ -71,7 +71,7 @@ pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
 fn write(text: &str) -> Result<(), OutputError> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
-    // Else a line that did not fit would be lost at exit without a word.
+    // Without it, output that cannot be written would be lost silently at exit.
     Ok(stdout.flush()?)
 }
 
@@ -80,7 +80,7 @@ fn printable(text: &str, kept: &[char]) -> String {
 }
 
 fn printable_json(json: &str) -> String {
-    // Outside of strings, JSON has no other characters than these and visible ones.
+    // Outside strings, JSON has only these and visible characters.
     escaped(json, &['\n', '\r', '\t'], |text, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(text, "\\u{unit:04x}");

@@ -12,17 +12,16 @@ use crate::domain::id;
 use crate::domain::keys::{self, MasterKeys};
 use crate::domain::restore::{self, Declared};
 
-/// What no command can bring about, since the backup does not know it.
+/// What must be corrected by hand, because the backup does not contain it.
 const NOT_UNDONE: &str = "\
-What was changed after the backup was made is as it was before. Set it right by hand, before you
-start Signet:
-- accounts that were deleted or disabled since are back, and enabled (signet account disable,
-  delete);
-- old passwords are good again, and new ones are not (signet account reset-password, or disable);
-- old client secrets are good again, and clients that were deleted or narrowed are as they were
+All changes made after the backup are undone. Correct these by hand before you start Signet:
+- accounts that were deleted or disabled since exist again and are enabled (signet account
+  disable, delete);
+- old passwords are valid again, and new ones are not (signet account reset-password, or disable);
+- old client secrets are valid again, and clients that were deleted or restricted are as before
   (signet client list, rotate-secret --now, update, delete);
-- what people took back from clients is allowed again;
-- people who signed up since have no account, and audit events of that time are gone.";
+- consents that users withdrew are granted again;
+- accounts that were created since do not exist, and audit events of that time are lost.";
 
 #[derive(Debug, Args)]
 pub(super) struct Restored {
@@ -50,20 +49,21 @@ impl Restored {
     }
 }
 
-/// A server that still has the file before open would write it over the restored one when it stops.
+/// Takes the serve lock: a server that still has the replaced file open would write its data over
+/// the restored one when it stops.
 async fn lock(database: &DatabaseSettings) -> anyhow::Result<ServeLock> {
     ServeLock::take(database, Duration::ZERO).await.map_err(|error| match error {
         ServeLockError::InUse { file, .. } => anyhow::anyhow!(
-            "a server still has the database file {} in use, and writes what it knows into it when \
-             it stops: stop it, restore the backup again, and run `signet restored` then. Nothing \
-             was changed",
+            "a server is still using the database file {} and writes to it when it stops: stop it, \
+             restore the backup again, and then run `signet restored`. Nothing was changed",
             file.display()
         ),
         other => other.into(),
     })
 }
 
-/// The database has a name of its own now, so that each copy with the old one is an older one.
+/// Records the new name of the database, so that every copy with the old name is recognized as
+/// older.
 fn note(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
     let old = declared.before.name().map_or(Ok(()), |name| file.note_replaced(&name));
     let new = declared.after.name();
@@ -72,8 +72,8 @@ fn note(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
         let file = file.path().display();
         print(&format!(
             "WARNING: the state file {file} cannot be written ({error}): the next start warns that \
-             it does not know this database, and does not notice if the same backup is restored \
-             again"
+             it does not know this database, and does not detect it if the same backup is \
+             restored again"
         ))?;
     }
     Ok(())
@@ -83,12 +83,12 @@ fn tell(declared: &Declared) -> Result<(), OutputError> {
     let Declared { accounts, kid, .. } = declared;
     let accounts =
         if *accounts == 1 { "1 account".to_owned() } else { format!("{accounts} accounts") };
-    print(&format!("all sessions of {accounts} have ended; clients are told once Signet runs"))?;
+    print(&format!(
+        "all sessions of {accounts} have ended; clients are notified once Signet runs"
+    ))?;
     print(&format!("all signing keys are revoked, and {kid} signs from now on"))?;
-    print("refresh tokens, reset tokens, codes and cookies of before are void")?;
-    print("status lists of before say of every session that it has ended")?;
+    print("all earlier refresh tokens, reset tokens, authorization codes and cookies are invalid")?;
+    print("all earlier status lists mark every session as ended")?;
     print_lines(NOT_UNDONE)?;
-    print(
-        "then start Signet; instances that run on PostgreSQL stop within seconds: start them again",
-    )
+    print("then start Signet; running instances on PostgreSQL stop within seconds: restart them")
 }

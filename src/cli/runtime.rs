@@ -1,8 +1,8 @@
-//! The runtime that commands run on.
+//! The async runtime of commands.
 
 use anyhow::Context;
 
-/// Runs a command to its end.
+/// Runs a command to completion.
 pub(super) fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()

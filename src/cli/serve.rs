@@ -12,10 +12,10 @@ use crate::database::ServeLock;
 use crate::server::Server;
 use crate::telemetry;
 
-/// How long the last log lines may take to be written: nobody may be reading them.
+/// Maximum time to write the last log lines at exit: the reader may be blocked.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
 
-/// Serves until a signal.
+/// Serves until SIGTERM or SIGINT.
 pub(super) fn run(config: Config) -> anyhow::Result<()> {
     telemetry::start(&config.logs)?;
     let served = block_on(serve(config));
@@ -24,14 +24,14 @@ pub(super) fn run(config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
-    // From here on SIGTERM is ours: one that comes during start-up is not lost.
+    // Signals are handled from here on, so that one during start-up is not lost.
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let is_human = config.logs.log_format == LogFormat::Human;
 
     Server::check(&config)?;
     let drain = Duration::from_secs(config.service.drain_seconds);
-    // Until the process ends. A signal ends the wait for another server at once.
+    // Held until the process exits. A signal aborts the wait for another server's lock.
     let _lock = tokio::select! {
         lock = ServeLock::take(&config.database, drain) => lock?,
         _ = terminate.recv() => return Ok(()),
@@ -47,7 +47,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("finishing requests under way; a second signal ends at once");
+        tracing::info!("finishing requests in progress; a second signal exits immediately");
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -60,8 +60,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 fn welcome(server: &Server) -> String {
-    // Behind a proxy that may not be there yet, only the address itself can be tried out. Without
-    // one it must be the issuer: under another name, browsers and libraries refuse what they get.
+    // With an https issuer, a proxy is in front that may not run yet, so the local address is
+    // shown. Otherwise it must be the issuer: browsers and libraries refuse responses under another
+    // name.
     let (issuer, address) = (server.issuer(), server.address());
     let base = if issuer.starts_with("http:") { issuer } else { &format!("http://{address}") };
     format!(

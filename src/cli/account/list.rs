@@ -10,18 +10,18 @@ use crate::domain::administration;
 use crate::entity::account;
 use crate::timestamp::Timestamp;
 
-/// Accounts that are read at a time.
+/// Accounts per database query.
 const PAGE: u64 = 500;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct List {
-    /// Only accounts whose address has this text in it.
+    /// Only accounts whose email address contains this text.
     #[arg(long, value_name = "TEXT")]
     address: Option<String>,
-    /// Only accounts that are switched off.
+    /// Only disabled accounts.
     #[arg(long, conflicts_with = "enabled")]
     disabled: bool,
-    /// Only accounts that are not switched off.
+    /// Only enabled accounts.
     #[arg(long)]
     enabled: bool,
     /// Print one JSON object per line.
@@ -35,7 +35,8 @@ impl List {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let db = open(&self.database).await?;
         let address_part = self.address.map(|part| part.to_lowercase()).unwrap_or_default();
-        // Here and not by the database: no index has them, and a page would be sought in all rows.
+        // Filtered here, not in SQL: no index covers these columns, so each page could scan the
+        // whole table.
         let is_wanted = |account: &&account::Model| {
             let is_enabled = account.is_enabled();
             let is_of_state = (is_enabled || !self.enabled) && (!is_enabled || !self.disabled);

@@ -20,33 +20,33 @@ use crate::domain::password_reset::{self, ResetTokens};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Account {
-    /// List accounts: id, address, state, and when each last logged in.
+    /// List accounts: id, email address, state and last login.
     ///
-    /// In the order of their ids, which is that of their making, but for accounts that brought an id along.
+    /// Ordered by id, which is the order of creation, except for accounts imported with an id.
     List(list::List),
-    /// Show what is known of an account: its sessions, consents, and what has failed there.
+    /// Show an account: its sessions, consents and recent failures.
     ///
-    /// Of an address without an account, what has failed there: logins, sign-ups, and limits that were met.
+    /// For an address without an account, only the failures: logins, sign-ups and exceeded limits.
     Show(show::Show),
-    /// Switch an account off: all its sessions end at once, and nobody can log in to it.
+    /// Disable an account: all its sessions end immediately, and logins are refused.
     ///
-    /// Services that look at the status lists refuse its access tokens within seconds, others once
-    /// they expire.
+    /// Resource servers that check the status lists refuse its access tokens within seconds, others
+    /// when the tokens expire.
     Disable(Named),
-    /// Switch an account on again: its owner can log in. Sessions that ended stay ended.
+    /// Enable an account again: logins are accepted. Ended sessions stay ended.
     Enable(Named),
-    /// Delete an account, which cannot be undone. Its events stay in the audit log.
+    /// Delete an account permanently. Its events stay in the audit log.
     ///
-    /// Whoever signs up with the address afterwards is somebody else to every service. At a terminal it
-    /// asks; a script says --yes.
+    /// A later sign-up with the same address creates an account with another `sub`. Asks for
+    /// confirmation on a terminal; scripts pass --yes.
     Delete(Delete),
-    /// End all sessions of an account, whose owner can log in again, or of everybody.
+    /// End all sessions of one account or of all accounts. Users can log in again.
     EndSessions(EndSessions),
-    /// Print a token with which the owner of an address chooses a new password.
+    /// Print a token that lets the owner of an account set a new password.
     ///
-    /// Send it to that address and nowhere else: who has it has the account. It is good for half an
-    /// hour, and once, at POST /api/auth/password/reset. Using it ends all sessions and voids the
-    /// old password, whoever chose that.
+    /// Send it only to the account's email address: whoever has the token can take over the
+    /// account. It is valid for half an hour and for one use, at POST /api/auth/password/reset.
+    /// Using it ends all sessions and replaces the password.
     ResetPassword(ResetPassword),
 }
 
@@ -54,7 +54,7 @@ pub(super) enum Account {
 #[command(override_usage = "signet account end-sessions [OPTIONS] <ACCOUNT>\n       \
                             signet account end-sessions [OPTIONS] --all")]
 pub(super) struct EndSessions {
-    /// The account's address, or its id.
+    /// The account's email address or id.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     account: Option<String>,
     /// End the sessions of all accounts.
@@ -68,7 +68,7 @@ pub(super) struct EndSessions {
 pub(super) struct Delete {
     #[command(flatten)]
     account: Named,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
 }
@@ -113,9 +113,11 @@ async fn delete(command: &Delete) -> anyhow::Result<()> {
     if !command.yes {
         let address = administration::address_of(&db, id).await?;
         if !io::stdin().is_terminal() {
-            bail!("this deletes the account {id}, which cannot be undone: say --yes");
+            bail!("this deletes the account {id} permanently: confirm with --yes");
         }
-        print_aside(&format!("This deletes {address} ({id}), for good. Type \"delete\":"));
+        print_aside(&format!(
+            "This deletes {address} ({id}) permanently. Type \"delete\" to confirm:"
+        ));
         let mut typed = String::new();
         io::stdin().read_line(&mut typed)?;
         if typed.trim() != "delete" {
@@ -146,7 +148,7 @@ async fn end_sessions(command: EndSessions) -> anyhow::Result<()> {
 
 async fn reset_password(command: &ResetPassword) -> anyhow::Result<()> {
     let (db, email) = command.account.open().await?;
-    // A server that has accounts has a master key: here none is ever made.
+    // The master key must exist and is never created here: a database with accounts has one.
     let master = MasterKeys::open(&command.master_key_file, true)?;
     let restore = db.last_restore().await?.map(|restore| restore.id);
     let tokens = ResetTokens::new(master.reset_keys(restore)?);

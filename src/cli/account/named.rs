@@ -1,4 +1,4 @@
-//! The account that a command is about.
+//! The account argument of a command.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -10,17 +10,17 @@ use crate::database::{Db, migrate_up};
 use crate::domain::administration;
 use crate::domain::email::Email;
 
-/// One account.
+/// An account given by address or id.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Named {
-    /// The account's address, or its id.
+    /// The account's email address or id.
     pub(super) account: String,
     #[command(flatten)]
     pub(super) database: DatabaseSettings,
 }
 
 impl Named {
-    /// The account itself: whoever has the address later is somebody else.
+    /// Resolves to the id, because the address may later belong to another account.
     pub(super) async fn find(&self) -> anyhow::Result<(Db, Uuid)> {
         let (db, email) = self.open().await?;
         let id = match self.account.parse() {
@@ -44,7 +44,7 @@ impl Named {
     }
 }
 
-/// Opens the database, in this version's schema.
+/// Opens the database and applies pending migrations.
 pub(super) async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
     let db = Db::open(database, Clock::shared()).await?;
     migrate_up(&db).await?;

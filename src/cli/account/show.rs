@@ -16,17 +16,17 @@ use crate::entity::client::Texts;
 use crate::entity::consent::{self, ScopesByAudience};
 use crate::timestamp::Timestamp;
 
-/// Failures that are shown.
+/// Maximum number of failures shown.
 const LAST_FAILURES: u64 = 10;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     #[command(flatten)]
     named: Named,
-    /// File with the master key, which tells what has failed at the address.
+    /// File with the master key, which is needed to find the failures at the address.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,
-    /// Attempts at the password of one account in any 60 s, as the server has it.
+    /// Password attempts per account in any 60 s, as set for the server.
     #[arg(long, env = "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE", default_value = "10",
           value_parser = value_parser!(u32).range(1..=1_000_000))]
     account_attempts_per_minute: u32,
@@ -46,7 +46,7 @@ impl Show {
         Ok(found?)
     }
 
-    /// Whether or not anybody has the address: somebody may have tried a wrong one.
+    /// Also for an address without an account: users may have mistyped theirs.
     async fn show_failures(&self, db: &Db, email: &Email) -> anyhow::Result<()> {
         let master = match MasterKeys::open(&self.master_key_file, true) {
             Ok(master) => master,

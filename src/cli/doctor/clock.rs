@@ -1,4 +1,4 @@
-//! From inside: whether the clock is, or was, ahead of the time.
+//! Database checks: whether the clock is or was ahead.
 
 use std::time::Duration;
 
@@ -6,16 +6,17 @@ use crate::cli::doctor::report::Report;
 use crate::entity::signing_key::Model;
 use crate::timestamp::Timestamp;
 
-/// How far a time may lie ahead of ours: clocks differ.
+/// Tolerance for times in the future, because clocks differ.
 const TOLERANCE: Duration = Duration::from_mins(5);
 
-/// How far the clock may be ahead of the retention time before that is a fault; a weekend without a
-/// server is none.
+/// Maximum lead of the clock over the retention time that is no fault: a server may be stopped over
+/// a weekend.
 const AHEAD: Duration = Duration::from_hours(7 * 24);
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Keys that were made or changed while a clock ran ahead: their next step is as far away.
+/// Finds keys that were created or changed while a clock ran ahead; their next scheduled step is
+/// late by that amount.
 pub(super) fn examine_keys(keys: &[Model], now: Timestamp, report: &mut Report) {
     let latest = now.plus(TOLERANCE);
     let mut is_fine = true;
@@ -26,12 +27,12 @@ pub(super) fn examine_keys(keys: &[Model], now: Timestamp, report: &mut Report) 
         report.fault(
             format!(
                 "the {} key {} has a time in the future ({}): the clock ran ahead, and its next step \
-                 is as far away",
+                 is late by as much",
                 key.state.name(),
                 key.kid,
                 at.to_rfc3339()
             ),
-            "set the clock; then replace the key: signet keys rotate; one that is pending goes with \
+            "set the clock; then replace the key: signet keys rotate; remove a pending one with \
              signet keys revoke KID --now",
         );
     }
@@ -40,7 +41,8 @@ pub(super) fn examine_keys(keys: &[Model], now: Timestamp, report: &mut Report) 
     }
 }
 
-/// Compares the clock with the time that instances have served (`Db::retention_now`).
+/// Compares the clock with the retention time, which advances only while instances run
+/// (`Db::retention_now`).
 pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, report: &mut Report) {
     let Some(stored) = stored else {
         return report.note("no instance of this version has served yet");
@@ -50,7 +52,7 @@ pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, repor
         report.fault(
             format!("the clock says {}, but has been at {}", now.to_rfc3339(), stored.to_rfc3339()),
             "set the clock: either it is behind now, or it was ahead at the first start; in the latter \
-             case it passes",
+             case this fault disappears with time",
         );
     } else if ahead > AHEAD {
         report.fault(
@@ -60,8 +62,8 @@ pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, repor
                 now.to_rfc3339(),
                 ahead.as_secs() / DAY
             ),
-            "is the clock right? Then nothing is to be done: what has expired is deleted as much later, \
-             and each start after an hour of service makes up for a day",
+            "is the clock right? Then no action is needed: expired rows are deleted that much later, and \
+             each start after an hour of service makes up for a day",
         );
     } else {
         report.fine("the clock agrees with the time that instances have served");

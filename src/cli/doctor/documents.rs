@@ -1,4 +1,4 @@
-//! From outside: the documents that verifiers depend on, and what a client sees.
+//! HTTP checks: the documents that verifiers depend on, and readiness.
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, header};
@@ -14,7 +14,7 @@ use crate::cli::doctor::status_lists;
 use crate::clock::Clock;
 use crate::timestamp::Timestamp;
 
-/// More than this and tokens are refused as expired, or as not valid yet.
+/// With a larger skew, verifiers refuse tokens as expired or not yet valid.
 const TOLERATED_SKEW_SECONDS: u64 = 30;
 
 pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
@@ -25,7 +25,7 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
     report.check(
         named == issuer,
         &format!("the metadata names the issuer {issuer:?}, byte for byte (it names {named:?})"),
-        "set SIGNET_ISSUER to the URL that services use, or give services the issuer it names",
+        "set SIGNET_ISSUER to the URL that resource servers use, or give them the issuer it names",
     );
     match metadata.get("jwks_uri").and_then(Value::as_str) {
         Some(jwks_uri) => {
@@ -53,7 +53,7 @@ fn clock(headers: &HeaderMap, report: &mut Report) {
     );
 }
 
-/// The keys, if they are a key set.
+/// Fetches and checks the key set; `None` if it cannot be parsed.
 async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) -> Option<KeySet> {
     let (jwks, headers) = fetch_json(http, jwks_uri, report).await?;
     let none = Vec::new();
@@ -61,13 +61,13 @@ async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) -> Option<K
     let private = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
     report.check(
         keys.iter().all(|key| private.iter().all(|member| key.get(member).is_none())),
-        "no key shows a private member",
-        "REVOKE these keys now (signet keys revoke): anybody can sign in your name",
+        "no key contains a private member",
+        "REVOKE these keys now (signet keys revoke): anyone can forge your tokens",
     );
     report.check(
         !keys.is_empty() && keys.iter().all(|key| key.get("alg").is_some_and(|it| it == "RS256")),
         "every key is for RS256",
-        "services that expect RS256 ignore or refuse the others",
+        "resource servers that expect RS256 ignore or refuse the others",
     );
     let set = KeySet::from_json(jwks.to_string().as_bytes()).ok();
     report.check(
@@ -86,7 +86,7 @@ async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mu
     report.check(
         max_age > 0 && !cache_control.contains("no-store"),
         &format!("the key set may be cached ({cache_control})"),
-        "a proxy replaces Cache-Control, or this instance has lost sight of its database",
+        "a proxy replaces Cache-Control, or this instance cannot reach its database",
     );
     report.check(
         text(headers, &header::ACCESS_CONTROL_ALLOW_ORIGIN) == "*",
@@ -97,7 +97,7 @@ async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mu
     let again = http.get(jwks_uri).header(header::IF_NONE_MATCH, &etag).send().await;
     report.check(
         !etag.is_empty() && again.is_ok_and(|answer| answer.status() == 304),
-        "an unchanged key set costs 304 and no body",
+        "an unchanged key set gets 304 without a body",
         "a proxy removes ETag or If-None-Match",
     );
 }
@@ -109,8 +109,8 @@ async fn ready(http: &Client, issuer: &str, report: &mut Report) {
     match answer.status().as_u16() {
         200 => report.fine("it is ready: database, schema and key"),
         503 => report.fault(
-            "it is not ready: people cannot log in, services go on",
-            "its log says why (\"not ready\"); usually the database does not answer",
+            "it is not ready: users cannot log in; resource servers continue",
+            "the log of Signet says why (\"not ready\"); usually the database does not respond",
         ),
         _ => return report.note("/readyz cannot be reached from here"),
     }
@@ -118,7 +118,7 @@ async fn ready(http: &Client, issuer: &str, report: &mut Report) {
     let lost = body.get("lost_log_lines").and_then(Value::as_u64).unwrap_or(0);
     if lost > 0 {
         report.note(format!(
-            "it has lost {lost} log lines since its start: what reads its standard output was slow, \
+            "it has lost {lost} log lines since its start: the reader of its standard output was slow, \
              stopped or gone, or a disk was full"
         ));
     }

@@ -1,4 +1,4 @@
-//! Documents as they are fetched.
+//! Fetching of JSON documents.
 
 use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::doctor::report::Report;
 
-/// A JSON document and the headers it came with; a fault in the report if it cannot be had.
+/// Fetches a JSON document with its response headers; records a fault if that fails.
 pub(super) async fn fetch_json(
     http: &Client,
     url: &str,
@@ -35,7 +35,7 @@ pub(super) async fn fetch_json(
     Some((json, headers))
 }
 
-/// The value of a header; empty if there is none.
+/// The value of a header; empty if absent.
 pub(super) fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }

@@ -1,5 +1,5 @@
-//! `signet doctor`: looks at a running Signet as a verifier does, and says what is wrong with it
-//! and how to mend it.
+//! `signet doctor`: checks a running Signet from a verifier's point of view; reports faults and
+//! their remedies.
 
 mod clock;
 mod documents;
@@ -21,17 +21,17 @@ use crate::cli::doctor::report::Report;
 use crate::config::{DatabaseUrl, RestoreSettings};
 use crate::database::StateFile;
 
-/// How long each question may take.
+/// Timeout per request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// The issuer to look at: the base URL that services are configured with.
+    /// The issuer to check: the base URL that resource servers are configured with.
     issuer: String,
-    /// Look into this database too: its schema, and the schedule of its keys.
+    /// Also check this database: its schema and its key schedule.
     #[arg(long, env = "SIGNET_DATABASE_URL", hide_env_values = true)]
     database_url: Option<DatabaseUrl>,
-    /// File with the master key; the state file is beside it.
+    /// File with the master key; the state file is next to it by default.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What a proxy in front of Signet must do: say who the client is, and have room for long addresses.
+//! HTTP checks: a proxy in front of Signet must forward the client address and accept long URLs.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::cli::doctor::fetch::text;
 use crate::cli::doctor::report::Report;
 
-/// Letters of a `state` that clients may send, six bytes each in an address.
+/// Characters of the `state` to try; each takes six bytes in a URL.
 const LONG_STATE: usize = 1_000;
 
 pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
@@ -16,11 +16,11 @@ pub(super) async fn examine(http: &Client, issuer: &str, report: &mut Report) {
     long_answers(http, issuer, report).await;
 }
 
-/// Behind a proxy, the limits are as good as the address they count by.
+/// Behind a proxy, rate limits depend on the forwarded client address.
 async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
     let answer = http.get(format!("{issuer}/client-address")).send().await;
     let Ok(answer) = answer.and_then(Response::error_for_status) else {
-        return report.note("the address it sees cannot be asked from here");
+        return report.note("/client-address cannot be reached from here");
     };
     let seen: Value = answer.json().await.unwrap_or_default();
     let says = |name| seen.get(name).and_then(Value::as_bool).unwrap_or(false);
@@ -34,13 +34,13 @@ async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
     } else if says("forwarded") && address == "none" {
         report.fault(
             "it cannot read the X-Forwarded-For that the proxy sends",
-            "let the proxy send addresses alone; until then all its clients share one limit",
+            "configure the proxy to send only addresses; until then all its clients share one limit",
         );
     } else if issuer.starts_with("https:") && is_private && !says("forwarded") {
         report.fault(
             format!("it sees this client as {address}, which is the proxy's address"),
-            "name the proxy in SIGNET_TRUSTED_PROXIES, and let it send X-Forwarded-For; until then \
-             all clients share one limit",
+            "name the proxy in SIGNET_TRUSTED_PROXIES and configure it to send X-Forwarded-For; until \
+             then all clients share one limit",
         );
     } else {
         report.note(format!("it sees this client as {address}"));
@@ -54,14 +54,14 @@ fn is_private(address: IpAddr) -> bool {
     }
 }
 
-/// Answers lead back to clients with the `state` that they sent. The logout of a browser that is not known
-/// repeats what it was sent, and changes nothing.
+/// Redirects to clients repeat the `state` that they sent. A logout request without a known browser
+/// session also repeats it, and changes nothing.
 async fn long_answers(http: &Client, issuer: &str, report: &mut Report) {
     let state = "%C3%A9".repeat(LONG_STATE);
     let form = http.post(format!("{issuer}/oauth2/logout")).body(format!("state={state}"));
     let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     let what = format!("an answer with a state of {LONG_STATE} letters arrives");
-    let remedy = "give the proxy room for 16 KiB of header fields (nginx: proxy_buffer_size and \
+    let remedy = "let the proxy accept 16 KiB of header fields (nginx: proxy_buffer_size and \
                   large_client_header_buffers, as in deploy/nginx.conf)";
     let location = match form.send().await {
         Ok(answer) if answer.status() == 303 => text(answer.headers(), &header::LOCATION),

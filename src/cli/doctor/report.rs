@@ -1,8 +1,8 @@
-//! What the doctor found: a line each, faults with a remedy.
+//! The findings: one line each, faults with a remedy.
 
 use crate::cli::output::{OutputError, print};
 
-/// Findings in the order in which they were made.
+/// Findings in the order of the checks.
 #[derive(Debug, Default)]
 pub(super) struct Report(Vec<Finding>);
 
@@ -18,7 +18,7 @@ impl Report {
         self.0.push(Finding::Fine(what.into()));
     }
 
-    /// Worth knowing, and for the reader to judge.
+    /// Information that is neither good nor a fault.
     pub(super) fn note(&mut self, what: impl Into<String>) {
         self.0.push(Finding::Note(what.into()));
     }
@@ -27,7 +27,7 @@ impl Report {
         self.0.push(Finding::Fault { what: what.into(), remedy });
     }
 
-    /// Records `what` as fine if it holds, else the fault.
+    /// Records `what` as fine if `holds`, otherwise as a fault.
     pub(super) fn check(&mut self, holds: bool, what: &str, remedy: &'static str) {
         if holds { self.fine(what) } else { self.fault(format!("not so: {what}"), remedy) }
     }

@@ -1,11 +1,11 @@
-//! From inside: whether a start would notice that an older backup of the database was restored.
+//! Database checks: whether a start would detect that an older backup of the database was restored.
 
 use crate::cli::doctor::report::Report;
 use crate::config::DatabaseUrl;
 use crate::database::{Db, Lineage, StateFile, Verdict};
 
-const NAME_A_PLACE: &str = "name a place that can be written, outside the folder of the database \
-                            and outside its backups, with SIGNET_STATE_FILE";
+const NAME_A_PLACE: &str = "set SIGNET_STATE_FILE to a writable path outside the folder of the \
+                            database and outside its backups";
 
 pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report: &mut Report) {
     let lineage = match Lineage::read(db).await {
@@ -21,13 +21,13 @@ pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report
     match file.compare(&lineage) {
         Ok(Verdict::Older) => report.fault(
             format!("the database is older than {path} says: a backup was restored"),
-            "signet restored, or what has ended since the backup works again",
+            "signet restored; otherwise what has ended since the backup is valid again",
         ),
         Ok(Verdict::Current) => report.fine(format!("the state file {path} knows the database")),
-        Ok(Verdict::New) => report.note("nothing was issued from this database yet"),
+        Ok(Verdict::New) => report.note("nothing has been issued from this database yet"),
         Ok(Verdict::Unknown) => report.fault(
             format!("the state file {path} says nothing of this database"),
-            "start an instance with this SIGNET_STATE_FILE; if it cannot write it, its log says so",
+            "start an instance with this SIGNET_STATE_FILE; if it cannot write the file, it logs that",
         ),
         Err(error) => {
             report.fault(format!("the state file {path} cannot be read: {error}"), NAME_A_PLACE);

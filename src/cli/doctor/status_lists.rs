@@ -1,4 +1,4 @@
-//! From outside: whether a logout reaches services.
+//! HTTP checks: whether logouts reach resource servers.
 
 use reqwest::{Client, header};
 use serde_json::Value;
@@ -8,10 +8,10 @@ use crate::cli::doctor::fetch::{fetch_json, text};
 use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 
-/// Seconds that a cache on the way may keep a list before it delays logouts.
+/// Maximum `max-age` of a list, in seconds: longer caching on the way delays logouts.
 const TOLERATED_MAX_AGE: u64 = 5;
 
-/// Fetches every list that the metadata leads to, and reads it as a verifier does.
+/// Fetches every status list from the aggregation endpoint and verifies it.
 pub(super) async fn examine(
     http: &Client,
     issuer: &str,
@@ -22,14 +22,18 @@ pub(super) async fn examine(
     let endpoint = metadata.get("status_list_aggregation_endpoint").and_then(Value::as_str);
     let Some(endpoint) = endpoint else {
         return report.fault(
-            "the metadata names no status lists: services do not notice logouts",
+            "the metadata names no status lists: resource servers do not notice logouts",
             "is this an older version of Signet?",
         );
     };
     let Some((aggregation, _)) = fetch_json(http, endpoint, report).await else { return };
     let uris = aggregation.get("status_lists").and_then(Value::as_array);
     let uris: Vec<_> = uris.into_iter().flatten().filter_map(Value::as_str).collect();
-    report.check(!uris.is_empty(), "there is a status list", "its log says why there is none");
+    report.check(
+        !uris.is_empty(),
+        "there is a status list",
+        "the log of Signet says why there is none",
+    );
     for uri in uris {
         list(http, issuer, uri, keys, report).await;
     }
@@ -49,7 +53,7 @@ async fn list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mu
     report.check(
         max_age <= TOLERATED_MAX_AGE,
         &format!("caches do not delay logouts ({cache_control})"),
-        "a proxy replaces Cache-Control: each second more is one that a logout takes longer",
+        "a proxy replaces Cache-Control: each additional second delays logouts by a second",
     );
     let token = answer.text().await.unwrap_or_default();
     let now = Clock::System.now().as_seconds();
@@ -61,7 +65,7 @@ async fn list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mu
         )),
         Err(error) => report.fault(
             format!("{uri} does not verify: {error}"),
-            "services refuse every token that names it: look at its log, and at the clocks",
+            "resource servers refuse every token that references it: check the log and the clocks",
         ),
     }
 }

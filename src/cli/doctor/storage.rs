@@ -1,4 +1,4 @@
-//! From inside: the schema, and whether the keys keep to their schedule.
+//! Database checks: the schema and the key schedule.
 
 use crate::cli::doctor::clock;
 use crate::cli::doctor::report::Report;
@@ -11,11 +11,11 @@ use crate::entity::account;
 use crate::entity::signing_key::{KeyState, Model};
 use crate::timestamp::Timestamp;
 
-/// Accounts that are listed one by one.
+/// Maximum number of accounts listed one by one.
 const MAX_LISTED: usize = 100;
 
 pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &mut Report) {
-    // Opening would make it, and whoever looks makes nothing.
+    // Opening would create the file; a check must not.
     if let Some(file) = url.sqlite_file().filter(|file| !file.exists()) {
         let what = format!("there is no database {}", file.display());
         return report.fault(what, "correct SIGNET_DATABASE_URL");
@@ -35,10 +35,10 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
             report.check(
                 pending == 0,
                 &format!("the schema is this version's ({} migrations)", migrations.len()),
-                "signet migrate up, or start this version: it does so by itself",
+                "signet migrate up, or start this version, which migrates by itself",
             );
         }
-        Err(error) => report.fault(error.to_string(), "look with the version that runs"),
+        Err(error) => report.fault(error.to_string(), "run the doctor of the version that runs"),
     }
     match email_folding::ambiguous(&db).await {
         Ok(accounts) => ambiguous_addresses(&accounts, report),
@@ -65,8 +65,8 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
     match session::count_unfinished(&db).await {
         Ok(0) => report.fine("the outbox is empty: no ended session is still to be marked"),
         Ok(number) => report.note(format!(
-            "the outbox: of {number} accounts, ended sessions are still to be marked in the status \
-             lists. It goes on while an instance runs; wait for it before you go back to an older version"
+            "the outbox: ended sessions of {number} accounts are still to be marked in the status \
+             lists. Running instances do this; wait for it before you go back to an older version"
         )),
         Err(error) => report.fault(format!("the outbox cannot be read: {error}"), "migrate first"),
     }
@@ -74,7 +74,8 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
     db.close().await;
 }
 
-/// Accounts of earlier versions whose addresses fold alike, or that nobody could sign up with now.
+/// Accounts from earlier versions whose addresses are equal after folding, or would be refused at
+/// sign-up now.
 fn ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
     for account in accounts.iter().take(MAX_LISTED) {
         report.note(format!(
@@ -88,15 +89,16 @@ fn ambiguous_addresses(accounts: &[account::Model], report: &mut Report) {
     }
 }
 
-/// Keys sign by the clock, and are removed by the time that instances have served.
+/// Activation follows the clock; removal follows the retention time, which advances only while
+/// instances run.
 fn schedule(keys: &[Model], now: Timestamp, served: Timestamp, report: &mut Report) {
     let count = |state| keys.iter().filter(|key| key.state == state).count();
     report.check(
         count(KeyState::Active) == 1,
         "exactly one key signs",
-        "start an instance: it brings the ring in order",
+        "start an instance: it repairs the key ring",
     );
-    // What was served is written down once a minute.
+    // The retention time is stored once a minute.
     let overdue = |at: Option<Timestamp>, now: Timestamp| {
         at.is_some_and(|at| now.since(at) > std::time::Duration::from_mins(1))
     };
