@@ -14,7 +14,7 @@ const REMOVED: [(&str, &str); 2] =
     [("SIGNET_HASH_QUEUE", BACKLOG), ("SIGNET_HASH_WAIT_SECONDS", BACKLOG)];
 
 const BACKLOG: &str =
-    "remove it; SIGNET_HASH_BACKLOG_SECONDS (20) says how much hashing is admitted";
+    "delete it; SIGNET_HASH_BACKLOG_SECONDS (20) limits how much hashing is admitted";
 
 /// `SIGNET_*` variables that are not settings, possibly misspelled.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,7 @@ pub fn refuse_unknown(command: &Command) -> Result<(), UnknownSettings> {
 /// The error message for a variable that is not a setting.
 fn fault(name: &str) -> String {
     match REMOVED.iter().find(|(removed, _)| *removed == name) {
-        Some((_, instead)) => format!("{name} is no setting any more: {instead}"),
+        Some((_, instead)) => format!("{name} was removed: {instead}"),
         None => format!("unknown setting {name}"),
     }
 }

@@ -97,7 +97,7 @@ fn parse_proxy(text: &str) -> Result<IpNet, String> {
     };
     let net = unmapped(net);
     if net.prefix_len() == 0 {
-        return Err("would believe a forwarding header from anybody".to_owned());
+        return Err("would trust forwarding headers from every address".to_owned());
     }
     Ok(net.trunc())
 }
