@@ -88,7 +88,7 @@ async fn what_is_acknowledged_after_a_refusal_is_stored() {
         acknowledged.push(id);
     }
     assert_eq!(stored(&url).await, acknowledged);
-    assert!(db.trouble().await.is_none());
+    assert!(db.write_obstacle().await.is_none());
     db.close().await;
     assert_eq!(stored(&url).await, acknowledged);
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
 use serde_json::{Map, Value};
-
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
