@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use crate::cli::output::print_lines;
 use crate::config::{env_example, markdown};
+use crate::domain::audit;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Reference {
@@ -11,6 +12,8 @@ pub(super) enum Reference {
     EnvExample,
     /// Print the page docs/configuration.md.
     Markdown,
+    /// Print the page docs/audit-events.md.
+    AuditEvents,
 }
 
 impl Reference {
@@ -18,6 +21,7 @@ impl Reference {
         let text = match self {
             Self::EnvExample => env_example(),
             Self::Markdown => markdown(),
+            Self::AuditEvents => audit::markdown(),
         };
         Ok(print_lines(text.trim_end())?)
     }

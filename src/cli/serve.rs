@@ -56,7 +56,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             std::process::exit(130);
         });
     };
-    Ok(server.run_until(stop).await?)
+    server.run_until(stop).await?;
+    tracing::info!("server stopped");
+    Ok(())
 }
 
 fn welcome(server: &Server) -> String {

@@ -33,9 +33,11 @@ pub enum SchemaError {
 /// # Errors
 /// [`SchemaError::Newer`] before anything is written, if the schema is newer than this binary.
 pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
-    if status(db).await?.iter().all(|(_, applied)| *applied) {
+    let pending = status(db).await?.iter().filter(|(_, applied)| !applied).count();
+    if pending == 0 {
         return Ok(());
     }
+    tracing::info!(pending, "applying {pending} migrations of the schema");
     db.write_at_leisure((), |txn, _, ()| {
         Box::pin(async move {
             lock(txn).await?;

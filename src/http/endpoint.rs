@@ -57,6 +57,15 @@ struct Shaped<E> {
     inner: E,
 }
 
+/// Whether the request is a browser navigation, which should get an HTML page instead of JSON.
+pub(super) fn is_for_people(request: &Request) -> bool {
+    let accepted = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    let is_page = accepted.is_some_and(|it| it.contains("text/html"));
+    is_page
+        && matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.uri().path().starts_with("/api/")
+}
+
 impl<E: Endpoint> Shaped<E> {
     async fn answer(&self, request: Request) -> Response {
         if !self.answers(request.method()) {

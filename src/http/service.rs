@@ -5,13 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use poem::http::{HeaderMap, HeaderValue, StatusCode, Version, header};
 use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
 use uuid::Uuid;
 
 use crate::domain::id;
 use crate::http::app::App;
 use crate::http::document::X_REQUEST_ID;
+use crate::http::endpoint::is_for_people;
 use crate::http::error::response_of;
 use crate::http::pages::message;
 use crate::http::paths::Paths;
@@ -59,15 +60,6 @@ impl<E: Endpoint> Service<E> {
             |answered| answered.map_or_else(refused, IntoResponse::into_response),
         )
     }
-}
-
-/// Whether the request is a browser navigation, which should get an HTML page instead of JSON.
-fn is_for_people(request: &Request) -> bool {
-    let accepted = request.headers().get(header::ACCEPT).and_then(|it| it.to_str().ok());
-    let is_page = accepted.is_some_and(|it| it.contains("text/html"));
-    is_page
-        && matches!(*request.method(), Method::GET | Method::HEAD)
-        && !request.uri().path().starts_with("/api/")
 }
 
 impl<E: Endpoint> Endpoint for Service<E> {

@@ -21,6 +21,9 @@ use crate::telemetry::queue::{Losses, Queue};
 /// Maximum size of the queue, in bytes.
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
+/// Levels of libraries that log in many lines what Signet logs in one; `SIGNET_LOG` may set others.
+const LIBRARIES: &str = "poem::server=warn,sea_orm_migration=warn";
+
 /// The process has one standard output, and so one queue in front of it.
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 
@@ -40,7 +43,7 @@ pub enum StartError {
 /// # Errors
 /// See [`StartError`].
 pub fn start(settings: &LogSettings) -> Result<(), StartError> {
-    let filter = EnvFilter::try_new(&settings.log)?;
+    let filter = EnvFilter::try_new(format!("{LIBRARIES},{}", settings.log))?;
     let stdout = io::stdout();
     // Not `Stdout` itself: it would hold its lock while a write blocks, and would buffer the rest
     // of a line that could not be written.

@@ -93,6 +93,15 @@ async fn the_committed_lists_of_settings_are_the_ones_that_are_printed() {
     assert!(file("docs/configuration.md") == markdown, "{hint}");
 }
 
+/// A new audit event is documented.
+#[tokio::test]
+async fn the_committed_page_of_audit_events_is_the_one_that_is_printed() {
+    let printed = printed(&["config", "audit-events"]).await;
+
+    let hint = "run: cargo run -- config audit-events > docs/audit-events.md";
+    assert!(file("docs/audit-events.md") == printed, "{hint}");
+}
+
 /// Generators of clients name their functions so, and logs their requests.
 #[test]
 fn every_operation_has_an_id_of_its_own() {

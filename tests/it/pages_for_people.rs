@@ -42,7 +42,12 @@ async fn people_get_pages_and_programs_get_json() {
 async fn the_address_of_the_service_leads_to_the_account() {
     let server = TestServer::start().await;
     let mut browser = Browser::of(&server);
-    assert_eq!(browser.get("/").await.location(), format!("{ISSUER}/account"));
+    let opened = browser.request(Method::GET, "/").header("accept", PAGE);
+    assert_eq!(browser.send(opened).await.location(), format!("{ISSUER}/account"));
+    let documents = server.get("/").await.json();
+    assert_eq!(documents["documentation"], format!("{ISSUER}/docs"));
+    let metadata = format!("{ISSUER}/.well-known/openid-configuration");
+    assert_eq!(documents["openid_configuration"], metadata);
     for page in ["login", "signup", "account", "logout", "change-password"] {
         let answer = browser.get(&format!("/{page}/")).await;
         assert_eq!(answer.location(), format!("{ISSUER}/{page}"));

@@ -29,12 +29,13 @@ pub(in crate::http) mod visitor;
 use std::sync::Arc;
 
 use poem::endpoint::make_sync;
-use poem::{Route, get};
+use poem::{Request, Response, Route, get};
+use serde_json::json;
 
 use crate::http::app::App;
 use crate::http::body_limit::BodyLimit;
 use crate::http::document::{Document, ReadOnly};
-use crate::http::endpoint::Operation;
+use crate::http::endpoint::{Operation, is_for_people};
 use crate::http::redirect::see_other;
 
 /// The methods of a page with a form.
@@ -85,10 +86,28 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// The URL of the service itself: leads browsers to the account, and programs to the documents.
+fn root(request: &Request, documents: &str) -> Response {
+    if is_for_people(request) {
+        return see_other("account");
+    }
+    Response::builder().content_type("application/json").body(documents.to_owned())
+}
+
+fn documents(issuer: &str) -> String {
+    let documents = json!({
+        "issuer": issuer,
+        "openid_configuration": format!("{issuer}/.well-known/openid-configuration"),
+        "documentation": format!("{issuer}/docs"),
+    });
+    documents.to_string()
+}
+
 /// Adds the assets, and redirects to pages.
 pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
     // Redirects for the root, and for paths with a trailing slash.
-    let routes = routes.at("/", get(make_sync(|_| see_other("account"))));
+    let documents = documents(&app.issuer_url);
+    let routes = routes.at("/", get(make_sync(move |request| root(&request, &documents))));
     let pages = operations().into_iter().fold(routes, |routes, page| {
         let meant = format!("..{}", page.path);
         routes.at(format!("{}/", page.path), get(make_sync(move |_| see_other(&meant))))

@@ -1,0 +1,120 @@
+//! The kinds of audit events.
+
+/// Defines the kinds, and from the same lines their documentation.
+macro_rules! kinds {
+    ($($(#[doc = $meaning:literal])+ $kind:ident = $name:literal, $outcome:ident;)+) => {
+        /// The kinds of events.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Kind {
+            $($(#[doc = $meaning])+ $kind,)+
+        }
+
+        impl Kind {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$kind,)+];
+
+            /// The column `type`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+
+            /// The column `outcome`.
+            #[must_use]
+            pub const fn outcome(self) -> &'static str {
+                match self {
+                    $(Self::$kind => stringify!($outcome),)+
+                }
+            }
+
+            /// What happened, in Markdown.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$kind => concat!($($meaning),+).trim(),)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// An account was created.
+    SignUp = "signup", success;
+    /// A session began: by a login, or in place of the current one at a password change.
+    LogIn = "login", success;
+    /// A password was wrong, at login or reauthentication, or the account does not exist.
+    /// `reason`: `wrong_password`, `disabled` or `unknown_account`; at reauthentication
+    /// `wrong_password_for_password_change` or `wrong_password_for_account_deletion`.
+    LogInFailed = "login_failed", failure;
+    /// A sign-up failed: the address has an account already. `reason`: `email_exists`.
+    SignUpFailed = "signup_failed", failure;
+    /// A refresh token was presented that Signet did not issue. `reason`: `forged`.
+    RefreshFailed = "refresh_failed", failure;
+    /// Client authentication failed. `reason`: the cause, as in the log.
+    ClientAuthenticationFailed = "client_authentication_failed", failure;
+    /// A session was ended by its owner. `reason`: `everywhere` if it was ended together with
+    /// all others from the account page.
+    LogOut = "logout", success;
+    /// A refresh token was exchanged. `reason`: `retry` if a lost response was sent again.
+    TokenRefreshed = "token_refreshed", success;
+    /// A refresh token was reused: the one presented had been replaced. `reason`: the
+    /// generation of the token presented, the current one, and the last client address of the
+    /// session.
+    TokenReuse = "token_reuse", failure;
+    /// A session was ended from another one, by an operator, or by its client (RFC 7009).
+    /// `reason`: the session from which it was ended, or `password_change`.
+    SessionRevoked = "session_revoked", success;
+    /// A user changed their password, knowing the old one.
+    PasswordChanged = "password_changed", success;
+    /// A password reset was requested.
+    PasswordResetRequested = "password_reset_requested", success;
+    /// A user set a new password with a reset token.
+    PasswordReset = "password_reset", success;
+    /// A user proved control of the account's address.
+    EmailVerified = "email_verified", success;
+    /// A user changed their profile. `reason`: the names of the claims.
+    ProfileChanged = "profile_changed", success;
+    /// An account was disabled. `reason`: `by the operator`.
+    AccountDisabled = "account_disabled", success;
+    /// An account was enabled again. `reason`: `by the operator`.
+    AccountEnabled = "account_enabled", success;
+    /// An account was deleted. `reason`: `by the operator` or `by its owner`.
+    AccountDeleted = "account_deleted", success;
+    /// Attempts from one address, or on one account, were refused; recorded once a minute.
+    /// `reason`: the name of the limit, `address` or `account`.
+    RateLimited = "rate_limited", failure;
+    /// A client was registered.
+    ClientCreated = "client_created", success;
+    /// A client's registration, or its secret, was changed.
+    ClientChanged = "client_changed", success;
+    /// A client was deleted.
+    ClientDeleted = "client_deleted", success;
+    /// An authorization code was sent to a client.
+    CodeIssued = "code_issued", success;
+    /// An authorization code was exchanged for tokens. `reason`: `retry` if a lost response was
+    /// sent again.
+    CodeRedeemed = "code_redeemed", success;
+    /// An authorization code was presented again.
+    CodeReuse = "code_reuse", failure;
+    /// A user granted a client consent. `reason`: the scope, the audience and the single
+    /// claims.
+    ConsentGranted = "consent_granted", success;
+    /// A user denied a client consent.
+    ConsentDenied = "consent_denied", success;
+    /// A user withdrew a consent. `reason`: the scope and the single claims.
+    ConsentWithdrawn = "consent_withdrawn", success;
+    /// A signing key was generated or imported. `reason`: the `kid`.
+    KeyCreated = "key_created", success;
+    /// A signing key became active. `reason`: the `kid`.
+    KeyActivated = "key_activated", success;
+    /// A signing key stopped signing. `reason`: the `kid`.
+    KeyRetired = "key_retired", success;
+    /// A signing key was revoked and removed from the key set at once. `reason`: the `kid`.
+    KeyRevoked = "key_revoked", success;
+    /// An operator declared that the database is a restored backup. `reason`: `by the
+    /// operator`.
+    DatabaseRestored = "database_restored", success;
+}

@@ -1,0 +1,128 @@
+//! The audit log: each event is written in the transaction of the action it records.
+//!
+//! If the event cannot be written, the action fails. Events never contain a secret. An address
+//! without an account is recorded as a keyed digest only: it might be a password typed into the
+//! wrong field.
+
+mod kind;
+mod reference;
+
+use std::net::IpAddr;
+
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set};
+use uuid::Uuid;
+
+use crate::domain::id;
+use crate::entity::auth_event;
+use crate::timestamp::Timestamp;
+
+pub use kind::Kind;
+pub use reference::markdown;
+
+/// Longest stored text that a client sent about itself, in characters.
+const MAX_TEXT: usize = 500;
+
+/// Where a request came from, as far as it can be trusted.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// The client's canonical address; `None` if it is unknown.
+    pub address: Option<IpAddr>,
+    /// The forwarding chain, if a trusted proxy sent one.
+    pub forwarded: Option<String>,
+    /// `User-Agent`, as sent.
+    pub user_agent: Option<String>,
+    /// The request's id, also in its response and its log lines.
+    pub request_id: Option<Uuid>,
+}
+
+/// One event, to be recorded with [`Event::record`].
+#[derive(Debug, Clone)]
+#[must_use = "an event is of use only once it is recorded"]
+pub struct Event {
+    kind: Kind,
+    reason: Option<String>,
+    account_id: Option<Uuid>,
+    session_id: Option<Uuid>,
+    client_id: Option<String>,
+    email_digest: Option<Vec<u8>>,
+}
+
+impl Event {
+    /// An event without a subject yet.
+    pub const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            reason: None,
+            account_id: None,
+            session_id: None,
+            client_id: None,
+            email_digest: None,
+        }
+    }
+
+    /// Sets the affected account.
+    pub fn account(mut self, id: Uuid) -> Self {
+        self.account_id = Some(id);
+        self
+    }
+
+    /// Sets the session, and its client.
+    pub fn session(mut self, id: Uuid, client_id: &str) -> Self {
+        self.session_id = Some(id);
+        self.client_id = Some(client_id.to_owned());
+        self
+    }
+
+    /// Sets the affected client.
+    pub fn client(mut self, id: &str) -> Self {
+        self.client_id = Some(id.to_owned());
+        self
+    }
+
+    /// Sets the keyed digest of the address that was tried.
+    pub fn email_digest(mut self, digest: Option<Vec<u8>>) -> Self {
+        self.email_digest = digest;
+        self
+    }
+
+    /// Sets the reason, a word or a fixed sentence.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Writes the event in the transaction of the action it records.
+    ///
+    /// # Errors
+    /// If the database refuses; the transaction must not be committed then.
+    pub async fn record(
+        self,
+        txn: &impl ConnectionTrait,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<(), DbErr> {
+        let row = auth_event::ActiveModel {
+            id: Set(id::new(now)),
+            at: Set(now),
+            kind: Set(self.kind.name().to_owned()),
+            outcome: Set(self.kind.outcome().to_owned()),
+            reason: Set(self.reason),
+            account_id: Set(self.account_id),
+            session_id: Set(self.session_id),
+            client_id: Set(self.client_id),
+            address: Set(origin.address.map(|address| address.to_string())),
+            forwarded: Set(origin.forwarded.as_deref().map(kept)),
+            user_agent: Set(origin.user_agent.as_deref().map(kept)),
+            request_id: Set(origin.request_id),
+            email_digest: Set(self.email_digest),
+        };
+        auth_event::Entity::insert(row).exec_without_returning(txn).await?;
+        Ok(())
+    }
+}
+
+/// The stored form of a text sent by a client: truncated, and without control characters.
+#[must_use]
+pub fn kept(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(MAX_TEXT).collect()
+}
