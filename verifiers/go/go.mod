@@ -1,0 +1,3 @@
+module signet.dev/verifier
+
+go 1.23

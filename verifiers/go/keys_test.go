@@ -1,0 +1,557 @@
+package verifier_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"signet.dev/verifier"
+	"signet.dev/verifier/signettest"
+)
+
+// strangers are tokens that all name keys of their own invention.
+func strangers(f *fake, count int) []string {
+	tokens := make([]string, count)
+	for i := range tokens {
+		tokens[i] = f.tokenOf(fmt.Sprintf("made-up-%d", i))
+	}
+	return tokens
+}
+
+func TestNothingIsFetchedBeforeATokenNeedsIt(t *testing.T) {
+	f := newFake(t)
+	v := f.verifier()
+
+	expect(t, v, "not.a.token", "malformed")
+	expect(t, v, f.Sign(claims{"typ": "JWT"}, f.claims(nil)), "wrong_type")
+	if len(f.requests) != 0 {
+		t.Error("something was fetched")
+	}
+	expect(t, v, f.token(clientsOwn), "accepted")
+	expectFetches(t, f, keysURL, 1)
+	expectFetches(t, f, listURL, 0)
+}
+
+func TestAHundredTokensAtOnceAreWorthOneFetchOfEachDocument(t *testing.T) {
+	f := newFake(t)
+	v := f.verifier()
+	tokens := make([]string, 100)
+	for i := range tokens {
+		tokens[i] = f.token(nil)
+	}
+
+	if found := atOnce(v, tokens); found["accepted"] != 100 {
+		t.Error(found)
+	}
+	expectFetches(t, f, keysURL, 1)
+	expectFetches(t, f, listURL, 1)
+}
+
+func TestTheKeysAreKeptForTheirMaxAge(t *testing.T) {
+	for header, lifetime := range map[string]time.Duration{
+		"":                                    300 * time.Second,
+		"public, max-age=60":                  60 * time.Second,
+		"private,max-age=20":                  20 * time.Second,
+		"MAX-AGE=20":                          20 * time.Second,
+		`max-age="7"`:                         7 * time.Second,
+		"max-age=0":                           time.Second,
+		"max-age=99999999999999999999999":     24 * time.Hour,
+		"max-age=999999999":                   24 * time.Hour,
+		"s-maxage=7":                          300 * time.Second,
+		"max-age=many":                        300 * time.Second,
+		"no-cache":                            time.Second,
+		"no-store":                            time.Second,
+		"private,No-Store, max-age=120":       time.Second,
+		`max-age=120, no-cache="Set-Cookie"`:  time.Second,
+		"no-cached, x-no-store":               300 * time.Second,
+		"max-age=20, stale-while-revalidate=": 20 * time.Second,
+	} {
+		t.Run(header, func(t *testing.T) {
+			f := newFake(t)
+			f.header = http.Header{"Cache-Control": {header}}
+			v := f.verifier()
+			token := f.token(merged(clientsOwn, claims{"exp": f.Now().Add(100 * time.Hour).Unix()}))
+
+			expect(t, v, token, "accepted")
+			f.Advance(lifetime - time.Second/2)
+			expect(t, v, token, "accepted")
+			expectFetches(t, f, keysURL, 1)
+			f.Advance(time.Second / 2)
+			expect(t, v, token, "accepted")
+			expect(t, v, token, "accepted")
+			expectFetches(t, f, keysURL, 2)
+		})
+	}
+}
+
+// merged are the claims of all, the last of each name.
+func merged(all ...claims) claims {
+	sum := claims{}
+	for _, one := range all {
+		maps.Copy(sum, one)
+	}
+	return sum
+}
+
+func TestAWithdrawnKeyIsGoneWithTheNextFetch(t *testing.T) {
+	f := newFake(t)
+	v, old := f.verifier(), f.token(clientsOwn)
+	expect(t, v, old, "accepted")
+
+	f.Rotate()
+	f.Withdraw()
+	f.Advance(5 * time.Minute)
+
+	expect(t, v, old, "unknown_key")
+	expect(t, v, f.token(clientsOwn), "accepted")
+}
+
+func TestWhatIsUnchangedIsAsGoodAsNew(t *testing.T) {
+	f := newFake(t)
+	v, token := f.verifier(), f.token(clientsOwn)
+	f.header.Set("Cache-Control", "max-age=60")
+	expect(t, v, token, "accepted")
+	f.header.Set("Cache-Control", "max-age=600")
+	f.Advance(time.Minute)
+	expect(t, v, token, "accepted")
+	f.header.Del("Cache-Control") // what a 304 does not say is as before
+	f.Advance(599 * time.Second)
+	expect(t, v, token, "accepted")
+	expectFetches(t, f, keysURL, 2)
+	f.Advance(time.Second)
+	expect(t, v, token, "accepted")
+	f.Advance(599 * time.Second)
+	expect(t, v, token, "accepted")
+
+	if found := fmt.Sprint(f.statuses); found != "[200 304 304]" {
+		t.Error(found)
+	}
+}
+
+func TestAThousandMadeUpKeysCauseOneFetchInACooldown(t *testing.T) {
+	f := newFake(t)
+	v, unknown := f.verifier(), strangers(f, 1000)
+	expect(t, v, f.token(clientsOwn), "accepted")
+
+	for fetches := 2; fetches < 5; fetches++ {
+		f.Advance(29 * time.Second)
+		if found := atOnce(v, unknown); found["unknown_key"] != 1000 {
+			t.Fatal(found)
+		}
+		expectFetches(t, f, keysURL, fetches-1)
+		f.Advance(time.Second)
+		if found := atOnce(v, unknown); found["unknown_key"] != 1000 {
+			t.Fatal(found)
+		}
+		expectFetches(t, f, keysURL, fetches)
+	}
+}
+
+// Keys are published before they sign. Twenty requests and fifty strangers a second, a rotation every
+// two minutes, twice the age of the key set: nobody is refused.
+func TestNoGoodTokenIsRefusedOverRotationsBesideStrangers(t *testing.T) {
+	const seconds, publication = 10 * 60, 60
+	f := newFake(t)
+	f.header.Set("Cache-Control", "max-age=30")
+	v := f.verifier()
+	sign := func() string { return f.Sign(nil, f.whole(clientsOwn)) }
+	signing := sign()
+	for second := range seconds {
+		// The key that rotation makes signs a minute later: until then a token is of the key before.
+		switch second % 120 {
+		case 0:
+			f.Rotate()
+		case publication:
+			signing = sign()
+		}
+		for i := range 20 {
+			if found := outcome(v, signing); found != "accepted" {
+				t.Fatalf("second %d, token %d: %s", second, i, found)
+			}
+		}
+		for i := range 50 {
+			expect(t, v, f.stranger(second*50+i), "unknown_key")
+		}
+		f.Advance(time.Second)
+	}
+	if fetches := f.fetches(keysURL); fetches > seconds/30+1 {
+		t.Errorf("%d fetches", fetches)
+	}
+}
+
+// whole are all claims of a token.
+func (f *fake) whole(changes claims) claims {
+	return merged(claims{
+		"iss": signettest.URL, "aud": signettest.Audience, "client_id": "web", "jti": "a-token",
+		"iat": f.Now().Unix(),
+	}, f.claims(changes))
+}
+
+// stranger is a token with a kid and a signature of its own invention, which costs no signing.
+func (f *fake) stranger(number int) string {
+	header := fmt.Sprintf(`{"alg":"RS256","typ":"at+jwt","kid":"made-up-%d"}`, number)
+	return encode(header) + "." + encode("{}") + ".AAAA"
+}
+
+func TestANewKeyIsFoundAfterTheCooldownByAllWhoWait(t *testing.T) {
+	f := newFake(t)
+	v := f.verifier()
+	expect(t, v, f.token(clientsOwn), "accepted")
+	f.Rotate()
+	next := f.token(clientsOwn)
+
+	f.Advance(29 * time.Second)
+	expect(t, v, next, "unknown_key")
+	expectFetches(t, f, keysURL, 1)
+	f.Advance(time.Second)
+
+	if found := atOnce(v, []string{next, next, next, next}); found["accepted"] != 4 {
+		t.Error(found)
+	}
+	expectFetches(t, f, keysURL, 2)
+}
+
+func TestACooldownOfOnesOwn(t *testing.T) {
+	f := newFake(t)
+	v := f.verifier(verifier.WithCooldown(time.Second))
+	expect(t, v, f.token(clientsOwn), "accepted")
+	f.Rotate()
+	f.Advance(time.Second)
+
+	expect(t, v, f.token(clientsOwn), "accepted")
+}
+
+func TestMadeUpKeysKeepToTheCooldownWhileSignetIsAway(t *testing.T) {
+	f := newFake(t)
+	v, good := f.verifier(), f.token(clientsOwn)
+	expect(t, v, good, "accepted")
+	f.SetAway(true)
+	for range 29 {
+		f.Advance(time.Second)
+		expect(t, v, f.stranger(1), "unknown_key")
+	}
+	expectFetches(t, f, keysURL, 1)
+	f.Advance(time.Second)
+	for range 10 {
+		expect(t, v, f.stranger(1), "unknown_key")
+		expect(t, v, good, "accepted")
+	}
+	expectFetches(t, f, keysURL, 2)
+}
+
+func TestKeysAreKeptWithoutEndAndAskedForAfterEachPause(t *testing.T) {
+	f := newFake(t)
+	v := f.verifier()
+	token := f.token(merged(clientsOwn, claims{"exp": f.Now().Add(10000 * time.Hour).Unix()}))
+	expect(t, v, token, "accepted")
+	f.SetAway(true)
+
+	f.Advance(1000 * time.Hour)
+	for range 10 {
+		expect(t, v, token, "accepted")
+	}
+	expectFetches(t, f, keysURL, 2)
+	f.Advance(4900 * time.Millisecond)
+	expect(t, v, token, "accepted")
+	expectFetches(t, f, keysURL, 2)
+	f.Advance(100 * time.Millisecond)
+	expect(t, v, token, "accepted")
+	expectFetches(t, f, keysURL, 3)
+}
+
+// Ten minutes without Signet: nobody is refused, a service that is started meanwhile answers that it
+// cannot tell, and both go on by themselves afterwards.
+func TestAnOutageOfTenMinutes(t *testing.T) {
+	f := newFake(t)
+	f.list = claims{"exp": f.Now().Add(15 * time.Minute).Unix()}
+	running, token := f.verifier(), f.token(nil)
+	expect(t, running, token, "accepted")
+	f.revoke(5)
+	f.SetAway(true)
+
+	started := f.verifier()
+	for range 10 * 60 {
+		f.Advance(time.Second)
+		expect(t, running, token, "accepted")
+		expect(t, started, token, "keys_unavailable")
+	}
+	expect(t, running, f.stranger(1), "unknown_key")
+	f.SetAway(false)
+	f.Advance(5 * time.Second)
+
+	for _, v := range []*verifier.Verifier{running, started} {
+		expect(t, v, token, "accepted")
+		expect(t, v, f.token(claims{"status": statusAt(5, listURL)}), "revoked")
+	}
+}
+
+func TestWithoutAnyKeysItIsTriedAgainEachSecond(t *testing.T) {
+	f := newFake(t)
+	v, token := f.verifier(), f.token(clientsOwn)
+	f.serve(keysURL, refused)
+	for range 5 {
+		expect(t, v, token, "keys_unavailable")
+	}
+	expectFetches(t, f, keysURL, 1)
+	f.Advance(900 * time.Millisecond)
+	expect(t, v, token, "keys_unavailable")
+	expectFetches(t, f, keysURL, 1)
+	f.Advance(100 * time.Millisecond)
+	expect(t, v, token, "keys_unavailable")
+	expectFetches(t, f, keysURL, 2)
+
+	_, err := v.Verify(context.Background(), token)
+	if !errors.Is(err, verifier.ErrUnavailable) || errors.Is(err, verifier.ErrRefused) {
+		t.Error(err)
+	}
+	var known *verifier.Error
+	if !errors.As(err, &known) || known.Cause == nil || known.Cause.Error() != "connection refused" {
+		t.Errorf("the cause is not told: %v", known)
+	}
+	f.restore(keysURL)
+	f.Advance(time.Second)
+	expect(t, v, token, "accepted")
+}
+
+func TestADocumentThatIsNoKeySetReplacesNothing(t *testing.T) {
+	for _, document := range []string{"", "[]", "{}", `{"keys":{}}`, "<html>", "\xff", `{"keys":[]} x`} {
+		t.Run(document, func(t *testing.T) {
+			f := newFake(t)
+			v, token := f.verifier(), f.token(clientsOwn)
+			expect(t, v, token, "accepted")
+			f.Advance(5 * time.Minute)
+			f.serve(keysURL, always(http.StatusOK, document))
+
+			expect(t, v, token, "accepted")
+			expectFetches(t, f, keysURL, 2)
+		})
+	}
+}
+
+// Who looked before a fetch landed, and comes to fetch after it, has what is needed.
+func TestAFetchThatHasJustLandedIsNotRepeated(t *testing.T) {
+	f := newFake(t)
+	var blocks atomic.Bool
+	looked, landed := make(chan struct{}), make(chan struct{})
+	v := f.verifier(verifier.WithClock(func() time.Time {
+		if blocks.CompareAndSwap(true, false) {
+			close(looked)
+			<-landed
+		}
+		return f.Now()
+	}))
+	token := f.token(clientsOwn)
+	expect(t, v, token, "accepted")
+	f.Advance(5 * time.Minute)
+
+	blocks.Store(true)
+	late := inBackground(context.Background(), v, token)
+	<-looked
+	expect(t, v, token, "accepted")
+	close(landed)
+	if found := <-late; found != "accepted" {
+		t.Error(found)
+	}
+	expectFetches(t, f, keysURL, 2)
+}
+
+// What was ended while the answer was on its way is not in it.
+func TestAgesCountFromWhenTheQuestionWasSent(t *testing.T) {
+	f := newFake(t)
+	v, token := f.verifier(), f.token(nil)
+	for fetches := 1; fetches < 4; fetches++ { // the first is answered 200, the others 304
+		release := f.hold()
+		waiting := inBackground(context.Background(), v, token)
+		eventually(t, "the keys are asked for", func() bool { return f.fetches(keysURL) == fetches })
+		f.Advance(2 * time.Second)
+		release()
+		if found := <-waiting; found != "accepted" {
+			t.Fatal(found)
+		}
+		f.Advance(298*time.Second - time.Millisecond)
+		expect(t, v, token, "accepted")
+		expectFetches(t, f, keysURL, fetches)
+		f.Advance(time.Millisecond)
+	}
+}
+
+func TestNobodyWaitsLongForKeysThatAreOnlyToBeRenewed(t *testing.T) {
+	f := newFake(t)
+	v, token := f.verifier(verifier.WithTimeout(time.Minute)), f.token(clientsOwn)
+	expect(t, v, token, "accepted")
+	f.Rotate()
+	f.Withdraw()
+	next := f.token(clientsOwn)
+	f.Advance(5 * time.Minute)
+	release := f.hold()
+	defer release()
+
+	began := time.Now()
+	expect(t, v, token, "accepted")
+	if waited := time.Since(began); waited < 900*time.Millisecond || waited > 5*time.Second {
+		t.Errorf("waited for %v", waited)
+	}
+	began = time.Now()
+	for range 20 { // the second is over for all
+		expect(t, v, token, "accepted")
+	}
+	if waited := time.Since(began); waited > 900*time.Millisecond {
+		t.Errorf("waited for %v more", waited)
+	}
+	waiting := inBackground(context.Background(), v, next)
+	select {
+	case found := <-waiting:
+		t.Fatalf("a key that is not held is waited for: %s", found)
+	case <-time.After(50 * time.Millisecond):
+	}
+	release()
+	if found := <-waiting; found != "accepted" {
+		t.Error(found)
+	}
+	expect(t, v, token, "unknown_key")
+	expectFetches(t, f, keysURL, 2)
+}
+
+func TestAWaiterWhoGoesAwayTakesNobodyAlong(t *testing.T) {
+	f := newFake(t)
+	v, token := f.verifier(), f.token(clientsOwn)
+	release := f.hold()
+	ctx, goAway := context.WithCancel(context.Background())
+	first := inBackground(ctx, v, token) // it began the fetch
+	eventually(t, "the keys are asked for", func() bool { return f.fetches(keysURL) == 1 })
+	others := []<-chan string{
+		inBackground(context.Background(), v, token), inBackground(context.Background(), v, token),
+	}
+
+	goAway()
+	if found := <-first; found != "keys_unavailable" {
+		t.Error(found)
+	}
+	release()
+	for _, other := range others {
+		if found := <-other; found != "accepted" {
+			t.Error(found)
+		}
+	}
+	expectFetches(t, f, keysURL, 1)
+}
+
+func TestWhoDoesNotWaitIsToldThatItCannotBeSaid(t *testing.T) {
+	f := newFake(t)
+	v := f.verifier(verifier.WithStatusUnavailableAccepted())
+	listed := f.token(nil)
+	expect(t, v, f.token(clientsOwn), "accepted")
+	f.Rotate()
+	ofNewKey := f.token(clientsOwn)
+	f.Advance(30 * time.Second)
+	defer f.hold()()
+
+	for token, wanted := range map[string]error{
+		listed: verifier.ErrStatusUnavailable, ofNewKey: verifier.ErrKeysUnavailable,
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		_, err := v.Verify(ctx, token)
+		cancel()
+		if !errors.Is(err, wanted) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("found %v, not %v", err, wanted)
+		}
+	}
+}
+
+func TestAnAddressInsideTheClusterIsAskedInsteadOfTheIssuer(t *testing.T) {
+	const inside = "http://signet.internal:8080/id"
+	f := newFake(t)
+	f.serve(inside+"/.well-known/jwks.json", func(r *http.Request) (*http.Response, error) {
+		return f.at(r, keysURL), nil
+	})
+	f.serve(inside+"/status/1", always(http.StatusOK, f.listToken()))
+
+	for _, address := range []string{inside, inside + "/"} {
+		expect(t, f.verifier(verifier.WithBaseURL(address)), f.token(nil), "accepted")
+	}
+	expectFetches(t, f, keysURL, 0)
+	expectFetches(t, f, listURL, 0)
+}
+
+// at answers as another address.
+func (f *fake) at(r *http.Request, url string) *http.Response {
+	there, err := http.NewRequestWithContext(r.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return f.answer(there)
+}
+
+func TestOneFinalSlashIsDroppedAndNoMore(t *testing.T) {
+	f := newFake(t)
+	expect(t, f.verifier(verifier.WithBaseURL("http://signet.internal//")), f.token(nil), "keys_unavailable")
+	expectFetches(t, f, "http://signet.internal//.well-known/jwks.json", 1)
+
+	issuer := signettest.URL + "/"
+	uri := issuer + "/status/1"
+	f.list = claims{"iss": issuer, "sub": uri}
+	v, err := verifier.New(issuer, signettest.Audience,
+		verifier.WithHTTPClient(&http.Client{Transport: f}), verifier.WithClock(f.Now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, v, f.token(claims{"iss": issuer, "status": statusAt(3, uri)}), "accepted")
+	expectFetches(t, f, keysURL, 1)
+	expectFetches(t, f, listURL, 1)
+}
+
+func TestThePauseBeginsWhenAFetchIsGivenUp(t *testing.T) {
+	f := newFake(t)
+	v, token := f.verifier(verifier.WithTimeout(500*time.Millisecond)), f.token(nil)
+	defer f.hold()()
+	waiting := inBackground(context.Background(), v, token)
+	eventually(t, "the keys are asked for", func() bool { return f.fetches(keysURL) == 1 })
+	f.Advance(3 * time.Second)
+	if found := <-waiting; found != "keys_unavailable" {
+		t.Fatal(found)
+	}
+
+	expect(t, v, token, "keys_unavailable")
+	expectFetches(t, f, keysURL, 1)
+	f.Advance(time.Second)
+	expect(t, v, token, "keys_unavailable")
+	expectFetches(t, f, keysURL, 2)
+}
+
+func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
+	for name, made := range map[string]func() (*verifier.Verifier, error){
+		"no issuer":           func() (*verifier.Verifier, error) { return verifier.New("", "a") },
+		"no audience":         func() (*verifier.Verifier, error) { return verifier.New(signettest.URL, "") },
+		"issuer no address":   func() (*verifier.Verifier, error) { return verifier.New("signet", "a") },
+		"base URL of a file":  with(verifier.WithBaseURL("file:///etc/keys")),
+		"base URL, no host":   with(verifier.WithBaseURL("https:///keys")),
+		"base URL, query":     with(verifier.WithBaseURL("https://id.example?a=b")),
+		"base URL, fragment":  with(verifier.WithBaseURL("https://id.example#a")),
+		"negative leeway":     with(verifier.WithLeeway(-1)),
+		"long leeway":         with(verifier.WithLeeway(61 * time.Second)),
+		"negative cool-down":  with(verifier.WithCooldown(-1)),
+		"time-out of nothing": with(verifier.WithTimeout(0)),
+		"no client":           with(verifier.WithHTTPClient(nil)),
+		"no logger":           with(verifier.WithLogger(nil)),
+		"no clock":            with(verifier.WithClock(nil)),
+		"no refusal handler":  with(verifier.WithRefusalHandler(nil)),
+	} {
+		if v, err := made(); err == nil || v != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := with(verifier.WithBaseURL("https://id.example"))(); err != nil {
+		t.Error(err)
+	}
+}
+
+func with(option verifier.Option) func() (*verifier.Verifier, error) {
+	return func() (*verifier.Verifier, error) {
+		return verifier.New(signettest.URL, signettest.Audience, option)
+	}
+}

@@ -1,0 +1,196 @@
+package verifier_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"signet.dev/verifier"
+)
+
+const invalidToken = `Bearer error="invalid_token"`
+
+// service has a route for each row of the table of answers.
+func service(v *verifier.Verifier) http.Handler {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(verifier.FromContext(r.Context()).UserID))
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/me", v.Middleware(answer))
+	mux.Handle("/users/{user_id}", v.Middleware(verifier.RequireUser("user_id")(answer)))
+	mux.Handle("/unnamed/{id}", v.Middleware(verifier.RequireUser("user_id")(answer)))
+	mux.Handle("/scoped", v.Middleware(verifier.RequireScope("tasks", "tasks:write")(answer)))
+	mux.Handle("/unguarded/{user_id}", verifier.RequireUser("user_id")(answer))
+	return mux
+}
+
+// An asked has a service, and what a request was answered with.
+type asked struct {
+	t        *testing.T
+	service  http.Handler
+	response *http.Response
+	body     map[string]string
+}
+
+func (a *asked) get(path string, authorization ...string) *asked {
+	a.t.Helper()
+	request := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+	request.Header["Authorization"] = authorization
+	recorder := httptest.NewRecorder()
+	a.service.ServeHTTP(recorder, request)
+	a.response = recorder.Result()
+	a.body = map[string]string{}
+	if a.response.Header.Get("Content-Type") == "application/json" {
+		if err := json.Unmarshal(recorder.Body.Bytes(), &a.body); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	return a
+}
+
+func (a *asked) expect(status int, code, challenge string) {
+	a.t.Helper()
+	header := a.response.Header
+	if a.response.StatusCode != status || a.body["error"] != code || header.Get("WWW-Authenticate") != challenge {
+		a.t.Errorf("%d %v %v", a.response.StatusCode, a.body, header)
+	}
+	if code != "" && (len(a.body) != 2 || a.body["error_description"] == "") {
+		a.t.Error(a.body)
+	}
+	if isUnavailable := header.Get("Retry-After") == "5"; isUnavailable != (status == http.StatusServiceUnavailable) {
+		a.t.Errorf("Retry-After: %q", header.Get("Retry-After"))
+	}
+}
+
+func ask(t *testing.T) (*asked, *fake) {
+	t.Helper()
+	f := newFake(t)
+	return &asked{t: t, service: service(f.verifier())}, f
+}
+
+func TestAValidTokenGetsThrough(t *testing.T) {
+	asked, f := ask(t)
+	scoped := f.token(claims{"scope": "a tasks tasks:write"})
+	for path, authorization := range map[string]string{
+		"/me":            "Bearer " + f.token(nil),
+		"/me?x=1":        "bEARER   " + f.token(nil) + " ",
+		"/users/" + user: "Bearer " + f.token(nil),
+		"/scoped":        "Bearer " + scoped,
+	} {
+		asked.get(path, authorization).expect(http.StatusOK, "", "")
+	}
+}
+
+func TestWithoutABearerTokenTheSchemeIsNamed(t *testing.T) {
+	asked, f := ask(t)
+	token := f.token(nil)
+	for _, authorization := range []string{"", "Basic YTpi", "Bearer", "Bearer ", token, "Bearer" + token} {
+		asked.get("/me?access_token="+token, authorization).
+			expect(http.StatusUnauthorized, "invalid_request", "Bearer")
+	}
+	asked.get("/me").expect(http.StatusUnauthorized, "invalid_request", "Bearer")
+}
+
+func TestWhatIsWrongWithATokenIsNotTold(t *testing.T) {
+	asked, f := ask(t)
+	f.revoke(3)
+	answers := map[string]bool{}
+	for _, token := range []string{
+		f.token(claims{"exp": 1}), f.token(claims{"aud": "x"}), f.token(nil), "no-token",
+	} {
+		asked.get("/me", "Bearer "+token).expect(http.StatusUnauthorized, "invalid_token", invalidToken)
+		answers[asked.body["error_description"]] = true
+	}
+	if len(answers) != 1 {
+		t.Error(answers)
+	}
+	good := "Bearer " + f.ClientToken("reporting")
+	asked.get("/me", good, good).expect(http.StatusUnauthorized, "invalid_token", invalidToken)
+}
+
+func TestAMissingScopeIsNamed(t *testing.T) {
+	asked, f := ask(t)
+	const challenge = `Bearer error="insufficient_scope", scope="tasks tasks:write"`
+	for _, scope := range []string{"profile tasks", "tasks:write", "", "tasks tasks:writer"} {
+		asked.get("/scoped", "Bearer "+f.token(claims{"scope": scope})).
+			expect(http.StatusForbidden, "insufficient_scope", challenge)
+	}
+}
+
+func TestAnotherUsersPathIsForbidden(t *testing.T) {
+	asked, f := ask(t)
+	own, clients := f.token(nil), f.token(claims{"sub": "reporting", "user_id": nil, "status": nil})
+	for path, token := range map[string]string{
+		"/users/somebody-else":            own,
+		"/users/" + strings.ToUpper(user): own,
+		"/unnamed/" + user:                own, // the route has no user_id
+		"/users/reporting":                clients,
+	} {
+		asked.get(path, "Bearer "+token).expect(http.StatusForbidden, "forbidden", "")
+	}
+}
+
+func TestWhatCannotBeJudgedIsAnswered503(t *testing.T) {
+	for _, url := range []string{keysURL, listURL} {
+		asked, f := ask(t)
+		f.serve(url, refused)
+		asked.get("/me", "Bearer "+f.token(nil)).
+			expect(http.StatusServiceUnavailable, "temporarily_unavailable", "")
+	}
+}
+
+func TestADefectLetsNobodyIn(t *testing.T) {
+	asked, f := ask(t)
+	asked.get("/unguarded/"+user, "Bearer "+f.token(nil)).expect(http.StatusInternalServerError, "", "")
+	if status := verifier.RefusalOf(errors.New("a defect")).Status; status != http.StatusInternalServerError {
+		t.Error(status)
+	}
+	if verifier.FromContext(context.Background()) != nil {
+		t.Error("claims of nobody")
+	}
+}
+
+func TestAnAnswerOfOnesOwn(t *testing.T) {
+	f := newFake(t)
+	own := func(w http.ResponseWriter, _ *http.Request, refusal *verifier.Refusal) {
+		http.Error(w, refusal.Code+" "+refusal.Err.Error(), http.StatusTeapot)
+	}
+	asked := &asked{t: t, service: service(f.verifier(verifier.WithRefusalHandler(own)))}
+	for _, path := range []string{"/me", "/scoped", "/users/another"} {
+		if asked.get(path, "Bearer "+f.token(nil)); path != "/me" && asked.response.StatusCode != http.StatusTeapot {
+			t.Errorf("%s: %d", path, asked.response.StatusCode)
+		}
+	}
+	if asked.get("/me"); asked.response.StatusCode != http.StatusTeapot {
+		t.Error(asked.response.StatusCode)
+	}
+}
+
+// Anything else could break out of the challenge.
+func TestAScopeThatNoTokenCanHaveIsRefusedWhenTheServiceStarts(t *testing.T) {
+	for _, scope := range []string{"", "a b", `a"`, `a\`, "a\r\nSet-Cookie: b", "é"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%q is a scope", scope)
+				}
+			}()
+			verifier.RequireScope("openid", scope)
+		}()
+	}
+}
+
+func TestAHandlerIsTestedWithClaimsOfOnesOwn(t *testing.T) {
+	handler := verifier.RequireScope("admin")(http.NotFoundHandler())
+	request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
+	recorder := httptest.NewRecorder()
+	claims := &verifier.Claims{UserID: "ada", Scope: "tasks"}
+	handler.ServeHTTP(recorder, request.WithContext(verifier.NewContext(request.Context(), claims)))
+	if recorder.Code != http.StatusForbidden {
+		t.Error(recorder.Code)
+	}
+}

@@ -1,0 +1,242 @@
+// Package signettest has a Signet that lives in memory, for tests of services that use package
+// verifier: it signs tokens, rotates its keys, ends sessions, and can be away. Its clock stands still
+// until it is told, so that no test has to wait.
+package signettest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"signet.dev/verifier"
+)
+
+const (
+	// URL is the issuer.
+	URL = "https://id.example.test"
+	// Audience is what its tokens are for, unless they say something else.
+	Audience = "https://api.example.test"
+	// StatusTTL is after how long a service looks for a newer list of ended sessions, as with
+	// Signet's own default.
+	StatusTTL = 10 * time.Second
+	// KeysMaxAge is after how long a service looks for a newer key set.
+	KeysMaxAge = 5 * time.Minute
+
+	keysPath = "/.well-known/jwks.json"
+	listPath = "/status/1"
+
+	listLife  = 10 * time.Minute
+	tokenLife = time.Hour
+)
+
+// Claims are members of a token's header or payload. A nil leaves out what there would be.
+type Claims map[string]any
+
+// An Issuer is a Signet in memory. It may be used by several goroutines.
+//
+// Its [Issuer.Verifier] reaches it without a network. A service that runs in another process reaches
+// it through httptest.NewServer(issuer), whose address it is given as base URL.
+type Issuer struct {
+	tb testing.TB
+
+	mu     sync.Mutex
+	now    time.Time
+	keys   []*signingKey // the last one signs
+	ended  []byte
+	tokens int64
+	isAway bool
+	asked  map[string]int
+}
+
+// NewIssuer makes an issuer whose clock stands at the present second.
+func NewIssuer(tb testing.TB) *Issuer {
+	return &Issuer{
+		tb:    tb,
+		now:   time.Now().Truncate(time.Second),
+		keys:  []*signingKey{newKey(tb, 0)},
+		ended: make([]byte, 16),
+		asked: map[string]int{},
+	}
+}
+
+// Verifier makes a verifier of this issuer and [Audience] with its clock.
+func (i *Issuer) Verifier(options ...verifier.Option) *verifier.Verifier {
+	i.tb.Helper()
+	own := []verifier.Option{verifier.WithHTTPClient(i.Client()), verifier.WithClock(i.Now)}
+	v, err := verifier.New(URL, Audience, append(own, options...)...)
+	if err != nil {
+		i.tb.Fatal(err)
+	}
+	return v
+}
+
+// Now is what time it is for the issuer and its verifiers.
+func (i *Issuer) Now() time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.now
+}
+
+// Advance lets time pass.
+func (i *Issuer) Advance(duration time.Duration) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.now = i.now.Add(duration)
+}
+
+// UserToken signs a person's token for an hour.
+func (i *Issuer) UserToken(userID string, scopes ...string) string {
+	return i.Token(Claims{"sub": userID, "user_id": userID, "scope": strings.Join(scopes, " ")})
+}
+
+// ClientToken signs a client's own token, of client credentials: it speaks for nobody.
+func (i *Issuer) ClientToken(clientID string, scopes ...string) string {
+	return i.Token(Claims{
+		"sub": clientID, "client_id": clientID, "scope": strings.Join(scopes, " "),
+		"user_id": nil, "email": nil, "sid": nil, "auth_time": nil, "status": nil,
+	})
+}
+
+// Token signs a person's token with some claims changed.
+func (i *Issuer) Token(changes Claims) string {
+	i.mu.Lock()
+	number := i.tokens
+	i.tokens++
+	now := i.now
+	i.mu.Unlock()
+	claims := Claims{
+		"iss": URL, "aud": Audience, "client_id": "web", "scope": "",
+		"sub": "user-1", "user_id": "user-1", "email": "ada@example.test",
+		"iat": now.Unix(), "exp": now.Add(tokenLife).Unix(), "auth_time": now.Unix(),
+		"jti": fmt.Sprintf("token-%d", number), "sid": fmt.Sprintf("session-%d", number),
+		"status": Claims{"status_list": Claims{"idx": number, "uri": URL + listPath}},
+	}
+	maps.Copy(claims, changes)
+	return i.Sign(nil, claims)
+}
+
+// Sign signs anything at all: for tokens that Signet would not. Changes are to the header that
+// access tokens have.
+func (i *Issuer) Sign(changes, claims Claims) string {
+	i.tb.Helper()
+	i.mu.Lock()
+	key := i.keys[len(i.keys)-1]
+	i.mu.Unlock()
+	return key.sign(i.tb, "at+jwt", changes, claims)
+}
+
+// LogOut ends the session of a token, and so all that the list of ended sessions says of it. A
+// verifier learns of it once [StatusTTL] has passed.
+func (i *Issuer) LogOut(token string) {
+	i.tb.Helper()
+	index := statusIndex(i.tb, token)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for int64(len(i.ended)) <= index/8 {
+		i.ended = append(i.ended, 0)
+	}
+	i.ended[index/8] |= 1 << (index % 8)
+}
+
+// Rotate has a new key sign from now on. The keys of before stay in the key set.
+func (i *Issuer) Rotate() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = append(i.keys, newKey(i.tb, len(i.keys)))
+}
+
+// Withdraw takes all keys but the one that signs out of the key set, as signet keys revoke --now does.
+func (i *Issuer) Withdraw() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.keys = i.keys[len(i.keys)-1:]
+}
+
+// SetAway has the issuer answer nothing but 503, or answer again.
+func (i *Issuer) SetAway(isAway bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.isAway = isAway
+}
+
+// Fetches tells how often the key set and the list of ended sessions have been asked for.
+func (i *Issuer) Fetches() (keys, lists int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.asked[keysPath], i.asked[listPath]
+}
+
+// ServeHTTP answers as Signet does, at the paths of the key set and of the status list.
+func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.asked[r.URL.Path]++
+	switch {
+	case i.isAway:
+		http.Error(w, "away", http.StatusServiceUnavailable)
+	case r.URL.Path == keysPath:
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		w.Header().Set("Cache-Control", fmt.Sprintf("public, max-age=%.0f", KeysMaxAge.Seconds()))
+		i.serve(w, i.keySet())
+	case r.URL.Path == listPath:
+		w.Header().Set("Content-Type", "application/statuslist+jwt")
+		i.serve(w, []byte(i.statusList()))
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+func (i *Issuer) serve(w http.ResponseWriter, body []byte) {
+	if _, err := w.Write(body); err != nil {
+		i.tb.Log(err)
+	}
+}
+
+// keySet is the JWK set (RFC 7517 section 5).
+func (i *Issuer) keySet() []byte {
+	published := make([]Claims, 0, len(i.keys))
+	for _, key := range i.keys {
+		published = append(published, key.public())
+	}
+	document, err := json.Marshal(Claims{"keys": published})
+	if err != nil {
+		i.tb.Error(err)
+	}
+	return document
+}
+
+// statusList is the status list token (draft-ietf-oauth-status-list section 5.1).
+func (i *Issuer) statusList() string {
+	claims := Claims{
+		"iss": URL, "sub": URL + listPath, "iat": i.now.Unix(),
+		"exp": i.now.Add(listLife).Unix(), "ttl": int(StatusTTL.Seconds()),
+		"status_list": Claims{"bits": 1, "lst": pack(i.tb, i.ended)},
+	}
+	return i.keys[len(i.keys)-1].sign(i.tb, "statuslist+jwt", nil, claims)
+}
+
+// Client reaches the issuer, and it alone, without a network.
+func (i *Issuer) Client() *http.Client {
+	return &http.Client{Transport: transport{i}}
+}
+
+type transport struct {
+	handler http.Handler
+}
+
+func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
+	if address := request.URL.Scheme + "://" + request.URL.Host; address != URL {
+		return nil, fmt.Errorf("%s is not %s", address, URL)
+	}
+	recorder := httptest.NewRecorder()
+	t.handler.ServeHTTP(recorder, request)
+	response := recorder.Result()
+	response.Request = request
+	return response, nil
+}

@@ -1,0 +1,101 @@
+package verifier
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+)
+
+// longestToken is in bytes; Signet's have about one thousand.
+const longestToken = 8 * 1024
+
+// A Verifier checks access tokens of one issuer for one audience.
+//
+// Make one for the process and keep it: it holds the keys and the status lists. It may be used by any
+// number of goroutines, and there is nothing to close. No check can be turned off.
+type Verifier struct {
+	config *config
+	keys   *remoteKeys
+	lists  *remoteLists
+	// header is that of the last token with a good signature.
+	header atomic.Pointer[header]
+}
+
+// New makes a verifier. It fetches nothing, so that a service starts while Signet is away; what it
+// returns an error for are settings that cannot be meant.
+//
+// The issuer is Signet's SIGNET_ISSUER, byte for byte: mind a final slash. The audience is this
+// service's own name as it stands in aud.
+func New(issuer, audience string, options ...Option) (*Verifier, error) {
+	config, err := newConfig(issuer, audience, options)
+	if err != nil {
+		return nil, fmt.Errorf("signet verifier: %w", err)
+	}
+	fetcher := newFetcher(config.client, config.timeout)
+	keys := newRemoteKeys(config, fetcher)
+	lists := newRemoteLists(config, fetcher, keys)
+	return &Verifier{config: config, keys: keys, lists: lists}, nil
+}
+
+// Verify checks token, in the order that trusts least: its shape, its header, its signature, its
+// claims (with typ JWT first that it is no ID token), its status. The error is an [*Error].
+//
+// What is missing or too old is fetched first; usually nothing is. If ctx ends meanwhile, the error
+// is an [ErrUnavailable] that wraps that of ctx, and the fetch goes on for others.
+func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
+	claims, err := v.verify(ctx, token)
+	if err != nil {
+		v.config.log().LogAttrs(ctx, slog.LevelInfo, "token not accepted: "+err.Error(),
+			slog.String("code", codeOf(err)))
+		return nil, err
+	}
+	return claims, nil
+}
+
+func (v *Verifier) verify(ctx context.Context, token string) (*Claims, error) {
+	known := v.header.Load()
+	parsed, err := parseJWS(token, longestToken, known)
+	if err != nil {
+		return nil, err
+	}
+	typ, err := parsed.header.check(v.config.types)
+	if err != nil {
+		return nil, err
+	}
+	key, err := v.keys.find(ctx, parsed.header.kid)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSignature(parsed, key); err != nil {
+		return nil, err
+	}
+	if parsed.header != known { // not before: forged ones would push out what is worth remembering
+		v.header.Store(parsed.header)
+	}
+	if typ == typeJWT {
+		if err := checkNoIDToken(parsed.payload); err != nil {
+			return nil, err
+		}
+	}
+	claims, status, err := checkClaims(parsed.payload, &v.config.rules, v.config.now())
+	if err != nil {
+		return nil, err
+	}
+	if status == (statusReference{}) {
+		return claims, nil
+	}
+	return claims, v.checkStatus(ctx, status)
+}
+
+func (v *Verifier) checkStatus(ctx context.Context, reference statusReference) error {
+	list, err := v.lists.find(ctx, reference.uri)
+	if err == nil {
+		return checkStatus(list.at(reference.index))
+	}
+	// A caller who did not wait must not get in for that.
+	if v.config.acceptWithoutStatus && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
