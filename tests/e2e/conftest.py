@@ -8,7 +8,7 @@ import pytest
 
 from databases import Database, fresh_database
 from own_issuer import Issuer
-from processes import Owner, Signet
+from processes import Owner, Signet, TaskApi
 from stage import Stage, on_stage
 
 
@@ -44,7 +44,15 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, database: Database, owned: Owner) -> Iterator[Stage]:
+def task_api_kind() -> type[TaskApi]:
+    """Which of the task APIs is tested: a module whose tests hold for all has `every_task_api`."""
+    return TaskApi
+
+
+@pytest.fixture
+def stage(
+    tmp_path: Path, database: Database, owned: Owner, task_api_kind: type[TaskApi]
+) -> Iterator[Stage]:
     """Signet, and a task API that reaches it through a recording proxy."""
-    with on_stage(tmp_path, database, owned) as stage:
+    with on_stage(tmp_path, database, owned, task_api_kind) as stage:
         yield stage

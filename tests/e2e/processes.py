@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from databases import Database
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIGNET_BIN = Path(os.environ.get("SIGNET_BIN", REPOSITORY / "target/debug/signet")).absolute()
 TASK_API = REPOSITORY / "examples/task-api"
+GO_TASK_API = REPOSITORY / "examples/task-api-go"
 
 START_SECONDS = 30
 STOP_SECONDS = 10
@@ -173,11 +175,31 @@ class TaskApi(Process):
         }
 
     def start(self) -> "TaskApi":
-        command = [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(TASK_API)]
-        command += ["--host", "127.0.0.1", "--port", str(self.port)]
-        self.spawn(command, {**clean_environment(), **self.settings})
+        self.spawn(self._command(), {**clean_environment(), **self.settings})
         self.wait_until_ready(f"{self.url}/health")
         return self
+
+    def _command(self) -> list[str]:
+        command = [sys.executable, "-m", "uvicorn", "app:app", "--app-dir", str(TASK_API)]
+        return [*command, "--host", "127.0.0.1", "--port", str(self.port)]
+
+
+class GoTaskApi(TaskApi):
+    """The example in Go."""
+
+    def _command(self) -> list[str]:
+        self.settings["LISTEN"] = f"127.0.0.1:{self.port}"
+        return [str(go_program(GO_TASK_API))]
+
+
+@cache
+def go_program(module: Path) -> Path:
+    """Builds the program of a Go module, below target/."""
+    program = REPOSITORY / "target/e2e-go" / module.name
+    command = ["go", "build", "-o", str(program), "."]
+    built = subprocess.run(command, cwd=module, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    return program
 
 
 def clean_environment() -> dict[str, str]:

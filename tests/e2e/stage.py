@@ -61,7 +61,9 @@ class Stage:
 
 
 @contextmanager
-def on_stage(directory: Path, database: Database, owned: Owner) -> Iterator[Stage]:
+def on_stage(
+    directory: Path, database: Database, owned: Owner, kind: type[TaskApi] = TaskApi
+) -> Iterator[Stage]:
     """Starts all of it."""
     with RecordingProxy() as proxy, httpx.Client(timeout=10) as http:
         signet = owned(
@@ -75,9 +77,7 @@ def on_stage(directory: Path, database: Database, owned: Owner) -> Iterator[Stag
         )
         proxy.upstream = signet.url
         signet.start()
-        task_api = owned(
-            TaskApi(directory, signet.issuer, signet.audience, TOKEN_LEEWAY_SECONDS="0")
-        )
+        task_api = owned(kind(directory, signet.issuer, signet.audience, TOKEN_LEEWAY_SECONDS="0"))
         task_api.start()
         # The front end's own calls go to Signet directly: the proxy sees the task API's alone.
         with SignetClient(signet.url, behind_proxy=True) as front_end:

@@ -5,6 +5,9 @@ import time
 from clients import Tokens
 from forgery import claims_of, forgeries, header_of
 from stage import JWKS_PATH, STATUS_TTL, Stage
+from task_apis import every_task_api
+
+task_api_kind = every_task_api
 
 
 def test_from_sign_up_to_logout(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The task API alone, with tokens that Signet never would sign."""
+"""The task APIs alone, with tokens that Signet never would sign."""
 
 import time
 import uuid
@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from forgery import forgeries, sign_rs256
 from own_issuer import ABSENT, AUDIENCE, USER, Issuer
 from processes import Owner, TaskApi
+from task_apis import every_task_api
+
+task_api_kind = every_task_api
 
 
 class Service:
@@ -43,14 +46,28 @@ def processes() -> Iterator[Owner]:
         yield Owner(stack)
 
 
-def start(processes: Owner, directory: Path, issuer: Issuer, **settings: str) -> Service:
-    settings = {"TOKEN_LEEWAY_SECONDS": "0", **settings}
-    return Service(processes(TaskApi(directory, issuer.url, AUDIENCE, **settings)).start())
+class Start:
+    """Starts a task API of one kind."""
+
+    def __init__(self, kind: type[TaskApi], directory: Path, issuer: Issuer, own: Owner) -> None:
+        self._kind, self._directory, self._issuer, self._own = kind, directory, issuer, own
+
+    def __call__(self, **settings: str) -> Service:
+        return Service(self.process(TOKEN_LEEWAY_SECONDS="0", **settings))
+
+    def process(self, **settings: str) -> TaskApi:
+        process = self._kind(self._directory, self._issuer.url, AUDIENCE, **settings)
+        return self._own(process).start()
 
 
 @pytest.fixture
-def service(tmp_path: Path, issuer: Issuer, processes: Owner) -> Service:
-    return start(processes, tmp_path, issuer)
+def start(task_api_kind: type[TaskApi], tmp_path: Path, issuer: Issuer, processes: Owner) -> Start:
+    return Start(task_api_kind, tmp_path, issuer, processes)
+
+
+@pytest.fixture
+def service(start: Start) -> Service:
+    return start()
 
 
 def test_each_rule_of_a_token_counts_by_itself(service: Service, issuer: Issuer) -> None:
@@ -122,10 +139,8 @@ def test_made_up_key_names_do_not_reach_the_issuer(service: Service, issuer: Iss
     assert service.status(issuer.token()) == 200
 
 
-def test_a_new_key_is_found_after_the_cool_down(
-    tmp_path: Path, issuer: Issuer, processes: Owner
-) -> None:
-    service = start(processes, tmp_path, issuer, JWKS_COOLDOWN_SECONDS="1")
+def test_a_new_key_is_found_after_the_cool_down(start: Start, issuer: Issuer) -> None:
+    service = start(JWKS_COOLDOWN_SECONDS="1")
     assert service.status(issuer.token()) == 200
 
     issuer.add_key("second")
@@ -137,11 +152,9 @@ def test_a_new_key_is_found_after_the_cool_down(
     assert issuer.fetches == 2
 
 
-def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(
-    tmp_path: Path, issuer: Issuer, processes: Owner
-) -> None:
+def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(start: Start, issuer: Issuer) -> None:
     issuer.max_age = 1
-    service = start(processes, tmp_path, issuer)
+    service = start()
     old = issuer.token(kid="first")
     assert service.status(old) == 200
 
@@ -154,11 +167,9 @@ def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(
     assert service.status(new) == 200
 
 
-def test_the_keys_are_kept_while_the_issuer_is_down(
-    tmp_path: Path, issuer: Issuer, processes: Owner
-) -> None:
+def test_the_keys_are_kept_while_the_issuer_is_down(start: Start, issuer: Issuer) -> None:
     issuer.max_age = 1
-    service = start(processes, tmp_path, issuer)
+    service = start()
     assert service.status(issuer.token()) == 200
 
     issuer.up = False
@@ -169,11 +180,9 @@ def test_the_keys_are_kept_while_the_issuer_is_down(
     assert issuer.fetches > fetches, "it did not even try"
 
 
-def test_it_starts_without_the_issuer_and_recovers(
-    tmp_path: Path, issuer: Issuer, processes: Owner
-) -> None:
+def test_it_starts_without_the_issuer_and_recovers(start: Start, issuer: Issuer) -> None:
     issuer.up = False
-    service = start(processes, tmp_path, issuer)
+    service = start()
 
     answer = service.call(issuer.token())
     assert answer.status_code == 503
@@ -205,11 +214,9 @@ def test_a_list_that_cannot_be_had_leaves_a_token_open(service: Service, issuer:
     assert answer.json()["error"]["code"] == "TEMPORARILY_UNAVAILABLE"
 
 
-def test_the_log_says_why_and_shows_no_token(
-    tmp_path: Path, issuer: Issuer, processes: Owner
-) -> None:
-    process = TaskApi(tmp_path, issuer.url, AUDIENCE)
-    service = Service(processes(process).start())
+def test_the_log_says_why_and_shows_no_token(start: Start, issuer: Issuer) -> None:
+    process = start.process()
+    service = Service(process)
     token = issuer.token(exp=1)
 
     assert service.status(token) == 401

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// An invalidError is a body or a path that breaks a rule: its text says which, and repeats nothing.
+type invalidError string
+
+func (e invalidError) Error() string {
+	return string(e)
+}
+
+type requestID struct{}
+
+// numberRequests gives each request an id for people to quote.
+func numberRequests(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var number [16]byte
+		_, _ = rand.Read(number[:]) // it never fails, or ends the program
+		id := hex.EncodeToString(number[:])
+		w.Header().Set("X-Request-Id", id)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestID{}, id)))
+	})
+}
+
+// allowOrigins lets front ends of these origins call (CORS). It stands before tokens are looked for: a
+// preflight has none.
+func allowOrigins(origins []string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		origin := r.Header.Get("Origin")
+		w.Header().Add("Vary", "Origin")
+		if slices.Contains(origins, origin) {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+		}
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			w.Header().Set("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE")
+			w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// write answers with what a route has returned.
+func write(w http.ResponseWriter, r *http.Request, status int, body any, err error) {
+	var invalid invalidError
+	switch {
+	case errors.As(err, &invalid):
+		writeError(w, r, http.StatusBadRequest, "VALIDATION_ERROR", "The request is not valid", string(invalid))
+	case errors.Is(err, errNotFound):
+		writeError(w, r, http.StatusNotFound, "NOT_FOUND", "No such task", "")
+	case err != nil:
+		slog.ErrorContext(r.Context(), "a route failed", "error", err)
+		writeError(w, r, http.StatusInternalServerError, "INTERNAL_ERROR", "Something went wrong", "")
+	case status == http.StatusNoContent:
+		w.WriteHeader(status)
+	default:
+		writeJSON(w, r, status, body)
+	}
+}
+
+// writeError answers with the envelope of errors, which is known here alone. No details are null.
+func writeError(w http.ResponseWriter, r *http.Request, status int, code, message, details string) {
+	var given *string
+	if details != "" {
+		given = &details
+	}
+	writeJSON(w, r, status, map[string]any{
+		"error": map[string]any{"code": code, "message": message, "details": given},
+		"meta": map[string]any{
+			"timestamp":  time.Now().UTC().Format(time.RFC3339),
+			"request_id": r.Context().Value(requestID{}),
+		},
+	})
+}
+
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if err := json.NewEncoder(w).Encode(body); err != nil {
+		slog.InfoContext(r.Context(), "an answer did not arrive", "error", err)
+	}
+}

@@ -1,0 +1,56 @@
+// A to-do list for each user; see README.md for the settings.
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if err := run(); err != nil {
+		slog.Error("cannot serve", "error", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until it is told to stop. A mistake in the settings shows at the start.
+func run() error {
+	verifier, err := newVerifier()
+	if err != nil {
+		return err
+	}
+	origins := strings.Split(setting("CORS_ORIGINS", "http://localhost:3000"), ",")
+	server := &http.Server{
+		Addr:              setting("LISTEN", "localhost:8000"),
+		Handler:           numberRequests(allowOrigins(origins, routes(verifier, &store{}))),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	told, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		<-told.Done()
+		_ = server.Shutdown(context.Background())
+	}()
+	slog.Info("listening on " + server.Addr)
+	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	<-answered // the requests under way
+	return nil
+}
+
+func setting(name, unlessSet string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return unlessSet
+}
