@@ -1,0 +1,27 @@
+package dev.signet.verifier;
+
+import java.util.Arrays;
+import java.util.Base64;
+
+/** Base64url in its one spelling: no padding, no white space, no stray bits (RFC 7515 section 2). */
+final class Base64Url {
+
+    private static final Base64.Decoder DECODER = Base64.getUrlDecoder();
+    private static final Base64.Encoder ENCODER = Base64.getUrlEncoder().withoutPadding();
+
+    private Base64Url() {}
+
+    /**
+     * Decodes what encoding gives back.
+     *
+     * @throws IllegalArgumentException for anything else
+     */
+    static byte[] decode(byte[] part) {
+        byte[] decoded = DECODER.decode(part);
+        // The decoder takes padding and stray bits; encoding again shows them.
+        if (!Arrays.equals(ENCODER.encode(decoded), part)) {
+            throw new IllegalArgumentException("not canonical base64url");
+        }
+        return decoded;
+    }
+}

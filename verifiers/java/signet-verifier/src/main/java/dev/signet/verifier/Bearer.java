@@ -1,0 +1,45 @@
+package dev.signet.verifier;
+
+import java.util.List;
+
+/** RFC 6750 section 2.1: where a token stands in a request. */
+public final class Bearer {
+
+    private static final String SCHEME = "Bearer ";
+
+    private Bearer() {}
+
+    /**
+     * The token of the {@code Authorization} headers of a request, the only place where it is looked
+     * for. Several are read as one, as HTTP has it, and then hold no token that could be accepted.
+     *
+     * @throws MissingTokenException if there is none
+     */
+    public static String token(List<String> authorization) {
+        String header = strip(String.join(", ", authorization));
+        String token = header.regionMatches(true, 0, SCHEME, 0, SCHEME.length())
+                ? strip(header.substring(SCHEME.length()))
+                : "";
+        if (token.isEmpty()) {
+            throw new MissingTokenException();
+        }
+        return token;
+    }
+
+    /** {@code String.strip} would also take characters that HTTP does not know as white space. */
+    private static String strip(String text) {
+        int start = 0;
+        int end = text.length();
+        while (start < end && isBlank(text.charAt(start))) {
+            start++;
+        }
+        while (end > start && isBlank(text.charAt(end - 1))) {
+            end--;
+        }
+        return text.substring(start, end);
+    }
+
+    private static boolean isBlank(char character) {
+        return character == ' ' || character == '\t';
+    }
+}

@@ -1,0 +1,134 @@
+package dev.signet.verifier;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * The claims of an access token (RFC 9068 section 2.2), checked once the signature is. A claim of
+ * another type is never converted: it refuses the token. {@code null} is not absent.
+ */
+final class Claims {
+
+    /** Times and indexes end here: below it every reader in every language sees the same number. */
+    private static final long WHOLE_NUMBERS_END = 1L << 53;
+
+    private Claims() {}
+
+    /** Where a token's status stands (draft-ietf-oauth-status-list section 6.1). */
+    record StatusReference(String uri, long index) {}
+
+    /** Checks everything but the status. */
+    static AccessToken check(Map<String, Object> claims, Rules rules, Instant now) {
+        if (!text(claims, "iss").equals(rules.issuer())) {
+            throw new TokenRefusedException(RefusalCode.WRONG_ISSUER);
+        }
+        if (!audiences(claims).contains(rules.audience())) {
+            throw new TokenRefusedException(RefusalCode.WRONG_AUDIENCE);
+        }
+        checkTimes(claims, rules, now);
+        String subject = text(claims, "sub");
+        String userId = optionalText(claims, "user_id");
+        if (userId != null && !userId.equals(subject)) {
+            throw TokenRefusedException.invalidClaim("user_id");
+        }
+        String scope = optionalText(claims, "scope");
+        return new AccessToken(
+                subject,
+                userId,
+                text(claims, "client_id"),
+                optionalText(claims, "sid"),
+                scope == null ? "" : scope,
+                optionalText(claims, "email"),
+                text(claims, "jti"),
+                Instant.ofEpochSecond(seconds(claims, "iat")),
+                Instant.ofEpochSecond(seconds(claims, "exp")),
+                claims.containsKey("auth_time") ? Instant.ofEpochSecond(seconds(claims, "auth_time")) : null,
+                claims);
+    }
+
+    /**
+     * Tells an access token from an ID token by its claims, where {@code typ} does not. Signet's ID
+     * tokens lack {@code client_id}, {@code jti} and {@code scope}, and have {@code at_hash}, mostly
+     * {@code nonce} too (OpenID Connect Core sections 2, 3.1.3.6; RFC 8725 section 3.12).
+     */
+    static void checkNoIdToken(Map<String, Object> claims) {
+        if (claims.containsKey("nonce") || claims.containsKey("at_hash")) {
+            throw new TokenRefusedException(RefusalCode.WRONG_TYPE);
+        }
+        for (String name : List.of("client_id", "jti", "scope")) {
+            if (!(claims.get(name) instanceof String)) {
+                throw TokenRefusedException.invalidClaim(name);
+            }
+        }
+    }
+
+    /** Reads {@code status}; null if it is absent. No token chooses where a request goes. */
+    static StatusReference status(Map<String, Object> claims, String issuer) {
+        if (!claims.containsKey("status")) {
+            return null;
+        }
+        if (claims.get("status") instanceof Map<?, ?> status
+                && status.get("status_list") instanceof Map<?, ?> list
+                && list.get("idx") instanceof Long index
+                && isInRange(index)
+                && list.get("uri") instanceof String uri
+                && uri.startsWith(issuer + "/")) {
+            return new StatusReference(uri, index);
+        }
+        throw TokenRefusedException.invalidClaim("status");
+    }
+
+    /** A NumericDate in whole seconds: a reader that rounds can be told two times by one token. */
+    static long seconds(Map<String, Object> claims, String name) {
+        if (claims.get(name) instanceof Long seconds && isInRange(seconds)) {
+            return seconds;
+        }
+        throw TokenRefusedException.invalidClaim(name);
+    }
+
+    private static void checkTimes(Map<String, Object> claims, Rules rules, Instant now) {
+        if (rules.hasPassed(seconds(claims, "exp"), now)) {
+            throw new TokenRefusedException(RefusalCode.EXPIRED);
+        }
+        boolean isEarly = rules.isInTheFuture(seconds(claims, "iat"), now);
+        if (isEarly || claims.containsKey("nbf") && rules.isInTheFuture(seconds(claims, "nbf"), now)) {
+            throw new TokenRefusedException(RefusalCode.NOT_YET_VALID);
+        }
+    }
+
+    /** RFC 7519 section 4.1.3: a string, or a list of strings. */
+    private static List<?> audiences(Map<String, Object> claims) {
+        Object audience = claims.get("aud");
+        if (audience instanceof String one) {
+            return List.of(one);
+        }
+        if (audience instanceof List<?> several && several.stream().allMatch(String.class::isInstance)) {
+            return several;
+        }
+        throw TokenRefusedException.invalidClaim("aud");
+    }
+
+    private static boolean isInRange(long number) {
+        return number >= 0 && number < WHOLE_NUMBERS_END;
+    }
+
+    private static String text(Map<String, Object> claims, String name) {
+        String value = optionalText(claims, name);
+        if (value == null || value.isEmpty()) {
+            throw TokenRefusedException.invalidClaim(name);
+        }
+        return value;
+    }
+
+    private static String optionalText(Map<String, Object> claims, String name) {
+        Object value = claims.get(name);
+        if (value instanceof String text) {
+            return text;
+        }
+        if (value != null || claims.containsKey(name)) {
+            throw TokenRefusedException.invalidClaim(name);
+        }
+        return null;
+    }
+}

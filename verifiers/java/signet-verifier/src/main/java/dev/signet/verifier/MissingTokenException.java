@@ -1,0 +1,9 @@
+package dev.signet.verifier;
+
+/** The request has no {@code Authorization: Bearer}. Answer 401, without an error code. */
+public final class MissingTokenException extends SignetException {
+
+    MissingTokenException() {
+        super("the request has no bearer token", null);
+    }
+}

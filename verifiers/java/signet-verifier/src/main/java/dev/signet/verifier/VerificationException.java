@@ -1,0 +1,18 @@
+package dev.signet.verifier;
+
+/** {@link SignetVerifier#verify} did not accept a token. */
+public abstract sealed class VerificationException extends SignetException
+        permits TokenRefusedException, VerifierUnavailableException {
+
+    private final RefusalCode code;
+
+    VerificationException(RefusalCode code, String message, Throwable cause) {
+        super(message, cause);
+        this.code = code;
+    }
+
+    /** Why, for your log and your metrics; never for the caller. */
+    public RefusalCode code() {
+        return code;
+    }
+}

@@ -1,0 +1,18 @@
+package dev.signet.verifier;
+
+/** The outcome of a check as one word. */
+final class Outcome {
+
+    static final String ACCEPTED = "accepted";
+
+    private Outcome() {}
+
+    static String of(SignetVerifier verifier, String token) {
+        try {
+            verifier.verify(token);
+            return ACCEPTED;
+        } catch (VerificationException error) {
+            return error.code().toString();
+        }
+    }
+}
