@@ -23,7 +23,7 @@ final class Claims {
         if (!text(claims, "iss").equals(rules.issuer())) {
             throw new TokenRefusedException(RefusalCode.WRONG_ISSUER);
         }
-        if (!audiences(claims).contains(rules.audience())) {
+        if (!rules.isFor(audiences(claims))) {
             throw new TokenRefusedException(RefusalCode.WRONG_AUDIENCE);
         }
         checkTimes(claims, rules, now);

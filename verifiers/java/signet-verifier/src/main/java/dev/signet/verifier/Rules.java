@@ -2,9 +2,16 @@ package dev.signet.verifier;
 
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
+import java.util.Set;
 
 /** What a token is compared with. */
-record Rules(String issuer, String audience, Duration leeway) {
+record Rules(String issuer, Set<String> audiences, Duration leeway) {
+
+    /** Whether one of these is ours. */
+    boolean isFor(List<?> named) {
+        return named.stream().anyMatch(audiences::contains);
+    }
 
     /** Whether {@code exp} and the leeway are over. */
     boolean hasPassed(long expiresAt, Instant now) {

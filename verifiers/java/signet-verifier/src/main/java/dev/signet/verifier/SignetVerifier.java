@@ -5,9 +5,11 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.time.Duration;
 import java.time.InstantSource;
+import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.OptionalInt;
+import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Function;
@@ -59,7 +61,7 @@ public final class SignetVerifier {
 
     private SignetVerifier(Builder settings) {
         String issuer = settings.issuer;
-        rules = new Rules(issuer, settings.audience, settings.leeway);
+        rules = new Rules(issuer, settings.audiences, settings.leeway);
         types = settings.acceptsTypJwt ? List.of(ACCESS_TOKEN_TYPE, JWT_TYPE) : List.of(ACCESS_TOKEN_TYPE);
         acceptsWithoutStatus = settings.whenStatusUnavailable == WhenStatusUnavailable.ACCEPT;
         clock = settings.clock;
@@ -189,7 +191,7 @@ public final class SignetVerifier {
         private static final Duration LONGEST_LEEWAY = Duration.ofSeconds(60);
 
         private String issuer;
-        private String audience;
+        private Set<String> audiences = Set.of();
         private String baseUrl;
         private boolean acceptsTypJwt;
         private Duration leeway = Duration.ofSeconds(30);
@@ -210,7 +212,12 @@ public final class SignetVerifier {
 
         /** The {@code aud} that a token must name: this service, not just any. */
         public Builder audience(String audience) {
-            this.audience = audience;
+            return audiences(audience == null ? Set.of() : Set.of(audience));
+        }
+
+        /** As {@link #audience}, for a service of several names: a token must have one of them. */
+        public Builder audiences(Collection<String> audiences) {
+            this.audiences = Set.copyOf(audiences);
             return this;
         }
 
@@ -281,7 +288,7 @@ public final class SignetVerifier {
          */
         public SignetVerifier build() {
             require(issuer != null && !issuer.isEmpty(), "issuer must be set");
-            require(audience != null && !audience.isEmpty(), "audience must be set");
+            require(!audiences.isEmpty() && !audiences.contains(""), "audience must be set");
             requireAddress(baseUrl == null ? "issuer" : "baseUrl", baseUrl == null ? issuer : baseUrl);
             require(leeway != null && !leeway.isNegative() && leeway.compareTo(LONGEST_LEEWAY) <= 0,
                     "leeway must be from 0 to 60 s");

@@ -65,6 +65,7 @@ public final class SignetTestIssuer implements BeforeEachCallback {
 
     private SignetTestIssuer(InstantSource clock) {
         this.clock = clock;
+        SigningKey.numbered(activeKey + 1); // made now: a service gives a fetch that takes long up
         try {
             server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         } catch (IOException error) {
@@ -130,7 +131,8 @@ public final class SignetTestIssuer implements BeforeEachCallback {
     }
 
     /** Signs with the next key, which has been in the key set all along, and publishes its successor. */
-    public void rotate() {
+    public synchronized void rotate() {
+        SigningKey.numbered(activeKey + 2);
         activeKey++;
     }
 

@@ -1,0 +1,80 @@
+package dev.signet.spring;
+
+import dev.signet.verifier.Bearer;
+import dev.signet.verifier.MissingTokenException;
+import dev.signet.verifier.SignetVerifier;
+import dev.signet.verifier.VerificationException;
+import java.util.List;
+import org.springframework.boot.autoconfigure.AutoConfiguration;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnClass;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnMissingBean;
+import org.springframework.boot.autoconfigure.condition.ConditionalOnWebApplication;
+import org.springframework.context.annotation.Bean;
+import org.springframework.http.HttpHeaders;
+import org.springframework.security.config.Customizer;
+import org.springframework.security.config.web.server.ServerHttpSecurity;
+import org.springframework.security.core.Authentication;
+import org.springframework.security.oauth2.jwt.Jwt;
+import org.springframework.security.oauth2.jwt.ReactiveJwtDecoder;
+import org.springframework.security.oauth2.server.resource.authentication.BearerTokenAuthenticationToken;
+import org.springframework.security.web.server.SecurityWebFilterChain;
+import org.springframework.web.reactive.DispatcherHandler;
+import org.springframework.web.server.ServerWebExchange;
+import org.springframework.web.server.WebExceptionHandler;
+import reactor.core.publisher.Mono;
+
+/** For WebFlux. A bean of the application's own takes the place of each. */
+@AutoConfiguration(
+        after = SignetAutoConfiguration.class,
+        beforeName = {
+            // Spring Boot 3.5, Spring Boot 4
+            "org.springframework.boot.autoconfigure.security.oauth2.resource.reactive.ReactiveOAuth2ResourceServerAutoConfiguration",
+            "org.springframework.boot.security.oauth2.server.resource.autoconfigure.reactive.ReactiveOAuth2ResourceServerAutoConfiguration"
+        })
+@ConditionalOnWebApplication(type = ConditionalOnWebApplication.Type.REACTIVE)
+@ConditionalOnClass({DispatcherHandler.class, SecurityWebFilterChain.class})
+public class SignetReactiveAutoConfiguration {
+
+    /** No thread waits: a token is judged at once, or when what it takes has been fetched. */
+    @Bean
+    @ConditionalOnMissingBean
+    ReactiveJwtDecoder signetReactiveJwtDecoder(SignetVerifier verifier) {
+        return token -> Mono.fromFuture(() -> verifier.verifyAsync(token))
+                .<Jwt>map(accepted -> new SignetJwt(token, accepted))
+                .onErrorMap(VerificationException.class, SpringErrors::of);
+    }
+
+    @Bean
+    WebExceptionHandler signetUnavailableHandler() {
+        return new UnavailableHandler();
+    }
+
+    @Bean
+    @ConditionalOnMissingBean
+    ReactiveSignetAnswers reactiveSignetAnswers() {
+        return new ReactiveSignetAnswers();
+    }
+
+    /** As Spring Boot's own, every request needs a token; with the answers of the family. */
+    @Bean
+    @ConditionalOnMissingBean(SecurityWebFilterChain.class)
+    SecurityWebFilterChain signetSecurityWebFilterChain(ServerHttpSecurity http, ReactiveSignetAnswers answers) {
+        return http.authorizeExchange(exchanges -> exchanges.anyExchange().authenticated())
+                .csrf(ServerHttpSecurity.CsrfSpec::disable)
+                .oauth2ResourceServer(server -> server.jwt(Customizer.withDefaults())
+                        .bearerTokenConverter(SignetReactiveAutoConfiguration::bearer)
+                        .authenticationEntryPoint(answers)
+                        .accessDeniedHandler(answers))
+                .build();
+    }
+
+    /** Of two {@code Authorization} headers, Spring would take the first. */
+    private static Mono<Authentication> bearer(ServerWebExchange exchange) {
+        List<String> headers = exchange.getRequest().getHeaders().getValuesAsList(HttpHeaders.AUTHORIZATION);
+        try {
+            return Mono.just(new BearerTokenAuthenticationToken(Bearer.token(headers)));
+        } catch (MissingTokenException none) {
+            return Mono.empty();
+        }
+    }
+}

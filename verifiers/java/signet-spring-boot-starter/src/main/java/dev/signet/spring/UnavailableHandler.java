@@ -1,0 +1,27 @@
+package dev.signet.spring;
+
+import dev.signet.verifier.ErrorAnswer;
+import dev.signet.verifier.VerifierUnavailableException;
+import org.springframework.core.Ordered;
+import org.springframework.web.server.ServerWebExchange;
+import org.springframework.web.server.WebExceptionHandler;
+import reactor.core.publisher.Mono;
+
+/** {@link UnavailableFilter} for WebFlux: before Spring Boot makes a 500 of it. */
+final class UnavailableHandler implements WebExceptionHandler, Ordered {
+
+    /** Spring Boot's own has -1. */
+    private static final int BEFORE_THE_LAST = -2;
+
+    @Override
+    public int getOrder() {
+        return BEFORE_THE_LAST;
+    }
+
+    @Override
+    public Mono<Void> handle(ServerWebExchange exchange, Throwable thrown) {
+        VerifierUnavailableException cause = SpringErrors.unavailableIn(thrown);
+        boolean isOurs = cause != null && !exchange.getResponse().isCommitted();
+        return isOurs ? ReactiveSignetAnswers.write(exchange, ErrorAnswer.to(cause)) : Mono.error(thrown);
+    }
+}

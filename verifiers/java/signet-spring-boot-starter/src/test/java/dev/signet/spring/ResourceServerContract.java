@@ -1,0 +1,199 @@
+package dev.signet.spring;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import dev.signet.verifier.junit.SignetTestIssuer;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.Map;
+import java.util.UUID;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
+
+/**
+ * What holds for an application with the two properties, whichever stack it is on. Its routes: GET
+ * /me says who is calling; GET /users/{userId}/tasks is for this user; POST /tasks takes a scope.
+ */
+@Timeout(120)
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+abstract class ResourceServerContract {
+
+    static final String ADA = "0199aa00-0000-7000-8000-000000000001";
+
+    @RegisterExtension
+    final SignetTestIssuer signet = SignetTestIssuer.start();
+
+    private Service service;
+
+    /** An application that says nothing of security but what is in methods. */
+    abstract Class<?> application();
+
+    /** One with a chain of filters of its own, as Spring's pages show it. */
+    abstract Class<?> applicationWithOwnChain();
+
+    abstract String type();
+
+    @BeforeAll
+    void start() {
+        service = Service.start(application(), type(), signet);
+    }
+
+    @AfterAll
+    void stop() {
+        service.close();
+    }
+
+    @Test
+    void validTokenGetsThrough() {
+        String token = signet.token().userId(ADA).scope("tasks:read tasks:write").sign();
+
+        assertEquals(ADA + " SCOPE_tasks:read SCOPE_tasks:write", service.get("/me", token).body());
+        assertEquals(200, service.get("/users/" + ADA + "/tasks", token).statusCode());
+        assertEquals(200, service.send("POST", "/tasks", token).statusCode());
+        assertEquals("null SCOPE_openid", service.get("/me", signet.token().client("job").sign()).body());
+    }
+
+    @Test
+    void noToken() {
+        assertRefused(service.get("/me"), 401, "invalid_request", "Bearer");
+        assertRefused(service.send("POST", "/tasks"), 401, "invalid_request", "Bearer");
+        assertRefused(service.get("/me?access_token=" + signet.token().sign()), 401, "invalid_request", "Bearer");
+    }
+
+    @Test
+    void refused() {
+        String good = signet.token().sign();
+        for (String token : new String[] {
+            signet.token().header("typ", "JWT").sign(), // an ID token has this typ, and Spring takes it
+            signet.token().audience("https://other.example.test").sign(),
+            signet.token().claim("iss", signet.issuer() + "/").sign(),
+            signet.token().expiresIn(Duration.ofMinutes(-2)).sign(),
+            signet.token().without("jti").sign(),
+            signet.token().forged().sign(),
+            "no token",
+        }) {
+            assertRefused(service.get("/me", token), 401, "invalid_token", "Bearer error=\"invalid_token\"");
+        }
+        assertRefused(service.get("/me", good, good), 401, "invalid_token", "Bearer error=\"invalid_token\"");
+    }
+
+    @Test
+    void logoutArrives() throws InterruptedException {
+        String ended = signet.token().sign();
+        String goingOn = signet.token().sign();
+        assertEquals(200, service.get("/me", ended).statusCode());
+        signet.logOut(ended);
+        Thread.sleep(300); // longer than a list is kept
+
+        assertRefused(service.get("/me", ended), 401, "invalid_token", "Bearer error=\"invalid_token\"");
+        assertEquals(200, service.get("/me", goingOn).statusCode());
+    }
+
+    @Test
+    void rotationRefusesNobody() throws InterruptedException {
+        for (int turn = 0; turn < 40; turn++) {
+            if (turn % 20 == 10) {
+                signet.rotate();
+            }
+            service.get("/me", signet.token().header("kid", UUID.randomUUID().toString()).sign());
+            assertEquals(200, service.get("/me", signet.token().sign()).statusCode(), "turn " + turn);
+            Thread.sleep(50);
+        }
+    }
+
+    @Test
+    void whileSignetIsAwayNobodyIsRefused() throws InterruptedException {
+        String token = signet.token().sign();
+        assertEquals(200, service.get("/me", token).statusCode());
+        signet.goAway();
+        Thread.sleep(1500); // keys and list are old by now
+
+        for (int turn = 0; turn < 10; turn++) {
+            assertEquals(200, service.get("/me", token).statusCode());
+        }
+    }
+
+    @Test
+    void scopeIsMissing() {
+        HttpResponse<String> answer = service.send("POST", "/tasks", signet.token().scope("tasks:read").sign());
+
+        assertRefused(
+                answer, 403, "insufficient_scope", "Bearer error=\"insufficient_scope\", scope=\"tasks:write\"");
+    }
+
+    @Test
+    void anotherUsersPath() {
+        String token = signet.token().userId(ADA).sign();
+
+        assertRefused(service.get("/users/" + ADA.toUpperCase() + "/tasks", token), 403, "forbidden", "");
+        String ofAClient = signet.token().client("job").sign();
+        assertRefused(service.get("/users/job/tasks", ofAClient), 403, "forbidden", "");
+        assertRefused(service.get("/users/null/tasks", ofAClient), 403, "forbidden", "");
+    }
+
+    @Test
+    void statusCannotBeHad() {
+        String token = signet.token()
+                .claim("status", Map.of("status_list", Map.of("idx", 1, "uri", signet.issuer() + "/status/none")))
+                .sign();
+
+        HttpResponse<String> answer = service.get("/me", token);
+
+        assertRefused(answer, 503, "temporarily_unavailable", "");
+        assertEquals("5", answer.headers().firstValue("Retry-After").orElseThrow());
+    }
+
+    @Test
+    void itStartsWithoutSignetAndRecovers() throws InterruptedException {
+        signet.goAway();
+        try (Service early = Service.start(application(), type(), signet)) {
+            String token = signet.token().sign();
+            HttpResponse<String> answer = early.get("/me", token);
+            assertRefused(answer, 503, "temporarily_unavailable", "");
+
+            signet.comeBack();
+            for (int tries = 0; tries < 50 && early.get("/me", token).statusCode() != 200; tries++) {
+                Thread.sleep(100);
+            }
+            assertEquals(200, early.get("/me", token).statusCode());
+        }
+    }
+
+    @Test
+    void applicationsOwnChainHasTheSameChecks() throws InterruptedException {
+        try (Service own = Service.start(applicationWithOwnChain(), type(), signet)) {
+            assertEquals(200, own.get("/open").statusCode());
+            assertEquals(401, own.get("/me").statusCode());
+            String token = signet.token().userId(ADA).sign();
+            assertEquals(200, own.get("/me", token).statusCode());
+            assertEquals(403, own.send("POST", "/tasks", token).statusCode());
+
+            signet.logOut(token);
+            Thread.sleep(300);
+            HttpResponse<String> refused = own.get("/me", token);
+            assertEquals(401, refused.statusCode());
+            String challenge = refused.headers().firstValue("WWW-Authenticate").orElseThrow();
+            assertEquals("Bearer error=\"invalid_token\"", challenge.split(",")[0]);
+            assertFalse(challenge.contains("revoked"), challenge);
+
+            String open = signet.token()
+                    .claim("status", Map.of("status_list", Map.of("idx", 1, "uri", signet.issuer() + "/status/none")))
+                    .sign();
+            assertRefused(own.get("/me", open), 503, "temporarily_unavailable", "");
+        }
+    }
+
+    private static void assertRefused(HttpResponse<String> answer, int status, String error, String challenge) {
+        assertEquals(status, answer.statusCode(), answer.body());
+        assertEquals(challenge, answer.headers().firstValue("WWW-Authenticate").orElse(""));
+        assertEquals("application/json", answer.headers().firstValue("Content-Type").orElse(""));
+        assertEquals(
+                "{\"error\":\"" + error + "\",\"error_description\":\"",
+                answer.body().replaceFirst("(\"error_description\":\").*", "$1"));
+    }
+}
