@@ -1,11 +1,10 @@
 package dev.signet.spring;
 
-import dev.signet.verifier.ErrorAnswer;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import org.springframework.security.access.AccessDeniedException;
+import org.springframework.security.core.Authentication;
 import org.springframework.security.core.AuthenticationException;
 import org.springframework.security.core.context.SecurityContextHolder;
 import org.springframework.security.web.AuthenticationEntryPoint;
@@ -18,24 +17,22 @@ import org.springframework.security.web.access.AccessDeniedHandler;
  */
 public final class SignetAnswers implements AuthenticationEntryPoint, AccessDeniedHandler {
 
-    SignetAnswers() {}
+    private final SignetAnswerWriter writer;
+
+    SignetAnswers(SignetAnswerWriter writer) {
+        this.writer = writer;
+    }
 
     @Override
     public void commence(HttpServletRequest request, HttpServletResponse response, AuthenticationException error)
             throws IOException {
-        write(response, Denials.of(error));
+        writer.write(request, response, Denials.of(error));
     }
 
     @Override
     public void handle(HttpServletRequest request, HttpServletResponse response, AccessDeniedException error)
             throws IOException {
-        write(response, Denials.of(error, SecurityContextHolder.getContext().getAuthentication()));
-    }
-
-    static void write(HttpServletResponse response, ErrorAnswer answer) throws IOException {
-        response.setStatus(answer.status());
-        answer.headers().forEach(response::setHeader);
-        response.setContentType("application/json");
-        response.getOutputStream().write(answer.body().getBytes(StandardCharsets.US_ASCII));
+        Authentication caller = SecurityContextHolder.getContext().getAuthentication();
+        writer.write(request, response, Denials.of(error, caller));
     }
 }

@@ -45,14 +45,20 @@ public class SignetReactiveAutoConfiguration {
     }
 
     @Bean
-    WebExceptionHandler signetUnavailableHandler() {
-        return new UnavailableHandler();
+    @ConditionalOnMissingBean
+    ReactiveSignetAnswerWriter reactiveSignetAnswerWriter() {
+        return ReactiveSignetAnswerWriter::writePlain;
+    }
+
+    @Bean
+    WebExceptionHandler signetUnavailableHandler(ReactiveSignetAnswerWriter writer) {
+        return new UnavailableHandler(writer);
     }
 
     @Bean
     @ConditionalOnMissingBean
-    ReactiveSignetAnswers reactiveSignetAnswers() {
-        return new ReactiveSignetAnswers();
+    ReactiveSignetAnswers reactiveSignetAnswers(ReactiveSignetAnswerWriter writer) {
+        return new ReactiveSignetAnswers(writer);
     }
 
     /** As Spring Boot's own, every request needs a token; with the answers of the family. */

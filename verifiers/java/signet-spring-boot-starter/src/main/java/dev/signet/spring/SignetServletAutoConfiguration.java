@@ -58,14 +58,20 @@ public class SignetServletAutoConfiguration {
     }
 
     @Bean
-    Filter signetUnavailableFilter() {
-        return new UnavailableFilter();
+    @ConditionalOnMissingBean
+    SignetAnswerWriter signetAnswerWriter() {
+        return SignetAnswerWriter::writePlain;
+    }
+
+    @Bean
+    Filter signetUnavailableFilter(SignetAnswerWriter writer) {
+        return new UnavailableFilter(writer);
     }
 
     @Bean
     @ConditionalOnMissingBean
-    SignetAnswers signetAnswers() {
-        return new SignetAnswers();
+    SignetAnswers signetAnswers(SignetAnswerWriter writer) {
+        return new SignetAnswers(writer);
     }
 
     /**

@@ -7,6 +7,7 @@ import jakarta.servlet.FilterChain;
 import jakarta.servlet.ServletException;
 import jakarta.servlet.ServletRequest;
 import jakarta.servlet.ServletResponse;
+import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
 import org.springframework.core.Ordered;
@@ -20,6 +21,12 @@ final class UnavailableFilter implements Filter, Ordered {
 
     /** Spring Boot has Spring Security at -100. */
     private static final int OUTSIDE_OF_SECURITY = -101;
+
+    private final SignetAnswerWriter writer;
+
+    UnavailableFilter(SignetAnswerWriter writer) {
+        this.writer = writer;
+    }
 
     @Override
     public int getOrder() {
@@ -36,7 +43,7 @@ final class UnavailableFilter implements Filter, Ordered {
             if (cause == null || response.isCommitted()) {
                 throw error;
             }
-            SignetAnswers.write((HttpServletResponse) response, ErrorAnswer.to(cause));
+            writer.write((HttpServletRequest) request, (HttpServletResponse) response, ErrorAnswer.to(cause));
         }
     }
 }

@@ -13,6 +13,12 @@ final class UnavailableHandler implements WebExceptionHandler, Ordered {
     /** Spring Boot's own has -1. */
     private static final int BEFORE_THE_LAST = -2;
 
+    private final ReactiveSignetAnswerWriter writer;
+
+    UnavailableHandler(ReactiveSignetAnswerWriter writer) {
+        this.writer = writer;
+    }
+
     @Override
     public int getOrder() {
         return BEFORE_THE_LAST;
@@ -22,6 +28,6 @@ final class UnavailableHandler implements WebExceptionHandler, Ordered {
     public Mono<Void> handle(ServerWebExchange exchange, Throwable thrown) {
         VerifierUnavailableException cause = SpringErrors.unavailableIn(thrown);
         boolean isOurs = cause != null && !exchange.getResponse().isCommitted();
-        return isOurs ? ReactiveSignetAnswers.write(exchange, ErrorAnswer.to(cause)) : Mono.error(thrown);
+        return isOurs ? writer.write(exchange, ErrorAnswer.to(cause)) : Mono.error(thrown);
     }
 }

@@ -35,7 +35,7 @@ final class Service implements AutoCloseable {
         Map<String, Object> all = new HashMap<>(properties);
         all.put("spring.main.web-application-type", type);
         all.put("spring.main.banner-mode", "off");
-        all.put("logging.level.root", "warn");
+        all.put("logging.level.root", "off");
         all.put("server.address", "127.0.0.1");
         all.put("server.port", "0");
         SpringApplication spring = new SpringApplication(application);

@@ -62,6 +62,7 @@ class FetchingTest {
             }
         });
         attacker.start();
+        long started = System.nanoTime();
         try {
             for (int turn = 0; turn < 60; turn++) {
                 if (turn % 30 == 15) {
@@ -74,8 +75,9 @@ class FetchingTest {
             attacker.interrupt();
             attacker.join();
         }
-        assertTrue(others.get() > 3 * 50, "only " + others);
-        assertTrue(signet.requests(KEYS) <= 5, signet.requests(KEYS) + " fetches");
+        long seconds = Duration.ofNanos(System.nanoTime() - started).toSeconds();
+        assertTrue(others.get() > 50, "only " + others);
+        assertTrue(signet.requests(KEYS) <= seconds + 2, "more than one in each max-age: " + signet.requests(KEYS));
     }
 
     @Test
