@@ -47,9 +47,9 @@ class Process:
                 umask=0o022,
             )
 
-    def wait_until_ready(self, url: str, status: int = 200) -> None:
+    def wait_until_ready(self, url: str, status: int = 200, seconds: float = START_SECONDS) -> None:
         assert self._process is not None
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 code = self._process.returncode
@@ -60,7 +60,7 @@ class Process:
             except httpx.TransportError:
                 pass
             time.sleep(0.02)
-        raise AssertionError(f"not ready after {START_SECONDS} s:\n{self.output}")
+        raise AssertionError(f"not ready after {seconds} s:\n{self.output}")
 
     @property
     def pid(self) -> int:

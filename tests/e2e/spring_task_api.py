@@ -1,0 +1,58 @@
+"""The task API of `examples/task-api-spring`, built from the sources of this repository."""
+
+import shutil
+from functools import lru_cache
+from pathlib import Path
+
+from node import run
+from processes import REPOSITORY, TaskApi, clean_environment
+
+VERIFIER = "verifiers/java"
+EXAMPLE = "examples/task-api-spring"
+BUILT = REPOSITORY / "target/e2e-spring-task-api"
+
+BUILD_SECONDS = 600
+"""The first time, Maven downloads some 60 MB."""
+
+START_SECONDS = 120
+"""A JVM beside other tests takes its time."""
+
+# One build of both, so that nothing has to be installed for the example to find the starter.
+TOGETHER = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>example</groupId>
+  <artifactId>together</artifactId>
+  <version>1</version>
+  <packaging>pom</packaging>
+  <modules>
+    <module>{VERIFIER}</module>
+    <module>{EXAMPLE}</module>
+  </modules>
+</project>
+"""
+
+
+@lru_cache(maxsize=1)
+def build() -> Path:
+    """Makes the application from copies, so that nothing is left beside the sources."""
+    shutil.rmtree(BUILT, ignore_errors=True)
+    for part in (VERIFIER, EXAMPLE):
+        shutil.copytree(
+            REPOSITORY / part, BUILT / part, ignore=shutil.ignore_patterns("target", "*.mv.db")
+        )
+    (BUILT / "pom.xml").write_text(TOGETHER)
+    only = ("--projects", EXAMPLE, "--also-make", "-Dmaven.test.skip")
+    run("mvn", "--batch-mode", "--quiet", *only, "package", cwd=BUILT, seconds=BUILD_SECONDS)
+    return BUILT / EXAMPLE / "target/task-api.jar"
+
+
+class SpringTaskApi(TaskApi):
+    """It has the routes and settings of the one in Python."""
+
+    def start(self) -> "SpringTaskApi":
+        # It serves a few requests: what a compiler of machine code would take is spared.
+        command = ["java", "-XX:TieredStopAtLevel=1", "-jar", str(build())]
+        self.spawn(command, {**clean_environment(), **self.settings, "PORT": str(self.port)})
+        self.wait_until_ready(f"{self.url}/health", seconds=START_SECONDS)
+        return self

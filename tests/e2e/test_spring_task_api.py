@@ -1,0 +1,244 @@
+"""The task API in Spring Boot: as the one in Python, for the same tokens and the same bodies."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clients import SignetClient, Tokens, some_email
+from databases import fresh_database
+from forgery import forgeries
+from own_issuer import ABSENT, AUDIENCE, USER, Issuer
+from processes import Owner, Signet
+from spring_task_api import SpringTaskApi
+from test_task_api import Service
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        bool(os.environ.get("E2E_WITHOUT_JAVA")), reason="scripts/test --without-java"
+    ),
+]
+
+STATUS_TTL = 3
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("spring-task-api")
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[Issuer]:
+    """One for the module, since a JVM takes seconds to start."""
+    with Issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def process(here: Path, issuer: Issuer, owned_by_module: Owner) -> SpringTaskApi:
+    settings = {"TOKEN_LEEWAY_SECONDS": "0"}
+    return owned_by_module(SpringTaskApi(here, issuer.url, AUDIENCE, **settings)).start()
+
+
+@pytest.fixture(scope="module")
+def service(process: SpringTaskApi) -> Service:
+    return Service(process)
+
+
+def test_each_rule_of_a_token_counts_by_itself(service: Service, issuer: Issuer) -> None:
+    accepted, refused = issuer.good_tokens(), issuer.bad_tokens()
+
+    assert {name: service.status(token) for name, token in accepted.items()} == dict.fromkeys(
+        accepted, 200
+    )
+    assert {name: service.status(token) for name, token in refused.items()} == dict.fromkeys(
+        refused, 401
+    )
+    assert issuer.fetches == 1
+
+
+def test_forged_tokens_are_refused(service: Service, issuer: Issuer) -> None:
+    victim = str(uuid.uuid4())
+    forged = forgeries(issuer.token(), victim, issuer.jwks)
+
+    for name, token in forged.items():
+        # Tomcat has read enough when the headers have 8 KiB.
+        expected = 400 if name == "very long" else 401
+        assert service.status(token, victim) == expected, name
+
+
+def test_only_the_owner_gets_through(service: Service, issuer: Issuer) -> None:
+    of_a_service = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
+
+    assert service.status(issuer.token()) == 200
+    assert service.status(issuer.token(), str(uuid.uuid4())) == 403
+    assert service.status(issuer.token(), USER.upper()) == 403
+    assert service.status(of_a_service, "reporting") == 403
+    assert service.status(of_a_service, "null") == 403
+    assert service.status(None) == 401
+    assert service.call(None, method="POST", json={"title": "x"}).status_code == 401
+
+
+def test_refusals_use_the_envelope_and_say_bearer(service: Service, issuer: Issuer) -> None:
+    for answer in (service.call(None), service.call("abc"), service.call(issuer.token(exp=1))):
+        assert answer.status_code == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+        body = answer.json()
+        assert set(body["error"]) == {"code", "message", "details"}
+        assert body["meta"]["request_id"] == answer.headers["X-Request-Id"]
+    foreign = service.call(issuer.token(), str(uuid.uuid4()))
+    assert foreign.json()["error"]["code"] == "FORBIDDEN"
+    assert "WWW-Authenticate" not in foreign.headers
+
+
+def test_the_front_end_may_ask_from_its_origin(service: Service, process: SpringTaskApi) -> None:
+    asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "PATCH"}
+    answer = httpx.options(f"{process.url}/api/{USER}/tasks", headers=asked)
+
+    assert answer.status_code == 200
+    assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+    refused = httpx.get(f"{process.url}/api/{USER}/tasks", headers=asked)
+    assert refused.status_code == 401
+    assert refused.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
+
+
+def test_a_session_that_ends_is_known_with_the_next_list(service: Service, issuer: Issuer) -> None:
+    ended, going_on = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
+    assert [service.status(token) for token in (ended, going_on, ended)] == [200] * 3
+
+    issuer.ended.add(7)
+    time.sleep(1.1)
+
+    assert [service.status(token) for token in (ended, going_on, ended)] == [401, 200, 401]
+
+
+def test_a_list_that_cannot_be_had_leaves_a_token_open(service: Service, issuer: Issuer) -> None:
+    nowhere = {"status_list": {"idx": 1, "uri": f"{issuer.url}/status/\\"}}
+
+    answer = service.call(issuer.token(status=nowhere))
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.json()["error"]["code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+def test_the_log_says_why_and_shows_no_token(
+    service: Service, process: SpringTaskApi, issuer: Issuer
+) -> None:
+    token = issuer.token(exp=1)
+
+    assert service.status(token) == 401
+
+    assert "token not accepted: expired" in process.output
+    assert not any(part in process.output for part in token.split("."))
+
+
+def test_it_starts_without_the_issuer_and_recovers(
+    here: Path, issuer: Issuer, owned_by_module: Owner
+) -> None:
+    issuer.up = False
+    try:
+        late = here / "late"
+        late.mkdir()
+        process = owned_by_module(SpringTaskApi(late, issuer.url, AUDIENCE)).start()
+        answer = Service(process).call(issuer.token())
+    finally:
+        issuer.up = True
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    time.sleep(1.1)
+
+    assert Service(process).status(issuer.token()) == 200
+    process.kill()
+
+
+def test_the_life_of_a_task(service: Service, issuer: Issuer) -> None:
+    user = str(uuid.uuid4())
+    token = issuer.token(sub=user, user_id=user)
+    created = service.call(token, user, "POST", json={"title": " Water the plants "})
+    assert created.status_code == 201, created.text
+    task = created.json()
+    assert task["title"] == "Water the plants"
+    assert (task["description"], task["completed"], task["user_id"]) == ("", False, user)
+    path = f"/{task['id']}"
+
+    assert service.call(token, user, path=path).json() == task
+    toggled = service.call(token, user, "PATCH", f"{path}/complete").json()
+    assert toggled["completed"] is True
+    assert toggled["updated_at"] > task["updated_at"]
+    assert toggled["created_at"] == task["created_at"]
+    draft = {"title": "Rest", "description": "Properly", "completed": False}
+    replaced = service.call(token, user, "PUT", path, json=draft).json()
+    assert {name: replaced[name] for name in draft} == draft
+    assert service.call(token, user).json() == [replaced]
+
+    # Another user with the same task id finds nothing.
+    for method in ("GET", "PUT", "DELETE"):
+        body = draft if method == "PUT" else None
+        answer = service.call(issuer.token(), USER, method, path, json=body)
+        assert answer.status_code == 404
+        assert answer.json()["error"]["code"] == "NOT_FOUND"
+    assert service.call(issuer.token(), USER, "PATCH", f"{path}/complete").status_code == 404
+
+    assert service.call(token, user, "DELETE", path).status_code == 204
+    assert service.call(token, user, path=path).status_code == 404
+    assert service.call(token, user).json() == []
+
+
+def test_a_draft_that_breaks_a_rule_is_refused(service: Service, issuer: Issuer) -> None:
+    drafts: list[object] = [
+        {},
+        {"title": ""},
+        {"title": "   "},
+        {"title": "x" * 201},
+        {"title": "x", "description": "y" * 1001},
+        {"title": "x", "completed": "perhaps"},
+        {"title": "x", "user_id": "somebody else"},
+        {"title": ["x"]},
+        [],
+    ]
+    for draft in drafts:
+        answer = service.call(issuer.token(), method="POST", json=draft)
+        assert answer.status_code == 400, draft
+        assert answer.json()["error"]["code"] == "VALIDATION_ERROR"
+
+    assert service.call(issuer.token()).json() == []
+
+
+def test_the_limits_themselves_are_accepted(service: Service, issuer: Issuer) -> None:
+    user = str(uuid.uuid4())
+    token = issuer.token(sub=user, user_id=user)
+    draft = {"title": "é" * 200, "description": "z" * 1000, "completed": True}
+
+    assert service.call(token, user, "POST", json=draft).status_code == 201
+    for task_id in ("0", "-1", str(2**63), "one", "1.5"):
+        assert service.call(token, user, path=f"/{task_id}").status_code == 400
+
+
+def test_from_sign_up_to_logout(here: Path, owned_by_module: Owner) -> None:
+    """With Signet itself."""
+    directory = here / "signet"
+    directory.mkdir()
+    settings = {"SIGNET_STATUS_TTL_SECONDS": str(STATUS_TTL)}
+    signet = owned_by_module(Signet(directory, fresh_database(directory), **settings)).start()
+    process = owned_by_module(SpringTaskApi(directory, signet.issuer, signet.audience)).start()
+    service = Service(process)
+    with SignetClient(signet.url) as front_end:
+        ada, bob = (Tokens.of(front_end.sign_up(some_email()), 201) for _ in range(2))
+        created = service.call(ada.access_token, ada.user_id, "POST", json={"title": "Rest"})
+        assert created.status_code == 201, created.text
+        assert service.status(ada.access_token, bob.user_id) == 403
+        assert service.status(ada.refresh_token, ada.user_id) == 401
+
+        assert front_end.log_out(ada.access_token).status_code == 200
+
+    # The list is there within two seconds, and asked for once in its ttl.
+    deadline = time.monotonic() + STATUS_TTL + 2
+    while service.status(ada.access_token, ada.user_id) == 200:
+        assert time.monotonic() < deadline, "the logout did not arrive"
+        time.sleep(0.1)
+    assert service.status(ada.access_token, ada.user_id) == 401
+    assert service.status(bob.access_token, bob.user_id) == 200
