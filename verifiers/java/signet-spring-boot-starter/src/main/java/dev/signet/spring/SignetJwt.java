@@ -1,6 +1,7 @@
 package dev.signet.spring;
 
 import dev.signet.verifier.AccessToken;
+import java.time.Instant;
 import java.util.Map;
 import org.springframework.security.oauth2.jwt.Jwt;
 import org.springframework.security.oauth2.jwt.MappedJwtClaimSetConverter;
@@ -19,9 +20,14 @@ public final class SignetJwt extends Jwt {
 
     SignetJwt(String text, AccessToken accessToken) {
         // The header was checked to say this, and is not kept.
-        super(text, accessToken.issuedAt(), accessToken.expiresAt(), Map.of("alg", "RS256"),
+        super(text, issuedAt(accessToken), accessToken.expiresAt(), Map.of("alg", "RS256"),
                 CLAIMS.convert(accessToken.claims()));
         this.accessToken = accessToken;
+    }
+
+    /** Spring takes no token that was over when it was issued; the leeway of the clocks may let one pass. */
+    private static Instant issuedAt(AccessToken token) {
+        return token.issuedAt().isBefore(token.expiresAt()) ? token.issuedAt() : null;
     }
 
     /** The person the token speaks for; null for a client's own token. */

@@ -55,6 +55,7 @@ abstract class ResourceServerContract {
         assertEquals(ADA + " SCOPE_tasks:read SCOPE_tasks:write", service.get("/me", token).body());
         assertEquals(200, service.get("/users/" + ADA + "/tasks", token).statusCode());
         assertEquals(200, service.send("POST", "/tasks", token).statusCode());
+        assertEquals(200, service.get("/me", signet.token().expiresIn(Duration.ZERO).sign()).statusCode());
         assertEquals("null SCOPE_openid", service.get("/me", signet.token().client("job").sign()).body());
     }
 
