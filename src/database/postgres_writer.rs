@@ -186,7 +186,7 @@ impl PooledWriter {
                 }
                 Ok(Err(error)) => {
                     self.pool.learn(&error);
-                    tracing::debug!(%error, "this instance could not say that it is there");
+                    tracing::debug!(%error, "the heartbeat could not be written");
                 }
                 // Commits hang, or this connection alone is dead: the next heartbeat, on another
                 // connection, finds out. Until then the heartbeat is overdue.

@@ -318,7 +318,7 @@ impl Writer {
             }
             seen => {
                 let error = seen.err().map(|error| error.to_string());
-                tracing::error!(error, "what was committed is not to be seen");
+                tracing::error!(error, "a committed write is not visible to readers");
                 self.connections.discard().await;
                 Err(Failure::Whole(in_doubt()))
             }

@@ -57,7 +57,7 @@ pub enum SigningError {
     #[error("the token's claims could not be written")]
     Claims(#[from] serde_json::Error),
     /// The operating system gave no random bytes.
-    #[error("no random bytes were to be had")]
+    #[error("the random generator failed")]
     Random(#[from] ErrorStack),
 }
 

@@ -143,7 +143,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProbl
             _ => FieldProblem::new("body", "is not valid JSON"),
         }
     })?;
-    json.end().map_err(|_| FieldProblem::new("body", "has something behind the JSON object"))?;
+    json.end().map_err(|_| FieldProblem::new("body", "has trailing data after the JSON object"))?;
     Ok(value)
 }
 
@@ -226,7 +226,7 @@ mod tests {
             ("", "body", "must be a JSON object"),
             ("{", "body", "is not valid JSON"),
             (r#"{"email":"\ud800"}"#, "body", "is not valid JSON"),
-            (r#"{"email":"a"}x"#, "body", "has something behind the JSON object"),
+            (r#"{"email":"a"}x"#, "body", "has trailing data after the JSON object"),
         ] {
             let problem = parse::<Body>(body.as_bytes()).unwrap_err();
 

@@ -44,10 +44,10 @@ async fn finding(app: &Arc<App>) -> Finding {
         return Err("this instance was told to stop".to_owned());
     }
     if !app.ring.is_fresh() {
-        return Err("the signing keys have not been looked up for too long".to_owned());
+        return Err("the signing keys have not been read for too long".to_owned());
     }
     if !app.status_lists.is_fresh() {
-        return Err("which sessions have ended has not been looked up for too long".to_owned());
+        return Err("the ended sessions have not been read for too long".to_owned());
     }
     let app = Arc::clone(app);
     let looked = Arc::clone(&app);

@@ -147,7 +147,7 @@ impl StateKeeper {
                     return;
                 }
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%error, "the last restore could not be looked for"),
+                Err(error) => tracing::debug!(%error, "the last restore could not be read"),
             }
             self.save(db).await;
         }

@@ -58,7 +58,7 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
         follow_database_clock(&app, &db).await;
         let kept = keys::advance(&db, app.ring.sealer(), &schedule, bits, holder).await;
         if let Err(error) = kept {
-            tracing::warn!(%error, "the signing keys could not be kept");
+            tracing::warn!(%error, "the key schedule could not be run");
         }
         if let Err(error) = app.ring.reload(&db).await {
             tracing::warn!(%error, "the key ring could not be reloaded");

@@ -39,7 +39,7 @@ LIBRARIES = {
         "express-openid-connect", "/login", ("/callback", 400, "BadRequestError")
     ),
     "passport-openidconnect": Library(
-        "passport-openidconnect", "/login", ("/failed", 200, "the person said no")
+        "passport-openidconnect", "/login", ("/failed", 200, "the user denied the request")
     ),
     "mozilla-django-oidc": Library(
         "mozilla-django-oidc", "/oidc/authenticate/", ("/failed", 403, "not logged in")

@@ -218,7 +218,7 @@ def test_saying_no_is_an_error_that_says_so(person: Person) -> None:
     person.page.get_by_role("button", name="Log in").click()
     person.answers(person.page, "consent-deny")
 
-    person.sees("the person said no")
+    person.sees("the user denied the request")
 
 
 def test_an_origin_that_is_not_listed_cannot_log_in(stage: Stage, person: Person) -> None:

@@ -227,7 +227,7 @@ async fn why_a_client_was_refused_can_be_found_out() {
         ("is not Basic with the base64", 2),
         ("neither Authorization nor client_id", 1),
         ("another method", 2),
-        ("nobody is registered by that name", 1),
+        ("no client has this id", 1),
         ("the secret is wrong", 1),
     ] {
         assert_eq!(refusals(why), times, "{why}: {written}");

@@ -108,7 +108,7 @@ pub enum MasterKeyError {
         source: io::Error,
     },
     /// The random number generator failed.
-    #[error("no random bytes are to be had: {0}")]
+    #[error("the random generator failed: {0}")]
     Random(#[from] ErrorStack),
 }
 

@@ -137,7 +137,7 @@ pub fn claims_of_person(
     known
 }
 
-const NOBODY: Reason = (ErrorCode::LoginRequired, "nobody is who the request asks for");
+const NOBODY: Reason = (ErrorCode::LoginRequired, "the requested user is not logged in");
 
 fn invalid(description: &'static str) -> Reason {
     (ErrorCode::InvalidRequest, description)

@@ -97,8 +97,8 @@ pub async fn authenticate(
     let claimed = claimed.filter(|id| is_client_id(id)).ok_or(unnamed)?;
     let Some(client) = client::find(db, &claimed).await? else {
         // The ID is not logged: it might be a secret in the wrong place.
-        tracing::info!("a client was refused: nobody is registered by that name");
-        let reason = "nobody is registered by that name";
+        tracing::info!("a client was refused: no client has this id");
+        let reason = "no client has this id";
         return Err(ProofError::Refused { client_id: None, reason });
     };
     let fault = match proof {

@@ -56,7 +56,7 @@ pub struct Pending {
 #[derive(Debug, thiserror::Error)]
 pub enum FlowError {
     /// OpenSSL failed.
-    #[error("no random bytes were to be had")]
+    #[error("the random generator failed")]
     Random(#[from] ErrorStack),
     /// A stored request cannot be parsed or serialized.
     #[error("a stored request cannot be read or written")]

@@ -28,7 +28,7 @@ const FIRST: i32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum AllocationError {
     /// The operating system gave no random bytes.
-    #[error("no random bytes were to be had")]
+    #[error("the random generator failed")]
     Random(#[from] ErrorStack),
     /// No list has a free entry, and none could be created.
     #[error("no status list has a free entry")]

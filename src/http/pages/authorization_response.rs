@@ -39,10 +39,10 @@ pub(in crate::http) fn outcome(app: &App, to: &ReturnAddress, step: &Step) -> Op
 
 const fn described(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::AccessDenied => "the person said no",
-        ErrorCode::LoginRequired => "nobody who was asked for is logged in",
-        ErrorCode::ConsentRequired => "the person has not agreed yet",
-        _ => "what was asked for has been taken back, or the client is gone",
+        ErrorCode::AccessDenied => "the user denied the request",
+        ErrorCode::LoginRequired => "the requested user is not logged in",
+        ErrorCode::ConsentRequired => "the user has not given consent",
+        _ => "the consent was withdrawn, or the client was deleted",
     }
 }
 

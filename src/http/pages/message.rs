@@ -108,7 +108,7 @@ pub(in crate::http) const NOT_REGISTERED: &str =
 /// The error page for a client's request that must not be redirected. It gives the reason and
 /// echoes nothing.
 pub(in crate::http) fn bad_request(why: &str) -> Response {
-    let text = "The application that sent you here made a mistake. Whoever runs it can mend that.";
+    let text = "The application that sent you here made a mistake. Please contact its support.";
     let page = MessagePage::of_error("That does not work", text);
     render(StatusCode::BAD_REQUEST, &MessagePage { details: why, ..page })
 }

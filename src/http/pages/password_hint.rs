@@ -24,7 +24,7 @@ pub(super) fn rules(policy: Policy) -> Vec<Rule> {
         ],
         Policy::Nist => vec![
             Rule { name: "length", text: "At least 15 characters", minimum: 15 },
-            rule("", "A few words that belong to nobody else do well"),
+            rule("", "A few unrelated words make a good password"),
         ],
     }
 }

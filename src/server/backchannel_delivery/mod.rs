@@ -81,7 +81,7 @@ async fn deliver(app: &App, sender: &Sender, item: Item) -> (String, Answer) {
         }
     };
     if let Err(error) = settled {
-        tracing::warn!(%error, "a notice could not be settled; it will be sent again");
+        tracing::warn!(%error, "a logout notice could not be marked as sent; it will be sent again");
     }
     (item.receiver, answer)
 }
