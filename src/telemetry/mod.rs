@@ -22,7 +22,7 @@ use crate::telemetry::queue::{Losses, Queue};
 const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Levels of libraries that log in many lines what Signet logs in one; `SIGNET_LOG` may set others.
-const LIBRARIES: &str = "poem::server=warn,sea_orm_migration=warn";
+const LIBRARIES: &str = "poem=warn,sea_orm_migration=warn";
 
 /// The process has one standard output, and so one queue in front of it.
 static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
