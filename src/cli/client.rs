@@ -13,6 +13,7 @@ use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
 use crate::domain::oauth::client::metadata::{Pkce, Registration};
 use crate::domain::oauth::client::{self, Applied, Client as Row};
+use crate::domain::scope::IDENTITY;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {
@@ -309,7 +310,31 @@ fn requirements(row: &Row) -> String {
              endpoint (--id-token-claims)."
         });
     }
+    for hint in hints(row) {
+        text.push('\n');
+        text.push_str(hint);
+    }
     text + &format!("\nTo change that: signet client update {}", row.id)
+}
+
+/// What is probably not meant.
+fn hints(row: &Row) -> impl Iterator<Item = &'static str> {
+    let has = |scope: &str| row.scopes.0.iter().any(|it| it == scope);
+    let has_comma = row.scopes.0.iter().any(|scope| scope.contains(','));
+    let is_of_services = row.scopes.0.iter().any(|scope| !IDENTITY.contains(&scope.as_str()));
+    let is_for_nobody = is_of_services && row.audiences.0.is_empty();
+    let is_idle = has("offline_access") && !row.grants.has("refresh_token");
+    [
+        (has_comma, "A scope contains a comma: scopes are separated by spaces (--scope)."),
+        (
+            is_for_nobody,
+            "Its tokens are for the userinfo endpoint alone: name the resource servers of its other \
+             scopes (--audience).",
+        ),
+        (is_idle, "offline_access has no effect without --grant refresh_token."),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, hint)| is_so.then_some(hint))
 }
 
 fn line(id: &str, applied: &Applied) -> String {

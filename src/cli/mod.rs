@@ -135,11 +135,10 @@ fn run() -> anyhow::Result<()> {
 
 /// Prints help, the version or a usage error; exits the process for a usage error.
 fn show(error: &clap::Error) -> anyhow::Result<()> {
-    let shown = error.print();
     if error.use_stderr() {
         error.exit();
     }
-    shown.map_err(OutputError::from)?;
+    error.print().map_err(OutputError::from)?;
     Ok(())
 }
 

@@ -73,6 +73,9 @@ impl std::str::FromStr for DatabaseUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("is empty: remove the setting, or give it a value".to_owned());
+        }
         let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|s| text.starts_with(s));
         if !known {
             return Err("must start with sqlite: or postgres:".to_owned());

@@ -10,6 +10,9 @@ use crate::config::list::List;
 /// RFC 8414 §2: https, a host, no query, no fragment. Plain http is accepted for loopback hosts
 /// only.
 pub(super) fn parse_issuer(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("is empty: remove the setting, or give it a value".to_owned());
+    }
     let url = Url::parse(text).map_err(|error| format!("not a URL: {error}"))?;
     let loopback = match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

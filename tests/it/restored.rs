@@ -110,7 +110,7 @@ async fn after_a_restore_nothing_of_before_works() {
     let refusal = Program::new(&server.database).refusal().await;
     assert!(refusal.contains("signet restored"), "{refusal}");
     let said = run(&server.database, &["restored"]).await;
-    for what in ["disabled", "old passwords", "client secrets", "signed up since"] {
+    for what in ["disabled", "old passwords", "client secrets", "created since"] {
         assert!(said.contains(what), "{what}: {said}");
     }
     // It may be run again, as after one that was cut off.

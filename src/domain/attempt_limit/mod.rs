@@ -17,6 +17,7 @@ mod window;
 use std::time::{Duration, Instant};
 
 use sea_orm::{DbErr, EntityTrait};
+use tracing::field;
 
 use crate::database::Db;
 use crate::domain::attempt_limit::window::{
@@ -78,7 +79,16 @@ pub async fn admit(
                 let windows = returned.map(|quota| quota.key).collect();
                 return Ok(Admitted::new(Counted { windows, account, at }));
             }
-            Tried::Refused(refusal) => return Err(AttemptError::Refused(refusal)),
+            Tried::Refused(refusal) => {
+                let address = origin.address.map(field::display);
+                let limit = refusal.quota_name;
+                tracing::info!(
+                    limit,
+                    client.address = address,
+                    "attempt refused: limit per {limit}"
+                );
+                return Err(AttemptError::Refused(refusal));
+            }
             Tried::Full => wait_for_room(db, &quotas, deadline).await?,
         }
     }

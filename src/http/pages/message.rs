@@ -108,6 +108,7 @@ pub(in crate::http) const NOT_REGISTERED: &str =
 /// The error page for a client's request that must not be redirected. It gives the reason and
 /// echoes nothing.
 pub(in crate::http) fn bad_request(why: &str) -> Response {
+    tracing::info!("request refused: {why}");
     let text = "The application that sent you here made a mistake. Please contact its support.";
     let page = MessagePage::of_error("That does not work", text);
     render(StatusCode::BAD_REQUEST, &MessagePage { details: why, ..page })
@@ -115,6 +116,7 @@ pub(in crate::http) fn bad_request(why: &str) -> Response {
 
 /// The page for a form without a valid CSRF token, or with an expired request.
 pub(super) fn stale(visitor: &Visitor) -> Response {
+    tracing::info!("form refused: out of date, or not of this browser");
     let text = "This page has been open for too long, or was opened in another browser, or your browser \
                 keeps no cookies of this site. Go back to the application and try again.";
     let link = match visitor.browser {
