@@ -1,4 +1,4 @@
-//! An answer, and what tests ask of it.
+//! HTTP responses, and the assertions that tests make about them.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Status, headers and body of one answer.
+/// Status, headers and body of one response.
 #[derive(Clone)]
 pub struct Answer {
     pub status: u16,
@@ -15,7 +15,7 @@ pub struct Answer {
     pub took: Duration,
 }
 
-/// What signing up, logging in and refreshing grant.
+/// The tokens that sign-up, login and refresh return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
     pub user_id: Uuid,
@@ -23,7 +23,7 @@ pub struct Tokens {
     pub refresh_token: String,
 }
 
-/// With the body as text, for whoever reads why a test failed.
+/// Shows the body as text, so that a failed assertion is readable.
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let body = String::from_utf8_lossy(&self.body);
@@ -46,7 +46,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The header, which must be there.
+    /// The header, which must be present.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).unwrap_or_else(|| panic!("no {name}: {self:?}"));
@@ -60,7 +60,7 @@ impl Answer {
         self
     }
 
-    /// An error of the JSON API: the status, the code, and an envelope that is whole.
+    /// Asserts an error of the JSON API: status, code and a complete error envelope.
     #[track_caller]
     pub fn expect_error(&self, status: u16, code: &str) -> Value {
         self.expect_status(status);
@@ -74,7 +74,7 @@ impl Answer {
         envelope
     }
 
-    /// The tokens of a successful answer.
+    /// The tokens of a successful response.
     #[track_caller]
     pub fn tokens(&self) -> Tokens {
         assert!(matches!(self.status, 200 | 201), "{self:?}");

@@ -1,4 +1,4 @@
-//! Backups, as operators make and restore them. The server is stopped meanwhile.
+//! Backups, made and restored as operators do. The server is stopped meanwhile.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::harness::TestDatabase;
 
 impl TestDatabase {
-    /// Where the state file is by default.
+    /// The default path of the state file.
     pub fn state_file(&self) -> PathBuf {
         self.master_key_file().with_file_name("signet.state")
     }
 
-    /// Keeps a copy of the database as it is; one that was kept before is replaced.
+    /// Backs up the database as it is; replaces an earlier backup.
     pub async fn back_up(&self) {
         if self.is_postgres() {
             self.copy_postgres("", "_backup").await;
@@ -22,7 +22,7 @@ impl TestDatabase {
         }
     }
 
-    /// Puts the copy in the place of the database.
+    /// Replaces the database with its backup.
     pub async fn restore(&self) {
         if self.is_postgres() {
             self.copy_postgres("_backup", "").await;

@@ -1,11 +1,11 @@
-//! Saying yes to a client, and taking it back.
+//! Granting and withdrawing consent.
 
 use reqwest::Method;
 
 use crate::harness::oauth::{Browser, CALLBACK, hidden, request};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
-/// Two clients that ask, each with a place of its own to go to, and one that need not.
+/// Two clients that require consent, each with its own redirect URI, and one that skips it.
 pub const ASKING: &str = r#"
 [[client]]
 client_id = "asking"
@@ -23,20 +23,20 @@ grant_types = ["authorization_code", "refresh_token"]
 scope = "openid email offline_access"
 "#;
 
-/// A request of the client that asks.
+/// An authorization request of the client that requires consent.
 pub fn asking(scope: &str) -> Vec<(&str, &str)> {
     vec![("client_id", "asking"), ("scope", scope)]
 }
 
 impl Browser<'_> {
-    /// Logs in on the page of that name, for itself.
+    /// Logs in on the login page, without an authorization request.
     pub async fn log_in_alone(&mut self, email: &str) {
         let page = self.get("/login").await;
         let typed = [("username", email), ("password", PASSWORD)];
         self.submit("/login", &page, &typed).await.expect_status(303);
     }
 
-    /// Asks for authorization at several audiences.
+    /// Sends an authorization request for several audiences.
     pub async fn authorize_at(&mut self, more: &[(&str, &str)], audiences: &[&str]) -> Answer {
         let mut query = request(more);
         for audience in audiences {
@@ -47,7 +47,7 @@ impl Browser<'_> {
         self.get(&format!("/oauth2/authorize?{query}")).await
     }
 
-    /// The page on which somebody who is logged in is asked.
+    /// The consent page that a logged-in user gets.
     pub async fn asked(&mut self, redirect: &Answer) -> Answer {
         let location = redirect.location();
         assert!(location.contains("/consent?flow="), "{location}");
@@ -56,21 +56,21 @@ impl Browser<'_> {
         page
     }
 
-    /// The code for which somebody who is logged in says yes.
+    /// The code issued when a logged-in user grants consent.
     pub async fn allow(&mut self, redirect: &Answer) -> String {
         let page = self.asked(redirect).await;
         let allowed = self.submit("/consent", &page, &[("decision", "allow")]).await;
         allowed.sent_to(CALLBACK)["code"].clone()
     }
 
-    /// What a request comes to that may ask nobody: a code, or an error.
+    /// The result of a request with `prompt=none`: a code or an error.
     pub async fn silently(&mut self, more: &[(&str, &str)], audiences: &[&str]) -> String {
         let more = [more, &[("prompt", "none")]].concat();
         let sent = self.authorize_at(&more, audiences).await.sent_to(CALLBACK);
         sent.get("error").map_or_else(|| "code".to_owned(), Clone::clone)
     }
 
-    /// Takes back on the account page what a client was allowed.
+    /// Withdraws a client's consent on the account page.
     pub async fn take_back(&mut self, client_id: &str) -> Answer {
         let page = self.get("/account").await;
         let csrf = hidden(&page)[0].1.clone();

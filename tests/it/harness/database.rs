@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use tempfile::TempDir;
 
-/// A database and the master key that belongs to it.
+/// A database and its master key.
 pub struct TestDatabase {
     directory: TempDir,
     postgres: Option<Postgres>,
@@ -35,7 +35,7 @@ impl TestDatabase {
         Self { directory, postgres }
     }
 
-    /// What `SIGNET_DATABASE_URL` is to be.
+    /// The value for `SIGNET_DATABASE_URL`.
     pub fn url(&self) -> String {
         match &self.postgres {
             Some(postgres) => postgres.url(),
@@ -47,17 +47,17 @@ impl TestDatabase {
         self.postgres.is_some()
     }
 
-    /// What `SIGNET_MASTER_KEY_FILE` is to be.
+    /// The value for `SIGNET_MASTER_KEY_FILE`.
     pub fn master_key_file(&self) -> PathBuf {
         self.directory.path().join("keys/master.key")
     }
 
-    /// Where its files are, and on PostgreSQL the master key's only.
+    /// The directory of its files; on PostgreSQL, of the master key alone.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A connection of the test's own, for looking behind the server's back.
+    /// A separate connection of the test, which bypasses the server.
     pub async fn connect(&self) -> DatabaseConnection {
         connect(self.url()).await
     }
@@ -74,7 +74,7 @@ impl TestDatabase {
         rows.unwrap().iter().map(|row| row.try_get_by_index(0).unwrap()).collect()
     }
 
-    /// Takes the database away from under a running server.
+    /// Makes the database unavailable to a running server.
     pub async fn cut_off(&self) {
         if let Some(postgres) = &self.postgres {
             let name = &postgres.name;
@@ -88,7 +88,7 @@ impl TestDatabase {
         }
     }
 
-    /// Returns once so many connections to this database of PostgreSQL wait like this.
+    /// Returns once `number` connections to this PostgreSQL database wait as `waits` says.
     pub async fn has_waiting(&self, number: i64, waits: &str) {
         let waiting = format!("pg_stat_activity WHERE datname = current_database() AND {waits}");
         let wait = async {
@@ -99,8 +99,8 @@ impl TestDatabase {
         tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
     }
 
-    /// Makes one database of PostgreSQL from another, each named by what is behind this one's
-    /// name. Connections to the first are ended.
+    /// Copies a PostgreSQL database to another one. `from` and `to` are suffixes of this database's
+    /// name. Closes all connections to `from`.
     pub(super) async fn copy_postgres(&self, from: &str, to: &str) {
         let Some(postgres) = &self.postgres else { return };
         let (from, to) = (format!("{}{from}", postgres.name), format!("{}{to}", postgres.name));
@@ -110,13 +110,13 @@ impl TestDatabase {
         postgres.run(format!("CREATE DATABASE {to} TEMPLATE {from}")).await;
     }
 
-    /// How many rows `from` has: a table, or a table with a condition.
+    /// The number of rows in `from`: a table, or a table with a condition.
     pub async fn count(&self, from: &str) -> i64 {
         self.column(&format!("SELECT count(*) FROM {from}")).await[0]
     }
 
-    /// Makes each statement that inserts into `table` take its time before the next one of its
-    /// transaction. SQLite runs one transaction at a time, so there it would show nothing.
+    /// Delays after each insert into `table`, before the next statement of the transaction. SQLite
+    /// runs one transaction at a time, so the delay would show nothing there.
     pub async fn delay_after_inserts_into(&self, table: &str) {
         if self.is_postgres() {
             self.execute(&format!(
@@ -129,7 +129,7 @@ impl TestDatabase {
         }
     }
 
-    /// Makes each statement that inserts into `table` take its time after what its transaction has read.
+    /// Delays before each insert into `table`, after the reads of its transaction.
     pub async fn delay_before_inserts_into(&self, table: &str) {
         if self.is_postgres() {
             self.execute(&format!(
@@ -142,13 +142,13 @@ impl TestDatabase {
         }
     }
 
-    /// The types of all audit events, in the order in which they were written.
+    /// The types of all audit events, in the order of writing.
     pub async fn events(&self) -> Vec<String> {
         self.column("SELECT type FROM auth_event WHERE type NOT LIKE 'key_%' ORDER BY at, id").await
     }
 }
 
-/// As a server connects: the pools of sqlx may spin for ever if their connections have a limit.
+/// Connects as a server does: sqlx pools can spin forever if their connections have a limit.
 async fn connect(url: impl Into<String>) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     options.idle_timeout(None::<Duration>).max_lifetime(None::<Duration>);
@@ -162,7 +162,7 @@ async fn run_each(url: String, statements: &[String]) {
     }
 }
 
-/// Letters and digits that no other test run has.
+/// Letters and digits that no other test run uses.
 fn unique_name() -> String {
     let mut bytes = [0; 8];
     openssl::rand::rand_bytes(&mut bytes).unwrap();

@@ -1,4 +1,4 @@
-//! What somebody has who has copied the whole database.
+//! What an attacker has who copied the whole database.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::harness::TestDatabase;
 pub type Dump = BTreeMap<(String, String), Vec<String>>;
 
 impl TestDatabase {
-    /// Every table, the history of migrations included.
+    /// All tables, including the migration history.
     pub async fn tables(&self) -> Vec<String> {
         self.column(if self.is_postgres() {
             "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
@@ -19,7 +19,7 @@ impl TestDatabase {
         .await
     }
 
-    /// Everything that is stored, but for what moves by itself while a server runs.
+    /// All stored data except what changes by itself while a server runs.
     pub async fn dump(&self) -> Dump {
         let mut dump = Dump::new();
         let moves = |table: &str| ["database_state", "instance"].contains(&table);

@@ -1,8 +1,8 @@
-//! Tokens that Signet did not make: what an attacker could try, and, with the real private key,
-//! what only a defect of Signet itself could make.
+//! Tokens that Signet did not sign: those an attacker could make, and, with the real private key,
+//! those that only a defect of Signet could produce.
 //!
-//! The private key is read as an independent reader would read it: nothing of Signet's own code is
-//! used, so this is also a check of how keys are kept.
+//! The private key is read without any code of Signet, so this is also a test of how keys are
+//! stored.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64_URL;
@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 
 use crate::harness::TestDatabase;
 
-/// The private key that a server signs with, and the tokens one can make with it.
+/// The private key of a server, for signing arbitrary tokens.
 pub struct Forge {
     key: PKey<Private>,
-    /// The JWK, private members included.
+    /// The JWK, including the private members.
     pub private_jwk: Value,
 }
 
 impl Forge {
-    /// Opens the active key of `database` with its master key file.
+    /// Decrypts the active key of `database` with its master key file.
     pub async fn open(database: &TestDatabase) -> Self {
         let line = std::fs::read_to_string(database.master_key_file()).unwrap();
         let sealed: Vec<String> =
@@ -40,7 +40,7 @@ impl Forge {
         self.sign_text(&header.to_string(), &claims.to_string())
     }
 
-    /// The same for JSON that [`Value`] cannot hold.
+    /// The same, for JSON that [`Value`] cannot represent.
     pub fn sign_text(&self, header: &str, claims: &str) -> String {
         let signed = format!("{}.{}", encode(header), encode(claims));
         let mut rsa = Signer::new(MessageDigest::sha256(), &self.key).unwrap();
@@ -55,13 +55,13 @@ impl Forge {
         format!("{signed}.{}", encode(rsa.sign_oneshot_to_vec(signed.as_bytes()).unwrap()))
     }
 
-    /// A forge with a key of its own, that nobody published.
+    /// A forge with its own key, which is not published.
     pub fn foreign() -> Self {
         let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
         Self { key, private_jwk: Value::Null }
     }
 
-    /// The public half, as a key set would hold it.
+    /// The public half, as in a JWK set.
     pub fn public_jwk(&self) -> Value {
         let rsa = self.key.rsa().unwrap();
         let [n, e] = [rsa.n(), rsa.e()].map(|number| encode(number.to_vec()));
@@ -78,7 +78,7 @@ impl Forge {
         format!("{signed}.{}", encode(signature))
     }
 
-    /// The public key in the forms that libraries have taken for HMAC secrets.
+    /// The public key in the encodings that libraries have mistaken for HMAC secrets.
     pub fn public_forms(&self) -> Vec<Vec<u8>> {
         let pem = self.key.public_key_to_pem().unwrap();
         let without_newline = pem.trim_ascii_end().to_vec();
@@ -116,20 +116,21 @@ pub fn hkdf(secret: &[u8], info: &[u8]) -> Vec<u8> {
     hmac(&pseudo_random_key, &[info, &[1]].concat())
 }
 
-/// Header and claims of a token of Signet's own, unverified; no name is there twice (MUST-130).
+/// Header and claims of a token issued by Signet, unverified; no name is duplicated (MUST-130).
 pub fn parts(token: &str) -> (Value, Value) {
     let parts: Vec<_> = token.split('.').collect();
     let json = |part: &str| {
         let text = String::from_utf8(decode(part)).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
-        // [`Value`] keeps the last of two, and writes as tersely as Signet does: nothing is lost.
+        // [`Value`] keeps the last duplicate and serializes as compactly as Signet: equal lengths
+        // mean that nothing was lost.
         assert_eq!(value.to_string().len(), text.len(), "{text}");
         value
     };
     (json(parts[0]), json(parts[1]))
 }
 
-/// Whether the published key that a token names has signed it, RS256.
+/// Whether the published key that the token names verifies its RS256 signature.
 pub fn is_signed_by(jwks: &Value, token: &str) -> bool {
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let kid = &parts(token).0["kid"];
@@ -146,7 +147,7 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
     BASE64_URL.encode(bytes)
 }
 
-/// The bytes of unpadded base64url.
+/// Decodes unpadded base64url.
 pub fn decode(text: &str) -> Vec<u8> {
     BASE64_URL.decode(text).unwrap()
 }

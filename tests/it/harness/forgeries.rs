@@ -1,5 +1,5 @@
-//! What is made of a good token so that nobody may take it any more, for whatever takes tokens:
-//! each differs from the good one in one thing.
+//! Forgeries of a valid token, for every endpoint that accepts tokens. Each differs from the valid
+//! one in one thing.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 use crate::harness::forge::{Forge, decode, encode, parts, sign_hmac};
 
-/// A token that must be refused, and what is wrong with it.
+/// A token that must be rejected, and what is wrong with it.
 pub struct Forgery {
     pub what: String,
     pub token: String,
 }
 
-/// A good token, taken apart, and the key it was signed with.
+/// A valid token, parsed, and the key that signed it.
 pub struct Genuine {
     pub forge: Forge,
     pub header: Value,
@@ -44,7 +44,7 @@ impl Genuine {
         Self { forge, header, claims }
     }
 
-    /// The same token once more: what is refused is refused for what was changed.
+    /// The same token, re-signed: shows that forgeries are rejected because of their change alone.
     pub fn unchanged(&self) -> String {
         self.forge.sign(&self.header, &self.claims)
     }
@@ -61,7 +61,8 @@ impl Genuine {
         forgery(claims.to_string(), self.forge.sign(&self.header, claims))
     }
 
-    /// MUST-194, MUST-195, MUST-026: `none`, HMAC with what is public, and whatever else the key could do.
+    /// MUST-194, MUST-195, MUST-026: `none`, HMAC with public data as the secret, and other
+    /// algorithms that the key supports.
     pub fn of_other_algorithms(&self, jwks: &[u8]) -> Vec<Forgery> {
         let Self { forge, header, claims } = self;
         let mut all = Vec::new();
@@ -97,8 +98,8 @@ impl Genuine {
         all
     }
 
-    /// MUST-196, MUST-197: signed with a key that is not ours, under our key's name or brought along;
-    /// or with ours, under a name that is not its own.
+    /// MUST-196, MUST-197: signed with a foreign key, under our `kid` or with the key in the
+    /// header; or signed with our key under a wrong `kid`.
     pub fn of_other_keys(&self, jwks: &Value) -> Vec<Forgery> {
         let Self { header, claims, .. } = self;
         let jwk = &jwks["keys"][0];
@@ -125,8 +126,8 @@ impl Genuine {
         all
     }
 
-    /// MUST-196, MUST-198: headers that say where keys are, or change the rules. (A rule that is
-    /// not known is among those of [`Self::of_other_kinds`].)
+    /// MUST-196, MUST-198: headers that refer to keys or change the rules. (An unknown critical
+    /// extension is in [`Self::of_other_kinds`].)
     pub fn with_other_headers(&self, jwks: &Value) -> Vec<Forgery> {
         let others = [
             ("jwk", jwks["keys"][0].clone()),
@@ -140,7 +141,8 @@ impl Genuine {
         others.map(|(name, value)| self.with_header(&self.header_with(name, value))).into()
     }
 
-    /// MUST-141, MUST-198, MUST-203: another kind of token, or of a kind or by a rule that nobody knows.
+    /// MUST-141, MUST-198, MUST-203: another token type, an unknown type, or an unknown critical
+    /// extension.
     pub fn of_other_kinds(&self) -> Vec<Forgery> {
         let kinds = ["JWT", "at+jwt", "id+jwt", "logout+jwt", "statuslist+jwt", "at jwt"];
         let others = kinds.into_iter().map(Value::from).chain([Value::Null, json!(["at+jwt"])]);
@@ -152,7 +154,7 @@ impl Genuine {
         headers.iter().map(|header| self.with_header(header)).collect()
     }
 
-    /// MUST-201: in the name of somebody else.
+    /// MUST-201: wrong issuers.
     pub fn of_other_issuers(&self) -> Vec<Forgery> {
         let others = [
             json!("https://other.example"),
@@ -165,7 +167,7 @@ impl Genuine {
         others.map(|iss| self.with_claims(&with(&self.claims, "iss", iss))).into()
     }
 
-    /// MUST-201: for somebody else.
+    /// MUST-201: wrong audiences.
     pub fn for_others(&self) -> Vec<Forgery> {
         let others = [
             json!("https://other.example.test"),
@@ -177,7 +179,7 @@ impl Genuine {
         others.map(|aud| self.with_claims(&with(&self.claims, "aud", aud))).into()
     }
 
-    /// About nobody, or a login that there is not.
+    /// Unknown subjects and sessions.
     pub fn of_nobody(&self) -> Vec<Forgery> {
         let nobody = json!("00000000-0000-7000-8000-000000000000");
         let wrong = [
@@ -190,7 +192,7 @@ impl Genuine {
         wrong.map(|(name, value)| self.with_claims(&with(&self.claims, name, value))).into()
     }
 
-    /// MUST-202, JW-02: times that are none.
+    /// MUST-202, JW-02: malformed times.
     pub fn with_malformed_times(&self) -> Vec<Forgery> {
         let exp = self.claims["exp"].as_u64().unwrap();
         let mut all = Vec::new();
@@ -223,13 +225,13 @@ impl Genuine {
         all
     }
 
-    /// One claim fewer than there must be.
+    /// Each lacks one required claim.
     pub fn without_claims(&self) -> Vec<Forgery> {
         let needed = ["exp", "iat", "iss", "aud", "sub", "jti", "client_id", "sid", "user_id"];
         needed.map(|name| self.with_claims(&without(&self.claims, name))).into()
     }
 
-    /// MUST-199: what two readers could read in two ways.
+    /// MUST-199: duplicate names, which two parsers could read differently.
     pub fn with_a_name_twice(&self) -> Vec<Forgery> {
         let (header, claims) = (self.header.to_string(), self.claims.to_string());
         let first = |text: &str, member: &str| format!("{{{member},{}", &text[1..]);
@@ -245,12 +247,12 @@ impl Genuine {
     }
 }
 
-/// MUST-200, JW-07: what could be taken for the same token, and is another text.
+/// MUST-200, JW-07: other spellings of the token, which lenient decoders would accept.
 pub fn in_other_spellings(token: &str) -> Vec<Forgery> {
     let pieces: Vec<_> = token.split('.').collect();
     let [header, payload, signature] = [pieces[0], pieces[1], pieces[2]];
     let mut all = with_a_bit_flipped(&pieces);
-    // 256 bytes leave four bits over in the last character: all but one spelling are wrong.
+    // 256 bytes leave four unused bits in the last character: all spellings but one are invalid.
     for other in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".chars() {
         all.push(format!("{}{other}", &token[..token.len() - 1]));
     }

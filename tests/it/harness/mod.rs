@@ -1,4 +1,4 @@
-//! What every test stands on: a server of its own, a clock to turn, and answers to look at.
+//! The test harness: a server per test, a clock that tests advance, and assertions on responses.
 
 mod answer;
 mod backup;

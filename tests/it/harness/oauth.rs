@@ -1,4 +1,4 @@
-//! The protocol from outside: clients as operators register them, and a browser that fills in forms.
+//! The protocol from outside: registered clients, and a browser that submits forms.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::harness::{Answer, PASSWORD, Program, TestServer};
 /// The issuer of every test server.
 pub const ISSUER: &str = "https://id.example.test";
 
-/// Where the test's web client gets its codes.
+/// The redirect URI of the test's web client.
 pub const CALLBACK: &str = "https://rp.example/cb";
 
 /// All hosted pages.
@@ -31,7 +31,8 @@ pub const PAGES: [&str; 8] = [
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-/// What `apply` is given for a web client of one's own; more lines may be added.
+/// The registration of a first-party web client that skips consent, for `apply`; more lines may be
+/// appended.
 pub const WEB: &str = r#"
 [[client]]
 client_id = "web"
@@ -52,7 +53,7 @@ pub struct Rp {
 }
 
 impl TestServer {
-    /// Registers the clients of a file, in its order.
+    /// Registers the clients of a TOML file, in file order.
     pub async fn apply(&self, toml: &str) -> Vec<Rp> {
         let file = self.database.directory().join("clients.toml");
         std::fs::write(&file, toml).unwrap();
@@ -64,12 +65,12 @@ impl TestServer {
         lines.map(|mut words| Rp { id: words.next().unwrap(), secret: words.nth(1) }).collect()
     }
 
-    /// The web client of [`WEB`].
+    /// Registers the web client of [`WEB`].
     pub async fn web(&self) -> Rp {
         self.apply(WEB).await.remove(0)
     }
 
-    /// POSTs a form from a fresh client address.
+    /// POSTs a form from a new client address.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.request(Method::POST, path)
@@ -78,7 +79,7 @@ impl TestServer {
             .body(body)
     }
 
-    /// A request of a client that authenticates as it is registered by default.
+    /// A request of a client, authenticated by the default method.
     pub async fn as_client(&self, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
         let request = self.form(path, fields);
         Answer::of(request.basic_auth(&rp.id, rp.secret.as_ref())).await
@@ -89,7 +90,7 @@ impl TestServer {
         self.as_client(rp, "/oauth2/token", fields).await
     }
 
-    /// Redeems a code as its client does.
+    /// Exchanges a code as its client does.
     pub async fn redeem(&self, rp: &Rp, code: &str) -> Answer {
         let fields = [
             ("grant_type", "authorization_code"),
@@ -106,7 +107,7 @@ impl TestServer {
         Answer::of(request.bearer_auth(access_token)).await
     }
 
-    /// What a client is told of a token.
+    /// The introspection response for a token.
     pub async fn introspect(&self, rp: &Rp, token: &str) -> serde_json::Value {
         let answer = self.as_client(rp, "/oauth2/introspect", &[("token", token)]).await;
         answer.expect_status(200).json()
@@ -114,7 +115,7 @@ impl TestServer {
 }
 
 impl Answer {
-    /// An error in OAuth's form.
+    /// Asserts an OAuth error response.
     #[track_caller]
     pub fn expect_oauth_error(&self, status: u16, error: &str) -> &Self {
         self.expect_status(status);
@@ -126,20 +127,20 @@ impl Answer {
         self
     }
 
-    /// A member of the body that is a text.
+    /// A string member of the body.
     #[track_caller]
     pub fn text(&self, name: &str) -> String {
         let body = self.json();
         body[name].as_str().unwrap_or_else(|| panic!("no {name}: {body}")).to_owned()
     }
 
-    /// Where a 303 leads: after a form with a password, too, whose fields no other status would be
-    /// sure to keep from the next request (MUST-053, RU-06).
+    /// The target of a 303. Also required after a form with a password: only 303 guarantees that
+    /// the fields are not sent again (MUST-053, RU-06).
     #[track_caller]
     pub fn location(&self) -> String {
         self.expect_status(303);
         let location = self.header(LOCATION.as_str());
-        // From one page of ours to another: relative, since a browser may know us by another name.
+        // Redirects between our pages are relative: the browser may use another host name.
         let is_absolute = Url::parse(location).is_ok();
         if is_absolute {
             location.to_owned()
@@ -148,8 +149,8 @@ impl Answer {
         }
     }
 
-    /// The parameters that a redirect carries to the client's callback, our name once among them
-    /// (MUST-044, CO-09), and errors in plain characters (MUST-042).
+    /// The parameters of a redirect to the client's redirect URI: `iss` exactly once (MUST-044,
+    /// CO-09), and errors in the permitted characters (MUST-042).
     #[track_caller]
     pub fn sent_to(&self, uri: &str) -> BTreeMap<String, String> {
         let location = self.location();
@@ -166,8 +167,8 @@ impl Answer {
         parameters
     }
 
-    /// The page on which somebody has to log in before a client's request goes on: it is the answer to
-    /// the request itself, carries it, and nothing of it is in an address.
+    /// Asserts a login page as the response to an authorization request: the page carries the
+    /// request, and no URL contains any of it.
     #[track_caller]
     pub fn expect_login_page(&self) -> &Self {
         self.expect_status(200);
@@ -186,21 +187,21 @@ impl Answer {
     }
 }
 
-/// RFC 6749 §4.1.2.1, §5.2: what an error may be written with.
+/// Asserts that an error uses the permitted characters alone (RFC 6749 §4.1.2.1, §5.2).
 #[track_caller]
 fn assert_plain(text: &str) {
     let plain = text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
     assert!(plain, "{text:?}");
 }
 
-/// A browser: follows nothing by itself, keeps one cookie, and remembers the page it is on.
+/// A browser with one cookie. It follows no redirect by itself.
 pub struct Browser<'s> {
     server: &'s TestServer,
     http: reqwest::Client,
     pub cookie: Option<String>,
 }
 
-/// An authorization request of the web client, as stock libraries send it.
+/// An authorization request of the web client, as common libraries send it.
 pub fn request(more: &[(&str, &str)]) -> String {
     let mut fields = vec![
         ("response_type", "code"),
@@ -227,25 +228,25 @@ impl<'s> Browser<'s> {
         Self { server, http, cookie: None }
     }
 
-    /// A request for an address of ours, to be sent with the cookie.
+    /// A request to a URL of ours, with the cookie.
     pub fn request(&self, method: Method, address: &str) -> RequestBuilder {
         let url = self.server.url(address.strip_prefix(ISSUER).unwrap_or(address));
         self.http.request(method, url)
     }
 
-    /// Opens an address of ours: a path, or one that a redirect named.
+    /// Opens a URL of ours: a path, or the target of a redirect.
     pub async fn get(&mut self, address: &str) -> Answer {
         self.send(self.request(Method::GET, address)).await
     }
 
-    /// A form with fields as they are, to be sent with the cookie.
+    /// A form with the given fields, with the cookie.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.request(Method::POST, path).body(body);
         request.header("content-type", "application/x-www-form-urlencoded")
     }
 
-    /// Posts fields as they are.
+    /// Posts the given fields.
     pub async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(self.form(path, fields)).await
     }
@@ -266,7 +267,7 @@ impl<'s> Browser<'s> {
         answer
     }
 
-    /// Fills in the form of a page and sends it.
+    /// Submits the form of a page: its hidden fields and the given ones.
     pub async fn submit(&mut self, path: &str, page: &Answer, fields: &[(&str, &str)]) -> Answer {
         let mut all = hidden(page);
         all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -274,23 +275,23 @@ impl<'s> Browser<'s> {
         self.post(path, &all).await
     }
 
-    /// Asks for authorization.
+    /// Sends an authorization request.
     pub async fn authorize(&mut self, more: &[(&str, &str)]) -> Answer {
         self.get(&format!("/oauth2/authorize?{}", request(more))).await
     }
 
-    /// Logs in on the page that a request for authorization is answered with.
+    /// Logs in on the login page that responds to an authorization request.
     pub async fn log_in(&mut self, page: &Answer, email: &str) -> Answer {
         page.expect_login_page();
         self.submit("/login", page, &[("username", email), ("password", PASSWORD)]).await
     }
 
-    /// Opens another page with the request that waits at this one, as the button on it does.
+    /// Opens another page with the pending request of this one, as its button does.
     pub async fn open(&mut self, path: &str, page: &Answer) -> Answer {
         self.submit(path, page, &[("open", "x")]).await
     }
 
-    /// The code of a whole flow, whose account exists; nobody is logged in before.
+    /// The code of a complete flow. The account must exist; the browser must not be logged in.
     pub async fn code(&mut self, email: &str, more: &[(&str, &str)]) -> String {
         let asked = self.authorize(more).await;
         let answer = self.log_in(&asked, email).await;
@@ -298,7 +299,7 @@ impl<'s> Browser<'s> {
     }
 }
 
-/// The hidden fields of a page's first form, and their values.
+/// The names and values of the hidden fields of a page's first form.
 pub fn hidden(page: &Answer) -> Vec<(String, String)> {
     let html = String::from_utf8(page.body.clone()).unwrap();
     let form = html.split("</form>").next().unwrap();
@@ -311,14 +312,14 @@ pub fn hidden(page: &Answer) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a page carries of the request that waits: it sealed, or a handle.
+/// The pending request of a page: the sealed request or its handle.
 #[track_caller]
 pub fn flow(page: &Answer) -> String {
     let mut fields = hidden(page).into_iter();
     fields.find(|(name, _)| name == "flow").expect("a form of ours").1
 }
 
-/// The proof that a page's forms are ours.
+/// The CSRF token of a page's forms.
 #[track_caller]
 pub fn csrf(page: &Answer) -> String {
     let mut fields = hidden(page).into_iter();

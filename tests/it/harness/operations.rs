@@ -1,5 +1,5 @@
-//! The operations of the JSON API as its own description lists them, so that a new one is tested
-//! without anybody remembering.
+//! The operations of the JSON API as listed in its OpenAPI document, so that new ones are tested
+//! automatically.
 
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
@@ -30,13 +30,13 @@ impl TestServer {
         operations.collect()
     }
 
-    /// The operations that take a body.
+    /// The operations that have a request body.
     pub async fn operations_with_body(&self) -> Vec<(Operation, Map<String, Value>)> {
         let operations = self.operations().await.into_iter();
         operations.filter_map(|mut it| it.body.take().map(|body| (it, body))).collect()
     }
 
-    /// Calls an operation with a body as it is, from a fresh client that is logged in.
+    /// Calls an operation with the given body, logged in, from a new client address.
     pub async fn call(&self, operation: &Operation, token: &str, body: impl AsRef<[u8]>) -> Answer {
         let request = self
             .request(operation.method.clone(), &operation.path)
@@ -47,7 +47,7 @@ impl TestServer {
     }
 }
 
-/// A path whose parameters name nothing that exists.
+/// The path, with parameters that name nothing that exists.
 fn filled_in(path: &str) -> String {
     let nothing = "00000000-0000-0000-0000-000000000000";
     let segments =
@@ -64,7 +64,7 @@ fn example_of_schema(document: &Value, reference: &Value) -> Map<String, Value> 
     let schema = document.pointer(reference.as_str().unwrap().trim_start_matches('#')).unwrap();
     let members = schema["properties"].as_object().unwrap().iter();
     let example = |name: &str, member: &Value| {
-        // A reference that may be null stands in an `allOf`.
+        // A nullable reference is wrapped in `allOf`.
         match member.get("$ref").or_else(|| member.pointer("/allOf/0/$ref")) {
             Some(reference) => Value::Object(example_of_schema(document, reference)),
             None => json!(example_of(name)),

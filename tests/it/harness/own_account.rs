@@ -1,4 +1,4 @@
-//! What people do to their own accounts.
+//! Self-service on accounts.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Program, TestServer};
 
 impl TestServer {
-    /// A request of somebody who is logged in, from a fresh client.
+    /// A request of a logged-in user, from a new client address.
     pub fn as_owner(&self, method: Method, path: &str, access_token: &str) -> RequestBuilder {
         let request = self.request(method, path).bearer_auth(access_token);
         request.header("x-forwarded-for", self.fresh_client())
@@ -42,7 +42,7 @@ impl TestServer {
         Answer::of(request.json(patch)).await
     }
 
-    /// Runs `signet account …` on this server's database; returns what it printed.
+    /// Runs `signet account …` on this server's database; returns its output.
     pub async fn account_command(&self, arguments: &[&str]) -> String {
         let answer = if arguments.first() == Some(&"delete") { &["--yes"][..] } else { &[] };
         let arguments = [&["account"], arguments, answer].concat();
@@ -51,7 +51,7 @@ impl TestServer {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The id of the session that a token belongs to.
+    /// The session id of a token.
     pub fn session_of(access_token: &str) -> String {
         Self::claims(access_token)["sid"].as_str().unwrap().to_owned()
     }

@@ -1,4 +1,4 @@
-//! Signet as operators run it: a process with an environment of its own.
+//! Signet as operators run it: a process with its own environment.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -14,19 +14,19 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::{TestDatabase, eventually};
 
-/// How long any process may take to do what is asked of it, on a busy machine.
+/// Timeout for a process to do what a test expects, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_signet");
 
-/// A command line and an environment that holds nothing but what is set here.
+/// A command line and an environment that contains only what is set here.
 #[derive(Clone)]
 pub struct Program {
     directory: PathBuf,
     environment: BTreeMap<String, String>,
 }
 
-/// A `signet serve` that listens.
+/// A running `signet serve`.
 pub struct Serving {
     child: Child,
     pub address: SocketAddr,
@@ -34,7 +34,7 @@ pub struct Serving {
 }
 
 impl Program {
-    /// Settings for `database`, on a free port; the working directory is the database's own.
+    /// Settings for `database`, on a free port, with the database's directory as working directory.
     pub fn new(database: &TestDatabase) -> Self {
         let program =
             Self { directory: database.directory().to_owned(), environment: BTreeMap::new() };
@@ -45,7 +45,7 @@ impl Program {
             .with("SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION", "true")
     }
 
-    /// A fresh directory and no setting at all.
+    /// An empty directory and no settings.
     pub fn bare(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), environment: BTreeMap::new() }
     }
@@ -56,24 +56,24 @@ impl Program {
         self
     }
 
-    /// Runs a command to its end.
+    /// Runs a command until it exits.
     pub async fn run(&self, arguments: &[&str]) -> Output {
         finish(self.command(arguments)).await
     }
 
-    /// Runs a command to its end, with another standard output than a pipe that is read.
+    /// Runs a command until it exits, with `stdout` instead of a pipe that is read.
     pub async fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         command.stdout(stdout);
         finish(command).await
     }
 
-    /// Runs a shell script to its end, in which `"$0"` is the program.
+    /// Runs a shell script until it exits; `"$0"` is the program.
     pub async fn run_by(&self, script: &str) -> Output {
         finish(self.script(script)).await
     }
 
-    /// Runs `signet serve`, which must refuse to start; returns what it says.
+    /// Runs `signet serve`, which must refuse to start; returns its message.
     pub async fn refusal(&self) -> String {
         let output = self.run(&["serve"]).await;
         let said = String::from_utf8(output.stderr).unwrap();
@@ -88,12 +88,12 @@ impl Program {
         listening(self.command(&["serve"])).await
     }
 
-    /// Starts `signet serve` by a shell script that ends in `exec "$0" serve`.
+    /// Starts `signet serve` by a shell script that ends with `exec "$0" serve`.
     pub async fn serve_by(&self, script: &str) -> Serving {
         listening(self.script(script)).await
     }
 
-    /// Starts `signet serve` with its output going elsewhere, and waits until it is ready.
+    /// Starts `signet serve` with redirected output, and waits until it is ready.
     pub async fn serve_into(&self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Serving {
         let address = free_address();
         let program = self.clone().with("SIGNET_LISTEN", &address.to_string());
@@ -145,7 +145,7 @@ async fn finish(mut command: Command) -> Output {
     output.unwrap()
 }
 
-/// Starts a server, and waits until it says where it listens.
+/// Starts a server, and waits until it prints its address.
 async fn listening(mut command: Command) -> Serving {
     let mut child = command.spawn().unwrap();
     let pid = Pid::from_child(&child);
@@ -161,8 +161,8 @@ async fn listening(mut command: Command) -> Serving {
     panic!("signet did not listen: {}", output_of_all.await.unwrap());
 }
 
-/// An address for a server that cannot say which it has; below the ports that the system gives to
-/// others (32768 and up on Linux).
+/// An address for a server whose chosen port cannot be read; below the ephemeral ports (32768 and
+/// up on Linux).
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -184,7 +184,7 @@ impl Serving {
         kill_process(self.pid(), signal).unwrap();
     }
 
-    /// Sends a signal and waits for the end; returns all that was printed, too.
+    /// Sends a signal and waits for the exit; returns the status and all output.
     pub async fn end(mut self, signal: Signal) -> (ExitStatus, String) {
         self.signal(signal);
         let printed = match self.output.take() {
@@ -218,7 +218,7 @@ impl Drop for Serving {
     }
 }
 
-/// Reads all that is printed, and sends the address on as soon as it is known.
+/// Reads all output, and sends the address as soon as it is printed.
 fn read(output: ChildStdout, mut errors: ChildStderr, send: oneshot::Sender<SocketAddr>) -> String {
     let (mut all, mut line, mut send) = (String::new(), String::new(), Some(send));
     let mut lines = BufReader::new(output);

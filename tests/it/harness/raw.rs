@@ -1,4 +1,4 @@
-//! Requests byte by byte, for what no well-behaved client sends, and answers as they came.
+//! Raw requests that no well-behaved client sends, and unparsed responses.
 
 use std::time::{Duration, Instant};
 
@@ -8,21 +8,22 @@ use tokio::net::TcpStream;
 
 use crate::harness::{Answer, TestServer};
 
-/// Longest time that an answer may take.
+/// Timeout for a response.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// An answer, and its header lines in the order in which they came.
+/// A response, with its header lines in the received order.
 pub struct RawAnswer {
     pub answer: Answer,
     pub header_lines: Vec<String>,
 }
 
 impl TestServer {
-    /// Sends `request` on a connection of its own, which it must ask to close, and reads the answer.
+    /// Sends `request` on a separate connection, which it must ask to close, and reads the
+    /// response.
     pub async fn raw(&self, request: &[u8]) -> RawAnswer {
         let started = Instant::now();
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // A server that has seen enough may stop reading, and close, before all is sent.
+        // The server may stop reading and close the connection before the request is complete.
         let _ = stream.write_all(request).await;
         let mut received = Vec::new();
         let reading = stream.read_to_end(&mut received);

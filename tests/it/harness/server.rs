@@ -1,4 +1,4 @@
-//! A server of a test's own, in this process, on a port that the system chose.
+//! A server per test, in this process, on a port that the system chooses.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ struct Settings {
     config: Config,
 }
 
-/// A running server. It believes `X-Forwarded-For` from the test, and every request made through
-/// [`TestServer::post`] comes from an address of its own, so that limits stay out of the way of
-/// tests that are not about them.
+/// A running server. It trusts `X-Forwarded-For` from the test, and every request made through
+/// [`TestServer::post`] comes from a different address, so that rate limits do not affect tests of
+/// other things.
 pub struct TestServer {
     pub clock: ManualClock,
     pub config: Config,
@@ -46,7 +46,7 @@ impl TestServer {
         Self::with(|_| {}).await
     }
 
-    /// A server with settings changed by `change`.
+    /// A server with settings modified by `change`.
     pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let database = Arc::new(TestDatabase::create().await);
         let clock = ManualClock::starting_at(now());
@@ -55,13 +55,13 @@ impl TestServer {
         Self::run(database, clock, config).await
     }
 
-    /// A server with default settings on a database that a test has prepared.
+    /// A server with default settings on a prepared database.
     pub async fn on(database: TestDatabase) -> Self {
         let config = config_for(&database);
         Self::run(Arc::new(database), ManualClock::starting_at(now()), config).await
     }
 
-    /// Two instances that start at the same moment on an empty database.
+    /// Two instances that start concurrently on an empty database.
     pub async fn two_at_once() -> (Self, Self) {
         let database = Arc::new(TestDatabase::create().await);
         let clock = ManualClock::starting_at(now());
@@ -81,7 +81,7 @@ impl TestServer {
         Self::run(Arc::clone(&self.database), self.clock.clone(), config).await
     }
 
-    /// The same server after a restart: everything it had in memory is gone.
+    /// The same server after a restart, without its in-memory state.
     pub async fn restart(mut self) -> Self {
         self.stop_cleanly().await;
         let mut config = self.config.clone();
@@ -101,18 +101,18 @@ impl TestServer {
         Self { clock, config, address, database, http, next_client, stop: Some(stop), serving }
     }
 
-    /// Tells the server to stop; does not wait for it.
+    /// Signals the server to stop; does not wait for it.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
     }
 
-    /// Tells the server to stop, and waits until it has.
+    /// Signals the server to stop, and waits until it has stopped.
     pub async fn stop_cleanly(&mut self) {
         self.stop();
         if let Some(serving) = self.serving.take() {
-            // What keeps a connection open must not keep the server.
+            // Idle connections must not delay the shutdown.
             self.http = reqwest::Client::builder().no_proxy().build().unwrap();
             serving.await.unwrap();
         }
@@ -122,23 +122,23 @@ impl TestServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// A request as this test's own loopback address sends it.
+    /// A request from this test's loopback address.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, self.url(path))
     }
 
-    /// A client address that no request of this test has had (TEST-NET and its neighbours).
+    /// A client address that this test has not used yet (TEST-NET and its neighbours).
     pub fn fresh_client(&self) -> String {
         let [_, a, b, c] = (self.next_client.fetch_add(1, Ordering::SeqCst) + 1).to_be_bytes();
         format!("100.{a}.{b}.{c}")
     }
 
-    /// POSTs JSON from a fresh client.
+    /// POSTs JSON from a new client address.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_from(&self.fresh_client(), path, body).await
     }
 
-    /// POSTs JSON from the client with this address.
+    /// POSTs JSON from the given client address.
     pub async fn post_from(&self, client: &str, path: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, path).header("x-forwarded-for", client);
         Answer::of(request.json(body)).await
@@ -156,7 +156,7 @@ impl TestServer {
         self.post("/api/auth/login", &json!({ "email": email, "password": password })).await
     }
 
-    /// A login attempt of the client with this address.
+    /// A login attempt from the given client address.
     pub async fn log_in_from(&self, client: &str, email: &str, password: &str) -> Answer {
         let body = json!({ "email": email, "password": password });
         self.post_from(client, "/api/auth/login", &body).await
@@ -179,8 +179,8 @@ impl TestServer {
         Answer::of(self.request(Method::POST, "/api/auth/logout").bearer_auth(access_token)).await
     }
 
-    /// A reset token as the operator gets it from the command line. The server goes on meanwhile:
-    /// it may be in the middle of a transaction that the command waits for.
+    /// A reset token, from the command line. Must not block the server, which may be in a
+    /// transaction that the command waits for.
     pub async fn reset_token(&self, email: &str) -> String {
         let output = Program::new(&self.database).run(&["account", "reset-password", email]).await;
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -197,7 +197,7 @@ impl TestServer {
         Self::part(token, 1)
     }
 
-    /// The type in the header of a JWT.
+    /// The `typ` header of a JWT.
     pub fn typ(token: &str) -> Value {
         Self::part(token, 0)["typ"].clone()
     }
@@ -209,7 +209,7 @@ impl TestServer {
         serde_json::from_slice(&json).unwrap()
     }
 
-    /// Plants an outage, in seconds from now by this server's clock.
+    /// Records an outage, in seconds relative to this server's clock.
     pub async fn outage(&self, began: i64, ended: i64) {
         let now = self.clock.now().as_micros();
         let instance = if self.database.is_postgres() {
@@ -224,12 +224,12 @@ impl TestServer {
         self.database.execute(&sql).await;
     }
 
-    /// Moves this server's time forward by a fraction of a second.
+    /// Advances this server's clock by milliseconds.
     pub fn advance_millis(&self, millis: u64) {
         self.clock.advance(Duration::from_millis(millis));
     }
 
-    /// Moves this server's time forward.
+    /// Advances this server's clock by seconds.
     pub fn advance_seconds(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
@@ -241,7 +241,7 @@ impl Drop for TestServer {
     }
 }
 
-/// Default settings, on a free port and with the test as trusted proxy.
+/// Default settings, on a free port, with the test as a trusted proxy.
 fn config_for(database: &TestDatabase) -> Config {
     let arguments = [
         "signet".to_owned(),
@@ -251,9 +251,9 @@ fn config_for(database: &TestDatabase) -> Config {
         "--issuer=https://id.example.test".to_owned(),
         "--audience=https://api.example.test".to_owned(),
         "--trusted-proxies=127.0.0.1".to_owned(),
-        // The test's clock passes it, and no service caches the key set.
+        // Tests advance the clock past it, and no verifier caches the key set.
         "--dangerously-short-key-publication=true".to_owned(),
-        // A machine that is busy with other tests must not look like an overload.
+        // A machine busy with other tests must not look overloaded.
         "--hash-backlog-seconds=60".to_owned(),
     ];
     Settings::parse_from(arguments).config

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::forge::{decode, parts};
 use crate::harness::{Answer, TestServer, eventually};
 
-/// A list that was fetched, and what it says.
+/// A status list that was fetched, and its content.
 pub struct StatusList {
     pub answer: Answer,
     pub header: Value,
@@ -16,7 +16,7 @@ pub struct StatusList {
     pub bytes: Vec<u8>,
 }
 
-/// Where a token's session has its status.
+/// The status list reference of a token.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StatusReference {
     pub uri: String,
@@ -24,7 +24,7 @@ pub struct StatusReference {
 }
 
 impl StatusReference {
-    /// What an access token says of it.
+    /// Reads the reference from an access token.
     pub fn of(access_token: &str) -> Self {
         let status = &TestServer::claims(access_token)["status"]["status_list"];
         Self {
@@ -33,7 +33,7 @@ impl StatusReference {
         }
     }
 
-    /// The path of the list, of this issuer.
+    /// The path of the list, below this issuer.
     pub fn path(&self) -> &str {
         self.uri.strip_prefix("https://id.example.test").unwrap()
     }
@@ -54,25 +54,25 @@ impl StatusList {
         self.bytes[index / 8] & (1 << (index % 8)) != 0
     }
 
-    /// The entries that are not valid.
+    /// The indexes of entries that are not valid.
     pub fn invalid(&self) -> Vec<usize> {
         (0..self.bytes.len() * 8).filter(|index| self.is_set(*index)).collect()
     }
 }
 
 impl TestServer {
-    /// The list that an access token names.
+    /// Fetches the list that an access token refers to.
     pub async fn status_list(&self, access_token: &str) -> StatusList {
         StatusList::of(self.get(StatusReference::of(access_token).path()).await)
     }
 
-    /// Whether verifiers see by now that the session of this token has ended.
+    /// Whether the list shows that the session of this token has ended.
     pub async fn publishes_the_end_of(&self, access_token: &str) -> bool {
         let list = self.status_list(access_token).await;
         list.is_set(StatusReference::of(access_token).index)
     }
 
-    /// Returns once the list says that the session of this token has ended.
+    /// Waits until the list shows that the session of this token has ended.
     pub async fn expect_published_end_of(&self, access_token: &str) {
         let what = "the list says that the session has ended";
         eventually(what, async || self.publishes_the_end_of(access_token).await).await;

@@ -1,11 +1,11 @@
-//! Waiting for what instances do by themselves, by the real clock.
+//! Waiting, by the real clock, for background tasks of instances.
 
 use std::time::{Duration, Instant};
 
-/// How long anything may take on a busy machine.
+/// Timeout on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Returns once `condition` holds, which must be soon.
+/// Returns once `condition` is true; fails after the timeout.
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     let started = Instant::now();
     while !condition().await {
