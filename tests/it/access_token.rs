@@ -1,4 +1,4 @@
-//! Access tokens: what is in them, and what Signet's own endpoints take for one.
+//! Access tokens: their content, and which tokens Signet's own endpoints accept.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,8 @@ use uuid::Uuid;
 use crate::harness::forge::{Forge, decode, parts};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
-/// JW-05, JW-06: the exact header and claims. More would be somebody's data, less somebody's bug.
+/// JW-05, JW-06: the exact header and claims. An extra claim would disclose data; a missing one
+/// would break verifiers.
 #[tokio::test]
 async fn a_token_holds_the_documented_claims_and_nothing_else() {
     let server = TestServer::start().await;
@@ -49,7 +50,7 @@ async fn a_token_holds_the_documented_claims_and_nothing_else() {
     claims["sid"].as_str().unwrap().parse::<Uuid>().unwrap();
 }
 
-/// JW-03: not even two answers to one refresh share an id.
+/// JW-03: not even two responses to one refresh share a `jti`.
 #[tokio::test]
 async fn no_two_tokens_share_an_id() {
     let server = TestServer::start().await;
@@ -70,7 +71,7 @@ async fn no_two_tokens_share_an_id() {
     assert_eq!(ids.len(), 201);
 }
 
-/// JW-04: who somebody is does not change with a login, a refresh or the spelling of an address.
+/// JW-04: the subject does not change with a login, a refresh or the spelling of the address.
 #[tokio::test]
 async fn the_subject_is_an_id_that_stays_and_is_not_the_address() {
     let server = TestServer::start().await;
@@ -87,13 +88,13 @@ async fn the_subject_is_an_id_that_stays_and_is_not_the_address() {
     assert_eq!(subject, signed_up.user_id);
     assert_eq!([&second["sub"], &third["sub"]], [&first["sub"]; 2]);
     assert_ne!(bobs["sub"], first["sub"]);
-    // A refresh is the same login; a login is another one.
+    // A refresh belongs to the same login; a second login is a different one.
     assert_eq!((&third["sid"], &third["auth_time"]), (&second["sid"], &second["auth_time"]));
     assert_ne!(second["sid"], first["sid"]);
     assert_ne!(second["auth_time"], first["auth_time"]);
 }
 
-/// JW-09: Signet itself asks whether the session lasts.
+/// JW-09: Signet's own endpoints check that the session is live.
 #[tokio::test]
 async fn after_a_logout_the_token_is_refused_at_once() {
     let server = TestServer::start().await;
@@ -113,7 +114,7 @@ async fn after_a_logout_the_token_is_refused_at_once() {
     }
 }
 
-/// TM-01: a token dies thirty seconds after `exp`, the leeway that clocks of services get.
+/// TM-01: a token expires thirty seconds after `exp`, the leeway for clock skew.
 #[tokio::test]
 async fn a_token_expires_to_the_second() {
     let server = TestServer::with(|config| config.tokens.access_token_seconds = 60).await;
@@ -134,7 +135,7 @@ async fn a_token_expires_to_the_second() {
     server.refresh(&signed_up.tokens().refresh_token).await.expect_status(200);
 }
 
-/// TM-01: nor is a token taken that is not valid yet.
+/// TM-01: a token that is not valid yet is rejected beyond the leeway.
 #[tokio::test]
 async fn a_token_of_the_future_is_refused_beyond_the_leeway() {
     let server = TestServer::start().await;
@@ -184,7 +185,7 @@ async fn the_challenge_says_what_was_wrong_only_if_a_token_was_sent() {
     }
 }
 
-/// RFC 9700 §4.3.2: a token in a URL ends in logs and histories, so it is not looked for there.
+/// RFC 9700 §4.3.2: tokens in URLs reach logs and browser histories, so the query is not read.
 #[tokio::test]
 async fn a_token_counts_in_its_header_only() {
     let server = TestServer::start().await;

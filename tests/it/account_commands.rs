@@ -1,4 +1,4 @@
-//! What operators do to accounts by hand.
+//! `signet account`: administration of accounts.
 
 use futures_util::future::{join, join_all};
 use serde_json::Value;
@@ -13,7 +13,7 @@ async fn refused(server: &TestServer, arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// SS-12: switched off means off at once: sessions, refreshes and logins.
+/// SS-12: disabling an account takes effect at once on sessions, refreshes and logins.
 #[tokio::test]
 async fn a_disabled_account_is_out_at_once_and_comes_back_without_its_sessions() {
     let server = TestServer::start().await;
@@ -41,7 +41,7 @@ async fn a_disabled_account_is_out_at_once_and_comes_back_without_its_sessions()
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// AU-01: each is one event, and doing it twice is none more.
+/// AU-01: each change is one event; repeating it adds none.
 #[tokio::test]
 async fn what_an_operator_does_is_on_record_once() {
     let server = TestServer::start().await;
@@ -129,7 +129,7 @@ async fn the_list_and_the_view_of_accounts_say_what_is_known_and_no_secret() {
     assert!(!view.contains("$argon2") && !list.contains("$argon2"));
 }
 
-/// A list of many accounts holds each of them once.
+/// A list of many accounts contains each of them once.
 #[tokio::test]
 async fn the_list_of_accounts_is_whole_however_many_there_are() {
     let server = TestServer::start().await;
@@ -170,7 +170,7 @@ async fn an_address_that_nobody_has_is_an_error() {
     }
 }
 
-/// SS-12, AT-10: nothing is granted to an account behind its being switched off.
+/// SS-12, AT-10: a disabled account is granted nothing, even by requests under way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_that_was_under_way_outlives_a_disabling() {
     let server = TestServer::with(|config| {
@@ -200,7 +200,7 @@ async fn nothing_that_was_under_way_outlives_a_disabling() {
     assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 0);
 }
 
-/// D2: "X cannot log in" is answered: what failed, why, from where, and whether a limit is met.
+/// D2: answers "X cannot log in": what failed, why, from where, and whether a limit is reached.
 #[tokio::test]
 async fn the_view_of_an_account_says_what_has_failed_there() {
     let server = TestServer::start().await;
@@ -228,7 +228,7 @@ async fn the_view_of_an_account_says_what_has_failed_there() {
     let view = server.account_command(&["show", ADA]).await;
     assert!(view.contains("  login_failed  disabled  from "), "{view}");
 
-    // Of an address that nobody has, too: somebody may have mistyped their own.
+    // Also for an address without an account: the user may have mistyped it.
     let program = Program::new(&server.database);
     let output = program.run(&["account", "show", "nobody@example.test"]).await;
     let said = String::from_utf8(output.stdout).unwrap();
@@ -282,7 +282,7 @@ async fn the_list_can_be_narrowed_and_read_by_programs() {
     assert_eq!(addresses(list(&["--address", "EXAMPLE.test"]).await), [ADA, "bob@example.test"]);
     let enabled = list(&["--enabled", "--address", "example.test"]).await;
     assert_eq!(addresses(enabled), [ADA]);
-    // None of them stands for other characters.
+    // No character in the search text is a wildcard.
     for part in ["a_a@", "%", "\\"] {
         assert!(list(&["--address", part]).await.is_empty(), "{part}");
     }
@@ -290,7 +290,7 @@ async fn the_list_can_be_narrowed_and_read_by_programs() {
     assert_eq!(addresses(list(&["--address", "a_a@"]).await), ["a_a@example.test"]);
 }
 
-/// A script that forgot to say so deletes nobody.
+/// A script without `--yes` deletes no account.
 #[tokio::test]
 async fn nobody_is_deleted_without_a_word() {
     let server = TestServer::start().await;

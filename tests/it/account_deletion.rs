@@ -1,4 +1,4 @@
-//! Leaving for good.
+//! Deletion of an account by its owner.
 
 use futures_util::future::{join, join_all};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::harness::{Answer, PASSWORD, TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
 
-/// SS-12: everything that the account opened is closed.
+/// SS-12: all sessions of the account end.
 #[tokio::test]
 async fn a_deleted_account_is_gone_with_its_sessions() {
     let server = TestServer::start().await;
@@ -33,7 +33,7 @@ async fn a_deleted_account_is_gone_with_its_sessions() {
     assert_eq!(server.database.count("session").await, 1);
 }
 
-/// ID-06: who signs up with the address afterwards is somebody else.
+/// ID-06: a later sign-up with the address creates a different account.
 #[tokio::test]
 async fn the_address_of_a_deleted_account_can_sign_up_anew_and_is_somebody_else() {
     let server = TestServer::start().await;
@@ -53,7 +53,7 @@ async fn the_address_of_a_deleted_account_can_sign_up_anew_and_is_somebody_else(
     server.me(&after.access_token).await.expect_status(200);
 }
 
-/// AU-01, AU-07: that it happened stays on record; whose address it was does not.
+/// AU-01, AU-07: the audit log keeps that the account was deleted, but not its address.
 #[tokio::test]
 async fn of_a_deleted_account_the_log_keeps_its_id_and_not_its_address() {
     let server = TestServer::start().await;
@@ -68,7 +68,7 @@ async fn of_a_deleted_account_the_log_keeps_its_id_and_not_its_address() {
     assert!(!dump.contains("ada@"), "{dump}");
 }
 
-/// A stolen token alone deletes nothing.
+/// A stolen token alone is not enough to delete the account.
 #[tokio::test]
 async fn a_wrong_password_deletes_nothing() {
     let server = TestServer::start().await;
@@ -89,7 +89,7 @@ async fn a_wrong_password_deletes_nothing() {
     assert_eq!(server.database.count(recorded).await, 3);
 }
 
-/// ID-06, AT-10: nothing is granted to an account behind its deletion, whatever was under way.
+/// ID-06, AT-10: a deleted account is granted nothing, even by requests under way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_that_was_under_way_outlives_a_deletion() {
     let server = TestServer::with(|config| {

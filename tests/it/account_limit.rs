@@ -1,4 +1,4 @@
-//! Guesses at one account are limited too, from however many addresses they come.
+//! Password guesses at one account are limited, regardless of the number of addresses.
 
 use futures_util::future::join_all;
 
@@ -14,7 +14,8 @@ async fn guess(server: &TestServer, email: &str, times: usize) -> Vec<u16> {
     statuses
 }
 
-/// RL-06: ten a minute across addresses and spellings; the owner waits too, and not for long.
+/// RL-06: ten attempts a minute across addresses and spellings; the limit applies to the owner,
+/// too, but not for long.
 #[tokio::test]
 async fn ten_logins_a_minute_are_admitted_to_an_account() {
     let server = TestServer::start().await;
@@ -34,8 +35,8 @@ async fn ten_logins_a_minute_are_admitted_to_an_account() {
     later.expect_status(200);
 }
 
-/// RL-07: a right password counts like a wrong one at its account, and empties no window: else whoever has an
-/// account of their own could have it forget what others tried there.
+/// RL-07: a correct password counts like a wrong one at its account and does not reset its window.
+/// Otherwise an attacker could clear another account's window with their own logins.
 #[tokio::test]
 async fn a_right_password_counts_at_its_account() {
     let server = TestServer::start().await;
@@ -49,7 +50,7 @@ async fn a_right_password_counts_at_its_account() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// RL-08: a right password gives its address no new attempts beyond its own.
+/// RL-08: a correct password gives its address no additional attempts.
 #[tokio::test]
 async fn a_right_password_is_given_back_to_its_address_and_no_other() {
     let server = TestServer::start().await;
@@ -63,7 +64,7 @@ async fn a_right_password_is_given_back_to_its_address_and_no_other() {
     assert_eq!(statuses, [401, 401, 401, 401, 200, 200, 401, 429]);
 }
 
-/// RL-12: an attempt that one window refuses is counted in no other.
+/// RL-12: an attempt refused by one limit is not counted by the others.
 #[tokio::test]
 async fn what_the_address_is_refused_is_not_counted_for_the_account() {
     let server = TestServer::start().await;
@@ -76,7 +77,7 @@ async fn what_the_address_is_refused_is_not_counted_for_the_account() {
     assert_eq!(guess(&server, ADA, 6).await, [401, 401, 401, 401, 401, 429]);
 }
 
-/// EN-06: that an account is limited does not say that it exists.
+/// EN-06: a rate limit does not disclose whether the account exists.
 #[tokio::test]
 async fn unknown_accounts_are_limited_like_known_ones() {
     let server = TestServer::start().await;
@@ -95,7 +96,8 @@ async fn unknown_accounts_are_limited_like_known_ones() {
     }
 }
 
-/// RL-07: a success that is given back does not break an attempt that is being counted in the same window.
+/// RL-07: removing a successful attempt does not interfere with an attempt that is being counted in
+/// the same window.
 #[tokio::test]
 async fn logins_of_the_owner_at_the_same_time_all_succeed() {
     let server = TestServer::with(|config| {
@@ -104,7 +106,7 @@ async fn logins_of_the_owner_at_the_same_time_all_succeed() {
     })
     .await;
     server.sign_up(ADA).await.expect_status(201);
-    // Wide enough for one attempt to finish while another is between two statements.
+    // Long enough for one attempt to finish while another is between two statements.
     server.database.delay_after_inserts_into("attempt").await;
 
     let tab = async |_| {

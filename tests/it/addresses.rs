@@ -1,4 +1,5 @@
-//! Two spellings of one address are one account, in all scripts, and beside rows of earlier versions.
+//! Two spellings of one email address are one account, in all scripts, and beside rows of earlier
+//! versions.
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
@@ -7,7 +8,7 @@ use serde_json::json;
 use crate::harness::oauth::{Browser, WEB};
 use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
-/// Writes an account as the version before did, with the password of the tests.
+/// Inserts an account as the previous version did, with the test password.
 async fn insert_as_before(server: &TestServer, email: &str, canonical: &str) {
     if server.database.count("account WHERE email_canonical = 'seed@example.test'").await == 0 {
         server.sign_up("seed@example.test").await.expect_status(201);
@@ -23,7 +24,7 @@ async fn insert_as_before(server: &TestServer, email: &str, canonical: &str) {
         .await;
 }
 
-/// A server that has been stopped: the housekeeping of one that runs may fold a row before the next is there.
+/// A stopped server: housekeeping of a running one could fold a row before the next is inserted.
 async fn stopped() -> TestServer {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
     server.sign_up("seed@example.test").await.expect_status(201);
@@ -31,7 +32,7 @@ async fn stopped() -> TestServer {
     server
 }
 
-/// W11: what full case folding makes equal is one account, on two instances.
+/// W11: addresses that are equal after full case folding are one account, on two instances.
 #[tokio::test]
 async fn spellings_that_fold_alike_are_one_account() {
     let server = TestServer::start().await;
@@ -51,7 +52,7 @@ async fn spellings_that_fold_alike_are_one_account() {
     }
 }
 
-/// W11: an attempt at one spelling is an attempt at the account.
+/// W11: attempts at all spellings count for the same account.
 #[tokio::test]
 async fn all_spellings_share_the_limit_of_the_account() {
     let server = TestServer::start().await;
@@ -65,7 +66,7 @@ async fn all_spellings_share_the_limit_of_the_account() {
     }
 }
 
-/// W11: characters that show as nothing make no second account.
+/// W11: invisible characters do not make a second account.
 #[tokio::test]
 async fn invisible_characters_are_refused() {
     let server = TestServer::start().await;
@@ -94,7 +95,7 @@ async fn invisible_characters_are_refused() {
     assert_eq!(server.database.count("account").await, 0);
 }
 
-/// B1: letters of any script sign up, log in, and are shown as they are written.
+/// B1: addresses in any script can sign up and log in, and are displayed as typed.
 #[tokio::test]
 async fn people_of_all_scripts_sign_up() {
     let server = TestServer::start().await;
@@ -111,7 +112,7 @@ async fn people_of_all_scripts_sign_up() {
     }
 }
 
-/// W11: `email_verified` stands beside `email` in answers and claims.
+/// W11: responses and claims that contain `email` also contain `email_verified`.
 #[tokio::test]
 async fn email_never_comes_without_email_verified() {
     let server = TestServer::start().await;
@@ -139,7 +140,7 @@ async fn email_never_comes_without_email_verified() {
         assert_eq!(said["email"], "ada@example.test", "{said}");
         assert_eq!(said["email_verified"], false, "{said}");
     }
-    // Introspection says nothing of the person's address.
+    // Introspection does not return the email address.
     let state = server.introspect(&web, &granted.text("access_token")).await;
     assert!(state.get("email").is_none() && state.get("email_verified").is_none(), "{state}");
 
@@ -151,14 +152,15 @@ async fn email_never_comes_without_email_verified() {
     assert_eq!(TestServer::claims(&again)["email_verified"], true);
 }
 
-/// W11: rows of the version before are found by all spellings, once the start has folded them.
+/// W11: rows of the previous version are found by all spellings once a start has folded them.
 #[tokio::test]
 async fn an_account_of_an_earlier_version_is_found_by_its_folded_form() {
     let server = TestServer::start().await;
     insert_as_before(&server, "Νίκος.P@example.test", "νίκος.p@example.test").await;
     insert_as_before(&server, "Ёлка@example.test", "ёлка@example.test").await;
 
-    // An instance of this version beside one of the version before: by its own spelling at once.
+    // An instance of this version beside one of the previous version finds them at once, by their
+    // own spelling.
     server.log_in("νίκος.p@example.test", PASSWORD).await.expect_status(200);
     let server = server.restart().await;
 
@@ -176,7 +178,7 @@ async fn an_account_of_an_earlier_version_is_found_by_its_folded_form() {
     assert_eq!(server.database.count("account WHERE email_folded IS NULL").await, 0);
 }
 
-/// W11: the unique index refuses what the version before would have taken.
+/// W11: the unique index rejects addresses that the previous version would have accepted.
 #[tokio::test]
 async fn the_version_before_cannot_take_what_folds_alike() {
     let server = TestServer::start().await;
@@ -192,8 +194,9 @@ async fn the_version_before_cannot_take_what_folds_alike() {
     assert!(taken.unwrap_err().to_string().to_lowercase().contains("unique"));
 }
 
-/// W11: old rows that fold alike stay, each reached by its own spelling alone, shown as stored and never
-/// verified; the doctor lists them; the last of them is one again.
+/// W11: old rows with the same folded form stay, each found by its own spelling alone, displayed as
+/// stored and never verified; `signet doctor` lists them; the last one left becomes an ordinary
+/// account.
 #[tokio::test]
 async fn old_rows_that_fold_alike_stay_apart() {
     let server = stopped().await;
@@ -229,7 +232,7 @@ async fn old_rows_that_fold_alike_stay_apart() {
     }
     people.dedup();
     assert_eq!(people.len(), 5);
-    // A third spelling is nobody's, and nobody can have it.
+    // A third spelling matches no account, and nobody can sign up with it.
     for third in ["fiss@example.test", "FISS@example.test"] {
         server.log_in(third, PASSWORD).await.expect_error(401, "AUTH_FAILED");
         server.sign_up(third).await.expect_error(409, "EMAIL_EXISTS");
@@ -243,14 +246,14 @@ async fn old_rows_that_fold_alike_stay_apart() {
     let said = String::from_utf8(said.stdout).unwrap();
     assert_eq!(said.matches("looks like another one").count(), 5, "{said}");
 
-    // A reset does not verify what is not certain.
+    // A password reset does not verify an ambiguous address.
     let token = server.reset_token("straße@example.test").await;
     let body = json!({ "token": token, "new_password": "Another-Engine-1844" });
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
     let answer = server.log_in("straße@example.test", "Another-Engine-1844").await;
     assert_eq!(answer.json()["email_verified"], false);
 
-    // One of two goes: the other is as good as any from the next start on.
+    // When one of two is deleted, the other becomes an ordinary account at the next start.
     for (gone, password) in
         [("strasse@example.test", PASSWORD), ("\u{fb01}ß@example.test", PASSWORD)]
     {
@@ -265,7 +268,7 @@ async fn old_rows_that_fold_alike_stay_apart() {
     assert_eq!(answer.json()["email"], "straße@example.test");
 }
 
-/// W11: an operator reaches an old row that nobody could sign up with now.
+/// W11: commands find an old row whose address can no longer sign up.
 #[tokio::test]
 async fn the_command_line_reaches_old_rows() {
     let server = TestServer::start().await;

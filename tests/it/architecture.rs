@@ -1,9 +1,9 @@
-//! The layering of ARCHITECTURE.md, checked on every test run.
+//! The layering of ARCHITECTURE.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// `(module, modules it may import)`. A module that is not listed may import none but itself.
+/// `(module, modules it may import)`. A module that is not listed may import no other module.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["timestamp"]),
     ("config", &["naming"]),
@@ -31,7 +31,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
 ];
 
-/// `(outside crate, the only places under src/ that may name it)`.
+/// `(external crate, the only paths under src/ that may use it)`.
 const CONFINED: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/"]),
     ("argon2", &["domain/password/"]),
@@ -71,8 +71,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["telemetry/"]),
 ];
 
-/// What hands a text to the database as a statement; `database/` alone may, for what no query builder can
-/// say.
+/// Functions that pass text to the database as a statement. Only `database/` may use them, for what
+/// the query builder cannot express.
 const RAW_SQL: &[&str] = &[
     "execute_unprepared",
     "Statement::from_",
@@ -88,7 +88,7 @@ const RAW_SQL: &[&str] = &[
     "sqlx::",
 ];
 
-/// IJ-06: SQL is built by a library that binds each value.
+/// IJ-06: SQL is built by a library that binds all values.
 #[test]
 fn no_rule_writes_sql_by_hand() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -103,7 +103,7 @@ fn no_rule_writes_sql_by_hand() {
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-/// `(file, why what it deletes in one statement is bounded)`. All else goes through
+/// `(file, why the number of rows deleted in one statement is bounded)`. Other files use
 /// `database/portions.rs`.
 const DELETES_MANY: &[(&str, &str)] = &[
     ("database/portions.rs", "deletes in portions"),
@@ -116,7 +116,7 @@ const DELETES_MANY: &[(&str, &str)] = &[
     ("domain/session/unfinished.rs", "a portion of what refers to a deleted account"),
 ];
 
-/// W5: a statement that deletes however many rows there are holds everybody up, or never gets done.
+/// W5: a statement that deletes an unbounded number of rows blocks others or times out.
 #[test]
 fn rows_are_deleted_in_portions() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -144,7 +144,7 @@ fn modules_import_only_what_their_layer_allows() {
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }
 
-/// Black box: a test that reaches into the rules proves nothing about the wire.
+/// Black-box tests: a test that imports the domain proves nothing about HTTP.
 #[test]
 fn tests_know_neither_the_rules_nor_the_tables() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
@@ -173,7 +173,7 @@ fn violations(source: &Path, file: &Path) -> Vec<String> {
             report("name the module from `crate` on".to_owned());
         }
         for target in words_after(code, "crate::") {
-            // `crate::{…}` would hide from this check which modules it imports.
+            // `crate::{…}` would hide the imported modules from this check.
             if target.is_empty() {
                 report("write one `use crate::module::…` per module".to_owned());
             } else if !target.is_empty() && target != module && !allowed.contains(&target) {
@@ -194,7 +194,7 @@ fn words_after<'a>(code: &'a str, prefix: &str) -> Vec<&'a str> {
     code.split(prefix).skip(1).map(|rest| rest.split(ends_word).next().unwrap()).collect()
 }
 
-/// Whether `code` names the crate itself, and not a module or an item of that name.
+/// Whether `code` refers to the crate itself, not to a module or an item of that name.
 fn names_crate(code: &str, name: &str) -> bool {
     let word = format!("{name}::");
     code.match_indices(&word)

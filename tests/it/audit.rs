@@ -1,4 +1,4 @@
-//! The audit log: one event for each thing that happened, with all that is known and no secret.
+//! The audit log: one event for each occurrence, with all known details and no secret.
 
 use reqwest::Method;
 use reqwest::header::HeaderValue;
@@ -32,7 +32,7 @@ fn uuid(row: &QueryResult, column: &str) -> Option<Uuid> {
     row.try_get("", column).unwrap()
 }
 
-/// Type, outcome and reason of all events but those about keys.
+/// Type, outcome and reason of all events except those about keys.
 async fn story(server: &TestServer) -> Vec<String> {
     let rows = rows(server).await;
     let told = rows.iter().map(|row| {
@@ -42,7 +42,7 @@ async fn story(server: &TestServer) -> Vec<String> {
     told.filter(|event| !event.starts_with("key_")).collect()
 }
 
-/// AU-01: each acknowledged action, and each attack that was noticed, is one event.
+/// AU-01: each acknowledged action and each detected attack is one event.
 #[tokio::test]
 async fn each_action_is_one_event() {
     let server = TestServer::start().await;
@@ -83,7 +83,7 @@ async fn each_action_is_one_event() {
     assert_eq!(story(&server).await, expected);
 }
 
-/// AU-01: what changes nothing and threatens nobody is no event.
+/// AU-01: requests without effect or threat are not events.
 #[tokio::test]
 async fn what_did_not_happen_is_no_event() {
     let server = TestServer::start().await;
@@ -100,7 +100,7 @@ async fn what_did_not_happen_is_no_event() {
     assert_eq!(story(&server).await, ["signup, success, ", "logout, success, "]);
 }
 
-/// D1, AU-01: failures that cost nobody anything are events, too.
+/// D1, AU-01: harmless failures are events, too.
 #[tokio::test]
 async fn what_is_refused_is_an_event() {
     let server = TestServer::start().await;
@@ -121,13 +121,13 @@ async fn what_is_refused_is_an_event() {
         "refresh_failed, failure, forged",
         "client_authentication_failed, failure, the secret is wrong",
     ];
-    // Before it, the client was made.
+    // The first event is the creation of the client.
     assert_eq!(story(&server).await[1..], expected);
     let clients = "auth_event WHERE outcome = 'failure' AND client_id = 'web'";
     assert_eq!(server.database.count(clients).await, 2);
 }
 
-/// A flood of failures is no flood of events, and no answer waits for them.
+/// The number of failure events is bounded, and no response waits for them.
 #[tokio::test]
 async fn failures_without_end_are_recorded_up_to_a_bound() {
     let server = TestServer::start().await;
@@ -138,7 +138,7 @@ async fn failures_without_end_are_recorded_up_to_a_bound() {
     }
 
     let recorded = server.database.count("auth_event WHERE type = 'refresh_failed'").await;
-    // The bucket fills again while the test runs.
+    // The token bucket refills while the test runs.
     assert!((20..30).contains(&recorded), "{recorded}");
     server.refresh("sgr_forged").await.expect_status(401);
     assert_eq!(
@@ -148,7 +148,8 @@ async fn failures_without_end_are_recorded_up_to_a_bound() {
     );
 }
 
-/// AU-01: the first key is made and activated once, however many instances start.
+/// AU-01: the first key is created and activated once, regardless of the number of instances that
+/// start.
 #[tokio::test]
 async fn a_key_is_created_and_activated_once() {
     let server = TestServer::start().await;
@@ -164,7 +165,7 @@ async fn a_key_is_created_and_activated_once() {
     assert_eq!(told, expected);
 }
 
-/// AU-02: when, who, in which login, through which client, from where, with what.
+/// AU-02: an event has time, account, session, client, address and user agent.
 #[tokio::test]
 async fn an_event_says_who_when_and_from_where() {
     let server = TestServer::start().await;
@@ -191,7 +192,7 @@ async fn an_event_says_who_when_and_from_where() {
     assert_eq!(text(&row, "reason"), None);
 }
 
-/// AU-02: a failure names the account if there is one, and the request in any case.
+/// AU-02: a failure names the account if it exists, and always the request.
 #[tokio::test]
 async fn a_failed_login_names_the_account_if_there_is_one() {
     let server = TestServer::start().await;
@@ -209,7 +210,7 @@ async fn a_failed_login_names_the_account_if_there_is_one() {
     }
 }
 
-/// AU-02, IJ-08: what a client says of itself is cut, and cannot forge a line or break the text.
+/// AU-02, IJ-08: the user agent is truncated, and can neither forge a line nor break the text.
 #[tokio::test]
 async fn what_a_client_says_of_itself_is_cut_and_cleaned() {
     let server = TestServer::start().await;
@@ -232,7 +233,7 @@ async fn what_a_client_says_of_itself_is_cut_and_cleaned() {
     assert_eq!(text(&row, "address").unwrap(), CLIENT);
 }
 
-/// AU-02: what a stranger forwards is no evidence, and is not kept as such.
+/// AU-02: a forwarding chain from an untrusted peer is not evidence, and is not recorded.
 #[tokio::test]
 async fn the_chain_of_a_stranger_is_not_kept() {
     let server = TestServer::with(|config| config.service.trusted_proxies.clear()).await;
@@ -244,8 +245,7 @@ async fn the_chain_of_a_stranger_is_not_kept() {
     assert_eq!(text(&row, "forwarded"), None);
 }
 
-/// AU-04, AU-06: nothing in the log lets anybody in, nor could it be a password typed in the wrong
-/// field.
+/// AU-04, AU-06: the log contains no credentials, nor passwords typed into a wrong field.
 #[tokio::test]
 async fn no_event_holds_a_secret() {
     let server = TestServer::start().await;
@@ -274,7 +274,7 @@ async fn no_event_holds_a_secret() {
         "typed-as-a-name".to_owned(),
         ADA.to_owned(),
         "sgr_".to_owned(),
-        // Shorter, it would be found in a key's id now and then, which is random base64url.
+        // A shorter prefix would sometimes occur in a key's id, which is random base64url.
         ada.access_token[..10].to_owned(),
         "$argon2".to_owned(),
         tail(&ada.refresh_token),

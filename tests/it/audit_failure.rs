@@ -1,4 +1,4 @@
-//! What cannot be recorded is not done.
+//! Actions that cannot be recorded in the audit log fail.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens};
 const ADA: &str = "ada@example.test";
 const CLIENT: &str = "203.0.113.9";
 
-/// Takes the audit log away while `work` is done.
+/// Makes the audit log unavailable during `work`.
 async fn without_log<T>(server: &TestServer, work: impl Future<Output = T>) -> T {
     server.database.execute("ALTER TABLE auth_event RENAME TO away").await;
     let done = work.await;
@@ -15,7 +15,7 @@ async fn without_log<T>(server: &TestServer, work: impl Future<Output = T>) -> T
     done
 }
 
-/// AU-03, IJ-04: a refusal that says when to come back, and nothing of what is broken.
+/// AU-03, IJ-04: a 503 with `Retry-After` that discloses nothing of the cause.
 #[track_caller]
 fn assert_unavailable(answer: &Answer) {
     let envelope = answer.expect_error(503, "SERVICE_UNAVAILABLE");
@@ -44,7 +44,7 @@ async fn started() -> (TestServer, Tokens) {
     (server, tokens)
 }
 
-/// AU-03: no account, and the address stays free.
+/// AU-03: no account is created, and the address stays available.
 #[tokio::test]
 async fn nobody_signs_up_unrecorded() {
     let (server, _) = started().await;
@@ -57,7 +57,7 @@ async fn nobody_signs_up_unrecorded() {
     server.sign_up("bob@example.test").await.expect_status(201);
 }
 
-/// AU-03: no session, nor a word on whether the password was right.
+/// AU-03: no session is created, and nothing tells whether the password was correct.
 #[tokio::test]
 async fn nobody_logs_in_unrecorded() {
     let (server, _) = started().await;
@@ -77,7 +77,7 @@ async fn nobody_logs_in_unrecorded() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// AU-03: a hash is not upgraded by a login that did not happen.
+/// AU-03: a failed login does not upgrade the hash.
 #[tokio::test]
 async fn no_hash_is_replaced_unrecorded() {
     let (server, _) = started().await;
@@ -91,7 +91,7 @@ async fn no_hash_is_replaced_unrecorded() {
     assert_eq!(hashes, [old]);
 }
 
-/// AU-03, RF-05: the token is as good as before.
+/// AU-03, RF-05: the refresh token stays valid.
 #[tokio::test]
 async fn no_token_is_exchanged_unrecorded() {
     let (server, tokens) = started().await;
@@ -107,7 +107,7 @@ async fn no_token_is_exchanged_unrecorded() {
     server.refresh(&tokens.refresh_token).await.expect_status(200);
 }
 
-/// AU-03: a theft that cannot be recorded is noticed the next time.
+/// AU-03: reuse that cannot be recorded is detected the next time.
 #[tokio::test]
 async fn no_session_ends_for_reuse_unrecorded() {
     let (server, first) = started().await;
@@ -123,7 +123,7 @@ async fn no_session_ends_for_reuse_unrecorded() {
     server.me(&first.access_token).await.expect_error(401, "UNAUTHORIZED");
 }
 
-/// AU-03: who could not be logged out is told so, and can try again.
+/// AU-03: a failed logout is reported and can be retried.
 #[tokio::test]
 async fn nobody_logs_out_unrecorded() {
     let (server, tokens) = started().await;
@@ -137,7 +137,7 @@ async fn nobody_logs_out_unrecorded() {
     server.log_out(&tokens.access_token).await.expect_status(200);
 }
 
-/// AU-03: the password stays, the sessions last, and the token is as good as before.
+/// AU-03: password, sessions and reset token stay valid.
 #[tokio::test]
 async fn no_password_is_reset_unrecorded() {
     let (server, tokens) = started().await;
@@ -154,7 +154,7 @@ async fn no_password_is_reset_unrecorded() {
     server.post("/api/auth/password/reset", &body).await.expect_status(204);
 }
 
-/// AU-03: the old password stays, and so do all sessions.
+/// AU-03: the old password and all sessions stay valid.
 #[tokio::test]
 async fn no_password_is_changed_unrecorded() {
     let (server, tokens) = started().await;
@@ -174,7 +174,7 @@ async fn no_password_is_changed_unrecorded() {
     change(PASSWORD).await.expect_status(204);
 }
 
-/// AU-03: an account that could not be deleted is whole.
+/// AU-03: an account whose deletion failed is complete.
 #[tokio::test]
 async fn no_account_is_deleted_unrecorded() {
     let (server, tokens) = started().await;
@@ -224,7 +224,7 @@ async fn no_profile_is_changed_unrecorded() {
     server.patch_me(&tokens.access_token, &patch).await.expect_status(200);
 }
 
-/// AU-03: what an operator does is recorded, or not done.
+/// AU-03: administration fails if it cannot be recorded.
 #[tokio::test]
 async fn no_account_is_disabled_unrecorded() {
     let (server, tokens) = started().await;
@@ -238,7 +238,7 @@ async fn no_account_is_disabled_unrecorded() {
     server.me(&tokens.access_token).await.expect_status(200);
 }
 
-/// AU-03: a limit that cannot be recorded holds all the same.
+/// AU-03: a limit applies even if exceeding it cannot be recorded.
 #[tokio::test]
 async fn nobody_passes_a_limit_unrecorded() {
     let (server, _) = started().await;
@@ -253,7 +253,7 @@ async fn nobody_passes_a_limit_unrecorded() {
     assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
 }
 
-/// AU-03: what writes nothing goes on.
+/// AU-03: requests that write nothing succeed.
 #[tokio::test]
 async fn reading_goes_on_without_the_log() {
     let (server, tokens) = started().await;

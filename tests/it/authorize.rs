@@ -1,4 +1,4 @@
-//! `/oauth2/authorize`: what is checked, and where an error may be sent.
+//! `/oauth2/authorize`: validation of requests, and where errors may be sent.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use reqwest::Method;
 use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, WEB, request};
 use crate::harness::{Answer, TestServer};
 
-/// A native client, a confidential one without PKCE, and one that has to ask.
+/// A native client, a confidential one without PKCE, and one that requires consent.
 const OTHERS: &str = r#"
 [[client]]
 client_id = "native"
@@ -28,7 +28,7 @@ client_id = "job"
 grant_types = ["client_credentials"]
 "#;
 
-/// RU-01: what is not `https://rp.example/cb`, however much it looks like it.
+/// RU-01: URIs that resemble `https://rp.example/cb` but differ from it.
 const NOT_REGISTERED: &[&str] = &[
     "-",
     "",
@@ -95,7 +95,7 @@ const NOT_REGISTERED: &[&str] = &[
     "null",
 ];
 
-/// What a client is told of if it holds characters that it never can.
+/// Parameters for which a value with forbidden characters is an error for the client.
 const REFUSED_WITH_A_PROBE: [&str; 14] = [
     "nonce",
     "scope",
@@ -119,7 +119,7 @@ async fn server() -> TestServer {
     server
 }
 
-/// A page of ours that says what is wrong, and no way to anywhere else.
+/// Asserts an error page without links to other sites.
 #[track_caller]
 fn expect_page(answer: &Answer, what: &str) {
     answer.expect_status(400);
@@ -130,8 +130,8 @@ fn expect_page(answer: &Answer, what: &str) {
     assert!(!html.contains("<script>"), "{what}: {html}");
 }
 
-/// RU-01, RU-02, MUST-033, MUST-034, MUST-040, MUST-058: the very characters that were registered, and
-/// nothing is sent to any others, whatever else is wrong with the request.
+/// RU-01, RU-02, MUST-033, MUST-034, MUST-040, MUST-058: redirect URIs are compared exactly.
+/// Nothing is sent to others, whatever else is wrong with the request.
 #[tokio::test]
 async fn nothing_is_sent_to_an_address_that_was_not_registered() {
     let server = server().await;
@@ -156,7 +156,8 @@ async fn nothing_is_sent_to_an_address_that_was_not_registered() {
     assert_eq!(server.database.count("pending_authorization").await, 0);
 }
 
-/// MUST-035, MUST-036: a native client's loopback address may have any port, and that is all.
+/// MUST-035, MUST-036: a native client's loopback redirect URI may have any port; nothing else may
+/// differ.
 #[tokio::test]
 async fn a_native_clients_loopback_port_is_free() {
     let server = server().await;
@@ -180,9 +181,10 @@ async fn a_native_clients_loopback_port_is_free() {
     }
 }
 
-/// MUST-030..032, MUST-041, MUST-044..049, MUST-061, MUST-084, MUST-085, MUST-111, CO-01, CO-08, CO-09, RU-08:
-/// what is wrong is sent to the client with its state and our name, and no page is shown. (No client has a
-/// redirect URI and may not use this flow: see `what_would_be_unsafe_cannot_be_registered`.)
+/// MUST-030..032, MUST-041, MUST-044..049, MUST-061, MUST-084, MUST-085, MUST-111, CO-01, CO-08,
+/// CO-09, RU-08: errors are sent to the client with `state` and `iss`, and no page is shown. (A
+/// client with a redirect URI that may not use this flow cannot exist: see
+/// `what_would_be_unsafe_cannot_be_registered`.)
 #[tokio::test]
 async fn what_is_wrong_with_a_request_is_sent_to_its_client() {
     let server = server().await;
@@ -239,12 +241,12 @@ async fn what_is_wrong_with_a_request_is_sent_to_its_client() {
     // MUST-049: nothing has been fetched.
     let fetch = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
     assert!(fetch.is_err());
-    // RU-08: nor has anybody been registered.
+    // RU-08: no client has been registered.
     assert_eq!(server.database.count("client").await, 4);
 }
 
-/// G5: a client that says all in an unsigned request object knows its error by the state in it, and gets it
-/// the way it asked for.
+/// G5: a client that sends all parameters in an unsigned request object gets its error with the
+/// state and in the response mode of that object.
 #[tokio::test]
 async fn a_refused_request_object_is_answered_as_it_says() {
     let server = server().await;
@@ -271,7 +273,7 @@ async fn a_refused_request_object_is_answered_as_it_says() {
     assert_eq!(both.sent_to(CALLBACK)["state"], "af0ifjsldkj", "what is outside counts first");
 }
 
-/// MUST-041, MUST-042, CO-10: state comes back as it was, and nothing else is repeated.
+/// MUST-041, MUST-042, CO-10: state is returned unchanged, and no other parameter is.
 #[tokio::test]
 async fn state_comes_back_byte_for_byte_and_nothing_else_is_repeated() {
     let server = server().await;
@@ -287,11 +289,12 @@ async fn state_comes_back_byte_for_byte_and_nothing_else_is_repeated() {
         let answer = browser.authorize(&[("prompt", "none"), ("state", absent)]).await;
         assert!(!answer.sent_to(CALLBACK).contains_key("state"));
     }
-    // Each alone, so that each is read: what is sent in a query is held against the RFC's characters.
+    // One parameter at a time, so that each is read. `sent_to` checks errors for the RFC's
+    // characters.
     let probe = "\"\\\r\n\tü<script>alert(1)</script>";
     for name in REFUSED_WITH_A_PROBE {
         let answer = browser.authorize(&[("state", "-"), (name, probe)]).await;
-        // A mode that is not known is answered in the one that is meant by default.
+        // An unknown response mode is answered in the default mode.
         assert!(answer.sent_to(CALLBACK).contains_key("error"), "{name}");
         let location = answer.location();
         assert!(!location.contains("alert") && !location.contains("%22"), "{name}: {location}");
@@ -307,7 +310,8 @@ async fn state_comes_back_byte_for_byte_and_nothing_else_is_repeated() {
     expect_page(&page, "client_id");
 }
 
-/// MUST-027, MUST-028, MUST-029, MUST-046, MUST-047, MUST-050, MUST-051: what a server has to put up with.
+/// MUST-027, MUST-028, MUST-029, MUST-046, MUST-047, MUST-050, MUST-051: parameters and values that
+/// a server must ignore.
 #[tokio::test]
 async fn what_is_not_understood_is_ignored() {
     let server = server().await;
@@ -333,7 +337,8 @@ async fn what_is_not_understood_is_ignored() {
         url::form_urlencoded::parse(request(&[]).as_bytes()).into_owned().collect();
     let fields: Vec<_> =
         fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    // With a cookie at once; without one, by way of a GET that browsers send it with.
+    // With a cookie, directly; without one, after a redirect to a GET, which browsers send with the
+    // cookie.
     let answer = browser.post("/oauth2/authorize", &fields).await;
     answer.expect_login_page();
     let mut fresh = Browser::of(&server);
@@ -343,7 +348,7 @@ async fn what_is_not_understood_is_ignored() {
     expect_page(&mixed, "query and body");
 }
 
-/// MUST-039: a query that was registered stays, and parameters follow it.
+/// MUST-039: a registered query is preserved, and parameters are appended.
 #[tokio::test]
 async fn a_registered_query_is_kept() {
     let server = server().await;
@@ -357,7 +362,8 @@ async fn a_registered_query_is_kept() {
     assert_eq!((sent["a"].as_str(), sent["error"].as_str()), ("b", "login_required"));
 }
 
-/// MUST-083, MUST-088, MUST-092, CO-01, CO-02: a confidential client may be let off PKCE; then a verifier is a lie.
+/// MUST-083, MUST-088, MUST-092, CO-01, CO-02: PKCE may be optional for a confidential client;
+/// without a challenge, a verifier is an error.
 #[tokio::test]
 async fn pkce_is_a_policy_for_confidential_clients_alone() {
     let server = server().await;
@@ -371,7 +377,7 @@ async fn pkce_is_a_policy_for_confidential_clients_alone() {
     assert_eq!(CHALLENGE.len(), 43);
 }
 
-/// MUST-052, MUST-054, MUST-056, SS-06: the headers of everything that the endpoint and the pages show.
+/// MUST-052, MUST-054, MUST-056, SS-06: the security headers of the endpoint and its pages.
 #[tokio::test]
 async fn pages_cannot_be_framed_cached_or_scripted() {
     let server = server().await;
@@ -404,7 +410,7 @@ async fn pages_cannot_be_framed_cached_or_scripted() {
         assert!(!html.contains("<style") && !html.contains(" style="));
         assert_eq!(html.matches("<script").count(), html.matches("assets/page.js").count());
     }
-    // Chromium holds the policy of a form against the redirects that follow it.
+    // Chromium applies `form-action` to redirects after the form, too.
     let page = browser.get(&login).await;
     assert!(
         page.header("content-security-policy").contains("form-action 'self' https://rp.example;")
@@ -412,7 +418,7 @@ async fn pages_cannot_be_framed_cached_or_scripted() {
     for method in [Method::PUT, Method::DELETE, Method::TRACE] {
         Answer::of(server.request(method, "/oauth2/authorize")).await.expect_status(405);
     }
-    // MUST-052: whoever asks, of the front ends that other endpoints answer, too.
+    // MUST-052: no CORS, not even for the origins allowed elsewhere.
     let path = format!("/oauth2/authorize?{}", request(&[]));
     for origin in ["http://localhost:3000", "https://evil.example", "null"] {
         for (method, status) in [(Method::GET, 200), (Method::POST, 400), (Method::OPTIONS, 405)] {

@@ -1,4 +1,4 @@
-//! A browser's login ends when it is not used for long, and at its absolute end however it is used.
+//! A browser login ends after the idle timeout, and at its absolute expiry regardless of use.
 
 use futures_util::future::join_all;
 
@@ -11,7 +11,8 @@ const BOB: &str = "bob@example.test";
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// An hour idle and four in all, and a client whose tokens outlive the first.
+/// An idle timeout of one hour, a lifetime of four, and a client whose tokens outlive the idle
+/// timeout.
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::with(|config| {
         config.tokens.browser_idle_seconds = HOUR;
@@ -25,14 +26,14 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// Whether somebody is logged in to the browser, as a client finds out.
+/// Whether the browser is logged in, as a client finds out.
 async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
     let sent = browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK);
     assert!(sent.get("error").is_none_or(|error| error == "login_required"), "{sent:?}");
     sent.contains_key("code")
 }
 
-/// The end of the browser's login if it is not used, in seconds from the start of it.
+/// The idle expiry of the browser login, in seconds since its start.
 async fn idle_end(server: &TestServer) -> i64 {
     let ends = "SELECT idle_expires_at - auth_time FROM session WHERE cookie_digest IS NOT NULL";
     let ends: Vec<i64> = server.database.column(ends).await;
@@ -40,7 +41,7 @@ async fn idle_end(server: &TestServer) -> i64 {
     ends[0] / 1_000_000
 }
 
-/// SS-09: the limit is the server's, whatever cookie the browser still has.
+/// SS-09: the server enforces the timeout, even if the browser still has the cookie.
 #[tokio::test]
 async fn a_login_that_is_not_used_ends() {
     let (server, _) = server().await;
@@ -55,11 +56,11 @@ async fn a_login_that_is_not_used_ends() {
     assert!(!is_logged_in(&mut browser).await);
     assert!(browser.get("/account").await.location().ends_with("/login"));
     assert_eq!(browser.cookie, cookie);
-    // Nor does it wake up.
+    // Further use does not revive it.
     assert!(!is_logged_in(&mut browser).await);
 }
 
-/// SS-09: from the login on, and not from its first use.
+/// SS-09: the timeout starts at the login, not at the first use.
 #[tokio::test]
 async fn a_login_that_is_never_used_ends() {
     let (server, _) = server().await;
@@ -74,7 +75,7 @@ async fn a_login_that_is_never_used_ends() {
     assert!(browser.get("/account").await.location().ends_with("/login"));
 }
 
-/// SS-09: however often it is used.
+/// SS-09: regardless of use.
 #[tokio::test]
 async fn a_login_that_is_used_lasts_until_its_absolute_end() {
     let (server, _) = server().await;
@@ -96,7 +97,7 @@ async fn a_login_that_is_used_lasts_until_its_absolute_end() {
     assert_eq!(server.database.count(beyond).await, 0);
 }
 
-/// A page that is looked at is no write, unless five minutes have passed.
+/// Loading a page writes to the database at most every five minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_end_of_an_unused_login_moves_every_few_minutes() {
     let (server, _) = server().await;
@@ -118,7 +119,7 @@ async fn the_end_of_an_unused_login_moves_every_few_minutes() {
     }
 }
 
-/// An operator who shortens the setting shortens what is used from then on.
+/// A shorter setting applies from the next use on.
 #[tokio::test]
 async fn a_shorter_setting_holds_from_the_next_use_on() {
     let (server, _) = server().await;
@@ -137,7 +138,7 @@ async fn a_shorter_setting_holds_from_the_next_use_on() {
     assert!(!is_logged_in(&mut browser).await);
 }
 
-/// A person works at the client all the while: that the login is idle is no logout.
+/// The user works at the client meanwhile: an idle timeout is not a logout.
 #[tokio::test]
 async fn what_clients_hold_outlives_an_idle_login_and_ends_with_its_logout() {
     let (server, web) = server().await;
@@ -149,7 +150,7 @@ async fn what_clients_hold_outlives_an_idle_login_and_ends_with_its_logout() {
     assert!(!is_logged_in(&mut browser).await);
     server.userinfo(&access).await.expect_status(200);
 
-    // Nobody is logged out by whoever cannot show an ID token of this browser.
+    // A logout needs an ID token of this browser, or a confirmation.
     let plain = browser.get("/oauth2/logout").await;
     assert_eq!(plain.location(), format!("{ISSUER}/logout"));
     let mut other = Browser::of(&server);
@@ -163,7 +164,7 @@ async fn what_clients_hold_outlives_an_idle_login_and_ends_with_its_logout() {
     server.userinfo(&access).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// SS-11: as if the login before had not been idle.
+/// SS-11: as if the previous login had not timed out.
 #[tokio::test]
 async fn the_next_login_takes_over_from_an_idle_one() {
     let (server, web) = server().await;

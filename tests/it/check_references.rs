@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where references are looked for.
+/// The directories that are searched for references.
 const FOLDERS: [&str; 4] = ["src", "tests", "verifiers/rust", "docs"];
 
 /// The files that contain references; others, such as fixtures, contain text that looks like ids.
@@ -14,7 +14,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The first column of each row of the page's tables.
+/// The first column of all rows of the page's tables.
 fn definitions() -> Vec<String> {
     let page = fs::read_to_string(root().join("docs/checks.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
@@ -38,7 +38,7 @@ fn parse(id: &str) -> Option<(&str, &str)> {
     is_id.then_some((letters, digits))
 }
 
-/// The words of a line that an id could be, ends of ranges (`CO-02..04`) included.
+/// The words of a line that may be ids, including ends of ranges (`CO-02..04`).
 fn candidates(line: &str) -> BTreeSet<String> {
     let is_separator = |c: char| !(c.is_alphanumeric() || "-_.%".contains(c));
     let mut found = BTreeSet::new();
@@ -56,7 +56,7 @@ fn candidates(line: &str) -> BTreeSet<String> {
     found
 }
 
-/// Whether ids without a hyphen are references in this line: in code they are often something else.
+/// Whether ids without a hyphen are references in this line: in code they usually are not.
 fn is_comment(line: &str) -> bool {
     ["//", "\"\"\"", "#"].iter().any(|start| line.trim_start().starts_with(start))
 }
@@ -75,7 +75,7 @@ fn references(text: &str, known: &BTreeSet<&str>) -> BTreeSet<String> {
     text.lines().flat_map(in_line).collect()
 }
 
-/// The files below a folder; none of what tools have installed or built there.
+/// The files below a directory, except those that tools install or build there.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().unwrap().to_str().unwrap();

@@ -1,4 +1,4 @@
-//! The `claims` parameter: single claims, asked for by name (OpenID Connect Core 1.0 §5.5).
+//! The `claims` parameter: individual claims requested by name (OpenID Connect Core 1.0 §5.5).
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ const BOB: &str = "bob@example.test";
 const TASKS: &str = "https://tasks.example/v1";
 const FILES: &str = "https://files.example";
 
-/// A client of one's own, and one that asks; neither may have an address.
+/// A first-party client, and one that requires consent; neither is registered for the `address`
+/// scope.
 const CLIENTS: &str = r#"
 [[client]]
 client_id = "web"
@@ -31,7 +32,7 @@ scope = "openid profile email offline_access"
 audiences = ["https://tasks.example/v1", "https://files.example"]
 "#;
 
-/// The clients, and an account that says something of itself, and nothing of its gender.
+/// The clients, and an account with a profile that lacks `gender`.
 async fn server() -> (TestServer, Rp, Rp) {
     let server = TestServer::start().await;
     let mut clients = server.apply(CLIENTS).await;
@@ -52,7 +53,7 @@ async fn refresh(server: &TestServer, rp: &Rp, tokens: &Answer) -> Answer {
     server.token(rp, &[("grant_type", "refresh_token"), ("refresh_token", &token)]).await
 }
 
-/// What userinfo says beside `sub`.
+/// The claims at userinfo besides `sub`.
 async fn told(server: &TestServer, tokens: &Answer) -> Value {
     let answer = server.userinfo(&tokens.text("access_token")).await;
     let mut claims = answer.expect_status(200).json();
@@ -60,7 +61,7 @@ async fn told(server: &TestServer, tokens: &Answer) -> Value {
     claims
 }
 
-/// What an ID token says of a person.
+/// The profile claims of an ID token.
 fn told_in_id_token(tokens: &Answer) -> Value {
     let mut claims = TestServer::claims(&tokens.text("id_token"));
     let always = ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "at_hash"];
@@ -80,8 +81,8 @@ const CLAIMS: &str = r#"{
                   "auth_time": {"essential": true} }
 }"#;
 
-/// What is known of what was asked for is told where it was asked for, in this session alone, and as it
-/// is at the moment.
+/// Known claims are returned where they were requested, for this session alone, with their current
+/// values.
 #[tokio::test]
 async fn a_client_is_told_what_it_asked_for_by_name() {
     let (server, web, _) = server().await;
@@ -120,7 +121,8 @@ async fn a_client_is_told_what_it_asked_for_by_name() {
     }
 }
 
-/// §5.4: a scope opens its claims at userinfo. Whoever wants one in the ID token says so.
+/// §5.4: claims of a scope are returned at userinfo. Clients can request them in the ID token by
+/// name.
 #[tokio::test]
 async fn what_a_scope_opens_can_be_asked_for_in_id_tokens() {
     let (server, web, _) = server().await;
@@ -145,7 +147,7 @@ async fn what_a_scope_opens_can_be_asked_for_in_id_tokens() {
     assert_eq!(told_in_id_token(&plain), json!({}));
 }
 
-/// Nothing is told by name where nothing is told of people.
+/// Without `openid`, requested claims are not returned.
 #[tokio::test]
 async fn without_openid_nothing_is_told_by_name() {
     let (server, web, _) = server().await;
@@ -162,7 +164,7 @@ async fn without_openid_nothing_is_told_by_name() {
     }
 }
 
-/// MUST-051, §5.5.1.1: what cannot be read, and a level that logins here do not have.
+/// MUST-051, §5.5.1.1: a malformed parameter, and an essential `acr` that no login reaches.
 #[tokio::test]
 async fn what_is_wrong_with_the_parameter_is_sent_to_the_client() {
     let (server, ..) = server().await;
@@ -198,7 +200,7 @@ async fn what_is_wrong_with_the_parameter_is_sent_to_the_client() {
     }
 }
 
-/// §3.1.2.2, §5.5.1: a `sub` with a value is answered by that person or not at all.
+/// §3.1.2.2, §5.5.1: a request for a specific `sub` succeeds for that user alone.
 #[tokio::test]
 async fn nobody_answers_for_somebody_else() {
     let (server, web, _) = server().await;
@@ -227,7 +229,7 @@ async fn nobody_answers_for_somebody_else() {
     }
 }
 
-/// A client that is registered for less has less at once, and for more again what it was granted.
+/// A narrower registration applies at once; a wider one restores what was granted.
 #[tokio::test]
 async fn a_narrowed_client_is_told_less() {
     let (server, web, _) = server().await;
@@ -267,7 +269,7 @@ async fn a_narrowed_client_is_told_less() {
     }
 }
 
-/// A request of the client that asks.
+/// A request of the client that requires consent.
 fn asking<'a>(scope: &'a str, claims: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![("client_id", "asking"), ("scope", scope), ("claims", claims)]
 }
@@ -275,7 +277,7 @@ fn asking<'a>(scope: &'a str, claims: &'a str) -> Vec<(&'a str, &'a str)> {
 const BIRTHDATE: &str = r#"{"userinfo":{"birthdate":null}}"#;
 const NAME: &str = r#"{"id_token":{"name":{"essential":true}},"userinfo":{"birthdate":null}}"#;
 
-/// MUST-069: people are asked for what they are not asked for by scope, in words.
+/// MUST-069: the consent page asks, in words, for claims that no requested scope covers.
 #[tokio::test]
 async fn a_claim_is_told_when_its_person_has_allowed_it() {
     let (server, _, app) = server().await;
@@ -297,12 +299,12 @@ async fn a_claim_is_told_when_its_person_has_allowed_it() {
     assert_eq!(told(&server, &tokens).await, json!({ "birthdate": "1815-12-10" }));
     assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[]).await, "code");
     assert_eq!(ada.silently(&asking(scope, NAME), &[]).await, "consent_required");
-    // The claim was allowed, the scope elsewhere was not.
+    // Consent was given for the claim, not for the scope at another audience.
     assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[FILES]).await, "consent_required");
     let whole = asking("openid profile", "-");
     assert_eq!(ada.silently(&whole, &[]).await, "consent_required");
 
-    // A scope that opens them, wherever it was allowed, is a yes to each.
+    // Consent to a scope, at any audience, covers its claims.
     let asked = ada.authorize_at(&whole, &[FILES]).await;
     ada.allow(&asked).await;
     assert_eq!(ada.silently(&asking(scope, NAME), &[TASKS]).await, "code");
@@ -310,7 +312,7 @@ async fn a_claim_is_told_when_its_person_has_allowed_it() {
     assert_eq!(ada.silently(&asking(scope, mail), &[TASKS]).await, "consent_required");
 }
 
-/// What was allowed is seen where the rest of it is, and is taken back with it.
+/// Consent to a claim is listed with the scopes, and withdrawn with them.
 #[tokio::test]
 async fn a_claim_that_was_allowed_is_seen_and_taken_back() {
     let (server, _, app) = server().await;
@@ -346,7 +348,7 @@ async fn a_claim_that_was_allowed_is_seen_and_taken_back() {
     assert_eq!(ada.silently(&asking("openid", BIRTHDATE), &[]).await, "consent_required");
 }
 
-/// People agree to what is given, and not to what was asked for once.
+/// Consent covers what the client gets now, not what it requested earlier.
 #[tokio::test]
 async fn the_question_is_for_what_the_client_may_have_now() {
     let (server, _, app) = server().await;
@@ -367,8 +369,8 @@ async fn the_question_is_for_what_the_client_may_have_now() {
     assert_eq!(ada.silently(&asking("openid", name), &[]).await, "consent_required");
 }
 
-/// Nobody allows what their page did not say: it may be of an older instance, or from before the client
-/// could have more.
+/// Consent covers only what the page displayed: the page may come from an older instance, or from
+/// before the client's registration was widened.
 #[tokio::test]
 async fn what_the_page_did_not_say_is_not_allowed() {
     let (server, _, app) = server().await;
@@ -393,7 +395,7 @@ async fn what_the_page_did_not_say_is_not_allowed() {
     assert_eq!(ada.silently(&asking("openid", BIRTHDATE), &[]).await, "consent_required");
 }
 
-/// While an upgrade is rolled out: what an instance of the version before kept says nothing of claims.
+/// Rolling upgrade: requests stored by an instance of the previous version have no claims.
 #[tokio::test]
 async fn a_request_from_before_the_parameter_is_answered() {
     let (server, web, _) = server().await;
@@ -413,7 +415,7 @@ async fn a_request_from_before_the_parameter_is_answered() {
     assert_eq!(told(&server, &tokens).await, json!({ "email": ADA, "email_verified": false }));
 }
 
-/// Whatever people say of themselves, an ID token can be shown again as a hint.
+/// However long the claims, the ID token still works as a hint.
 #[tokio::test]
 async fn an_id_token_stays_short_enough_for_a_hint() {
     let (server, web, _) = server().await;

@@ -1,11 +1,11 @@
-//! Which address an attempt is counted for: one that the client cannot choose.
+//! The client address that rate limits use: the client cannot choose it.
 
 use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::{Answer, TestServer};
 
-/// A server that admits `attempts` a minute from each address.
+/// A server that admits `attempts` per minute and address.
 async fn server(attempts: u32) -> TestServer {
     TestServer::with(|config| {
         config.limits.attempts_per_minute = attempts;
@@ -14,8 +14,8 @@ async fn server(attempts: u32) -> TestServer {
     .await
 }
 
-/// HP-02: nobody is a proxy until the operator says so. (What would make everybody one refuses to
-/// start: `startup::a_setting_that_cannot_be_meant_refuses_and_is_named`.)
+/// HP-02: no proxy is trusted by default. (A setting that would trust everybody is refused: see
+/// `startup::a_setting_that_cannot_be_meant_refuses_and_is_named`.)
 #[test]
 fn no_proxy_is_trusted_by_default() {
     #[derive(clap::Parser)]
@@ -43,7 +43,7 @@ async fn try_from(server: &TestServer, chain: &str) -> u16 {
     try_with(server, &[("x-forwarded-for", chain)]).await
 }
 
-/// RL-03: nobody but a trusted proxy says where a request comes from.
+/// RL-03: only a trusted proxy can forward a client address.
 #[tokio::test]
 async fn forwarding_headers_of_a_stranger_are_ignored() {
     let server = TestServer::with(|config| {
@@ -73,7 +73,7 @@ async fn forwarding_headers_of_a_stranger_are_ignored() {
     assert_eq!(server.database.count(kept).await, 5);
 }
 
-/// RL-03: a proxy appends the address it saw; what stands left of it is the client's invention.
+/// RL-03: a proxy appends the address it saw; entries left of it may be forged by the client.
 #[tokio::test]
 async fn the_chain_of_a_trusted_proxy_is_read_from_the_right() {
     let server = server(3).await;
@@ -93,7 +93,8 @@ async fn the_chain_of_a_trusted_proxy_is_read_from_the_right() {
     assert_eq!(try_from(&server, "203.0.113.9, 198.51.100.1").await, 401, "another client");
 }
 
-/// RL-03, HP-06: the one header that proxies are documented to set, and no other, be it a twin of it.
+/// RL-03, HP-06: only the one header that proxies are documented to set is read, not even a variant
+/// of its name.
 #[tokio::test]
 async fn other_headers_are_ignored_even_from_a_trusted_proxy() {
     let server = server(1).await;
@@ -109,7 +110,7 @@ async fn other_headers_are_ignored_even_from_a_trusted_proxy() {
     assert_eq!((first, &others[..]), (401, &[429; 6][..]));
 }
 
-/// RL-04: who has no address is limited together with all others like that, and never let through.
+/// RL-04: clients without a readable address share one limit, and are never unlimited.
 #[tokio::test]
 async fn unreadable_addresses_share_one_bucket() {
     let server = server(3).await;
@@ -126,7 +127,7 @@ async fn unreadable_addresses_share_one_bucket() {
     assert_eq!(try_from(&server, "203.0.113.9").await, 401, "with an address all is well");
 }
 
-/// RL-04: a proxy that says nothing of its client stands for it.
+/// RL-04: without a forwarded address, the proxy's own address is limited.
 #[tokio::test]
 async fn without_a_chain_the_proxy_itself_is_limited() {
     let server = server(1).await;
@@ -136,7 +137,7 @@ async fn without_a_chain_the_proxy_itself_is_limited() {
     assert_eq!(try_from(&server, "127.0.0.1").await, 429, "the same address");
 }
 
-/// RL-05: the key is the address, not its spelling.
+/// RL-05: the limit's key is the address, not its spelling.
 #[tokio::test]
 async fn spellings_of_an_address_are_one_client() {
     let server = server(1).await;
@@ -153,7 +154,7 @@ async fn spellings_of_an_address_are_one_client() {
     }
 }
 
-/// RL-05: whoever has one IPv6 address has 2^64 of them.
+/// RL-05: one IPv6 client can use 2^64 addresses.
 #[tokio::test]
 async fn the_addresses_of_an_ipv6_64_are_one_client() {
     let server = server(1).await;
@@ -163,7 +164,7 @@ async fn the_addresses_of_an_ipv6_64_are_one_client() {
     assert_eq!(try_from(&server, "2001:db8:0:2::1").await, 401, "the next /64");
 }
 
-/// RL-05: a provider's customer may hold a whole /48; it gets ten times as much and no more.
+/// RL-05: a provider's customer may have a whole /48; it gets ten times the limit of one address.
 #[tokio::test]
 async fn an_ipv6_48_backs_its_64s_up() {
     let server = server(1).await;

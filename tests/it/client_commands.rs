@@ -1,4 +1,4 @@
-//! `signet client …`: the registry, as operators use it.
+//! `signet client …`: the client registry on the command line.
 
 use std::process::Output;
 
@@ -20,7 +20,7 @@ async fn refused(program: &Program, arguments: &[&str]) -> String {
     said
 }
 
-/// A database that is ready for clients, and the command.
+/// A migrated database, and the command.
 async fn registry() -> (TestDatabase, Program) {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
@@ -28,14 +28,14 @@ async fn registry() -> (TestDatabase, Program) {
     (database, program)
 }
 
-/// The registration that `show` prints.
+/// Parses the registration that `show` prints.
 fn read(shown: &str) -> Value {
     serde_json::from_str::<Value>(shown).unwrap()["client"][0].take()
 }
 
 const CALLBACK: [&str; 2] = ["--redirect-uri", "https://rp.example/cb"];
 
-/// AZ-05: a secret of 256 random bits is shown once, and the table has nothing to show.
+/// AZ-05: a secret of 256 random bits is printed once; the table stores a digest.
 #[tokio::test]
 async fn a_secret_is_shown_once_and_stored_as_a_digest() {
     let (database, program) = registry().await;
@@ -46,7 +46,7 @@ async fn a_secret_is_shown_once_and_stored_as_a_digest() {
 
     assert!(secret.starts_with("sgs_") && secret.len() == 4 + 43, "{secret}");
     assert!(!shown.contains(&secret) && !listed.contains(&secret));
-    // As it is registered: either of two methods.
+    // As registered: either of two methods.
     assert!(listed.starts_with("web  client_secret  authorization_code"), "{listed}");
     let stored: Vec<Vec<u8>> = database.column("SELECT secret_digest FROM client").await;
     assert_eq!(stored[0], openssl::sha::sha256(secret.as_bytes()));
@@ -61,7 +61,7 @@ async fn a_secret_is_shown_once_and_stored_as_a_digest() {
     assert!(again.contains("already"), "{again}");
 }
 
-/// Two secrets live side by side until the next rotation.
+/// Two secrets are valid until the next rotation.
 #[tokio::test]
 async fn rotating_a_secret_keeps_the_one_before() {
     let (database, program) = registry().await;
@@ -93,7 +93,7 @@ async fn rotating_a_secret_keeps_the_one_before() {
     assert_eq!(events, [&["client_created"], &changed[..], &["client_deleted"]].concat());
 }
 
-/// An update changes what it names and nothing else.
+/// An update changes only what it names.
 #[tokio::test]
 async fn what_an_update_does_not_name_stays_as_it_is() {
     let (_database, program) = registry().await;
@@ -126,7 +126,7 @@ async fn what_an_update_does_not_name_stays_as_it_is() {
     assert!(unknown.contains("there is no client nobody"), "{unknown}");
 }
 
-/// What `show` prints can be kept in a file and applied.
+/// The output of `show` can be stored in a file and applied.
 #[tokio::test]
 async fn what_is_shown_can_be_applied() {
     let (database, program) = registry().await;
@@ -137,7 +137,7 @@ async fn what_is_shown_can_be_applied() {
     assert_eq!(ok(&program, &["apply", file.to_str().unwrap()]).await, "web unchanged");
 }
 
-/// In the wrong folder, no registry is made that no server looks at.
+/// In the wrong directory, commands do not create a database that no server uses.
 #[tokio::test]
 async fn no_command_makes_a_database() {
     let directory = tempfile::TempDir::new().unwrap();
@@ -151,7 +151,7 @@ async fn no_command_makes_a_database() {
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
-/// A file can be applied again and again; a broken one changes nothing at all.
+/// Applying a file is idempotent; an invalid file changes nothing.
 #[tokio::test]
 async fn applying_a_file_is_idempotent_and_all_or_nothing() {
     let (database, program) = registry().await;
@@ -182,7 +182,8 @@ async fn applying_a_file_is_idempotent_and_all_or_nothing() {
     assert_eq!(job["scope"], "tasks:write");
 }
 
-/// What is registered ends up in headers, in rows and on pages: it has limits, and the error says which.
+/// Registered values appear in headers, rows and pages: their sizes are limited, and the error
+/// names the limit.
 #[tokio::test]
 async fn what_is_registered_is_limited() {
     let (database, program) = registry().await;
@@ -231,7 +232,7 @@ async fn what_is_registered_is_limited() {
     }
 }
 
-/// People decide by a name: it must not look like another one.
+/// Users decide by the name: it must not contain invisible characters.
 #[tokio::test]
 async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
     let (database, program) = registry().await;
@@ -262,7 +263,7 @@ async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
     }
 }
 
-/// RU-03, MUST-037, MUST-038, MUST-139 and the rest of what must not be registered.
+/// RU-03, MUST-037, MUST-038, MUST-139 and other registrations that must be refused.
 #[tokio::test]
 async fn what_would_be_unsafe_cannot_be_registered() {
     let (database, program) = registry().await;

@@ -1,5 +1,5 @@
-//! What client libraries do by default and a server may accept: a nonce instead of PKCE, a secret in either
-//! place, an ID token that says who somebody is. Each is a policy of the client.
+//! Defaults of client libraries that a server may accept: a nonce instead of PKCE, a secret in
+//! header or body, an ID token with profile claims. Each is a setting of the client.
 
 use serde_json::{Value, json};
 
@@ -25,10 +25,10 @@ fn id_token(answer: &Answer) -> Value {
     TestServer::claims(&answer.text("id_token"))
 }
 
-/// What is registered, what is sent, and what the refusal says, if it is one.
+/// The registration, the parameters, and the error text if the request is refused.
 type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], Option<&'c str>);
 
-/// C12: which requests go without PKCE, by the client's policy; the error names the way out.
+/// C12: which requests may omit PKCE by the client's registration; the error names the remedy.
 #[tokio::test]
 async fn a_nonce_takes_the_place_of_pkce_where_that_is_registered() {
     let with_nonce = [("nonce", "n"), ("scope", "openid")];
@@ -59,7 +59,8 @@ async fn a_nonce_takes_the_place_of_pkce_where_that_is_registered() {
     }
 }
 
-/// C12, MUST-088: the code is redeemed without a verifier, and a verifier without a challenge is a downgrade.
+/// C12, MUST-088: the code is exchanged without a verifier; a verifier without a challenge is a
+/// downgrade.
 #[tokio::test]
 async fn a_code_without_a_challenge_takes_no_verifier() {
     let (server, web) = registered("").await;
@@ -70,12 +71,12 @@ async fn a_code_without_a_challenge_takes_no_verifier() {
     assert_eq!(id_token(&answer)["nonce"], "n-0S6_WzA2Mj");
     let code = browser.authorize(&WITHOUT_PKCE).await.sent_to(CALLBACK)["code"].clone();
     server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
-    // Whoever begins with a challenge needs its verifier, whatever else there is.
+    // A request with a challenge needs its verifier in any case.
     let code = browser.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
     redeem(&server, &web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
 }
 
-/// C12, C4: a client that is there stays as strict as it is, also if the file that it is from is applied again.
+/// C12, C4: existing clients stay as strict as they were, even if their file is applied again.
 #[tokio::test]
 async fn clients_of_before_stay_as_strict_as_they_are() {
     let (server, web) = registered("").await;
@@ -96,7 +97,7 @@ async fn by_post(server: &TestServer, web: &Rp) -> Answer {
     Answer::of(server.form("/oauth2/revoke", &fields)).await
 }
 
-/// C4: a secret is taken in either place, unless the client is registered for one of them.
+/// C4: a secret is accepted in header or body, unless the client is registered for one of them.
 #[tokio::test]
 async fn a_secret_is_taken_in_either_place() {
     for (method, basic, post) in [
@@ -111,7 +112,7 @@ async fn a_secret_is_taken_in_either_place() {
 
         assert_eq!(by_basic.status, basic, "{method}");
         assert_eq!(by_post(&server, &web).await.status, post, "{method}");
-        // In both at once, never.
+        // Both at once are rejected.
         let secret = web.secret.as_deref().unwrap();
         let fields = [("client_id", "web"), ("client_secret", secret), ("token", "x")];
         let twice = server.form("/oauth2/revoke", &fields).basic_auth("web", Some(secret));
@@ -119,7 +120,7 @@ async fn a_secret_is_taken_in_either_place() {
     }
 }
 
-/// C3: for libraries that read the ID token and do not ask userinfo; at a refresh, too.
+/// C3: for libraries that read the ID token and do not call userinfo; also at a refresh.
 #[tokio::test]
 async fn what_the_scope_opens_is_in_the_id_token_where_that_is_registered() {
     for (setting, is_told) in [("", false), ("id_token_claims = true", true)] {
@@ -145,7 +146,7 @@ async fn what_the_scope_opens_is_in_the_id_token_where_that_is_registered() {
             assert!(!is_told || claims["email"] == ADA, "{claims}");
             assert_eq!(claims["sub"], TestServer::claims(&ada.access_token)["sub"]);
         }
-        // It is a hint like any other.
+        // It still works as a hint.
         let hint = first.text("id_token");
         let silent = [("prompt", "none"), ("id_token_hint", hint.as_str())];
         let asked = Browser::of(&server).authorize(&silent).await;

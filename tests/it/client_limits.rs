@@ -1,5 +1,5 @@
-//! Limits of the endpoints that clients authenticate at: per client behind a right secret, and per
-//! address for what fails.
+//! Rate limits of endpoints with client authentication: per client if it succeeds, per address if
+//! it fails.
 
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ redirect_uris = ["http://127.0.0.1/cb"]
 
 const ADDRESS: &str = "203.0.113.9";
 
-/// A form of a client, from one address.
+/// A form of a client, from one client address.
 async fn ask(server: &TestServer, rp: &Rp, path: &str, fields: &[(&str, &str)]) -> Answer {
     let request = server.form(path, fields).header("x-forwarded-for", ADDRESS);
     Answer::of(request.basic_auth(&rp.id, rp.secret.as_ref())).await
@@ -42,8 +42,8 @@ async fn token(server: &TestServer, rp: &Rp) -> Answer {
     ask(server, rp, "/oauth2/token", &[("grant_type", "client_credentials")]).await
 }
 
-/// W13: with the right secret, more than a hundred introspections a second from one address are
-/// answered, beside a neighbour who guesses.
+/// W13: with the correct secret, more than a hundred introspections per second from one address
+/// succeed, beside failing guesses from it.
 #[tokio::test]
 async fn a_service_with_the_right_secret_is_not_limited_by_its_address() {
     let server = TestServer::start().await;
@@ -60,12 +60,12 @@ async fn a_service_with_the_right_secret_is_not_limited_by_its_address() {
         let answers = join_all((0..50).map(|_| introspect(&server, api))).await;
         assert!(answers.iter().all(|answer| answer.status == 200));
     }
-    // 1,500, which the 600 a minute of an address do not admit, however long this took.
+    // 1,500 exceed the 600 per minute of an address, regardless of how long this took.
     assert!(began.elapsed().as_secs() < 60);
     token(&server, &clients[1]).await.expect_status(200);
 }
 
-/// W13, C15: each client has a limit of its own, and introspection one apart from tokens.
+/// W13, C15: each client has its own limits, with a separate one for introspection.
 #[tokio::test]
 async fn each_client_has_its_limits() {
     let server = TestServer::with(|config| config.limits.client_requests_per_minute = 3).await;
@@ -84,12 +84,12 @@ async fn each_client_has_its_limits() {
     }
     token(&server, job).await.expect_status(429);
     ask(&server, job, "/oauth2/revoke", &[("token", "x")]).await.expect_status(429);
-    // A wrong secret takes nothing from the client.
+    // A wrong secret does not count against the client.
     let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
     token(&server, &wrong).await.expect_status(401);
 }
 
-/// Whoever proves nothing is limited by address, as at the JSON API.
+/// Unauthenticated requests are limited by address, as at the JSON API.
 #[tokio::test]
 async fn a_public_client_is_limited_by_address() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 3).await;

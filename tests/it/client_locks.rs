@@ -1,7 +1,7 @@
-//! Clients are changed and removed while others are at it, and while people come and go: whoever holds
-//! two things takes them in the order of everybody else.
+//! Clients are changed and removed concurrently with each other, and with logins and logouts: all
+//! transactions take their locks in the same order.
 //!
-//! Of PostgreSQL only: SQLite runs one transaction at a time.
+//! PostgreSQL only: SQLite runs one transaction at a time.
 
 use futures_util::future::join;
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -9,10 +9,10 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use crate::harness::oauth::{Browser, CALLBACK, Rp, WEB};
 use crate::harness::{Program, TestServer};
 
-/// What a connection waits for.
+/// The condition that a connection waits for a lock.
 const LOCKED: &str = "wait_event_type = 'Lock'";
 
-/// A client that is told of logouts, and somebody to log in.
+/// A client with back-channel logout, and a user who is logged in.
 async fn told_of_logouts(server: &TestServer) -> Rp {
     let receiver = "backchannel_logout_uri = \"https://web.example/logged-out\"\n";
     let web = server.apply(&format!("{WEB}{receiver}")).await.remove(0);
@@ -20,8 +20,8 @@ async fn told_of_logouts(server: &TestServer) -> Rp {
     web
 }
 
-/// A logout writes a notice for the client, and holds its session by then; the removal holds the client
-/// and goes on to its sessions. The logout is under way when the removal gets the client.
+/// A logout locks its session, then writes a notice for the client; the removal locks the client,
+/// then its sessions. The logout is under way when the removal locks the client.
 #[tokio::test]
 async fn a_logout_and_the_removal_of_its_client_take_the_client_first() {
     let server = TestServer::start().await;
@@ -62,7 +62,7 @@ async fn a_logout_and_the_removal_of_its_client_take_the_client_first() {
     );
 }
 
-/// Files that name the same clients in different orders are applied at the same time.
+/// Files that name the same clients in different orders are applied concurrently.
 #[tokio::test]
 async fn two_files_take_their_clients_in_one_order() {
     let server = TestServer::start().await;
@@ -103,7 +103,7 @@ async fn two_files_take_their_clients_in_one_order() {
     assert_eq!(ids, ["z", "a"], "in the order of the file");
 }
 
-/// Whoever shows a token twice ends the session, of which its client is told: the client is held first.
+/// Refresh token reuse ends the session and notifies the client: the client is locked first.
 #[tokio::test]
 async fn the_end_of_a_stolen_session_takes_the_client_first() {
     let server = TestServer::start().await;
@@ -136,7 +136,7 @@ async fn the_end_of_a_stolen_session_takes_the_client_first() {
     assert_eq!(server.database.count("session WHERE end_reason = 'token_reuse'").await, 1);
 }
 
-/// A client that is removed while somebody is about to be asked for it is one that is not known.
+/// A client that is removed just before its pending authorization is stored is reported as unknown.
 #[tokio::test]
 async fn a_request_of_a_client_that_has_just_gone_is_refused() {
     let server = TestServer::start().await;
