@@ -1,4 +1,4 @@
-//! The code flow as a whole: from the request to tokens, and everything that must not work.
+//! The complete code flow, from the authorization request to tokens, and what must fail.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -15,7 +15,8 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// MUST-002, MUST-022, MUST-081, MUST-095, MUST-096, MUST-122..128, MUST-130..137: what a flow ends with.
+/// MUST-002, MUST-022, MUST-081, MUST-095, MUST-096, MUST-122..128, MUST-130..137: the result of a
+/// flow.
 #[tokio::test]
 async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
     let (server, web) = server().await;
@@ -57,7 +58,7 @@ async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
     assert_eq!(names, expected);
 }
 
-/// MUST-124, MUST-137: without nonce, without email.
+/// MUST-124, MUST-137: neither nonce nor email unless requested.
 #[tokio::test]
 async fn a_token_says_what_was_asked_for_and_no_more() {
     let (server, web) = server().await;
@@ -73,7 +74,7 @@ async fn a_token_says_what_was_asked_for_and_no_more() {
     assert_eq!(userinfo, json!({ "sub": claims["sub"] }));
 }
 
-/// MUST-124, CO-10: a nonce is not read, however long it is and whatever it holds.
+/// MUST-124, CO-10: a nonce is returned unchanged, regardless of length and content.
 #[tokio::test]
 async fn a_nonce_comes_back_byte_for_byte() {
     let (server, web) = server().await;
@@ -88,7 +89,7 @@ async fn a_nonce_comes_back_byte_for_byte() {
     }
 }
 
-/// MUST-046: the documented default is all that the client is registered for, but for refresh tokens.
+/// MUST-046: the documented default is the registered scope without `offline_access`.
 #[tokio::test]
 async fn an_omitted_scope_is_all_but_refresh_tokens() {
     let (server, web) = server().await;
@@ -100,7 +101,7 @@ async fn an_omitted_scope_is_all_but_refresh_tokens() {
     assert!(answer.json().get("refresh_token").is_none());
 }
 
-/// A flow without `openid` is plain OAuth: no ID token, and no way to userinfo.
+/// Without `openid` a flow is plain OAuth: no ID token, and no userinfo.
 #[tokio::test]
 async fn without_openid_there_is_no_id_token() {
     let (server, web) = server().await;
@@ -114,10 +115,11 @@ async fn without_openid_there_is_no_id_token() {
     assert!(refused.header("www-authenticate").contains("insufficient_scope"));
 }
 
-/// AT-02, MUST-074, MUST-076, MUST-215: of 64 uses of a code at once, on two instances, one succeeds.
+/// AT-02, MUST-074, MUST-076, MUST-215: of 64 concurrent uses of a code on two instances, one
+/// succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_code_used_many_times_at_once_succeeds_once() {
-    // Without a retry window: a busy machine has outages in which each of them may be one.
+    // No retry window: a busy machine has outages, in which the other uses could count as retries.
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
     let web = server.web().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -130,16 +132,16 @@ async fn a_code_used_many_times_at_once_succeeds_once() {
     let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
     assert_eq!(won.len(), 1);
     for answer in lost {
-        // A busy machine may answer 503: nothing was done then, and asking again says what is.
+        // A busy machine may respond with 503: nothing was done, and a retry gives the result.
         let answer = if answer.status == 503 { &server.redeem(&web, &code).await } else { answer };
         answer.expect_oauth_error(400, "invalid_grant");
     }
     assert_eq!(server.database.count("session WHERE client_id = 'web'").await, 1);
-    // CO-06: whoever came second may have been the thief, or may have been robbed.
+    // CO-06: either use may be the attacker's, so the session ends.
     server.userinfo(&won[0].text("access_token")).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// AT-09: whoever logs out everywhere while clients redeem codes succeeds, and leaves nothing behind.
+/// AT-09: logging out everywhere while clients exchange codes succeeds, and no session remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_redeemed_while_all_sessions_end_ends_with_them() {
     let (server, web) = server().await;
@@ -169,7 +171,7 @@ async fn what_is_redeemed_while_all_sessions_end_ends_with_them() {
     eventually("all rows say so", async || server.database.count(live).await == 0).await;
 }
 
-/// CO-06, MUST-075: a code that is shown again ends what came of it, half a minute later, too.
+/// CO-06, MUST-075: reuse of a code ends the session it opened, even half a minute later.
 #[tokio::test]
 async fn a_code_that_is_shown_again_ends_what_came_of_it() {
     let (server, web) = server().await;
@@ -192,8 +194,8 @@ async fn a_code_that_is_shown_again_ends_what_came_of_it() {
     assert_eq!(server.database.count("auth_event WHERE type = 'code_reuse'").await, 1);
 }
 
-/// MUST-077..080, MUST-086..089, RU-07, CO-02..04: a code is good for its client, with its redirect URI and
-/// its verifier, for a minute, and for one attempt of that client.
+/// MUST-077..080, MUST-086..089, RU-07, CO-02..04: a code is valid for its client, redirect URI and
+/// verifier, for a minute, and for one attempt of that client.
 #[tokio::test]
 async fn a_code_is_good_for_its_own_client_and_request_alone() {
     let (server, web) = server().await;
@@ -228,7 +230,7 @@ async fn a_code_is_good_for_its_own_client_and_request_alone() {
     ] {
         let code = Browser::of(&server).code(ADA, &[]).await;
         redeem(&web, &code, &wrong).await.expect_oauth_error(400, "invalid_grant");
-        // The attempt has spent it: there is no second guess.
+        // The failed attempt has used the code up: there is no second guess.
         redeem(&web, &code, &[]).await.expect_oauth_error(400, "invalid_grant");
         server.advance_seconds(61);
     }
@@ -246,7 +248,7 @@ async fn a_code_is_good_for_its_own_client_and_request_alone() {
     redeem(&web, "", &[]).await.expect_oauth_error(400, "invalid_request");
 }
 
-/// CO-05, MUST-078, MUST-091: codes are long, drawn, and not in the database.
+/// CO-05, MUST-078, MUST-091: codes are long, random, and not stored in plain text.
 #[tokio::test]
 async fn codes_are_drawn_and_stored_as_digests() {
     let (server, _) = server().await;
@@ -268,7 +270,8 @@ async fn codes_are_drawn_and_stored_as_digests() {
     }
 }
 
-/// RF-09, MUST-112..118, MUST-131, MUST-138: refreshing, as at the JSON API, bound to client and scope.
+/// RF-09, MUST-112..118, MUST-131, MUST-138: refreshes, as at the JSON API, bound to client and
+/// scope.
 #[tokio::test]
 async fn refreshing_is_bound_to_the_client_and_never_widens() {
     let (server, web) = server().await;
@@ -293,7 +296,7 @@ async fn refreshing_is_bound_to_the_client_and_never_widens() {
     wide.expect_oauth_error(400, "invalid_target");
     let json = server.refresh(&token).await;
     json.expect_error(401, "INVALID_REFRESH_TOKEN");
-    // MUST-113: a name alone is no proof.
+    // MUST-113: a client id alone does not authenticate.
     let named =
         [("grant_type", "refresh_token"), ("refresh_token", &*token), ("client_id", &*web.id)];
     let named = Answer::of(server.form("/oauth2/token", &named)).await;
@@ -321,13 +324,13 @@ async fn refreshing_is_bound_to_the_client_and_never_widens() {
     assert!(after.get("nonce").is_none() && after.get("azp").is_none());
 
     server.advance_seconds(11);
-    // MUST-117, MUST-119: shown again, it ends the family.
+    // MUST-117, MUST-119: reuse ends the session.
     refresh(&web, &token, &[]).await.expect_oauth_error(400, "invalid_grant");
     let dead = refresh(&web, &wide_again.text("refresh_token"), &[]).await;
     dead.expect_oauth_error(400, "invalid_grant");
 }
 
-/// MUST-209: a refresh token of the JSON API is nothing at the token endpoint.
+/// MUST-209: the token endpoint rejects refresh tokens of the JSON API.
 #[tokio::test]
 async fn there_is_no_side_door_between_the_two_refreshes() {
     let (server, web) = server().await;
@@ -339,7 +342,7 @@ async fn there_is_no_side_door_between_the_two_refreshes() {
     server.refresh(&tokens.refresh_token).await.expect_status(200);
 }
 
-/// RF-08: a client that is taken off the registry has nothing left.
+/// RF-08: all credentials of a deleted client are invalid.
 #[tokio::test]
 async fn a_deleted_client_has_nothing_left() {
     let (server, web) = server().await;
@@ -355,7 +358,7 @@ async fn a_deleted_client_has_nothing_left() {
     server.token(&web, &fields).await.expect_oauth_error(401, "invalid_client");
 }
 
-/// The account itself is opened by logging in at Signet's own API, not by what a client was given.
+/// Account endpoints require a token from a login at Signet's own API, not one of a client.
 #[tokio::test]
 async fn a_clients_token_does_not_open_the_account() {
     let (server, web) = server().await;

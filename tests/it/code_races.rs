@@ -1,9 +1,8 @@
-//! Codes of before are redeemed while what they stand for ends: whoever asked for the end is not left
-//! with a session that began unseen.
+//! Codes are exchanged while an event ends their login: no session may survive that.
 //!
-//! Rounds of requests that are under way at the same time, at two instances. On PostgreSQL each session
-//! that is written takes its time, after what was read before and until it is committed, so that the
-//! end comes in the midst of several.
+//! Each round sends concurrent requests to two instances. On PostgreSQL each insert of a session is
+//! delayed, after the reads of its transaction and before the commit, so that the event falls
+//! within several exchanges.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,8 +40,8 @@ fn person(round: usize) -> String {
 }
 
 impl Pair {
-    /// Redeems codes at both instances, a few at a time, until `end` has ended what they stand for.
-    /// Nothing may be live then.
+    /// Exchanges codes at both instances, a few at a time, until `end` has ended their login. No
+    /// session may be live then.
     async fn race(&self, codes: &[String], end: impl Future<Output = ()>) {
         let is_over = AtomicBool::new(false);
         let left = Mutex::new(codes.iter());
@@ -72,7 +71,7 @@ impl Pair {
     }
 }
 
-/// Codes of a login in this browser.
+/// Codes of one login in this browser.
 async fn codes(browser: &mut Browser<'_>, email: &str, more: &[(&str, &str)]) -> Vec<String> {
     let mut codes = vec![browser.code(email, more).await];
     for _ in 1..CODES {
@@ -130,7 +129,7 @@ async fn no_code_of_before_survives_the_login_of_somebody_else() {
     for round in 0..ROUNDS {
         pair.one.sign_up(&person(round)).await.expect_status(201);
         let mut browser = Browser::of(&pair.one);
-        // Without refresh tokens: those outlive what happens to the browser.
+        // Without `offline_access`: its sessions outlive the browser's login.
         let codes = codes(&mut browser, &person(round), &[]).await;
         let page = browser.authorize(&[("prompt", "login")]).await;
         let typed = [("username", "bob@example.test"), ("password", PASSWORD)];

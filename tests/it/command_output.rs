@@ -1,4 +1,5 @@
-//! What commands print: to readers that leave, to a disk that is full, and from rows that strangers wrote.
+//! Output of commands: to readers that exit early, to a full disk, and with untrusted text from
+//! rows.
 
 use std::fs::File;
 use std::io::pipe;
@@ -9,10 +10,10 @@ use crate::harness::{Program, TestServer};
 
 const ADA: &str = "ada@example.test";
 
-/// What a terminal obeys, what changes the order of others, what cannot be seen, and a forged line.
+/// Terminal control sequences, bidirectional controls, invisible characters, and a forged line.
 const HOSTILE: &str = "\u{1b}[2J\u{9b}31m\u{202e}x\u{2066}\u{200b}\u{e0041}\r\nforged  line\u{7f}";
 
-/// Commands that print something.
+/// Commands that print output.
 const COMMANDS: &[&[&str]] = &[
     &["--help"],
     &["--version"],
@@ -55,7 +56,7 @@ async fn a_reader_that_leaves_ends_a_command_quietly() {
         let output = program.run_into(writer, command).await;
 
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{command:?}");
-        // As of a program that SIGPIPE ends, which a shell reports so.
+        // The exit code that a shell reports for a program killed by SIGPIPE.
         assert_eq!(output.status.code(), Some(141), "{command:?}");
     }
     let output = program.run_by("\"$0\" openapi | head -1").await;
@@ -78,7 +79,7 @@ async fn a_full_disk_is_an_error_of_the_command() {
     }
 }
 
-/// A refused command line and a failed start say so without a standard error, by their exit code.
+/// Without a standard error, a refused command line and a failed start still set their exit code.
 #[tokio::test]
 async fn an_error_that_nobody_can_read_is_still_an_exit_code() {
     let (_server, program) = server().await;
@@ -94,7 +95,7 @@ async fn an_error_that_nobody_can_read_is_still_an_exit_code() {
     }
 }
 
-/// W16: imported rows and what strangers wrote reach a terminal as text, and each in one line.
+/// W16: imported rows and untrusted text are escaped for the terminal, one line each.
 #[tokio::test]
 async fn what_rows_hold_cannot_command_a_terminal() {
     let (server, program) = server().await;

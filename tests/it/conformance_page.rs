@@ -1,4 +1,4 @@
-//! `docs/conformance.md` says where each statement is tested: what it names must be there.
+//! `docs/conformance.md` says where each statement is tested: the names must exist.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The rows of all tables that have a number or an id in their first column.
+/// The rows of all tables whose first column is a number or an id.
 fn rows() -> Vec<(String, String)> {
     let page = fs::read_to_string(root().join("docs/conformance.md")).unwrap();
     let (_, tables) = page.split_once("## Statements and their tests").unwrap();
@@ -18,12 +18,12 @@ fn rows() -> Vec<(String, String)> {
         .collect()
 }
 
-/// What a row has in backticks.
+/// The texts in backticks of a row.
 fn named(row: &str) -> impl Iterator<Item = &str> {
     row.split('`').skip(1).step_by(2)
 }
 
-/// Why a name leads nowhere, if it does.
+/// Why a name cannot be resolved, if so.
 fn wrong(name: &str) -> Option<String> {
     let tests = root().join("tests/it");
     if let Some((module, test)) = name.split_once("::") {
@@ -40,7 +40,7 @@ fn wrong(name: &str) -> Option<String> {
     (is_module && !is_there).then(|| format!("no module {name}"))
 }
 
-/// What is in backticks and no module: words of the protocol, and helpers of the harness.
+/// Texts in backticks that are no modules: protocol terms, and helpers of the harness.
 const WORDS: [&str; 12] = [
     "client_id",
     "expect_oauth_error",
@@ -68,14 +68,14 @@ fn each_test_and_file_that_the_page_names_is_there() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
-/// The numbers of a first column such as `163–164, 166`; none of an id.
+/// The numbers of a first column such as `163–164, 166`; none for an id.
 fn numbers(ids: &str) -> Vec<u32> {
     let ranges = ids.split(", ").map(|it| it.split_once('–').unwrap_or((it, it)));
     let ranges = ranges.filter_map(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
     ranges.flatten().collect()
 }
 
-/// Each statement has one row, which says where it is tested, or why not.
+/// Each statement has one row that names its test, or a reason for having none.
 #[test]
 fn every_statement_has_a_row() {
     let rows = rows();

@@ -1,4 +1,4 @@
-//! Connections: how many one client may have, and what they may speak.
+//! Connections: the limit per client, and the permitted protocols.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,17 +12,17 @@ use crate::harness::{TestServer, eventually};
 
 const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// How HTTP/2 begins without TLS (RFC 9113 §3.4), with an empty SETTINGS frame.
+/// The HTTP/2 preface without TLS (RFC 9113 §3.4), with an empty SETTINGS frame.
 const HTTP_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// A connection from an address of this host.
+/// A connection from a loopback address.
 async fn connect_from(address: &str, server: &TestServer) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
     socket.connect(server.address).await.unwrap()
 }
 
-/// What a connection answers to a request; nothing if it was closed instead.
+/// The response to a request; empty if the connection was closed instead.
 async fn ask(connection: &mut TcpStream) -> String {
     let _ = connection.write_all(REQUEST).await;
     let mut answer = vec![0; 1024];
@@ -31,7 +31,7 @@ async fn ask(connection: &mut TcpStream) -> String {
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
-/// A server that trusts no proxy, with few connections for each client.
+/// A server without trusted proxies, with few connections per client.
 async fn strict() -> TestServer {
     TestServer::with(|config| {
         config.service.trusted_proxies.clear();
@@ -40,7 +40,7 @@ async fn strict() -> TestServer {
     .await
 }
 
-/// DS-04: whoever has as many connections as it may have gets no more; others do.
+/// DS-04: a client at its connection limit gets no more; other clients do.
 #[tokio::test]
 async fn one_client_cannot_have_all_connections() {
     let server = strict().await;
@@ -67,7 +67,7 @@ async fn one_client_cannot_have_all_connections() {
     .await;
 }
 
-/// A proxy that is trusted brings the connections of many clients.
+/// A trusted proxy carries the connections of many clients.
 #[tokio::test]
 async fn a_trusted_proxy_may_have_more() {
     let server =
@@ -79,7 +79,7 @@ async fn a_trusted_proxy_may_have_more() {
     }
 }
 
-/// DS-05: HTTP/2 is the proxy's: many requests on one connection would escape its time limits.
+/// DS-05: HTTP/2 is for the proxy: many requests on one connection would evade its timeouts.
 #[tokio::test]
 async fn http_2_without_tls_is_refused_at_once_and_in_pieces() {
     let server = TestServer::start().await;
@@ -101,7 +101,7 @@ async fn http_2_without_tls_is_refused_at_once_and_in_pieces() {
     }
 }
 
-/// What merely begins like it is HTTP/1.1, and answered.
+/// A method that only resembles the preface is HTTP/1.1, and gets a response.
 #[tokio::test]
 async fn a_method_that_begins_as_http_2_does_is_answered() {
     let server = TestServer::start().await;
@@ -112,7 +112,7 @@ async fn a_method_that_begins_as_http_2_does_is_answered() {
     }
 }
 
-/// DS-04: a crowd of probes takes one connection of the pool, also when the database is slow.
+/// DS-04: many concurrent probes use one connection of the pool, even if the database is slow.
 #[tokio::test]
 async fn a_crowd_of_probes_leaves_the_database_to_others() {
     let server = TestServer::start().await;
@@ -142,7 +142,7 @@ async fn a_crowd_of_probes_leaves_the_database_to_others() {
     assert!(probes.iter().all(|probe| probe.took < Duration::from_secs(5)));
 }
 
-/// DS-03: being asked for the body gives nobody more time for it.
+/// DS-03: `Expect: 100-continue` does not extend the body timeout.
 #[tokio::test]
 async fn a_body_that_was_asked_for_has_the_time_of_any_other() {
     let server = TestServer::with(|config| config.service.client_seconds = 2).await;
@@ -157,6 +157,6 @@ async fn a_body_that_was_asked_for_has_the_time_of_any_other() {
 
     let received = String::from_utf8_lossy(&received);
     assert!(received.starts_with("HTTP/1.1 100"), "{received}");
-    // Idle connections may be silent four times as long.
+    // Idle connections have four times this timeout.
     assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
 }

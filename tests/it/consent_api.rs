@@ -1,4 +1,4 @@
-//! What one has allowed other programs, over the JSON API.
+//! Consents in the JSON API.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::harness::{PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
 
-/// Somebody who has allowed the client that asks something, and the client's tokens.
+/// A user's consent to the client that requires it; returns the client's tokens.
 async fn allowed(server: &TestServer, app: &Rp) -> String {
     let mut browser = Browser::of(server);
     browser.log_in_alone(ADA).await;
@@ -25,7 +25,7 @@ async fn server() -> (TestServer, Rp) {
     (server, app)
 }
 
-/// N-57: reviewable and revocable without our pages.
+/// N-57: consents can be reviewed and withdrawn without the hosted pages.
 #[tokio::test]
 async fn a_consent_is_listed_and_taken_back() {
     let (server, app) = server().await;
@@ -59,7 +59,7 @@ async fn a_consent_is_listed_and_taken_back() {
     assert_eq!(by[0].to_string(), TestServer::session_of(&mine.access_token));
 }
 
-/// EN-08: what is not there and what is somebody else's get the same answer.
+/// EN-08: a missing consent and another account's get the same response.
 #[tokio::test]
 async fn a_consent_that_is_not_ones_own_is_not_found() {
     let (server, app) = server().await;
@@ -80,7 +80,7 @@ async fn a_consent_that_is_not_ones_own_is_not_found() {
     garbled.expect_error(400, "VALIDATION_ERROR");
 }
 
-/// Ids may be URLs.
+/// Client ids may be URLs.
 #[tokio::test]
 async fn a_client_is_named_by_whatever_its_id_is() {
     let id = "https://app.example/%7Eme?x=y";
@@ -100,7 +100,7 @@ async fn a_client_is_named_by_whatever_its_id_is() {
     assert_eq!(server.database.count("consent").await, 0);
 }
 
-/// AZ-02: what a client was allowed does not include this.
+/// AZ-02: client tokens do not give access to consents.
 #[tokio::test]
 async fn no_client_sees_or_takes_back_what_was_allowed() {
     let (server, app) = server().await;

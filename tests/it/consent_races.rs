@@ -1,4 +1,4 @@
-//! Taking a consent back while its client is at work, on another instance.
+//! Withdrawal of a consent while its client makes requests, on another instance.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use crate::harness::oauth::{Browser, CALLBACK, hidden};
 const ADA: &str = "ada@example.test";
 const SCOPE: &str = "openid offline_access";
 
-/// AT-09: of what is redeemed meanwhile, nothing is left.
+/// AT-09: sessions from codes exchanged meanwhile end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_redeemed_while_it_is_taken_back_ends_with_it() {
     let server = TestServer::start().await;
     let app = server.apply(ASKING).await.remove(0);
     let beside = server.beside().await;
     server.sign_up(ADA).await.expect_status(201);
-    // In the middle of a redemption, and in the middle of the withdrawal.
+    // In the middle of an exchange, and in the middle of the withdrawal.
     for table in ["session", "invalid_status"] {
         server.database.delay_after_inserts_into(table).await;
     }
@@ -56,7 +56,7 @@ async fn what_is_redeemed_while_it_is_taken_back_ends_with_it() {
     }
 }
 
-/// No code is drawn on what has been taken back: whoever remembered it looks again.
+/// No code is issued on a withdrawn consent: a request that had read it reads it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_is_granted_while_it_is_taken_back_is_good_for_nothing() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! What people have allowed clients: for what it counts, where it is seen, and how it is taken back.
+//! Consents to clients: what they cover, where they are listed, and how they are withdrawn.
 
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn server() -> (TestServer, Vec<Rp>) {
     (server, clients)
 }
 
-/// Somebody who is logged in and has allowed the client that asks a scope.
+/// A logged-in user who has consented to a scope.
 async fn allowed<'s>(server: &'s TestServer, email: &str, scope: &str) -> (Browser<'s>, String) {
     let mut browser = Browser::of(server);
     browser.log_in_alone(email).await;
@@ -37,7 +37,8 @@ fn refresh(token: &str) -> [(&str, &str); 2] {
     [("grant_type", "refresh_token"), ("refresh_token", token)]
 }
 
-/// MUST-069, RFC 8707: a yes for one service is no yes for another, and none for more at either.
+/// MUST-069, RFC 8707: consent for one audience does not cover another one, nor more scopes at
+/// either.
 #[tokio::test]
 async fn a_consent_is_for_a_scope_at_an_audience() {
     let (server, _) = server().await;
@@ -67,7 +68,7 @@ async fn a_consent_is_for_a_scope_at_an_audience() {
     assert_eq!(server.database.column::<String>(told).await, expected);
 }
 
-/// N-57: who is asked sees where the access goes, unless it goes no further than here.
+/// N-57: the consent page names the audience, unless it is the default one.
 #[tokio::test]
 async fn the_question_says_where_the_access_goes() {
     let (server, _) = server().await;
@@ -91,7 +92,7 @@ async fn the_question_says_where_the_access_goes() {
     assert!(!here.contains("access at"), "{here}");
 }
 
-/// An upgrade takes nobody's word for more than they were told.
+/// An upgrade does not extend consents beyond what the page said.
 #[tokio::test]
 async fn a_consent_from_before_audiences_is_for_the_default_one_alone() {
     let (server, _) = server().await;
@@ -119,8 +120,8 @@ async fn a_consent_from_before_audiences_is_for_the_default_one_alone() {
     assert_eq!(ada.silently(&asking("openid email"), &[]).await, "code");
 }
 
-/// RF-08, N-57: taken back, nothing is left of it: no session, no code, no request under way, no
-/// memory. What others hold stays.
+/// RF-08, N-57: a withdrawal ends the sessions, codes and pending requests of the consent, and the
+/// consent itself. Those of others stay.
 #[tokio::test]
 async fn what_is_taken_back_is_over_at_once() {
     let (server, clients) = server().await;
@@ -159,12 +160,12 @@ async fn what_is_taken_back_is_over_at_once() {
     let told = "SELECT reason FROM auth_event WHERE type = 'consent_withdrawn' \
                 AND client_id = 'asking' AND account_id IS NOT NULL AND session_id IS NOT NULL";
     assert_eq!(server.database.column::<String>(told).await, [scope]);
-    // Sent twice, it is as it was wished for.
+    // Repeating the withdrawal succeeds.
     ada.take_back("asking").await.expect_status(303);
     assert_eq!(server.database.count("auth_event WHERE type = 'consent_withdrawn'").await, 1);
 }
 
-/// Back-Channel Logout §2.7: clients are told of the sessions that end with a consent.
+/// Back-Channel Logout §2.7: clients are notified of sessions that end with a consent.
 #[tokio::test]
 async fn a_client_is_told_that_its_sessions_ended() {
     let server = TestServer::start().await;
@@ -180,7 +181,7 @@ async fn a_client_is_told_that_its_sessions_ended() {
     assert_eq!(server.database.count("outbox WHERE receiver = 'asking'").await, 1);
 }
 
-/// The account page says in the words of the question what was allowed, and to whom.
+/// The account page lists consents in the words of the consent page.
 #[tokio::test]
 async fn the_account_page_lists_what_was_allowed() {
     let (server, _) = server().await;
@@ -209,7 +210,7 @@ async fn the_account_page_lists_what_was_allowed() {
     assert!(page.contains(button), "{page}");
 }
 
-/// Where the operator says what a scope allows, people are asked in these words.
+/// The operator's description of a scope is used on the consent page.
 #[tokio::test]
 async fn scopes_of_services_are_described_in_words_of_the_operator() {
     let server = TestServer::with(|config| {
@@ -236,7 +237,7 @@ async fn scopes_of_services_are_described_in_words_of_the_operator() {
     }
 }
 
-/// SS-04: nobody's consent is taken back by a page of somebody else's.
+/// SS-04: a form from another site cannot withdraw a consent.
 #[tokio::test]
 async fn a_form_that_is_not_ours_takes_nothing_back() {
     let (server, _) = server().await;
@@ -257,7 +258,7 @@ async fn a_form_that_is_not_ours_takes_nothing_back() {
     assert_eq!(ada.silently(&asking("openid"), &[]).await, "code");
 }
 
-/// Ending a login is not taking back: the client may ask for the next one.
+/// A logout is not a withdrawal: the consent applies to the next login, too.
 #[tokio::test]
 async fn a_consent_outlives_the_sessions_that_came_of_it() {
     let (server, clients) = server().await;
@@ -272,7 +273,7 @@ async fn a_consent_outlives_the_sessions_that_came_of_it() {
     assert_eq!(ada.silently(&asking("openid"), &[]).await, "code");
 }
 
-/// What an operator decided is not a person's to take back; that they did is not shown as if it were.
+/// Clients that skip consent are not listed: users cannot withdraw what they did not decide.
 #[tokio::test]
 async fn clients_that_need_not_ask_are_not_among_them() {
     let (server, clients) = server().await;
@@ -280,7 +281,7 @@ async fn clients_that_need_not_ask_are_not_among_them() {
     let code = ada.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
     server.redeem(&clients[2], &code).await.expect_status(200);
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
-    // One that asked once and need not any more.
+    // A client that required consent earlier and skips it now.
     let skipping =
         ASKING.replace("client_id = \"asking\"", "client_id = \"asking\"\nconsent = \"skip\"");
     server.apply(&skipping).await;
@@ -298,7 +299,7 @@ async fn clients_that_need_not_ask_are_not_among_them() {
     }
 }
 
-/// What was granted is shown as it was granted, under the name that the client has now.
+/// A consent is displayed as it was given, with the client's current name.
 #[tokio::test]
 async fn a_clients_new_registration_does_not_change_what_was_said() {
     let (server, _) = server().await;
@@ -317,7 +318,7 @@ async fn a_clients_new_registration_does_not_change_what_was_said() {
     drop(ada);
 }
 
-/// Consents go with either side of them.
+/// Consents are deleted with their account or their client.
 #[tokio::test]
 async fn a_consent_goes_with_its_account_and_with_its_client() {
     let (server, _) = server().await;
@@ -336,7 +337,7 @@ async fn a_consent_goes_with_its_account_and_with_its_client() {
     eventually("nothing is left", async || server.database.count("consent").await == 0).await;
 }
 
-/// An operator sees them, too.
+/// `signet account show` lists consents, too.
 #[tokio::test]
 async fn the_view_of_an_account_shows_what_its_owner_allowed() {
     let (server, _) = server().await;

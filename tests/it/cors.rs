@@ -1,4 +1,4 @@
-//! SS-07: which front ends a browser lets read the JSON API's answers.
+//! SS-07: the origins whose scripts may read responses of the JSON API.
 
 use reqwest::Method;
 use serde_json::json;
@@ -30,7 +30,7 @@ fn allowed_origin(answer: &Answer) -> Option<&str> {
     fields.first().map(|origin| origin.to_str().unwrap())
 }
 
-/// Origins that resemble the listed `https://app.example.test`, and are others.
+/// Origins that resemble the allowed `https://app.example.test`, but differ.
 const OTHERS: [&str; 14] = [
     "null",
     "*",
@@ -48,7 +48,7 @@ const OTHERS: [&str; 14] = [
     "https://app.example.test https://evil.example",
 ];
 
-/// SS-07: kept from the original, whose front end is served there.
+/// SS-07: the same default as in the original application, whose front end has this origin.
 #[tokio::test]
 async fn the_default_front_end_is_the_original_one() {
     let server = TestServer::start().await;
@@ -63,7 +63,7 @@ async fn the_default_front_end_is_the_original_one() {
     }
 }
 
-/// SS-07: a fixed list, compared byte for byte; never credentials.
+/// SS-07: a fixed list, compared exactly; credentials are never allowed.
 #[tokio::test]
 async fn each_listed_origin_is_allowed_and_no_other_is_reflected() {
     let listed = ["https://app.example.test", "http://127.0.0.1:8081", "https://b.example.test"];
@@ -95,7 +95,7 @@ async fn each_listed_origin_is_allowed_and_no_other_is_reflected() {
     assert_eq!(allowed_origin(&server.get(ME).await), None);
 }
 
-/// SS-07: asking whether one may ask costs no attempt.
+/// SS-07: a preflight does not count against the rate limit.
 #[tokio::test]
 async fn a_preflight_of_a_listed_origin_is_answered_without_asking_anything_else() {
     let server = TestServer::start().await;
@@ -115,7 +115,7 @@ async fn a_preflight_of_a_listed_origin_is_answered_without_asking_anything_else
     assert_eq!(server.database.count("attempt").await, 0);
 }
 
-/// SS-07: a front end can read why it was refused.
+/// SS-07: a front end can read error responses.
 #[tokio::test]
 async fn errors_carry_the_headers_too() {
     let server = TestServer::start().await;
@@ -138,7 +138,8 @@ async fn errors_carry_the_headers_too() {
     }
 }
 
-/// SS-07: what everybody may read, any page may read; one header for all, so that caches can share.
+/// SS-07: any origin may read public documents; the header is the same for all, so that caches can
+/// share them.
 #[tokio::test]
 async fn public_documents_answer_every_origin_alike() {
     let server = TestServer::start().await;

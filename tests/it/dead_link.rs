@@ -1,5 +1,5 @@
-//! A link to PostgreSQL that drops packets, as a firewall does that has lost its state: connections stay
-//! open, and nothing comes over them any more.
+//! A link to PostgreSQL that drops packets, like a firewall that lost its state: connections stay
+//! open but deliver nothing.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio::sync::watch;
 
 use crate::harness::{Answer, PASSWORD, Program, TestDatabase, eventually};
 
-/// Leads from a port to the socket of the PostgreSQL under test.
+/// Forwards a port to the socket of the PostgreSQL under test.
 struct Link {
     port: u16,
-    /// Connections of an earlier age than this are dead.
+    /// Connections of an earlier generation are dead.
     age: watch::Sender<usize>,
 }
 
@@ -58,7 +58,7 @@ async fn pump(
     }
 }
 
-/// W2: reads and writes are good again, and stay so, and the server can be stopped.
+/// W2: reads and writes recover permanently, and the server can be stopped.
 #[tokio::test]
 async fn a_server_recovers_from_connections_that_are_dead() {
     let database = TestDatabase::create().await;
@@ -77,7 +77,7 @@ async fn a_server_recovers_from_connections_that_are_dead() {
     let http = Client::builder().no_proxy().build().unwrap();
     let body = json!({ "email": "ada@example.test", "password": PASSWORD });
     let signed_up = Answer::of(http.post(serving.url("/api/auth/signup")).json(&body)).await;
-    // A retry, each time: its window is a minute.
+    // Each is a retry: the retry window is a minute.
     let refresh = async || {
         let body = json!({ "refresh_token": signed_up.tokens().refresh_token });
         Answer::of(http.post(serving.url("/api/auth/refresh")).json(&body)).await.status
@@ -87,7 +87,7 @@ async fn a_server_recovers_from_connections_that_are_dead() {
     for _ in 0..2 {
         link.kill_connections();
         eventually("it writes again", async || refresh().await == 200).await;
-        // Longer than a commit may be overdue.
+        // Longer than the timeout of a commit.
         tokio::time::sleep(Duration::from_secs(7)).await;
         let ready = Answer::of(http.get(serving.url("/readyz"))).await;
         ready.expect_status(200);

@@ -1,4 +1,4 @@
-//! How many files the process may open, and what follows for connections.
+//! The limit of open files, and its effect on connections.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -19,7 +19,7 @@ async fn connect_from(client: &str, server: SocketAddr) -> TcpStream {
     socket.connect(server).await.unwrap()
 }
 
-/// The first line of the answer to a request; nothing if the connection was closed instead.
+/// The first line of a response; empty if the connection was closed instead.
 async fn ask(mut connection: TcpStream) -> String {
     let request = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let _ = connection.write_all(request).await;
@@ -29,18 +29,18 @@ async fn ask(mut connection: TcpStream) -> String {
     answer.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Connections of two clients that say nothing.
+/// Idle connections of two clients.
 async fn two_idle_clients(each: usize, server: SocketAddr) -> Vec<TcpStream> {
     let mut idle = Vec::new();
     for client in ["127.0.0.2", "127.0.0.3"] {
         idle.extend(join_all((0..each).map(|_| connect_from(client, server))).await);
     }
-    // The last ones have been accepted once a later one is answered.
+    // Once a later connection gets a response, all earlier ones have been accepted.
     assert_eq!(ask(connect_from("127.0.0.4", server).await).await, "HTTP/1.1 200 OK");
     idle
 }
 
-/// W7: a soft limit is for others; a client has a tenth of what fits.
+/// W7: the soft limit is raised; one client gets a tenth of the connections.
 #[tokio::test]
 async fn two_idle_clients_do_not_shut_others_out() {
     let database = TestDatabase::create().await;
@@ -58,7 +58,7 @@ async fn two_idle_clients_do_not_shut_others_out() {
     }
 }
 
-/// W7: an own setting for one client holds, and what fits still bounds them all.
+/// W7: an explicit limit per client applies, within the total that the descriptors permit.
 #[tokio::test]
 async fn connections_that_do_not_fit_wait_and_harm_nobody() {
     let database = TestDatabase::create().await;
@@ -76,7 +76,7 @@ async fn connections_that_do_not_fit_wait_and_harm_nobody() {
     assert!(!printed.contains("could not be accepted"), "{printed}");
 }
 
-/// W7: where hardly a connection fits, it does not start, and says what is needed.
+/// W7: with too few descriptors the start is refused, with the required number.
 #[tokio::test]
 async fn too_few_descriptors_refuse_the_start() {
     let database = TestDatabase::create().await;
@@ -91,8 +91,7 @@ async fn too_few_descriptors_refuse_the_start() {
     assert_eq!(ask(connect_from("127.0.0.2", enough.address).await).await, "HTTP/1.1 200 OK");
 }
 
-/// W7: out of descriptors all the same, connections are turned away at once, and the log says so now
-/// and then.
+/// W7: if descriptors still run out, connections are closed at once, and the log is rate-limited.
 #[tokio::test]
 async fn without_a_descriptor_connections_are_turned_away_and_the_log_is_quiet() {
     let database = TestDatabase::create().await;
@@ -103,7 +102,7 @@ async fn without_a_descriptor_connections_are_turned_away_and_the_log_is_quiet()
     let before = limit_to_what_is_open(&serving);
     let mut answers = Vec::new();
     for _ in 0..40 {
-        // Whatever it has closed meanwhile (connections to the database) does not count.
+        // Descriptors that were closed meanwhile (database connections) do not count.
         limit_to_what_is_open(&serving);
         answers.push(ask(connect_from("127.0.0.2", serving.address).await).await);
         tokio::time::sleep(Duration::from_millis(25)).await;
@@ -115,14 +114,14 @@ async fn without_a_descriptor_connections_are_turned_away_and_the_log_is_quiet()
     assert!(answers.iter().filter(turned_away).count() > 30, "{answers:?}");
     assert!(answers.iter().filter(|answer| answer.contains("503")).count() > 20, "{answers:?}");
     assert_eq!(ask(connect_from("127.0.0.2", serving.address).await).await, "HTTP/1.1 200 OK");
-    // Of the second that this took, at 100 ticks a second.
+    // Of one second, at 100 ticks a second.
     assert!(used < 50, "the acceptor spins: {used} ticks");
     let (status, printed) = serving.end(Signal::TERM).await;
     assert_eq!(status.code(), Some(0));
     assert_eq!(printed.matches("could not be accepted").count(), 1, "{printed}");
 }
 
-/// No other file can be opened, until what is returned is set again.
+/// No more files can be opened until the returned limit is restored.
 fn limit_to_what_is_open(serving: &Serving) -> Rlimit {
     let pid = serving.pid().as_raw_nonzero();
     let is_open = |number: &u64| Path::new(&format!("/proc/{pid}/fd/{number}")).exists();
@@ -131,7 +130,7 @@ fn limit_to_what_is_open(serving: &Serving) -> Rlimit {
     prlimit(Some(serving.pid()), Resource::Nofile, few).unwrap()
 }
 
-/// The processor time that it has used.
+/// The CPU time used by the process.
 fn cpu_ticks(serving: &Serving) -> u64 {
     let pid = serving.pid().as_raw_nonzero();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();

@@ -1,4 +1,4 @@
-//! `signet doctor`: a sound service passes, and whatever is wrong is named, with a remedy.
+//! `signet doctor`: a working service passes; each fault is reported with a remedy.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{Answer, Program, TestDatabase, TestServer};
 
-/// An answer on its way through the proxy: header lines by lower-case name, and the body.
+/// A response in transit through the proxy: headers by lower-case name, and the body.
 struct Passing {
     status: u16,
     headers: BTreeMap<String, String>,
     body: String,
 }
 
-/// What a proxy does to the answer to a path.
+/// What a proxy changes in the response for a path.
 type Change = fn(&str, &mut Passing);
 
-/// Starts a server behind a proxy that is its issuer; returns the issuer.
+/// Starts a server behind a proxy whose URL is the issuer; returns the issuer.
 async fn behind(change: Change) -> (TestServer, String) {
     behind_with(change, |_| {}).await
 }
@@ -43,7 +43,8 @@ async fn behind_with(change: Change, settings: fn(&mut Config)) -> (TestServer, 
     (server, issuer)
 }
 
-/// Passes one request on, without most of its headers and with the client's address, and its answer back.
+/// Forwards one request, with few of its headers and the client's address, and returns the
+/// response.
 async fn pass(stream: TcpStream, http: reqwest::Client, upstream: String, change: Change) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
@@ -82,18 +83,18 @@ async fn pass(stream: TcpStream, http: reqwest::Client, upstream: String, change
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
 }
 
-/// What the doctor said, and whether it went away content.
+/// The output and the exit status of the doctor.
 struct Finding {
     is_content: bool,
     said: String,
 }
 
-/// Asks the doctor, with no database to look into.
+/// Runs the doctor without access to the database.
 async fn examine(database: &TestDatabase, issuer: &str) -> Finding {
     finding(&Program::bare(database.directory()), issuer).await
 }
 
-/// Asks the doctor, and lets it look into the database.
+/// Runs the doctor with access to the database.
 async fn examine_within(database: &TestDatabase, issuer: &str) -> Finding {
     finding(&Program::new(database), issuer).await
 }
@@ -106,7 +107,7 @@ async fn finding(program: &Program, issuer: &str) -> Finding {
 }
 
 impl Finding {
-    /// There is exactly one fault, which `what` is part of, and its remedy is part of the next line.
+    /// Asserts exactly one fault: it contains `what`, and the next line contains `remedy`.
     #[track_caller]
     fn assert_one_fault(&self, what: &str, remedy: &str) {
         let lines: Vec<_> = self.said.lines().collect();
@@ -136,7 +137,7 @@ async fn a_sound_service_passes() {
     assert!(!outside.said.contains("exactly one key signs"), "{}", outside.said);
 }
 
-/// The proxy itself is no fault, or the tests below would show nothing.
+/// The unmodified proxy is no fault; otherwise the tests below would prove nothing.
 #[tokio::test]
 async fn a_sound_service_behind_a_proxy_passes() {
     let (server, issuer) = behind(|_, _| {}).await;
@@ -191,11 +192,11 @@ async fn what_a_proxy_breaks_is_a_fault_with_a_remedy() {
     assert_faults(&cases).await;
 }
 
-/// A4: clients may send a long state, and proxies have to pass it on.
+/// A4: clients may send a long state, which proxies have to return.
 #[tokio::test]
 async fn a_proxy_without_room_for_long_answers_is_a_fault() {
     let cases: [(Change, &str, &str); 2] = [
-        // As nginx with its usual buffers.
+        // As nginx does with its default buffers.
         (
             |_, it| {
                 if it.headers.get("location").is_some_and(|it| it.len() > 4_000) {
@@ -229,7 +230,7 @@ async fn assert_faults(cases: &[(Change, &str, &str)]) {
     }
 }
 
-/// D11: the proxy says who the client is, and nobody listens.
+/// D11: the proxy forwards the client address, and the server ignores it.
 #[tokio::test]
 async fn a_proxy_that_is_not_trusted_is_a_fault() {
     let none = |config: &mut Config| config.service.trusted_proxies = List::default();
@@ -259,7 +260,7 @@ async fn each_thing_that_is_missing_is_one_fault() {
     examine(&server.database, &issuer).await.assert_one_fault("404", "proxy");
 }
 
-/// The issuer is compared byte for byte, as verifiers do.
+/// The issuer is compared exactly, as verifiers do.
 #[tokio::test]
 async fn another_issuer_than_the_one_asked_for_is_a_fault() {
     let server = TestServer::with(|config| config.service.issuer = None).await;
@@ -309,7 +310,7 @@ async fn a_database_that_is_not_there_is_a_fault_and_none_is_made() {
     assert!(!empty.exists(), "looking makes nothing");
 }
 
-/// Nobody takes the steps that are due: a key that should sign does not.
+/// No instance performs the due steps: a key that should sign does not.
 #[tokio::test]
 async fn keys_behind_their_schedule_are_a_fault() {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
@@ -327,7 +328,7 @@ async fn keys_behind_their_schedule_are_a_fault() {
     assert!(finding.said.contains("no instance takes the steps"), "{}", finding.said);
 }
 
-/// W10: what a clock that ran ahead has left behind is found, as is one that does so now.
+/// W10: detects the traces of a clock that was ahead, and one that is ahead now.
 #[tokio::test]
 async fn a_clock_that_is_or_was_ahead_is_a_fault() {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
@@ -338,7 +339,7 @@ async fn a_clock_that_is_or_was_ahead_is_a_fault() {
     assert!(sound.is_content && sound.said.contains("the clock agrees"), "{}", sound.said);
     assert!(sound.said.contains("no key has a time in the future"), "{}", sound.said);
 
-    // It goes on writing down what it has served.
+    // The server continues to record retention time.
     server.stop_cleanly().await;
     for (change, what, remedy) in [
         (

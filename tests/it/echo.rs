@@ -1,11 +1,11 @@
-//! What a client gets back as it sent it, with a code as with an error.
+//! Request parameters that are returned unchanged, with codes as with errors.
 
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK};
 
 const ADA: &str = "ada@example.test";
 
-/// MUST-041, CO-10: the state of a request that succeeds, at once or after a login.
+/// MUST-041, CO-10: the state of a successful request, without and with a login.
 #[tokio::test]
 async fn state_comes_back_with_a_code_too() {
     let server = TestServer::start().await;
@@ -14,7 +14,7 @@ async fn state_comes_back_with_a_code_too() {
     let mut browser = Browser::of(&server);
     let odd = ["&=%+ /?#\"'<>\\", "żółć \u{1f600}", " x ", "%41%0a", &"a".repeat(4096), "null"];
 
-    // After a login, the state has been in the page.
+    // The login page carries the state.
     let asked = browser.authorize(&[("state", odd[0])]).await;
     let done = browser.log_in(&asked, ADA).await.sent_to(CALLBACK);
     assert!(done.contains_key("code") && done["state"] == odd[0], "{done:?}");
@@ -30,7 +30,7 @@ async fn state_comes_back_with_a_code_too() {
     }
 }
 
-/// CO-10: 4096 bytes of each, and an error for what is longer.
+/// CO-10: each is limited to 4096 bytes; a longer one is an error.
 #[tokio::test]
 async fn state_and_nonce_have_a_limit_that_is_told() {
     let server = TestServer::start().await;

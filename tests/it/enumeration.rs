@@ -1,4 +1,4 @@
-//! Who may not come in learns nothing about who may.
+//! Responses do not disclose which accounts exist.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
 
-/// The whole answer to a request with a fixed id, at a standing clock: what is random is fixed, so
-/// that two answers that say the same are the same bytes. Only the second hand of `date` is cut.
+/// The complete response to a request with a fixed id, at a stopped clock: all random parts are
+/// fixed, so equal responses are equal bytes. Only the seconds of `date` are removed.
 async fn answer(server: &TestServer, path: &str, body: &str) -> (u16, Vec<String>, String) {
     let client = server.fresh_client();
     let length = body.len();
@@ -32,7 +32,7 @@ async fn log_in(server: &TestServer, email: &str, password: &str) -> (u16, Vec<S
     answer(server, "/api/auth/login", &body).await
 }
 
-/// EN-01: status, header lines in their order, and body are the same bytes.
+/// EN-01: status, header order and body are identical.
 #[tokio::test]
 async fn every_refused_login_gets_the_same_bytes() {
     let server = TestServer::start().await;
@@ -66,7 +66,7 @@ async fn every_refused_login_gets_the_same_bytes() {
     }
 }
 
-/// EN-07: nor does a refused refresh token say what was wrong with it.
+/// EN-07: a rejected refresh token gets no reason.
 #[tokio::test]
 async fn every_refused_refresh_gets_the_same_bytes() {
     let server = TestServer::start().await;
@@ -90,7 +90,7 @@ async fn every_refused_refresh_gets_the_same_bytes() {
     assert_eq!(refresh("").await, forged, "nothing");
 }
 
-/// EN-07: nor does a refused reset say whether its token was good once, or whose it was.
+/// EN-07: a rejected reset does not tell whether the token was ever valid, or for which account.
 #[tokio::test]
 async fn every_refused_reset_gets_the_same_bytes() {
     let server = TestServer::start().await;
@@ -114,22 +114,22 @@ async fn every_refused_reset_gets_the_same_bytes() {
     assert_eq!(reset(&of_the_deleted).await, forged, "of an account that is gone");
     assert_eq!(reset("").await, forged, "nothing");
 
-    // The command has a clock of its own, which went on meanwhile.
+    // The command uses the real clock, which advanced meanwhile.
     server.advance_seconds(30 * 60 + 300);
 
-    // Times that answers carry are of their second.
+    // Responses contain times, which must be of the same second.
     let forged = reset("sgp_none").await;
     assert_eq!(reset(&expired).await, forged, "expired");
     assert_eq!(reset(&older).await, forged, "older, expired");
 }
 
-/// What a hash takes at the very least, as costly as the test below makes it: a third of what it takes on
-/// the machine it was written on. Without one, an answer takes 3 ms.
+/// The minimum time of a hash at the cost of the test below: a third of what it took where the test
+/// was written. Without a hash, a response takes 3 ms.
 const LEAST: Duration = Duration::from_millis(15);
 
-/// EN-04, MUST-205: nor how soon it came: each refusal has cost a hash. (A busy machine makes answers late and
-/// none early, so nothing is said of how long they take. That the work is the same is counted in
-/// `domain/password/hasher.rs`.)
+/// EN-04, MUST-205: each rejected login took the time of a hash. (A busy machine only delays
+/// responses, so there is no upper limit. `domain/password/hasher.rs` tests that the work is
+/// equal.)
 #[tokio::test]
 async fn every_refused_login_takes_a_hash() {
     let server = TestServer::with(|config| config.passwords.argon2_iterations = 6).await;
@@ -159,8 +159,8 @@ async fn every_refused_login_takes_a_hash() {
     }
 }
 
-/// EN-09: the authorization endpoint says nothing of people: who is hinted at may be anybody. Nor does it
-/// tell a client that is gone from one that never was.
+/// EN-09: the authorization endpoint discloses no accounts, whatever the hint, and does not
+/// distinguish a deleted client from one that never existed.
 #[tokio::test]
 async fn the_authorization_endpoint_knows_nobody() {
     let server = TestServer::start().await;
@@ -175,7 +175,7 @@ async fn the_authorization_endpoint_knows_nobody() {
     browser.get("/login").await.expect_status(200);
 
     let mut shown = Vec::new();
-    // As long as each other, so that the pages are.
+    // Addresses of equal length, so that the pages have equal length.
     for email in [ADA, "off@example.test", "xyz@example.test"] {
         let silent = browser.authorize(&[("prompt", "none"), ("login_hint", email)]).await;
         let asked = browser.authorize(&[("login_hint", email)]).await;
@@ -197,7 +197,7 @@ async fn the_authorization_endpoint_knows_nobody() {
     assert_eq!(refused[0], refused[1]);
 }
 
-/// The headers of answers, but for those that no two share.
+/// The headers of responses, except those that always differ.
 fn heads<const N: usize>(answers: [&Answer; N]) -> [String; N] {
     answers.map(|answer| {
         let mut headers = answer.headers.clone();
@@ -208,7 +208,7 @@ fn heads<const N: usize>(answers: [&Answer; N]) -> [String; N] {
     })
 }
 
-/// EN-08: a new account's id tells neither how many there are nor who was before it.
+/// EN-08: the id of a new account tells neither their number nor the previous id.
 #[tokio::test]
 async fn ids_are_not_counted() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! The first start, when there is nothing yet: of several, one makes the keys.
+//! The first start: one of several instances creates the keys.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
@@ -36,7 +36,7 @@ async fn two_instances_that_start_on_an_empty_database_share_one_key() {
     }
 }
 
-/// AT-08: the same with processes, which share nothing but files.
+/// AT-08: the same with processes, which share only files.
 #[tokio::test]
 async fn two_processes_that_start_on_an_empty_database_share_one_key() {
     let database = TestDatabase::create().await;
@@ -68,7 +68,8 @@ async fn two_processes_that_start_on_an_empty_database_share_one_key() {
     }
 }
 
-/// One SQLite file is for one instance: of two that start at once, one waits until the other has ended.
+/// One SQLite file permits one instance: of two that start concurrently, one waits until the other
+/// has exited.
 async fn one_after_the_other(database: &TestDatabase, program: &Program, http: &reqwest::Client) {
     let starts = [Box::pin(program.serve()), Box::pin(program.serve())];
     let [one, other] = starts;
@@ -87,7 +88,7 @@ async fn one_after_the_other(database: &TestDatabase, program: &Program, http: &
     assert_eq!(key_events(database).await, ["key_created", "key_activated"]);
 }
 
-/// AT-08: SQLite does not wait for others where it turns on its write-ahead log, so Signet does.
+/// AT-08: SQLite does not wait for locks when it enables its write-ahead log, so Signet does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_waits_for_whoever_is_writing_the_new_file() {
     let database = TestDatabase::create().await;
@@ -109,7 +110,7 @@ async fn a_first_start_waits_for_whoever_is_writing_the_new_file() {
     server.sign_up("ada@example.test").await.expect_status(201);
 }
 
-/// AT-08: two containers have the same process id, and share the folder of the master key.
+/// AT-08: two containers can have the same process id, and share the directory of the master key.
 #[tokio::test]
 async fn the_master_key_is_drafted_where_nobody_else_writes() {
     let database = TestDatabase::create().await;
@@ -127,7 +128,7 @@ async fn the_master_key_is_drafted_where_nobody_else_writes() {
         assert_eq!(draft, "another's");
     }
     let entries = std::fs::read_dir(file.parent().unwrap()).unwrap();
-    // The key, and the state file.
+    // The master key and the state file.
     assert_eq!(entries.count(), drafts.len() + 2, "a draft was left behind");
     server.sign_up("ada@example.test").await.expect_status(201);
 }

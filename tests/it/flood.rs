@@ -1,4 +1,4 @@
-//! Many wrong logins at the same moment: no more reach the password hash than one after the other.
+//! Many concurrent wrong logins: no more are checked than if they came one by one.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ const CLIENT: &str = "203.0.113.9";
 async fn server() -> TestServer {
     TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        // However slow this machine is now, nothing is refused for lack of a hashing thread.
+        // Even on a slow machine, no login is refused for lack of a hashing thread.
         config.passwords.hash_backlog_seconds = 60;
     })
     .await
 }
 
-/// Sends all attempts at once, spread over the instances, and counts the answers of each kind.
+/// Sends all attempts concurrently to the instances, and counts the responses of each kind.
 async fn flood(instances: &[&TestServer]) -> (usize, usize) {
     let attempts = instances.iter().cycle().take(AT_ONCE).enumerate().map(|(number, instance)| {
         let email = format!("nobody{number}@example.test");
@@ -27,7 +27,7 @@ async fn flood(instances: &[&TestServer]) -> (usize, usize) {
     let answers = join_all(attempts).await;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
     assert!(answers.iter().all(|answer| answer.took < Duration::from_secs(20)));
-    // A database that is busy with the rest of the flood may refuse with 503: nothing was checked then.
+    // A busy database may cause a 503: no password was checked then.
     (count(401), count(429) + count(503))
 }
 
@@ -56,7 +56,7 @@ async fn of_many_wrong_logins_at_once_to_two_instances_five_are_checked() {
     assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
 }
 
-/// AT-06, RL-01: four instances on one database, one of which starts anew within the minute.
+/// AT-06, RL-01: four instances on one database, one of which restarts within the minute.
 #[tokio::test]
 async fn of_many_wrong_logins_at_once_to_four_instances_five_are_checked() {
     let one = server().await;

@@ -1,20 +1,19 @@
-//! Forms that nobody filled in on our pages: each does nothing, and what it would have done can be
-//! done after it.
+//! CSRF: forms that do not come from our pages have no effect, and do not prevent the real form.
 
 use crate::harness::oauth::{Browser, CALLBACK, WEB, csrf, hidden};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
 const ADA: &str = "ada@example.test";
 
-/// A client that has to ask.
+/// A client that requires consent.
 const ASKING: &str = r#"
 [[client]]
 client_id = "asking"
 redirect_uris = ["https://rp.example/cb"]
 "#;
 
-/// The same form in all ways in which it is not ours: without the proof, with none that is one, with that
-/// of another browser, and sent from another site.
+/// Sends the form in all ways that must be rejected: without the CSRF token, with an invalid one,
+/// with that of another browser, and from another site.
 async fn assert_refused(
     browser: &mut Browser<'_>,
     path: &str,
@@ -39,7 +38,8 @@ async fn assert_refused(
     }
 }
 
-/// MUST-055, MUST-207, SS-04: consent, sign-up, account and logout. (Login: `hosted_pages`.)
+/// MUST-055, MUST-207, SS-04: consent, sign-up, account and logout. (For login, see
+/// `hosted_pages`.)
 #[tokio::test]
 async fn no_form_of_another_site_or_browser_does_anything() {
     let server = TestServer::start().await;
@@ -75,7 +75,7 @@ async fn no_form_of_another_site_or_browser_does_anything() {
     server.me(&api.access_token).await.expect_status(200);
     assert_eq!(count("session WHERE ended_at IS NOT NULL").await, 0);
 
-    // It was for want of the proof alone.
+    // The forms failed for lack of the CSRF token alone.
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     assert!(allowed.sent_to(CALLBACK).contains_key("code"));
     let all = [("csrf", &*csrf(&account)), ("end", "all")];
@@ -83,7 +83,7 @@ async fn no_form_of_another_site_or_browser_does_anything() {
     server.me(&api.access_token).await.expect_error(401, "UNAUTHORIZED");
 }
 
-/// SS-02, SS-04: the proof of before a login is not the one of after it.
+/// SS-02, SS-04: a login changes the CSRF token.
 #[tokio::test]
 async fn a_login_changes_the_proof_of_a_form() {
     let server = TestServer::start().await;

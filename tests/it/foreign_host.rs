@@ -1,4 +1,4 @@
-//! What a caller says of the host, and nobody believes.
+//! Host headers of requests are not trusted.
 
 use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,8 +15,8 @@ const DOCUMENTS: [&str; 3] = [
     "/.well-known/oauth-authorization-server",
 ];
 
-/// Whatever some proxy or framework reads a host, a scheme or a path from; and twins of it, as
-/// gateways see them that take `_` for `-` (HP-06).
+/// Headers from which proxies or frameworks read a host, a scheme or a path, and variants that
+/// gateways treating `_` as `-` would accept (HP-06).
 const SPOOFS: [(&str, &str); 22] = [
     ("host", "evil.example"),
     ("host", "id.example.test@evil.example"),
@@ -49,13 +49,13 @@ fn spoofs() -> impl Iterator<Item = (String, HeaderMap)> {
     })
 }
 
-/// Neither head nor body says it after us.
+/// Neither headers nor body of the response contain it.
 #[track_caller]
 fn assert_not_repeated(answer: &Answer, what: &str) {
     assert!(!format!("{answer:?}").contains("evil"), "{what}: {answer:?}");
 }
 
-/// HP-01, MUST-015: neither documents nor tokens.
+/// HP-01, MUST-015: no effect on documents and tokens.
 #[tokio::test]
 async fn foreign_host_headers_change_no_document_and_no_token() {
     let server = TestServer::start().await;
@@ -82,8 +82,8 @@ async fn foreign_host_headers_change_no_document_and_no_token() {
     }
 }
 
-/// HP-01, MUST-015, MUST-059: nor where pages and redirects lead, and to whom the cookie goes. A browser
-/// that came by http, if the proxy says so, is led to https before anybody types anything.
+/// HP-01, MUST-015, MUST-059: no effect on pages, redirects and the cookie. A browser that used
+/// http, according to the proxy, is redirected to https before a form is shown.
 #[tokio::test]
 async fn foreign_host_headers_change_no_page_redirect_or_cookie() {
     let server = TestServer::start().await;
@@ -97,7 +97,7 @@ async fn foreign_host_headers_change_no_page_redirect_or_cookie() {
         let asked = browser.send(asked).await;
         asked.expect_login_page();
         assert_not_repeated(&asked, &what);
-        // Its attributes are looked at in `Browser::send`: no domain, and secure whatever was said.
+        // `Browser::send` checks the attributes: no domain, and always secure.
         assert!(browser.cookie.is_some(), "{what}");
 
         let page = browser.request(Method::GET, &authorize).headers(headers.clone());
@@ -121,7 +121,7 @@ async fn foreign_host_headers_change_no_page_redirect_or_cookie() {
 
         let silent = format!("/oauth2/authorize?{}", request(&[("prompt", "none")]));
         let silent = browser.request(Method::GET, &silent).headers(headers);
-        // `sent_to` looks at the `iss` of what is sent.
+        // `sent_to` checks `iss`.
         assert!(browser.send(silent).await.sent_to(CALLBACK).contains_key("code"), "{what}");
         server.advance_seconds(61);
     }

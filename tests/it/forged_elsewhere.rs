@@ -1,5 +1,5 @@
-//! The forgeries of `forged_token`, wherever else a token of ours is taken: at userinfo, at
-//! introspection, and as a hint of who is meant.
+//! The forgeries of `forged_token` at the other endpoints that accept our tokens: userinfo,
+//! introspection, and as `id_token_hint`.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp};
 
 const ADA: &str = "ada@example.test";
 
-/// A client's tokens for somebody who is logged in to a browser.
+/// A client's tokens for a user who is logged in to a browser.
 struct Scene {
     server: TestServer,
     web: Rp,
@@ -31,14 +31,14 @@ impl Scene {
         Self { server, web, access_token, id_token, cookie }
     }
 
-    /// The browser that is logged in.
+    /// The logged-in browser.
     fn browser(&self) -> Browser<'_> {
         let mut browser = Browser::of(&self.server);
         browser.cookie.clone_from(&self.cookie);
         browser
     }
 
-    /// What is wrong whoever looks at it.
+    /// Forgeries that every reader must reject.
     async fn forgeries_of(&self, token: &str) -> Vec<Forgery> {
         let genuine = Genuine::of(&self.server, token).await;
         let document = self.server.get("/.well-known/jwks.json").await;
@@ -51,7 +51,7 @@ impl Scene {
         all
     }
 
-    /// What only a defect of Signet's own could have signed, and a service would refuse.
+    /// Tokens that only a defect of Signet could sign, and that a resource server would reject.
     async fn what_no_reader_should_take(&self, genuine: &Genuine) -> Vec<Forgery> {
         let jwks = self.server.jwks().await;
         let mut all = genuine.with_other_headers(&jwks);
@@ -63,7 +63,7 @@ impl Scene {
     }
 }
 
-/// MUST-147, MUST-194..203: userinfo takes what the JSON API takes, and nothing more.
+/// MUST-147, MUST-194..203: userinfo accepts the same tokens as the JSON API, and no others.
 #[tokio::test]
 async fn userinfo_takes_no_forgery() {
     let scene = Scene::set().await;
@@ -104,7 +104,7 @@ async fn introspection_knows_no_forgery() {
     assert_eq!(introspect(&scene.access_token).await["active"], true);
 }
 
-/// MUST-066, MUST-194..203: a forged hint is an error for its client, and says nothing of anybody.
+/// MUST-066, MUST-194..203: a forged hint is an error for its client, and discloses nothing.
 #[tokio::test]
 async fn a_forged_hint_is_an_error() {
     let scene = Scene::set().await;
@@ -125,7 +125,7 @@ async fn a_forged_hint_is_an_error() {
     assert_eq!(taken, [""; 0]);
 }
 
-/// MUST-172, MUST-194..203: nor does it log anybody out, or lead anywhere.
+/// MUST-172, MUST-194..203: a forged hint neither logs out nor redirects.
 #[tokio::test]
 async fn a_forged_hint_logs_nobody_out() {
     let scene = Scene::set().await;

@@ -1,4 +1,4 @@
-//! Tokens that Signet's own endpoints must not take, however well they are made.
+//! Well-formed tokens that Signet's own endpoints must reject.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::harness::forge::encode;
 use crate::harness::forgeries::{Forgery, Genuine, in_other_spellings, with};
 use crate::harness::{TestServer, Tokens};
 
-/// A server, a login on it, and its private key in the wrong hands.
+/// A server, a login on it, and an attacker with its private key.
 struct Scene {
     server: TestServer,
     tokens: Tokens,
@@ -21,7 +21,7 @@ impl Scene {
         let server = TestServer::start().await;
         let tokens = server.sign_up("ada@example.test").await.tokens();
         let genuine = Genuine::of(&server, &tokens.access_token).await;
-        // What is refused below is refused for what was changed, and for nothing else.
+        // The unchanged token is accepted, so forgeries are rejected for their change alone.
         server.me(&genuine.unchanged()).await.expect_status(200);
         Self { server, tokens, genuine }
     }
@@ -40,14 +40,14 @@ impl Scene {
         }
     }
 
-    /// The session lived through all of it.
+    /// The session is still live.
     async fn end(self) {
         self.server.me(&self.tokens.access_token).await.expect_status(200);
         assert_eq!(self.server.database.events().await, ["signup"]);
     }
 }
 
-/// MUST-194, MUST-195, JW-01: the algorithm is ours and not the token's.
+/// MUST-194, MUST-195, JW-01: the verifier determines the algorithm, not the token.
 #[tokio::test]
 async fn a_token_of_another_algorithm_is_refused() {
     let scene = Scene::set().await;
@@ -57,7 +57,7 @@ async fn a_token_of_another_algorithm_is_refused() {
     scene.end().await;
 }
 
-/// MUST-196, MUST-197, MUST-198, JW-01: a token cannot bring its own key, nor rules of its own.
+/// MUST-196, MUST-197, MUST-198, JW-01: a token cannot bring its own key or rules.
 #[tokio::test]
 async fn a_token_with_another_key_or_rule_in_its_header_is_refused() {
     let scene = Scene::set().await;
@@ -69,7 +69,8 @@ async fn a_token_with_another_key_or_rule_in_its_header_is_refused() {
     scene.end().await;
 }
 
-/// MUST-201, MUST-202, MUST-203, JW-01, JW-02: signed with the real key, and still not a token for us, or not now.
+/// MUST-201, MUST-202, MUST-203, JW-01, JW-02: signed with the real key, but not for this audience
+/// or time.
 #[tokio::test]
 async fn a_token_with_a_wrong_or_malformed_claim_is_refused() {
     let scene = Scene::set().await;
@@ -86,7 +87,7 @@ async fn a_token_with_a_wrong_or_malformed_claim_is_refused() {
     scene.end().await;
 }
 
-/// MUST-199, MUST-200, JW-07: one text is the token, and every other text is not.
+/// MUST-199, MUST-200, JW-07: only the exact text of the token is accepted.
 #[tokio::test]
 async fn a_token_in_any_other_spelling_is_refused() {
     let scene = Scene::set().await;
@@ -96,7 +97,7 @@ async fn a_token_in_any_other_spelling_is_refused() {
     scene.end().await;
 }
 
-/// JW-08: size buys an attacker nothing.
+/// JW-08: a huge token costs little time.
 #[tokio::test]
 async fn a_huge_token_is_refused_in_little_time() {
     let scene = Scene::set().await;
@@ -125,7 +126,7 @@ async fn a_huge_token_is_refused_in_little_time() {
         let mut connection = TcpStream::connect(server.address).await.unwrap();
         let request =
             format!("GET /api/auth/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {huge}\r\n\r\n");
-        // The server need not read all of it: what it does not read breaks the connection.
+        // The server may close the connection before it has read everything.
         let _ = connection.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = connection.read_to_end(&mut answer).await;
