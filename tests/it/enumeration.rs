@@ -128,7 +128,7 @@ async fn every_refused_reset_gets_the_same_bytes() {
 const LEAST: Duration = Duration::from_millis(15);
 
 /// EN-04, MUST-205: each rejected login took the time of a hash. (A busy machine only delays
-/// responses, so there is no upper limit. `domain/password/hasher.rs` tests that the work is
+/// responses, so there is no upper limit. `domain/password/hasher/` tests that the work is
 /// equal.)
 #[tokio::test]
 async fn every_refused_login_takes_a_hash() {

@@ -1,5 +1,5 @@
-//! W5, W15, W18: work that would grow with the installation. Plans of statements on a large
-//! database are tested by `tests/plans`.
+//! W5, W15, W18: work that could grow with the installation. `tests/plans` tests query plans on a
+//! large database.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 use crate::harness::oauth::{Browser, WEB};
 use crate::harness::{Program, TestServer, eventually};
 
-/// `table(column,…,` of each foreign key, and of each index of all rows.
+/// `table(column,…,` of each foreign key, and of each index that is not partial.
 const SQLITE_KEYS: [&str; 2] = [
     "SELECT t.name || '(' || group_concat(f.\"from\") || ',' \
        FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table' \
@@ -30,7 +30,7 @@ const POSTGRES_KEYS: [&str; 2] = [
       WHERE indpred IS NULL AND indexprs IS NULL AND relnamespace = 'public'::regnamespace",
 ];
 
-/// W15: deleting what a foreign key refers to looks for the rows that refer to it.
+/// W15: deleting a referenced row searches for the rows that refer to it.
 #[tokio::test]
 async fn each_foreign_key_has_an_index() {
     let server = TestServer::start().await;
@@ -46,7 +46,7 @@ async fn each_foreign_key_has_an_index() {
     }
 }
 
-/// Inserts `number` rows that are made of the number `i` of each.
+/// Inserts `number` rows, computed from `i`, the number of each.
 async fn fill(server: &TestServer, table: &str, number: u32, values: &str) {
     let rows = format!(
         "INSERT INTO {table} WITH RECURSIVE n(i) AS \
@@ -55,12 +55,12 @@ async fn fill(server: &TestServer, table: &str, number: u32, values: &str) {
     server.database.execute(&rows).await;
 }
 
-/// 32 bytes that are different for each `i`.
+/// SQL for 32 bytes that differ for each `i`.
 fn digest(server: &TestServer) -> &'static str {
     if server.database.is_postgres() { "sha256(i::text::bytea)" } else { "randomblob(32)" }
 }
 
-/// W5: deleting all of this in one statement takes longer than a statement may.
+/// W5: a backlog so large that deleting it in one statement exceeds the statement timeout.
 #[tokio::test]
 async fn a_backlog_that_no_statement_gets_through_is_deleted() {
     let server = TestServer::start().await;
@@ -81,7 +81,7 @@ async fn a_backlog_that_no_statement_gets_through_is_deleted() {
     .await;
 }
 
-/// W4: one table whose rows cannot be deleted keeps no other from its turn.
+/// W4: a table whose rows cannot be deleted does not delay the others.
 #[tokio::test]
 async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
     let server = TestServer::start().await;
@@ -98,7 +98,7 @@ async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
     .await;
 }
 
-/// W18: after an import PostgreSQL guesses that everything is rare, until somebody has it look.
+/// W18: after an import PostgreSQL assumes that all values are rare, until the tables are analysed.
 #[tokio::test]
 async fn tables_without_statistics_are_analysed() {
     let server = TestServer::start().await;
@@ -116,7 +116,8 @@ async fn tables_without_statistics_are_analysed() {
     .await;
 }
 
-/// Marks are found whose commit took longer than a look goes back when there are many.
+/// Marks are found even if they were committed later than the lookback, which is shorter when there
+/// are many.
 #[tokio::test]
 async fn a_mark_that_was_committed_late_is_published_within_a_minute() {
     let server = TestServer::start().await;
@@ -139,7 +140,7 @@ async fn a_mark_that_was_committed_late_is_published_within_a_minute() {
     server.expect_published_end_of(&ada.access_token).await;
 }
 
-/// W18: what has been read is not read again each second.
+/// W18: known marks are not read again each second.
 #[tokio::test]
 async fn marks_are_not_read_again_each_second() {
     let server = TestServer::start().await;
@@ -153,7 +154,7 @@ async fn marks_are_not_read_again_each_second() {
     server.log_out(&bob.access_token).await.expect_status(200);
     server.expect_published_end_of(&bob.access_token).await;
     server.advance_seconds(20);
-    // Once they are read again, as they are each minute.
+    // After the full read of each minute.
     tokio::time::sleep(Duration::from_secs(4)).await;
 
     let reads = "SELECT COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0) \
@@ -165,8 +166,8 @@ async fn marks_are_not_read_again_each_second() {
     assert!(after - before < 3 * i64::from(number), "{}", after - before);
 }
 
-/// A session that somebody else holds does not stop the removal of its client, which waits with
-/// nothing in its hands but the client, and goes on.
+/// A locked session does not make the removal of its client fail: it waits with a lock on the
+/// client alone, then continues.
 #[tokio::test]
 async fn a_session_that_is_held_ends_when_it_is_free() {
     let server = TestServer::start().await;
@@ -188,7 +189,8 @@ async fn a_session_that_is_held_ends_when_it_is_free() {
     let removal = program.run(&["client", "delete", "web"]);
     let release = async {
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        // Whoever holds a session may want the client: the removal gives it back now and then.
+        // The holder of a session lock may need the client: the removal releases its lock on the
+        // client regularly.
         let client = "SELECT 1 FROM client WHERE id = 'web' FOR KEY SHARE";
         holder.execute_unprepared(client).await.unwrap();
         holder.commit().await.unwrap();

@@ -1,4 +1,4 @@
-//! Clients that do not wait for the answer: what they asked for happens whole or not at all.
+//! Clients that disconnect before the response: their request completes or has no effect.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::{PASSWORD, TestServer};
 
-/// Sends a request and hangs up: with a reset, as a killed client's system does, if `abruptly`.
+/// Sends a request and disconnects; with a reset, as when a client is killed, if `abruptly`.
 async fn send_and_leave(server: SocketAddr, path: &str, body: &Value, abruptly: bool) {
     let body = body.to_string();
     let length = body.len();
@@ -23,7 +23,7 @@ async fn send_and_leave(server: SocketAddr, path: &str, body: &Value, abruptly: 
     }
 }
 
-/// RF-05: the exchange goes on to its end, and the token gets the same successor once more.
+/// RF-05: the refresh completes, and the token gets the same successor again.
 #[tokio::test]
 async fn a_client_that_hangs_up_can_use_the_same_refresh_token_again() {
     let server = TestServer::start().await;
@@ -43,7 +43,7 @@ async fn a_client_that_hangs_up_can_use_the_same_refresh_token_again() {
     server.refresh(&successor).await.expect_status(200);
 }
 
-/// F18: an account comes with its session and its event, or not at all.
+/// F18: account, session and audit event are committed together or not at all.
 #[tokio::test]
 async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
     let server = TestServer::with(|config| {
@@ -74,7 +74,7 @@ async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
     }
 }
 
-/// A5, F18: a login whose client has gone before its turn is not hashed, and makes room.
+/// A5, F18: a queued login whose client disconnected is dropped without hashing.
 #[tokio::test]
 async fn a_client_that_hangs_up_while_it_waits_costs_no_hash() {
     const GONE: usize = 30;
@@ -89,10 +89,10 @@ async fn a_client_that_hangs_up_while_it_waits_costs_no_hash() {
     for index in 0..GONE {
         let email = format!("nobody{index}@example.test");
         let body = json!({ "email": email, "password": PASSWORD });
-        // Not abruptly: a reset ends the connection in any case.
+        // Not abruptly: a reset would end the connection in any case.
         send_and_leave(server.address, "/api/auth/login", &body, false).await;
     }
-    // The same client's, so that it comes after all of those.
+    // From the same client, so that it is queued after the others.
     let last = server.log_in_from("127.0.0.1", "ada@example.test", PASSWORD).await;
 
     last.expect_status(200);

@@ -1,4 +1,4 @@
-//! The hosted pages: who may fill in which form, and where that leads.
+//! The hosted pages: which forms are accepted, and where they redirect.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::{PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 const BOB: &str = "bob@example.test";
 
-/// A client that has to ask.
+/// A client that requires consent.
 const ASKING: &str = r#"
 [[client]]
 client_id = "asking"
@@ -41,7 +41,7 @@ fn html(answer: &crate::harness::Answer) -> String {
     String::from_utf8(answer.body.clone()).unwrap()
 }
 
-/// MUST-054: neither by what is new nor by what is old.
+/// MUST-054: by the current header and the old one.
 #[track_caller]
 fn assert_cannot_be_framed(page: &crate::harness::Answer) {
     let policy = page.header("content-security-policy");
@@ -49,7 +49,7 @@ fn assert_cannot_be_framed(page: &crate::harness::Answer) {
     assert_eq!(page.header("x-frame-options"), "DENY");
 }
 
-/// MUST-055, SS-04: a form without the browser's own token, or sent from elsewhere, does nothing.
+/// MUST-055, SS-04: a form without the browser's CSRF token, or from another site, has no effect.
 #[tokio::test]
 async fn a_form_that_is_not_ours_does_nothing() {
     let (server, _) = server().await;
@@ -80,7 +80,7 @@ async fn a_form_that_is_not_ours_does_nothing() {
     assert!(done.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// SS-01, SS-02, MUST-073: a planted cookie or request is of no use to whoever planted it.
+/// SS-01, SS-02, MUST-073: a planted cookie or request gives the attacker nothing.
 #[tokio::test]
 async fn a_planted_cookie_is_not_the_one_after_the_login() {
     let (server, _) = server().await;
@@ -109,8 +109,8 @@ async fn a_planted_cookie_is_not_the_one_after_the_login() {
     assert!(attacker.get("/account").await.location().ends_with("/login"));
 }
 
-/// EN-01, MUST-205: an unknown address and a wrong password get the same page, and the same events as
-/// over the JSON API.
+/// EN-01, MUST-205: an unknown address and a wrong password give the same page, and the same events
+/// as at the JSON API.
 #[tokio::test]
 async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     let (server, _) = server().await;
@@ -127,7 +127,7 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
         (answer.status, html(&answer).replace(email, "?"), headers)
     };
 
-    // As long as the other, so that the pages are.
+    // Addresses of equal length, so that the pages have equal length.
     let known = attempt(&mut browser, ADA).await;
     let unknown = attempt(&mut browser, "add@example.test").await;
 
@@ -137,7 +137,7 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
     assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 2);
 }
 
-/// RL-06: the page shares the account's window with the JSON API.
+/// RL-06: the page and the JSON API share the account's limit.
 #[tokio::test]
 async fn the_login_page_has_the_limits_of_the_api() {
     let (server, _) = server().await;
@@ -154,7 +154,7 @@ async fn the_login_page_has_the_limits_of_the_api() {
     assert_eq!(refused.header("retry-after"), "60");
 }
 
-/// MUST-057, RU-05, MUST-058, IJ-01: nothing of a request leads off-site or is executed.
+/// MUST-057, RU-05, MUST-058, IJ-01: no parameter redirects off-site or is executed.
 #[tokio::test]
 async fn no_parameter_leads_off_site_or_into_the_page() {
     let (server, _) = server().await;
@@ -180,7 +180,7 @@ async fn no_parameter_leads_off_site_or_into_the_page() {
     assert!(!html(&again).contains("<script>"));
 }
 
-/// Each parameter alone: the answer leads nowhere else, and does not repeat it.
+/// Each parameter alone: the response neither redirects off-site nor repeats it.
 async fn stays_here(browser: &mut Browser<'_>, path: &str, query: &[String]) {
     for parameter in query {
         let answer = browser.get(&format!("{path}?{parameter}")).await;
@@ -194,7 +194,8 @@ async fn stays_here(browser: &mut Browser<'_>, path: &str, query: &[String]) {
     }
 }
 
-/// MUST-054, MUST-069, MUST-070, MUST-072: nothing is granted before somebody agreed; a wider wish asks again.
+/// MUST-054, MUST-069, MUST-070, MUST-072: nothing is granted before consent; a wider scope
+/// requires consent again.
 #[tokio::test]
 async fn a_client_that_has_to_ask_gets_nothing_before_the_answer() {
     let (server, _) = server().await;
@@ -218,7 +219,7 @@ async fn a_client_that_has_to_ask_gets_nothing_before_the_answer() {
     let page = browser.get(&consent).await;
     let allowed = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     assert!(allowed.sent_to(CALLBACK).contains_key("code"));
-    // Sent twice, it leaves one good code.
+    // If it is sent twice, one code is valid.
     let again = browser.submit("/consent", &page, &[("decision", "allow")]).await;
     assert_ne!(again.sent_to(CALLBACK)["code"], allowed.sent_to(CALLBACK)["code"]);
     assert_eq!(server.database.count("authorization_code").await, 1);
@@ -236,7 +237,8 @@ async fn a_client_that_has_to_ask_gets_nothing_before_the_answer() {
     }
 }
 
-/// MUST-071: anybody's program can name a public native client, so its user is always asked.
+/// MUST-071: any program can use the client id of a public native client, so consent is always
+/// required.
 #[tokio::test]
 async fn a_public_native_client_always_asks() {
     let (server, _) = server().await;
@@ -258,7 +260,7 @@ async fn a_public_native_client_always_asks() {
     let silent = [&native[..], &[("prompt", "none")]].concat();
     let sent = browser.authorize(&silent).await.sent_to("http://127.0.0.1:5005/cb");
     assert_eq!(sent["error"], "consent_required");
-    // A public client names itself, and proves with its verifier that it began the flow.
+    // A public client sends its id; the verifier proves that it started the flow.
     let fields = [
         ("grant_type", "authorization_code"),
         ("client_id", "native"),
@@ -270,7 +272,7 @@ async fn a_public_native_client_always_asks() {
     answer.expect_status(200);
 }
 
-/// MUST-060, MUST-062..065, MUST-123, CO-11: when somebody has to log in again, and when not.
+/// MUST-060, MUST-062..065, MUST-123, CO-11: when reauthentication is required, and when not.
 #[tokio::test]
 async fn a_login_is_asked_for_again_when_the_client_says_so() {
     let (server, web) = server().await;
@@ -279,7 +281,7 @@ async fn a_login_is_asked_for_again_when_the_client_says_so() {
     let auth_time = async |code: &str| {
         let answer = server.redeem(&web, code).await;
         let claims = TestServer::claims(&answer.text("id_token"));
-        // MUST-123: whichever login it is, it is the same person.
+        // MUST-123: the subject is the same in all logins.
         assert_eq!(claims["sub"], ada.to_string());
         claims["auth_time"].as_u64().unwrap()
     };
@@ -309,7 +311,8 @@ async fn a_login_is_asked_for_again_when_the_client_says_so() {
     asked.expect_login_page();
 }
 
-/// MUST-066..068: an ID token says who is meant, however old; nobody else is logged in silently.
+/// MUST-066..068: an ID token of any age is accepted as a hint; no other user is logged in
+/// silently.
 #[tokio::test]
 async fn an_id_token_hint_says_who_is_meant() {
     let (server, web) = server().await;
@@ -344,7 +347,7 @@ async fn an_id_token_hint_says_who_is_meant() {
     }
 }
 
-/// Sign-up on the page goes on with what was waiting, under the rules of the JSON API.
+/// Sign-up on the page continues the pending request, under the rules of the JSON API.
 #[tokio::test]
 async fn signing_up_on_the_page_goes_on_with_the_flow() {
     let (server, _) = server().await;
@@ -364,7 +367,7 @@ async fn signing_up_on_the_page_goes_on_with_the_flow() {
     server.log_in("new@example.test", PASSWORD).await.expect_status(200);
 }
 
-/// SS-12: a reset of the password ends browsers' logins and what clients hold.
+/// SS-12: a password reset ends browser logins and client sessions.
 #[tokio::test]
 async fn a_password_reset_logs_browsers_out() {
     let (server, web) = server().await;
@@ -386,7 +389,7 @@ async fn a_password_reset_logs_browsers_out() {
     server.token(&web, &fields).await.expect_oauth_error(400, "invalid_grant");
 }
 
-/// The account page shows and ends one's own sessions, and nobody else's.
+/// The account page lists and ends the user's own sessions alone.
 #[tokio::test]
 async fn the_account_page_ends_ones_own_sessions_alone() {
     let (server, _) = server().await;
@@ -408,7 +411,7 @@ async fn the_account_page_ends_ones_own_sessions_alone() {
     server.me(&others.access_token).await.expect_status(200);
 }
 
-/// MUST-054: form post: the same answer, in a form that a script of ours sends.
+/// MUST-054: form post: the same response, in a form that our script submits.
 #[tokio::test]
 async fn an_answer_can_be_posted() {
     let (server, _) = server().await;
@@ -438,8 +441,8 @@ async fn an_answer_can_be_posted() {
     }
 }
 
-/// C16, Initiating User Registration 1.0: `prompt=create` opens the form for a new account, also for
-/// somebody who is logged in; whoever has one can still log in there.
+/// C16, Initiating User Registration 1.0: `prompt=create` opens the sign-up form, even for a
+/// logged-in user; the form links to the login.
 #[tokio::test]
 async fn a_client_may_ask_for_a_new_account() {
     let (server, _) = server().await;
@@ -464,8 +467,8 @@ async fn a_client_may_ask_for_a_new_account() {
     assert_eq!(silent.sent_to(CALLBACK)["error"], "invalid_request");
 }
 
-/// B2: what the API takes as an address, the form takes, too: browsers have a grammar of their own for
-/// `type="email"`.
+/// B2: the form accepts the same addresses as the API: `type="email"` would apply the browser's own
+/// grammar.
 #[tokio::test]
 async fn addresses_are_typed_into_fields_without_a_grammar_of_the_browser() {
     let (server, _) = server().await;

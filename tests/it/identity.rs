@@ -1,4 +1,4 @@
-//! One address is one account, and only the server says what an account is.
+//! One email address is one account, and only the server sets an account's properties.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -25,7 +25,7 @@ async fn patient_server() -> TestServer {
     TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await
 }
 
-/// Signs all spellings up at once, spread over the instances; the answers' statuses, sorted.
+/// Signs up all spellings concurrently at the instances; returns the sorted statuses.
 async fn sign_up_at_once(instances: &[&TestServer]) -> Vec<u16> {
     let sign_ups = instances.iter().cycle().zip(SPELLINGS.iter().cycle()).take(AT_ONCE);
     let answers = join_all(sign_ups.map(|(instance, email)| instance.sign_up(email))).await;
@@ -52,7 +52,7 @@ async fn of_simultaneous_sign_ups_of_an_address_one_succeeds() {
     assert_one_account(&server, &statuses).await;
 }
 
-/// AT-04: two instances, which share nothing but the database.
+/// AT-04: two instances that share only the database.
 #[tokio::test]
 async fn of_simultaneous_sign_ups_on_two_instances_one_succeeds() {
     let server = patient_server().await;
@@ -63,7 +63,7 @@ async fn of_simultaneous_sign_ups_on_two_instances_one_succeeds() {
     assert_one_account(&server, &statuses).await;
 }
 
-/// AT-04: code can be wrong; the index cannot.
+/// AT-04: the unique index also rejects what the code would miss.
 #[tokio::test]
 async fn the_database_itself_refuses_a_second_account_of_an_address() {
     let server = TestServer::start().await;
@@ -84,7 +84,7 @@ async fn the_database_itself_refuses_a_second_account_of_an_address() {
     assert_eq!(another.unwrap().rows_affected(), 1);
 }
 
-/// ID-01: every spelling logs in to the account that one of them made.
+/// ID-01: every spelling logs in to the same account.
 #[tokio::test]
 async fn every_spelling_of_an_address_is_the_same_account() {
     let server = TestServer::start().await;
@@ -101,7 +101,7 @@ async fn every_spelling_of_an_address_is_the_same_account() {
     assert_eq!(canonical, ["josé@xn--bcher-kva.example"]);
 }
 
-/// ID-02: what is no address, or looks like another, is refused where an address is taken.
+/// ID-02: invalid and confusable addresses are rejected wherever an address is accepted.
 #[tokio::test]
 async fn texts_that_are_no_address_are_refused() {
     let server = TestServer::start().await;
@@ -138,7 +138,7 @@ async fn texts_that_are_no_address_are_refused() {
     assert_eq!(server.database.count("account").await, 0);
 }
 
-/// ID-02: 254 bytes once normalised, 255 characters as typed.
+/// ID-02: 254 bytes after normalisation, 255 characters as typed.
 #[tokio::test]
 async fn addresses_of_more_than_254_bytes_are_refused() {
     let server = TestServer::start().await;
@@ -152,7 +152,7 @@ async fn addresses_of_more_than_254_bytes_are_refused() {
     }
 }
 
-/// ID-03: an address is not its owner's until that was proved, and nothing says otherwise.
+/// ID-03: sign-up does not verify the address, and responses say so.
 #[tokio::test]
 async fn signing_up_proves_nothing_about_the_address() {
     let server = TestServer::start().await;
@@ -167,7 +167,7 @@ async fn signing_up_proves_nothing_about_the_address() {
     assert_eq!(server.database.count(unverified).await, 1);
 }
 
-/// ID-04: nobody writes into an account what only the server may.
+/// ID-04: a client cannot set members that only the server may set.
 #[tokio::test]
 async fn members_that_a_body_does_not_have_are_refused() {
     let server = TestServer::start().await;
@@ -199,7 +199,7 @@ async fn members_that_a_body_does_not_have_are_refused() {
     assert_eq!(server.database.count("account").await, 1);
 }
 
-/// ID-07: a member of another type is refused, whichever operation and member it is.
+/// ID-07: a member of a wrong type is rejected, for every operation and member.
 #[tokio::test]
 async fn members_of_another_type_are_refused() {
     let server = TestServer::start().await;
@@ -217,7 +217,7 @@ async fn members_of_another_type_are_refused() {
     ];
 
     let operations = server.operations_with_body().await.into_iter();
-    // In a merge patch `null` is a wish: profile.rs tests those members.
+    // In a merge patch `null` is valid: profile.rs tests those members.
     for (operation, example) in operations.filter(|(it, _)| it.method != Method::PATCH) {
         let each = |name| confusions.iter().map(move |confusion| (name, confusion));
         for (name, confusion) in example.keys().flat_map(each) {

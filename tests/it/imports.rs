@@ -1,4 +1,4 @@
-//! No two files import each other, directly or by way of others: of any two, one can be read without the
+//! No two files import each other, directly or indirectly: of any two, one can be read without the
 //! other (ARCHITECTURE.md).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,11 +7,11 @@ use std::path::Path;
 
 use syn::visit::{self, Visit};
 
-/// Crates whose files are looked at, by the folder of their root.
+/// The crates that are checked, by the directory of their root.
 const CRATES: [&str; 5] =
     ["src", "benches/micro", "benches/service", "migration/src", "verifiers/rust/src"];
 
-/// The folders and files of `src/domain` and `src/http`: each may import those before it.
+/// The modules of `src/domain` and `src/http` in order: each may import those before it.
 const ORDERS: [(&str, &[&str]); 2] = [
     (
         "domain",
@@ -74,16 +74,16 @@ const ORDERS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// A module by its path from the root of its crate, which is empty.
+/// A module, by its path from the root of its crate; the root is empty.
 type Module = Vec<String>;
 
-/// The files of a crate: for each module, what it names, and what it hands on under names of its own.
+/// The files of a crate: the names that each module uses and re-exports.
 #[derive(Default)]
 struct Crate {
     files: BTreeMap<Module, Names>,
 }
 
-/// What one file names. Paths begin at the root of the crate.
+/// The names in one file. Paths start at the root of the crate.
 #[derive(Default)]
 struct Names {
     used: BTreeSet<Vec<String>>,
@@ -105,7 +105,7 @@ impl Crate {
         Self { files: files.into_iter().map(read).collect() }
     }
 
-    /// The file in which a path is defined: what a module hands on is not its own.
+    /// The file that defines a path: a re-export is not a definition.
     fn file_of(&self, path: &[String]) -> Option<&Module> {
         let mut path = path.to_vec();
         for _ in 0..8 {
@@ -123,7 +123,7 @@ impl Crate {
         paths.filter_map(|path| self.file_of(path)).filter(|it| *it != module).collect()
     }
 
-    /// A way from a module back to itself, if there is one.
+    /// A cycle of imports, if there is one.
     fn circle(&self) -> Option<Vec<&Module>> {
         let mut done = BTreeSet::new();
         self.files.keys().find_map(|start| self.circle_from(start, &mut Vec::new(), &mut done))
@@ -143,7 +143,7 @@ impl Crate {
         }
         way.push(module);
         let found = self.imports_of(module).into_iter().find_map(|it| {
-            // A module that is done may still be on the way.
+            // A visited module may still be on the current path.
             if way.contains(&it) { Some(way.clone()) } else { self.circle_from(it, way, done) }
         });
         way.pop();
@@ -151,7 +151,7 @@ impl Crate {
     }
 }
 
-/// Finds the files below a directory, by the modules they are.
+/// Finds the files below a directory, by module.
 fn collect(directory: &Path, module: &[String], files: &mut BTreeMap<Module, String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -162,7 +162,7 @@ fn collect(directory: &Path, module: &[String], files: &mut BTreeMap<Module, Str
         } else if path.extension().is_some_and(|it| it == "rs") && name != "tests" {
             let is_root = match name.as_str() {
                 "mod" | "lib" => true,
-                // Beside a library it is another crate.
+                // Beside a library it is a separate crate.
                 "main" => !directory.join("lib.rs").exists(),
                 _ => false,
             };
@@ -172,7 +172,7 @@ fn collect(directory: &Path, module: &[String], files: &mut BTreeMap<Module, Str
     }
 }
 
-/// Reads what a file names.
+/// Collects the names that a file uses.
 struct Reader<'r> {
     module: &'r Module,
     modules: &'r BTreeSet<Module>,
@@ -180,7 +180,7 @@ struct Reader<'r> {
 }
 
 impl Reader<'_> {
-    /// A path from the root; none if it begins in another crate or at a name of this file.
+    /// A path from the root; `None` if it starts in another crate or at a name of this file.
     fn path_from_root(&self, path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         let parent = || self.module.split_last().map(|(_, parent)| parent);
@@ -247,7 +247,7 @@ impl<'a> Visit<'a> for Reader<'_> {
 
     fn visit_path(&mut self, path: &'a syn::Path) {
         let names: Vec<_> = path.segments.iter().map(|it| it.ident.to_string()).collect();
-        // One name alone is imported, or of this file.
+        // A single segment is an imported name, or one of this file.
         if names.len() > 1
             && let Some(path) = self.path_from_root(&names)
         {
@@ -256,7 +256,7 @@ impl<'a> Visit<'a> for Reader<'_> {
         visit::visit_path(self, path);
     }
 
-    /// Where something may be seen is no import.
+    /// A visibility such as `pub(in path)` is not an import.
     fn visit_visibility(&mut self, _: &'a syn::Visibility) {}
 }
 

@@ -1,4 +1,4 @@
-//! The main job: sign up, be let in by a service that has only the public key, stay, leave.
+//! The main use case: sign up, access a service that has only the public key, refresh, log out.
 
 use signet_verifier::{KeySet, Verifier};
 
@@ -45,7 +45,7 @@ async fn a_person_logs_in_stays_and_leaves() {
     assert_eq!(error["error"]["message"], "Invalid refresh token");
     server.me(&refreshed.access_token).await.expect_error(401, "UNAUTHORIZED");
     server.log_out(&refreshed.access_token).await.expect_error(401, "UNAUTHORIZED");
-    // Another session of the same person goes on.
+    // Another session of the same user stays live.
     server.refresh(&signed_up.refresh_token).await.expect_status(200);
     let events = server.database.events().await;
     assert_eq!(events, ["signup", "login", "token_refreshed", "logout", "token_refreshed"],);

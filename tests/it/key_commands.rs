@@ -1,4 +1,4 @@
-//! What operators do to keys by hand: revoke, bring along, seal anew; and schedules that refuse.
+//! `signet keys …`: revocation, import, re-encryption; and schedules that are refused.
 
 use std::fs;
 use std::path::Path;
@@ -20,14 +20,14 @@ fn command_line(server: &TestServer) -> Program {
     Program::new(&server.database).with("SIGNET_KEY_RELOAD_SECONDS", "1")
 }
 
-/// Runs a command that must do as it is told; returns what it says.
+/// Runs a command that must succeed; returns its output.
 async fn run(server: &TestServer, arguments: &[&str]) -> String {
     let output = command_line(server).run(arguments).await;
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs a command that must refuse, and change nothing; returns what it says.
+/// Runs a command that must fail without changes; returns its message.
 async fn refuse(server: &TestServer, arguments: &[&str]) -> String {
     let before = server.database.dump().await;
     let output = command_line(server).run(arguments).await;
@@ -47,13 +47,13 @@ fn signer_of(tokens: &Tokens) -> String {
     parts(&tokens.access_token).0["kid"].as_str().unwrap().to_owned()
 }
 
-/// What befell the key, oldest first.
+/// The events of a key, oldest first.
 async fn events_of(server: &TestServer, kid: &str) -> Vec<String> {
     let sql = format!("SELECT type FROM auth_event WHERE reason = 'kid {kid}' ORDER BY at, id");
     server.database.column(&sql).await
 }
 
-/// KY-09: a stolen key is out at once, on every instance, and with it all that it signed.
+/// KY-09: a revoked key is removed at once, on every instance, and its tokens are invalid.
 #[tokio::test]
 async fn a_revoked_key_goes_at_once_and_a_new_one_signs() {
     let one = server().await;
@@ -75,13 +75,13 @@ async fn a_revoked_key_goes_at_once_and_a_new_one_signs() {
     other.me(&tokens.access_token).await.expect_status(200);
     assert_eq!(events_of(&one, &kid).await, ["key_created", "key_activated", "key_revoked"]);
     assert_eq!(events_of(&one, &new).await, ["key_created", "key_activated"]);
-    // It never comes back: not by a restart, and not a second time to be revoked.
+    // It stays revoked after a restart, and cannot be revoked again.
     let restarted = one.restart().await;
     assert_eq!(kids(&restarted).await, [new]);
     refuse(&restarted, &["keys", "revoke", &kid, "--now"]).await;
 }
 
-/// KY-09: it breaks things, so it wants to be asked for by name.
+/// KY-09: revocation is disruptive, so it needs an explicit option.
 #[tokio::test]
 async fn a_key_is_not_revoked_by_mistake() {
     let server = server().await;
@@ -90,7 +90,7 @@ async fn a_key_is_not_revoked_by_mistake() {
     let without_now = refuse(&server, &["keys", "revoke", &kid]).await;
     let unknown = refuse(&server, &["keys", "revoke", "no-such-key", "--now"]).await;
 
-    // Ids are base64url, so one in 64 begins like an option.
+    // Ids are base64url, so one in 64 starts like an option.
     for kid in ["-8kid", "-hkid", "-kid", "--kid"] {
         for arguments in [["keys", "revoke", kid, "--now"], ["keys", "revoke", "--now", kid]] {
             let said = refuse(&server, &arguments).await;
@@ -102,7 +102,7 @@ async fn a_key_is_not_revoked_by_mistake() {
     assert_eq!(kids(&server).await, [kid]);
 }
 
-/// A key that does not sign yet, or no more, can be revoked without a new one taking over.
+/// A pending or retired key can be revoked without replacing the signing key.
 #[tokio::test]
 async fn revoking_a_pending_key_leaves_the_one_that_signs() {
     let server = server().await;
@@ -120,7 +120,7 @@ async fn revoking_a_pending_key_leaves_the_one_that_signs() {
     eventually("there is room for another", async || kids(&server).await.len() == 2).await;
 }
 
-/// Writes the private key into `directory`; returns the file's name.
+/// Writes the private key into `directory`; returns the file name.
 fn write_pem(directory: &Path, rsa: &Rsa<openssl::pkey::Private>) -> String {
     let file = directory.join("brought.pem");
     let pkey = PKey::from_rsa(rsa.clone()).unwrap();
@@ -128,7 +128,7 @@ fn write_pem(directory: &Path, rsa: &Rsa<openssl::pkey::Private>) -> String {
     file.to_str().unwrap().to_owned()
 }
 
-/// A key from elsewhere waits like any other, and then signs.
+/// An imported key is published first, like any other, and then signs.
 #[tokio::test]
 async fn a_key_that_was_brought_along_takes_over_like_one_made_here() {
     let server = server().await;
@@ -145,7 +145,7 @@ async fn a_key_that_was_brought_along_takes_over_like_one_made_here() {
     assert_eq!(jwks["keys"][1]["n"], encode(rsa.n().to_vec()));
     let again = refuse(&server, &["keys", "import", &file]).await;
     assert!(again.contains("pending"), "{again}");
-    // The command had the real clock, which went on meanwhile.
+    // The command used the real clock, which advanced meanwhile.
     server.advance_seconds(365 + 60);
     let signer = async || signer_of(&server.log_in("ada@example.test", PASSWORD).await.tokens());
     eventually("it signs", async || signer().await == kid).await;
@@ -155,7 +155,7 @@ async fn a_key_that_was_brought_along_takes_over_like_one_made_here() {
     assert_eq!(events_of(&server, &kid).await, ["key_created", "key_activated"]);
 }
 
-/// KY-10: `domain::keys::pair` tries every kind; here, that the command listens to it.
+/// KY-10: `domain::keys::key_pair` tests all kinds; this tests that the command uses it.
 #[tokio::test]
 async fn a_key_that_is_not_good_enough_is_not_brought_along() {
     let server = server().await;
@@ -172,7 +172,8 @@ async fn a_key_that_is_not_good_enough_is_not_brought_along() {
     assert!(garbage.contains("not an unencrypted RSA private key"), "{garbage}");
 }
 
-/// Before the first start there are no verifiers: the key that is brought along is the first key.
+/// Before the first start there are no verifiers: an imported key is the first key and signs at
+/// once.
 #[tokio::test]
 async fn a_key_that_is_brought_along_before_the_first_start_signs_at_once() {
     for rotated in [false, true] {
@@ -199,7 +200,7 @@ async fn a_key_that_is_brought_along_before_the_first_start_signs_at_once() {
     }
 }
 
-/// The master key is replaced in three steps, and whoever skips one is told so.
+/// The master key is replaced in three steps; skipping one is an error.
 #[tokio::test]
 async fn a_master_key_is_replaced_by_sealing_anew() {
     let mut server = server().await;
@@ -228,7 +229,7 @@ async fn a_master_key_is_replaced_by_sealing_anew() {
     server.me(&first.access_token).await.expect_status(200);
     server.me(&second.access_token).await.expect_status(200);
     server.refresh(&second.refresh_token).await.expect_status(200);
-    // Made under the old master key, which is gone: no token any more, and no theft.
+    // Issued under the old master key, which is gone: invalid, and not reported as reuse.
     server.refresh(&first.refresh_token).await.expect_status(401);
     assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 0);
     assert_eq!(server.jwks().await, jwks);
@@ -237,8 +238,8 @@ async fn a_master_key_is_replaced_by_sealing_anew() {
     Program::new(&server.database).refusal().await;
 }
 
-/// KY-03, KY-04: a schedule under which a good token would be refused does not start, and makes
-/// nothing before it says so.
+/// KY-03, KY-04: a schedule that would invalidate good tokens prevents the start, before anything
+/// is created.
 #[tokio::test]
 async fn a_schedule_that_would_refuse_good_tokens_refuses_to_start() {
     let directory = TempDir::new().unwrap();
@@ -273,7 +274,8 @@ async fn a_schedule_that_would_refuse_good_tokens_refuses_to_start() {
     exact.serve().await.end(Signal::TERM).await;
 }
 
-/// The cache time that a raised setting would break is caught by the settings that depend on it.
+/// If a raised setting breaks the schedule, the message names it and the setting that depends on
+/// it.
 #[tokio::test]
 async fn a_schedule_is_checked_against_all_settings_it_depends_on() {
     let directory = TempDir::new().unwrap();
@@ -293,7 +295,7 @@ async fn a_schedule_is_checked_against_all_settings_it_depends_on() {
     }
 }
 
-/// No private half leaves by any of the commands.
+/// No command prints a private key.
 #[tokio::test]
 async fn no_command_prints_a_private_key() {
     let server = server().await;

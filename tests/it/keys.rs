@@ -1,4 +1,4 @@
-//! The key set: public, and nothing but public.
+//! The key set contains public members only.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::harness::forge::{Forge, decode, encode, hex, parts};
 use crate::harness::{Answer, TestServer};
 
-/// The members of every key, which must be strings.
+/// The member names of every key; the values must be strings.
 fn key_members(jwks: &Value) -> Vec<BTreeSet<String>> {
     assert_eq!(jwks.as_object().unwrap().keys().collect::<Vec<_>>(), ["keys"]);
     let keys = jwks["keys"].as_array().unwrap();
@@ -27,7 +27,7 @@ fn thumbprint(key: &Value) -> String {
     encode(sha256(canonical.as_bytes()))
 }
 
-/// KY-01: an allow-list, so that a private member cannot slip in under any name.
+/// KY-01: an allow list, so that no private member can appear under any name.
 #[tokio::test]
 async fn the_key_set_has_public_members_only() {
     let server = TestServer::start().await;
@@ -64,7 +64,7 @@ async fn a_key_is_named_by_its_thumbprint_and_has_the_length_that_was_set() {
     assert_eq!(kids.len(), 3);
 }
 
-/// KY-02: a restart with another length changes the length of keys to come, not of this one.
+/// KY-02: a restart with another key length affects future keys alone.
 #[tokio::test]
 async fn a_restart_keeps_the_key() {
     let mut server = TestServer::start().await;
@@ -78,7 +78,7 @@ async fn a_restart_keeps_the_key() {
     assert_eq!(before.header("etag"), after.header("etag"));
 }
 
-/// KY-06: at rest the private key is sealed, with a key that is elsewhere.
+/// KY-06: the private key is stored encrypted, with a key that is not in the database.
 #[tokio::test]
 async fn the_private_key_is_nowhere_in_the_database_in_the_clear() {
     let server = TestServer::start().await;
@@ -103,7 +103,7 @@ async fn the_private_key_is_nowhere_in_the_database_in_the_clear() {
             assert!(!String::from_utf8_lossy(body).contains(secret));
         }
     }
-    // The test would find them: the public part is found.
+    // The search works: it finds the public part.
     let modulus = text(&forge.private_jwk, "n");
     assert!(cells.iter().any(|cell| cell.contains(modulus)));
     let master = std::fs::read_to_string(server.database.master_key_file()).unwrap();

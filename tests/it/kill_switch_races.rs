@@ -1,4 +1,4 @@
-//! W3: refreshes and redemptions that are under way while all sessions of their account end, at two
+//! W3: refreshes and code exchanges under way while all sessions of their account end, on two
 //! instances.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ const ADA: &str = "ada@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
 
 impl TestServer {
-    /// On PostgreSQL: makes events of this type take their time, amid their transaction.
+    /// On PostgreSQL: delays inserts of events of this type, within their transaction.
     async fn delay_events(&self, kind: &str, seconds: f64) {
         if self.database.is_postgres() {
             let sql = format!(
@@ -40,7 +40,7 @@ async fn logins(server: &TestServer, number: usize) -> Vec<Tokens> {
     logins
 }
 
-/// No refresh that began earlier commits after the switch has answered.
+/// No earlier refresh commits after the response of the kill switch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_switch_waits_for_the_refreshes_under_way() {
     let (one, other) = pair().await;
@@ -66,7 +66,7 @@ async fn a_switch_waits_for_the_refreshes_under_way() {
     }
 }
 
-/// A refresh, or a repeated one, that comes while the switch is at work waits for it, and is refused.
+/// A refresh, or a retry, during the kill switch waits for it and is rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_refresh_waits_for_the_switch_under_way() {
     let (one, other) = pair().await;
@@ -94,8 +94,8 @@ async fn a_refresh_waits_for_the_switch_under_way() {
     one.refresh(&tokens[0].refresh_token).await.expect_status(200);
 }
 
-/// 64 sessions refresh without end at two instances, so that there is always one under way: whoever
-/// ends them all gets through, and then nothing works.
+/// 64 sessions refresh continuously at two instances, so that one is always under way: the kill
+/// switch still completes, and then no token works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_switch_is_not_starved_by_refreshes() {
     let (one, other) = pair().await;
@@ -137,7 +137,7 @@ async fn a_switch_is_not_starved_by_refreshes() {
     one.me(&tokens[0].access_token).await.expect_status(200);
 }
 
-/// On a machine that is busy with other tests, the pool of connections may have none for a moment.
+/// On a busy machine, the connection pool may be exhausted briefly.
 async fn change_patiently(server: &TestServer, access_token: &str) -> Answer {
     let mut answer = server.change_password(access_token, PASSWORD, NEW_PASSWORD).await;
     for _ in 0..3 {

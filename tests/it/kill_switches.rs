@@ -1,5 +1,5 @@
-//! W3: whatever ends all sessions of an account ends them at once, however many there are, and what
-//! follows from that is done in portions.
+//! W3: a kill switch ends all sessions of an account at once, regardless of their number; the
+//! remaining work is done in portions.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ const ADA: &str = "ada@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
 const OFFLINE: [(&str, &str); 1] = [("scope", "openid offline_access")];
 
-/// What ends all sessions of an account; those of the API keep the one that asks.
+/// The kill switches of an account; those of the API keep the requesting session.
 const SWITCHES: [&str; 5] = ["password", "others", "reset", "everywhere", "deletion"];
 
-/// Somebody with a session in the API that asks for the end, and all that is to end.
+/// A user with a session that triggers the kill switch, and everything that is to end.
 struct Stage<'s> {
     server: &'s TestServer,
     web: &'s Rp,
@@ -60,7 +60,7 @@ impl<'s> Stage<'s> {
         assert!([204, 303].contains(&status), "{switch}: {status}");
     }
 
-    /// Grants, tokens and the cookie, at each place of Signet that takes them.
+    /// Grants, tokens and the cookie are rejected everywhere.
     async fn assert_nothing_works(&mut self) {
         let Self { server, web, other, browser, held, code, .. } = self;
         server.me(&other.access_token).await.expect_error(401, "UNAUTHORIZED");
@@ -82,7 +82,8 @@ impl<'s> Stage<'s> {
 }
 
 impl TestServer {
-    /// Copies sessions that meet a condition; through the protocol, thousands would take minutes.
+    /// Copies the sessions that meet a condition; creating thousands through the protocol would
+    /// take minutes.
     async fn multiply(&self, which: &str, number: u32) {
         let (id, digest) = if self.database.is_postgres() {
             ("gen_random_uuid()", "sha256(gen_random_uuid()::text::bytea)")
@@ -101,12 +102,12 @@ impl TestServer {
         );
         self.database.execute(&copies).await;
         if self.database.is_postgres() {
-            // As autovacuum would, once there are so many.
+            // As autovacuum would for that many rows.
             self.database.execute("ANALYZE session").await;
         }
     }
 
-    /// Lets no row of a session say that it has ended.
+    /// Makes updates that mark a session row as ended fail.
     async fn keep_rows(&self) {
         let sql = if self.database.is_postgres() {
             "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql \
@@ -126,7 +127,7 @@ impl TestServer {
     }
 
     async fn expect_rest(&self, live: i64) {
-        // A portion that failed waits a little.
+        // A failed portion is retried after a back-off.
         self.advance_seconds(6);
         let rest = async || self.database.count("outbox").await == 0;
         eventually("the rest is done", rest).await;
@@ -134,8 +135,8 @@ impl TestServer {
     }
 }
 
-/// W3: each of them works without a word in any session's row, and so at the same cost for any number;
-/// rows and status lists follow.
+/// W3: each works without a write to any session row, and so at constant cost; rows and status
+/// lists follow.
 #[tokio::test]
 async fn nothing_works_though_no_row_says_so_yet() {
     for switch in SWITCHES {
@@ -153,7 +154,7 @@ async fn nothing_works_though_no_row_says_so_yet() {
         assert_eq!(server.me(&own.access_token).await.status == 200, goes_on, "{switch}");
         assert_eq!(server.refresh(&own.refresh_token).await.status == 200, goes_on, "{switch}");
         if switch == "deletion" {
-            // The address is free at once.
+            // The address is available at once.
             server.sign_up(ADA).await.expect_status(201);
             assert_eq!(server.account_command(&["list"]).await.lines().count(), 1);
         }
@@ -167,7 +168,8 @@ async fn nothing_works_though_no_row_says_so_yet() {
     }
 }
 
-/// W3, SS-12: the same by commands, which wait for the rest, and say how many there were.
+/// W3, SS-12: the same with commands, which wait for the remaining work and print the number of
+/// sessions.
 #[tokio::test]
 async fn commands_end_thousands_of_sessions() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
@@ -194,7 +196,7 @@ async fn commands_end_thousands_of_sessions() {
     }
 }
 
-/// Everybody's sessions end by one command.
+/// One command ends the sessions of all accounts.
 #[tokio::test]
 async fn the_sessions_of_all_accounts_end_by_one_command() {
     let server = TestServer::start().await;
@@ -219,7 +221,7 @@ async fn the_sessions_of_all_accounts_end_by_one_command() {
     );
 }
 
-/// W3: a hundred thousand live logins of one account, in the time of one; their rows follow.
+/// W3: a hundred thousand live sessions of one account end in the time of one; their rows follow.
 #[tokio::test]
 async fn a_hundred_thousand_logins_end_as_one() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
@@ -240,24 +242,24 @@ async fn a_hundred_thousand_logins_end_as_one() {
     let switched = begun.elapsed();
 
     of_one.sort();
-    // A tenth of a second at least: the machine is busy with other tests.
+    // At least a tenth of a second: the machine is busy with other tests.
     let most = 3 * of_one[2].max(Duration::from_millis(100));
     assert!(switched < most, "{switched:?} for all, {of_one:?} for one");
     stage.assert_nothing_works().await;
     let begun = Instant::now();
-    // Those that asked.
+    // The two requesting sessions.
     let rows = async || server.database.count("session WHERE ended_at IS NULL").await == 2;
     while !rows().await {
         assert!(begun.elapsed() < Duration::from_mins(5), "rows do not follow");
         tokio::time::sleep(Duration::from_millis(500)).await;
-        // A portion that failed, on a machine that is busy, waits for a later time.
+        // On a busy machine, a failed portion is retried later.
         server.advance_millis(500);
     }
     server.expect_published_end_of(&stage.held.text("access_token")).await;
     server.expect_rest(2).await;
 }
 
-/// W3: portions go on where an instance was killed.
+/// W3: portions resume after an instance was killed.
 #[tokio::test]
 async fn portions_go_on_after_a_kill() {
     let mut server = TestServer::start().await;
@@ -285,7 +287,7 @@ async fn portions_go_on_after_a_kill() {
     assert_eq!(server.database.count("invalid_status").await, ended);
 }
 
-/// W3: of an account's logins on the hosted pages, the oldest make room for new ones.
+/// W3: beyond the limit of browser logins per account, the oldest end.
 #[tokio::test]
 async fn the_oldest_logins_on_the_pages_make_room_for_new_ones() {
     let server = TestServer::start().await;
@@ -304,8 +306,8 @@ async fn the_oldest_logins_on_the_pages_make_room_for_new_ones() {
     stage.browser.get("/account").await;
 }
 
-/// During an upgrade: what an instance of the version before has begun bears no epoch. It lasts as its
-/// row says, and ends in the transaction of the switch.
+/// Rolling upgrade: a session from an instance of the previous version has no epoch. It is live
+/// while its row says so, and ends in the transaction of the kill switch.
 #[tokio::test]
 async fn sessions_of_the_version_before_last_and_end() {
     for switch in SWITCHES {
@@ -335,8 +337,7 @@ async fn sessions_of_the_version_before_last_and_end() {
     }
 }
 
-/// Going back to the version before would let sessions go on whose rows do not say yet that they have
-/// ended.
+/// A downgrade would revive sessions whose rows do not say yet that they have ended.
 #[tokio::test]
 async fn the_schema_is_not_taken_back_while_sessions_wait_for_their_end() {
     let mut server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! What is logged may be lost; nothing else may be lost with it.
+//! Log lines may be lost, but nothing else with them.
 
 use std::fs::File;
 use std::io::{PipeReader, Read, pipe};
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase, eventually};
 
-/// How long a request may take, and the end.
+/// Timeout for a request, and for the exit.
 const TIME: Duration = Duration::from_secs(15);
 
 struct Logged {
@@ -24,7 +24,7 @@ struct Logged {
 }
 
 impl Logged {
-    /// A server that logs to a pipe, standard error included.
+    /// A server that logs to a pipe, including standard error.
     async fn to_pipe(level: &str) -> (Self, PipeReader) {
         let (reader, writer) = pipe().unwrap();
         let database = TestDatabase::create().await;
@@ -45,7 +45,7 @@ impl Logged {
         answer.expect_status(401);
     }
 
-    /// Many of them, faster than one by one.
+    /// Many requests, concurrently.
     async fn ask_often(&self, times: usize) {
         let mut connection = TcpStream::connect(self.serving.address).await.unwrap();
         let (mut answers, mut requests) = connection.split();
@@ -71,7 +71,7 @@ impl Logged {
         self.readiness().await["lost_log_lines"].as_u64().unwrap()
     }
 
-    /// All that it does is done, and it ends well and in time.
+    /// The server works, and exits successfully and in time.
     async fn serves_and_ends_well(self) {
         let body = json!({ "email": "ada@example.test", "password": PASSWORD });
         for (path, status) in [("/api/auth/signup", 201), ("/api/auth/login", 200)] {
@@ -94,7 +94,8 @@ impl Logged {
     }
 }
 
-/// A1: `signet serve 2>&1 | head`.
+/// A1: `signet serve 2>&1
+/// head`.
 #[tokio::test]
 async fn a_log_reader_that_is_gone_costs_lines_and_nothing_else() {
     let (server, reader) = Logged::to_pipe("info").await;
@@ -112,7 +113,7 @@ async fn a_log_reader_that_is_gone_costs_lines_and_nothing_else() {
     server.serves_and_ends_well().await;
 }
 
-/// A1: no room for logs.
+/// A1: a full disk for logs.
 #[tokio::test]
 async fn a_full_disk_for_logs_costs_lines_and_nothing_else() {
     let database = TestDatabase::create().await;
@@ -124,7 +125,7 @@ async fn a_full_disk_for_logs_costs_lines_and_nothing_else() {
     server.serves_and_ends_well().await;
 }
 
-/// A2: a reader that is stopped. The pipe has room for some 200 lines.
+/// A2: a reader that is stopped. The pipe holds some 200 lines.
 #[tokio::test]
 async fn a_log_that_is_not_read_stops_nothing() {
     let (server, reader) = Logged::to_pipe("info").await;
@@ -138,7 +139,7 @@ async fn a_log_that_is_not_read_stops_nothing() {
     drop(reader);
 }
 
-/// A2: what was lost is said once lines flow again.
+/// A2: the number of lost lines is logged once lines are read again.
 #[tokio::test]
 async fn lost_lines_are_reported_once_the_log_is_read_again() {
     let (server, mut reader) = Logged::to_pipe("info").await;
@@ -160,7 +161,7 @@ async fn lost_lines_are_reported_once_the_log_is_read_again() {
         }
         String::from_utf8(all).unwrap()
     });
-    // Until nothing comes any more: all that was queued has been read.
+    // Until the queue has been read completely.
     while let Ok(Some(_)) = timeout(Duration::from_secs(1), received.recv()).await {}
     let total = server.lost().await;
     let (status, _) = server.serving.end(Signal::TERM).await;
@@ -177,7 +178,8 @@ async fn lost_lines_are_reported_once_the_log_is_read_again() {
     assert_eq!(lines.last().unwrap()["message"], "server stopped", "all was flushed");
 }
 
-/// C2: why a client was refused is in the log, and what is no secret in the answer, too.
+/// C2: the reason why a client was refused is logged, and included in the response unless it is
+/// secret.
 #[tokio::test]
 async fn why_a_client_was_refused_can_be_found_out() {
     let (logged, mut log) = Logged::to_pipe("info").await;
@@ -234,7 +236,8 @@ async fn why_a_client_was_refused_can_be_found_out() {
     }
 }
 
-/// D12, D2: one span, a duration to the microsecond, each operation by its name, and why a login was refused.
+/// D12, D2: one span with a duration in microseconds, the operation's name, and the reason of a
+/// failed login.
 #[tokio::test]
 async fn lines_of_requests_name_the_operation_and_the_cause() {
     let (server, mut reader) = Logged::to_pipe("info").await;

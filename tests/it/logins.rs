@@ -1,4 +1,4 @@
-//! Where one is logged in, and ending that from elsewhere.
+//! Listing one's sessions, and ending them from another one.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn the_list_says_where_one_is_logged_in_and_which_login_asks() {
     assert_eq!(seen_by_phone[1], expected);
 }
 
-/// Not what was ended, has expired, or is somebody else's.
+/// Ended, expired and other accounts' sessions are not listed.
 #[tokio::test]
 async fn the_list_shows_nothing_that_is_not_live_or_not_ones_own() {
     let server = TestServer::start().await;
@@ -87,7 +87,7 @@ async fn the_list_shows_nothing_that_is_not_live_or_not_ones_own() {
     server.sessions(&left.access_token).await.expect_error(401, "UNAUTHORIZED");
 }
 
-/// DS-06: a program that logs in all day long makes nobody's answer grow without end.
+/// DS-06: a program that logs in continuously does not make the response grow without limit.
 #[tokio::test]
 async fn the_list_holds_a_hundred_sessions_and_the_one_that_asks_is_among_them() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
@@ -104,7 +104,7 @@ async fn the_list_holds_a_hundred_sessions_and_the_one_that_asks_is_among_them()
     assert_eq!(list[0]["id"], session_of(&first));
 }
 
-/// SS-12: one session ends, and no other.
+/// SS-12: exactly one session ends.
 #[tokio::test]
 async fn a_session_is_ended_from_another_one() {
     let server = TestServer::start().await;
@@ -127,7 +127,7 @@ async fn a_session_is_ended_from_another_one() {
     assert_eq!(server.database.count(ended).await, 1);
 }
 
-/// EN-08: what is not there and what is not mine get the same answer, and nothing happens.
+/// EN-08: a missing session and another account's get the same response, and nothing changes.
 #[tokio::test]
 async fn a_session_that_is_not_live_or_not_ones_own_is_not_found() {
     let server = TestServer::start().await;
@@ -152,7 +152,7 @@ async fn a_session_that_is_not_live_or_not_ones_own_is_not_found() {
     assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 1);
 }
 
-/// What a logout does, by the session's id.
+/// Like a logout, by the session's id.
 #[tokio::test]
 async fn a_session_can_end_itself() {
     let server = TestServer::start().await;
@@ -188,7 +188,7 @@ async fn all_other_sessions_of_an_account_end_and_the_one_that_asks_goes_on() {
     assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 1);
 }
 
-/// Nothing ends for want of a word: `others` is asked for, and has one value.
+/// `others` is required and has one valid value.
 #[tokio::test]
 async fn sessions_do_not_end_without_saying_which() {
     let server = TestServer::start().await;
@@ -204,7 +204,7 @@ async fn sessions_do_not_end_without_saying_which() {
     assert_eq!(server.database.count("session WHERE ended_at IS NULL").await, 2);
 }
 
-/// SS-12, AT-09: a session that has ended, and an account that is disabled, end nobody else.
+/// SS-12, AT-09: a session that has ended cannot end others.
 #[tokio::test]
 async fn nobody_ends_sessions_who_is_not_logged_in_any_more() {
     let server = TestServer::start().await;
@@ -220,7 +220,7 @@ async fn nobody_ends_sessions_who_is_not_logged_in_any_more() {
     server.me(&stays.access_token).await.expect_status(200);
 }
 
-/// AT-09's sibling: two logins that end each other at the same moment: one of them wins.
+/// Like AT-09: of two sessions that end each other concurrently, one stays.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_two_sessions_that_end_each_other_at_once_one_stays() {
     let server = TestServer::start().await;
@@ -250,7 +250,7 @@ async fn of_two_sessions_that_end_each_other_at_once_one_stays() {
     }
 }
 
-/// AZ-02: a token that another client holds is good for what that client is for.
+/// AZ-02: a client's token does not give access to the account.
 #[tokio::test]
 async fn the_token_of_another_client_opens_nothing_of_the_account() {
     let server = TestServer::start().await;

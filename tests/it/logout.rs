@@ -1,4 +1,4 @@
-//! Logging out at the provider, and telling clients of it.
+//! Logout at the provider, and back-channel notices to clients.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,8 +38,8 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
     browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK).contains_key("code")
 }
 
-/// MUST-171, MUST-176, MUST-177, MUST-178: a client that shows its ID token logs its user out, and gets
-/// them back.
+/// MUST-171, MUST-176, MUST-177, MUST-178: a client with an ID token logs its user out, who is
+/// redirected back.
 #[tokio::test]
 async fn a_client_logs_its_user_out() {
     let (server, web) = server().await;
@@ -66,11 +66,11 @@ async fn a_client_logs_its_user_out() {
             .await
             .expect_oauth_error(401, "invalid_token");
         assert!(!is_logged_in(&mut browser).await);
-        // MUST-178: again, with nobody logged in.
+        // MUST-178: again, without a login.
         let again = browser.get(&end(&fields[..2])).await;
         assert_eq!(again.location(), BYE);
     }
-    // From another site, a form comes without the cookie: a GET that follows brings it.
+    // A form from another site arrives without the cookie: a redirect to a GET brings it.
     let (mut browser, tokens) = logged_in(&server, &web).await;
     let cookie = browser.cookie.take();
     let hint = tokens.text("id_token");
@@ -80,7 +80,8 @@ async fn a_client_logs_its_user_out() {
     assert!(!is_logged_in(&mut browser).await);
 }
 
-/// MUST-058, MUST-172..175, RU-04, SS-08: nobody is logged out by a link, and nothing leads where it was not registered.
+/// MUST-058, MUST-172..175, RU-04, SS-08: a link alone logs nobody out, and redirects only to
+/// registered URIs.
 #[tokio::test]
 async fn without_its_id_token_nobody_is_logged_out_unasked() {
     let (server, web) = server().await;
@@ -103,7 +104,7 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
     }
     let asked = browser.get(&end(&[("state", PROBE), ("client_id", PROBE)])).await;
     assert!(asked.html().contains("&#60;script&#62;") && !asked.html().contains("<script>"));
-    // An ID token of somebody else's login.
+    // An ID token of another user's login.
     bob.get(&end(&[("id_token_hint", &hint)])).await.expect_status(200);
     assert!(is_logged_in(&mut bob).await);
 
@@ -142,7 +143,8 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
     assert!(is_logged_in(&mut browser).await);
 }
 
-/// MUST-174, MUST-175, MUST-177: who is asked and says yes is logged out, and led on if the client may have that.
+/// MUST-174, MUST-175, MUST-177: a user who confirms is logged out, and redirected if the client
+/// has registered the URI.
 #[tokio::test]
 async fn whoever_says_yes_is_logged_out() {
     let (server, web) = server().await;
@@ -161,7 +163,7 @@ async fn whoever_says_yes_is_logged_out() {
     let mut without: Vec<_> = hidden(&asked);
     without.retain(|(name, _)| name != "csrf");
     let without: Vec<_> = without.iter().map(|(name, value)| (&**name, &**value)).collect();
-    // It may be a form of before the last login, and is asked once more.
+    // It may be a form from before the last login, so it is confirmed again.
     browser.post("/logout", &without).await.expect_status(400);
     assert!(is_logged_in(&mut browser).await);
     let done = browser.submit("/logout", &asked, &[]).await;
@@ -172,7 +174,7 @@ async fn whoever_says_yes_is_logged_out() {
     let asked = browser.get("/logout").await;
     assert_eq!(browser.submit("/logout", &asked, &[]).await.location(), format!("{ISSUER}/logout"));
     browser.get("/logout").await.expect_status(200);
-    // MUST-174: a yes to a question that no ID token came with leads to no client.
+    // MUST-174: a confirmation without an ID token does not redirect to a client.
     let (mut browser, _) = logged_in(&server, &web).await;
     let fields = [("client_id", "web"), ("post_logout_redirect_uri", BYE), ("state", "s")];
     let asked = browser.get(&end(&fields)).await;
@@ -180,7 +182,7 @@ async fn whoever_says_yes_is_logged_out() {
     assert!(!is_logged_in(&mut browser).await);
 }
 
-/// SS-11: another person's login in the same browser ends the one before, and what was opened in it.
+/// SS-11: another user's login in the same browser ends the previous one and its client sessions.
 #[tokio::test]
 async fn another_person_does_not_inherit_a_browser() {
     let (server, web) = server().await;
@@ -193,19 +195,19 @@ async fn another_person_does_not_inherit_a_browser() {
 
     server.userinfo(&adas.text("access_token")).await.expect_oauth_error(401, "invalid_token");
     server.userinfo(&bobs.text("access_token")).await.expect_status(200);
-    // The same person keeps what was opened before.
+    // A login of the same user keeps the client sessions.
     server.advance_seconds(5);
     let asked = browser.authorize(&[("prompt", "login")]).await;
     browser.log_in(&asked, "bob@example.test").await;
     server.userinfo(&bobs.text("access_token")).await.expect_status(200);
 }
 
-/// A client's receiver: answers with each status in turn, and keeps what it was sent.
+/// A client's receiver: responds with each status in turn, and records the requests.
 async fn receiver(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<String>>>) {
     slow_receiver(statuses, Duration::ZERO).await
 }
 
-/// The same, but it takes its time for each answer.
+/// The same, with a delay before each response.
 async fn slow_receiver(
     statuses: &'static [u16],
     time: Duration,
@@ -233,7 +235,8 @@ async fn slow_receiver(
     (uri, received)
 }
 
-/// MUST-022, MUST-141, MUST-179, MUST-180: a client is told of the logout, again if it did not answer, and once.
+/// MUST-022, MUST-141, MUST-179, MUST-180: a client is notified of the logout, with retries until
+/// it responds.
 #[tokio::test]
 async fn a_client_is_told_of_a_logout_until_it_answers() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
@@ -267,14 +270,14 @@ async fn a_client_is_told_of_a_logout_until_it_answers() {
     );
     assert!(claims["jti"].is_string() && claims["iat"].is_u64());
     assert!(claims["exp"].as_u64() > claims["iat"].as_u64());
-    // MUST-022: by the key that it names.
+    // MUST-022: signed with the key that it names.
     assert!(forge::is_signed_by(&server.jwks().await, token));
     assert!(claims.get("nonce").is_none());
-    // MUST-141: it is good for nothing else.
+    // MUST-141: other endpoints reject it.
     server.userinfo(token).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// A client's receiver that takes connections and never answers.
+/// A client's receiver that accepts connections and never responds.
 async fn silent_receiver() -> (String, Arc<Mutex<usize>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/backchannel", listener.local_addr().unwrap());
@@ -290,8 +293,8 @@ async fn silent_receiver() -> (String, Arc<Mutex<usize>>) {
     (uri, asked)
 }
 
-/// A client that never answers keeps no other waiting, however much is due to it, and is soon asked
-/// no more than once at a time.
+/// A client that never responds does not delay others, however many notices are queued for it, and
+/// soon gets one request at a time.
 #[tokio::test]
 async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
@@ -335,7 +338,7 @@ async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
     assert!(*asked.lock().unwrap() <= 6, "{asked:?}");
 }
 
-/// A client that cannot be told within a day is not told any more.
+/// Notices to a client are given up after a day.
 #[tokio::test]
 async fn a_client_is_told_for_a_day_at_most() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
@@ -366,7 +369,7 @@ async fn a_client_is_told_for_a_day_at_most() {
 async fn a_client_is_told_by_one_instance_alone() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let _others = (server.beside().await, server.beside().await);
-    // Each of the others looks for what is due while this one waits for the answer.
+    // The other instances look for due notices while this one waits for the response.
     let (uri, received) = slow_receiver(&[], Duration::from_millis(1_200)).await;
     let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
@@ -386,13 +389,14 @@ async fn a_client_is_told_by_one_instance_alone() {
     assert_eq!(sids.len(), 3);
 }
 
-/// The session that a received logout token speaks of.
+/// The session id in a received logout token.
 fn sid_of(request: &str) -> String {
     let (_, claims) = forge::parts(request.split("logout_token=").nth(1).unwrap());
     claims["sid"].as_str().unwrap().to_owned()
 }
 
-/// Back-Channel Logout 2.7: what was granted for while the person is away stays, and is told of.
+/// Back-Channel Logout 2.7: sessions with `offline_access` survive the logout, and the client is
+/// notified.
 #[tokio::test]
 async fn offline_access_outlives_a_logout() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
@@ -412,7 +416,7 @@ async fn offline_access_outlives_a_logout() {
     server.token(&web, &fields).await.expect_status(200);
 }
 
-/// Nothing is sent into private networks, unless the operator says so.
+/// Nothing is sent into private networks unless the operator allows it.
 #[tokio::test]
 async fn no_notice_goes_into_a_private_network() {
     let server = TestServer::start().await;

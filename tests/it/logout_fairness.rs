@@ -1,4 +1,4 @@
-//! W12: receivers of logouts that answer slowly delay nobody else's notices.
+//! W12: slow receivers of logout notices do not delay the notices of other clients.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use crate::harness::{TestServer, eventually};
 
 const ADA: &str = "ada@example.test";
 
-/// A receiver that takes its time for each answer, and any number at a time; says when it was asked.
+/// A receiver that delays each response, handles any number concurrently, and records the times of
+/// requests.
 async fn receiver(time: Duration) -> (String, Arc<Mutex<Vec<Instant>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("http://{}/backchannel", listener.local_addr().unwrap());
@@ -33,8 +34,8 @@ async fn receiver(time: Duration) -> (String, Arc<Mutex<Vec<Instant>>>) {
     (uri, asked)
 }
 
-/// W12: of sixteen clients whose receivers answer after 4.5 seconds, each has a hundred logouts waiting.
-/// Another client is told of one about a second later.
+/// W12: sixteen clients whose receivers respond after 4.5 seconds have a hundred pending notices
+/// each. Another client is notified about a second after its logout.
 #[tokio::test]
 async fn slow_receivers_delay_no_other() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
@@ -64,7 +65,7 @@ async fn slow_receivers_delay_no_other() {
          FROM (SELECT * FROM session WHERE client_id = 'web' LIMIT 1) one, n"
     );
     server.database.execute(&waiting).await;
-    // All slots that they can have are taken.
+    // All slots that they can use are taken.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
 
     let page = browser.get("/logout").await;
@@ -76,7 +77,7 @@ async fn slow_receivers_delay_no_other() {
     assert!(delay < Duration::from_millis(2_500), "{delay:?}");
 }
 
-/// What an instance of the version before has queued in its own table is delivered, too.
+/// Notices that an instance of the previous version queued in its own table are delivered, too.
 #[tokio::test]
 async fn notices_of_the_version_before_are_delivered() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;

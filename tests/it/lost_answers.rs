@@ -1,4 +1,4 @@
-//! Codes and client assertions whose answer an outage may have lost.
+//! Codes and client assertions whose response may have been lost in an outage.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::harness::{Answer, TestServer};
 
 const OFFLINE: [(&str, &str); 1] = [("scope", "openid email offline_access")];
 
-/// A server whose web client has redeemed a code, and what it got, or would have.
+/// A server whose web client has exchanged a code, and the response.
 async fn redeemed(more: &[(&str, &str)]) -> (TestServer, Rp, String, Answer) {
     let server = TestServer::start().await;
     let web = server.web().await;
@@ -18,8 +18,7 @@ async fn redeemed(more: &[(&str, &str)]) -> (TestServer, Rp, String, Answer) {
     (server, web, code, answer)
 }
 
-/// How many live sessions the client has, and how often a code was found to be shown by a second
-/// holder.
+/// The number of live sessions of the client, and of detected code reuses.
 async fn state(server: &TestServer) -> (i64, i64) {
     let live = "session WHERE client_id = 'web' AND ended_at IS NULL";
     let reuse = "auth_event WHERE type = 'code_reuse'";
@@ -30,8 +29,8 @@ fn session_of(answer: &Answer) -> Value {
     TestServer::claims(&answer.text("access_token"))["sid"].clone()
 }
 
-/// W2: a client that was told 503 and asks again, at whichever instance, gets tokens of the same session;
-/// with a refresh token the same one.
+/// W2: a client that got a 503 and retries, at any instance, gets tokens of the same session, with
+/// the same refresh token.
 #[tokio::test]
 async fn a_code_whose_answer_was_lost_in_an_outage_is_redeemed_again() {
     for more in [&OFFLINE[..], &[]] {
@@ -62,10 +61,10 @@ async fn a_code_whose_answer_was_lost_in_an_outage_is_redeemed_again() {
     }
 }
 
-/// W2: an outage makes nothing of what fell outside of it.
+/// W2: outside an outage, reuse of a code is handled as usual.
 #[tokio::test]
 async fn outside_an_outage_a_code_shown_twice_ends_its_session() {
-    // None; one that was over before; one that began after; one that is long past.
+    // None; one that ended before; one that began after; one whose extension has expired.
     for outage in [None, Some((-30, -2)), Some((2, 20)), Some((-1, 1))] {
         let (server, web, code, _) = redeemed(&OFFLINE).await;
         if let Some((began, ended)) = outage {
@@ -79,7 +78,7 @@ async fn outside_an_outage_a_code_shown_twice_ends_its_session() {
     }
 }
 
-/// W2: nor does it help anybody who does not show what the first one did.
+/// W2: a retry needs the same proof as the first exchange.
 #[tokio::test]
 async fn a_retry_proves_what_the_first_redemption_proved() {
     let other_verifier = "x".repeat(43);
@@ -104,8 +103,7 @@ async fn a_retry_proves_what_the_first_redemption_proved() {
     }
 }
 
-/// W2: whoever has refreshed gets nothing by the code, and loses nothing; nor does it revive what has
-/// ended since.
+/// W2: after a refresh, a retry gets nothing and ends nothing; nor does it revive an ended session.
 #[tokio::test]
 async fn a_retry_revives_nothing_and_follows_no_refresh() {
     let (server, web, code, first) = redeemed(&OFFLINE).await;
@@ -124,7 +122,7 @@ async fn a_retry_revives_nothing_and_follows_no_refresh() {
     assert_eq!(state(&server).await, (0, 0));
 }
 
-/// W2: a stranger can make a crowd last; that keeps a code alive for ten minutes and no longer.
+/// W2: an attacker can prolong an outage by overload; a code stays valid for ten minutes at most.
 #[tokio::test]
 async fn a_code_is_redeemed_again_for_ten_minutes_at_most() {
     for (seconds, live) in [(599, 1), (600, 0)] {
@@ -139,7 +137,7 @@ async fn a_code_is_redeemed_again_for_ten_minutes_at_most() {
     }
 }
 
-/// W2: a client that may ask for less by now gets no more than that.
+/// W2: a retry gets no more than the client is registered for now.
 #[tokio::test]
 async fn a_retry_grants_no_more_than_the_client_may_ask_for_by_now() {
     let (server, web, code, first) = redeemed(&OFFLINE).await;
@@ -156,7 +154,7 @@ async fn a_retry_grants_no_more_than_the_client_may_ask_for_by_now() {
     assert!(!scopes(&again).contains("email"), "{again:?}");
 }
 
-/// W2: an operator who allows no retries gets none.
+/// W2: without a retry window there are no retries.
 #[tokio::test]
 async fn without_a_window_there_is_no_retry() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
@@ -171,7 +169,7 @@ async fn without_a_window_there_is_no_retry() {
     assert_eq!(state(&server).await, (0, 1));
 }
 
-/// W10: an outage that a clock which ran ahead has recorded does not last until then.
+/// W10: an outage recorded by a clock that was ahead does not last until that time.
 #[tokio::test]
 async fn an_outage_from_the_future_allows_no_retry() {
     let (server, web, code, _) = redeemed(&OFFLINE).await;

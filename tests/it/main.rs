@@ -1,8 +1,8 @@
 //! Black-box tests: HTTP in, HTTP out, against a real server on a real socket.
 //!
-//! SQLite by default; PostgreSQL if `TEST_DATABASE_URL` names a server where databases may be
-//! made. Each test has a database of its own. Names are the rules; a doc comment names the check
-//! that a test is for.
+//! SQLite by default; PostgreSQL if `TEST_DATABASE_URL` names a server on which databases can be
+//! created. Each test has its own database. Test names state the rules; a doc comment names the
+//! check that a test implements.
 
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 #![expect(

@@ -1,5 +1,4 @@
-//! Bodies that nobody should send: each operation answers them with the error envelope, and none
-//! with a failure of its own.
+//! Malformed bodies: each operation responds with the error envelope, and none with a 5xx.
 
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
@@ -12,7 +11,7 @@ async fn started() -> (TestServer, String) {
     (server, token)
 }
 
-/// The text of an object, in which members may be given twice.
+/// The text of an object, which may contain duplicate members.
 fn object(members: &[(&String, Vec<u8>)]) -> Vec<u8> {
     let members =
         members.iter().map(|(name, value)| [format!("{name:?}:").as_bytes(), value].concat());
@@ -27,7 +26,7 @@ fn with_member(example: &Map<String, Value>, name: &str, text: &[u8]) -> Vec<u8>
     object(&members.collect::<Vec<_>>())
 }
 
-/// SS-05: a page elsewhere can make a browser send text and forms, so those are not read.
+/// SS-05: another site can make a browser send text and forms, so these types are rejected.
 #[tokio::test]
 async fn a_body_of_another_type_is_refused() {
     let (server, token) = started().await;
@@ -60,7 +59,7 @@ async fn a_body_of_another_type_is_refused() {
     }
 }
 
-/// IJ-04, F21: bodies that are no JSON object.
+/// IJ-04, F21: bodies that are not JSON objects.
 #[tokio::test]
 async fn a_body_that_is_no_object_is_refused() {
     let (server, token) = started().await;
@@ -99,7 +98,7 @@ async fn a_body_that_is_no_object_is_refused() {
     }
 }
 
-/// F21: texts that are none.
+/// F21: invalid strings.
 #[tokio::test]
 async fn members_that_are_no_text_are_refused() {
     let (server, token) = started().await;
@@ -124,8 +123,8 @@ async fn members_that_are_no_text_are_refused() {
     }
 }
 
-/// F21: texts that are, and that PostgreSQL could not store. A password is not stored but hashed, so
-/// there they are as good as any other.
+/// F21: valid strings that PostgreSQL cannot store. Passwords are hashed, not stored, so they may
+/// contain them.
 #[tokio::test]
 async fn members_with_u_0000_and_noncharacters_do_not_reach_the_database() {
     let (server, token) = started().await;
@@ -150,7 +149,7 @@ async fn members_with_u_0000_and_noncharacters_do_not_reach_the_database() {
     assert_eq!(server.database.count("account").await, 1);
 }
 
-/// DS-06: two readers of a member given twice could see different ones.
+/// DS-06: parsers disagree on which duplicate member counts.
 #[tokio::test]
 async fn a_member_given_twice_is_refused() {
     let (server, token) = started().await;
@@ -167,7 +166,7 @@ async fn a_member_given_twice_is_refused() {
     }
 }
 
-/// DS-06: depth costs neither the stack nor the process.
+/// DS-06: deep nesting overflows neither the stack nor the process.
 #[tokio::test]
 async fn deep_nesting_is_refused() {
     let (server, token) = started().await;
@@ -185,7 +184,7 @@ async fn deep_nesting_is_refused() {
     }
 }
 
-/// DS-01: 16 KiB and no more, whether the length is announced or not.
+/// DS-01: at most 16 KiB, whether or not the length is declared.
 #[tokio::test]
 async fn a_body_of_more_than_16_kib_is_refused() {
     let (server, token) = started().await;
@@ -214,7 +213,7 @@ async fn a_body_of_more_than_16_kib_is_refused() {
             let raw = server.raw(request.as_bytes()).await;
             raw.answer.expect_error(413, "PAYLOAD_TOO_LARGE");
         }
-        // Only announced: the answer does not wait for a gigabyte.
+        // Declared only: the response does not wait for a gigabyte.
         let promise = head(&operation, "content-length: 1000000000");
         server.raw(promise.as_bytes()).await.answer.expect_error(413, "PAYLOAD_TOO_LARGE");
         for request in [announced(16_384), chunked(16_384)] {

@@ -1,5 +1,5 @@
-//! Thousands of live sessions: of one account, and of one client. They can all be ended, at once, and
-//! what is done about them keeps to the time that a request has.
+//! Thousands of live sessions of one account or client: all can be ended at once, within the
+//! request timeout.
 
 use futures_util::future::join_all;
 
@@ -9,7 +9,7 @@ use crate::harness::{PASSWORD, Program, TestServer};
 const ADA: &str = "ada@example.test";
 const LIVE: &str = "session WHERE ended_at IS NULL AND client_id";
 
-/// Ada, logged in to a browser in which `web` holds a session.
+/// Ada, logged in to a browser in which `web` has a session.
 async fn stage(server: &TestServer) -> (Rp, Browser<'_>) {
     let web = server.web().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -19,7 +19,7 @@ async fn stage(server: &TestServer) -> (Rp, Browser<'_>) {
     (web, browser)
 }
 
-/// Copies the client's session; through the protocol, thousands would take minutes.
+/// Copies the client's session; creating thousands through the protocol would take minutes.
 async fn multiply(server: &TestServer, number: u32) {
     let id = if server.database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
     let columns = "account_id, client_id, scope, auth_time, generation, idle_expires_at, \
@@ -32,7 +32,7 @@ async fn multiply(server: &TestServer, number: u32) {
     server.database.execute(&copies).await;
 }
 
-/// However many sessions were opened in a browser, one click ends them.
+/// A logout ends all sessions opened in the browser, however many.
 #[tokio::test]
 async fn a_browser_with_thousands_of_sessions_is_logged_out() {
     let server = TestServer::start().await;
@@ -45,8 +45,8 @@ async fn a_browser_with_thousands_of_sessions_is_logged_out() {
     assert_eq!(server.database.count(&format!("{LIVE} = 'web'")).await, 0);
 }
 
-/// An account has five hundred live sessions at most, the browser's aside: of more, the oldest of the
-/// client that begins one end, and those of other clients stay.
+/// An account has at most five hundred live sessions, browser logins excluded. Beyond that, the
+/// oldest of the requesting client end; those of other clients stay.
 #[tokio::test]
 async fn the_oldest_sessions_make_room_for_new_ones() {
     let server = TestServer::start().await;
@@ -64,7 +64,7 @@ async fn the_oldest_sessions_make_room_for_new_ones() {
     assert!(browser.authorize(&[("prompt", "none")]).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// AZ-06: a client with thousands of sessions is removed, and nothing of it is left.
+/// AZ-06: a client with thousands of sessions is removed, and nothing of it remains.
 #[tokio::test]
 async fn a_client_with_thousands_of_sessions_is_removed() {
     let server = TestServer::start().await;
@@ -77,8 +77,7 @@ async fn a_client_with_thousands_of_sessions_is_removed() {
     assert_eq!(server.database.count(&format!("{LIVE} = 'web'")).await, 0);
 }
 
-/// Whoever redeems codes while their client is removed is left with nothing that lives, and neither
-/// waits for the other until both give up.
+/// Codes exchanged while their client is removed yield no live session, and there is no deadlock.
 #[tokio::test]
 async fn what_is_redeemed_while_a_client_is_removed_ends_with_it() {
     let server = TestServer::start().await;
@@ -96,7 +95,7 @@ async fn what_is_redeemed_while_a_client_is_removed_ends_with_it() {
             program.run(&["client", "delete", "web"]),
         );
 
-        // Codes of one account wait for each other, on a busy machine perhaps for too long.
+        // Exchanges of one account wait for each other, on a busy machine perhaps too long.
         let statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
         assert!(statuses.iter().all(|it| [200, 400, 401, 503].contains(it)), "{statuses:?}");
         assert!(output.status.success(), "{output:?}");

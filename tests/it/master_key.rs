@@ -1,4 +1,4 @@
-//! The master key file: without the right one nothing starts, and nothing new is made in its place.
+//! The master key file: without the right one nothing starts, and no new one is created.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::harness::forge::encode;
 use crate::harness::{Answer, Program, TestServer};
 
-/// An installation that has been used and is stopped now.
+/// An installation with data, which is stopped.
 struct Installation {
     server: TestServer,
     file: PathBuf,
@@ -30,13 +30,13 @@ impl Installation {
         Self { server, file, right, program }
     }
 
-    /// Puts `bytes` where the key was.
+    /// Replaces the key file's content by `bytes`.
     fn replace(&self, bytes: impl AsRef<[u8]>) {
         fs::write(&self.file, bytes).unwrap();
         fs::set_permissions(&self.file, Permissions::from_mode(0o600)).unwrap();
     }
 
-    /// It refuses, names the file, and changes neither rows nor files.
+    /// The start fails, names the file, and changes neither rows nor files.
     async fn assert_refuses(&self, case: &str) -> String {
         let (rows, files) = (self.server.database.dump().await, self.files());
 
@@ -49,7 +49,7 @@ impl Installation {
         said
     }
 
-    /// It starts, with the key set that services know.
+    /// The start succeeds, with the published key set.
     async fn assert_starts(&self) {
         let known = self.server.database.column::<String>("SELECT kid FROM signing_key").await;
         let serving = self.program.serve().await;
@@ -60,7 +60,7 @@ impl Installation {
         serving.end(Signal::TERM).await;
     }
 
-    /// Names and contents in the folder of the key.
+    /// Names and contents in the directory of the key.
     fn files(&self) -> Vec<(PathBuf, Option<Vec<u8>>)> {
         let entries = fs::read_dir(self.file.parent().unwrap()).unwrap();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -73,7 +73,7 @@ fn some_key(byte: u8) -> String {
     encode([byte; 32])
 }
 
-/// KY-07, F14: what is not the key refuses, and says which file is meant.
+/// KY-07, F14: an invalid key file prevents the start and is named.
 #[tokio::test]
 async fn a_master_key_file_that_is_damaged_or_not_a_file_refuses() {
     let installation = Installation::used().await;
@@ -99,7 +99,7 @@ async fn a_master_key_file_that_is_damaged_or_not_a_file_refuses() {
     fs::create_dir(&installation.file).unwrap();
     installation.assert_refuses("a directory").await;
     fs::remove_dir(&installation.file).unwrap();
-    // Nobody will ever write into it.
+    // Nothing will ever write to it.
     let mode = Mode::RUSR | Mode::WUSR;
     mknodat(CWD, &installation.file, FileType::Fifo, mode, 0).unwrap();
     let said = installation.program.refusal().await;
@@ -112,7 +112,7 @@ async fn a_master_key_file_that_is_damaged_or_not_a_file_refuses() {
     installation.assert_starts().await;
 }
 
-/// KY-07: a lost key is never replaced by a new one.
+/// KY-07: a lost key is not replaced by a new one.
 #[tokio::test]
 async fn a_missing_master_key_file_refuses_and_none_is_made() {
     let installation = Installation::used().await;
@@ -128,7 +128,7 @@ async fn a_missing_master_key_file_refuses_and_none_is_made() {
     assert!(!installation.file.parent().unwrap().exists());
 }
 
-/// KY-06: what others could have read may be in other hands.
+/// KY-06: a file readable by others may have leaked.
 #[tokio::test]
 async fn a_master_key_file_that_others_can_read_refuses() {
     let installation = Installation::used().await;
@@ -144,7 +144,7 @@ async fn a_master_key_file_that_others_can_read_refuses() {
     }
 }
 
-/// KY-06: its owner could replace it, or let others read it, at any time.
+/// KY-06: the owner could replace the file, or make it readable, at any time.
 #[tokio::test]
 async fn a_master_key_file_of_another_user_refuses() {
     let installation = Installation::used().await;
@@ -159,7 +159,7 @@ async fn a_master_key_file_of_another_user_refuses() {
     installation.assert_starts().await;
 }
 
-/// F15: the wrong key is found out before the first write, the schema's included.
+/// F15: a wrong key is detected before the first write, including migrations.
 #[tokio::test]
 async fn a_wrong_master_key_refuses_before_the_first_write() {
     let installation = Installation::used().await;
@@ -175,7 +175,7 @@ async fn a_wrong_master_key_refuses_before_the_first_write() {
     installation.assert_starts().await;
 }
 
-/// Rotation of the master key: what the old one sealed opens as long as it is in the file.
+/// Rotation of the master key: data encrypted with the old key opens while that key is in the file.
 #[tokio::test]
 async fn a_second_line_opens_what_was_sealed_with_it() {
     let installation = Installation::used().await;

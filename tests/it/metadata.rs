@@ -1,4 +1,4 @@
-//! The metadata says exactly what works.
+//! The metadata describes exactly what works.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, VERIFIER, WEB, hidden};
 use crate::harness::{Answer, Program, TestDatabase, TestServer};
 
-/// How clients may prove who they are, to whom all of them may speak.
+/// The authentication methods of endpoints open to all clients, including public ones.
 const METHODS: [&str; 4] = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
 
-/// All that the metadata says, but for the claims.
+/// The whole metadata, except the claims.
 fn expected() -> Value {
     let algorithms = ["RS256", "PS256", "ES256", "EdDSA"];
     json!({
@@ -49,8 +49,8 @@ fn expected() -> Value {
     })
 }
 
-/// MUST-001, MUST-002, MUST-004..009, MUST-012..014, MUST-016, MUST-045: each thing that is listed works,
-/// in the form in which it is listed; what is not listed is refused here and elsewhere in these tests.
+/// MUST-001, MUST-002, MUST-004..009, MUST-012..014, MUST-016, MUST-045: everything listed works as
+/// listed; everything else is rejected, here and in other tests.
 #[tokio::test]
 async fn what_is_advertised_works_and_nothing_else_is() {
     let server = TestServer::start().await;
@@ -81,7 +81,7 @@ async fn what_is_advertised_works_and_nothing_else_is() {
     assert_claims_come(&server, &web, &metadata).await;
 }
 
-/// All claims that are listed reach a client that asks for all scopes, and no others do.
+/// A client that requests all scopes gets all listed claims, and no others.
 async fn assert_claims_come(server: &TestServer, web: &Rp, metadata: &Value) {
     let scope = listed(&metadata["scopes_supported"]).join(" ");
     let mut browser = Browser::of(server);
@@ -114,8 +114,8 @@ fn fields_of(page: &Answer) -> BTreeMap<String, String> {
     hidden(page).into_iter().collect()
 }
 
-/// MUST-016: no client can be registered for a method or a grant that is not listed, so none can be
-/// used; each that is listed is used in `token_endpoint`, `private_key_jwt` and `public_client`.
+/// MUST-016: a client cannot be registered for an unlisted method or grant. The listed ones are
+/// used in `token_endpoint`, `private_key_jwt` and `public_client`.
 #[tokio::test]
 async fn what_is_not_advertised_cannot_be_registered() {
     let database = TestDatabase::create().await;
@@ -145,7 +145,7 @@ fn listed(value: &Value) -> Vec<String> {
     value.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect()
 }
 
-/// MUST-088, CO-02: a verifier for a code that was asked for without a challenge is a downgrade.
+/// MUST-088, CO-02: a verifier for a code without a challenge is a downgrade.
 #[tokio::test]
 async fn a_verifier_without_a_challenge_is_refused() {
     let server = TestServer::start().await;
