@@ -1,4 +1,4 @@
-//! A client that is registered for less than before has less at once, whatever it was granted.
+//! A client whose registration is narrowed is limited to it at once, whatever it was granted.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 const API: &str = "https://api.example.test";
 
-/// A client that has to ask, and a resource server.
+/// A client that requires consent, and a resource server.
 const OTHERS: &str = r#"
 [[client]]
 client_id = "asking"
@@ -29,7 +29,7 @@ async fn server() -> (TestServer, Rp, Rp) {
     (server, clients.remove(0), api)
 }
 
-/// Registers the web client otherwise.
+/// Changes the web client's registration.
 async fn change(server: &TestServer, from: &str, to: &str) {
     assert!(WEB.contains(from), "{from}");
     server.apply(&WEB.replace(from, to)).await;
@@ -55,7 +55,7 @@ async fn a_refresh_gives_what_its_client_is_registered_for_now() {
     change(&server, "openid email offline_access tasks:read", "openid offline_access").await;
     let narrow = refresh(&server, &web, &first.text("refresh_token"), &[]).await;
     let next = narrow.text("refresh_token");
-    // What was granted may be asked for; it is given as far as it can be.
+    // A granted scope may be requested; the response is limited to the registration.
     let asked = refresh(&server, &web, &next, &[("scope", "openid email")]).await;
     let gone = refresh(&server, &web, &asked.text("refresh_token"), &[("scope", "email")]).await;
     let never = refresh(&server, &web, &asked.text("refresh_token"), &[("scope", "phone")]).await;
@@ -72,7 +72,8 @@ async fn a_refresh_gives_what_its_client_is_registered_for_now() {
     assert_eq!(wide.json()["scope"], SCOPE);
 }
 
-/// A refresh token is as good as before when what it is refused for is given back.
+/// A refresh rejected for what the client lost does not use up the token, which works once that is
+/// restored.
 #[tokio::test]
 async fn a_refusal_for_what_the_client_lost_spends_nothing() {
     let (server, web, _) = server().await;
@@ -80,7 +81,7 @@ async fn a_refusal_for_what_the_client_lost_spends_nothing() {
     let token = first.text("refresh_token");
 
     for (from, to, error) in [
-        // Nobody can be asked for what is left: the person has to be.
+        // A refresh requires `offline_access`.
         (" offline_access tasks:read", " tasks:read", "invalid_grant"),
         ("openid email offline_access tasks:read", "phone", "invalid_grant"),
         (API, "https://other.example", "invalid_grant"),
@@ -92,7 +93,7 @@ async fn a_refusal_for_what_the_client_lost_spends_nothing() {
     let two = format!("{API}\", \"https://other.example");
     change(&server, API, &two).await;
     let other = [("resource", "https://other.example")];
-    // It was not granted, though the client could have it now.
+    // It was not granted, though the client is registered for it now.
     refresh(&server, &web, &token, &other).await.expect_oauth_error(400, "invalid_target");
 
     let generations: Vec<i64> =
@@ -103,7 +104,8 @@ async fn a_refusal_for_what_the_client_lost_spends_nothing() {
     assert_eq!(TestServer::claims(&wide.text("access_token"))["aud"], API);
 }
 
-/// RU-01: a request waits for half an hour. What its client may have is asked when it is answered.
+/// RU-01: a pending request is valid for half an hour. The client's registration is checked when it
+/// is answered.
 #[tokio::test]
 async fn a_request_that_waited_goes_nowhere_but_to_the_client_of_now() {
     let (server, web, _) = server().await;
@@ -137,7 +139,7 @@ async fn a_request_that_waited_goes_nowhere_but_to_the_client_of_now() {
     assert!(answer.json().get("refresh_token").is_none());
 }
 
-/// People agree to what is given, and not to what was asked for once.
+/// The consent covers what the client gets now, not what it requested earlier.
 #[tokio::test]
 async fn the_consent_page_asks_for_what_the_client_may_have_now() {
     let (server, ..) = server().await;
@@ -161,7 +163,7 @@ async fn the_consent_page_asks_for_what_the_client_may_have_now() {
     }
 }
 
-/// A code lives for a minute, in which its client may change.
+/// A code is valid for a minute, in which its client may change.
 #[tokio::test]
 async fn a_code_is_redeemed_for_what_its_client_may_have_now() {
     let (server, web, _) = server().await;
@@ -190,13 +192,13 @@ async fn a_code_is_redeemed_for_what_its_client_may_have_now() {
     assert!(TestServer::claims(&narrow.text("access_token")).get("email").is_none());
     assert_eq!(brief.json()["scope"], "openid email tasks:read");
     assert!(brief.json().get("refresh_token").is_none());
-    // What came of a code is what was given for it: no more comes back.
+    // Tokens from a code keep the scope given at the exchange: a wider registration adds none.
     server.apply(WEB).await;
     let later = refresh(&server, &web, &narrow.text("refresh_token"), &[]).await;
     assert_eq!(later.json()["scope"], "openid offline_access");
 }
 
-/// What Signet itself tells of a person or of a token, it tells by the registry of now.
+/// Userinfo and introspection follow the current registration.
 #[tokio::test]
 async fn userinfo_and_introspection_tell_what_the_client_may_have_now() {
     let (server, web, api) = server().await;

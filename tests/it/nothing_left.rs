@@ -1,4 +1,4 @@
-//! What is left of an account that is switched off or gone, and of a login that has ended: nothing.
+//! Nothing remains valid of a disabled or deleted account, or of a login that has ended.
 
 use reqwest::Method;
 use serde_json::json;
@@ -9,14 +9,14 @@ use crate::harness::{Answer, PASSWORD, Program, TestServer, Tokens};
 const ADA: &str = "ada@example.test";
 const OFFLINE: [(&str, &str); 1] = [("scope", "openid offline_access")];
 
-/// A client that has to ask.
+/// A client that requires consent.
 const ASKING: &str = r#"
 [[client]]
 client_id = "asking"
 redirect_uris = ["https://rp.example/cb"]
 "#;
 
-/// Somebody with everything that a login can open.
+/// A user with everything that a login can open.
 struct Opened<'s> {
     server: &'s TestServer,
     web: &'s Rp,
@@ -40,7 +40,7 @@ impl<'s> Opened<'s> {
         Self { server, web, browser, api, tokens, code, consent }
     }
 
-    /// Grants, tokens and the cookie, at each place that takes them.
+    /// Grants, tokens and the cookie are rejected everywhere.
     async fn assert_nothing_left(self, how: &str) {
         let Self { server, web, mut browser, api, tokens, code, consent } = self;
         let access_token = tokens.text("access_token");
@@ -73,8 +73,8 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// AZ-03, RF-08, SS-12, MUST-153, MUST-160: switched off, logged out everywhere, deleted by an operator
-/// or by oneself.
+/// AZ-03, RF-08, SS-12, MUST-153, MUST-160: disabled, logged out everywhere, deleted by an operator
+/// or by the user.
 #[tokio::test]
 async fn nothing_of_an_account_that_is_gone_works_any_more() {
     let (server, web) = server().await;
@@ -99,7 +99,7 @@ async fn nothing_of_an_account_that_is_gone_works_any_more() {
     opened.assert_nothing_left("deleted by herself").await;
 }
 
-/// AZ-03: nor does an account that is off get in by the page, or go on with a flow that waits.
+/// AZ-03: a disabled account can neither log in on the page nor continue a pending flow.
 #[tokio::test]
 async fn an_account_that_is_off_does_not_get_in_by_the_page() {
     let (server, _) = server().await;
@@ -115,7 +115,7 @@ async fn an_account_that_is_off_does_not_get_in_by_the_page() {
     assert_eq!(server.database.count(browsers).await, 0);
 }
 
-/// CO-04: a code is of the login that it was allowed in, and ends with it, whatever was granted.
+/// CO-04: a code belongs to its login and ends with it, whatever scope was granted.
 #[tokio::test]
 async fn a_code_ends_with_the_login_it_was_allowed_in() {
     let (server, web) = server().await;
@@ -131,7 +131,7 @@ async fn a_code_ends_with_the_login_it_was_allowed_in() {
     assert_eq!(server.database.count("session WHERE client_id = 'web'").await, 0);
 }
 
-/// MUST-160: introspection knows of a logout at once.
+/// MUST-160: introspection reflects a logout at once.
 #[tokio::test]
 async fn a_logout_makes_a_token_inactive_at_once() {
     let (server, web) = server().await;
@@ -146,7 +146,7 @@ async fn a_logout_makes_a_token_inactive_at_once() {
     assert_eq!(server.introspect(&web, &token).await, json!({ "active": false }));
 }
 
-/// SS-01: each login has a cookie of its own, and the one before is dead.
+/// SS-01: each login gets a new cookie, and the previous one is invalid.
 #[tokio::test]
 async fn the_cookie_before_a_second_login_is_dead() {
     let (server, _) = server().await;
@@ -166,7 +166,7 @@ async fn the_cookie_before_a_second_login_is_dead() {
     assert_eq!(before.get("/account").await.location(), format!("{ISSUER}/login"));
 }
 
-/// SS-01, SS-12: another password leaves no browser logged in, and what was opened in it ends.
+/// SS-01, SS-12: a password change logs other browsers out, and ends their client sessions.
 #[tokio::test]
 async fn a_changed_password_logs_browsers_out() {
     let (server, web) = server().await;
@@ -181,7 +181,7 @@ async fn a_changed_password_logs_browsers_out() {
     opened.assert_nothing_left("another password").await;
 }
 
-/// W14: of a deleted account neither the address nor the password's hash stays in SQLite's files.
+/// W14: neither address nor password hash of a deleted account remains in SQLite's files.
 #[tokio::test]
 async fn a_deleted_account_leaves_no_bytes() {
     let server = TestServer::start().await;
@@ -189,7 +189,7 @@ async fn a_deleted_account_leaves_no_bytes() {
         return;
     }
     let address = |n: u32| format!("p{:08x}@example.test", n.wrapping_mul(2_654_435_761));
-    // Beside others, before and after it: their rows share pages with its own.
+    // Rows before and after it share database pages with its rows.
     for n in 0..16 {
         server.sign_up(&address(n)).await.expect_status(201);
         server.log_in(&address(n / 2), PASSWORD).await.expect_status(200);

@@ -1,5 +1,5 @@
-//! Forms from before a logout (B8): the browser has another cookie by then, or none. The request that
-//! waited in the page goes on as soon as somebody has entered their password again.
+//! Forms from before a logout (B8): the browser has another cookie by then, or none. The pending
+//! request of the page continues once the user has entered the password again.
 
 use reqwest::Method;
 
@@ -19,7 +19,7 @@ async fn server() -> TestServer {
     server
 }
 
-/// A login page of a client that is older than a login and a logout in another tab.
+/// A client's login page from before a login and a logout in another tab.
 async fn page_of_before_a_logout(browser: &mut Browser<'_>) -> Answer {
     let page = browser.authorize(&[]).await;
     browser.log_in_alone(ADA).await;
@@ -33,7 +33,7 @@ async fn log_out(browser: &mut Browser<'_>) {
     assert_eq!(browser.cookie, None);
 }
 
-/// What a browser of today sends when somebody fills in the form of a page.
+/// What a current browser sends when a user submits the form of a page.
 async fn fill_in(
     browser: &mut Browser<'_>,
     path: &str,
@@ -97,7 +97,8 @@ async fn a_sign_up_form_that_is_older_than_a_logout_goes_on() {
     assert!(done.contains_key("code"), "{done:?}");
 }
 
-/// Two tabs that a browser opens at once, before it has a cookie: the second's takes the first's place.
+/// Two tabs opened concurrently, before the browser has a cookie: the second cookie replaces the
+/// first.
 #[tokio::test]
 async fn a_form_of_two_tabs_that_were_opened_at_once_goes_on() {
     let server = server().await;
@@ -113,7 +114,7 @@ async fn a_form_of_two_tabs_that_were_opened_at_once_goes_on() {
     assert_eq!(done["state"], "af0ifjsldkj");
 }
 
-/// A form with nothing that waits.
+/// A form without a pending request.
 #[tokio::test]
 async fn a_login_form_of_our_own_that_is_older_than_a_logout_is_shown_again() {
     let server = server().await;
@@ -129,7 +130,7 @@ async fn a_login_form_of_our_own_that_is_older_than_a_logout_is_shown_again() {
     assert!(log_in(&mut browser, &again, ADA).await.location().ends_with("delete-account"));
 }
 
-/// Whoever is logged in by now decides: somebody else's password is asked for.
+/// If another user is logged in by then, the password is asked for again.
 #[tokio::test]
 async fn a_form_of_somebody_else_is_shown_again() {
     let server = server().await;
@@ -144,7 +145,7 @@ async fn a_form_of_somebody_else_is_shown_again() {
     assert!(log_in(&mut browser, &again, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// SS-01, SS-04: where the browser does not say that the form is ours, it gets no cookie and goes nowhere.
+/// SS-01, SS-04: unless the browser says that the form is ours, it gets no cookie and no redirect.
 #[tokio::test]
 async fn an_old_form_that_may_be_another_sites_starts_again() {
     let server = server().await;
@@ -165,7 +166,7 @@ async fn an_old_form_that_may_be_another_sites_starts_again() {
     }
 }
 
-/// A form that is current carries what was sealed for its own browser.
+/// A current form with a request sealed for another browser.
 #[tokio::test]
 async fn what_was_sealed_for_another_browser_is_of_no_use_in_a_current_form() {
     let server = server().await;

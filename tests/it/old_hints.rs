@@ -1,4 +1,4 @@
-//! ID tokens as hints: long after their key has left the key set, and as long as they get.
+//! ID tokens as hints: long after their key left the key set, and at their maximum length.
 
 use reqwest::Method;
 
@@ -32,7 +32,7 @@ async fn is_published(server: &TestServer, kid: &str) -> bool {
     server.jwks().await["keys"].as_array().unwrap().iter().any(|key| key["kid"] == kid)
 }
 
-/// A person who is logged in, and the ID token of a key that is out of the key set.
+/// A logged-in user, and an ID token whose key has left the key set.
 async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
     let web = server.web().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -45,7 +45,7 @@ async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
         server.jwks().await["keys"].as_array().unwrap().len() == 2
     })
     .await;
-    // The command had the real clock, which went on meanwhile.
+    // The command used the real clock, which advanced meanwhile.
     server.advance_seconds(365 + 60);
     eventually("it signs", async || {
         let tokens = server.log_in(ADA, PASSWORD).await.tokens();
@@ -61,7 +61,7 @@ async fn ask(browser: &mut Browser<'_>, hint: &str) -> Answer {
     browser.authorize(&[("prompt", "none"), ("id_token_hint", hint)]).await
 }
 
-/// MUST-068: a login outlives the key that its ID token was signed with, and the hint does, too.
+/// MUST-068: a login outlives the key of its ID token, and so does the hint.
 #[tokio::test]
 async fn a_hint_is_good_after_its_key_has_served_its_time() {
     let server = server().await;
@@ -79,7 +79,7 @@ async fn a_hint_is_good_after_its_key_has_served_its_time() {
     assert_eq!(ask(&mut again, &hint).await.sent_to(CALLBACK)["error"], "login_required");
 }
 
-/// KY-09: what a revoked key signed is believed in nothing, even if it was out of the key set before.
+/// KY-09: tokens of a revoked key are never accepted, even if it had left the key set before.
 #[tokio::test]
 async fn a_hint_is_not_good_once_its_key_was_revoked() {
     let server = server().await;
@@ -99,7 +99,7 @@ async fn a_hint_is_not_good_once_its_key_was_revoked() {
     browser.get(&format!("/oauth2/logout?id_token_hint={hint}")).await.expect_status(400);
 }
 
-/// The longest nonce there may be, and each byte of it is two in JSON.
+/// The longest nonce permitted, in which each byte takes two in JSON.
 #[tokio::test]
 async fn an_id_token_is_a_hint_however_long_it_is() {
     let server = TestServer::start().await;

@@ -1,5 +1,5 @@
-//! What is written down about the service is what the service does: the description of the API and
-//! the lists of settings are made from the code, and compared on every run.
+//! The OpenAPI document and the lists of settings are generated from the code, and compared with
+//! the committed files.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Program, TestServer};
 
-/// The description that is committed.
+/// The committed OpenAPI document.
 pub fn committed() -> Value {
     serde_json::from_str(&file("openapi/openapi.json")).unwrap()
 }
@@ -29,7 +29,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// What a command prints, without any setting.
+/// The output of a command without any settings.
 async fn printed(arguments: &[&str]) -> String {
     let directory = TempDir::new().unwrap();
     let output = Program::bare(directory.path()).run(arguments).await;
@@ -37,7 +37,7 @@ async fn printed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// All values below `json`, itself included.
+/// All values below `json`, including itself.
 fn walk(json: &Value) -> Vec<&Value> {
     let below: Vec<&Value> = match json {
         Value::Array(items) => items.iter().collect(),
@@ -47,7 +47,7 @@ fn walk(json: &Value) -> Vec<&Value> {
     std::iter::once(json).chain(below.into_iter().flat_map(walk)).collect()
 }
 
-/// A change of the contract shows in review.
+/// A change of the contract is visible in review.
 #[tokio::test]
 async fn the_committed_description_is_the_one_that_is_printed_and_served() {
     let server = TestServer::start().await;
@@ -61,7 +61,7 @@ async fn the_committed_description_is_the_one_that_is_printed_and_served() {
     assert!(String::from_utf8(answer.body).unwrap() == printed, "{hint}");
 }
 
-/// C7: behind a proxy that serves a path, "Try it out" calls below that.
+/// C7: behind a proxy with a path prefix, "Try it out" calls URLs below that prefix.
 #[tokio::test]
 async fn the_server_that_is_served_has_the_path_of_the_issuer() {
     for (issuer, url) in [
@@ -81,7 +81,7 @@ async fn the_server_that_is_served_has_the_path_of_the_issuer() {
     }
 }
 
-/// So does a new setting, or a changed default.
+/// A new setting or a changed default is visible in review.
 #[tokio::test]
 async fn the_committed_lists_of_settings_are_the_ones_that_are_printed() {
     let env_example = printed(&["config", "env-example"]).await;
@@ -102,7 +102,7 @@ async fn the_committed_page_of_audit_events_is_the_one_that_is_printed() {
     assert!(file("docs/audit-events.md") == printed, "{hint}");
 }
 
-/// Generators of clients name their functions so, and logs their requests.
+/// Client generators name functions by it, and logs name requests by it.
 #[test]
 fn every_operation_has_an_id_of_its_own() {
     let document = committed();
@@ -118,7 +118,7 @@ fn every_operation_has_an_id_of_its_own() {
     assert_eq!((ids.len(), count), (operations.len(), operations.len()));
 }
 
-/// Alternatives make clients in typed languages unusable, and ours need none.
+/// Alternatives make generated clients in typed languages unusable, and the API needs none.
 #[test]
 fn no_schema_has_alternatives() {
     let document = committed();
@@ -127,13 +127,14 @@ fn no_schema_has_alternatives() {
         for word in ["oneOf", "anyOf", "not"] {
             assert!(!value.contains_key(word), "{value:?}");
         }
-        // Of one schema it is no alternative: OpenAPI 3.0 has no other way to make one nullable.
+        // `allOf` with one schema is no alternative: OpenAPI 3.0 has no other way to make a
+        // reference nullable.
         let parts = value.get("allOf").and_then(Value::as_array);
         assert!(parts.is_none_or(|parts| parts.len() == 1), "{value:?}");
     }
 }
 
-/// The errors that layers around an endpoint answer are part of the contract, too.
+/// Errors of the layers around an endpoint are part of the contract, too.
 #[test]
 fn every_operation_documents_its_errors() {
     let document = committed();
@@ -157,7 +158,7 @@ fn every_operation_documents_its_errors() {
     }
 }
 
-/// ID-04: a body with an unknown member is refused, and the description says so.
+/// ID-04: a body with an unknown member is rejected, as the document says.
 #[test]
 fn every_body_of_a_request_is_closed() {
     let document = committed();
@@ -171,7 +172,7 @@ fn every_body_of_a_request_is_closed() {
     }
 }
 
-/// The page works without the internet, and whoever can put text into it can load nothing.
+/// The page works offline, and injected text cannot load anything.
 #[tokio::test]
 async fn the_documentation_loads_nothing_from_elsewhere() {
     let server = TestServer::start().await;
@@ -187,12 +188,12 @@ async fn the_documentation_loads_nothing_from_elsewhere() {
     for url in loaded(&html) {
         assert!(!url.contains("//") || url.starts_with("data:"), "{url}");
     }
-    // The test would find them.
+    // The check works: it finds these.
     let loads = r#"<img src="https://a.example"><link href='//b.example'>@import url(http://c)"#;
     assert_eq!(loaded(loads), ["//b.example", "https://a.example", "http://c"]);
 }
 
-/// What a browser would load of a page: in attributes of elements that load, and in style sheets.
+/// What a browser loads for a page: attributes of loading elements, and style sheets.
 fn loaded(html: &str) -> Vec<&str> {
     let mut urls = Vec::new();
     for element in ["<script", "<link", "<img", "<iframe", "<embed", "<object", "<source", "<base"]

@@ -1,5 +1,5 @@
-//! F: what tests of clients of the original application expect, under the settings that
-//! docs/decisions.md names.
+//! F: what clients' tests of the original application expect, with the settings that
+//! docs/decisions.md lists.
 
 use serde_json::json;
 use signet::config::{PasswordPolicy, RefreshReuse};
@@ -21,7 +21,7 @@ async fn reuses(server: &TestServer) -> i64 {
     server.database.count("auth_event WHERE type = 'token_reuse'").await
 }
 
-/// The original's own test of rotation, in its order and with its password.
+/// The original's own rotation test, in its order and with its password.
 #[tokio::test]
 async fn a_spent_token_is_refused_at_once_and_the_new_one_goes_on() {
     let server = server().await;
@@ -41,7 +41,7 @@ async fn a_spent_token_is_refused_at_once_and_the_new_one_goes_on() {
     let third = beside.refresh(&second.refresh_token).await.tokens();
     server.me(&third.access_token).await.expect_status(200);
 
-    // Nor does one that is older, or an outage, change anything.
+    // Neither an older token nor an outage changes that.
     server.outage(-2, 5).await;
     for spent in [&first, &second] {
         server.refresh(&spent.refresh_token).await.expect_error(401, "INVALID_REFRESH_TOKEN");
@@ -49,7 +49,7 @@ async fn a_spent_token_is_refused_at_once_and_the_new_one_goes_on() {
     server.refresh(&third.refresh_token).await.expect_status(200);
 }
 
-/// Clients of the token endpoint are as safe as ever.
+/// At the token endpoint, reuse detection stays in effect.
 #[tokio::test]
 async fn at_the_token_endpoint_a_spent_token_still_ends_the_session() {
     let server = server().await;
@@ -72,7 +72,7 @@ async fn at_the_token_endpoint_a_spent_token_still_ends_the_session() {
     assert_eq!(reuses(&server).await, 1);
 }
 
-/// Answers, claims and the page show addresses in lower case, as the original does.
+/// Responses, claims and the page show addresses in lower case, as the original does.
 #[tokio::test]
 async fn addresses_are_shown_in_lower_case() {
     let server = server().await;

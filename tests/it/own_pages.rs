@@ -1,4 +1,4 @@
-//! The pages for what is one's own: a new password, an end to the account.
+//! Self-service pages: password change and account deletion.
 
 use futures_util::future::join;
 use reqwest::Method;
@@ -11,7 +11,7 @@ const ADA: &str = "ada@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
 const WRONG: &str = "This is not your password.";
 
-/// A client that has to ask.
+/// A client that requires consent.
 const ASKING: &str = r#"
 [[client]]
 client_id = "asking"
@@ -20,7 +20,7 @@ redirect_uris = ["https://rp.example/cb"]
 scope = "openid email"
 "#;
 
-/// Ada's account, and a browser that she is logged in to.
+/// Ada's account, and a browser in which she is logged in.
 async fn logged_in(server: &TestServer) -> Browser<'_> {
     server.sign_up(ADA).await.expect_status(201);
     log_in(server, PASSWORD).await
@@ -51,14 +51,14 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
     browser.get("/account").await.status == 200
 }
 
-/// What stands beside the field with this id.
+/// The error beside the field with this id.
 fn problem(page: &Answer, id: &str) -> Option<String> {
     let html = page.html();
     let (_, rest) = html.split_once(&format!("<p id=\"{id}\" class=\"problem\">"))?;
     Some(rest.split('<').next().unwrap().to_owned())
 }
 
-/// PW-07: the page, like the API: all else that was open ends, and this browser stays.
+/// PW-07: like the API, the page ends all other sessions and keeps this login.
 #[tokio::test]
 async fn a_change_of_password_ends_all_other_logins() {
     let server = TestServer::start().await;
@@ -84,7 +84,7 @@ async fn a_change_of_password_ends_all_other_logins() {
     log_in(&server, NEW_PASSWORD).await;
 }
 
-/// SS-01: whoever has the cookie of before has nothing, and what waits in the browser goes on.
+/// SS-01: the previous cookie is invalid, and pending requests of the browser continue.
 #[tokio::test]
 async fn a_change_of_password_gives_the_browser_a_new_cookie() {
     let server = TestServer::start().await;
@@ -104,7 +104,7 @@ async fn a_change_of_password_gives_the_browser_a_new_cookie() {
     assert!(answer.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// AT-10, AZ-06: nor do codes that the browser had fetched, for whoever may have them.
+/// AT-10, AZ-06: codes issued to the browser before are invalid.
 #[tokio::test]
 async fn a_change_of_password_voids_codes_that_are_under_way() {
     let server = TestServer::start().await;
@@ -119,8 +119,8 @@ async fn a_change_of_password_voids_codes_that_are_under_way() {
     server.redeem(&web, &own).await.expect_status(200);
 }
 
-/// AT-10: the thief's request came before the change, and waits for it. SQLite runs one transaction at
-/// a time.
+/// AT-10: an attacker's request from before the change waits for it and fails. SQLite runs one
+/// transaction at a time.
 #[tokio::test]
 async fn who_waits_for_a_change_of_password_gets_nothing() {
     let server = TestServer::start().await;
@@ -151,7 +151,7 @@ async fn who_waits_for_a_change_of_password_gets_nothing() {
     assert_eq!(theft.sent_to(CALLBACK)["error"], "login_required");
 }
 
-/// What has been done is not said on a stranger's word.
+/// A link cannot make the page report a change as done.
 #[tokio::test]
 async fn a_link_does_not_say_that_something_was_done() {
     let server = TestServer::start().await;
@@ -170,7 +170,7 @@ async fn a_link_does_not_say_that_something_was_done() {
     assert_eq!(answer.location(), format!("{ISSUER}/login?then=delete-account"));
 }
 
-/// What is wrong is said next to its field, and nothing is done.
+/// An error is displayed next to its field, and nothing changes.
 #[tokio::test]
 async fn a_change_that_cannot_be_says_why() {
     let server = TestServer::start().await;
@@ -200,7 +200,7 @@ async fn a_change_that_cannot_be_says_why() {
     assert_eq!(server.database.count(recorded).await, 1);
 }
 
-/// RL-02: a password typed here is an attempt like one typed at the login.
+/// RL-02: a password check here counts like a login attempt.
 #[tokio::test]
 async fn who_guesses_here_has_to_wait() {
     let server = TestServer::start().await;
@@ -217,7 +217,7 @@ async fn who_guesses_here_has_to_wait() {
     assert!(is_logged_in(&mut browser).await);
 }
 
-/// The account goes with all that is open, and the page says so.
+/// The account is deleted with all its sessions, and the page says so.
 #[tokio::test]
 async fn an_account_is_deleted_by_its_owner() {
     let server = TestServer::start().await;
@@ -243,7 +243,7 @@ async fn an_account_is_deleted_by_its_owner() {
     server.sign_up(ADA).await.expect_status(201);
 }
 
-/// SS-04: a form that was filled in elsewhere, or by nobody, does nothing.
+/// SS-04: a form from another site, or without a submission, has no effect.
 #[tokio::test]
 async fn only_our_own_forms_do_anything() {
     let server = TestServer::start().await;
@@ -268,7 +268,7 @@ async fn only_our_own_forms_do_anything() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// AT-10: a login that was ended from elsewhere changes nothing, though its page is still open.
+/// AT-10: a login that was ended from elsewhere changes nothing, although its page is still open.
 #[tokio::test]
 async fn a_login_that_has_ended_changes_nothing() {
     let server = TestServer::start().await;
@@ -302,7 +302,8 @@ async fn password_managers_find_the_page() {
     assert_eq!(answer.location(), format!("{ISSUER}/change-password"));
 }
 
-/// A client's server asks for the tokens; the login is still the person's.
+/// The token request comes from the client's server; the session shows the user's address and
+/// browser.
 #[tokio::test]
 async fn a_login_is_shown_where_the_person_is() {
     let server = TestServer::start().await;
@@ -322,8 +323,7 @@ async fn a_login_is_shown_where_the_person_is() {
     assert_eq!(place("client_id = 'web'").await, place("cookie_digest IS NOT NULL").await);
 }
 
-/// Whoever looks for a password that meets the rules makes no attempts at one: neither the page nor a login is
-/// shut for it. A wrong current password still is one.
+/// A rejected new password does not count as an attempt; a wrong current password does.
 #[tokio::test]
 async fn looking_for_a_new_password_uses_no_attempts_up() {
     let server = TestServer::start().await;
@@ -343,6 +343,6 @@ async fn looking_for_a_new_password_uses_no_attempts_up() {
         let typed = [("current_password", "Wrong-horse-7"), ("new_password", "short")];
         statuses.push(browser.submit("/change-password", &page, &typed).await.status);
     }
-    // Ten in all, with the two logins.
+    // Ten in total, with the two logins.
     assert_eq!(statuses.iter().filter(|status| **status == 400).count(), 8, "{statuses:?}");
 }

@@ -1,5 +1,5 @@
-//! B7: the cookie of the hosted pages where several Signets share a host, and browsers that have it from
-//! the version before.
+//! B7: the cookie of the hosted pages where several Signets share a host, and with browsers that
+//! have it from the previous version.
 
 use crate::harness::oauth::Browser;
 use crate::harness::{Answer, PASSWORD, TestServer};
@@ -13,14 +13,14 @@ async fn of_issuer(issuer: &'static str) -> TestServer {
     server
 }
 
-/// What a browser sends once it is logged in.
+/// The cookies of a browser that has logged in.
 async fn logged_in(server: &TestServer) -> String {
     let mut browser = Browser::of(server);
     log_in(&mut browser).await;
     browser.cookie.unwrap()
 }
 
-/// Both answers of a login: its page, and where that leads.
+/// Both responses of a login: its page, and the redirect.
 async fn log_in(browser: &mut Browser<'_>) -> [Answer; 2] {
     let page = browser.get("/login").await;
     let typed = [("username", ADA), ("password", PASSWORD)];
@@ -44,14 +44,14 @@ async fn logins_at_two_issuers_on_one_host_do_not_end_each_other() {
 
     let name = |cookie: &str| cookie.split_once('=').unwrap().0.to_owned();
     assert_ne!(name(&at_one), name(&at_other));
-    // The old name, which both set, has what the second said.
+    // Both set the old name, which has the value of the second.
     let value = at_other.split_once('=').unwrap().1;
     let both = format!("{at_one}; {at_other}; {OLD_NAME}={value}");
     assert!(is_logged_in(&one, &both).await);
     assert!(is_logged_in(&other, &both).await);
 }
 
-/// Instances of the version before set and read the old name, while and after they are replaced.
+/// Rolling upgrade: instances of the previous version set and read the old name.
 #[tokio::test]
 async fn a_login_by_the_name_before_is_kept_and_gets_the_new_one() {
     let server = of_issuer("http://localhost:8080").await;
@@ -64,7 +64,7 @@ async fn a_login_by_the_name_before_is_kept_and_gets_the_new_one() {
     browser.get("/account").await.expect_status(200);
 
     assert_eq!(browser.cookie.unwrap(), cookie, "it was given by its new name");
-    // A login at an instance of the version before does not reach the new name.
+    // A login at an instance of the previous version does not set the new name.
     let forgotten = format!("{name}={}; {old}", "a".repeat(43));
     assert!(is_logged_in(&server, &forgotten).await);
     let twice = format!("{old}; {old}");

@@ -1,4 +1,4 @@
-//! The hosted pages' frame: their headers, and what an operator chose of their looks.
+//! The layout of the hosted pages: headers and branding.
 
 use signet::config::Logo;
 
@@ -18,7 +18,7 @@ async fn with_logo(logo: &str) -> TestServer {
     .await
 }
 
-/// SS-06: pages stay out of frames, caches, referrers and foreign windows, errors as well.
+/// SS-06: all pages, error pages included, forbid framing, caching, referrers and openers.
 #[tokio::test]
 async fn every_page_says_what_it_may_load_and_who_may_keep_it() {
     let server = TestServer::start().await;
@@ -63,7 +63,7 @@ async fn every_page_says_what_it_may_load_and_who_may_keep_it() {
     }
 }
 
-/// RFC 6797 §7.2: nothing is said of https where there is none.
+/// RFC 6797 §7.2: no HSTS without https.
 #[tokio::test]
 async fn a_service_without_tls_promises_none() {
     let issuer = Some("http://localhost:8080".to_owned());
@@ -74,7 +74,7 @@ async fn a_service_without_tls_promises_none() {
     assert!(!page.headers.contains_key("strict-transport-security"));
 }
 
-/// The style is asked for once, and costs no bytes until it changes.
+/// The style sheet is cached until it changes.
 #[tokio::test]
 async fn the_style_is_kept_until_it_changes() {
     let server = TestServer::start().await;
@@ -93,7 +93,7 @@ async fn the_style_is_kept_until_it_changes() {
     assert_ne!(other.await.get("/assets/style.css").await.header("etag"), etag);
 }
 
-/// WCAG 2.2, 1.4.3 and 1.4.11: whatever the accent, its text can be read and its button be seen.
+/// WCAG 2.2, 1.4.3 and 1.4.11: sufficient contrast of text and buttons for every accent colour.
 #[tokio::test]
 async fn text_on_the_accent_is_black_or_white_whichever_can_be_read() {
     for (accent, on_accent, by_day, by_night) in [
@@ -101,7 +101,7 @@ async fn text_on_the_accent_is_black_or_white_whichever_can_be_read() {
         ("#ffe600", "#000000", "var(--edge)", "var(--accent)"),
         ("#000000", "#ffffff", "var(--accent)", "var(--edge)"),
         ("#ffffff", "#000000", "var(--edge)", "var(--accent)"),
-        // The two grays between which the choice changes.
+        // The two grays between which the text colour changes.
         ("#757575", "#ffffff", "var(--accent)", "var(--accent)"),
         ("#767676", "#000000", "var(--accent)", "var(--accent)"),
     ] {
@@ -118,7 +118,7 @@ async fn text_on_the_accent_is_black_or_white_whichever_can_be_read() {
     }
 }
 
-/// A logo of one's own is served, and can do nothing where it is opened by itself.
+/// A logo from a file is served, and cannot run scripts when opened directly.
 #[tokio::test]
 async fn a_logo_in_a_file_is_served_to_the_pages() {
     let database = TestDatabase::create().await;
@@ -142,7 +142,7 @@ async fn a_logo_in_a_file_is_served_to_the_pages() {
     TestServer::start().await.get("/assets/logo").await.expect_status(404);
 }
 
-/// A logo elsewhere is the one address that a page may load from elsewhere.
+/// A remote logo is the only external address in the policy.
 #[tokio::test]
 async fn a_logo_elsewhere_is_named_in_the_policy() {
     let server = with_logo("https://cdn.example/a/logo.png").await;
@@ -156,7 +156,8 @@ async fn a_logo_elsewhere_is_named_in_the_policy() {
     server.get("/assets/logo").await.expect_status(404);
 }
 
-/// What could not be shown, or would say more in a policy than one address, does not start.
+/// Branding that cannot be displayed, or would add more than one address to the policy, prevents
+/// the start.
 #[tokio::test]
 async fn looks_that_cannot_be_meant_refuse_to_start() {
     for logo in [
@@ -193,7 +194,7 @@ async fn looks_that_cannot_be_meant_refuse_to_start() {
     }
 }
 
-/// SS-12: everywhere is everywhere, the clients' lasting sessions included.
+/// SS-12: logging out everywhere includes clients' offline sessions.
 #[tokio::test]
 async fn logging_out_everywhere_ends_every_session_of_the_account_alone() {
     let server = TestServer::start().await;

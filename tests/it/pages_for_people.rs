@@ -1,14 +1,14 @@
-//! What somebody sees who opens an address in a browser: a page, and a way on.
+//! Users who open a URL in a browser get a page with a link to continue.
 
 use reqwest::Method;
 
 use crate::harness::oauth::{Browser, ISSUER, csrf};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
-/// What Chromium asks for.
+/// The `Accept` header of Chromium.
 const PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
-/// B9: whoever opens an address that leads nowhere, or a browser that sends too much, gets a page.
+/// B9: a browser gets a page for an unknown URL or an oversized request.
 #[tokio::test]
 async fn people_get_pages_and_programs_get_json() {
     let server = TestServer::start().await;
@@ -37,7 +37,7 @@ async fn people_get_pages_and_programs_get_json() {
     assert_eq!(Answer::of(api).await.header("content-type"), "application/json");
 }
 
-/// B9: the service's own address, and a slash too many.
+/// B9: the service's root URL, and an extra slash.
 #[tokio::test]
 async fn the_address_of_the_service_leads_to_the_account() {
     let server = TestServer::start().await;
@@ -54,8 +54,8 @@ async fn the_address_of_the_service_leads_to_the_account() {
     }
 }
 
-/// B6: a page that was opened under another name of the host leads to pages under that name: the policy of its
-/// form allows no other.
+/// B6: a page opened under another host name links to pages under that name: the policy of its form
+/// allows no other.
 #[tokio::test]
 async fn pages_lead_to_each_other_under_whatever_name_they_were_opened() {
     let server = TestServer::start().await;
@@ -70,7 +70,7 @@ async fn pages_lead_to_each_other_under_whatever_name_they_were_opened() {
     assert_eq!(browser.get("/oauth2/logout").await.header("location"), "../logout");
 }
 
-/// B8: whoever tries too often is told how long to wait, and does not type the address again.
+/// B8: after too many attempts, the form shows how long to wait, and keeps the address.
 #[tokio::test]
 async fn too_many_attempts_are_told_on_the_form() {
     let server = TestServer::start().await;
@@ -92,7 +92,7 @@ async fn too_many_attempts_are_told_on_the_form() {
     }
 }
 
-/// What somebody sends from a fresh browser, always from the same address.
+/// Submits a form from a new browser, always from the same client address.
 async fn submit(server: &TestServer, path: &str, email: &str, password: &str) -> Answer {
     let mut browser = Browser::of(server);
     let page = browser.get(path).await;

@@ -1,4 +1,4 @@
-//! Parameters and methods that mean nothing to the protocol, at its endpoints and pages.
+//! Parameters and methods without a meaning in the protocol, at its endpoints and pages.
 
 use reqwest::Method;
 
@@ -14,7 +14,7 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// MUST-210: U+0000 is no part of any value: no database is asked about it, and none fails of it.
+/// MUST-210: a value with U+0000 is rejected before it reaches the database.
 #[tokio::test]
 async fn no_parameter_holds_a_null_character() {
     let (server, web) = server().await;
@@ -45,7 +45,7 @@ async fn no_parameter_holds_a_null_character() {
     answer.expect_status(400);
 }
 
-/// A program that looks where a link leads changes nothing by it.
+/// A link preview with HEAD changes nothing.
 #[tokio::test]
 async fn a_head_request_draws_no_code_and_logs_nobody_out() {
     let (server, web) = server().await;
@@ -69,7 +69,7 @@ async fn a_head_request_draws_no_code_and_logs_nobody_out() {
     server.userinfo(&tokens.text("access_token")).await.expect_status(200);
 }
 
-/// MUST-030: a logout request that could be read in two ways is refused, wherever it comes from.
+/// MUST-030: a logout request with duplicate parameters is rejected, however it is sent.
 #[tokio::test]
 async fn a_logout_request_says_each_thing_once() {
     let (server, _) = server().await;
@@ -84,7 +84,7 @@ async fn a_logout_request_says_each_thing_once() {
     }
 }
 
-/// RL-09: requests are counted before anything is looked up for them, whoever they name.
+/// RL-09: requests are counted before any lookup, whatever client they name.
 #[tokio::test]
 async fn requests_of_unknown_clients_are_limited_too() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 10).await;
@@ -103,8 +103,8 @@ async fn requests_of_unknown_clients_are_limited_too() {
     assert_eq!(from("203.0.113.8").await.status, 400);
 }
 
-/// MUST-135: a client that names no audience gets tokens that open no service, not even one that is
-/// known by the issuer's name as services are where `SIGNET_AUDIENCE` is not set.
+/// MUST-135: a client without an audience gets tokens that no resource server accepts, not even one
+/// that uses the issuer as its audience, as is the default without `SIGNET_AUDIENCE`.
 #[tokio::test]
 async fn a_token_of_a_client_without_audiences_opens_userinfo_alone() {
     let server = TestServer::with(|config| config.service.audience = None).await;
@@ -123,7 +123,7 @@ async fn a_token_of_a_client_without_audiences_opens_userinfo_alone() {
     assert_eq!(asked.sent_to(CALLBACK)["error"], "invalid_target");
 }
 
-/// MUST-135, RFC 9068 5: an ID token of a client cannot be taken for an access token of a service.
+/// MUST-135, RFC 9068 5: a client's ID token cannot be mistaken for an access token.
 #[tokio::test]
 async fn no_client_has_the_name_of_a_service() {
     let server =
@@ -134,7 +134,7 @@ async fn no_client_has_the_name_of_a_service() {
     let answer = Browser::of(&server).authorize(&[("client_id", "tasks")]).await;
 
     assert_eq!(answer.sent_to(CALLBACK)["error"], "unauthorized_client");
-    // Whichever of the two was there first.
+    // Regardless of which was registered first.
     let program = Program::new(&server.database);
     let create = async |id: &str, audience: &str| {
         let arguments =

@@ -1,4 +1,4 @@
-//! What is kept of a password, and what counts as one.
+//! How passwords are stored and compared.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ const CURRENT: &str = "$argon2id$v=19$m=19456,t=2,p=1$";
 /// The password of [`FOREIGN_HASHES`].
 const IMPORTED_PASSWORD: &str = "Correct-Horse7-Battery";
 
-/// Made by libargon2 and libxcrypt: other settings, versions and kinds, and the bcrypt prefixes.
+/// Made by libargon2 and libxcrypt: other parameters, versions and variants, and the bcrypt
+/// prefixes.
 const FOREIGN_HASHES: [&str; 7] = [
     "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM",
     "$argon2id$v=19$m=65536,t=3,p=4$c2l4dGVlbiBieXRlcyBvaw$oyfCe3dt63NH7sY/rdCcGo3GEL1jdQl0lJunDT6xA7E",
@@ -36,7 +37,7 @@ async fn store_hash(server: &TestServer, hash: &str) {
     server.database.execute(&format!("UPDATE account SET password_hash = {hash}")).await;
 }
 
-/// PW-01: what is stored is Argon2id at the cost that the settings ask for.
+/// PW-01: passwords are stored as Argon2id at the configured cost.
 #[tokio::test]
 async fn a_password_is_stored_as_argon2id_with_its_parameters() {
     let server = TestServer::start().await;
@@ -48,7 +49,7 @@ async fn a_password_is_stored_as_argon2id_with_its_parameters() {
     assert!(!hash.contains(PASSWORD));
 }
 
-/// PW-01: old and foreign hashes let their owner in, and are replaced as they do.
+/// PW-01: a login with an old or imported hash succeeds and replaces it.
 #[tokio::test]
 async fn a_login_replaces_an_old_or_foreign_hash() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
@@ -69,7 +70,7 @@ async fn a_login_replaces_an_old_or_foreign_hash() {
     }
 }
 
-/// PW-01: the cost is a setting, and accounts follow it one login at a time.
+/// PW-01: the cost is a setting, and logins update the hashes.
 #[tokio::test]
 async fn a_login_adopts_the_cost_of_the_settings() {
     let server = TestServer::with(|config| config.passwords.argon2_iterations = 3).await;
@@ -82,12 +83,12 @@ async fn a_login_adopts_the_cost_of_the_settings() {
     assert!(stored_hash(&server).await.starts_with("$argon2id$v=19$m=19456,t=3,p=1$"));
 }
 
-/// PW-02: long passwords, spaces and all of Unicode are taken as they are.
+/// PW-02: long passwords, spaces and all of Unicode are accepted unchanged.
 #[tokio::test]
 async fn passwords_are_taken_whole() {
     let server = TestServer::start().await;
     let seventy_two = format!("Aa3{}", "x".repeat(69));
-    // What somebody chooses, and what is not it.
+    // A password, and a different one.
     let passwords = [
         (format!("{seventy_two}1"), format!("{seventy_two}2")),
         (format!("{seventy_two}1"), seventy_two.clone()),
@@ -108,7 +109,7 @@ async fn passwords_are_taken_whole() {
     }
 }
 
-/// PW-02: two keyboards, one password.
+/// PW-02: keyboards may compose characters differently.
 #[tokio::test]
 async fn composed_and_decomposed_spellings_are_one_password() {
     let server = TestServer::start().await;
@@ -121,7 +122,7 @@ async fn composed_and_decomposed_spellings_are_one_password() {
     server.log_in("bob@example.test", decomposed).await.expect_status(200);
 }
 
-/// PW-03: no length of a password buys hashing time.
+/// PW-03: a longer password does not cost more hashing time.
 #[tokio::test]
 async fn a_password_that_is_too_long_is_refused_before_it_is_hashed() {
     let server = TestServer::start().await;
@@ -145,15 +146,15 @@ async fn a_password_that_is_too_long_is_refused_before_it_is_hashed() {
     assert_eq!(server.database.count("account").await, 1);
 }
 
-/// PW-04, DS-11, A5: what cannot be hashed within the backlog is refused, with the time to come back;
-/// what was admitted succeeds.
+/// PW-04, DS-11, A5: requests beyond the hashing backlog get a 503 with `Retry-After`; admitted
+/// ones succeed.
 #[tokio::test]
 async fn a_burst_beyond_the_backlog_is_answered_with_503() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         config.passwords.hash_threads = 1;
         config.passwords.hash_backlog_seconds = 1;
-        // So slow that a burst is more than a second's work.
+        // Slow enough that a burst exceeds one second of hashing.
         config.passwords.argon2_iterations = 16;
     })
     .await;
@@ -164,7 +165,7 @@ async fn a_burst_beyond_the_backlog_is_answered_with_503() {
 
     let (admitted, refused): (Vec<_>, Vec<_>) =
         burst.into_iter().partition(|answer| answer.status == 200);
-    // On a machine that is very busy one hash takes longer than the backlog.
+    // On a very busy machine one hash takes longer than the backlog.
     assert!(!admitted.is_empty() && !refused.is_empty());
     for answer in refused {
         answer.expect_error(503, "SERVICE_UNAVAILABLE");
@@ -175,13 +176,13 @@ async fn a_burst_beyond_the_backlog_is_answered_with_503() {
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, logins);
 }
 
-/// W17: an address that nobody has is checked like an account whose hash was imported.
+/// W17: the check for an unknown address costs as much as one for an imported hash.
 #[tokio::test]
 async fn an_unknown_account_takes_as_long_as_an_imported_one() {
     let server =
         TestServer::with(|config| config.limits.account_attempts_per_minute = 10_000).await;
     server.sign_up(ADA).await.expect_status(201);
-    // Some half a second, where a hash of today's cost takes a hundredth.
+    // About half a second, a hundred times as long as a hash at the default cost.
     store_hash(&server, "'$2b$13$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi'").await;
     let server = server.restart().await;
     let quickest = async |emails: [&str; 3]| {
@@ -203,7 +204,7 @@ async fn an_unknown_account_takes_as_long_as_an_imported_one() {
     .await;
 }
 
-/// PW-06: there is nothing to type for an account without a usable hash.
+/// PW-06: no password matches an account without a usable hash.
 #[tokio::test]
 async fn an_account_without_a_password_never_logs_in() {
     let server = TestServer::with(|config| {

@@ -1,4 +1,4 @@
-//! Choosing a new password while logged in.
+//! Password change while logged in.
 
 use futures_util::future::{join_all, join3};
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ async fn change(server: &TestServer, tokens: &Tokens, current: &str, new: &str) 
     server.change_password(&tokens.access_token, current, new).await
 }
 
-/// PW-07: the new one logs in and the old one does not; the session that asked goes on, with the
-/// refresh token it had, and all others end.
+/// PW-07: only the new password works; the requesting session continues with its refresh token, and
+/// all others end.
 #[tokio::test]
 async fn a_change_of_password_ends_all_other_sessions() {
     let server = TestServer::start().await;
@@ -33,14 +33,14 @@ async fn a_change_of_password_ends_all_other_sessions() {
     let next = server.refresh(&mine.refresh_token).await.tokens();
     server.refresh(&next.refresh_token).await.expect_status(200);
     server.refresh(&bob.refresh_token).await.expect_status(200);
-    // Rows follow what has ended.
+    // Rows are updated after the sessions have ended.
     let ended = "session WHERE end_reason = 'password_changed'";
     eventually("its row says why", async || server.database.count(ended).await == 1).await;
     let events = server.database.events().await;
     assert_eq!(events.iter().filter(|event| *event == "password_changed").count(), 1);
 }
 
-/// RS-01: a change of password voids what could still replace it.
+/// RS-01: a password change voids reset tokens.
 #[tokio::test]
 async fn a_change_of_password_voids_reset_tokens() {
     let server = TestServer::start().await;
@@ -54,7 +54,7 @@ async fn a_change_of_password_voids_reset_tokens() {
     reset.expect_error(400, "INVALID_RESET_TOKEN");
 }
 
-/// PW-07: nothing changes without the current one, and the attempt is on record.
+/// PW-07: a wrong current password changes nothing and is recorded.
 #[tokio::test]
 async fn a_wrong_current_password_changes_nothing() {
     let server = TestServer::start().await;
@@ -73,7 +73,7 @@ async fn a_wrong_current_password_changes_nothing() {
     assert_eq!(server.database.count(recorded).await, 4);
 }
 
-/// PW-05: the same rule as at sign-up; what breaks it is not an attempt.
+/// PW-05: the same policy as at sign-up; a violation does not count as an attempt.
 #[tokio::test]
 async fn a_weak_new_password_is_refused_and_not_counted() {
     let server = TestServer::start().await;
@@ -106,7 +106,7 @@ async fn passwords_that_are_too_long_are_refused_before_anything_is_hashed() {
     }
 }
 
-/// RL-06: one window for all that checks an account's password, wherever from.
+/// RL-06: all checks of an account's password share one limit.
 #[tokio::test]
 async fn changing_a_password_and_logging_in_share_the_accounts_window() {
     let server = TestServer::start().await;
@@ -129,7 +129,7 @@ async fn changing_a_password_and_logging_in_share_the_accounts_window() {
     later.expect_status(204);
 }
 
-/// RL-01: five a minute from one address, whatever the password is typed for.
+/// RL-01: five a minute from one address, across all uses of the password.
 #[tokio::test]
 async fn five_confirmations_a_minute_are_admitted_from_an_address() {
     let server = TestServer::start().await;
@@ -150,7 +150,7 @@ async fn five_confirmations_a_minute_are_admitted_from_an_address() {
     assert_eq!(refused.header("ratelimit-policy"), "\"address\";q=5;w=60");
 }
 
-/// RL-07: the right password counts here, too, and empties nothing.
+/// RL-07: a correct password counts here, too, and does not reset the limit.
 #[tokio::test]
 async fn a_change_of_password_counts_at_its_account() {
     let server = TestServer::start().await;
@@ -164,7 +164,7 @@ async fn a_change_of_password_counts_at_its_account() {
     server.log_in(ADA, NEW_PASSWORD).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
 }
 
-/// SS-12: whose session has ended changes nothing, with the right password either.
+/// SS-12: an ended session cannot change the password, even with the correct one.
 #[tokio::test]
 async fn nobody_changes_a_password_who_is_not_logged_in_any_more() {
     let server = TestServer::start().await;
@@ -177,7 +177,7 @@ async fn nobody_changes_a_password_who_is_not_logged_in_any_more() {
     server.log_in(ADA, PASSWORD).await.expect_status(200);
 }
 
-/// PW-01: an old hash neither stands in the way nor survives.
+/// PW-01: an old hash works, and is replaced.
 #[tokio::test]
 async fn an_imported_password_can_be_changed() {
     let server = TestServer::start().await;
@@ -192,8 +192,8 @@ async fn an_imported_password_can_be_changed() {
     assert!(hashes[0].starts_with("$argon2id$"), "{hashes:?}");
 }
 
-/// AT-10: nothing that the old password opened outlives the answer, whichever began first, on two
-/// instances; of the sessions there were, the one that asked is left.
+/// AT-10: no session opened with the old password survives the response, whichever began first, on
+/// two instances; of the existing sessions, only the requesting one remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
     let server = TestServer::with(|config| {
@@ -205,7 +205,7 @@ async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
     let first = server.sign_up(ADA).await.tokens();
     let others = [server.log_in(ADA, PASSWORD).await, server.log_in(ADA, PASSWORD).await];
     let others = others.map(|answer| answer.tokens());
-    // Wide enough for a login to be between its statements when the change comes.
+    // Long enough for the change to fall between the statements of a login.
     server.database.delay_after_inserts_into("session").await;
 
     let instance = |n: u32| if n.is_multiple_of(2) { &server } else { &beside };
@@ -226,7 +226,7 @@ async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
     beside.refresh(&first.refresh_token).await.expect_status(200);
 }
 
-/// AT-03's sibling: of many changes at once, one wins, and its password alone logs in.
+/// Like AT-03: of many concurrent changes, one succeeds, and only its password works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_changes_at_once_one_wins() {
     let server = TestServer::with(|config| {
@@ -256,12 +256,12 @@ async fn of_many_changes_at_once_one_wins() {
     assert_eq!(server.database.count("auth_event WHERE type = 'password_changed'").await, 1);
 }
 
-/// AT-09: a change that a logout overtakes while the password is hashed comes too late.
+/// AT-09: a logout while the password is hashed makes the change fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_change_that_a_logout_overtakes_does_not_happen() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
-        // Slow enough for the logout to come in between.
+        // Slow enough for the logout to come first.
         config.passwords.argon2_iterations = 16;
     })
     .await;

@@ -1,4 +1,4 @@
-//! Which passwords may be chosen, and what is said of those that may not.
+//! The policy for new passwords, and its error messages.
 
 use serde_json::{Value, json};
 use signet::config::PasswordPolicy;
@@ -10,7 +10,7 @@ async fn sign_up(server: &TestServer, email: &str, password: &str) -> Value {
     server.post("/api/auth/signup", &body).await.json()
 }
 
-/// What is wrong with a password, all of it.
+/// All violations of the policy.
 async fn problems(server: &TestServer, password: &str) -> Vec<String> {
     let answer = sign_up(server, "ada.lovelace@example.test", password).await;
     let fields = answer["error"]["fields"].as_array().cloned().unwrap_or_default();
@@ -40,7 +40,7 @@ async fn a_password_has_8_to_128_characters_of_three_classes() {
     }
 }
 
-/// All that is wrong is named at once, per member, and nothing that was typed is repeated.
+/// All problems are listed at once, per member, without repeating the input.
 #[tokio::test]
 async fn every_problem_of_every_member_is_named_at_once() {
     let server = TestServer::start().await;
@@ -62,7 +62,7 @@ async fn every_problem_of_every_member_is_named_at_once() {
     assert!(!envelope.to_string().contains("s3c-") && !envelope.to_string().contains("no address"));
 }
 
-/// PW-05: guessing programs know them all, and how people decorate them.
+/// PW-05: attackers know common passwords, and how users modify them.
 #[tokio::test]
 async fn common_passwords_are_refused() {
     let server = TestServer::start().await;
@@ -74,7 +74,7 @@ async fn common_passwords_are_refused() {
     assert_eq!(server.database.count("account").await, 0);
 }
 
-/// PW-05: nor one's own address, nor the name of this service.
+/// PW-05: nor the account's address, nor the name of the service.
 #[tokio::test]
 async fn the_accounts_own_words_are_refused() {
     let server = TestServer::start().await;
@@ -93,7 +93,7 @@ async fn the_accounts_own_words_are_refused() {
     assert_eq!(server.database.count("account").await, 0);
 }
 
-/// NIST SP 800-63B-4 §3.1.1.2, by setting: 15 characters of any kind.
+/// NIST SP 800-63B-4 §3.1.1.2, if configured: 15 characters of any kind.
 #[tokio::test]
 async fn the_nist_policy_asks_for_length_and_nothing_else() {
     let server =
@@ -106,7 +106,7 @@ async fn the_nist_policy_asks_for_length_and_nothing_else() {
     assert!(answer["access_token"].is_string(), "{answer}");
 }
 
-/// The policy is for new passwords: who has an older one is not locked out.
+/// The policy applies to new passwords: an existing one still logs in.
 #[tokio::test]
 async fn a_login_does_not_ask_the_policy() {
     let server = TestServer::start().await;

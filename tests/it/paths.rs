@@ -1,4 +1,4 @@
-//! Paths that are not there, and methods that a path does not answer.
+//! Unknown paths, and methods that a path does not support.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use crate::harness::{Answer, TestServer};
 
-/// IJ-04: a path that does not exist, however it is written.
+/// IJ-04: an unknown path, in all spellings.
 #[tokio::test]
 async fn an_unknown_path_is_a_404_in_the_envelope() {
     let server = TestServer::start().await;
@@ -43,11 +43,11 @@ async fn an_unknown_path_is_a_404_in_the_envelope() {
     server.raw(no_text).await.answer.expect_error(400, "VALIDATION_ERROR");
 }
 
-/// HP-07, RFC 9110 §15.5.6: other methods are refused, and `Allow` tells the truth.
+/// HP-07, RFC 9110 §15.5.6: other methods are refused, and `Allow` is correct.
 #[tokio::test]
 async fn another_method_is_a_405_that_names_those_allowed() {
     let server = TestServer::start().await;
-    // HEAD is answered where GET is; a refusal of it has no body to look at.
+    // HEAD works where GET does; refusals of HEAD have no body to check.
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
     let operations = server.operations().await;
     let documents = ["/.well-known/jwks.json", "/openapi.json", "/docs", "/livez", "/readyz"];
@@ -70,7 +70,7 @@ async fn another_method_is_a_405_that_names_those_allowed() {
     }
 }
 
-/// RFC 9110 §9.3.2: HEAD is GET without the body, and `Allow` names it where it works.
+/// RFC 9110 §9.3.2: HEAD is GET without the body, and `Allow` lists it where it works.
 #[tokio::test]
 async fn head_is_answered_where_get_is() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! Clients that prove who they are with a key of their own (RFC 7523).
+//! Client authentication with `private_key_jwt` (RFC 7523).
 
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Private};
@@ -27,7 +27,7 @@ async fn token(server: &TestServer, assertion: &str) -> Answer {
     Answer::of(server.form("/oauth2/token", &fields)).await
 }
 
-/// What is wrong with an assertion though its client's own key has signed it, or seems to have.
+/// Asserts that forgeries are rejected, signed with the client's key or seemingly so.
 async fn assert_no_forgery_passes(
     server: &TestServer,
     key: &PKey<Private>,
@@ -81,7 +81,7 @@ async fn assert_no_forgery_passes(
     let good = sign(key, &plain, &fresh());
     all.extend(forgeries::in_other_spellings(&good).into_iter().map(|forgery| forgery.token));
     for forged in all {
-        // Guesses are limited, each by where it comes from.
+        // Failed attempts are limited by address.
         let answer = token(server, &forged).await;
         assert_eq!(
             (answer.status, &answer.json()["error"]),
@@ -92,8 +92,7 @@ async fn assert_no_forgery_passes(
     token(server, &good).await.expect_status(200);
 }
 
-/// W9: what a backup does not know to have been used is not used again, whether or not it says when
-/// it was made.
+/// W9: after a restore, an assertion from before it is rejected, with or without `iat`.
 #[tokio::test]
 async fn an_assertion_of_before_a_restore_is_refused() {
     let mut server = TestServer::start().await;
@@ -133,7 +132,7 @@ async fn an_assertion_of_before_a_restore_is_refused() {
     token(&server, &assertion(None, now + 3900, "5")).await.expect_status(200);
 }
 
-/// Registers the client `signer`. Returns its key, and the public half as JWK.
+/// Registers the client `signer`. Returns its key, and the public JWK.
 async fn register(server: &TestServer) -> (PKey<Private>, Value) {
     let rsa = Rsa::generate(2048).unwrap();
     let jwk = json!({ "kty": "RSA", "kid": "one", "n": forge::encode(rsa.n().to_vec()), "e": forge::encode(rsa.e().to_vec()) });
@@ -147,7 +146,8 @@ async fn register(server: &TestServer) -> (PKey<Private>, Value) {
     (PKey::from_rsa(rsa).unwrap(), jwk)
 }
 
-/// MUST-194..203, RFC 7523 §3: each assertion is good once, for us, for a while, and from its own client.
+/// MUST-194..203, RFC 7523 §3: an assertion is valid once, for this server, for a limited time, and
+/// from its own client.
 #[tokio::test]
 async fn an_assertion_is_good_once_and_for_us() {
     let server = TestServer::start().await;
@@ -164,7 +164,7 @@ async fn an_assertion_is_good_once_and_for_us() {
     let good = sign(&key, &header, &claims("1"));
     token(&server, &good).await.expect_status(200);
     token(&server, &good).await.expect_oauth_error(401, "invalid_client");
-    // Which key it was signed with may be said, and need not be; an hour by a clock that is fast is one.
+    // `kid` is optional; the lifetime is an hour, plus the leeway for a fast clock.
     let named = sign(&key, &json!({ "alg": "RS256", "kid": "one" }), &claims("named"));
     token(&server, &named).await.expect_status(200);
     token(&server, &with("hour", "exp", json!(iat + 3630))).await.expect_status(200);
@@ -195,13 +195,13 @@ async fn an_assertion_is_good_once_and_for_us() {
         token(&server, &refused).await.expect_oauth_error(401, "invalid_client");
     }
     assert_no_forgery_passes(&server, &key, &jwk, &claims).await;
-    // Replays at once: one wins.
+    // Of concurrent replays, one succeeds.
     let once = sign(&key, &header, &claims("g"));
     let answers = futures_util::future::join_all((0..16).map(|_| token(&server, &once))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
 }
 
-/// C1, RFC 7519 §2: times are numbers, and some libraries send them with a fraction.
+/// C1, RFC 7519 §2: times are numbers, and some libraries send fractions.
 #[tokio::test]
 async fn times_of_an_assertion_may_have_a_fraction() {
     let server = TestServer::start().await;
@@ -229,7 +229,8 @@ async fn times_of_an_assertion_may_have_a_fraction() {
     }
 }
 
-/// W2: an assertion whose answer an outage may have lost is good again, until the window after it.
+/// W2: an assertion whose response may have been lost in an outage is valid again until the retry
+/// window after the outage.
 #[tokio::test]
 async fn an_assertion_whose_answer_was_lost_in_an_outage_is_good_again() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! What people say of themselves: the standard claims, changed by merge patches.
+//! Profiles: the standard claims, changed by merge patches.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -9,7 +9,7 @@ use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
 
 const ADA: &str = "ada@example.test";
 
-/// Every claim, with a value that is kept as it is.
+/// Every claim, with a value that is stored unchanged.
 pub fn everything() -> Value {
     json!({
         "name": "Augusta Ada King",
@@ -41,7 +41,7 @@ async fn patch(server: &TestServer, tokens: &Tokens, patch: Value) -> Answer {
     server.patch_me(&tokens.access_token, &patch).await
 }
 
-/// A body that JSON values cannot hold, or that is not meant to be read.
+/// Sends a body that [`Value`] cannot represent, or that is invalid.
 async fn patch_text(server: &TestServer, tokens: &Tokens, body: &str) -> Answer {
     let request = server.as_owner(Method::PATCH, "/api/auth/me", &tokens.access_token);
     Answer::of(request.header(CONTENT_TYPE, "application/json").body(body.to_owned())).await
@@ -51,7 +51,7 @@ async fn me(server: &TestServer, tokens: &Tokens) -> Value {
     server.me(&tokens.access_token).await.expect_status(200).json()
 }
 
-/// The members of an account without those that every account has.
+/// The members of an account, without those that every account has.
 fn claims(account: &Value) -> Value {
     let mut account = account.as_object().unwrap().clone();
     let always = ["user_id", "email", "email_verified", "created_at", "updated_at"];
@@ -110,7 +110,7 @@ async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
     assert_eq!(claims(&emptied.expect_status(200).json()), json!({}));
 }
 
-/// ID-04: what the owner may not say of the account is refused, and nothing else of the patch done.
+/// ID-04: a patch with members that the owner may not change is rejected as a whole.
 #[tokio::test]
 async fn members_that_are_not_the_owners_to_change_are_refused() {
     let server = TestServer::start().await;
@@ -146,7 +146,7 @@ async fn members_that_are_not_the_owners_to_change_are_refused() {
     assert_eq!(me(&server, &ada).await, before);
 }
 
-/// ID-07: a text is a text, and an object an object.
+/// ID-07: strings and objects are not interchangeable.
 #[tokio::test]
 async fn members_of_another_type_are_refused() {
     let server = TestServer::start().await;
@@ -167,12 +167,12 @@ async fn members_of_another_type_are_refused() {
     let refused = patch(&server, &ada, json!({ "address": { "locality": 7 } })).await;
     let error = refused.expect_error(400, "VALIDATION_ERROR");
     assert_eq!(error["error"]["fields"][0]["name"], "address.locality");
-    // DS-06: within the address, too.
+    // DS-06: duplicates, in `address`, too.
     let twice = r#"{"address":{"locality":"London","locality":"Paris"}}"#;
     patch_text(&server, &ada, twice).await.expect_error(400, "VALIDATION_ERROR");
 }
 
-/// All that is wrong is named at once, nothing of it is echoed, and nothing is changed.
+/// All problems are listed at once, without repeating the input, and nothing changes.
 #[tokio::test]
 async fn values_that_a_claim_cannot_have_are_refused() {
     let server = TestServer::start().await;
@@ -209,7 +209,7 @@ async fn values_that_a_claim_cannot_have_are_refused() {
     assert_eq!(claims(&me(&server, &ada).await), json!({}));
 }
 
-/// Two front ends that change two things lose neither; on two instances.
+/// Concurrent patches of different members are all applied, on two instances.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn patches_at_the_same_time_are_all_kept() {
     let server = TestServer::start().await;
@@ -233,7 +233,7 @@ async fn patches_at_the_same_time_are_all_kept() {
     assert_eq!(server.database.count(recorded).await, i64::try_from(members.len()).unwrap());
 }
 
-/// AU-01, AU-04: which members changed is recorded, once; what they are is not.
+/// AU-01, AU-04: one event lists the changed members, not their values.
 #[tokio::test]
 async fn a_change_is_recorded_without_its_values() {
     let server = TestServer::start().await;
@@ -252,7 +252,7 @@ async fn a_change_is_recorded_without_its_values() {
     assert_eq!(server.database.column::<i64>(log).await, [0]);
 }
 
-/// SS-12: whose session has ended changes nothing.
+/// SS-12: an ended session cannot change the profile.
 #[tokio::test]
 async fn nobody_changes_a_profile_who_is_not_logged_in_any_more() {
     let server = TestServer::start().await;
@@ -266,7 +266,7 @@ async fn nobody_changes_a_profile_who_is_not_logged_in_any_more() {
     assert_eq!(claims(&me(&server, &stays).await), json!({}));
 }
 
-/// ID-06: nothing of it is left when the account is gone.
+/// ID-06: the profile is deleted with the account.
 #[tokio::test]
 async fn a_profile_goes_with_its_account() {
     let server = TestServer::start().await;
@@ -283,7 +283,7 @@ async fn a_profile_goes_with_its_account() {
     assert_eq!(claims(&me(&server, &again).await), json!({}));
 }
 
-/// The limit of an address on changes, counted by each instance for itself.
+/// The limit of changes per address, counted by each instance.
 #[tokio::test]
 async fn a_flood_of_changes_is_refused() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 3).await;

@@ -1,4 +1,4 @@
-//! Clients without a secret: anybody can name them, so their tokens are all that they have.
+//! Public clients: anyone can use their id, so possession of the token is the only proof.
 
 use crate::harness::oauth::{Browser, Rp, VERIFIER, WEB};
 use crate::harness::{Answer, TestServer};
@@ -16,7 +16,7 @@ grant_types = ["authorization_code", "refresh_token"]
 scope = "openid offline_access"
 "#;
 
-/// A server, and the web client that is its neighbour.
+/// A server with a confidential web client.
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
     let web = server.apply(&[WEB, APP].concat()).await.remove(0);
@@ -24,7 +24,7 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// A request of somebody who says that they are the app.
+/// A request with the app's client id.
 async fn as_app(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> Answer {
     let fields = [&[("client_id", "app")], fields].concat();
     Answer::of(server.form(path, &fields)).await
@@ -45,7 +45,7 @@ async fn redeem(server: &TestServer, code: &str, redirect_uri: &str) -> Answer {
     as_app(server, "/oauth2/token", &fields).await
 }
 
-/// What the app has once somebody has logged in and agreed.
+/// The app's tokens, after login and consent.
 async fn tokens(server: &TestServer) -> Answer {
     let mut browser = Browser::of(server);
     let scope = "openid offline_access";
@@ -57,7 +57,7 @@ async fn tokens(server: &TestServer) -> Answer {
     redeem(server, &allowed.sent_to(CALLBACK)["code"], CALLBACK).await
 }
 
-/// MUST-079: to say that one is the app is not to be the client whose code it is.
+/// MUST-079: the client id alone does not redeem another client's code.
 #[tokio::test]
 async fn a_public_client_cannot_redeem_anothers_code() {
     let (server, _) = server().await;
@@ -69,7 +69,7 @@ async fn a_public_client_cannot_redeem_anothers_code() {
     }
 }
 
-/// MUST-116, MUST-117: each refresh gives a new token, and the old one, shown later, ends both.
+/// MUST-116, MUST-117: each refresh rotates the token, and later reuse ends the session.
 #[tokio::test]
 async fn a_public_clients_refresh_token_works_once() {
     let (server, _) = server().await;
@@ -86,7 +86,7 @@ async fn a_public_clients_refresh_token_works_once() {
     server.userinfo(&third.text("access_token")).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// MUST-161, MUST-165: it gives back what is its own, by naming itself, and is told of nothing.
+/// MUST-161, MUST-165: it can revoke its own tokens with its client id, and cannot introspect.
 #[tokio::test]
 async fn a_public_client_gives_back_its_own_and_learns_nothing() {
     let (server, web) = server().await;

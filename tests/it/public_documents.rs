@@ -1,4 +1,5 @@
-//! The key set and the metadata as documents: cacheable, the same for everybody, always there.
+//! The key set and the metadata as documents: cacheable, identical for all callers, always
+//! available.
 
 use reqwest::Method;
 use serde_json::json;
@@ -13,7 +14,8 @@ fn all() -> impl Iterator<Item = &'static str> {
     [JWKS].into_iter().chain(METADATA)
 }
 
-/// MUST-002, MUST-011, MUST-015: the issuer is what was configured, byte for byte, and both documents are one.
+/// MUST-002, MUST-011, MUST-015: the issuer is exactly as configured, and both documents are
+/// identical.
 #[tokio::test]
 async fn both_discovery_documents_name_the_issuer_as_configured() {
     let issuer = "https://ID.Example.test:8443/tenant%2Fone";
@@ -29,7 +31,7 @@ async fn both_discovery_documents_name_the_issuer_as_configured() {
     assert_eq!(TestServer::claims(&tokens.access_token)["iss"], issuer);
 }
 
-/// KY-05: the time that services may keep a copy is the one that was configured.
+/// KY-05: the cache time is as configured.
 #[tokio::test]
 async fn documents_are_typed_tagged_and_cacheable_for_the_configured_time() {
     let server = TestServer::with(|config| config.keys.jwks_max_age_seconds = 77).await;
@@ -49,7 +51,7 @@ async fn documents_are_typed_tagged_and_cacheable_for_the_configured_time() {
     }
 }
 
-/// RFC 9110 §13.1.2: who has these bytes gets none; who has others gets all.
+/// RFC 9110 §13.1.2: a matching `If-None-Match` gets a 304, any other the document.
 #[tokio::test]
 async fn a_copy_that_is_current_is_not_sent_again() {
     let server = TestServer::start().await;
@@ -83,7 +85,7 @@ async fn a_copy_that_is_current_is_not_sent_again() {
     }
 }
 
-/// RFC 9110 §9.3.2: HEAD says what GET would; nothing else is answered.
+/// RFC 9110 §9.3.2: HEAD has the headers of GET; other methods are refused.
 #[tokio::test]
 async fn documents_answer_get_and_head_and_no_other_method() {
     let server = TestServer::start().await;
@@ -104,7 +106,7 @@ async fn documents_answer_get_and_head_and_no_other_method() {
     }
 }
 
-/// F6: services go on checking tokens while the database is gone.
+/// F6: resource servers continue to verify tokens while the database is unavailable.
 #[tokio::test]
 async fn documents_and_liveness_do_not_need_the_database() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! What happens once happens once, however many ask at the same moment and wherever.
+//! Concurrency: what may happen once happens once, on one or several instances.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::harness::{Answer, TestServer, Tokens};
 
 const MANY: usize = 64;
 
-/// The same token shown many times at once, to each of `servers` in turn.
+/// Presents the same token many times concurrently, to `servers` in turn.
 async fn storm(servers: &[&TestServer], tokens: &Tokens) -> Vec<Answer> {
     let turns = servers.iter().cycle().take(MANY);
     join_all(turns.map(|server| server.refresh(&tokens.refresh_token))).await
@@ -72,7 +72,7 @@ async fn a_refresh_token_shown_to_four_instances_at_once_has_one_successor() {
     assert_one_successor(&[&one, &two, &three, &four]).await;
 }
 
-/// AT-01, RF-04: without a retry window one wins, and the others have shown a theft.
+/// AT-01, RF-04: without a retry window one refresh succeeds, and the others are reuse.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn without_a_retry_window_one_of_many_wins_and_the_session_ends() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
@@ -91,7 +91,7 @@ async fn without_a_retry_window_one_of_many_wins_and_the_session_ends() {
     assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 1);
 }
 
-/// AT-09: whatever was under way, nothing is granted behind a logout.
+/// AT-09: no refresh succeeds after the response to a logout.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_refresh_succeeds_after_a_logout_has_been_answered() {
     let server = TestServer::start().await;
@@ -125,7 +125,7 @@ async fn no_refresh_succeeds_after_a_logout_has_been_answered() {
     }
 }
 
-/// AT-09: a retry that was found to be one while the logout came in between is too late.
+/// AT-09: a retry that is overtaken by the logout fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
     let server = TestServer::start().await;
@@ -142,7 +142,7 @@ async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
         wait_for_blocked(&server, 1).await;
         let log_out = server.log_out(&first.access_token);
         let release = async {
-            // Either the logout is through, or it waits for the retry.
+            // Either the logout is done, or it waits for the retry.
             let waited = wait_for_blocked(&server, 2);
             let _ = tokio::time::timeout(Duration::from_millis(500), waited).await;
             blocker.commit().await.unwrap();
@@ -156,7 +156,7 @@ async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
     assert_eq!(events.last().map(String::as_str), Some("logout"), "{events:?}");
 }
 
-/// Sign-ups share commits, and still each stands alone.
+/// Sign-ups share commits, but succeed independently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_sign_ups_at_once_all_succeed() {
     let server = TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await;
@@ -174,7 +174,7 @@ async fn many_sign_ups_at_once_all_succeed() {
     }
 }
 
-/// The events of a session, in the order in which they were made.
+/// The events of a session, in the order of writing.
 async fn events_of(server: &TestServer, tokens: &Tokens) -> Vec<String> {
     let claims = TestServer::claims(&tokens.access_token);
     let session = claims["sid"].as_str().unwrap();
@@ -187,7 +187,7 @@ async fn events_of(server: &TestServer, tokens: &Tokens) -> Vec<String> {
     server.database.column(&sql).await
 }
 
-/// Returns once so many of this database's connections wait for a lock.
+/// Returns once this many connections to the database wait for a lock.
 async fn wait_for_blocked(server: &TestServer, count: i64) {
     let waiting = "pg_stat_activity WHERE wait_event_type = 'Lock' \
                    AND datname = current_database()";

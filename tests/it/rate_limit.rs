@@ -1,4 +1,4 @@
-//! Who tries too often waits: five attempts in any minute, per client address and endpoint.
+//! Attempt limits: five in any minute, per client address and endpoint.
 
 use reqwest::Method;
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 
 const CLIENT: &str = "203.0.113.9";
 
-/// A server on which only the limit per address can refuse.
+/// A server on which only the limit per address applies.
 async fn server() -> TestServer {
     TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await
 }
@@ -36,7 +36,7 @@ async fn sign_up_from(server: &TestServer, client: &str, email: &str) -> Answer 
     server.post_from(client, "/api/auth/signup", &body).await
 }
 
-/// RL-01: exactly five, and the sixth is told when to come back.
+/// RL-01: exactly five, and the sixth gets a `Retry-After`.
 #[tokio::test]
 async fn five_logins_a_minute_are_admitted_and_the_sixth_is_refused() {
     let server = server().await;
@@ -53,7 +53,7 @@ async fn five_logins_a_minute_are_admitted_and_the_sixth_is_refused() {
     assert_eq!(refused.header("ratelimit"), "\"address\";r=0;t=40");
 }
 
-/// RL-01: the same for signing up, counted apart from logging in.
+/// RL-01: sign-ups have the same limit, counted separately from logins.
 #[tokio::test]
 async fn sign_ups_are_limited_apart_from_logins() {
     let server = server().await;
@@ -70,7 +70,7 @@ async fn sign_ups_are_limited_apart_from_logins() {
     assert_eq!(sign_up_from(&server, "203.0.113.10", "eve@example.test").await.status, 201);
 }
 
-/// RL-01, RL-09: guesses at reset tokens are limited too, apart from the others.
+/// RL-01, RL-09: uses of reset tokens have their own limit.
 #[tokio::test]
 async fn uses_of_a_reset_token_are_limited_apart_from_logins() {
     let server = server().await;
@@ -85,7 +85,7 @@ async fn uses_of_a_reset_token_are_limited_apart_from_logins() {
     assert_eq!(statuses, [400, 400, 400, 400, 400, 429]);
 }
 
-/// RL-01: the window slides; each attempt makes room a minute after it, to the microsecond.
+/// RL-01: the window slides; each attempt leaves it a minute later, to the microsecond.
 #[tokio::test]
 async fn there_is_room_again_a_minute_after_the_oldest_attempt() {
     let server = server().await;
@@ -105,7 +105,7 @@ async fn there_is_room_again_a_minute_after_the_oldest_attempt() {
     assert_eq!(retry_after(&server).await, "10");
 }
 
-/// RL-02: instances count together, and a restart forgets nothing.
+/// RL-02: instances share the count, which survives a restart.
 #[tokio::test]
 async fn the_window_holds_across_instances_and_restarts() {
     let one = server().await;
@@ -126,7 +126,7 @@ async fn the_window_holds_across_instances_and_restarts() {
     assert_eq!(try_times(&restarted, 5).await, [401, 401, 401, 401, 429], "one is 30 s old");
 }
 
-/// RL-01, RL-02: on four instances that restart in between, no minute ever holds a sixth attempt.
+/// RL-01, RL-02: on four instances with restarts, no minute contains a sixth attempt.
 #[tokio::test]
 async fn no_minute_holds_a_sixth_attempt_on_any_of_four_instances() {
     let one = server().await;
@@ -153,12 +153,12 @@ async fn no_minute_holds_a_sixth_attempt_on_any_of_four_instances() {
     for six in admitted.windows(6) {
         assert!(six[5] >= six[0] + minute, "{admitted:?}");
     }
-    // 222 seconds have begun four minutes, and none of them is given away.
+    // 222 seconds touch four minutes, each of which is used fully.
     assert_eq!(admitted.len(), 20, "{admitted:?}");
 }
 
-/// RL-12: a login counts as it starts, and stays counted if it fails; one that succeeds or breaks is given
-/// back.
+/// RL-12: a login is counted when it starts, and stays counted if it fails; a success or an
+/// internal error is removed.
 #[tokio::test]
 async fn a_login_that_does_not_fail_is_given_back() {
     let server = server().await;
@@ -178,7 +178,7 @@ async fn a_login_that_does_not_fail_is_given_back() {
     assert_eq!(try_times(&server, 5).await, [401, 401, 401, 401, 429]);
 }
 
-/// RL-12: refused attempts are not counted, so nobody can prolong a block.
+/// RL-12: refused attempts are not counted, so they cannot prolong the block.
 #[tokio::test]
 async fn trying_on_while_refused_does_not_prolong_the_block() {
     let server = server().await;
@@ -193,7 +193,7 @@ async fn trying_on_while_refused_does_not_prolong_the_block() {
     assert_eq!(try_times(&server, 6).await, [401, 401, 401, 401, 401, 429]);
 }
 
-/// RL-12: what cannot be an attempt is not counted as one.
+/// RL-12: invalid requests are not counted.
 #[tokio::test]
 async fn malformed_requests_are_not_counted() {
     let server = server().await;
@@ -215,7 +215,7 @@ async fn malformed_requests_are_not_counted() {
     assert_eq!(try_times(&server, 6).await, [401, 401, 401, 401, 401, 429]);
 }
 
-/// RL-11: a client that may not log in may read, stay logged in and leave.
+/// RL-11: a client that may not log in can still read, refresh and log out.
 #[tokio::test]
 async fn a_refused_client_is_served_everywhere_else() {
     let server = server().await;
@@ -242,7 +242,7 @@ async fn a_refused_client_is_served_everywhere_else() {
     }
 }
 
-/// RL-01: refreshes have a quota of their own, a generous one unless it is set lower.
+/// RL-01: refreshes have their own quota, which is generous by default.
 #[tokio::test]
 async fn refreshes_are_limited_by_a_setting_of_their_own() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 2).await;
@@ -262,7 +262,7 @@ async fn refreshes_are_limited_by_a_setting_of_their_own() {
     refresh_from("203.0.113.10").await.expect_error(401, "INVALID_REFRESH_TOKEN");
 }
 
-/// RL-01: whatever takes a token has a quota too, in front of the signature and of the database.
+/// RL-01: endpoints that take a token have a quota, too, applied before signature and database.
 #[tokio::test]
 async fn requests_with_a_token_are_limited_by_a_setting_of_their_own() {
     let server = TestServer::with(|config| config.limits.requests_per_minute = 3).await;
@@ -288,7 +288,7 @@ async fn requests_with_a_token_are_limited_by_a_setting_of_their_own() {
     other.expect_status(200);
 }
 
-/// AU-01: a flood of attempts is not a flood of events.
+/// AU-01: a flood of attempts does not cause a flood of events.
 #[tokio::test]
 async fn a_refused_client_leaves_one_event_a_minute() {
     let server = server().await;
@@ -305,7 +305,7 @@ async fn a_refused_client_leaves_one_event_a_minute() {
     assert_eq!(addresses, [CLIENT; 2]);
 }
 
-/// RL-01: the guard that sheds floods in front of the database refuses in the limit's own words.
+/// RL-01: the in-memory limiter in front of the database responds like the exact limit.
 #[tokio::test]
 async fn every_refusal_of_a_flood_says_the_same() {
     let server = server().await;

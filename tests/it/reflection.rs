@@ -1,4 +1,4 @@
-//! What a request says leads nobody off-site and into no page as anything but text.
+//! Parameters never redirect off-site, and appear in pages as text only.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 const PROBE: &str = "\"'><script>alert(1)</script><b x=\"";
 
-/// Where redirectors have been talked into leading (RU-01 for pages).
+/// Known open redirect targets (RU-01 for pages).
 const TARGETS: [&str; 20] = [
     "https://evil.example",
     "http://evil.example",
@@ -47,7 +47,7 @@ const NAMES: [&str; 12] = [
     "state",
 ];
 
-/// It stays with us, and says nothing of the target.
+/// Asserts no off-site redirect and no mention of the target.
 #[track_caller]
 fn assert_stays(answer: &Answer, what: &str) {
     if let Some(location) = answer.headers.get("location") {
@@ -58,7 +58,7 @@ fn assert_stays(answer: &Answer, what: &str) {
     assert!(!format!("{:?}", answer.headers).contains("evil"), "{what}: {answer:?}");
 }
 
-/// MUST-057, RU-05: no form of ours leads where its fields say, nor does the JSON API.
+/// MUST-057, RU-05: fields of forms and of the JSON API do not redirect.
 #[tokio::test]
 async fn no_field_of_a_form_leads_off_site() {
     let server = TestServer::start().await;
@@ -79,14 +79,14 @@ async fn no_field_of_a_form_leads_off_site() {
         let ended = browser.post("/account", &[&fields[..], &end].concat()).await;
         assert_eq!(ended.location(), format!("{ISSUER}/account?done=end"), "{target}");
         let page = browser.get("/logout").await;
-        // Without an ID token, no client takes part: what is registered with none is not looked at.
+        // Without an ID token, the client is not involved, and its values are not read.
         let fields: Vec<_> = fields.into_iter().filter(|(name, _)| *name != "state").collect();
         let done = browser.submit("/logout", &page, &fields).await;
         assert_eq!(done.location(), format!("{ISSUER}/logout"), "{target}");
     }
 }
 
-/// MUST-057, RU-05: nor does a link to one of our pages, logged in or not.
+/// MUST-057, RU-05: links to our pages do not redirect off-site, logged in or not.
 #[tokio::test]
 async fn no_parameter_of_a_link_leads_off_site() {
     let server = TestServer::start().await;
@@ -110,14 +110,14 @@ async fn no_parameter_of_a_link_leads_off_site() {
     }
 }
 
-/// MUST-058, IJ-01: on each page, whatever parameter, waiting or not.
+/// MUST-058, IJ-01: on each page, for every parameter, with and without a pending request.
 #[tokio::test]
 async fn whatever_a_request_says_is_text_on_a_page() {
     let server = TestServer::start().await;
     let web = server.apply(&WEB.replace("consent = \"skip\"", "")).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     let mut browser = Browser::of(&server);
-    // What cannot be read is refused; within what can be, anything may stand.
+    // Invalid values are rejected; valid ones may contain any text.
     let claims = json!({ PROBE: PROBE, "userinfo": { PROBE: PROBE, "name": null } }).to_string();
     let everywhere = [
         "state",

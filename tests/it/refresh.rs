@@ -1,4 +1,4 @@
-//! Rotation: each refresh token is good for one exchange, and a theft ends the session.
+//! Rotation: each refresh token works once, and reuse ends the session.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::harness::{TestServer, Tokens};
 
 const DAY: u64 = 24 * 60 * 60;
 
-/// Nothing of the session is of use any more: to nobody.
+/// Asserts that no token of the session works.
 async fn assert_dead(server: &TestServer, family: &[&Tokens]) {
     for tokens in family {
         let refused = server.refresh(&tokens.refresh_token).await;
@@ -21,7 +21,7 @@ async fn thefts(server: &TestServer) -> i64 {
     server.database.count("auth_event WHERE type = 'token_reuse'").await
 }
 
-/// RF-01: an older token than the predecessor can only be a second holder's.
+/// RF-01: a token older than the predecessor must come from a second holder.
 #[tokio::test]
 async fn a_token_older_than_the_predecessor_ends_the_session_and_names_both_addresses() {
     let server = TestServer::start().await;
@@ -42,8 +42,8 @@ async fn a_token_older_than_the_predecessor_ends_the_session_and_names_both_addr
     assert!(reasons[0].contains("198.51.100.7"), "{reasons:?}");
 }
 
-/// W8: requests that a client gave up lie in the buffers of a process that stands still, and are read
-/// after those that it sent later. Until the window has passed, they get nothing and end nothing.
+/// W8: requests that a client gave up stay in the buffers of a frozen process, and are read after
+/// later ones. Until the window has passed, they get nothing and end nothing.
 #[tokio::test]
 async fn soon_after_an_outage_an_old_token_ends_nothing() {
     let server = TestServer::start().await;
@@ -66,7 +66,7 @@ async fn soon_after_an_outage_an_old_token_ends_nothing() {
     assert_eq!(thefts(&server).await, 1);
 }
 
-/// RF-01: other sessions of the same person are nobody's theft.
+/// RF-01: other sessions of the account are not affected by reuse.
 #[tokio::test]
 async fn a_theft_ends_one_session_and_no_other() {
     let server = TestServer::start().await;
@@ -82,7 +82,7 @@ async fn a_theft_ends_one_session_and_no_other() {
     server.refresh(&other.refresh_token).await.expect_status(200);
 }
 
-/// RF-02: a lost answer or a second tab asks again, and gets what it would have got.
+/// RF-02: a lost response or a second tab: a retry gets the same successor.
 #[tokio::test]
 async fn the_predecessor_of_an_unused_successor_gets_the_same_successor_again() {
     let server = TestServer::start().await;
@@ -102,7 +102,8 @@ async fn the_predecessor_of_an_unused_successor_gets_the_same_successor_again() 
     server.refresh(&second.refresh_token).await.expect_status(200);
 }
 
-/// RF-03: owner and thief hold the same token; whoever comes second, both are out.
+/// RF-03: owner and attacker have the same token; whichever comes second, the session ends for
+/// both.
 #[tokio::test]
 async fn the_predecessor_of_a_used_successor_ends_the_session_for_owner_and_thief() {
     for pause in [0, 60] {
@@ -121,7 +122,7 @@ async fn the_predecessor_of_a_used_successor_ends_the_session_for_owner_and_thie
     }
 }
 
-/// RF-02, RF-03: the window is ten seconds, and its end does not belong to it.
+/// RF-02, RF-03: the window is ten seconds, end excluded.
 #[tokio::test]
 async fn the_retry_window_ends_ten_seconds_after_the_rotation_to_the_microsecond() {
     let server = TestServer::start().await;
@@ -139,7 +140,7 @@ async fn the_retry_window_ends_ten_seconds_after_the_rotation_to_the_microsecond
     assert_eq!(thefts(&server).await, 1);
 }
 
-/// RF-04: ASVS 10.4.5 to the letter.
+/// RF-04: strictly as in ASVS 10.4.5.
 #[tokio::test]
 async fn without_a_retry_window_any_second_showing_ends_the_session() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
@@ -153,7 +154,7 @@ async fn without_a_retry_window_any_second_showing_ends_the_session() {
     assert_eq!(thefts(&server).await, 1);
 }
 
-/// RF-07: tokens of a session that its owner ended are dead, and showing them is no theft.
+/// RF-07: tokens of a session that its owner ended are invalid, and using them is not reuse.
 #[tokio::test]
 async fn a_token_of_a_session_that_was_logged_out_counts_as_no_theft() {
     let server = TestServer::start().await;
@@ -168,7 +169,7 @@ async fn a_token_of_a_session_that_was_logged_out_counts_as_no_theft() {
     server.refresh(&other.refresh_token).await.expect_status(200);
 }
 
-/// RF-08: the account is asked about at every refresh, and a refusal moves nothing.
+/// RF-08: each refresh checks the account, and a rejected one changes nothing.
 #[tokio::test]
 async fn a_disabled_account_cannot_refresh_and_loses_nothing_by_trying() {
     let server = TestServer::start().await;
@@ -189,7 +190,7 @@ async fn a_disabled_account_cannot_refresh_and_loses_nothing_by_trying() {
     server.refresh(&second.refresh_token).await.expect_status(200);
 }
 
-/// RF-10: an unused token dies fourteen days after it was made, at the very second.
+/// RF-10: an unused token expires exactly fourteen days after it was issued.
 #[tokio::test]
 async fn a_refresh_token_that_is_not_used_expires_to_the_second() {
     let server = TestServer::start().await;
@@ -206,7 +207,7 @@ async fn a_refresh_token_that_is_not_used_expires_to_the_second() {
     assert_eq!(thefts(&server).await, 0);
 }
 
-/// RF-10: thirty days after the login it is over, however often it was refreshed.
+/// RF-10: the session expires thirty days after the login, however often it is refreshed.
 #[tokio::test]
 async fn a_session_expires_to_the_second_however_often_it_is_refreshed() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! A refresh that fails half-way has not happened.
+//! A refresh that fails has no effect.
 
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, TransactionTrait};
@@ -12,7 +12,7 @@ async fn generations(server: &TestServer) -> Vec<i64> {
     server.database.column("SELECT generation FROM session ORDER BY id").await
 }
 
-/// RF-05, AU-03: without its audit event nothing happens, and the token stays as good as it was.
+/// RF-05, AU-03: without its audit event a refresh fails, and the token stays valid.
 #[tokio::test]
 async fn a_refresh_that_cannot_be_recorded_changes_nothing() {
     let server = TestServer::start().await;
@@ -26,7 +26,7 @@ async fn a_refresh_that_cannot_be_recorded_changes_nothing() {
     }
     let while_broken = generations(&server).await;
     server.database.execute(REPAIR).await;
-    // Far outside the retry window: nothing but the same token being the newest lets it in.
+    // Far outside the retry window: the token is accepted because it is still the newest.
     server.advance_seconds(3600);
     let repaired = server.refresh(&first.refresh_token).await;
 
@@ -36,7 +36,7 @@ async fn a_refresh_that_cannot_be_recorded_changes_nothing() {
     assert_eq!(server.database.events().await, ["signup", "token_refreshed"]);
 }
 
-/// RF-05: nor does a theft end a session without leaving a trace.
+/// RF-05: a session does not end for reuse unless that is recorded.
 #[tokio::test]
 async fn a_theft_that_cannot_be_recorded_ends_nothing_until_it_can_be() {
     let server = TestServer::start().await;
@@ -55,7 +55,7 @@ async fn a_theft_that_cannot_be_recorded_ends_nothing_until_it_can_be() {
     assert_eq!(server.database.count("auth_event WHERE type = 'token_reuse'").await, 1);
 }
 
-/// RF-05: one that fails beside others that succeed takes none of them with it.
+/// RF-05: a failed refresh does not affect concurrent ones that share its commit.
 #[tokio::test]
 async fn a_refused_refresh_does_not_fail_those_beside_it() {
     let server = TestServer::start().await;
@@ -73,14 +73,14 @@ async fn a_refused_refresh_does_not_fail_those_beside_it() {
     assert_eq!(statuses, [200, 401].repeat(8));
 }
 
-/// RF-05: a database that does not get to it in time has not done it later either.
+/// RF-05: a refresh that times out is not applied later either.
 #[tokio::test]
 async fn a_refresh_that_times_out_changes_nothing() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
     let blocker = server.database.connect().await;
-    // Any write on SQLite, any change of the table on PostgreSQL.
+    // Blocks any write on SQLite, any change of the table on PostgreSQL.
     let lock = if server.database.is_postgres() {
         "LOCK TABLE session IN EXCLUSIVE MODE"
     } else {
@@ -98,7 +98,7 @@ async fn a_refresh_that_times_out_changes_nothing() {
     assert_eq!(generations(&server).await, [1]);
 }
 
-/// RF-06: what is spent or ended is written down, not remembered.
+/// RF-06: rotation and end of sessions are stored, not kept in memory.
 #[tokio::test]
 async fn a_restart_revives_nothing_and_ends_nothing() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! A refresh token can be neither guessed, nor altered, nor computed from what is stored.
+//! A refresh token cannot be guessed, altered, or computed from stored data.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -9,14 +9,14 @@ use uuid::Uuid;
 use crate::harness::forge::{decode, encode, hex, hkdf, hmac};
 use crate::harness::{PASSWORD, TestServer};
 
-/// The token of a session's generation under `key`, made without Signet's code.
+/// The token of a session's generation under `key`, computed without Signet's code.
 fn compute(key: &[u8], session: Uuid, generation: i64) -> String {
     let claims = [&[1][..], session.as_bytes(), &generation.to_be_bytes()].concat();
     let mac = hmac(key, &claims);
     format!("sgr_{}", encode([claims, mac].concat()))
 }
 
-/// All that could be a key, were one stored: each cell as text, as bytes, and hashed.
+/// All candidates for a stored key: each cell as text, as bytes, and hashed.
 fn guesses(cells: &[String]) -> Vec<Vec<u8>> {
     let mut keys = vec![vec![], vec![0; 32], b"signet".to_vec(), b"changeme".to_vec()];
     for cell in cells {
@@ -35,7 +35,7 @@ fn guesses(cells: &[String]) -> Vec<Vec<u8>> {
     keys
 }
 
-/// RF-11: who has the whole database and the code, but not the master key, has no token.
+/// RF-11: the whole database and the code, without the master key, yield no token.
 #[tokio::test]
 async fn a_copy_of_the_database_yields_no_token_and_no_key() {
     let server = TestServer::start().await;
@@ -63,7 +63,7 @@ async fn a_copy_of_the_database_yields_no_token_and_no_key() {
     {
         assert!(!cells.iter().any(|cell| cell.contains(&secret)), "{secret} is stored");
     }
-    // With the right key this test makes the very token: so it tries the right thing below.
+    // With the right key, this test computes the actual token: the attempts below are realistic.
     assert_eq!(compute(&key, session, 1), newest.refresh_token);
     for key in guesses(&cells) {
         assert_ne!(compute(&key, session, 1), newest.refresh_token);
@@ -124,7 +124,7 @@ fn altered(token: &str) -> Vec<String> {
     all
 }
 
-/// RF-12: what is not byte for byte the token is nothing at all, and harms nobody.
+/// RF-12: anything but the exact token is rejected without side effects.
 #[tokio::test]
 async fn an_altered_token_is_refused_and_ends_nothing() {
     let server = TestServer::start().await;
@@ -145,7 +145,7 @@ async fn an_altered_token_is_refused_and_ends_nothing() {
     server.refresh(&newest.refresh_token).await.expect_status(200);
 }
 
-/// RF-12: a secret of one kind is never taken for another.
+/// RF-12: one kind of token is never accepted as another.
 #[tokio::test]
 async fn access_tokens_do_not_refresh_and_refresh_tokens_do_not_open_the_api() {
     let server = TestServer::start().await;

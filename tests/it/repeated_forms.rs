@@ -1,8 +1,9 @@
-//! A3: forms that are sent twice, by a second click or from a page that stayed open. The browser shows the
-//! answer to the last one, and each answer leads where the first did.
+//! A3: forms that are submitted twice, by a second click or from a page that stayed open. The
+//! browser shows
+//! the response to the last one, which leads to the same target as the first.
 //!
-//! There are two cases: the answer to the first form was lost, and with it the cookie that it set; or the
-//! cookie has arrived, and the second form is from before it.
+//! There are two cases: the first response was lost, with the cookie that it set; or the cookie has
+//! arrived, and the second form predates it.
 
 use crate::harness::consents::ASKING;
 use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, csrf};
@@ -13,7 +14,7 @@ const BOB: &str = "bob@example.test";
 const NEW_PASSWORD: &str = "Difference-Engine-1822";
 const BROWSERS: &str = "session WHERE cookie_digest IS NOT NULL AND ended_at IS NULL";
 
-/// Whether the cookie of the first answer has arrived when the form is sent again.
+/// Whether the cookie of the first response has arrived when the form is sent again.
 #[derive(Clone, Copy, Debug)]
 enum Cookie {
     Lost,
@@ -29,7 +30,7 @@ async fn server() -> (TestServer, Rp) {
     (server, web)
 }
 
-/// Sends a form twice; returns both answers.
+/// Submits a form twice; returns both responses.
 async fn twice(
     browser: &mut Browser<'_>,
     (path, page): (&str, &Answer),
@@ -44,7 +45,7 @@ async fn twice(
     (first, browser.submit(path, page, fields).await)
 }
 
-/// The code of the last answer is good, and that of the first is not.
+/// The code of the last response is valid, and that of the first is not.
 async fn assert_last_counts(server: &TestServer, client: &Rp, first: &Answer, last: &Answer) {
     let code = |answer: &Answer| answer.sent_to(CALLBACK)["code"].clone();
     server.redeem(client, &code(first)).await.expect_oauth_error(400, "invalid_grant");
@@ -104,8 +105,8 @@ async fn a_sign_up_that_is_sent_twice_arrives_once() {
     }
 }
 
-/// Whoever signs up with an address that is taken is not logged in, though the password be right: that is
-/// for the browser that has just signed up with it.
+/// A sign-up with an existing address does not log in, even if the password is correct, except in
+/// the browser that has just signed up with it.
 #[tokio::test]
 async fn a_sign_up_is_a_login_in_the_browser_that_has_just_signed_up() {
     let (server, _) = server().await;
@@ -121,13 +122,14 @@ async fn a_sign_up_is_a_login_in_the_browser_that_has_just_signed_up() {
     browser.cookie = before;
     let wrong = [("username", "eve@example.test"), ("password", "Another-horse-7")];
     browser.submit("/signup", &page, &wrong).await.expect_status(409);
-    // It is an attempt to log in, and counts as one.
+    // It counts as a login attempt.
     assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 1);
     server.advance_seconds(30 * 60);
     browser.submit("/signup", &page, &typed).await.expect_status(409);
 }
 
-/// Somebody else who is typed into a form from before the login is not taken for whoever is logged in.
+/// A form from before the login, filled in for another user, does not count as a login of the
+/// current user.
 #[tokio::test]
 async fn a_form_from_before_the_login_logs_nobody_else_in() {
     let (server, _) = server().await;
@@ -143,11 +145,11 @@ async fn a_form_from_before_the_login_logs_nobody_else_in() {
     assert!(login.html().contains(BOB), "what was typed is kept");
     browser.submit("/signup", &signup, &typed).await.expect_status(400);
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
-    // The page is good now.
+    // The page is current now.
     assert!(browser.submit("/login", &login, &typed).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// Two tabs, two clients, and both forms on their way at once: what one tab got is not the other's to void.
+/// Two tabs, two clients, and concurrent forms: one tab does not void the other's code.
 #[tokio::test]
 async fn a_login_in_another_tab_at_the_same_time_voids_nothing() {
     let (server, web) = server().await;
@@ -177,7 +179,7 @@ async fn a_consent_that_is_given_twice_arrives_once() {
 
     let (first, last) = twice(&mut browser, ("/consent", &page), &allow, Cookie::Arrived).await;
     assert_last_counts(&server, &asking, &first, &last).await;
-    // Nor does the last word count less if it is another one.
+    // A different last decision counts, too.
     let allowed = browser.submit("/consent", &page, &allow).await;
     let denied = browser.submit("/consent", &page, &deny).await;
     assert_eq!(denied.sent_to(CALLBACK)["error"], "access_denied");
@@ -186,7 +188,7 @@ async fn a_consent_that_is_given_twice_arrives_once() {
     let again = browser.submit("/consent", &page, &deny).await;
     assert_eq!(again.sent_to(CALLBACK)["error"], "access_denied");
 
-    // What was taken back is not given again by an old page, nor in half an hour.
+    // An old page does not restore a withdrawn consent, not even within half an hour.
     browser.take_back("asking").await.expect_status(303);
     browser.submit("/consent", &page, &allow).await.expect_status(400);
     let asked = browser.authorize(&wish).await;
@@ -230,13 +232,13 @@ async fn a_change_of_password_that_is_sent_twice_arrives_once() {
             assert_eq!(answer.location(), format!("{ISSUER}/account?done=password"), "{cookie:?}");
         }
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
-        // The rows of those that the change ended say so a moment later.
+        // The rows of sessions that the change ended are updated a moment later.
         let is_alone = async || server.database.count(BROWSERS).await == 1;
         eventually("one login is left", is_alone).await;
     }
 }
 
-/// SS-01: the cookie of before the change opens nothing to whoever does not know the new password.
+/// SS-01: the previous cookie is of no use without the new password.
 #[tokio::test]
 async fn a_cookie_of_before_a_change_of_password_opens_nothing() {
     let (server, _) = server().await;
@@ -272,7 +274,7 @@ async fn a_deletion_that_is_sent_twice_arrives_once() {
 
     let again = browser.submit("/delete-account", &page, &typed).await;
     assert_eq!(again.location(), deleted);
-    // Nobody else's page says so.
+    // Another account's page does not report it.
     let mut other = Browser::of(&server);
     let login = other.get("/login").await;
     let account = page.html().split_once("name=\"account\" value=\"").unwrap().1.to_owned();
@@ -291,7 +293,7 @@ async fn a_logout_that_is_sent_twice_arrives_once() {
         let asked = browser.authorize(&[]).await;
         let code = browser.log_in(&asked, ADA).await.sent_to(CALLBACK)["code"].clone();
         let hint = server.redeem(&web, &code).await.text("id_token");
-        // Of a login that is not the one of the ID token, so that there is a question.
+        // Another login than that of the ID token, so that a confirmation is required.
         browser.log_in_alone(ADA).await;
         let query =
             format!("id_token_hint={hint}&post_logout_redirect_uri=https://rp.example/bye&state=x");
@@ -334,8 +336,8 @@ async fn ends_of_logins_that_are_sent_twice_arrive_once() {
     }
 }
 
-/// SS-04: browsers send the form of another site without the cookie, and would keep one that its answer set, or lose
-/// the one they have.
+/// SS-04: browsers send another site's form without the cookie, but would accept a cookie from the
+/// response, or lose the current one.
 #[tokio::test]
 async fn a_form_that_comes_without_the_cookie_changes_no_cookie() {
     let (server, _) = server().await;
@@ -357,7 +359,7 @@ async fn a_form_that_comes_without_the_cookie_changes_no_cookie() {
     }
 }
 
-/// A form that comes again later is held to what its request asks of the login.
+/// A form that is repeated later must meet the request's requirements on the login.
 #[tokio::test]
 async fn a_form_that_comes_again_later_asks_for_the_password_anew() {
     for asks in [("max_age", "30"), ("prompt", "login")] {
@@ -378,7 +380,7 @@ async fn a_form_that_comes_again_later_asks_for_the_password_anew() {
     }
 }
 
-/// Whoever logs in with a cookie that somebody left behind does not take over what they had begun.
+/// A login with a cookie left by another user does not take over pending requests.
 #[tokio::test]
 async fn what_waits_in_a_browser_is_not_handed_on_after_a_logout() {
     let (server, _) = server().await;

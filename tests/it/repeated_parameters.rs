@@ -1,10 +1,10 @@
-//! What is said twice could be read in two ways.
+//! Duplicate parameters are ambiguous.
 
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, request};
 
-/// MUST-030, CO-07: each parameter once, even if it says the same again; but for `resource`, of which
-/// there may be several (RFC 8707 §2), and what nobody knows anyway.
+/// MUST-030, CO-07: each parameter at most once, even with equal values, except `resource` (RFC
+/// 8707 §2) and unknown ones.
 #[tokio::test]
 async fn a_parameter_that_is_given_twice_is_refused() {
     let server = TestServer::start().await;
@@ -30,7 +30,7 @@ async fn a_parameter_that_is_given_twice_is_refused() {
             let asked = browser.get(&ask(&[(name, value)], &twice)).await;
             let sent = asked.sent_to(CALLBACK);
             assert_eq!(sent["error"], "invalid_request", "{twice}");
-            // Which of two states would it be?
+            // With two states, neither is returned.
             assert_eq!(sent.contains_key("state"), name != "state", "{twice}");
         }
     }

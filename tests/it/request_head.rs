@@ -1,4 +1,4 @@
-//! The head of a request: how large it may be, and whose id it carries.
+//! The head of a request: size limits, and the request id.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,8 @@ async fn get(server: &TestServer, path: &str, fields: &str) -> Answer {
     server.raw(request.as_bytes()).await.answer
 }
 
-/// DS-02: 8 KiB of target, in our envelope; past hyper's own limit in a bare answer.
+/// DS-02: a target of up to 8 KiB; beyond it, the error envelope, or hyper's bare response beyond
+/// its own limit.
 #[tokio::test]
 async fn a_target_of_more_than_8_kib_is_refused() {
     let server = TestServer::start().await;
@@ -24,7 +25,7 @@ async fn a_target_of_more_than_8_kib_is_refused() {
     get(&server, &target(70_000), "").await.expect_status(414);
 }
 
-/// DS-02: 16 KiB of header fields, be they few or many.
+/// DS-02: header fields of up to 16 KiB, few or many.
 #[tokio::test]
 async fn header_fields_of_more_than_16_kib_are_refused() {
     let server = TestServer::start().await;
@@ -42,7 +43,7 @@ async fn header_fields_of_more_than_16_kib_are_refused() {
     get(&server, "/livez", &fields(1_000, 1)).await.expect_status(431);
 }
 
-/// DS-02: what is no HTTP at all ends the connection, not the service.
+/// DS-02: invalid HTTP ends the connection alone.
 #[tokio::test]
 async fn a_head_that_is_no_http_is_a_400() {
     let server = TestServer::start().await;
@@ -64,8 +65,9 @@ async fn a_head_that_is_no_http_is_a_400() {
     server.get("/livez").await.expect_status(200);
 }
 
-/// HP-05: a request that two readers would end in two places gets one answer, and the connection ends with
-/// it: what follows is nobody's request. (`tests/faults` has nginx in front.)
+/// HP-05: request smuggling: a request with an ambiguous length gets one response, and the
+/// connection is closed, so that the rest is not read as a request. (`tests/faults` has nginx in
+/// front.)
 #[tokio::test]
 async fn a_request_with_two_ends_has_one_answer() {
     let server = TestServer::start().await;
@@ -82,7 +84,7 @@ async fn a_request_with_two_ends_has_one_answer() {
         (first.status, 1 + rest.matches("HTTP/1.1 ").count())
     };
 
-    // With one end, there are two requests.
+    // With one length, there are two requests.
     assert_eq!(answers("transfer-encoding: chunked", &after_none).await, (401, 2));
     for (fields, body) in [
         (&*format!("content-length: {length}\r\ntransfer-encoding: chunked"), &*after_none),
@@ -109,7 +111,7 @@ async fn a_request_with_two_ends_has_one_answer() {
     server.get("/livez").await.expect_status(200);
 }
 
-/// N-86: every answer can be found in the logs, whatever answered.
+/// N-86: every response has a request id, whichever layer produced it.
 #[tokio::test]
 async fn every_answer_has_a_request_id_of_its_own() {
     let server = TestServer::start().await;
@@ -151,7 +153,7 @@ async fn every_answer_has_a_request_id_of_its_own() {
     }
 }
 
-/// A caller's own id is taken over if it is a UUID, so that its logs and ours can be joined.
+/// A caller's request id is used if it is a UUID, to correlate logs.
 #[tokio::test]
 async fn a_callers_own_request_id_is_taken_over() {
     let server = TestServer::start().await;
@@ -171,7 +173,7 @@ async fn a_callers_own_request_id_is_taken_over() {
     }
 }
 
-/// IJ-02: what is no UUID is replaced, so that nobody writes into our logs or headers.
+/// IJ-02: other values are replaced, to prevent injection into logs and headers.
 #[tokio::test]
 async fn a_request_id_that_is_no_uuid_is_replaced() {
     let server = TestServer::start().await;

@@ -1,5 +1,5 @@
-//! What a request may bring along, and what a client may be registered with, before it is too much for
-//! those who have to hand it on: browsers, databases, proxies.
+//! Size limits of requests and registrations, so that browsers, databases and proxies can transport
+//! them.
 
 use crate::harness::TestServer;
 use crate::harness::oauth::{Browser, CALLBACK, WEB, flow, hidden, request};
@@ -10,7 +10,7 @@ async fn server() -> TestServer {
     server
 }
 
-/// A form that a browser posts has its line breaks made alike, so such a state could not come back.
+/// Browsers normalise line breaks in posted forms, so such a state could not be returned unchanged.
 #[tokio::test]
 async fn a_state_that_could_not_come_back_is_refused_and_not_repeated() {
     let server = server().await;
@@ -31,7 +31,7 @@ async fn a_state_that_could_not_come_back_is_refused_and_not_repeated() {
                 "{bad:?}"
             );
         }
-        // A hint is no reason to refuse anybody, on no database.
+        // An invalid hint is ignored, on both databases.
         let answer = browser.authorize(&[("login_hint", &bad)]).await;
         answer.expect_login_page();
     }
@@ -41,7 +41,7 @@ async fn a_state_that_could_not_come_back_is_refused_and_not_repeated() {
     assert!(fields.contains(&("state".to_owned(), at_most)));
 }
 
-/// What waits for a person takes little room, whoever asks.
+/// The stored size of a pending request is limited.
 #[tokio::test]
 async fn a_request_that_waits_is_small() {
     let server = server().await;
@@ -66,7 +66,7 @@ async fn a_request_that_waits_is_small() {
     assert_eq!(server.database.count("pending_authorization").await, 0);
 }
 
-/// Some proxies have 4 KiB for all headers of an answer, and refuse one that has more.
+/// Some proxies limit the headers of a response to 4 KiB, and reject larger ones.
 #[tokio::test]
 async fn the_headers_of_a_page_stay_small_however_much_is_registered() {
     let server = server().await;

@@ -1,4 +1,4 @@
-//! The way back into an account, for whoever controls its address.
+//! Password reset, for the owner of the address.
 
 use serde_json::json;
 
@@ -11,7 +11,8 @@ async fn reset(server: &TestServer, token: &str, new_password: &str) -> Answer {
     server.post("/api/auth/password/reset", &body).await
 }
 
-/// ID-03: who signed up with an address that is not theirs has nothing left once its owner resets.
+/// ID-03: an attacker who signed up with a foreign address loses access when its owner resets the
+/// password.
 #[tokio::test]
 async fn the_owner_of_an_address_takes_the_account_from_whoever_signed_up_with_it() {
     let server = TestServer::start().await;
@@ -30,7 +31,7 @@ async fn the_owner_of_an_address_takes_the_account_from_whoever_signed_up_with_i
     }
 }
 
-/// AT-03: of many uses of one token at once, one wins, and its password alone logs in.
+/// AT-03: of many concurrent uses of one token, one succeeds, and only its password works.
 #[tokio::test]
 async fn a_reset_token_is_good_once() {
     let server = TestServer::start().await;
@@ -51,7 +52,7 @@ async fn a_reset_token_is_good_once() {
     assert_eq!(server.database.count("auth_event WHERE type = 'password_reset'").await, 1);
 }
 
-/// RS-01: whoever asks again, because the first one may be in wrong hands, has voided it.
+/// RS-01: requesting a new token voids the previous one, which may have leaked.
 #[tokio::test]
 async fn a_newer_reset_token_voids_the_older_one() {
     let server = TestServer::start().await;
@@ -85,8 +86,8 @@ async fn a_reset_token_is_good_for_half_an_hour() {
     server.log_in("ada@example.test", PASSWORD).await.expect_status(200);
 }
 
-/// AT-10: nothing that the old password opened outlives the answer to its replacement, whichever
-/// began first, on two instances.
+/// AT-10: no session opened with the old password survives the response, whichever began first, on
+/// two instances.
 #[tokio::test]
 async fn no_login_with_the_old_password_outlives_a_reset() {
     let server = TestServer::with(|config| {
@@ -121,7 +122,7 @@ async fn no_login_with_the_old_password_outlives_a_reset() {
     assert_eq!(server.database.count(live).await, 0);
 }
 
-/// RL-07: whoever guessed at the account cannot keep its owner out after a reset.
+/// RL-07: guesses at the account do not lock its owner out after a reset.
 #[tokio::test]
 async fn a_reset_empties_the_accounts_window() {
     let server = TestServer::start().await;
@@ -150,7 +151,7 @@ async fn a_weak_new_password_leaves_the_token_good() {
     reset(&server, &token, NEW_PASSWORD).await.expect_status(204);
 }
 
-/// RF-12's sibling: no altered token, and none of another kind, resets anything.
+/// Like RF-12: neither altered tokens nor tokens of another kind reset anything.
 #[tokio::test]
 async fn an_altered_reset_token_is_refused() {
     let server = TestServer::start().await;

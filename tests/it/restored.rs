@@ -1,5 +1,5 @@
-//! W9: an older backup is restored. The start refuses it, and once `signet restored` was run
-//! nothing of before works any more.
+//! W9: an older backup is restored. The start is refused, and after `signet restored` no earlier
+//! credential works.
 
 use std::fs::{read_to_string, remove_file, write};
 use std::os::unix::fs::PermissionsExt;
@@ -22,7 +22,7 @@ async fn run(database: &TestDatabase, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A server with somebody who has signed up, stopped and backed up, and started again.
+/// A server with an account, stopped, backed up and started again.
 async fn backed_up() -> (TestServer, Tokens) {
     let mut server = TestServer::start().await;
     let ada = server.sign_up("ada@example.test").await.tokens();
@@ -36,7 +36,7 @@ async fn restore_under(server: &mut TestServer) {
     server.database.restore().await;
 }
 
-/// What was issued before the backup or after it, whether or not it had ended.
+/// Credentials issued before or after the backup, ended or not.
 #[derive(Default)]
 struct Issued {
     refresh_tokens: Vec<String>,
@@ -113,7 +113,7 @@ async fn after_a_restore_nothing_of_before_works() {
     for what in ["disabled", "old passwords", "client secrets", "created since"] {
         assert!(said.contains(what), "{what}: {said}");
     }
-    // It may be run again, as after one that was cut off.
+    // It may be run again, as after an interruption.
     run(&server.database, &["restored"]).await;
     server = server.restart().await;
 
@@ -174,15 +174,15 @@ async fn assert_new_logins_work(server: &TestServer, issued: &Issued) {
     assert!(!server.publishes_the_end_of(&new.access_token).await);
     server.log_out(&newer.access_token).await.expect_status(200);
     server.expect_published_end_of(&new.access_token).await;
-    // Lists that the backup cannot know are closed, too.
+    // Lists that are missing in the backup are closed, too.
     for unknown in ["/status/2", "/status/3"] {
         let list = StatusList::of(server.get(unknown).await);
         assert!(list.bytes.iter().all(|byte| *byte == 0xff));
     }
 }
 
-/// A copy from before `signet restored` stays an older one, also if the file was lost by then, and
-/// once the schema was taken back.
+/// A copy from before `signet restored` is still detected as older, even without the state file,
+/// and after a downgrade of the schema.
 #[tokio::test]
 async fn the_same_backup_is_refused_again() {
     let (mut server, _) = Box::pin(backed_up()).await;
@@ -200,7 +200,7 @@ async fn the_same_backup_is_refused_again() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// Commands count no commits: run on an older copy, they do not make it look like the newer one.
+/// Commands do not count commits: running one on an older copy does not make it look newer.
 #[tokio::test]
 async fn commands_do_not_hide_that_a_backup_is_older() {
     let (mut server, ada) = Box::pin(backed_up()).await;
@@ -217,7 +217,7 @@ async fn commands_do_not_hide_that_a_backup_is_older() {
     assert!(refusal.contains("signet restored"), "{refusal}");
 }
 
-/// A restore that is rehearsed on a copy does not keep the database itself from being served.
+/// Rehearsing a restore on a copy does not prevent serving the original.
 #[tokio::test]
 async fn a_rehearsal_on_a_copy_with_the_same_file_is_told_of_and_undone() {
     let (one, copy) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -249,7 +249,7 @@ async fn a_rehearsal_on_a_copy_with_the_same_file_is_told_of_and_undone() {
     Program::new(&one).serve().await.end(Signal::TERM).await;
 }
 
-/// A wrong `SIGNET_DATABASE_URL` makes a new database beside the file of the one that is meant.
+/// A wrong `SIGNET_DATABASE_URL` creates a new database beside another one's state file.
 #[tokio::test]
 async fn a_new_database_beside_the_file_of_another_is_warned_of() {
     let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -265,8 +265,8 @@ async fn a_new_database_beside_the_file_of_another_is_warned_of() {
     assert!(!second.contains("this is a new database"), "{second}");
 }
 
-/// A server that still has the replaced SQLite file open writes its state over the restored one when it
-/// stops.
+/// A server that still has the replaced SQLite file open writes its state over the restored one
+/// when it stops.
 #[tokio::test]
 async fn a_restore_waits_for_the_end_of_the_server_on_sqlite() {
     let database = TestDatabase::create().await;
@@ -287,7 +287,7 @@ async fn a_restore_waits_for_the_end_of_the_server_on_sqlite() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// New pods have no file, and a clean or unclean stop leaves one that a start accepts.
+/// New pods have no state file; both clean and unclean stops leave one that the next start accepts.
 #[tokio::test]
 async fn a_database_that_the_file_does_not_know_is_adopted_with_a_warning() {
     let database = TestDatabase::create().await;
@@ -309,7 +309,7 @@ async fn a_database_that_the_file_does_not_know_is_adopted_with_a_warning() {
     assert!(!printed.contains("state file"), "{printed}");
 }
 
-/// The file may be shared, and another database is not an older one.
+/// Databases may share the state file, and another database is not an older one.
 #[tokio::test]
 async fn a_file_keeps_several_databases_apart() {
     let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
@@ -382,7 +382,7 @@ async fn the_doctor_tells_an_older_backup() {
     assert!(restored.contains("`signet restored` was last run at"), "{restored}");
 }
 
-/// Beside instances on PostgreSQL it does no harm: they stop, and what they grant until then is void.
+/// Harmless while instances run on PostgreSQL: they stop, and what they granted until then is void.
 #[tokio::test]
 async fn instances_that_run_meanwhile_stop() {
     let database = TestDatabase::create().await;
@@ -405,7 +405,7 @@ async fn instances_that_run_meanwhile_stop() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// A fail-over to a replica that was behind: there is one loud line, and an outage, and it goes on.
+/// A fail-over to a lagging replica: one loud log line and an outage; the server continues.
 #[tokio::test]
 async fn a_database_that_goes_back_under_a_running_server_is_told_of() {
     let database = TestDatabase::create().await;

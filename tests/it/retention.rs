@@ -1,4 +1,4 @@
-//! What is deleted for good because time has passed, and clocks that are wrong.
+//! Deletion of expired data, and wrong clocks.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;
 
 impl TestServer {
-    /// Sets the wall clock ahead of what it says; no time passes.
+    /// Sets the wall clock ahead; no time passes.
     fn jump(&self, seconds: u64) {
         self.clock.set(self.clock.now().plus(Duration::from_secs(seconds)));
     }
 
-    /// The same server after a restart, once it has deleted what it deletes.
+    /// The same server after a restart, when its first purge is done.
     async fn restart_and_purge(self) -> Self {
         let digest = if self.database.is_postgres() { "sha256('x')" } else { "randomblob(32)" };
         let server = self.restart().await;
@@ -25,7 +25,7 @@ impl TestServer {
             server.database.count("used_assertion").await == 0
         })
         .await;
-        // The other tables have their turn.
+        // The other tables follow.
         tokio::time::sleep(Duration::from_secs(1)).await;
         server
     }
@@ -36,8 +36,8 @@ impl TestServer {
     }
 }
 
-/// W10: a clock that runs ahead for three seconds, whoever starts meanwhile, revives no logout, removes no
-/// key and plans no rotation from there.
+/// W10: a clock that is ahead for three seconds, even during a start, revives no logout, removes no
+/// key and schedules no rotation.
 #[tokio::test]
 async fn a_clock_that_runs_ahead_for_a_moment_deletes_nothing() {
     for ahead in [40 * DAY, 10 * 365 * DAY] {
@@ -68,7 +68,7 @@ async fn a_clock_that_runs_ahead_for_a_moment_deletes_nothing() {
     }
 }
 
-/// W10: the lease that an instance took by a clock that ran ahead keeps nobody from the keys.
+/// W10: a lease taken by a clock that was ahead does not block others.
 #[tokio::test]
 async fn a_lease_from_the_future_is_free() {
     let server = TestServer::with(|config| {
@@ -93,8 +93,8 @@ async fn a_lease_from_the_future_is_free() {
     .await;
 }
 
-/// W10: what is served counts, and of the time between two servers a day, if the first has served for
-/// an hour.
+/// W10: serving time counts, and a day at most between two servers, if the first has served for an
+/// hour.
 #[tokio::test]
 async fn retention_follows_what_is_served_and_a_day_of_each_pause() {
     let server = TestServer::start().await;
@@ -114,7 +114,7 @@ async fn retention_follows_what_is_served_and_a_day_of_each_pause() {
     let server = server.restart().await;
     assert_eq!(server.retention().await, after(HOUR + DAY), "nor since the last restart");
 
-    // Set back, it waits for the clock; and it is never ahead of it.
+    // After the clock is set back, retention time waits for it; it is never ahead of it.
     server.clock.set(after(HOUR));
     server.advance_seconds(2 * HOUR);
     let server = server.restart().await;
@@ -124,7 +124,7 @@ async fn retention_follows_what_is_served_and_a_day_of_each_pause() {
     assert_eq!(server.retention().await, server.clock.now());
 }
 
-/// W10: two instances do not make time pass twice as fast.
+/// W10: two instances do not count time twice.
 #[tokio::test]
 async fn instances_share_one_retention_time() {
     let mut one = TestServer::start().await;
@@ -139,8 +139,8 @@ async fn instances_share_one_retention_time() {
     assert_eq!(one.retention().await, begin.plus(Duration::from_secs(100)));
 }
 
-/// W14: of a login that is over, nothing is kept for longer than the setting says, and nobody who shows
-/// something of it gets further.
+/// W14: data of an ended session is deleted after the configured time, and its credentials are of
+/// no use.
 #[tokio::test]
 async fn sessions_that_are_over_are_deleted_after_their_retention() {
     for days in [30, 1] {
@@ -166,7 +166,7 @@ async fn sessions_are_deleted_after(days: u64) {
         ("ended_at", recent, "short"),
         ("absolute_expires_at", over, "expired"),
         ("absolute_expires_at", recent, "lately"),
-        // Not used for long, but what was opened in it may live.
+        // Idle too long, but its client sessions may be live.
         ("idle_expires_at", over, "live"),
     ] {
         let sql = format!(

@@ -1,5 +1,4 @@
-//! Whoever is refused for now is told when to come back: by the endpoints of the protocol and the pages
-//! as by the JSON API.
+//! Temporary refusals have a `Retry-After`: at the protocol endpoints and pages as at the JSON API.
 
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ fn post(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> RequestBuil
     request.header("content-type", "application/x-www-form-urlencoded")
 }
 
-/// Each endpoint of the protocol that takes a secret, asked by a client that has one.
+/// Each protocol endpoint that takes a secret, called by a client that has one.
 fn posts(server: &TestServer, web: &Rp) -> [RequestBuilder; 3] {
     let requests = [
         post(server, "/oauth2/token", &[("grant_type", "client_credentials")]),
@@ -55,7 +54,7 @@ async fn the_endpoints_of_the_protocol_say_when_to_come_back() {
     for _ in 0..2 {
         from(get(&asked())).await.expect_status(200);
         from(get("/oauth2/userinfo")).await.expect_status(401);
-        // Those of clients are limited by client: one for introspection, one for the others.
+        // Authenticated requests are limited by client: introspection separately from the others.
         let [asked_token, introspected, _] = posts(&server, &web);
         from(asked_token).await.expect_status(400);
         from(introspected).await.expect_status(200);
@@ -70,7 +69,7 @@ async fn the_endpoints_of_the_protocol_say_when_to_come_back() {
     }
 }
 
-/// RL-05: the exact wait, not some.
+/// RL-05: the exact wait.
 #[tokio::test]
 async fn the_pages_say_when_to_come_back() {
     let (server, _) = server().await;
@@ -98,7 +97,7 @@ async fn the_pages_say_when_to_come_back() {
     }
 }
 
-/// A failure of ours has a `Retry-After`, too.
+/// A 503 has a `Retry-After`, too.
 #[tokio::test]
 async fn without_a_database_everything_says_when_to_come_back() {
     let (server, web) = server().await;
