@@ -117,7 +117,7 @@ async fn a_method_that_begins_as_http_2_does_is_answered() {
 async fn a_crowd_of_probes_leaves_the_database_to_others() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
-        return; // Nothing makes a question to SQLite wait.
+        return; // Queries on SQLite cannot be blocked.
     }
     let tokens = server.sign_up("ada@example.test").await.tokens();
     tokio::time::sleep(Duration::from_millis(300)).await;

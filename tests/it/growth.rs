@@ -103,7 +103,7 @@ async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
 async fn tables_without_statistics_are_analysed() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
-        return; // SQLite needs none.
+        return; // SQLite needs no statistics.
     }
     fill(&server, "used_assertion", 20_000, &format!("{}, i + 4102444800000000", digest(&server)))
         .await;
@@ -145,7 +145,7 @@ async fn a_mark_that_was_committed_late_is_published_within_a_minute() {
 async fn marks_are_not_read_again_each_second() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
-        return; // SQLite counts no reads.
+        return; // SQLite does not count reads.
     }
     let number = 5_000;
     let since = server.clock.now().as_micros();

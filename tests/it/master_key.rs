@@ -149,7 +149,7 @@ async fn a_master_key_file_that_others_can_read_refuses() {
 async fn a_master_key_file_of_another_user_refuses() {
     let installation = Installation::used().await;
     if chown(&installation.file, Some(65_534), None).is_err() {
-        return; // Only root can give a file away.
+        return; // Only root can change the owner of a file.
     }
 
     let said = installation.assert_refuses("foreign").await;

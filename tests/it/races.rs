@@ -130,7 +130,7 @@ async fn no_refresh_succeeds_after_a_logout_has_been_answered() {
 async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
-        return; // One transaction at a time.
+        return; // SQLite runs one transaction at a time.
     }
     let first = server.sign_up("ada@example.test").await.tokens();
     server.refresh(&first.refresh_token).await.expect_status(200);

@@ -222,7 +222,7 @@ async fn commands_do_not_hide_that_a_backup_is_older() {
 async fn a_rehearsal_on_a_copy_with_the_same_file_is_told_of_and_undone() {
     let (one, copy) = (TestDatabase::create().await, TestDatabase::create().await);
     if one.is_postgres() {
-        return; // The copy of a file is all that is needed to see it.
+        return; // Copying a SQLite file suffices for this test.
     }
     let serving = Program::new(&one).serve().await;
     one.execute(&format!("VACUUM INTO '{}'", copy.directory().join("copy.db").display())).await;

@@ -1,5 +1,6 @@
-//! A new key is published, signs when every cached key set holds it, and goes when its last token
-//! has expired; on every instance, whoever asked for it.
+//! Key rotation: a new key is published, signs once every cached key set contains it, and is
+//! removed when its last token has expired; on every instance, whichever command or task started
+//! it.
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use crate::harness::forge::parts;
 use crate::harness::{Program, TestServer, eventually};
 
 const RELOAD: Duration = Duration::from_secs(1);
-/// 300 s of caching, three reloads, twice 30 s of skew.
+/// 300 s of caching, three reloads, and twice 30 s of clock skew.
 const PUBLICATION: u64 = 363;
-/// A day of token life, three reloads, 30 s of skew.
+/// A token lifetime of a day, three reloads, and 30 s of clock skew.
 const RETENTION: u64 = 86_400 + 33;
 
-/// A server that looks at its keys every second, and not a moment longer than it must.
+/// A server that reloads its keys every second, with the shortest permitted schedule.
 async fn server() -> TestServer {
     TestServer::with(|config| config.keys.key_reload_seconds = 1).await
 }
@@ -25,7 +26,7 @@ fn command_line(server: &TestServer) -> Program {
     Program::new(&server.database).with("SIGNET_KEY_RELOAD_SECONDS", "1")
 }
 
-/// Runs `signet keys …`, which must do as it is told; returns what it says.
+/// Runs `signet keys …`, which must succeed; returns its output.
 async fn keys(server: &TestServer, arguments: &[&str]) -> String {
     let output = command_line(server).run(&[&["keys"], arguments].concat()).await;
     assert!(output.status.success(), "{output:?}");
@@ -59,25 +60,25 @@ fn signer_of(token: &str) -> String {
     parts(token).0["kid"].as_str().unwrap().to_owned()
 }
 
-/// A time in the life of the key, in microseconds.
+/// A time of the key's schedule, in microseconds.
 async fn time_of(server: &TestServer, column: &str, kid: &str) -> i64 {
     let sql = format!("SELECT {column} FROM signing_key WHERE kid = '{kid}'");
     server.database.column(&sql).await[0]
 }
 
-/// Moves the clock to `micros`, and gives every instance the time to see that.
+/// Sets the clock to `micros`, and waits until every instance has reloaded.
 async fn advance_to(server: &TestServer, micros: i64) {
     let ahead = u64::try_from(micros - server.clock.now().as_micros()).unwrap();
     server.clock.advance(Duration::from_micros(ahead));
     two_reloads().await;
 }
 
-/// Reloads are by the real clock; this long, and every instance has looked again.
+/// Reloads use the real clock; after this time, every instance has reloaded.
 async fn two_reloads() {
     tokio::time::sleep(RELOAD * 2 + Duration::from_millis(300)).await;
 }
 
-/// What befell keys, oldest first: type, and reason.
+/// The events of keys, oldest first: type and reason.
 async fn key_events(server: &TestServer) -> Vec<(String, String)> {
     let column = |name: &str| {
         format!("SELECT {name} FROM auth_event WHERE type LIKE 'key_%' ORDER BY at, id")
@@ -91,8 +92,8 @@ fn event(step: &str, kid: &str) -> (String, String) {
     (format!("key_{step}"), format!("kid {kid}"))
 }
 
-/// KY-03, KY-04, KY-05: the whole life of two keys on two instances, to the microsecond. Each step
-/// is taken once, by one of them.
+/// KY-03, KY-04, KY-05: the whole life of two keys on two instances, to the microsecond. One of the
+/// instances performs each step, once.
 #[tokio::test]
 async fn a_rotated_key_is_published_then_signs_and_its_predecessor_goes_last() {
     let one = server().await;
@@ -145,7 +146,7 @@ async fn a_rotated_key_is_published_then_signs_and_its_predecessor_goes_last() {
     assert_eq!(key_events(&one).await, expected);
 }
 
-/// KY-05: what the key set says of itself is what the schedule waits for.
+/// KY-05: the `Cache-Control` of the key set matches the schedule.
 #[tokio::test]
 async fn the_key_set_may_be_cached_for_as_long_as_the_schedule_waits() {
     let server = TestServer::with(|config| {
@@ -169,7 +170,7 @@ async fn the_key_set_may_be_cached_for_as_long_as_the_schedule_waits() {
     assert_eq!(later.header("cache-control"), "public, max-age=77");
 }
 
-/// A cached key set is told apart from the next one, and costs nothing while it is the same.
+/// The `ETag` changes with the key set, and a current copy gets a 304.
 #[tokio::test]
 async fn the_etag_changes_with_the_ring_and_only_then() {
     let server = server().await;
@@ -188,7 +189,7 @@ async fn the_etag_changes_with_the_ring_and_only_then() {
     assert_eq!((held_by(&before).await, held_by(&pending).await), (200, 304));
 }
 
-/// KY-03, AT-07: keys follow each other by themselves; two instances make one, not two.
+/// KY-03, AT-07: keys rotate automatically; two instances create one key, not two.
 #[tokio::test]
 async fn a_key_that_has_signed_long_enough_is_followed_by_one_other() {
     let one = TestServer::with(|config| {
@@ -208,7 +209,7 @@ async fn a_key_that_has_signed_long_enough_is_followed_by_one_other() {
     assert_eq!((both.len(), kids(&other).await), (2, both.clone()));
     advance_to(&one, begin + (1000 + i64::try_from(PUBLICATION).unwrap()) * 1_000_000).await;
     assert_eq!((signer(&one).await, signer(&other).await), (both[1].clone(), both[1].clone()));
-    // The third is counted from the second's first signature.
+    // The third key is scheduled from the second's first signature.
     advance_to(&one, begin + (2000 + i64::try_from(PUBLICATION).unwrap()) * 1_000_000 - 1).await;
     assert_eq!(kids(&other).await, both);
     one.clock.advance(Duration::from_micros(1));
@@ -226,7 +227,7 @@ async fn a_key_that_has_signed_long_enough_is_followed_by_one_other() {
     assert_eq!(key_events(&one).await, expected);
 }
 
-/// AT-07: who does not hold the lease leaves the steps alone, however overdue, until it is free.
+/// AT-07: an instance without the lease performs no step, however overdue, until the lease is free.
 #[tokio::test]
 async fn an_instance_without_the_lease_takes_no_step() {
     let server = server().await;
@@ -234,7 +235,7 @@ async fn an_instance_without_the_lease_takes_no_step() {
     let new = rotate(&[&server]).await;
     let due = time_of(&server, "activate_at", &new).await;
     server.sign_up("ada@example.test").await.expect_status(201);
-    // Another instance holds it, and is slow.
+    // Another instance has the lease, and is slow.
     let holder = if server.database.is_postgres() {
         "'0199b0c0-0000-7000-8000-000000000000'"
     } else {
@@ -254,7 +255,7 @@ async fn an_instance_without_the_lease_takes_no_step() {
     assert_eq!(time_of(&server, "activated_at", &new).await, until);
 }
 
-/// Zero means by hand.
+/// Zero disables automatic rotation.
 #[tokio::test]
 async fn without_automatic_rotation_no_key_follows_by_itself() {
     let server = TestServer::with(|config| {
@@ -269,7 +270,7 @@ async fn without_automatic_rotation_no_key_follows_by_itself() {
     assert_eq!(kids(&server).await.len(), 1);
 }
 
-/// AT-07: however many ask at the same moment, one new key is on its way, and the others are told.
+/// AT-07: of concurrent rotation commands, one creates a key, and the others are informed.
 #[tokio::test]
 async fn of_many_rotations_asked_for_at_once_one_makes_a_key() {
     let one = server().await;
@@ -293,7 +294,7 @@ async fn of_many_rotations_asked_for_at_once_one_makes_a_key() {
     assert_eq!(one.database.count("auth_event WHERE type = 'key_created'").await, 2);
 }
 
-/// The clock may go past several steps at once: an instance that was away does not skip any.
+/// If the clock passes several steps at once, a restarted instance skips none of them.
 #[tokio::test]
 async fn a_rotation_goes_on_after_a_restart() {
     let mut one = server().await;
@@ -314,7 +315,7 @@ async fn a_rotation_goes_on_after_a_restart() {
     assert_eq!(one.database.count(&format!("signing_key WHERE kid = '{old}'")).await, 1);
 }
 
-/// An instance that cannot look at the keys any more serves what it has, and lets nobody keep it.
+/// An instance that cannot reload its keys still serves the last key set, with caching disabled.
 #[tokio::test]
 async fn a_key_set_that_may_be_out_of_date_is_served_and_not_to_be_kept() {
     let server = server().await;
@@ -332,7 +333,7 @@ async fn a_key_set_that_may_be_out_of_date_is_served_and_not_to_be_kept() {
     server.get("/livez").await.expect_status(200);
 }
 
-/// What `export-public` prints is what is served, and `list` knows the removed ones too.
+/// `export-public` prints what is served, and `list` includes removed keys.
 #[tokio::test]
 async fn what_is_exported_is_what_is_published() {
     let server = server().await;
@@ -350,7 +351,7 @@ async fn what_is_exported_is_what_is_published() {
     assert!(lines[1].contains("signs from"), "{listed}");
 }
 
-/// C10: as PEM, for programs that read no JWK set; readers skip what stands outside of the blocks.
+/// C10: as PEM, for programs that do not read JWK sets; readers ignore text outside the blocks.
 #[tokio::test]
 async fn the_keys_are_exported_as_pem() {
     let server = server().await;

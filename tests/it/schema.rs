@@ -1,4 +1,4 @@
-//! The schema's versions: up, down, and hands off what a newer version has made.
+//! Migrations: up, down, and refusal of a newer schema.
 
 use rustix::process::Signal;
 
@@ -6,7 +6,7 @@ use crate::harness::{PASSWORD, Program, TestServer};
 
 const MIGRATIONS: usize = 29;
 
-/// A used database whose server has been stopped.
+/// A database with data, whose server has been stopped.
 async fn used() -> (TestServer, Program) {
     let mut server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
@@ -15,7 +15,7 @@ async fn used() -> (TestServer, Program) {
     (server, program)
 }
 
-/// What `signet migrate …` prints: one line per migration.
+/// Runs `signet migrate …`; returns its output, one line per migration.
 async fn migrate(program: &Program, arguments: &[&str]) -> Vec<String> {
     let output = program.run(&[&["migrate"], arguments].concat()).await;
     assert!(output.status.success(), "{output:?}");
@@ -29,7 +29,7 @@ fn applied(lines: &[String]) -> usize {
     applied
 }
 
-/// OP-02: an older binary does not touch what it does not understand, with no command.
+/// OP-02: an older binary refuses a newer schema, with every command.
 #[tokio::test]
 async fn a_newer_schema_refuses_and_nothing_is_written() {
     let (server, program) = used().await;
@@ -52,7 +52,7 @@ async fn a_newer_schema_refuses_and_nothing_is_written() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// Every migration goes down and up again on data, one step and all steps at a time.
+/// Every migration works down and up again with data, one step and all steps at a time.
 #[tokio::test]
 async fn migrations_go_down_and_up_again_on_data() {
     let (server, program) = used().await;
@@ -74,7 +74,7 @@ async fn migrations_go_down_and_up_again_on_data() {
     server.sign_up("ada@example.test").await.expect_status(201);
 }
 
-/// OP-02: an older schema is brought up by starting, and what it held is still there.
+/// OP-02: a start migrates an older schema without data loss.
 #[tokio::test]
 async fn starting_brings_an_older_schema_up() {
     let (mut server, program) = used().await;
@@ -89,7 +89,7 @@ async fn starting_brings_an_older_schema_up() {
     }
 }
 
-/// A database that has never been used can be brought up before the first start.
+/// An unused database can be migrated before the first start.
 #[tokio::test]
 async fn an_empty_database_can_be_migrated_before_the_first_start() {
     let database = crate::harness::TestDatabase::create().await;
@@ -106,7 +106,7 @@ async fn an_empty_database_can_be_migrated_before_the_first_start() {
     assert!(database.master_key_file().exists());
 }
 
-/// `signet keys list` shows what the key set shows, and no secret.
+/// `signet keys list` lists the published keys, and no secret.
 #[tokio::test]
 async fn the_list_of_keys_names_what_is_published() {
     let (server, program) = used().await;

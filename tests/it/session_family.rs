@@ -1,5 +1,5 @@
-//! The family of a session's refresh tokens, step by step beside a model of the rule: whatever
-//! clients do in whatever order, the answers are those of decision 3.
+//! Property test of a session's refresh tokens against a model of decision 3: for any sequence of
+//! client requests, the responses must agree.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,13 +23,13 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Show the newest token that the client has, or one so many older.
+    /// Presents the newest token of the client, or the one this many older.
     Show(usize),
-    /// The same, and die before the answer is read.
+    /// The same, but the client disconnects before the response.
     ShowAndDie(usize),
     LogOut,
     Wait(Duration),
-    /// Until this long before the newest token expires unused.
+    /// Waits until this long before the newest token expires unused.
     WaitForExpiry(Duration),
     Restart,
 }
@@ -53,7 +53,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     vec(step, 1..=12)
 }
 
-/// Decision 3, with no database and no token.
+/// Decision 3, without database and tokens.
 struct Model {
     newest: usize,
     rotated_at: Option<Timestamp>,
@@ -83,7 +83,7 @@ impl Model {
         !self.has_ended && now < self.expires_at()
     }
 
-    /// The generation that whoever shows `generation` gets.
+    /// The generation returned for `generation`, if any.
     fn show(&mut self, generation: usize, now: Timestamp) -> Option<usize> {
         if !self.is_live(now) {
             return None;
@@ -110,7 +110,7 @@ impl Model {
     }
 }
 
-/// The client: the tokens that reached it, by generation.
+/// The client: the tokens that it received, by generation.
 struct Client {
     access_token: String,
     refresh_tokens: BTreeMap<usize, String>,
@@ -122,14 +122,15 @@ impl Client {
         Self { access_token: tokens.access_token, refresh_tokens }
     }
 
-    /// The token that is `back` older than the newest, or the oldest.
+    /// The token `back` generations older than the newest, or the oldest.
     fn choose(&self, back: usize) -> (usize, &str) {
         let chosen = self.refresh_tokens.iter().rev().take(back + 1).next_back().unwrap();
         (*chosen.0, chosen.1)
     }
 }
 
-/// Sends the request, and leaves when the answer has begun: by then all is done. Returns its status.
+/// Sends the request, and disconnects when the response starts: it is processed then. Returns the
+/// status.
 async fn show_and_die(server: &TestServer, token: &str) -> u16 {
     let body = json!({ "refresh_token": token }).to_string();
     let (client, length) = (server.fresh_client(), body.len());
@@ -221,13 +222,13 @@ async fn follow(server: &Mutex<Option<TestServer>>, steps: Vec<Step>) -> Result<
     Ok(())
 }
 
-/// RF-01 to RF-06, RF-10, AT-01: one server, many sessions one after the other.
+/// RF-01 to RF-06, RF-10, AT-01: one server, many sequential sessions.
 #[test]
 fn every_sequence_of_steps_is_answered_as_the_rule_says() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(async {
         let server = TestServer::with(|config| {
-            // Tokens of this test live as long as their session can.
+            // Access tokens live as long as a session can.
             config.tokens.access_token_seconds = ABSOLUTE.as_secs();
             config.keys.key_rotation_seconds = 0;
             config.limits.account_attempts_per_minute = 1_000;

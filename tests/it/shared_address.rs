@@ -1,5 +1,5 @@
-//! B5: many people behind one address, such as an office or a carrier's NAT, log in; and failures from there
-//! are counted exactly all the same.
+//! B5: many users behind one address, such as an office or a carrier's NAT, can log in, while
+//! failures from there are counted exactly.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const OFFICE: &str = "203.0.113.9";
 const LIMIT: usize = 5;
 
-/// Instances that share a database, the first of which owns it. SQLite has one.
+/// Instances that share a database, which the first one owns. One instance on SQLite.
 async fn instances(number: usize) -> Vec<TestServer> {
     let first = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
@@ -31,7 +31,7 @@ fn person(number: usize) -> String {
     format!("person{number}@example.test")
 }
 
-/// Fifty log in within a minute, thirty of them at once.
+/// Fifty users log in within a minute, thirty of them concurrently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_people_behind_one_address_get_in() {
     for number in [1, 2] {
@@ -50,7 +50,7 @@ async fn fifty_people_behind_one_address_get_in() {
     }
 }
 
-/// RL-01: of twenty wrong passwords at once, as many are tried as the setting says.
+/// RL-01: of twenty concurrent wrong passwords, exactly the configured number is checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_twenty_wrong_passwords_at_once_five_are_tried() {
     for number in [1, 2, 4] {
@@ -70,7 +70,7 @@ async fn of_twenty_wrong_passwords_at_once_five_are_tried() {
     }
 }
 
-/// Right ones among wrong ones get in until the wrong ones are too many, and give nobody a further guess.
+/// Correct passwords succeed until too many wrong ones were tried, and permit no further guess.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn right_passwords_among_wrong_ones_buy_no_guess() {
     let servers = instances(2).await;
@@ -87,7 +87,7 @@ async fn right_passwords_among_wrong_ones_buy_no_guess() {
     assert_eq!(wrong, LIMIT, "{statuses:?}");
 }
 
-/// The password typed once more, while logged in, is an attempt like a login.
+/// A password check while logged in counts like a login.
 #[tokio::test]
 async fn a_password_change_is_given_back() {
     let servers = instances(1).await;
@@ -113,8 +113,8 @@ async fn a_password_change_is_given_back() {
     assert!(statuses[..5].iter().all(|status| *status != 429), "{statuses:?}");
 }
 
-/// Attempts of an instance that has crashed have no verdict: others wait for five seconds and are told to come
-/// again soon; half a minute later they count as failures.
+/// Attempts of a crashed instance have no verdict: others wait for five seconds and get a
+/// `Retry-After`; half a minute later the attempts count as failures.
 #[tokio::test]
 async fn attempts_without_a_verdict_are_waited_for() {
     let servers = instances(1).await;

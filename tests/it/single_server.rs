@@ -1,4 +1,4 @@
-//! One `signet serve` on one SQLite file.
+//! One `signet serve` per SQLite file.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ async fn sign_up(serving: &Serving, email: &str) -> Answer {
     Answer::of(http.post(serving.url("/api/auth/signup")).json(&body)).await
 }
 
-/// W17: a second server waits for the first, then refuses and says why; commands go on beside the
-/// first, and PostgreSQL takes as many instances as there are.
+/// W17: a second server waits for the first, then refuses with the reason; commands work beside the
+/// first, and PostgreSQL permits any number of instances.
 #[tokio::test]
 async fn a_second_server_on_one_file_refuses() {
     let database = TestDatabase::create().await;
@@ -42,7 +42,7 @@ async fn a_second_server_on_one_file_refuses() {
     assert_eq!(database.count("outage").await, 0, "the first did not crash");
 }
 
-/// W17: a replacement in order: the second takes over once the first has ended.
+/// W17: replacement: the second takes over once the first has exited.
 #[tokio::test]
 async fn a_second_server_takes_over_when_the_first_ends() {
     let database = TestDatabase::create().await;
@@ -65,7 +65,7 @@ async fn a_second_server_takes_over_when_the_first_ends() {
     assert_eq!(printed.contains("waiting for its end"), !database.is_postgres(), "{printed}");
 }
 
-/// W17: a lock does not outlive its process, and a file that is left over is none.
+/// W17: a lock ends with its process, and a leftover lock file does not count.
 #[tokio::test]
 async fn a_server_that_was_killed_keeps_nobody_out() {
     let database = TestDatabase::create().await;
@@ -81,12 +81,12 @@ async fn a_server_that_was_killed_keeps_nobody_out() {
     assert_eq!(has_lock_file, !database.is_postgres());
 }
 
-/// W17: a server that waits ends at once when it is told to.
+/// W17: a waiting server exits at once on a signal.
 #[tokio::test]
 async fn a_server_that_waits_can_be_stopped() {
     let database = TestDatabase::create().await;
     if database.is_postgres() {
-        return; // It would not wait.
+        return; // A second server on PostgreSQL does not wait.
     }
     let program = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "600");
     let _first = program.serve().await;
@@ -96,7 +96,7 @@ async fn a_server_that_waits_can_be_stopped() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
-/// SQLite keeps a write-ahead log beside each name of a file: under two of them it is damaged.
+/// SQLite has a write-ahead log per file name: using two names of one file corrupts it.
 #[tokio::test]
 async fn a_file_with_hard_links_is_refused() {
     let database = TestDatabase::create().await;
@@ -116,8 +116,8 @@ async fn a_file_with_hard_links_is_refused() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// W10: the clock was ahead when the server was killed, and was set right: what the crash may have
-/// lost is on record all the same, and not as of the future.
+/// W10: the clock was ahead when the server was killed, and corrected later: the possible loss is
+/// recorded anyway, with the correct time.
 #[tokio::test]
 async fn a_crash_while_the_clock_was_ahead_is_on_record() {
     let database = TestDatabase::create().await;

@@ -1,4 +1,4 @@
-//! B10: browsers fetch pages before anybody wants them. What a GET would change is left as it is.
+//! B10: browsers prefetch pages speculatively. Such a GET changes nothing.
 
 use reqwest::Method;
 

@@ -1,4 +1,4 @@
-//! Starting and stopping, as operators do it: what is unsafe or unclear does not start.
+//! Start and stop: unsafe or ambiguous configurations are refused.
 
 use std::fs::{Permissions, read_dir, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -17,7 +17,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// Everything below `directory`.
+/// All paths below `directory`.
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let here: Vec<_> = read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     let below = here.iter().filter(|path| path.is_dir()).flat_map(|path| entries(path));
@@ -29,7 +29,7 @@ async fn post(serving: &Serving, path: &str, body: &serde_json::Value) -> Answer
     Answer::of(http.post(serving.url(path)).json(body)).await
 }
 
-/// OP-01, OP-08: without any setting it serves this host, and keeps what it makes to itself.
+/// OP-01, OP-08: without settings, the server listens on loopback, and its files are private.
 #[tokio::test]
 async fn it_starts_with_no_setting_and_nobody_else_can_read_what_it_makes() {
     let directory = TempDir::new().unwrap();
@@ -52,7 +52,8 @@ async fn it_starts_with_no_setting_and_nobody_else_can_read_what_it_makes() {
     assert!(serving.address.ip().is_loopback());
 }
 
-/// OP-01: a database file that others can read refuses, whatever its other bits say.
+/// OP-01: a database file that others can read prevents the start, whatever its other permission
+/// bits.
 #[tokio::test]
 async fn a_database_file_that_others_can_read_refuses_to_start() {
     let directory = TempDir::new().unwrap();
@@ -73,7 +74,7 @@ async fn a_database_file_that_others_can_read_refuses_to_start() {
     program.serve().await;
 }
 
-/// OP-05: a misspelt setting must not become a default, for no command.
+/// OP-05: a misspelt setting is an error for every command.
 #[tokio::test]
 async fn an_unknown_setting_refuses_and_is_named() {
     let directory = TempDir::new().unwrap();
@@ -93,7 +94,7 @@ async fn an_unknown_setting_refuses_and_is_named() {
     assert!(program.refusal().await.contains("SIGNET_ACCESS_TOKEN_SECOND"));
 }
 
-/// OP-05, HP-02: nor does a value that cannot be meant.
+/// OP-05, HP-02: invalid values are errors.
 #[tokio::test]
 async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
     let directory = TempDir::new().unwrap();
@@ -157,8 +158,7 @@ async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// What is a list may be written as one, and what is empty, as `${X:-}` of Compose makes it, counts as
-/// unset.
+/// Lists may be comma-separated, and an empty value, as from `${X:-}` in Compose, counts as unset.
 #[tokio::test]
 async fn settings_are_taken_as_people_write_them() {
     let directory = TempDir::new().unwrap();
@@ -183,7 +183,7 @@ async fn settings_are_taken_as_people_write_them() {
     }
 }
 
-/// The right spelling is named where there is one.
+/// The message suggests the correct spelling if there is one.
 #[tokio::test]
 async fn a_misspelt_origin_or_address_is_refused_with_the_right_spelling() {
     let directory = TempDir::new().unwrap();
@@ -202,7 +202,7 @@ async fn a_misspelt_origin_or_address_is_refused_with_the_right_spelling() {
     }
 }
 
-/// A `$` in `.env` stands for a variable, so that `Pa$$w0rd` would become `Pa`.
+/// A `$` in `.env` starts a variable, so that `Pa$$w0rd` would become `Pa`.
 #[tokio::test]
 async fn a_dollar_in_dotenv_is_refused_where_it_would_be_replaced() {
     let directory = TempDir::new().unwrap();
@@ -217,7 +217,7 @@ async fn a_dollar_in_dotenv_is_refused_where_it_would_be_replaced() {
     program.serve().await.end(Signal::TERM).await;
 }
 
-/// A mistyped path makes no new database, and PostgreSQL that is not there is said to be, once.
+/// A mistyped path creates no database, and an unreachable PostgreSQL is reported once.
 #[tokio::test]
 async fn a_database_that_cannot_be_there_is_named() {
     let directory = TempDir::new().unwrap();
@@ -233,8 +233,8 @@ async fn a_database_that_cannot_be_there_is_named() {
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// A command that looks at a database, or changes what one holds, is in the wrong folder if there is
-/// none: an empty one would only say that all is lost.
+/// A command that reads or modifies a database does not create one: in a wrong directory, an empty
+/// database would look like data loss.
 #[tokio::test]
 async fn a_command_in_the_wrong_folder_makes_no_database() {
     let directory = TempDir::new().unwrap();
@@ -259,7 +259,7 @@ async fn a_command_in_the_wrong_folder_makes_no_database() {
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// OP-08: whoever can be reached from elsewhere must say who it is.
+/// OP-08: a public listen address needs an issuer.
 #[tokio::test]
 async fn a_public_address_without_an_issuer_refuses() {
     let directory = TempDir::new().unwrap();
@@ -274,7 +274,7 @@ async fn a_public_address_without_an_issuer_refuses() {
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// F13: SIGTERM lets whoever has asked have an answer, and takes nobody new.
+/// F13: on SIGTERM, requests under way complete, and no new connections are accepted.
 #[tokio::test]
 async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() {
     let database = TestDatabase::create().await;
@@ -297,7 +297,7 @@ async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() 
         connections.push(connection);
     }
     let idle = TcpStream::connect(serving.address).await.unwrap();
-    // The others have arrived, too: connections are taken in their order.
+    // Connections are accepted in order, so the others have arrived, too.
     let body = json!({ "email": "first@example.test", "password": PASSWORD });
     post(&serving, "/api/auth/signup", &body).await.expect_status(201);
 
@@ -321,8 +321,8 @@ async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() 
     assert_eq!(database.count("account").await, 9);
 }
 
-/// F13: whoever is told that the server leaves goes elsewhere; who has asked, or waits to be taken,
-/// gets an answer.
+/// F13: readiness reports the shutdown; requests under way and connections in the backlog get a
+/// response.
 #[tokio::test]
 async fn a_server_that_leaves_says_so_and_takes_who_has_come() {
     let database = TestDatabase::create().await;
@@ -338,8 +338,7 @@ async fn a_server_that_leaves_says_so_and_takes_who_has_come() {
     let before = ask(&mut kept, "/readyz").await;
 
     serving.signal(Signal::TERM);
-    // It takes a moment until the signal has been heard. An answer that it overtakes may be ready and
-    // closing at once.
+    // The signal takes a moment. A concurrent response may say both ready and closing.
     let unready = loop {
         let mut newcomer = TcpStream::connect(serving.address).await.unwrap();
         let answer = ask(&mut newcomer, "/readyz").await;
@@ -360,7 +359,7 @@ async fn a_server_that_leaves_says_so_and_takes_who_has_come() {
     assert_eq!(status.code(), Some(0));
 }
 
-/// `signet health` says with its exit code what `/readyz` says.
+/// The exit code of `signet health` reflects `/readyz`.
 #[tokio::test]
 async fn health_tells_ready_from_unready_from_absent() {
     let database = TestDatabase::create().await;
@@ -383,7 +382,7 @@ async fn health_tells_ready_from_unready_from_absent() {
     }
 }
 
-/// RF-06, F23: what was answered before a kill is there after it.
+/// RF-06, F23: what was acknowledged before a kill is there after it.
 #[tokio::test]
 async fn a_kill_loses_nothing_that_was_answered_and_revives_nothing() {
     let database = TestDatabase::create().await;
@@ -408,7 +407,7 @@ async fn a_kill_loses_nothing_that_was_answered_and_revives_nothing() {
     refresh(&serving, &first.refresh_token).await.expect_status(401);
 }
 
-/// A setting that there was until the last version is no typo: the message says what there is instead.
+/// A setting that was removed in the last version is reported with its successor.
 #[tokio::test]
 async fn a_setting_that_is_gone_is_refused_with_its_successor() {
     let directory = TempDir::new().unwrap();
@@ -423,7 +422,7 @@ async fn a_setting_that_is_gone_is_refused_with_its_successor() {
     assert_eq!(entries(directory.path()), Vec::<PathBuf>::new());
 }
 
-/// A5: logins that wait for their turn must not be cut off by a drain that is shorter.
+/// A5: a drain time shorter than the hashing backlog would cut off queued logins.
 #[tokio::test]
 async fn a_time_that_is_too_short_for_the_hashing_backlog_is_warned_of() {
     let database = TestDatabase::create().await;

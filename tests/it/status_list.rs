@@ -1,4 +1,4 @@
-//! The status list: a signed document that tells every verifier which sessions have ended.
+//! The status list: a signed document from which verifiers learn which sessions have ended.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -34,7 +34,7 @@ async fn a_token_names_a_list_that_is_typed_signed_dated_and_open_to_every_origi
     assert_eq!(list.answer.header("vary"), "accept-encoding");
     let kid = &server.jwks().await["keys"][0]["kid"];
     assert_eq!(list.header, json!({ "alg": "RS256", "typ": "statuslist+jwt", "kid": kid }));
-    // MUST-183: byte for byte what the token says, and nothing that nobody needs.
+    // MUST-183: exactly the URI in the token, and no unnecessary claims.
     let uri = StatusReference::of(&tokens.access_token).uri;
     assert_eq!(uri, "https://id.example.test/status/1");
     assert_eq!(
@@ -47,11 +47,11 @@ async fn a_token_names_a_list_that_is_typed_signed_dated_and_open_to_every_origi
             "status_list": { "bits": 1, "lst": list.claims["status_list"]["lst"] },
         })
     );
-    // MUST-185, MUST-189: every entry there can be, and all of them alike.
+    // MUST-185, MUST-189: all possible entries, all of them valid.
     assert_eq!(list.bytes, vec![0; ENTRIES / 8]);
 }
 
-/// MUST-182: the signature is of a key of the published set.
+/// MUST-182: a key of the published set verifies the signature.
 #[tokio::test]
 async fn a_list_verifies_with_the_key_set_alone() {
     let server = TestServer::start().await;
@@ -71,7 +71,7 @@ async fn a_list_verifies_with_the_key_set_alone() {
     assert_eq!(read.ttl(), Some(std::time::Duration::from_secs(10)));
 }
 
-/// MUST-187: a logout sets the entry of its session, and no other.
+/// MUST-187: a logout sets the entry of its session alone.
 #[tokio::test]
 async fn a_logout_sets_the_entry_of_its_session_and_no_other() {
     let server = TestServer::start().await;
@@ -93,7 +93,7 @@ async fn a_logout_sets_the_entry_of_its_session_and_no_other() {
     assert!(!list.is_set(StatusReference::of(&bob.access_token).index));
 }
 
-/// All tokens of a session have its entry: what ends it ends them all.
+/// All tokens of a session have the same entry.
 #[tokio::test]
 async fn a_refreshed_token_has_the_entry_of_its_session() {
     let server = TestServer::start().await;
@@ -107,7 +107,7 @@ async fn a_refreshed_token_has_the_entry_of_its_session() {
     assert_eq!(entry, StatusReference::of(&retried.access_token));
 }
 
-/// MUST-193: whatever ends a session, verifiers learn of it.
+/// MUST-193: other ends of sessions are published, too.
 #[tokio::test]
 async fn reuse_and_a_reset_set_the_entry_too() {
     let server = TestServer::start().await;
@@ -136,7 +136,7 @@ async fn reuse_and_a_reset_set_the_entry_too() {
     assert!(!list.is_set(StatusReference::of(&bob.access_token).index));
 }
 
-/// A session that has run out needs no entry set: its tokens have, too.
+/// An expired session needs no entry: its tokens have expired, too.
 #[tokio::test]
 async fn a_session_that_expires_sets_nothing() {
     let server = TestServer::with(|config| config.tokens.refresh_token_seconds = 60).await;
@@ -148,7 +148,7 @@ async fn a_session_that_expires_sets_nothing() {
     assert_eq!(server.database.count("invalid_status").await, 0);
 }
 
-/// F2: what is rolled back has not happened to verifiers either.
+/// F2: a rolled-back logout is not published.
 #[tokio::test]
 async fn a_logout_that_could_not_be_recorded_sets_nothing() {
     let server = TestServer::start().await;
@@ -162,7 +162,7 @@ async fn a_logout_that_could_not_be_recorded_sets_nothing() {
     server.me(&ada.access_token).await.expect_status(200);
 }
 
-/// A token that outlived its session could not be ended any more.
+/// A token that outlived its session could not be revoked.
 #[tokio::test]
 async fn no_token_outlives_its_session() {
     let server = TestServer::with(|config| config.tokens.session_seconds = 100).await;
@@ -179,7 +179,7 @@ async fn no_token_outlives_its_session() {
     assert_eq!(exp(&second.tokens().access_token), end);
 }
 
-/// However many sessions have ended, no question to the database takes long, and none is left out.
+/// Many ended sessions do not make a query slow, and none is omitted.
 #[tokio::test]
 async fn a_list_with_many_marks_is_published_whole() {
     let server = TestServer::start().await;
@@ -197,7 +197,7 @@ async fn a_list_with_many_marks_is_published_whole() {
     assert_eq!(invalid, (7..=1_000_007).step_by(20).collect::<Vec<_>>());
 }
 
-/// What one instance ends, every other publishes.
+/// All instances publish what any of them ended.
 #[tokio::test]
 async fn every_instance_publishes_what_any_of_them_ended() {
     let one = TestServer::start().await;
@@ -217,8 +217,8 @@ async fn every_instance_publishes_what_any_of_them_ended() {
     assert_eq!(restarted.status_list(&ada.access_token).await.invalid().len(), 2);
 }
 
-/// MUST-188, MUST-189: sessions that begin at once, on several instances and across a restart, have
-/// entries of their own, in no order.
+/// MUST-188, MUST-189: sessions that begin concurrently, on several instances and across a restart,
+/// have different entries in random order.
 #[tokio::test]
 async fn no_two_sessions_share_an_entry_and_the_entries_tell_no_order() {
     let one = TestServer::start().await;
@@ -246,7 +246,7 @@ async fn no_two_sessions_share_an_entry_and_the_entries_tell_no_order() {
     assert!(steps.len() > 30, "a progression: {steps:?}");
     let rises = drawn.windows(2).filter(|pair| pair[0].index < pair[1].index).count();
     assert!((8..42).contains(&rises), "sorted: {drawn:?}");
-    // Each of the three has taken a block: 512 entries of 1,048,576, anywhere.
+    // Each of the three has claimed a block: 512 entries of 1,048,576, at a random position.
     assert_eq!(one_number(&restarted, "SELECT free_blocks FROM status_list").await, 2045);
 }
 
@@ -254,7 +254,7 @@ async fn one_number(server: &TestServer, sql: &str) -> i32 {
     server.database.column::<i32>(sql).await[0]
 }
 
-/// MUST-190: all lists can be found, from the metadata on.
+/// MUST-190: the metadata leads to all lists.
 #[tokio::test]
 async fn the_aggregation_names_every_list() {
     let server = TestServer::start().await;
@@ -276,7 +276,7 @@ async fn the_aggregation_names_every_list() {
     }
 }
 
-/// MUST-191: gzip for whoever takes it, and the same list for all, whatever they accept.
+/// MUST-191: gzip if accepted; the list is the same for every `Accept`.
 #[tokio::test]
 async fn a_list_travels_compressed_if_asked_and_is_not_sent_twice() {
     let server = TestServer::start().await;
@@ -301,7 +301,7 @@ async fn a_list_travels_compressed_if_asked_and_is_not_sent_twice() {
     assert_eq!(again.header("etag"), held);
 }
 
-/// MUST-192: a list of another time is never today's; what is no list is not found.
+/// MUST-192: a list of a past time is a 501, an unknown list a 404.
 #[tokio::test]
 async fn another_time_is_not_implemented_and_another_list_not_found() {
     let server = TestServer::start().await;
@@ -330,7 +330,7 @@ async fn another_time_is_not_implemented_and_another_list_not_found() {
     assert_eq!(posted.header("allow"), "GET, HEAD");
 }
 
-/// Verifiers outlive an outage of nearly the list's whole life, whenever it begins.
+/// Verifiers survive an outage of almost the list's whole lifetime, whenever it begins.
 #[tokio::test]
 async fn a_list_is_signed_anew_long_before_it_expires() {
     let server = TestServer::start().await;
@@ -346,7 +346,7 @@ async fn a_list_is_signed_anew_long_before_it_expires() {
     eventually("the list is signed anew", async || iat().await == before + 300).await;
 }
 
-/// A list is signed by the key that signs: it stays valid when the one before is gone.
+/// A list is signed with the current key: it stays valid when the previous one is removed.
 #[tokio::test]
 async fn a_revoked_key_leaves_no_list_behind() {
     let server = TestServer::with(|config| config.keys.key_reload_seconds = 1).await;
@@ -365,7 +365,7 @@ async fn a_revoked_key_leaves_no_list_behind() {
     .await;
 }
 
-/// F6: the list is there while the database is not, and never says what it does not know.
+/// F6: the list is served while the database is unavailable, and claims nothing unknown.
 #[tokio::test]
 async fn the_list_outlives_the_database() {
     let server = TestServer::start().await;
@@ -379,11 +379,11 @@ async fn the_list_outlives_the_database() {
 
     let list = server.status_list(&ada.access_token).await;
     assert_eq!(list.invalid(), [StatusReference::of(&ada.access_token).index]);
-    // Not signed anew: nobody knows what else has ended.
+    // Not signed again: further sessions may have ended.
     assert!(list.claims["exp"].as_u64().unwrap() < server.clock.now().as_seconds() + 3600);
 }
 
-/// Sessions from before there were lists go on, and their tokens name none.
+/// Sessions from before status lists continue, and their tokens refer to none.
 #[tokio::test]
 async fn a_session_without_an_entry_is_refreshed_and_ended_as_ever() {
     let server = TestServer::start().await;
@@ -397,7 +397,7 @@ async fn a_session_without_an_entry_is_refreshed_and_ended_as_ever() {
     assert_eq!(server.database.count("invalid_status").await, 0);
 }
 
-/// A full list is followed by the next, which is there long before.
+/// The next list is created long before the current one is full.
 #[tokio::test]
 async fn a_list_that_is_half_full_has_a_successor_that_takes_over_when_it_is_full() {
     let server = TestServer::start().await;
@@ -416,7 +416,7 @@ async fn a_list_that_is_half_full_has_a_successor_that_takes_over_when_it_is_ful
     assert_eq!(server.status_list(&first.access_token).await.invalid(), [] as [usize; 0]);
 }
 
-/// Nothing grows without end: what no token can ask for goes, and nothing else.
+/// Marks and lists are deleted when no valid token can refer to them.
 #[tokio::test]
 async fn marks_and_lists_go_when_no_token_can_name_them() {
     let server = TestServer::start().await;
@@ -428,7 +428,7 @@ async fn marks_and_lists_go_when_no_token_can_name_them() {
         server.log_out(&tokens.access_token).await.expect_status(200);
     }
     let day = 24 * 60 * 60;
-    // One ended 29 days ago, one 31. Of a full list with a session that lives, nothing goes.
+    // One ended 29 days ago, one 31. Nothing of a full list with a live session is deleted.
     let now = server.clock.now().as_seconds();
     let since = |days: u64| (now - days * day) * 1_000_000;
     for (token, days) in [(&ada, 29), (&bob, 31)] {
@@ -447,7 +447,7 @@ async fn marks_and_lists_go_when_no_token_can_name_them() {
         .await;
     assert_eq!(server.database.count("status_list").await, 2);
 
-    // The sessions are over for longer than any token lives, and so is the last mark.
+    // The sessions and the last mark are older than any token lifetime.
     let ended = format!("UPDATE session SET absolute_expires_at = {}", since(31));
     server.database.execute(&ended).await;
     server.database.execute(&format!("UPDATE invalid_status SET since = {}", since(31))).await;
@@ -460,7 +460,7 @@ async fn marks_and_lists_go_when_no_token_can_name_them() {
     server.get("/status/2").await.expect_status(200);
 }
 
-/// MUST-193: nor does it matter who ends it, and from where.
+/// MUST-193: regardless of who ends the session, and from where.
 #[tokio::test]
 async fn sessions_that_others_end_are_published_and_those_that_stay_are_not() {
     let server = TestServer::start().await;

@@ -1,4 +1,4 @@
-//! `POST /oauth2/token`: its form, its clients, and tokens that a client has for itself.
+//! `POST /oauth2/token`: its form, client authentication, and the client credentials grant.
 
 use reqwest::Method;
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn job(server: &TestServer) -> Rp {
     server.apply(JOB).await.remove(0)
 }
 
-/// RFC 6749 §2.3.1: both halves of Basic are form-encoded first.
+/// RFC 6749 §2.3.1: both parts of Basic credentials are form-encoded first.
 fn basic(rp: &Rp) -> String {
     use base64::Engine;
     let encoded =
@@ -34,7 +34,7 @@ async fn token(server: &TestServer, rp: &Rp, fields: &[(&str, &str)]) -> Answer 
     Answer::of(server.form("/oauth2/token", fields).header("authorization", basic(rp))).await
 }
 
-/// MUST-095, MUST-096, MUST-099, MUST-109, MUST-132..137, MUST-139: a client's own token.
+/// MUST-095, MUST-096, MUST-099, MUST-109, MUST-132..137, MUST-139: the client credentials grant.
 #[tokio::test]
 async fn a_client_gets_a_token_for_itself() {
     let server = TestServer::start().await;
@@ -65,7 +65,7 @@ async fn a_client_gets_a_token_for_itself() {
     assert_eq!(lives, 600);
 }
 
-/// RFC 6749 3.3: a scope has at least one value, so a client that is registered for none gets none.
+/// RFC 6749 3.3: a scope has at least one value, so a client registered for none gets none.
 #[tokio::test]
 async fn a_client_without_scopes_gets_a_token_without_one() {
     let server = TestServer::start().await;
@@ -84,7 +84,7 @@ async fn a_client_without_scopes_gets_a_token_without_one() {
     token(&server, &job, &fields).await.expect_oauth_error(400, "invalid_scope");
 }
 
-/// MUST-110, MUST-111, MUST-134, MUST-135: scope and audience are chosen from what was registered.
+/// MUST-110, MUST-111, MUST-134, MUST-135: scope and audience are limited to the registration.
 #[tokio::test]
 async fn a_client_chooses_scope_and_audience_from_its_own() {
     let server = TestServer::start().await;
@@ -112,7 +112,8 @@ async fn a_client_chooses_scope_and_audience_from_its_own() {
     }
 }
 
-/// MUST-134: the documented default is the issuer, which opens no service that checks its audience.
+/// MUST-134: the documented default audience is the issuer, which no resource server accepts that
+/// checks its audience.
 #[tokio::test]
 async fn a_client_without_audiences_gets_tokens_for_the_issuer_alone() {
     let server = TestServer::start().await;
@@ -129,7 +130,7 @@ async fn a_client_without_audiences_gets_tokens_for_the_issuer_alone() {
     }
 }
 
-/// MUST-093, MUST-094, MUST-100, CO-07: one form in the body, and nothing in it twice.
+/// MUST-093, MUST-094, MUST-100, CO-07: one form in the body, without duplicates.
 #[tokio::test]
 async fn a_request_that_could_be_read_in_two_ways_is_refused() {
     let server = TestServer::start().await;
@@ -159,7 +160,7 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused() {
     Answer::of(large).await.expect_oauth_error(413, "invalid_request");
 }
 
-/// MUST-098, MUST-101, MUST-102, MUST-103: a client proves who it is in the one way it registered.
+/// MUST-098, MUST-101, MUST-102, MUST-103: a client authenticates by its registered method alone.
 #[tokio::test]
 async fn a_client_authenticates_in_the_one_way_it_registered() {
     let server = TestServer::start().await;
@@ -199,7 +200,7 @@ async fn a_client_authenticates_in_the_one_way_it_registered() {
     token(&server, job, &both).await.expect_oauth_error(400, "invalid_request");
 }
 
-/// Both secrets work while a client is changed over, and the old one stops when it is told to.
+/// Both secrets work during a rotation, and the old one stops on command.
 #[tokio::test]
 async fn a_rotated_secret_and_its_successor_both_work() {
     let server = TestServer::start().await;
@@ -223,7 +224,8 @@ async fn a_rotated_secret_and_its_successor_both_work() {
     token(&server, &newest, &[CREDENTIALS]).await.expect_status(200);
 }
 
-/// MUST-104, MUST-161, MUST-170: guessing is slowed down at all that asks for a secret, and nobody else is.
+/// MUST-104, MUST-161, MUST-170: wrong secrets are rate-limited at all endpoints with client
+/// authentication, without affecting others.
 #[tokio::test]
 async fn guessing_at_a_secret_is_limited_and_keeps_nobody_out() {
     let server = TestServer::start().await;
@@ -248,7 +250,7 @@ async fn guessing_at_a_secret_is_limited_and_keeps_nobody_out() {
     }
 }
 
-/// MUST-105..108, AZ-07, CO-12: only what is registered, and no legacy grant at all.
+/// MUST-105..108, AZ-07, CO-12: only registered grants, and no legacy ones.
 #[tokio::test]
 async fn only_registered_grants_work() {
     let server = TestServer::start().await;
@@ -274,7 +276,7 @@ async fn only_registered_grants_work() {
         .expect_oauth_error(400, "unauthorized_client");
 }
 
-/// SS-07: registered front ends may call the token endpoint from a browser, others may not.
+/// SS-07: allowed origins may call the token endpoint from a browser, others may not.
 #[tokio::test]
 async fn the_token_endpoint_answers_registered_front_ends_alone() {
     let server = TestServer::start().await;

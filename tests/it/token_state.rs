@@ -1,4 +1,4 @@
-//! Userinfo, introspection and revocation: what has become of a token.
+//! Userinfo, introspection and revocation.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::harness::{Answer, TestServer, forge};
 
 const ADA: &str = "ada@example.test";
 
-/// A resource server, and a client for itself.
+/// A resource server, and a client with the client credentials grant.
 const OTHERS: &str = r#"
 [[client]]
 client_id = "tasks-api"
@@ -81,13 +81,13 @@ async fn userinfo_says_what_the_scope_opens() {
         assert_eq!(answer.header("cache-control"), "no-store");
         assert_eq!(answer.json(), json!({ "sub": sub, "email": ADA, "email_verified": false }));
     }
-    // MUST-144: in two ways at once.
+    // MUST-144: both at once.
     post(Some(&token), &[("access_token", &token)])
         .await
         .expect_oauth_error(400, "invalid_request");
 }
 
-/// MUST-141, MUST-143, MUST-145..147, MUST-153, MUST-194, JW-01: what does not open it.
+/// MUST-141, MUST-143, MUST-145..147, MUST-153, MUST-194, JW-01: rejected tokens and requests.
 #[tokio::test]
 async fn userinfo_refuses_everything_but_a_persons_good_token() {
     let stage = stage().await;
@@ -141,7 +141,7 @@ async fn userinfo_refuses_everything_but_a_persons_good_token() {
     server.userinfo(&token).await.expect_oauth_error(401, "invalid_token");
 }
 
-/// MUST-154..159, MUST-161, MUST-162, AZ-06: who may ask, and what they learn.
+/// MUST-154..159, MUST-161, MUST-162, AZ-06: who may introspect, and the response.
 #[tokio::test]
 async fn introspection_tells_a_tokens_own_client_and_resource_server() {
     let stage = stage().await;
@@ -156,7 +156,7 @@ async fn introspection_tells_a_tokens_own_client_and_resource_server() {
         for same in ["iss", "sub", "aud", "exp", "iat", "client_id", "scope", "sid", "jti"] {
             assert_eq!(told[same], claims[same], "{same}");
         }
-        // And no more: not what the token says of the person.
+        // The claims about the user in the token are not repeated.
         let mut expected = claims.as_object().unwrap().clone();
         expected.retain(|name, _| name != "email" && name != "email_verified");
         expected.insert("active".to_owned(), json!(true));
@@ -199,7 +199,8 @@ async fn introspection_tells_a_tokens_own_client_and_resource_server() {
     get.expect_oauth_error(405, "invalid_request");
 }
 
-/// MUST-160: introspection knows at once; MUST-157: an expired token is inactive at its second.
+/// MUST-160: introspection reflects revocation at once; MUST-157: an expired token is inactive from
+/// that second on.
 #[tokio::test]
 async fn introspection_is_live() {
     let stage = stage().await;
@@ -219,7 +220,7 @@ async fn introspection_is_live() {
     assert_eq!(server.introspect(web, &token).await, inactive);
 }
 
-/// MUST-157, MUST-160, MUST-199: what userinfo and the API refuse is inactive, whoever signed it.
+/// MUST-157, MUST-160, MUST-199: what userinfo and the API reject is inactive, even if signed.
 #[tokio::test]
 async fn introspection_reads_tokens_as_userinfo_does() {
     let stage = stage().await;
@@ -260,7 +261,8 @@ async fn introspection_reads_tokens_as_userinfo_does() {
     }
 }
 
-/// MUST-163..169, MUST-193, AZ-06: giving a token back ends its session, once, for its own client.
+/// MUST-163..169, MUST-193, AZ-06: revocation of a token ends its session, once, for its own
+/// client.
 #[tokio::test]
 async fn a_client_gives_its_tokens_back() {
     let stage = stage().await;
@@ -289,7 +291,7 @@ async fn a_client_gives_its_tokens_back() {
             [("grant_type", "refresh_token"), ("refresh_token", &tokens.text("refresh_token"))];
         server.token(web, &fields).await.expect_oauth_error(400, "invalid_grant");
         revoke(web, &token, &[]).await.expect_status(200);
-        // MUST-193: those who check by themselves learn the same.
+        // MUST-193: verifiers learn it, too.
         server.expect_published_end_of(&access_token).await;
     }
     assert_eq!(server.database.count("auth_event WHERE type = 'session_revoked'").await, 4);
@@ -301,7 +303,7 @@ async fn a_client_gives_its_tokens_back() {
     revoke(job, &own, &[]).await.expect_oauth_error(400, "unsupported_token_type");
 }
 
-/// RF-14: a revocation that was not stored is not acknowledged.
+/// MUST-192: a list of a past time is a 501, an unknown list a 404.
 #[tokio::test]
 async fn a_revocation_that_cannot_be_stored_is_not_acknowledged() {
     let stage = stage().await;

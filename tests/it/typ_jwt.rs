@@ -1,4 +1,4 @@
-//! C5: access tokens with the `typ` JWT, for audiences whose services take no other.
+//! C5: access tokens with `typ` JWT, for audiences whose resource servers require it.
 
 use serde_json::{Value, json};
 use signet::config::List;
@@ -37,7 +37,7 @@ async fn server() -> (TestServer, Rp, Rp) {
     (server, web, spring)
 }
 
-/// The answer to a code that was got for these audiences.
+/// The token response to a code for these audiences.
 async fn tokens(server: &TestServer, web: &Rp, audiences: &[&str]) -> Value {
     let mut browser = Browser::of(server);
     let resources: Vec<_> = audiences.iter().map(|audience| ("resource", *audience)).collect();
@@ -67,7 +67,7 @@ async fn the_type_of_a_token_follows_from_its_audience() {
         (TestServer::typ(&for_spring), TestServer::typ(&for_other)),
         (json!("JWT"), json!("at+jwt"))
     );
-    // What has no scope says so: readers demand the claim.
+    // An empty scope is included: readers require the claim.
     assert_eq!(
         (TestServer::typ(&own), TestServer::claims(&own)["scope"].clone()),
         (json!("JWT"), json!(""))
@@ -80,7 +80,7 @@ async fn the_type_of_a_token_follows_from_its_audience() {
     assert!(strict.verify(&keys, &for_spring, now).is_err());
     told.verify(&keys, &for_spring, now).unwrap();
     told.verify(&keys, &own, now).unwrap();
-    // Introspection and revocation know them, too.
+    // Introspection and revocation accept them, too.
     for token in [&for_spring, &for_other] {
         assert_eq!(server.introspect(&web, token).await["active"], true);
         server.as_client(&web, "/oauth2/revoke", &[("token", token)]).await.expect_status(200);
@@ -89,7 +89,7 @@ async fn the_type_of_a_token_follows_from_its_audience() {
     assert_eq!(server.introspect(&spring, &own).await["active"], true);
 }
 
-/// Both have the type JWT, and neither passes for the other.
+/// Both have type JWT, but neither is accepted as the other.
 #[tokio::test]
 async fn id_tokens_are_no_access_tokens_and_access_tokens_no_hints() {
     let (server, web, _) = server().await;
@@ -112,7 +112,7 @@ async fn id_tokens_are_no_access_tokens_and_access_tokens_no_hints() {
     assert_eq!(server.introspect(&web, access).await["active"], true, "it gave back nothing");
 }
 
-/// Its ID tokens would be for an audience whose services take their type.
+/// Its ID tokens would have an audience whose resource servers accept their type.
 #[tokio::test]
 async fn a_client_that_is_named_like_such_an_audience_gets_no_code() {
     let (server, ..) = server().await;

@@ -1,4 +1,4 @@
-//! Every operation either asks who is there or is on a list that may only shrink.
+//! Every operation requires a token, or is on a list that may only shrink.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, TestServer};
 use crate::openapi::{committed, operations};
 
-/// What can be done without a token: exactly what one needs to get one.
+/// Operations without a token: exactly those needed to get one.
 const OPEN: [(&str, &str); 4] = [
     ("post", "/api/auth/login"),
     ("post", "/api/auth/password/reset"),
@@ -14,7 +14,7 @@ const OPEN: [(&str, &str); 4] = [
     ("post", "/api/auth/signup"),
 ];
 
-/// Paths that no operation describes: documents and probes, for reading only.
+/// Read-only paths outside the OpenAPI document: documents and probes.
 const DOCUMENTS: [&str; 7] = [
     "/.well-known/jwks.json",
     "/.well-known/openid-configuration",
@@ -25,7 +25,7 @@ const DOCUMENTS: [&str; 7] = [
     "/readyz",
 ];
 
-/// AZ-02: a new operation is closed, or its author puts it on the list.
+/// AZ-02: a new operation requires a token, unless its author adds it to the list.
 #[test]
 fn what_needs_no_token_is_on_the_list_and_nothing_else() {
     let document = committed();
@@ -44,7 +44,7 @@ fn what_needs_no_token_is_on_the_list_and_nothing_else() {
     assert_eq!((&scheme["type"], &scheme["scheme"]), (&json!("http"), &json!("bearer")));
 }
 
-/// AZ-02, RFC 6750 §3: closed means closed.
+/// AZ-02, RFC 6750 §3: operations that require a token reject requests without one.
 #[tokio::test]
 async fn what_needs_a_token_is_refused_without_one_and_with_garbage() {
     let server = TestServer::start().await;
@@ -73,7 +73,7 @@ async fn what_needs_a_token_is_refused_without_one_and_with_garbage() {
     assert!(seen >= 2, "the description lists what needs a token");
 }
 
-/// HP-07: a path answers the methods that are written down, and no others.
+/// HP-07: a path supports its documented methods alone.
 #[tokio::test]
 async fn no_path_answers_a_method_that_is_not_written_down() {
     let server = TestServer::start().await;
@@ -93,7 +93,7 @@ async fn no_path_answers_a_method_that_is_not_written_down() {
     }
 }
 
-/// OP-03: there is nothing else to be found.
+/// OP-03: no undocumented paths.
 #[tokio::test]
 async fn no_other_path_answers() {
     let server = TestServer::start().await;

@@ -1,5 +1,5 @@
-//! Requests that wait for a person (W4): for a login they are kept in the page alone, sealed for
-//! its browser; for a consent in a row of whoever is logged in, who has a few at most.
+//! Pending authorization requests (W4): during a login, only the page carries the request, sealed
+//! for its browser; during a consent, a row of the account stores it, at most sixteen per account.
 
 use std::fs;
 
@@ -26,14 +26,14 @@ async fn server() -> TestServer {
     server
 }
 
-/// A page on which somebody is to start again.
+/// Asserts a page that asks the user to start again.
 #[track_caller]
 fn expect_stale(answer: &Answer) {
     answer.expect_status(400);
     assert!(answer.html().contains("Start again"), "{}", answer.html());
 }
 
-/// What is posted if somebody types their right password into a page with this request.
+/// Submits a page's login form with the correct password and this request.
 async fn enter(browser: &mut Browser<'_>, csrf: &str, flow: &str) -> Answer {
     let fields = [("csrf", csrf), ("flow", flow), ("username", ADA), ("password", PASSWORD)];
     browser.post("/login", &fields).await
@@ -49,7 +49,7 @@ async fn size(server: &TestServer) -> i64 {
     pages * 4096 + log.map_or(0, |log| i64::try_from(log.len()).unwrap())
 }
 
-/// W4: strangers leave nothing, however long what they ask for is, and however many they are.
+/// W4: unauthenticated requests store nothing, regardless of size and number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_thousand_strangers_leave_nothing() {
     let server = server().await;
@@ -74,8 +74,8 @@ async fn ten_thousand_strangers_leave_nothing() {
     assert!(size(&server).await <= size_before + 64 * 1024, "{size_before}");
 }
 
-/// Whoever has typed a wrong password types again, goes to sign up and comes back; the time goes
-/// on.
+/// A request survives wrong passwords and changes between login and sign-up, which do not extend
+/// its time.
 #[tokio::test]
 async fn a_request_goes_on_through_mistakes_and_between_pages() {
     let server = server().await;
@@ -104,7 +104,7 @@ async fn a_request_goes_on_through_mistakes_and_between_pages() {
     assert!(done.contains_key("code") && done["state"] == "af0ifjsldkj", "{done:?}");
 }
 
-/// The same half hour as before, from when the request came.
+/// The same half hour, from the time of the request.
 #[tokio::test]
 async fn a_page_that_was_open_for_half_an_hour_starts_again() {
     let server = server().await;
@@ -124,8 +124,7 @@ async fn a_page_that_was_open_for_half_an_hour_starts_again() {
     assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// SS-01: what was sealed for one browser is of no use in another, nor altered, nor from an
-/// address.
+/// SS-01: a sealed request is rejected in another browser, if altered, and in a URL.
 #[tokio::test]
 async fn a_request_is_of_use_as_it_was_sealed_in_its_browser_alone() {
     let server = server().await;
@@ -145,7 +144,7 @@ async fn a_request_is_of_use_as_it_was_sealed_in_its_browser_alone() {
     {
         expect_stale(&enter(&mut mine, &own, nothing).await);
     }
-    // Addresses are written down, by browsers and by proxies.
+    // Browsers and proxies record URLs.
     for page in ["login", "signup", "consent"] {
         expect_stale(&mine.get(&format!("/{page}?flow={sealed}")).await);
     }
@@ -153,7 +152,7 @@ async fn a_request_is_of_use_as_it_was_sealed_in_its_browser_alone() {
     assert!(enter(&mut mine, &own, &sealed).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// MUST-069: a request that waits for a login is not one that somebody has been asked for.
+/// MUST-069: the consent page does not accept a request that waits for a login.
 #[tokio::test]
 async fn nobody_agrees_to_what_only_waits_for_a_login() {
     let server = server().await;
@@ -172,8 +171,7 @@ async fn nobody_agrees_to_what_only_waits_for_a_login() {
     }
 }
 
-/// Either instance answers what the other has sealed, before a change of the master key and after
-/// it.
+/// Instances open each other's sealed requests, before and after a change of the master key.
 #[tokio::test]
 async fn each_instance_opens_what_another_sealed_and_a_rotated_key_does_too() {
     let server = server().await;
@@ -191,7 +189,7 @@ async fn each_instance_opens_what_another_sealed_and_a_rotated_key_does_too() {
         assert!(same.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
         server.advance_seconds(61);
     }
-    // Whoever does not have the new key yet starts again, and loses no more than that.
+    // An instance without the new key makes the user start again, and nothing else is lost.
     let mut browser = Browser::of(&rotated);
     let asked = browser.authorize(&[]).await;
     let mut behind = Browser::of(&server);
@@ -200,8 +198,8 @@ async fn each_instance_opens_what_another_sealed_and_a_rotated_key_does_too() {
     assert!(browser.log_in(&asked, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
-/// Two tabs at one login: the second finds that somebody is logged in, when it is loaded again, and when
-/// its form is sent.
+/// Two tabs with one login: the second continues without a login when it is reloaded, and when its
+/// form is sent.
 #[tokio::test]
 async fn a_second_tab_goes_on_after_the_login_in_the_first() {
     let server = server().await;
@@ -212,12 +210,12 @@ async fn a_second_tab_goes_on_after_the_login_in_the_first() {
 
     assert_eq!(browser.log_in(&other, ADA).await.sent_to(CALLBACK)["state"], "other");
     assert_eq!(browser.authorize(&[("state", "other")]).await.sent_to(CALLBACK)["state"], "other");
-    // So does the form that somebody goes back to.
+    // The same for the form in the first tab, after going back.
     assert_eq!(browser.log_in(&one, ADA).await.sent_to(CALLBACK)["state"], "one");
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
 }
 
-/// A page from before a login leads on from a consent to another account's login, and back.
+/// A page from before a login leads from the consent page to another account's login, and back.
 #[tokio::test]
 async fn the_consent_page_is_found_again_and_leads_to_another_account() {
     let server = server().await;
@@ -242,8 +240,8 @@ async fn the_consent_page_is_found_again_and_leads_to_another_account() {
     assert_eq!(server.database.count(ROWS).await, 1);
 }
 
-/// W4: an account has sixteen rows at most, whatever it asks for, of two instances, too; the oldest
-/// goes. Nobody else's does.
+/// W4: an account has at most sixteen rows, even with two instances; the oldest is deleted. Other
+/// accounts are not affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_account_keeps_its_newest_requests_alone() {
     let server = server().await;
@@ -278,8 +276,8 @@ async fn an_account_keeps_its_newest_requests_alone() {
     ada.allow(&newest).await;
 }
 
-/// While an upgrade is rolled out: what an instance of the version before has kept for somebody who
-/// is not logged in is answered under its handle, by a login or a sign-up.
+/// Rolling upgrade: a request stored by an instance of the previous version for a browser without a
+/// login is continued by its handle, after a login or sign-up.
 #[tokio::test]
 async fn a_row_of_the_version_before_is_answered() {
     let server = server().await;
@@ -310,7 +308,7 @@ async fn a_row_of_the_version_before_is_answered() {
     }
 }
 
-/// CO-10: at the longest that is admitted, and however it has to be written down.
+/// CO-10: at the maximum length, in the longest encoding.
 #[tokio::test]
 async fn the_longest_request_fits_into_its_forms() {
     let server = server().await;
@@ -322,7 +320,7 @@ async fn the_longest_request_fits_into_its_forms() {
         let mut browser = Browser::of(&server);
         browser.get("/login").await;
         let fields = request(&[("state", "-"), ("nonce", "-")]);
-        // Nothing of it is escaped, so that it has room in a body of 16 KiB.
+        // Nothing in it is escaped, so that it fits into a body of 16 KiB.
         let body = format!("{fields}&state={state}&nonce={nonce}");
         let asked = browser.request(Method::POST, "/oauth2/authorize").body(body);
         let asked = asked.header("content-type", "application/x-www-form-urlencoded");
@@ -341,7 +339,7 @@ async fn the_longest_request_fits_into_its_forms() {
     }
 }
 
-/// Only where a request is carried are bodies larger than elsewhere.
+/// Only pages that carry a request accept larger bodies.
 #[tokio::test]
 async fn other_pages_take_no_larger_bodies() {
     let server = server().await;
@@ -361,7 +359,7 @@ async fn other_pages_take_no_larger_bodies() {
     }
 }
 
-/// W4: IPv6 clients share what their /48 may do, wherever the limit is this instance's own.
+/// W4: IPv6 clients share the limit of their /48 in the in-memory limiters, too.
 #[tokio::test]
 async fn a_block_of_ipv6_is_limited_at_every_front() {
     let server = TestServer::with(|config| {
@@ -383,7 +381,7 @@ async fn a_block_of_ipv6_is_limited_at_every_front() {
         }
         let (admitted, refused): (Vec<_>, Vec<_>) =
             statuses.into_iter().partition(|status| *status == served);
-        // Ten times what one client may do, and as much as comes back while this test runs.
+        // Ten times one client's limit, plus what refills while this test runs.
         assert!((40..60).contains(&admitted.len()), "{path}: {}", admitted.len());
         assert!(refused.iter().all(|status| *status == 429), "{path}: {refused:?}");
         assert_eq!(ask("2001:db8:8::1".to_owned()).await, served, "{path}");
