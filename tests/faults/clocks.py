@@ -1,8 +1,8 @@
 """F12, RF-13, TM-02, TM-03: the hosts' clocks are five minutes off, and one of them jumps.
 
 Two instances under libfaketime, +5 min and -5 min, and a third whose clock jumps by +1 h, -1 h and
-+10 years while it serves. All take the time of the database they share: no session is ended as
-reused, no key signs before its time, and each accepts the tokens of the others.
++10 years while it serves. All use the time of the shared database: no session ends for reuse, no
+key signs before its time, and each accepts the tokens of the others.
 """
 
 import time
@@ -41,8 +41,8 @@ def library():
 
 
 def off_by(signet):
-    """The clock of the instance's host, as its log shows it, against ours. (Not as `Date` does:
-    hyper computes that once a second, and never backwards.)"""
+    """The offset of the host's clock, from the instance's log. (Not from `Date`: hyper computes it
+    once a second, and never backwards.)"""
     httpx.post(f"{signet.url}/api/auth/logout")
     time.sleep(0.1)
     lines = [line for line in signet.output.splitlines() if line.startswith("20")]
@@ -53,7 +53,7 @@ def off_by(signet):
 def main(report, place):
     cluster = place.cluster()
     url = cluster.url("signet")
-    # The clock that only goes forward is the kernel's, whatever happens to the other one.
+    # libfaketime leaves the monotonic clock to the kernel, as when a wall clock jumps.
     fake = {"LD_PRELOAD": library(), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     fast = place.signet(url, **SETTINGS, **fake, FAKETIME="+5m").start()
     slow = place.signet(url, like=fast, FAKETIME="-5m").start()
@@ -86,7 +86,7 @@ def main(report, place):
             answers["refresh", client.refresh().status_code] += 1
             successor = client.body["refresh_token"]
             if step[0] % 5 == 0:
-                # The answer was lost, and the retry goes elsewhere.
+                # The response was lost, and the retry goes to another instance.
                 again = there.post("/api/auth/refresh", json={"refresh_token": presented})
                 answers["retry elsewhere", again.status_code] += 1
                 if again.status_code == 200 and again.json()["refresh_token"] != successor:
@@ -103,7 +103,7 @@ def main(report, place):
 
     published = []
     with Loop(*[wanderer(number) for number in range(3)], pause=0.02) as loops:
-        # The operator's host has a wrong clock too.
+        # The operator's host has a wrong clock, too.
         for number, host in enumerate((fast, slow)):
             asked = time.time()
             assert command(host, "keys", "rotate").wait(30) == 0
@@ -117,7 +117,7 @@ def main(report, place):
             time.sleep(1)
             answers["jump seen", jump, round(off_by(jumping) / 3600)] += 1
             if jump == "+10y":
-                # A key's life must not pass meanwhile.
+                # The jump must not affect the keys' schedule.
                 before = cluster.execute("SELECT kid, state FROM signing_key ORDER BY kid")
             time.sleep(4)
             if jump == "+10y":

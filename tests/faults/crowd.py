@@ -1,9 +1,9 @@
-"""A5, W17: crowds at the password hash. What is admitted is answered, whatever else the machine does.
+"""A5, W17: overload of the hashing pool. Admitted logins succeed, regardless of the machine's load.
 
-A thousand logins at once from as many addresses; a crowd from one address, and single people beside it;
-clients that hang up while they wait; eight sign-ups beside two programs that keep the cores busy;
-SIGTERM while a crowd waits; addresses that nobody has, where accounts have imported hashes. On SQLite
-and on PostgreSQL.
+A thousand concurrent logins from as many addresses; a flood from one address beside single logins;
+clients that disconnect while queued; eight sign-ups beside two programs that keep the cores busy;
+SIGTERM with a full queue; unknown addresses, where accounts have imported hashes. On SQLite and on
+PostgreSQL.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ SETTINGS = {
     "SIGNET_TRUSTED_PROXIES": "127.0.0.1",
     "SIGNET_LOG": "warn",
 }
-# Some 0.3 s on one core, twenty times a hash at today's cost.
+# About 0.3 s on one core, twenty times a hash at the default cost.
 IMPORTED = "$2b$12$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi"
 
 
@@ -32,7 +32,7 @@ def address(number):
 
 
 async def connect(signet, client, path, email):
-    """A request that has been sent."""
+    """Connects and sends a request."""
     body = json.dumps({"email": email, "password": PASSWORD})
     head = (
         f"POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-forwarded-for: {client}\r\n"
@@ -45,7 +45,7 @@ async def connect(signet, client, path, email):
 
 
 async def ask(signet, client, email, path="/api/auth/login"):
-    """The status, or what went wrong, and how long it took."""
+    """The status or the error, and the duration."""
     began = time.monotonic()
     try:
         reader, writer = await connect(signet, client, path, email)
@@ -69,7 +69,8 @@ def memory(signet, field):
 
 
 def everybody(report, signet, people):
-    """From as many addresses; the rate of hashing is that of logins by 16 before and after."""
+    """Logins from as many addresses; the hashing rate is measured with 16 logins before and
+    after."""
     idle = memory(signet, "VmRSS")
 
     def rate():
@@ -95,7 +96,7 @@ def everybody(report, signet, people):
 
 
 def one_address(report, signet, people):
-    """A crowd from one address, and single people one after the other from others."""
+    """A flood from one address, beside sequential single logins from others."""
 
     async def run():
         crowd = [(address(1), people[n % PEOPLE].email) for n in range(500)]
@@ -114,7 +115,7 @@ def one_address(report, signet, people):
 
 
 def hang_up(report, signet, people):
-    """Clients that hang up while they wait leave nothing behind."""
+    """Clients that disconnect while queued leave nothing behind."""
 
     async def run():
         gone = await asyncio.gather(
@@ -161,12 +162,13 @@ def terminated(report, signet, people):
 
 
 def imported(report, signet, people, execute):
-    """Half of the accounts have an imported hash: so half of the unknown addresses are as slow."""
+    """Half of the accounts have an imported hash, so half of the unknown addresses must be as
+    slow."""
     ids = ", ".join(f"'{it.email}'" for it in people[: PEOPLE // 2])
     execute("DELETE FROM account WHERE email LIKE 'busy-%'")
     execute(f"UPDATE account SET password_hash = '{IMPORTED}' WHERE email IN ({ids})")
     signet.start()
-    time.sleep(1)  # for the accounts to be counted
+    time.sleep(1)  # until the hash classes are counted
 
     def times(emails):
         answers = [asyncio.run(ask(signet, address(n), it)) for n, it in enumerate(emails)]

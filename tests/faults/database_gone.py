@@ -1,8 +1,8 @@
 """F6: PostgreSQL is gone: stopped, silent (dropped packets), refusing, frozen; then it is back.
 
-GONE_SECONDS is a minute, more than the lease of the signing keys, 15 s by default, and than the
-window for retries, 10 s: both run out in each outage. The clients keep calling, one call at a time each,
-and keep a refresh token until its successor has arrived.
+GONE_SECONDS is a minute: longer than the lease of the signing keys (15 s by default) and the retry
+window (10 s), so both run out in each outage. Each client calls sequentially without a pause, and
+retries a refresh token until it has received the successor.
 """
 
 import os
@@ -54,7 +54,7 @@ def outage(report, cluster, link, signet, kind):
     ready, login, refresh, me = Watch(), Watch(), Watch(), Watch()
     plain = httpx.Client(base_url=signet.url, timeout=30)
     probe = httpx.Client(base_url=signet.url, timeout=30)
-    dead = []  # sessions that were refused although their client did nothing wrong
+    dead = []  # sessions that were rejected without a mistake of their client
 
     def ask_documents():
         for path, watch in documents.items():
@@ -102,7 +102,7 @@ def outage(report, cluster, link, signet, kind):
     report.figure("JWKS, discovery, /livez", f"{availability:.2f} % of {len(asked)} calls")
     report.holds(good == len(asked), "JWKS, discovery and /livez always answer")
 
-    # A call that was under way when the database went counts too: hence the second before.
+    # Includes calls that were under way when the database went away: hence the second before.
     unready = [it for it in ready.between(gone_at - 1, end) if it[2] == 503]
     noticed = min((it[0] + it[1] for it in unready), default=float("inf")) - gone_by
     report.figure("/readyz says 503 after", f"{max(noticed, 0) * 1e3:.0f} ms")
@@ -116,7 +116,7 @@ def outage(report, cluster, link, signet, kind):
         took = [it[1] for it in during]
         statuses = Counter(it[2] for it in during)
         report.figure(f"{name}: time to the answer", f"{milliseconds(took)}; {dict(statuses)}")
-        # Who asked in the moment before may still have been answered.
+        # Requests sent just before may still have succeeded.
         late = [it for it in watch.between(gone_by, back_from) if it[2] != 503]
         report.holds(not late, f"{name}: 503 and nothing else {late[:2]}")
         with_advice = all(it[3] for it in during if it[2] == 503)
@@ -131,7 +131,7 @@ def outage(report, cluster, link, signet, kind):
     for name, watch in {"readyz": ready, "login": login, "refresh": refresh, "me": me}.items():
         after = watch.between(back_at, end)
         first = min((it[0] + it[1] for it in after if it[2] == 200), default=float("inf"))
-        # Recovered: from then on nothing but success.
+        # Recovered: only successes from then on.
         bad = [it[0] + it[1] for it in after if it[2] != 200]
         if name == "refresh":
             bad = [it[0] + it[1] for it in after if it[2] not in (200, 401)]
@@ -145,13 +145,13 @@ def outage(report, cluster, link, signet, kind):
     reused = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     report.figure("sessions ended as reused, of those that kept trying", f"{reused}")
     report.figure("connections before, after", f"{before}, {cluster.connections()}")
-    # Eight for requests, four in reserve, one that looks whether the database lives.
+    # Eight connections for requests, four in reserve, and one for the health check.
     most = 2 * (8 + 4 + 1)
     report.holds(cluster.connections() <= most, "no connections are left over beyond one pool")
     return reused
 
 
-# PostgreSQL sends it together with the answer to COMMIT.
+# PostgreSQL sends it together with the response to COMMIT.
 NOTICE_AT_COMMIT = (
     """CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
        AS $$ BEGIN RAISE NOTICE 'a session was written'; RETURN NULL; END $$""",
@@ -161,11 +161,11 @@ NOTICE_AT_COMMIT = (
 
 
 def lost_acknowledgement(report, cluster, link, signet):
-    """The COMMIT of a refresh arrives, its answer does not; the client keeps trying until the
-    database is back, which is after the window for retries."""
+    """The COMMIT of a refresh arrives, but its response is lost; the client retries until the
+    database is back, which is after the retry window."""
     client = Client(signet.url).sign_up()
     presented = client.body["refresh_token"]
-    # Others commit as well: the beat does, several times a second.
+    # Other transactions commit, too: the heartbeat does, several times a second.
     for statement in NOTICE_AT_COMMIT:
         cluster.execute(statement)
     link.loses = b"a session was written"

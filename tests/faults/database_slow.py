@@ -1,7 +1,8 @@
-"""F7: PostgreSQL is slow: a link with a delay of 500 ms and of 3 s, and locks that others hold.
+"""F7: PostgreSQL is slow: a link with a delay of 500 ms and of 3 s, and locks by other
+transactions.
 
-Deadlines are kept, what is given up is cancelled on the server, connections stay within the pool,
-nobody hammers the database, and when it is fast again so is everything.
+Requests meet their deadlines, abandoned statements are cancelled on the server, connections stay
+within the pool, retries do not flood the database, and everything recovers with it.
 """
 
 import time
@@ -111,7 +112,7 @@ def main(report):
         signet = place.signet(cluster.url("signet", link.port)).start()
 
         def lock(clients):
-            # Half of the sessions; the accounts of the logins.
+            # Half of the sessions, and the accounts of the logins.
             held = cluster.connect()
             held.autocommit = False
             emails = [it.email for it in clients[:5]]

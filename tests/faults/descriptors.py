@@ -1,7 +1,7 @@
-"""W7: few descriptors. Two addresses hold 1,055 idle connections, with a soft limit of 1,024 and with a
-hard one; then the limit is lowered under a running instance, so that nothing can be opened.
+"""W7: few descriptors. Two addresses open 1,055 idle connections, with a soft limit of 1,024 and
+with a hard one; then the limit is lowered under a running instance, so that nothing can be opened.
 
-Others are answered all the while, the log says little, and the process does not spin.
+Other clients get responses throughout, the log stays short, and the process does not spin.
 """
 
 import http.client
@@ -47,7 +47,7 @@ def connect(signet, client):
 
 
 def ask(signet, client="127.0.0.9"):
-    """The status, 0 if the connection was closed instead; and the time."""
+    """The status, or 0 if the connection was closed instead; and the duration."""
     started = time.monotonic()
     with connect(signet, client) as connection:
         try:
@@ -95,7 +95,7 @@ def lowest_free(pid):
 def none_left(report, place):
     signet = instance(place, "none left", "ulimit -n 1024")
     ask(signet)
-    time.sleep(0.5)  # until that connection is closed there, too
+    time.sleep(0.5)  # until the server has closed that connection, too
     pid = signet.pid
     _, hard = before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest_free(pid), hard))

@@ -1,9 +1,11 @@
-"""F13: SIGTERM under load, 50 times: whoever has asked gets an answer, and the process ends well.
+"""F13: SIGTERM under load, 50 times: all requests get responses, and the process exits
+successfully.
 
-Clients keep connections of their own and ask without a pause; others have connected and say nothing,
-or half of a request. Then SIGTERM comes. A request that was sent before it must be answered; so must
-one that is sent after it on a connection that was good, unless it crossed the connection's end: those
-are counted. Readiness drops first, answers say `Connection: close`, and a second signal ends at once.
+Clients send requests continuously on their own connections; others connect and send nothing, or
+half a request. Then SIGTERM follows. A request sent before it must get a response; so must one sent
+after it on an open connection, unless it crossed the closing of that connection: those are counted.
+Readiness fails first, responses carry `Connection: close`, and a second signal ends the process at
+once.
 """
 
 import http.client
@@ -48,7 +50,7 @@ class Asker(threading.Thread):
                 answer = self._connection.getresponse()
                 text = answer.read()
             except (OSError, http.client.HTTPException) as error:
-                # Not even sent: it did not arrive.
+                # It could not be sent.
                 if sent is not None:
                     self.asked.append((sent, type(error).__name__, False))
                 return
@@ -87,7 +89,7 @@ def one_round(signet, clients, totals, took, lost):
     for asker in askers:
         asker.start()
     time.sleep(random.uniform(0.1, 0.4))
-    # Sent, and for sure arrived, before the signal; some are still in the system's queue.
+    # Sent, and certainly received, before the signal; some are still in the backlog.
     queued = [connect(signet, b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
               for _ in range(5)]
     stopped_at = time.monotonic()
@@ -121,7 +123,7 @@ def main(report, place):
     for _ in range(ROUNDS):
         one_round(signet, clients, totals, took, lost)
         signet.start()
-        for number in (1, 5):  # whose refresh was not answered asks again
+        for number in (1, 5):  # repeats the refresh that got no response
             client = Client(signet.url)
             client.body = clients[number].body
             answer = client.refresh()

@@ -1,9 +1,10 @@
-"""F8: the primary is lost and its standby takes over, with synchronous and asynchronous replication.
+"""F8: the primary is lost and its standby takes over, with synchronous and asynchronous
+replication.
 
-In each round the link between the two loses what it is given for a while, and then the primary
-ends without a word; the standby is promoted, and a link leads the instance to it. Clients log out,
-refresh and sign up all the time and write down what was acknowledged. With synchronous replication
-nothing of it may be undone; with asynchronous replication it can be, and here it is seen to be.
+In each round the link between the two loses data for a while, and then the primary is killed; the
+standby is promoted, and a proxy leads the instance to it. Clients log out, refresh and sign up
+continuously, and record what was acknowledged. Synchronous replication must not lose any of it;
+asynchronous replication may, which is observed here.
 """
 
 import time
@@ -23,7 +24,7 @@ from harness import (
 
 ROUNDS = 3
 LEAVERS = 60
-LAG = 3.0  # how long the standby receives nothing before the primary's end
+LAG = 3.0  # time without replication before the primary is killed
 
 
 class Ledger:
@@ -47,7 +48,7 @@ class Ledger:
         return work
 
     def leaver(self, clients):
-        """Ends one session after the other, each until that is acknowledged."""
+        """Ends one session after another, each with retries until that is acknowledged."""
 
         def work():
             time.sleep(0.1)

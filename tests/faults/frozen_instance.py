@@ -1,8 +1,8 @@
-"""F11: one of two instances is frozen (SIGSTOP) through a whole rotation, then goes on.
+"""F11: one of two instances is frozen (SIGSTOP) through a whole rotation, then continues.
 
-Requests that were waiting for it while it was frozen are the first that it answers: before it has
-looked at the database. None of their tokens may be signed with the retired key, and a key set that
-lacks the new key may be kept by nobody. What it refuses it must not have done.
+It handles the requests that queued up meanwhile before it has read the database. None of their
+tokens may be signed with the retired key, and a key set without the new key must not be cacheable.
+A request that it refuses must have had no effect.
 """
 
 import json
@@ -31,7 +31,7 @@ class Connection:
 
     def __init__(self, instance):
         self._socket = socket.create_connection(("127.0.0.1", instance.port), timeout=15)
-        # Accepted for certain, since it has answered.
+        # A response proves that the connection was accepted.
         self.ask("GET", "/livez")
         assert self.answer()[0] == 200
 
@@ -84,7 +84,7 @@ def main(report, place):
         (old,) = [kid for kid, state in states(cluster).items() if state == "active"]
         os.kill(frozen.pid, signal.SIGSTOP)
         assert command(going, "keys", "rotate").wait(30) == 0
-        # In every second round the old key is still there for the tokens it has signed.
+        # In every second round the old key is still published for the tokens it has signed.
         wanted = "retiring" if number % 2 else "removed"
         wait_for(lambda: states(cluster)[old] == wanted, 40, f"the old key is {wanted}")
         (new,) = [kid for kid, state in states(cluster).items() if state == "active"]

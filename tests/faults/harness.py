@@ -1,5 +1,5 @@
-"""What the fault tests share: a PostgreSQL to be ill-treated, a link to it that can fail, instances
-of Signet, clients that keep a ledger, and the figures at the end."""
+"""Shared by the fault tests: a PostgreSQL to break, a proxy to it that can fail, instances of
+Signet, clients that record what was acknowledged, and the report of figures."""
 
 import asyncio
 import contextlib
@@ -28,13 +28,13 @@ import httpx  # noqa: E402
 import psycopg  # noqa: E402
 from processes import SIGNET_BIN, Signet, clean_environment, free_port  # noqa: E402
 
-# Generous limits: what is tested here is not how often somebody may try.
+# High limits: rate limits are not under test.
 GENEROUS = {
     "SIGNET_ATTEMPTS_PER_MINUTE": "100000",
     "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE": "100000",
     "SIGNET_REFRESHES_PER_MINUTE": "1000000",
     "SIGNET_REQUESTS_PER_MINUTE": "1000000",
-    # Nor how busy this machine is: hashing has a low priority on it.
+    # Nor is overload: hashing has a low priority on a busy machine.
     "SIGNET_HASH_BACKLOG_SECONDS": "60",
 }
 PASSWORD = "Correct-horse-7"
@@ -64,7 +64,7 @@ class Cluster:
 
     def _as_user(self) -> dict[str, Any]:
         environment = {**clean_environment(), "LC_ALL": "C"}
-        # From / because the server's user may not be allowed to see the present folder.
+        # In /, since the server's user may not have access to the current directory.
         options: dict[str, Any] = {"cwd": "/", "env": environment, "stdin": subprocess.DEVNULL}
         if self._user is not None:
             group = pwd.getpwnam(self._user).pw_gid
@@ -72,7 +72,7 @@ class Cluster:
         return options
 
     def standby(self, port: int) -> "Cluster":
-        """A copy, not started, that follows this one through a proxy's port; its name in
+        """A standby, not started, that replicates this server through a proxy's port; its name in
         `synchronous_standby_names` and in `pg_stat_replication` is `standby`."""
         copy = Cluster.__new__(Cluster)
         copy._bin, copy._user, copy._process = self._bin, self._user, None
@@ -97,8 +97,8 @@ class Cluster:
             "port": str(self.port),
             "unix_socket_directories": str(self.directory),
             "max_connections": "200",
-            # Commits reach the system before they are acknowledged, so ending the server loses
-            # none; only a power cut would.
+            # Commits reach the kernel before they are acknowledged: killing the server loses none,
+            # only a power failure would.
             "fsync": "off",
             "full_page_writes": "off",
             "autovacuum": "off",
@@ -120,11 +120,11 @@ class Cluster:
 
     @property
     def socket_url(self) -> str:
-        """For the test itself: past any proxy."""
+        """For the test itself, without a proxy."""
         return f"postgres://postgres@localhost:{self.port}/{{}}?host={self.directory}"
 
     def url(self, database: str, port: int | None = None) -> str:
-        """For Signet: over TCP, straight or through a proxy's port."""
+        """For Signet: over TCP, directly or through a proxy's port."""
         return f"postgres://postgres@127.0.0.1:{port or self.port}/{database}?sslmode=disable"
 
     def connect(self, database: str = "signet", **options: Any) -> "psycopg.Connection[Any]":
@@ -152,14 +152,14 @@ class Cluster:
         return found
 
     def stop(self, how: str) -> None:
-        """`fast` rolls back what is under way and says goodbye; `immediate` just ends."""
+        """`fast` rolls back transactions and closes connections cleanly; `immediate` just exits."""
         assert self._process is not None
         self._process.send_signal({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
         self._process.wait(60)
         self._process = None
 
     def freeze(self) -> None:
-        """Stops the server and each of its processes, which lead sessions of their own."""
+        """Stops the server and all of its processes, which have their own sessions."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
         for pid in children(self._process.pid):
@@ -171,7 +171,7 @@ class Cluster:
             os.kill(pid, signal.SIGCONT)
 
     def connections(self) -> int:
-        """Signet's."""
+        """The number of Signet's connections."""
         counted = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'signet'"
         return int(self.execute(counted, database="postgres")[0][0])
 
@@ -228,7 +228,7 @@ class Link:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=512)
 
     def lead_to(self, port: int) -> None:
-        """New connections go there; those that are there are reset."""
+        """Forwards new connections to this port, and resets existing ones."""
 
         async def lead() -> None:
             self._target = port
@@ -250,7 +250,7 @@ class Link:
                 for writer in pair:
                     reset(writer)
         if mode == "silent":
-            # Neither side learns anything, now or later.
+            # Neither side is notified, now or later.
             self._dead.extend(self._pairs)
             self._pairs.clear()
         if mode == "forward" and self._server is None:
@@ -463,7 +463,7 @@ class Loop:
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str) -> float:
-    """The seconds it took."""
+    """Waits for a condition; returns the seconds it took."""
     started = time.monotonic()
     while time.monotonic() - started < seconds:
         with contextlib.suppress(httpx.TransportError, psycopg.Error):
@@ -512,7 +512,7 @@ def milliseconds(values: list[float]) -> str:
 
 @contextlib.contextmanager
 def at_most(seconds: int) -> Iterator[None]:
-    """The whole script is bounded in time: an alarm ends it as an exception does."""
+    """Limits the duration of the whole script by an alarm, which raises an exception."""
 
     def ring(*_: object) -> None:
         raise TimeoutError(f"not done after {seconds} s")

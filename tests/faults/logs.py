@@ -1,9 +1,9 @@
-"""A1, A2: what Signet writes to fails or is not read, under load, and nothing but log lines is lost.
+"""A1, A2: the log output fails or is not read, under load: only log lines are lost.
 
-Standard output and standard error are the same pipe whose reader goes away or is stopped, or a file on
-a disk that is full. Clients go on meanwhile, each request must be answered, and the key set must be
-answered as fast as ever; a process of its own measures that. Then SIGTERM comes, with the fault still
-there. Where the fault can end, lines flow again, and one says how many were lost.
+Standard output and standard error are one pipe whose reader exits or is stopped, or a file on a
+full disk. Meanwhile each request must succeed, and the key set must be served as fast as before; a
+separate process measures that. SIGTERM follows while the fault lasts. Where the fault can be
+repaired, logging resumes with a line that says how many were lost.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ def instance(place, name, sink):
 
 
 def probe(port, seconds):
-    """Prints how long each of some 250 requests a second for the key set took, as JSON."""
+    """Prints, as JSON, the durations of about 250 requests a second for the key set."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
     took, until = [], time.monotonic() + seconds
     while time.monotonic() < until:
@@ -134,7 +134,7 @@ class Load:
 
 
 def burst(signet, requests):
-    """Logged requests, as fast as they go; the number of answers."""
+    """Sends logged requests as fast as possible; returns the number of responses."""
     request = b"GET /api/auth/me HTTP/1.1\r\nhost: x\r\n\r\n"
     last = request.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
     with socket.create_connection(("127.0.0.1", signet.port), timeout=60) as connection:

@@ -1,5 +1,5 @@
-"""F15, F16: a wrong key or a wrong database refuse before the first write; several first starts at
-once; `kill -9` in the middle of a migration; a newer schema beside a running instance."""
+"""F15, F16: a wrong key or database is refused before the first write; concurrent first starts;
+`kill -9` during a migration; a newer schema beside a running instance."""
 
 import random
 import time
@@ -67,7 +67,7 @@ def wrong_keys(report, place, cluster):
 
 
 def together(report, place, cluster):
-    """Two instances start at the same moment, on an empty schema and on an older one."""
+    """Two instances start concurrently, on an empty schema and on an older one."""
     for kind in ("empty", "older"):
         kids, failures = [], []
         for number in range(PAIRS):
@@ -75,7 +75,7 @@ def together(report, place, cluster):
             cluster.create(name)
             first = place.signet(cluster.url(name))
             second = place.signet(cluster.url(name), like=first)
-            # On the empty one they make the master key at the same moment too.
+            # On the empty schema they also create the master key concurrently.
             if kind == "older":
                 first.start().stop()
                 steps = str(1 + number % int(STEPS))
@@ -109,7 +109,7 @@ def killed(report, place, cluster):
     whole = time.monotonic() - started
     complete = cluster.execute(tables, database="killed")[0][0]
     for number in range(KILLS):
-        # Down and up in turns, so that both are met half-way.
+        # Down and up alternately, so that both are interrupted.
         steps = ("up",) if number % 2 else ("down", "--steps", STEPS)
         process = command(signet, "migrate", *steps)
         time.sleep(random.uniform(0.2, 1.1) * whole)
@@ -126,7 +126,7 @@ def killed(report, place, cluster):
         count = cluster.execute(tables, database="killed")[0][0]
         found["none" if count == 0 else "all" if count == complete else f"{count} tables"] += 1
         if number % 2 == 0:
-            # Onwards from where the next one goes down or up.
+            # Completes the interrupted migration for the next round.
             assert command(signet, "migrate", "down", "--steps", STEPS).wait(30) in (0, 1)
         else:
             assert command(signet, "migrate", "up").wait(30) == 0
@@ -147,7 +147,7 @@ def newer(report, place, cluster):
     )
     beside = place.signet(cluster.url("newer"), like=running)
     beside.master_key_path = running.master_key_path
-    # A running instance goes on working: what it writes is not the start's doing.
+    # A running instance continues: its writes are not those of the refused start.
     refuses(report, cluster, beside, "newer", "newer schema", ["m29990101_000000_future"])
     report.holds(httpx.get(f"{running.url}/readyz").status_code == 200, "the running one is ready")
     report.holds(client.refresh().status_code == 200, "and refreshes")

@@ -1,8 +1,8 @@
-"""pgbouncer between Signet and PostgreSQL: which of its modes work, and what is needed.
+"""pgbouncer between Signet and PostgreSQL: which of its modes work, and what they require.
 
 Two instances start on an empty database through it, with fewer connections behind it than in front
-of it, so that in transaction mode every statement may meet another server. Under load a key is
-rotated, and PostgreSQL restarted. PGBOUNCER names the program, if the one on PATH is not meant.
+of it, so that in transaction mode every statement may reach another backend. Under load a key is
+rotated, and PostgreSQL restarted. PGBOUNCER names the program, unless the one on PATH is meant.
 """
 
 import os
@@ -30,7 +30,7 @@ from harness import (
 )
 
 PGBOUNCER = os.environ.get("PGBOUNCER", "/usr/sbin/pgbouncer")
-SERVERS = 4  # Signet has 16 connections, and pgbouncer so many
+SERVERS = 4  # connections of pgbouncer to PostgreSQL; Signet has 16
 SECONDS = 10
 
 INI = """
@@ -84,13 +84,13 @@ def version():
 
 
 def load(signets, cluster):
-    """What requests are answered with, by kind, while a key is rotated; and how long they take."""
+    """The responses, by kind, while a key is rotated; and their durations."""
     answers, took = Counter(), []
     clients = [Client(signets[number % 2].url).sign_up() for number in range(8)]
 
     def refresher(client, elsewhere):
         def work():
-            # Alternating instances: whatever one prepared, the other meets.
+            # Instances alternate, so that each meets statements that the other prepared.
             client.http, elsewhere.http = elsewhere.http, client.http
             started = time.monotonic()
             answers["refresh", client.refresh().status_code] += 1
@@ -129,7 +129,7 @@ def tidy(answers):
 
 def works(report, place, mode, prepared=None):
     cluster = place.cluster()
-    # Signet asks for these when it connects, and pgbouncer does not pass them on.
+    # Signet sets these when it connects, and pgbouncer does not forward them.
     for name, value in (("statement_timeout", "800ms"), ("idle_in_transaction_session_timeout", "1s")):
         cluster.execute(f"ALTER DATABASE signet SET {name} = '{value}'")
     size = SERVERS if mode == "transaction" else 40
@@ -162,7 +162,7 @@ def works(report, place, mode, prepared=None):
 
 
 def fails(report, place):
-    """Without what it needs: either it does not start, or requests fail."""
+    """Without the required settings, either the start or requests fail."""
     cluster = place.cluster()
     bouncer = Bouncer(place.directory, cluster, "transaction", SERVERS, 0 if version() >= (1, 21) else None)
     try:

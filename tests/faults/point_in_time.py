@@ -1,7 +1,7 @@
 """W9: PostgreSQL is restored to a point in time, from a base backup and archived write-ahead log.
 
 Clients log out, refresh and sign up after that point, and an account is disabled. The start then
-refuses the database; after `signet restored` nothing of before works, and whoever logs in does.
+refuses the database; after `signet restored` no earlier credential works, and new logins do.
 """
 
 import time
@@ -33,7 +33,7 @@ def archived(place: Place) -> Cluster:
 
 
 def recovered(place: Place, primary: Cluster, copy: Cluster, target: str) -> Cluster:
-    """The base backup, brought forward to that time, as an operator does."""
+    """The base backup, recovered to that time as an operator does."""
     data = copy.directory / "data"
     (data / "standby.signal").unlink()
     with (data / "postgresql.auto.conf").open("a") as settings:

@@ -1,9 +1,9 @@
 """Two instances behind nginx with deploy/nginx.conf, as the profile `two` of docker-compose.yml.
 
-Ports and the services' names are replaced, the answering instance is named in a header, and nothing
-else. `signet doctor` looks at it; addresses and limits are those of clients; sessions wander from
-instance to instance; then one instance after the other is stopped, or killed, under load. A refresh
-that gets no answer of Signet's is tried again, as a front end does, and must not end its session.
+Only ports and service names are replaced, and a header names the responding instance. `signet
+doctor` examines it; client addresses and limits are those of clients; sessions move between
+instances; then one instance after the other is stopped, or killed, under load. A refresh without a
+response of Signet is retried, as a front end does, and must not end its session.
 """
 
 import os
@@ -89,7 +89,7 @@ def examine(report, url, first):
 
 
 def long_states(report, url, first):
-    """A login whose client sent a long state, of letters that are several bytes each in an address."""
+    """A login with a long state, of characters that take several bytes each in a URL."""
     register = ["client", "create", "web", "--redirect-uri", CALLBACK, "--consent", "skip"]
     created = command(first, *register)
     said, _ = created.communicate(timeout=30)
@@ -117,7 +117,7 @@ def long_states(report, url, first):
 
 
 def wander(report, url):
-    """One session, each step wherever the proxy leads."""
+    """One session, each request at whichever instance the proxy selects."""
     by = Counter()
     answers = Counter()
     for number in range(10):
@@ -125,7 +125,7 @@ def wander(report, url):
             client = Client(url)
             client.http = http
             steps = [("signup", client.sign_up), ("login", client.log_in)]
-            # The proxy deals in turns: an odd number of calls shifts whose turn it is.
+            # The proxy selects instances round-robin: an odd number of calls shifts the order.
             for _ in range(4):
                 steps += [("refresh", client.refresh), ("me", client.me), ("me", client.me)]
             steps += [("me", client.me)] * (number % 2)
@@ -153,7 +153,7 @@ def stops(report, cluster, url, instances):
             if answer.status_code != 200:
                 answers[phase[0], answer.status_code] += 1
             if answer.status_code >= 500:
-                # Nobody knows whether it was carried out.
+                # Whether it was executed is unknown.
                 time.sleep(0.02)
                 answer = client.refresh()
                 again[answer.status_code] += 1
@@ -184,7 +184,7 @@ def stops(report, cluster, url, instances):
                 signet.kill()
             time.sleep(1)
             signet.start()
-            # nginx leaves an instance that failed alone for two seconds.
+            # nginx does not use a failed instance for two seconds.
             time.sleep(2.5)
     report.figure("answers", {" ".join(map(str, it)): count for it, count in sorted(answers.items())})
     report.figure("tried again after 5xx", dict(again))
@@ -212,7 +212,7 @@ def main(report, place):
     nginx = Nginx(place.directory, port, instances)
     try:
         wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200, 10, "the proxy answers")
-        # Attempts by address are what is tested here.
+        # Attempt limits per address are under test here.
         exact = {"SIGNET_ATTEMPTS_PER_MINUTE": "5", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE": "10"}
         for signet in instances:
             signet.restart(**exact)

@@ -1,8 +1,8 @@
-"""F8: PostgreSQL is restarted 50 times under load, `fast` and `immediate` by turns.
+"""F8: PostgreSQL is restarted 50 times under load, `fast` and `immediate` alternately.
 
-The clients of two instances refresh without a pause and, whatever goes wrong, try again with the
-same token, as a good client does; others sign up the same way. Commits whose acknowledgement was
-lost must neither end a session nor happen twice.
+The clients of two instances refresh continuously and, after any failure, retry with the same token;
+others sign up the same way. Commits whose acknowledgement was lost must neither end a session nor
+be applied twice.
 """
 
 import secrets
@@ -35,7 +35,7 @@ def main(report, place):
     instances = [first, second]
 
     answers = []  # (ended, status, what)
-    successors = {}  # each token presented: the successors it was answered with
+    successors = {}  # for each token: the successors that were returned
     dead = []
     signed_up = Counter()
 
@@ -69,7 +69,7 @@ def main(report, place):
                 answer = client.post("/api/auth/signup", email=email, password=PASSWORD)
                 answers.append((time.monotonic(), answer.status_code, "signup"))
                 if answer.status_code in (201, 409):
-                    # After a 503 it may turn out that the account was made.
+                    # A retry after a 503 may find that the account was created.
                     signed_up[answer.status_code, "at once" if tries == 1 else "after 503"] += 1
                     return
                 time.sleep(0.1)
@@ -104,7 +104,7 @@ def main(report, place):
     twice = [it for it in successors.values() if len(it) != 1]
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     ended = cluster.execute("SELECT count(*) FROM session WHERE ended_at IS NOT NULL")[0][0]
-    # Each step of a session is recorded once; a retry that was answered again says so.
+    # Each step of a session is recorded once; a successful retry is recorded as such.
     uneven = cluster.execute(
         "SELECT s.id, s.generation, count(e.id) FROM session s LEFT JOIN auth_event e"
         " ON e.session_id = s.id AND e.type = 'token_refreshed' AND e.reason IS NULL"

@@ -1,10 +1,11 @@
 """F16: a rolling upgrade: two versions serve side by side on one PostgreSQL.
 
-OLD_BIN serves; NEW_BIN starts beside it, and migrates; both serve for a while; then the way back: the new
-one is stopped, and the old one serves alone; then on again: the new one starts, and the old one is stopped.
-Sessions begin, go on and end on either, keys are rotated by either, and nothing is refused. At last the
-schema is taken back, and the old one starts alone: nobody is logged out. OLD_BIN is a build of the version before (`git worktree add ../old HEAD~20 && cargo build`), NEW_BIN
-the present build unless given.
+OLD_BIN serves; NEW_BIN starts beside it, and migrates; both serve for a while; then a downgrade:
+the new one is stopped, and the old one serves alone; then the upgrade again: the new one starts,
+and the old one is stopped. Sessions start, refresh and end on either, either rotates keys, and no
+request is refused. Finally the schema is migrated down, and the old one starts alone: no session is
+lost. OLD_BIN is a build of the previous version (`git worktree add ../old HEAD~20 && cargo build`),
+NEW_BIN the current build unless given.
 """
 
 import os
@@ -44,7 +45,7 @@ SETTINGS = {
 
 
 def start(signet, binary):
-    """Starts it with the settings that this version knows: others are refused."""
+    """Starts it with the settings that this version supports: others are refused."""
     processes.SIGNET_BIN = binary
     help_text = subprocess.run(
         [binary, "serve", "--help"], env=clean_environment(), capture_output=True, text=True, check=True
@@ -55,7 +56,7 @@ def start(signet, binary):
 
 
 def run(signet, binary, *arguments):
-    """A command of one version; returns its exit code and what it printed."""
+    """Runs a command of one version; returns its exit code and output."""
     finished = subprocess.run(
         [str(binary), *arguments], cwd=signet.output_path.parent,
         env={**clean_environment(), **signet.settings}, stdin=subprocess.DEVNULL,
@@ -76,7 +77,7 @@ def main(report, place):
     before = applied(cluster)
 
     answers, took, wrong, kids = Counter(), [], [], Counter()
-    busy = []  # when somebody got 503
+    busy = []  # times of 503 responses
     instances, clients = [old], []
 
     def wanderer(number):
@@ -91,7 +92,7 @@ def main(report, place):
             return "new" if url == new.url else "old"
 
         def count(what, call):
-            """Tries again after a 503: while tables change, who waits for them may get one."""
+            """Retries after a 503: requests that wait for a table being migrated may get one."""
             where = on_next()
             for _ in range(20):
                 answer = call()
@@ -156,7 +157,7 @@ def main(report, place):
     report.holds(all(it[0] == 0 for it in commands), f"keys are rotated {commands}")
     report.holds(len(kids) >= 2, "the new key signs")
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
-    # Each `dead` refresh shows the token of an ended session, which is no reuse.
+    # Each `dead` refresh presents the token of an ended session, which is not reuse.
     report.holds(reuse == 0, f"false reuse revocations: {reuse}")
     report.holds(codes == [0, 0] and alive, f"either ends well while the other serves {codes}")
     report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
@@ -171,7 +172,7 @@ def main(report, place):
 
 
 def leave(instances, signet):
-    """Takes an instance out of the turn, and stops it; the others serve alone for a while."""
+    """Takes an instance out of rotation and stops it; the others serve alone for a while."""
     instances.remove(signet)
     time.sleep(0.5)
     code = signet.stop()
@@ -180,7 +181,7 @@ def leave(instances, signet):
 
 
 def take_back(report, cluster, versions, clients, before):
-    """The schema of the version before, which then starts alone."""
+    """Migrates down to the schema of the previous version, which then starts alone."""
     old, new = versions
     waits = "SELECT count(*) FROM outbox WHERE kind <> 'logout_notice'"
     wait_for(lambda: cluster.execute(waits)[0][0] == 0, 30, "the rest of what ended is done")

@@ -1,9 +1,10 @@
-"""F10: rotating keys of three instances, and verifiers that keep their key set for its full life.
+"""F10: rotating keys of three instances, with verifiers that cache the key set for its full
+lifetime.
 
-Each verifier fetches when its set is as old as `max-age` allows, never because of an unknown key.
-At every activation one of them holds a set just fetched, one of half its age, one of its full age.
-Every token is verified over and over until it expires. 0 may be refused. Some rotations are asked
-for by two operators at the same moment (AT-07), the others come by themselves.
+Each verifier fetches when its copy is as old as `max-age` allows, never because of an unknown key.
+At every activation one of them has a fresh copy, one a copy of half its lifetime, one of its full
+lifetime. Every token is verified repeatedly until it expires; 0 may be rejected. Some rotations are
+requested by two operators concurrently (AT-07), the others are automatic.
 """
 
 import random
@@ -41,8 +42,8 @@ class Verifier:
         self._http = httpx.Client(timeout=10)
         self.outcomes = Counter()
         self.refused = []
-        self.fetch_at = []  # wanted, beside those at full age
-        # At the activation this one's set has this age.
+        self.fetch_at = []  # planned fetches, beside those at full age
+        # The age of this verifier's copy at the activation.
         self.age_at_activation = [0.0, MAX_AGE / 2, MAX_AGE][number]
         self.ages = []
         time.sleep(number * MAX_AGE / 3)  # and before the first one, any
@@ -56,7 +57,7 @@ class Verifier:
         self.fetched_at = asked_at
 
     def plan(self, activation):
-        """`activation` on the monotonic clock."""
+        """Plans the fetch for an `activation` on the monotonic clock."""
         self.fetch_at.append(activation - self.age_at_activation)
 
     def step(self):
@@ -85,7 +86,7 @@ def main(report, place):
     cluster = place.cluster()
     url = cluster.url("signet")
     first = place.signet(url, **SETTINGS).start()
-    # One issuer: the others are the same service.
+    # One issuer: the instances form one service.
     first.settings["SIGNET_ISSUER"] = first.url
     others = [place.signet(url, like=first) for _ in range(2)]
     for other in others:
@@ -109,7 +110,7 @@ def main(report, place):
                     token = client.body["access_token"]
                     kid = jwt.get_unverified_header(token)["kid"]
                     kids[kid] += 1
-                    # Its own word: on a busy machine the answer may have taken a while.
+                    # The token's own time: on a busy machine the response may be late.
                     claims = jwt.decode(token, options={"verify_signature": False})
                     tokens.append((token, kid, claims["exp"]))
 

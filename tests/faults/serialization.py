@@ -1,7 +1,7 @@
 """F9: PostgreSQL cannot serialise a transaction (40001) or breaks a deadlock with it (40P01).
 
-First with triggers that raise them on purpose: three failures, then success; at commit too; for
-ever. Then in earnest: SERIALIZABLE for every transaction, many clients on few rows.
+First with triggers that raise these errors: three failures, then success; at commit, too; forever.
+Then for real: SERIALIZABLE for every transaction, with many clients on few rows.
 """
 
 import time
@@ -35,7 +35,7 @@ def main(report, place):
     first = Client(signet.url).sign_up()
 
     def sign_up():
-        # A new address, unless the last one is not taken yet.
+        # A new address, unless the last sign-up failed.
         return first.post("/api/auth/signup", email=stranger.email, password="Correct-horse-7")
 
     cases = [
@@ -75,7 +75,7 @@ def main(report, place):
                 f" in {took * 1e3:.0f} ms, nothing changed",
             )
             if success == 200:
-                # It is good again at once: no other request pays for it.
+                # It works again at once: no other request is affected.
                 report.holds(call().status_code == 200, f"{what}: works afterwards")
     signet.stop()
 
@@ -100,7 +100,7 @@ def main(report, place):
 
         return work
 
-    # The visitors meet in the rows of one account and of one address.
+    # The clients share the rows of one account and of one address.
     clients = [Client(signet.url).sign_up() for _ in range(4)]
     work = [*map(refresher, clients), *[visitor() for _ in range(6)]]
     with Loop(*work) as loops:

@@ -1,14 +1,14 @@
 """W2, W8: commits that hang, and processes that stand still, under clients that refresh.
 
-- *A stall of 3 s* under 1,000 clients: nobody gets a 503. On SQLite the file system is frozen (needs
-  root: an ext4 of its own on a loop device; otherwise a preloaded library holds syncs back); on
-  PostgreSQL, with one and with two instances, commits wait for a standby that is not there.
-- *A synchronous standby that stands still* for three times the window in which a refresh can be
-  repeated: no session ends, no instance exits, and the key set is served.
-- *SIGSTOP for 60 s* under 100 clients, on SQLite and with a second instance that goes on: no session
-  ends as theft.
+- *A stall of 3 s* under 1,000 clients: no request gets a 503. On SQLite the file system is frozen
+  (needs root: a separate ext4 on a loop device; otherwise a preloaded library delays syncs); on
+  PostgreSQL, with one and with two instances, commits wait for a standby that does not exist.
+- *A frozen synchronous standby* for three times the retry window: no session ends, no instance
+  exits, and the key set is served.
+- *SIGSTOP for 60 s* under 100 clients, on SQLite and with a second instance that keeps running: no
+  session ends for reuse.
 
-After each, everybody's last acknowledged refresh token is good: what was acknowledged is stored.
+After each, every session's last acknowledged refresh token works: what was acknowledged is stored.
 `--only stall|standby|frozen` runs one of them.
 """
 
@@ -57,7 +57,7 @@ class Session:
         self.connections = {}
 
     async def ask(self, port, path, body, wait):
-        """The status and the body. An answer is waited for so long, then the connection is given up."""
+        """The status and the body. After the timeout, the connection is abandoned."""
         content = json.dumps(body)
         client = f"10.{self.number >> 16 & 255}.{self.number >> 8 & 255}.{self.number & 255}"
         head = (
@@ -142,7 +142,7 @@ class Crowd:
         self._thread.join()
 
     def last_tokens(self):
-        """What each session's last acknowledged token is answered with."""
+        """The response to each session's last acknowledged token."""
         statuses = Counter()
 
         async def work(left):
@@ -173,7 +173,7 @@ def judge(report, crowd, instances, reuses):
 
 @contextmanager
 def file_system(place):
-    """A folder whose writes can be made to hang for some seconds: (folder, settings, how)."""
+    """A directory whose writes can be blocked for some seconds: (directory, settings, method)."""
     if os.getuid() != 0:
         library, control = place.directory / "disk_faults.so", place.directory / "faults"
         source = REPOSITORY / "tests/e2e/disk_faults.c"
@@ -194,7 +194,7 @@ def file_system(place):
     subprocess.run(["mount", "-o", "loop", str(image), str(folder)], check=True)
 
     def freeze(seconds):
-        # What ends it is on its way before it begins.
+        # The unfreeze is started before the freeze.
         thaw = f"sleep {seconds}; fsfreeze --unfreeze {folder}"
         with subprocess.Popen(["sh", "-c", thaw]):
             subprocess.run(["fsfreeze", "--freeze", str(folder)], check=True)
@@ -246,7 +246,7 @@ def start(place, cluster, count):
 
 
 def wait_for_standbys(cluster, names):
-    """Commits are acknowledged once these have them."""
+    """Makes commits wait for these standbys."""
     options = {"options": "-c synchronous_commit=off"}
     with cluster.connect("postgres", **options) as connection:
         connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{names}'")

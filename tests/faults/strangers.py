@@ -1,13 +1,12 @@
-"""W4: strangers begin logins and never finish them: many from one IPv6 /48, and many from 100,000
+"""W4: attackers start logins and never finish them: many from one IPv6 /48, and many from 100,000
 addresses.
 
-Nothing of it is stored: no row waits for them, the database does not grow, and others refresh and
-log in on the pages as before: compared with the same clients on an idle server just before each
-round and just after it, and from its beginning to its end. `--requests` is how many are sent in
-each of the two rounds, `--rate` how many a second (four times as many from the /48, most of which
-are refused), `--database` where. Choose a rate that leaves the machine time: a debug build on two
-cores serves some 200 a second and no more. 1,000,000 requests, for a release build: `--requests
-1000000 --rate 1000`.
+Nothing of it is stored: no row is pending, the database does not grow, and other clients refresh
+and log in on the pages as before: compared with the same clients on an idle server just before and
+after each round. `--requests` is the number sent in each of the two rounds, `--rate` the number per
+second (four times as many from the /48, most of which are refused), `--database` where. Choose a
+rate that leaves the machine time: a debug build on two cores serves some 200 a second and no more.
+1,000,000 requests, for a release build: `--requests 1000000 --rate 1000`.
 """
 
 import argparse
@@ -45,7 +44,7 @@ REQUEST = {
 }
 PATH = f"/oauth2/authorize?{httpx.QueryParams(REQUEST)}"
 PASSWORD = "Correct-horse-7"
-# Low enough for a round to get beyond it, and for the others to stay below.
+# Low enough for a round to exceed it, and for the other clients to stay below.
 PER_MINUTE = 120
 LIMITS = {
     "SIGNET_REFRESHES_PER_MINUTE": str(PER_MINUTE),
@@ -59,7 +58,7 @@ def in_one_block(number):
 
 
 def in_many(number):
-    """100,000 addresses of IPv4, and of IPv6 each in a /48 of its own."""
+    """100,000 addresses of IPv4, and of IPv6 each in a separate /48."""
     number %= 100_000
     low = f"{number >> 8 & 255}.{number & 255}"
     return (
@@ -122,7 +121,7 @@ class Others:
         return work
 
     def _logs_in(self, client):
-        """Sent by a client, on the page, as far as the code."""
+        """A login on the page from an authorization request to the code."""
 
         def work():
             started = time.monotonic()
@@ -160,7 +159,7 @@ def waiting_rows(place, cluster):
 
 
 def memory_of(signet):
-    """Resident, in MiB."""
+    """Resident memory, in MiB."""
     for line in Path(f"/proc/{signet.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1]) // 1024
@@ -193,7 +192,7 @@ def flood(report, place, cluster, signet, others, name, address_of, rate, option
             ("idle again", later),
         ):
             report.figure(f"{what}, {when}", milliseconds(took))
-        # That the cores are busy is felt; what is stored of strangers would be, too, and for longer.
+        # The load may slow others down; stored requests would, too, and for longer.
         for when, took, before, slack in (
             ("with strangers", now, idle, 1.0),
             ("in the last third", last, first, 0.25),
@@ -208,7 +207,7 @@ def flood(report, place, cluster, signet, others, name, address_of, rate, option
         "database", f"{size / 1024:.0f} KiB, {grown / 1024:+.0f} KiB; others wrote {written} times"
     )
     report.holds(waiting_rows(place, cluster) == 0, "no row waits for them")
-    # Others' logins and their audit events take some room themselves.
+    # The others' logins and their audit events use some space themselves.
     report.holds(
         grown <= 16 * 1024 * written + 4 * 1024 * 1024, "the database holds what others wrote"
     )
@@ -238,7 +237,7 @@ def run(report, place, kind, options):
     block = flood(
         report, place, cluster, signet, others, "one /48", in_one_block, rates[0], options
     )
-    # Ten clients' worth a minute, and as much at once.
+    # The limit of ten clients per minute, plus the initial burst.
     most = 10 * PER_MINUTE * (block.took / 60 + 1.1)
     served = block.statuses[200]
     report.holds(served <= most, f"the /48 is served at most {most:.0f} times: {served}")
@@ -258,7 +257,7 @@ if __name__ == "__main__":
     options = parser.parse_args()
     report = Report(f"strangers: {options.requests} requests a round that nobody finishes")
     kinds = ["sqlite", "postgresql"] if options.database == "both" else [options.database]
-    # What each round may take on a machine that is slower than asked.
+    # The most that each round may take on a machine slower than the requested rate.
     bound = len(kinds) * (120 + 2 * (IDLE_SECONDS + 10 * options.requests // options.rate))
     with at_most(bound):
         for kind in kinds:
