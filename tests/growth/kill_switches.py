@@ -1,11 +1,11 @@
-"""W3: what ends all sessions of an account, with one session and with very many, in turns.
+"""W3: the kill switches of an account, with one session and with very many, alternately.
 
     kill_switches.py [--sessions 100000] [--rounds 5]
 
-On SQLite, or on the PostgreSQL of `TEST_DATABASE_URL`. `SIGNET_BIN` names a release build. The logins
-are planted rows. Of a request its time is taken, less what it hashes; of a command, how long a token
-of the account goes on working. At most three times as long for many as for one. Then: how long until
-each row says so, and until the status lists do, which verifiers read.
+On SQLite, or on the PostgreSQL of `TEST_DATABASE_URL`. `SIGNET_BIN` names a release build. The
+sessions are inserted rows. A request is measured by its time without hashing; a command by how long
+a token of the account still works. Many sessions may take at most three times as long as one.
+Further: how long until each row, and until the status lists that verifiers read, say so.
 """
 
 import argparse
@@ -39,7 +39,7 @@ SETTINGS = {
     "SIGNET_LOG": "warn",
 }
 FIRST_INDEX = 10_000
-# Hashes that a request makes: those are not what is measured.
+# Hashes per request, which are not to be measured.
 HASHES = {"end the others": 0, "change the password": 2, "reset": 1, "delete": 1}
 COMMANDS = {"account disable": "disable", "account end-sessions": "end-sessions"}
 
@@ -65,7 +65,7 @@ class Installation:
         return email, answer.json()
 
     def multiply(self, tokens: dict[str, str], number: int) -> None:
-        """Plants copies of a session. They are of a status list that there is."""
+        """Inserts copies of a session, with entries of an existing status list."""
         session = uuid.UUID(claims(tokens["access_token"])["sid"])
         ids = ("gen_random_uuid()", f"'{session}'") if self.is_postgres else (
             "randomblob(16)", f"x'{session.hex}'")
@@ -81,7 +81,7 @@ class Installation:
         if self.is_postgres:
             self.rows.execute("ANALYZE session")  # as autovacuum would
         else:
-            # A deletion moves the write-ahead log, which is not to hold what was planted.
+            # A deletion checkpoints the write-ahead log, which must not contain the inserted rows.
             self.rows.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def bearer(self, tokens: dict[str, str]) -> dict[str, str]:
@@ -94,7 +94,7 @@ class Installation:
         )
 
     def hash_time(self) -> float:
-        """Seconds of a wrong password: a hash and little else."""
+        """Seconds of a login with a wrong password: a hash and little else."""
         took = []
         for _ in range(7):
             began = time.perf_counter()
@@ -104,7 +104,7 @@ class Installation:
         return statistics.median(took)
 
     def end_all(self, how: str, email: str, tokens: dict[str, str]) -> float:
-        """The seconds it took."""
+        """Triggers a kill switch; returns the seconds it took."""
         http, bearer = self.http, self.bearer(tokens)
         if how in COMMANDS:
             began = time.perf_counter()
@@ -141,7 +141,7 @@ class Installation:
         return time.perf_counter() - began
 
     def wait_for_list(self, tokens: dict[str, str], number: int) -> float:
-        """Until the list that is served has all planted sessions as ended."""
+        """Waits until the served list marks all inserted sessions as ended."""
         began = time.perf_counter()
         uri = claims(tokens["access_token"])["status"]["status_list"]["uri"]
         path = "/" + uri.split("/", 3)[3]

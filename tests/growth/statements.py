@@ -1,11 +1,11 @@
 """Explains every statement that Signet sends, on a small and on a large database (W18).
 
-    statements.py FILE    FILE: what `scripts/with-postgres --log-statements FILE` wrote down
+    statements.py FILE    FILE: the output of `scripts/with-postgres --log-statements FILE`
 
 On SQLite without statistics and after ANALYZE, and on PostgreSQL (`TEST_DATABASE_URL`) before and
 after ANALYZE, no statement may scan a table that grows, and each must do the same work on 1,000
-accounts as on 100,000: instructions on SQLite, rows that are read on PostgreSQL. What may do more is
-listed below.
+accounts as on 100,000: instructions on SQLite, rows read on PostgreSQL. Exceptions are listed
+below.
 """
 
 import os
@@ -25,43 +25,43 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SIGNET_BIN = os.environ.get("SIGNET_BIN", str(REPOSITORY / "target/debug/signet"))
 SMALL, LARGE = 1_000, 100_000
 
-# Tables that grow with people, logins or time.
+# Tables that grow with accounts, logins or time.
 GROWING = (
     "account attempt auth_event authorization_code consent invalid_status logout_notice "
     "pending_authorization session used_assertion"
 ).split()
 
-# The beginning of a statement, and why it may scan, or do more on a larger database.
+# The start of a statement, and why it may scan, or do more work on a larger database.
 EXCEPTIONS = {
     'DELETE FROM "client" WHERE': "what refers to the client has been deleted in portions by then",
 }
 
-# Statements of which PostgreSQL without statistics may read more: Signet runs ANALYZE at its start,
-# and each hour, if there are none.
+# Statements for which PostgreSQL without statistics may read more rows: if there are none, Signet
+# runs ANALYZE at its start and each hour.
 UNKNOWN = {
     'FROM "session" WHERE "session"."browser_session_id" =': "takes the live sessions for few",
     '"deleted_at" IS NULL AND EXISTS(': "of an operator's command that ends everybody's sessions",
     'FROM "logout_notice" WHERE "logout_notice"."due_at" <=': "of an upgrade, until it is empty",
 }
 
-# What statements for PostgreSQL alone have in them.
+# What only statements for PostgreSQL contain.
 POSTGRESQL = ("::", "pg_", "signet_session_is_current(", "octet_length(")
 
 
 def statements(file: Path) -> list[str]:
-    """Each once: lists of different lengths are one statement."""
+    """The distinct statements: lists of different lengths count as one."""
     found = set()
     for line in file.read_text().splitlines():
         line = line.strip()
         if re.match(r"(SELECT|UPDATE|DELETE|WITH|INSERT)\b", line) and '"' in line:
             found.add(line)
     normal = {normalised(unchanged(line)) for line in found if "information_schema" not in line}
-    # A row that is inserted is found by nothing but its keys.
+    # An insert finds rows by its keys alone.
     return sorted(it for it in normal if not re.match(r"INSERT INTO \S+ \([^)]*\) VALUES", it))
 
 
 def unchanged(sql: str) -> str:
-    """An update that leaves each column as it is: no value breaks a rule of the table."""
+    """An update that leaves each column unchanged: no value violates a constraint."""
     found = re.match(r'(UPDATE "\w+" SET )(.*?)( WHERE .*)', sql)
     if not found:
         return sql
@@ -85,11 +85,11 @@ def normalised(sql: str) -> str:
 # --- what is bound ------------------------------------------------------------------------------
 
 NOW = time.time_ns() // 1000
-PERSON = 200  # the account whose rows are looked for; it has one of each kind
+PERSON = 200  # the account whose rows are searched; it has one of each kind
 
 
 def value(table: str, column: str, operator: str) -> Any:
-    """What a statement compares a column with, or sets it to."""
+    """The value that a statement compares a column with, or sets it to."""
     if operator == "LIMIT":
         return 10
     if operator == "OFFSET":
@@ -127,7 +127,7 @@ def value(table: str, column: str, operator: str) -> Any:
 
 
 def since(table: str, column: str, operator: str) -> int:
-    if column == "since":  # what is new is asked for, and what is a month old is deleted
+    if column == "since":  # queries want new rows, deletions rows that are a month old
         return NOW - 30 * DAY if operator == "<" else NOW - 7_000_000
     if operator in ("<", "<=") and column == "expires_at":
         return NOW - DAY if table == "authorization_code" else NOW
@@ -144,7 +144,7 @@ def values(sql: str) -> list[Any]:
     bound = []
     for place in re.finditer(r"\$\d+", sql):
         before = sql[: place.start()].rstrip()
-        if before.endswith("LOWER("):  # of the index for a client's removal
+        if before.endswith("LOWER("):  # for the index that a client's removal uses
             bound.append("web")
             continue
         if before.endswith(("LIMIT", "OFFSET")):
@@ -200,7 +200,7 @@ class OnSqlite:
 
 
 def is_scan(step: str) -> bool:
-    # In the order of an index it may end early; if it does not, the instructions tell.
+    # In the order of an index it may stop early; the instruction count shows whether it does.
     found = re.match(r"SCAN (\w+)\b(?! USING)", step)
     return "ANY(" in step or bool(found and found[1] in GROWING)
 
@@ -222,8 +222,8 @@ class OnPostgres:
         self.db.execute("ANALYZE")
 
     def explain(self, sql: str, bound: list[Any]) -> tuple[int, list[str]]:
-        """Rows that are read, and the tables that are scanned: by the plan for these values, and by
-        that for any, which prepared statements may get after some executions."""
+        """Rows read, and tables scanned: by the plan for these values, and by the generic plan,
+        which prepared statements may get after some executions."""
         import psycopg
 
         rows, scans = 0, []
@@ -241,7 +241,7 @@ class OnPostgres:
                 nulls = f"({', '.join(['NULL'] * len(bound))})" if bound else ""
                 cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE it{nulls}")
                 generic = cursor.fetchone()[0][0]["Plan"]  # type: ignore[index]
-                # By choose_custom_plan() of plancache.c: planning costs something, too.
+                # As choose_custom_plan() of plancache.c: planning has a cost, too.
                 relations = len({it.get("Relation Name") for it in nodes(generic)})
                 if generic["Total Cost"] < plan["Total Cost"] + 2.5 * (relations + 1):
                     scans += [f"{it} in the generic plan" for it in scanned(generic)]

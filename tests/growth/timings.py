@@ -1,9 +1,9 @@
-"""Times what people do, on a small and on a large database in turns, and the removal of a client.
+"""Times user requests, on a small and on a large database alternately, and the removal of a client.
 
     timings.py [--accounts 1000000] [--rounds 60] [--holders 300000] [--analyze]
 
-On SQLite, or on the PostgreSQL of `TEST_DATABASE_URL`. `SIGNET_BIN` names a release build. One client
-at a time, warm; medians with quartiles. Default settings, but for limits.
+On SQLite, or on the PostgreSQL of `TEST_DATABASE_URL`. `SIGNET_BIN` names a release build. One
+client at a time, warm; medians with quartiles. Default settings, except for limits.
 """
 
 import argparse
@@ -57,7 +57,7 @@ token_endpoint_auth_method = "none"
 """
 
 
-# A server whose processor time grows by less than this share of a core has done the work of its start.
+# A server whose CPU time grows by less than this share of a core has finished its startup work.
 IDLE = 0.02
 LONGEST_START_SECONDS = 900
 
@@ -78,7 +78,7 @@ class Installation:
         clients.write_text(CLIENT)
         self.command("migrate", "up")
         self.command("client", "apply", str(clients))
-        self.signet.start().stop()  # makes the first status list, and a key
+        self.signet.start().stop()  # creates the first status list, and a key
         self.filler = self._connect()
         fill(self.filler, number, holders, fresh)
         self.signet.start()
@@ -185,7 +185,7 @@ OPERATIONS: list[tuple[str, Callable[[Installation], None]]] = [
 
 
 def cpu(pid: int) -> float:
-    """Milliseconds that a process has been on a core: a busy machine blurs that least."""
+    """Milliseconds of CPU time of a process, which a busy machine affects least."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((it / "schedstat").read_text().split()[0]) for it in tasks) / 1e6
 
@@ -198,7 +198,7 @@ def compare(installations: list[Installation], rounds: int) -> None:
             for one in installations if number % 2 else reversed(installations):
                 began, before = time.perf_counter(), cpu(one.signet.pid)
                 operation(one)
-                if number >= 5:  # warm by then
+                if number >= 5:  # warm from here on
                     seconds, after = time.perf_counter() - began, cpu(one.signet.pid)
                     took.setdefault((name, one.name), []).append(seconds * 1000)
                     worked.setdefault((name, one.name), []).append(after - before)
@@ -213,7 +213,7 @@ def compare(installations: list[Installation], rounds: int) -> None:
 
 
 def settle(one: Installation) -> None:
-    """Waits for the work of the start: the first purges, and the first status lists."""
+    """Waits for the startup work: the first purges, and the first status lists."""
     began, quiet = time.monotonic(), 0
     while quiet < 5 and time.monotonic() - began < LONGEST_START_SECONDS:
         before = cpu(one.signet.pid)
@@ -235,7 +235,7 @@ def percentiles(took: list[float]) -> str:
 
 
 async def remove_client(one: Installation, holders: int) -> None:
-    """Removes `web` while others refresh, 100 times a second."""
+    """Removes `web` while other clients refresh, 100 times a second."""
     people = []
     for _ in range(40):
         email = f"{secrets.token_hex(8)}@example.test"
