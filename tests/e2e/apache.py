@@ -28,7 +28,7 @@ class Apache(Process):
         private, public = key_pair()
         described = registration(self.url, self.callback, method, public)
         issued = register(signet, directory, [described])
-        # Not in pytest's own directory: nobody but root may enter that, if root runs the tests.
+        # Not in pytest's directory: if root runs the tests, only root has access to it.
         self._home = Path(tempfile.mkdtemp(prefix="signet-apache-"))
         self._home.chmod(0o755)
         shutil.copytree(SOURCE / "pages", self._home / "pages")

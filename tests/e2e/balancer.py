@@ -1,6 +1,6 @@
-"""What stands in front of instances, for clients in this process: it has the issuer's name.
+"""A load balancer in front of instances, under the issuer's name, for clients in this process.
 
-TLS ends there, before it begins: clients believe that they speak it, and send `Secure` cookies.
+TLS is only simulated: clients see https URLs, and send `Secure` cookies.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The example front end, built and served, and a Chromium that looks at it."""
+"""The example front end, built and served, and a Chromium that opens it."""
 
 import shutil
 import threading
@@ -25,9 +25,10 @@ CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def build(directory: Path, signet_url: str, tasks_url: str) -> NodeProject:
-    """Makes the client from the contract, checks the types, and puts the app into `directory`.
+    """Generates the API client from the contract, checks the types, and builds the app into
+    `directory`.
 
-    The mode "test" is the usual build, but that scripts on the page can reach the session.
+    The mode "test" is the normal build, except that scripts on the page can access the session.
     """
     project = NodeProject(FRONTEND)
     project.bin("openapi-typescript", CONTRACT, "--output", "src/generated/signet.d.ts")
@@ -59,7 +60,7 @@ class StaticFiles:
 
 class SilentHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Disables logging."""
 
 
 @contextmanager
@@ -67,8 +68,8 @@ def chromium(*arguments: str) -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     assert path, f"none of {', '.join(CHROMIUMS)} is installed"
     with sync_playwright() as playwright:
-        # Without a sandbox, since tests also run as root, where Chromium has none; all that it
-        # loads is our own.
+        # Without a sandbox: tests also run as root, where Chromium has none, and only local content
+        # is loaded.
         browser = playwright.chromium.launch(
             executable_path=path, chromium_sandbox=False, args=arguments
         )
@@ -101,7 +102,7 @@ class Visitor:
             self.refreshes.append(response.status)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # Chromium itself reports each answer above 399 there.
+        # Chromium itself logs each response above 399 there.
         if message.type == "error" and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
@@ -136,7 +137,7 @@ class Tab:
         self.page.get_by_role("heading", name=heading, exact=True).wait_for()
 
     def tasks(self) -> dict[str, bool]:
-        """Titles, and whether they are completed."""
+        """The tasks' titles, and whether they are completed."""
         self.page.get_by_text("still to do").or_(self.page.get_by_text("Nothing to do")).wait_for()
         items = self.page.get_by_role("listitem")
         return {
@@ -145,7 +146,7 @@ class Tab:
         }
 
     def problem_of(self, label: str) -> str:
-        """What is said to be wrong with the field."""
+        """The error beside the field."""
         field = self.page.get_by_label(label)
         problem = self.page.locator(f"#{field.get_attribute('id')}-problem")
         problem.filter(has_text=".").or_(problem.filter(has_text="?")).first.wait_for()
@@ -153,7 +154,7 @@ class Tab:
         return problem.inner_text()
 
     def barriers(self, axe: str) -> list[str]:
-        """What keeps people out, as far as axe-core finds it; contrast is part of that."""
+        """Accessibility violations that axe-core finds, contrast included."""
         self.page.evaluate(axe)
         found = self.page.evaluate("() => axe.run()")["violations"]
         return [f"{it['id']}: {it['nodes'][0]['html']}" for it in found]

@@ -1,4 +1,4 @@
-"""Secrets that must be found nowhere, and a flow in which each that there is gets used."""
+"""Secrets that must not leak, and a flow that uses each of them."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ class Canaries:
 
 
 def spellings(value: str) -> set[str]:
-    """A secret as it is, and as it looks once encoded for a URL, in JSON, base64 or hex."""
+    """A secret, and its encodings for a URL, in JSON, base64 and hex."""
     data = value.encode()
     return {
         value,
@@ -52,7 +52,7 @@ def spellings(value: str) -> set[str]:
 
 
 def run_a_flow(signet: Signet, canaries: Canaries, watch: Callable[[httpx.Response], None]) -> None:
-    """A whole code flow, with every secret that there is in one; and then each once more, in vain."""
+    """A complete code flow that uses every kind of secret; then each again, unsuccessfully."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     secret = canaries.new("client secret", register(signet, key))
     canaries.new("code verifier", VERIFIER)
@@ -149,7 +149,7 @@ def spend_in_vain(
     tokens: dict[str, Any],
     grant: dict[str, str],
 ) -> None:
-    """Shows everything where it is good for nothing."""
+    """Presents every secret where it is not accepted."""
     access_token, id_token = tokens["access_token"], tokens["id_token"]
     assert post("/oauth2/introspect", token=access_token).json()["active"]
     assert post("/oauth2/introspect", token=id_token).json() == {"active": False}

@@ -1,4 +1,4 @@
-"""Certificates that nobody vouches for, for test servers with TLS."""
+"""Self-signed certificates for test servers with TLS."""
 
 import datetime
 import ssl
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def self_signed(path: Path, *names: str) -> Path:
-    """Writes a certificate for hosts of these names to `path`, with its key."""
+    """Writes a certificate for these host names to `path`, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -35,7 +35,7 @@ def self_signed(path: Path, *names: str) -> Path:
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
-    """TLS as the one who has that certificate."""
+    """A TLS context with that certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context

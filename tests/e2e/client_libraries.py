@@ -1,4 +1,4 @@
-"""The applications of `docs/client-libraries.md`, as they are there, at the addresses of a test."""
+"""The applications of `docs/client-libraries.md`, unchanged except for the addresses."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Application(Process):
     def __init__(
         self, library: str, directory: Path, signet: Signet, changes: Mapping[str, str]
     ) -> None:
-        """`changes` are parts of the page's code, and what somebody might have written for them."""
+        """`changes` replace parts of the page's code, as a user might write them."""
         super().__init__("shop", directory)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -67,14 +67,14 @@ class Application(Process):
         return self
 
     def user(self, person: Person) -> dict[str, Any] | None:
-        """Whom the application takes `person` for."""
+        """The user as whom the application identifies `person`."""
         shown = person.visit(f"{self.url}/")
         assert shown.status == 200, f"{shown}\n{self.output}"
         user: dict[str, Any] | None = json.loads(shown.text)
         return user
 
     def manage(self, *arguments: str, **settings: str) -> None:
-        """A command of Django's."""
+        """Runs a management command of Django."""
         environment = {**self._settings, **settings}
         run("python", "manage.py", *arguments, cwd=self._directory, seconds=60, **environment)
 
@@ -111,6 +111,6 @@ def changed(code: dict[str, str], changes: Mapping[str, str]) -> dict[str, str]:
 
 
 def table() -> dict[str, list[str]]:
-    """The rest of each row of the page's table, by library."""
+    """The other columns of the page's table, by library."""
     rows = re.findall(r"^\| \[(.*?)\]\(#.*?\) \| (.*) \|$", PAGE.read_text(), re.M)
     return {library: cells.split(" | ") for library, cells in rows}

@@ -1,4 +1,4 @@
-"""What a front end does: one method for each call."""
+"""The API as a front end calls it: one method per operation."""
 
 import itertools
 import secrets
@@ -77,7 +77,7 @@ class SignetClient:
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
         if self._behind_proxy:
-            # A client address of its own for each call, so that the limits stay on and never bite.
+            # A new client address for each call, so that rate limits stay on but do not apply.
             high, middle, low = (next(self._addresses) % 2**24).to_bytes(3)
             headers["X-Forwarded-For"] = f"10.{high}.{middle}.{low}"
         if body is None:

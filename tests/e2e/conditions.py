@@ -1,6 +1,6 @@
-"""What the conformance suite holds answers against, as far as the code flow and logout go.
+"""The checks of the conformance suite for the code flow and logout.
 
-Its warnings are errors here. The names in the comments are those of the specifications.
+Its warnings are errors here. The comments name the specifications.
 """
 
 import hashlib
@@ -71,20 +71,20 @@ LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
 def entropy(text: str) -> float:
-    """Shannon's estimate, in bits."""
+    """Shannon's entropy estimate, in bits."""
     shares = [count / len(text) for count in Counter(text).values()]
     return -len(text) * sum(share * math.log2(share) for share in shares)
 
 
 def is_secret(text: str) -> None:
-    """Of a code or a token: long enough, not to be guessed, of characters that RFC 6749 allows."""
+    """Checks a code or a token: length, entropy, and the characters that RFC 6749 allows."""
     assert len(text) >= 16, text
     assert entropy(text) > LEAST_ENTROPY, f"{entropy(text)} bits: {text}"
     assert re.fullmatch(r"[\x20-\x7e]+", text), text
 
 
 def is_json(answer: httpx.Response, status: int, kind: str = "application/json") -> Json:
-    """The members of an answer."""
+    """The members of a JSON response."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
     assert answer.headers["Content-Type"].split(";")[0] == kind, answer.headers
     members: Json = answer.json()
@@ -92,7 +92,7 @@ def is_json(answer: httpx.Response, status: int, kind: str = "application/json")
 
 
 def metadata(members: Json, issuer: str) -> None:
-    """OpenID Connect Discovery 1.0 §3, and no member that is not registered."""
+    """OpenID Connect Discovery 1.0 §3, and no unregistered members."""
     unknown = members.keys() - REGISTERED_METADATA
     assert not unknown, f"not registered: {unknown}"
     assert members["issuer"] == issuer
@@ -120,7 +120,7 @@ def metadata(members: Json, issuer: str) -> None:
 
 
 def keys(members: Json) -> dict[str, jwt.PyJWK]:
-    """RFC 7517 §5: public keys alone, each with a `kid` of its own. Returns them by that."""
+    """RFC 7517 §5: only public keys, with distinct `kid`s. Returns them by `kid`."""
     listed = members["keys"]
     assert listed, "no keys"
     for key in listed:
@@ -134,7 +134,7 @@ def keys(members: Json) -> dict[str, jwt.PyJWK]:
 
 
 def signed(token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str) -> Json:
-    """The claims of a token by RS256 and one of these keys, for that client, not expired."""
+    """The claims of an unexpired token for that client, signed RS256 with one of these keys."""
     header = jwt.get_unverified_header(token)
     assert header["alg"] == "RS256", header
     claims: Json = jwt.decode(
@@ -157,7 +157,7 @@ def id_token(
     access_token: str,
     nonce: str | None,
 ) -> Json:
-    """OpenID Connect Core 1.0 §3.1.3.7, and nothing in it that was not asked for."""
+    """OpenID Connect Core 1.0 §3.1.3.7, without unrequested claims."""
     claims, now = signed(token, by_kid, issuer, client_id), time.time()
     unasked = claims.keys() - ID_TOKEN_CLAIMS
     assert not unasked, f"not asked for: {unasked}"
@@ -180,7 +180,7 @@ def id_token(
 
 
 def userinfo(members: Json, scope: str) -> None:
-    """OpenID Connect Core 1.0 §5.1 and §5.4: all that the scope opens, each of its type."""
+    """OpenID Connect Core 1.0 §5.1 and §5.4: all claims of the scope, with correct types."""
     wanted = set().union(*(SCOPE_CLAIMS.get(value, set()) for value in scope.split(" ")))
     missing = wanted - members.keys()
     assert not missing, f"missing at userinfo: {missing}"
@@ -201,7 +201,7 @@ def userinfo(members: Json, scope: str) -> None:
             assert value, name
     shapes = {
         "email": r"[^@\s]+@[^@\s]+",
-        # The official suite takes a year from 1850 on, or none.
+        # The official suite accepts a year from 1850 on, or 0000.
         "birthdate": r"(0000|18[5-9]\d|19\d\d|20\d\d)(-\d\d-\d\d)?",
         "zoneinfo": r"\w+(/[\w+-]+)*",
         "locale": r"[A-Za-z]{2,3}([-_]\w+)*",
@@ -223,7 +223,7 @@ def refreshed_id_token(first: Json, second: Json) -> None:
 def logout_token(
     token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str, told: Json
 ) -> None:
-    """Back-Channel Logout 1.0 §2.4 and §2.6, for the login that `told`, an ID token, was about."""
+    """Back-Channel Logout 1.0 §2.4 and §2.6, for the login of `told`, an ID token."""
     claims, now = signed(token, by_kid, issuer, client_id), time.time()
     assert now - SKEW < claims["iat"] < now + SKEW
     assert claims["exp"] > now - SKEW
@@ -234,7 +234,7 @@ def logout_token(
 
 
 def alg_none(token: str) -> str:
-    """The same claims, with a header that says that there is no signature, and none."""
+    """The same claims with `alg` none and an empty signature."""
     header, body, _ = token.split(".")
     unsigned = decode(header).replace(b'"RS256"', b'"none"')
     assert unsigned != decode(header), header

@@ -1,4 +1,4 @@
-"""A run of the certification's modules: the suite's side of it, with its shipped configuration."""
+"""Runs the modules of the certification in place of the suite, with its shipped configuration."""
 
 import base64
 import json
@@ -48,13 +48,13 @@ class Suite:
     """A flow whose code has been redeemed, and when that was."""
 
     def module(self, name: str) -> "Module":
-        """A browser of its own, and what the configuration says for that module."""
+        """A module with a new browser and its part of the configuration."""
         configuration = {**self.configuration, **self.configuration["override"].get(name, {})}
         blocks = deepcopy(configuration["browser"])
         return Module(self, configuration, ScriptedBrowser(self.proxy.client(), SUITE, blocks))
 
     def apply_clients(self, text: str, directory: Path) -> dict[str, str]:
-        """`signet client apply`. Returns the secrets that it prints."""
+        """Runs `signet client apply`. Returns the printed secrets."""
         file = directory / "clients.toml"
         file.write_text(text)
         printed = subprocess.run(
@@ -127,12 +127,12 @@ class Module:
         return {name: value for name, value in {**usual, **more}.items() if value is not None}
 
     def send(self, request: dict[str, str], method: str = "GET") -> Landing:
-        """Sends the browser to the authorization endpoint."""
+        """Opens the authorization endpoint in the browser."""
         address = f"{self.metadata['authorization_endpoint']}?{urlencode(request)}"
         return self.browser.visit(address, method)
 
     def code(self, landing: Landing, request: dict[str, str]) -> str:
-        """What a good answer brings to the callback."""
+        """The code of a successful authorization response."""
         assert landing.url.startswith(request["redirect_uri"]), landing
         assert "#" not in landing.url
         brought, registered = self._brought(landing, request)
@@ -143,7 +143,7 @@ class Module:
         return brought["code"]
 
     def error(self, landing: Landing, request: dict[str, str], *expected: str) -> None:
-        """The answer is an error, says no more than it may, and has the state intact."""
+        """Checks an error response: the permitted parameters alone, and the same state."""
         assert landing.url.startswith(request["redirect_uri"]), landing
         brought, registered = self._brought(landing, request)
         assert brought["error"] in expected, brought
@@ -160,7 +160,7 @@ class Module:
         return brought, registered
 
     def is_page(self, landing: Landing, *statuses: int) -> None:
-        """The browser is at a page of Signet's."""
+        """Checks that the browser shows a page of Signet."""
         assert landing.url.startswith(f"{ISSUER}/"), landing
         assert landing.status in statuses, landing
         assert "<h1>" in landing.text
@@ -217,7 +217,7 @@ class Module:
     def flow(
         self, client: Json | None = None, method: str = "GET", by: str = "basic", **more: str | None
     ) -> Flow:
-        """The whole of it, with every check that all modules of the code flow make."""
+        """A complete flow, with the checks that all code flow modules make."""
         client = client or self.client()
         verifier = more.pop("verifier", None)
         request = self.request(client, **more)
@@ -238,12 +238,12 @@ class Module:
         return Flow(client, request, code, answer, claims, members)
 
     def log_out(self, **parameters: str) -> Landing:
-        """Sends the browser to the end session endpoint."""
+        """Opens the end session endpoint in the browser."""
         query = f"?{urlencode(parameters)}" if parameters else ""
         return self.browser.visit(f"{self.metadata['end_session_endpoint']}{query}")
 
     def is_logged_out(self) -> None:
-        """A further request, by which nobody may be asked, is answered with an error."""
+        """A further request with `prompt=none` gets an error."""
         request = self.request(prompt="none", state=random_text(128))
         needs_a_person = ("login_required", "interaction_required", "account_selection_required")
         self.error(self.send(request), request, *needs_a_person)
@@ -284,7 +284,7 @@ def conformance_run(
 
 
 def sign_up(suite: Suite) -> None:
-    """The account that the configuration logs in with."""
+    """Signs up the account that the configuration logs in with."""
     commands = [
         command
         for block in suite.configuration["browser"]
@@ -301,5 +301,5 @@ def sign_up(suite: Suite) -> None:
 
 
 def spend(suite: Suite, module: Module) -> None:
-    """Redeems a code for whoever will show it again much later."""
+    """Exchanges a code that is presented again much later."""
     suite.spent = (module.flow(), time.monotonic())

@@ -1,4 +1,4 @@
-"""Fixtures: what a test asks for is running when it begins and gone when it ends."""
+"""Fixtures that start what a test needs, and stop it at the end."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -33,7 +33,7 @@ def owned_by_module() -> Iterator[Owner]:
 
 @pytest.fixture
 def signet(tmp_path: Path, database: Database, owned: Owner) -> Signet:
-    """Signet with its defaults, not started."""
+    """Signet with default settings, not started."""
     return owned(Signet(tmp_path, database))
 
 
@@ -45,7 +45,7 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture
 def task_api_kind() -> type[TaskApi]:
-    """Which of the task APIs is tested: a module whose tests hold for all has `every_task_api`."""
+    """The task API under test: set `every_task_api` in a module whose tests apply to all."""
     return TaskApi
 
 
@@ -53,6 +53,6 @@ def task_api_kind() -> type[TaskApi]:
 def stage(
     tmp_path: Path, database: Database, owned: Owner, task_api_kind: type[TaskApi]
 ) -> Iterator[Stage]:
-    """Signet, and a task API that reaches it through a recording proxy."""
+    """Signet, and a task API that accesses it through a recording proxy."""
     with on_stage(tmp_path, database, owned, task_api_kind) as stage:
         yield stage

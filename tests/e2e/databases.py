@@ -1,4 +1,5 @@
-"""A fresh database for each test: an SQLite file, or one on the server of `TEST_DATABASE_URL`."""
+"""A fresh database for each test: an SQLite file, or a database on the server of
+`TEST_DATABASE_URL`."""
 
 import os
 import sqlite3
@@ -25,7 +26,7 @@ class SqliteDatabase:
 
     @property
     def files(self) -> list[Path]:
-        """The files that hold the data, as far as they exist."""
+        """The files that contain the data, if they exist."""
         names = [self.path.name + suffix for suffix in ("", "-wal", "-shm")]
         return [path for name in names if (path := self.path.with_name(name)).exists()]
 
@@ -43,7 +44,7 @@ class SqliteDatabase:
         }
 
     def drop(self) -> None:
-        """Nothing: the temporary directory goes anyway."""
+        """Does nothing: the temporary directory is deleted anyway."""
 
 
 class PostgresDatabase:
@@ -75,7 +76,7 @@ class PostgresDatabase:
         self._on_server("DROP DATABASE {} WITH (FORCE)")
 
     def run(self, statement: str, *suffixes: str) -> None:
-        """Runs a statement about this database, or about others whose names begin with its name."""
+        """Runs a statement about this database, or about others whose names start with its name."""
         names = [sql.Identifier(f"{self._name}{suffix}") for suffix in suffixes]
         with psycopg.connect(self._server_url, autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*names))
@@ -94,7 +95,7 @@ def fresh_database(directory: Path) -> Database:
 
 
 def as_text(row: tuple[Any, ...]) -> str:
-    """A row such that any text inside it, in a byte string too, can be found by searching."""
+    """A row as searchable text, byte strings included."""
     values = (bytes(value).decode("latin-1") if is_bytes(value) else str(value) for value in row)
     return " | ".join(values)
 

@@ -9,7 +9,7 @@ SETTINGS = 'ISSUER, AUDIENCE = "http://localhost:8080", "http://localhost:8080"'
 
 
 def block_with(language: str, mark: str, page: str = "verify-a-token.md") -> str:
-    """The one block of this language that holds `mark`."""
+    """The only block of this language that contains `mark`."""
     text = (REPOSITORY / "docs" / page).read_text()
     blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
     (block,) = (block for block in blocks if mark in block)
@@ -17,7 +17,7 @@ def block_with(language: str, mark: str, page: str = "verify-a-token.md") -> str
 
 
 def stock_pyjwt(issuer: str, audience: str) -> dict[str, Any]:
-    """What the block for PyJWT defines, with the address of an issuer of the tests."""
+    """The definitions of the block for PyJWT, with a test issuer's address."""
     block = block_with("python", SETTINGS)
     names: dict[str, Any] = {}
     exec(block.replace(SETTINGS, f"ISSUER, AUDIENCE = {issuer!r}, {audience!r}"), names)

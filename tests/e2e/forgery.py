@@ -1,4 +1,4 @@
-"""Tokens that nobody should accept, made from a genuine one without its private key."""
+"""Forged tokens, made from a genuine one without its private key."""
 
 import base64
 import hashlib
@@ -59,9 +59,9 @@ def public_jwk(key: rsa.RSAPrivateKey, kid: str) -> Json:
 
 
 def forgeries(token: str, victim: str, jwks: bytes) -> dict[str, str]:
-    """Attacks on a verifier that knows `jwks`, by name, all made from a genuine `token`.
+    """Attacks on a verifier that has `jwks`, by name, made from a genuine `token`.
 
-    Those that change the claims try to become `victim`.
+    Those that change claims impersonate `victim`.
     """
     head, body, signature = token.split(".")
     header, claims = header_of(token), claims_of(token)

@@ -1,4 +1,4 @@
-"""A browser that knows redirects, cookies and plain forms, and shows what is on the page by id."""
+"""A browser with redirects, cookies and plain forms, which finds page elements by id."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -19,7 +19,7 @@ class Landing:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What is in the query, where nothing may be twice."""
+        """The query parameters, none of which may be duplicated."""
         pairs = parse_qsl(urlsplit(self.url).query, keep_blank_values=True, strict_parsing=True)
         assert len(dict(pairs)) == len(pairs), f"a parameter is repeated: {self.url}"
         return dict(pairs)
@@ -44,7 +44,7 @@ class FormBrowser:
             if not answer.is_redirect:
                 self._arrive(Landing(url, answer.status_code, answer.text))
                 return self.at
-            # After 303, whatever it was before.
+            # After a 303 the next request is a GET.
             assert answer.status_code == 303, f"{answer.status_code} at {url}"
             method, url, body = "GET", urljoin(url, answer.headers["Location"]), None
         raise AssertionError(f"no end of redirects, at {url}")
@@ -62,7 +62,7 @@ class FormBrowser:
         return self.press(self._element(identifier))
 
     def press(self, button: "Element") -> Landing:
-        """Sends the form of a button."""
+        """Submits the form of a button."""
         form = button.form
         assert form is not None, f"a button without a form: {button}"
         assert form.attributes.get("method", "").lower() == "post", form
@@ -90,7 +90,7 @@ class Element:
     text: str = ""
 
     def filled(self, clicked: "Element") -> list[tuple[str, str]]:
-        """What the form sends if that button of it is clicked."""
+        """The fields that the form sends when that button is clicked."""
         return [
             (it.attributes["name"], it.value)
             for it in self.fields
@@ -109,7 +109,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def find(self, kind: str, target: str) -> Element | None:
-        """The first one with that id or name, or with that tag (`css`)."""
+        """The first element with that id or name, or with that tag (`css`)."""
         for element in self._elements:
             found = element.tag if kind == "css" else element.attributes.get(kind)
             if found == target:

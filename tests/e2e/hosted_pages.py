@@ -1,4 +1,4 @@
-"""People at the hosted pages: a real browser, the real Signet, and a client on the web."""
+"""Users at the hosted pages: a real browser, the real Signet, and a web client."""
 
 import subprocess
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Stage:
         return Person(self, Visitor(context, f"{self.signet.issuer}/login"))
 
     def sign_up(self) -> tuple[str, Tokens]:
-        """Somebody who has an account, and a session of the JSON API."""
+        """A user with an account and a session of the JSON API."""
         email = some_email()
         with SignetClient(self.signet.url) as client:
             return email, Tokens.of(client.sign_up(email), 201)
@@ -85,7 +85,7 @@ class Person:
 
 @contextmanager
 def opened(directory: Path, owner: Owner) -> Iterator[Stage]:
-    """Signet, a client on the web that is registered with it, and a browser that finds both."""
+    """Signet, a registered web client, and a browser that resolves both."""
     database = fresh_database(directory)
     signet = owner(signet_for_browsers(directory, database))
     signet.start()
@@ -108,12 +108,12 @@ def register(signet: Signet, clients: Path) -> None:
 
 
 def signet_for_browsers(directory: Path, database: Database, **settings: str) -> Signet:
-    """Signet at `http://localhost`, which Chromium trusts with `__Host-` cookies, too."""
+    """Signet at `http://localhost`, where Chromium accepts `__Host-` cookies, too."""
     limits = {
         name: "10000"
         for name in ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")
     }
-    # A busy machine is no reason to turn people away.
+    # Hashing on a busy machine must not cause refusals.
     signet = Signet(directory, database, SIGNET_HASH_BACKLOG_SECONDS="60", **limits, **settings)
     signet.settings["SIGNET_ISSUER"] = f"http://localhost:{signet.port}"
     return signet

@@ -1,4 +1,5 @@
-"""Where a client is told of logouts (OpenID Connect Back-Channel Logout 1.0 §2.5), with TLS."""
+"""A client's back-channel logout endpoint (OpenID Connect Back-Channel Logout 1.0 §2.5), with
+TLS."""
 
 import queue
 import threading
@@ -41,7 +42,7 @@ class LogoutReceiver:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Nothing."""
+                """Disables logging."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = server_context(self.certificate)
@@ -55,5 +56,5 @@ class LogoutReceiver:
         self._server.server_close()
 
     def wait_for_call(self, seconds: float) -> Call:
-        """The next one."""
+        """Waits for the next call."""
         return self._calls.get(timeout=seconds)

@@ -1,4 +1,4 @@
-"""npm projects of this repository, used without leaving anything in them."""
+"""npm projects of this repository, used without writing to them."""
 
 import os
 import shutil
@@ -40,7 +40,7 @@ class NodeProject:
         shutil.copytree(source, self.directory, ignore=ignored, dirs_exist_ok=True)
 
     def bin(self, program: str, *arguments: object, **environment: str) -> str:
-        """Runs a program of an installed package. Returns what it wrote."""
+        """Runs a program of an installed package. Returns its output."""
         path = self.directory / "node_modules/.bin" / program
         return self.run(str(path), *arguments, **environment)
 
@@ -49,9 +49,9 @@ class NodeProject:
 
 
 def run(*command: object, cwd: Path, seconds: float = 600, **environment: str) -> str:
-    """Runs a program that must succeed. Returns what it wrote to its standard output.
+    """Runs a program that must succeed. Returns its standard output.
 
-    Programs of this Python's environment, Node and npm among them, come before the system's.
+    Programs of this Python environment, including Node and npm, precede the system's.
     """
     path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
     finished = subprocess.run(

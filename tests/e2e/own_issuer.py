@@ -1,4 +1,4 @@
-"""An issuer of the tests' own: it can sign what Signet never would."""
+"""A test issuer, which can sign what Signet never would."""
 
 import json
 import threading
@@ -39,7 +39,7 @@ class Issuer:
     @property
     def jwks(self) -> bytes:
         keys = [public_jwk(key, kid) for kid, key in self.keys.items()]
-        # What a verifier must step over, not stumble on.
+        # Unsupported keys, which a verifier must ignore.
         keys.append({"kty": "EC", "crv": "P-256", "kid": "curve", "x": "AA", "y": "AA"})
         keys.append({"kty": "oct", "kid": "shared", "k": "c2VjcmV0"})
         return json.dumps({"keys": keys}).encode()
@@ -50,7 +50,7 @@ class Issuer:
 
     @property
     def status_list(self) -> bytes:
-        """A list of 64 tokens, worth asking for again after a second."""
+        """A list of 64 entries with a `ttl` of one second."""
         now = int(time.time())
         statuses = sum(1 << index for index in self.ended).to_bytes(8, "little")
         claims: Json = {
@@ -64,7 +64,7 @@ class Issuer:
         return sign_rs256(header, claims, self.keys["first"]).encode()
 
     def status_at(self, index: int) -> Json:
-        """The claim `status` of a token."""
+        """The `status` claim of a token."""
         return {"status_list": {"idx": index, "uri": self.list_url}}
 
     def token(self, kid: str = "first", header: Json | None = None, **changes: object) -> str:
@@ -86,7 +86,7 @@ class Issuer:
         return sign_rs256(full_header, claims, self.keys[kid])
 
     def good_tokens(self) -> dict[str, str]:
-        """Unusual, but right."""
+        """Unusual but valid tokens."""
         now = int(time.time())
         return {
             "as issued": self.token(),
@@ -96,7 +96,7 @@ class Issuer:
         }
 
     def bad_tokens(self) -> dict[str, str]:
-        """Signed by the right key, and each wrong in one thing, by what that is."""
+        """Tokens signed by the right key, each with one defect, by description."""
         now = int(time.time())
         bad = {
             "expired": self.token(exp=now - 60),
@@ -139,7 +139,7 @@ class Issuer:
                     self.wfile.write(issuer.status_list if is_list else issuer.jwks)
 
             def log_message(self, *_: object) -> None:
-                """Nothing: the counters are the log."""
+                """Disables logging: the counters are the log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

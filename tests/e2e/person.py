@@ -1,4 +1,4 @@
-"""A person with a browser, as far as redirects, cookies and plain forms go."""
+"""A user with a browser that supports redirects, cookies and plain forms."""
 
 import http.cookiejar
 import urllib.request
@@ -37,13 +37,13 @@ class Person:
 
     @property
     def cookies(self) -> list[http.cookiejar.Cookie]:
-        """What the browser has kept."""
+        """The browser's cookies."""
         return list(self._cookies)
 
     def visit(self, url: str, decision: str = "allow", until: str | None = None) -> Arrival:
-        """Opens an address, and goes on until nothing is asked any more.
+        """Opens an address, and completes forms until there are none.
 
-        `until` is a part of an address: what the page there asks is left alone.
+        `until` is a part of an address whose page is not completed.
         """
         body: bytes | None = None
         for _ in range(MOST_STEPS):
@@ -64,7 +64,7 @@ class Person:
     def _call(self, url: str, body: bytes | None) -> tuple[int, HTTPMessage, str]:
         try:
             response = self._opener.open(url, body, timeout=30)
-        except HTTPError as answer:  # whatever is not 2xx
+        except HTTPError as answer:  # any status other than 2xx
             response = answer
         with response:
             text = response.read().decode(errors="replace")

@@ -1,4 +1,4 @@
-"""The real processes: Signet and the task API, each on a free port, always ended by their pid."""
+"""The real processes: Signet and the task API, each on a free port, always stopped by pid."""
 
 import os
 import random
@@ -43,7 +43,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # The usual mask of a login shell: private files must not depend on a stricter one.
+                # The usual umask of a login shell: private files must not depend on a stricter one.
                 umask=0o022,
             )
 
@@ -69,17 +69,17 @@ class Process:
 
     @property
     def output(self) -> str:
-        """All that it has written, from every start."""
+        """All output since the first start."""
         return self.output_path.read_bytes().decode(errors="replace")
 
     def stop(self) -> int:
-        """SIGTERM. Returns the exit code."""
+        """Sends SIGTERM. Returns the exit code."""
         assert self._process is not None, "not running"
         self._process.terminate()
         return self.wait(STOP_SECONDS)
 
     def kill(self) -> None:
-        """SIGKILL, if it is running."""
+        """Sends SIGKILL if it is running."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -133,7 +133,7 @@ class Signet(Process):
         return self.settings.get("SIGNET_AUDIENCE", self.issuer)
 
     def start(self, **settings: str) -> "Signet":
-        """Starts it; `settings` hold for this run only."""
+        """Starts it; `settings` apply to this run only."""
         self._serve(settings)
         self.wait_until_ready(f"{self.url}/readyz")
         return self
@@ -143,7 +143,7 @@ class Signet(Process):
         return self.start(**settings)
 
     def start_in_vain(self, **settings: str) -> tuple[int, str]:
-        """Starts it where it must refuse. Returns the exit code and what it wrote."""
+        """Starts it where it must refuse. Returns the exit code and the output."""
         written_before = len(self.output) if self.output_path.exists() else 0
         self._serve(settings)
         try:
@@ -203,7 +203,7 @@ def go_program(module: Path) -> Path:
 
 
 def clean_environment() -> dict[str, str]:
-    """Nothing of the caller's but where programs are, so that no setting slips in."""
+    """Only the caller's program paths, so that no setting leaks in."""
     kept = ("PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE")
     return {name: os.environ[name] for name in kept if name in os.environ}
 
@@ -212,8 +212,8 @@ _ports_given: set[int] = set()
 
 
 def free_port() -> int:
-    """Below the range from which the system takes ports for outgoing connections (32768 and up on
-    Linux), so that nobody is given it between now and its use."""
+    """Below the ephemeral ports (32768 and up on Linux), so that no other process gets it before
+    its use."""
     while True:
         port = random.randrange(15_000, 32_000)
         if port in _ports_given:

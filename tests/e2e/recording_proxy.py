@@ -1,6 +1,6 @@
-"""A reverse proxy that writes down every request it forwards.
+"""A reverse proxy that records every request it forwards.
 
-A service that knows Signet only by the proxy's address cannot call Signet unseen.
+A service that knows Signet only by the proxy's address cannot call Signet unobserved.
 """
 
 import threading
@@ -71,7 +71,7 @@ class RecordingProxy:
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = forward
 
             def log_message(self, *_: object) -> None:
-                """Nothing: `calls` is the log."""
+                """Disables logging: `calls` is the log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
@@ -90,5 +90,5 @@ class RecordingProxy:
 
 
 def passed_on(headers: Message | httpx.Headers, *names: str) -> dict[str, str]:
-    """What caching depends on; nothing else has to cross the proxy."""
+    """The headers that caching depends on; no others are forwarded."""
     return {name: headers[name] for name in names if name in headers}

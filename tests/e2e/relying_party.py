@@ -1,4 +1,4 @@
-"""A client on the web that logs people in by the code flow: two origins, with TLS."""
+"""A web client that logs users in by the code flow: two origins, with TLS."""
 
 import base64
 import hashlib
@@ -54,7 +54,7 @@ class RelyingParty:
                 party._take(self, urlsplit(self.path).path, self.rfile.read(length).decode())
 
             def log_message(self, *_: object) -> None:
-                """Nothing."""
+                """Disables logging."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         names = ("rp.example", "app.example")
@@ -69,11 +69,11 @@ class RelyingParty:
 
     @property
     def chromium_argument(self) -> str:
-        """What leads a Chromium here."""
+        """The argument that makes a Chromium resolve these hosts to it."""
         return f"--host-resolver-rules=MAP *.example 127.0.0.1:{self._server.server_port}"
 
     def request(self, issuer: str, **more: str) -> str:
-        """The address of an authorization request."""
+        """The URL of an authorization request."""
         parameters = {
             "response_type": "code",
             "client_id": "shop",
@@ -99,7 +99,7 @@ class RelyingParty:
         return dict(answer.json())
 
     def last(self) -> Mapping[str, str]:
-        """What the browser brought last."""
+        """The parameters of the browser's last request."""
         return self.answers[-1][1]
 
     def _take(self, handler: BaseHTTPRequestHandler, path: str, text: str) -> None:

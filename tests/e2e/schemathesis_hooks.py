@@ -1,8 +1,8 @@
-"""Loaded by schemathesis: gives its requests what a generator cannot guess.
+"""Loaded by schemathesis: provides values that a generator cannot guess.
 
-Every request to a protected operation comes from an account of its own, since some operations end
-the session or the account. Of the valid requests, every second one gets the password, refresh
-token or session id that belongs to its account, so that it reaches what lies behind those checks.
+Every request to a protected operation uses a new account, since some operations end the session or
+delete the account. Every second valid request gets the password, refresh token or session id of its
+account, to get past those checks.
 """
 
 import base64

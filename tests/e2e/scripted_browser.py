@@ -1,9 +1,9 @@
-"""A browser that is told what to do by the `browser` block of a conformance configuration.
+"""A browser controlled by the `browser` block of a conformance configuration.
 
-It reads such a block as the official suite does: the first entry whose `match` fits the address to
-be visited; its tasks in order, each only if its own `match` fits where the browser is by then, and
-an error if it does not and the task is not `optional`. It never goes to the suite's own host:
-arriving there is what ends a flow.
+It interprets such a block as the official suite does: the first entry whose `match` fits the
+address to be visited; its tasks in order, each only if its own `match` fits the current address,
+with an error if it does not and the task is not `optional`. It never opens the suite's own host: a
+redirect there ends the flow.
 """
 
 import re
@@ -37,7 +37,7 @@ class ScriptedBrowser:
         self._browser = FormBrowser(self.http, self.suite)
 
     def visit(self, url: str, method: str = "GET") -> Landing:
-        """Opens an address, with its query as a form if `method` is POST, and does what is said."""
+        """Opens an address, with its query as a form if `method` is POST, and runs the tasks."""
         block = next((block for block in self.blocks if fits(block["match"], url)), None)
         assert block is not None, f"nothing says what to do at {url}"
         if method == "POST":
@@ -79,7 +79,7 @@ class ScriptedBrowser:
         pattern: str | None = None,
         action: str | None = None,
     ) -> None:
-        """Nothing on our pages comes later, so there is nothing to wait for."""
+        """Our pages load no later content, so there is nothing to wait for."""
         at = self._browser.at
         if at.url.startswith(self.suite):
             assert name == CALLBACK_PAGE, f"the suite's page has no {name}"
@@ -97,5 +97,5 @@ class ScriptedBrowser:
 
 
 def fits(pattern: str, url: str) -> bool:
-    """`*` stands for anything, and nothing else is special."""
+    """`*` matches anything; no other character is special."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), url, re.DOTALL) is not None

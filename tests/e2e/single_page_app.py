@@ -1,4 +1,4 @@
-"""The app of `docs/single-page-app.md`, as it stands there, with the addresses of a test."""
+"""The app of `docs/single-page-app.md`, unchanged except for the addresses."""
 
 import os
 import shlex
@@ -37,9 +37,9 @@ MARKS = {
 }
 NOBODY = "Nobody is logged in."
 
-# What scripts of a test reach `manager` by, below the page's own lines.
+# Gives test scripts access to `manager`; appended to the page's own lines.
 FOR_THE_TEST = "globalThis.manager = manager;\n"
-# Six seconds before the library renews it by itself, which it does a minute before the end.
+# The library renews the token a minute before it expires: here, after six seconds.
 ACCESS_TOKEN_SECONDS = "66"
 
 
@@ -63,13 +63,13 @@ class App:
 
     @property
     def registration(self) -> list[str]:
-        """What follows `signet client` in the page's command."""
+        """The arguments after `signet client` in the page's command."""
         _signet, _client, *arguments = self._command("signet client create")
         return arguments
 
     @contextmanager
     def served(self, *options: str) -> Iterator[None]:
-        """By the page's own command. It ends with its standard input."""
+        """Serves it by the page's own command, which exits with its standard input."""
         _npx, program, *arguments = self._command("npx esbuild")
         path = self._directory / "node_modules/.bin" / program
         process = subprocess.Popen(
@@ -112,7 +112,7 @@ class Stage:
     browser: Browser
 
     def someone(self) -> "Person":
-        """Somebody who has an account and a browser of their own."""
+        """A user with an account and a separate browser."""
         email = some_email()
         with SignetClient(self.signet.url) as client:
             Tokens.of(client.sign_up(email), 201)
@@ -146,12 +146,12 @@ class Person:
         self.page: Page = self.visitor.open_tab().page
 
     def logs_in(self) -> None:
-        """With the button of the app."""
+        """Logs in with the button of the app."""
         self.page.get_by_role("button", name="Log in").click()
         self.answers(self.page)
 
     def answers(self, page: Page, button: str = "consent-allow") -> None:
-        """At Signet, where nobody has logged in yet."""
+        """Logs in at Signet and answers the consent page."""
         page.locator("#username").fill(self.email)
         page.locator("#password").fill(PASSWORD)
         page.locator("#login-submit").click()
@@ -164,7 +164,7 @@ class Person:
         expect((page or self.page).locator("#who")).to_contain_text(text, timeout=15_000)
 
     def tasks(self) -> str:
-        """What the API answers."""
+        """The response of the API."""
         answer = self.page.locator("#answer")
         self.page.evaluate("document.getElementById('answer').textContent = ''")
         self.page.get_by_role("button", name="My tasks").click()
@@ -172,12 +172,12 @@ class Person:
         return answer.inner_text()
 
     def user(self, member: str) -> str | None:
-        """What the library keeps of the login."""
+        """What the library stores of the login."""
         value = self.page.evaluate("name => manager.getUser().then(user => user[name])", member)
         return None if value is None else str(value)
 
     def spoil_the_access_token(self) -> None:
-        """No API takes it any more; the refresh token stays."""
+        """Makes the access token invalid at all APIs; the refresh token stays."""
         self.page.evaluate(
             """async () => {
                 const user = await manager.getUser();

@@ -18,7 +18,7 @@ BUILD_SECONDS = 900
 
 
 def build() -> None:
-    """Makes the application from a copy, so that nothing is left beside the sources."""
+    """Builds the application from a copy, so that nothing is written beside the sources."""
     shutil.rmtree(BUILT, ignore_errors=True)
     shutil.copytree(SOURCE, BUILT, ignore=shutil.ignore_patterns("target"))
     run("mvn", "--batch-mode", "--quiet", "package", cwd=BUILT, seconds=BUILD_SECONDS)

@@ -1,6 +1,6 @@
 """Spring Boot's resource server against a live Signet, by its properties alone.
 
-Not collected by `pytest tests/e2e`, as it takes Java and what Maven downloads:
+Not collected by `pytest tests/e2e`, as it needs Java and Maven's downloads:
 `tests/clients/stock/spring/run` runs it.
 """
 
@@ -96,12 +96,12 @@ class Arranged:
             self.user_id = front_end.sign_up(self._email).json()["user_id"]
 
     def own(self, client: str = "job", *audiences: str, **more: str) -> str:
-        """A client's own access token."""
+        """An access token of the client credentials grant."""
         form = {"grant_type": "client_credentials", "resource": list(audiences or (TASKS,)), **more}
         return str(self._token(client, form)["access_token"])
 
     def log_in(self) -> dict[str, Any]:
-        """What an application gets for a code, after a login on the hosted pages."""
+        """The token response of an application after a login on the hosted pages."""
         person = Person(self._email, PASSWORD, self.signet.issuer)
         asked = {
             "response_type": "code",
@@ -128,7 +128,7 @@ class Arranged:
 
 @pytest.fixture(scope="module", autouse=True)
 def ended_like_an_interrupt() -> None:
-    """A SIGTERM, too, ends what was started."""
+    """SIGTERM, too, stops the started processes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -151,7 +151,7 @@ def spring(here: Path, arranged: Arranged, owned_by_module: Owner) -> Spring:
 
 @pytest.fixture(scope="module")
 def tokens(arranged: Arranged) -> dict[str, str]:
-    """Tokens for the application, by whom or what they are of."""
+    """Tokens for the application, by client or kind."""
     answer = arranged.log_in()
     return {
         "a person": answer["access_token"],
@@ -212,7 +212,7 @@ def test_it_refuses_what_signet_never_signed(
     jwks = httpx.get(f"{arranged.signet.url}/.well-known/jwks.json").content
 
     for name, forged in forgeries(tokens["a job"], arranged.user_id, jwks).items():
-        # Tomcat has read enough when the headers have 8 KiB.
+        # Tomcat rejects headers over 8 KiB.
         expected = 400 if name == "very long" else 401
         assert spring.get(forged).status_code == expected, name
 
@@ -220,7 +220,7 @@ def test_it_refuses_what_signet_never_signed(
 def test_without_the_setting_it_refuses_every_token(
     spring: Spring, arranged: Arranged, tokens: dict[str, str]
 ) -> None:
-    """The reason for the setting. Issuer, keys and application stay as they are."""
+    """The reason for the setting. Issuer, keys and application are unchanged."""
     arranged.signet.restart(SIGNET_TYP_JWT_AUDIENCES="")
     try:
         usual = [arranged.own(), arranged.own("bare"), arranged.log_in()["access_token"]]
@@ -236,7 +236,7 @@ def test_without_the_setting_it_refuses_every_token(
 def test_without_audiences_it_takes_id_tokens_and_tokens_for_others(
     here: Path, arranged: Arranged, tokens: dict[str, str], owned_by_module: Owner
 ) -> None:
-    """Not as it should be: why the page says to set them."""
+    """A misconfiguration: shows why the page requires audiences."""
     issuer = arranged.signet.issuer
     careless = owned_by_module(Spring("careless", here, issuer, "")).start()
     try:
@@ -252,7 +252,7 @@ def test_without_audiences_it_takes_id_tokens_and_tokens_for_others(
 
 
 def test_it_refuses_an_expired_token(spring: Spring, tokens: dict[str, str]) -> None:
-    """The last one, since it waits."""
+    """Runs last, since it waits."""
     token = tokens["a job, for a minute"]
     while (left := claims_of(token)["exp"] + LEEWAY_SECONDS + 1 - time.time()) > 0:
         time.sleep(left)
@@ -261,7 +261,7 @@ def test_it_refuses_an_expired_token(spring: Spring, tokens: dict[str, str]) -> 
 
 
 def reason(answer: httpx.Response) -> str:
-    """Why a token was refused."""
+    """The reason why a token was rejected."""
     assert answer.status_code == 401, answer.text
     said = answer.headers["WWW-Authenticate"]
     found = re.search(r'error="invalid_token", error_description="[^:"]*Jwt: ([^"]*)"', said)

@@ -17,7 +17,7 @@ BUILD_SECONDS = 600
 START_SECONDS = 120
 """A JVM beside other tests takes its time."""
 
-# One build of both, so that nothing has to be installed for the example to find the starter.
+# One build of both, so that the example finds the starter without installing it.
 TOGETHER = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -35,7 +35,7 @@ TOGETHER = f"""\
 
 @lru_cache(maxsize=1)
 def build() -> Path:
-    """Makes the application from copies, so that nothing is left beside the sources."""
+    """Builds the application from copies, so that nothing is written beside the sources."""
     shutil.rmtree(BUILT, ignore_errors=True)
     for part in (VERIFIER, EXAMPLE):
         shutil.copytree(
@@ -51,7 +51,7 @@ class SpringTaskApi(TaskApi):
     """It has the routes and settings of the one in Python."""
 
     def start(self) -> "SpringTaskApi":
-        # It serves a few requests: what a compiler of machine code would take is spared.
+        # It serves few requests, so the optimising compiler would not pay off.
         command = ["java", "-XX:TieredStopAtLevel=1", "-jar", str(build())]
         self.spawn(command, {**clean_environment(), **self.settings, "PORT": str(self.port)})
         self.wait_until_ready(f"{self.url}/health", seconds=START_SECONDS)

@@ -46,13 +46,14 @@ class Stage:
         return uri.removeprefix(self.signet.issuer)
 
     def assert_only_keys_and_lists_were_fetched(self, token: str) -> None:
-        """The key set, and the list of `token`'s status, once in its `ttl` at most."""
+        """Asserts that only the key set and the list of `token`'s status were fetched, the list at
+        most once per `ttl`."""
         list_path = self.list_path(token)
         assert {(call.method, call.path) for call in self.proxy.calls} == {
             ("GET", JWKS_PATH),
             ("GET", list_path),
         }
-        # The calls are timed where they arrive, so one of them may seem late.
+        # Calls are timed on arrival, so one of them may seem late.
         times = [call.at for call in self.proxy.calls if call.path == list_path]
         assert all(later - earlier > STATUS_TTL - 0.5 for earlier, later in pairwise(times))
 
@@ -64,7 +65,7 @@ class Stage:
 def on_stage(
     directory: Path, database: Database, owned: Owner, kind: type[TaskApi] = TaskApi
 ) -> Iterator[Stage]:
-    """Starts all of it."""
+    """Starts all of them."""
     with RecordingProxy() as proxy, httpx.Client(timeout=10) as http:
         signet = owned(
             Signet(
@@ -79,6 +80,6 @@ def on_stage(
         signet.start()
         task_api = owned(kind(directory, signet.issuer, signet.audience, TOKEN_LEEWAY_SECONDS="0"))
         task_api.start()
-        # The front end's own calls go to Signet directly: the proxy sees the task API's alone.
+        # The front end calls Signet directly: the proxy sees the task API's requests alone.
         with SignetClient(signet.url, behind_proxy=True) as front_end:
             yield Stage(signet, proxy, task_api, front_end, http)

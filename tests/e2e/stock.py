@@ -1,5 +1,4 @@
-"""What stock clients need: their registrations, and a person at the browser whom they can send
-somewhere."""
+"""Shared by stock clients: their registrations, and a user with a browser, to be sent to URLs."""
 
 import json
 import os
@@ -28,7 +27,7 @@ AFTER_LOGOUT = "https://app.example/bye"
 
 
 def register(signet: Signet, directory: Path, clients: list[dict[str, Any]]) -> dict[str, str]:
-    """`signet client apply`. Returns the secrets by `client_id`."""
+    """Runs `signet client apply`. Returns the secrets by `client_id`."""
     file = directory / "clients.json"
     file.write_text(json.dumps({"client": clients}))
     printed = manage_clients(signet, directory, "apply", str(file))
@@ -37,7 +36,7 @@ def register(signet: Signet, directory: Path, clients: list[dict[str, Any]]) -> 
 
 
 def manage_clients(signet: Signet, directory: Path, *arguments: str) -> str:
-    """`signet client …`, which must succeed. Returns what it printed to its standard output."""
+    """Runs `signet client …`, which must succeed. Returns its standard output."""
     printed = subprocess.run(
         [SIGNET_BIN, "client", *arguments],
         cwd=directory,
@@ -52,7 +51,7 @@ def manage_clients(signet: Signet, directory: Path, *arguments: str) -> str:
 
 
 def arrange(signet: Signet, directory: Path) -> dict[str, Any]:
-    """Registers a client for each method of authentication. Returns what programs have to know."""
+    """Registers a client for each authentication method. Returns the parameters for programs."""
     private, public = key_pair()
     secrets = register(signet, directory, [registration(method, public) for method in METHODS])
     clients = []
@@ -92,7 +91,7 @@ def registration(method: str, public: dict[str, Any]) -> dict[str, Any]:
 
 
 def key_pair() -> tuple[dict[str, Any], dict[str, Any]]:
-    """A client's own key, private and public, as JWKs."""
+    """A client's key pair, as private and public JWK."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     named = {"kid": "app-1", "alg": "RS256", "use": "sig"}
     private = RSAAlgorithm.to_jwk(key, as_dict=True)
@@ -104,10 +103,10 @@ def key_pair() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def accompany(person: Person, command: Iterable[object], cwd: Path, **environment: str) -> str:
-    """Runs a program that must succeed, and returns what it wrote.
+    """Runs a program that must succeed, and returns its output.
 
-    A line `allow URL` or `deny URL` sends the person to that URL and answers with the address where
-    they arrived; it is no part of what is returned.
+    A line `allow URL` or `deny URL` sends the user to that URL and is answered with the final
+    address; it is not part of the returned output.
     """
     errors = cwd / "errors.log"
     path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"

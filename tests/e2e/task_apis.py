@@ -1,6 +1,6 @@
-"""The task API in each language that it is written in, for tests that hold for all of them.
+"""The task API in all its languages, for tests that apply to each.
 
-`task_api_kind = every_task_api` in a module has its tests run with each.
+A module with `task_api_kind = every_task_api` runs its tests with each.
 """
 
 import os

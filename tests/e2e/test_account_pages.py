@@ -1,4 +1,4 @@
-"""The pages for what is one's own, in a real browser: logins, consents, password, account."""
+"""The self-service pages in a real browser: logins, consents, password, account."""
 
 import re
 from collections.abc import Iterator
@@ -101,7 +101,7 @@ def test_an_account_is_deleted(stage: Stage) -> None:
 
     person.sees("The account is deleted")
     person.looks_right()
-    # The cookie that is left stands for nothing.
+    # The remaining cookie is invalid.
     person.at("/account")
     person.sees("Log in")
     person.enter(email, PASSWORD)
@@ -137,7 +137,7 @@ def test_what_was_allowed_is_taken_back_on_the_account_page(stage: Stage) -> Non
 
 
 def long_named(number: int) -> str:
-    """A client whose name is as long as names get, in words or in one."""
+    """A client with a name of maximum length, as one word or several."""
     words = f"Department {number}: an application for looking after things".ljust(98, "…")
     name = words if number % 2 else f"{number}".rjust(100, "W")
     host = f"a-rather-long-name-for-a-service.of-department-{number}.example"

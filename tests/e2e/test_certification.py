@@ -1,9 +1,9 @@
-"""The modules of the OpenID certification, as far as a test of our own can stand in for them.
+"""The modules of the OpenID certification, as tests of our own.
 
-One test a module, with its official name: the Config, Basic, RP-Initiated Logout and Back-Channel
+One test per module, with its official name: the Config, Basic, RP-Initiated Logout and Back-Channel
 Logout profiles. It is not the official run. But Signet is behind TLS under its public name, its
-clients are those of `tests/conformance/clients.toml`, and the browser does what
-`tests/conformance/config.json` says. What is a warning there is a failure here.
+clients are those of `tests/conformance/clients.toml`, and the browser follows
+`tests/conformance/config.json`. What is a warning there is a failure here.
 """
 
 import base64
@@ -44,7 +44,7 @@ def suite(
     database = fresh_database(directory)
     trusted = {"SSL_CERT_FILE": str(receiver.certificate)}
     with conformance_run(directory, database, owned_by_module, **trusted) as suite:
-        # While the other modules run, the code of this flow grows old.
+        # The code of this flow ages while the other modules run.
         spend(suite, suite.module("oidcc-codereuse-30seconds"))
         yield suite
     database.drop()
@@ -86,7 +86,7 @@ def test_oidcc_response_type_missing(module: Module) -> None:
 
 
 def test_oidcc_idtoken_signature(module: Module) -> None:
-    """Not in the plan of static clients."""
+    """Not in the plan for static clients."""
     flow = module.flow()
 
     header = header_of(flow.answer["id_token"])
@@ -95,7 +95,7 @@ def test_oidcc_idtoken_signature(module: Module) -> None:
 
 
 def test_oidcc_idtoken_unsigned(module: Module) -> None:
-    """Not in the plan of static clients, and skipped by a provider that signs everything."""
+    """Not in the plan for static clients, and skipped by a provider that signs everything."""
     assert "none" not in module.metadata["id_token_signing_alg_values_supported"]
 
 
@@ -273,7 +273,7 @@ def test_oidcc_server_client_secret_post(module: Module) -> None:
 def test_oidcc_request_uri_unsigned_supported_correctly_or_rejected_as_unsupported(
     module: Module,
 ) -> None:
-    """Not in the plan of static clients."""
+    """Not in the plan for static clients."""
     request = module.request(request_uri=f"{BASE}/request_uri_content")
 
     landing = module.send(request)
@@ -380,7 +380,7 @@ def test_oidcc_rp_initiated_logout_no_state(module: Module) -> None:
 
 
 def stays_on_a_page(module: Module, heading: str, *statuses: int, **parameters: str) -> None:
-    """A logout request that leads nowhere but to a page of Signet's with that heading."""
+    """Asserts that a logout request ends on a page of Signet with that heading."""
     module.browser.wants_screenshot = True
 
     landing = module.log_out(**parameters)
@@ -478,7 +478,7 @@ def test_oidcc_backchannel_logout_discovery_endpoint_verification(module: Module
 def test_oidcc_backchannel_rp_initiated_logout(
     suite: Suite, module: Module, receiver: LogoutReceiver, tmp_path: Path
 ) -> None:
-    """The shipped file but for one address: the suite's host is not of this machine."""
+    """The shipped file except for one address: the suite's host is not on this machine."""
     shipped = CLIENTS.read_text()
     told_at = f"{BASE}/backchannel_logout"
     assert f'"{told_at}"' in shipped
@@ -510,7 +510,7 @@ def test_oidcc_backchannel_rp_initiated_logout(
 
 
 def test_oidcc_codereuse_30seconds(module: Module) -> None:
-    """The code was redeemed before the first module ran; it lies until here."""
+    """The code was exchanged before the first module ran."""
     assert module.suite.spent is not None
     flow, redeemed_at = module.suite.spent
     assert conditions.is_json(module.userinfo(flow.access_token), 200) == flow.userinfo
@@ -528,13 +528,14 @@ def test_the_page_and_the_configuration_name_these_modules(suite: Suite) -> None
     page = (REPOSITORY / "docs/conformance.md").read_text()
 
     assert set(re.findall(r"^\| `(oidcc-[a-z0-9-]+)` \|", page, re.MULTILINE)) == modules
-    # Of the comprehensive plan, which is not run here.
+    # From the comprehensive plan, which is not run here.
     further = {"oidcc-redirect-uri-query-added"}
     assert suite.configuration["override"].keys() <= modules | further
 
 
 def as_request_object(request: dict[str, str]) -> dict[str, str]:
-    """Everything in an unsigned JWT; outside, only what the code flow cannot do without."""
+    """Puts all parameters into an unsigned JWT; outside are only those that the code flow
+    requires."""
     inner = {**request, "iss": request["client_id"], "aud": "https://signet.example"}
     parts = ({"alg": "none"}, inner)
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]

@@ -84,7 +84,7 @@ class Shop:
     library: Library
 
     def log_in(self, person: Person, decision: str = "allow") -> Arrival:
-        # The page of Auth.js that shows an error has the form for another login.
+        # The error page of Auth.js has a form for another login.
         start = f"{self.app.url}{self.library.login}"
         return person.visit(start, decision, until="?error=")
 
@@ -93,7 +93,7 @@ class Shop:
         assert self.app.user(person) is None
 
     def make_administrator(self, email: str) -> None:
-        """Of a Django application, with an account there."""
+        """Makes the account an administrator of a Django application."""
         self.app.manage(
             "createsuperuser",
             "--noinput",
@@ -108,7 +108,7 @@ OpenShop = Callable[..., Shop]
 
 @pytest.fixture
 def open_shop(signet: Signet, person: Account, owned: Owner, tmp_path: Path) -> OpenShop:
-    """Starts the application of a library, written as the page has it but for the changes."""
+    """Starts the application of a library, as on the page except for the changes."""
 
     def start(library: str, changes: Mapping[str, str] | None = None) -> Shop:
         directory = tmp_path / "shop"
@@ -149,7 +149,7 @@ def test_login(
     assert app.user(person) == person.known
     assert person.logins == 1
 
-    # What the table says that it sends is enough, and where it says PKCE, that is sent.
+    # The parameters in the table suffice, and PKCE is sent where the table says so.
     _version, challenge, secret, _claims = table()[library]
     manage_clients(signet, tmp_path, "update", "shop", "--auth-method", secret.strip("`"))
     later = person.at_another_browser()
@@ -330,7 +330,7 @@ def test_mozilla_django_oidc_of_itself_takes_an_address_for_the_administrator(
 def test_mozilla_django_oidc_with_the_backend_of_the_page_knows_people_by_sub(
     person: Account, open_shop: OpenShop
 ) -> None:
-    # The page says that this may be left out, too.
+    # The page says that this may be omitted, too.
     shop = open_shop("mozilla-django-oidc", {"OIDC_USE_PKCE = True\n": ""})
     shop.make_administrator(person.email)
 
@@ -376,7 +376,7 @@ def test_allauth_writes_to_new_people(person: Account, open_shop: OpenShop) -> N
 def test_flask_oidc_logs_out_when_the_access_token_expires(
     signet: Signet, person: Account, open_shop: OpenShop, tmp_path: Path
 ) -> None:
-    # The library takes a token for expired a minute before it is.
+    # The library treats a token as expired a minute early.
     shop = open_shop("flask-oidc", {SCOPE: f"{SCOPE} --access-token-seconds 63"})
     shop.log_in(person)
     nobody_soon(shop.app, person)

@@ -1,7 +1,7 @@
-"""Clients that generators make from the contract live the life of an account.
+"""Clients generated from the contract run through the life of an account.
 
-`tests/clients` holds that life in each language. Whatever the generator makes of the contract has to
-pass the language's own checks first, and each must get the same answers.
+`tests/clients` contains that program in each language. The generated code must pass the language's
+own checks first, and all must get the same responses.
 """
 
 import json
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.once
 
 CLIENTS = REPOSITORY / "tests/clients"
 
-# What happens, in this order: operation, status, error code.
+# The calls, in this order: operation, status, error code.
 LIFE = """\
 signUp 201
 signUp 409 EMAIL_EXISTS
@@ -46,7 +46,7 @@ logIn 200
 deleteMe 204
 """
 
-# Operations that no life has yet. This set may only shrink.
+# Operations that no program calls yet. This set may only shrink.
 NOT_LIVED: set[str] = set()
 
 
@@ -81,7 +81,7 @@ def test_a_python_client(signet: Signet, tmp_path: Path) -> None:
 
 
 def test_a_rust_client(signet: Signet) -> None:
-    # Progenitor's macro makes the client while this is compiled.
+    # Progenitor's macro generates the client at compile time.
     manifest = ("--manifest-path", CLIENTS / "rust/Cargo.toml")
     cargo = ("cargo", "run", "--quiet", "--locked", *manifest, "--", *arguments(signet))
     target = os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")

@@ -1,4 +1,4 @@
-"""A code is good once, also if Signet is killed while it is redeemed (MUST-213)."""
+"""A code works once, even if Signet is killed during the exchange (MUST-213)."""
 
 import random
 import threading
@@ -74,7 +74,7 @@ def test_no_code_is_good_twice_after_kill_9(
 ) -> None:
     limits = ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES", "REQUESTS", "CLIENT_REQUESTS")
     signet.settings["SIGNET_ISSUER"] = ISSUER
-    # With a window, a client may ask again for what the kill has lost.
+    # With a retry window, a client could repeat an exchange that the kill interrupted.
     signet.settings["SIGNET_REFRESH_RETRY_SECONDS"] = "0"
     signet.settings |= {f"SIGNET_{limit}_PER_MINUTE": "100000" for limit in limits}
     signet.start()
@@ -96,7 +96,7 @@ def test_no_code_is_good_twice_after_kill_9(
 
 
 def redeem_until_killed(party: Party) -> Ledger:
-    """Each code is shown once. Those that were not shown do not count."""
+    """Presents each code once. Codes that were not presented do not count."""
     codes = [party.code() for _ in range(CODES)]
     ledger, answers = Ledger(), threading.Semaphore(0)
 
@@ -105,7 +105,7 @@ def redeem_until_killed(party: Party) -> Ledger:
             try:
                 answer = party.redeem(http, code)
             except httpx.ConnectError:
-                return  # it never got there
+                return  # it was not sent
             except httpx.TransportError:
                 ledger.unanswered.append(code)
                 return
@@ -114,7 +114,7 @@ def redeem_until_killed(party: Party) -> Ledger:
             answers.release()
 
     with ExitStack() as stack:
-        # Made before, since the first moments are short.
+        # Created in advance, since the first moments are short.
         clients = [stack.enter_context(httpx.Client(timeout=30)) for _ in range(CLIENTS)]
         pool = stack.enter_context(ThreadPoolExecutor(CLIENTS))
         shares = [codes[number::CLIENTS] for number in range(CLIENTS)]
@@ -132,15 +132,15 @@ def redeem_until_killed(party: Party) -> Ledger:
 
 
 def check(party: Party, ledger: Ledger) -> int:
-    """Says how many codes had been spent although no answer came."""
+    """Reports how many codes were used although no response arrived."""
     spent = 0
     with httpx.Client(timeout=30) as http:
         for code, refresh_token in ledger.answered.items():
-            # What was answered has survived, and what it came of is good for nothing more.
+            # Acknowledged tokens are still valid, and the used code is not.
             again = party.refresh(http, refresh_token)
             assert again.status_code == 200, again.text
             is_refused(party.redeem(http, code))
-            # Whoever shows a code twice ends what came of it.
+            # Reuse of a code ends its session.
             is_refused(party.refresh(http, again.json()["refresh_token"]))
         for code in ledger.unanswered:
             second = party.redeem(http, code)
@@ -174,7 +174,7 @@ def every_session_is_of_one_code_and_on_record(database: Database) -> None:
     assert sorted(identity for (identity,) in of_codes) == identities
     assert sorted(identity for (identity,) in events) == identities
     assert redeemed == [(len(identities),)], "a code was spent without a session"
-    # Every code has been shown twice by now.
+    # Every code has been presented twice by now.
     assert all(ended_at is not None for _, ended_at, _ in sessions)
     assert {reason for _, _, reason in sessions} == {"code_reuse"}
 

@@ -1,4 +1,4 @@
-"""The checks of `test_certification.py` notice what is wrong: an answer altered on its way."""
+"""The checks of `test_certification.py` detect errors: in responses altered in transit."""
 
 import json
 import time
@@ -34,7 +34,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner) -> I
 
 
 def members_of(request: str, change: Change) -> Alteration:
-    """Changes the members of a JSON answer."""
+    """Changes the members of a JSON response."""
 
     def alter(answer: Answer) -> None:
         if answer.request == request and answer.status == 200:
@@ -72,7 +72,7 @@ def header(request: str, name: str, change: Callable[[str], str]) -> Alteration:
 
 
 def callback(change: Callable[[httpx.URL], httpx.URL]) -> Alteration:
-    """Changes the address to which the browser is sent back."""
+    """Changes the redirect back to the client."""
 
     def alter(answer: Answer) -> None:
         answer.headers = [
@@ -84,7 +84,7 @@ def callback(change: Callable[[httpx.URL], httpx.URL]) -> Alteration:
 
 
 def signed_anew(change: Change, sign: Callable[[Json, Json], str] | None = None) -> Alteration:
-    """Changes the claims of ID tokens, and signs them with a key that is in the key set, too."""
+    """Changes the claims of ID tokens, and signs them with a key that is added to the key set."""
 
     def resign(members: Json) -> None:
         claims = claims_of(members["id_token"])
@@ -112,7 +112,7 @@ def without(name: str) -> Change:
 
 
 def nothing(_: Json) -> None:
-    """Leaves it as it is."""
+    """Changes nothing."""
 
 
 ALTERATIONS: dict[str, Alteration] = {

@@ -1,4 +1,4 @@
-"""A client of the released contract goes on working with the present one."""
+"""A client of the released contract works with the current one."""
 
 import copy
 import json
@@ -33,7 +33,7 @@ def released() -> Document:
 
 
 def findings(oasdiff: Path, present: Path) -> list[str]:
-    """What breaks, each as oasdiff's name for it and where it is."""
+    """The breaking changes: oasdiff's name and the place of each."""
     finished = subprocess.run(
         [
             *(oasdiff, "breaking", RELEASED, present, "--format", "json"),

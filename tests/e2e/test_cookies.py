@@ -1,4 +1,4 @@
-"""Every cookie that a browser is given, over whole flows (SS-03), with TLS in front."""
+"""Every cookie that a browser gets, in complete flows (SS-03), with TLS in front."""
 
 import re
 from collections import defaultdict
@@ -85,8 +85,7 @@ def test_every_cookie_is_for_this_host_alone_over_tls_and_for_no_script(proxy: T
     for request, cookies in given.items():
         for cookie in cookies:
             is_safe(cookie, request)
-    # Where cookies are given, so that none is missing here: as it comes, as somebody logs in or
-    # signs up, and as they leave.
+    # All occasions on which cookies are set: the first visit, login, sign-up and logout.
     assert given.keys() == {
         "GET /login",
         "GET /oauth2/authorize",
@@ -103,11 +102,11 @@ def test_every_cookie_is_for_this_host_alone_over_tls_and_for_no_script(proxy: T
 
 
 def is_safe(cookie: str, request: str) -> None:
-    """Holds a `Set-Cookie` against SS-03."""
+    """Checks a `Set-Cookie` against SS-03."""
     pair, *attributes = cookie.split("; ")
     name, _, value = pair.partition("=")
     assert re.fullmatch(NAME, name), f"{request}: {cookie}"
-    # Attributes once each, these and no other: no `Domain`, and no end but with the browser's.
+    # Exactly these attributes, once each: no `Domain`, and no expiry.
     expected = {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"}
     if value == "":
         expected.add("Max-Age=0")
@@ -118,8 +117,8 @@ def is_safe(cookie: str, request: str) -> None:
 
 
 def whole_flows(visitor: Visitor, email: str) -> None:
-    """Through every page, in each state that it has."""
-    # Sign up, with a mistake first, and on to the account.
+    """Visits every page in each of its states."""
+    # Sign up, with a mistake first, then the account page.
     visitor.goes_to("/login")
     visitor.goes_to("/signup")
     visitor.enters("grace@nowhere", "Password1", "signup-submit")
@@ -131,7 +130,7 @@ def whole_flows(visitor: Visitor, email: str) -> None:
     visitor.goes_to("/logout")
     visitor.click("logout-confirm")
     visitor.sees("You are logged out")
-    # Sent by a client: log in, with a mistake first, and say no, then yes.
+    # From a client: log in, with a mistake first, then deny, then allow.
     visitor.is_sent_by_the_client()
     visitor.enters(email, "Wrong-password-1")
     visitor.sees("Log in", 400)
@@ -140,7 +139,7 @@ def whole_flows(visitor: Visitor, email: str) -> None:
     assert "access_denied" in visitor.click("consent-deny").url
     visitor.is_sent_by_the_client()
     assert "code" in visitor.click("consent-allow").parameters
-    # What is asked for in other ways, and what goes wrong.
+    # Other request parameters, and errors.
     visitor.is_sent_by_the_client(response_mode="form_post")
     visitor.sees("One moment")
     visitor.is_sent_by_the_client(prompt="none")
@@ -164,7 +163,7 @@ def whole_flows(visitor: Visitor, email: str) -> None:
 
 
 def api_calls(proxy: TlsProxy, email: str) -> None:
-    """The JSON API and the clients' endpoints know no cookies, whatever they answer."""
+    """The JSON API and the clients' endpoints set no cookies in any response."""
     with proxy.client(base_url=ISSUER) as http:
         login = http.post("/api/auth/login", json={"email": email, "password": PASSWORD})
         assert login.status_code == 200, login.text

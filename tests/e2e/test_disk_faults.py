@@ -1,5 +1,5 @@
-"""A disk that fails, fills up or stalls: what is acknowledged is stored, and nobody is taken for a
-thief because an answer was lost (W1, W2)."""
+"""A disk that fails, fills up or stalls: what is acknowledged is stored, and a lost response is not
+treated as token reuse (W1, W2)."""
 
 import errno
 import os
@@ -124,7 +124,7 @@ class Crowd:
                     time.sleep(0.1)
 
     def check(self) -> None:
-        """All that was acknowledged is there, for another process and after `kill -9`."""
+        """All acknowledged data is there, for another process and after `kill -9`."""
         assert not self.refused, self.refused
         self._check_rows()
         with SignetClient(self.signet.url, behind_proxy=True) as client:
@@ -143,7 +143,7 @@ class Crowd:
     def _check_rows(self) -> None:
         database = self.signet.database
         assert isinstance(database, SqliteDatabase)
-        # Read only: closing the last writing connection would move the write-ahead log.
+        # Read-only: closing the last writing connection would checkpoint the write-ahead log.
         uri = f"file:{database.path}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             stored = {row[0] for row in connection.execute("SELECT email FROM account")}
@@ -181,7 +181,7 @@ def test_w1_a_full_disk_still_takes_a_logout(signet: Signet, disk: Disk) -> None
         assert not reserve.exists(), "the room was given up"
         gone = crowd.sessions.pop()
         assert client.log_out(gone.access_token).status_code == 200
-        # Other writes are refused until the reserve has been made again.
+        # Other writes are refused until the reserve has been created again.
         wait_for(lambda: client.refresh(gone.refresh_token).status_code == 401)
     assert reserve.exists()
     crowd.check()
@@ -216,7 +216,7 @@ def test_w2_a_commit_that_hangs_makes_nobody_a_thief(signet: Signet, disk: Disk)
 
 @pytest.fixture
 def small_disk(signet: Signet, tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MiB below the server's database; only root can mount one."""
+    """A file system of 24 MiB for the server's database; only root can mount one."""
     assert isinstance(signet.database, SqliteDatabase)
     folder = signet.database.path.parent
     command = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", str(folder)]
@@ -232,7 +232,8 @@ def small_disk(signet: Signet, tmp_path: Path) -> Iterator[Path]:
 def test_w1_a_file_system_that_is_really_full(
     signet: Signet, small_disk: Path, disk: Disk
 ) -> None:
-    """Writes are refused and not lost, access can be ended, and it all goes on once there is room."""
+    """Writes are refused and not lost, sessions can be ended, and service resumes once there is
+    space."""
     ballast = small_disk / "ballast"
     signet.start()
     crowd = Crowd.of(signet, CLIENTS)

@@ -1,4 +1,4 @@
-"""The example of `docs/verify-a-token.md`, run as it stands there."""
+"""The example of `docs/verify-a-token.md`, run unchanged."""
 
 import uuid
 from typing import Any
@@ -13,7 +13,7 @@ from own_issuer import ABSENT, AUDIENCE, USER, Issuer
 
 @pytest.fixture
 def example(issuer: Issuer) -> dict[str, Any]:
-    """What the block for PyJWT defines, with the address of this issuer."""
+    """The definitions of the block for PyJWT, with this issuer's address."""
     return stock_pyjwt(issuer.url, AUDIENCE)
 
 

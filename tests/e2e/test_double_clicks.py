@@ -1,7 +1,8 @@
-"""A3: a second and a third click, with a real mouse, on each form of the pages that completes something.
+"""A3: a second and a third click, with a real mouse, on each form of the pages that completes
+something.
 
-With the page's script a form is sent once. Without it, it is sent as often as it is clicked, and the service
-answers the last as it did the first. `DOUBLE_CLICK_ROUNDS` repeats the whole.
+With the page's script a form is sent once. Without it, it is sent on each click, and the service
+answers the last like the first. `DOUBLE_CLICK_ROUNDS` repeats the whole.
 """
 
 import os
@@ -39,7 +40,7 @@ MICE = [
     *(Mouse(clicks, latency, False) for latency in LATENCIES for clicks in (2, 3)),
     *(Mouse(3, latency, True) for latency in LATENCIES),
 ] * ROUNDS
-# For forms that send nobody back to a client.
+# For forms that do not redirect to a client.
 SLOW_MICE = [Mouse(3, 80, False), Mouse(2, 250, True)]
 
 
@@ -64,7 +65,7 @@ def fill(person: Person, email: str, password: str) -> None:
 
 
 def click(person: Person, mouse: Mouse, selector: str) -> None:
-    """Clicks where the button is, whatever the page does meanwhile."""
+    """Clicks at the button's position, whatever the page does meanwhile."""
     person.page.locator(selector).scroll_into_view_if_needed()
     box = person.page.locator(selector).bounding_box()
     assert box
@@ -114,7 +115,7 @@ def test_signing_up_and_allowing(stage: Stage, mouse: Mouse) -> None:
     click(person, mouse, "#signup-submit")
     heading = person.page.get_by_role("heading", level=1)
     expect(heading).to_have_text(re.compile("Allow access|The client"))
-    # A click may have met the button of the next page, at the same place.
+    # A click may have hit the button of the next page, at the same position.
     if heading.inner_text() == "Allow access?":
         click(person, mouse, "#consent-allow")
 

@@ -1,4 +1,4 @@
-"""What has been acknowledged survives `kill -9` at any moment."""
+"""Acknowledged changes survive `kill -9` at any moment."""
 
 import random
 import time
@@ -33,7 +33,7 @@ def test_every_acknowledged_sign_up_survives_kill_9(signet: Signet) -> None:
         survivors += check(signet, ledger, round_number)
 
     assert len(survivors) >= ROUNDS, "too few sign-ups for the test to mean anything"
-    # The later crashes took nothing from the earlier rounds either.
+    # The later crashes did not damage the earlier rounds either.
     with SignetClient(signet.url, behind_proxy=True) as client:
         for tokens in survivors:
             assert Tokens.of(client.refresh(tokens.refresh_token), 200).user_id == tokens.user_id
@@ -63,7 +63,7 @@ def sign_up_until_killed(signet: Signet) -> Ledger:
 
 
 def check(signet: Signet, ledger: Ledger, round_number: int) -> list[Tokens]:
-    """Everybody in the ledger is still there. Returns their newest tokens."""
+    """All accounts in the ledger are still there. Returns their newest tokens."""
 
     def check_one(tokens: Tokens) -> Tokens:
         # A token from before the crash: the signing key and the master key have survived as well.
@@ -80,7 +80,7 @@ def check(signet: Signet, ledger: Ledger, round_number: int) -> list[Tokens]:
 
 
 def whole_or_absent(client: SignetClient, email: str) -> None:
-    """A sign-up without an answer either happened or did not: there is no half account."""
+    """A sign-up without a response happened completely or not at all."""
     logged_in = client.log_in(email)
     if logged_in.status_code != 200:
         assert logged_in.status_code == 401, logged_in.text
@@ -103,7 +103,7 @@ def test_a_used_refresh_token_stays_used_after_kill_9(signet: Signet) -> None:
     with SignetClient(signet.url, behind_proxy=True) as client:
         assert client.refresh(other.refresh_token).status_code == 401
         assert client.refresh(first.refresh_token).status_code == 401
-        # Showing the used one ended the session, and that outlives a crash too.
+        # Reuse of the old token ended the session, which survives a crash, too.
         signet.kill()
         signet.start()
     with SignetClient(signet.url, behind_proxy=True) as client:

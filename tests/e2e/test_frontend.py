@@ -16,9 +16,9 @@ from processes import Owner, Signet, TaskApi
 pytestmark = pytest.mark.once
 
 ROUNDS = 200
-# What the app uses to keep tabs from refreshing at once, taken away.
+# Removes what the app uses to keep tabs from refreshing concurrently.
 WITHOUT_COORDINATION = "delete Navigator.prototype.locks; delete window.BroadcastChannel;"
-# Waits for an instant and refreshes; `round` settles to what came of it.
+# Waits for an instant and refreshes; `round` settles to the result.
 REFRESH_AT = """at => {
     window.round = (async () => {
         await new Promise(resolve => setTimeout(resolve, at - Date.now() - 4));
@@ -62,7 +62,8 @@ def stage(
             directory,
             database,
             SIGNET_CORS_ORIGINS=files.url,
-            # The least that the app has to live with: it refreshes a second after it got a token.
+            # The shortest lifetime that the app must support: it refreshes a second after it got a
+            # token.
             SIGNET_ACCESS_TOKEN_SECONDS="2",
             SIGNET_ATTEMPTS_PER_MINUTE="10000",
             SIGNET_REFRESHES_PER_MINUTE="10000",
@@ -117,7 +118,7 @@ def test_the_whole_story(stage: Stage) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_everybody_can_read_and_use_it_on_the_smallest_screen(stage: Stage, scheme: str) -> None:
-    # 320 pixels: what is left of 1280 for whoever enlarges four times (WCAG 2.2, 1.4.10).
+    # 320 pixels: what remains of 1280 at a zoom of 400 % (WCAG 2.2, 1.4.10).
     smallest = {"width": 320, "height": 640}
     tab = stage.visitor(viewport=smallest, color_scheme=scheme).open_tab()
 
@@ -207,7 +208,7 @@ def test_a_logout_reaches_the_other_tab(stage: Stage) -> None:
     assert second.page.evaluate("() => session.accessToken().catch(error => error.code)") == (
         "LOGGED_OUT"
     )
-    # And somebody who logs in there is in here as well.
+    # A login in the other tab applies here as well.
     other = some_email()
     second.sign_up(other, PASSWORD)
     first.sees("Tasks")
@@ -237,13 +238,13 @@ def test_two_tabs_that_refresh_at_one_instant_stay_logged_in(
         assert not there["token"].startswith("failed"), there
         if here["started"] == there["started"]:
             pairs += 1
-            # Both showed the same token, and so both got the same successor.
+            # Both presented the same token, and so both got the same successor.
             assert coordinated or here["stored"] == there["stored"]
 
     print(f"{pairs} pairs in {rounds} rounds, {len(visitor.refreshes)} refreshes")
     assert set(visitor.refreshes) == {200}
     if coordinated:
-        # Who waited for the other's turn also waits for its news, for as long as a tab may reckon with.
+        # A tab that waits for another's refresh also waits for its result, for a limited time.
         assert rounds <= len(visitor.refreshes) <= 1.25 * rounds
     else:
         assert len(visitor.refreshes) == 2 * rounds

@@ -1,7 +1,7 @@
-"""A thousand code flows under way at once, of a hundred people: each ends where it belongs (SS-10).
+"""A thousand concurrent code flows of a hundred users: each ends where it belongs (SS-10).
 
-All of them have begun before the first goes on; then one step of one of them is taken at a time by
-each thread, in hardly any order. On PostgreSQL any of two instances answers any request.
+All of them start before the first continues; then each thread takes one step of one flow at a time,
+in nearly random order. On PostgreSQL either of two instances handles any request.
 """
 
 import random
@@ -29,7 +29,7 @@ from stock import register
 PEOPLE = 100
 CLIENTS = 10
 THREADS = 8
-CHOICE = 100  # of so many that wait longest, the next step is that of any
+CHOICE = 100  # the next step is one of this many flows that wait longest
 
 SCOPE = "openid email"
 
@@ -85,7 +85,8 @@ def test_a_thousand_interleaved_flows_do_not_cross(
         (person.user_id, client.identity) for person in people for client in clients
     }
     assert len({end.claims["sid"] for end in ends}) == len(ends)
-    # One for the browser as it came, one for its login, by both of their names, and none of them twice.
+    # Per browser one cookie before and one after its login, each under both names, and none of them
+    # twice.
     assert len(balancer.cookies) == len(set(balancer.cookies)) == 2 * 2 * len(ends)
     assert all(balancer.answered[signet.port] > len(ends) for signet in instances)
 
@@ -97,7 +98,7 @@ def flow(
     keys: dict[str, jwt.PyJWK],
     ends: list[End],
 ) -> Iterator[None]:
-    """Somebody logs in to a client in a browser of their own; each `yield` is a wait for others."""
+    """A user logs in to a client in a separate browser; each `yield` lets other flows continue."""
     state, nonce = secrets.token_urlsafe(), secrets.token_urlsafe()
     browser = FormBrowser(httpx.Client(transport=balancer, timeout=60), client.callback)
     request = {
@@ -150,7 +151,7 @@ def flow(
 
 
 def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
-    """Takes each flow to its end, or one step further, a step of any of those that wait longest."""
+    """Takes one step of one of the longest waiting flows at a time, until all have ended."""
     waiting, lock = deque(flows), threading.Lock()
 
     def work() -> None:
@@ -158,7 +159,8 @@ def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
             with lock:
                 if not waiting:
                     return
-                # Of all of them, some would wait until their code has expired, on a busy machine.
+                # Without this limit, some would wait until their code has expired, on a busy
+                # machine.
                 index = random.randrange(min(len(waiting), CHOICE))
                 waiting[index], waiting[0] = waiting[0], waiting[index]
                 taken = waiting.popleft()
@@ -172,20 +174,20 @@ def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
 
 
 def call(balancer: Balancer, method: str, path: str, **options: object) -> httpx.Response:
-    """As somebody without cookies."""
+    """Sends a request without cookies."""
     http = httpx.Client(transport=balancer, timeout=60)
     return http.request(method, f"{ISSUER}{path}", **options)  # type: ignore[arg-type]
 
 
 def start_instances(directory: Path, database: Database, owned: Owner) -> list[Signet]:
-    """Two with one database and one master key, if the database is for more than one."""
+    """Two instances with one database and one master key, if the database supports several."""
     limits = (
         *("ATTEMPTS_PER_MINUTE", "ACCOUNT_ATTEMPTS_PER_MINUTE"),
         *("REFRESHES_PER_MINUTE", "REQUESTS_PER_MINUTE"),
     )
     settings = {
         "SIGNET_ISSUER": ISSUER,
-        # A busy machine is no reason to turn people away.
+        # Hashing on a busy machine must not cause refusals.
         "SIGNET_HASH_BACKLOG_SECONDS": "60",
         **{f"SIGNET_{limit}": "100000" for limit in limits},
     }

@@ -1,4 +1,4 @@
-"""From sign-up to logout, with the task API checking every token by itself."""
+"""From sign-up to logout, with the task API verifying every token locally."""
 
 import time
 
@@ -33,7 +33,7 @@ def test_from_sign_up_to_logout(stage: Stage) -> None:
     foreign = stage.tasks(bob.user_id, ada.access_token)
     assert foreign.status_code == 403
     stage.assert_refused(ada.user_id, None)
-    # A refresh token is no access token.
+    # A refresh token is not an access token.
     stage.assert_refused(ada.user_id, ada.refresh_token)
 
     refreshed = Tokens.of(stage.front_end.refresh(ada.refresh_token), 200)
@@ -47,7 +47,7 @@ def test_from_sign_up_to_logout(stage: Stage) -> None:
     assert refused.status_code == 401
     assert refused.json()["error"]["code"] == "INVALID_REFRESH_TOKEN"
 
-    # The task API learns of it from the next list, which is there within two seconds.
+    # The task API learns it from the next list, which is there within two seconds.
     deadline = time.monotonic() + STATUS_TTL + 2
     while stage.tasks(ada.user_id, refreshed.access_token).status_code == 200:
         assert time.monotonic() < deadline, "the logout did not arrive"
@@ -68,14 +68,14 @@ def test_forged_tokens_are_refused(stage: Stage) -> None:
             answer = stage.tasks(user_id, forged)
             assert answer.status_code == 401, f"{name}: {answer.status_code} {answer.text}"
 
-    # The genuine token still works, so the refusals above were about the forgeries.
+    # The genuine token still works, so the rejections above were for the forgeries.
     assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
     stage.assert_only_keys_and_lists_were_fetched(ada.access_token)
     assert stage.fetches(JWKS_PATH) == 1, "made-up key names caused further calls"
 
 
 def test_an_expired_token_is_refused(stage: Stage) -> None:
-    # What has to be fetched is there before the short life begins.
+    # Everything is fetched before the short lifetime starts.
     early = stage.sign_up()
     assert stage.tasks(early.user_id, early.access_token).status_code == 200
     stage.signet.restart(SIGNET_ACCESS_TOKEN_SECONDS="4")
@@ -98,9 +98,9 @@ def test_a_token_of_another_issuer_is_refused(stage: Stage) -> None:
 
 
 def refused_but_for(stage: Stage, claim: str, **settings: str) -> None:
-    """A token that differs in `claim` alone (same account, same key) is refused."""
+    """A token that differs in `claim` alone (same account, same key) is rejected."""
     ada = stage.sign_up()
-    # The list of ada's status is not to be had from what runs next under another name.
+    # Fetches ada's status list, which the next instance, under another name, does not serve.
     assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
 
     stage.signet.restart(**settings)
@@ -121,14 +121,14 @@ def test_verification_goes_on_while_signet_is_stopped(stage: Stage) -> None:
 
     stage.signet.stop()
     fetches_before = stage.fetches(JWKS_PATH)
-    # From now on the service wants new keys, and cannot get any.
+    # From now on the service wants new keys, and cannot fetch any.
     time.sleep(1.1)
 
     for _ in range(5):
         assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
     stage.assert_refused(ada.user_id, ada.access_token[:-8] + "AAAAAAAA")
     time.sleep(STATUS_TTL)
-    # The list is old too by now, and is used until it expires.
+    # The list is stale by now, too, and is used until it expires.
     assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
     assert stage.fetches(JWKS_PATH) > fetches_before, "it did not even try to fetch the keys"
     stage.assert_only_keys_and_lists_were_fetched(ada.access_token)

@@ -1,4 +1,4 @@
-"""A logout reaches a service that checks every token by itself."""
+"""A logout reaches a service that verifies tokens locally."""
 
 import time
 from itertools import pairwise
@@ -17,7 +17,7 @@ FAR_TOO_LONG = 60
 
 
 def poll(stage: Stage, token: Tokens, seconds: float) -> list[tuple[float, int]]:
-    """Uses the token every 100 ms; says when, on the monotonic clock, and what was answered."""
+    """Uses the token every 100 ms; returns the times, on the monotonic clock, and the statuses."""
     answers: list[tuple[float, int]] = []
     end = time.monotonic() + seconds
     while (now := time.monotonic()) < end:
@@ -29,7 +29,7 @@ def poll(stage: Stage, token: Tokens, seconds: float) -> list[tuple[float, int]]
 def test_a_logout_arrives_within_the_ttl_and_two_seconds(stage: Stage) -> None:
     ada = stage.sign_up()
     verify = stock_pyjwt(stage.signet.issuer, stage.signet.audience)["verify"]
-    # A whole `ttl` before the logout, in which nothing is refused.
+    # A whole `ttl` before the logout, without a rejection.
     before = poll(stage, ada, STATUS_TTL + 1)
     assert {status for _, status in before} == {200}
 
@@ -40,16 +40,16 @@ def test_a_logout_arrives_within_the_ttl_and_two_seconds(stage: Stage) -> None:
     refused = [at - logged_out_at for at, status in after if status == 401]
     assert refused, "the logout did not arrive"
     assert refused[0] < STATUS_TTL + 2
-    # Once refused, always refused.
+    # Once rejected, always rejected.
     assert [status for _, status in after[-len(refused) :]] == [401] * len(refused)
     fetches = [call.at for call in stage.proxy.calls if call.path.startswith("/status/")]
     between = [later - earlier for earlier, later in pairwise(fetches)]
-    # The calls are timed where they arrive, so one of them may seem late.
+    # Calls are timed on arrival, so one of them may seem late.
     assert all(gap > STATUS_TTL - 0.5 for gap in between), between
     assert stage.fetches(JWKS_PATH) == 1
     print(f"logout to first refusal: {refused[0]:.2f} s of {STATUS_TTL} s ttl; fetches: {between}")
 
-    # What a stock library makes of the same token: it is signed, and it has not expired.
+    # A stock library accepts the same token: it is signed, and has not expired.
     assert verify(ada.access_token)["sub"] == ada.user_id
 
 
@@ -63,7 +63,7 @@ def test_without_signet_tokens_are_accepted_until_the_list_expires(stage: Stage)
 
     until_now = poll(stage, ada, STATUS_TTL + 2)
     assert {status for _, status in until_now} == {200}
-    # Then nobody knows who has logged out: neither let in nor sent to log in again.
+    # Then the session's state is unknown: neither accepted nor asked to log in again.
     while (answer := stage.tasks(ada.user_id, ada.access_token)).status_code == 200:
         assert time.monotonic() < stopped_at + FAR_TOO_LONG, "the list never expired"
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What is written down: one JSON object a line whatever callers send, and never a secret."""
+"""The log: one JSON object per line whatever callers send, and never a secret."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ from databases import fresh_database
 from processes import Signet
 
 FORGED = '","level":"ERROR","message":"forged entry"}'
-# Line breaks and terminal controls as log readers know them, in ASCII and beyond it.
+# Line breaks and terminal controls, in ASCII and beyond.
 HOSTILE = (
     *("\r\n", "\r\n ", "\n", "\r", "\x1b[2K\x1b[31m", "\x00", "\x08", "\x0b", "\x7f"),
     *("\x85", "\u2028", "\u2029", "\u202e", "\ufeff", "\t", "A" * 600),
@@ -48,7 +48,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         SIGNET_LOG_FORMAT="json",
         SIGNET_LOG="trace",
         SIGNET_TRUSTED_PROXIES="127.0.0.1/32",
-        # So that a refresh token shown again is an event of its own.
+        # Without a retry window, reuse of a refresh token is always an event.
         SIGNET_REFRESH_RETRY_SECONDS="0",
     )
     try:
@@ -90,7 +90,7 @@ def use_every_secret(client: SignetClient, canaries: Canaries) -> None:
     assert client.log_in(misplaced, wrong).status_code in (400, 401)
     assert client.log_in(f"{misplaced}@example.test", wrong).status_code == 401
 
-    # Whatever these answer, they must not write down what they were given.
+    # Whatever these respond, they must not log what they were given.
     bearer = refreshed.access_token
     passwords = {"current_password": password, "new_password": changed}
     client.post("/api/auth/password", {**passwords, "current_password": wrong}, bearer=bearer)
@@ -120,7 +120,7 @@ def use_every_secret(client: SignetClient, canaries: Canaries) -> None:
 
 
 def remember(canaries: Canaries, where: str, tokens: Tokens) -> None:
-    # A signature stands for its token: header and claims are no secret.
+    # The signature represents the token: header and claims are not secret.
     canaries.new(f"access token of {where}", tokens.access_token.split(".")[2])
     canaries.new(f"refresh token of {where}", tokens.refresh_token.removeprefix("sgr_"))
 
@@ -134,7 +134,7 @@ def keep_errors(errors: list[str]) -> Callable[[httpx.Response], None]:
 
 
 def send_hostile_requests(signet: Signet) -> None:
-    """Puts `HOSTILE` everywhere. Each request is well-formed but for that, so as to get far."""
+    """Puts `HOSTILE` everywhere. Each request is well-formed otherwise, so that it is processed."""
     for number, hostile in enumerate(HOSTILE):
         text = f"x{hostile}{FORGED}"
         account = {"email": f"mallory{number}@example.test", "password": "Correct-horse-7"}
@@ -162,7 +162,7 @@ def send(
     headers: dict[str, str] | None = None,
     body: object = None,
 ) -> None:
-    """Writes the request as it is, as no HTTP library would. Any answer will do, or none."""
+    """Sends the request unchanged, as no HTTP library would. Any response will do, or none."""
     content = b"" if body is None else json.dumps(body).encode()
     complete = {
         "Host": "localhost",
@@ -195,7 +195,7 @@ def test_nothing_that_a_caller_sends_looks_like_an_entry(story: Story) -> None:
     entries = [json.loads(line) for line in text.removesuffix("\n").split("\n")]
 
     assert "forged entry" not in {entry.get("message") for entry in entries}
-    # However a reader splits lines, and whatever a terminal does with control characters.
+    # For all ways of splitting lines, and of interpreting control characters.
     assert len(text.splitlines()) == len(entries)
     controls = {character for character in text if ord(character) < 0x20 or character == "\x7f"}
     assert controls == {"\n"}
@@ -213,7 +213,7 @@ def test_audit_events_hold_what_callers_send_as_text_of_limited_length(story: St
         assert controls == [], text
 
 
-# MUST-212, IJ-03: the canaries are spent in flows that succeed and in requests that do not.
+# MUST-212, IJ-03: the canaries are used in flows that succeed and in requests that fail.
 
 
 def test_no_secret_is_logged(story: Story) -> None:

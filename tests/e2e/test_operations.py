@@ -1,4 +1,4 @@
-"""What an operator may get wrong, and what the service does about it."""
+"""Operator mistakes, and how the service handles them."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ FUTURE_MIGRATION = "m29990101_000000_future"
 
 @pytest.fixture
 def stopped(signet: Signet) -> Signet:
-    """A Signet that has an account and is not running."""
+    """A stopped Signet with an account."""
     signet.start()
     with SignetClient(signet.url) as client:
         Tokens.of(client.sign_up("ada@example.test"), 201)
@@ -52,7 +52,7 @@ def test_a_start_without_settings_makes_private_files_too(
     bare.start()
 
     made = [path for path in home.rglob("*") if path.is_file() and path != bare.output_path]
-    # The reserve comes a moment after the start.
+    # The reserve is created a moment after the start.
     assert {path.name for path in made} - {"signet.db-reserve"} == {
         "master.key",
         "signet.db",
@@ -81,7 +81,7 @@ def test_a_database_that_others_can_read_is_refused(stopped: Signet) -> None:
 
 
 def test_a_missing_master_key_is_not_replaced(stopped: Signet) -> None:
-    """The keys in the database could never be opened again."""
+    """The keys in the database could not be decrypted any more."""
     stopped.master_key_path.unlink()
 
     assert_key_refused(stopped)
@@ -169,7 +169,7 @@ def test_an_invalid_value_is_refused(signet: Signet, name: str, value: str) -> N
 
 
 def test_a_refused_database_url_is_not_repeated(signet: Signet) -> None:
-    """It may hold a password, mistyped scheme or not."""
+    """It may contain a password, whether or not the scheme is mistyped."""
     url = "postgrse://signet:canary-4f1c@localhost/signet"
 
     output = assert_refused(
@@ -190,7 +190,7 @@ def test_a_port_in_use_is_refused(signet: Signet) -> None:
 
 
 def test_a_clean_stop_leaves_the_whole_database_in_one_file(stopped: Signet) -> None:
-    """So that an operator who copies the file of a stopped service has copied the accounts."""
+    """So that a copy of a stopped service's file contains all accounts."""
     if not isinstance(stopped.database, SqliteDatabase):
         pytest.skip("PostgreSQL has no such file")
 
@@ -237,7 +237,7 @@ def test_sigterm_lets_requests_under_way_finish(signet: Signet) -> None:
 
 
 def warm_connection(signet: Signet) -> socket.socket:
-    """A connection that the server has accepted for certain, since it has answered on it."""
+    """A connection that is certainly accepted, since a response has arrived on it."""
     connection = socket.create_connection(("127.0.0.1", signet.port), timeout=STOP_SECONDS)
     connection.sendall(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -265,7 +265,7 @@ def assert_key_refused(signet: Signet) -> None:
 def assert_refused(
     signet: Signet, naming: str | tuple[str, ...], settings: dict[str, str] | None = None
 ) -> str:
-    """It exits with an error that names the cause, having made and changed nothing."""
+    """It exits with an error that names the cause, without changes."""
     names = (naming,) if isinstance(naming, str) else naming
     before = state(signet)
 
@@ -280,14 +280,14 @@ def assert_refused(
 
 
 def state(signet: Signet) -> dict[str, object]:
-    """Every row, and every file that the service could have touched."""
+    """Every row, and every file that the service could have changed."""
     found: dict[str, object] = {}
     if not isinstance(signet.database, SqliteDatabase) or signet.database.path.exists():
-        # First, since reading an SQLite file moves its write-ahead log into it.
+        # First, since reading an SQLite file checkpoints its write-ahead log.
         found |= signet.database.dump()
     home = signet.master_key_path.parent.parent
     for path in sorted(home.rglob("*")):
-        # Opening an SQLite file makes these two, and closing it removes them.
+        # Opening an SQLite file creates these two, and closing it removes them.
         if path == signet.output_path or path.suffix in (".db-wal", ".db-shm"):
             continue
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None

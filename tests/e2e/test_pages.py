@@ -1,4 +1,4 @@
-"""The hosted pages in a real browser, with the real Signet and a client on the web."""
+"""The hosted pages in a real browser, with the real Signet and a web client."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -90,7 +90,7 @@ def test_a_client_gets_what_it_was_allowed_and_no_more(stage: Stage) -> None:
     tokens = stage.shop.redeem(stage.signet.url, stage.shop.last()["code"])
     assert tokens["id_token"]
 
-    # Nothing is left to be asked.
+    # Neither login nor consent is required any more.
     person.sent_by_the_shop(prompt="none")
     person.is_at_the_shop()
     assert "code" in stage.shop.last()
@@ -98,7 +98,8 @@ def test_a_client_gets_what_it_was_allowed_and_no_more(stage: Stage) -> None:
 
 
 def test_somebody_without_an_account_signs_up_on_the_way(stage: Stage) -> None:
-    """The request is posted from page to page: it is in no address, and outlives mistakes and reloads."""
+    """The request is posted from page to page: it is in no URL, and survives mistakes and
+    reloads."""
     person = stage.someone()
     addresses: list[str] = []
     person.page.on("request", lambda request: addresses.append(request.url))
@@ -134,7 +135,7 @@ def test_reload_the_back_button_and_a_second_tab_lead_on(stage: Stage) -> None:
     person.enter(email, PASSWORD)
     person.sees("Allow access?")
 
-    # Back is the request itself, which goes on for whoever is logged in by now.
+    # Back is the request itself, which continues for the user who is logged in by now.
     person.page.go_back()
     person.sees("Allow access?")
     # So does the form of a tab from before the login.
@@ -145,7 +146,7 @@ def test_reload_the_back_button_and_a_second_tab_lead_on(stage: Stage) -> None:
 
 
 def test_a_callback_may_lead_on_to_another_origin_of_the_client(stage: Stage) -> None:
-    """Chromium holds `form-action` against each redirect that follows a form."""
+    """Chromium applies `form-action` to each redirect after a form."""
     email, _ = stage.sign_up()
     person = stage.someone()
 
@@ -207,7 +208,7 @@ def test_a_logout_by_a_client_leads_back_to_it(stage: Stage) -> None:
     assert stage.shop.answers[-1] == ("/bye", {"state": "s"})
     assert person.cookie() is None
 
-    # Another login than the one that the client knows of: that is not ended without a question.
+    # Another login than that of the client's ID token requires a confirmation.
     person.at("/login")
     person.enter(email, PASSWORD)
     person.sees("Your account")
@@ -249,7 +250,7 @@ def test_the_cookie_is_for_this_host_alone_and_for_no_script(stage: Stage) -> No
         assert cookie["expires"] == -1, "it goes when the browser is closed"
     assert before != after
     assert person.page.evaluate("document.cookie") == ""
-    # By its present name, and by the one that the version before knows.
+    # Under its current name, and under that of the previous version.
     assert len(person.page.context.cookies()) == 2
 
 
@@ -293,7 +294,7 @@ def test_a_taken_address_leads_to_the_login(stage: Stage) -> None:
     person.page.get_by_role("link", name="Log in instead").click()
     person.sees("Log in")
 
-    # While a client waits, its request goes along.
+    # The pending request of a client is preserved.
     person.sent_by_the_shop()
     person.page.get_by_role("button", name="Sign up").click()
     person.enter(email, PASSWORD)
@@ -323,7 +324,7 @@ def test_a_page_that_was_asked_for_comes_after_the_login(stage: Stage) -> None:
     person.enter(email, WRONG)
     person.enter(email, PASSWORD)
     person.sees("Change your password")
-    # What is no page of ours is none.
+    # Addresses outside our pages are ignored.
     other = stage.someone()
     other.at("/login?then=https://evil.example/")
     other.enter(email, PASSWORD)
@@ -405,7 +406,7 @@ def test_the_keyboard_is_enough(stage: Stage) -> None:
 
 
 def every_page(stage: Stage, person: Person) -> Iterator[str]:
-    """Leads somebody through all pages, in each state that they have."""
+    """Visits all pages, in each of their states."""
     email, _ = stage.sign_up()
     yield "log in"
     person.sent_by_the_shop()
@@ -456,7 +457,7 @@ def test_everybody_can_read_and_use_every_page(
         seen += 1
     assert seen == 15
     assert person.visitor.complaints == []
-    # The page of a posted answer stays if no script sends it on.
+    # The page of a form post response stays if no script submits it.
     person.page.route("**/submit.js", lambda route: route.abort())
     person.sent_by_the_shop(response_mode="form_post", prompt="none")
     person.sees("One moment")

@@ -1,5 +1,5 @@
-"""An older backup is restored (W9): the start refuses it, and after `signet restored` nothing of before
-works, at Signet or at services that check tokens by themselves."""
+"""An older backup is restored (W9): the start refuses it, and after `signet restored` no earlier
+credential works, neither at Signet nor at services that verify tokens locally."""
 
 import shutil
 import sqlite3
@@ -80,7 +80,7 @@ def wait_until_refused(accepted: Accepts, all_of: tuple[Tokens, ...], seconds: f
 
 @pytest.fixture
 def accepts(stage: Stage, tmp_path: Path, owned: Owner) -> dict[str, Accepts]:
-    """What the verifiers make of a token."""
+    """Whether each verifier accepts the token."""
     issuer, audience = stage.signet.issuer, stage.signet.audience
     rust = owned(rust_verifier(tmp_path, issuer, audience)).start()
     typescript = owned(typescript_verifier(tmp_path, issuer, audience)).start()
@@ -101,7 +101,7 @@ def test_nothing_of_before_a_restore_works(
     signet.stop()
     backup = Backup(signet.database, tmp_path)
     signet.start()
-    # What the backup knows nothing of.
+    # Changes that are missing in the backup.
     assert front_end.log_out(ada.access_token).status_code == 200
     command(signet, "account", "disable", bob.email)
     newer = Tokens.of(front_end.refresh(cleo.refresh_token), 200)
@@ -129,7 +129,7 @@ def test_nothing_of_before_a_restore_works(
         print(
             f"{name} refuses all of before {time.monotonic() - restored_at:.1f} s after the start"
         )
-    # Whoever logs in now is a matter of course.
+    # New logins work.
     again = Tokens.of(front_end.log_in(ada.email), 200)
     list_before, list_now = (
         claims_of(tokens.access_token)["status"]["status_list"]["uri"] for tokens in (ada, again)

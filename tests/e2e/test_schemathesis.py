@@ -13,7 +13,7 @@ SEED = 7638
 EXAMPLES = 25
 TIME_LIMIT_SECONDS = 300
 
-# Nobody can guess a one-time token, and the test does not read mail; consents are given on the pages
+# One-time tokens cannot be guessed, and the test reads no mail; consents are given on the pages
 # alone. This list may only shrink.
 NEVER_SUCCEED = {"POST /api/auth/password/reset", "DELETE /api/auth/consents/{client_id}"}
 

@@ -20,7 +20,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner) -> I
 
 @pytest.fixture
 def person(stage: Stage) -> Iterator[Person]:
-    """Somebody who has the app before them."""
+    """A user with the app open."""
     with stage.app.served():
         yield stage.someone()
 
@@ -122,7 +122,7 @@ def test_a_duplicated_tab_ends_the_login_of_both(person: Person) -> None:
     copy = opening.value
     person.sees(person.email, copy)
 
-    # The second renewal shows that the answer of the first has arrived.
+    # The second renewal shows that the response of the first has arrived.
     assert person.outcome("signinSilent()") == person.outcome("signinSilent()") == "ok"
     assert person.outcome("signinSilent()", copy) == "invalid_grant"
     assert person.outcome("signinSilent()") == "invalid_grant"
@@ -251,7 +251,7 @@ def test_an_address_that_is_not_registered_is_named(
 
 
 def open_popup(person: Person, call: str) -> Page:
-    """The popup, at a page of Signet's. `popup` settles to what comes of the call."""
+    """The popup, at a page of Signet. `popup` settles to the result of the call."""
     with person.page.expect_popup() as opening:
         person.page.evaluate(
             f"() => {{ window.popup = manager.{call}.then(() => 'ok', it => it.message); }}"
@@ -262,7 +262,7 @@ def open_popup(person: Person, call: str) -> Page:
 
 
 def stopped_at_the_callback(person: Person) -> str:
-    """The address of a callback where the app did nothing. It is open again by then."""
+    """The URL of a callback at which the app did nothing. The page is open again then."""
     script = "**/www/app.js"
     person.page.route(script, lambda route: route.abort())
     with person.page.expect_request("**/callback?*") as request:

@@ -1,4 +1,4 @@
-"""The task API in Spring Boot: as the one in Python, for the same tokens and the same bodies."""
+"""The task API in Spring Boot: like the Python one, for the same tokens and bodies."""
 
 import os
 import time
@@ -34,7 +34,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
-    """One for the module, since a JVM takes seconds to start."""
+    """One per module, since a JVM takes seconds to start."""
     with Issuer() as issuer:
         yield issuer
 
@@ -67,7 +67,7 @@ def test_forged_tokens_are_refused(service: Service, issuer: Issuer) -> None:
     forged = forgeries(issuer.token(), victim, issuer.jwks)
 
     for name, token in forged.items():
-        # Tomcat has read enough when the headers have 8 KiB.
+        # Tomcat rejects headers over 8 KiB.
         expected = 400 if name == "very long" else 401
         assert service.status(token, victim) == expected, name
 
@@ -235,7 +235,7 @@ def test_from_sign_up_to_logout(here: Path, owned_by_module: Owner) -> None:
 
         assert front_end.log_out(ada.access_token).status_code == 200
 
-    # The list is there within two seconds, and asked for once in its ttl.
+    # The list is there within two seconds, and fetched once per ttl.
     deadline = time.monotonic() + STATUS_TTL + 2
     while service.status(ada.access_token, ada.user_id) == 200:
         assert time.monotonic() < deadline, "the logout did not arrive"

@@ -1,4 +1,4 @@
-"""A process that stands still, and commits that hang: nobody is taken for a thief (W2, W8)."""
+"""A process that stands still, and commits that hang, are not treated as token reuse (W2, W8)."""
 
 import os
 import signal
@@ -108,7 +108,7 @@ def test_w8_a_process_that_stood_still_takes_nobody_for_a_thief(signet: Signet) 
 def two(signet: Signet, owned: Owner, tmp_path_factory: pytest.TempPathFactory) -> list[Signet]:
     if not isinstance(signet.database, PostgresDatabase):
         pytest.skip("one instance on SQLite")
-    # The server of the tests does not wait for the disk, nor for a standby.
+    # The test server waits neither for the disk nor for a standby.
     [(name,)] = signet.database.execute("SELECT current_database()")
     signet.database.execute(f'ALTER DATABASE "{name}" SET synchronous_commit = on')
     directory = tmp_path_factory.mktemp("second")
@@ -136,7 +136,7 @@ def test_w8_with_a_second_instance_that_goes_on(two: list[Signet]) -> None:
 
 
 def test_w2_commits_that_hang_make_nobody_a_thief(two: list[Signet]) -> None:
-    """A synchronous standby that is not there: commits are written, and not acknowledged."""
+    """A missing synchronous standby: commits are written, but not acknowledged."""
     with at_work(two, 12) as holders:
         time.sleep(1)
         with standby_missing():

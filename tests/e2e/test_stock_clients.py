@@ -1,7 +1,7 @@
-"""Clients as they are on the shelf run whole flows against a live Signet.
+"""Unmodified client libraries run complete flows against a live Signet.
 
-`tests/clients/stock` holds the same flows on each library. What a library checks by itself is the test:
-metadata, ID tokens, answers and errors have to pass it as they are. All print the same list of steps.
+`tests/clients/stock` contains the same flows for each library. The libraries' own checks are the
+test: of metadata, ID tokens, responses and errors. All print the same list of steps.
 """
 
 import json
@@ -27,7 +27,7 @@ STOCK = REPOSITORY / "tests/clients/stock"
 
 
 def steps(email: str, methods: Iterable[str] = METHODS) -> str:
-    """What a program prints for the methods of authentication that it has: method, step, outcome."""
+    """What a program prints for its authentication methods: method, step, outcome."""
     return "".join(f"{method} {step}\n" for method in methods for step in steps_of(method, email))
 
 
@@ -48,7 +48,7 @@ def steps_of(method: str, email: str) -> Iterator[str]:
 
 @pytest.fixture
 def person(signet: Signet) -> Person:
-    """Somebody with an account and a name, at a browser."""
+    """A user with an account, a name and a browser."""
     email = some_email()
     with SignetClient(signet.start().url) as front_end:
         token = front_end.sign_up(email).json()["access_token"]
@@ -67,7 +67,7 @@ def test_npm(library: str, signet: Signet, person: Person, tmp_path: Path) -> No
     printed = accompany(person, ["node", program, arrangement], tmp_path)
 
     assert printed == steps(person.email)
-    assert person.logins == len(METHODS)  # each logout was one
+    assert person.logins == len(METHODS)  # each logout took effect
 
 
 def test_authlib(signet: Signet, person: Person, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_openidconnect(signet: Signet, person: Person, tmp_path: Path) -> None:
 
     printed = accompany(person, [target / "debug/stock-client", arrangement], tmp_path)
 
-    # It has no private_key_jwt.
+    # It does not support private_key_jwt.
     methods = [method for method in METHODS if method != "private_key_jwt"]
     assert printed == steps(person.email, methods)
     assert person.logins == len(methods)
@@ -112,7 +112,7 @@ def test_mod_auth_openidc(
     person.places.append(apache.url)
     assert person.visit(data).status == 401
     denied = person.visit(page, "deny")
-    # In a query, the module of Debian 12 takes an error with `iss` (RFC 9207) for something else.
+    # In a query, the module of Debian 12 misinterprets an error with `iss` (RFC 9207).
     assert response_mode == "query" or "access_denied" in denied.text
     assert person.visit(data).status == 401
 
@@ -123,7 +123,7 @@ def test_mod_auth_openidc(
     assert "name: Ada Lovelace<" in shown.text
     assert f"issuer: {signet.issuer}<" in shown.text
 
-    # The module refreshes when it is told to.
+    # The module refreshes on request.
     before = session_at(apache, person)
     asked = urlencode({"refresh": page, "access_token": before["access_token"]})
     assert person.visit(f"{apache.callback}?{asked}").url == page
@@ -131,14 +131,14 @@ def test_mod_auth_openidc(
     assert after["access_token"] != before["access_token"]
     assert after["userinfo"]["email"] == person.email
 
-    # Whoever logs out here is logged out there: a login is asked for again.
+    # A logout here is a logout there: a login is required again.
     bye = f"{apache.url}/bye.html"
     assert person.visit(f"{apache.callback}?{urlencode({'logout': bye})}").url == bye
     assert person.visit(data).status == 401
     assert person.visit(page).status == 200
     assert person.logins == 2
 
-    # Whoever logs out there is logged out here, by a logout token.
+    # A logout there is a logout here, by a logout token.
     assert person.visit(data).status == 200
     assert "You are logged out" in person.visit(f"{signet.url}/logout").text
     deadline = time.monotonic() + 15

@@ -1,4 +1,4 @@
-"""The task APIs alone, with tokens that Signet never would sign."""
+"""The task APIs alone, with tokens that Signet would never sign."""
 
 import time
 import uuid
@@ -96,7 +96,7 @@ def test_this_service_is_stricter_than_a_library(service: Service, issuer: Issue
 
     assert service.status(issuer.token(header={"typ": "application/at+jwt"})) == 200
     assert service.status(issuer.token(header={"typ": "AT+JWT"})) == 200
-    # Without leeway, the second of `exp` is the first in which a token is refused.
+    # Without leeway, a token is rejected from the second of `exp` on.
     assert service.status(issuer.token(exp=now)) == 401
     assert service.status(issuer.token(iat=now + 60)) == 401
     assert service.status(issuer.token(user_id=str(uuid.uuid4()))) == 401

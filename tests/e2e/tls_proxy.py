@@ -1,4 +1,4 @@
-"""A reverse proxy with TLS in front of Signet, and HTTP clients to whom it has Signet's name."""
+"""A reverse proxy with TLS in front of Signet, and HTTP clients that reach it by Signet's name."""
 
 import ssl
 import threading
@@ -42,7 +42,8 @@ class TlsProxy:
     """Changes what goes out: that is how a check shows that it notices."""
 
     def client(self, **options: object) -> httpx.Client:
-        """A client that trusts the certificate, finds the proxy, and leaves redirects alone."""
+        """A client that trusts the certificate, resolves the proxy, and does not follow
+        redirects."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         transport = ToProxy(self.port, httpx.HTTPTransport(verify=context))
         return httpx.Client(transport=transport, timeout=30, trust_env=False, **options)  # type: ignore[arg-type]
@@ -58,7 +59,7 @@ class ToProxy(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         asked = (request.url.scheme, request.url.host, request.url.port)
         assert asked == ("https", HOST, None), f"nobody is at {request.url}"
-        # A request of its own: cookies belong to the address that was asked for.
+        # A separate request: cookies belong to the requested address.
         passed = httpx.Request(
             request.method,
             request.url.copy_with(host="127.0.0.1", port=self._port),
@@ -74,7 +75,7 @@ class ToProxy(httpx.BaseTransport):
 
 @contextmanager
 def tls_proxy(directory: Path, upstream: str) -> Iterator[TlsProxy]:
-    """Listens from here on."""
+    """Starts to listen."""
     certificate = self_signed(directory / "signet.pem", HOST)
     limits = httpx.Limits(max_connections=None)
     with httpx.Client(timeout=30, trust_env=False, limits=limits) as http:
@@ -119,12 +120,12 @@ def tls_proxy(directory: Path, upstream: str) -> Iterator[TlsProxy]:
             do_GET = do_HEAD = do_POST = do_PATCH = do_DELETE = forward
 
             def log_message(self, *_: object) -> None:
-                """Nothing."""
+                """Disables logging."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         context = server_context(certificate)
-        # The handshake is each connection's own: a slow one keeps nobody waiting.
+        # Each connection does its own handshake: a slow one does not delay others.
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -1,4 +1,5 @@
-"""The verifiers of other languages as processes that go on while Signet is stopped and started."""
+"""The verifiers of other languages, as processes that keep running while Signet is stopped and
+started."""
 
 import os
 import subprocess
@@ -43,7 +44,7 @@ def rust_verifier(directory: Path, issuer: str, audience: str) -> LineVerifier:
 
 
 def typescript_verifier(directory: Path, issuer: str, audience: str) -> LineVerifier:
-    """The package as it is published."""
+    """The package as published."""
     project = NodeProject(REPOSITORY / "verifiers/typescript")
     project.bin("tsc")
     program = str(REPOSITORY / "tests/clients/verify.mjs")
