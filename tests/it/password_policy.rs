@@ -74,7 +74,7 @@ async fn common_passwords_are_refused() {
     assert_eq!(server.database.count("account").await, 0);
 }
 
-/// PW-05: nor the account's address, nor the name of the service.
+/// PW-05: passwords based on the account's address or the service's name are rejected.
 #[tokio::test]
 async fn the_accounts_own_words_are_refused() {
     let server = TestServer::start().await;

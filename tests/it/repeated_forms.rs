@@ -1,6 +1,5 @@
 //! A3: forms that are submitted twice, by a second click or from a page that stayed open. The
-//! browser shows
-//! the response to the last one, which leads to the same target as the first.
+//! browser shows the response to the last one, which leads to the same target as the first.
 //!
 //! There are two cases: the first response was lost, with the cookie that it set; or the cookie has
 //! arrived, and the second form predates it.
