@@ -46,7 +46,7 @@ class Verifier:
         # The age of this verifier's copy at the activation.
         self.age_at_activation = [0.0, MAX_AGE / 2, MAX_AGE][number]
         self.ages = []
-        time.sleep(number * MAX_AGE / 3)  # and before the first one, any
+        time.sleep(number * MAX_AGE / 3)  # before the first activation, ages are spread
         self.fetch()
 
     def fetch(self):
