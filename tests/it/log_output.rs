@@ -94,8 +94,7 @@ impl Logged {
     }
 }
 
-/// A1: `signet serve 2>&1
-/// head`.
+/// A1: `signet serve 2>&1 | head`.
 #[tokio::test]
 async fn a_log_reader_that_is_gone_costs_lines_and_nothing_else() {
     let (server, reader) = Logged::to_pipe("info").await;
