@@ -18,7 +18,7 @@ PROGRAM = "/usr/sbin/apache2"
 
 
 class Apache(Process):
-    """A confidential client, unless `method` is `none`, with everything that the module can do."""
+    """A confidential client, unless `method` is `none`, with all features of the module."""
 
     def __init__(self, directory: Path, signet: Signet, method: str, response_mode: str) -> None:
         super().__init__("apache", directory)

@@ -14,7 +14,7 @@ ISSUER = "https://signet.example"
 
 @dataclass
 class Balancer(httpx.BaseTransport):
-    """Passes each request on to one instance or another."""
+    """Forwards each request to one of the instances."""
 
     ports: list[int]
     cookies: list[str] = field(default_factory=list)

@@ -42,7 +42,7 @@ def build(directory: Path, signet_url: str, tasks_url: str) -> NodeProject:
 
 
 class StaticFiles:
-    """Serves a directory, silently, from the `with` on."""
+    """Serves a directory without logging while the `with` block runs."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -78,7 +78,7 @@ def chromium(*arguments: str) -> Iterator[Browser]:
 
 
 class Visitor:
-    """A person with a browser of their own; a tab is a page of it."""
+    """A user with a separate browser context; a tab is a page of it."""
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self._context = context
@@ -108,7 +108,7 @@ class Visitor:
 
 
 class Tab:
-    """What a person does and sees on the page, in their words."""
+    """What a user does and sees on the page, by visible text."""
 
     def __init__(self, page: Page) -> None:
         self.page = page

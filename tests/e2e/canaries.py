@@ -22,7 +22,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 @dataclass
 class Canaries:
-    """Values that must not be found anywhere, by what they are."""
+    """Values that must not appear anywhere, by description."""
 
     values: dict[str, str] = field(default_factory=dict)
 

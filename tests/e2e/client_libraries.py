@@ -24,7 +24,8 @@ FILE = re.compile(r"`(shop[\w./]*)`:\n\n```\w+\n(.*?)```", re.DOTALL)
 
 
 class Application(Process):
-    """What the page says to do for a library: registers the client, writes files, serves them."""
+    """Follows the page's steps for a library: registers the client, writes the files, serves
+    them."""
 
     def __init__(
         self, library: str, directory: Path, signet: Signet, changes: Mapping[str, str]

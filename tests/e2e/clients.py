@@ -14,7 +14,7 @@ PASSWORD = "Correct-horse-7"
 
 @dataclass(frozen=True)
 class Tokens:
-    """What sign-up, login and refresh answer."""
+    """The response of sign-up, login and refresh."""
 
     user_id: str
     email: str
@@ -29,7 +29,7 @@ class Tokens:
 
 
 class SignetClient:
-    """Calls the JSON API. Safe to use from several threads."""
+    """Calls the JSON API. Thread-safe."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ CODE_PARAMETERS = {"code", "state", "iss", "session_state"}
 
 @dataclass
 class Suite:
-    """The official suite's place: what is configured there, and what it knows of Signet."""
+    """Stands in for the official suite: its configuration, and what it knows of Signet."""
 
     signet: Signet
     proxy: TlsProxy
@@ -72,7 +72,7 @@ class Suite:
 
 @dataclass
 class Flow:
-    """A code flow that has come to its end."""
+    """A completed code flow."""
 
     client: Json
     request: dict[str, str]
@@ -90,7 +90,7 @@ class Flow:
 
 @dataclass
 class Module:
-    """One module: its requests, and what each answer is held against."""
+    """One module: its requests, and the checks of the responses."""
 
     suite: Suite
     configuration: Json

@@ -16,7 +16,7 @@ Rows = list[tuple[Any, ...]]
 
 
 class SqliteDatabase:
-    """An SQLite file that the server makes at its first start."""
+    """An SQLite file that the server creates at its first start."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "data" / "signet.db"
@@ -48,7 +48,7 @@ class SqliteDatabase:
 
 
 class PostgresDatabase:
-    """A database of its own on the server that `server_url` names."""
+    """A separate database on the server that `server_url` names."""
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url

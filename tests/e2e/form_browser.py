@@ -11,7 +11,7 @@ MOST_REDIRECTS = 10
 
 @dataclass(frozen=True)
 class Landing:
-    """Where the browser is. `status` is 0 where it does not go itself."""
+    """The browser's location. `status` is 0 if it did not open it."""
 
     url: str
     status: int
@@ -27,7 +27,7 @@ class Landing:
 
 @dataclass
 class FormBrowser:
-    """Stops where a redirect leads to an address that begins with `elsewhere`."""
+    """Stops at redirects to addresses that start with `elsewhere`."""
 
     http: httpx.Client
     elsewhere: str

@@ -38,7 +38,7 @@ class Stage:
 
 
 class Person:
-    """What somebody does and sees on the pages."""
+    """What a user does and sees on the pages."""
 
     def __init__(self, stage: Stage, visitor: Visitor) -> None:
         self._stage = stage

@@ -21,7 +21,7 @@ class Call:
 
 
 class LogoutReceiver:
-    """`https://localhost` at a port of its own, from the `with` on; it answers 200."""
+    """`https://localhost` on a free port while the `with` block runs; it responds with 200."""
 
     def __init__(self, directory: Path) -> None:
         self.certificate = self_signed(directory / "receiver.pem", "localhost")

@@ -20,7 +20,7 @@ ABSENT = object()
 
 
 class Issuer:
-    """Publishes keys and a status list while it is `up`, counts the fetches, signs anything."""
+    """Publishes keys and a status list while it is `up`, counts the fetches, and signs anything."""
 
     def __init__(self) -> None:
         self.port = free_port()

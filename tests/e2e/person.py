@@ -14,7 +14,7 @@ MOST_STEPS = 20
 
 @dataclass(frozen=True)
 class Arrival:
-    """Where the browser ended up. `status` is 0 at an address where it was not to go itself."""
+    """The browser's final location. `status` is 0 if it did not open that address."""
 
     url: str
     status: int = 0
@@ -22,7 +22,8 @@ class Arrival:
 
 
 class Person:
-    """Logs in, and says yes or no, on the pages of `places` (origins); stops where a redirect leads elsewhere."""
+    """Logs in and decides on consent on the pages of `places` (origins); stops at redirects
+    elsewhere."""
 
     def __init__(self, email: str, password: str, *places: str) -> None:
         self.email = email
@@ -78,7 +79,7 @@ def origin(url: str) -> str:
 
 
 class LoopbackIsSecure(http.cookiejar.DefaultCookiePolicy):
-    """Browsers send `Secure` cookies to loopback addresses also without TLS."""
+    """Browsers send `Secure` cookies to loopback addresses even without TLS."""
 
     def return_ok_secure(
         self, _cookie: http.cookiejar.Cookie, request: urllib.request.Request
@@ -87,7 +88,7 @@ class LoopbackIsSecure(http.cookiejar.DefaultCookiePolicy):
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Leaves redirects to the person."""
+    """Leaves redirects to the caller."""
 
     def redirect_request(
         self,

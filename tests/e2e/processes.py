@@ -96,7 +96,7 @@ P = TypeVar("P", bound=Process)
 
 
 class Owner:
-    """Takes processes over: they are killed after the test whatever happens."""
+    """Kills its processes after the test in any case."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -107,7 +107,7 @@ class Owner:
 
 
 class Signet(Process):
-    """A `signet serve` with a home directory, a database and a port that outlive restarts."""
+    """A `signet serve` whose home directory, database and port survive restarts."""
 
     def __init__(self, directory: Path, database: Database, **settings: str) -> None:
         super().__init__("signet", directory)
@@ -160,7 +160,7 @@ class Signet(Process):
 
 
 class TaskApi(Process):
-    """The example under uvicorn."""
+    """The example, run by uvicorn."""
 
     def __init__(self, directory: Path, issuer: str, audience: str, **settings: str) -> None:
         super().__init__("task-api", directory)

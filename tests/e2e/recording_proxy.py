@@ -27,7 +27,7 @@ class Call(NamedTuple):
 
 
 class RecordingProxy:
-    """Listens from the `with` on. `calls` holds every request, in order."""
+    """Listens while the `with` block runs. `calls` contains every request, in order."""
 
     def __init__(self) -> None:
         self.port = free_port()

@@ -35,7 +35,8 @@ token_endpoint_auth_method = "none"
 
 @dataclass
 class RelyingParty:
-    """`https://rp.example`, and `https://app.example`, to which its callback `/and-on` leads."""
+    """`https://rp.example`, and `https://app.example`, to which its callback `/and-on`
+    redirects."""
 
     directory: Path
     answers: list[tuple[str, dict[str, str]]] = field(default_factory=list)

@@ -26,7 +26,7 @@ turn = itertools.count()
 
 @dataclass
 class Account:
-    """A fresh account and the tokens of its sign-up."""
+    """A new account and the tokens of its sign-up."""
 
     email: str
     access_token: str
@@ -49,7 +49,7 @@ class Account:
 
 @schemathesis.auth(refresh_interval=None)
 class AccountOfItsOwn:
-    """The access token of a fresh account, for each request to a protected operation."""
+    """The access token of a new account, for each request to a protected operation."""
 
     def get(self, case: Any, _context: Any) -> Account | None:
         return Account.sign_up() if case.operation.definition.raw.get("security") else None

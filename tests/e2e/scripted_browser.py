@@ -20,7 +20,7 @@ CALLBACK_PAGE = "id submission_complete"
 
 @dataclass
 class ScriptedBrowser:
-    """With cookies of its own. `blocks` is the configuration's `browser`."""
+    """A browser with separate cookies. `blocks` is the `browser` part of the configuration."""
 
     http: httpx.Client
     suite: str

@@ -133,7 +133,7 @@ class Stage:
 
 
 class Person:
-    """What somebody does and sees, in the app and at Signet."""
+    """What a user does and sees, in the app and at Signet."""
 
     def __init__(self, stage: Stage, email: str) -> None:
         self.email = email

@@ -25,9 +25,9 @@ def build() -> None:
 
 
 class Spring(Process):
-    """It is told an issuer and an audience, and nothing else that bears on tokens.
+    """Configured with an issuer and an audience, and no other property about tokens.
 
-    Without an audience, it is as if `audiences` were not among its properties.
+    Without an audience, the property `audiences` is missing.
     """
 
     def __init__(self, name: str, directory: Path, issuer: str, audience: str) -> None:

@@ -82,7 +82,7 @@ CLIENTS: list[dict[str, Any]] = [
 
 
 class Arranged:
-    """A Signet with clients and a person."""
+    """A Signet with clients and a user."""
 
     def __init__(self, directory: Path, owned: Owner) -> None:
         directory.mkdir()

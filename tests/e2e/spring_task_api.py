@@ -48,7 +48,7 @@ def build() -> Path:
 
 
 class SpringTaskApi(TaskApi):
-    """It has the routes and settings of the one in Python."""
+    """It has the routes and settings of the Python example."""
 
     def start(self) -> "SpringTaskApi":
         # It serves few requests, so the optimising compiler would not pay off.

@@ -54,7 +54,7 @@ LIBRARIES = {
 
 
 class Account(Person):
-    """Somebody with an account and a name, at a browser."""
+    """A user with an account, a name and a browser."""
 
     def __init__(self, email: str, sub: str, *places: str) -> None:
         super().__init__(email, PASSWORD, *places)
@@ -78,7 +78,7 @@ def person(signet: Signet) -> Account:
 
 @dataclass(frozen=True)
 class Shop:
-    """An application that is running, in which nobody is logged in yet."""
+    """A running application without a login."""
 
     app: Application
     library: Library

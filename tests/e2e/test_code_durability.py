@@ -30,7 +30,7 @@ CALLBACK = "https://app.example/callback"
 
 @dataclass
 class Ledger:
-    """What the client knows when the server dies."""
+    """What the client knows when the server is killed."""
 
     answered: dict[str, str] = field(default_factory=dict)
     """Refresh tokens, by the code that they came of."""
@@ -39,7 +39,7 @@ class Ledger:
 
 @dataclass
 class Party:
-    """A client, and the browser of somebody who is logged in and need not be asked."""
+    """A client that skips consent, and a browser with a login."""
 
     signet: Signet
     secret: str

@@ -28,7 +28,7 @@ VALUE = r"[\w-]{43}"
 
 @dataclass
 class Visitor(FormBrowser):
-    """Somebody whose every answer is looked at."""
+    """A user whose responses are all checked."""
 
     def sees(self, heading: str, status: int = 200) -> None:
         assert (self.page.heading, self.at.status) == (heading, status), self.at

@@ -37,7 +37,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Disk:
-    """The disk below a server's database, as far as it can be made to fail."""
+    """The disk of a server's database, with faults if it supports them."""
 
     control: Path
 
@@ -67,7 +67,7 @@ def disk(signet: Signet, shim: Path, tmp_path: Path) -> Disk:
 
 @dataclass
 class Crowd:
-    """Clients that refresh without a pause, and repeat what was not answered with 200, as told."""
+    """Clients that refresh continuously, and retry unless the status was 200, as documented."""
 
     signet: Signet
     sessions: list[Tokens]

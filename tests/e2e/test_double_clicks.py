@@ -28,7 +28,7 @@ NEW_PASSWORD = "Difference-Engine-1822"
 
 @dataclass(frozen=True)
 class Mouse:
-    """How somebody clicks, and on what line."""
+    """The number and interval of clicks, and the speed of the connection."""
 
     clicks: int
     latency: int

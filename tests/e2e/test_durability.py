@@ -16,7 +16,7 @@ CLIENTS = 4
 
 @dataclass
 class Ledger:
-    """What the clients know when the server dies."""
+    """What the clients know when the server is killed."""
 
     acknowledged: list[Tokens] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)

@@ -50,7 +50,7 @@ class Person:
 
 @dataclass
 class End:
-    """What came of a flow."""
+    """The result of a flow."""
 
     person: Person
     client: Client
@@ -151,7 +151,10 @@ def flow(
 
 
 def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
-    """Takes one step of one of the longest waiting flows at a time, until all have ended."""
+    """Takes one step of one of the longest waiting flows at a time, until all have ended.
+
+    With `once`, each flow goes one step.
+    """
     waiting, lock = deque(flows), threading.Lock()
 
     def work() -> None:

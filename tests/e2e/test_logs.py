@@ -28,7 +28,7 @@ LONGEST_USER_AGENT = 500
 
 @dataclass
 class Story:
-    """What a Signet wrote while it was spoken to, and what must not be in it."""
+    """The log of a Signet after requests, and what must not be in it."""
 
     signet: Signet
     canaries: Canaries

@@ -25,7 +25,7 @@ Accepts = Callable[[Tokens], bool]
 
 
 class Backup:
-    """A copy of a database whose server is stopped, by the means of its own."""
+    """A backup of a database whose server is stopped, by the database's own tools."""
 
     def __init__(self, database: Database, directory: Path) -> None:
         self._database = database

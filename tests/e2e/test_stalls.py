@@ -23,8 +23,8 @@ SETTINGS = {
 
 
 class Holder:
-    """Refreshes one session over and over, at all instances by turns. It waits a second for an
-    answer, and repeats what was not answered with 200."""
+    """Refreshes one session repeatedly, at all instances in turn. It waits a second for a response,
+    and retries unless the status was 200."""
 
     def __init__(self, urls: list[str], tokens: Tokens) -> None:
         self.urls = urls

@@ -20,7 +20,7 @@ NOT_PASSED_ON = {"connection", "content-length", "transfer-encoding", "date", "k
 
 @dataclass
 class Answer:
-    """What Signet answered, on its way out."""
+    """A response of Signet in transit."""
 
     request: str
     """Method and path, without the query."""
@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass
 class TlsProxy:
-    """`https://signet.example`, at a port of this machine."""
+    """`https://signet.example`, on a port of this machine."""
 
     upstream: str
     certificate: Path
@@ -50,7 +50,7 @@ class TlsProxy:
 
 
 class ToProxy(httpx.BaseTransport):
-    """Resolves the name of Signet, and no other."""
+    """Resolves Signet's name alone."""
 
     def __init__(self, port: int, inner: httpx.HTTPTransport) -> None:
         self._port = port

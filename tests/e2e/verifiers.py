@@ -10,7 +10,7 @@ from processes import REPOSITORY, Process, clean_environment
 
 
 class LineVerifier(Process):
-    """Takes a token a line, and says what a service would make of it."""
+    """Reads a token per line, and prints a service's verdict."""
 
     def __init__(self, name: str, directory: Path, command: list[str]) -> None:
         super().__init__(name, directory)

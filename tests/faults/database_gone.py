@@ -29,7 +29,7 @@ KINDS = ["stopped", "silent", "refuse", "frozen"]
 
 
 class Watch:
-    """What calls to one place were answered with, when, and how fast."""
+    """The responses of one endpoint, with times and durations."""
 
     def __init__(self):
         self.answers = []  # (started, took, status, has Retry-After)

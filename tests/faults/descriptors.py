@@ -16,7 +16,7 @@ IDLE = 1_055
 
 
 class Limited(Signet):
-    """An instance with limits of its own."""
+    """An instance with resource limits."""
 
     limit = "ulimit -n 1024"
 

@@ -31,7 +31,7 @@ DRAIN = 4
 
 
 class Asker(threading.Thread):
-    """Asks again and again on one connection until there is no answer, and then no more."""
+    """Sends requests on one connection until one gets no response."""
 
     def __init__(self, signet, client, kind):
         super().__init__(daemon=True)

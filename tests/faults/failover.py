@@ -28,7 +28,7 @@ LAG = 3.0  # time without replication before the primary is killed
 
 
 class Ledger:
-    """What clients were told."""
+    """What was acknowledged to clients."""
 
     def __init__(self):
         self.answers = Counter()

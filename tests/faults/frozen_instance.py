@@ -27,7 +27,7 @@ WAITING = 12
 
 
 class Connection:
-    """HTTP/1.1 by hand: the question is sent now, the answer read later."""
+    """HTTP/1.1 by hand: the request is sent now, the response read later."""
 
     def __init__(self, instance):
         self._socket = socket.create_connection(("127.0.0.1", instance.port), timeout=15)

@@ -45,7 +45,8 @@ DOCUMENTS = ("/.well-known/jwks.json", "/.well-known/openid-configuration", "/li
 
 
 class Cluster:
-    """A PostgreSQL on a socket and a TCP port of its own; what is committed survives its end."""
+    """A PostgreSQL with its own socket and TCP port; committed data survives the end of its
+    process."""
 
     def __init__(self) -> None:
         find = [str(REPOSITORY / "scripts/with-postgres"), "--find"]
@@ -197,13 +198,13 @@ def children(parent: int) -> list[int]:
 class Link:
     """A TCP proxy in front of PostgreSQL that fails on demand.
 
-    | mode | connections that are there | new ones |
+    | mode | existing connections | new ones |
     |---|---|---|
     | `forward` | forwarded, `delay` seconds later | forwarded |
-    | `silent` | swallowed for ever, as behind a firewall that has lost its state | never answered |
+    | `silent` | dropped forever, as by a firewall that lost its state | never answered |
     | `refuse` | reset | refused |
 
-    With `loses` it turns silent at the next answer of the server that has these bytes, which is lost.
+    With `loses` it turns silent at the next response that contains these bytes, which is lost.
     """
 
     def __init__(self, port: int) -> None:
@@ -320,14 +321,14 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 class _Url:
-    """The `Database` that the e2e helper asks for, as far as it asks."""
+    """The part of `Database` that the e2e helper uses."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
 
 class Place:
-    """A temporary folder, and all that was started for one test; gone at the end, by pid."""
+    """A temporary directory and the processes of one test; all are removed at the end, by pid."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -403,7 +404,7 @@ def command(signet: Signet, *arguments: str, seconds: float = 30) -> "subprocess
 
 
 class Client:
-    """A front end with a session; a refresh token is kept until its successor is there."""
+    """A front end with a session; it retries a refresh token until it has the successor."""
 
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=30)
@@ -434,7 +435,7 @@ class Client:
 
 
 class Loop:
-    """Calls `work` over and over in threads of their own until stopped; errors are kept."""
+    """Calls `work` repeatedly in separate threads until stopped; records errors."""
 
     def __init__(self, *work: Callable[[], None], pause: float = 0.0) -> None:
         self._stop = threading.Event()
@@ -477,7 +478,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> floa
 
 
 class Report:
-    """Prints figures as they come; `end` exits with 1 if anything that must hold does not."""
+    """Prints figures as they arrive; `end` exits with 1 if a requirement failed."""
 
     def __init__(self, title: str) -> None:
         self._failures: list[str] = []

@@ -37,7 +37,7 @@ STOP_SECONDS = 10
 
 
 class Logged(Signet):
-    """An instance that logs to what it is given."""
+    """An instance that logs to the given file."""
 
     sink: object = None
 
@@ -92,7 +92,7 @@ def key_set_times(signet, seconds=SECONDS):
 
 
 class Load:
-    """Clients that ask some 100 times a second in all; whatever is not a success is kept."""
+    """Clients that send about 100 requests a second in total; failures are recorded."""
 
     def __init__(self, signet):
         self._signet, self._stop = signet, threading.Event()
@@ -160,7 +160,7 @@ def lost(signet):
 
 
 class Reader:
-    """The other end of the pipe: `cat`, which can be stopped or end."""
+    """The other end of the pipe: a `cat` that can be stopped or terminated."""
 
     ends = True
 
@@ -196,7 +196,7 @@ class Stopped(Reader):
 
 
 class Full:
-    """A disk of 64 KiB, or where none can be mounted, /dev/full."""
+    """A disk of 64 KiB, or /dev/full where none can be mounted."""
 
     def __init__(self, place, name):
         self._disk = place.directory / f"{name}.disk"

@@ -32,7 +32,7 @@ SETTINGS = {
 
 
 class Verifier:
-    """A service that caches the key set for as long as it may."""
+    """A resource server that caches the key set for as long as permitted."""
 
     def __init__(self, number, instances, tokens):
         self.tokens = tokens

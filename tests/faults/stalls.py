@@ -49,7 +49,7 @@ REUSES = "SELECT count(*) FROM auth_event WHERE type = 'token_reuse'"
 
 
 class Session:
-    """A client that refreshes by turns at all instances, and repeats what was not answered with 200."""
+    """A client that refreshes at all instances in turn, and retries unless the status was 200."""
 
     def __init__(self, crowd, number):
         self.crowd, self.number = crowd, number
@@ -101,7 +101,7 @@ class Session:
 
 
 class Crowd:
-    """So many sessions in an event loop of their own."""
+    """Sessions in a separate event loop."""
 
     def __init__(self, ports, size, *, pause, wait):
         self.ports, self.pause, self.wait = ports, pause, wait

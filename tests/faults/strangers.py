@@ -69,7 +69,7 @@ def in_many(number):
 
 
 class Flood:
-    """So many requests over kept connections, not faster than `rate` a second."""
+    """Sends requests over persistent connections, at most `rate` a second."""
 
     def __init__(self, port, requests, rate, address_of):
         self.port, self.requests, self.rate, self.address_of = port, requests, rate, address_of
@@ -100,7 +100,7 @@ class Flood:
 
 
 class Others:
-    """People who refresh and log in meanwhile, each at an address of their own."""
+    """Users who refresh and log in meanwhile, each at a separate address."""
 
     def __init__(self, url):
         self.url = url

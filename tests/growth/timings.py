@@ -63,7 +63,7 @@ LONGEST_START_SECONDS = 900
 
 
 class Installation:
-    """A Signet with a database of some size."""
+    """A Signet with a database of a given size."""
 
     def __init__(
         self, name: str, stack: ExitStack, holders: int | None, number: int, fresh: int

@@ -140,8 +140,7 @@ async fn a_form_of_somebody_else_is_shown_again() {
 
     let again = log_in(&mut browser, &old, ADA).await;
 
-    again.expect_status(400);
-    assert!(again.html().contains("Another account"), "{}", again.html());
+    expect_out_of_date(&again);
     assert!(log_in(&mut browser, &again, ADA).await.sent_to(CALLBACK).contains_key("code"));
 }
 
@@ -200,4 +199,25 @@ async fn an_old_form_whose_half_hour_has_passed_starts_again() {
     let request = browser.form("/login", &nonsense).header("sec-fetch-site", "same-origin");
     expect_stale(&browser.send(request).await);
     assert_eq!(browser.request(Method::GET, "/livez").send().await.unwrap().status(), 200);
+}
+
+/// SS-02: a request of another browser is shown with its form and granted to nobody, whoever is
+/// logged in, and however long ago.
+#[tokio::test]
+async fn a_request_of_another_browser_is_not_granted_without_a_password() {
+    let server = server().await;
+    let mut attacker = Browser::of(&server);
+    let theirs = attacker.authorize(&[("prompt", "login"), ("state", "of the attacker")]).await;
+    let mut victim = Browser::of(&server);
+    victim.log_in_alone(ADA).await;
+
+    let stolen = hidden(&theirs);
+    let mut fields: Vec<_> = stolen.iter().map(|(name, value)| (&**name, &**value)).collect();
+    fields.push(("username", ADA));
+    let silent = victim.post("/login", &fields).await;
+    let same_origin = victim.form("/login", &fields).header("sec-fetch-site", "same-origin");
+    let same_origin = victim.send(same_origin).await;
+
+    expect_stale(&silent);
+    expect_out_of_date(&same_origin);
 }

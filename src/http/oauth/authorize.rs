@@ -67,7 +67,9 @@ pub(super) async fn answer(mut request: Request) -> Response {
         Ok(asked) => {
             let kept = Kept::Nowhere;
             let pending = Pending { kept, request: asked, asked_at: app.clock.now() };
-            begin(&app, &request, PendingRequest { pending, client, flow: String::new() }).await
+            let flow = String::new();
+            let waiting = PendingRequest { pending, client, flow, is_restored: false };
+            begin(&app, &request, waiting).await
         }
     }
 }

@@ -67,14 +67,17 @@ pub(super) fn lead_to_login(page: &'static str) -> Response {
 
 /// The response to a form from before this browser's login or logout, submitted twice or in a tab
 /// that stayed open. If the submitted address is that of the account now logged in, the request
-/// continues as if it had just arrived. If not, the form is shown `again`. Nothing else is changed.
+/// continues as if it had just arrived. If not, or if the form is from before a logout, the form is
+/// shown `again`. Nothing else is changed.
 pub(super) async fn go_on_if_same(
     call: &PageRequest,
     waiting: Option<PendingRequest>,
     again: impl FnOnce(&str, &str) -> Response,
 ) -> Result<Response, Response> {
     let typed = call.params.get("username").unwrap_or_default();
-    let Some(browser) = &call.visitor.browser else {
+    let is_restored = waiting.as_ref().is_some_and(|it| it.is_restored);
+    let browser = call.visitor.browser.as_ref().filter(|_| !is_restored);
+    let Some(browser) = browser else {
         // A cross-site form comes without the cookie, and must not replace it.
         return Err(if call.is_same_origin() {
             call.visitor.remember(&call.app, again(typed, OUT_OF_DATE))

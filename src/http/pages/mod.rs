@@ -29,6 +29,7 @@ pub(in crate::http) mod visitor;
 use std::sync::Arc;
 
 use poem::endpoint::make_sync;
+use poem::http::{HeaderValue, header};
 use poem::{Request, Response, Route, get};
 use serde_json::json;
 
@@ -88,10 +89,13 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
 
 /// The URL of the service itself: leads browsers to the account, and programs to the documents.
 fn root(request: &Request, documents: &str) -> Response {
-    if is_for_people(request) {
-        return see_other("account");
-    }
-    Response::builder().content_type("application/json").body(documents.to_owned())
+    let mut response = if is_for_people(request) {
+        see_other("account")
+    } else {
+        Response::builder().content_type("application/json").body(documents.to_owned())
+    };
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 fn documents(issuer: &str) -> String {

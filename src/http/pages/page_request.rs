@@ -88,16 +88,16 @@ impl PageRequest {
             false => rows::find(&app.db, flow, browser, now)
                 .await
                 .map_err(|error| message::failed(&error))?
-                .map(|pending| (pending, flow.to_owned())),
+                .map(|pending| (pending, flow.to_owned(), false)),
         };
-        let (pending, flow) = found.ok_or_else(|| message::stale(&self.visitor))?;
+        let (pending, flow, is_restored) = found.ok_or_else(|| message::stale(&self.visitor))?;
         let found = client::find(&app.db, &pending.request.client_id).await;
         let found = found.map_err(|error| message::failed(&error.into()))?;
         let client = found.ok_or_else(|| message::stale(&self.visitor))?;
         match entitlement::renewed(&client, pending.request, &app.issuer_url) {
             Ok(request) => {
                 let pending = Pending { request, ..pending };
-                Ok(Some(PendingRequest { pending, client, flow }))
+                Ok(Some(PendingRequest { pending, client, flow, is_restored }))
             }
             Err(Outdated::Nowhere) => Err(message::bad_request(message::NOT_REGISTERED)),
             Err(Outdated::Refused(refusal)) => Err(authorization_response::refusal(app, &refusal)),
@@ -106,21 +106,23 @@ impl PageRequest {
 
     /// Decrypts a request that is encrypted for the current cookie of this browser, or for another
     /// one. In that case it is encrypted again: the page may predate a login, which stores the
-    /// previous cookie, or a logout, and then the form names the cookie's digest. A forged digest
-    /// gains no more than a link to the authorization endpoint.
-    fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String)> {
+    /// previous cookie, or a logout, and then the form names the cookie's digest. The latter is
+    /// proof of nothing: such a request is shown to the user again, as a link to the authorization
+    /// endpoint would, and not granted.
+    fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String, bool)> {
         let sealer = &self.app.request_sealer;
         let digest = self.visitor.digest();
         if let Some(pending) = sealed::open(sealer, flow, &digest, now) {
-            return Some((pending, flow.to_owned()));
+            return Some((pending, flow.to_owned(), false));
         }
         let said = self.params.get("sealed_for").filter(|_| !self.is_current);
         let said = said.and_then(|it| URL_SAFE_NO_PAD.decode(it).ok());
-        let before = self.visitor.previous_digest().map(<[u8]>::to_vec);
-        let mut digests = [before, said].into_iter().flatten();
-        let pending = digests.find_map(|digest| sealed::open(sealer, flow, &digest, now))?;
+        let before = self.visitor.previous_digest();
+        let before = before.and_then(|before| sealed::open(sealer, flow, before, now));
+        let is_restored = before.is_none();
+        let pending = before.or_else(|| sealed::open(sealer, flow, &said?, now))?;
         let flow = sealed::seal(sealer, &pending, &digest).ok()?;
-        Some((pending, flow))
+        Some((pending, flow, is_restored))
     }
 
     /// Redirects to a page of ours, with the pending request.

@@ -13,6 +13,9 @@ pub(in crate::http) struct PendingRequest {
     pub(in crate::http) client: Client,
     /// What pages carry: the encrypted request or the handle of its row; empty for a new request.
     pub(in crate::http) flow: String,
+    /// Whether it was encrypted for a cookie that this browser does not have, and is not known to
+    /// have had: by `sealed_for` of its form alone.
+    pub(in crate::http) is_restored: bool,
 }
 
 impl PendingRequest {

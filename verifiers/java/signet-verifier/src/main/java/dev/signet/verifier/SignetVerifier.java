@@ -306,9 +306,11 @@ public final class SignetVerifier {
             URI uri;
             try {
                 uri = URI.create(address);
-            } catch (IllegalArgumentException error) {
-                throw new IllegalArgumentException(name + " is no address: " + address, error);
+            } catch (IllegalArgumentException error) { // its message has all of the address
+                throw new IllegalArgumentException(name + " is no address");
             }
+            // It would end up in the log with each fetch that fails.
+            require(uri.getRawUserInfo() == null, name + " must have no user name and no password");
             boolean isHttp = "http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme());
             // java.net.URI sees no host in a name with an underscore, and the client then asks nobody.
             require(isHttp && uri.getHost() != null, name + " is no http or https address: " + address);

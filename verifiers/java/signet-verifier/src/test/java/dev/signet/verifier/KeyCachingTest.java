@@ -376,6 +376,16 @@ class KeyCachingTest {
         });
     }
 
+    /** An address is logged with each fetch that fails. */
+    @Test
+    void passwordInAnAddressIsRefusedAndNotQuoted() {
+        for (String address : List.of("http://user:hunter2@signet", "https://hunter2@signet", "http://user:hunter2@bad host")) {
+            SignetVerifier.Builder changed = signet.builder().baseUrl(address);
+            IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, changed::build);
+            assertTrue(refused.getMessage().startsWith("baseUrl") && !refused.getMessage().contains("hunter2"), refused.getMessage());
+        }
+    }
+
     private String outcome(String token) {
         return Outcome.of(verifier, token);
     }
