@@ -175,12 +175,14 @@ def imported(report, signet, people, execute):
         assert all(status in (200, 401) for status, _ in answers), answers
         return [took for _, took in answers]
 
+    # The known accounts last: their logins replace the imported hashes, and once that is counted, no
+    # unknown address is slow any more.
+    unknown = [f"nobody-{n}@example.test" for n in range(60)]
+    measured = [times(unknown), times(unknown)]
     slow = statistics.median(times([it.email for it in people[: PEOPLE // 2]]))
     quick = statistics.median(times([it.email for it in people[PEOPLE // 2 :]]))
-    unknown = [f"nobody-{n}@example.test" for n in range(60)]
     middle = (slow + quick) / 2
-    first = [took > middle for took in times(unknown)]
-    again = [took > middle for took in times(unknown)]
+    first, again = ([took > middle for took in one] for one in measured)
     report.figure("a known account", f"{slow * 1e3:.0f} ms imported, {quick * 1e3:.0f} ms of ours")
     report.figure("slow of 60 unknown", f"{sum(first)}, then {sum(again)}")
     changed = sum(one != other for one, other in zip(first, again, strict=True))
