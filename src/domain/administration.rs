@@ -14,9 +14,8 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
-use crate::entity::auth_event;
-use crate::entity::consent;
 use crate::entity::session::{self as session_row, EndReason};
+use crate::entity::{auth_event, consent};
 use crate::timestamp::Timestamp;
 
 /// How the audit log names the operator.

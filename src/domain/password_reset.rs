@@ -182,7 +182,7 @@ pub struct Reset<'a> {
 
 /// Sets a new password, once per token, so that only the owner of the mailbox has access.
 ///
-/// All sessions end and the old password is void, whoever set it: an attacker who signed up with
+/// All sessions end and the old password becomes invalid: an attacker who signed up with
 /// another person's address loses all access once its owner resets the password. No session is
 /// started.
 ///

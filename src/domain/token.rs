@@ -16,8 +16,7 @@ use serde_json::Value;
 use signet_verifier::{AccessToken, Verifier};
 use uuid::Uuid;
 
-use crate::domain::granted::Granted;
-use crate::domain::granted::StatusEntry;
+use crate::domain::granted::{Granted, StatusEntry};
 use crate::domain::keys::KeyRing;
 use crate::timestamp::Timestamp;
 

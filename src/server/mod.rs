@@ -24,8 +24,6 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings, StatusSettings};
 use crate::database::{self, ConnectError, Db, SchemaError};
-use crate::domain::email_folding;
-use crate::domain::id;
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
@@ -34,6 +32,7 @@ use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
 use crate::domain::token::Issuer;
+use crate::domain::{email_folding, id};
 use crate::http::{self, App, Branding, BrowserCookie, Limits, LogoError, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::connection_limit::ConnectionLimit;

@@ -7,14 +7,11 @@ use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
 use crate::database::{Db, PurgeError, Purged, analyze_unknown};
-use crate::domain::attempt_limit;
-use crate::domain::email_folding;
-use crate::domain::id;
-use crate::domain::keys;
 use crate::domain::oauth::housekeeping;
 use crate::domain::password::Survey;
-use crate::domain::session;
-use crate::domain::status;
+use crate::domain::{attempt_limit, email_folding};
+use crate::domain::{id, keys};
+use crate::domain::{session, status};
 use crate::http::App;
 
 /// How often expired rows are deleted.

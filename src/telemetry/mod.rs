@@ -30,7 +30,7 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 /// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The filter cannot be parsed; the message quotes the part that is wrong.
+    /// The filter cannot be parsed.
     #[error("SIGNET_LOG is not valid: {0}")]
     Filter(#[from] ParseError),
     /// There is no standard output, or the writer thread cannot be started.

@@ -201,8 +201,8 @@ async fn an_old_form_whose_half_hour_has_passed_starts_again() {
     assert_eq!(browser.request(Method::GET, "/livez").send().await.unwrap().status(), 200);
 }
 
-/// SS-02: a request of another browser is shown with its form and granted to nobody, whoever is
-/// logged in, and however long ago.
+/// SS-02: a request of another browser is shown with its form and granted to no one without the
+/// password, even if a user is logged in.
 #[tokio::test]
 async fn a_request_of_another_browser_is_not_granted_without_a_password() {
     let server = server().await;

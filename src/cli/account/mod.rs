@@ -44,7 +44,7 @@ pub(super) enum Account {
     EndSessions(EndSessions),
     /// Print a token that lets the owner of an account set a new password.
     ///
-    /// Send it only to the account's email address: whoever has the token can take over the
+    /// Send it only to the account's email address: anyone who has the token can take over the
     /// account. It is valid for half an hour and for one use, at POST /api/auth/password/reset.
     /// Using it ends all sessions and replaces the password.
     ResetPassword(ResetPassword),

@@ -12,8 +12,7 @@ use serde_json::{Number, Value};
 
 use crate::database::{self, Db};
 use crate::domain::oauth::secret::digest;
-use crate::entity::client;
-use crate::entity::used_assertion;
+use crate::entity::{client, used_assertion};
 use crate::timestamp::Timestamp;
 
 /// The signature algorithms that clients may use.

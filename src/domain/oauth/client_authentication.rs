@@ -6,10 +6,9 @@ use openssl::memcmp;
 use sea_orm::DbErr;
 
 use crate::database::Db;
-use crate::domain::oauth::assertion;
-use crate::domain::oauth::client;
 use crate::domain::oauth::client::metadata::is_client_id;
 use crate::domain::oauth::secret::digest;
+use crate::domain::oauth::{assertion, client};
 use crate::entity::client::Model;
 use crate::timestamp::Timestamp;
 
