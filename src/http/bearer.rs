@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use poem::http::StatusCode;
 use poem::{Request, Result};
 use poem_openapi::SecurityScheme;
 use poem_openapi::auth::Bearer;
@@ -26,9 +25,7 @@ pub(super) struct LoggedIn(pub(super) Login);
 async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
     let app = request.data::<Arc<App>>();
     if let Some(app) = app {
-        app.limits.admit_request(&origin::of(request)).map_err(|refusal| {
-            Problem::rate_limited(refusal).with_status(StatusCode::TOO_MANY_REQUESTS)
-        })?;
+        app.limits.admit_request(&origin::of(request)).map_err(Problem::rate_limited)?;
     }
     let login = app.and_then(|app| {
         let now = app.clock.now().as_seconds();
@@ -43,5 +40,5 @@ async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
             session_id: token.session_id()?.parse().ok()?,
         })
     });
-    login.ok_or_else(|| Problem::invalid_token().with_status(StatusCode::UNAUTHORIZED))
+    Ok(login.ok_or_else(Problem::invalid_token)?)
 }

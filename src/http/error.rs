@@ -21,12 +21,21 @@ use crate::http::request_context::RequestContext;
 /// An error in the form the client gets. All texts are fixed: nothing from the request is echoed.
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
+    status: StatusCode,
     code: &'static str,
     message: &'static str,
     fields: Vec<FieldProblem>,
-    retry_after: Option<NonZeroU64>,
-    refusal: Option<Refusal>,
+    retry: Option<Retry>,
     challenge: Option<&'static str>,
+}
+
+/// When to retry.
+#[derive(Debug, Clone, Copy)]
+enum Retry {
+    /// After this many seconds.
+    After(NonZeroU64),
+    /// When the rate limit allows it.
+    Limited(Refusal),
 }
 
 /// The body of every error.
@@ -77,37 +86,39 @@ impl FieldProblem {
 }
 
 impl Problem {
-    const fn new(code: &'static str, message: &'static str) -> Self {
-        Self {
-            code,
-            message,
-            fields: Vec::new(),
-            retry_after: None,
-            refusal: None,
-            challenge: None,
-        }
+    const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        Self { status, code, message, fields: Vec::new(), retry: None, challenge: None }
     }
 
     /// 400: members of the request are invalid.
     pub(super) fn validation(fields: Vec<FieldProblem>) -> Self {
-        Self { fields, ..Self::new("VALIDATION_ERROR", "The request is not valid") }
+        Self {
+            fields,
+            ..Self::new(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", "The request is not valid")
+        }
     }
 
     /// 401: the same for a wrong password and an unknown account.
     pub(super) fn auth_failed() -> Self {
-        Self { challenge: Some("Bearer"), ..Self::new("AUTH_FAILED", "Invalid credentials") }
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::new(StatusCode::UNAUTHORIZED, "AUTH_FAILED", "Invalid credentials")
+        }
     }
 
     /// 401: no bearer token was sent (RFC 6750 §3).
     pub(super) fn unauthenticated() -> Self {
-        Self { challenge: Some("Bearer"), ..Self::new("UNAUTHORIZED", "Authentication required") }
+        Self {
+            challenge: Some("Bearer"),
+            ..Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "Authentication required")
+        }
     }
 
     /// 401: the bearer token is invalid, expired or revoked.
     pub(super) fn invalid_token() -> Self {
         Self {
             challenge: Some("Bearer error=\"invalid_token\""),
-            ..Self::new("UNAUTHORIZED", "The access token is not valid")
+            ..Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "The access token is not valid")
         }
     }
 
@@ -116,36 +127,39 @@ impl Problem {
     pub(super) fn invalid_refresh_token() -> Self {
         Self {
             challenge: Some("Bearer"),
-            ..Self::new("INVALID_REFRESH_TOKEN", "Invalid refresh token")
+            ..Self::new(StatusCode::UNAUTHORIZED, "INVALID_REFRESH_TOKEN", "Invalid refresh token")
         }
     }
 
     /// 400: the reset token is forged, expired or already used; not said which.
     pub(super) fn invalid_reset_token() -> Self {
-        Self::new("INVALID_RESET_TOKEN", "The reset token is not valid")
+        Self::new(StatusCode::BAD_REQUEST, "INVALID_RESET_TOKEN", "The reset token is not valid")
     }
 
     /// 404: the session is not live or belongs to another account; not said which.
     pub(super) fn no_such_session() -> Self {
-        Self::new("NOT_FOUND", "There is no such session")
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such session")
     }
 
     /// 404: there is no consent, or no such client; not said which.
     pub(super) fn no_such_consent() -> Self {
-        Self::new("NOT_FOUND", "There is no such consent")
+        Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", "There is no such consent")
     }
 
     /// 409: the address belongs to another account.
     pub(super) fn email_exists() -> Self {
-        Self::new("EMAIL_EXISTS", "An account with this email already exists")
+        Self::new(StatusCode::CONFLICT, "EMAIL_EXISTS", "An account with this email already exists")
     }
 
     /// 429: a rate limit is exceeded.
     pub(super) fn rate_limited(refusal: Refusal) -> Self {
         Self {
-            retry_after: Some(refusal.seconds()),
-            refusal: Some(refusal),
-            ..Self::new("RATE_LIMIT_EXCEEDED", "Too many attempts, try again later")
+            retry: Some(Retry::Limited(refusal)),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "RATE_LIMIT_EXCEEDED",
+                "Too many attempts, try again later",
+            )
         }
     }
 
@@ -153,14 +167,18 @@ impl Problem {
     /// whether the request took effect.
     pub(super) fn unavailable() -> Self {
         Self {
-            retry_after: Some(NonZeroU64::MIN),
-            ..Self::new("SERVICE_UNAVAILABLE", "The service is busy, try again in a moment")
+            retry: Some(Retry::After(NonZeroU64::MIN)),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SERVICE_UNAVAILABLE",
+                "The service is busy, try again in a moment",
+            )
         }
     }
 
     /// 503: overloaded, and nothing was done; capacity is expected after `retry_after`.
     pub(super) fn busy(retry_after: Duration) -> Self {
-        Self { retry_after: Some(whole_seconds(retry_after)), ..Self::unavailable() }
+        Self { retry: Some(Retry::After(whole_seconds(retry_after))), ..Self::unavailable() }
     }
 
     /// 503 for a failure of the database or of hashing, logged here once with all its causes.
@@ -178,52 +196,46 @@ impl Problem {
 
     /// The error for a bare status, from the framework or the panic handler.
     pub(super) fn of_status(status: StatusCode) -> Self {
-        match status {
+        let (code, message) = match status {
             StatusCode::BAD_REQUEST => {
-                Self::validation(vec![FieldProblem::new("request", "cannot be read")])
+                return Self::validation(vec![FieldProblem::new("request", "cannot be read")]);
             }
-            StatusCode::UNAUTHORIZED => Self::unauthenticated(),
-            StatusCode::NOT_FOUND => Self::new("NOT_FOUND", "There is nothing at this path"),
+            StatusCode::UNAUTHORIZED => return Self::unauthenticated(),
+            StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
+            StatusCode::NOT_FOUND => ("NOT_FOUND", "There is nothing at this path"),
             StatusCode::METHOD_NOT_ALLOWED => {
-                Self::new("METHOD_NOT_ALLOWED", "This path does not answer that method")
+                ("METHOD_NOT_ALLOWED", "This path does not answer that method")
             }
             StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new("PAYLOAD_TOO_LARGE", "The body is larger than 16 KiB")
+                ("PAYLOAD_TOO_LARGE", "The body is larger than 16 KiB")
             }
-            StatusCode::URI_TOO_LONG => Self::new("URI_TOO_LONG", "The URL is longer than 8 KiB"),
+            StatusCode::URI_TOO_LONG => ("URI_TOO_LONG", "The URL is longer than 8 KiB"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                Self::new("UNSUPPORTED_MEDIA_TYPE", "The content type must be application/json")
+                ("UNSUPPORTED_MEDIA_TYPE", "The content type must be application/json")
             }
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-                Self::new("HEADERS_TOO_LARGE", "The header fields are larger than 16 KiB")
+                ("HEADERS_TOO_LARGE", "The header fields are larger than 16 KiB")
             }
-            StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(),
-            status if status.is_client_error() => {
-                Self::new("BAD_REQUEST", "The request is not valid")
-            }
-            _ => Self::new("INTERNAL_ERROR", "Something went wrong on our side"),
-        }
-    }
-
-    /// As an error that an extractor or a middleware can return.
-    pub(super) fn with_status(self, status: StatusCode) -> Error {
-        let mut response = self.into_response();
-        response.set_status(status);
-        Error::from_response(response)
+            status if status.is_client_error() => ("BAD_REQUEST", "The request is not valid"),
+            _ => ("INTERNAL_ERROR", "Something went wrong on our side"),
+        };
+        Self::new(status, code, message)
     }
 
     fn add_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.get().into());
-        }
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        let Some(Refusal { quota_name: name, quota, .. }) = self.refusal else { return };
+        let Some(retry) = self.retry else { return };
+        let seconds = match retry {
+            Retry::After(seconds) => seconds,
+            Retry::Limited(refusal) => refusal.seconds(),
+        };
+        headers.insert(header::RETRY_AFTER, seconds.get().into());
+        let Retry::Limited(Refusal { quota_name: name, quota, .. }) = retry else { return };
         let window = WINDOW.as_secs();
-        let seconds = self.retry_after.map_or(window, NonZeroU64::get);
         for (field, value) in [
             ("ratelimit-policy", format!("\"{name}\";q={quota};w={window}")),
             ("ratelimit", format!("\"{name}\";r=0;t={seconds}")),
@@ -235,10 +247,17 @@ impl Problem {
     }
 }
 
-/// Writes the envelope; the caller sets the status.
+/// What extractors, middleware and operations fail with.
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Self {
+        Self::from_response(problem.into_response())
+    }
+}
+
+/// Writes the envelope.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = Response::default();
+        let mut response = self.status.into_response();
         self.add_headers(response.headers_mut());
         let RequestContext { id, at } = RequestContext::current().unwrap_or_default();
         let envelope = ErrorEnvelope {
@@ -280,5 +299,5 @@ pub(super) fn response_of(error: Error) -> Response {
         return error.into_response();
     }
     let status = error.status();
-    Problem::of_status(status).with_status(status).into_response()
+    Problem::of_status(status).into_response()
 }

@@ -50,9 +50,7 @@ impl<T: DeserializeOwned + Type> ParsePayload for Json<T> {
 
     async fn from_request(_: &Request, body: &mut RequestBody) -> Result<Self> {
         let bytes = body.take()?.into_bytes().await?;
-        parse(&bytes)
-            .map(Self)
-            .map_err(|field| Problem::validation(vec![field]).with_status(StatusCode::BAD_REQUEST))
+        parse(&bytes).map(Self).map_err(|field| Problem::validation(vec![field]).into())
     }
 }
 
@@ -78,8 +76,7 @@ impl<'a, T: DeserializeOwned + Type> ApiExtractor<'a> for Json<T> {
         _: ExtractParamOptions<()>,
     ) -> Result<Self> {
         if !request.content_type().is_some_and(Self::check_content_type) {
-            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Err(Problem::of_status(status).with_status(status));
+            return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).into());
         }
         <Self as ParsePayload>::from_request(request, body).await
     }

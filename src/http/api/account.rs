@@ -6,13 +6,11 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
-use crate::domain::account::{self, SignUp, SignUpError};
-use crate::domain::attempt_limit::AttemptError;
+use crate::domain::account::{self, SignUp};
 use crate::domain::email::Email;
-use crate::domain::password::{HashError, Password};
-use crate::domain::token::SigningError;
+use crate::domain::password::Password;
 use crate::http::api::Tag;
-use crate::http::api::password::weaknesses_of;
+use crate::http::api::failures::{failures, weaknesses_of};
 use crate::http::api::tokens::AuthTokens;
 use crate::http::app::App;
 use crate::http::error::{FieldProblem, Problem};
@@ -93,53 +91,12 @@ enum SignedUp {
     Created(Json<AuthTokens>),
 }
 
-#[derive(ApiResponse)]
-enum SignUpFailure {
-    /// The address or the password is not acceptable (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    Invalid(Problem),
-    /// Somebody has this address (`EMAIL_EXISTS`).
-    #[oai(status = 409)]
-    EmailExists(Problem),
-    /// Too many attempts from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyAttempts(Problem),
-    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<Problem> for SignUpFailure {
-    fn from(problem: Problem) -> Self {
-        Self::Invalid(problem)
-    }
-}
-
-impl From<AttemptError> for SignUpFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyAttempts(Problem::rate_limited(refusal)),
-            AttemptError::Database(error) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<SignUpError> for SignUpFailure {
-    fn from(error: SignUpError) -> Self {
-        match error {
-            SignUpError::EmailExists => Self::EmailExists(Problem::email_exists()),
-            SignUpError::Hashing(HashError::Busy { retry_after }) => {
-                Self::Unavailable(Problem::busy(retry_after))
-            }
-            SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_) => {
-                Self::Unavailable(Problem::failed(&error))
-            }
-        }
-    }
-}
-
-impl From<SigningError> for SignUpFailure {
-    fn from(error: SigningError) -> Self {
-        Self::Unavailable(Problem::failed(&error))
+failures! {
+    SignUpFailure {
+        BAD_REQUEST "The address or the password is not acceptable (`VALIDATION_ERROR`)."
+        CONFLICT "Somebody has this address (`EMAIL_EXISTS`)."
+        TOO_MANY_REQUESTS "Too many attempts from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+            (`SERVICE_UNAVAILABLE`)."
     }
 }

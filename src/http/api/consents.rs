@@ -7,12 +7,11 @@ use poem_openapi::param::Path;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
 
-use crate::domain::attempt_limit::AttemptError;
-use crate::domain::oauth::consent::{self, ConsentError};
+use crate::domain::oauth::consent;
 use crate::http::api::Tag;
+use crate::http::api::failures::failures;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
-use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
@@ -105,72 +104,25 @@ enum Listed {
 }
 
 #[derive(ApiResponse)]
-enum ListFailure {
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    #[expect(dead_code, reason = "documents what checking the token answers")]
-    TooManyRequests(Problem),
-    /// Try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<ConsentError> for ListFailure {
-    fn from(error: ConsentError) -> Self {
-        match error {
-            ConsentError::NotLoggedIn | ConsentError::NotFound => {
-                Self::Unauthorized(Problem::invalid_token())
-            }
-            ConsentError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-#[derive(ApiResponse)]
 enum Withdrawn {
     /// Nothing is allowed any more.
     #[oai(status = 204)]
     Done,
 }
 
-#[derive(ApiResponse)]
-enum WithdrawFailure {
-    /// The id cannot be read (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    #[expect(dead_code, reason = "documents what reading the path answers")]
-    Invalid(Problem),
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// The list has no entry for this client (`NOT_FOUND`).
-    #[oai(status = 404)]
-    NotFound(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyRequests(Problem),
-    /// The consent may not have been taken back; try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<AttemptError> for WithdrawFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
+failures! {
+    ListFailure {
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again (`SERVICE_UNAVAILABLE`)."
     }
-}
 
-impl From<ConsentError> for WithdrawFailure {
-    fn from(error: ConsentError) -> Self {
-        match error {
-            ConsentError::NotLoggedIn => Self::Unauthorized(Problem::invalid_token()),
-            ConsentError::NotFound => Self::NotFound(Problem::no_such_consent()),
-            ConsentError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
+    WithdrawFailure {
+        BAD_REQUEST "The id cannot be read (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        NOT_FOUND "The list has no entry for this client (`NOT_FOUND`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The consent may not have been taken back; try again \
+            (`SERVICE_UNAVAILABLE`)."
     }
 }

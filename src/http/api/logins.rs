@@ -8,12 +8,11 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::attempt_limit::AttemptError;
-use crate::domain::session::listing::{self, LoginsError};
+use crate::domain::session::listing;
 use crate::http::api::Tag;
+use crate::http::api::failures::failures;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
-use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
@@ -128,74 +127,10 @@ enum Listed {
 }
 
 #[derive(ApiResponse)]
-enum ListFailure {
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    #[expect(dead_code, reason = "documents what checking the token answers")]
-    TooManyRequests(Problem),
-    /// Try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<LoginsError> for ListFailure {
-    fn from(error: LoginsError) -> Self {
-        match error {
-            LoginsError::NotLoggedIn | LoginsError::NotFound => {
-                Self::Unauthorized(Problem::invalid_token())
-            }
-            LoginsError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-#[derive(ApiResponse)]
 enum Ended {
     /// The session has ended.
     #[oai(status = 204)]
     Done,
-}
-
-#[derive(ApiResponse)]
-enum EndFailure {
-    /// The id is no UUID (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    #[expect(dead_code, reason = "documents what reading the path answers")]
-    Invalid(Problem),
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// The account has no live session with this id (`NOT_FOUND`).
-    #[oai(status = 404)]
-    NotFound(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyRequests(Problem),
-    /// The session may not have ended; try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<AttemptError> for EndFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<LoginsError> for EndFailure {
-    fn from(error: LoginsError) -> Self {
-        match error {
-            LoginsError::NotLoggedIn => Self::Unauthorized(Problem::invalid_token()),
-            LoginsError::NotFound => Self::NotFound(Problem::no_such_session()),
-            LoginsError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
 }
 
 #[derive(ApiResponse)]
@@ -205,39 +140,25 @@ enum OthersEnded {
     Done,
 }
 
-#[derive(ApiResponse)]
-enum EndOthersFailure {
-    /// `others` is not `true` (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    #[expect(dead_code, reason = "documents what reading the query answers")]
-    Invalid(Problem),
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyRequests(Problem),
-    /// The sessions may not have ended; try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<AttemptError> for EndOthersFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
+failures! {
+    ListFailure {
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again (`SERVICE_UNAVAILABLE`)."
     }
-}
 
-impl From<LoginsError> for EndOthersFailure {
-    fn from(error: LoginsError) -> Self {
-        match error {
-            LoginsError::NotLoggedIn | LoginsError::NotFound => {
-                Self::Unauthorized(Problem::invalid_token())
-            }
-            LoginsError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
+    EndFailure {
+        BAD_REQUEST "The id is no UUID (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        NOT_FOUND "The account has no live session with this id (`NOT_FOUND`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The session may not have ended; try again (`SERVICE_UNAVAILABLE`)."
+    }
+
+    EndOthersFailure {
+        BAD_REQUEST "`others` is not `true` (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The sessions may not have ended; try again (`SERVICE_UNAVAILABLE`)."
     }
 }

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::account::{EmailClaims, Row};
-use crate::domain::attempt_limit::AttemptError;
-use crate::domain::profile::{self, Profile, ProfileError};
+use crate::domain::profile::{self, Profile};
 use crate::domain::reauthentication::{self, Confirmation};
 use crate::domain::session;
 use crate::http::api::Tag;
+use crate::http::api::failures::failures;
 use crate::http::api::profile::ProfileBody;
 use crate::http::api::reauthentication::{ConfirmFailure, account_to_confirm, parse};
 use crate::http::app::App;
@@ -35,9 +35,8 @@ impl MeApi {
         let now = app.clock.now();
         let found =
             session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
-        let account = found
-            .map_err(|error| MeFailure::Unavailable(Problem::failed(&error)))?
-            .ok_or_else(|| MeFailure::Unauthorized(Problem::invalid_token()))?;
+        let account =
+            found.map_err(|error| Problem::failed(&error))?.ok_or_else(Problem::invalid_token)?;
         Ok(Me::Found(Json(Account::of(&account))))
     }
 
@@ -140,20 +139,6 @@ enum Me {
 }
 
 #[derive(ApiResponse)]
-enum MeFailure {
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    #[expect(dead_code, reason = "documents what checking the token answers")]
-    TooManyRequests(Problem),
-    /// Try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-#[derive(ApiResponse)]
 enum Updated {
     /// The account, changed.
     #[oai(status = 200)]
@@ -161,48 +146,25 @@ enum Updated {
 }
 
 #[derive(ApiResponse)]
-enum UpdateFailure {
-    /// The request cannot be read, or a member is not acceptable (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    Invalid(Problem),
-    /// No valid token, or its session has ended (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyRequests(Problem),
-    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<Problem> for UpdateFailure {
-    fn from(problem: Problem) -> Self {
-        Self::Invalid(problem)
-    }
-}
-
-impl From<AttemptError> for UpdateFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<ProfileError> for UpdateFailure {
-    fn from(error: ProfileError) -> Self {
-        match error {
-            ProfileError::NotLoggedIn => Self::Unauthorized(Problem::invalid_token()),
-            ProfileError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-#[derive(ApiResponse)]
 enum Deleted {
     /// The account is gone.
     #[oai(status = 204)]
     Done,
+}
+
+failures! {
+    MeFailure {
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again (`SERVICE_UNAVAILABLE`)."
+    }
+
+    UpdateFailure {
+        BAD_REQUEST "The request cannot be read, or a member is not acceptable \
+            (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+            (`SERVICE_UNAVAILABLE`)."
+    }
 }

@@ -2,6 +2,7 @@
 
 mod account;
 mod consents;
+mod failures;
 mod logins;
 mod me;
 mod password;

@@ -7,15 +7,14 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
 use crate::domain::account;
-use crate::domain::attempt_limit::AttemptError;
-use crate::domain::password::{HashError, Weakness};
-use crate::domain::password_reset::{self, Reset, ResetError};
+use crate::domain::password_reset::{self, Reset};
 use crate::domain::reauthentication::{self, Confirmation, Replacement};
 use crate::http::api::Tag;
+use crate::http::api::failures::{failures, weaknesses_of};
 use crate::http::api::reauthentication::{ConfirmFailure, account_to_confirm, parse};
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
-use crate::http::error::{FieldProblem, Problem};
+use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
@@ -101,11 +100,6 @@ struct ResetBody {
     new_password: String,
 }
 
-/// The weaknesses of the password in `member`, as errors of that member.
-pub(super) fn weaknesses_of(member: &str, weaknesses: &[Weakness]) -> Vec<FieldProblem> {
-    weaknesses.iter().map(|weakness| FieldProblem::new(member, weakness.to_string())).collect()
-}
-
 #[derive(ApiResponse)]
 enum PasswordChanged {
     /// The password is set; all other sessions have ended.
@@ -120,50 +114,12 @@ enum PasswordReset {
     Done,
 }
 
-#[derive(ApiResponse)]
-enum ResetFailure {
-    /// The password is not acceptable (`VALIDATION_ERROR`), or the token is not good any more
-    /// (`INVALID_RESET_TOKEN`).
-    #[oai(status = 400)]
-    Invalid(Problem),
-    /// Too many attempts from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyAttempts(Problem),
-    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<Problem> for ResetFailure {
-    fn from(problem: Problem) -> Self {
-        Self::Invalid(problem)
-    }
-}
-
-impl From<AttemptError> for ResetFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyAttempts(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<ResetError> for ResetFailure {
-    fn from(error: ResetError) -> Self {
-        match error {
-            ResetError::NoAccount | ResetError::Rejected => {
-                Self::Invalid(Problem::invalid_reset_token())
-            }
-            ResetError::Weak(weaknesses) => {
-                Self::Invalid(Problem::validation(weaknesses_of("new_password", &weaknesses)))
-            }
-            ResetError::Hashing(HashError::Busy { retry_after }) => {
-                Self::Unavailable(Problem::busy(retry_after))
-            }
-            ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_) => {
-                Self::Unavailable(Problem::failed(&error))
-            }
-        }
+failures! {
+    ResetFailure {
+        BAD_REQUEST "The password is not acceptable (`VALIDATION_ERROR`), or the token is not \
+            good any more (`INVALID_RESET_TOKEN`)."
+        TOO_MANY_REQUESTS "Too many attempts from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+            (`SERVICE_UNAVAILABLE`)."
     }
 }

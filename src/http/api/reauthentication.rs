@@ -1,14 +1,12 @@
 //! What endpoints share that reauthenticate a logged-in user by password.
 
-use poem_openapi::ApiResponse;
-
-use crate::domain::attempt_limit::AttemptError;
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
-use crate::domain::password::{HashError, Password};
+use crate::domain::password::Password;
 use crate::domain::reauthentication::ConfirmError;
 use crate::domain::session;
 use crate::domain::session::listing::Login;
+use crate::http::api::failures::failures;
 use crate::http::app::App;
 use crate::http::error::{FieldProblem, Problem};
 use crate::timestamp::Timestamp;
@@ -33,49 +31,15 @@ pub(super) async fn account_to_confirm(
     Ok(Email::of_account(&account.email_canonical))
 }
 
-#[derive(ApiResponse)]
-pub(super) enum ConfirmFailure {
-    /// The request cannot be read, or a new password is not acceptable (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    Invalid(Problem),
-    /// No valid token, or its session has ended (`UNAUTHORIZED`); or the password is wrong
-    /// (`AUTH_FAILED`).
-    #[oai(status = 401)]
-    Refused(Problem),
-    /// Too many attempts from this address or on this account (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyAttempts(Problem),
-    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<Problem> for ConfirmFailure {
-    fn from(problem: Problem) -> Self {
-        Self::Invalid(problem)
-    }
-}
-
-impl From<AttemptError> for ConfirmFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyAttempts(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<ConfirmError> for ConfirmFailure {
-    fn from(error: ConfirmError) -> Self {
-        match error {
-            ConfirmError::NotLoggedIn => Self::Refused(Problem::invalid_token()),
-            ConfirmError::Refused | ConfirmError::Changed => Self::Refused(Problem::auth_failed()),
-            ConfirmError::Hashing(HashError::Busy { retry_after }) => {
-                Self::Unavailable(Problem::busy(retry_after))
-            }
-            ConfirmError::Hashing(_) | ConfirmError::Status(_) | ConfirmError::Database(_) => {
-                Self::Unavailable(Problem::failed(&error))
-            }
-        }
+failures! {
+    pub(super) ConfirmFailure {
+        BAD_REQUEST "The request cannot be read, or a new password is not acceptable \
+            (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`); or the password \
+            is wrong (`AUTH_FAILED`)."
+        TOO_MANY_REQUESTS "Too many attempts from this address or on this account \
+            (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+            (`SERVICE_UNAVAILABLE`)."
     }
 }

@@ -6,14 +6,13 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::attempt_limit::AttemptError;
 use crate::domain::audit::{Event, Kind};
 use crate::domain::email::Email;
-use crate::domain::password::{HashError, Password};
+use crate::domain::password::Password;
 use crate::domain::refresh::{self, Holder, RefreshError};
-use crate::domain::session::{self, LogIn, LogInError};
-use crate::domain::token::SigningError;
+use crate::domain::session::{self, LogIn};
 use crate::http::api::Tag;
+use crate::http::api::failures::failures;
 use crate::http::api::tokens::AuthTokens;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
@@ -91,8 +90,8 @@ impl SessionApi {
                 let message = "Logged out successfully".to_owned();
                 Ok(LoggedOut::Ok(Json(Message { message })))
             }
-            Ok(false) => Err(LogOutFailure::Unauthorized(Problem::invalid_token())),
-            Err(error) => Err(LogOutFailure::Unavailable(Problem::failed(&error))),
+            Ok(false) => Err(Problem::invalid_token().into()),
+            Err(error) => Err(Problem::failed(&error).into()),
         }
     }
 }
@@ -146,102 +145,10 @@ enum LoggedInAnswer {
 }
 
 #[derive(ApiResponse)]
-enum LogInFailure {
-    /// The request cannot be read (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    Invalid(Problem),
-    /// Unknown account or wrong password (`AUTH_FAILED`).
-    #[oai(status = 401)]
-    Refused(Problem),
-    /// Too many attempts from this address or on this account (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyAttempts(Problem),
-    /// Try again; what was asked for may or may not have been done (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<Problem> for LogInFailure {
-    fn from(problem: Problem) -> Self {
-        Self::Invalid(problem)
-    }
-}
-
-impl From<AttemptError> for LogInFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyAttempts(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<LogInError> for LogInFailure {
-    fn from(error: LogInError) -> Self {
-        match error {
-            LogInError::Refused | LogInError::Changed => Self::Refused(Problem::auth_failed()),
-            LogInError::Hashing(HashError::Busy { retry_after }) => {
-                Self::Unavailable(Problem::busy(retry_after))
-            }
-            LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_) => {
-                Self::Unavailable(Problem::failed(&error))
-            }
-        }
-    }
-}
-
-impl From<SigningError> for LogInFailure {
-    fn from(error: SigningError) -> Self {
-        Self::Unavailable(Problem::failed(&error))
-    }
-}
-
-#[derive(ApiResponse)]
 enum Refreshed {
     /// New tokens; the old refresh token is spent.
     #[oai(status = 200)]
     Ok(Json<AuthTokens>),
-}
-
-#[derive(ApiResponse)]
-enum RefreshFailure {
-    /// The request cannot be read (`VALIDATION_ERROR`).
-    #[oai(status = 400)]
-    #[expect(dead_code, reason = "documents what reading the body answers")]
-    Invalid(Problem),
-    /// Forged, expired, spent, or of a session that ended (`INVALID_REFRESH_TOKEN`).
-    #[oai(status = 401)]
-    Rejected(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    TooManyRequests(Problem),
-    /// The refresh token is as good as before; try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
-}
-
-impl From<AttemptError> for RefreshFailure {
-    fn from(error: AttemptError) -> Self {
-        match error {
-            AttemptError::Refused(refusal) => Self::TooManyRequests(Problem::rate_limited(refusal)),
-            AttemptError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<RefreshError> for RefreshFailure {
-    fn from(error: RefreshError) -> Self {
-        match error {
-            RefreshError::Rejected => Self::Rejected(Problem::invalid_refresh_token()),
-            RefreshError::Database(_) => Self::Unavailable(Problem::failed(&error)),
-        }
-    }
-}
-
-impl From<SigningError> for RefreshFailure {
-    fn from(error: SigningError) -> Self {
-        Self::Unavailable(Problem::failed(&error))
-    }
 }
 
 #[derive(ApiResponse)]
@@ -251,16 +158,27 @@ enum LoggedOut {
     Ok(Json<Message>),
 }
 
-#[derive(ApiResponse)]
-enum LogOutFailure {
-    /// No valid token, or its session has ended before (`UNAUTHORIZED`).
-    #[oai(status = 401)]
-    Unauthorized(Problem),
-    /// Too many requests from this address (`RATE_LIMIT_EXCEEDED`).
-    #[oai(status = 429)]
-    #[expect(dead_code, reason = "documents what checking the token answers")]
-    TooManyRequests(Problem),
-    /// The session may not have ended; try again (`SERVICE_UNAVAILABLE`).
-    #[oai(status = 503)]
-    Unavailable(Problem),
+failures! {
+    LogInFailure {
+        BAD_REQUEST "The request cannot be read (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "Unknown account or wrong password (`AUTH_FAILED`)."
+        TOO_MANY_REQUESTS "Too many attempts from this address or on this account \
+            (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+            (`SERVICE_UNAVAILABLE`)."
+    }
+
+    RefreshFailure {
+        BAD_REQUEST "The request cannot be read (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "Forged, expired, spent, or of a session that ended (`INVALID_REFRESH_TOKEN`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The refresh token is as good as before; try again \
+            (`SERVICE_UNAVAILABLE`)."
+    }
+
+    LogOutFailure {
+        UNAUTHORIZED "No valid token, or its session has ended before (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The session may not have ended; try again (`SERVICE_UNAVAILABLE`)."
+    }
 }

@@ -1,0 +1,180 @@
+//! Declares which failures an operation documents, and which [`Problem`] each error of the domain
+//! is.
+
+use poem::http::StatusCode;
+use poem_openapi::payload::Payload;
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses};
+
+use crate::domain::account::SignUpError;
+use crate::domain::attempt_limit::AttemptError;
+use crate::domain::oauth::consent::ConsentError;
+use crate::domain::password::{HashError, Weakness};
+use crate::domain::password_reset::ResetError;
+use crate::domain::profile::ProfileError;
+use crate::domain::reauthentication::ConfirmError;
+use crate::domain::refresh::RefreshError;
+use crate::domain::session::LogInError;
+use crate::domain::session::listing::LoginsError;
+use crate::domain::token::SigningError;
+use crate::http::error::{FieldProblem, Problem};
+
+/// Declares types of failures, each with its documented statuses. Any error that converts into a
+/// [`Problem`] converts into each.
+macro_rules! failures {
+    ($($visibility:vis $name:ident { $($status:ident $description:literal)+ })+) => {$(
+        $visibility struct $name(crate::http::error::Problem);
+
+        impl<E> From<E> for $name
+        where
+            crate::http::error::Problem: From<E>,
+        {
+            fn from(error: E) -> Self {
+                Self(error.into())
+            }
+        }
+
+        impl From<$name> for poem::Error {
+            fn from($name(problem): $name) -> Self {
+                problem.into()
+            }
+        }
+
+        impl poem_openapi::ApiResponse for $name {
+            fn meta() -> poem_openapi::registry::MetaResponses {
+                crate::http::api::failures::documented(&[
+                    $((poem::http::StatusCode::$status, $description)),+
+                ])
+            }
+
+            fn register(registry: &mut poem_openapi::registry::Registry) {
+                <crate::http::error::Problem as poem_openapi::payload::Payload>::register(registry);
+            }
+        }
+    )+};
+}
+pub(super) use failures;
+
+/// The documentation of failures with these statuses.
+pub(super) fn documented(failures: &[(StatusCode, &'static str)]) -> MetaResponses {
+    let of = |&(status, description): &(StatusCode, _)| MetaResponse {
+        description,
+        status: Some(status.as_u16()),
+        status_range: None,
+        content: vec![MetaMediaType {
+            content_type: Problem::CONTENT_TYPE,
+            schema: Problem::schema_ref(),
+        }],
+        headers: Vec::new(),
+    };
+    MetaResponses { responses: failures.iter().map(of).collect() }
+}
+
+/// The weaknesses of the password in `member`, as errors of that member.
+pub(super) fn weaknesses_of(member: &str, weaknesses: &[Weakness]) -> Vec<FieldProblem> {
+    weaknesses.iter().map(|weakness| FieldProblem::new(member, weakness.to_string())).collect()
+}
+
+impl From<AttemptError> for Problem {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Refused(refusal) => Self::rate_limited(refusal),
+            AttemptError::Database(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<SigningError> for Problem {
+    fn from(error: SigningError) -> Self {
+        Self::failed(&error)
+    }
+}
+
+impl From<SignUpError> for Problem {
+    fn from(error: SignUpError) -> Self {
+        match error {
+            SignUpError::EmailExists => Self::email_exists(),
+            SignUpError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
+            SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_) => {
+                Self::failed(&error)
+            }
+        }
+    }
+}
+
+impl From<LogInError> for Problem {
+    fn from(error: LogInError) -> Self {
+        match error {
+            LogInError::Refused | LogInError::Changed => Self::auth_failed(),
+            LogInError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
+            LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_) => {
+                Self::failed(&error)
+            }
+        }
+    }
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Rejected => Self::invalid_refresh_token(),
+            RefreshError::Database(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<ConfirmError> for Problem {
+    fn from(error: ConfirmError) -> Self {
+        match error {
+            ConfirmError::NotLoggedIn => Self::invalid_token(),
+            ConfirmError::Refused | ConfirmError::Changed => Self::auth_failed(),
+            ConfirmError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
+            ConfirmError::Hashing(_) | ConfirmError::Status(_) | ConfirmError::Database(_) => {
+                Self::failed(&error)
+            }
+        }
+    }
+}
+
+impl From<ResetError> for Problem {
+    fn from(error: ResetError) -> Self {
+        match error {
+            ResetError::NoAccount | ResetError::Rejected => Self::invalid_reset_token(),
+            ResetError::Weak(weaknesses) => {
+                Self::validation(weaknesses_of("new_password", &weaknesses))
+            }
+            ResetError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
+            ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_) => {
+                Self::failed(&error)
+            }
+        }
+    }
+}
+
+impl From<LoginsError> for Problem {
+    fn from(error: LoginsError) -> Self {
+        match error {
+            LoginsError::NotLoggedIn => Self::invalid_token(),
+            LoginsError::NotFound => Self::no_such_session(),
+            LoginsError::Database(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<ConsentError> for Problem {
+    fn from(error: ConsentError) -> Self {
+        match error {
+            ConsentError::NotLoggedIn => Self::invalid_token(),
+            ConsentError::NotFound => Self::no_such_consent(),
+            ConsentError::Database(_) => Self::failed(&error),
+        }
+    }
+}
+
+impl From<ProfileError> for Problem {
+    fn from(error: ProfileError) -> Self {
+        match error {
+            ProfileError::NotLoggedIn => Self::invalid_token(),
+            ProfileError::Database(_) => Self::failed(&error),
+        }
+    }
+}
