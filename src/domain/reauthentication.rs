@@ -340,6 +340,6 @@ async fn replace_session(
         .session(granted.session_id, &granted.client_id)
         .record(txn, origin, now)
         .await?;
-    let BrowserCookie { digest, previous_digest } = cookie.clone();
+    let BrowserCookie { digest, previous_digest, .. } = cookie.clone();
     hosted_login::move_waiting(txn, (previous_digest, digest), account.id, true).await
 }

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from browser import FRONTEND, Tab, Visitor, chromium
 from clients import SignetClient, Tokens, some_email
-from databases import Database, fresh_database
+from databases import Database, PostgresDatabase, fresh_database
 from node import NodeProject
 from playwright.sync_api import Browser, Page, expect
 from processes import SIGNET_BIN, Owner, Signet, clean_environment
 from relying_party import CLIENT, RelyingParty
+from round_robin import RoundRobin
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1280, "height": 800}
@@ -85,16 +86,23 @@ class Person:
 
 @contextmanager
 def opened(directory: Path, owner: Owner) -> Iterator[Stage]:
-    """Signet, a registered web client, and a browser that resolves both."""
+    """Signet, a registered web client, and a browser that resolves both. On PostgreSQL two
+    instances handle the browser's requests in turn."""
     database = fresh_database(directory)
-    signet = owner(signet_for_browsers(directory, database))
-    signet.start()
-    clients = directory / "clients.toml"
-    clients.write_text(CLIENT)
-    register(signet, clients)
-    axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
-    with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
-        yield Stage(signet, shop, browser, axe.read_text())
+    instances = [signet_for_browsers(directory, database)]
+    if isinstance(database, PostgresDatabase):
+        instances.append(signet_for_browsers(directory, database))
+    with RoundRobin([signet.port for signet in instances]) as proxy:
+        for signet in instances:
+            if len(instances) > 1:
+                signet.settings["SIGNET_ISSUER"] = f"http://localhost:{proxy.port}"
+            owner(signet).start()
+        clients = directory / "clients.toml"
+        clients.write_text(CLIENT)
+        register(instances[0], clients)
+        axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
+        with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
+            yield Stage(instances[0], shop, browser, axe.read_text())
     database.drop()
 
 

@@ -2,7 +2,8 @@
 something.
 
 With the page's script a form is sent once. Without it, it is sent on each click, and the service
-answers the last like the first. `DOUBLE_CLICK_ROUNDS` repeats the whole.
+answers the last like the first. On PostgreSQL two instances answer in turn. `DOUBLE_CLICK_ROUNDS`
+repeats the whole.
 """
 
 import os
@@ -17,8 +18,6 @@ from clients import PASSWORD, some_email
 from hosted_pages import Person, Stage, opened
 from playwright.sync_api import expect
 from processes import Owner
-
-pytestmark = pytest.mark.once
 
 ROUNDS = int(os.environ.get("DOUBLE_CLICK_ROUNDS", "1"))
 LATENCIES = (0, 80, 250)

@@ -71,6 +71,30 @@ async fn a_login_that_is_sent_twice_arrives_once() {
     }
 }
 
+/// The form that was received last counts, whatever the order of the commits: its response is the
+/// one that the browser waits for.
+#[tokio::test]
+async fn a_repeated_login_form_that_commits_late_ends_its_own_login() {
+    let (server, web) = server().await;
+    let mut browser = Browser::of(&server);
+    let page = browser.authorize(&[]).await;
+    let before = browser.cookie.clone();
+    let last = browser.log_in(&page, ADA).await.sent_to(CALLBACK)["code"].clone();
+    let shown = browser.cookie.clone();
+    // As if another instance had received it a second after the one that follows.
+    let later = "UPDATE session SET auth_time = auth_time + 1000000";
+    server.database.execute(later).await;
+    browser.cookie = before;
+
+    let late = browser.submit("/login", &page, &[("username", ADA), ("password", PASSWORD)]).await;
+
+    assert!(late.status == 200 || !late.sent_to(CALLBACK).contains_key("code"), "{late:?}");
+    browser.cookie = shown;
+    assert!(is_logged_in(&mut browser).await);
+    server.redeem(&web, &last).await.expect_status(200);
+    assert_eq!(server.database.count(BROWSERS).await, 1);
+}
+
 #[tokio::test]
 async fn a_login_without_a_request_that_is_sent_twice_leads_to_the_account() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {

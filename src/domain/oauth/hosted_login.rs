@@ -157,7 +157,7 @@ async fn replace_browser_session(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let BrowserCookie { digest, previous_digest } = &entrance.cookie;
+    let BrowserCookie { digest, previous_digest, .. } = &entrance.cookie;
     let old = Entity::find()
         .filter(Column::CookieDigest.eq(previous_digest.clone()))
         .filter(Entity::unended(now))
@@ -183,6 +183,9 @@ async fn replace_browser_session(
 
 /// Ends logins whose form was sent again before the browser got the response: no browser has their
 /// cookie. One with sessions or codes for another client may belong to another tab and stays.
+///
+/// A browser waits for the response to the last form that it sent, and instances may commit in
+/// another order. So a login whose form was received after that of `new` ends `new` instead.
 async fn end_unanswered(
     txn: &DatabaseTransaction,
     new: &Granted,
@@ -191,7 +194,11 @@ async fn end_unanswered(
 ) -> Result<(), DbErr> {
     let previous_digest = entrance.cookie.previous_digest.clone();
     let begun = begun_after(new.account_id, previous_digest, now);
-    for unanswered in begun.filter(Column::Id.ne(new.session_id)).all(txn).await? {
+    let repeated = begun.filter(Column::Id.ne(new.session_id)).all(txn).await?;
+    if repeated.iter().any(|it| it.auth_time > new.auth_time) {
+        return session::end(txn, new.session_id, EndReason::Replaced, now).await.map(drop);
+    }
+    for unanswered in repeated {
         let opened = Entity::find().filter(Column::BrowserSessionId.eq(unanswered.id));
         let codes = authorization_code::Entity::find()
             .filter(authorization_code::Column::AccountId.eq(new.account_id))

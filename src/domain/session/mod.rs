@@ -58,6 +58,8 @@ pub struct BrowserCookie {
     pub digest: Vec<u8>,
     /// SHA-256 of the browser's previous cookie.
     pub previous_digest: Vec<u8>,
+    /// When the form was received: orders the logins of a form that was sent repeatedly.
+    pub received_at: Timestamp,
 }
 
 /// Stores a new session of the JSON API or the hosted pages, in the transaction that grants it.
@@ -72,9 +74,9 @@ pub async fn start(
     now: Timestamp,
 ) -> Result<Granted, DbErr> {
     let absolute_expires_at = now.plus(settings.session_life());
-    let idle_life = match &new.cookie {
-        Some(_) => settings.browser_idle_life(),
-        None => settings.refresh_token_life(),
+    let (idle_life, auth_time) = match &new.cookie {
+        Some(cookie) => (settings.browser_idle_life(), cookie.received_at.min(now)),
+        None => (settings.refresh_token_life(), now),
     };
     let cookie = new.cookie.map(|it| (it.digest, it.previous_digest));
     let (cookie_digest, previous_cookie_digest) = cookie.unzip();
@@ -83,7 +85,7 @@ pub async fn start(
         account_id: new.account_id,
         client_id: FIRST_PARTY_CLIENT.to_owned(),
         scope: FIRST_PARTY_SCOPE.to_owned(),
-        auth_time: now,
+        auth_time,
         generation: 0,
         rotated_at: None,
         idle_expires_at: now.plus(idle_life).min(absolute_expires_at),

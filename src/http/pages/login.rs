@@ -16,6 +16,7 @@ use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
 use crate::http::redirect::see_other;
+use crate::http::request_context::RequestContext;
 
 /// The form predates a logout, or is from a tab that was opened together with another one.
 const OUT_OF_DATE: &str = "This page was out of date, or your browser keeps no cookies of this site. \
@@ -152,8 +153,12 @@ impl NewCookie {
         waiting: Option<&PendingRequest>,
     ) -> Result<Self, FlowError> {
         let secret = Secret::generate("")?;
-        let cookie =
-            BrowserCookie { digest: secret.digest, previous_digest: call.visitor.digest() };
+        let received_at = RequestContext::current().map(|request| request.at);
+        let cookie = BrowserCookie {
+            digest: secret.digest,
+            previous_digest: call.visitor.digest(),
+            received_at: received_at.unwrap_or_else(|| call.app.clock.now()),
+        };
         let client_id = waiting.map(|it| it.client.id.clone());
         Ok(Self { text: secret.text, entrance: Entrance { cookie, client_id } })
     }
