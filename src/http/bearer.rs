@@ -15,8 +15,8 @@ use crate::http::app::App;
 use crate::http::error::Problem;
 use crate::http::origin;
 
-/// Proof of a login: an access token that Signet signed for a person, through this API. One that
-/// another client holds is good for what that client is for, not for the account itself.
+/// An access token of a user's session with this API. Access tokens of other clients are rejected:
+/// they give access to what the client is for, not to the account itself.
 #[derive(SecurityScheme)]
 #[oai(ty = "bearer", key_name = "Authorization", bearer_format = "JWT", checker = "check")]
 pub(super) struct LoggedIn(pub(super) Login);

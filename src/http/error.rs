@@ -45,37 +45,37 @@ pub(super) struct ErrorEnvelope {
     meta: ErrorMeta,
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Debug, Object, Serialize)]
 struct ErrorBody {
-    /// For programs: one of the codes that the operation documents.
+    /// The error code, for programs; each operation documents its codes.
     code: String,
-    /// For people.
+    /// The error message, for people.
     message: String,
-    /// More for people, or null.
+    /// Details for people, or null.
     #[oai(validator(max_length = 2048))]
     details: Option<String>,
-    /// Which members of the request are not valid; only with `VALIDATION_ERROR`.
+    /// The invalid members of the request; present only with `VALIDATION_ERROR`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Vec<FieldProblem>>,
 }
 
-/// A member of the request that is not valid.
+/// An invalid member of the request.
 #[derive(Debug, Clone, Object, Serialize)]
 pub(super) struct FieldProblem {
-    /// The member's name; `body` for the whole.
+    /// The name of the member; `body` or `request` for the whole.
     name: String,
-    /// What is wrong with it.
+    /// Why it is invalid.
     message: String,
 }
 
-/// Which answer this is.
+/// Identifies the request.
 #[derive(Debug, Object, Serialize)]
 struct ErrorMeta {
-    /// When it was given, in UTC (RFC 3339).
+    /// When the request was received, in UTC (RFC 3339).
     timestamp: String,
-    /// The request's id; also in the header `X-Request-Id` and in Signet's logs.
+    /// The request id; also in the `X-Request-Id` header and in Signet's logs.
     request_id: Uuid,
 }
 
@@ -190,7 +190,7 @@ impl Problem {
             causes.push_str(&error.to_string());
             cause = error.source();
         }
-        tracing::error!(error = causes, "a request failed");
+        tracing::error!(error = causes, "request failed");
         Self::unavailable()
     }
 
@@ -202,9 +202,9 @@ impl Problem {
             }
             StatusCode::UNAUTHORIZED => return Self::unauthenticated(),
             StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
-            StatusCode::NOT_FOUND => ("NOT_FOUND", "There is nothing at this path"),
+            StatusCode::NOT_FOUND => ("NOT_FOUND", "No resource at this path"),
             StatusCode::METHOD_NOT_ALLOWED => {
-                ("METHOD_NOT_ALLOWED", "This path does not answer that method")
+                ("METHOD_NOT_ALLOWED", "This path does not support this method")
             }
             StatusCode::PAYLOAD_TOO_LARGE => {
                 ("PAYLOAD_TOO_LARGE", "The body is larger than 16 KiB")
@@ -217,7 +217,7 @@ impl Problem {
                 ("HEADERS_TOO_LARGE", "The header fields are larger than 16 KiB")
             }
             status if status.is_client_error() => ("BAD_REQUEST", "The request is not valid"),
-            _ => ("INTERNAL_ERROR", "Something went wrong on our side"),
+            _ => ("INTERNAL_ERROR", "Internal server error"),
         };
         Self::new(status, code, message)
     }
@@ -247,7 +247,7 @@ impl Problem {
     }
 }
 
-/// What extractors, middleware and operations fail with.
+/// Lets extractors, middleware and operations fail with a [`Problem`].
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::from_response(problem.into_response())
@@ -264,7 +264,7 @@ impl IntoResponse for Problem {
             error: ErrorBody {
                 code: self.code.to_owned(),
                 message: self.message.to_owned(),
-                details: in_a_sentence(&self.fields),
+                details: details_of(&self.fields),
                 fields: (!self.fields.is_empty()).then_some(self.fields),
             },
             meta: ErrorMeta { timestamp: at.to_rfc3339(), request_id: id },
@@ -286,7 +286,7 @@ impl Payload for Problem {
     }
 }
 
-fn in_a_sentence(fields: &[FieldProblem]) -> Option<String> {
+fn details_of(fields: &[FieldProblem]) -> Option<String> {
     let parts: Vec<_> =
         fields.iter().map(|field| format!("{}: {}", field.name, field.message)).collect();
     (!parts.is_empty()).then(|| parts.join("; "))

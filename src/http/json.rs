@@ -23,7 +23,7 @@ use crate::http::error::{FieldProblem, Problem};
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Maximum length of a member name that errors repeat, in bytes.
-const LONGEST_QUOTED: usize = 40;
+const MAX_QUOTED_BYTES: usize = 40;
 
 /// A JSON object as the body of a request or a response.
 pub(super) struct Json<T>(pub(super) T);
@@ -136,7 +136,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProbl
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         match error.inner().classify() {
-            Category::Data => what_was_wanted(&path, &error.inner().to_string()),
+            Category::Data => schema_violation(&path, &error.inner().to_string()),
             _ => FieldProblem::new("body", "is not valid JSON"),
         }
     })?;
@@ -144,11 +144,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, FieldProbl
     Ok(value)
 }
 
-/// Extracts from serde's message what it says about our schema, without what it quotes from the
-/// request.
-fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
+/// Converts serde's message to an error: keeps what it says about the schema, and drops values that
+/// it quotes from the request.
+fn schema_violation(path: &str, message: &str) -> FieldProblem {
     // From the end: a member's name may contain anything.
-    let (message, place) = message.rsplit_once(" at line ").unwrap_or((message, "1 column 1"));
+    let (message, position) = message.rsplit_once(" at line ").unwrap_or((message, "1 column 1"));
     let quoted = |prefix: &str| message.strip_prefix(prefix)?.split('`').next();
     if let Some(name) = quoted("missing field `") {
         return FieldProblem::new(name, "is required");
@@ -156,24 +156,25 @@ fn what_was_wanted(path: &str, message: &str) -> FieldProblem {
     if let Some(name) = quoted("duplicate field `") {
         return FieldProblem::new(name, "is given more than once");
     }
-    let wanted = message.rsplit_once(", expected ").map_or("something else", |(_, wanted)| wanted);
+    let expected =
+        message.rsplit_once(", expected ").map_or("something else", |(_, expected)| expected);
     if let Some(rest) = message.strip_prefix("unknown field `") {
         let name = rest.rsplit_once("`, ").map_or("", |(name, _)| name);
-        let which = unknown_member(name, place);
-        return FieldProblem::new("body", format!("has {which}; known: {wanted}"));
+        let which = unknown_member(name, position);
+        return FieldProblem::new("body", format!("has {which}; known: {expected}"));
     }
     let name = if path == "." { "body" } else { path };
-    FieldProblem::new(name, format!("must be {wanted}"))
+    FieldProblem::new(name, format!("must be {expected}"))
 }
 
-/// Names the unknown member if its name looks like one, else its position. A client that swaps
-/// names and values sends a password as a name.
-fn unknown_member(name: &str, place: &str) -> String {
+/// Quotes the name of the unknown member only if it is a short word, and gives the position
+/// otherwise: a client that swaps names and values sends a password as a name.
+fn unknown_member(name: &str, position: &str) -> String {
     let is_word = name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    if is_word && !name.is_empty() && name.len() <= LONGEST_QUOTED {
+    if is_word && !name.is_empty() && name.len() <= MAX_QUOTED_BYTES {
         format!("the unknown member \"{name}\"")
     } else {
-        format!("an unknown member at line {place}")
+        format!("an unknown member at line {position}")
     }
 }
 

@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 use crate::http::api::{AccountApi, ConsentsApi, LoginsApi, MeApi, PasswordApi, SessionApi};
 
 const DESCRIPTION: &str = "\
-Sign up and log in here; verify the RS256 access tokens anywhere, with nothing but the public key \
-set at `/.well-known/jwks.json`.
+Sign-up, login, sessions and accounts. Resource servers verify the RS256 access tokens locally, \
+with the public keys at `/.well-known/jwks.json`.
 
-Every error has the same envelope, with a `code` for programs. The answer's `X-Request-Id` is its \
-`meta.request_id`; a UUID sent in that header is taken over.";
+All errors have the same envelope, with a `code` for programs. The `X-Request-Id` header of the \
+response equals `meta.request_id`; a UUID sent in that header becomes the request id.";
 
-/// The character classes of the default policy, for generators of clients and of test data.
+/// The character classes of the default policy, for generators of clients and test data.
 const PASSWORD_PATTERN: &str =
     r"^(?![\s\S]*[\u0000-\u001f\u007f-\u009f])(?=[\s\S]*[a-z])(?=[\s\S]*[A-Z])(?=[\s\S]*[0-9])";
 
@@ -75,8 +75,8 @@ pub fn document(issuer_path: &str) -> String {
     let server = if issuer_path.is_empty() { "/" } else { issuer_path };
     let mut document: Value = serde_json::from_str(&service().spec()).unwrap_or_default();
     if let Some(document) = document.as_object_mut() {
-        // The server that sent the document; behind a proxy, its paths are below that of the
-        // issuer.
+        // A relative URL: the server that sent the document. Behind a proxy, the paths of the API
+        // are below the path of the issuer.
         document.insert("servers".to_owned(), json!([{ "url": server }]));
     }
     for operation in operations(&mut document) {
@@ -131,7 +131,7 @@ fn complete(operation: &mut Map<String, Value>) {
     let mut others = vec![
         ("414", "The URL is longer than 8 KiB (`URI_TOO_LONG`)"),
         ("431", "The header fields are larger than 16 KiB (`HEADERS_TOO_LARGE`)"),
-        ("500", "Something went wrong on our side (`INTERNAL_ERROR`)"),
+        ("500", "Internal server error (`INTERNAL_ERROR`)"),
     ];
     if takes_body {
         others.push(("413", "The body is larger than 16 KiB (`PAYLOAD_TOO_LARGE`)"));
@@ -162,18 +162,18 @@ fn headers(status: &str) -> Value {
     let mut headers = Map::new();
     headers.insert(
         "X-Request-Id".to_owned(),
-        json!({ "description": "The request's id", "required": true,
+        json!({ "description": "The request id", "required": true,
                 "schema": { "type": "string", "format": "uuid" } }),
     );
     if matches!(status, "429" | "503") {
         headers.insert(
             "Retry-After".to_owned(),
-            json!({ "description": "Seconds to wait", "required": true,
+            json!({ "description": "Seconds to wait before a retry", "required": true,
                     "schema": { "type": "integer", "minimum": 1 } }),
         );
     }
     if status == "429" {
-        headers.insert("RateLimit".to_owned(), text("What is left of the quota, and until when"));
+        headers.insert("RateLimit".to_owned(), text("The remaining quota and its reset time"));
         headers.insert("RateLimit-Policy".to_owned(), text("The quota and its window"));
     }
     if status == "401" {

@@ -24,7 +24,7 @@ pub(in crate::http) struct AccountApi;
 impl AccountApi {
     /// Sign up with email and password.
     ///
-    /// Makes the account and logs it in.
+    /// Creates the account and starts a session.
     #[oai(path = "/signup", method = "post", operation_id = "signUp")]
     async fn sign_up(
         &self,
@@ -45,16 +45,16 @@ impl AccountApi {
     }
 }
 
-/// What signing up takes.
+/// The body of a sign-up request.
 #[derive(Object, Deserialize)]
 #[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct SignUpBody {
-    /// Compared without case. Nobody else's account has it.
+    /// The email address; compared case-insensitively, unique among accounts.
     #[oai(validator(min_length = 3, max_length = 254))]
     email: String,
     /// By default 8 to 128 characters with an upper-case letter, a lower-case letter and a digit;
-    /// not a common password, nor the address.
+    /// not a common password, and not the email address.
     #[oai(validator(min_length = 8, max_length = 128), write_only)]
     password: String,
 }
@@ -86,17 +86,17 @@ impl SignUpBody {
 
 #[derive(ApiResponse)]
 enum SignedUp {
-    /// The account was made and is logged in.
+    /// The account was created and a session was started.
     #[oai(status = 201)]
     Created(Json<AuthTokens>),
 }
 
 failures! {
     SignUpFailure {
-        BAD_REQUEST "The address or the password is not acceptable (`VALIDATION_ERROR`)."
-        CONFLICT "Somebody has this address (`EMAIL_EXISTS`)."
-        TOO_MANY_REQUESTS "Too many attempts from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+        BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`)."
+        CONFLICT "An account with this email address exists (`EMAIL_EXISTS`)."
+        TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
             (`SERVICE_UNAVAILABLE`)."
     }
 }

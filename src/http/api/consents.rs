@@ -20,10 +20,10 @@ pub(in crate::http) struct ConsentsApi;
 
 #[OpenApi(prefix_path = "/api/auth/consents", tag = "Tag::Consents")]
 impl ConsentsApi {
-    /// List what the account's owner has allowed other programs.
+    /// List the consents that the account has given to clients.
     ///
-    /// One entry for each client that was allowed something, the newest first; at most 1000. Clients
-    /// for which the operator has decided that nobody is asked are not among them.
+    /// One entry per client with a consent, newest first; at most 1000. Clients that the operator
+    /// exempted from consent are not listed.
     #[oai(path = "/", method = "get", operation_id = "listConsents")]
     async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, ListFailure> {
         let (now, LoggedIn(login)) = (app.clock.now(), login);
@@ -38,17 +38,17 @@ impl ConsentsApi {
         Ok(Listed::Ok(Json(ConsentList { consents: consents.collect() })))
     }
 
-    /// Take back what the account's owner has allowed a program.
+    /// Revoke the consent given to a client.
     ///
-    /// All its sessions of the account end, also those that outlive a logout, and it has to ask
-    /// again before it gets anything.
+    /// Ends all sessions of the client for this account, including those that outlive a logout. The
+    /// client must ask for consent again before it gets new tokens.
     #[oai(path = "/:client_id", method = "delete", operation_id = "withdrawConsent")]
     async fn withdraw(
         &self,
         app: Data<&Arc<App>>,
         origin: ClientOrigin,
         login: LoggedIn,
-        /// The client's id, as the list has it.
+        /// The client id, as listed.
         client_id: Path<String>,
     ) -> Result<Withdrawn, WithdrawFailure> {
         let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
@@ -58,35 +58,35 @@ impl ConsentsApi {
     }
 }
 
-/// What the owner of an account has allowed.
+/// The consents of an account.
 #[derive(Object, Serialize)]
 struct ConsentList {
-    /// The newest first.
+    /// The consents, newest first.
     consents: Vec<Consent>,
 }
 
-/// What a client has been allowed.
+/// The consent given to a client.
 #[derive(Object, Serialize)]
 struct Consent {
-    /// Which client.
+    /// The client id.
     client_id: String,
-    /// What it calls itself.
+    /// The registered name of the client.
     client_name: String,
-    /// When that was last said, in UTC (RFC 3339).
+    /// When consent was last given, in UTC (RFC 3339).
     granted_at: String,
-    /// What, at each audience.
+    /// The scopes granted, per audience.
     access: Vec<Access>,
-    /// Single claims of the profile that it may see and that no scope in `access` opens, by their names
-    /// (OpenID Connect Core 1.0, section 5.1).
+    /// Names of profile claims granted individually, beyond those that the scopes in `access`
+    /// include (OpenID Connect Core 1.0, section 5.1).
     claims: Vec<String>,
 }
 
-/// What a client may do at one audience.
+/// The scopes granted at one audience.
 #[derive(Object, Serialize)]
 struct Access {
-    /// Whom its tokens may be for; the issuer, if they open no more than userinfo.
+    /// The audience; the issuer for a client whose access tokens are for userinfo only.
     audience: String,
-    /// What they may be good for there, space-separated.
+    /// The scopes, space-separated.
     scope: String,
 }
 
@@ -105,24 +105,23 @@ enum Listed {
 
 #[derive(ApiResponse)]
 enum Withdrawn {
-    /// Nothing is allowed any more.
+    /// The consent was revoked.
     #[oai(status = 204)]
     Done,
 }
 
 failures! {
     ListFailure {
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again (`SERVICE_UNAVAILABLE`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."
     }
 
     WithdrawFailure {
-        BAD_REQUEST "The id cannot be read (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
-        NOT_FOUND "The list has no entry for this client (`NOT_FOUND`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "The consent may not have been taken back; try again \
-            (`SERVICE_UNAVAILABLE`)."
+        BAD_REQUEST "The client id cannot be decoded (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
+        NOT_FOUND "The account has no consent for this client (`NOT_FOUND`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The consent may not have been revoked; retry (`SERVICE_UNAVAILABLE`)."
     }
 }

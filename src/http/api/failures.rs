@@ -1,5 +1,5 @@
-//! Declares which failures an operation documents, and which [`Problem`] each error of the domain
-//! is.
+//! Declares which error responses an operation documents, and converts each domain error into a
+//! [`Problem`].
 
 use poem::http::StatusCode;
 use poem_openapi::payload::Payload;
@@ -18,8 +18,8 @@ use crate::domain::session::listing::LoginsError;
 use crate::domain::token::SigningError;
 use crate::http::error::{FieldProblem, Problem};
 
-/// Declares types of failures, each with its documented statuses. Any error that converts into a
-/// [`Problem`] converts into each.
+/// Declares failure types, each with its documented statuses. Any error that converts into a
+/// [`Problem`] converts into each of them.
 macro_rules! failures {
     ($($visibility:vis $name:ident { $($status:ident $description:literal)+ })+) => {$(
         $visibility struct $name(crate::http::error::Problem);
@@ -54,9 +54,9 @@ macro_rules! failures {
 }
 pub(super) use failures;
 
-/// The documentation of failures with these statuses.
+/// The OpenAPI responses for these statuses.
 pub(super) fn documented(failures: &[(StatusCode, &'static str)]) -> MetaResponses {
-    let of = |&(status, description): &(StatusCode, _)| MetaResponse {
+    let response = |&(status, description): &(StatusCode, _)| MetaResponse {
         description,
         status: Some(status.as_u16()),
         status_range: None,
@@ -66,7 +66,7 @@ pub(super) fn documented(failures: &[(StatusCode, &'static str)]) -> MetaRespons
         }],
         headers: Vec::new(),
     };
-    MetaResponses { responses: failures.iter().map(of).collect() }
+    MetaResponses { responses: failures.iter().map(response).collect() }
 }
 
 /// The weaknesses of the password in `member`, as errors of that member.

@@ -23,7 +23,7 @@ pub(in crate::http) struct LoginsApi;
 impl LoginsApi {
     /// List the sessions of the account.
     ///
-    /// Those that are live: the one of this token, then the others, the newest first; at most 100.
+    /// Live sessions only: the session of this token first, then the newest first; at most 100.
     #[oai(path = "/", method = "get", operation_id = "listSessions")]
     async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, ListFailure> {
         let (now, LoggedIn(login)) = (app.clock.now(), login);
@@ -43,14 +43,14 @@ impl LoginsApi {
 
     /// End one session of the account.
     ///
-    /// Its refresh token is refused from now on. It may be the one of this token, too.
+    /// Its refresh token is rejected from then on. The session of this token can be ended, too.
     #[oai(path = "/:id", method = "delete", operation_id = "endSession")]
     async fn end_one(
         &self,
         app: Data<&Arc<App>>,
         origin: ClientOrigin,
         login: LoggedIn,
-        /// The session's id, as the list has it; also the `sid` of its tokens.
+        /// The session id, as listed; also the `sid` claim of its tokens.
         id: Path<Uuid>,
     ) -> Result<Ended, EndFailure> {
         let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
@@ -61,14 +61,14 @@ impl LoginsApi {
 
     /// End all other sessions of the account.
     ///
-    /// The one of this token goes on.
+    /// The session of this token continues.
     #[oai(path = "/", method = "delete", operation_id = "endOtherSessions")]
     async fn end_others(
         &self,
         app: Data<&Arc<App>>,
         origin: ClientOrigin,
         login: LoggedIn,
-        /// Says that it is the others that are to end.
+        /// Must be `true`.
         others: Query<Others>,
     ) -> Result<OthersEnded, EndOthersFailure> {
         let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
@@ -79,10 +79,10 @@ impl LoginsApi {
     }
 }
 
-/// What `others` may be.
+/// The values of `others`.
 #[derive(Enum)]
 enum Others {
-    /// The only choice: all sessions, this one included, end one by one.
+    /// The only value. To end all sessions including this one, end each of them.
     #[oai(rename = "true")]
     True,
 }
@@ -90,30 +90,30 @@ enum Others {
 /// The live sessions of an account.
 #[derive(Object, Serialize)]
 struct SessionList {
-    /// The one that asks, then the others, the newest first.
+    /// The session of the token first, then the newest first.
     sessions: Vec<Session>,
 }
 
-/// A login, as its owner sees it.
+/// A session of the account.
 #[derive(Object, Serialize)]
 struct Session {
-    /// The session's id; also the `sid` of its tokens.
+    /// The session id; also the `sid` claim of its tokens.
     id: Uuid,
-    /// Whether it is the one that asks.
+    /// Whether it is the session of the token in the request.
     current: bool,
-    /// Who holds its tokens; `signet` for this API.
+    /// The client that holds its tokens; `signet` for this API.
     client_id: String,
     /// When the password was checked, in UTC (RFC 3339).
     authenticated_at: String,
-    /// When it was last used to log in or refresh, in UTC (RFC 3339).
+    /// The time of the last refresh, or else of the login, in UTC (RFC 3339).
     last_used_at: String,
-    /// When it ends if it is not refreshed before, in UTC (RFC 3339).
+    /// When it expires unless it is refreshed, in UTC (RFC 3339).
     expires_at: String,
-    /// Where it was last used to log in or refresh.
+    /// The client address of the last login or refresh.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
-    /// The program that last used it, as it named itself.
+    /// The `User-Agent` of the last login or refresh.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
@@ -135,30 +135,30 @@ enum Ended {
 
 #[derive(ApiResponse)]
 enum OthersEnded {
-    /// No other session is left.
+    /// All other sessions have ended.
     #[oai(status = 204)]
     Done,
 }
 
 failures! {
     ListFailure {
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again (`SERVICE_UNAVAILABLE`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."
     }
 
     EndFailure {
-        BAD_REQUEST "The id is no UUID (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
+        BAD_REQUEST "The session id is not a UUID (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
         NOT_FOUND "The account has no live session with this id (`NOT_FOUND`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "The session may not have ended; try again (`SERVICE_UNAVAILABLE`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The session may not have ended; retry (`SERVICE_UNAVAILABLE`)."
     }
 
     EndOthersFailure {
         BAD_REQUEST "`others` is not `true` (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "The sessions may not have ended; try again (`SERVICE_UNAVAILABLE`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The sessions may not have ended; retry (`SERVICE_UNAVAILABLE`)."
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::session;
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
 use crate::http::api::profile::ProfileBody;
-use crate::http::api::reauthentication::{ConfirmFailure, account_to_confirm, parse};
+use crate::http::api::reauthentication::{ConfirmFailure, admit_early, parse_password};
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
@@ -26,11 +26,11 @@ pub(in crate::http) struct MeApi;
 
 #[OpenApi(prefix_path = "/api/auth/me", tag = "Tag::Accounts")]
 impl MeApi {
-    /// Look at the account that is logged in.
+    /// Get the account of this token.
     ///
-    /// Unlike a service that checks the token alone, this asks whether the session still lasts.
+    /// Unlike local verification of the token, this also checks that its session is live.
     #[oai(path = "/", method = "get", operation_id = "getMe")]
-    async fn look(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Me, MeFailure> {
+    async fn get(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Me, MeFailure> {
         let LoggedIn(login) = login;
         let now = app.clock.now();
         let found =
@@ -40,11 +40,11 @@ impl MeApi {
         Ok(Me::Found(Json(Account::of(&account))))
     }
 
-    /// Change what the account says of its owner.
+    /// Update the profile of the account.
     ///
-    /// The body is a merge patch (RFC 7396): a member that is null is removed, one that is not there
-    /// stays as it is, and members of the address are treated alike. Nothing is changed if anything
-    /// is not valid.
+    /// The body is a JSON merge patch (RFC 7396): a null member is removed, an absent member is
+    /// unchanged, and the members of `address` are merged in the same way. Nothing is changed if a
+    /// member is invalid.
     #[oai(path = "/", method = "patch", operation_id = "updateMe")]
     async fn update(
         &self,
@@ -60,10 +60,10 @@ impl MeApi {
         Ok(Updated::Ok(Json(Account::of(&account))))
     }
 
-    /// Delete the account that is logged in.
+    /// Delete the account of this token.
     ///
-    /// Takes its password. All sessions end and nothing of the account is left; whoever signs up
-    /// with its address is somebody else, with another `user_id`.
+    /// Requires its password. All sessions end and the account is deleted; a later sign-up with the
+    /// same email address creates a new account with another `user_id`.
     #[oai(path = "/", method = "delete", operation_id = "deleteMe")]
     async fn delete(
         &self,
@@ -73,8 +73,8 @@ impl MeApi {
         body: Json<DeleteMeBody>,
     ) -> Result<Deleted, ConfirmFailure> {
         let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
-        let password = parse("password", &body.0.password)?;
-        let email = account_to_confirm(&app, login, &origin, now).await?;
+        let password = parse_password("password", &body.0.password)?;
+        let email = admit_early(&app, login, &origin, now).await?;
         let admitted = app.limits.admit_confirmation(&app.db, &email, &origin).await?;
 
         let confirmation = Confirmation { login, password, admitted, origin: &origin };
@@ -83,7 +83,7 @@ impl MeApi {
     }
 }
 
-/// What deleting an account takes.
+/// The body of an account deletion request.
 #[derive(Object, Deserialize)]
 #[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
@@ -93,20 +93,20 @@ struct DeleteMeBody {
     password: String,
 }
 
-/// An account, as its owner sees it.
+/// An account with its profile claims.
 #[derive(Object, Serialize)]
 struct Account {
-    /// The account's id; also the `sub` and `user_id` of its tokens.
+    /// The account id; also the `sub` and `user_id` claims of its tokens.
     user_id: Uuid,
-    /// The account's address.
+    /// The email address of the account.
     email: String,
-    /// Whether its owner proved to control the address.
+    /// Whether the user has proved control of the email address.
     email_verified: bool,
-    /// When it signed up, in UTC (RFC 3339).
+    /// When the account was created, in UTC (RFC 3339).
     created_at: String,
-    /// When it signed up or last changed what it says of its owner, in UTC (RFC 3339).
+    /// When the profile last changed, or else when the account was created, in UTC (RFC 3339).
     updated_at: String,
-    /// Always false, since nobody has called the number; only with `phone_number`.
+    /// Always false, since phone numbers are not verified; present only with `phone_number`.
     #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     phone_number_verified: Option<bool>,
@@ -140,31 +140,30 @@ enum Me {
 
 #[derive(ApiResponse)]
 enum Updated {
-    /// The account, changed.
+    /// The updated account.
     #[oai(status = 200)]
     Ok(Json<Account>),
 }
 
 #[derive(ApiResponse)]
 enum Deleted {
-    /// The account is gone.
+    /// The account was deleted.
     #[oai(status = 204)]
     Done,
 }
 
 failures! {
     MeFailure {
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again (`SERVICE_UNAVAILABLE`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."
     }
 
     UpdateFailure {
-        BAD_REQUEST "The request cannot be read, or a member is not acceptable \
-            (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+        BAD_REQUEST "The body cannot be parsed, or a member is not valid (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
             (`SERVICE_UNAVAILABLE`)."
     }
 }

@@ -20,13 +20,13 @@ pub(super) use session::SessionApi;
 
 use poem_openapi::Tags;
 
-/// How the operations are grouped.
+/// The tags that group the operations.
 #[derive(Tags)]
 enum Tag {
-    /// Making an account, and looking after it.
+    /// Sign-up and management of the account.
     Accounts,
-    /// Logging in, staying logged in, logging out, here and elsewhere.
+    /// Login, refresh and logout; listing and ending sessions.
     Sessions,
-    /// What other programs have been allowed, and taking it back.
+    /// Listing and revoking the consents given to clients.
     Consents,
 }

@@ -11,7 +11,7 @@ use crate::domain::password_reset::{self, Reset};
 use crate::domain::reauthentication::{self, Confirmation, Replacement};
 use crate::http::api::Tag;
 use crate::http::api::failures::{failures, weaknesses_of};
-use crate::http::api::reauthentication::{ConfirmFailure, account_to_confirm, parse};
+use crate::http::api::reauthentication::{ConfirmFailure, admit_early, parse_password};
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
@@ -23,9 +23,10 @@ pub(in crate::http) struct PasswordApi;
 
 #[OpenApi(prefix_path = "/api/auth/password", tag = "Tag::Accounts")]
 impl PasswordApi {
-    /// Choose a new password, knowing the current one.
+    /// Change the password.
     ///
-    /// All other sessions end; the one of this token goes on, with its refresh token.
+    /// Requires the current password. All other sessions end; the session of this token continues,
+    /// with its refresh token.
     #[oai(path = "/", method = "post", operation_id = "changePassword")]
     async fn change(
         &self,
@@ -35,9 +36,9 @@ impl PasswordApi {
         body: Json<ChangeBody>,
     ) -> Result<PasswordChanged, ConfirmFailure> {
         let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
-        let current = parse("current_password", &body.0.current_password)?;
-        let new = parse("new_password", &body.0.new_password)?;
-        let email = account_to_confirm(&app, login, &origin, now).await?;
+        let current = parse_password("current_password", &body.0.current_password)?;
+        let new = parse_password("new_password", &body.0.new_password)?;
+        let email = admit_early(&app, login, &origin, now).await?;
         let weaknesses = account::weaknesses(app.password_policy, &new, &email);
         if !weaknesses.is_empty() {
             return Err(Problem::validation(weaknesses_of("new_password", &weaknesses)).into());
@@ -50,10 +51,10 @@ impl PasswordApi {
         Ok(PasswordChanged::Done)
     }
 
-    /// Choose a new password with a reset token.
+    /// Set a new password with a reset token.
     ///
-    /// The token came to the account's address; whoever has it has the account. All sessions end,
-    /// and nobody is logged in. The token is good for half an hour, and once.
+    /// The token was sent to the account's email address and grants control of the account. All
+    /// sessions end, and no session is started. The token is valid for 30 minutes and for one use.
     #[oai(path = "/reset", method = "post", operation_id = "resetPassword")]
     async fn reset(
         &self,
@@ -63,7 +64,7 @@ impl PasswordApi {
     ) -> Result<PasswordReset, ResetFailure> {
         let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
         let ResetBody { token, new_password } = body.0;
-        let password = parse("new_password", &new_password)?;
+        let password = parse_password("new_password", &new_password)?;
         let admitted = app.limits.admit_reset(&app.db, &origin).await?;
 
         let policy = app.password_policy;
@@ -74,52 +75,52 @@ impl PasswordApi {
     }
 }
 
-/// What choosing a new password takes.
+/// The body of a password change request.
 #[derive(Object, Deserialize)]
 #[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
-    /// The account's password.
+    /// The current password of the account.
     #[oai(validator(max_length = 128), write_only)]
     current_password: String,
-    /// The same rule as at sign-up.
+    /// The new password; the same rules apply as at sign-up.
     #[oai(validator(min_length = 8, max_length = 128), write_only)]
     new_password: String,
 }
 
-/// What resetting takes.
+/// The body of a password reset request.
 #[derive(Object, Deserialize)]
 #[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct ResetBody {
-    /// What came to the account's address.
+    /// The reset token sent to the account's email address.
     #[oai(validator(max_length = 256), write_only)]
     token: String,
-    /// The same rule as at sign-up.
+    /// The new password; the same rules apply as at sign-up.
     #[oai(validator(min_length = 8, max_length = 128), write_only)]
     new_password: String,
 }
 
 #[derive(ApiResponse)]
 enum PasswordChanged {
-    /// The password is set; all other sessions have ended.
+    /// The password was changed; all other sessions have ended.
     #[oai(status = 204)]
     Done,
 }
 
 #[derive(ApiResponse)]
 enum PasswordReset {
-    /// The password is set; all sessions have ended.
+    /// The password was changed; all sessions have ended.
     #[oai(status = 204)]
     Done,
 }
 
 failures! {
     ResetFailure {
-        BAD_REQUEST "The password is not acceptable (`VALIDATION_ERROR`), or the token is not \
-            good any more (`INVALID_RESET_TOKEN`)."
-        TOO_MANY_REQUESTS "Too many attempts from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+        BAD_REQUEST "The password is not valid (`VALIDATION_ERROR`), or the reset token is not \
+            (`INVALID_RESET_TOKEN`)."
+        TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
             (`SERVICE_UNAVAILABLE`)."
     }
 }

@@ -12,12 +12,12 @@ use crate::http::json::object_or_null;
 /// A claim: absent, null (removed by a patch), or a value.
 type Claim<T = String> = MaybeUndefined<T>;
 
-/// What people say of themselves (OpenID Connect Core 1.0 §5.1). Nothing of it is proved.
+/// The standard claims (OpenID Connect Core 1.0 §5.1), set by the user. None of them is verified.
 #[derive(Default, Object, Serialize, Deserialize)]
 #[oai(deny_unknown_fields)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ProfileBody {
-    /// The full name, as it is to be shown.
+    /// The full name in displayable form.
     #[oai(validator(min_length = 1, max_length = 255))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     name: Claim,
@@ -33,11 +33,11 @@ pub(super) struct ProfileBody {
     #[oai(validator(min_length = 1, max_length = 255))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     middle_name: Claim,
-    /// What friends say.
+    /// The casual name.
     #[oai(validator(min_length = 1, max_length = 255))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     nickname: Claim,
-    /// A short name to be shown; not unique, and no name to log in with.
+    /// A short display name; not unique, and not usable for login.
     #[oai(validator(min_length = 1, max_length = 255))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     preferred_username: Claim,
@@ -49,18 +49,18 @@ pub(super) struct ProfileBody {
     #[oai(validator(max_length = 2048))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     picture: Claim,
-    /// The `http` or `https` URL of the person's own pages.
+    /// The `http` or `https` URL of the person's website.
     #[oai(validator(max_length = 2048))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     website: Claim,
-    /// `female`, `male`, or another word.
+    /// `female`, `male`, or another value.
     #[oai(validator(min_length = 1, max_length = 255))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     gender: Claim,
-    /// `YYYY-MM-DD`, with the year 0000 for none, or `YYYY`.
+    /// `YYYY-MM-DD`, with the year 0000 if it is omitted, or `YYYY`.
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     birthdate: Claim,
-    /// A name of the time zone database, such as `Europe/London`.
+    /// A name from the time zone database, such as `Europe/London`.
     #[oai(validator(max_length = 64))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     zoneinfo: Claim,
@@ -81,11 +81,11 @@ pub(super) struct ProfileBody {
 #[oai(deny_unknown_fields)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AddressBody {
-    /// The whole address, line by line.
+    /// The full address, with line breaks.
     #[oai(validator(min_length = 1, max_length = 1024))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     formatted: Claim,
-    /// Street, house number, box; perhaps in several lines.
+    /// Street, house number, P.O. box; may contain line breaks.
     #[oai(validator(min_length = 1, max_length = 1024))]
     #[serde(skip_serializing_if = "Claim::is_undefined")]
     street_address: Claim,
@@ -113,15 +113,15 @@ impl ProfileBody {
         serde_json::from_value(Value::Object(profile.into_claims())).unwrap_or_default()
     }
 
-    /// The body as a patch, if it has a member and all values are valid.
+    /// Converts the body to a patch; fails if it is empty or a value is invalid.
     pub(super) fn into_patch(self) -> Result<ProfilePatch, Problem> {
         let members = match serde_json::to_value(self) {
             Ok(Value::Object(members)) => members,
             _ => Map::new(),
         };
         if members.is_empty() {
-            let nothing = FieldProblem::new("body", "must have a member to change");
-            return Err(Problem::validation(vec![nothing]));
+            let empty = FieldProblem::new("body", "must have a member to change");
+            return Err(Problem::validation(vec![empty]));
         }
         ProfilePatch::parse(&members).map_err(|problems| {
             let field = |it: &InvalidClaim| FieldProblem::new(&it.name, it.error.to_string());

@@ -1,4 +1,4 @@
-//! What endpoints share that reauthenticate a logged-in user by password.
+//! Code shared by the endpoints that reauthenticate a logged-in user by password.
 
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
@@ -12,14 +12,14 @@ use crate::http::error::{FieldProblem, Problem};
 use crate::timestamp::Timestamp;
 
 /// Parses the password in `member`.
-pub(super) fn parse(member: &str, typed: &str) -> Result<Password, Problem> {
+pub(super) fn parse_password(member: &str, value: &str) -> Result<Password, Problem> {
     let invalid = |message| Problem::validation(vec![FieldProblem::new(member, message)]);
-    Password::parse(typed).map_err(|error| invalid(error.to_string()))
+    Password::parse(value).map_err(|error| invalid(error.to_string()))
 }
 
-/// The address of the account that is logged in, for its attempt limit. The in-memory limit is
-/// checked first.
-pub(super) async fn account_to_confirm(
+/// Checks the in-memory attempt limit, then returns the email address of the logged-in account, for
+/// the limit in the database.
+pub(super) async fn admit_early(
     app: &App,
     login: Login,
     origin: &Origin,
@@ -33,13 +33,13 @@ pub(super) async fn account_to_confirm(
 
 failures! {
     pub(super) ConfirmFailure {
-        BAD_REQUEST "The request cannot be read, or a new password is not acceptable \
+        BAD_REQUEST "The body cannot be parsed, or a new password is not valid \
             (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid token, or its session has ended (`UNAUTHORIZED`); or the password \
-            is wrong (`AUTH_FAILED`)."
-        TOO_MANY_REQUESTS "Too many attempts from this address or on this account \
+        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`); or the \
+            password is wrong (`AUTH_FAILED`)."
+        TOO_MANY_REQUESTS "Too many attempts from this client address or on this account \
             (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
             (`SERVICE_UNAVAILABLE`)."
     }
 }

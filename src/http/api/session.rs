@@ -28,7 +28,7 @@ pub(in crate::http) struct SessionApi;
 impl SessionApi {
     /// Log in with email and password.
     ///
-    /// An unknown account and a wrong password get the same answer in the same time.
+    /// An unknown account and a wrong password get the same response in the same time.
     #[oai(path = "/login", method = "post", operation_id = "logIn")]
     async fn log_in(
         &self,
@@ -50,9 +50,9 @@ impl SessionApi {
 
     /// Exchange a refresh token for new tokens.
     ///
-    /// Each refresh token is good for one exchange. Shown again within ten seconds while its
-    /// successor is unused, it gets the same successor, so that a lost answer or a second tab does
-    /// no harm; shown later, it ends the session, since one of its two holders may be a thief.
+    /// Each refresh token can be used once. If it is used again within ten seconds, and its
+    /// successor is still unused, it returns the same successor: this covers lost responses and
+    /// second tabs. Any other reuse ends the session, since the token may have been stolen.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(
         &self,
@@ -76,7 +76,7 @@ impl SessionApi {
 
     /// Log out.
     ///
-    /// Ends the session: its refresh token is refused from now on.
+    /// Ends the session: its refresh token is rejected from then on.
     #[oai(path = "/logout", method = "post", operation_id = "logOut")]
     async fn log_out(
         &self,
@@ -96,12 +96,12 @@ impl SessionApi {
     }
 }
 
-/// What logging in takes.
+/// The body of a login request.
 #[derive(Object, Deserialize)]
 #[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct LogInBody {
-    /// The account's address, in any case.
+    /// The email address of the account; case is ignored.
     #[oai(validator(min_length = 3, max_length = 254))]
     email: String,
     /// The account's password.
@@ -120,20 +120,20 @@ impl LogInBody {
     }
 }
 
-/// What refreshing takes.
+/// The body of a refresh request.
 #[derive(Object, Deserialize)]
 #[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct RefreshBody {
-    /// The newest refresh token of the session.
+    /// The current refresh token of the session.
     #[oai(validator(max_length = 256), write_only)]
     refresh_token: String,
 }
 
-/// A sentence for people.
+/// A message for people.
 #[derive(Object, Serialize)]
 struct Message {
-    /// The sentence.
+    /// The text.
     message: String,
 }
 
@@ -146,7 +146,7 @@ enum LoggedInAnswer {
 
 #[derive(ApiResponse)]
 enum Refreshed {
-    /// New tokens; the old refresh token is spent.
+    /// The new tokens; the previous refresh token is used up.
     #[oai(status = 200)]
     Ok(Json<AuthTokens>),
 }
@@ -160,25 +160,25 @@ enum LoggedOut {
 
 failures! {
     LogInFailure {
-        BAD_REQUEST "The request cannot be read (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "Unknown account or wrong password (`AUTH_FAILED`)."
-        TOO_MANY_REQUESTS "Too many attempts from this address or on this account \
+        BAD_REQUEST "The body cannot be parsed, or a member is not valid (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "Unknown or disabled account, or wrong password (`AUTH_FAILED`)."
+        TOO_MANY_REQUESTS "Too many attempts from this client address or on this account \
             (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Try again; what was asked for may or may not have been done \
+        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
             (`SERVICE_UNAVAILABLE`)."
     }
 
     RefreshFailure {
-        BAD_REQUEST "The request cannot be read (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "Forged, expired, spent, or of a session that ended (`INVALID_REFRESH_TOKEN`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "The refresh token is as good as before; try again \
-            (`SERVICE_UNAVAILABLE`)."
+        BAD_REQUEST "The body cannot be parsed (`VALIDATION_ERROR`)."
+        UNAUTHORIZED "The refresh token is forged, expired or already used, or its session has \
+            ended (`INVALID_REFRESH_TOKEN`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The refresh token can still be used; retry (`SERVICE_UNAVAILABLE`)."
     }
 
     LogOutFailure {
-        UNAUTHORIZED "No valid token, or its session has ended before (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "The session may not have ended; try again (`SERVICE_UNAVAILABLE`)."
+        UNAUTHORIZED "No valid access token, or its session had already ended (`UNAUTHORIZED`)."
+        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
+        SERVICE_UNAVAILABLE "The session may not have ended; retry (`SERVICE_UNAVAILABLE`)."
     }
 }

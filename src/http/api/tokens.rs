@@ -9,27 +9,27 @@ use crate::domain::token::SigningError;
 use crate::http::app::App;
 use crate::http::json::Json;
 
-/// Who is logged in, and the tokens to show for it.
+/// The tokens of a session, and the account that it belongs to.
 #[derive(Object, Serialize)]
 pub(super) struct AuthTokens {
-    /// The account; also the token's `sub` and `user_id`.
+    /// The account id; also the `sub` and `user_id` claims of the access token.
     user_id: Uuid,
-    /// The account's address.
+    /// The email address of the account.
     email: String,
-    /// Whether its owner proved to control the address.
+    /// Whether the user has proved control of the email address.
     email_verified: bool,
-    /// A JWT for the services (RFC 9068).
+    /// The access token, a JWT for resource servers (RFC 9068).
     access_token: String,
-    /// The same as `access_token`, under the name that older front ends read.
+    /// Same as `access_token`, for older front ends.
     #[oai(deprecated)]
     token: String,
     /// Always `Bearer`.
     token_type: String,
-    /// Life of the access token, in seconds.
+    /// Lifetime of the access token, in seconds.
     expires_in: u64,
-    /// Exchanged for new tokens once, at `/api/auth/refresh`.
+    /// The refresh token, for one use at `/api/auth/refresh`.
     refresh_token: String,
-    /// Life of the refresh token if it is not used, in seconds.
+    /// Lifetime of the refresh token, in seconds.
     refresh_token_expires_in: u64,
 }
 
