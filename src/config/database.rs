@@ -11,8 +11,8 @@ use url::Url;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// `sqlite:PATH`, or `postgres://…`, which more than one instance requires. May contain a
-    /// password and is never shown.
+    /// `sqlite:PATH`, or `postgres://…`, which is required for more than one instance. May contain
+    /// a password and is never shown.
     #[arg(
         long,
         env = "SIGNET_DATABASE_URL",
@@ -85,7 +85,7 @@ impl std::str::FromStr for DatabaseUrl {
             return Err(format!("is not a URL; {hint}"));
         }
         if text.contains(":memory:") || text.contains("mode=memory") {
-            return Err("an in-memory database would forget every account at exit".to_owned());
+            return Err("must not be in memory: all accounts would be lost at exit".to_owned());
         }
         Ok(Self::unchecked(text))
     }

@@ -31,9 +31,9 @@ pub struct PasswordSettings {
           value_parser = value_parser!(u32).range(0..=256))]
     pub hash_threads: u32,
 
-    /// Maximum backlog of admitted password hashes, in seconds of computing time as last measured;
-    /// beyond it, requests get 503 without being hashed. A reserve of a further quarter is for
-    /// clients with few hashes in the queue.
+    /// Maximum backlog of admitted password hashes, in seconds of computing time as last measured.
+    /// Above it, requests get 503 without being hashed, except that clients with few hashes in the
+    /// queue can use a reserve of another quarter.
     #[arg(long, env = "SIGNET_HASH_BACKLOG_SECONDS", default_value = "20",
           value_parser = value_parser!(u64).range(1..=300))]
     pub hash_backlog_seconds: u64,
