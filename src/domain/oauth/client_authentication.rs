@@ -33,10 +33,10 @@ pub enum Proof {
     Assertion {
         /// A JWT signed by the client.
         assertion: String,
-        /// From the body, if it is there too.
+        /// From the body, if present.
         client_id: Option<String>,
     },
-    /// No credentials but an ID: for public clients.
+    /// A client ID without credentials, for public clients.
     None {
         /// From the body.
         client_id: String,
@@ -59,8 +59,8 @@ impl Proof {
 /// Why client authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProofError {
-    /// Unknown client, wrong credentials, or not the registered method. One variant on purpose, so
-    /// that callers cannot tell which. Its fields are for the audit log.
+    /// Unknown client, wrong credentials, or another method than the registered one. One variant on
+    /// purpose, so that clients cannot tell which. Its fields are for the audit log.
     #[error("client authentication failed")]
     Refused {
         /// The client, if the ID sent is registered.
@@ -73,8 +73,8 @@ pub enum ProofError {
     Database(#[from] DbErr),
 }
 
-/// Authenticates a client. `audiences` are those accepted in an assertion, and `window` is how long
-/// after an outage it may be used again.
+/// Authenticates a client. `audiences` are those accepted in an assertion, and `window` is the time
+/// after an outage in which an assertion may be used again.
 ///
 /// # Errors
 /// See [`ProofError`].
@@ -113,7 +113,7 @@ pub async fn authenticate(
     let Some(reason) = (if is_its_method { fault } else { Some("another method") }) else {
         return Ok(client);
     };
-    // For the operator: the client gets no reason.
+    // For the operator: the response does not include the reason.
     tracing::info!(
         client.id = client.id,
         registered = client.auth_method,

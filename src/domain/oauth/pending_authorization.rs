@@ -2,9 +2,9 @@
 //! ([`sealed`](crate::domain::oauth::sealed)), and for a consent in a row that only the browser's
 //! login can use.
 //!
-//! The row is deleted when the consent is withdrawn, and a reloaded page finds the request by it.
-//! It stays after an answer: a form sent twice is answered twice, and the last code counts. Rows
-//! exist only for logged-in users, and their number per account is limited.
+//! The row is deleted when the consent is withdrawn. It stays after the user has answered, so that
+//! the page can be reloaded and its form submitted twice: each submission gets a code, and the last
+//! code is valid. Rows exist only for logged-in users, and their number per account is limited.
 
 use std::time::Duration;
 

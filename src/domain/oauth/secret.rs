@@ -41,8 +41,8 @@ mod tests {
 
     use super::*;
 
-    /// MUST-078, CO-05: 256 bits, each set as often as not, and independent of earlier secrets. (By
-    /// chance, one bit of a thousand secrets is off by that much once in 10^10.)
+    /// MUST-078, CO-05: 256 bits, each set in about half of the secrets, and no secret repeats.
+    /// (By chance, a given bit is outside of this range with a probability of 10^-10.)
     #[test]
     fn what_is_drawn_has_neither_structure_nor_memory() {
         let drawn: Vec<_> = (0..1_000).map(|_| Secret::generate("sgc_").unwrap().text).collect();

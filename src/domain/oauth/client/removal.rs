@@ -1,8 +1,8 @@
 //! Deletes a client with all of its sessions, codes and consents.
 //!
-//! However many users it has, each transaction is short: sessions end and rows are deleted in
-//! portions, and the last transaction finds only what started meanwhile. Deleting again completes
-//! an interrupted deletion.
+//! Each transaction is short, however many users the client has: sessions end and rows are deleted
+//! in portions, and the last transaction handles only what was added meanwhile. Repeating the
+//! command completes an interrupted deletion.
 
 use std::time::Duration;
 
@@ -20,13 +20,16 @@ use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{authorization_code, consent, logout_notice, pending_authorization};
 use crate::timestamp::Timestamp;
 
-/// Sessions ended per transaction.
+/// Maximum number of sessions ended per transaction.
 const AT_ONCE: u64 = 250;
 
-/// The pause before a retry for sessions locked by other transactions, and the number of tries with
-/// the client locked and unlocked.
+/// The pause before a retry when other transactions have locked sessions.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Maximum number of tries within one transaction, which locks the client.
 const TRIES_LOCKED: u32 = 10;
+
+/// Maximum number of such transactions.
 const TRIES: u32 = 100;
 
 /// Deletes a client, ends all of its sessions, and deletes the rows that refer to it.
@@ -75,7 +78,8 @@ async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
     }
 }
 
-/// Deletes the rows that deleting the client would cascade to, in a single statement.
+/// Deletes the rows that refer to the client, in portions. Otherwise the foreign keys would delete
+/// all of them in the statement that deletes the client.
 async fn delete_what_refers_to(db: &Db, id: &str) -> Result<(), DbErr> {
     use {authorization_code as code, pending_authorization as pending};
 
@@ -88,8 +92,8 @@ async fn delete_what_refers_to(db: &Db, id: &str) -> Result<(), DbErr> {
 
 async fn delete_in(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result<(), ClientError> {
     take_time(txn).await?;
-    // Locked first. Transactions that start something for the client take a shared lock on it: what
-    // they committed before is found below, and the others wait.
+    // Locked first. Transactions that add rows for the client take a shared lock on it: rows of
+    // those that have committed are found below, and the others wait.
     if Entity::find_by_id(id).lock_exclusive().one(txn).await?.is_none() {
         return Err(ClientError::Unknown(id.to_owned()));
     }
@@ -98,9 +102,9 @@ async fn delete_in(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Resul
     Ok(record(txn, Kind::ClientDeleted, id, now).await?)
 }
 
-/// Ends sessions that started meanwhile, with the client locked so that no more start. Never waits
-/// for a session lock, whose holder might be waiting for the client. It retries instead, and
-/// finally releases the client.
+/// Ends sessions that started meanwhile; the client is locked, so that no more can start. Never
+/// waits for the lock of a session, because its holder may be waiting for the client: it retries,
+/// and gives up with [`ClientError::Busy`].
 async fn end_rest(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result<(), ClientError> {
     let live = session_row::Entity::find()
         .select_only()

@@ -24,15 +24,16 @@ pub const AUTH_METHODS: [&str; 4] =
 /// `client_secret_post`.
 const EITHER_SECRET: &str = "client_secret";
 
-/// How a client is protected from code injection.
+/// How a client is protected against authorization code injection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pkce {
-    /// Each request has a `code_challenge` (RFC 7636).
+    /// Each request must have a `code_challenge` (RFC 7636).
     Required,
-    /// Or a `nonce`, with the scope `openid` (OAuth 2.1 §7.5.1).
+    /// Each request must have a `code_challenge`, or a `nonce` and the scope `openid` (OAuth 2.1
+    /// §7.5.1).
     RequiredOrNonce,
-    /// Neither is required.
+    /// Requests need neither.
     Optional,
 }
 
@@ -67,7 +68,7 @@ pub struct Registration {
     /// Public keys, for `private_key_jwt` (RFC 7517 §5).
     #[serde(default)]
     pub jwks: Option<Value>,
-    /// Redirect URIs for codes.
+    /// Redirect URIs for authorization responses.
     #[serde(default)]
     pub redirect_uris: Vec<String>,
     /// Redirect URIs after logout.
@@ -98,10 +99,10 @@ pub struct Registration {
     /// The form of `pkce` in previous versions: `required` if true, `optional` if false.
     #[serde(default, skip_serializing)]
     pub require_pkce: Option<bool>,
-    /// Whether the claims of its scope are also in the ID token, and not only at userinfo.
+    /// Whether ID tokens also have the claims of its scope, which userinfo always returns.
     #[serde(default)]
     pub id_token_claims: bool,
-    /// `ask` for consent, or `skip` it, for first-party clients.
+    /// `ask` for consent, or `skip` it for first-party clients.
     #[serde(default = "ask")]
     pub consent: String,
 }

@@ -55,7 +55,7 @@ impl Registration {
                 return Err((member, format!("must have at most {MAX_ENTRIES} entries")));
             }
             if list.iter().any(|entry| entry.len() > MAX_ENTRY) {
-                return Err((member, format!("must have at most {MAX_ENTRY} bytes an entry")));
+                return Err((member, format!("must have at most {MAX_ENTRY} bytes per entry")));
             }
         }
         let keys = self.jwks.as_ref().and_then(|jwks| jwks.get("keys")?.as_array());
@@ -71,10 +71,10 @@ impl Registration {
             return fail("client_id", "must be 1 to 100 printable ASCII characters without spaces");
         }
         if id.parse::<Uuid>().is_ok() {
-            return fail("client_id", "must not be a UUID: those are the subjects of people");
+            return fail("client_id", "must not be a UUID: those are user IDs");
         }
         if id == FIRST_PARTY_CLIENT {
-            return fail("client_id", "is that of the JSON API's own sessions");
+            return fail("client_id", "is reserved for the JSON API");
         }
         if !is_name(self.client_name.as_deref().unwrap_or(id), 100) {
             return fail("client_name", "must be 1 to 100 characters, all of them visible");
@@ -96,12 +96,12 @@ impl Registration {
                 }
             }
             (_, true) => {
-                return fail("jwks", "must hold public keys for RS256, PS256, ES256 or EdDSA");
+                return fail("jwks", "must contain public keys for RS256, PS256, ES256 or EdDSA");
             }
-            (Some(_), false) => return fail("jwks", "is for private_key_jwt alone"),
+            (Some(_), false) => return fail("jwks", "is allowed only for private_key_jwt"),
         }
         if self.pkce.is_some() && self.require_pkce.is_some() {
-            return fail("require_pkce", "is an older name of pkce; give one of them");
+            return fail("require_pkce", "is a former name of pkce; remove one of them");
         }
         if self.is_public() && self.pkce() != Pkce::Required {
             return fail("pkce", "must be required for a public client");
@@ -110,7 +110,7 @@ impl Registration {
             return fail(
                 "consent",
                 "cannot be skipped for a public native client: \
-                         anybody's program can name it (RFC 8252 section 8.6)",
+                         any program can use its client_id (RFC 8252 section 8.6)",
             );
         }
         Ok(())
@@ -125,13 +125,13 @@ impl Registration {
             one_of("grant_types", grant, &GRANT_TYPES)?;
         }
         if has("client_credentials") && self.is_public() {
-            return fail("grant_types", "client_credentials is for confidential clients");
+            return fail("grant_types", "client_credentials requires a confidential client");
         }
         if has("refresh_token") && !has("authorization_code") {
-            return fail("grant_types", "refresh_token is of no use without authorization_code");
+            return fail("grant_types", "refresh_token requires authorization_code");
         }
         if has("authorization_code") == self.redirect_uris.is_empty() {
-            return fail("redirect_uris", "are needed for authorization_code, and for it alone");
+            return fail("redirect_uris", "are required with authorization_code, and only with it");
         }
         if !self.scope.split(' ').filter(|it| !it.is_empty()).all(is_token)
             || self.scope.len() > 2000
@@ -156,8 +156,8 @@ impl Registration {
                     .map_err(|error| (member, format!("{uri:?} {error}")))?;
             }
         }
-        // http is for a receiver on the same host; the guard against private networks applies
-        // regardless.
+        // http is allowed for a receiver on the same host; requests to private networks are still
+        // blocked unless configured.
         let uri = self.backchannel_logout_uri.as_deref();
         let checked = uri.map_or(Ok(()), |uri| match redirect::check(uri, true) {
             Ok(()) if uri.starts_with("https://") || uri.starts_with("http://") => Ok(()),
@@ -172,11 +172,11 @@ impl Registration {
         let is_good = |audience: &String| is_resource(audience) && *audience != self.client_id;
         for (member, audiences) in lists {
             if !audiences.iter().all(is_good) {
-                return fail(member, "must be absolute URIs without fragment, no client_id");
+                return fail(member, "must be absolute URIs without fragment, not the client_id");
             }
         }
         if !self.introspects.is_empty() && self.is_public() {
-            return fail("introspects", "is for confidential clients");
+            return fail("introspects", "requires a confidential client");
         }
         Ok(())
     }
