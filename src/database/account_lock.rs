@@ -17,7 +17,7 @@ pub async fn lock_alone(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<
     lock(txn, "pg_advisory_xact_lock", account_id).await
 }
 
-/// Takes the lock shared: all sessions of the account cannot be ended at once until the commit.
+/// Takes the lock shared: until the commit, no operation can end all sessions of the account.
 ///
 /// # Errors
 /// A database error, or the lock timed out.

@@ -1,5 +1,5 @@
 //! Authorization requests that wait for a logged-in user's consent. (Those written by the previous
-//! version wait for a login, too.)
+//! version may also wait for a login.)
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The verdict of a counted attempt: refunded, or kept as a failure.
+//! The verdict of a counted attempt: a success is refunded, a failure stays counted.
 
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set, Unchanged};
 
@@ -25,7 +25,7 @@ impl Admitted {
         self
     }
 
-    /// Where the attempt is counted, for the code that reaches its verdict.
+    /// Where the attempt is counted, to settle it by [`refund`] or [`confirm`].
     pub(crate) fn counted(&self) -> Counted {
         self.0.clone()
     }
@@ -58,7 +58,7 @@ impl Counted {
     }
 }
 
-/// Refunds an attempt to the windows of its address, in the transaction of its success.
+/// Refunds an attempt to its windows, in the transaction that records its success.
 ///
 /// # Errors
 /// If the database refuses.

@@ -19,17 +19,17 @@ pub enum KeyRingError {
         kid: String,
     },
     /// Keys exist, and none of them is active.
-    #[error("the database holds signing keys, but none of them is active")]
+    #[error("the database contains signing keys, but none of them is active")]
     NoneActive,
-    /// There is no such key, or it is in another state.
-    #[error("there is no key {kid}, or it was revoked before")]
+    /// There is no such key, or it is already revoked.
+    #[error("there is no key {kid}, or it is already revoked")]
     Unknown {
         /// The requested key id.
         kid: String,
     },
-    /// There is a pending key already.
+    /// There is already a pending key.
     #[error(
-        "the key {kid} is pending already; it takes over when it has been published long enough"
+        "the key {kid} is already pending; it becomes active when it has been published long enough"
     )]
     Pending {
         /// Its key id.

@@ -1,4 +1,4 @@
-//! Private keys published in documents, with which anybody can sign (KY-10).
+//! Private keys that are public, since documents contain them (KY-10).
 //!
 //! The list has only keys that pass all other checks: RSA of 2048 bits and more, exponent 65537.
 //! The snake-oil keys of operating systems are generated on each host, so they cannot be listed.

@@ -10,11 +10,10 @@ use crate::domain::keys::seal::Sealer;
 use crate::entity::signing_key::{Column, Entity, KeyState, Model};
 use crate::timestamp::Timestamp;
 
-/// Generates a key that is active at once. This takes a tenth of a second or more, so it must not
-/// be done in a transaction.
+/// Generates a key that is immediately active. This takes a tenth of a second or more, so it must
+/// not be done in a transaction.
 ///
 /// # Errors
-/// See [`KeyRingError`].
 /// See [`KeyRingError`].
 pub fn successor(sealer: &Sealer, bits: u32, now: Timestamp) -> Result<Model, KeyRingError> {
     let mut row = key_pair::generate(sealer, bits, now)?;
@@ -23,7 +22,7 @@ pub fn successor(sealer: &Sealer, bits: u32, now: Timestamp) -> Result<Model, Ke
     Ok(row)
 }
 
-/// Writes a key that is active at once, in the transaction that revokes its predecessor.
+/// Writes an immediately active key, in the transaction that revokes its predecessor.
 ///
 /// # Errors
 /// If the database refuses.

@@ -15,10 +15,10 @@
 //!
 //! - **The time of a check does not reveal whether an account exists.** An unknown account, an
 //!   account without a password and an unreadable hash are all checked against a decoy, and never
-//!   match. Foreign hashes (bcrypt, other Argon2 settings) take their own time until the account's
-//!   next login replaces them; the same share of decoys takes as long.
-//! - **Nothing is truncated.** The one exception is imported: bcrypt reads only 72 bytes, so a
-//!   bcrypt hash is checked as it was made.
+//!   match. Foreign hashes (bcrypt, other Argon2 settings) take longer or shorter until the next
+//!   login replaces them, so the same proportion of decoys has their cost.
+//! - **Nothing is truncated**, except for imported bcrypt hashes: bcrypt reads only the first 72
+//!   bytes.
 //! - **A stored hash is untrusted input.** Its parameters are bounded before memory is reserved for
 //!   it (see [`check_stored`]), so an import cannot cause a denial of service.
 
