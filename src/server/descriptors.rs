@@ -4,11 +4,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config::Config;
 
-/// Descriptors for other uses than connections of clients and to PostgreSQL: SQLite's files (some
-/// 25), back-channel logout requests in progress, the runtime, the log; and a margin.
+/// Descriptors that are not for connections of clients or to PostgreSQL: SQLite's files (some 25),
+/// back-channel logout requests in progress, the runtime, the log; and a margin.
 const OTHERS: u64 = 96;
 
-/// The server does not start with room for fewer connections, unless fewer are configured.
+/// Minimum number of connections that must fit at start, unless fewer are configured.
 const FEWEST: u32 = 16;
 
 /// The default share of all connections for one client: one in this many.
@@ -26,8 +26,8 @@ pub(super) struct Capacity {
 /// The file descriptor limit of the process is too low.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the process may open {limit} files (ulimit -n, LimitNOFILE), of which {others} are needed for \
-     other things than connections: allow at least {needed}"
+    "the process may open {limit} files (ulimit -n, LimitNOFILE), but needs {others} besides those \
+     for connections: allow at least {needed}"
 )]
 pub struct TooFewDescriptors {
     limit: u64,

@@ -29,7 +29,7 @@ const BACKLOG: Duration = Duration::from_hours(1);
 /// Minimum time between two such warnings for one table.
 const BACKLOG_WARNING: Duration = Duration::from_mins(10);
 
-/// Pause between two portions of a count of accounts, for 5,000 accounts a second.
+/// Pause between two portions of a count of accounts: 5,000 accounts are counted per second.
 const SURVEY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pause after a failed portion.
@@ -70,7 +70,7 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
 }
 
 /// Counts accounts per class of password hash, so that checking an unknown address takes as long as
-/// checking a known one. The first count is used while it grows, later ones once they are complete.
+/// checking a known one. The first count takes effect after each portion, later ones when complete.
 pub(super) async fn keep_decoys(app: Arc<App>) {
     let mut is_first = true;
     loop {
@@ -130,7 +130,7 @@ pub(super) async fn end_sessions(app: Arc<App>) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    tracing::warn!(%error, "ended sessions were not all marked yet");
+                    tracing::warn!(%error, "sessions ended in bulk could not all be marked yet");
                     break;
                 }
             }
@@ -164,7 +164,7 @@ pub(super) async fn run_housekeeping(app: Arc<App>) {
         }
         app.limits.sweep();
         if let Err(error) = app.db.keep_retention().await {
-            tracing::warn!(%error, "how long this instance has served could not be recorded");
+            tracing::warn!(%error, "the retention time could not be recorded");
         }
         // Continues at once while a table has expired rows left after its portion.
         while purge(&app, &mut backlogs).await {}
@@ -191,8 +191,8 @@ async fn analyze(app: &App) {
     }
 }
 
-/// During a rolling upgrade, an instance of the previous version writes rows without folded
-/// addresses.
+/// Folds email addresses in rows that an instance of the previous version wrote during a rolling
+/// upgrade.
 async fn fold_addresses(app: &App) {
     match email_folding::fold(&app.db).await {
         Ok(addresses) => tracing::debug!(addresses, "addresses folded"),
