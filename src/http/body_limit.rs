@@ -15,9 +15,9 @@ impl BodyLimit {
     /// The default for endpoints.
     pub(super) const USUAL: Self = Self(16 * 1024);
 
-    /// For forms with an encrypted authorization request: the default and 40 KiB. At most, `state`
-    /// and `nonce` have 4,096 bytes each, twice that in JSON if all are backslashes, the scope
-    /// 4,096, an audience and a redirect URI 2,000 each, and base64url adds a third.
+    /// For forms with an encrypted authorization request: the default plus 40 KiB. The maxima are
+    /// 4,096 bytes each for `state` and `nonce` (twice that in JSON if all are backslashes), 4,096
+    /// for the scope, 2,000 each for an audience and a redirect URI; base64url adds a third.
     pub(super) const WITH_REQUEST: Self = Self(Self::USUAL.0 + 40 * 1024);
 }
 

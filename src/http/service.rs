@@ -1,5 +1,5 @@
-//! The outermost layer: every response has a request id, every error an envelope, and a panic fails
-//! one request and not the process.
+//! The outermost layer: adds a request id to every response and an envelope to every error, and
+//! limits a panic to one request.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -89,8 +89,8 @@ fn id_of(request: &Request, now: Timestamp) -> Uuid {
     sent.unwrap_or_else(|| id::new(now))
 }
 
-/// DS-02: stricter than hyper, whose limits are far above what is needed, and which accepts a
-/// request whose host two parsers could read differently (RFC 9112 §3.2).
+/// DS-02: checks what hyper does not: its size limits are far higher, and it accepts a missing or
+/// repeated `Host`, which two parsers could read differently (RFC 9112 §3.2).
 fn check_head(request: &Request) -> std::result::Result<(), StatusCode> {
     let (mut hosts, mut size) = (0, 0);
     for (name, value) in request.headers() {

@@ -1,19 +1,20 @@
-// What a script makes easier. Pages work without it.
+// Progressive enhancement: the pages also work without this script.
 
-// A form that is on its way is not sent again by a second click. Without this, the
-// service answers the second as it did the first.
+// Prevents a second submission of a form while the first is in progress. The server also handles
+// repeated submissions.
 (() => {
-  const longest = 10000; // milliseconds: whoever stopped the page sends it again
+  const longest = 10000; // milliseconds; after that, a stopped page can be submitted again
   let until = 0;
   document.addEventListener('submit', (event) => {
     if (Date.now() < until) event.preventDefault();
     else until = Date.now() + longest;
   });
-  // Back from elsewhere, with the page as it was left.
+  // The page was restored from the back/forward cache.
   addEventListener('pageshow', () => { until = 0; });
 })();
 
-// A password may be looked at while it is typed. It is sent as a password, for the browser's memory.
+// Adds a button that shows the typed password. It is hidden before submission, so that password
+// managers recognize the field.
 (() => {
   for (const field of document.querySelectorAll('input[type="password"]')) {
     const button = document.createElement('button');
@@ -32,7 +33,7 @@
   }
 })();
 
-// The rules for a new password are ticked off as they are met. The service checks all of them, and more.
+// Ticks off the rules for a new password as they are met. The server checks these and more.
 (() => {
   const meets = {
     length: (text, rule) => [...text.normalize('NFC')].length >= Number(rule.dataset.minimum),
@@ -51,7 +52,7 @@
   }
 })();
 
-// Times where the reader is. Without this they are those of UTC, and say so.
+// Shows times in the local time zone. Without this script they are in UTC, and labelled so.
 (() => {
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
   for (const time of document.querySelectorAll('time[datetime]')) {

@@ -113,9 +113,9 @@ impl OAuthError {
             StatusCode::METHOD_NOT_ALLOWED => "this endpoint does not answer that method",
             StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
             StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than 16 KiB",
-            _ if status.is_client_error() => "the request cannot be read",
+            _ if status.is_client_error() => "the request cannot be parsed",
             _ => {
-                return Self::new(status, "server_error", "something went wrong on our side");
+                return Self::new(status, "server_error", "internal server error");
             }
         };
         Self { status, ..Self::invalid_request(description) }

@@ -22,7 +22,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let stale = || stale(&call.visitor);
     let mut waiting = call.waiting().await?.ok_or_else(stale)?;
-    // A request that waits for a login cannot be decided yet.
+    // A request that waits for a login is sealed, and cannot be decided yet.
     if waiting.pending.kept == Kept::InBrowser {
         return Err(stale());
     }
@@ -54,9 +54,9 @@ async fn answered(request: Request) -> Result<Response, Response> {
     Ok(render_towards(status, &page, &waiting.destinations()))
 }
 
-/// Limits a request to the individual claims that the user saw: the decision covers no other. The
-/// page may predate an extension of the client's registration, or be from an instance of the
-/// previous version, which shows none.
+/// Limits a request to the individual claims that the page showed, since the decision covers no
+/// others. The client's registration may have been extended since, or the page may be from an
+/// instance of the previous version, which shows none.
 fn as_shown(mut pending: Pending, names: &str) -> Pending {
     let request = &mut pending.request;
     let scope = Scope::parse(&request.scope).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The password policy, in words for users.
+//! The password policy as texts for users.
 
 use crate::domain::password::{Policy, UnusablePassword, Weakness};
 
