@@ -16,7 +16,7 @@ const ERROR_TIME: Duration = Duration::from_secs(2);
 
 /// Standard output could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write to standard output, and what was changed stays changed: {0}")]
+#[error("cannot write to standard output (completed changes are not undone): {0}")]
 pub(super) struct OutputError(#[from] io::Error);
 
 /// Prints one line. Line breaks inside are part of a value and are escaped.
@@ -71,7 +71,7 @@ pub(super) fn is_reader_gone(error: &anyhow::Error) -> bool {
 fn write(text: &str) -> Result<(), OutputError> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
-    // Without it, output that cannot be written would be lost silently at exit.
+    // Without flushing, a write error at exit would go unnoticed.
     Ok(stdout.flush()?)
 }
 
@@ -80,7 +80,7 @@ fn printable(text: &str, kept: &[char]) -> String {
 }
 
 fn printable_json(json: &str) -> String {
-    // Outside strings, JSON has only these and visible characters.
+    // Outside strings, JSON has only visible characters and these.
     escaped(json, &['\n', '\r', '\t'], |text, c| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(text, "\\u{unit:04x}");

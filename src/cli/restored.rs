@@ -12,7 +12,7 @@ use crate::domain::id;
 use crate::domain::keys::{self, MasterKeys};
 use crate::domain::restore::{self, Declared};
 
-/// What must be corrected by hand, because the backup does not contain it.
+/// Changes that the restore undoes, and that an operator must repeat.
 const NOT_UNDONE: &str = "\
 All changes made after the backup are undone. Correct these by hand before you start Signet:
 - accounts that were deleted or disabled since exist again and are enabled (signet account
@@ -62,8 +62,8 @@ async fn lock(database: &DatabaseSettings) -> anyhow::Result<ServeLock> {
     })
 }
 
-/// Records the new name of the database, so that every copy with the old name is recognized as
-/// older.
+/// Records the new name of the database in the state file, so that every copy with the old name is
+/// detected as older.
 fn note(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
     let old = declared.before.name().map_or(Ok(()), |name| file.note_replaced(&name));
     let new = declared.after.name();
