@@ -5,7 +5,7 @@ use reqwest::Method;
 use crate::harness::oauth::{Browser, CALLBACK, hidden, request};
 use crate::harness::{Answer, PASSWORD, TestServer};
 
-/// Two clients that require consent, each with its own redirect URI, and one that skips it.
+/// Two clients that require consent: one with audiences, and one without.
 pub const ASKING: &str = r#"
 [[client]]
 client_id = "asking"

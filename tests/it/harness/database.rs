@@ -88,7 +88,7 @@ impl TestDatabase {
         }
     }
 
-    /// Returns once `number` connections to this PostgreSQL database wait as `waits` says.
+    /// Returns once `number` connections to this PostgreSQL database match the condition `waits`.
     pub async fn has_waiting(&self, number: i64, waits: &str) {
         let waiting = format!("pg_stat_activity WHERE datname = current_database() AND {waits}");
         let wait = async {

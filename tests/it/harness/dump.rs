@@ -1,4 +1,4 @@
-//! What an attacker has who copied the whole database.
+//! A dump of the whole database, as an attacker could copy it.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ impl TestDatabase {
         .await
     }
 
-    /// All stored data except what changes by itself while a server runs.
+    /// All stored data, except for tables that background tasks change while a server runs.
     pub async fn dump(&self) -> Dump {
         let mut dump = Dump::new();
         let moves = |table: &str| ["database_state", "instance"].contains(&table);

@@ -44,7 +44,7 @@ impl Genuine {
         Self { forge, header, claims }
     }
 
-    /// The same token, re-signed: shows that forgeries are rejected because of their change alone.
+    /// The same token, re-signed: shows that forgeries are rejected only because of their change.
     pub fn unchanged(&self) -> String {
         self.forge.sign(&self.header, &self.claims)
     }

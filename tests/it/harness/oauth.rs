@@ -1,4 +1,4 @@
-//! The protocol from outside: registered clients, and a browser that submits forms.
+//! OAuth clients, and a browser that submits the forms of the hosted pages.
 
 use std::collections::BTreeMap;
 
@@ -101,7 +101,7 @@ impl TestServer {
         self.token(rp, &fields).await
     }
 
-    /// `GET` or `POST /oauth2/userinfo` with a bearer token.
+    /// `GET /oauth2/userinfo` with a bearer token.
     pub async fn userinfo(&self, access_token: &str) -> Answer {
         let request = self.request(Method::GET, "/oauth2/userinfo");
         Answer::of(request.bearer_auth(access_token)).await
@@ -187,14 +187,14 @@ impl Answer {
     }
 }
 
-/// Asserts that an error uses the permitted characters alone (RFC 6749 §4.1.2.1, §5.2).
+/// Asserts that an error has only the permitted characters (RFC 6749 §4.1.2.1, §5.2).
 #[track_caller]
 fn assert_plain(text: &str) {
     let plain = text.bytes().all(|b| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e));
     assert!(plain, "{text:?}");
 }
 
-/// A browser with one cookie. It follows no redirect by itself.
+/// A browser with one cookie. It does not follow redirects.
 pub struct Browser<'s> {
     server: &'s TestServer,
     http: reqwest::Client,
@@ -228,18 +228,18 @@ impl<'s> Browser<'s> {
         Self { server, http, cookie: None }
     }
 
-    /// A request to a URL of ours, with the cookie.
+    /// A request to a URL of the server, without the cookie, which [`Self::send`] adds.
     pub fn request(&self, method: Method, address: &str) -> RequestBuilder {
         let url = self.server.url(address.strip_prefix(ISSUER).unwrap_or(address));
         self.http.request(method, url)
     }
 
-    /// Opens a URL of ours: a path, or the target of a redirect.
+    /// Opens a URL of the server: a path, or the target of a redirect.
     pub async fn get(&mut self, address: &str) -> Answer {
         self.send(self.request(Method::GET, address)).await
     }
 
-    /// A form with the given fields, with the cookie.
+    /// A POST of a form with the given fields, without the cookie, which [`Self::send`] adds.
     pub fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.request(Method::POST, path).body(body);

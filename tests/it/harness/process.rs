@@ -1,4 +1,4 @@
-//! Signet as operators run it: a process with its own environment.
+//! Runs the `signet` program as a process with its own environment.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -61,7 +61,7 @@ impl Program {
         finish(self.command(arguments)).await
     }
 
-    /// Runs a command until it exits, with `stdout` instead of a pipe that is read.
+    /// Runs a command until it exits, with its standard output redirected to `stdout`.
     pub async fn run_into(&self, stdout: impl Into<Stdio>, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
         command.stdout(stdout);
@@ -161,8 +161,8 @@ async fn listening(mut command: Command) -> Serving {
     panic!("signet did not listen: {}", output_of_all.await.unwrap());
 }
 
-/// An address for a server whose chosen port cannot be read; below the ephemeral ports (32768 and
-/// up on Linux).
+/// A free address, for a server whose output is redirected so that its port cannot be read from it.
+/// Below the ephemeral ports (32768 and up on Linux).
 fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {

@@ -127,7 +127,7 @@ impl TestServer {
         self.http.request(method, self.url(path))
     }
 
-    /// A client address that this test has not used yet (TEST-NET and its neighbours).
+    /// A client address in 100.0.0.0/8 that this test has not used yet.
     pub fn fresh_client(&self) -> String {
         let [_, a, b, c] = (self.next_client.fetch_add(1, Ordering::SeqCst) + 1).to_be_bytes();
         format!("100.{a}.{b}.{c}")
