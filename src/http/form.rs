@@ -24,7 +24,7 @@ pub(in crate::http) async fn params(request: &mut Request) -> Result<Params, Unr
 /// The parameters of a body.
 pub(in crate::http) async fn body(request: &mut Request) -> Result<Params, Unreadable> {
     if request.uri().query().is_some_and(|query| !query.is_empty()) {
-        return Err(Unreadable("parameters belong into the body alone"));
+        return Err(Unreadable("parameters must be in the body only"));
     }
     if !is_form(request) {
         return Err(Unreadable("the body must be application/x-www-form-urlencoded"));
@@ -51,7 +51,7 @@ pub(in crate::http) fn decode(text: &str) -> Result<Params, Unreadable> {
         }
         // PostgreSQL cannot store U+0000, and no parameter needs it.
         if name.contains('\0') || value.contains('\0') {
-            return Err(Unreadable("a parameter holds U+0000"));
+            return Err(Unreadable("a parameter contains U+0000"));
         }
         if pairs.len() == MAX_PARAMETERS {
             return Err(Unreadable("there are more than 100 parameters"));

@@ -126,11 +126,11 @@ fn check_form(params: &Params) -> Result<(), Reason> {
     }
     let too_long = |name| params.get(name).is_some_and(|value: &str| value.len() > MAX_ECHO);
     if too_long("state") || too_long("nonce") {
-        return Err(invalid("state and nonce may have 4096 bytes each"));
+        return Err(invalid("state and nonce must be at most 4096 bytes each"));
     }
     let is_wrong = |name| params.get(name).is_some_and(|value| !is_echo(value));
     if is_wrong("state") || is_wrong("nonce") {
-        return Err(invalid("state and nonce may have no control characters"));
+        return Err(invalid("state and nonce must not contain control characters"));
     }
     Ok(())
 }
@@ -186,14 +186,14 @@ fn prompt(params: &Params) -> Result<Vec<String>, Reason> {
     let prompt: Vec<_> = prompt.split(' ').filter(|it| !it.is_empty()).map(str::to_owned).collect();
     if prompt.iter().any(|one| !PROMPTS.contains(&one.as_str())) {
         return Err(invalid(
-            "prompt is none, or some of login, consent, select_account and create",
+            "prompt must be none, or some of login, consent, select_account and create",
         ));
     }
     if prompt.len() > PROMPTS.len() {
-        return Err(invalid("prompt says something twice"));
+        return Err(invalid("prompt has a duplicate value"));
     }
     if prompt.len() > 1 && prompt.iter().any(|one| one == "none") {
-        return Err(invalid("prompt none goes with no other"));
+        return Err(invalid("prompt none cannot be combined with other values"));
     }
     Ok(prompt)
 }
@@ -223,7 +223,7 @@ fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
     };
     let granted = entitlement::scope(client, &asked);
     if granted.is_empty() {
-        return Err((ErrorCode::InvalidScope, "the client may have nothing of this scope"));
+        return Err((ErrorCode::InvalidScope, "the client is not registered for this scope"));
     }
     Ok(granted)
 }

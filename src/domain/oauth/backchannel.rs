@@ -79,7 +79,7 @@ pub fn logout_token(
 /// If the database refuses.
 pub async fn postpone(db: &Db, item: &Item, now: Timestamp) -> Result<(), DbErr> {
     if db.retention_now() >= item.created_at.plus(PERSISTENCE) {
-        tracing::warn!(client.id = item.receiver, "a client was not told of a logout; given up");
+        tracing::warn!(client.id = item.receiver, "a logout notice was not delivered; given up");
         return outbox::forget(db, item.id).await;
     }
     outbox::postpone(db, item, now).await

@@ -50,10 +50,10 @@ pub struct Wanted {
 /// `unmet_authentication_requirements` for an authentication level that is not supported.
 pub fn read(text: &str) -> Result<Wanted, Reason> {
     if text.len() > MAX_LENGTH {
-        return Err(invalid("claims may have 4096 bytes"));
+        return Err(invalid("claims must be at most 4096 bytes"));
     }
     let Some(Value::Object(parameter)) = strict_json::read(text) else {
-        return Err(invalid("claims is not a JSON object that names each member once"));
+        return Err(invalid("claims must be a JSON object without duplicate members"));
     };
     let (userinfo, id_token) = (place(&parameter, "userinfo")?, place(&parameter, "id_token")?);
     check_level(&id_token)?;
@@ -154,10 +154,10 @@ fn place(parameter: &Map<String, Value>, name: &str) -> Result<Map<String, Value
             if known.all(|(_, how)| how.is_object() || how.is_null()) {
                 Ok(claims.clone())
             } else {
-                Err(invalid("claims asks for a claim by neither null nor an object"))
+                Err(invalid("each requested claim must be null or an object"))
             }
         }
-        Some(_) => Err(invalid("userinfo and id_token of claims are objects")),
+        Some(_) => Err(invalid("userinfo and id_token in claims must be objects")),
     }
 }
 
@@ -176,15 +176,15 @@ fn values<'c>(
         (None, None) => Ok(None),
         (Some(value), None) => Ok(Some(vec![value])),
         (None, Some(Value::Array(values))) => Ok(Some(values.iter().collect())),
-        (None, Some(_)) => Err(invalid("values of a claim is a list")),
-        (Some(_), Some(_)) => Err(invalid("a claim is asked for with value and with values")),
+        (None, Some(_)) => Err(invalid("values of a claim must be a list")),
+        (Some(_), Some(_)) => Err(invalid("a claim must not have both value and values")),
     }
 }
 
 /// The account that `sub` names. Compared literally: other spellings of a UUID match no account.
 fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
     let Some(values) = values(claims, "sub")? else { return Ok(None) };
-    let [only] = values[..] else { return Err(invalid("sub is asked for with one value")) };
+    let [only] = values[..] else { return Err(invalid("sub must be requested with one value")) };
     let id = only.as_str().and_then(|text| Some((text, text.parse::<Uuid>().ok()?)));
     let id = id.filter(|(text, id)| id.to_string() == *text);
     id.map(|(_, id)| Some(id)).ok_or(NOBODY)
@@ -196,12 +196,12 @@ fn check_level(claims: &Map<String, Value>) -> Result<(), Reason> {
     let is_essential = match claims.get("acr").and_then(|how| how.get("essential")) {
         None | Some(Value::Null) => false,
         Some(Value::Bool(is_essential)) => *is_essential,
-        Some(_) => return Err(invalid("essential is true or false")),
+        Some(_) => return Err(invalid("essential must be true or false")),
     };
     let values = values(claims, "acr")?;
     let is_met = values.is_none_or(|values| values.iter().any(|level| **level == *LEVEL));
     if is_essential && !is_met {
-        let why = "logins here do not have the level that acr asks for";
+        let why = "no login satisfies the requested acr";
         return Err((ErrorCode::UnmetAuthenticationRequirements, why));
     }
     Ok(())

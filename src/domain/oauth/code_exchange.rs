@@ -148,7 +148,7 @@ pub async fn redeem(
         Outcome::Rejected => Err(CodeError::Rejected),
         Outcome::WrongTarget => Err(CodeError::Target),
         Outcome::Reused => {
-            tracing::warn!("authorization code reused; what came of it ended");
+            tracing::warn!("authorization code reused; its session ended");
             Err(CodeError::Rejected)
         }
     }

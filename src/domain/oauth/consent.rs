@@ -69,7 +69,7 @@ pub enum ConsentError {
     #[error("there is no such consent")]
     NotFound,
     /// The database refused or failed.
-    #[error("the consents could not be read or taken back")]
+    #[error("the consents could not be read or withdrawn")]
     Database(#[from] DbErr),
 }
 

@@ -21,7 +21,7 @@ pub enum RedirectError {
     #[error("is longer than {MAX_LENGTH} bytes")]
     TooLong,
     /// Relative, or with characters that are not allowed in URIs.
-    #[error("is not an absolute URI of printable ASCII, as it would be sent")]
+    #[error("is not an absolute URI in printable ASCII, percent-encoded as in a request")]
     Malformed,
     /// RFC 6749 §3.1.2.
     #[error("has a fragment")]
@@ -30,7 +30,7 @@ pub enum RedirectError {
     #[error("has a user name or a password")]
     UserInfo,
     /// A client could not distinguish it from the parameter of the response.
-    #[error("has a parameter in its query that answers bring: code, state, iss or error")]
+    #[error("has a query parameter that responses add: code, state, iss or error")]
     Reserved,
     /// The code could be read in transit.
     #[error(

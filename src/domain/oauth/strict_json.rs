@@ -62,7 +62,7 @@ impl<'de> Visitor<'de> for Unambiguous {
         let mut names = BTreeSet::<String>::new();
         while let Some(name) = members.next_key()? {
             if !names.insert(name) {
-                return Err(de::Error::custom("a member is named twice"));
+                return Err(de::Error::custom("a member is duplicated"));
             }
             members.next_value::<Self>()?;
         }

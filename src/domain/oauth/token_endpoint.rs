@@ -76,7 +76,7 @@ pub enum GrantError {
     #[error("the scope is not valid, or exceeds what was granted")]
     Scope,
     /// An audience that was not granted or that the client is not registered for (RFC 8707 §2).
-    #[error("the resource is not one that the client may have tokens for")]
+    #[error("the client is not registered for the resource")]
     Target,
     /// No status list entry was available for the session.
     #[error("the session has no status")]

@@ -58,7 +58,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
         // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
         // Setting another cookie here would log the user out.
         if bytes.len() > MAX_QUERY {
-            return message::bad_request("the request is too long to come from another site");
+            return message::bad_request("the request is too long for a cross-site request");
         }
         return see_other(&format!("../oauth2/authorize?{bytes}"));
     }
@@ -77,7 +77,7 @@ pub(super) async fn answer(mut request: Request) -> Response {
 /// The form as a query, with every parameter encoded again.
 async fn posted(request: &mut Request) -> Result<String, Unreadable> {
     if request.uri().query().is_some_and(|query| !query.is_empty()) {
-        return Err(Unreadable("parameters belong into the body alone"));
+        return Err(Unreadable("parameters must be in the body only"));
     }
     if !form::is_form(request) {
         return Err(Unreadable("the body must be application/x-www-form-urlencoded"));

@@ -72,7 +72,7 @@ fn read(request: &Request, params: &Params) -> Result<Proof, OAuthError> {
     let assertion = params.get("client_assertion").map(str::to_owned);
     if [basic.is_some(), secret.is_some(), assertion.is_some()].iter().filter(|it| **it).count() > 1
     {
-        return Err(OAuthError::invalid_request("a client authenticates in one way"));
+        return Err(OAuthError::invalid_request("more than one client authentication method"));
     }
     if let Some((id, secret)) = basic {
         if client_id.is_some_and(|other| other != id) {
@@ -82,7 +82,7 @@ fn read(request: &Request, params: &Params) -> Result<Proof, OAuthError> {
     }
     if let Some(assertion) = assertion {
         if params.get("client_assertion_type") != Some(JWT_BEARER) {
-            return Err(OAuthError::invalid_request("client_assertion_type is not known"));
+            return Err(OAuthError::invalid_request("client_assertion_type is not supported"));
         }
         return Ok(Proof::Assertion { assertion, client_id });
     }

@@ -59,7 +59,7 @@ impl OAuthError {
 
     /// 401: no bearer token was sent; the challenge then has no error code (RFC 6750 §3.1).
     pub(super) const fn no_token() -> Self {
-        let why = "a bearer token is needed";
+        let why = "a bearer token is required";
         Self {
             challenge: Some("Bearer realm=\"signet\""),
             ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", why)
@@ -80,7 +80,7 @@ impl OAuthError {
         let challenge = "Bearer realm=\"signet\", error=\"insufficient_scope\", scope=\"openid\"";
         Self {
             challenge: Some(challenge),
-            ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "the scope openid is needed")
+            ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "the scope openid is required")
         }
     }
 
@@ -88,7 +88,7 @@ impl OAuthError {
     pub(super) const fn two_tokens() -> Self {
         Self {
             challenge: Some("Bearer realm=\"signet\", error=\"invalid_request\""),
-            ..Self::invalid_request("a token must be sent in one way")
+            ..Self::invalid_request("the token must be sent by one method only")
         }
     }
 
@@ -110,7 +110,7 @@ impl OAuthError {
     /// The error for a bare status from the framework or a layer.
     pub(super) fn of_status(status: StatusCode) -> Self {
         let description = match status {
-            StatusCode::METHOD_NOT_ALLOWED => "this endpoint does not answer that method",
+            StatusCode::METHOD_NOT_ALLOWED => "this endpoint does not support this method",
             StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
             StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than 16 KiB",
             _ if status.is_client_error() => "the request cannot be parsed",

@@ -34,10 +34,10 @@ pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRe
     let hint = hint.flatten();
     let named = params.get("client_id");
     if hint.as_ref().zip(named).is_some_and(|(hint, named)| hint.client_id != named) {
-        return Err(message::bad_request("client_id is not that of id_token_hint"));
+        return Err(message::bad_request("client_id does not match id_token_hint"));
     }
     if params.get("state").is_some_and(|state| state.contains(char::is_control)) {
-        return Err(message::bad_request("state has control characters"));
+        return Err(message::bad_request("state contains control characters"));
     }
     let uri = params.get("post_logout_redirect_uri");
     let Some(hint) = hint else { return Ok(LogoutRequest { hint: None, destination: None }) };
@@ -46,7 +46,7 @@ pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRe
     let destination =
         client.and_then(|client| logout::destination(&client, uri, Some(&hint)).map(str::to_owned));
     if uri.is_some() && destination.is_none() {
-        let why = "post_logout_redirect_uri is not one that the client registered";
+        let why = "post_logout_redirect_uri is not registered for the client";
         return Err(message::bad_request(why));
     }
     let state = params.get("state").map(|state| vec![("state", state.to_owned())]);

@@ -17,7 +17,7 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
     let wait = if status == StatusCode::SERVICE_UNAVAILABLE { 1 } else { 60 };
     let (heading, text) = match status {
         StatusCode::METHOD_NOT_ALLOWED => {
-            ("That does not work", "This page does not answer that method.")
+            ("That does not work", "This page does not support this method.")
         }
         StatusCode::NOT_FOUND => ("Page not found", "There is nothing at this address."),
         StatusCode::URI_TOO_LONG => ("That does not work", "The address is too long."),
@@ -33,7 +33,7 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
         status if status.is_client_error() => ("That does not work", "The request cannot be read."),
         _ => (
             "Something went wrong",
-            "It went wrong on our side. What you sent may not have been saved.",
+            "An internal error occurred. What you sent may not have been saved.",
         ),
     };
     let link = if status.is_server_error() { None } else { Some(("account", "Your account")) };
@@ -102,8 +102,7 @@ pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response
 }
 
 /// The error of a request whose redirect URI is not registered.
-pub(in crate::http) const NOT_REGISTERED: &str =
-    "redirect_uri is not one that the client registered";
+pub(in crate::http) const NOT_REGISTERED: &str = "redirect_uri is not registered for the client";
 
 /// The error page for a client's request that must not be redirected. It gives the reason and
 /// echoes nothing.
@@ -116,7 +115,7 @@ pub(in crate::http) fn bad_request(why: &str) -> Response {
 
 /// The page for a form without a valid CSRF token, or with an expired request.
 pub(super) fn stale(visitor: &Visitor) -> Response {
-    tracing::info!("form refused: out of date, or not of this browser");
+    tracing::info!("form refused: out of date, or from another browser");
     let text = "This page has been open for too long, or was opened in another browser, or your browser \
                 keeps no cookies of this site. Go back to the application and try again.";
     let link = match visitor.browser {

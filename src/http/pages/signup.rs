@@ -72,7 +72,7 @@ async fn sign_up(
             if let Some(entered) = repeat(call, waiting.clone(), &email, password, wait).await? {
                 return Ok(entered);
             }
-            let email = "There is an account with this email address already.".to_owned();
+            let email = "An account with this email address already exists.".to_owned();
             let problems = Problems { email, is_taken: true, ..Problems::default() };
             Err(again(problems, StatusCode::CONFLICT))
         }

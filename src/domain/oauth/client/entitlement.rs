@@ -74,7 +74,7 @@ pub fn renewed(
     request.scope = scope.to_string();
     request.audience = audience(client, &request.audience, issuer);
     let (code, description) = if request.scope.is_empty() {
-        (ErrorCode::InvalidScope, "the client may no longer have any of this scope")
+        (ErrorCode::InvalidScope, "the client is no longer registered for this scope")
     } else if request.audience.is_empty() {
         (ErrorCode::InvalidTarget, "the resource is no longer available")
     } else {

@@ -38,10 +38,10 @@ pub enum ClientError {
     #[error(transparent)]
     Invalid(#[from] RegistrationError),
     /// A client with this ID exists.
-    #[error("there is a client {0} already; change it with `signet client update`")]
+    #[error("the client {0} already exists; change it with `signet client update`")]
     Exists(String),
     /// Two clients in a file have the same ID.
-    #[error("the client {0} is described twice")]
+    #[error("the client {0} is listed twice")]
     Twice(String),
     /// The ID is an audience too: a resource server that checks only the audience would accept the
     /// client's ID tokens as access tokens (RFC 9068 §5).
@@ -57,7 +57,7 @@ pub enum ClientError {
     #[error("the client {0} is in use; some of its sessions have ended. Run the command again")]
     Busy(String),
     /// No random bytes.
-    #[error("no secret could be drawn")]
+    #[error("no secret could be generated")]
     Random(#[from] ErrorStack),
     /// The database refused or failed.
     #[error("the clients cannot be read or stored: {0}")]
