@@ -86,8 +86,8 @@ impl Taken {
             self.last_warning = Some(Instant::now());
             tracing::warn!(
                 %address,
-                "a client has as many connections as it may have \
-                 (SIGNET_MAX_CONNECTIONS_PER_CLIENT); a proxy belongs to SIGNET_TRUSTED_PROXIES"
+                "a client has reached SIGNET_MAX_CONNECTIONS_PER_CLIENT; if it is a proxy, add it \
+                 to SIGNET_TRUSTED_PROXIES"
             );
         }
     }

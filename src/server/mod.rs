@@ -104,7 +104,7 @@ pub enum StartError {
     /// Resource servers would reject valid tokens because their copy of a status list expired.
     #[error(
         "SIGNET_STATUS_LIST_SECONDS is {life}, not more than three times the {ttl} seconds of \
-         SIGNET_STATUS_TTL_SECONDS: a service that misses a fetch would refuse good tokens"
+         SIGNET_STATUS_TTL_SECONDS: a resource server that misses a fetch would refuse valid tokens"
     )]
     StatusListTooShort {
         /// The configured lifetime of a list, in seconds.
@@ -295,8 +295,8 @@ async fn signal_shutdown(
 async fn fold_addresses(db: &Db) {
     match email_folding::fold_and_settle(db).await {
         Ok(0) => {}
-        Ok(addresses) => tracing::info!(addresses, "addresses of earlier versions folded"),
-        Err(error) => tracing::warn!(%error, "addresses of earlier versions not folded yet"),
+        Ok(addresses) => tracing::info!(addresses, "email addresses of earlier versions folded"),
+        Err(error) => tracing::warn!(%error, "email addresses of earlier versions not folded yet"),
     }
 }
 
@@ -326,7 +326,7 @@ fn warn_of_short_times(config: &Config) {
         if seconds < longest {
             tracing::warn!(
                 "{name} is {seconds}, but a login may wait {longest} seconds for the password hash \
-                 (SIGNET_HASH_BACKLOG_SECONDS, a quarter and two): it would be cut off"
+                 (1.25 x SIGNET_HASH_BACKLOG_SECONDS + 2): it would be disconnected"
             );
         }
     }
@@ -336,17 +336,17 @@ fn warn_of_short_times(config: &Config) {
 fn warn_of_less_safe(config: &Config) {
     if config.tokens.refresh_reuse == RefreshReuse::Refuse {
         tracing::warn!(
-            "SIGNET_REFRESH_REUSE is refuse: a stolen refresh token of the JSON API is not found out, and \
-             a client that lost an answer has to log in again"
+            "SIGNET_REFRESH_REUSE is refuse: theft of a refresh token of the JSON API is not \
+             detected, and after a lost response the user has to log in again"
         );
     }
     if config.passwords.password_policy == PasswordPolicy::Original {
-        tracing::warn!("SIGNET_PASSWORD_POLICY is original: the most common passwords are taken");
+        tracing::warn!("SIGNET_PASSWORD_POLICY is original: common passwords are accepted");
     }
     if config.keys.dangerously_short_key_publication {
         tracing::warn!(
-            "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION is set: after each rotation, services that keep \
-             the key set as common libraries do refuse good tokens"
+            "SIGNET_DANGEROUSLY_SHORT_KEY_PUBLICATION is set: after each rotation, resource \
+             servers that cache the key set as common libraries do will refuse valid tokens"
         );
     }
 }

@@ -72,27 +72,27 @@ pub(super) async fn refuse_older(
         }
         Ok(Verdict::New) if !file.is_empty() => tracing::warn!(
             file = %path,
-            "this is a new database, and the state file (SIGNET_STATE_FILE) knows another one: if \
-             that is the one that should be served, stop, and look at SIGNET_DATABASE_URL"
+            "this is a new database, and the state file (SIGNET_STATE_FILE) has an entry for \
+             another one: if that one should be served, stop, and correct SIGNET_DATABASE_URL"
         ),
         Ok(Verdict::New | Verdict::Current) => {}
         Ok(Verdict::Unknown) => tracing::warn!(
             file = %path,
-            "the state file (SIGNET_STATE_FILE) says nothing of this database: it is taken as it \
-             is. If it is a backup that was restored, stop, and run `signet restored`"
+            "the state file (SIGNET_STATE_FILE) says nothing of this database, which is used \
+             unchecked. If it is a restored backup, stop, and run `signet restored`"
         ),
         Err(error) => tracing::warn!(
             file = %path,
             %error,
-            "the state file (SIGNET_STATE_FILE) cannot be read: the database is taken as it is. \
-             If it is a backup that was restored, stop, and run `signet restored`"
+            "the state file (SIGNET_STATE_FILE) cannot be read: the database is used unchecked. If \
+             it is a restored backup, stop, and run `signet restored`"
         ),
     }
     if config.database.database_url.sqlite_file().is_some_and(|it| file.is_beside(&it)) {
         tracing::warn!(
             file = %path,
-            "the state file is in the folder of the database: restored with it, it tells nothing. \
-             Name another place with SIGNET_STATE_FILE"
+            "the state file is in the folder of the database: if both are restored, the restore is \
+             not detected. Set SIGNET_STATE_FILE to another folder"
         );
     }
     Ok(())
@@ -128,7 +128,7 @@ impl StateKeeper {
             tracing::warn!(
                 file = %self.file.path().display(),
                 %error,
-                "the state file (SIGNET_STATE_FILE) cannot be written: a start will not notice \
+                "the state file (SIGNET_STATE_FILE) cannot be written: a start will not detect \
                  that an older backup of the database was restored"
             );
         }

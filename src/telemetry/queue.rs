@@ -223,7 +223,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a thread of its own, which serves no request")]
+#[expect(clippy::disallowed_methods, reason = "a dedicated thread that serves no request")]
 fn pause() {
     thread::sleep(BUSY_PAUSE);
 }

@@ -34,7 +34,7 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
     let sender = match Sender::new(is_private_allowed) {
         Ok(sender) => sender,
         Err(error) => {
-            tracing::error!(%error, "clients cannot be told of logouts");
+            tracing::error!(%error, "logout notices cannot be delivered");
             return;
         }
     };
@@ -56,7 +56,7 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
         let now = app.clock.now();
         match outbox::take_due(&app.db, Kind::LogoutNotice, &mut shares, now).await {
             Ok(due) => deliveries.extend(due.into_iter().map(|it| deliver(&app, &sender, it))),
-            Err(error) => tracing::warn!(%error, "the queue of logouts could not be read"),
+            Err(error) => tracing::warn!(%error, "the outbox of logout notices could not be read"),
         }
     }
 }
@@ -64,7 +64,7 @@ pub(super) async fn deliver_logout_notices(app: Arc<App>, is_private_allowed: bo
 /// Moves what instances of the previous version have queued to the outbox.
 async fn adopt_old(app: &App) {
     if let Err(error) = session::adopt_old_notices(&app.db).await {
-        tracing::warn!(%error, "the old queue of logouts could not be read");
+        tracing::warn!(%error, "the outbox of the previous version could not be read");
     }
 }
 
@@ -75,7 +75,7 @@ async fn deliver(app: &App, sender: &Sender, item: Item) -> (String, Answer) {
         Err(failure) => {
             let Failure { is_silent, why, uri } = failure;
             let (client_id, to) = (&item.receiver, place_of(&uri));
-            tracing::warn!(client.id = client_id, to, why, "a client was not told of a logout yet");
+            tracing::warn!(client.id = client_id, to, why, "a logout notice was not delivered yet");
             let answer = if is_silent { Answer::None } else { Answer::After(begun.elapsed()) };
             (backchannel::postpone(&app.db, &item, app.clock.now()).await, answer)
         }
@@ -149,9 +149,9 @@ impl Sender {
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         match request.body(form).send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 200 | 204) => Ok(()),
-            Ok(answer) => Err((false, format!("it answered {}", answer.status()))),
+            Ok(answer) => Err((false, format!("the response was {}", answer.status()))),
             Err(error) if error.is_timeout() => {
-                Err((true, format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())))
+                Err((true, format!("no response within {} s", REQUEST_TIMEOUT.as_secs())))
             }
             Err(error) => Err((true, root_of(&error.without_url()))),
         }
