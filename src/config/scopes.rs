@@ -49,10 +49,10 @@ fn parse(item: &str) -> Result<(&str, &str), String> {
         return Err("what is before the = is no scope (RFC 6749 section 3.3)".to_owned());
     }
     if STANDARD.contains(&scope) {
-        return Err("scopes of OpenID Connect have words of their own".to_owned());
+        return Err("scopes of OpenID Connect have descriptions of their own".to_owned());
     }
     if !is_name(description, MAX_DESCRIPTION) {
-        return Err(format!("a description has 1 to {MAX_DESCRIPTION} visible characters"));
+        return Err(format!("a description must be 1 to {MAX_DESCRIPTION} visible characters"));
     }
     Ok((scope, description))
 }

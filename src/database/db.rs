@@ -274,7 +274,7 @@ impl Db {
     /// Closes all connections after the transactions under way.
     pub async fn close(&self) {
         if let Err(error) = self.keep_retention().await {
-            tracing::warn!(%error, "how long this instance has served could not be recorded");
+            tracing::warn!(%error, "the retention time could not be recorded");
         }
         match &self.backend {
             Backend::Sqlite { reader, writer, .. } => {

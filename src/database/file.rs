@@ -23,8 +23,8 @@ pub enum ConnectError {
     },
     /// There is no database file, and this command must not create one.
     #[error(
-        "there is no database file {}; name the one that is meant with SIGNET_DATABASE_URL, or make \
-         it with `signet migrate up`. None was made",
+        "there is no database file {}; correct SIGNET_DATABASE_URL, or create the file with \
+         `signet migrate up`. Nothing was created",
         file.display()
     )]
     Absent {
@@ -34,8 +34,8 @@ pub enum ConnectError {
     /// The folder of the database file does not exist. Only the default folder is created: a
     /// mistyped path must not become a new, empty database.
     #[error(
-        "the folder {} for the database file is not there: make it, or correct SIGNET_DATABASE_URL. \
-         Nothing was made",
+        "the folder {} for the database file does not exist: create it, or correct \
+         SIGNET_DATABASE_URL. Nothing was created",
         folder.display()
     )]
     NoFolder {

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::timestamp::Timestamp;
 
-const IN_DOUBT: &str = "the commit was begun, and it is not known whether it was done";
+const IN_DOUBT: &str = "the commit was started, and its outcome is unknown";
 
 /// A transaction's work, as `Db::write` takes it. It may run more than once.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
@@ -211,7 +211,7 @@ pub(super) fn unavailable() -> DbErr {
 }
 
 pub(super) fn lost() -> DbErr {
-    DbErr::Custom("the transaction was given up before it was committed".to_owned())
+    DbErr::Custom("the transaction was aborted before its commit".to_owned())
 }
 
 fn panicked() -> DbErr {

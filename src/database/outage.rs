@@ -97,7 +97,7 @@ pub async fn is_undecided(
 /// The error that makes the caller retry in that case.
 #[must_use]
 pub fn undecided() -> DbErr {
-    DbErr::Custom("so soon after an outage an old token may be an old request's".to_owned())
+    DbErr::Custom("after an outage, a reused token may be a retry of a request".to_owned())
 }
 
 /// The end of the retry window of an answer from `committed_at`; `None` if no outage covers it. A
@@ -209,7 +209,7 @@ pub(super) async fn record(
     tracing::info!(
         began = began.to_rfc3339(),
         ended = ended.map(Timestamp::to_rfc3339),
-        "an outage was recorded: clients may repeat requests whose answers it lost"
+        "an outage was recorded: clients may retry requests whose responses it lost"
     );
     Ok(())
 }
@@ -233,7 +233,7 @@ pub(super) async fn record_overload(
     txn.execute_raw(statement(txn, sql, values)).await?;
     tracing::info!(
         began = began.to_rfc3339(),
-        "requests wait a second for the database: clients may repeat those whose answers are lost"
+        "requests wait a second for the database: clients may retry those whose responses are lost"
     );
     Ok(())
 }

@@ -203,7 +203,7 @@ async fn watch_over(state: &State, mut probe: DatabaseConnection) {
             Some(Health::Well) => {}
             found => {
                 let health = found.unwrap_or(Health::Gone);
-                tracing::warn!(?health, "the database does not answer, or does not write");
+                tracing::warn!(?health, "the database does not respond, or is read-only");
                 state.health.send_replace(health);
                 let old = std::mem::replace(&mut probe, find_again(state).await);
                 tokio::spawn(async move { close(&old).await });

@@ -209,9 +209,9 @@ impl PooledWriter {
         tracing::error!(
             before,
             now,
-            "the database has gone back: commits that were acknowledged are gone, as after a \
-             fail-over to a replica that was behind. Logouts, disabled accounts and spent tokens \
-             among them are undone; see \"Fail-over\" and \"Restoring a backup\" in docs/operations.md"
+            "the database has gone back: it lost acknowledged commits, as after a fail-over to a \
+             replica that lagged behind. Lost logouts, disabled accounts and used tokens are valid \
+             again; see \"Fail-over\" and \"Restoring a backup\" in docs/operations.md"
         );
         let began = self.clock.now().minus(last.elapsed());
         tokio::spawn(record(self.clone(), began, Ended::Now));

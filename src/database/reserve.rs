@@ -42,7 +42,7 @@ impl Reserve {
         if let Err(error) = std::fs::remove_file(&self.0)
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(%error, "the disk space kept in reserve could not be given up");
+            tracing::warn!(%error, "the reserved disk space could not be released");
         }
     }
 }

@@ -34,9 +34,9 @@ pub struct ServeLock {
 pub enum ServeLockError {
     /// Another process serves the database.
     #[error(
-        "another `signet serve` has the database file {} in use, and has not ended within {} seconds \
-         (SIGNET_DRAIN_SECONDS and two). One SQLite file is for one instance: stop the other one, or \
-         use PostgreSQL for several",
+        "another `signet serve` has the database file {} in use, and has not ended within {} \
+         seconds (SIGNET_DRAIN_SECONDS + 2). Only one instance can use an SQLite file: stop the \
+         other one, or use PostgreSQL for several",
         file.display(),
         waited.as_secs()
     )]
@@ -48,8 +48,8 @@ pub enum ServeLockError {
     },
     /// SQLite would keep a separate write-ahead log under each name.
     #[error(
-        "the database file {} has hard links: a server that used another of its names would damage \
-         it. Remove the others",
+        "the database file {} has hard links: a server that opened it under another name would \
+         damage it. Remove the other links",
         file.display()
     )]
     Linked {
@@ -98,7 +98,7 @@ impl ServeLock {
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     tracing::warn!(
                         file = %path.display(),
-                        "this file system has no locks: nothing keeps a second server away"
+                        "this file system has no locks: a second server cannot be prevented"
                     );
                     return Ok(Self { _file: None });
                 }
@@ -111,7 +111,7 @@ impl ServeLock {
             if std::mem::take(&mut is_first) {
                 tracing::info!(
                     seconds = wait.as_secs(),
-                    "another server has this database in use; waiting for its end"
+                    "another server uses this database; waiting for its end"
                 );
             }
             tokio::time::sleep(RETRY).await;

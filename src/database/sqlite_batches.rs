@@ -156,7 +156,7 @@ impl Writer {
             || self.reserve.is_held()
             || self.reserve.take().await;
         if has_room && self.state.is_full.swap(false, Ordering::AcqRel) {
-            tracing::info!("the disk has room again");
+            tracing::info!("the disk has free space again");
         }
     }
 
@@ -263,7 +263,7 @@ impl Writer {
         if let Some(error) = error {
             tracing::error!(%error, "a batch of transactions was not committed");
             if is_full(error) && !self.state.is_full.swap(true, Ordering::AcqRel) {
-                tracing::error!("the disk is full: only logouts and their like are written");
+                tracing::error!("the disk is full: only logouts and other revocations are written");
                 self.reserve.give_up();
             }
             if self.outages.iter().all(|(_, ended)| ended.is_some()) {

@@ -157,7 +157,7 @@ impl StateFile {
     /// locked, an entry of theirs may be missing until they write it again.
     #[expect(
         clippy::disallowed_methods,
-        reason = "called where files are written, off the runtime"
+        reason = "only called outside of the async runtime, where files are written"
     )]
     fn lock(&self) -> Option<File> {
         let folder = File::open(self.folder()).ok()?;
