@@ -107,7 +107,7 @@ fn message(claims: &[u8], account: &account_row::Model) -> Vec<u8> {
 pub enum ResetError {
     /// No account has the address, or the account is disabled.
     #[error(
-        "there is no account with this address, or it is disabled (`signet account show` tells); \
+        "there is no account with this address, or it is disabled (see `signet account show`); \
          enable it first: a disabled account gets no new password"
     )]
     NoAccount,

@@ -65,10 +65,10 @@ pub enum ConfirmError {
     #[error("the session has ended")]
     NotLoggedIn,
     /// The password is wrong.
-    #[error("the password is not right")]
+    #[error("the password is wrong")]
     Refused,
     /// The password changed during the check, possibly only by a rehash.
-    #[error("the account has changed meanwhile")]
+    #[error("the account was changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]

@@ -53,7 +53,7 @@ pub enum SigningError {
     #[error("the token could not be signed")]
     Sign(#[from] JoseError),
     /// The claims could not be serialized.
-    #[error("the token's claims could not be written")]
+    #[error("the token's claims could not be serialized")]
     Claims(#[from] serde_json::Error),
     /// The operating system gave no random bytes.
     #[error("the random generator failed")]

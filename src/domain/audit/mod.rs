@@ -37,7 +37,7 @@ pub struct Origin {
 
 /// One event, to be recorded with [`Event::record`].
 #[derive(Debug, Clone)]
-#[must_use = "an event is of use only once it is recorded"]
+#[must_use = "an event has no effect until it is recorded"]
 pub struct Event {
     kind: Kind,
     reason: Option<String>,

@@ -41,9 +41,10 @@ pub struct Schedule {
 pub enum ScheduleError {
     /// A verifier's cache could outlive the time before the first signature.
     #[error(
-        "SIGNET_KEY_PUBLICATION_SECONDS is {given}, but a service may hold a key set without the \
-         new key for {least} seconds (SIGNET_JWKS_MAX_AGE_SECONDS + 3 x SIGNET_KEY_RELOAD_SECONDS \
-         + 2 x SIGNET_CLOCK_SKEW_SECONDS; at least 30 + SIGNET_CLOCK_SKEW_SECONDS)"
+        "SIGNET_KEY_PUBLICATION_SECONDS is {given}, but a resource server may cache a key set \
+         without the new key for {least} seconds (SIGNET_JWKS_MAX_AGE_SECONDS + 3 x \
+         SIGNET_KEY_RELOAD_SECONDS + 2 x SIGNET_CLOCK_SKEW_SECONDS; at least 30 + \
+         SIGNET_CLOCK_SKEW_SECONDS)"
     )]
     SignsTooEarly {
         /// The setting, in seconds.

@@ -7,7 +7,7 @@ pub enum Failure {
     #[error("no random bytes")]
     Random(#[from] openssl::error::ErrorStack),
     /// The memory for the hash could not be reserved.
-    #[error("no memory for the hash")]
+    #[error("not enough memory for the hash")]
     Memory(#[from] std::collections::TryReserveError),
     /// Argon2 refused its parameters.
     #[error("argon2")]

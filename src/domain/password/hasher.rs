@@ -77,19 +77,19 @@ pub enum Verdict {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The pool would have no threads.
-    #[error("at least one hashing thread is needed")]
+    #[error("at least one hashing thread is required")]
     NoThreads,
     /// Argon2 rejects the cost parameters.
     #[error("the cost of a password hash is not valid")]
     Cost(#[from] argon2::Error),
     /// Hashes of this cost would exceed the bounds for stored hashes when they are read back.
-    #[error("the cost of a password hash is beyond what is accepted from stored hashes")]
+    #[error("the cost of a password hash exceeds the limit for stored hashes")]
     TooCostly,
     /// A decoy could not be created.
-    #[error("no decoy for unknown accounts")]
+    #[error("the decoy for unknown accounts could not be computed")]
     Decoy(#[from] Failure),
     /// A thread could not be started.
-    #[error("no thread to hash on")]
+    #[error("no hashing thread could be started")]
     Thread(#[from] std::io::Error),
 }
 

@@ -35,13 +35,13 @@ const MAX_BCRYPT_COST: u32 = 14;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     /// Neither an Argon2 PHC string nor `$2a$`, `$2b$` or `$2y$`.
-    #[error("not a password hash of a known kind")]
+    #[error("not a supported kind of password hash")]
     UnknownKind,
     /// The right kind, but damaged or incomplete.
     #[error("malformed password hash")]
     Malformed,
     /// Costs more work than one login may cost.
-    #[error("password hash beyond the accepted cost")]
+    #[error("the cost of the password hash exceeds the limit")]
     TooCostly,
 }
 

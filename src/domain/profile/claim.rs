@@ -72,7 +72,7 @@ pub enum ClaimError {
     #[error("must be at most {0} characters")]
     TooLong(usize),
     /// Control characters; line feeds are allowed in multi-line texts.
-    #[error("must not hold control characters")]
+    #[error("must not contain control characters")]
     Control,
     /// Invisible characters, or characters that change the order of others.
     #[error("must not contain invisible characters or text direction controls")]

@@ -23,10 +23,10 @@ use crate::timestamp::Timestamp;
 pub enum LogInError {
     /// Wrong password, unknown address, no password or disabled account. One variant on purpose, so
     /// that callers cannot tell which.
-    #[error("the credentials are not right")]
+    #[error("the credentials are invalid")]
     Refused,
     /// The password changed during the check, possibly only by a rehash.
-    #[error("the account has changed meanwhile")]
+    #[error("the account was changed meanwhile")]
     Changed,
     /// The hashing pool refused or failed.
     #[error("the password could not be checked")]

@@ -34,7 +34,7 @@ pub enum AllocationError {
     #[error("no status list has a free entry")]
     None,
     /// The database refused or failed.
-    #[error("no entry of a status list could be taken")]
+    #[error("no status list entry could be assigned")]
     Database(#[from] DbErr),
 }
 

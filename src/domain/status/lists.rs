@@ -61,7 +61,7 @@ pub enum ListError {
     #[error("a status list could not be signed")]
     Sign(#[from] SigningError),
     /// The bits could not be compressed.
-    #[error("a status list could not be packed")]
+    #[error("a status list could not be compressed")]
     Pack(#[from] io::Error),
 }
 
