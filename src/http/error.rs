@@ -198,7 +198,7 @@ impl Problem {
     pub(super) fn of_status(status: StatusCode) -> Self {
         let (code, message) = match status {
             StatusCode::BAD_REQUEST => {
-                return Self::validation(vec![FieldProblem::new("request", "cannot be read")]);
+                return Self::validation(vec![FieldProblem::new("request", "cannot be parsed")]);
             }
             StatusCode::UNAUTHORIZED => return Self::unauthenticated(),
             StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),

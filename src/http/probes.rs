@@ -41,13 +41,13 @@ pub(super) async fn ready(app: Data<&Arc<App>>) -> Response {
 /// status lists were read recently.
 async fn finding(app: &Arc<App>) -> Finding {
     if app.is_leaving() {
-        return Err("this instance was told to stop".to_owned());
+        return Err("this instance is stopping".to_owned());
     }
     if !app.ring.is_fresh() {
-        return Err("the signing keys have not been read for too long".to_owned());
+        return Err("the signing keys were not reloaded in time".to_owned());
     }
     if !app.status_lists.is_fresh() {
-        return Err("the ended sessions have not been read for too long".to_owned());
+        return Err("the ended sessions were not reloaded in time".to_owned());
     }
     let app = Arc::clone(app);
     let looked = Arc::clone(&app);
@@ -59,7 +59,7 @@ async fn look(app: &App) -> Finding {
         return Err(write_obstacle.to_owned());
     }
     let status = timeout(LOOK_TIMEOUT, database::status(&app.db)).await;
-    match status.map_err(|_| "the database does not answer".to_owned())? {
+    match status.map_err(|_| "the database does not respond".to_owned())? {
         Ok(migrations) if migrations.iter().all(|(_, applied)| *applied) => Ok(()),
         // A newer version has migrated the schema, which the version before it can still use.
         Err(SchemaError::Newer { .. }) => Ok(()),

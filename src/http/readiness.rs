@@ -38,7 +38,7 @@ impl Readiness {
             *last = Some((Instant::now(), finding.clone()));
             finding
         });
-        looking.await.unwrap_or_else(|_| Err("the look at the database failed".to_owned()))
+        looking.await.unwrap_or_else(|_| Err("the database check failed".to_owned()))
     }
 }
 

@@ -97,7 +97,7 @@ impl Forms {
                 .with_header(header::VARY, "accept-encoding")
         };
         let gzip = compressed(token.as_bytes());
-        let gzip = gzip.inspect_err(|error| tracing::warn!(%error, "a list was not compressed"));
+        let gzip = gzip.inspect_err(|error| tracing::warn!(%error, "a list is not compressed"));
         let gzip = gzip.ok().map(document);
         Self {
             plain: document(token.as_bytes().to_vec()),
