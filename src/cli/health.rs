@@ -20,7 +20,7 @@ pub(super) struct Health {
 impl Health {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, ask(reachable(self.listen)));
-        let status = answer.await.context("no answer in time")?.context("no answer")?;
+        let status = answer.await.context("no response in time")?.context("no response")?;
         if status != 200 {
             bail!("not ready (status {status})");
         }
@@ -45,6 +45,6 @@ async fn ask(address: SocketAddr) -> anyhow::Result<u16> {
     let mut answer = Vec::new();
     stream.take(4096).read_to_end(&mut answer).await?;
     let line = String::from_utf8_lossy(&answer);
-    let status = line.split(' ').nth(1).context("the answer is not HTTP")?;
-    status.parse().context("the answer is not HTTP")
+    let status = line.split(' ').nth(1).context("the response is not HTTP")?;
+    status.parse().context("the response is not HTTP")
 }

@@ -45,7 +45,7 @@ pub(super) fn examine_keys(keys: &[Model], now: Timestamp, report: &mut Report) 
 /// (`Db::retention_now`).
 pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, report: &mut Report) {
     let Some(stored) = stored else {
-        return report.note("no instance of this version has served yet");
+        return report.note("no instance of this version has run yet");
     };
     let (ahead, behind) = (now.since(stored), stored.since(now));
     if behind > TOLERANCE {
@@ -66,6 +66,6 @@ pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, repor
              each start after an hour of service makes up for a day",
         );
     } else {
-        report.fine("the clock agrees with the time that instances have served");
+        report.fine("the clock agrees with the retention time");
     }
 }

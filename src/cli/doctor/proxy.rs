@@ -60,12 +60,14 @@ async fn long_answers(http: &Client, issuer: &str, report: &mut Report) {
     let state = "%C3%A9".repeat(LONG_STATE);
     let form = http.post(format!("{issuer}/oauth2/logout")).body(format!("state={state}"));
     let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let what = format!("an answer with a state of {LONG_STATE} letters arrives");
+    let what = format!("a response with a state of {LONG_STATE} characters arrives");
     let remedy = "let the proxy accept 16 KiB of header fields (nginx: proxy_buffer_size and \
                   large_client_header_buffers, as in deploy/nginx.conf)";
     let location = match form.send().await {
         Ok(answer) if answer.status() == 303 => text(answer.headers(), &header::LOCATION),
-        Ok(answer) if answer.status() == 429 => return report.note("long answers were not tried"),
+        Ok(answer) if answer.status() == 429 => {
+            return report.note("long responses were not tested");
+        }
         _ => return report.check(false, &what, remedy),
     };
     let Some(query) = location.split_once('?').map(|(_, query)| query) else {

@@ -110,7 +110,7 @@ fn schedule(keys: &[Model], now: Timestamp, served: Timestamp, report: &mut Repo
     report.check(
         !is_late,
         "the keys keep to their schedule",
-        "no instance takes the steps that are due; their logs say why (\"could not be kept\")",
+        "no instance takes the steps that are due; the logs say why (\"could not be run\")",
     );
     for key in keys.iter().filter(|key| key.state == KeyState::Pending) {
         let at = key.activate_at.map(Timestamp::to_rfc3339).unwrap_or_default();
