@@ -85,8 +85,8 @@ impl Db {
         }
     }
 
-    /// Starts serving clients: outages in which answers may be lost are recorded for all instances
-    /// from now on, under the name `instance`. The schema must be of this version.
+    /// Starts serving clients: from now on, outages in which responses may be lost are recorded for
+    /// all instances, under the name `instance`. The schema must be of this version.
     ///
     /// # Errors
     /// If the database refuses.
@@ -105,8 +105,8 @@ impl Db {
         Self { is_urgent: true, ..self.clone() }
     }
 
-    /// The same database for tasks that all requests depend on. On PostgreSQL these have
-    /// connections of their own, which requests cannot exhaust.
+    /// The same database for tasks that all requests depend on. On PostgreSQL these have separate
+    /// connections, which requests cannot exhaust.
     #[must_use]
     pub fn reserved(&self) -> Self {
         let mut db = self.clone();
@@ -136,8 +136,8 @@ impl Db {
         }
     }
 
-    /// Records that the answer to a recent commit could not be sent: the client may retry, as after
-    /// an outage.
+    /// Records that the response to a recent commit could not be sent: the client may retry, as
+    /// after an outage.
     pub fn note_lost_answer(&self) {
         match &self.backend {
             Backend::Sqlite { writer, .. } => writer.note_lost_answer(self.clock.now()),
@@ -186,7 +186,7 @@ impl Db {
     ///
     /// `work` gets the time read after its transaction began: a time read before the wait for a
     /// connection or the disk, or before the process was suspended, would be too old to compare
-    /// with what other transactions have written meanwhile. It borrows `input` anew at each try.
+    /// with what other transactions have written meanwhile. It borrows `input` again at each try.
     ///
     /// The transaction is atomic whatever happens to the caller: a client that hangs up cannot
     /// leave half of it behind. If the caller stops waiting before the commit has begun, nothing is

@@ -37,7 +37,7 @@ async fn set(txn: &DatabaseTransaction, mode: &str) -> Result<(), DbErr> {
 }
 
 /// Checkpoints the write-ahead log of the database at `url` into its file and truncates it. It uses
-/// a connection of its own: the writer continues and is blocked only briefly at the end.
+/// a separate connection: the writer continues and is blocked only briefly at the end.
 pub(super) async fn truncate_log(url: &str, wait: Duration) -> Result<(), DbErr> {
     let connection = Database::connect(sqlite_options(url, 1, Access::Write, wait)).await?;
     let truncated = checkpoint(&connection).await;

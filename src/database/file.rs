@@ -50,7 +50,7 @@ pub enum ConnectError {
         /// The operating system's error.
         source: io::Error,
     },
-    /// The database does not answer, or refuses the connection.
+    /// The database does not respond, or refuses the connection.
     #[error("cannot connect to the database of SIGNET_DATABASE_URL: {0}")]
     Connect(String),
 }

@@ -1,7 +1,7 @@
 //! A transaction's work, with its result type erased, and its progress.
 //!
-//! A write ends as done, not done, or in doubt. It is in doubt if its commit was begun and its
-//! outcome is unknown: the caller must not be told that nothing was done.
+//! A write ends as done, not done, or in doubt. It is in doubt if its commit was started and its
+//! outcome is unknown: the error must not claim that nothing was done.
 
 use std::error::Error;
 use std::panic::AssertUnwindSafe;
@@ -50,9 +50,9 @@ pub(super) struct Progress(Arc<AtomicU8>);
 /// Nothing is committed before the state is [`COMMITTING`].
 const OPEN: u8 = 0;
 const COMMITTING: u8 = 1;
-/// The caller got the answer that nothing was done.
+/// The caller got the error that nothing was done.
 const ABANDONED: u8 = 2;
-/// The caller got the answer that the outcome is in doubt.
+/// The caller got the error that the outcome is in doubt.
 const LEFT_IN_DOUBT: u8 = 3;
 
 impl Progress {
@@ -60,7 +60,7 @@ impl Progress {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Called before a commit: false if the caller got the answer that nothing was done.
+    /// Called before a commit: false if the caller got the error that nothing was done.
     pub(super) fn start_commit(&self) -> bool {
         self.change(OPEN, COMMITTING)
     }
@@ -195,7 +195,7 @@ pub(super) fn is_connection_error(error: &DbErr) -> bool {
     }
 }
 
-/// Whether the error, or a cause of it, says that a write may or may not have been done.
+/// Whether the error, or a cause of it, is that a commit is in doubt.
 #[must_use]
 pub fn is_in_doubt(error: &(dyn Error + 'static)) -> bool {
     matches!(root_of(error), Some(DbErr::Custom(text)) if text == IN_DOUBT)
@@ -205,7 +205,7 @@ pub(super) fn in_doubt() -> DbErr {
     DbErr::Custom(IN_DOUBT.to_owned())
 }
 
-/// The database did not answer in time, and nothing was done.
+/// The database did not respond in time, and nothing was done.
 pub(super) fn unavailable() -> DbErr {
     DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)
 }

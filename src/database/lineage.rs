@@ -1,5 +1,5 @@
-//! The identity of a database and its commit counter: together they tell a restored older backup
-//! from the database it replaced.
+//! The identity of a database and its commit counter: together they distinguish a restored older
+//! backup from the database it replaced.
 //!
 //! A database is named by the id of its first signing key, which is random, or, after `signet
 //! restored` was run, by the id generated then. Its commit counter grows while it is served: on

@@ -1,4 +1,4 @@
-//! Outages: periods in which an answer may have been lost, or a client could not retry.
+//! Outages: periods in which a response may have been lost, or a client could not retry.
 //!
 //! A hung commit, a suspended process and an unavailable database each leave a row, so that all
 //! instances take every outage into account when a refresh token is reused, also after a restart.
@@ -25,7 +25,7 @@ pub(super) const NOTICEABLE: Duration = Duration::from_millis(2_500);
 /// out.
 pub(super) const OVERLOADED: Duration = Duration::from_secs(1);
 
-/// A commit is dated by the time read after its BEGIN; its answer leaves shortly after the
+/// A commit is dated by the time read after its BEGIN; its response is sent shortly after the
 /// heartbeat.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -40,7 +40,7 @@ const CROWD_LIMIT: Duration = Duration::from_mins(10);
 const REMEMBERED: Duration = Duration::from_hours(24);
 
 /// An outage as it affects a token: a rotation from `began` to `last_rotation` may have lost its
-/// answer, and its client could not retry before `ended`.
+/// response, and its client could not retry before `ended`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Outage {
     pub(super) began: Timestamp,
@@ -49,8 +49,8 @@ pub(super) struct Outage {
     pub(super) is_crowd: bool,
 }
 
-/// Whether the answer to what was committed at `committed_at` may have been lost in an outage, and
-/// its client could not retry until less than `window` ago. A window of zero allows no retry.
+/// Whether the response to a commit at `committed_at` may have been lost in an outage, and its
+/// client could not retry until less than `window` ago. A window of zero allows no retry.
 ///
 /// # Errors
 /// If the database refuses.
@@ -100,7 +100,7 @@ pub fn undecided() -> DbErr {
     DbErr::Custom("after an outage, a reused token may be a retry of a request".to_owned())
 }
 
-/// The end of the retry window of an answer from `committed_at`; `None` if no outage covers it. A
+/// The end of the retry window of a response from `committed_at`; `None` if no outage covers it. A
 /// further outage that begins before this end extends it; overload extends it up to a limit.
 fn retry_until(outages: &[Outage], committed_at: Timestamp, window: Duration) -> Option<Timestamp> {
     let has_lost =
@@ -249,7 +249,7 @@ pub(super) async fn send_heartbeat(
     txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)
 }
 
-/// Records that the instance has stopped cleanly: no answer was lost.
+/// Records that the instance has stopped cleanly: no response was lost.
 pub(super) async fn leave(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
     let sql = "DELETE FROM instance WHERE id = $1";
     txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)

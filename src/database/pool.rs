@@ -1,12 +1,13 @@
 //! A PostgreSQL connection pool that detects when the database is gone, and reconnects.
 //!
 //! A request waits for the database until the configured timeout, since a stalled disk and overload
-//! pass. A dead database does not recover by waiting: it refuses connections, or does not answer,
+//! pass. A dead database does not recover by waiting: it refuses connections, or does not respond,
 //! as behind a dead link or when frozen. So while a request waits, a dedicated connection sends a
-//! probe that needs no disk. If the probe fails or has no answer within [`ANSWER`], all waiting and
-//! new requests are refused at once, until new connections get an answer again; old connections
-//! behind a dead link may not notice the recovery for minutes. A read-only database, such as a
-//! demoted primary, refuses writes in the same way until a connection finds a writable one.
+//! probe that needs no disk. If the probe fails or has no response within [`ANSWER`], all waiting
+//! and new requests are refused at once, until new connections get a response again; old
+//! connections behind a dead link may not notice the recovery for minutes. If the database is
+//! read-only, such as a demoted primary, writes are refused in the same way until a connection
+//! finds a writable one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -62,7 +63,7 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Health {
     Well,
-    /// It answers, but refuses writes.
+    /// It responds, but refuses writes.
     ReadOnly,
     Gone,
 }
@@ -274,7 +275,7 @@ async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
     Ok(Connections { shared, reserved, probe })
 }
 
-/// `None` if there is no answer in time, or an answer that cannot be parsed.
+/// `None` if there is no response in time, or a response that cannot be parsed.
 async fn look(probe: &DatabaseConnection, time: Duration) -> Option<Health> {
     let question = Statement::from_string(DbBackend::Postgres, "SHOW transaction_read_only");
     let deadline = tokio::time::Instant::now() + time;

@@ -1,4 +1,4 @@
-//! Changes many rows in portions (bounded batches). Each is a transaction of its own, so that other
+//! Changes many rows in portions (bounded batches). Each is a separate transaction, so that other
 //! writes run in between.
 //!
 //! One statement over all expired rows would block all other writers on SQLite; on PostgreSQL it

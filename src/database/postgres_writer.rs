@@ -62,7 +62,7 @@ where
     }
     let (job, progress, answer) = Transaction::new(input, work, false);
     let deadline = Instant::now() + writer.pool.wait();
-    // A task of its own: the transaction must not be dropped when its client hangs up.
+    // A separate task: the transaction must not be dropped when its client hangs up.
     tokio::spawn(write_until(writer.clone(), job, deadline));
     let mut caller = Caller { progress, answer: Some(answer), writer, is_told: false };
     match writer.pool.while_alive(caller.answer()).await {
@@ -86,8 +86,7 @@ struct Caller<'w, T: Send + 'static> {
     /// `None` once it has been received.
     answer: Option<oneshot::Receiver<T>>,
     writer: &'w PooledWriter,
-    /// The caller waited until the timeout, and got the answer that the outcome of the commit is
-    /// unknown.
+    /// The caller waited until the timeout, and got the error that the commit is in doubt.
     is_told: bool,
 }
 
@@ -110,7 +109,7 @@ impl<T: Send + 'static> Drop for Caller<'_, T> {
 }
 
 /// Records an outage from before the wait until the commit is over. If the caller hung up, it is
-/// recorded only if the commit takes long: anybody can hang up at any time.
+/// recorded only if the commit takes long, since any client can hang up at any time.
 async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>, is_told: bool) {
     if is_told || timeout(NOTICEABLE, &mut answer).await.is_err() {
         writer.doubts.begin(&writer);
@@ -120,7 +119,7 @@ async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>
 }
 
 /// The same without a request timeout. If the pool replaces its connections meanwhile, the one in
-/// use is dead: no answer will come, and the outcome is in doubt.
+/// use is dead: no response will come, and the outcome is in doubt.
 pub(super) async fn write_at_leisure<I, T, E, F>(
     writer: &PooledWriter,
     input: I,
@@ -245,7 +244,7 @@ impl PooledWriter {
         }
     }
 
-    /// Records that this instance stops cleanly: no answer was lost.
+    /// Records that this instance stops cleanly: no response was lost.
     pub(super) async fn stop_serving(&self) {
         if self.instance.is_nil() {
             return;
@@ -258,7 +257,8 @@ impl PooledWriter {
     }
 }
 
-/// Commits whose callers got the answer "in doubt". All that overlap are recorded as one outage.
+/// Commits whose callers got the error that they are in doubt. Commits that overlap are recorded as
+/// one outage.
 #[derive(Clone, Default)]
 pub(super) struct Doubts(Arc<Mutex<Open>>);
 
@@ -348,10 +348,10 @@ async fn send_heartbeat(
 
 /// Why a transaction was not committed.
 enum Failure {
-    /// The work failed with an error of its own or of the database, and may be retried.
+    /// The work returned an error, its own or the database's, and may be retried.
     OfWork,
     Database(DbErr),
-    /// The commit was sent, and its answer is missing.
+    /// The commit was sent, and its response is missing.
     InDoubt,
 }
 
@@ -378,7 +378,7 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             Ok(()) | Err(Failure::OfWork) => Ok(()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
-                // Recorded before the caller gets its answer, if the database allows it: the client
+                // Recorded before the caller gets the result, if the database allows it: the client
                 // may retry at once.
                 let recorded = tokio::spawn(record(writer, began, Ended::Now));
                 drop(timeout(NOTICEABLE, recorded).await);

@@ -43,11 +43,11 @@ pub(super) enum Message {
 /// The state of the committing connection.
 #[derive(Default)]
 pub(super) struct State {
-    /// Whether this process answers clients; commands do not.
+    /// Whether this process serves clients; commands do not.
     pub(super) is_serving: AtomicBool,
     pub(super) is_failing: AtomicBool,
     pub(super) is_full: AtomicBool,
-    /// The time at which the answer to a commit could not be sent; 0 once it is recorded.
+    /// The time at which the response to a commit could not be sent; 0 once it is recorded.
     pub(super) lost_answer_at: AtomicI64,
     /// When the commit under way began.
     commit_since: Mutex<Option<Instant>>,
@@ -76,7 +76,7 @@ pub(super) struct Writer {
     reserve: Reserve,
 }
 
-/// Why a batch was not committed. Nothing of it was done, unless the error says that it is in
+/// Why a batch was not committed. Nothing was changed, unless the error is that the commit is in
 /// doubt.
 enum Failure {
     /// A rule refused one of its transactions, whose outcome has the reason.

@@ -93,8 +93,8 @@ impl SharedWriter {
         self.state.commits.load(Ordering::Acquire)
     }
 
-    /// Why this writer cannot acknowledge writes now. After a failure it tests this with a commit
-    /// of its own.
+    /// Why this writer cannot acknowledge writes now. After a failure it tests this with an extra
+    /// commit.
     pub(super) async fn write_obstacle(&self) -> Option<&'static str> {
         let since = *self.state.commit_since();
         if since.is_some_and(|since| since.elapsed() > self.wait) {
@@ -111,7 +111,7 @@ impl SharedWriter {
         None
     }
 
-    /// Records that the answer to a recent commit was lost: the client will retry, as under
+    /// Records that the response to a recent commit was lost: the client will retry, as under
     /// overload.
     pub(super) fn note_lost_answer(&self, now: Timestamp) {
         self.state.lost_answer_at.store(now.as_micros(), Ordering::Release);

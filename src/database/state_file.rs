@@ -30,7 +30,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct StateFile {
     path: PathBuf,
-    /// The temporary file. Instances may share the state file, so each has one of its own.
+    /// The temporary file of this instance: instances may share the state file.
     draft: PathBuf,
 }
 
