@@ -2,7 +2,7 @@
 //!
 //! | form | purpose |
 //! |---|---|
-//! | lower case, NFC, the domain as A-labels | in answers and claims, and for sending mail |
+//! | lower case, NFC, the domain as A-labels | in responses and claims, and for sending mail |
 //! | the same with the local part in NFKC and full case folding | uniqueness and lookup |
 //!
 //! Versions before the folded form looked up the first, so rows are found by either.

@@ -83,10 +83,10 @@ pub enum ConfirmError {
 
 /// Changes the password after checking the current one, and ends all other sessions.
 ///
-/// The session of the request continues with its refresh token, because it proved the password. If
-/// `replacement` says so, it ends too, and a new login replaces it. Other sessions, codes and
-/// logins in progress with the old password are void once this returns, and so are reset tokens
-/// (AT-10, PW-07).
+/// The session of the request continues with its refresh token, because it proved the password,
+/// unless `replacement` has a new login, which replaces it. Other sessions, codes and logins in
+/// progress with the old password are void once this returns, and so are reset tokens (AT-10,
+/// PW-07).
 ///
 /// # Errors
 /// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.

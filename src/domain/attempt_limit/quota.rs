@@ -16,7 +16,7 @@ pub const BACKSTOP_FACTOR: u32 = 10;
 /// The name of account quotas.
 pub(super) const ACCOUNT: &str = "account";
 
-/// Endpoints with attempt limits of their own.
+/// Actions with separate attempt limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitedAction {
     /// Sign-up.

@@ -64,8 +64,8 @@ pub(super) fn import(
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<signing_key::Model, ImportError> {
-    // Without a callback, OpenSSL would prompt for a pass phrase on the terminal; with an empty
-    // answer, it would open a key whose pass phrase is empty.
+    // Without a callback, OpenSSL would prompt for a pass phrase on the terminal. An empty pass
+    // phrase would decrypt a key that was encrypted with it.
     if pem.windows(9).any(|word| word == b"ENCRYPTED") {
         return Err(ImportError::Unreadable);
     }

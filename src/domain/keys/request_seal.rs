@@ -63,8 +63,8 @@ pub fn is_sealed(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
-/// A key per browser: anybody can have any number of requests encrypted, and one key with random
-/// initialization vectors is limited to 2^32 messages (SP 800-38D §8.3).
+/// Derives a key per browser: anyone can have any number of requests encrypted, and one key with
+/// random initialization vectors is limited to 2^32 messages (SP 800-38D §8.3).
 fn key_of_browser(key: &[u8], browser_digest: &[u8]) -> Result<[u8; 32], ErrorStack> {
     derive(key, &format!("browser {}", URL_SAFE_NO_PAD.encode(browser_digest)))
 }

@@ -79,7 +79,7 @@ impl KeyRing {
     /// # Errors
     /// See [`KeyRingError`]; the ring stays as it was, and the lease is not extended.
     pub async fn reload(&self, db: &Db) -> Result<(), KeyRingError> {
-        // The data is as old as the start of the query, not as its answer.
+        // The data is as old as the start of the query, not as its result.
         let looked_at = Instant::now();
         let rows = Rows::read(db).await?;
         if !self.current.load().is_of(&rows) {
@@ -165,7 +165,7 @@ impl Snapshot {
 
     /// The payload of a JWS of type `token_type` signed by one of our keys, including former ones;
     /// `None` for anything else. For tokens that are accepted regardless of age, such as ID token
-    /// hints: access tokens have a verifier of their own.
+    /// hints: access tokens have a separate verifier.
     #[must_use]
     pub fn verified(&self, token_type: &str, token: &str) -> Option<Vec<u8>> {
         self.verifiers.iter().find_map(|verifier| payload(verifier, token_type, token))

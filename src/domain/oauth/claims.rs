@@ -64,7 +64,7 @@ pub fn read(text: &str) -> Result<Wanted, Reason> {
     })
 }
 
-/// The account that must be logged in, from all that the request says about it.
+/// The account that must be logged in, by all parameters of the request that identify one.
 ///
 /// # Errors
 /// `login_required` if they differ: no account can match.

@@ -53,9 +53,9 @@ pub fn generate() -> Result<Secret, ErrorStack> {
     Secret::generate(PREFIX)
 }
 
-/// Voids unused codes of the same request, in the transaction that answers it again, with the
-/// account locked: a form sent twice leaves one valid code. Requests are identified by `nonce` and
-/// `code_challenge`; those without either cannot be.
+/// Voids unused codes of the same request, in the transaction that issues a new one, with the
+/// account locked: a form submitted twice leaves one valid code. Requests are identified by `nonce`
+/// and `code_challenge`; those without either cannot be.
 ///
 /// # Errors
 /// If the database refuses.

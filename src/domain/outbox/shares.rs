@@ -20,10 +20,10 @@ const RESERVED: usize = SLOTS / 4;
 /// Concurrent deliveries to one responsive receiver.
 pub(super) const SHARE: usize = 4;
 
-/// Limit within which an answer is prompt.
+/// Limit within which a response is prompt.
 const PROMPT: Duration = Duration::from_secs(1);
 
-/// Longest pause for a receiver that does not answer, whatever is due to it.
+/// Longest pause for a receiver that does not respond, whatever is due to it.
 const LONGEST_SILENCE: Duration = Duration::from_mins(1);
 
 /// How long the state of a receiver is kept after something was last due to it.
@@ -32,7 +32,7 @@ const RECEIVER_RETENTION: Duration = Duration::from_hours(1);
 /// The outcome of one delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// There was an answer, of any kind, after this time.
+    /// There was a response, of any kind, after this time.
     After(Duration),
     /// There was none: a timeout, a failed connection, or an address that may not be contacted.
     None,
@@ -51,9 +51,9 @@ pub struct Shares {
 #[derive(Debug, Default)]
 struct Receiver {
     under_way: usize,
-    /// Whether its last answer was prompt; `None` if it was never contacted.
+    /// Whether its last response was prompt; `None` if it was never contacted.
     was_prompt: Option<bool>,
-    /// How often it did not answer since its last answer.
+    /// How often it did not respond since its last response.
     silences: u32,
     /// Until when it gets no deliveries.
     rests_until: Option<Timestamp>,
@@ -72,7 +72,7 @@ impl Receiver {
         if self.rests_until.is_some_and(|until| now < until) {
             return 0;
         }
-        // A receiver that did not answer gets one delivery as a test before others follow.
+        // A receiver that did not respond gets one delivery as a test before others follow.
         if self.silences > 0 { 1 } else { SHARE }
     }
 }

@@ -1,7 +1,7 @@
 //! Decoys: dummy hashes against which passwords for unknown accounts are checked.
 //!
 //! A check takes the time of the stored hash, and imported hashes may take a hundred times as long
-//! as new ones. If unknown accounts were always checked at the current cost, a slow answer would
+//! as new ones. If unknown accounts were always checked at the current cost, a slow response would
 //! reveal that the account exists. So each address is assigned a cost class by an HMAC under a
 //! secret key, among the classes that accounts have and in proportion to their frequency. An
 //! address always gets the same response time, so the time reveals nothing.

@@ -8,8 +8,8 @@
 //! Admitted work is never evicted, so the longest wait is one and a quarter of the backlog.
 //!
 //! *Order.* Start-time fair queueing (Goyal, Vin and Cheng, 1996): a job's tag is the virtual time
-//! at which it would begin if each client had a machine of its own; the lowest tag is next. So
-//! clients take turns by the time that their hashes take, however many jobs each has waiting.
+//! at which it would begin if each client had its own machine; the lowest tag is next. So clients
+//! take turns by the time that their hashes take, however many jobs each has waiting.
 //!
 //! *Refusal.* A refused caller gets the time at which there will be room, after all callers refused
 //! before.

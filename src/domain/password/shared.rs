@@ -5,10 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use crate::domain::password::queue::Queue;
 use crate::domain::password::workspace::{Tally, Workspace};
 
-/// A job that a thread runs; it returns a closure that sends the answer.
+/// A job that a thread runs; it returns a closure that sends the result.
 pub(super) type Job = Box<dyn FnOnce(&mut Workspace) -> Reply + Send>;
 
-/// Sends the answer.
+/// Sends the result.
 type Reply = Box<dyn FnOnce() + Send>;
 
 /// State shared between the handle and the threads.

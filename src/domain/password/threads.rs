@@ -45,7 +45,7 @@ fn serve(shared: &Shared, block_count: usize, rest: Duration) {
         match next(shared, workspace.holds_memory().then_some(rest)) {
             Next::Run(ticket, job) => {
                 let reply = job(&mut workspace);
-                // Before the answer is sent: its receiver may submit another job at once.
+                // Before the result is sent: its receiver may submit another job at once.
                 shared.lock().queue.finish(&ticket, &workspace.take_times());
                 reply();
                 workspace.tidy();

@@ -7,7 +7,7 @@
 //!   the end of the pass before it, so testing a guess against the contents still takes a full pass
 //!   over the memory, while wiping would add a twentieth to the time of every hash.
 //! - *One pass*: the first blocks are derived from the password directly and would let a guess be
-//!   tested without filling any memory, so they are wiped after the answer has been sent.
+//!   tested without filling any memory, so they are wiped after the result has been sent.
 //! - *Released, or larger than the current settings need*: wiped and returned to the system.
 
 use std::sync::Arc;

@@ -24,7 +24,7 @@ use crate::timestamp::Timestamp;
 /// Maximum back-off before a failed portion is retried. Short, because verifiers depend on it.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// Consecutive failures after which a command gives up.
+/// Number of consecutive failures after which a command stops retrying.
 const MOST_FAILURES: u32 = 5;
 
 /// The remaining work of one kill switch.

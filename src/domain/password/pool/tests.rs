@@ -69,7 +69,7 @@ fn blocks_held(shared: &Shared) -> usize {
     shared.tally.blocks_held.load(Ordering::Relaxed)
 }
 
-/// Waits for what another thread does after it has sent its answer.
+/// Waits for what another thread does after it has sent its result.
 fn eventually(mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(2);
     while !is_so() {
@@ -98,7 +98,7 @@ async fn a_full_queue_refuses_at_once() {
     assert_eq!(run(&pool, |_| Ok(4)).await.unwrap(), 4);
 }
 
-/// A caller that has its answer may submit another job at once, even if the queue was full.
+/// A caller that has its result may submit another job at once, even if the queue was full.
 #[tokio::test]
 async fn the_place_is_back_before_the_answer_is() {
     let pool = pool(1, Duration::ZERO);
