@@ -132,8 +132,8 @@ impl Moment {
         Self { monotonic: Instant::now(), system: Clock::System.now() }
     }
 
-    /// The time since, by whichever clock says more: the monotonic clock stops while a virtual
-    /// machine is paused, and the system clock may be set back.
+    /// The elapsed time, by the clock that shows more of it: the monotonic clock stops while a
+    /// virtual machine is paused, and the system clock may be set back.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.monotonic.elapsed().max(Clock::System.now().since(self.system))

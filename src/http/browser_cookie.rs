@@ -76,8 +76,8 @@ impl BrowserCookie {
     }
 }
 
-/// The value of the cookie of this name, if there is exactly one. A second one was set by somebody
-/// else.
+/// The value of the cookie of this name, if there is exactly one: a second one was set by another
+/// party.
 fn value(request: &Request, name: &str) -> Option<String> {
     let fields = request.headers().get_all(header::COOKIE).iter();
     let pairs = fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(';'));

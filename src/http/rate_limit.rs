@@ -31,7 +31,8 @@ const FRONT_FACTOR: u32 = 4;
 /// The same factor where successful attempts are refunded: many users share an address.
 const FRONT_FACTOR_OF_LOGINS: u32 = 24;
 
-/// Most clients, and most /48s, with a bucket of their own in a coarse limit: some 10 MiB each.
+/// Maximum number of clients, and of /48s, with a separate bucket in a coarse limit: some 10 MiB
+/// each.
 const CLIENTS: usize = 200_000;
 
 /// Factor by which the shared bucket exceeds that of one client.
