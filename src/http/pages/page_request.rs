@@ -104,11 +104,11 @@ impl PageRequest {
         }
     }
 
-    /// Decrypts a request that is encrypted for the current cookie of this browser, or for another
-    /// one. In that case it is encrypted again: the page may predate a login, which stores the
-    /// previous cookie, or a logout, and then the form names the cookie's digest. The latter is
-    /// proof of nothing: such a request is shown to the user again, as a link to the authorization
-    /// endpoint would, and not granted.
+    /// Decrypts a request that was encrypted for the current cookie of this browser, or for an
+    /// earlier one, and then encrypts it for the current one: the page may predate a login, which
+    /// stores the previous cookie, or a logout, and then the form has the digest of its cookie.
+    /// That digest proves nothing, so such a request is shown to the user again, like one from a
+    /// link to the authorization endpoint, and is not granted.
     fn open_sealed(&self, flow: &str, now: Timestamp) -> Option<(Pending, String, bool)> {
         let sealer = &self.app.request_sealer;
         let digest = self.visitor.digest();
