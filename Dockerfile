@@ -5,20 +5,19 @@
 #       --volume signet-data:/var/lib/signet --volume signet-keys:/var/lib/signet/keys \
 #       --read-only --tmpfs /tmp --cap-drop ALL --stop-timeout 40 signet
 #
-# A stop takes up to SIGNET_DRAIN_SECONDS (30), since logins that wait for their turn get an answer:
-# 40 seconds until it is killed are enough, the 10 of `docker stop` are not.
+# A stop takes up to SIGNET_DRAIN_SECONDS (30), because queued logins still get a response. A stop
+# timeout of 40 seconds is enough; the default of `docker stop`, 10 seconds, is not.
 #
-# The base images are pinned by tag; --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… take others, or
-# these with a digest. Nothing here needs a shell in the second one, so that
-# gcr.io/distroless/cc-debian12 does as well.
+# The base images are pinned by tag; --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… select others, or
+# these by digest. The runtime image needs no shell, so gcr.io/distroless/cc-debian12 works, too.
 
 ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
 
 FROM ${BUILD_IMAGE} AS build
 
-# OpenSSL is built from source, by perl and make. Whichever version of these: Debian keeps only the
-# newest, and nothing of them is in the result.
+# OpenSSL is built from source, with perl and make. Their versions are not pinned: Debian keeps only
+# the newest, and the result contains nothing of them.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates make perl \
@@ -51,8 +50,8 @@ ENV SIGNET_LISTEN=0.0.0.0:8080 \
     SIGNET_DATABASE_URL=sqlite:/var/lib/signet/signet.db \
     SIGNET_MASTER_KEY_FILE=/var/lib/signet/keys/master.key
 
-# The keys belong in a volume of their own, apart from the data, as above. Declared here it would be
-# a nameless one for whoever does not name it, and gone with the container while the data stay.
+# The keys belong in a separate volume, apart from the data, as above. It is not declared here: an
+# anonymous volume could be deleted with the container, while the data remain.
 VOLUME /var/lib/signet
 EXPOSE 8080
 STOPSIGNAL SIGTERM
