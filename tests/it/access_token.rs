@@ -12,7 +12,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 /// JW-05, JW-06: the exact header and claims. An extra claim would disclose data; a missing one
 /// would break verifiers.
 #[tokio::test]
-async fn a_token_holds_the_documented_claims_and_nothing_else() {
+async fn access_token_contains_exactly_the_documented_claims() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("Ada@Example.test").await.tokens();
     let jwks = server.jwks().await;
@@ -52,7 +52,7 @@ async fn a_token_holds_the_documented_claims_and_nothing_else() {
 
 /// JW-03: not even two responses to one refresh share a `jti`.
 #[tokio::test]
-async fn no_two_tokens_share_an_id() {
+async fn jti_is_unique() {
     let server = TestServer::start().await;
     let mut newest = server.sign_up("ada@example.test").await.tokens();
     let mut ids = BTreeSet::from([TestServer::claims(&newest.access_token)["jti"].to_string()]);
@@ -73,7 +73,7 @@ async fn no_two_tokens_share_an_id() {
 
 /// JW-04: the subject does not change with a login, a refresh or the spelling of the address.
 #[tokio::test]
-async fn the_subject_is_an_id_that_stays_and_is_not_the_address() {
+async fn sub_is_a_stable_id_and_not_the_email_address() {
     let server = TestServer::start().await;
     let signed_up = server.sign_up("ada@example.test").await.tokens();
     let other = server.sign_up("bob@example.test").await.tokens();
@@ -96,7 +96,7 @@ async fn the_subject_is_an_id_that_stays_and_is_not_the_address() {
 
 /// JW-09: Signet's own endpoints check that the session is live.
 #[tokio::test]
-async fn after_a_logout_the_token_is_refused_at_once() {
+async fn logout_invalidates_the_access_token_immediately() {
     let server = TestServer::start().await;
     let other = server.beside().await;
     let first = server.sign_up("ada@example.test").await.tokens();
@@ -116,7 +116,7 @@ async fn after_a_logout_the_token_is_refused_at_once() {
 
 /// TM-01: a token expires thirty seconds after `exp`, the leeway for clock skew.
 #[tokio::test]
-async fn a_token_expires_to_the_second() {
+async fn access_token_expires_exactly_after_exp_plus_leeway() {
     let server = TestServer::with(|config| config.tokens.access_token_seconds = 60).await;
     let signed_up = server.sign_up("ada@example.test").await;
     let token = signed_up.tokens().access_token;
@@ -137,7 +137,7 @@ async fn a_token_expires_to_the_second() {
 
 /// TM-01: a token that is not valid yet is rejected beyond the leeway.
 #[tokio::test]
-async fn a_token_of_the_future_is_refused_beyond_the_leeway() {
+async fn access_token_from_the_future_is_rejected_beyond_the_leeway() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
     let forge = Forge::open(&server.database).await;
@@ -157,7 +157,7 @@ async fn a_token_of_the_future_is_refused_beyond_the_leeway() {
 
 /// RFC 6750 §3: the challenge names an error only if a token was sent.
 #[tokio::test]
-async fn the_challenge_says_what_was_wrong_only_if_a_token_was_sent() {
+async fn www_authenticate_names_an_error_only_if_a_token_was_sent() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
     let endpoints = [(Method::GET, "/api/auth/me"), (Method::POST, "/api/auth/logout")];
@@ -187,7 +187,7 @@ async fn the_challenge_says_what_was_wrong_only_if_a_token_was_sent() {
 
 /// RFC 9700 §4.3.2: tokens in URLs reach logs and browser histories, so the query is not read.
 #[tokio::test]
-async fn a_token_counts_in_its_header_only() {
+async fn access_token_is_read_from_the_authorization_header_only() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
     let me = || server.request(Method::GET, "/api/auth/me");

@@ -15,7 +15,7 @@ async fn refused(server: &TestServer, arguments: &[&str]) -> String {
 
 /// SS-12: disabling an account takes effect at once on sessions, refreshes and logins.
 #[tokio::test]
-async fn a_disabled_account_is_out_at_once_and_comes_back_without_its_sessions() {
+async fn account_disable_ends_sessions_and_enable_does_not_restore_them() {
     let server = TestServer::start().await;
     let tokens = [server.sign_up(ADA).await.tokens(), server.log_in(ADA, PASSWORD).await.tokens()];
     let bob = server.sign_up("bob@example.test").await.tokens();
@@ -43,7 +43,7 @@ async fn a_disabled_account_is_out_at_once_and_comes_back_without_its_sessions()
 
 /// AU-01: each change is one event; repeating it adds none.
 #[tokio::test]
-async fn what_an_operator_does_is_on_record_once() {
+async fn operator_actions_are_audited_once() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
 
@@ -74,7 +74,7 @@ async fn what_an_operator_does_is_on_record_once() {
 }
 
 #[tokio::test]
-async fn sessions_that_an_operator_ended_are_over_and_the_owner_logs_in_again() {
+async fn account_logout_ends_sessions_and_the_owner_can_log_in_again() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
 
@@ -87,7 +87,7 @@ async fn sessions_that_an_operator_ended_are_over_and_the_owner_logs_in_again() 
 
 /// ID-06
 #[tokio::test]
-async fn an_account_that_an_operator_deleted_is_gone() {
+async fn account_delete_removes_the_account() {
     let server = TestServer::start().await;
     let before = server.sign_up(ADA).await.tokens();
 
@@ -100,7 +100,7 @@ async fn an_account_that_an_operator_deleted_is_gone() {
 }
 
 #[tokio::test]
-async fn the_list_and_the_view_of_accounts_say_what_is_known_and_no_secret() {
+async fn account_list_and_show_print_details_and_no_secret() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     let bob = server.sign_up("bob@example.test").await.tokens();
@@ -131,7 +131,7 @@ async fn the_list_and_the_view_of_accounts_say_what_is_known_and_no_secret() {
 
 /// A list of many accounts contains each of them once.
 #[tokio::test]
-async fn the_list_of_accounts_is_whole_however_many_there_are() {
+async fn account_list_contains_every_account_once() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     let (id, numbers) = if server.database.is_postgres() {
@@ -159,7 +159,7 @@ async fn the_list_of_accounts_is_whole_however_many_there_are() {
 }
 
 #[tokio::test]
-async fn an_address_that_nobody_has_is_an_error() {
+async fn account_commands_reject_an_unknown_address() {
     let server = TestServer::start().await;
 
     for command in ["show", "disable", "enable", "delete", "end-sessions", "reset-password"] {
@@ -172,7 +172,7 @@ async fn an_address_that_nobody_has_is_an_error() {
 
 /// SS-12, AT-10: a disabled account is granted nothing, even by requests under way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_that_was_under_way_outlives_a_disabling() {
+async fn account_disable_invalidates_requests_in_flight() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         config.passwords.hash_backlog_seconds = 60;
@@ -202,7 +202,7 @@ async fn nothing_that_was_under_way_outlives_a_disabling() {
 
 /// D2: answers "X cannot log in": what failed, why, from where, and whether a limit is reached.
 #[tokio::test]
-async fn the_view_of_an_account_says_what_has_failed_there() {
+async fn account_show_lists_login_failures_and_reached_limits() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     for _ in 0..5 {
@@ -239,7 +239,7 @@ async fn the_view_of_an_account_says_what_has_failed_there() {
 }
 
 #[tokio::test]
-async fn an_account_may_be_named_by_its_id() {
+async fn account_commands_accept_an_account_id() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     let id = ada.user_id.to_string();
@@ -256,7 +256,7 @@ async fn an_account_may_be_named_by_its_id() {
 }
 
 #[tokio::test]
-async fn the_list_can_be_narrowed_and_read_by_programs() {
+async fn account_list_supports_filters_and_json() {
     let server = TestServer::start().await;
     for email in [ADA, "bob@example.test", "carol@example.org"] {
         server.sign_up(email).await.expect_status(201);
@@ -292,7 +292,7 @@ async fn the_list_can_be_narrowed_and_read_by_programs() {
 
 /// A script without `--yes` deletes no account.
 #[tokio::test]
-async fn nobody_is_deleted_without_a_word() {
+async fn account_delete_asks_for_confirmation() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
 

@@ -9,7 +9,7 @@ const ADA: &str = "ada@example.test";
 
 /// SS-12: all sessions of the account end.
 #[tokio::test]
-async fn a_deleted_account_is_gone_with_its_sessions() {
+async fn account_deletion_ends_all_sessions() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let other = server.log_in(ADA, PASSWORD).await.tokens();
@@ -29,13 +29,13 @@ async fn a_deleted_account_is_gone_with_its_sessions() {
     let again = server.delete_me(&mine.access_token, PASSWORD).await;
     again.expect_error(401, "UNAUTHORIZED");
     server.refresh(&bob.refresh_token).await.expect_status(200);
-    eventually("nothing is left", async || server.database.count("account").await == 1).await;
+    eventually("all rows are deleted", async || server.database.count("account").await == 1).await;
     assert_eq!(server.database.count("session").await, 1);
 }
 
 /// ID-06: a later sign-up with the address creates a different account.
 #[tokio::test]
-async fn the_address_of_a_deleted_account_can_sign_up_anew_and_is_somebody_else() {
+async fn sign_up_with_a_deleted_accounts_address_creates_a_new_sub() {
     let server = TestServer::start().await;
     let before = server.sign_up(ADA).await.tokens();
     let reset_token = server.reset_token(ADA).await;
@@ -55,7 +55,7 @@ async fn the_address_of_a_deleted_account_can_sign_up_anew_and_is_somebody_else(
 
 /// AU-01, AU-07: the audit log keeps that the account was deleted, but not its address.
 #[tokio::test]
-async fn of_a_deleted_account_the_log_keeps_its_id_and_not_its_address() {
+async fn audit_log_keeps_the_id_but_not_the_address_of_a_deleted_account() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
 
@@ -70,7 +70,7 @@ async fn of_a_deleted_account_the_log_keeps_its_id_and_not_its_address() {
 
 /// A stolen token alone is not enough to delete the account.
 #[tokio::test]
-async fn a_wrong_password_deletes_nothing() {
+async fn account_deletion_rejects_a_wrong_password() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     server.sign_up("bob@example.test").await.expect_status(201);
@@ -91,7 +91,7 @@ async fn a_wrong_password_deletes_nothing() {
 
 /// ID-06, AT-10: a deleted account is granted nothing, even by requests under way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_that_was_under_way_outlives_a_deletion() {
+async fn account_deletion_invalidates_requests_in_flight() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         config.passwords.hash_backlog_seconds = 60;

@@ -17,7 +17,7 @@ async fn guess(server: &TestServer, email: &str, times: usize) -> Vec<u16> {
 /// RL-06: ten attempts a minute across addresses and spellings; the limit applies to the owner,
 /// too, but not for long.
 #[tokio::test]
-async fn ten_logins_a_minute_are_admitted_to_an_account() {
+async fn account_limit_is_ten_logins_per_minute() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     let spellings = [ADA, "ADA@example.test", " ada@EXAMPLE.test. "];
@@ -38,7 +38,7 @@ async fn ten_logins_a_minute_are_admitted_to_an_account() {
 /// RL-07: a correct password counts like a wrong one at its account and does not reset its window.
 /// Otherwise an attacker could clear another account's window with their own logins.
 #[tokio::test]
-async fn a_right_password_counts_at_its_account() {
+async fn correct_password_counts_against_the_account_limit() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     guess(&server, ADA, 9).await;
@@ -52,7 +52,7 @@ async fn a_right_password_counts_at_its_account() {
 
 /// RL-08: a correct password gives its address no additional attempts.
 #[tokio::test]
-async fn a_right_password_is_given_back_to_its_address_and_no_other() {
+async fn correct_password_does_not_count_against_the_address_limit() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     let mut statuses = Vec::new();
@@ -66,7 +66,7 @@ async fn a_right_password_is_given_back_to_its_address_and_no_other() {
 
 /// RL-12: an attempt refused by one limit is not counted by the others.
 #[tokio::test]
-async fn what_the_address_is_refused_is_not_counted_for_the_account() {
+async fn attempt_rejected_by_the_address_limit_is_not_counted_for_the_account() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
 
@@ -79,7 +79,7 @@ async fn what_the_address_is_refused_is_not_counted_for_the_account() {
 
 /// EN-06: a rate limit does not disclose whether the account exists.
 #[tokio::test]
-async fn unknown_accounts_are_limited_like_known_ones() {
+async fn account_limit_applies_equally_to_unknown_accounts() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     guess(&server, ADA, 10).await;
@@ -99,7 +99,7 @@ async fn unknown_accounts_are_limited_like_known_ones() {
 /// RL-07: removing a successful attempt does not interfere with an attempt that is being counted in
 /// the same window.
 #[tokio::test]
-async fn logins_of_the_owner_at_the_same_time_all_succeed() {
+async fn concurrent_logins_of_the_owner_all_succeed() {
     let server = TestServer::with(|config| {
         config.passwords.hash_backlog_seconds = 60;
         config.limits.account_attempts_per_minute = 18;

@@ -9,7 +9,7 @@ use crate::harness::oauth::{Browser, WEB};
 use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 /// Inserts an account as the previous version did, with the test password.
-async fn insert_as_before(server: &TestServer, email: &str, canonical: &str) {
+async fn insert_as_previous_version(server: &TestServer, email: &str, canonical: &str) {
     if server.database.count("account WHERE email_canonical = 'seed@example.test'").await == 0 {
         server.sign_up("seed@example.test").await.expect_status(201);
     }
@@ -25,7 +25,7 @@ async fn insert_as_before(server: &TestServer, email: &str, canonical: &str) {
 }
 
 /// A stopped server: housekeeping of a running one could fold a row before the next is inserted.
-async fn stopped() -> TestServer {
+async fn stopped_server() -> TestServer {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
     server.sign_up("seed@example.test").await.expect_status(201);
     server.stop_cleanly().await;
@@ -34,7 +34,7 @@ async fn stopped() -> TestServer {
 
 /// W11: addresses that are equal after full case folding are one account, on two instances.
 #[tokio::test]
-async fn spellings_that_fold_alike_are_one_account() {
+async fn addresses_equal_after_case_folding_are_one_account() {
     let server = TestServer::start().await;
     let other = server.beside().await;
     for (typed, others) in [
@@ -54,7 +54,7 @@ async fn spellings_that_fold_alike_are_one_account() {
 
 /// W11: attempts at all spellings count for the same account.
 #[tokio::test]
-async fn all_spellings_share_the_limit_of_the_account() {
+async fn spellings_of_an_address_share_the_account_limit() {
     let server = TestServer::start().await;
     server.sign_up("straße@example.test").await.expect_status(201);
     let spellings = ["straße@example.test", "strasse@example.test"];
@@ -68,7 +68,7 @@ async fn all_spellings_share_the_limit_of_the_account() {
 
 /// W11: invisible characters do not make a second account.
 #[tokio::test]
-async fn invisible_characters_are_refused() {
+async fn addresses_with_invisible_characters_are_rejected() {
     let server = TestServer::start().await;
     for hidden in [
         '\u{3164}',
@@ -97,7 +97,7 @@ async fn invisible_characters_are_refused() {
 
 /// B1: addresses in any script can sign up and log in, and are displayed as typed.
 #[tokio::test]
-async fn people_of_all_scripts_sign_up() {
+async fn addresses_in_any_script_can_sign_up() {
     let server = TestServer::start().await;
     for (email, shown) in [
         ("संपर्क@डाटामेल.भारत", "संपर्क@xn--c2bd4bq1db8d.xn--h2brj9c"),
@@ -114,7 +114,7 @@ async fn people_of_all_scripts_sign_up() {
 
 /// W11: responses and claims that contain `email` also contain `email_verified`.
 #[tokio::test]
-async fn email_never_comes_without_email_verified() {
+async fn email_is_always_accompanied_by_email_verified() {
     let server = TestServer::start().await;
     let web = server.apply(WEB).await.remove(0);
     let signed_up = server.sign_up("Ada@Example.Test").await;
@@ -154,10 +154,10 @@ async fn email_never_comes_without_email_verified() {
 
 /// W11: rows of the previous version are found by all spellings once a start has folded them.
 #[tokio::test]
-async fn an_account_of_an_earlier_version_is_found_by_its_folded_form() {
+async fn account_of_an_earlier_version_is_found_by_its_folded_address() {
     let server = TestServer::start().await;
-    insert_as_before(&server, "Νίκος.P@example.test", "νίκος.p@example.test").await;
-    insert_as_before(&server, "Ёлка@example.test", "ёлка@example.test").await;
+    insert_as_previous_version(&server, "Νίκος.P@example.test", "νίκος.p@example.test").await;
+    insert_as_previous_version(&server, "Ёлка@example.test", "ёлка@example.test").await;
 
     // An instance of this version beside one of the previous version finds them at once, by their
     // own spelling.
@@ -180,7 +180,7 @@ async fn an_account_of_an_earlier_version_is_found_by_its_folded_form() {
 
 /// W11: the unique index rejects addresses that the previous version would have accepted.
 #[tokio::test]
-async fn the_version_before_cannot_take_what_folds_alike() {
+async fn unique_index_rejects_folded_duplicates_from_the_previous_version() {
     let server = TestServer::start().await;
     server.sign_up("straße@example.test").await.expect_status(201);
     let id = if server.database.is_postgres() { "gen_random_uuid()" } else { "randomblob(16)" };
@@ -198,8 +198,8 @@ async fn the_version_before_cannot_take_what_folds_alike() {
 /// stored and never verified; `signet doctor` lists them; the last one left becomes an ordinary
 /// account.
 #[tokio::test]
-async fn old_rows_that_fold_alike_stay_apart() {
-    let server = stopped().await;
+async fn old_rows_with_equal_folded_addresses_stay_separate() {
+    let server = stopped_server().await;
     for (email, canonical) in [
         ("Straße@example.test", "straße@example.test"),
         ("Strasse@example.test", "strasse@example.test"),
@@ -207,7 +207,7 @@ async fn old_rows_that_fold_alike_stay_apart() {
         ("fiß@example.test", "fiß@example.test"),
         ("Al\u{3164}ice@example.test", "al\u{3164}ice@example.test"),
     ] {
-        insert_as_before(&server, email, canonical).await;
+        insert_as_previous_version(&server, email, canonical).await;
     }
     let server = server.restart().await;
     assert_eq!(server.database.count("account WHERE email_ambiguous").await, 5);
@@ -270,9 +270,10 @@ async fn old_rows_that_fold_alike_stay_apart() {
 
 /// W11: commands find an old row whose address can no longer sign up.
 #[tokio::test]
-async fn the_command_line_reaches_old_rows() {
+async fn account_commands_find_old_rows() {
     let server = TestServer::start().await;
-    insert_as_before(&server, "al\u{3164}ice@example.test", "al\u{3164}ice@example.test").await;
+    insert_as_previous_version(&server, "al\u{3164}ice@example.test", "al\u{3164}ice@example.test")
+        .await;
     let server = server.restart().await;
 
     let program = Program::new(&server.database);

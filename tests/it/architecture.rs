@@ -32,7 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// `(external crate, the only paths under src/ that may use it)`.
-const CONFINED: &[(&str, &[&str])] = &[
+const RESTRICTED_TO: &[(&str, &[&str])] = &[
     ("anyhow", &["cli/"]),
     ("argon2", &["domain/password/"]),
     ("askama", &["http/branding.rs", "http/pages/"]),
@@ -90,7 +90,7 @@ const RAW_SQL: &[&str] = &[
 
 /// IJ-06: SQL is built by a library that binds all values.
 #[test]
-fn no_rule_writes_sql_by_hand() {
+fn raw_sql_is_written_only_in_database() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
 
     let mut found = Vec::new();
@@ -106,19 +106,19 @@ fn no_rule_writes_sql_by_hand() {
 /// `(file, why the number of rows deleted in one statement is bounded)`. Other files use
 /// `database/portions.rs`.
 const DELETES_MANY: &[(&str, &str)] = &[
-    ("database/portions.rs", "deletes in portions"),
-    ("domain/oauth/code.rs", "what one person has under way for one request, for a minute"),
+    ("database/portions.rs", "deletes in batches"),
+    ("domain/oauth/code.rs", "codes of one user for one request, valid for a minute"),
     (
         "domain/oauth/consent.rs",
-        "what one person has under way at one client, at most for half an hour",
+        "pending requests of one user at one client, valid for half an hour",
     ),
     ("domain/session/logout_outbox.rs", "the notices of one batch, by their keys"),
-    ("domain/session/unfinished.rs", "a portion of what refers to a deleted account"),
+    ("domain/session/unfinished.rs", "a batch of the rows that refer to a deleted account"),
 ];
 
 /// W5: a statement that deletes an unbounded number of rows blocks others or times out.
 #[test]
-fn rows_are_deleted_in_portions() {
+fn bulk_deletes_are_batched() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
 
     let mut found = Vec::new();
@@ -146,7 +146,7 @@ fn modules_import_only_what_their_layer_allows() {
 
 /// Black-box tests: a test that imports the domain proves nothing about HTTP.
 #[test]
-fn tests_know_neither_the_rules_nor_the_tables() {
+fn integration_tests_do_not_import_internals() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
 
     for file in rust_files(&tests).iter().filter(|file| !file.ends_with("architecture.rs")) {
@@ -170,7 +170,7 @@ fn violations(source: &Path, file: &Path) -> Vec<String> {
         let code = line.split("//").next().unwrap();
         let mut report = |what: String| found.push(format!("src/{path}:{number}: {what}"));
         if code.contains("super::super") {
-            report("name the module from `crate` on".to_owned());
+            report("write the path from `crate`".to_owned());
         }
         for target in words_after(code, "crate::") {
             // `crate::{…}` would hide the imported modules from this check.
@@ -180,7 +180,7 @@ fn violations(source: &Path, file: &Path) -> Vec<String> {
                 report(format!("`{module}` may not import `{target}`"));
             }
         }
-        for (name, homes) in CONFINED {
+        for (name, homes) in RESTRICTED_TO {
             if names_crate(code, name) && !homes.iter().any(|home| path.starts_with(home)) {
                 report(format!("`{name}` may be named only in {homes:?}"));
             }

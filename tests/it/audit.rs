@@ -33,7 +33,7 @@ fn uuid(row: &QueryResult, column: &str) -> Option<Uuid> {
 }
 
 /// Type, outcome and reason of all events except those about keys.
-async fn story(server: &TestServer) -> Vec<String> {
+async fn event_summary(server: &TestServer) -> Vec<String> {
     let rows = rows(server).await;
     let told = rows.iter().map(|row| {
         let [kind, outcome] = ["type", "outcome"].map(|column| text(row, column).unwrap());
@@ -44,7 +44,7 @@ async fn story(server: &TestServer) -> Vec<String> {
 
 /// AU-01: each acknowledged action and each detected attack is one event.
 #[tokio::test]
-async fn each_action_is_one_event() {
+async fn each_action_is_audited_once() {
     let server = TestServer::start().await;
 
     let ada = server.sign_up(ADA).await.tokens();
@@ -80,12 +80,12 @@ async fn each_action_is_one_event() {
         "login_failed, failure, wrong_password",
         "rate_limited, failure, address",
     ];
-    assert_eq!(story(&server).await, expected);
+    assert_eq!(event_summary(&server).await, expected);
 }
 
 /// AU-01: requests without effect or threat are not events.
 #[tokio::test]
-async fn what_did_not_happen_is_no_event() {
+async fn requests_without_effect_are_not_audited() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     server.log_out(&ada.access_token).await.expect_status(200);
@@ -97,12 +97,12 @@ async fn what_did_not_happen_is_no_event() {
     server.me(&ada.access_token).await.expect_status(401);
     server.jwks().await;
 
-    assert_eq!(story(&server).await, ["signup, success, ", "logout, success, "]);
+    assert_eq!(event_summary(&server).await, ["signup, success, ", "logout, success, "]);
 }
 
 /// D1, AU-01: harmless failures are events, too.
 #[tokio::test]
-async fn what_is_refused_is_an_event() {
+async fn rejected_requests_are_audited() {
     let server = TestServer::start().await;
     let web = server.web().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -122,14 +122,14 @@ async fn what_is_refused_is_an_event() {
         "client_authentication_failed, failure, the secret is wrong",
     ];
     // The first event is the creation of the client.
-    assert_eq!(story(&server).await[1..], expected);
+    assert_eq!(event_summary(&server).await[1..], expected);
     let clients = "auth_event WHERE outcome = 'failure' AND client_id = 'web'";
     assert_eq!(server.database.count(clients).await, 2);
 }
 
 /// The number of failure events is bounded, and no response waits for them.
 #[tokio::test]
-async fn failures_without_end_are_recorded_up_to_a_bound() {
+async fn audited_failures_are_rate_limited() {
     let server = TestServer::start().await;
 
     for _ in 0..40 {
@@ -151,7 +151,7 @@ async fn failures_without_end_are_recorded_up_to_a_bound() {
 /// AU-01: the first key is created and activated once, regardless of the number of instances that
 /// start.
 #[tokio::test]
-async fn a_key_is_created_and_activated_once() {
+async fn key_creation_and_activation_are_audited_once() {
     let server = TestServer::start().await;
     let kid = server.jwks().await["keys"][0]["kid"].as_str().unwrap().to_owned();
 
@@ -167,7 +167,7 @@ async fn a_key_is_created_and_activated_once() {
 
 /// AU-02: an event has time, account, session, client, address and user agent.
 #[tokio::test]
-async fn an_event_says_who_when_and_from_where() {
+async fn audit_event_contains_account_time_and_origin() {
     let server = TestServer::start().await;
     server.advance_millis(1_234);
     let request = server
@@ -194,7 +194,7 @@ async fn an_event_says_who_when_and_from_where() {
 
 /// AU-02: a failure names the account if it exists, and always the request.
 #[tokio::test]
-async fn a_failed_login_names_the_account_if_there_is_one() {
+async fn login_failure_event_names_an_existing_account() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
 
@@ -206,13 +206,13 @@ async fn a_failed_login_names_the_account_if_there_is_one() {
         assert_eq!(uuid(&row, "session_id"), None);
         assert_eq!(text(&row, "client_id"), None);
         assert_eq!(uuid(&row, "request_id").unwrap().to_string(), refused.header("x-request-id"));
-        assert_eq!(text(&row, "address").unwrap(), "2001:db8::1", "the canonical spelling");
+        assert_eq!(text(&row, "address").unwrap(), "2001:db8::1", "in canonical form");
     }
 }
 
 /// AU-02, IJ-08: the user agent is truncated, and can neither forge a line nor break the text.
 #[tokio::test]
-async fn what_a_client_says_of_itself_is_cut_and_cleaned() {
+async fn user_agent_is_truncated_and_sanitized() {
     let server = TestServer::start().await;
     let sent =
         [b"tab\there, C1 \xc2\x85, no UTF-8 \xff, key \xf0\x9f\x94\x91 ", [b'x'; 700].as_slice()];
@@ -235,7 +235,7 @@ async fn what_a_client_says_of_itself_is_cut_and_cleaned() {
 
 /// AU-02: a forwarding chain from an untrusted peer is not evidence, and is not recorded.
 #[tokio::test]
-async fn the_chain_of_a_stranger_is_not_kept() {
+async fn forwarding_chain_of_an_untrusted_peer_is_not_recorded() {
     let server = TestServer::with(|config| config.service.trusted_proxies.clear()).await;
 
     server.log_in_from(CLIENT, ADA, "wrong").await.expect_status(401);
@@ -247,7 +247,7 @@ async fn the_chain_of_a_stranger_is_not_kept() {
 
 /// AU-04, AU-06: the log contains no credentials, nor passwords typed into a wrong field.
 #[tokio::test]
-async fn no_event_holds_a_secret() {
+async fn audit_events_contain_no_secrets() {
     let server = TestServer::start().await;
     let mistyped = "My-S3cret-Typed-As-A-Name@example.test";
     let ada = server.sign_up(ADA).await.tokens();

@@ -46,7 +46,7 @@ async fn started() -> (TestServer, Tokens) {
 
 /// AU-03: no account is created, and the address stays available.
 #[tokio::test]
-async fn nobody_signs_up_unrecorded() {
+async fn sign_up_fails_without_the_audit_log() {
     let (server, _) = started().await;
     let before = state(&server).await;
 
@@ -59,7 +59,7 @@ async fn nobody_signs_up_unrecorded() {
 
 /// AU-03: no session is created, and nothing tells whether the password was correct.
 #[tokio::test]
-async fn nobody_logs_in_unrecorded() {
+async fn login_fails_without_the_audit_log() {
     let (server, _) = started().await;
     let before = state(&server).await;
 
@@ -79,7 +79,7 @@ async fn nobody_logs_in_unrecorded() {
 
 /// AU-03: a failed login does not upgrade the hash.
 #[tokio::test]
-async fn no_hash_is_replaced_unrecorded() {
+async fn hash_upgrade_is_skipped_without_the_audit_log() {
     let (server, _) = started().await;
     let old = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
     server.database.execute(&format!("UPDATE account SET password_hash = '{old}'")).await;
@@ -93,7 +93,7 @@ async fn no_hash_is_replaced_unrecorded() {
 
 /// AU-03, RF-05: the refresh token stays valid.
 #[tokio::test]
-async fn no_token_is_exchanged_unrecorded() {
+async fn refresh_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let before = state(&server).await;
 
@@ -109,7 +109,7 @@ async fn no_token_is_exchanged_unrecorded() {
 
 /// AU-03: reuse that cannot be recorded is detected the next time.
 #[tokio::test]
-async fn no_session_ends_for_reuse_unrecorded() {
+async fn reuse_ends_no_session_without_the_audit_log() {
     let (server, first) = started().await;
     let second = server.refresh(&first.refresh_token).await.tokens();
     server.refresh(&second.refresh_token).await.expect_status(200);
@@ -125,7 +125,7 @@ async fn no_session_ends_for_reuse_unrecorded() {
 
 /// AU-03: a failed logout is reported and can be retried.
 #[tokio::test]
-async fn nobody_logs_out_unrecorded() {
+async fn logout_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let before = state(&server).await;
 
@@ -139,7 +139,7 @@ async fn nobody_logs_out_unrecorded() {
 
 /// AU-03: password, sessions and reset token stay valid.
 #[tokio::test]
-async fn no_password_is_reset_unrecorded() {
+async fn password_reset_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let token = server.reset_token(ADA).await;
     let before = state(&server).await;
@@ -156,7 +156,7 @@ async fn no_password_is_reset_unrecorded() {
 
 /// AU-03: the old password and all sessions stay valid.
 #[tokio::test]
-async fn no_password_is_changed_unrecorded() {
+async fn password_change_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let other = server.log_in(ADA, PASSWORD).await.tokens();
     let before = state(&server).await;
@@ -176,7 +176,7 @@ async fn no_password_is_changed_unrecorded() {
 
 /// AU-03: an account whose deletion failed is complete.
 #[tokio::test]
-async fn no_account_is_deleted_unrecorded() {
+async fn account_deletion_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let before = state(&server).await;
 
@@ -191,7 +191,7 @@ async fn no_account_is_deleted_unrecorded() {
 
 /// AU-03
 #[tokio::test]
-async fn no_session_is_ended_from_another_unrecorded() {
+async fn session_revocation_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let other = server.log_in(ADA, PASSWORD).await.tokens();
     let before = state(&server).await;
@@ -211,7 +211,7 @@ async fn no_session_is_ended_from_another_unrecorded() {
 
 /// AU-03
 #[tokio::test]
-async fn no_profile_is_changed_unrecorded() {
+async fn profile_update_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let before = server.me(&tokens.access_token).await.json();
     let patch = json!({ "name": "Ada Lovelace" });
@@ -226,7 +226,7 @@ async fn no_profile_is_changed_unrecorded() {
 
 /// AU-03: administration fails if it cannot be recorded.
 #[tokio::test]
-async fn no_account_is_disabled_unrecorded() {
+async fn account_disable_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let before = state(&server).await;
 
@@ -240,7 +240,7 @@ async fn no_account_is_disabled_unrecorded() {
 
 /// AU-03: a limit applies even if exceeding it cannot be recorded.
 #[tokio::test]
-async fn nobody_passes_a_limit_unrecorded() {
+async fn attempt_limits_apply_without_the_audit_log() {
     let (server, _) = started().await;
     for _ in 0..5 {
         server.log_in_from(CLIENT, ADA, "wrong").await.expect_status(401);
@@ -255,7 +255,7 @@ async fn nobody_passes_a_limit_unrecorded() {
 
 /// AU-03: requests that write nothing succeed.
 #[tokio::test]
-async fn reading_goes_on_without_the_log() {
+async fn read_requests_succeed_without_the_audit_log() {
     let (server, tokens) = started().await;
 
     let (me, keys, ready) = without_log(&server, async {

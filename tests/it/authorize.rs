@@ -96,7 +96,7 @@ const NOT_REGISTERED: &[&str] = &[
 ];
 
 /// Parameters for which a value with forbidden characters is an error for the client.
-const REFUSED_WITH_A_PROBE: [&str; 14] = [
+const REJECTED_WITH_PROBE: [&str; 14] = [
     "nonce",
     "scope",
     "claims",
@@ -133,7 +133,7 @@ fn expect_page(answer: &Answer, what: &str) {
 /// RU-01, RU-02, MUST-033, MUST-034, MUST-040, MUST-058: redirect URIs are compared exactly.
 /// Nothing is sent to others, whatever else is wrong with the request.
 #[tokio::test]
-async fn nothing_is_sent_to_an_address_that_was_not_registered() {
+async fn unregistered_redirect_uri_never_gets_a_redirect() {
     let server = server().await;
     let mut browser = Browser::of(&server);
 
@@ -159,7 +159,7 @@ async fn nothing_is_sent_to_an_address_that_was_not_registered() {
 /// MUST-035, MUST-036: a native client's loopback redirect URI may have any port; nothing else may
 /// differ.
 #[tokio::test]
-async fn a_native_clients_loopback_port_is_free() {
+async fn loopback_redirect_uri_of_a_native_client_may_have_any_port() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let asked = [("client_id", "native"), ("scope", "openid")];
@@ -184,9 +184,9 @@ async fn a_native_clients_loopback_port_is_free() {
 /// MUST-030..032, MUST-041, MUST-044..049, MUST-061, MUST-084, MUST-085, MUST-111, CO-01, CO-08,
 /// CO-09, RU-08: errors are sent to the client with `state` and `iss`, and no page is shown. (A
 /// client with a redirect URI that may not use this flow cannot exist: see
-/// `what_would_be_unsafe_cannot_be_registered`.)
+/// `unsafe_registrations_are_rejected`.)
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_sent_to_its_client() {
+async fn request_errors_are_sent_to_the_client() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -248,7 +248,7 @@ async fn what_is_wrong_with_a_request_is_sent_to_its_client() {
 /// G5: a client that sends all parameters in an unsigned request object gets its error with the
 /// state and in the response mode of that object.
 #[tokio::test]
-async fn a_refused_request_object_is_answered_as_it_says() {
+async fn request_object_error_uses_its_state_and_response_mode() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let object = |alg: &str, members: serde_json::Value| {
@@ -270,12 +270,16 @@ async fn a_refused_request_object_is_answered_as_it_says() {
         assert_eq!((sent["error"].as_str(), sent.get("state")), ("request_not_supported", None));
     }
     let both = browser.authorize(&[("response_mode", "query"), ("request", &unsigned)]).await;
-    assert_eq!(both.sent_to(CALLBACK)["state"], "af0ifjsldkj", "what is outside counts first");
+    assert_eq!(
+        both.sent_to(CALLBACK)["state"],
+        "af0ifjsldkj",
+        "the parameters outside the request object take precedence"
+    );
 }
 
 /// MUST-041, MUST-042, CO-10: state is returned unchanged, and no other parameter is.
 #[tokio::test]
-async fn state_comes_back_byte_for_byte_and_nothing_else_is_repeated() {
+async fn state_is_returned_byte_for_byte_and_no_other_parameter_is() {
     let server = server().await;
     let mut browser = Browser::of(&server);
 
@@ -292,7 +296,7 @@ async fn state_comes_back_byte_for_byte_and_nothing_else_is_repeated() {
     // One parameter at a time, so that each is read. `sent_to` checks errors for the RFC's
     // characters.
     let probe = "\"\\\r\n\tü<script>alert(1)</script>";
-    for name in REFUSED_WITH_A_PROBE {
+    for name in REJECTED_WITH_PROBE {
         let answer = browser.authorize(&[("state", "-"), (name, probe)]).await;
         // An unknown response mode is answered in the default mode.
         assert!(answer.sent_to(CALLBACK).contains_key("error"), "{name}");
@@ -313,7 +317,7 @@ async fn state_comes_back_byte_for_byte_and_nothing_else_is_repeated() {
 /// MUST-027, MUST-028, MUST-029, MUST-046, MUST-047, MUST-050, MUST-051: parameters and values that
 /// a server must ignore.
 #[tokio::test]
-async fn what_is_not_understood_is_ignored() {
+async fn unknown_parameters_and_values_are_ignored() {
     let server = server().await;
     let mut browser = Browser::of(&server);
 
@@ -350,7 +354,7 @@ async fn what_is_not_understood_is_ignored() {
 
 /// MUST-039: a registered query is preserved, and parameters are appended.
 #[tokio::test]
-async fn a_registered_query_is_kept() {
+async fn query_of_a_registered_redirect_uri_is_preserved() {
     let server = server().await;
     let uri = "https://rp.example/other?a=b";
 
@@ -365,7 +369,7 @@ async fn a_registered_query_is_kept() {
 /// MUST-083, MUST-088, MUST-092, CO-01, CO-02: PKCE may be optional for a confidential client;
 /// without a challenge, a verifier is an error.
 #[tokio::test]
-async fn pkce_is_a_policy_for_confidential_clients_alone() {
+async fn pkce_is_optional_for_confidential_clients_only() {
     let server = server().await;
     let without = [("code_challenge", "-"), ("code_challenge_method", "-"), ("scope", "openid")];
 

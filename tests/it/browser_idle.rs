@@ -34,7 +34,7 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
 }
 
 /// The idle expiry of the browser login, in seconds since its start.
-async fn idle_end(server: &TestServer) -> i64 {
+async fn idle_expiry(server: &TestServer) -> i64 {
     let ends = "SELECT idle_expires_at - auth_time FROM session WHERE cookie_digest IS NOT NULL";
     let ends: Vec<i64> = server.database.column(ends).await;
     assert_eq!(ends.len(), 1);
@@ -43,7 +43,7 @@ async fn idle_end(server: &TestServer) -> i64 {
 
 /// SS-09: the server enforces the timeout, even if the browser still has the cookie.
 #[tokio::test]
-async fn a_login_that_is_not_used_ends() {
+async fn browser_login_ends_after_the_idle_timeout() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.code(ADA, &[]).await;
@@ -62,13 +62,13 @@ async fn a_login_that_is_not_used_ends() {
 
 /// SS-09: the timeout starts at the login, not at the first use.
 #[tokio::test]
-async fn a_login_that_is_never_used_ends() {
+async fn idle_timeout_starts_at_the_login() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.get("/login").await;
     let typed = [("username", ADA), ("password", PASSWORD)];
     browser.submit("/login", &page, &typed).await.expect_status(303);
-    assert_eq!(idle_end(&server).await, 3600);
+    assert_eq!(idle_expiry(&server).await, 3600);
 
     server.advance_seconds(HOUR);
 
@@ -77,7 +77,7 @@ async fn a_login_that_is_never_used_ends() {
 
 /// SS-09: regardless of use.
 #[tokio::test]
-async fn a_login_that_is_used_lasts_until_its_absolute_end() {
+async fn browser_login_in_use_ends_at_its_absolute_expiry() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.code(ADA, &[]).await;
@@ -86,7 +86,7 @@ async fn a_login_that_is_used_lasts_until_its_absolute_end() {
         server.advance_seconds(45 * MINUTE);
         browser.get("/account").await.expect_status(200);
     }
-    assert_eq!(idle_end(&server).await, i64::try_from(4 * HOUR).unwrap());
+    assert_eq!(idle_expiry(&server).await, i64::try_from(4 * HOUR).unwrap());
     server.advance_seconds(15 * MINUTE - 1);
     assert!(is_logged_in(&mut browser).await);
     server.advance_seconds(1);
@@ -99,12 +99,12 @@ async fn a_login_that_is_used_lasts_until_its_absolute_end() {
 
 /// Loading a page writes to the database at most every five minutes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_end_of_an_unused_login_moves_every_few_minutes() {
+async fn idle_expiry_is_updated_at_most_every_five_minutes() {
     let (server, _) = server().await;
     let beside = server.beside().await;
     let mut browser = Browser::of(&server);
     browser.code(ADA, &[]).await;
-    assert_eq!(idle_end(&server).await, 3600);
+    assert_eq!(idle_expiry(&server).await, 3600);
 
     for (minutes, end) in [(2, 3600), (3, 3600), (1, 3600 + 360), (5, 3600 + 360), (1, 3600 + 720)]
     {
@@ -115,13 +115,13 @@ async fn the_end_of_an_unused_login_moves_every_few_minutes() {
             Answer::of(request.header("cookie", &cookie))
         });
         assert!(join_all(visits).await.iter().all(|answer| answer.status == 200));
-        assert_eq!(idle_end(&server).await, end, "{minutes}");
+        assert_eq!(idle_expiry(&server).await, end, "{minutes}");
     }
 }
 
 /// A shorter setting applies from the next use on.
 #[tokio::test]
-async fn a_shorter_setting_holds_from_the_next_use_on() {
+async fn shorter_idle_timeout_applies_from_the_next_use() {
     let (server, _) = server().await;
     let mut config = server.config.clone();
     config.tokens.browser_idle_seconds = 10 * MINUTE;
@@ -140,7 +140,7 @@ async fn a_shorter_setting_holds_from_the_next_use_on() {
 
 /// The user works at the client meanwhile: an idle timeout is not a logout.
 #[tokio::test]
-async fn what_clients_hold_outlives_an_idle_login_and_ends_with_its_logout() {
+async fn client_sessions_outlive_an_idle_login_and_end_at_logout() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     let code = browser.code(ADA, &[]).await;
@@ -166,7 +166,7 @@ async fn what_clients_hold_outlives_an_idle_login_and_ends_with_its_logout() {
 
 /// SS-11: as if the previous login had not timed out.
 #[tokio::test]
-async fn the_next_login_takes_over_from_an_idle_one() {
+async fn next_login_replaces_an_idle_one() {
     let (server, web) = server().await;
     for (next, status) in [(ADA, 200), (BOB, 401)] {
         let mut browser = Browser::of(&server);

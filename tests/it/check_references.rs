@@ -90,7 +90,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_check_that_is_referred_to_is_defined() {
+fn every_referenced_check_is_defined() {
     let defined = definitions();
     let known: BTreeSet<_> = defined.iter().filter_map(|id| Some(parse(id)?.0)).collect();
 
@@ -124,7 +124,7 @@ fn no_check_is_defined_twice() {
 }
 
 #[test]
-fn what_looks_like_an_id_and_is_none_is_left_alone() {
+fn texts_that_resemble_ids_are_not_references() {
     let known = BTreeSet::from(["RS", "MUST", "CO", "A", "C"]);
     let ids = |text| references(text, &known).into_iter().collect::<Vec<_>>().join(" ");
 

@@ -54,7 +54,7 @@ async fn refresh(server: &TestServer, rp: &Rp, tokens: &Answer) -> Answer {
 }
 
 /// The claims at userinfo besides `sub`.
-async fn told(server: &TestServer, tokens: &Answer) -> Value {
+async fn userinfo_claims(server: &TestServer, tokens: &Answer) -> Value {
     let answer = server.userinfo(&tokens.text("access_token")).await;
     let mut claims = answer.expect_status(200).json();
     claims.as_object_mut().unwrap().remove("sub").unwrap();
@@ -62,7 +62,7 @@ async fn told(server: &TestServer, tokens: &Answer) -> Value {
 }
 
 /// The profile claims of an ID token.
-fn told_in_id_token(tokens: &Answer) -> Value {
+fn id_token_claims(tokens: &Answer) -> Value {
     let mut claims = TestServer::claims(&tokens.text("id_token"));
     let always = ["iss", "sub", "aud", "exp", "iat", "auth_time", "acr", "amr", "sid", "at_hash"];
     for name in always {
@@ -84,7 +84,7 @@ const CLAIMS: &str = r#"{
 /// Known claims are returned where they were requested, for this session alone, with their current
 /// values.
 #[tokio::test]
-async fn a_client_is_told_what_it_asked_for_by_name() {
+async fn requested_claims_are_returned_where_requested() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
     let more = [("scope", SCOPE), ("claims", CLAIMS)];
@@ -94,8 +94,8 @@ async fn a_client_is_told_what_it_asked_for_by_name() {
 
     let by_name = json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false,
                 "phone_number": "+441632960961" });
-    assert_eq!(told(&server, &first).await, by_name);
-    assert_eq!(told_in_id_token(&first), json!({ "birthdate": "1815-12-10" }));
+    assert_eq!(userinfo_claims(&server, &first).await, by_name);
+    assert_eq!(id_token_claims(&first), json!({ "birthdate": "1815-12-10" }));
     assert_eq!(first.json()["scope"], SCOPE);
     for state in [
         TestServer::claims(&first.text("access_token")),
@@ -106,25 +106,25 @@ async fn a_client_is_told_what_it_asked_for_by_name() {
         }
     }
     for tokens in [&other, &refresh(&server, &web, &other).await] {
-        assert_eq!(told(&server, tokens).await, json!({}));
-        assert_eq!(told_in_id_token(tokens), json!({}));
+        assert_eq!(userinfo_claims(&server, tokens).await, json!({}));
+        assert_eq!(id_token_claims(tokens), json!({}));
     }
 
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
     let patch = json!({ "name": "Ada", "birthdate": null, "phone_number": null, "gender": "f" });
     server.patch_me(&mine.access_token, &patch).await.expect_status(200);
     let next = refresh(&server, &web, &first).await;
-    assert_eq!(told_in_id_token(&next), json!({ "gender": "f" }));
+    assert_eq!(id_token_claims(&next), json!({ "gender": "f" }));
     for tokens in [&first, &next] {
         let now = json!({ "name": "Ada", "email": ADA, "email_verified": false, "gender": "f" });
-        assert_eq!(told(&server, tokens).await, now);
+        assert_eq!(userinfo_claims(&server, tokens).await, now);
     }
 }
 
 /// §5.4: claims of a scope are returned at userinfo. Clients can request them in the ID token by
 /// name.
 #[tokio::test]
-async fn what_a_scope_opens_can_be_asked_for_in_id_tokens() {
+async fn claims_of_a_scope_can_be_requested_in_the_id_token() {
     let (server, web, _) = server().await;
     let claims = r#"{"userinfo":{"email":null,"name":null},"id_token":{"email":null,"name":null}}"#;
     let mut browser = Browser::of(&server);
@@ -140,16 +140,16 @@ async fn what_a_scope_opens_can_be_asked_for_in_id_tokens() {
     let kept: Value = serde_json::from_str(&kept[0]).unwrap();
     assert_eq!(kept, json!({ "userinfo": ["email"], "id_token": ["email", "name"] }));
     let in_id_token = json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false });
-    assert_eq!(told_in_id_token(&tokens), in_id_token);
-    let userinfo = told(&server, &tokens).await;
+    assert_eq!(id_token_claims(&tokens), in_id_token);
+    let userinfo = userinfo_claims(&server, &tokens).await;
     assert_eq!((&userinfo["email"], &userinfo["email_verified"]), (&json!(ADA), &json!(false)));
     assert_eq!(userinfo["birthdate"], "1815-12-10");
-    assert_eq!(told_in_id_token(&plain), json!({}));
+    assert_eq!(id_token_claims(&plain), json!({}));
 }
 
 /// Without `openid`, requested claims are not returned.
 #[tokio::test]
-async fn without_openid_nothing_is_told_by_name() {
+async fn requested_claims_need_openid() {
     let (server, web, _) = server().await;
     let more = [("scope", "tasks:read offline_access"), ("claims", CLAIMS)];
 
@@ -166,7 +166,7 @@ async fn without_openid_nothing_is_told_by_name() {
 
 /// MUST-051, §5.5.1.1: a malformed parameter, and an essential `acr` that no login reaches.
 #[tokio::test]
-async fn what_is_wrong_with_the_parameter_is_sent_to_the_client() {
+async fn claims_parameter_errors_are_sent_to_the_client() {
     let (server, ..) = server().await;
     let mut browser = Browser::of(&server);
     let long = format!(r#"{{"userinfo":{{"name":null}},"x":"{}"}}"#, "x".repeat(4096));
@@ -202,7 +202,7 @@ async fn what_is_wrong_with_the_parameter_is_sent_to_the_client() {
 
 /// §3.1.2.2, §5.5.1: a request for a specific `sub` succeeds for that user alone.
 #[tokio::test]
-async fn nobody_answers_for_somebody_else() {
+async fn requested_sub_must_match_the_user() {
     let (server, web, _) = server().await;
     server.sign_up(BOB).await.expect_status(201);
     let (mut ada, mut bob) = (Browser::of(&server), Browser::of(&server));
@@ -231,7 +231,7 @@ async fn nobody_answers_for_somebody_else() {
 
 /// A narrower registration applies at once; a wider one restores what was granted.
 #[tokio::test]
-async fn a_narrowed_client_is_told_less() {
+async fn narrower_registration_removes_claims() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
     let claims = r#"{"userinfo":{"name":null,"email":null},"id_token":{"email":null,"name":null}}"#;
@@ -244,33 +244,33 @@ async fn a_narrowed_client_is_told_less() {
         json!({ "name": "Augusta Ada King", "email": ADA, "email_verified": false }),
         json!({ "email": ADA, "email_verified": false }),
     );
-    assert_eq!(told(&server, &first).await, all);
+    assert_eq!(userinfo_claims(&server, &first).await, all);
 
     server.apply(&CLIENTS.replace("openid profile email phone", "openid email")).await;
     let narrow = refresh(&server, &web, &first).await;
     let redeemed = server.redeem(&web, &code).await;
     let answered = late.log_in(&waiting, ADA).await.sent_to(CALLBACK)["code"].clone();
     let answered = server.redeem(&web, &answered).await;
-    assert_eq!(told(&server, &first).await, mail);
+    assert_eq!(userinfo_claims(&server, &first).await, mail);
     for tokens in [&narrow, &redeemed, &answered] {
-        assert_eq!(told(&server, tokens).await, mail);
-        assert_eq!(told_in_id_token(tokens), mail);
+        assert_eq!(userinfo_claims(&server, tokens).await, mail);
+        assert_eq!(id_token_claims(tokens), mail);
     }
     server.apply(CLIENTS).await;
 
     let wide = refresh(&server, &web, &narrow).await;
-    assert_eq!((told(&server, &wide).await, told_in_id_token(&wide)), (all.clone(), all));
+    assert_eq!((userinfo_claims(&server, &wide).await, id_token_claims(&wide)), (all.clone(), all));
     for tokens in [&redeemed, &answered] {
         let later = refresh(&server, &web, tokens).await;
         assert_eq!(
-            (told(&server, &later).await, told_in_id_token(&later)),
+            (userinfo_claims(&server, &later).await, id_token_claims(&later)),
             (mail.clone(), mail.clone())
         );
     }
 }
 
 /// A request of the client that requires consent.
-fn asking<'a>(scope: &'a str, claims: &'a str) -> Vec<(&'a str, &'a str)> {
+fn parameters<'a>(scope: &'a str, claims: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![("client_id", "asking"), ("scope", scope), ("claims", claims)]
 }
 
@@ -279,47 +279,47 @@ const NAME: &str = r#"{"id_token":{"name":{"essential":true}},"userinfo":{"birth
 
 /// MUST-069: the consent page asks, in words, for claims that no requested scope covers.
 #[tokio::test]
-async fn a_claim_is_told_when_its_person_has_allowed_it() {
+async fn requested_claim_needs_consent() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
     let scope = "openid offline_access";
-    let asked = ada.authorize(&asking(scope, "-")).await;
+    let asked = ada.authorize(&parameters(scope, "-")).await;
     ada.allow(&asked).await;
-    assert_eq!(ada.silently(&asking(scope, "-"), &[]).await, "code");
-    assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[]).await, "consent_required");
+    assert_eq!(ada.silently(&parameters(scope, "-"), &[]).await, "code");
+    assert_eq!(ada.silently(&parameters(scope, BIRTHDATE), &[]).await, "consent_required");
 
-    let asked = ada.authorize(&asking(scope, BIRTHDATE)).await;
+    let asked = ada.authorize(&parameters(scope, BIRTHDATE)).await;
     let page = html(&ada.asked(&asked).await);
     let code = ada.allow(&asked).await;
     let tokens = server.redeem(&app, &code).await;
 
     assert!(page.contains("<li>see your date of birth</li>"), "{page}");
     assert!(!page.contains("see your name"), "{page}");
-    assert_eq!(told(&server, &tokens).await, json!({ "birthdate": "1815-12-10" }));
-    assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[]).await, "code");
-    assert_eq!(ada.silently(&asking(scope, NAME), &[]).await, "consent_required");
+    assert_eq!(userinfo_claims(&server, &tokens).await, json!({ "birthdate": "1815-12-10" }));
+    assert_eq!(ada.silently(&parameters(scope, BIRTHDATE), &[]).await, "code");
+    assert_eq!(ada.silently(&parameters(scope, NAME), &[]).await, "consent_required");
     // Consent was given for the claim, not for the scope at another audience.
-    assert_eq!(ada.silently(&asking(scope, BIRTHDATE), &[FILES]).await, "consent_required");
-    let whole = asking("openid profile", "-");
+    assert_eq!(ada.silently(&parameters(scope, BIRTHDATE), &[FILES]).await, "consent_required");
+    let whole = parameters("openid profile", "-");
     assert_eq!(ada.silently(&whole, &[]).await, "consent_required");
 
     // Consent to a scope, at any audience, covers its claims.
     let asked = ada.authorize_at(&whole, &[FILES]).await;
     ada.allow(&asked).await;
-    assert_eq!(ada.silently(&asking(scope, NAME), &[TASKS]).await, "code");
+    assert_eq!(ada.silently(&parameters(scope, NAME), &[TASKS]).await, "code");
     let mail = r#"{"id_token":{"email":null}}"#;
-    assert_eq!(ada.silently(&asking(scope, mail), &[TASKS]).await, "consent_required");
+    assert_eq!(ada.silently(&parameters(scope, mail), &[TASKS]).await, "consent_required");
 }
 
 /// Consent to a claim is listed with the scopes, and withdrawn with them.
 #[tokio::test]
-async fn a_claim_that_was_allowed_is_seen_and_taken_back() {
+async fn consent_to_a_claim_is_listed_and_can_be_withdrawn() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
     for claims in [BIRTHDATE, r#"{"userinfo":{"name":null}}"#] {
-        let asked = ada.authorize(&asking("openid", claims)).await;
+        let asked = ada.authorize(&parameters("openid", claims)).await;
         let code = ada.allow(&asked).await;
         server.redeem(&app, &code).await.expect_status(200);
     }
@@ -342,20 +342,20 @@ async fn a_claim_that_was_allowed_is_seen_and_taken_back() {
     let at = |claims| format!("openid at {TASKS}, claims {claims}");
     let expected = [at("birthdate"), at("name"), "openid, claims birthdate name".to_owned()];
     assert_eq!(server.database.column::<String>(told).await, expected);
-    assert_eq!(ada.silently(&asking("openid", "-"), &[]).await, "consent_required");
-    let again = ada.authorize(&asking("openid", "-")).await;
+    assert_eq!(ada.silently(&parameters("openid", "-"), &[]).await, "consent_required");
+    let again = ada.authorize(&parameters("openid", "-")).await;
     ada.allow(&again).await;
-    assert_eq!(ada.silently(&asking("openid", BIRTHDATE), &[]).await, "consent_required");
+    assert_eq!(ada.silently(&parameters("openid", BIRTHDATE), &[]).await, "consent_required");
 }
 
 /// Consent covers what the client gets now, not what it requested earlier.
 #[tokio::test]
-async fn the_question_is_for_what_the_client_may_have_now() {
+async fn consent_page_asks_for_currently_registered_claims() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
     let mail = r#"{"userinfo":{"email":null,"name":null}}"#;
-    let asked = ada.authorize(&asking("openid", mail)).await;
+    let asked = ada.authorize(&parameters("openid", mail)).await;
 
     server.apply(&CLIENTS.replace("openid profile email offline", "openid email offline")).await;
     let page = html(&ada.asked(&asked).await);
@@ -364,19 +364,22 @@ async fn the_question_is_for_what_the_client_may_have_now() {
     let tokens = server.redeem(&app, &code).await;
 
     assert!(page.contains("see your email address") && !page.contains("see your name"), "{page}");
-    assert_eq!(told(&server, &tokens).await, json!({ "email": ADA, "email_verified": false }));
+    assert_eq!(
+        userinfo_claims(&server, &tokens).await,
+        json!({ "email": ADA, "email_verified": false })
+    );
     let name = r#"{"userinfo":{"name":null}}"#;
-    assert_eq!(ada.silently(&asking("openid", name), &[]).await, "consent_required");
+    assert_eq!(ada.silently(&parameters("openid", name), &[]).await, "consent_required");
 }
 
 /// Consent covers only what the page displayed: the page may come from an older instance, or from
 /// before the client's registration was widened.
 #[tokio::test]
-async fn what_the_page_did_not_say_is_not_allowed() {
+async fn consent_covers_only_what_the_page_displayed() {
     let (server, _, app) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
-    let asked = ada.authorize(&asking("openid email", NAME)).await;
+    let asked = ada.authorize(&parameters("openid email", NAME)).await;
     let page = ada.asked(&asked).await;
     let fields = hidden(&page);
     assert_eq!(fields[2], ("claims".to_owned(), "birthdate name".to_owned()));
@@ -388,16 +391,16 @@ async fn what_the_page_did_not_say_is_not_allowed() {
     let tokens = server.redeem(&app, &code).await;
 
     let mail = json!({ "email": ADA, "email_verified": false });
-    assert_eq!(told(&server, &tokens).await, mail);
-    assert_eq!(told_in_id_token(&tokens), json!({ "name": "Augusta Ada King" }));
+    assert_eq!(userinfo_claims(&server, &tokens).await, mail);
+    assert_eq!(id_token_claims(&tokens), json!({ "name": "Augusta Ada King" }));
     let name = r#"{"userinfo":{"name":null}}"#;
-    assert_eq!(ada.silently(&asking("openid", name), &[]).await, "code");
-    assert_eq!(ada.silently(&asking("openid", BIRTHDATE), &[]).await, "consent_required");
+    assert_eq!(ada.silently(&parameters("openid", name), &[]).await, "code");
+    assert_eq!(ada.silently(&parameters("openid", BIRTHDATE), &[]).await, "consent_required");
 }
 
 /// Rolling upgrade: requests stored by an instance of the previous version have no claims.
 #[tokio::test]
-async fn a_request_from_before_the_parameter_is_answered() {
+async fn pending_request_of_the_previous_version_is_completed() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;
@@ -412,12 +415,15 @@ async fn a_request_from_before_the_parameter_is_answered() {
     let code = browser.allow(&asked).await;
     let tokens = server.redeem(&web, &code).await;
 
-    assert_eq!(told(&server, &tokens).await, json!({ "email": ADA, "email_verified": false }));
+    assert_eq!(
+        userinfo_claims(&server, &tokens).await,
+        json!({ "email": ADA, "email_verified": false })
+    );
 }
 
 /// However long the claims, the ID token still works as a hint.
 #[tokio::test]
-async fn an_id_token_stays_short_enough_for_a_hint() {
+async fn id_token_with_long_claims_still_works_as_a_hint() {
     let (server, web, _) = server().await;
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
     let long = "𝔄".repeat(255);
@@ -439,10 +445,10 @@ async fn an_id_token_stays_short_enough_for_a_hint() {
     let again = browser.authorize(&[("prompt", "none"), ("id_token_hint", &hint)]).await;
 
     assert!(again.sent_to(CALLBACK).contains_key("code"), "{}", hint.len());
-    let in_id_token = told_in_id_token(&tokens);
+    let in_id_token = id_token_claims(&tokens);
     assert_eq!(in_id_token["picture"], profile["picture"]);
     assert!(names.iter().any(|name| in_id_token.get(name).is_none()));
-    let userinfo = told(&server, &tokens).await;
+    let userinfo = userinfo_claims(&server, &tokens).await;
     for name in names {
         assert_eq!(userinfo[name], long);
     }

@@ -15,7 +15,7 @@ async fn server(attempts: u32) -> TestServer {
 }
 
 /// HP-02: no proxy is trusted by default. (A setting that would trust everybody is refused: see
-/// `startup::a_setting_that_cannot_be_meant_refuses_and_is_named`.)
+/// `startup::invalid_setting_is_rejected_and_named`.)
 #[test]
 fn no_proxy_is_trusted_by_default() {
     #[derive(clap::Parser)]
@@ -45,7 +45,7 @@ async fn try_from(server: &TestServer, chain: &str) -> u16 {
 
 /// RL-03: only a trusted proxy can forward a client address.
 #[tokio::test]
-async fn forwarding_headers_of_a_stranger_are_ignored() {
+async fn forwarding_headers_of_untrusted_peers_are_ignored() {
     let server = TestServer::with(|config| {
         config.service.trusted_proxies.clear();
         config.limits.account_attempts_per_minute = 1_000;
@@ -75,7 +75,7 @@ async fn forwarding_headers_of_a_stranger_are_ignored() {
 
 /// RL-03: a proxy appends the address it saw; entries left of it may be forged by the client.
 #[tokio::test]
-async fn the_chain_of_a_trusted_proxy_is_read_from_the_right() {
+async fn trusted_proxy_chain_is_read_from_the_right() {
     let server = server(3).await;
     let of_one_client: [&[(&str, &str)]; 4] = [
         &[("x-forwarded-for", "198.51.100.1, 203.0.113.9")],
@@ -112,7 +112,7 @@ async fn other_headers_are_ignored_even_from_a_trusted_proxy() {
 
 /// RL-04: clients without a readable address share one limit, and are never unlimited.
 #[tokio::test]
-async fn unreadable_addresses_share_one_bucket() {
+async fn clients_without_a_readable_address_share_one_limit() {
     let server = server(3).await;
     let unreadable =
         ["unknown", "203.0.113.9, _hidden", "203.0.113.999", "203.0.113.9,", "[::1", "\u{e9}"];
@@ -124,12 +124,12 @@ async fn unreadable_addresses_share_one_bucket() {
 
     assert_eq!(statuses, [401, 401, 401, 429, 429, 429]);
     assert_eq!(server.database.count("auth_event WHERE address IS NOT NULL").await, 0);
-    assert_eq!(try_from(&server, "203.0.113.9").await, 401, "with an address all is well");
+    assert_eq!(try_from(&server, "203.0.113.9").await, 401, "a readable address is accepted");
 }
 
 /// RL-04: without a forwarded address, the proxy's own address is limited.
 #[tokio::test]
-async fn without_a_chain_the_proxy_itself_is_limited() {
+async fn proxy_without_a_forwarded_address_is_limited_itself() {
     let server = server(1).await;
 
     assert_eq!(try_with(&server, &[]).await, 401);
@@ -139,7 +139,7 @@ async fn without_a_chain_the_proxy_itself_is_limited() {
 
 /// RL-05: the limit's key is the address, not its spelling.
 #[tokio::test]
-async fn spellings_of_an_address_are_one_client() {
+async fn spellings_of_an_address_share_one_limit() {
     let server = server(1).await;
     let clients = [
         ["203.0.113.9", "::ffff:203.0.113.9", "::FFFF:CB00:7109"],
@@ -156,7 +156,7 @@ async fn spellings_of_an_address_are_one_client() {
 
 /// RL-05: one IPv6 client can use 2^64 addresses.
 #[tokio::test]
-async fn the_addresses_of_an_ipv6_64_are_one_client() {
+async fn addresses_of_an_ipv6_64_share_one_limit() {
     let server = server(1).await;
 
     assert_eq!(try_from(&server, "2001:db8:0:1::1").await, 401);
@@ -166,7 +166,7 @@ async fn the_addresses_of_an_ipv6_64_are_one_client() {
 
 /// RL-05: a provider's customer may have a whole /48; it gets ten times the limit of one address.
 #[tokio::test]
-async fn an_ipv6_48_backs_its_64s_up() {
+async fn ipv6_48_has_a_limit_of_ten_times_one_address() {
     let server = server(1).await;
 
     let mut statuses = Vec::new();

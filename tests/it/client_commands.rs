@@ -12,7 +12,7 @@ async fn ok(program: &Program, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-async fn refused(program: &Program, arguments: &[&str]) -> String {
+async fn run_rejected(program: &Program, arguments: &[&str]) -> String {
     let Output { status, stderr, .. } = program.run(&[&["client"], arguments].concat()).await;
     let said = String::from_utf8(stderr).unwrap();
     assert!(!status.success(), "{said}");
@@ -21,7 +21,7 @@ async fn refused(program: &Program, arguments: &[&str]) -> String {
 }
 
 /// A migrated database, and the command.
-async fn registry() -> (TestDatabase, Program) {
+async fn client_cli() -> (TestDatabase, Program) {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
     assert!(program.run(&["migrate", "up"]).await.status.success());
@@ -37,8 +37,8 @@ const CALLBACK: [&str; 2] = ["--redirect-uri", "https://rp.example/cb"];
 
 /// AZ-05: a secret of 256 random bits is printed once; the table stores a digest.
 #[tokio::test]
-async fn a_secret_is_shown_once_and_stored_as_a_digest() {
-    let (database, program) = registry().await;
+async fn client_secret_is_printed_once_and_stored_as_a_digest() {
+    let (database, program) = client_cli().await;
 
     let secret = ok(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
     let shown = ok(&program, &["show", "web"]).await;
@@ -57,14 +57,14 @@ async fn a_secret_is_shown_once_and_stored_as_a_digest() {
         (&json!("required-or-nonce"), &json!(false))
     );
     assert_eq!(shown["token_endpoint_auth_method"], "client_secret");
-    let again = refused(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
+    let again = run_rejected(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
     assert!(again.contains("already"), "{again}");
 }
 
 /// Two secrets are valid until the next rotation.
 #[tokio::test]
-async fn rotating_a_secret_keeps_the_one_before() {
-    let (database, program) = registry().await;
+async fn secret_rotation_keeps_the_previous_secret_valid() {
+    let (database, program) = client_cli().await;
     let digests = async || -> Vec<Option<Vec<u8>>> {
         let current = database.column("SELECT secret_digest FROM client").await;
         let previous = database.column("SELECT previous_secret_digest FROM client").await;
@@ -87,7 +87,7 @@ async fn rotating_a_secret_keeps_the_one_before() {
 
     ok(&program, &["delete", "web"]).await;
     assert_eq!(database.count("client").await, 0);
-    refused(&program, &["rotate-secret", "web"]).await;
+    run_rejected(&program, &["rotate-secret", "web"]).await;
     let events = database.events().await;
     let changed = ["client_changed"; 5];
     assert_eq!(events, [&["client_created"], &changed[..], &["client_deleted"]].concat());
@@ -95,8 +95,8 @@ async fn rotating_a_secret_keeps_the_one_before() {
 
 /// An update changes only what it names.
 #[tokio::test]
-async fn what_an_update_does_not_name_stays_as_it_is() {
-    let (_database, program) = registry().await;
+async fn client_update_leaves_other_fields_unchanged() {
+    let (_database, program) = client_cli().await;
     let create = "create shop --name Shop --redirect-uri https://rp.example/cb \
                   --post-logout-redirect-uri https://rp.example/bye --grant authorization_code \
                   --grant refresh_token --scope openid --audience https://api.example --no-pkce \
@@ -120,16 +120,16 @@ async fn what_an_update_does_not_name_stays_as_it_is() {
     expected["pkce"] = json!("required");
     expected["scope"] = json!("tasks:read");
     assert_eq!(shown().await, expected);
-    refused(&program, &["update", "shop", "--redirect-uri="]).await;
+    run_rejected(&program, &["update", "shop", "--redirect-uri="]).await;
     assert_eq!(shown().await, expected);
-    let unknown = refused(&program, &["update", "nobody", "--name", "x"]).await;
+    let unknown = run_rejected(&program, &["update", "nobody", "--name", "x"]).await;
     assert!(unknown.contains("there is no client nobody"), "{unknown}");
 }
 
 /// The output of `show` can be stored in a file and applied.
 #[tokio::test]
-async fn what_is_shown_can_be_applied() {
-    let (database, program) = registry().await;
+async fn output_of_show_can_be_applied() {
+    let (database, program) = client_cli().await;
     ok(&program, &[&["create", "web"], &CALLBACK[..]].concat()).await;
     let file = database.directory().join("web.json");
     std::fs::write(&file, ok(&program, &["show", "web"]).await).unwrap();
@@ -139,12 +139,12 @@ async fn what_is_shown_can_be_applied() {
 
 /// In the wrong directory, commands do not create a database that no server uses.
 #[tokio::test]
-async fn no_command_makes_a_database() {
+async fn client_commands_create_no_database() {
     let directory = tempfile::TempDir::new().unwrap();
     let program = Program::bare(directory.path());
 
     for arguments in [&["list"][..], &["show", "x"], &["create", "x"], &["delete", "x"]] {
-        let said = refused(&program, &[arguments, &[][..]].concat()).await;
+        let said = run_rejected(&program, &[arguments, &[][..]].concat()).await;
         assert!(said.contains("signet.db"), "{said}");
     }
 
@@ -153,8 +153,8 @@ async fn no_command_makes_a_database() {
 
 /// Applying a file is idempotent; an invalid file changes nothing.
 #[tokio::test]
-async fn applying_a_file_is_idempotent_and_all_or_nothing() {
-    let (database, program) = registry().await;
+async fn client_apply_is_idempotent_and_atomic() {
+    let (database, program) = client_cli().await;
     let file = database.directory().join("clients.toml");
     let file = file.to_str().unwrap();
     let web = "[[client]]\nclient_id = \"web\"\nredirect_uris = [\"https://rp.example/cb\"]\n";
@@ -168,9 +168,9 @@ async fn applying_a_file_is_idempotent_and_all_or_nothing() {
     let third = ok(&program, &["apply", file]).await;
     std::fs::write(file, [job.replace("read", "all"), web.replace("https", "http")].concat())
         .unwrap();
-    let broken = refused(&program, &["apply", file]).await;
+    let broken = run_rejected(&program, &["apply", file]).await;
     std::fs::write(file, web.replace("redirect_uris", "redirect_uri")).unwrap();
-    let misspelt = refused(&program, &["apply", file]).await;
+    let misspelt = run_rejected(&program, &["apply", file]).await;
 
     let words: Vec<_> = first.lines().map(|line| line.split(' ').count()).collect();
     assert_eq!(words, [3, 3], "{first}");
@@ -185,8 +185,8 @@ async fn applying_a_file_is_idempotent_and_all_or_nothing() {
 /// Registered values appear in headers, rows and pages: their sizes are limited, and the error
 /// names the limit.
 #[tokio::test]
-async fn what_is_registered_is_limited() {
-    let (database, program) = registry().await;
+async fn registered_values_have_size_limits() {
+    let (database, program) = client_cli().await;
     let file = database.directory().join("clients.json");
     let base = json!({ "client_id": "web", "redirect_uris": ["https://rp.example/cb"] });
     let uris = |count: usize| -> Vec<_> {
@@ -234,8 +234,8 @@ async fn what_is_registered_is_limited() {
 
 /// Users decide by the name: it must not contain invisible characters.
 #[tokio::test]
-async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
-    let (database, program) = registry().await;
+async fn client_name_must_not_contain_invisible_characters() {
+    let (database, program) = client_cli().await;
     let create = |name: &'static str| [&["create", "web", "--name", name], &CALLBACK[..]].concat();
 
     for name in [
@@ -252,7 +252,7 @@ async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
         "Sh\nop",
         " ",
     ] {
-        let said = refused(&program, &create(name)).await;
+        let said = run_rejected(&program, &create(name)).await;
         assert!(said.contains("web: client_name "), "{name:?}: {said}");
         assert!(!said.contains(name.trim()) || name == " ", "{name:?}");
     }
@@ -265,8 +265,8 @@ async fn a_name_has_nothing_in_it_that_cannot_be_seen() {
 
 /// RU-03, MUST-037, MUST-038, MUST-139 and other registrations that must be refused.
 #[tokio::test]
-async fn what_would_be_unsafe_cannot_be_registered() {
-    let (database, program) = registry().await;
+async fn unsafe_registrations_are_rejected() {
+    let (database, program) = client_cli().await;
 
     for (member, arguments) in [
         ("client_id", vec!["0197a1b2-0000-7000-8000-000000000000"]),
@@ -304,7 +304,7 @@ async fn what_would_be_unsafe_cannot_be_registered() {
             vec!["x", CALLBACK[0], CALLBACK[1], "--post-logout-redirect-uri", "//evil.example"],
         ),
     ] {
-        let said = refused(&program, &[&["create"], &arguments[..]].concat()).await;
+        let said = run_rejected(&program, &[&["create"], &arguments[..]].concat()).await;
         assert!(said.contains(&format!(": {member} ")), "{arguments:?}: {said}");
     }
     assert_eq!(database.count("client").await, 0);

@@ -30,7 +30,7 @@ type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], Option<&'c str>);
 
 /// C12: which requests may omit PKCE by the client's registration; the error names the remedy.
 #[tokio::test]
-async fn a_nonce_takes_the_place_of_pkce_where_that_is_registered() {
+async fn nonce_replaces_pkce_for_clients_registered_so() {
     let with_nonce = [("nonce", "n"), ("scope", "openid")];
     let cases: [Case<'_>; 9] = [
         ("", &with_nonce, None),
@@ -62,7 +62,7 @@ async fn a_nonce_takes_the_place_of_pkce_where_that_is_registered() {
 /// C12, MUST-088: the code is exchanged without a verifier; a verifier without a challenge is a
 /// downgrade.
 #[tokio::test]
-async fn a_code_without_a_challenge_takes_no_verifier() {
+async fn verifier_for_a_code_without_a_challenge_is_rejected() {
     let (server, web) = registered("").await;
     let mut browser = Browser::of(&server);
 
@@ -78,7 +78,7 @@ async fn a_code_without_a_challenge_takes_no_verifier() {
 
 /// C12, C4: existing clients stay as strict as they were, even if their file is applied again.
 #[tokio::test]
-async fn clients_of_before_stay_as_strict_as_they_are() {
+async fn existing_clients_keep_the_strict_settings() {
     let (server, web) = registered("").await;
     let strict = "UPDATE client SET nonce_for_pkce = false, either_secret_method = false";
     server.database.execute(strict).await;
@@ -86,12 +86,12 @@ async fn clients_of_before_stay_as_strict_as_they_are() {
 
     let answer = Browser::of(&server).authorize(&WITHOUT_PKCE).await;
     assert_eq!(answer.sent_to(CALLBACK)["error"], "invalid_request");
-    by_post(&server, &web).await.expect_oauth_error(401, "invalid_client");
+    post_body_credentials(&server, &web).await.expect_oauth_error(401, "invalid_client");
     server.apply(&format!("{WEB}pkce = 'required-or-nonce'\n")).await;
     Browser::of(&server).authorize(&WITHOUT_PKCE).await.expect_login_page();
 }
 
-async fn by_post(server: &TestServer, web: &Rp) -> Answer {
+async fn post_body_credentials(server: &TestServer, web: &Rp) -> Answer {
     let secret = web.secret.as_deref().unwrap();
     let fields = [("client_id", "web"), ("client_secret", secret), ("token", "x")];
     Answer::of(server.form("/oauth2/revoke", &fields)).await
@@ -99,7 +99,7 @@ async fn by_post(server: &TestServer, web: &Rp) -> Answer {
 
 /// C4: a secret is accepted in header or body, unless the client is registered for one of them.
 #[tokio::test]
-async fn a_secret_is_taken_in_either_place() {
+async fn client_secret_is_accepted_in_header_or_body() {
     for (method, basic, post) in [
         ("", 200, 200),
         ("token_endpoint_auth_method = 'client_secret'", 200, 200),
@@ -111,7 +111,7 @@ async fn a_secret_is_taken_in_either_place() {
         let by_basic = server.as_client(&web, "/oauth2/revoke", &[("token", "x")]).await;
 
         assert_eq!(by_basic.status, basic, "{method}");
-        assert_eq!(by_post(&server, &web).await.status, post, "{method}");
+        assert_eq!(post_body_credentials(&server, &web).await.status, post, "{method}");
         // Both at once are rejected.
         let secret = web.secret.as_deref().unwrap();
         let fields = [("client_id", "web"), ("client_secret", secret), ("token", "x")];
@@ -122,7 +122,7 @@ async fn a_secret_is_taken_in_either_place() {
 
 /// C3: for libraries that read the ID token and do not call userinfo; also at a refresh.
 #[tokio::test]
-async fn what_the_scope_opens_is_in_the_id_token_where_that_is_registered() {
+async fn id_token_contains_scope_claims_for_clients_registered_so() {
     for (setting, is_told) in [("", false), ("id_token_claims = true", true)] {
         let (server, web) = registered(setting).await;
         let ada = server.log_in(ADA, crate::harness::PASSWORD).await.tokens();
@@ -141,7 +141,7 @@ async fn what_the_scope_opens_is_in_the_id_token_where_that_is_registered() {
             assert_eq!(claims.get("email").is_some(), is_told, "{claims}");
             assert!(
                 claims.get("name").is_none(),
-                "the scope `profile` was not asked for: {claims}"
+                "the scope `profile` was not requested: {claims}"
             );
             assert!(!is_told || claims["email"] == ADA, "{claims}");
             assert_eq!(claims["sub"], TestServer::claims(&ada.access_token)["sub"]);

@@ -45,7 +45,7 @@ async fn token(server: &TestServer, rp: &Rp) -> Answer {
 /// W13: with the correct secret, more than a hundred introspections per second from one address
 /// succeed, beside failing guesses from it.
 #[tokio::test]
-async fn a_service_with_the_right_secret_is_not_limited_by_its_address() {
+async fn authenticated_client_is_not_limited_by_address() {
     let server = TestServer::start().await;
     let clients = server.apply(CLIENTS).await;
     let api = &clients[0];
@@ -67,7 +67,7 @@ async fn a_service_with_the_right_secret_is_not_limited_by_its_address() {
 
 /// W13, C15: each client has its own limits, with a separate one for introspection.
 #[tokio::test]
-async fn each_client_has_its_limits() {
+async fn rate_limits_are_per_client_and_separate_for_introspection() {
     let server = TestServer::with(|config| config.limits.client_requests_per_minute = 3).await;
     let clients = server.apply(CLIENTS).await;
     let (api, job) = (&clients[0], &clients[1]);

@@ -13,7 +13,7 @@ use crate::harness::{Program, TestServer};
 const LOCKED: &str = "wait_event_type = 'Lock'";
 
 /// A client with back-channel logout, and a user who is logged in.
-async fn told_of_logouts(server: &TestServer) -> Rp {
+async fn client_with_backchannel_logout(server: &TestServer) -> Rp {
     let receiver = "backchannel_logout_uri = \"https://web.example/logged-out\"\n";
     let web = server.apply(&format!("{WEB}{receiver}")).await.remove(0);
     server.sign_up("ada@example.test").await.expect_status(201);
@@ -23,12 +23,12 @@ async fn told_of_logouts(server: &TestServer) -> Rp {
 /// A logout locks its session, then writes a notice for the client; the removal locks the client,
 /// then its sessions. The logout is under way when the removal locks the client.
 #[tokio::test]
-async fn a_logout_and_the_removal_of_its_client_take_the_client_first() {
+async fn logout_and_client_removal_lock_the_client_first() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return;
     }
-    let web = told_of_logouts(&server).await;
+    let web = client_with_backchannel_logout(&server).await;
     let mut browser = Browser::of(&server);
     let first = browser.code("ada@example.test", &[]).await;
     server.redeem(&web, &first).await.expect_status(200);
@@ -64,7 +64,7 @@ async fn a_logout_and_the_removal_of_its_client_take_the_client_first() {
 
 /// Files that name the same clients in different orders are applied concurrently.
 #[tokio::test]
-async fn two_files_take_their_clients_in_one_order() {
+async fn concurrent_applies_lock_clients_in_the_same_order() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return;
@@ -105,12 +105,12 @@ async fn two_files_take_their_clients_in_one_order() {
 
 /// Refresh token reuse ends the session and notifies the client: the client is locked first.
 #[tokio::test]
-async fn the_end_of_a_stolen_session_takes_the_client_first() {
+async fn reuse_detection_locks_the_client_first() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return;
     }
-    let web = told_of_logouts(&server).await;
+    let web = client_with_backchannel_logout(&server).await;
     let mut browser = Browser::of(&server);
     let code = browser.code("ada@example.test", &[("scope", "openid offline_access")]).await;
     let stolen = server.redeem(&web, &code).await.text("refresh_token");
@@ -131,14 +131,14 @@ async fn the_end_of_a_stolen_session_takes_the_client_first() {
     };
     let (theft, held) = join(theft, look).await;
 
-    held.expect("the session is free while the client is waited for");
+    held.expect("the session is not locked while the transaction waits for the client");
     theft.expect_oauth_error(400, "invalid_grant");
     assert_eq!(server.database.count("session WHERE end_reason = 'token_reuse'").await, 1);
 }
 
 /// A client that is removed just before its pending authorization is stored is reported as unknown.
 #[tokio::test]
-async fn a_request_of_a_client_that_has_just_gone_is_refused() {
+async fn request_of_a_client_just_removed_is_rejected() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return;

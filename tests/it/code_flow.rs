@@ -18,7 +18,7 @@ async fn server() -> (TestServer, Rp) {
 /// MUST-002, MUST-022, MUST-081, MUST-095, MUST-096, MUST-122..128, MUST-130..137: the result of a
 /// flow.
 #[tokio::test]
-async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
+async fn code_flow_returns_tokens_for_the_user() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     let code = browser.code(ADA, &[]).await;
@@ -30,7 +30,7 @@ async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
     let body = answer.json();
     assert_eq!((&body["token_type"], &body["scope"]), (&json!("Bearer"), &json!("openid email")));
     assert_eq!(body["expires_in"], 900);
-    assert!(body.get("refresh_token").is_none(), "offline_access was not asked for");
+    assert!(body.get("refresh_token").is_none(), "offline_access was not requested");
     let access_token = answer.text("access_token");
     let (header, id) = forge::parts(&answer.text("id_token"));
     let (_, access) = forge::parts(&access_token);
@@ -60,7 +60,7 @@ async fn a_flow_ends_with_tokens_that_say_who_logged_in() {
 
 /// MUST-124, MUST-137: neither nonce nor email unless requested.
 #[tokio::test]
-async fn a_token_says_what_was_asked_for_and_no_more() {
+async fn id_token_has_nonce_and_email_only_if_requested() {
     let (server, web) = server().await;
 
     let code = Browser::of(&server).code(ADA, &[("nonce", "-"), ("scope", "openid unknown")]).await;
@@ -76,7 +76,7 @@ async fn a_token_says_what_was_asked_for_and_no_more() {
 
 /// MUST-124, CO-10: a nonce is returned unchanged, regardless of length and content.
 #[tokio::test]
-async fn a_nonce_comes_back_byte_for_byte() {
+async fn nonce_is_returned_byte_for_byte() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     browser.code(ADA, &[]).await;
@@ -91,7 +91,7 @@ async fn a_nonce_comes_back_byte_for_byte() {
 
 /// MUST-046: the documented default is the registered scope without `offline_access`.
 #[tokio::test]
-async fn an_omitted_scope_is_all_but_refresh_tokens() {
+async fn default_scope_is_the_registered_one_without_offline_access() {
     let (server, web) = server().await;
 
     let code = Browser::of(&server).code(ADA, &[("scope", "-")]).await;
@@ -103,7 +103,7 @@ async fn an_omitted_scope_is_all_but_refresh_tokens() {
 
 /// Without `openid` a flow is plain OAuth: no ID token, and no userinfo.
 #[tokio::test]
-async fn without_openid_there_is_no_id_token() {
+async fn flow_without_openid_returns_no_id_token() {
     let (server, web) = server().await;
 
     let code = Browser::of(&server).code(ADA, &[("scope", "tasks:read")]).await;
@@ -118,7 +118,7 @@ async fn without_openid_there_is_no_id_token() {
 /// AT-02, MUST-074, MUST-076, MUST-215: of 64 concurrent uses of a code on two instances, one
 /// succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_code_used_many_times_at_once_succeeds_once() {
+async fn concurrent_exchanges_of_a_code_succeed_once() {
     // No retry window: a busy machine has outages, in which the other uses could count as retries.
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
     let web = server.web().await;
@@ -143,7 +143,7 @@ async fn a_code_used_many_times_at_once_succeeds_once() {
 
 /// AT-09: logging out everywhere while clients exchange codes succeeds, and no session remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_redeemed_while_all_sessions_end_ends_with_them() {
+async fn sessions_opened_during_a_logout_everywhere_end() {
     let (server, web) = server().await;
     server.database.delay_after_inserts_into("session").await;
     let mut browser = Browser::of(&server);
@@ -168,12 +168,13 @@ async fn what_is_redeemed_while_all_sessions_end_ends_with_them() {
         refused.expect_oauth_error(401, "invalid_token");
     }
     let live = "session WHERE client_id = 'web' AND ended_at IS NULL";
-    eventually("all rows say so", async || server.database.count(live).await == 0).await;
+    eventually("all rows are marked as ended", async || server.database.count(live).await == 0)
+        .await;
 }
 
 /// CO-06, MUST-075: reuse of a code ends the session it opened, even half a minute later.
 #[tokio::test]
-async fn a_code_that_is_shown_again_ends_what_came_of_it() {
+async fn code_reuse_ends_the_session_it_opened() {
     let (server, web) = server().await;
     let more = [("scope", "openid offline_access")];
     let code = Browser::of(&server).code(ADA, &more).await;
@@ -197,7 +198,7 @@ async fn a_code_that_is_shown_again_ends_what_came_of_it() {
 /// MUST-077..080, MUST-086..089, RU-07, CO-02..04: a code is valid for its client, redirect URI and
 /// verifier, for a minute, and for one attempt of that client.
 #[tokio::test]
-async fn a_code_is_good_for_its_own_client_and_request_alone() {
+async fn code_is_bound_to_client_redirect_uri_and_verifier() {
     let (server, web) = server().await;
     let other = WEB.replace("\"web\"", "\"other\"");
     let other = server.apply(&other).await.remove(0);
@@ -250,7 +251,7 @@ async fn a_code_is_good_for_its_own_client_and_request_alone() {
 
 /// CO-05, MUST-078, MUST-091: codes are long, random, and not stored in plain text.
 #[tokio::test]
-async fn codes_are_drawn_and_stored_as_digests() {
+async fn codes_are_random_and_stored_as_digests() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let mut codes = vec![browser.code(ADA, &[]).await];
@@ -273,7 +274,7 @@ async fn codes_are_drawn_and_stored_as_digests() {
 /// RF-09, MUST-112..118, MUST-131, MUST-138: refreshes, as at the JSON API, bound to client and
 /// scope.
 #[tokio::test]
-async fn refreshing_is_bound_to_the_client_and_never_widens() {
+async fn refresh_is_bound_to_the_client_and_cannot_widen_the_scope() {
     let (server, web) = server().await;
     let other = server.apply(&WEB.replace("\"web\"", "\"other\"")).await.remove(0);
     let more = [("scope", "openid email offline_access")];
@@ -332,7 +333,7 @@ async fn refreshing_is_bound_to_the_client_and_never_widens() {
 
 /// MUST-209: the token endpoint rejects refresh tokens of the JSON API.
 #[tokio::test]
-async fn there_is_no_side_door_between_the_two_refreshes() {
+async fn token_endpoint_rejects_refresh_tokens_of_the_json_api() {
     let (server, web) = server().await;
     let tokens = server.log_in(ADA, crate::harness::PASSWORD).await.tokens();
 
@@ -344,7 +345,7 @@ async fn there_is_no_side_door_between_the_two_refreshes() {
 
 /// RF-08: all credentials of a deleted client are invalid.
 #[tokio::test]
-async fn a_deleted_client_has_nothing_left() {
+async fn credentials_of_a_removed_client_are_invalid() {
     let (server, web) = server().await;
     let code = Browser::of(&server).code(ADA, &[("scope", "openid offline_access")]).await;
     let tokens = server.redeem(&web, &code).await;
@@ -360,7 +361,7 @@ async fn a_deleted_client_has_nothing_left() {
 
 /// Account endpoints require a token from a login at Signet's own API, not one of a client.
 #[tokio::test]
-async fn a_clients_token_does_not_open_the_account() {
+async fn client_token_is_rejected_at_account_endpoints() {
     let (server, web) = server().await;
     let code = Browser::of(&server).code(ADA, &[]).await;
     let tokens = server.redeem(&web, &code).await;

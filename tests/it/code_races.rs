@@ -35,7 +35,7 @@ async fn pair() -> Pair {
     Pair { one, other, web }
 }
 
-fn person(round: usize) -> String {
+fn signed_up_user(round: usize) -> String {
     format!("ada{round}@example.test")
 }
 
@@ -67,7 +67,10 @@ impl Pair {
             refused.expect_oauth_error(401, "invalid_token");
         }
         let live = "session WHERE client_id = 'web' AND ended_at IS NULL";
-        eventually("all rows say so", async || self.one.database.count(live).await == 0).await;
+        eventually("all rows are marked as ended", async || {
+            self.one.database.count(live).await == 0
+        })
+        .await;
     }
 }
 
@@ -82,13 +85,13 @@ async fn codes(browser: &mut Browser<'_>, email: &str, more: &[(&str, &str)]) ->
 
 /// AT-09
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_code_of_before_survives_a_change_of_password() {
+async fn earlier_codes_do_not_survive_a_password_change() {
     let pair = pair().await;
     for round in 0..ROUNDS {
-        let signed_up = pair.one.sign_up(&person(round)).await;
+        let signed_up = pair.one.sign_up(&signed_up_user(round)).await;
         let token = signed_up.tokens().access_token;
         let mut browser = Browser::of(&pair.one);
-        let codes = codes(&mut browser, &person(round), &SCOPE).await;
+        let codes = codes(&mut browser, &signed_up_user(round), &SCOPE).await;
         let wish =
             json!({ "current_password": PASSWORD, "new_password": "Difference-Engine-1822" });
         let change = pair.other.request(reqwest::Method::POST, "/api/auth/password");
@@ -103,14 +106,14 @@ async fn no_code_of_before_survives_a_change_of_password() {
 
 /// AT-09, SS-12
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_code_of_before_survives_that_its_account_is_disabled() {
+async fn earlier_codes_do_not_survive_disabling_the_account() {
     let pair = pair().await;
     let program = Program::new(&pair.one.database);
     for round in 0..ROUNDS {
-        let email = person(round);
+        let email = signed_up_user(round);
         pair.one.sign_up(&email).await.expect_status(201);
         let mut browser = Browser::of(&pair.one);
-        let codes = codes(&mut browser, &person(round), &SCOPE).await;
+        let codes = codes(&mut browser, &signed_up_user(round), &SCOPE).await;
 
         let arguments = ["account", "disable", &email];
         let disabled = async {
@@ -123,14 +126,14 @@ async fn no_code_of_before_survives_that_its_account_is_disabled() {
 
 /// AT-09, SS-11
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_code_of_before_survives_the_login_of_somebody_else() {
+async fn earlier_codes_do_not_survive_the_login_of_another_user() {
     let pair = pair().await;
     pair.one.sign_up("bob@example.test").await.expect_status(201);
     for round in 0..ROUNDS {
-        pair.one.sign_up(&person(round)).await.expect_status(201);
+        pair.one.sign_up(&signed_up_user(round)).await.expect_status(201);
         let mut browser = Browser::of(&pair.one);
         // Without `offline_access`: its sessions outlive the browser's login.
-        let codes = codes(&mut browser, &person(round), &[]).await;
+        let codes = codes(&mut browser, &signed_up_user(round), &[]).await;
         let page = browser.authorize(&[("prompt", "login")]).await;
         let typed = [("username", "bob@example.test"), ("password", PASSWORD)];
 

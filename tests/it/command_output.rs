@@ -45,7 +45,7 @@ async fn server() -> (TestServer, Program) {
 
 /// A1: `signet account list | head -3`.
 #[tokio::test]
-async fn a_reader_that_leaves_ends_a_command_quietly() {
+async fn command_exits_silently_when_its_reader_closes_the_pipe() {
     let (server, program) = server().await;
 
     let issuer = server.url("");
@@ -65,7 +65,7 @@ async fn a_reader_that_leaves_ends_a_command_quietly() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_an_error_of_the_command() {
+async fn command_reports_a_full_disk() {
     let (_server, program) = server().await;
 
     for command in COMMANDS {
@@ -81,7 +81,7 @@ async fn a_full_disk_is_an_error_of_the_command() {
 
 /// Without a standard error, a refused command line and a failed start still set their exit code.
 #[tokio::test]
-async fn an_error_that_nobody_can_read_is_still_an_exit_code() {
+async fn exit_code_is_set_without_a_standard_error() {
     let (_server, program) = server().await;
 
     for (script, code) in [
@@ -97,7 +97,7 @@ async fn an_error_that_nobody_can_read_is_still_an_exit_code() {
 
 /// W16: imported rows and untrusted text are escaped for the terminal, one line each.
 #[tokio::test]
-async fn what_rows_hold_cannot_command_a_terminal() {
+async fn stored_text_is_escaped_for_the_terminal() {
     let (server, program) = server().await;
     let long = format!("{HOSTILE}@example.test");
     for sql in [

@@ -19,12 +19,12 @@ fn rows() -> Vec<(String, String)> {
 }
 
 /// The texts in backticks of a row.
-fn named(row: &str) -> impl Iterator<Item = &str> {
+fn names_in(row: &str) -> impl Iterator<Item = &str> {
     row.split('`').skip(1).step_by(2)
 }
 
 /// Why a name cannot be resolved, if so.
-fn wrong(name: &str) -> Option<String> {
+fn unresolved(name: &str) -> Option<String> {
     let tests = root().join("tests/it");
     if let Some((module, test)) = name.split_once("::") {
         let text = fs::read_to_string(tests.join(format!("{module}.rs"))).unwrap_or_default();
@@ -57,11 +57,11 @@ const WORDS: [&str; 12] = [
 ];
 
 #[test]
-fn each_test_and_file_that_the_page_names_is_there() {
+fn every_test_and_file_named_on_the_page_exists() {
     let rows = rows();
     let found: Vec<_> = rows
         .iter()
-        .flat_map(|(id, row)| named(row).filter_map(wrong).map(move |it| (id, it)))
+        .flat_map(|(id, row)| names_in(row).filter_map(unresolved).map(move |it| (id, it)))
         .collect();
 
     assert!(rows.len() > 150, "{}", rows.len());

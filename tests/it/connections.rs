@@ -27,12 +27,12 @@ async fn ask(connection: &mut TcpStream) -> String {
     let _ = connection.write_all(REQUEST).await;
     let mut answer = vec![0; 1024];
     let read = tokio::time::timeout(Duration::from_secs(20), connection.read(&mut answer)).await;
-    let length = read.expect("an answer or an end").unwrap_or(0);
+    let length = read.expect("a response or a closed connection").unwrap_or(0);
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
 /// A server without trusted proxies, with few connections per client.
-async fn strict() -> TestServer {
+async fn server_with_few_connections() -> TestServer {
     TestServer::with(|config| {
         config.service.trusted_proxies.clear();
         config.service.max_connections_per_client = Some(3);
@@ -42,8 +42,8 @@ async fn strict() -> TestServer {
 
 /// DS-04: a client at its connection limit gets no more; other clients do.
 #[tokio::test]
-async fn one_client_cannot_have_all_connections() {
-    let server = strict().await;
+async fn connections_are_limited_per_client() {
+    let server = server_with_few_connections().await;
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut connection = connect_from("127.0.0.2", &server).await;
@@ -61,7 +61,7 @@ async fn one_client_cannot_have_all_connections() {
         assert!(ask(connection).await.starts_with("HTTP/1.1 200"), "it keeps what it has");
     }
     drop(held.pop());
-    eventually("there is room for one again", async || {
+    eventually("a connection is accepted again", async || {
         ask(&mut connect_from("127.0.0.2", &server).await).await.starts_with("HTTP/1.1 200")
     })
     .await;
@@ -69,7 +69,7 @@ async fn one_client_cannot_have_all_connections() {
 
 /// A trusted proxy carries the connections of many clients.
 #[tokio::test]
-async fn a_trusted_proxy_may_have_more() {
+async fn trusted_proxy_is_exempt_from_the_connection_limit() {
     let server =
         TestServer::with(|config| config.service.max_connections_per_client = Some(3)).await;
     let mut connections = join_all((0..20).map(|_| connect_from("127.0.0.1", &server))).await;
@@ -81,7 +81,7 @@ async fn a_trusted_proxy_may_have_more() {
 
 /// DS-05: HTTP/2 is for the proxy: many requests on one connection would evade its timeouts.
 #[tokio::test]
-async fn http_2_without_tls_is_refused_at_once_and_in_pieces() {
+async fn http_2_preface_is_rejected_whole_and_in_pieces() {
     let server = TestServer::start().await;
 
     for pieces in [HTTP_2.len(), 1, 3] {
@@ -97,13 +97,13 @@ async fn http_2_without_tls_is_refused_at_once_and_in_pieces() {
 
         let answer = String::from_utf8_lossy(&answer);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 505 "), "{answer:?}");
-        assert!(started.elapsed() < Duration::from_secs(5), "not left waiting");
+        assert!(started.elapsed() < Duration::from_secs(5), "the request is not delayed");
     }
 }
 
 /// A method that only resembles the preface is HTTP/1.1, and gets a response.
 #[tokio::test]
-async fn a_method_that_begins_as_http_2_does_is_answered() {
+async fn method_that_resembles_the_http_2_preface_gets_a_response() {
     let server = TestServer::start().await;
 
     for (method, status) in [("PRINT", 405), ("PR", 405), ("P", 405), ("PATCH", 405)] {
@@ -114,7 +114,7 @@ async fn a_method_that_begins_as_http_2_does_is_answered() {
 
 /// DS-04: many concurrent probes use one connection of the pool, even if the database is slow.
 #[tokio::test]
-async fn a_crowd_of_probes_leaves_the_database_to_others() {
+async fn concurrent_readiness_probes_use_one_pool_connection() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return; // Queries on SQLite cannot be blocked.
@@ -144,7 +144,7 @@ async fn a_crowd_of_probes_leaves_the_database_to_others() {
 
 /// DS-03: `Expect: 100-continue` does not extend the body timeout.
 #[tokio::test]
-async fn a_body_that_was_asked_for_has_the_time_of_any_other() {
+async fn expect_100_continue_does_not_extend_the_body_timeout() {
     let server = TestServer::with(|config| config.service.client_seconds = 2).await;
     let mut connection = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /api/auth/login HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n\

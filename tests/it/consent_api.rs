@@ -10,7 +10,7 @@ use crate::harness::{PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 
 /// A user's consent to the client that requires it; returns the client's tokens.
-async fn allowed(server: &TestServer, app: &Rp) -> String {
+async fn tokens_after_consent(server: &TestServer, app: &Rp) -> String {
     let mut browser = Browser::of(server);
     browser.log_in_alone(ADA).await;
     let asked = browser.authorize(&asking("openid email")).await;
@@ -27,9 +27,9 @@ async fn server() -> (TestServer, Rp) {
 
 /// N-57: consents can be reviewed and withdrawn without the hosted pages.
 #[tokio::test]
-async fn a_consent_is_listed_and_taken_back() {
+async fn consent_is_listed_and_withdrawn() {
     let (server, app) = server().await;
-    let token = allowed(&server, &app).await;
+    let token = tokens_after_consent(&server, &app).await;
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
 
     let listed = server.consents(&mine.access_token).await;
@@ -61,9 +61,9 @@ async fn a_consent_is_listed_and_taken_back() {
 
 /// EN-08: a missing consent and another account's get the same response.
 #[tokio::test]
-async fn a_consent_that_is_not_ones_own_is_not_found() {
+async fn consent_of_another_account_is_not_found() {
     let (server, app) = server().await;
-    let token = allowed(&server, &app).await;
+    let token = tokens_after_consent(&server, &app).await;
     let bob = server.sign_up("bob@example.test").await.tokens();
 
     let mut errors = Vec::new();
@@ -82,7 +82,7 @@ async fn a_consent_that_is_not_ones_own_is_not_found() {
 
 /// Client ids may be URLs.
 #[tokio::test]
-async fn a_client_is_named_by_whatever_its_id_is() {
+async fn consent_path_accepts_any_client_id() {
     let id = "https://app.example/%7Eme?x=y";
     let server = TestServer::start().await;
     server.apply(&ASKING.replace("\"asking\"", &format!("\"{id}\""))).await;
@@ -102,9 +102,9 @@ async fn a_client_is_named_by_whatever_its_id_is() {
 
 /// AZ-02: client tokens do not give access to consents.
 #[tokio::test]
-async fn no_client_sees_or_takes_back_what_was_allowed() {
+async fn client_token_cannot_list_or_withdraw_consents() {
     let (server, app) = server().await;
-    let token = allowed(&server, &app).await;
+    let token = tokens_after_consent(&server, &app).await;
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
     let forge = Forge::open(&server.database).await;
     let (header, mut claims) = parts(&mine.access_token);

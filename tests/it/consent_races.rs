@@ -13,7 +13,7 @@ const SCOPE: &str = "openid offline_access";
 
 /// AT-09: sessions from codes exchanged meanwhile end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_redeemed_while_it_is_taken_back_ends_with_it() {
+async fn sessions_opened_during_a_consent_withdrawal_end() {
     let server = TestServer::start().await;
     let app = server.apply(ASKING).await.remove(0);
     let beside = server.beside().await;
@@ -58,7 +58,7 @@ async fn what_is_redeemed_while_it_is_taken_back_ends_with_it() {
 
 /// No code is issued on a withdrawn consent: a request that had read it reads it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_is_granted_while_it_is_taken_back_is_good_for_nothing() {
+async fn no_code_is_issued_on_a_withdrawn_consent() {
     let server = TestServer::start().await;
     let app = server.apply(ASKING).await.remove(0);
     let beside = server.beside().await;

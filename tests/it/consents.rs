@@ -21,7 +21,11 @@ async fn server() -> (TestServer, Vec<Rp>) {
 }
 
 /// A logged-in user who has consented to a scope.
-async fn allowed<'s>(server: &'s TestServer, email: &str, scope: &str) -> (Browser<'s>, String) {
+async fn browser_with_consent<'s>(
+    server: &'s TestServer,
+    email: &str,
+    scope: &str,
+) -> (Browser<'s>, String) {
     let mut browser = Browser::of(server);
     browser.log_in_alone(email).await;
     let asked = browser.authorize(&asking(scope)).await;
@@ -40,9 +44,9 @@ fn refresh(token: &str) -> [(&str, &str); 2] {
 /// MUST-069, RFC 8707: consent for one audience does not cover another one, nor more scopes at
 /// either.
 #[tokio::test]
-async fn a_consent_is_for_a_scope_at_an_audience() {
+async fn consent_covers_a_scope_at_an_audience() {
     let (server, _) = server().await;
-    let (mut ada, _) = allowed(&server, ADA, "openid email").await;
+    let (mut ada, _) = browser_with_consent(&server, ADA, "openid email").await;
     let wide = asking("openid email");
     let narrow = asking("openid");
 
@@ -70,7 +74,7 @@ async fn a_consent_is_for_a_scope_at_an_audience() {
 
 /// N-57: the consent page names the audience, unless it is the default one.
 #[tokio::test]
-async fn the_question_says_where_the_access_goes() {
+async fn consent_page_names_the_audience() {
     let (server, _) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
@@ -94,9 +98,9 @@ async fn the_question_says_where_the_access_goes() {
 
 /// An upgrade does not extend consents beyond what the page said.
 #[tokio::test]
-async fn a_consent_from_before_audiences_is_for_the_default_one_alone() {
+async fn consent_of_an_earlier_version_covers_the_default_audience_only() {
     let (server, _) = server().await;
-    let (mut ada, _) = allowed(&server, ADA, "openid email").await;
+    let (mut ada, _) = browser_with_consent(&server, ADA, "openid email").await;
     let plain = [("client_id", "plain"), ("scope", "openid")];
     let asked = ada.authorize(&plain).await;
     ada.allow(&asked).await;
@@ -123,17 +127,17 @@ async fn a_consent_from_before_audiences_is_for_the_default_one_alone() {
 /// RF-08, N-57: a withdrawal ends the sessions, codes and pending requests of the consent, and the
 /// consent itself. Those of others stay.
 #[tokio::test]
-async fn what_is_taken_back_is_over_at_once() {
+async fn consent_withdrawal_ends_sessions_codes_and_pending_requests() {
     let (server, clients) = server().await;
     let [app, plain, _] = &clients[..] else { panic!("three clients") };
     let scope = "openid offline_access";
-    let (mut ada, code) = allowed(&server, ADA, scope).await;
+    let (mut ada, code) = browser_with_consent(&server, ADA, scope).await;
     let lasting = server.redeem(app, &code).await;
     let unredeemed = ada.authorize(&asking(scope)).await.sent_to(CALLBACK)["code"].clone();
     let other = ada.authorize(&[("client_id", "plain"), ("scope", scope)]).await;
     let other = ada.allow(&other).await;
     let other = server.redeem(plain, &other).await;
-    let (_, bobs) = allowed(&server, BOB, scope).await;
+    let (_, bobs) = browser_with_consent(&server, BOB, scope).await;
     let bobs = server.redeem(app, &bobs).await;
     let under_way = ada.authorize(&[&asking(scope)[..], &[("prompt", "consent")]].concat()).await;
     let under_way = ada.asked(&under_way).await;
@@ -167,13 +171,13 @@ async fn what_is_taken_back_is_over_at_once() {
 
 /// Back-Channel Logout §2.7: clients are notified of sessions that end with a consent.
 #[tokio::test]
-async fn a_client_is_told_that_its_sessions_ended() {
+async fn consent_withdrawal_sends_backchannel_logout() {
     let server = TestServer::start().await;
     let told =
         "backchannel_logout_uri = \"https://rp.example/told\"\n\n[[client]]\nclient_id = \"pl";
     let app = server.apply(&ASKING.replace("\n[[client]]\nclient_id = \"pl", told)).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
-    let (mut ada, code) = allowed(&server, ADA, "openid offline_access").await;
+    let (mut ada, code) = browser_with_consent(&server, ADA, "openid offline_access").await;
     server.redeem(&app, &code).await.expect_status(200);
 
     ada.take_back("asking").await.expect_status(303);
@@ -183,7 +187,7 @@ async fn a_client_is_told_that_its_sessions_ended() {
 
 /// The account page lists consents in the words of the consent page.
 #[tokio::test]
-async fn the_account_page_lists_what_was_allowed() {
+async fn account_page_lists_consents() {
     let (server, _) = server().await;
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
@@ -212,7 +216,7 @@ async fn the_account_page_lists_what_was_allowed() {
 
 /// The operator's description of a scope is used on the consent page.
 #[tokio::test]
-async fn scopes_of_services_are_described_in_words_of_the_operator() {
+async fn consent_page_uses_configured_scope_descriptions() {
     let server = TestServer::with(|config| {
         let descriptions = "tasks:read=see your tasks, and when they are due; files:read=<b>";
         config.pages.scope_descriptions = descriptions.parse().unwrap();
@@ -239,9 +243,9 @@ async fn scopes_of_services_are_described_in_words_of_the_operator() {
 
 /// SS-04: a form from another site cannot withdraw a consent.
 #[tokio::test]
-async fn a_form_that_is_not_ours_takes_nothing_back() {
+async fn cross_site_form_cannot_withdraw_a_consent() {
     let (server, _) = server().await;
-    let (mut ada, _) = allowed(&server, ADA, "openid").await;
+    let (mut ada, _) = browser_with_consent(&server, ADA, "openid").await;
     let mut bob = Browser::of(&server);
     bob.log_in_alone(BOB).await;
     let foreign = hidden(&bob.get("/account").await)[0].1.clone();
@@ -260,9 +264,9 @@ async fn a_form_that_is_not_ours_takes_nothing_back() {
 
 /// A logout is not a withdrawal: the consent applies to the next login, too.
 #[tokio::test]
-async fn a_consent_outlives_the_sessions_that_came_of_it() {
+async fn consent_survives_logout() {
     let (server, clients) = server().await;
-    let (mut ada, code) = allowed(&server, ADA, "openid").await;
+    let (mut ada, code) = browser_with_consent(&server, ADA, "openid").await;
     let tokens = server.redeem(&clients[0], &code).await;
     let id = TestServer::session_of(&tokens.text("access_token"));
     let csrf = hidden(&ada.get("/account").await)[0].1.clone();
@@ -275,9 +279,9 @@ async fn a_consent_outlives_the_sessions_that_came_of_it() {
 
 /// Clients that skip consent are not listed: users cannot withdraw what they did not decide.
 #[tokio::test]
-async fn clients_that_need_not_ask_are_not_among_them() {
+async fn clients_that_skip_consent_are_not_listed() {
     let (server, clients) = server().await;
-    let (mut ada, _) = allowed(&server, ADA, "openid").await;
+    let (mut ada, _) = browser_with_consent(&server, ADA, "openid").await;
     let code = ada.authorize(&[]).await.sent_to(CALLBACK)["code"].clone();
     server.redeem(&clients[2], &code).await.expect_status(200);
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
@@ -301,9 +305,9 @@ async fn clients_that_need_not_ask_are_not_among_them() {
 
 /// A consent is displayed as it was given, with the client's current name.
 #[tokio::test]
-async fn a_clients_new_registration_does_not_change_what_was_said() {
+async fn client_update_does_not_change_displayed_consents() {
     let (server, _) = server().await;
-    let (ada, _) = allowed(&server, ADA, "openid tasks:read").await;
+    let (ada, _) = browser_with_consent(&server, ADA, "openid tasks:read").await;
     let changed = ASKING
         .replace("openid email offline_access tasks:read", "openid files:write")
         .replace("Asking <App>", "Renamed");
@@ -320,12 +324,12 @@ async fn a_clients_new_registration_does_not_change_what_was_said() {
 
 /// Consents are deleted with their account or their client.
 #[tokio::test]
-async fn a_consent_goes_with_its_account_and_with_its_client() {
+async fn consent_is_deleted_with_its_account_or_client() {
     let (server, _) = server().await;
-    let (mut ada, _) = allowed(&server, ADA, "openid").await;
+    let (mut ada, _) = browser_with_consent(&server, ADA, "openid").await;
     let asked = ada.authorize(&[("client_id", "plain"), ("scope", "openid")]).await;
     ada.allow(&asked).await;
-    allowed(&server, BOB, "openid").await;
+    browser_with_consent(&server, BOB, "openid").await;
     assert_eq!(server.database.count("consent").await, 3);
 
     let program = Program::new(&server.database);
@@ -334,15 +338,15 @@ async fn a_consent_goes_with_its_account_and_with_its_client() {
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
     server.delete_me(&mine.access_token, PASSWORD).await.expect_status(204);
 
-    eventually("nothing is left", async || server.database.count("consent").await == 0).await;
+    eventually("all rows are deleted", async || server.database.count("consent").await == 0).await;
 }
 
 /// `signet account show` lists consents, too.
 #[tokio::test]
-async fn the_view_of_an_account_shows_what_its_owner_allowed() {
+async fn account_show_lists_consents() {
     let (server, _) = server().await;
     let none = server.account_command(&["show", ADA]).await;
-    let (mut ada, _) = allowed(&server, ADA, "openid email").await;
+    let (mut ada, _) = browser_with_consent(&server, ADA, "openid email").await;
     let asked = ada.authorize_at(&asking("openid"), &[FILES]).await;
     ada.allow(&asked).await;
 

@@ -50,7 +50,7 @@ const OTHERS: [&str; 14] = [
 
 /// SS-07: the same default as in the original application, whose front end has this origin.
 #[tokio::test]
-async fn the_default_front_end_is_the_original_one() {
+async fn default_allowed_origin_is_the_original_front_end() {
     let server = TestServer::start().await;
 
     let local = with_origin(&server, Method::GET, ME, "http://localhost:3000").await;
@@ -65,7 +65,7 @@ async fn the_default_front_end_is_the_original_one() {
 
 /// SS-07: a fixed list, compared exactly; credentials are never allowed.
 #[tokio::test]
-async fn each_listed_origin_is_allowed_and_no_other_is_reflected() {
+async fn only_listed_origins_are_allowed() {
     let listed = ["https://app.example.test", "http://127.0.0.1:8081", "https://b.example.test"];
     let server = TestServer::with(|config| {
         config.service.cors_origins = listed.map(str::to_owned).to_vec().into();
@@ -97,7 +97,7 @@ async fn each_listed_origin_is_allowed_and_no_other_is_reflected() {
 
 /// SS-07: a preflight does not count against the rate limit.
 #[tokio::test]
-async fn a_preflight_of_a_listed_origin_is_answered_without_asking_anything_else() {
+async fn preflight_of_a_listed_origin_is_not_rate_limited() {
     let server = TestServer::start().await;
 
     let answer = preflight(&server, LOG_IN, "http://localhost:3000").await;
@@ -117,7 +117,7 @@ async fn a_preflight_of_a_listed_origin_is_answered_without_asking_anything_else
 
 /// SS-07: a front end can read error responses.
 #[tokio::test]
-async fn errors_carry_the_headers_too() {
+async fn error_responses_have_cors_headers() {
     let server = TestServer::start().await;
     let origin = "http://localhost:3000";
     let post = |path: &str, body: serde_json::Value| {
@@ -141,7 +141,7 @@ async fn errors_carry_the_headers_too() {
 /// SS-07: any origin may read public documents; the header is the same for all, so that caches can
 /// share them.
 #[tokio::test]
-async fn public_documents_answer_every_origin_alike() {
+async fn public_documents_allow_any_origin() {
     let server = TestServer::start().await;
 
     for path in [

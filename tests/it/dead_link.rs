@@ -20,7 +20,7 @@ struct Link {
 }
 
 impl Link {
-    async fn to(socket: String) -> Self {
+    async fn forward_to(socket: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (age, current) = watch::channel(0);
@@ -60,14 +60,15 @@ async fn pump(
 
 /// W2: reads and writes recover permanently, and the server can be stopped.
 #[tokio::test]
-async fn a_server_recovers_from_connections_that_are_dead() {
+async fn server_recovers_from_dead_database_connections() {
     let database = TestDatabase::create().await;
     if !database.is_postgres() {
         return;
     }
     let url = url::Url::parse(&database.url()).unwrap();
     let directory = url.query_pairs().find(|(name, _)| name == "host").unwrap().1.into_owned();
-    let link = Link::to(format!("{directory}/.s.PGSQL.{}", url.port().unwrap_or(5432))).await;
+    let link =
+        Link::forward_to(format!("{directory}/.s.PGSQL.{}", url.port().unwrap_or(5432))).await;
     let through = format!("postgres://postgres@127.0.0.1:{}{}", link.port, url.path());
     let serving = Program::new(&database)
         .with("SIGNET_DATABASE_URL", &through)
@@ -86,7 +87,7 @@ async fn a_server_recovers_from_connections_that_are_dead() {
 
     for _ in 0..2 {
         link.kill_connections();
-        eventually("it writes again", async || refresh().await == 200).await;
+        eventually("writes succeed again", async || refresh().await == 200).await;
         // Longer than the timeout of a commit.
         tokio::time::sleep(Duration::from_secs(7)).await;
         let ready = Answer::of(http.get(serving.url("/readyz"))).await;

@@ -42,7 +42,7 @@ async fn two_idle_clients(each: usize, server: SocketAddr) -> Vec<TcpStream> {
 
 /// W7: the soft limit is raised; one client gets a tenth of the connections.
 #[tokio::test]
-async fn two_idle_clients_do_not_shut_others_out() {
+async fn idle_clients_cannot_exhaust_the_connections() {
     let database = TestDatabase::create().await;
     for script in ["ulimit -Sn 200; exec \"$0\" serve", "ulimit -n 200; exec \"$0\" serve"] {
         let serving = Program::new(&database).serve_by(script).await;
@@ -60,7 +60,7 @@ async fn two_idle_clients_do_not_shut_others_out() {
 
 /// W7: an explicit limit per client applies, within the total that the descriptors permit.
 #[tokio::test]
-async fn connections_that_do_not_fit_wait_and_harm_nobody() {
+async fn excess_connections_wait_for_descriptors() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database).with("SIGNET_MAX_CONNECTIONS_PER_CLIENT", "1000");
     let serving = program.serve_by("ulimit -n 200; exec \"$0\" serve").await;
@@ -78,7 +78,7 @@ async fn connections_that_do_not_fit_wait_and_harm_nobody() {
 
 /// W7: with too few descriptors the start is refused, with the required number.
 #[tokio::test]
-async fn too_few_descriptors_refuse_the_start() {
+async fn start_fails_with_too_few_descriptors() {
     let database = TestDatabase::create().await;
 
     let output = Program::new(&database).run_by("ulimit -n 100; exec \"$0\" serve").await;
@@ -93,7 +93,7 @@ async fn too_few_descriptors_refuse_the_start() {
 
 /// W7: if descriptors still run out, connections are closed at once, and the log is rate-limited.
 #[tokio::test]
-async fn without_a_descriptor_connections_are_turned_away_and_the_log_is_quiet() {
+async fn descriptor_exhaustion_closes_connections_and_log_is_rate_limited() {
     let database = TestDatabase::create().await;
     let serving = Program::new(&database).serve().await;
     assert_eq!(ask(connect_from("127.0.0.2", serving.address).await).await, "HTTP/1.1 200 OK");

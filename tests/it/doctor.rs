@@ -90,12 +90,12 @@ struct Finding {
 }
 
 /// Runs the doctor without access to the database.
-async fn examine(database: &TestDatabase, issuer: &str) -> Finding {
+async fn run_doctor_without_database(database: &TestDatabase, issuer: &str) -> Finding {
     finding(&Program::bare(database.directory()), issuer).await
 }
 
 /// Runs the doctor with access to the database.
-async fn examine_within(database: &TestDatabase, issuer: &str) -> Finding {
+async fn run_doctor(database: &TestDatabase, issuer: &str) -> Finding {
     finding(&Program::new(database), issuer).await
 }
 
@@ -120,12 +120,12 @@ impl Finding {
 }
 
 #[tokio::test]
-async fn a_sound_service_passes() {
+async fn doctor_passes_a_working_service() {
     let server = TestServer::with(|config| config.service.issuer = None).await;
     let issuer = format!("http://localhost:{}", server.address.port());
 
-    let outside = examine(&server.database, &issuer).await;
-    let within = examine_within(&server.database, &issuer).await;
+    let outside = run_doctor_without_database(&server.database, &issuer).await;
+    let within = run_doctor(&server.database, &issuer).await;
 
     for Finding { is_content, said } in [&outside, &within] {
         assert!(*is_content && !said.contains("FAULT"), "{said}");
@@ -139,16 +139,17 @@ async fn a_sound_service_passes() {
 
 /// The unmodified proxy is no fault; otherwise the tests below would prove nothing.
 #[tokio::test]
-async fn a_sound_service_behind_a_proxy_passes() {
+async fn doctor_passes_a_working_service_behind_a_proxy() {
     let (server, issuer) = behind(|_, _| {}).await;
 
-    let Finding { is_content, said } = examine(&server.database, &format!("{issuer}/")).await;
+    let Finding { is_content, said } =
+        run_doctor_without_database(&server.database, &format!("{issuer}/")).await;
 
     assert!(is_content && !said.contains("FAULT"), "{said}");
 }
 
 #[tokio::test]
-async fn what_a_proxy_breaks_is_a_fault_with_a_remedy() {
+async fn doctor_reports_proxy_faults_with_a_remedy() {
     let cases: [(Change, &str, &str); 8] = [
         (|_, it| drop(it.headers.remove("etag")), "304", "ETag"),
         (|_, it| drop(it.headers.remove("cache-control")), "may be cached", "Cache-Control"),
@@ -194,7 +195,7 @@ async fn what_a_proxy_breaks_is_a_fault_with_a_remedy() {
 
 /// A4: clients may send a long state, which proxies have to return.
 #[tokio::test]
-async fn a_proxy_without_room_for_long_answers_is_a_fault() {
+async fn doctor_reports_a_proxy_that_rejects_long_responses() {
     let cases: [(Change, &str, &str); 2] = [
         // As nginx does with its default buffers.
         (
@@ -223,7 +224,7 @@ async fn assert_faults(cases: &[(Change, &str, &str)]) {
     for (change, what, remedy) in cases {
         let (server, issuer) = behind(*change).await;
 
-        let finding = examine(&server.database, &issuer).await;
+        let finding = run_doctor_without_database(&server.database, &issuer).await;
 
         assert!(!finding.is_content, "{what}: {}", finding.said);
         assert!(finding.said.contains(what) && finding.said.contains(remedy), "{}", finding.said);
@@ -232,24 +233,24 @@ async fn assert_faults(cases: &[(Change, &str, &str)]) {
 
 /// D11: the proxy forwards the client address, and the server ignores it.
 #[tokio::test]
-async fn a_proxy_that_is_not_trusted_is_a_fault() {
+async fn doctor_reports_an_untrusted_proxy() {
     let none = |config: &mut Config| config.service.trusted_proxies = List::default();
     let (server, issuer) = behind_with(|_, _| {}, none).await;
 
-    let finding = examine(&server.database, &issuer).await;
+    let finding = run_doctor_without_database(&server.database, &issuer).await;
 
     finding.assert_one_fault("ignores X-Forwarded-For", "SIGNET_TRUSTED_PROXIES");
 }
 
 #[tokio::test]
-async fn each_thing_that_is_missing_is_one_fault() {
+async fn doctor_reports_each_missing_part_once() {
     let (server, issuer) = behind(|path, it| {
         if path.contains("jwks") {
             it.headers.remove("etag");
         }
     })
     .await;
-    examine(&server.database, &issuer).await.assert_one_fault("304", "ETag");
+    run_doctor_without_database(&server.database, &issuer).await.assert_one_fault("304", "ETag");
 
     let (server, issuer) = behind(|path, it| {
         if path.contains("jwks") {
@@ -257,47 +258,49 @@ async fn each_thing_that_is_missing_is_one_fault() {
         }
     })
     .await;
-    examine(&server.database, &issuer).await.assert_one_fault("404", "proxy");
+    run_doctor_without_database(&server.database, &issuer).await.assert_one_fault("404", "proxy");
 }
 
 /// The issuer is compared exactly, as verifiers do.
 #[tokio::test]
-async fn another_issuer_than_the_one_asked_for_is_a_fault() {
+async fn doctor_reports_an_issuer_mismatch() {
     let server = TestServer::with(|config| config.service.issuer = None).await;
     let other_name = format!("http://127.0.0.1:{}", server.address.port());
 
-    let finding = examine(&server.database, &other_name).await;
+    let finding = run_doctor_without_database(&server.database, &other_name).await;
 
     finding.assert_one_fault("byte for byte", "SIGNET_ISSUER");
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_a_fault() {
+async fn doctor_reports_an_unreachable_service() {
     let database = TestDatabase::create().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
 
-    examine(&database, &nobody).await.assert_one_fault("does not answer", "is Signet running");
-    let no_url = examine(&database, "nowhere").await;
+    run_doctor_without_database(&database, &nobody)
+        .await
+        .assert_one_fault("does not answer", "is Signet running");
+    let no_url = run_doctor_without_database(&database, "nowhere").await;
     no_url.assert_one_fault("does not answer", "begin the issuer with http://");
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_a_fault() {
+async fn doctor_reports_a_newer_schema() {
     let server = TestServer::with(|config| config.service.issuer = None).await;
     let issuer = format!("http://localhost:{}", server.address.port());
     let newer = "INSERT INTO seaql_migrations (version, applied_at) \
                  VALUES ('m20991231_000001_from_the_future', 1)";
     server.database.execute(newer).await;
 
-    let finding = examine_within(&server.database, &issuer).await;
+    let finding = run_doctor(&server.database, &issuer).await;
 
     finding.assert_one_fault("from_the_future", "the version that runs");
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there_is_a_fault_and_none_is_made() {
+async fn doctor_reports_a_missing_database_and_creates_none() {
     let server = TestServer::with(|config| config.service.issuer = None).await;
     let issuer = format!("http://localhost:{}", server.address.port());
     let empty = server.database.directory().join("empty.db");
@@ -307,22 +310,22 @@ async fn a_database_that_is_not_there_is_a_fault_and_none_is_made() {
     let finding = finding(&program, &issuer).await;
 
     finding.assert_one_fault("empty.db", "SIGNET_DATABASE_URL");
-    assert!(!empty.exists(), "looking makes nothing");
+    assert!(!empty.exists(), "the doctor creates no database");
 }
 
 /// No instance performs the due steps: a key that should sign does not.
 #[tokio::test]
-async fn keys_behind_their_schedule_are_a_fault() {
+async fn doctor_reports_keys_behind_schedule() {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
     let output = Program::new(&server.database).run(&["keys", "rotate"]).await;
     assert!(output.status.success());
     let issuer = format!("http://localhost:{}", server.address.port());
-    let note = examine_within(&server.database, &issuer).await;
+    let note = run_doctor(&server.database, &issuer).await;
     assert!(note.is_content && note.said.contains("signs from"), "{}", note.said);
 
     server.stop();
     server.database.execute("UPDATE signing_key SET activate_at = 1 WHERE state = 'pending'").await;
-    let finding = examine_within(&server.database, &issuer).await;
+    let finding = run_doctor(&server.database, &issuer).await;
 
     assert!(finding.said.contains("not so: the keys keep to their schedule"), "{}", finding.said);
     assert!(finding.said.contains("no instance takes the steps"), "{}", finding.said);
@@ -330,12 +333,12 @@ async fn keys_behind_their_schedule_are_a_fault() {
 
 /// W10: detects the traces of a clock that was ahead, and one that is ahead now.
 #[tokio::test]
-async fn a_clock_that_is_or_was_ahead_is_a_fault() {
+async fn doctor_reports_a_clock_that_is_or_was_ahead() {
     let mut server = TestServer::with(|config| config.service.issuer = None).await;
     let issuer = format!("http://localhost:{}", server.address.port());
     let now = server.clock.now().as_micros();
     let day: i64 = 24 * 60 * 60 * 1_000_000;
-    let sound = examine_within(&server.database, &issuer).await;
+    let sound = run_doctor(&server.database, &issuer).await;
     assert!(sound.is_content && sound.said.contains("the clock agrees"), "{}", sound.said);
     assert!(sound.said.contains("no key has a time in the future"), "{}", sound.said);
 
@@ -364,7 +367,7 @@ async fn a_clock_that_is_or_was_ahead_is_a_fault() {
         ),
     ] {
         server.database.execute(&format!("UPDATE {change}")).await;
-        let said = examine_within(&server.database, &issuer).await.said;
+        let said = run_doctor(&server.database, &issuer).await.said;
         let lines: Vec<_> = said.lines().collect();
         let at = lines.iter().position(|line| line.contains(what)).expect(&said);
         assert!(lines[at].contains("FAULT") && lines[at + 1].contains(remedy), "{said}");

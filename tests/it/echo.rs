@@ -7,7 +7,7 @@ const ADA: &str = "ada@example.test";
 
 /// MUST-041, CO-10: the state of a successful request, without and with a login.
 #[tokio::test]
-async fn state_comes_back_with_a_code_too() {
+async fn state_is_returned_with_a_code() {
     let server = TestServer::start().await;
     server.web().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -32,7 +32,7 @@ async fn state_comes_back_with_a_code_too() {
 
 /// CO-10: each is limited to 4096 bytes; a longer one is an error.
 #[tokio::test]
-async fn state_and_nonce_have_a_limit_that_is_told() {
+async fn overlong_state_and_nonce_are_rejected_with_an_error() {
     let server = TestServer::start().await;
     server.web().await;
     let mut browser = Browser::of(&server);

@@ -34,7 +34,7 @@ async fn log_in(server: &TestServer, email: &str, password: &str) -> (u16, Vec<S
 
 /// EN-01: status, header order and body are identical.
 #[tokio::test]
-async fn every_refused_login_gets_the_same_bytes() {
+async fn rejected_logins_get_identical_responses() {
     let server = TestServer::start().await;
     for account in ["ada", "disabled", "passwordless", "damaged", "verified"] {
         server.sign_up(&format!("{account}@example.test")).await.expect_status(201);
@@ -68,7 +68,7 @@ async fn every_refused_login_gets_the_same_bytes() {
 
 /// EN-07: a rejected refresh token gets no reason.
 #[tokio::test]
-async fn every_refused_refresh_gets_the_same_bytes() {
+async fn rejected_refreshes_get_identical_responses() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     let bob = server.sign_up("bob@example.test").await.tokens();
@@ -92,7 +92,7 @@ async fn every_refused_refresh_gets_the_same_bytes() {
 
 /// EN-07: a rejected reset does not tell whether the token was ever valid, or for which account.
 #[tokio::test]
-async fn every_refused_reset_gets_the_same_bytes() {
+async fn rejected_resets_get_identical_responses() {
     let server = TestServer::start().await;
     for email in [ADA, "bob@example.test", "eve@example.test"] {
         server.sign_up(email).await.expect_status(201);
@@ -111,7 +111,7 @@ async fn every_refused_reset_gets_the_same_bytes() {
     server.account_command(&["delete", "bob@example.test"]).await;
     assert_eq!(reset(&older).await, forged, "older");
     assert_eq!(reset(&used).await, forged, "used");
-    assert_eq!(reset(&of_the_deleted).await, forged, "of an account that is gone");
+    assert_eq!(reset(&of_the_deleted).await, forged, "of a deleted account");
     assert_eq!(reset("").await, forged, "nothing");
 
     // The command uses the real clock, which advanced meanwhile.
@@ -125,13 +125,13 @@ async fn every_refused_reset_gets_the_same_bytes() {
 
 /// The minimum time of a hash at the cost of the test below: a third of what it took where the test
 /// was written. Without a hash, a response takes 3 ms.
-const LEAST: Duration = Duration::from_millis(15);
+const MIN_HASH_TIME: Duration = Duration::from_millis(15);
 
 /// EN-04, MUST-205: each rejected login took the time of a hash. (A busy machine only delays
 /// responses, so there is no upper limit. `domain/password/hasher/` tests that the work is
 /// equal.)
 #[tokio::test]
-async fn every_refused_login_takes_a_hash() {
+async fn rejected_logins_take_the_time_of_a_hash() {
     let server = TestServer::with(|config| config.passwords.argon2_iterations = 6).await;
     for account in ["ada", "disabled", "passwordless", "damaged"] {
         server.sign_up(&format!("{account}@example.test")).await.expect_status(201);
@@ -155,14 +155,14 @@ async fn every_refused_login_takes_a_hash() {
         let on_the_page = browser.submit("/login", &page, &typed).await;
         on_the_page.expect_status(400);
         let took = [refused.took, on_the_page.took];
-        assert!(took.iter().all(|took| *took > LEAST), "{account}: {took:?}");
+        assert!(took.iter().all(|took| *took > MIN_HASH_TIME), "{account}: {took:?}");
     }
 }
 
 /// EN-09: the authorization endpoint discloses no accounts, whatever the hint, and does not
 /// distinguish a deleted client from one that never existed.
 #[tokio::test]
-async fn the_authorization_endpoint_knows_nobody() {
+async fn authorization_endpoint_does_not_disclose_accounts() {
     let server = TestServer::start().await;
     server.apply(&[WEB, &WEB.replace("\"web\"", "\"gone\"")].concat()).await;
     let program = Program::new(&server.database);
@@ -210,7 +210,7 @@ fn heads<const N: usize>(answers: [&Answer; N]) -> [String; N] {
 
 /// EN-08: the id of a new account tells neither their number nor the previous id.
 #[tokio::test]
-async fn ids_are_not_counted() {
+async fn account_ids_are_not_sequential() {
     let server = TestServer::start().await;
 
     let ids = [server.sign_up(ADA).await, server.sign_up("bob@example.test").await]

@@ -17,7 +17,7 @@ async fn key_events(database: &TestDatabase) -> Vec<String> {
 
 /// AT-08
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_instances_that_start_on_an_empty_database_share_one_key() {
+async fn concurrent_first_starts_of_two_instances_create_one_key() {
     for round in 0..3 {
         let (one, other) = TestServer::two_at_once().await;
 
@@ -38,14 +38,14 @@ async fn two_instances_that_start_on_an_empty_database_share_one_key() {
 
 /// AT-08: the same with processes, which share only files.
 #[tokio::test]
-async fn two_processes_that_start_on_an_empty_database_share_one_key() {
+async fn concurrent_first_starts_of_two_processes_create_one_key() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database)
         .with("SIGNET_ISSUER", "https://id.example.test")
         .with("SIGNET_AUDIENCE", "https://api.example.test");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     if !database.is_postgres() {
-        return one_after_the_other(&database, &program, &http).await;
+        return start_in_sequence(&database, &program, &http).await;
     }
 
     let (one, other) = join(program.serve(), program.serve()).await;
@@ -70,7 +70,7 @@ async fn two_processes_that_start_on_an_empty_database_share_one_key() {
 
 /// One SQLite file permits one instance: of two that start concurrently, one waits until the other
 /// has exited.
-async fn one_after_the_other(database: &TestDatabase, program: &Program, http: &reqwest::Client) {
+async fn start_in_sequence(database: &TestDatabase, program: &Program, http: &reqwest::Client) {
     let starts = [Box::pin(program.serve()), Box::pin(program.serve())];
     let [one, other] = starts;
     let (first, waiting) = select(one, other).await.factor_first();
@@ -90,7 +90,7 @@ async fn one_after_the_other(database: &TestDatabase, program: &Program, http: &
 
 /// AT-08: SQLite does not wait for locks when it enables its write-ahead log, so Signet does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_first_start_waits_for_whoever_is_writing_the_new_file() {
+async fn first_start_waits_for_the_write_lock_of_the_new_database() {
     let database = TestDatabase::create().await;
     if database.is_postgres() {
         return;
@@ -112,7 +112,7 @@ async fn a_first_start_waits_for_whoever_is_writing_the_new_file() {
 
 /// AT-08: two containers can have the same process id, and share the directory of the master key.
 #[tokio::test]
-async fn the_master_key_is_drafted_where_nobody_else_writes() {
+async fn master_key_draft_files_do_not_collide() {
     let database = TestDatabase::create().await;
     let file = database.master_key_file();
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();

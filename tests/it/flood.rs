@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::harness::TestServer;
 
-const AT_ONCE: usize = 64;
+const CONCURRENT_LOGINS: usize = 64;
 const CLIENT: &str = "203.0.113.9";
 
 async fn server() -> TestServer {
@@ -20,10 +20,11 @@ async fn server() -> TestServer {
 
 /// Sends all attempts concurrently to the instances, and counts the responses of each kind.
 async fn flood(instances: &[&TestServer]) -> (usize, usize) {
-    let attempts = instances.iter().cycle().take(AT_ONCE).enumerate().map(|(number, instance)| {
-        let email = format!("nobody{number}@example.test");
-        async move { instance.log_in_from(CLIENT, &email, "wrong").await }
-    });
+    let attempts =
+        instances.iter().cycle().take(CONCURRENT_LOGINS).enumerate().map(|(number, instance)| {
+            let email = format!("nobody{number}@example.test");
+            async move { instance.log_in_from(CLIENT, &email, "wrong").await }
+        });
     let answers = join_all(attempts).await;
     let count = |status| answers.iter().filter(|answer| answer.status == status).count();
     assert!(answers.iter().all(|answer| answer.took < Duration::from_secs(20)));
@@ -33,32 +34,32 @@ async fn flood(instances: &[&TestServer]) -> (usize, usize) {
 
 /// AT-06: one instance.
 #[tokio::test]
-async fn of_many_wrong_logins_at_once_five_are_checked() {
+async fn concurrent_wrong_logins_are_limited_to_five() {
     let server = server().await;
 
     let outcome = flood(&[&server]).await;
 
-    assert_eq!(outcome, (5, AT_ONCE - 5));
+    assert_eq!(outcome, (5, CONCURRENT_LOGINS - 5));
     assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 5);
     assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
 }
 
 /// AT-06: two instances on one database.
 #[tokio::test]
-async fn of_many_wrong_logins_at_once_to_two_instances_five_are_checked() {
+async fn concurrent_wrong_logins_at_two_instances_are_limited_to_five() {
     let server = server().await;
     let other = server.beside().await;
 
     let outcome = flood(&[&server, &other]).await;
 
-    assert_eq!(outcome, (5, AT_ONCE - 5));
+    assert_eq!(outcome, (5, CONCURRENT_LOGINS - 5));
     assert_eq!(server.database.count("auth_event WHERE type = 'login_failed'").await, 5);
     assert_eq!(server.database.count("auth_event WHERE type = 'rate_limited'").await, 1);
 }
 
 /// AT-06, RL-01: four instances on one database, one of which restarts within the minute.
 #[tokio::test]
-async fn of_many_wrong_logins_at_once_to_four_instances_five_are_checked() {
+async fn concurrent_wrong_logins_at_four_instances_are_limited_to_five() {
     let one = server().await;
     let (two, three, four) = (one.beside().await, one.beside().await, one.beside().await);
 
@@ -67,7 +68,7 @@ async fn of_many_wrong_logins_at_once_to_four_instances_five_are_checked() {
     let restarted = two.restart().await;
     let later = flood(&[&one, &restarted, &three, &four]).await;
 
-    assert_eq!(outcome, (5, AT_ONCE - 5));
-    assert_eq!(later, (0, AT_ONCE));
+    assert_eq!(outcome, (5, CONCURRENT_LOGINS - 5));
+    assert_eq!(later, (0, CONCURRENT_LOGINS));
     assert_eq!(one.database.count("auth_event WHERE type = 'login_failed'").await, 5);
 }

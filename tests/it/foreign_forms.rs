@@ -6,7 +6,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 
 /// A client that requires consent.
-const ASKING: &str = r#"
+const CONSENT_CLIENT: &str = r#"
 [[client]]
 client_id = "asking"
 redirect_uris = ["https://rp.example/cb"]
@@ -41,9 +41,9 @@ async fn assert_refused(
 /// MUST-055, MUST-207, SS-04: consent, sign-up, account and logout. (For login, see
 /// `hosted_pages`.)
 #[tokio::test]
-async fn no_form_of_another_site_or_browser_does_anything() {
+async fn cross_site_forms_have_no_effect() {
     let server = TestServer::start().await;
-    server.apply(&[WEB, ASKING].concat()).await;
+    server.apply(&[WEB, CONSENT_CLIENT].concat()).await;
     server.sign_up(ADA).await.expect_status(201);
     let mut other = Browser::of(&server);
     let foreign = csrf(&other.get("/signup").await);
@@ -85,7 +85,7 @@ async fn no_form_of_another_site_or_browser_does_anything() {
 
 /// SS-02, SS-04: a login changes the CSRF token.
 #[tokio::test]
-async fn a_login_changes_the_proof_of_a_form() {
+async fn login_changes_the_csrf_token() {
     let server = TestServer::start().await;
     server.web().await;
     server.sign_up(ADA).await.expect_status(201);

@@ -17,7 +17,7 @@ const DOCUMENTS: [&str; 3] = [
 
 /// Headers from which proxies or frameworks read a host, a scheme or a path, and variants that
 /// gateways treating `_` as `-` would accept (HP-06).
-const SPOOFS: [(&str, &str); 22] = [
+const SPOOFED_HEADERS: [(&str, &str); 22] = [
     ("host", "evil.example"),
     ("host", "id.example.test@evil.example"),
     ("host", "evil.example:443"),
@@ -42,8 +42,8 @@ const SPOOFS: [(&str, &str); 22] = [
     ("referer", "https://evil.example/"),
 ];
 
-fn spoofs() -> impl Iterator<Item = (String, HeaderMap)> {
-    SPOOFS.into_iter().map(|(name, value)| {
+fn spoofed_headers() -> impl Iterator<Item = (String, HeaderMap)> {
+    SPOOFED_HEADERS.into_iter().map(|(name, value)| {
         let header = (HeaderName::from_static(name), HeaderValue::from_static(value));
         (format!("{name}: {value}"), HeaderMap::from_iter([header]))
     })
@@ -57,12 +57,12 @@ fn assert_not_repeated(answer: &Answer, what: &str) {
 
 /// HP-01, MUST-015: no effect on documents and tokens.
 #[tokio::test]
-async fn foreign_host_headers_change_no_document_and_no_token() {
+async fn spoofed_host_headers_do_not_change_documents_or_tokens() {
     let server = TestServer::start().await;
     let tokens = server.sign_up(ADA).await.tokens();
     let claims = TestServer::claims(&tokens.access_token);
 
-    for (what, headers) in spoofs() {
+    for (what, headers) in spoofed_headers() {
         for path in DOCUMENTS {
             let plain = server.get(path).await;
             let spoofed = server.request(Method::GET, path).headers(headers.clone());
@@ -85,13 +85,13 @@ async fn foreign_host_headers_change_no_document_and_no_token() {
 /// HP-01, MUST-015, MUST-059: no effect on pages, redirects and the cookie. A browser that used
 /// http, according to the proxy, is redirected to https before a form is shown.
 #[tokio::test]
-async fn foreign_host_headers_change_no_page_redirect_or_cookie() {
+async fn spoofed_host_headers_do_not_change_pages_redirects_or_cookies() {
     let server = TestServer::start().await;
     server.web().await;
     server.sign_up(ADA).await.expect_status(201);
     let authorize = format!("/oauth2/authorize?{}", request(&[]));
 
-    for (what, headers) in spoofs() {
+    for (what, headers) in spoofed_headers() {
         let mut browser = Browser::of(&server);
         let asked = browser.request(Method::GET, &authorize).headers(headers.clone());
         let asked = browser.send(asked).await;

@@ -52,7 +52,7 @@ impl Scene {
     }
 
     /// Tokens that only a defect of Signet could sign, and that a resource server would reject.
-    async fn what_no_reader_should_take(&self, genuine: &Genuine) -> Vec<Forgery> {
+    async fn validly_signed_tokens_of_wrong_kind(&self, genuine: &Genuine) -> Vec<Forgery> {
         let jwks = self.server.jwks().await;
         let mut all = genuine.with_other_headers(&jwks);
         all.extend(genuine.with_a_name_twice());
@@ -65,12 +65,12 @@ impl Scene {
 
 /// MUST-147, MUST-194..203: userinfo accepts the same tokens as the JSON API, and no others.
 #[tokio::test]
-async fn userinfo_takes_no_forgery() {
+async fn userinfo_rejects_forged_tokens() {
     let scene = Scene::set().await;
     let genuine = Genuine::of(&scene.server, &scene.access_token).await;
     scene.server.userinfo(&genuine.unchanged()).await.expect_status(200);
     let mut forgeries = scene.forgeries_of(&scene.access_token).await;
-    forgeries.extend(scene.what_no_reader_should_take(&genuine).await);
+    forgeries.extend(scene.validly_signed_tokens_of_wrong_kind(&genuine).await);
     let mut taken = Vec::new();
     for Forgery { what, token } in forgeries {
         let answer = scene.server.userinfo(&token).await;
@@ -85,13 +85,13 @@ async fn userinfo_takes_no_forgery() {
 
 /// MUST-157, MUST-160, MUST-194..203: a forged token is inactive, whatever good `jti` it has.
 #[tokio::test]
-async fn introspection_knows_no_forgery() {
+async fn introspection_reports_forged_tokens_as_inactive() {
     let scene = Scene::set().await;
     let genuine = Genuine::of(&scene.server, &scene.access_token).await;
     let introspect = async |token: &str| scene.server.introspect(&scene.web, token).await;
     assert_eq!(introspect(&genuine.unchanged()).await["active"], true);
     let mut forgeries = scene.forgeries_of(&scene.access_token).await;
-    forgeries.extend(scene.what_no_reader_should_take(&genuine).await);
+    forgeries.extend(scene.validly_signed_tokens_of_wrong_kind(&genuine).await);
 
     let mut taken = Vec::new();
     for Forgery { what, token } in forgeries {
@@ -106,7 +106,7 @@ async fn introspection_knows_no_forgery() {
 
 /// MUST-066, MUST-194..203: a forged hint is an error for its client, and discloses nothing.
 #[tokio::test]
-async fn a_forged_hint_is_an_error() {
+async fn forged_id_token_hint_is_an_error() {
     let scene = Scene::set().await;
     let genuine = Genuine::of(&scene.server, &scene.id_token).await;
     let mut browser = scene.browser();
@@ -127,7 +127,7 @@ async fn a_forged_hint_is_an_error() {
 
 /// MUST-172, MUST-194..203: a forged hint neither logs out nor redirects.
 #[tokio::test]
-async fn a_forged_hint_logs_nobody_out() {
+async fn forged_id_token_hint_does_not_log_out() {
     let scene = Scene::set().await;
     let mut browser = scene.browser();
     let logout = |hint: &str| {

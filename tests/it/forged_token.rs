@@ -49,7 +49,7 @@ impl Scene {
 
 /// MUST-194, MUST-195, JW-01: the verifier determines the algorithm, not the token.
 #[tokio::test]
-async fn a_token_of_another_algorithm_is_refused() {
+async fn token_with_another_algorithm_is_rejected() {
     let scene = Scene::set().await;
     let jwks = scene.server.get("/.well-known/jwks.json").await.body;
 
@@ -59,7 +59,7 @@ async fn a_token_of_another_algorithm_is_refused() {
 
 /// MUST-196, MUST-197, MUST-198, JW-01: a token cannot bring its own key or rules.
 #[tokio::test]
-async fn a_token_with_another_key_or_rule_in_its_header_is_refused() {
+async fn token_with_a_key_or_crit_in_its_header_is_rejected() {
     let scene = Scene::set().await;
     let jwks = scene.server.jwks().await;
 
@@ -72,7 +72,7 @@ async fn a_token_with_another_key_or_rule_in_its_header_is_refused() {
 /// MUST-201, MUST-202, MUST-203, JW-01, JW-02: signed with the real key, but not for this audience
 /// or time.
 #[tokio::test]
-async fn a_token_with_a_wrong_or_malformed_claim_is_refused() {
+async fn token_with_a_wrong_or_malformed_claim_is_rejected() {
     let scene = Scene::set().await;
 
     for forgeries in [
@@ -89,7 +89,7 @@ async fn a_token_with_a_wrong_or_malformed_claim_is_refused() {
 
 /// MUST-199, MUST-200, JW-07: only the exact text of the token is accepted.
 #[tokio::test]
-async fn a_token_in_any_other_spelling_is_refused() {
+async fn token_in_a_non_canonical_encoding_is_rejected() {
     let scene = Scene::set().await;
 
     scene.assert_all_refused(scene.genuine.with_a_name_twice()).await;
@@ -99,7 +99,7 @@ async fn a_token_in_any_other_spelling_is_refused() {
 
 /// JW-08: a huge token costs little time.
 #[tokio::test]
-async fn a_huge_token_is_refused_in_little_time() {
+async fn huge_token_is_rejected_quickly() {
     let scene = Scene::set().await;
     let Scene { server, genuine, .. } = &scene;
     let Genuine { forge, header, claims } = genuine;

@@ -62,7 +62,7 @@ fn digest(server: &TestServer) -> &'static str {
 
 /// W5: a backlog so large that deleting it in one statement exceeds the statement timeout.
 #[tokio::test]
-async fn a_backlog_that_no_statement_gets_through_is_deleted() {
+async fn large_backlog_is_deleted_in_batches() {
     let server = TestServer::start().await;
     fill(&server, "used_assertion", 2_500, &format!("{}, i", digest(&server))).await;
     if server.database.is_postgres() {
@@ -75,7 +75,7 @@ async fn a_backlog_that_no_statement_gets_through_is_deleted() {
 
     let server = server.restart().await;
 
-    eventually("expired rows are gone", async || {
+    eventually("expired rows are deleted", async || {
         server.database.count("used_assertion").await == 0
     })
     .await;
@@ -83,7 +83,7 @@ async fn a_backlog_that_no_statement_gets_through_is_deleted() {
 
 /// W4: a table whose rows cannot be deleted does not delay the others.
 #[tokio::test]
-async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
+async fn failed_purge_of_a_table_does_not_stop_the_others() {
     let server = TestServer::start().await;
     for table in ["attempt", "authorization_code", "pending_authorization"] {
         server.database.execute(&format!("ALTER TABLE {table} RENAME TO no_{table}")).await;
@@ -92,7 +92,7 @@ async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
 
     let server = server.restart().await;
 
-    eventually("expired rows are gone", async || {
+    eventually("expired rows are deleted", async || {
         server.database.count("used_assertion").await == 0
     })
     .await;
@@ -100,7 +100,7 @@ async fn a_table_that_cannot_be_purged_does_not_stop_the_others() {
 
 /// W18: after an import PostgreSQL assumes that all values are rare, until the tables are analysed.
 #[tokio::test]
-async fn tables_without_statistics_are_analysed() {
+async fn tables_without_statistics_are_analyzed() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return; // SQLite needs no statistics.
@@ -119,7 +119,7 @@ async fn tables_without_statistics_are_analysed() {
 /// Marks are found even if they were committed later than the lookback, which is shorter when there
 /// are many.
 #[tokio::test]
-async fn a_mark_that_was_committed_late_is_published_within_a_minute() {
+async fn late_committed_mark_is_published_within_a_minute() {
     let server = TestServer::start().await;
     let [ada, bob] = [
         server.sign_up("ada@example.test").await.tokens(),
@@ -142,7 +142,7 @@ async fn a_mark_that_was_committed_late_is_published_within_a_minute() {
 
 /// W18: known marks are not read again each second.
 #[tokio::test]
-async fn marks_are_not_read_again_each_second() {
+async fn known_marks_are_not_reread_every_second() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return; // SQLite does not count reads.
@@ -169,7 +169,7 @@ async fn marks_are_not_read_again_each_second() {
 /// A locked session does not make the removal of its client fail: it waits with a lock on the
 /// client alone, then continues.
 #[tokio::test]
-async fn a_session_that_is_held_ends_when_it_is_free() {
+async fn locked_session_ends_once_the_lock_is_released() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return; // SQLite runs one transaction at a time.

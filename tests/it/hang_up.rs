@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::harness::{PASSWORD, TestServer};
 
 /// Sends a request and disconnects; with a reset, as when a client is killed, if `abruptly`.
-async fn send_and_leave(server: SocketAddr, path: &str, body: &Value, abruptly: bool) {
+async fn send_and_disconnect(server: SocketAddr, path: &str, body: &Value, abruptly: bool) {
     let body = body.to_string();
     let length = body.len();
     let request = format!(
@@ -25,13 +25,13 @@ async fn send_and_leave(server: SocketAddr, path: &str, body: &Value, abruptly: 
 
 /// RF-05: the refresh completes, and the token gets the same successor again.
 #[tokio::test]
-async fn a_client_that_hangs_up_can_use_the_same_refresh_token_again() {
+async fn refresh_token_can_be_retried_after_a_disconnect() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let body = json!({ "refresh_token": first.refresh_token });
 
     for abruptly in [false, true, false, true] {
-        send_and_leave(server.address, "/api/auth/refresh", &body, abruptly).await;
+        send_and_disconnect(server.address, "/api/auth/refresh", &body, abruptly).await;
     }
     let answer = server.refresh(&first.refresh_token).await;
     let again = server.refresh(&first.refresh_token).await;
@@ -45,7 +45,7 @@ async fn a_client_that_hangs_up_can_use_the_same_refresh_token_again() {
 
 /// F18: account, session and audit event are committed together or not at all.
 #[tokio::test]
-async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
+async fn disconnect_during_sign_up_leaves_no_partial_account() {
     let server = TestServer::with(|config| {
         config.limits.attempts_per_minute = 1000;
         config.passwords.hash_backlog_seconds = 60;
@@ -55,7 +55,7 @@ async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
 
     for (email, abruptly) in emails.iter().zip([false, true].into_iter().cycle()) {
         let body = json!({ "email": email, "password": PASSWORD });
-        send_and_leave(server.address, "/api/auth/signup", &body, abruptly).await;
+        send_and_disconnect(server.address, "/api/auth/signup", &body, abruptly).await;
     }
     for email in &emails {
         let again = server.sign_up(email).await;
@@ -76,7 +76,7 @@ async fn a_client_that_hangs_up_leaves_no_half_of_an_account() {
 
 /// A5, F18: a queued login whose client disconnected is dropped without hashing.
 #[tokio::test]
-async fn a_client_that_hangs_up_while_it_waits_costs_no_hash() {
+async fn queued_login_of_a_disconnected_client_is_not_hashed() {
     const GONE: usize = 30;
     let server = TestServer::with(|config| {
         config.limits.attempts_per_minute = 1000;
@@ -90,7 +90,7 @@ async fn a_client_that_hangs_up_while_it_waits_costs_no_hash() {
         let email = format!("nobody{index}@example.test");
         let body = json!({ "email": email, "password": PASSWORD });
         // Not abruptly: a reset would end the connection in any case.
-        send_and_leave(server.address, "/api/auth/login", &body, false).await;
+        send_and_disconnect(server.address, "/api/auth/login", &body, false).await;
     }
     // From the same client, so that it is queued after the others.
     let last = server.log_in_from("127.0.0.1", "ada@example.test", PASSWORD).await;

@@ -11,7 +11,7 @@ const ADA: &str = "ada@example.test";
 const BOB: &str = "bob@example.test";
 
 /// A client that requires consent.
-const ASKING: &str = r#"
+const CONSENT_CLIENT: &str = r#"
 [[client]]
 client_id = "asking"
 client_name = "Asking"
@@ -30,7 +30,7 @@ redirect_uris = ["http://127.0.0.1/cb"]
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.apply(&[WEB, ASKING, NATIVE].concat()).await.remove(0);
+    let web = server.apply(&[WEB, CONSENT_CLIENT, NATIVE].concat()).await.remove(0);
     for email in [ADA, BOB] {
         server.sign_up(email).await.expect_status(201);
     }
@@ -51,7 +51,7 @@ fn assert_cannot_be_framed(page: &crate::harness::Answer) {
 
 /// MUST-055, SS-04: a form without the browser's CSRF token, or from another site, has no effect.
 #[tokio::test]
-async fn a_form_that_is_not_ours_does_nothing() {
+async fn form_without_a_valid_csrf_token_has_no_effect() {
     let (server, _) = server().await;
     let (mut mine, mut theirs) = (Browser::of(&server), Browser::of(&server));
     let page = mine.authorize(&[]).await;
@@ -82,7 +82,7 @@ async fn a_form_that_is_not_ours_does_nothing() {
 
 /// SS-01, SS-02, MUST-073: a planted cookie or request gives the attacker nothing.
 #[tokio::test]
-async fn a_planted_cookie_is_not_the_one_after_the_login() {
+async fn login_replaces_a_planted_cookie() {
     let (server, _) = server().await;
     let (mut attacker, mut victim) = (Browser::of(&server), Browser::of(&server));
     let planted = attacker.authorize(&[]).await;
@@ -112,7 +112,7 @@ async fn a_planted_cookie_is_not_the_one_after_the_login() {
 /// EN-01, MUST-205: an unknown address and a wrong password give the same page, and the same events
 /// as at the JSON API.
 #[tokio::test]
-async fn an_unknown_address_and_a_wrong_password_look_the_same() {
+async fn login_page_does_not_distinguish_unknown_address_and_wrong_password() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.get("/login").await;
@@ -139,7 +139,7 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
 
 /// RL-06: the page and the JSON API share the account's limit.
 #[tokio::test]
-async fn the_login_page_has_the_limits_of_the_api() {
+async fn login_page_shares_the_limits_of_the_api() {
     let (server, _) = server().await;
     for _ in 0..10 {
         server.log_in(ADA, "Wrong-0000").await.expect_status(401);
@@ -156,7 +156,7 @@ async fn the_login_page_has_the_limits_of_the_api() {
 
 /// MUST-057, RU-05, MUST-058, IJ-01: no parameter redirects off-site or is executed.
 #[tokio::test]
-async fn no_parameter_leads_off_site_or_into_the_page() {
+async fn parameters_cause_no_redirect_and_no_script_injection() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let probe = "\"><script>alert(1)</script>";
@@ -172,7 +172,7 @@ async fn no_parameter_leads_off_site_or_into_the_page() {
             ["return_to", "next", "continue", "redirect", "redirect_uri", "flow", "post_login"];
         let query = names.map(|name| format!("{name}={encoded}"));
         for path in PAGES {
-            stays_here(&mut browser, path, &query).await;
+            assert_stays_on_site(&mut browser, path, &query).await;
         }
     }
     let typed = browser.get("/login").await;
@@ -181,7 +181,7 @@ async fn no_parameter_leads_off_site_or_into_the_page() {
 }
 
 /// Each parameter alone: the response neither redirects off-site nor repeats it.
-async fn stays_here(browser: &mut Browser<'_>, path: &str, query: &[String]) {
+async fn assert_stays_on_site(browser: &mut Browser<'_>, path: &str, query: &[String]) {
     for parameter in query {
         let answer = browser.get(&format!("{path}?{parameter}")).await;
         let location = answer.headers.get("location").map(|it| it.to_str().unwrap());
@@ -197,7 +197,7 @@ async fn stays_here(browser: &mut Browser<'_>, path: &str, query: &[String]) {
 /// MUST-054, MUST-069, MUST-070, MUST-072: nothing is granted before consent; a wider scope
 /// requires consent again.
 #[tokio::test]
-async fn a_client_that_has_to_ask_gets_nothing_before_the_answer() {
+async fn nothing_is_granted_before_consent() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let asking = [("client_id", "asking"), ("scope", "openid")];
@@ -240,7 +240,7 @@ async fn a_client_that_has_to_ask_gets_nothing_before_the_answer() {
 /// MUST-071: any program can use the client id of a public native client, so consent is always
 /// required.
 #[tokio::test]
-async fn a_public_native_client_always_asks() {
+async fn public_native_client_always_requires_consent() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let native = [
@@ -274,7 +274,7 @@ async fn a_public_native_client_always_asks() {
 
 /// MUST-060, MUST-062..065, MUST-123, CO-11: when reauthentication is required, and when not.
 #[tokio::test]
-async fn a_login_is_asked_for_again_when_the_client_says_so() {
+async fn reauthentication_is_required_when_the_client_requests_it() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     let ada = server.log_in(ADA, PASSWORD).await.tokens().user_id;
@@ -314,7 +314,7 @@ async fn a_login_is_asked_for_again_when_the_client_says_so() {
 /// MUST-066..068: an ID token of any age is accepted as a hint; no other user is logged in
 /// silently.
 #[tokio::test]
-async fn an_id_token_hint_says_who_is_meant() {
+async fn id_token_hint_selects_the_user() {
     let (server, web) = server().await;
     let (mut ada, mut bob) = (Browser::of(&server), Browser::of(&server));
     let code = ada.code(ADA, &[]).await;
@@ -349,7 +349,7 @@ async fn an_id_token_hint_says_who_is_meant() {
 
 /// Sign-up on the page continues the pending request, under the rules of the JSON API.
 #[tokio::test]
-async fn signing_up_on_the_page_goes_on_with_the_flow() {
+async fn sign_up_page_continues_the_pending_request() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let login = browser.authorize(&[]).await;
@@ -369,7 +369,7 @@ async fn signing_up_on_the_page_goes_on_with_the_flow() {
 
 /// SS-12: a password reset ends browser logins and client sessions.
 #[tokio::test]
-async fn a_password_reset_logs_browsers_out() {
+async fn password_reset_ends_browser_logins() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     let code = browser.code(ADA, &[("scope", "openid offline_access")]).await;
@@ -391,7 +391,7 @@ async fn a_password_reset_logs_browsers_out() {
 
 /// The account page lists and ends the user's own sessions alone.
 #[tokio::test]
-async fn the_account_page_ends_ones_own_sessions_alone() {
+async fn account_page_ends_only_own_sessions() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.get("/login").await;
@@ -413,7 +413,7 @@ async fn the_account_page_ends_ones_own_sessions_alone() {
 
 /// MUST-054: form post: the same response, in a form that our script submits.
 #[tokio::test]
-async fn an_answer_can_be_posted() {
+async fn form_post_response_mode_works() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
 
@@ -444,7 +444,7 @@ async fn an_answer_can_be_posted() {
 /// C16, Initiating User Registration 1.0: `prompt=create` opens the sign-up form, even for a
 /// logged-in user; the form links to the login.
 #[tokio::test]
-async fn a_client_may_ask_for_a_new_account() {
+async fn prompt_create_opens_the_sign_up_form() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.code(ADA, &[]).await;
@@ -470,7 +470,7 @@ async fn a_client_may_ask_for_a_new_account() {
 /// B2: the form accepts the same addresses as the API: `type="email"` would apply the browser's own
 /// grammar.
 #[tokio::test]
-async fn addresses_are_typed_into_fields_without_a_grammar_of_the_browser() {
+async fn address_fields_do_not_use_browser_email_validation() {
     let (server, _) = server().await;
     let odd = "jürgen@example.test";
     server.sign_up(odd).await.expect_status(201);

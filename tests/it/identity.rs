@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{PASSWORD, TestServer};
 
-const AT_ONCE: usize = 64;
+const CONCURRENT_SIGN_UPS: usize = 64;
 
 /// Spellings of josé@bücher.example.
 const SPELLINGS: [&str; 8] = [
@@ -27,7 +27,7 @@ async fn patient_server() -> TestServer {
 
 /// Signs up all spellings concurrently at the instances; returns the sorted statuses.
 async fn sign_up_at_once(instances: &[&TestServer]) -> Vec<u16> {
-    let sign_ups = instances.iter().cycle().zip(SPELLINGS.iter().cycle()).take(AT_ONCE);
+    let sign_ups = instances.iter().cycle().zip(SPELLINGS.iter().cycle()).take(CONCURRENT_SIGN_UPS);
     let answers = join_all(sign_ups.map(|(instance, email)| instance.sign_up(email))).await;
     let mut statuses: Vec<_> = answers.iter().map(|answer| answer.status).collect();
     statuses.sort_unstable();
@@ -35,16 +35,16 @@ async fn sign_up_at_once(instances: &[&TestServer]) -> Vec<u16> {
 }
 
 async fn assert_one_account(server: &TestServer, statuses: &[u16]) {
-    assert_eq!(statuses, [&[201][..], &[409; AT_ONCE - 1]].concat());
+    assert_eq!(statuses, [&[201][..], &[409; CONCURRENT_SIGN_UPS - 1]].concat());
     assert_eq!(server.database.count("account").await, 1);
     assert_eq!(server.database.count("session").await, 1);
-    let refused = ["signup_failed"; AT_ONCE - 1];
+    let refused = ["signup_failed"; CONCURRENT_SIGN_UPS - 1];
     assert_eq!(server.database.events().await, [&["signup"][..], &refused].concat());
 }
 
 /// AT-04: one instance.
 #[tokio::test]
-async fn of_simultaneous_sign_ups_of_an_address_one_succeeds() {
+async fn concurrent_sign_ups_with_one_address_succeed_once() {
     let server = patient_server().await;
 
     let statuses = sign_up_at_once(&[&server]).await;
@@ -54,7 +54,7 @@ async fn of_simultaneous_sign_ups_of_an_address_one_succeeds() {
 
 /// AT-04: two instances that share only the database.
 #[tokio::test]
-async fn of_simultaneous_sign_ups_on_two_instances_one_succeeds() {
+async fn concurrent_sign_ups_at_two_instances_succeed_once() {
     let server = patient_server().await;
     let other = server.beside().await;
 
@@ -65,7 +65,7 @@ async fn of_simultaneous_sign_ups_on_two_instances_one_succeeds() {
 
 /// AT-04: the unique index also rejects what the code would miss.
 #[tokio::test]
-async fn the_database_itself_refuses_a_second_account_of_an_address() {
+async fn unique_index_rejects_a_second_account_with_an_address() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     let db = server.database.connect().await;
@@ -86,7 +86,7 @@ async fn the_database_itself_refuses_a_second_account_of_an_address() {
 
 /// ID-01: every spelling logs in to the same account.
 #[tokio::test]
-async fn every_spelling_of_an_address_is_the_same_account() {
+async fn every_spelling_of_an_address_logs_in_to_the_same_account() {
     let server = TestServer::start().await;
     let signed_up = server.sign_up(SPELLINGS[1]).await;
 
@@ -103,7 +103,7 @@ async fn every_spelling_of_an_address_is_the_same_account() {
 
 /// ID-02: invalid and confusable addresses are rejected wherever an address is accepted.
 #[tokio::test]
-async fn texts_that_are_no_address_are_refused() {
+async fn invalid_addresses_are_rejected() {
     let server = TestServer::start().await;
     let refused = [
         "",
@@ -140,7 +140,7 @@ async fn texts_that_are_no_address_are_refused() {
 
 /// ID-02: 254 bytes after normalisation, 255 characters as typed.
 #[tokio::test]
-async fn addresses_of_more_than_254_bytes_are_refused() {
+async fn addresses_of_more_than_254_bytes_are_rejected() {
     let server = TestServer::start().await;
     let domain = format!("{}.{}.{}.test", "a".repeat(63), "b".repeat(63), "c".repeat(56));
     let longest = format!("{}@{domain}", "x".repeat(254 - 1 - domain.len()));
@@ -154,7 +154,7 @@ async fn addresses_of_more_than_254_bytes_are_refused() {
 
 /// ID-03: sign-up does not verify the address, and responses say so.
 #[tokio::test]
-async fn signing_up_proves_nothing_about_the_address() {
+async fn sign_up_does_not_verify_the_address() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
 
@@ -169,7 +169,7 @@ async fn signing_up_proves_nothing_about_the_address() {
 
 /// ID-04: a client cannot set members that only the server may set.
 #[tokio::test]
-async fn members_that_a_body_does_not_have_are_refused() {
+async fn unknown_members_are_rejected() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
     let smuggled = [
@@ -201,7 +201,7 @@ async fn members_that_a_body_does_not_have_are_refused() {
 
 /// ID-07: a member of a wrong type is rejected, for every operation and member.
 #[tokio::test]
-async fn members_of_another_type_are_refused() {
+async fn members_of_a_wrong_type_are_rejected() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
     let confusions = [

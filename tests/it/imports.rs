@@ -115,7 +115,7 @@ impl Crate {
             let Some(next) = next else { return Some(module) };
             path = [&next[..], &path[length + 1..]].concat();
         }
-        panic!("{path:?} is handed on in a circle");
+        panic!("{path:?} is re-exported in a cycle");
     }
 
     fn imports_of(&self, module: &Module) -> BTreeSet<&Module> {
@@ -124,29 +124,29 @@ impl Crate {
     }
 
     /// A cycle of imports, if there is one.
-    fn circle(&self) -> Option<Vec<&Module>> {
+    fn find_cycle(&self) -> Option<Vec<&Module>> {
         let mut done = BTreeSet::new();
-        self.files.keys().find_map(|start| self.circle_from(start, &mut Vec::new(), &mut done))
+        self.files.keys().find_map(|start| self.cycle_from(start, &mut Vec::new(), &mut done))
     }
 
-    fn circle_from<'c>(
+    fn cycle_from<'c>(
         &'c self,
         module: &'c Module,
-        way: &mut Vec<&'c Module>,
+        path: &mut Vec<&'c Module>,
         done: &mut BTreeSet<&'c Module>,
     ) -> Option<Vec<&'c Module>> {
-        if let Some(at) = way.iter().position(|it| *it == module) {
-            return Some(way[at..].to_vec());
+        if let Some(at) = path.iter().position(|it| *it == module) {
+            return Some(path[at..].to_vec());
         }
         if !done.insert(module) {
             return None;
         }
-        way.push(module);
+        path.push(module);
         let found = self.imports_of(module).into_iter().find_map(|it| {
             // A visited module may still be on the current path.
-            if way.contains(&it) { Some(way.clone()) } else { self.circle_from(it, way, done) }
+            if path.contains(&it) { Some(path.clone()) } else { self.cycle_from(it, path, done) }
         });
-        way.pop();
+        path.pop();
         found
     }
 }
@@ -276,17 +276,18 @@ fn is_for_tests(attribute: &syn::Attribute) -> bool {
 }
 
 #[test]
-fn no_files_import_each_other() {
+fn imports_have_no_cycles() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for name in CRATES {
         let it = Crate::read(&repository.join(name));
-        let circle = it.circle().map(|way| way.iter().map(|it| it.join("::")).collect::<Vec<_>>());
-        assert_eq!(circle, None, "{name}");
+        let cycle =
+            it.find_cycle().map(|path| path.iter().map(|it| it.join("::")).collect::<Vec<_>>());
+        assert_eq!(cycle, None, "{name}");
     }
 }
 
 #[test]
-fn folders_import_only_those_before_them() {
+fn folders_import_only_earlier_folders() {
     let it = Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     let mut found = Vec::new();
     for (folder, order) in ORDERS {
@@ -307,7 +308,7 @@ fn folders_import_only_those_before_them() {
 }
 
 #[test]
-fn a_circle_is_found_also_by_way_of_what_a_folder_hands_on() {
+fn cycle_through_a_re_export_is_found() {
     let directory = tempfile::tempdir().unwrap();
     for (file, text) in [
         ("lib.rs", "mod a; mod b;"),
@@ -322,6 +323,6 @@ fn a_circle_is_found_also_by_way_of_what_a_folder_hands_on() {
 
     let found = Crate::read(directory.path());
 
-    let circle: Vec<_> = found.circle().unwrap().iter().map(|it| it.join("::")).collect();
-    assert_eq!(circle, ["a", "b::thing"]);
+    let cycle: Vec<_> = found.find_cycle().unwrap().iter().map(|it| it.join("::")).collect();
+    assert_eq!(cycle, ["a", "b::thing"]);
 }

@@ -4,14 +4,18 @@ use signet_verifier::{KeySet, Verifier};
 
 use crate::harness::{PASSWORD, TestServer};
 
-fn services_view(server: &TestServer, jwks: &[u8], token: &str) -> signet_verifier::AccessToken {
+fn identity_seen_by_a_service(
+    server: &TestServer,
+    jwks: &[u8],
+    token: &str,
+) -> signet_verifier::AccessToken {
     let verifier = Verifier::new("https://id.example.test", "https://api.example.test");
     let keys = KeySet::from_json(jwks).unwrap();
     verifier.verify(&keys, token, server.clock.now().as_seconds()).unwrap()
 }
 
 #[tokio::test]
-async fn a_service_with_only_the_public_key_recognises_who_signed_up() {
+async fn service_with_only_the_public_key_identifies_the_user() {
     let server = TestServer::start().await;
 
     let signed_up = server.sign_up("ada@example.test").await;
@@ -19,7 +23,7 @@ async fn a_service_with_only_the_public_key_recognises_who_signed_up() {
 
     signed_up.expect_status(201);
     let tokens = signed_up.tokens();
-    let token = services_view(&server, &jwks.body, &tokens.access_token);
+    let token = identity_seen_by_a_service(&server, &jwks.body, &tokens.access_token);
     assert_eq!(token.email(), Some("ada@example.test"));
     assert!(token.require_user(&tokens.user_id.to_string()).is_ok());
     assert_eq!(token.expires_at() - token.issued_at(), 24 * 60 * 60);
@@ -28,7 +32,7 @@ async fn a_service_with_only_the_public_key_recognises_who_signed_up() {
 }
 
 #[tokio::test]
-async fn a_person_logs_in_stays_and_leaves() {
+async fn user_logs_in_refreshes_and_logs_out() {
     let server = TestServer::start().await;
     let signed_up = server.sign_up("ada@example.test").await.tokens();
 

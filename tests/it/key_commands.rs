@@ -28,7 +28,7 @@ async fn run(server: &TestServer, arguments: &[&str]) -> String {
 }
 
 /// Runs a command that must fail without changes; returns its message.
-async fn refuse(server: &TestServer, arguments: &[&str]) -> String {
+async fn run_rejected(server: &TestServer, arguments: &[&str]) -> String {
     let before = server.database.dump().await;
     let output = command_line(server).run(arguments).await;
     let said = String::from_utf8(output.stderr).unwrap();
@@ -55,7 +55,7 @@ async fn events_of(server: &TestServer, kid: &str) -> Vec<String> {
 
 /// KY-09: a revoked key is removed at once, on every instance, and its tokens are invalid.
 #[tokio::test]
-async fn a_revoked_key_goes_at_once_and_a_new_one_signs() {
+async fn key_revocation_takes_effect_at_once_and_a_new_key_signs() {
     let one = server().await;
     let other = one.beside().await;
     let stolen = one.sign_up("ada@example.test").await.tokens();
@@ -65,7 +65,7 @@ async fn a_revoked_key_goes_at_once_and_a_new_one_signs() {
 
     assert!(said.contains(&kid), "{said}");
     for server in [&one, &other] {
-        eventually("it is gone", async || !kids(server).await.contains(&kid)).await;
+        eventually("the key is removed", async || !kids(server).await.contains(&kid)).await;
         server.me(&stolen.access_token).await.expect_error(401, "UNAUTHORIZED");
         assert_eq!(kids(server).await.len(), 1);
     }
@@ -78,22 +78,22 @@ async fn a_revoked_key_goes_at_once_and_a_new_one_signs() {
     // It stays revoked after a restart, and cannot be revoked again.
     let restarted = one.restart().await;
     assert_eq!(kids(&restarted).await, [new]);
-    refuse(&restarted, &["keys", "revoke", &kid, "--now"]).await;
+    run_rejected(&restarted, &["keys", "revoke", &kid, "--now"]).await;
 }
 
 /// KY-09: revocation is disruptive, so it needs an explicit option.
 #[tokio::test]
-async fn a_key_is_not_revoked_by_mistake() {
+async fn key_revocation_needs_an_explicit_option() {
     let server = server().await;
     let kid = kids(&server).await.remove(0);
 
-    let without_now = refuse(&server, &["keys", "revoke", &kid]).await;
-    let unknown = refuse(&server, &["keys", "revoke", "no-such-key", "--now"]).await;
+    let without_now = run_rejected(&server, &["keys", "revoke", &kid]).await;
+    let unknown = run_rejected(&server, &["keys", "revoke", "no-such-key", "--now"]).await;
 
     // Ids are base64url, so one in 64 starts like an option.
     for kid in ["-8kid", "-hkid", "-kid", "--kid"] {
         for arguments in [["keys", "revoke", kid, "--now"], ["keys", "revoke", "--now", kid]] {
-            let said = refuse(&server, &arguments).await;
+            let said = run_rejected(&server, &arguments).await;
             assert!(said.contains(&format!("no key {kid},")), "{said}");
         }
     }
@@ -104,7 +104,7 @@ async fn a_key_is_not_revoked_by_mistake() {
 
 /// A pending or retired key can be revoked without replacing the signing key.
 #[tokio::test]
-async fn revoking_a_pending_key_leaves_the_one_that_signs() {
+async fn pending_key_revocation_keeps_the_signing_key() {
     let server = server().await;
     let active = kids(&server).await.remove(0);
     run(&server, &["keys", "rotate"]).await;
@@ -117,7 +117,7 @@ async fn revoking_a_pending_key_leaves_the_one_that_signs() {
     let tokens = server.sign_up("ada@example.test").await.tokens();
     assert_eq!(signer_of(&tokens), active);
     run(&server, &["keys", "rotate"]).await;
-    eventually("there is room for another", async || kids(&server).await.len() == 2).await;
+    eventually("another key can be created", async || kids(&server).await.len() == 2).await;
 }
 
 /// Writes the private key into `directory`; returns the file name.
@@ -130,7 +130,7 @@ fn write_pem(directory: &Path, rsa: &Rsa<openssl::pkey::Private>) -> String {
 
 /// An imported key is published first, like any other, and then signs.
 #[tokio::test]
-async fn a_key_that_was_brought_along_takes_over_like_one_made_here() {
+async fn imported_key_is_published_before_it_signs() {
     let server = server().await;
     let directory = TempDir::new().unwrap();
     let rsa = Rsa::generate(2048).unwrap();
@@ -143,12 +143,12 @@ async fn a_key_that_was_brought_along_takes_over_like_one_made_here() {
     eventually("it is published", async || kids(&server).await.contains(&kid)).await;
     let jwks = server.jwks().await;
     assert_eq!(jwks["keys"][1]["n"], encode(rsa.n().to_vec()));
-    let again = refuse(&server, &["keys", "import", &file]).await;
+    let again = run_rejected(&server, &["keys", "import", &file]).await;
     assert!(again.contains("pending"), "{again}");
     // The command used the real clock, which advanced meanwhile.
     server.advance_seconds(365 + 60);
     let signer = async || signer_of(&server.log_in("ada@example.test", PASSWORD).await.tokens());
-    eventually("it signs", async || signer().await == kid).await;
+    eventually("the key signs", async || signer().await == kid).await;
     let tokens = server.log_in("ada@example.test", PASSWORD).await.tokens();
     server.me(&tokens.access_token).await.expect_status(200);
     server.me(&old.access_token).await.expect_status(200);
@@ -157,15 +157,15 @@ async fn a_key_that_was_brought_along_takes_over_like_one_made_here() {
 
 /// KY-10: `domain::keys::key_pair` tests all kinds; this tests that the command uses it.
 #[tokio::test]
-async fn a_key_that_is_not_good_enough_is_not_brought_along() {
+async fn weak_key_is_rejected_at_import() {
     let server = server().await;
     let directory = TempDir::new().unwrap();
     let short = write_pem(directory.path(), &Rsa::generate(1024).unwrap());
-    let short = refuse(&server, &["keys", "import", &short]).await;
-    let missing = refuse(&server, &["keys", "import", "no-such-file.pem"]).await;
+    let short = run_rejected(&server, &["keys", "import", &short]).await;
+    let missing = run_rejected(&server, &["keys", "import", "no-such-file.pem"]).await;
     let garbage = directory.path().join("garbage.pem");
     fs::write(&garbage, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
-    let garbage = refuse(&server, &["keys", "import", garbage.to_str().unwrap()]).await;
+    let garbage = run_rejected(&server, &["keys", "import", garbage.to_str().unwrap()]).await;
 
     assert!(short.contains("1024 bits"), "{short}");
     assert!(missing.contains("no-such-file.pem"), "{missing}");
@@ -175,7 +175,7 @@ async fn a_key_that_is_not_good_enough_is_not_brought_along() {
 /// Before the first start there are no verifiers: an imported key is the first key and signs at
 /// once.
 #[tokio::test]
-async fn a_key_that_is_brought_along_before_the_first_start_signs_at_once() {
+async fn key_imported_before_the_first_start_signs_at_once() {
     for rotated in [false, true] {
         let directory = TempDir::new().unwrap();
         let file = write_pem(directory.path(), &Rsa::generate(2048).unwrap());
@@ -202,7 +202,7 @@ async fn a_key_that_is_brought_along_before_the_first_start_signs_at_once() {
 
 /// The master key is replaced in three steps; skipping one is an error.
 #[tokio::test]
-async fn a_master_key_is_replaced_by_sealing_anew() {
+async fn master_key_is_replaced_by_re_encryption() {
     let mut server = server().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let jwks = server.jwks().await;
@@ -214,7 +214,7 @@ async fn a_master_key_is_replaced_by_sealing_anew() {
     fs::write(&file, &new).unwrap();
     let said = Program::new(&server.database).refusal().await;
     assert!(said.contains("SIGNET_MASTER_KEY_FILE"), "{said}");
-    refuse(&server, &["keys", "reseal"]).await;
+    run_rejected(&server, &["keys", "reseal"]).await;
 
     fs::write(&file, format!("{new}\n{old}\n")).unwrap();
     let mut server = server.restart().await;
@@ -241,7 +241,7 @@ async fn a_master_key_is_replaced_by_sealing_anew() {
 /// KY-03, KY-04: a schedule that would invalidate good tokens prevents the start, before anything
 /// is created.
 #[tokio::test]
-async fn a_schedule_that_would_refuse_good_tokens_refuses_to_start() {
+async fn start_fails_if_the_key_schedule_would_invalidate_tokens() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
@@ -277,7 +277,7 @@ async fn a_schedule_that_would_refuse_good_tokens_refuses_to_start() {
 /// If a raised setting breaks the schedule, the message names it and the setting that depends on
 /// it.
 #[tokio::test]
-async fn a_schedule_is_checked_against_all_settings_it_depends_on() {
+async fn key_schedule_is_checked_against_all_settings() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path())
         .with("SIGNET_LISTEN", "127.0.0.1:0")
@@ -297,7 +297,7 @@ async fn a_schedule_is_checked_against_all_settings_it_depends_on() {
 
 /// No command prints a private key.
 #[tokio::test]
-async fn no_command_prints_a_private_key() {
+async fn commands_print_no_private_key() {
     let server = server().await;
     run(&server, &["keys", "rotate"]).await;
 

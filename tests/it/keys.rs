@@ -29,7 +29,7 @@ fn thumbprint(key: &Value) -> String {
 
 /// KY-01: an allow list, so that no private member can appear under any name.
 #[tokio::test]
-async fn the_key_set_has_public_members_only() {
+async fn jwks_has_public_members_only() {
     let server = TestServer::start().await;
 
     let jwks = server.jwks().await;
@@ -42,7 +42,7 @@ async fn the_key_set_has_public_members_only() {
 
 /// KY-02
 #[tokio::test]
-async fn a_key_is_named_by_its_thumbprint_and_has_the_length_that_was_set() {
+async fn kid_is_the_thumbprint_and_key_has_the_configured_length() {
     let mut kids = BTreeSet::new();
     for bits in [2048, 2048, 3072] {
         let server = TestServer::with(|config| config.keys.rsa_bits = bits).await;
@@ -66,7 +66,7 @@ async fn a_key_is_named_by_its_thumbprint_and_has_the_length_that_was_set() {
 
 /// KY-02: a restart with another key length affects future keys alone.
 #[tokio::test]
-async fn a_restart_keeps_the_key() {
+async fn restart_keeps_the_signing_key() {
     let mut server = TestServer::start().await;
     let before = server.get("/.well-known/jwks.json").await;
 
@@ -80,7 +80,7 @@ async fn a_restart_keeps_the_key() {
 
 /// KY-06: the private key is stored encrypted, with a key that is not in the database.
 #[tokio::test]
-async fn the_private_key_is_nowhere_in_the_database_in_the_clear() {
+async fn private_key_is_encrypted_in_the_database() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     let forge = Forge::open(&server.database).await;

@@ -42,7 +42,7 @@ async fn logins(server: &TestServer, number: usize) -> Vec<Tokens> {
 
 /// No earlier refresh commits after the response of the kill switch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_switch_waits_for_the_refreshes_under_way() {
+async fn kill_switch_waits_for_refreshes_in_flight() {
     let (one, other) = pair().await;
     let tokens = logins(&one, 2).await;
     one.delay_events("token_refreshed", 0.4).await;
@@ -68,7 +68,7 @@ async fn a_switch_waits_for_the_refreshes_under_way() {
 
 /// A refresh, or a retry, during the kill switch waits for it and is rejected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refresh_waits_for_the_switch_under_way() {
+async fn refresh_waits_for_a_kill_switch_in_flight() {
     let (one, other) = pair().await;
     let tokens = logins(&one, 3).await;
     one.refresh(&tokens[2].refresh_token).await.expect_status(200);
@@ -97,7 +97,7 @@ async fn a_refresh_waits_for_the_switch_under_way() {
 /// 64 sessions refresh continuously at two instances, so that one is always under way: the kill
 /// switch still completes, and then no token works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_switch_is_not_starved_by_refreshes() {
+async fn kill_switch_is_not_starved_by_refreshes() {
     let (one, other) = pair().await;
     let tokens = logins(&one, 65).await;
     let is_over = AtomicBool::new(false);
@@ -119,7 +119,7 @@ async fn a_switch_is_not_starved_by_refreshes() {
     let switch = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let own = &tokens[0].access_token;
-        let switched = change_patiently(&other, own).await;
+        let switched = change_password_with_retries(&other, own).await;
         let after = async |tokens: &Tokens| one.refresh(&tokens.refresh_token).await;
         let after = join_all(tokens[1..].iter().map(after)).await;
         is_over.store(true, Ordering::SeqCst);
@@ -138,7 +138,7 @@ async fn a_switch_is_not_starved_by_refreshes() {
 }
 
 /// On a busy machine, the connection pool may be exhausted briefly.
-async fn change_patiently(server: &TestServer, access_token: &str) -> Answer {
+async fn change_password_with_retries(server: &TestServer, access_token: &str) -> Answer {
     let mut answer = server.change_password(access_token, PASSWORD, NEW_PASSWORD).await;
     for _ in 0..3 {
         if answer.status != 503 {

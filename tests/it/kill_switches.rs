@@ -130,7 +130,7 @@ impl TestServer {
         // A failed portion is retried after a back-off.
         self.advance_seconds(6);
         let rest = async || self.database.count("outbox").await == 0;
-        eventually("the rest is done", rest).await;
+        eventually("the remaining rows are updated", rest).await;
         assert_eq!(self.database.count("session WHERE ended_at IS NULL").await, live);
     }
 }
@@ -138,7 +138,7 @@ impl TestServer {
 /// W3: each works without a write to any session row, and so at constant cost; rows and status
 /// lists follow.
 #[tokio::test]
-async fn nothing_works_though_no_row_says_so_yet() {
+async fn kill_switch_takes_effect_before_session_rows_are_updated() {
     for switch in SWITCHES {
         let server = TestServer::start().await;
         let web = server.web().await;
@@ -198,7 +198,7 @@ async fn commands_end_thousands_of_sessions() {
 
 /// One command ends the sessions of all accounts.
 #[tokio::test]
-async fn the_sessions_of_all_accounts_end_by_one_command() {
+async fn one_command_ends_the_sessions_of_all_accounts() {
     let server = TestServer::start().await;
     let mut tokens = Vec::new();
     for n in 0..60 {
@@ -217,13 +217,13 @@ async fn the_sessions_of_all_accounts_end_by_one_command() {
     assert_eq!(
         server.account_command(&["end-sessions", "--all"]).await,
         "1 session ended\n",
-        "and again"
+        "repeated"
     );
 }
 
 /// W3: a hundred thousand live sessions of one account end in the time of one; their rows follow.
 #[tokio::test]
-async fn a_hundred_thousand_logins_end_as_one() {
+async fn kill_switch_time_is_independent_of_the_session_count() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
     let web = server.web().await;
     let bob = server.sign_up("bob@example.test").await.tokens();
@@ -250,7 +250,7 @@ async fn a_hundred_thousand_logins_end_as_one() {
     // The two requesting sessions.
     let rows = async || server.database.count("session WHERE ended_at IS NULL").await == 2;
     while !rows().await {
-        assert!(begun.elapsed() < Duration::from_mins(5), "rows do not follow");
+        assert!(begun.elapsed() < Duration::from_mins(5), "the rows are not updated in time");
         tokio::time::sleep(Duration::from_millis(500)).await;
         // On a busy machine, a failed portion is retried later.
         server.advance_millis(500);
@@ -261,7 +261,7 @@ async fn a_hundred_thousand_logins_end_as_one() {
 
 /// W3: portions resume after an instance was killed.
 #[tokio::test]
-async fn portions_go_on_after_a_kill() {
+async fn batches_resume_after_a_crash() {
     let mut server = TestServer::start().await;
     let web = server.web().await;
     let mut stage = Stage::of(&server, &web).await;
@@ -280,7 +280,7 @@ async fn portions_go_on_after_a_kill() {
     killed.end(Signal::KILL).await;
 
     let left = server.database.count(live).await;
-    assert!(left > 1, "it was too fast to be killed amid the portions");
+    assert!(left > 1, "all batches were done before the kill");
     let _serving = program.serve().await;
     eventually("all are marked", async || server.database.count(live).await == 1).await;
     let ended = server.database.count("session WHERE ended_at IS NOT NULL").await;
@@ -289,7 +289,7 @@ async fn portions_go_on_after_a_kill() {
 
 /// W3: beyond the limit of browser logins per account, the oldest end.
 #[tokio::test]
-async fn the_oldest_logins_on_the_pages_make_room_for_new_ones() {
+async fn oldest_browser_logins_are_ended_beyond_the_limit() {
     let server = TestServer::start().await;
     let web = server.web().await;
     let mut stage = Stage::of(&server, &web).await;
@@ -309,7 +309,7 @@ async fn the_oldest_logins_on_the_pages_make_room_for_new_ones() {
 /// Rolling upgrade: a session from an instance of the previous version has no epoch. It is live
 /// while its row says so, and ends in the transaction of the kill switch.
 #[tokio::test]
-async fn sessions_of_the_version_before_last_and_end() {
+async fn sessions_of_the_previous_version_work_and_can_be_ended() {
     for switch in SWITCHES {
         let server = TestServer::start().await;
         let web = server.web().await;
@@ -339,7 +339,7 @@ async fn sessions_of_the_version_before_last_and_end() {
 
 /// A downgrade would revive sessions whose rows do not say yet that they have ended.
 #[tokio::test]
-async fn the_schema_is_not_taken_back_while_sessions_wait_for_their_end() {
+async fn schema_downgrade_is_refused_while_sessions_wait_to_be_ended() {
     let mut server = TestServer::start().await;
     let web = server.web().await;
     let mut stage = Stage::of(&server, &web).await;

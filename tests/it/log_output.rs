@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use crate::harness::{Answer, PASSWORD, Program, Serving, TestDatabase, eventually};
 
 /// Timeout for a request, and for the exit.
-const TIME: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 struct Logged {
     serving: Serving,
@@ -35,7 +35,7 @@ impl Logged {
     }
 
     fn of(serving: Serving, database: TestDatabase) -> Self {
-        let http = Client::builder().no_proxy().timeout(TIME).build().unwrap();
+        let http = Client::builder().no_proxy().timeout(TIMEOUT).build().unwrap();
         Self { serving, http, database }
     }
 
@@ -55,7 +55,7 @@ impl Logged {
         let mut answer = String::new();
         let sending = requests.write_all(all.as_bytes());
         let asking = join(sending, answers.read_to_string(&mut answer));
-        let (sent, read) = timeout(TIME, asking).await.expect("an answer to each");
+        let (sent, read) = timeout(TIMEOUT, asking).await.expect("a response to each request");
         sent.unwrap();
         read.unwrap();
         assert_eq!(answer.matches("HTTP/1.1 401").count(), times);
@@ -72,7 +72,7 @@ impl Logged {
     }
 
     /// The server works, and exits successfully and in time.
-    async fn serves_and_ends_well(self) {
+    async fn serves_and_exits_cleanly(self) {
         let body = json!({ "email": "ada@example.test", "password": PASSWORD });
         for (path, status) in [("/api/auth/signup", 201), ("/api/auth/login", 200)] {
             let request = self.http.post(self.serving.url(path)).json(&body);
@@ -90,13 +90,13 @@ impl Logged {
         let (status, _) = self.serving.end(Signal::TERM).await;
 
         assert_eq!(status.code(), Some(0));
-        assert!(started.elapsed() < TIME, "{:?}", started.elapsed());
+        assert!(started.elapsed() < TIMEOUT, "{:?}", started.elapsed());
     }
 }
 
 /// A1: `signet serve 2>&1 | head`.
 #[tokio::test]
-async fn a_log_reader_that_is_gone_costs_lines_and_nothing_else() {
+async fn closed_log_pipe_loses_only_log_lines() {
     let (server, reader) = Logged::to_pipe("info").await;
     assert_eq!(server.lost().await, 0);
     drop(reader);
@@ -109,38 +109,38 @@ async fn a_log_reader_that_is_gone_costs_lines_and_nothing_else() {
     let doctor = Program::new(&server.database).run(&["doctor", &server.serving.url("")]).await;
     let said = String::from_utf8(doctor.stdout).unwrap();
     assert!(said.contains("it has lost 1") && said.contains("log lines since its start"), "{said}");
-    server.serves_and_ends_well().await;
+    server.serves_and_exits_cleanly().await;
 }
 
 /// A1: a full disk for logs.
 #[tokio::test]
-async fn a_full_disk_for_logs_costs_lines_and_nothing_else() {
+async fn full_log_disk_loses_only_log_lines() {
     let database = TestDatabase::create().await;
     let full = || File::options().write(true).open("/dev/full").unwrap();
     let serving = Program::new(&database).serve_into(full(), full()).await;
     let server = Logged::of(serving, database);
 
     eventually("the lines of the start are counted", async || server.lost().await > 0).await;
-    server.serves_and_ends_well().await;
+    server.serves_and_exits_cleanly().await;
 }
 
 /// A2: a reader that is stopped. The pipe holds some 200 lines.
 #[tokio::test]
-async fn a_log_that_is_not_read_stops_nothing() {
+async fn blocked_log_reader_does_not_block_the_server() {
     let (server, reader) = Logged::to_pipe("info").await;
 
     for _ in 0..400 {
         server.ask().await;
     }
 
-    assert_eq!(server.lost().await, 0, "the queue has room for more");
-    server.serves_and_ends_well().await;
+    assert_eq!(server.lost().await, 0, "the queue is not full");
+    server.serves_and_exits_cleanly().await;
     drop(reader);
 }
 
 /// A2: the number of lost lines is logged once lines are read again.
 #[tokio::test]
-async fn lost_lines_are_reported_once_the_log_is_read_again() {
+async fn lost_lines_are_counted_once_the_log_is_read_again() {
     let (server, mut reader) = Logged::to_pipe("info").await;
     for _ in 0..20 {
         server.ask_often(1_000).await;
@@ -174,13 +174,13 @@ async fn lost_lines_are_reported_once_the_log_is_read_again() {
     let message = reports[0]["message"].as_str().unwrap();
     assert!(message.contains("log lines were lost"), "{message}");
     assert_eq!(reports[0]["level"], "WARN");
-    assert_eq!(lines.last().unwrap()["message"], "server stopped", "all was flushed");
+    assert_eq!(lines.last().unwrap()["message"], "server stopped", "all lines were flushed");
 }
 
 /// C2: the reason why a client was refused is logged, and included in the response unless it is
 /// secret.
 #[tokio::test]
-async fn why_a_client_was_refused_can_be_found_out() {
+async fn rejection_reason_is_logged_and_returned_unless_secret() {
     let (logged, mut log) = Logged::to_pipe("info").await;
     let create = "client create web --redirect-uri https://rp.example/cb --auth-method none";
     let program = Program::new(&logged.database);
@@ -238,7 +238,7 @@ async fn why_a_client_was_refused_can_be_found_out() {
 /// D12, D2: one span with a duration in microseconds, the operation's name, and the reason of a
 /// failed login.
 #[tokio::test]
-async fn lines_of_requests_name_the_operation_and_the_cause() {
+async fn request_log_lines_name_the_operation_and_the_reason() {
     let (server, mut reader) = Logged::to_pipe("info").await;
     server.ask().await;
     let body = json!({ "email": "nobody@example.test", "password": PASSWORD });

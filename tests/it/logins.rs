@@ -21,7 +21,7 @@ fn session_of(tokens: &Tokens) -> String {
 }
 
 #[tokio::test]
-async fn the_list_says_where_one_is_logged_in_and_which_login_asks() {
+async fn session_list_shows_details_and_marks_the_current_session() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     let request = server
@@ -71,7 +71,7 @@ async fn the_list_says_where_one_is_logged_in_and_which_login_asks() {
 
 /// Ended, expired and other accounts' sessions are not listed.
 #[tokio::test]
-async fn the_list_shows_nothing_that_is_not_live_or_not_ones_own() {
+async fn session_list_contains_only_own_live_sessions() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
     server.advance_seconds(1_209_600);
@@ -89,7 +89,7 @@ async fn the_list_shows_nothing_that_is_not_live_or_not_ones_own() {
 
 /// DS-06: a program that logs in continuously does not make the response grow without limit.
 #[tokio::test]
-async fn the_list_holds_a_hundred_sessions_and_the_one_that_asks_is_among_them() {
+async fn session_list_is_limited_to_a_hundred_and_includes_the_current_one() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
     let first = server.sign_up(ADA).await.tokens();
     for _ in 0..21 {
@@ -106,7 +106,7 @@ async fn the_list_holds_a_hundred_sessions_and_the_one_that_asks_is_among_them()
 
 /// SS-12: exactly one session ends.
 #[tokio::test]
-async fn a_session_is_ended_from_another_one() {
+async fn session_can_be_ended_from_another_one() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let lost = server.log_in(ADA, PASSWORD).await.tokens();
@@ -129,7 +129,7 @@ async fn a_session_is_ended_from_another_one() {
 
 /// EN-08: a missing session and another account's get the same response, and nothing changes.
 #[tokio::test]
-async fn a_session_that_is_not_live_or_not_ones_own_is_not_found() {
+async fn ended_or_foreign_session_is_not_found() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let ended = server.log_in(ADA, PASSWORD).await.tokens();
@@ -167,7 +167,7 @@ async fn a_session_can_end_itself() {
 
 /// SS-12
 #[tokio::test]
-async fn all_other_sessions_of_an_account_end_and_the_one_that_asks_goes_on() {
+async fn ending_other_sessions_keeps_the_current_one() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let others = [server.log_in(ADA, PASSWORD).await, server.log_in(ADA, PASSWORD).await];
@@ -190,7 +190,7 @@ async fn all_other_sessions_of_an_account_end_and_the_one_that_asks_goes_on() {
 
 /// `others` is required and has one valid value.
 #[tokio::test]
-async fn sessions_do_not_end_without_saying_which() {
+async fn ending_sessions_requires_the_others_parameter() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     server.log_in(ADA, PASSWORD).await.expect_status(200);
@@ -206,7 +206,7 @@ async fn sessions_do_not_end_without_saying_which() {
 
 /// SS-12, AT-09: a session that has ended cannot end others.
 #[tokio::test]
-async fn nobody_ends_sessions_who_is_not_logged_in_any_more() {
+async fn ended_session_cannot_end_others() {
     let server = TestServer::start().await;
     let stays = server.sign_up(ADA).await.tokens();
     let left = server.log_in(ADA, PASSWORD).await.tokens();
@@ -222,7 +222,7 @@ async fn nobody_ends_sessions_who_is_not_logged_in_any_more() {
 
 /// Like AT-09: of two sessions that end each other concurrently, one stays.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_two_sessions_that_end_each_other_at_once_one_stays() {
+async fn concurrent_mutual_session_end_leaves_one_live() {
     let server = TestServer::start().await;
     let beside = server.beside().await;
     for round in 0..12 {
@@ -252,7 +252,7 @@ async fn of_two_sessions_that_end_each_other_at_once_one_stays() {
 
 /// AZ-02: a client's token does not give access to the account.
 #[tokio::test]
-async fn the_token_of_another_client_opens_nothing_of_the_account() {
+async fn client_token_cannot_list_or_end_sessions() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let forge = Forge::open(&server.database).await;

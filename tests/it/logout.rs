@@ -11,7 +11,7 @@ use crate::harness::oauth::{Browser, CALLBACK, ISSUER, Rp, WEB, hidden};
 use crate::harness::{Answer, TestServer, eventually, forge};
 
 const ADA: &str = "ada@example.test";
-const BYE: &str = "https://rp.example/bye";
+const POST_LOGOUT_URI: &str = "https://rp.example/bye";
 const PROBE: &str = "\"><script>alert(1)</script>";
 
 async fn server() -> (TestServer, Rp) {
@@ -41,7 +41,7 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
 /// MUST-171, MUST-176, MUST-177, MUST-178: a client with an ID token logs its user out, who is
 /// redirected back.
 #[tokio::test]
-async fn a_client_logs_its_user_out() {
+async fn logout_with_an_id_token_hint_redirects_to_the_client() {
     let (server, web) = server().await;
 
     for by_post in [false, true] {
@@ -50,7 +50,7 @@ async fn a_client_logs_its_user_out() {
         let hint = tokens.text("id_token");
         let fields = [
             ("id_token_hint", hint.as_str()),
-            ("post_logout_redirect_uri", BYE),
+            ("post_logout_redirect_uri", POST_LOGOUT_URI),
             ("state", "a&b=\"ü"),
         ];
         let answer = if by_post {
@@ -59,7 +59,7 @@ async fn a_client_logs_its_user_out() {
             browser.get(&end(&fields)).await
         };
 
-        assert_eq!(answer.location(), format!("{BYE}?state=a%26b%3D%22%C3%BC"));
+        assert_eq!(answer.location(), format!("{POST_LOGOUT_URI}?state=a%26b%3D%22%C3%BC"));
         assert!(browser.cookie.is_none());
         server
             .userinfo(&tokens.text("access_token"))
@@ -68,7 +68,7 @@ async fn a_client_logs_its_user_out() {
         assert!(!is_logged_in(&mut browser).await);
         // MUST-178: again, without a login.
         let again = browser.get(&end(&fields[..2])).await;
-        assert_eq!(again.location(), BYE);
+        assert_eq!(again.location(), POST_LOGOUT_URI);
     }
     // A form from another site arrives without the cookie: a redirect to a GET brings it.
     let (mut browser, tokens) = logged_in(&server, &web).await;
@@ -83,7 +83,7 @@ async fn a_client_logs_its_user_out() {
 /// MUST-058, MUST-172..175, RU-04, SS-08: a link alone logs nobody out, and redirects only to
 /// registered URIs.
 #[tokio::test]
-async fn without_its_id_token_nobody_is_logged_out_unasked() {
+async fn logout_without_an_id_token_asks_for_confirmation() {
     let (server, web) = server().await;
     let (mut browser, tokens) = logged_in(&server, &web).await;
     let hint = tokens.text("id_token");
@@ -95,7 +95,7 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
         &[][..],
         &[("state", "x")],
         &[("client_id", "web")],
-        &[("client_id", "web"), ("post_logout_redirect_uri", BYE)],
+        &[("client_id", "web"), ("post_logout_redirect_uri", POST_LOGOUT_URI)],
     ] {
         let asked = browser.get(&end(fields)).await;
         asked.expect_status(200);
@@ -135,7 +135,8 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
         forge.sign(&json!({ "alg": "RS256", "typ": "JWT", "kid": "other" }), &claims),
         access_token,
     ] {
-        let fields = [("id_token_hint", forged.as_str()), ("post_logout_redirect_uri", BYE)];
+        let fields =
+            [("id_token_hint", forged.as_str()), ("post_logout_redirect_uri", POST_LOGOUT_URI)];
         browser.get(&end(&fields)).await.expect_status(400);
     }
     let other = [("id_token_hint", hint.as_str()), ("client_id", "other")];
@@ -146,14 +147,17 @@ async fn without_its_id_token_nobody_is_logged_out_unasked() {
 /// MUST-174, MUST-175, MUST-177: a user who confirms is logged out, and redirected if the client
 /// has registered the URI.
 #[tokio::test]
-async fn whoever_says_yes_is_logged_out() {
+async fn confirmed_logout_ends_the_login() {
     let (server, web) = server().await;
     let (_, old) = logged_in(&server, &web).await;
     let hint = old.text("id_token");
     server.advance_seconds(61);
     let (mut browser, _) = logged_in(&server, &web).await;
-    let fields =
-        [("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", BYE), ("state", "s")];
+    let fields = [
+        ("id_token_hint", hint.as_str()),
+        ("post_logout_redirect_uri", POST_LOGOUT_URI),
+        ("state", "s"),
+    ];
 
     let asked = browser.get(&end(&fields)).await;
     asked.expect_status(200);
@@ -168,7 +172,7 @@ async fn whoever_says_yes_is_logged_out() {
     assert!(is_logged_in(&mut browser).await);
     let done = browser.submit("/logout", &asked, &[]).await;
 
-    assert_eq!(done.location(), format!("{BYE}?state=s"));
+    assert_eq!(done.location(), format!("{POST_LOGOUT_URI}?state=s"));
     assert!(!is_logged_in(&mut browser).await);
     let (mut browser, _) = logged_in(&server, &web).await;
     let asked = browser.get("/logout").await;
@@ -176,7 +180,8 @@ async fn whoever_says_yes_is_logged_out() {
     browser.get("/logout").await.expect_status(200);
     // MUST-174: a confirmation without an ID token does not redirect to a client.
     let (mut browser, _) = logged_in(&server, &web).await;
-    let fields = [("client_id", "web"), ("post_logout_redirect_uri", BYE), ("state", "s")];
+    let fields =
+        [("client_id", "web"), ("post_logout_redirect_uri", POST_LOGOUT_URI), ("state", "s")];
     let asked = browser.get(&end(&fields)).await;
     assert_eq!(browser.submit("/logout", &asked, &[]).await.location(), format!("{ISSUER}/logout"));
     assert!(!is_logged_in(&mut browser).await);
@@ -184,7 +189,7 @@ async fn whoever_says_yes_is_logged_out() {
 
 /// SS-11: another user's login in the same browser ends the previous one and its client sessions.
 #[tokio::test]
-async fn another_person_does_not_inherit_a_browser() {
+async fn login_of_another_user_ends_the_previous_one() {
     let (server, web) = server().await;
     let (mut browser, adas) = logged_in(&server, &web).await;
     server.advance_seconds(5);
@@ -238,7 +243,7 @@ async fn slow_receiver(
 /// MUST-022, MUST-141, MUST-179, MUST-180: a client is notified of the logout, with retries until
 /// it responds.
 #[tokio::test]
-async fn a_client_is_told_of_a_logout_until_it_answers() {
+async fn backchannel_logout_is_retried_until_acknowledged() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (uri, received) = receiver(&[500]).await;
     let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
@@ -296,7 +301,7 @@ async fn silent_receiver() -> (String, Arc<Mutex<usize>>) {
 /// A client that never responds does not delay others, however many notices are queued for it, and
 /// soon gets one request at a time.
 #[tokio::test]
-async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
+async fn unresponsive_client_does_not_delay_notices_to_others() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (silent, asked) = silent_receiver().await;
     let (answering, received) = receiver(&[]).await;
@@ -321,7 +326,7 @@ async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
         server.advance_seconds(1);
     }
 
-    eventually("the other is told", async || received.lock().unwrap().len() == 1).await;
+    eventually("the other client is notified", async || received.lock().unwrap().len() == 1).await;
     assert!(*asked.lock().unwrap() <= 4, "{asked:?}");
     eventually("given up for now", async || {
         server.database.count("outbox WHERE attempts = 1").await == 4
@@ -329,7 +334,7 @@ async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
     .await;
     assert_eq!(*asked.lock().unwrap(), 4);
     server.advance_seconds(6);
-    eventually("asked again", async || *asked.lock().unwrap() == 5).await;
+    eventually("requested again", async || *asked.lock().unwrap() == 5).await;
     server.advance_seconds(60);
     eventually("given up again", async || {
         server.database.count("outbox WHERE attempts >= 1").await == 5
@@ -340,7 +345,7 @@ async fn a_client_that_does_not_answer_keeps_no_other_waiting() {
 
 /// Notices to a client are given up after a day.
 #[tokio::test]
-async fn a_client_is_told_for_a_day_at_most() {
+async fn backchannel_logout_is_retried_for_a_day_at_most() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (uri, received) = receiver(&[500, 500, 500]).await;
     let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
@@ -366,7 +371,7 @@ async fn a_client_is_told_for_a_day_at_most() {
 
 /// Of several instances, one sends each notice.
 #[tokio::test]
-async fn a_client_is_told_by_one_instance_alone() {
+async fn backchannel_logout_is_sent_by_one_instance() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let _others = (server.beside().await, server.beside().await);
     // The other instances look for due notices while this one waits for the response.
@@ -398,7 +403,7 @@ fn sid_of(request: &str) -> String {
 /// Back-Channel Logout 2.7: sessions with `offline_access` survive the logout, and the client is
 /// notified.
 #[tokio::test]
-async fn offline_access_outlives_a_logout() {
+async fn offline_session_survives_logout() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (uri, received) = receiver(&[]).await;
     let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
@@ -418,7 +423,7 @@ async fn offline_access_outlives_a_logout() {
 
 /// Nothing is sent into private networks unless the operator allows it.
 #[tokio::test]
-async fn no_notice_goes_into_a_private_network() {
+async fn backchannel_logout_is_not_sent_to_private_networks() {
     let server = TestServer::start().await;
     let (uri, received) = receiver(&[]).await;
     for host in ["127.0.0.1", "localhost"] {

@@ -37,7 +37,7 @@ async fn receiver(time: Duration) -> (String, Arc<Mutex<Vec<Instant>>>) {
 /// W12: sixteen clients whose receivers respond after 4.5 seconds have a hundred pending notices
 /// each. Another client is notified about a second after its logout.
 #[tokio::test]
-async fn slow_receivers_delay_no_other() {
+async fn slow_receivers_do_not_delay_other_clients() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (slow, _) = receiver(Duration::from_millis(4_500)).await;
     let (prompt, asked) = receiver(Duration::ZERO).await;
@@ -71,7 +71,7 @@ async fn slow_receivers_delay_no_other() {
     let page = browser.get("/logout").await;
     let begun = Instant::now();
     browser.submit("/logout", &page, &[]).await.expect_status(303);
-    eventually("the other is told", async || !asked.lock().unwrap().is_empty()).await;
+    eventually("the other client is notified", async || !asked.lock().unwrap().is_empty()).await;
 
     let delay = asked.lock().unwrap()[0].duration_since(begun);
     assert!(delay < Duration::from_millis(2_500), "{delay:?}");
@@ -79,7 +79,7 @@ async fn slow_receivers_delay_no_other() {
 
 /// Notices that an instance of the previous version queued in its own table are delivered, too.
 #[tokio::test]
-async fn notices_of_the_version_before_are_delivered() {
+async fn notices_of_the_previous_version_are_delivered() {
     let server = TestServer::with(|config| config.service.logout_private_networks = true).await;
     let (uri, asked) = receiver(Duration::ZERO).await;
     let web = server.apply(&format!("{WEB}backchannel_logout_uri = \"{uri}\"\n")).await.remove(0);
@@ -94,7 +94,7 @@ async fn notices_of_the_version_before_are_delivered() {
                WHERE client_id = 'web'";
     server.database.execute(old).await;
 
-    eventually("told", async || asked.lock().unwrap().len() == 1).await;
+    eventually("the client is notified", async || asked.lock().unwrap().len() == 1).await;
     eventually("settled", async || server.database.count("outbox").await == 0).await;
     assert_eq!(server.database.count("logout_notice").await, 0);
 }

@@ -32,7 +32,7 @@ fn session_of(answer: &Answer) -> Value {
 /// W2: a client that got a 503 and retries, at any instance, gets tokens of the same session, with
 /// the same refresh token.
 #[tokio::test]
-async fn a_code_whose_answer_was_lost_in_an_outage_is_redeemed_again() {
+async fn code_exchange_can_be_retried_after_an_outage() {
     for more in [&OFFLINE[..], &[]] {
         let (server, web, code, lost) = redeemed(more).await;
         server.outage(-1, 20).await;
@@ -57,13 +57,13 @@ async fn a_code_whose_answer_was_lost_in_an_outage_is_redeemed_again() {
         assert_eq!(server.database.count(retries).await, 2);
         server.advance_seconds(1);
         server.redeem(&web, &code).await.expect_oauth_error(400, "invalid_grant");
-        assert_eq!(state(&server).await, (0, 1), "the window is over");
+        assert_eq!(state(&server).await, (0, 1), "the retry window has passed");
     }
 }
 
 /// W2: outside an outage, reuse of a code is handled as usual.
 #[tokio::test]
-async fn outside_an_outage_a_code_shown_twice_ends_its_session() {
+async fn code_reuse_outside_an_outage_ends_the_session() {
     // None; one that ended before; one that began after; one whose extension has expired.
     for outage in [None, Some((-30, -2)), Some((2, 20)), Some((-1, 1))] {
         let (server, web, code, _) = redeemed(&OFFLINE).await;
@@ -80,7 +80,7 @@ async fn outside_an_outage_a_code_shown_twice_ends_its_session() {
 
 /// W2: a retry needs the same proof as the first exchange.
 #[tokio::test]
-async fn a_retry_proves_what_the_first_redemption_proved() {
+async fn code_exchange_retry_needs_the_same_proof() {
     let other_verifier = "x".repeat(43);
     for (redirect_uri, verifier) in [
         (CALLBACK, other_verifier.as_str()),
@@ -105,7 +105,7 @@ async fn a_retry_proves_what_the_first_redemption_proved() {
 
 /// W2: after a refresh, a retry gets nothing and ends nothing; nor does it revive an ended session.
 #[tokio::test]
-async fn a_retry_revives_nothing_and_follows_no_refresh() {
+async fn code_exchange_retry_is_rejected_after_a_refresh_or_logout() {
     let (server, web, code, first) = redeemed(&OFFLINE).await;
     server.outage(-1, 1).await;
     let fields =
@@ -124,7 +124,7 @@ async fn a_retry_revives_nothing_and_follows_no_refresh() {
 
 /// W2: an attacker can prolong an outage by overload; a code stays valid for ten minutes at most.
 #[tokio::test]
-async fn a_code_is_redeemed_again_for_ten_minutes_at_most() {
+async fn code_exchange_retry_is_possible_for_ten_minutes_at_most() {
     for (seconds, live) in [(599, 1), (600, 0)] {
         let (server, web, code, _) = redeemed(&OFFLINE).await;
         server.advance_seconds(seconds);
@@ -139,7 +139,7 @@ async fn a_code_is_redeemed_again_for_ten_minutes_at_most() {
 
 /// W2: a retry gets no more than the client is registered for now.
 #[tokio::test]
-async fn a_retry_grants_no_more_than_the_client_may_ask_for_by_now() {
+async fn code_exchange_retry_is_limited_to_the_current_registration() {
     let (server, web, code, first) = redeemed(&OFFLINE).await;
     server.outage(-1, 1).await;
     let narrowed = WEB.replace("openid email", "openid");
@@ -156,7 +156,7 @@ async fn a_retry_grants_no_more_than_the_client_may_ask_for_by_now() {
 
 /// W2: without a retry window there are no retries.
 #[tokio::test]
-async fn without_a_window_there_is_no_retry() {
+async fn code_exchange_retry_needs_a_retry_window() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
     let web = server.web().await;
     server.sign_up("ada@example.test").await.expect_status(201);
@@ -171,7 +171,7 @@ async fn without_a_window_there_is_no_retry() {
 
 /// W10: an outage recorded by a clock that was ahead does not last until that time.
 #[tokio::test]
-async fn an_outage_from_the_future_allows_no_retry() {
+async fn outage_recorded_in_the_future_allows_no_retry() {
     let (server, web, code, _) = redeemed(&OFFLINE).await;
     server.outage(-1, 40 * 24 * 60 * 60).await;
     server.advance_seconds(60);

@@ -28,7 +28,7 @@ fn with_member(example: &Map<String, Value>, name: &str, text: &[u8]) -> Vec<u8>
 
 /// SS-05: another site can make a browser send text and forms, so these types are rejected.
 #[tokio::test]
-async fn a_body_of_another_type_is_refused() {
+async fn body_of_another_content_type_is_rejected() {
     let (server, token) = started().await;
     let types = [
         "text/plain",
@@ -61,7 +61,7 @@ async fn a_body_of_another_type_is_refused() {
 
 /// IJ-04, F21: bodies that are not JSON objects.
 #[tokio::test]
-async fn a_body_that_is_no_object_is_refused() {
+async fn body_that_is_no_json_object_is_rejected() {
     let (server, token) = started().await;
     let bodies: [&[u8]; 24] = [
         b"",
@@ -100,7 +100,7 @@ async fn a_body_that_is_no_object_is_refused() {
 
 /// F21: invalid strings.
 #[tokio::test]
-async fn members_that_are_no_text_are_refused() {
+async fn invalid_strings_are_rejected() {
     let (server, token) = started().await;
     let texts: [&[u8]; 8] = [
         b"\"\\ud800\"",
@@ -151,7 +151,7 @@ async fn members_with_u_0000_and_noncharacters_do_not_reach_the_database() {
 
 /// DS-06: parsers disagree on which duplicate member counts.
 #[tokio::test]
-async fn a_member_given_twice_is_refused() {
+async fn duplicate_member_is_rejected() {
     let (server, token) = started().await;
 
     for (operation, example) in server.operations_with_body().await {
@@ -168,7 +168,7 @@ async fn a_member_given_twice_is_refused() {
 
 /// DS-06: deep nesting overflows neither the stack nor the process.
 #[tokio::test]
-async fn deep_nesting_is_refused() {
+async fn deeply_nested_json_is_rejected() {
     let (server, token) = started().await;
 
     for (operation, example) in server.operations_with_body().await {
@@ -186,7 +186,7 @@ async fn deep_nesting_is_refused() {
 
 /// DS-01: at most 16 KiB, whether or not the length is declared.
 #[tokio::test]
-async fn a_body_of_more_than_16_kib_is_refused() {
+async fn body_of_more_than_16_kib_is_rejected() {
     let (server, token) = started().await;
     let head = |operation: &Operation, framing: &str| {
         format!(

@@ -34,7 +34,7 @@ async fn multiply(server: &TestServer, number: u32) {
 
 /// A logout ends all sessions opened in the browser, however many.
 #[tokio::test]
-async fn a_browser_with_thousands_of_sessions_is_logged_out() {
+async fn logout_ends_thousands_of_client_sessions() {
     let server = TestServer::start().await;
     let (_, mut browser) = stage(&server).await;
     multiply(&server, 3_000).await;
@@ -48,7 +48,7 @@ async fn a_browser_with_thousands_of_sessions_is_logged_out() {
 /// An account has at most five hundred live sessions, browser logins excluded. Beyond that, the
 /// oldest of the requesting client end; those of other clients stay.
 #[tokio::test]
-async fn the_oldest_sessions_make_room_for_new_ones() {
+async fn oldest_sessions_are_ended_beyond_the_limit() {
     let server = TestServer::start().await;
     let (web, mut browser) = stage(&server).await;
     let own = server.log_in(ADA, PASSWORD).await.tokens();
@@ -66,7 +66,7 @@ async fn the_oldest_sessions_make_room_for_new_ones() {
 
 /// AZ-06: a client with thousands of sessions is removed, and nothing of it remains.
 #[tokio::test]
-async fn a_client_with_thousands_of_sessions_is_removed() {
+async fn client_with_thousands_of_sessions_can_be_removed() {
     let server = TestServer::start().await;
     let (_, _browser) = stage(&server).await;
     multiply(&server, 5_000).await;
@@ -79,7 +79,7 @@ async fn a_client_with_thousands_of_sessions_is_removed() {
 
 /// Codes exchanged while their client is removed yield no live session, and there is no deadlock.
 #[tokio::test]
-async fn what_is_redeemed_while_a_client_is_removed_ends_with_it() {
+async fn sessions_opened_during_a_client_removal_end() {
     let server = TestServer::start().await;
     let (mut web, mut browser) = stage(&server).await;
     server.database.delay_after_inserts_into("session").await;

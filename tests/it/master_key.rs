@@ -19,7 +19,7 @@ struct Installation {
 }
 
 impl Installation {
-    async fn used() -> Self {
+    async fn stopped_installation() -> Self {
         let mut server = TestServer::start().await;
         server.sign_up("ada@example.test").await.expect_status(201);
         // The state file is written last.
@@ -43,7 +43,7 @@ impl Installation {
         let said = self.program.refusal().await;
 
         assert!(said.contains("master.key") || said.contains("SIGNET_MASTER_KEY_FILE"), "{said}");
-        assert!(!said.contains(self.right.trim()), "{case}: it tells the key");
+        assert!(!said.contains(self.right.trim()), "{case}: the output contains the key");
         assert_eq!(self.server.database.dump().await, rows, "{case}");
         assert_eq!(self.files(), files, "{case}");
         said
@@ -69,14 +69,14 @@ impl Installation {
     }
 }
 
-fn some_key(byte: u8) -> String {
+fn random_key(byte: u8) -> String {
     encode([byte; 32])
 }
 
 /// KY-07, F14: an invalid key file prevents the start and is named.
 #[tokio::test]
-async fn a_master_key_file_that_is_damaged_or_not_a_file_refuses() {
-    let installation = Installation::used().await;
+async fn invalid_master_key_file_prevents_the_start() {
+    let installation = Installation::stopped_installation().await;
     let right = installation.right.trim();
     let nine = [right; 9].join("\n");
 
@@ -114,8 +114,8 @@ async fn a_master_key_file_that_is_damaged_or_not_a_file_refuses() {
 
 /// KY-07: a lost key is not replaced by a new one.
 #[tokio::test]
-async fn a_missing_master_key_file_refuses_and_none_is_made() {
-    let installation = Installation::used().await;
+async fn missing_master_key_file_prevents_the_start_and_is_not_recreated() {
+    let installation = Installation::stopped_installation().await;
 
     fs::remove_file(&installation.file).unwrap();
     let said = installation.assert_refuses("missing").await;
@@ -130,8 +130,8 @@ async fn a_missing_master_key_file_refuses_and_none_is_made() {
 
 /// KY-06: a file readable by others may have leaked.
 #[tokio::test]
-async fn a_master_key_file_that_others_can_read_refuses() {
-    let installation = Installation::used().await;
+async fn master_key_file_readable_by_others_prevents_the_start() {
+    let installation = Installation::stopped_installation().await;
 
     for mode in [0o644, 0o640, 0o604, 0o660, 0o606, 0o601] {
         fs::set_permissions(&installation.file, Permissions::from_mode(mode)).unwrap();
@@ -146,8 +146,8 @@ async fn a_master_key_file_that_others_can_read_refuses() {
 
 /// KY-06: the owner could replace the file, or make it readable, at any time.
 #[tokio::test]
-async fn a_master_key_file_of_another_user_refuses() {
-    let installation = Installation::used().await;
+async fn master_key_file_of_another_user_prevents_the_start() {
+    let installation = Installation::stopped_installation().await;
     if chown(&installation.file, Some(65_534), None).is_err() {
         return; // Only root can change the owner of a file.
     }
@@ -161,10 +161,10 @@ async fn a_master_key_file_of_another_user_refuses() {
 
 /// F15: a wrong key is detected before the first write, including migrations.
 #[tokio::test]
-async fn a_wrong_master_key_refuses_before_the_first_write() {
-    let installation = Installation::used().await;
+async fn wrong_master_key_prevents_the_start_before_any_write() {
+    let installation = Installation::stopped_installation().await;
 
-    installation.replace(some_key(7));
+    installation.replace(random_key(7));
     let said = installation.assert_refuses("wrong").await;
     assert!(said.contains("SIGNET_MASTER_KEY_FILE") && said.contains("another"), "{said}");
     let output = installation.program.run(&["migrate", "down"]).await;
@@ -177,14 +177,14 @@ async fn a_wrong_master_key_refuses_before_the_first_write() {
 
 /// Rotation of the master key: data encrypted with the old key opens while that key is in the file.
 #[tokio::test]
-async fn a_second_line_opens_what_was_sealed_with_it() {
-    let installation = Installation::used().await;
+async fn second_key_in_the_file_decrypts_existing_data() {
+    let installation = Installation::stopped_installation().await;
     let right = installation.right.trim();
 
     for content in [
-        format!("{}\n{right}\n", some_key(7)),
-        format!("{right}\n{}\n", some_key(7)),
-        format!("{}\n{}\n{right}", some_key(7), some_key(8)),
+        format!("{}\n{right}\n", random_key(7)),
+        format!("{right}\n{}\n", random_key(7)),
+        format!("{}\n{}\n{right}", random_key(7), random_key(8)),
         format!("{right}\r\n"),
         right.to_owned(),
     ] {

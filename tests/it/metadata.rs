@@ -52,7 +52,7 @@ fn expected() -> Value {
 /// MUST-001, MUST-002, MUST-004..009, MUST-012..014, MUST-016, MUST-045: everything listed works as
 /// listed; everything else is rejected, here and in other tests.
 #[tokio::test]
-async fn what_is_advertised_works_and_nothing_else_is() {
+async fn advertised_features_work_and_no_others() {
     let server = TestServer::start().await;
     let every = "scope = \"openid profile email address phone offline_access";
     let web =
@@ -78,11 +78,11 @@ async fn what_is_advertised_works_and_nothing_else_is() {
     let mut without_claims = metadata.clone();
     without_claims.as_object_mut().unwrap().remove("claims_supported").unwrap();
     assert_eq!(without_claims, expected());
-    assert_claims_come(&server, &web, &metadata).await;
+    assert_claims_are_returned(&server, &web, &metadata).await;
 }
 
 /// A client that requests all scopes gets all listed claims, and no others.
-async fn assert_claims_come(server: &TestServer, web: &Rp, metadata: &Value) {
+async fn assert_claims_are_returned(server: &TestServer, web: &Rp, metadata: &Value) {
     let scope = listed(&metadata["scopes_supported"]).join(" ");
     let mut browser = Browser::of(server);
     let code = browser.code("ada@example.test", &[("scope", &scope)]).await;
@@ -117,7 +117,7 @@ fn fields_of(page: &Answer) -> BTreeMap<String, String> {
 /// MUST-016: a client cannot be registered for an unlisted method or grant. The listed ones are
 /// used in `token_endpoint`, `private_key_jwt` and `public_client`.
 #[tokio::test]
-async fn what_is_not_advertised_cannot_be_registered() {
+async fn unadvertised_methods_and_grants_cannot_be_registered() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
     assert!(program.run(&["migrate", "up"]).await.status.success());
@@ -147,7 +147,7 @@ fn listed(value: &Value) -> Vec<String> {
 
 /// MUST-088, CO-02: a verifier for a code without a challenge is a downgrade.
 #[tokio::test]
-async fn a_verifier_without_a_challenge_is_refused() {
+async fn verifier_without_a_challenge_is_rejected() {
     let server = TestServer::start().await;
     let toml = WEB.replace("consent", "require_pkce = false\nconsent");
     let web = server.apply(&toml).await.remove(0);

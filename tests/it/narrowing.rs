@@ -48,7 +48,7 @@ async fn tokens(server: &TestServer, web: &Rp) -> Answer {
 }
 
 #[tokio::test]
-async fn a_refresh_gives_what_its_client_is_registered_for_now() {
+async fn refresh_is_limited_to_the_current_registration() {
     let (server, web, _) = server().await;
     let first = tokens(&server, &web).await;
 
@@ -75,7 +75,7 @@ async fn a_refresh_gives_what_its_client_is_registered_for_now() {
 /// A refresh rejected for what the client lost does not use up the token, which works once that is
 /// restored.
 #[tokio::test]
-async fn a_refusal_for_what_the_client_lost_spends_nothing() {
+async fn refresh_rejected_by_the_registration_keeps_the_token_valid() {
     let (server, web, _) = server().await;
     let first = tokens(&server, &web).await;
     let token = first.text("refresh_token");
@@ -107,7 +107,7 @@ async fn a_refusal_for_what_the_client_lost_spends_nothing() {
 /// RU-01: a pending request is valid for half an hour. The client's registration is checked when it
 /// is answered.
 #[tokio::test]
-async fn a_request_that_waited_goes_nowhere_but_to_the_client_of_now() {
+async fn pending_request_is_checked_against_the_current_registration() {
     let (server, web, _) = server().await;
     let typed = [("username", ADA), ("password", PASSWORD)];
     let mut browser = Browser::of(&server);
@@ -141,7 +141,7 @@ async fn a_request_that_waited_goes_nowhere_but_to_the_client_of_now() {
 
 /// The consent covers what the client gets now, not what it requested earlier.
 #[tokio::test]
-async fn the_consent_page_asks_for_what_the_client_may_have_now() {
+async fn consent_page_asks_for_the_currently_registered_scope() {
     let (server, ..) = server().await;
     let mut browser = Browser::of(&server);
     let more = [("client_id", "asking"), ("scope", "openid email tasks:read")];
@@ -165,7 +165,7 @@ async fn the_consent_page_asks_for_what_the_client_may_have_now() {
 
 /// A code is valid for a minute, in which its client may change.
 #[tokio::test]
-async fn a_code_is_redeemed_for_what_its_client_may_have_now() {
+async fn code_exchange_is_limited_to_the_current_registration() {
     let (server, web, _) = server().await;
     let mut browser = Browser::of(&server);
     let mut codes = vec![browser.code(ADA, &[("scope", SCOPE)]).await];
@@ -200,7 +200,7 @@ async fn a_code_is_redeemed_for_what_its_client_may_have_now() {
 
 /// Userinfo and introspection follow the current registration.
 #[tokio::test]
-async fn userinfo_and_introspection_tell_what_the_client_may_have_now() {
+async fn userinfo_and_introspection_follow_the_current_registration() {
     let (server, web, api) = server().await;
     let first = tokens(&server, &web).await;
     let access = first.text("access_token");

@@ -10,7 +10,7 @@ const ADA: &str = "ada@example.test";
 const OFFLINE: [(&str, &str); 1] = [("scope", "openid offline_access")];
 
 /// A client that requires consent.
-const ASKING: &str = r#"
+const CONSENT_CLIENT: &str = r#"
 [[client]]
 client_id = "asking"
 redirect_uris = ["https://rp.example/cb"]
@@ -28,7 +28,7 @@ struct Opened<'s> {
 }
 
 impl<'s> Opened<'s> {
-    async fn by_ada(server: &'s TestServer, web: &'s Rp) -> Self {
+    async fn open_all(server: &'s TestServer, web: &'s Rp) -> Self {
         let api = server.log_in(ADA, PASSWORD).await.tokens();
         let mut browser = Browser::of(server);
         let code = browser.code(ADA, &OFFLINE).await;
@@ -41,7 +41,7 @@ impl<'s> Opened<'s> {
     }
 
     /// Grants, tokens and the cookie are rejected everywhere.
-    async fn assert_nothing_left(self, how: &str) {
+    async fn assert_all_invalid(self, how: &str) {
         let Self { server, web, mut browser, api, tokens, code, consent } = self;
         let access_token = tokens.text("access_token");
         server.userinfo(&access_token).await.expect_oauth_error(401, "invalid_token");
@@ -68,7 +68,7 @@ impl<'s> Opened<'s> {
 
 async fn server() -> (TestServer, Rp) {
     let server = TestServer::start().await;
-    let web = server.apply(&[WEB, ASKING].concat()).await.remove(0);
+    let web = server.apply(&[WEB, CONSENT_CLIENT].concat()).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
     (server, web)
 }
@@ -76,32 +76,32 @@ async fn server() -> (TestServer, Rp) {
 /// AZ-03, RF-08, SS-12, MUST-153, MUST-160: disabled, logged out everywhere, deleted by an operator
 /// or by the user.
 #[tokio::test]
-async fn nothing_of_an_account_that_is_gone_works_any_more() {
+async fn disabled_or_deleted_account_has_no_valid_credentials() {
     let (server, web) = server().await;
 
     for command in [&["disable", ADA][..], &["end-sessions", ADA], &["delete", ADA]] {
-        let opened = Opened::by_ada(&server, &web).await;
+        let opened = Opened::open_all(&server, &web).await;
         let api = &opened.api.access_token;
         server.userinfo(&opened.tokens.text("access_token")).await.expect_status(200);
         server.me(api).await.expect_status(200);
 
         server.account_command(command).await;
 
-        opened.assert_nothing_left(&command.join(" ")).await;
+        opened.assert_all_invalid(&command.join(" ")).await;
         if command[0] == "disable" {
             server.account_command(&["enable", ADA]).await;
         }
         server.advance_seconds(61);
     }
     server.sign_up(ADA).await.expect_status(201);
-    let opened = Opened::by_ada(&server, &web).await;
+    let opened = Opened::open_all(&server, &web).await;
     server.delete_me(&opened.api.access_token, PASSWORD).await.expect_status(204);
-    opened.assert_nothing_left("deleted by herself").await;
+    opened.assert_all_invalid("deleted by herself").await;
 }
 
 /// AZ-03: a disabled account can neither log in on the page nor continue a pending flow.
 #[tokio::test]
-async fn an_account_that_is_off_does_not_get_in_by_the_page() {
+async fn disabled_account_cannot_log_in_on_the_page() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let asked = browser.authorize(&[]).await;
@@ -117,7 +117,7 @@ async fn an_account_that_is_off_does_not_get_in_by_the_page() {
 
 /// CO-04: a code belongs to its login and ends with it, whatever scope was granted.
 #[tokio::test]
-async fn a_code_ends_with_the_login_it_was_allowed_in() {
+async fn code_is_invalid_after_its_login_ends() {
     let (server, web) = server().await;
 
     for scope in ["openid", "openid offline_access"] {
@@ -133,7 +133,7 @@ async fn a_code_ends_with_the_login_it_was_allowed_in() {
 
 /// MUST-160: introspection reflects a logout at once.
 #[tokio::test]
-async fn a_logout_makes_a_token_inactive_at_once() {
+async fn introspection_reports_a_token_inactive_after_logout() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     let code = browser.code(ADA, &[("scope", "openid")]).await;
@@ -148,7 +148,7 @@ async fn a_logout_makes_a_token_inactive_at_once() {
 
 /// SS-01: each login gets a new cookie, and the previous one is invalid.
 #[tokio::test]
-async fn the_cookie_before_a_second_login_is_dead() {
+async fn second_login_invalidates_the_previous_cookie() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.code(ADA, &[]).await;
@@ -168,9 +168,9 @@ async fn the_cookie_before_a_second_login_is_dead() {
 
 /// SS-01, SS-12: a password change logs other browsers out, and ends their client sessions.
 #[tokio::test]
-async fn a_changed_password_logs_browsers_out() {
+async fn password_change_ends_browser_logins() {
     let (server, web) = server().await;
-    let opened = Opened::by_ada(&server, &web).await;
+    let opened = Opened::open_all(&server, &web).await;
     let here = server.log_in(ADA, PASSWORD).await.tokens();
 
     let changed =
@@ -178,12 +178,12 @@ async fn a_changed_password_logs_browsers_out() {
 
     changed.expect_status(204);
     server.me(&here.access_token).await.expect_status(200);
-    opened.assert_nothing_left("another password").await;
+    opened.assert_all_invalid("another password").await;
 }
 
 /// W14: neither address nor password hash of a deleted account remains in SQLite's files.
 #[tokio::test]
-async fn a_deleted_account_leaves_no_bytes() {
+async fn account_deletion_leaves_no_bytes_in_sqlite_files() {
     let server = TestServer::start().await;
     if server.database.is_postgres() {
         return;

@@ -20,7 +20,7 @@ async fn server() -> TestServer {
 }
 
 /// A client's login page from before a login and a logout in another tab.
-async fn page_of_before_a_logout(browser: &mut Browser<'_>) -> Answer {
+async fn login_page_from_before_a_logout(browser: &mut Browser<'_>) -> Answer {
     let page = browser.authorize(&[]).await;
     browser.log_in_alone(ADA).await;
     log_out(browser).await;
@@ -64,10 +64,10 @@ fn expect_stale(page: &Answer) {
 }
 
 #[tokio::test]
-async fn a_login_form_that_is_older_than_a_logout_goes_on() {
+async fn login_form_from_before_a_logout_continues_the_request() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let old = page_of_before_a_logout(&mut browser).await;
+    let old = login_page_from_before_a_logout(&mut browser).await;
 
     let again = log_in(&mut browser, &old, ADA).await;
 
@@ -79,10 +79,10 @@ async fn a_login_form_that_is_older_than_a_logout_goes_on() {
 }
 
 #[tokio::test]
-async fn a_sign_up_form_that_is_older_than_a_logout_goes_on() {
+async fn sign_up_form_from_before_a_logout_continues_the_request() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let old = page_of_before_a_logout(&mut browser).await;
+    let old = login_page_from_before_a_logout(&mut browser).await;
     let signup = fill_in(&mut browser, "/signup", &old, &[("open", "signup")]).await;
     signup.expect_status(200);
     browser.log_in_alone(BOB).await;
@@ -100,7 +100,7 @@ async fn a_sign_up_form_that_is_older_than_a_logout_goes_on() {
 /// Two tabs opened concurrently, before the browser has a cookie: the second cookie replaces the
 /// first.
 #[tokio::test]
-async fn a_form_of_two_tabs_that_were_opened_at_once_goes_on() {
+async fn form_in_a_concurrently_opened_tab_continues_the_request() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let first = browser.authorize(&[]).await;
@@ -116,7 +116,7 @@ async fn a_form_of_two_tabs_that_were_opened_at_once_goes_on() {
 
 /// A form without a pending request.
 #[tokio::test]
-async fn a_login_form_of_our_own_that_is_older_than_a_logout_is_shown_again() {
+async fn login_form_without_a_request_from_before_a_logout_is_shown_again() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let old = browser.get("/login?then=delete-account").await;
@@ -132,10 +132,10 @@ async fn a_login_form_of_our_own_that_is_older_than_a_logout_is_shown_again() {
 
 /// If another user is logged in by then, the password is asked for again.
 #[tokio::test]
-async fn a_form_of_somebody_else_is_shown_again() {
+async fn form_of_another_user_is_shown_again() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let old = page_of_before_a_logout(&mut browser).await;
+    let old = login_page_from_before_a_logout(&mut browser).await;
     browser.log_in_alone(BOB).await;
 
     let again = log_in(&mut browser, &old, ADA).await;
@@ -146,10 +146,10 @@ async fn a_form_of_somebody_else_is_shown_again() {
 
 /// SS-01, SS-04: unless the browser says that the form is ours, it gets no cookie and no redirect.
 #[tokio::test]
-async fn an_old_form_that_may_be_another_sites_starts_again() {
+async fn stale_form_of_unproven_origin_gets_no_cookie_and_no_redirect() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let old = page_of_before_a_logout(&mut browser).await;
+    let old = login_page_from_before_a_logout(&mut browser).await;
     let typed = [("username", ADA), ("password", PASSWORD)];
 
     let silent = browser.submit("/login", &old, &typed).await;
@@ -167,7 +167,7 @@ async fn an_old_form_that_may_be_another_sites_starts_again() {
 
 /// A current form with a request sealed for another browser.
 #[tokio::test]
-async fn what_was_sealed_for_another_browser_is_of_no_use_in_a_current_form() {
+async fn request_sealed_for_another_browser_is_rejected_in_a_current_form() {
     let server = server().await;
     let (mut mine, mut other) = (Browser::of(&server), Browser::of(&server));
     let theirs = other.authorize(&[]).await;
@@ -188,10 +188,10 @@ async fn what_was_sealed_for_another_browser_is_of_no_use_in_a_current_form() {
 }
 
 #[tokio::test]
-async fn an_old_form_whose_half_hour_has_passed_starts_again() {
+async fn stale_form_with_an_expired_request_starts_again() {
     let server = server().await;
     let mut browser = Browser::of(&server);
-    let old = page_of_before_a_logout(&mut browser).await;
+    let old = login_page_from_before_a_logout(&mut browser).await;
     server.advance_seconds(30 * 60);
 
     expect_stale(&log_in(&mut browser, &old, ADA).await);
@@ -204,7 +204,7 @@ async fn an_old_form_whose_half_hour_has_passed_starts_again() {
 /// SS-02: a request of another browser is shown with its form and granted to no one without the
 /// password, even if a user is logged in.
 #[tokio::test]
-async fn a_request_of_another_browser_is_not_granted_without_a_password() {
+async fn request_of_another_browser_needs_the_password() {
     let server = server().await;
     let mut attacker = Browser::of(&server);
     let theirs = attacker.authorize(&[("prompt", "login"), ("state", "of the attacker")]).await;

@@ -47,13 +47,13 @@ async fn logged_in_long_ago(server: &TestServer) -> (Browser<'_>, String) {
     .await;
     // The command used the real clock, which advanced meanwhile.
     server.advance_seconds(365 + 60);
-    eventually("it signs", async || {
+    eventually("the key signs", async || {
         let tokens = server.log_in(ADA, PASSWORD).await.tokens();
         kid_of(&tokens.access_token) != kid
     })
     .await;
     server.advance_seconds(900 + 60);
-    eventually("its predecessor is gone", async || !is_published(server, &kid).await).await;
+    eventually("the previous key is removed", async || !is_published(server, &kid).await).await;
     (browser, hint)
 }
 
@@ -63,7 +63,7 @@ async fn ask(browser: &mut Browser<'_>, hint: &str) -> Answer {
 
 /// MUST-068: a login outlives the key of its ID token, and so does the hint.
 #[tokio::test]
-async fn a_hint_is_good_after_its_key_has_served_its_time() {
+async fn hint_stays_valid_after_its_key_left_the_key_set() {
     let server = server().await;
     let (mut browser, hint) = logged_in_long_ago(&server).await;
 
@@ -81,14 +81,14 @@ async fn a_hint_is_good_after_its_key_has_served_its_time() {
 
 /// KY-09: tokens of a revoked key are never accepted, even if it had left the key set before.
 #[tokio::test]
-async fn a_hint_is_not_good_once_its_key_was_revoked() {
+async fn hint_signed_by_a_revoked_key_is_rejected() {
     let server = server().await;
     let (mut browser, hint) = logged_in_long_ago(&server).await;
 
     run(&server, &["keys", "revoke", &kid_of(&hint), "--now"]).await;
 
     let cookie = browser.cookie.clone();
-    eventually("it is not believed", async || {
+    eventually("the token is rejected", async || {
         let mut browser = Browser::of(&server);
         browser.cookie.clone_from(&cookie);
         ask(&mut browser, &hint).await.sent_to(CALLBACK).contains_key("error")
@@ -101,7 +101,7 @@ async fn a_hint_is_not_good_once_its_key_was_revoked() {
 
 /// The longest nonce permitted, in which each byte takes two in JSON.
 #[tokio::test]
-async fn an_id_token_is_a_hint_however_long_it_is() {
+async fn longest_id_token_works_as_a_hint() {
     let server = TestServer::start().await;
     let web = server.web().await;
     server.sign_up(ADA).await.expect_status(201);

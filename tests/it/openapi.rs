@@ -49,7 +49,7 @@ fn walk(json: &Value) -> Vec<&Value> {
 
 /// A change of the contract is visible in review.
 #[tokio::test]
-async fn the_committed_description_is_the_one_that_is_printed_and_served() {
+async fn committed_openapi_document_matches_the_printed_and_served_one() {
     let server = TestServer::start().await;
 
     let answer = server.get("/openapi.json").await;
@@ -63,7 +63,7 @@ async fn the_committed_description_is_the_one_that_is_printed_and_served() {
 
 /// C7: behind a proxy with a path prefix, "Try it out" calls URLs below that prefix.
 #[tokio::test]
-async fn the_server_that_is_served_has_the_path_of_the_issuer() {
+async fn openapi_server_url_has_the_path_of_the_issuer() {
     for (issuer, url) in [
         ("https://id.example.test", "/"),
         ("https://example.test/auth", "/auth"),
@@ -83,7 +83,7 @@ async fn the_server_that_is_served_has_the_path_of_the_issuer() {
 
 /// A new setting or a changed default is visible in review.
 #[tokio::test]
-async fn the_committed_lists_of_settings_are_the_ones_that_are_printed() {
+async fn committed_settings_match_the_printed_ones() {
     let env_example = printed(&["config", "env-example"]).await;
     let markdown = printed(&["config", "markdown"]).await;
 
@@ -95,7 +95,7 @@ async fn the_committed_lists_of_settings_are_the_ones_that_are_printed() {
 
 /// A new audit event is documented.
 #[tokio::test]
-async fn the_committed_page_of_audit_events_is_the_one_that_is_printed() {
+async fn committed_audit_event_page_matches_the_printed_one() {
     let printed = printed(&["config", "audit-events"]).await;
 
     let hint = "run: cargo run -- config audit-events > docs/audit-events.md";
@@ -104,7 +104,7 @@ async fn the_committed_page_of_audit_events_is_the_one_that_is_printed() {
 
 /// Client generators name functions by it, and logs name requests by it.
 #[test]
-fn every_operation_has_an_id_of_its_own() {
+fn operation_ids_are_unique() {
     let document = committed();
 
     let operations = operations(&document);
@@ -120,7 +120,7 @@ fn every_operation_has_an_id_of_its_own() {
 
 /// Alternatives make generated clients in typed languages unusable, and the API needs none.
 #[test]
-fn no_schema_has_alternatives() {
+fn schemas_have_no_alternatives() {
     let document = committed();
 
     for value in walk(&document).into_iter().filter_map(Value::as_object) {
@@ -149,7 +149,7 @@ fn every_operation_documents_its_errors() {
             statuses.push("401");
         }
         for status in statuses {
-            assert!(responses.contains_key(status), "{method} {path} says nothing of {status}");
+            assert!(responses.contains_key(status), "{method} {path} does not document {status}");
         }
         for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
             let schema = &response["content"]["application/json"]["schema"]["$ref"];
@@ -160,7 +160,7 @@ fn every_operation_documents_its_errors() {
 
 /// ID-04: a body with an unknown member is rejected, as the document says.
 #[test]
-fn every_body_of_a_request_is_closed() {
+fn request_schemas_forbid_additional_properties() {
     let document = committed();
 
     for (path, method, operation) in operations(&document) {
@@ -174,7 +174,7 @@ fn every_body_of_a_request_is_closed() {
 
 /// The page works offline, and injected text cannot load anything.
 #[tokio::test]
-async fn the_documentation_loads_nothing_from_elsewhere() {
+async fn documentation_page_loads_no_external_resources() {
     let server = TestServer::start().await;
 
     let page = server.get("/docs").await;

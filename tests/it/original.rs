@@ -23,7 +23,7 @@ async fn reuses(server: &TestServer) -> i64 {
 
 /// The original's own rotation test, in its order and with its password.
 #[tokio::test]
-async fn a_spent_token_is_refused_at_once_and_the_new_one_goes_on() {
+async fn used_refresh_token_is_rejected_and_its_successor_stays_valid() {
     let server = server().await;
     let credentials = json!({ "email": ADA, "password": "Password123" });
     server.post("/api/auth/signup", &credentials).await.expect_status(201);
@@ -37,7 +37,7 @@ async fn a_spent_token_is_refused_at_once_and_the_new_one_goes_on() {
         let envelope = again.expect_error(401, "INVALID_REFRESH_TOKEN");
         assert_eq!(envelope["error"]["message"], "Invalid refresh token");
     }
-    assert_eq!(reuses(&server).await, 2, "it is recorded all the same");
+    assert_eq!(reuses(&server).await, 2, "the reuse is recorded anyway");
     let third = beside.refresh(&second.refresh_token).await.tokens();
     server.me(&third.access_token).await.expect_status(200);
 
@@ -51,7 +51,7 @@ async fn a_spent_token_is_refused_at_once_and_the_new_one_goes_on() {
 
 /// At the token endpoint, reuse detection stays in effect.
 #[tokio::test]
-async fn at_the_token_endpoint_a_spent_token_still_ends_the_session() {
+async fn token_endpoint_still_ends_the_session_on_reuse() {
     let server = server().await;
     let web = server.web().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -74,7 +74,7 @@ async fn at_the_token_endpoint_a_spent_token_still_ends_the_session() {
 
 /// Responses, claims and the page show addresses in lower case, as the original does.
 #[tokio::test]
-async fn addresses_are_shown_in_lower_case() {
+async fn addresses_are_returned_in_lower_case() {
     let server = server().await;
     let credentials = json!({ "email": "Ada.Lovelace@Example.TEST", "password": PASSWORD });
 

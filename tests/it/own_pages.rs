@@ -12,7 +12,7 @@ const NEW_PASSWORD: &str = "Difference-Engine-1822";
 const WRONG: &str = "This is not your password.";
 
 /// A client that requires consent.
-const ASKING: &str = r#"
+const CONSENT_CLIENT: &str = r#"
 [[client]]
 client_id = "asking"
 client_name = "Asking"
@@ -60,7 +60,7 @@ fn problem(page: &Answer, id: &str) -> Option<String> {
 
 /// PW-07: like the API, the page ends all other sessions and keeps this login.
 #[tokio::test]
-async fn a_change_of_password_ends_all_other_logins() {
+async fn password_change_ends_all_other_logins() {
     let server = TestServer::start().await;
     let web = server.web().await;
     let mut browser = logged_in(&server).await;
@@ -86,9 +86,9 @@ async fn a_change_of_password_ends_all_other_logins() {
 
 /// SS-01: the previous cookie is invalid, and pending requests of the browser continue.
 #[tokio::test]
-async fn a_change_of_password_gives_the_browser_a_new_cookie() {
+async fn password_change_replaces_the_browser_cookie() {
     let server = TestServer::start().await;
-    server.apply(ASKING).await;
+    server.apply(CONSENT_CLIENT).await;
     let mut browser = logged_in(&server).await;
     let asked = browser.authorize(&[("client_id", "asking"), ("scope", "openid")]).await.location();
     let before = browser.cookie.clone().unwrap();
@@ -106,7 +106,7 @@ async fn a_change_of_password_gives_the_browser_a_new_cookie() {
 
 /// AT-10, AZ-06: codes issued to the browser before are invalid.
 #[tokio::test]
-async fn a_change_of_password_voids_codes_that_are_under_way() {
+async fn password_change_invalidates_codes_in_flight() {
     let server = TestServer::start().await;
     let web = server.web().await;
     let mut browser = logged_in(&server).await;
@@ -122,7 +122,7 @@ async fn a_change_of_password_voids_codes_that_are_under_way() {
 /// AT-10: an attacker's request from before the change waits for it and fails. SQLite runs one
 /// transaction at a time.
 #[tokio::test]
-async fn who_waits_for_a_change_of_password_gets_nothing() {
+async fn request_waiting_for_a_password_change_fails() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return;
@@ -153,7 +153,7 @@ async fn who_waits_for_a_change_of_password_gets_nothing() {
 
 /// A link cannot make the page report a change as done.
 #[tokio::test]
-async fn a_link_does_not_say_that_something_was_done() {
+async fn link_cannot_show_a_success_message() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     for site in ["cross-site", "same-site", "none", "same-origin"] {
@@ -172,7 +172,7 @@ async fn a_link_does_not_say_that_something_was_done() {
 
 /// An error is displayed next to its field, and nothing changes.
 #[tokio::test]
-async fn a_change_that_cannot_be_says_why() {
+async fn rejected_password_change_shows_the_error_at_its_field() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     let cookie = browser.cookie.clone();
@@ -202,7 +202,7 @@ async fn a_change_that_cannot_be_says_why() {
 
 /// RL-02: a password check here counts like a login attempt.
 #[tokio::test]
-async fn who_guesses_here_has_to_wait() {
+async fn password_checks_on_the_account_page_are_limited() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     let mut statuses = Vec::new();
@@ -219,7 +219,7 @@ async fn who_guesses_here_has_to_wait() {
 
 /// The account is deleted with all its sessions, and the page says so.
 #[tokio::test]
-async fn an_account_is_deleted_by_its_owner() {
+async fn account_page_deletes_the_account() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     let mut other = log_in(&server, PASSWORD).await;
@@ -234,10 +234,10 @@ async fn an_account_is_deleted_by_its_owner() {
     let done = delete(&mut browser, PASSWORD).await;
 
     done.expect_status(303);
-    assert!(!is_logged_in(&mut browser).await, "its cookie stands for nothing");
+    assert!(!is_logged_in(&mut browser).await, "its cookie is invalid");
     let page = browser.get(&done.location()).await;
     assert!(page.html().contains("The account is deleted"), "{}", page.html());
-    eventually("nothing is left", async || server.database.count("account").await == 0).await;
+    eventually("all rows are deleted", async || server.database.count("account").await == 0).await;
     assert!(!is_logged_in(&mut other).await);
     server.me(&own.access_token).await.expect_error(401, "UNAUTHORIZED");
     server.sign_up(ADA).await.expect_status(201);
@@ -245,7 +245,7 @@ async fn an_account_is_deleted_by_its_owner() {
 
 /// SS-04: a form from another site, or without a submission, has no effect.
 #[tokio::test]
-async fn only_our_own_forms_do_anything() {
+async fn cross_site_forms_have_no_effect() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     let mut nobody = Browser::of(&server);
@@ -270,7 +270,7 @@ async fn only_our_own_forms_do_anything() {
 
 /// AT-10: a login that was ended from elsewhere changes nothing, although its page is still open.
 #[tokio::test]
-async fn a_login_that_has_ended_changes_nothing() {
+async fn ended_login_cannot_change_the_account() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     let password = browser.get("/change-password").await;
@@ -293,7 +293,7 @@ async fn a_login_that_has_ended_changes_nothing() {
 
 /// "A Well-Known URL for Changing Passwords" (W3C).
 #[tokio::test]
-async fn password_managers_find_the_page() {
+async fn well_known_change_password_url_redirects_to_the_page() {
     let server = TestServer::start().await;
 
     let answer = Browser::of(&server).get("/.well-known/change-password").await;
@@ -305,7 +305,7 @@ async fn password_managers_find_the_page() {
 /// The token request comes from the client's server; the session shows the user's address and
 /// browser.
 #[tokio::test]
-async fn a_login_is_shown_where_the_person_is() {
+async fn session_shows_the_address_and_browser_of_the_user() {
     let server = TestServer::start().await;
     let web = server.apply(WEB).await.remove(0);
     let mut browser = logged_in(&server).await;
@@ -325,7 +325,7 @@ async fn a_login_is_shown_where_the_person_is() {
 
 /// A rejected new password does not count as an attempt; a wrong current password does.
 #[tokio::test]
-async fn looking_for_a_new_password_uses_no_attempts_up() {
+async fn rejected_new_password_does_not_count_as_an_attempt() {
     let server = TestServer::start().await;
     let mut browser = logged_in(&server).await;
     for _ in 0..12 {

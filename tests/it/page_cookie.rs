@@ -36,7 +36,7 @@ async fn is_logged_in(server: &TestServer, cookies: &str) -> bool {
 }
 
 #[tokio::test]
-async fn logins_at_two_issuers_on_one_host_do_not_end_each_other() {
+async fn logins_at_two_issuers_on_one_host_are_independent() {
     let one = of_issuer("http://localhost:8080").await;
     let other = of_issuer("http://localhost:8081").await;
 
@@ -53,7 +53,7 @@ async fn logins_at_two_issuers_on_one_host_do_not_end_each_other() {
 
 /// Rolling upgrade: instances of the previous version set and read the old name.
 #[tokio::test]
-async fn a_login_by_the_name_before_is_kept_and_gets_the_new_one() {
+async fn cookie_of_the_previous_name_is_accepted_and_renamed() {
     let server = of_issuer("http://localhost:8080").await;
     let cookie = logged_in(&server).await;
     let (name, value) = cookie.split_once('=').unwrap();
@@ -63,16 +63,16 @@ async fn a_login_by_the_name_before_is_kept_and_gets_the_new_one() {
     browser.cookie = Some(old.clone());
     browser.get("/account").await.expect_status(200);
 
-    assert_eq!(browser.cookie.unwrap(), cookie, "it was given by its new name");
+    assert_eq!(browser.cookie.unwrap(), cookie, "the cookie was already set under the new name");
     // A login at an instance of the previous version does not set the new name.
     let forgotten = format!("{name}={}; {old}", "a".repeat(43));
     assert!(is_logged_in(&server, &forgotten).await);
     let twice = format!("{old}; {old}");
-    assert!(!is_logged_in(&server, &twice).await, "somebody else set one of them");
+    assert!(!is_logged_in(&server, &twice).await, "one of the cookies belongs to another login");
 }
 
 #[tokio::test]
-async fn a_login_and_a_logout_set_and_remove_both_names() {
+async fn login_sets_and_logout_removes_both_cookie_names() {
     let server = of_issuer("http://localhost:8080").await;
     let mut browser = Browser::of(&server);
 

@@ -20,7 +20,7 @@ async fn with_logo(logo: &str) -> TestServer {
 
 /// SS-06: all pages, error pages included, forbid framing, caching, referrers and openers.
 #[tokio::test]
-async fn every_page_says_what_it_may_load_and_who_may_keep_it() {
+async fn every_page_has_the_security_headers() {
     let server = TestServer::start().await;
     let mut browser = Browser::of(&server);
     let login = browser.get("/login").await;
@@ -65,7 +65,7 @@ async fn every_page_says_what_it_may_load_and_who_may_keep_it() {
 
 /// RFC 6797 §7.2: no HSTS without https.
 #[tokio::test]
-async fn a_service_without_tls_promises_none() {
+async fn service_without_tls_sends_no_hsts() {
     let issuer = Some("http://localhost:8080".to_owned());
     let server = TestServer::with(|config| config.service.issuer = issuer).await;
 
@@ -76,7 +76,7 @@ async fn a_service_without_tls_promises_none() {
 
 /// The style sheet is cached until it changes.
 #[tokio::test]
-async fn the_style_is_kept_until_it_changes() {
+async fn style_sheet_is_cached_until_it_changes() {
     let server = TestServer::start().await;
     let style = server.get("/assets/style.css").await;
     style.expect_status(200);
@@ -95,7 +95,7 @@ async fn the_style_is_kept_until_it_changes() {
 
 /// WCAG 2.2, 1.4.3 and 1.4.11: sufficient contrast of text and buttons for every accent colour.
 #[tokio::test]
-async fn text_on_the_accent_is_black_or_white_whichever_can_be_read() {
+async fn text_on_the_accent_colour_has_sufficient_contrast() {
     for (accent, on_accent, by_day, by_night) in [
         ("#276A5C", "#ffffff", "var(--accent)", "var(--edge)"),
         ("#ffe600", "#000000", "var(--edge)", "var(--accent)"),
@@ -120,7 +120,7 @@ async fn text_on_the_accent_is_black_or_white_whichever_can_be_read() {
 
 /// A logo from a file is served, and cannot run scripts when opened directly.
 #[tokio::test]
-async fn a_logo_in_a_file_is_served_to_the_pages() {
+async fn logo_file_is_served_without_scripts() {
     let database = TestDatabase::create().await;
     let file = database.directory().join("logo.SVG");
     std::fs::write(&file, LOGO).unwrap();
@@ -144,7 +144,7 @@ async fn a_logo_in_a_file_is_served_to_the_pages() {
 
 /// A remote logo is the only external address in the policy.
 #[tokio::test]
-async fn a_logo_elsewhere_is_named_in_the_policy() {
+async fn remote_logo_is_listed_in_the_csp() {
     let server = with_logo("https://cdn.example/a/logo.png").await;
 
     let page = server.get("/login").await;
@@ -159,7 +159,7 @@ async fn a_logo_elsewhere_is_named_in_the_policy() {
 /// Branding that cannot be displayed, or would add more than one address to the policy, prevents
 /// the start.
 #[tokio::test]
-async fn looks_that_cannot_be_meant_refuse_to_start() {
+async fn invalid_branding_prevents_the_start() {
     for logo in [
         "",
         "http://cdn.example/logo.png",
@@ -196,7 +196,7 @@ async fn looks_that_cannot_be_meant_refuse_to_start() {
 
 /// SS-12: logging out everywhere includes clients' offline sessions.
 #[tokio::test]
-async fn logging_out_everywhere_ends_every_session_of_the_account_alone() {
+async fn logout_everywhere_ends_every_session_of_this_account_only() {
     let server = TestServer::start().await;
     for email in ["ada@example.test", "bob@example.test"] {
         server.sign_up(email).await.expect_status(201);

@@ -10,7 +10,7 @@ const PAGE: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=
 
 /// B9: a browser gets a page for an unknown URL or an oversized request.
 #[tokio::test]
-async fn people_get_pages_and_programs_get_json() {
+async fn browsers_get_html_errors_and_programs_get_json() {
     let server = TestServer::start().await;
     let long = format!("/login?{}", "x".repeat(9 * 1024));
     let many_cookies = format!("a={}", "x".repeat(20 * 1024));
@@ -39,7 +39,7 @@ async fn people_get_pages_and_programs_get_json() {
 
 /// B9: the service's root URL, and an extra slash.
 #[tokio::test]
-async fn the_address_of_the_service_leads_to_the_account() {
+async fn root_url_redirects_to_the_account_page() {
     let server = TestServer::start().await;
     let mut browser = Browser::of(&server);
     let opened = browser.request(Method::GET, "/").header("accept", PAGE);
@@ -57,7 +57,7 @@ async fn the_address_of_the_service_leads_to_the_account() {
 /// B6: a page opened under another host name links to pages under that name: the policy of its form
 /// allows no other.
 #[tokio::test]
-async fn pages_lead_to_each_other_under_whatever_name_they_were_opened() {
+async fn pages_link_to_the_host_name_they_were_opened_under() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     let mut browser = Browser::of(&server);
@@ -72,7 +72,7 @@ async fn pages_lead_to_each_other_under_whatever_name_they_were_opened() {
 
 /// B8: after too many attempts, the form shows how long to wait, and keeps the address.
 #[tokio::test]
-async fn too_many_attempts_are_told_on_the_form() {
+async fn rate_limited_form_shows_the_wait_and_keeps_the_address() {
     let server = TestServer::start().await;
     for (path, password) in [("/login", "Wrong-horse-7"), ("/signup", PASSWORD)] {
         for number in 0..5 {

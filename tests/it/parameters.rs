@@ -16,7 +16,7 @@ async fn server() -> (TestServer, Rp) {
 
 /// MUST-210: a value with U+0000 is rejected before it reaches the database.
 #[tokio::test]
-async fn no_parameter_holds_a_null_character() {
+async fn parameter_with_u_0000_is_rejected() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
 
@@ -47,7 +47,7 @@ async fn no_parameter_holds_a_null_character() {
 
 /// A link preview with HEAD changes nothing.
 #[tokio::test]
-async fn a_head_request_draws_no_code_and_logs_nobody_out() {
+async fn head_request_issues_no_code_and_does_not_log_out() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     let code = browser.code(ADA, &[]).await;
@@ -71,7 +71,7 @@ async fn a_head_request_draws_no_code_and_logs_nobody_out() {
 
 /// MUST-030: a logout request with duplicate parameters is rejected, however it is sent.
 #[tokio::test]
-async fn a_logout_request_says_each_thing_once() {
+async fn logout_request_with_duplicate_parameters_is_rejected() {
     let (server, _) = server().await;
     let twice = [("client_id", "web"), ("client_id", "other"), ("state", "x")];
 
@@ -86,7 +86,7 @@ async fn a_logout_request_says_each_thing_once() {
 
 /// RL-09: requests are counted before any lookup, whatever client they name.
 #[tokio::test]
-async fn requests_of_unknown_clients_are_limited_too() {
+async fn requests_of_unknown_clients_are_rate_limited() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 10).await;
     let path = format!("/oauth2/authorize?{}", request(&[("client_id", "nobody")]));
     let from = |address: &'static str| {
@@ -106,7 +106,7 @@ async fn requests_of_unknown_clients_are_limited_too() {
 /// MUST-135: a client without an audience gets tokens that no resource server accepts, not even one
 /// that uses the issuer as its audience, as is the default without `SIGNET_AUDIENCE`.
 #[tokio::test]
-async fn a_token_of_a_client_without_audiences_opens_userinfo_alone() {
+async fn token_of_a_client_without_audiences_works_at_userinfo_only() {
     let server = TestServer::with(|config| config.service.audience = None).await;
     let bare = WEB.replace("audiences = [\"https://api.example.test\"]\n", "");
     let web = server.apply(&bare).await.remove(0);
@@ -125,7 +125,7 @@ async fn a_token_of_a_client_without_audiences_opens_userinfo_alone() {
 
 /// MUST-135, RFC 9068 5: a client's ID token cannot be mistaken for an access token.
 #[tokio::test]
-async fn no_client_has_the_name_of_a_service() {
+async fn client_id_must_differ_from_every_audience() {
     let server =
         TestServer::with(|config| config.service.audience = Some("tasks".to_owned())).await;
     server.apply(&WEB.replace("\"web\"", "\"tasks\"")).await;

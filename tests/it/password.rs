@@ -39,7 +39,7 @@ async fn store_hash(server: &TestServer, hash: &str) {
 
 /// PW-01: passwords are stored as Argon2id at the configured cost.
 #[tokio::test]
-async fn a_password_is_stored_as_argon2id_with_its_parameters() {
+async fn password_is_stored_as_argon2id_with_its_parameters() {
     let server = TestServer::start().await;
 
     server.sign_up(ADA).await.expect_status(201);
@@ -51,7 +51,7 @@ async fn a_password_is_stored_as_argon2id_with_its_parameters() {
 
 /// PW-01: a login with an old or imported hash succeeds and replaces it.
 #[tokio::test]
-async fn a_login_replaces_an_old_or_foreign_hash() {
+async fn login_replaces_an_old_or_imported_hash() {
     let server = TestServer::with(|config| config.limits.account_attempts_per_minute = 1_000).await;
     server.sign_up(ADA).await.expect_status(201);
 
@@ -66,13 +66,13 @@ async fn a_login_replaces_an_old_or_foreign_hash() {
         server.log_in(ADA, "Correct-Horse7-battery").await.expect_error(401, "AUTH_FAILED");
 
         assert!(upgraded.starts_with(CURRENT), "{hash} became {upgraded}");
-        assert_eq!(stored_hash(&server).await, upgraded, "a current hash is left alone");
+        assert_eq!(stored_hash(&server).await, upgraded, "a current hash is not replaced");
     }
 }
 
 /// PW-01: the cost is a setting, and logins update the hashes.
 #[tokio::test]
-async fn a_login_adopts_the_cost_of_the_settings() {
+async fn login_rehashes_at_the_configured_cost() {
     let server = TestServer::with(|config| config.passwords.argon2_iterations = 3).await;
     sign_up(&server, ADA, IMPORTED_PASSWORD).await.expect_status(201);
     assert!(stored_hash(&server).await.starts_with("$argon2id$v=19$m=19456,t=3,p=1$"));
@@ -85,7 +85,7 @@ async fn a_login_adopts_the_cost_of_the_settings() {
 
 /// PW-02: long passwords, spaces and all of Unicode are accepted unchanged.
 #[tokio::test]
-async fn passwords_are_taken_whole() {
+async fn long_and_unicode_passwords_are_not_truncated() {
     let server = TestServer::start().await;
     let seventy_two = format!("Aa3{}", "x".repeat(69));
     // A password, and a different one.
@@ -111,7 +111,7 @@ async fn passwords_are_taken_whole() {
 
 /// PW-02: keyboards may compose characters differently.
 #[tokio::test]
-async fn composed_and_decomposed_spellings_are_one_password() {
+async fn composed_and_decomposed_passwords_are_equal() {
     let server = TestServer::start().await;
     let (composed, decomposed) = ("Café-Ångström-7", "Cafe\u{301}-A\u{30a}ngstro\u{308}m-7");
 
@@ -124,7 +124,7 @@ async fn composed_and_decomposed_spellings_are_one_password() {
 
 /// PW-03: a longer password does not cost more hashing time.
 #[tokio::test]
-async fn a_password_that_is_too_long_is_refused_before_it_is_hashed() {
+async fn overlong_password_is_rejected_before_hashing() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
 
@@ -149,7 +149,7 @@ async fn a_password_that_is_too_long_is_refused_before_it_is_hashed() {
 /// PW-04, DS-11, A5: requests beyond the hashing backlog get a 503 with `Retry-After`; admitted
 /// ones succeed.
 #[tokio::test]
-async fn a_burst_beyond_the_backlog_is_answered_with_503() {
+async fn burst_beyond_the_hashing_backlog_gets_503() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         config.passwords.hash_threads = 1;
@@ -178,7 +178,7 @@ async fn a_burst_beyond_the_backlog_is_answered_with_503() {
 
 /// W17: the check for an unknown address costs as much as one for an imported hash.
 #[tokio::test]
-async fn an_unknown_account_takes_as_long_as_an_imported_one() {
+async fn unknown_account_takes_as_long_as_an_imported_one() {
     let server =
         TestServer::with(|config| config.limits.account_attempts_per_minute = 10_000).await;
     server.sign_up(ADA).await.expect_status(201);
@@ -206,7 +206,7 @@ async fn an_unknown_account_takes_as_long_as_an_imported_one() {
 
 /// PW-06: no password matches an account without a usable hash.
 #[tokio::test]
-async fn an_account_without_a_password_never_logs_in() {
+async fn account_without_a_password_cannot_log_in() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
     })

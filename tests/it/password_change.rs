@@ -15,7 +15,7 @@ async fn change(server: &TestServer, tokens: &Tokens, current: &str, new: &str) 
 /// PW-07: only the new password works; the requesting session continues with its refresh token, and
 /// all others end.
 #[tokio::test]
-async fn a_change_of_password_ends_all_other_sessions() {
+async fn password_change_ends_all_other_sessions() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let other = server.log_in(ADA, PASSWORD).await.tokens();
@@ -35,14 +35,14 @@ async fn a_change_of_password_ends_all_other_sessions() {
     server.refresh(&bob.refresh_token).await.expect_status(200);
     // Rows are updated after the sessions have ended.
     let ended = "session WHERE end_reason = 'password_changed'";
-    eventually("its row says why", async || server.database.count(ended).await == 1).await;
+    eventually("its row has the reason", async || server.database.count(ended).await == 1).await;
     let events = server.database.events().await;
     assert_eq!(events.iter().filter(|event| *event == "password_changed").count(), 1);
 }
 
 /// RS-01: a password change voids reset tokens.
 #[tokio::test]
-async fn a_change_of_password_voids_reset_tokens() {
+async fn password_change_voids_reset_tokens() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let token = server.reset_token(ADA).await;
@@ -56,7 +56,7 @@ async fn a_change_of_password_voids_reset_tokens() {
 
 /// PW-07: a wrong current password changes nothing and is recorded.
 #[tokio::test]
-async fn a_wrong_current_password_changes_nothing() {
+async fn wrong_current_password_changes_nothing() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let other = server.log_in(ADA, PASSWORD).await.tokens();
@@ -75,7 +75,7 @@ async fn a_wrong_current_password_changes_nothing() {
 
 /// PW-05: the same policy as at sign-up; a violation does not count as an attempt.
 #[tokio::test]
-async fn a_weak_new_password_is_refused_and_not_counted() {
+async fn weak_new_password_is_rejected_and_not_counted() {
     let server = TestServer::start().await;
     let mine = server.sign_up("ada.lovelace@example.test").await.tokens();
 
@@ -92,7 +92,7 @@ async fn a_weak_new_password_is_refused_and_not_counted() {
 
 /// PW-02, PW-03
 #[tokio::test]
-async fn passwords_that_are_too_long_are_refused_before_anything_is_hashed() {
+async fn overlong_passwords_are_rejected_before_hashing() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let long = format!("Aa3{}", "x".repeat(1_022));
@@ -108,7 +108,7 @@ async fn passwords_that_are_too_long_are_refused_before_anything_is_hashed() {
 
 /// RL-06: all checks of an account's password share one limit.
 #[tokio::test]
-async fn changing_a_password_and_logging_in_share_the_accounts_window() {
+async fn password_change_and_login_share_the_account_limit() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     for _ in 0..5 {
@@ -131,7 +131,7 @@ async fn changing_a_password_and_logging_in_share_the_accounts_window() {
 
 /// RL-01: five a minute from one address, across all uses of the password.
 #[tokio::test]
-async fn five_confirmations_a_minute_are_admitted_from_an_address() {
+async fn reauthentications_are_limited_to_five_per_minute_and_address() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let body = json!({ "current_password": "wrong", "new_password": NEW_PASSWORD });
@@ -152,7 +152,7 @@ async fn five_confirmations_a_minute_are_admitted_from_an_address() {
 
 /// RL-07: a correct password counts here, too, and does not reset the limit.
 #[tokio::test]
-async fn a_change_of_password_counts_at_its_account() {
+async fn password_change_counts_against_the_account_limit() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     for _ in 0..9 {
@@ -166,7 +166,7 @@ async fn a_change_of_password_counts_at_its_account() {
 
 /// SS-12: an ended session cannot change the password, even with the correct one.
 #[tokio::test]
-async fn nobody_changes_a_password_who_is_not_logged_in_any_more() {
+async fn ended_session_cannot_change_the_password() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     server.log_out(&mine.access_token).await.expect_status(200);
@@ -179,7 +179,7 @@ async fn nobody_changes_a_password_who_is_not_logged_in_any_more() {
 
 /// PW-01: an old hash works, and is replaced.
 #[tokio::test]
-async fn an_imported_password_can_be_changed() {
+async fn imported_password_can_be_changed() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
     let old = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
@@ -195,7 +195,7 @@ async fn an_imported_password_can_be_changed() {
 /// AT-10: no session opened with the old password survives the response, whichever began first, on
 /// two instances; of the existing sessions, only the requesting one remains.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
+async fn logins_and_refreshes_on_the_old_password_do_not_outlive_its_change() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         config.passwords.hash_backlog_seconds = 60;
@@ -228,7 +228,7 @@ async fn no_login_or_refresh_on_the_old_password_outlives_its_change() {
 
 /// Like AT-03: of many concurrent changes, one succeeds, and only its password works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_changes_at_once_one_wins() {
+async fn concurrent_password_changes_succeed_once() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         config.passwords.hash_backlog_seconds = 60;
@@ -258,7 +258,7 @@ async fn of_many_changes_at_once_one_wins() {
 
 /// AT-09: a logout while the password is hashed makes the change fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_change_that_a_logout_overtakes_does_not_happen() {
+async fn logout_during_a_password_change_makes_it_fail() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         // Slow enough for the logout to come first.

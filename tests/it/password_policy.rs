@@ -20,7 +20,7 @@ async fn problems(server: &TestServer, password: &str) -> Vec<String> {
 
 /// The original application's rule: 8 to 128 characters, three classes.
 #[tokio::test]
-async fn a_password_has_8_to_128_characters_of_three_classes() {
+async fn default_policy_requires_8_to_128_characters_of_three_classes() {
     let server = TestServer::start().await;
 
     for (password, expected) in [
@@ -42,7 +42,7 @@ async fn a_password_has_8_to_128_characters_of_three_classes() {
 
 /// All problems are listed at once, per member, without repeating the input.
 #[tokio::test]
-async fn every_problem_of_every_member_is_named_at_once() {
+async fn all_problems_of_all_members_are_listed_at_once() {
     let server = TestServer::start().await;
 
     let body = json!({ "email": "no address", "password": "s3c-" });
@@ -64,7 +64,7 @@ async fn every_problem_of_every_member_is_named_at_once() {
 
 /// PW-05: attackers know common passwords, and how users modify them.
 #[tokio::test]
-async fn common_passwords_are_refused() {
+async fn common_passwords_are_rejected() {
     let server = TestServer::start().await;
 
     for password in ["Password1", "Passw0rd!", "Qwerty123", "Welcome2024!", "1Qaz2wsx", "Abcd1234"]
@@ -76,7 +76,7 @@ async fn common_passwords_are_refused() {
 
 /// PW-05: passwords based on the account's address or the service's name are rejected.
 #[tokio::test]
-async fn the_accounts_own_words_are_refused() {
+async fn passwords_based_on_the_address_or_service_name_are_rejected() {
     let server = TestServer::start().await;
 
     for password in [
@@ -95,7 +95,7 @@ async fn the_accounts_own_words_are_refused() {
 
 /// NIST SP 800-63B-4 §3.1.1.2, if configured: 15 characters of any kind.
 #[tokio::test]
-async fn the_nist_policy_asks_for_length_and_nothing_else() {
+async fn nist_policy_checks_length_only() {
     let server =
         TestServer::with(|config| config.passwords.password_policy = PasswordPolicy::Nist).await;
 
@@ -108,7 +108,7 @@ async fn the_nist_policy_asks_for_length_and_nothing_else() {
 
 /// The policy applies to new passwords: an existing one still logs in.
 #[tokio::test]
-async fn a_login_does_not_ask_the_policy() {
+async fn login_does_not_apply_the_policy() {
     let server = TestServer::start().await;
     sign_up(&server, "ada@example.test", "Aq3-vzkw").await;
     let mut config = server.config.clone();

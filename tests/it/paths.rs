@@ -8,7 +8,7 @@ use crate::harness::{Answer, TestServer};
 
 /// IJ-04: an unknown path, in all spellings.
 #[tokio::test]
-async fn an_unknown_path_is_a_404_in_the_envelope() {
+async fn unknown_path_gets_a_404_error_envelope() {
     let server = TestServer::start().await;
     let paths = [
         "//api/auth/me",
@@ -45,7 +45,7 @@ async fn an_unknown_path_is_a_404_in_the_envelope() {
 
 /// HP-07, RFC 9110 §15.5.6: other methods are refused, and `Allow` is correct.
 #[tokio::test]
-async fn another_method_is_a_405_that_names_those_allowed() {
+async fn unsupported_method_gets_a_405_with_allow() {
     let server = TestServer::start().await;
     // HEAD works where GET does; refusals of HEAD have no body to check.
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"];
@@ -72,7 +72,7 @@ async fn another_method_is_a_405_that_names_those_allowed() {
 
 /// RFC 9110 §9.3.2: HEAD is GET without the body, and `Allow` lists it where it works.
 #[tokio::test]
-async fn head_is_answered_where_get_is() {
+async fn head_works_where_get_does() {
     let server = TestServer::start().await;
     let token = server.sign_up("ada@example.test").await.tokens().access_token;
 

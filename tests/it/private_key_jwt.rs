@@ -28,7 +28,7 @@ async fn token(server: &TestServer, assertion: &str) -> Answer {
 }
 
 /// Asserts that forgeries are rejected, signed with the client's key or seemingly so.
-async fn assert_no_forgery_passes(
+async fn assert_forgeries_are_rejected(
     server: &TestServer,
     key: &PKey<Private>,
     jwk: &Value,
@@ -94,7 +94,7 @@ async fn assert_no_forgery_passes(
 
 /// W9: after a restore, an assertion from before it is rejected, with or without `iat`.
 #[tokio::test]
-async fn an_assertion_of_before_a_restore_is_refused() {
+async fn assertion_from_before_a_restore_is_rejected() {
     let mut server = TestServer::start().await;
     let (key, _) = register(&server).await;
     let assertion = |iat: Option<u64>, exp: u64, jti: &str| {
@@ -149,7 +149,7 @@ async fn register(server: &TestServer) -> (PKey<Private>, Value) {
 /// MUST-194..203, RFC 7523 §3: an assertion is valid once, for this server, for a limited time, and
 /// from its own client.
 #[tokio::test]
-async fn an_assertion_is_good_once_and_for_us() {
+async fn assertion_is_valid_once_and_for_this_server_only() {
     let server = TestServer::start().await;
     let (key, jwk) = register(&server).await;
     let iat = server.clock.now().as_seconds();
@@ -194,7 +194,7 @@ async fn an_assertion_is_good_once_and_for_us() {
     ] {
         token(&server, &refused).await.expect_oauth_error(401, "invalid_client");
     }
-    assert_no_forgery_passes(&server, &key, &jwk, &claims).await;
+    assert_forgeries_are_rejected(&server, &key, &jwk, &claims).await;
     // Of concurrent replays, one succeeds.
     let once = sign(&key, &header, &claims("g"));
     let answers = futures_util::future::join_all((0..16).map(|_| token(&server, &once))).await;
@@ -203,7 +203,7 @@ async fn an_assertion_is_good_once_and_for_us() {
 
 /// C1, RFC 7519 §2: times are numbers, and some libraries send fractions.
 #[tokio::test]
-async fn times_of_an_assertion_may_have_a_fraction() {
+async fn assertion_times_may_have_fractions() {
     let server = TestServer::start().await;
     let (key, _) = register(&server).await;
     let iat = server.clock.now().as_seconds();
@@ -232,7 +232,7 @@ async fn times_of_an_assertion_may_have_a_fraction() {
 /// W2: an assertion whose response may have been lost in an outage is valid again until the retry
 /// window after the outage.
 #[tokio::test]
-async fn an_assertion_whose_answer_was_lost_in_an_outage_is_good_again() {
+async fn assertion_can_be_retried_after_an_outage() {
     let server = TestServer::start().await;
     let (key, _) = register(&server).await;
     let iat = server.clock.now().as_seconds();

@@ -10,7 +10,7 @@ use crate::harness::{Answer, PASSWORD, TestServer, Tokens};
 const ADA: &str = "ada@example.test";
 
 /// Every claim, with a value that is stored unchanged.
-pub fn everything() -> Value {
+pub fn all_claims() -> Value {
     json!({
         "name": "Augusta Ada King",
         "given_name": "Augusta Ada",
@@ -70,9 +70,9 @@ async fn every_standard_claim_can_be_set_and_removed() {
     assert_eq!(before["updated_at"], before["created_at"]);
     server.advance_seconds(10);
 
-    let set = patch(&server, &ada, everything()).await.expect_status(200).json();
+    let set = patch(&server, &ada, all_claims()).await.expect_status(200).json();
 
-    let mut expected = everything();
+    let mut expected = all_claims();
     expected["phone_number_verified"] = json!(false);
     assert_eq!(claims(&set), expected);
     assert_eq!(set["updated_at"], server.clock.now().to_rfc3339());
@@ -83,10 +83,10 @@ async fn every_standard_claim_can_be_set_and_removed() {
 
 /// RFC 7396 §2
 #[tokio::test]
-async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
+async fn merge_patch_changes_only_the_given_members() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
-    patch(&server, &ada, everything()).await.expect_status(200);
+    patch(&server, &ada, all_claims()).await.expect_status(200);
 
     let patched = patch(
         &server,
@@ -96,7 +96,7 @@ async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
     )
     .await;
 
-    let mut expected = everything();
+    let mut expected = all_claims();
     for removed in ["phone_number", "middle_name"] {
         expected.as_object_mut().unwrap().remove(removed);
     }
@@ -105,14 +105,14 @@ async fn a_patch_changes_what_it_names_and_leaves_the_rest() {
     expected["address"]["locality"] = json!("Ockham");
     assert_eq!(claims(&patched.expect_status(200).json()), expected);
     let nothing: serde_json::Map<String, Value> =
-        everything().as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
+        all_claims().as_object().unwrap().keys().map(|name| (name.clone(), Value::Null)).collect();
     let emptied = patch(&server, &ada, Value::Object(nothing)).await;
     assert_eq!(claims(&emptied.expect_status(200).json()), json!({}));
 }
 
 /// ID-04: a patch with members that the owner may not change is rejected as a whole.
 #[tokio::test]
-async fn members_that_are_not_the_owners_to_change_are_refused() {
+async fn read_only_members_are_rejected() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     let before = me(&server, &ada).await;
@@ -148,11 +148,11 @@ async fn members_that_are_not_the_owners_to_change_are_refused() {
 
 /// ID-07: strings and objects are not interchangeable.
 #[tokio::test]
-async fn members_of_another_type_are_refused() {
+async fn members_of_a_wrong_type_are_rejected() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
 
-    for name in everything().as_object().unwrap().keys() {
+    for name in all_claims().as_object().unwrap().keys() {
         for value in [json!(7), json!(true), json!([]), json!(["x"]), json!({ "x": 1 })] {
             let refused = patch(&server, &ada, json!({ name: value })).await;
             refused.expect_error(400, "VALIDATION_ERROR");
@@ -174,7 +174,7 @@ async fn members_of_another_type_are_refused() {
 
 /// All problems are listed at once, without repeating the input, and nothing changes.
 #[tokio::test]
-async fn values_that_a_claim_cannot_have_are_refused() {
+async fn invalid_claim_values_are_rejected() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     let wrong = [
@@ -211,11 +211,11 @@ async fn values_that_a_claim_cannot_have_are_refused() {
 
 /// Concurrent patches of different members are all applied, on two instances.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn patches_at_the_same_time_are_all_kept() {
+async fn concurrent_patches_are_all_applied() {
     let server = TestServer::start().await;
     let beside = server.beside().await;
     let ada = server.sign_up(ADA).await.tokens();
-    let everything = everything();
+    let everything = all_claims();
     let members = everything.as_object().unwrap();
 
     let patches = members.iter().enumerate().map(|(n, (name, value))| {
@@ -235,7 +235,7 @@ async fn patches_at_the_same_time_are_all_kept() {
 
 /// AU-01, AU-04: one event lists the changed members, not their values.
 #[tokio::test]
-async fn a_change_is_recorded_without_its_values() {
+async fn profile_change_is_audited_without_values() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
     let change = json!({ "nickname": "Enchantress", "address": { "country": "UK" } });
@@ -245,7 +245,7 @@ async fn a_change_is_recorded_without_its_values() {
     server.advance_seconds(10);
     let twice = patch(&server, &ada, change).await.expect_status(200).json();
 
-    assert_eq!(once, twice, "what changes nothing is no change");
+    assert_eq!(once, twice, "an update without changes records no event");
     let told = "SELECT reason FROM auth_event WHERE type = 'profile_changed'";
     assert_eq!(server.database.column::<String>(told).await, ["nickname, address"]);
     let log = "SELECT count(*) FROM auth_event WHERE reason LIKE '%nchantress%'";
@@ -254,7 +254,7 @@ async fn a_change_is_recorded_without_its_values() {
 
 /// SS-12: an ended session cannot change the profile.
 #[tokio::test]
-async fn nobody_changes_a_profile_who_is_not_logged_in_any_more() {
+async fn ended_session_cannot_change_the_profile() {
     let server = TestServer::start().await;
     let stays = server.sign_up(ADA).await.tokens();
     let left = server.log_in(ADA, PASSWORD).await.tokens();
@@ -268,10 +268,10 @@ async fn nobody_changes_a_profile_who_is_not_logged_in_any_more() {
 
 /// ID-06: the profile is deleted with the account.
 #[tokio::test]
-async fn a_profile_goes_with_its_account() {
+async fn profile_is_deleted_with_its_account() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
-    patch(&server, &ada, everything()).await.expect_status(200);
+    patch(&server, &ada, all_claims()).await.expect_status(200);
 
     server.delete_me(&ada.access_token, PASSWORD).await.expect_status(204);
 
@@ -285,7 +285,7 @@ async fn a_profile_goes_with_its_account() {
 
 /// The limit of changes per address, counted by each instance.
 #[tokio::test]
-async fn a_flood_of_changes_is_refused() {
+async fn profile_changes_are_rate_limited() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 3).await;
     let ada = server.sign_up(ADA).await.tokens();
     let change = async |n: usize| {

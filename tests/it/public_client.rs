@@ -59,7 +59,7 @@ async fn tokens(server: &TestServer) -> Answer {
 
 /// MUST-079: the client id alone does not redeem another client's code.
 #[tokio::test]
-async fn a_public_client_cannot_redeem_anothers_code() {
+async fn public_client_cannot_exchange_another_clients_code() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let code = browser.code(ADA, &[]).await;
@@ -71,7 +71,7 @@ async fn a_public_client_cannot_redeem_anothers_code() {
 
 /// MUST-116, MUST-117: each refresh rotates the token, and later reuse ends the session.
 #[tokio::test]
-async fn a_public_clients_refresh_token_works_once() {
+async fn refresh_token_of_a_public_client_works_once() {
     let (server, _) = server().await;
     let first = tokens(&server).await.text("refresh_token");
 
@@ -88,7 +88,7 @@ async fn a_public_clients_refresh_token_works_once() {
 
 /// MUST-161, MUST-165: it can revoke its own tokens with its client id, and cannot introspect.
 #[tokio::test]
-async fn a_public_client_gives_back_its_own_and_learns_nothing() {
+async fn public_client_can_revoke_but_not_introspect_its_tokens() {
     let (server, web) = server().await;
     let tokens = tokens(&server).await;
     let access_token = tokens.text("access_token");

@@ -17,7 +17,7 @@ fn all() -> impl Iterator<Item = &'static str> {
 /// MUST-002, MUST-011, MUST-015: the issuer is exactly as configured, and both documents are
 /// identical.
 #[tokio::test]
-async fn both_discovery_documents_name_the_issuer_as_configured() {
+async fn discovery_documents_contain_the_configured_issuer() {
     let issuer = "https://ID.Example.test:8443/tenant%2Fone";
     let server = TestServer::with(|config| config.service.issuer = Some(issuer.to_owned())).await;
 
@@ -33,7 +33,7 @@ async fn both_discovery_documents_name_the_issuer_as_configured() {
 
 /// KY-05: the cache time is as configured.
 #[tokio::test]
-async fn documents_are_typed_tagged_and_cacheable_for_the_configured_time() {
+async fn documents_have_type_etag_and_configured_max_age() {
     let server = TestServer::with(|config| config.keys.jwks_max_age_seconds = 77).await;
 
     for path in all() {
@@ -53,7 +53,7 @@ async fn documents_are_typed_tagged_and_cacheable_for_the_configured_time() {
 
 /// RFC 9110 §13.1.2: a matching `If-None-Match` gets a 304, any other the document.
 #[tokio::test]
-async fn a_copy_that_is_current_is_not_sent_again() {
+async fn matching_if_none_match_gets_a_304() {
     let server = TestServer::start().await;
     let conditional = |path, held: String| {
         Answer::of(server.request(Method::GET, path).header("if-none-match", held))
@@ -87,7 +87,7 @@ async fn a_copy_that_is_current_is_not_sent_again() {
 
 /// RFC 9110 §9.3.2: HEAD has the headers of GET; other methods are refused.
 #[tokio::test]
-async fn documents_answer_get_and_head_and_no_other_method() {
+async fn documents_support_get_and_head_only() {
     let server = TestServer::start().await;
 
     for path in all() {
@@ -108,7 +108,7 @@ async fn documents_answer_get_and_head_and_no_other_method() {
 
 /// F6: resource servers continue to verify tokens while the database is unavailable.
 #[tokio::test]
-async fn documents_and_liveness_do_not_need_the_database() {
+async fn documents_and_liveness_work_without_the_database() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
     server.get("/readyz").await.expect_status(200);

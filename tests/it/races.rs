@@ -8,11 +8,11 @@ use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use crate::harness::{Answer, TestServer, Tokens};
 
-const MANY: usize = 64;
+const CONCURRENT_REQUESTS: usize = 64;
 
 /// Presents the same token many times concurrently, to `servers` in turn.
-async fn storm(servers: &[&TestServer], tokens: &Tokens) -> Vec<Answer> {
-    let turns = servers.iter().cycle().take(MANY);
+async fn refresh_concurrently(servers: &[&TestServer], tokens: &Tokens) -> Vec<Answer> {
+    let turns = servers.iter().cycle().take(CONCURRENT_REQUESTS);
     join_all(turns.map(|server| server.refresh(&tokens.refresh_token))).await
 }
 
@@ -30,13 +30,13 @@ async fn assert_one_successor(servers: &[&TestServer]) {
     let server = servers[0];
     let first = server.sign_up("ada@example.test").await.tokens();
 
-    let answers = storm(servers, &first).await;
+    let answers = refresh_concurrently(servers, &first).await;
 
-    assert_eq!(statuses(&answers), [200; MANY]);
+    assert_eq!(statuses(&answers), [200; CONCURRENT_REQUESTS]);
     let tokens: Vec<_> = answers.iter().map(Answer::tokens).collect();
     let successors: BTreeSet<_> = tokens.iter().map(|it| &it.refresh_token).collect();
     let access_tokens: BTreeSet<_> = tokens.iter().map(|it| &it.access_token).collect();
-    assert_eq!((successors.len(), access_tokens.len()), (1, MANY));
+    assert_eq!((successors.len(), access_tokens.len()), (1, CONCURRENT_REQUESTS));
     assert_eq!(generations(server).await, [1]);
     let advances = "auth_event WHERE type = 'token_refreshed' AND reason IS NULL";
     assert_eq!(server.database.count(advances).await, 1);
@@ -48,7 +48,7 @@ async fn assert_one_successor(servers: &[&TestServer]) {
 
 /// AT-01
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refresh_token_shown_many_times_at_once_has_one_successor() {
+async fn concurrent_refreshes_create_one_successor() {
     let server = TestServer::start().await;
 
     assert_one_successor(&[&server]).await;
@@ -56,7 +56,7 @@ async fn a_refresh_token_shown_many_times_at_once_has_one_successor() {
 
 /// AT-01
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refresh_token_shown_to_two_instances_at_once_has_one_successor() {
+async fn concurrent_refreshes_at_two_instances_create_one_successor() {
     let server = TestServer::start().await;
     let other = server.beside().await;
 
@@ -65,7 +65,7 @@ async fn a_refresh_token_shown_to_two_instances_at_once_has_one_successor() {
 
 /// AT-01
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refresh_token_shown_to_four_instances_at_once_has_one_successor() {
+async fn concurrent_refreshes_at_four_instances_create_one_successor() {
     let one = TestServer::start().await;
     let (two, three, four) = (one.beside().await, one.beside().await, one.beside().await);
 
@@ -74,15 +74,15 @@ async fn a_refresh_token_shown_to_four_instances_at_once_has_one_successor() {
 
 /// AT-01, RF-04: without a retry window one refresh succeeds, and the others are reuse.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_a_retry_window_one_of_many_wins_and_the_session_ends() {
+async fn concurrent_refreshes_without_a_retry_window_are_reuse() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
     let other = server.beside().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
-    let answers = storm(&[&server, &other], &first).await;
+    let answers = refresh_concurrently(&[&server, &other], &first).await;
 
     let mut expected = vec![200];
-    expected.resize(MANY, 401);
+    expected.resize(CONCURRENT_REQUESTS, 401);
     assert_eq!(statuses(&answers), expected);
     let winner = answers.iter().find(|answer| answer.status == 200).unwrap().tokens();
     server.refresh(&winner.refresh_token).await.expect_status(401);
@@ -93,7 +93,7 @@ async fn without_a_retry_window_one_of_many_wins_and_the_session_ends() {
 
 /// AT-09: no refresh succeeds after the response to a logout.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_refresh_succeeds_after_a_logout_has_been_answered() {
+async fn no_refresh_succeeds_after_the_logout_response() {
     let server = TestServer::start().await;
     let other = server.beside().await;
     let servers = [&server, &other];
@@ -109,11 +109,11 @@ async fn no_refresh_succeeds_after_a_logout_has_been_answered() {
         let leave = async {
             tokio::time::sleep(Duration::from_millis(5 * u64::try_from(round).unwrap())).await;
             other.log_out(&first.access_token).await.expect_status(200);
-            storm(chosen, &newest).await
+            refresh_concurrently(chosen, &newest).await
         };
-        let (raced, after) = join(storm(chosen, &first), leave).await;
+        let (raced, after) = join(refresh_concurrently(chosen, &first), leave).await;
 
-        assert_eq!(statuses(&after), [401; MANY]);
+        assert_eq!(statuses(&after), [401; CONCURRENT_REQUESTS]);
         let granted = raced.iter().filter(|answer| answer.status == 200).map(Answer::tokens);
         let successors: BTreeSet<_> = granted.map(|it| it.refresh_token).collect();
         for successor in successors {
@@ -127,7 +127,7 @@ async fn no_refresh_succeeds_after_a_logout_has_been_answered() {
 
 /// AT-09: a retry that is overtaken by the logout fails.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
+async fn refresh_retry_overtaken_by_a_logout_fails() {
     let server = TestServer::start().await;
     if !server.database.is_postgres() {
         return; // SQLite runs one transaction at a time.
@@ -158,7 +158,7 @@ async fn a_retry_that_a_logout_overtakes_is_not_granted_behind_it() {
 
 /// Sign-ups share commits, but succeed independently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_sign_ups_at_once_all_succeed() {
+async fn concurrent_sign_ups_all_succeed() {
     let server = TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await;
     let emails: Vec<_> = (0..64).map(|index| format!("ada{index}@example.test")).collect();
 

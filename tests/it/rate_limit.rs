@@ -38,7 +38,7 @@ async fn sign_up_from(server: &TestServer, client: &str, email: &str) -> Answer 
 
 /// RL-01: exactly five, and the sixth gets a `Retry-After`.
 #[tokio::test]
-async fn five_logins_a_minute_are_admitted_and_the_sixth_is_refused() {
+async fn sixth_login_within_a_minute_is_rejected() {
     let server = server().await;
 
     let admitted = try_times(&server, 5).await;
@@ -55,7 +55,7 @@ async fn five_logins_a_minute_are_admitted_and_the_sixth_is_refused() {
 
 /// RL-01: sign-ups have the same limit, counted separately from logins.
 #[tokio::test]
-async fn sign_ups_are_limited_apart_from_logins() {
+async fn sign_ups_are_limited_separately_from_logins() {
     let server = server().await;
     try_times(&server, 6).await;
 
@@ -72,7 +72,7 @@ async fn sign_ups_are_limited_apart_from_logins() {
 
 /// RL-01, RL-09: uses of reset tokens have their own limit.
 #[tokio::test]
-async fn uses_of_a_reset_token_are_limited_apart_from_logins() {
+async fn reset_token_uses_are_limited_separately_from_logins() {
     let server = server().await;
     try_times(&server, 6).await;
     let body = json!({ "token": "sgp_forged", "new_password": PASSWORD });
@@ -87,7 +87,7 @@ async fn uses_of_a_reset_token_are_limited_apart_from_logins() {
 
 /// RL-01: the window slides; each attempt leaves it a minute later, to the microsecond.
 #[tokio::test]
-async fn there_is_room_again_a_minute_after_the_oldest_attempt() {
+async fn window_slides_a_minute_after_the_oldest_attempt() {
     let server = server().await;
     for _ in 0..5 {
         assert_eq!(try_once(&server).await, 401);
@@ -107,7 +107,7 @@ async fn there_is_room_again_a_minute_after_the_oldest_attempt() {
 
 /// RL-02: instances share the count, which survives a restart.
 #[tokio::test]
-async fn the_window_holds_across_instances_and_restarts() {
+async fn window_is_shared_by_instances_and_survives_restarts() {
     let one = server().await;
     let other = one.beside().await;
 
@@ -128,7 +128,7 @@ async fn the_window_holds_across_instances_and_restarts() {
 
 /// RL-01, RL-02: on four instances with restarts, no minute contains a sixth attempt.
 #[tokio::test]
-async fn no_minute_holds_a_sixth_attempt_on_any_of_four_instances() {
+async fn four_instances_admit_five_attempts_in_any_minute() {
     let one = server().await;
     let mut others = vec![one.beside().await, one.beside().await, one.beside().await];
     let begin = one.clock.now();
@@ -160,7 +160,7 @@ async fn no_minute_holds_a_sixth_attempt_on_any_of_four_instances() {
 /// RL-12: a login is counted when it starts, and stays counted if it fails; a success or an
 /// internal error is removed.
 #[tokio::test]
-async fn a_login_that_does_not_fail_is_given_back() {
+async fn successful_login_is_not_counted() {
     let server = server().await;
     sign_up_from(&server, "203.0.113.1", "ada@example.test").await.expect_status(201);
 
@@ -180,7 +180,7 @@ async fn a_login_that_does_not_fail_is_given_back() {
 
 /// RL-12: refused attempts are not counted, so they cannot prolong the block.
 #[tokio::test]
-async fn trying_on_while_refused_does_not_prolong_the_block() {
+async fn rejected_attempts_do_not_prolong_the_block() {
     let server = server().await;
     try_times(&server, 5).await;
 
@@ -217,7 +217,7 @@ async fn malformed_requests_are_not_counted() {
 
 /// RL-11: a client that may not log in can still read, refresh and log out.
 #[tokio::test]
-async fn a_refused_client_is_served_everywhere_else() {
+async fn login_limit_does_not_block_other_endpoints() {
     let server = server().await;
     let tokens = sign_up_from(&server, CLIENT, "ada@example.test").await.tokens();
     assert_eq!(try_times(&server, 6).await.pop(), Some(429));
@@ -244,7 +244,7 @@ async fn a_refused_client_is_served_everywhere_else() {
 
 /// RL-01: refreshes have their own quota, which is generous by default.
 #[tokio::test]
-async fn refreshes_are_limited_by_a_setting_of_their_own() {
+async fn refreshes_have_a_separate_limit() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 2).await;
     let body = json!({ "refresh_token": "sgr_none" });
     let refresh_from =
@@ -264,7 +264,7 @@ async fn refreshes_are_limited_by_a_setting_of_their_own() {
 
 /// RL-01: endpoints that take a token have a quota, too, applied before signature and database.
 #[tokio::test]
-async fn requests_with_a_token_are_limited_by_a_setting_of_their_own() {
+async fn requests_with_a_token_have_a_separate_limit() {
     let server = TestServer::with(|config| config.limits.requests_per_minute = 3).await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
     let from = async |client: &str, method: Method, path: &str, token: &str| {
@@ -290,7 +290,7 @@ async fn requests_with_a_token_are_limited_by_a_setting_of_their_own() {
 
 /// AU-01: a flood of attempts does not cause a flood of events.
 #[tokio::test]
-async fn a_refused_client_leaves_one_event_a_minute() {
+async fn rate_limited_client_causes_one_audit_event_per_minute() {
     let server = server().await;
     let refusals = "auth_event WHERE type = 'rate_limited' AND reason = 'address'";
 
@@ -307,7 +307,7 @@ async fn a_refused_client_leaves_one_event_a_minute() {
 
 /// RL-01: the in-memory limiter in front of the database responds like the exact limit.
 #[tokio::test]
-async fn every_refusal_of_a_flood_says_the_same() {
+async fn in_memory_limiter_responds_like_the_exact_limit() {
     let server = server().await;
     try_times(&server, 5).await;
 

@@ -49,7 +49,7 @@ const NAMES: [&str; 12] = [
 
 /// Asserts no off-site redirect and no mention of the target.
 #[track_caller]
-fn assert_stays(answer: &Answer, what: &str) {
+fn assert_stays_on_site(answer: &Answer, what: &str) {
     if let Some(location) = answer.headers.get("location") {
         let location = location.to_str().unwrap();
         let is_ours = location.starts_with(&format!("{ISSUER}/")) || !location.contains("//");
@@ -60,7 +60,7 @@ fn assert_stays(answer: &Answer, what: &str) {
 
 /// MUST-057, RU-05: fields of forms and of the JSON API do not redirect.
 #[tokio::test]
-async fn no_field_of_a_form_leads_off_site() {
+async fn form_fields_cause_no_off_site_redirect() {
     let server = TestServer::start().await;
     server.sign_up(ADA).await.expect_status(201);
 
@@ -88,7 +88,7 @@ async fn no_field_of_a_form_leads_off_site() {
 
 /// MUST-057, RU-05: links to our pages do not redirect off-site, logged in or not.
 #[tokio::test]
-async fn no_parameter_of_a_link_leads_off_site() {
+async fn link_parameters_cause_no_off_site_redirect() {
     let server = TestServer::start().await;
     server.web().await;
     server.sign_up(ADA).await.expect_status(201);
@@ -102,17 +102,17 @@ async fn no_parameter_of_a_link_leads_off_site() {
             .finish();
         for page in PAGES {
             let path = format!("{page}?{query}");
-            assert_stays(&logged_in.get(&path).await, &path);
-            assert_stays(&nobody.get(&path).await, &path);
+            assert_stays_on_site(&logged_in.get(&path).await, &path);
+            assert_stays_on_site(&nobody.get(&path).await, &path);
         }
         let me = server.request(reqwest::Method::GET, &format!("/api/auth/me?{query}"));
-        assert_stays(&Answer::of(me).await, target);
+        assert_stays_on_site(&Answer::of(me).await, target);
     }
 }
 
 /// MUST-058, IJ-01: on each page, for every parameter, with and without a pending request.
 #[tokio::test]
-async fn whatever_a_request_says_is_text_on_a_page() {
+async fn parameters_are_escaped_on_pages() {
     let server = TestServer::start().await;
     let web = server.apply(&WEB.replace("consent = \"skip\"", "")).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
@@ -157,7 +157,7 @@ async fn whatever_a_request_says_is_text_on_a_page() {
     let code = browser.submit("/consent", &consent, &[("decision", "allow")]).await;
     assert_eq!(code.sent_to(CALLBACK)["state"], PROBE);
     let posted = browser.authorize(&[("response_mode", "form_post"), ("state", PROBE)]).await;
-    assert!(posted.html().contains("&#60;script&#62;"), "the state is handed on");
+    assert!(posted.html().contains("&#60;script&#62;"), "the state is preserved");
     for page in PAGES {
         pages.push(browser.get(&format!("{page}?{query}")).await);
     }

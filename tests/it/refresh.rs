@@ -17,13 +17,13 @@ async fn assert_dead(server: &TestServer, family: &[&Tokens]) {
     }
 }
 
-async fn thefts(server: &TestServer) -> i64 {
+async fn reuse_events(server: &TestServer) -> i64 {
     server.database.count("auth_event WHERE type = 'token_reuse'").await
 }
 
 /// RF-01: a token older than the predecessor must come from a second holder.
 #[tokio::test]
-async fn a_token_older_than_the_predecessor_ends_the_session_and_names_both_addresses() {
+async fn token_older_than_the_predecessor_ends_the_session_and_logs_both_addresses() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
@@ -45,7 +45,7 @@ async fn a_token_older_than_the_predecessor_ends_the_session_and_names_both_addr
 /// W8: requests that a client gave up stay in the buffers of a frozen process, and are read after
 /// later ones. Until the window has passed, they get nothing and end nothing.
 #[tokio::test]
-async fn soon_after_an_outage_an_old_token_ends_nothing() {
+async fn old_token_soon_after_an_outage_is_rejected_without_ending_the_session() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
@@ -56,19 +56,19 @@ async fn soon_after_an_outage_an_old_token_ends_nothing() {
     for instance in [&server, &server.beside().await] {
         instance.refresh(&first.refresh_token).await.expect_status(503);
     }
-    assert_eq!(thefts(&server).await, 0);
+    assert_eq!(reuse_events(&server).await, 0);
     let fourth = server.refresh(&third.refresh_token).await.tokens();
 
     server.advance_seconds(11);
     let replay = server.refresh(&first.refresh_token).await;
     replay.expect_error(401, "INVALID_REFRESH_TOKEN");
     assert_dead(&server, &[&fourth]).await;
-    assert_eq!(thefts(&server).await, 1);
+    assert_eq!(reuse_events(&server).await, 1);
 }
 
 /// RF-01: other sessions of the account are not affected by reuse.
 #[tokio::test]
-async fn a_theft_ends_one_session_and_no_other() {
+async fn reuse_ends_only_its_own_session() {
     let server = TestServer::start().await;
     let stolen = server.sign_up("ada@example.test").await.tokens();
     let other = server.log_in("ada@example.test", crate::harness::PASSWORD).await.tokens();
@@ -84,7 +84,7 @@ async fn a_theft_ends_one_session_and_no_other() {
 
 /// RF-02: a lost response or a second tab: a retry gets the same successor.
 #[tokio::test]
-async fn the_predecessor_of_an_unused_successor_gets_the_same_successor_again() {
+async fn predecessor_of_an_unused_successor_gets_the_same_successor() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
@@ -98,14 +98,14 @@ async fn the_predecessor_of_an_unused_successor_gets_the_same_successor_again() 
     }
     let generations: Vec<i64> = server.database.column("SELECT generation FROM session").await;
     assert_eq!(generations, [1]);
-    assert_eq!(thefts(&server).await, 0);
+    assert_eq!(reuse_events(&server).await, 0);
     server.refresh(&second.refresh_token).await.expect_status(200);
 }
 
 /// RF-03: owner and attacker have the same token; whichever comes second, the session ends for
 /// both.
 #[tokio::test]
-async fn the_predecessor_of_a_used_successor_ends_the_session_for_owner_and_thief() {
+async fn predecessor_of_a_used_successor_ends_the_session() {
     for pause in [0, 60] {
         let server = TestServer::start().await;
         let shared = server.sign_up("ada@example.test").await.tokens();
@@ -116,7 +116,7 @@ async fn the_predecessor_of_a_used_successor_ends_the_session_for_owner_and_thie
         server.refresh(&shared.refresh_token).await.expect_status(401);
 
         assert_dead(&server, &[&thiefs_newest, &thiefs, &shared]).await;
-        assert_eq!(thefts(&server).await, 1);
+        assert_eq!(reuse_events(&server).await, 1);
         let end: Vec<String> = server.database.column("SELECT end_reason FROM session").await;
         assert_eq!(end, ["token_reuse"]);
     }
@@ -124,7 +124,7 @@ async fn the_predecessor_of_a_used_successor_ends_the_session_for_owner_and_thie
 
 /// RF-02, RF-03: the window is ten seconds, end excluded.
 #[tokio::test]
-async fn the_retry_window_ends_ten_seconds_after_the_rotation_to_the_microsecond() {
+async fn retry_window_ends_exactly_ten_seconds_after_the_rotation() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
@@ -137,12 +137,12 @@ async fn the_retry_window_ends_ten_seconds_after_the_rotation_to_the_microsecond
     assert_eq!(inside.tokens().refresh_token, second.refresh_token);
     outside.expect_error(401, "INVALID_REFRESH_TOKEN");
     assert_dead(&server, &[&second]).await;
-    assert_eq!(thefts(&server).await, 1);
+    assert_eq!(reuse_events(&server).await, 1);
 }
 
 /// RF-04: strictly as in ASVS 10.4.5.
 #[tokio::test]
-async fn without_a_retry_window_any_second_showing_ends_the_session() {
+async fn any_reuse_ends_the_session_without_a_retry_window() {
     let server = TestServer::with(|config| config.tokens.refresh_retry_seconds = 0).await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
@@ -151,12 +151,12 @@ async fn without_a_retry_window_any_second_showing_ends_the_session() {
 
     again.expect_error(401, "INVALID_REFRESH_TOKEN");
     assert_dead(&server, &[&second]).await;
-    assert_eq!(thefts(&server).await, 1);
+    assert_eq!(reuse_events(&server).await, 1);
 }
 
 /// RF-07: tokens of a session that its owner ended are invalid, and using them is not reuse.
 #[tokio::test]
-async fn a_token_of_a_session_that_was_logged_out_counts_as_no_theft() {
+async fn token_of_a_logged_out_session_is_not_reuse() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let other = server.log_in("ada@example.test", crate::harness::PASSWORD).await.tokens();
@@ -165,13 +165,13 @@ async fn a_token_of_a_session_that_was_logged_out_counts_as_no_theft() {
 
     assert_dead(&server, &[&first, &second]).await;
 
-    assert_eq!(thefts(&server).await, 0);
+    assert_eq!(reuse_events(&server).await, 0);
     server.refresh(&other.refresh_token).await.expect_status(200);
 }
 
 /// RF-08: each refresh checks the account, and a rejected one changes nothing.
 #[tokio::test]
-async fn a_disabled_account_cannot_refresh_and_loses_nothing_by_trying() {
+async fn refresh_of_a_disabled_account_is_rejected_without_changes() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
@@ -185,14 +185,14 @@ async fn a_disabled_account_cannot_refresh_and_loses_nothing_by_trying() {
     server.log_in("ada@example.test", crate::harness::PASSWORD).await.expect_status(401);
     server.database.execute("UPDATE account SET disabled_at = NULL").await;
 
-    assert_eq!(thefts(&server).await, 0);
+    assert_eq!(reuse_events(&server).await, 0);
     server.me(&second.access_token).await.expect_status(200);
     server.refresh(&second.refresh_token).await.expect_status(200);
 }
 
 /// RF-10: an unused token expires exactly fourteen days after it was issued.
 #[tokio::test]
-async fn a_refresh_token_that_is_not_used_expires_to_the_second() {
+async fn unused_refresh_token_expires_after_exactly_fourteen_days() {
     let server = TestServer::start().await;
     let signed_up = server.sign_up("ada@example.test").await;
     assert_eq!(signed_up.json()["refresh_token_expires_in"], 14 * DAY);
@@ -204,12 +204,12 @@ async fn a_refresh_token_that_is_not_used_expires_to_the_second() {
 
     assert_eq!(refreshed.json()["refresh_token_expires_in"], 14 * DAY);
     late.expect_error(401, "INVALID_REFRESH_TOKEN");
-    assert_eq!(thefts(&server).await, 0);
+    assert_eq!(reuse_events(&server).await, 0);
 }
 
 /// RF-10: the session expires thirty days after the login, however often it is refreshed.
 #[tokio::test]
-async fn a_session_expires_to_the_second_however_often_it_is_refreshed() {
+async fn refreshed_session_expires_after_exactly_thirty_days() {
     let server = TestServer::start().await;
     let mut newest = server.sign_up("ada@example.test").await;
     for (days, left) in [(13, 14), (13, 4), (3, 1)] {
@@ -227,5 +227,5 @@ async fn a_session_expires_to_the_second_however_often_it_is_refreshed() {
     assert_eq!(newest.json()["refresh_token_expires_in"], 1);
     late.expect_error(401, "INVALID_REFRESH_TOKEN");
     server.me(&newest.tokens().access_token).await.expect_error(401, "UNAUTHORIZED");
-    assert_eq!(thefts(&server).await, 0);
+    assert_eq!(reuse_events(&server).await, 0);
 }

@@ -14,7 +14,7 @@ async fn generations(server: &TestServer) -> Vec<i64> {
 
 /// RF-05, AU-03: without its audit event a refresh fails, and the token stays valid.
 #[tokio::test]
-async fn a_refresh_that_cannot_be_recorded_changes_nothing() {
+async fn refresh_that_cannot_be_audited_changes_nothing() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
@@ -38,7 +38,7 @@ async fn a_refresh_that_cannot_be_recorded_changes_nothing() {
 
 /// RF-05: a session does not end for reuse unless that is recorded.
 #[tokio::test]
-async fn a_theft_that_cannot_be_recorded_ends_nothing_until_it_can_be() {
+async fn reuse_that_cannot_be_audited_ends_no_session() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let second = server.refresh(&first.refresh_token).await.tokens();
@@ -57,7 +57,7 @@ async fn a_theft_that_cannot_be_recorded_ends_nothing_until_it_can_be() {
 
 /// RF-05: a failed refresh does not affect concurrent ones that share its commit.
 #[tokio::test]
-async fn a_refused_refresh_does_not_fail_those_beside_it() {
+async fn rejected_refresh_does_not_affect_others_in_its_commit() {
     let server = TestServer::start().await;
     let disabled = server.sign_up("eve@example.test").await.tokens();
     server.database.execute("UPDATE account SET disabled_at = 1").await;
@@ -75,7 +75,7 @@ async fn a_refused_refresh_does_not_fail_those_beside_it() {
 
 /// RF-05: a refresh that times out is not applied later either.
 #[tokio::test]
-async fn a_refresh_that_times_out_changes_nothing() {
+async fn refresh_that_times_out_changes_nothing() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
@@ -100,7 +100,7 @@ async fn a_refresh_that_times_out_changes_nothing() {
 
 /// RF-06: rotation and end of sessions are stored, not kept in memory.
 #[tokio::test]
-async fn a_restart_revives_nothing_and_ends_nothing() {
+async fn restart_neither_revives_nor_ends_sessions() {
     let server = TestServer::start().await;
     let logged_out = server.sign_up("ada@example.test").await.tokens();
     server.log_out(&logged_out.access_token).await.expect_status(200);

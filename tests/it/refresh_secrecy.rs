@@ -37,7 +37,7 @@ fn guesses(cells: &[String]) -> Vec<Vec<u8>> {
 
 /// RF-11: the whole database and the code, without the master key, yield no token.
 #[tokio::test]
-async fn a_copy_of_the_database_yields_no_token_and_no_key() {
+async fn database_copy_yields_no_token_and_no_key() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let newest = server.refresh(&first.refresh_token).await.tokens();
@@ -126,7 +126,7 @@ fn altered(token: &str) -> Vec<String> {
 
 /// RF-12: anything but the exact token is rejected without side effects.
 #[tokio::test]
-async fn an_altered_token_is_refused_and_ends_nothing() {
+async fn altered_refresh_token_is_rejected_without_side_effects() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
     let newest = server.refresh(&first.refresh_token).await.tokens();
@@ -147,7 +147,7 @@ async fn an_altered_token_is_refused_and_ends_nothing() {
 
 /// RF-12: one kind of token is never accepted as another.
 #[tokio::test]
-async fn access_tokens_do_not_refresh_and_refresh_tokens_do_not_open_the_api() {
+async fn access_and_refresh_tokens_are_not_interchangeable() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
 

@@ -30,7 +30,7 @@ async fn server() -> (TestServer, Rp) {
 }
 
 /// Submits a form twice; returns both responses.
-async fn twice(
+async fn submit_twice(
     browser: &mut Browser<'_>,
     (path, page): (&str, &Answer),
     fields: &[(&str, &str)],
@@ -45,7 +45,12 @@ async fn twice(
 }
 
 /// The code of the last response is valid, and that of the first is not.
-async fn assert_last_counts(server: &TestServer, client: &Rp, first: &Answer, last: &Answer) {
+async fn assert_last_code_is_valid(
+    server: &TestServer,
+    client: &Rp,
+    first: &Answer,
+    last: &Answer,
+) {
     let code = |answer: &Answer| answer.sent_to(CALLBACK)["code"].clone();
     server.redeem(client, &code(first)).await.expect_oauth_error(400, "invalid_grant");
     server.redeem(client, &code(last)).await.expect_status(200);
@@ -56,16 +61,16 @@ async fn is_logged_in(browser: &mut Browser<'_>) -> bool {
 }
 
 #[tokio::test]
-async fn a_login_that_is_sent_twice_arrives_once() {
+async fn repeated_login_form_logs_in_once() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, web) = server().await;
         let mut browser = Browser::of(&server);
         let page = browser.authorize(&[]).await;
         let typed = [("username", ADA), ("password", PASSWORD)];
 
-        let (first, last) = twice(&mut browser, ("/login", &page), &typed, cookie).await;
+        let (first, last) = submit_twice(&mut browser, ("/login", &page), &typed, cookie).await;
 
-        assert_last_counts(&server, &web, &first, &last).await;
+        assert_last_code_is_valid(&server, &web, &first, &last).await;
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
         assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
     }
@@ -96,14 +101,14 @@ async fn a_repeated_login_form_that_commits_late_ends_its_own_login() {
 }
 
 #[tokio::test]
-async fn a_login_without_a_request_that_is_sent_twice_leads_to_the_account() {
+async fn repeated_login_form_without_a_request_redirects_to_the_account() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, _) = server().await;
         let mut browser = Browser::of(&server);
         let page = browser.get("/login").await;
         let typed = [("username", ADA), ("password", PASSWORD)];
 
-        let (_, last) = twice(&mut browser, ("/login", &page), &typed, cookie).await;
+        let (_, last) = submit_twice(&mut browser, ("/login", &page), &typed, cookie).await;
 
         assert_eq!(last.location(), format!("{ISSUER}/account"));
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
@@ -112,7 +117,7 @@ async fn a_login_without_a_request_that_is_sent_twice_leads_to_the_account() {
 }
 
 #[tokio::test]
-async fn a_sign_up_that_is_sent_twice_arrives_once() {
+async fn repeated_sign_up_form_signs_up_once() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, web) = server().await;
         let mut browser = Browser::of(&server);
@@ -120,9 +125,9 @@ async fn a_sign_up_that_is_sent_twice_arrives_once() {
         let page = browser.open("/signup", &asked).await;
         let typed = [("username", "eve@example.test"), ("password", PASSWORD)];
 
-        let (first, last) = twice(&mut browser, ("/signup", &page), &typed, cookie).await;
+        let (first, last) = submit_twice(&mut browser, ("/signup", &page), &typed, cookie).await;
 
-        assert_last_counts(&server, &web, &first, &last).await;
+        assert_last_code_is_valid(&server, &web, &first, &last).await;
         assert!(is_logged_in(&mut browser).await, "{cookie:?}");
         assert_eq!(server.database.count(BROWSERS).await, 1, "{cookie:?}");
     }
@@ -131,7 +136,7 @@ async fn a_sign_up_that_is_sent_twice_arrives_once() {
 /// A sign-up with an existing address does not log in, even if the password is correct, except in
 /// the browser that has just signed up with it.
 #[tokio::test]
-async fn a_sign_up_is_a_login_in_the_browser_that_has_just_signed_up() {
+async fn repeated_sign_up_logs_in_only_in_the_same_browser() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.get("/signup").await;
@@ -154,7 +159,7 @@ async fn a_sign_up_is_a_login_in_the_browser_that_has_just_signed_up() {
 /// A form from before the login, filled in for another user, does not count as a login of the
 /// current user.
 #[tokio::test]
-async fn a_form_from_before_the_login_logs_nobody_else_in() {
+async fn stale_sign_up_form_does_not_log_in_another_user() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.authorize(&[]).await;
@@ -165,7 +170,7 @@ async fn a_form_from_before_the_login_logs_nobody_else_in() {
     let login = browser.submit("/login", &page, &typed).await;
     login.expect_status(400);
     assert!(login.html().contains("Another account is logged in"), "{}", login.html());
-    assert!(login.html().contains(BOB), "what was typed is kept");
+    assert!(login.html().contains(BOB), "the form keeps the typed address");
     browser.submit("/signup", &signup, &typed).await.expect_status(400);
     assert_eq!(server.database.count("auth_event WHERE type = 'login'").await, 1);
     // The page is current now.
@@ -174,7 +179,7 @@ async fn a_form_from_before_the_login_logs_nobody_else_in() {
 
 /// Two tabs, two clients, and concurrent forms: one tab does not void the other's code.
 #[tokio::test]
-async fn a_login_in_another_tab_at_the_same_time_voids_nothing() {
+async fn concurrent_logins_in_two_tabs_both_get_valid_codes() {
     let (server, web) = server().await;
     let mut browser = Browser::of(&server);
     let one = browser.authorize(&[]).await;
@@ -189,7 +194,7 @@ async fn a_login_in_another_tab_at_the_same_time_voids_nothing() {
 }
 
 #[tokio::test]
-async fn a_consent_that_is_given_twice_arrives_once() {
+async fn repeated_consent_form_has_one_effect() {
     let server = TestServer::start().await;
     let asking = server.apply(ASKING).await.remove(0);
     server.sign_up(ADA).await.expect_status(201);
@@ -200,8 +205,9 @@ async fn a_consent_that_is_given_twice_arrives_once() {
     let page = browser.asked(&asked).await;
     let (allow, deny) = ([("decision", "allow")], [("decision", "deny")]);
 
-    let (first, last) = twice(&mut browser, ("/consent", &page), &allow, Cookie::Arrived).await;
-    assert_last_counts(&server, &asking, &first, &last).await;
+    let (first, last) =
+        submit_twice(&mut browser, ("/consent", &page), &allow, Cookie::Arrived).await;
+    assert_last_code_is_valid(&server, &asking, &first, &last).await;
     // A different last decision counts, too.
     let allowed = browser.submit("/consent", &page, &allow).await;
     let denied = browser.submit("/consent", &page, &deny).await;
@@ -222,7 +228,7 @@ async fn a_consent_that_is_given_twice_arrives_once() {
 
 /// A consent page that was open during another login asks again.
 #[tokio::test]
-async fn a_consent_page_from_before_a_login_asks_again() {
+async fn consent_page_from_before_a_login_asks_again() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;
@@ -240,7 +246,7 @@ async fn a_consent_page_from_before_a_login_asks_again() {
 }
 
 #[tokio::test]
-async fn a_change_of_password_that_is_sent_twice_arrives_once() {
+async fn repeated_password_change_form_has_one_effect() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, _) = server().await;
         let mut browser = Browser::of(&server);
@@ -248,7 +254,8 @@ async fn a_change_of_password_that_is_sent_twice_arrives_once() {
         let page = browser.get("/change-password").await;
         let typed = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
 
-        let (_, last) = twice(&mut browser, ("/change-password", &page), &typed, cookie).await;
+        let (_, last) =
+            submit_twice(&mut browser, ("/change-password", &page), &typed, cookie).await;
         let third = browser.submit("/change-password", &page, &typed).await;
 
         for answer in [last, third] {
@@ -263,7 +270,7 @@ async fn a_change_of_password_that_is_sent_twice_arrives_once() {
 
 /// SS-01: the previous cookie is of no use without the new password.
 #[tokio::test]
-async fn a_cookie_of_before_a_change_of_password_opens_nothing() {
+async fn cookie_from_before_a_password_change_is_invalid() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;
@@ -283,7 +290,7 @@ async fn a_cookie_of_before_a_change_of_password_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_is_sent_twice_arrives_once() {
+async fn repeated_deletion_form_has_one_effect() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;
@@ -291,9 +298,10 @@ async fn a_deletion_that_is_sent_twice_arrives_once() {
     let typed = [("password", PASSWORD)];
     let deleted = format!("{ISSUER}/delete-account?done=deletion");
 
-    let (_, last) = twice(&mut browser, ("/delete-account", &page), &typed, Cookie::Arrived).await;
+    let (_, last) =
+        submit_twice(&mut browser, ("/delete-account", &page), &typed, Cookie::Arrived).await;
     assert_eq!(last.location(), deleted);
-    eventually("its rows are gone", async || server.database.count("account").await == 1).await;
+    eventually("its rows are deleted", async || server.database.count("account").await == 1).await;
 
     let again = browser.submit("/delete-account", &page, &typed).await;
     assert_eq!(again.location(), deleted);
@@ -309,7 +317,7 @@ async fn a_deletion_that_is_sent_twice_arrives_once() {
 }
 
 #[tokio::test]
-async fn a_logout_that_is_sent_twice_arrives_once() {
+async fn repeated_logout_form_has_one_effect() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, web) = server().await;
         let mut browser = Browser::of(&server);
@@ -325,7 +333,7 @@ async fn a_logout_that_is_sent_twice_arrives_once() {
         let page = stranger.get(&format!("/oauth2/logout?{query}")).await;
         page.expect_status(200);
 
-        let (first, last) = twice(&mut stranger, ("/logout", &page), &[], cookie).await;
+        let (first, last) = submit_twice(&mut stranger, ("/logout", &page), &[], cookie).await;
 
         for answer in [first, last] {
             assert_eq!(answer.location(), "https://rp.example/bye?state=x", "{cookie:?}");
@@ -335,7 +343,7 @@ async fn a_logout_that_is_sent_twice_arrives_once() {
 }
 
 #[tokio::test]
-async fn ends_of_logins_that_are_sent_twice_arrive_once() {
+async fn repeated_session_end_forms_have_one_effect() {
     for cookie in [Cookie::Lost, Cookie::Arrived] {
         let (server, _) = server().await;
         let (mut browser, mut other) = (Browser::of(&server), Browser::of(&server));
@@ -350,10 +358,10 @@ async fn ends_of_logins_that_are_sent_twice_arrive_once() {
             .collect();
 
         let one = [("end", ids[0].as_str())];
-        let (_, last) = twice(&mut browser, ("/account", &page), &one, cookie).await;
+        let (_, last) = submit_twice(&mut browser, ("/account", &page), &one, cookie).await;
         assert_eq!(last.location(), format!("{ISSUER}/account?done=end"));
         let all = [("end", "all")];
-        let (_, last) = twice(&mut browser, ("/account", &page), &all, cookie).await;
+        let (_, last) = submit_twice(&mut browser, ("/account", &page), &all, cookie).await;
         assert_eq!(last.location(), format!("{ISSUER}/logout"), "{cookie:?}");
         assert!(!is_logged_in(&mut browser).await);
     }
@@ -362,7 +370,7 @@ async fn ends_of_logins_that_are_sent_twice_arrive_once() {
 /// SS-04: browsers send another site's form without the cookie, but would accept a cookie from the
 /// response, or lose the current one.
 #[tokio::test]
-async fn a_form_that_comes_without_the_cookie_changes_no_cookie() {
+async fn form_without_the_cookie_changes_no_cookie() {
     let (server, _) = server().await;
     for (path, fields) in [
         ("/logout", vec![("x", "1")]),
@@ -384,7 +392,7 @@ async fn a_form_that_comes_without_the_cookie_changes_no_cookie() {
 
 /// A form that is repeated later must meet the request's requirements on the login.
 #[tokio::test]
-async fn a_form_that_comes_again_later_asks_for_the_password_anew() {
+async fn form_repeated_later_requires_reauthentication() {
     for asks in [("max_age", "30"), ("prompt", "login")] {
         let (server, _) = server().await;
         let mut browser = Browser::of(&server);
@@ -405,7 +413,7 @@ async fn a_form_that_comes_again_later_asks_for_the_password_anew() {
 
 /// A login with a cookie left by another user does not take over pending requests.
 #[tokio::test]
-async fn what_waits_in_a_browser_is_not_handed_on_after_a_logout() {
+async fn login_of_another_user_does_not_inherit_pending_requests() {
     let (server, _) = server().await;
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;

@@ -6,7 +6,7 @@ use crate::harness::oauth::{Browser, CALLBACK, CHALLENGE, request};
 /// MUST-030, CO-07: each parameter at most once, even with equal values, except `resource` (RFC
 /// 8707 §2) and unknown ones.
 #[tokio::test]
-async fn a_parameter_that_is_given_twice_is_refused() {
+async fn duplicate_parameter_is_rejected() {
     let server = TestServer::start().await;
     server.web().await;
     let mut browser = Browser::of(&server);

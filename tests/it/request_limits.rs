@@ -12,7 +12,7 @@ async fn server() -> TestServer {
 
 /// Browsers normalise line breaks in posted forms, so such a state could not be returned unchanged.
 #[tokio::test]
-async fn a_state_that_could_not_come_back_is_refused_and_not_repeated() {
+async fn state_with_control_characters_is_rejected_and_not_returned() {
     let server = server().await;
     let mut browser = Browser::of(&server);
 
@@ -43,7 +43,7 @@ async fn a_state_that_could_not_come_back_is_refused_and_not_repeated() {
 
 /// The stored size of a pending request is limited.
 #[tokio::test]
-async fn a_request_that_waits_is_small() {
+async fn pending_request_size_is_limited() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     browser.get("/login").await;
@@ -68,7 +68,7 @@ async fn a_request_that_waits_is_small() {
 
 /// Some proxies limit the headers of a response to 4 KiB, and reject larger ones.
 #[tokio::test]
-async fn the_headers_of_a_page_stay_small_however_much_is_registered() {
+async fn page_headers_stay_small_for_large_registrations() {
     let server = server().await;
     let many: Vec<_> =
         (0..50).map(|n| format!("\"https://{}.{n}.example/cb\"", "a".repeat(60))).collect();

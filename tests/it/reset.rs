@@ -14,7 +14,7 @@ async fn reset(server: &TestServer, token: &str, new_password: &str) -> Answer {
 /// ID-03: an attacker who signed up with a foreign address loses access when its owner resets the
 /// password.
 #[tokio::test]
-async fn the_owner_of_an_address_takes_the_account_from_whoever_signed_up_with_it() {
+async fn reset_locks_out_an_attacker_who_signed_up_with_the_address() {
     let server = TestServer::start().await;
     let squatter = server.sign_up("ada@example.test").await.tokens();
     let token = server.reset_token("ada@example.test").await;
@@ -33,7 +33,7 @@ async fn the_owner_of_an_address_takes_the_account_from_whoever_signed_up_with_i
 
 /// AT-03: of many concurrent uses of one token, one succeeds, and only its password works.
 #[tokio::test]
-async fn a_reset_token_is_good_once() {
+async fn reset_token_works_once() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     let token = server.reset_token("ada@example.test").await;
@@ -54,7 +54,7 @@ async fn a_reset_token_is_good_once() {
 
 /// RS-01: requesting a new token voids the previous one, which may have leaked.
 #[tokio::test]
-async fn a_newer_reset_token_voids_the_older_one() {
+async fn newer_reset_token_voids_the_older_one() {
     let server = TestServer::start().await;
     for email in ["ada@example.test", "bob@example.test"] {
         server.sign_up(email).await.expect_status(201);
@@ -75,7 +75,7 @@ async fn a_newer_reset_token_voids_the_older_one() {
 }
 
 #[tokio::test]
-async fn a_reset_token_is_good_for_half_an_hour() {
+async fn reset_token_expires_after_half_an_hour() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     let token = server.reset_token("ada@example.test").await;
@@ -89,7 +89,7 @@ async fn a_reset_token_is_good_for_half_an_hour() {
 /// AT-10: no session opened with the old password survives the response, whichever began first, on
 /// two instances.
 #[tokio::test]
-async fn no_login_with_the_old_password_outlives_a_reset() {
+async fn logins_with_the_old_password_do_not_outlive_a_reset() {
     let server = TestServer::with(|config| {
         config.limits.account_attempts_per_minute = 1_000;
         config.passwords.hash_backlog_seconds = 60;
@@ -124,7 +124,7 @@ async fn no_login_with_the_old_password_outlives_a_reset() {
 
 /// RL-07: guesses at the account do not lock its owner out after a reset.
 #[tokio::test]
-async fn a_reset_empties_the_accounts_window() {
+async fn reset_clears_the_account_limit() {
     let server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     let token = server.reset_token("ada@example.test").await;
@@ -139,7 +139,7 @@ async fn a_reset_empties_the_accounts_window() {
 }
 
 #[tokio::test]
-async fn a_weak_new_password_leaves_the_token_good() {
+async fn weak_new_password_does_not_use_up_the_reset_token() {
     let server = TestServer::start().await;
     server.sign_up("ada.lovelace@example.test").await.expect_status(201);
     let token = server.reset_token("ada.lovelace@example.test").await;
@@ -153,7 +153,7 @@ async fn a_weak_new_password_leaves_the_token_good() {
 
 /// Like RF-12: neither altered tokens nor tokens of another kind reset anything.
 #[tokio::test]
-async fn an_altered_reset_token_is_refused() {
+async fn altered_reset_token_is_rejected() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
     let token = server.reset_token("ada@example.test").await;

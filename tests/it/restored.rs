@@ -31,7 +31,7 @@ async fn backed_up() -> (TestServer, Tokens) {
     (server.restart().await, ada)
 }
 
-async fn restore_under(server: &mut TestServer) {
+async fn restore_backup(server: &mut TestServer) {
     server.stop_cleanly().await;
     server.database.restore().await;
 }
@@ -48,7 +48,7 @@ struct Issued {
 }
 
 impl Issued {
-    fn add(&mut self, tokens: &Tokens) {
+    fn add_credentials(&mut self, tokens: &Tokens) {
         self.refresh_tokens.push(tokens.refresh_token.clone());
         self.access_tokens.push(tokens.access_token.clone());
     }
@@ -63,17 +63,17 @@ impl Issued {
 const OFFLINE: &[(&str, &str)] = &[("scope", "openid email offline_access")];
 
 #[tokio::test]
-async fn after_a_restore_nothing_of_before_works() {
+async fn earlier_credentials_are_invalid_after_a_restore() {
     let mut server = TestServer::start().await;
     let mut issued = Issued::default();
     let web = server.apply(WEB).await.remove(0);
     for email in ["ada@example.test", "bob@example.test", "cleo@example.test"] {
-        issued.add(&server.sign_up(email).await.tokens());
+        issued.add_credentials(&server.sign_up(email).await.tokens());
     }
     let spent_later = server.log_in("ada@example.test", PASSWORD).await.tokens();
     let logged_out_later = server.log_in("ada@example.test", PASSWORD).await.tokens();
-    issued.add(&spent_later);
-    issued.add(&logged_out_later);
+    issued.add_credentials(&spent_later);
+    issued.add_credentials(&logged_out_later);
     let mut browser = Browser::of(&server);
     let code = browser.code("ada@example.test", OFFLINE).await;
     let client = server.redeem(&web, &code).await;
@@ -88,13 +88,13 @@ async fn after_a_restore_nothing_of_before_works() {
 
     server = server.restart().await;
     server.log_out(&logged_out_later.access_token).await.expect_status(200);
-    issued.add(&server.refresh(&spent_later.refresh_token).await.tokens());
+    issued.add_credentials(&server.refresh(&spent_later.refresh_token).await.tokens());
     let fields =
         [("grant_type", "refresh_token"), ("refresh_token", issued.client_tokens[0].as_str())];
     let rotated = server.token(&web, &fields).await;
     issued.add_clients(&rotated);
-    issued.add(&server.sign_up("dora@example.test").await.tokens());
-    issued.add(&server.log_in("bob@example.test", PASSWORD).await.tokens());
+    issued.add_credentials(&server.sign_up("dora@example.test").await.tokens());
+    issued.add_credentials(&server.log_in("bob@example.test", PASSWORD).await.tokens());
     server.redeem(&web, &issued.codes[0]).await.expect_status(200);
     let mut browser = Browser::of(&server);
     issued.codes.push(browser.code("ada@example.test", OFFLINE).await);
@@ -105,7 +105,7 @@ async fn after_a_restore_nothing_of_before_works() {
     run(&server.database, &["account", "disable", "bob@example.test"]).await;
     let old_keys = server.jwks().await.to_string();
     let jwks_before: serde_json::Value = serde_json::from_str(&old_keys).unwrap();
-    restore_under(&mut server).await;
+    restore_backup(&mut server).await;
 
     let refusal = Program::new(&server.database).refusal().await;
     assert!(refusal.contains("signet restored"), "{refusal}");
@@ -137,7 +137,7 @@ async fn assert_void(
     for token in &issued.access_tokens {
         server.me(token).await.expect_status(401);
         server.userinfo(token).await.expect_status(401);
-        assert!(server.publishes_the_end_of(token).await, "its list says that it has ended");
+        assert!(server.publishes_the_end_of(token).await, "the status list shows the end");
     }
     for cookie in &issued.cookies {
         let mut browser = Browser::of(server);
@@ -160,7 +160,7 @@ async fn assert_void(
     }
     assert_eq!(keys["keys"].as_array().unwrap().len(), 1, "{keys}");
     let events = server.database.events().await;
-    assert!(!events.contains(&"token_reuse".to_owned()), "nobody is taken for a thief: {events:?}");
+    assert!(!events.contains(&"token_reuse".to_owned()), "no reuse is detected: {events:?}");
     assert_eq!(events.iter().filter(|event| *event == "database_restored").count(), 2);
 }
 
@@ -184,14 +184,14 @@ async fn assert_new_logins_work(server: &TestServer, issued: &Issued) {
 /// A copy from before `signet restored` is still detected as older, even without the state file,
 /// and after a downgrade of the schema.
 #[tokio::test]
-async fn the_same_backup_is_refused_again() {
+async fn restored_backup_is_refused_again() {
     let (mut server, _) = Box::pin(backed_up()).await;
-    restore_under(&mut server).await;
+    restore_backup(&mut server).await;
     remove_file(server.database.state_file()).unwrap();
     run(&server.database, &["restored"]).await;
     server = server.restart().await;
 
-    restore_under(&mut server).await;
+    restore_backup(&mut server).await;
     let program = Program::new(&server.database);
     assert!(program.refusal().await.contains("signet restored"));
     run(&server.database, &["migrate", "down"]).await;
@@ -202,10 +202,10 @@ async fn the_same_backup_is_refused_again() {
 
 /// Commands do not count commits: running one on an older copy does not make it look newer.
 #[tokio::test]
-async fn commands_do_not_hide_that_a_backup_is_older() {
+async fn commands_do_not_make_an_older_backup_look_newer() {
     let (mut server, ada) = Box::pin(backed_up()).await;
     server.refresh(&ada.refresh_token).await.expect_status(200);
-    restore_under(&mut server).await;
+    restore_backup(&mut server).await;
 
     for _ in 0..5 {
         for command in ["disable", "enable"] {
@@ -219,7 +219,7 @@ async fn commands_do_not_hide_that_a_backup_is_older() {
 
 /// Rehearsing a restore on a copy does not prevent serving the original.
 #[tokio::test]
-async fn a_rehearsal_on_a_copy_with_the_same_file_is_told_of_and_undone() {
+async fn restore_rehearsal_on_a_copy_is_reported_and_can_be_undone() {
     let (one, copy) = (TestDatabase::create().await, TestDatabase::create().await);
     if one.is_postgres() {
         return; // Copying a SQLite file suffices for this test.
@@ -239,7 +239,7 @@ async fn a_rehearsal_on_a_copy_with_the_same_file_is_told_of_and_undone() {
     let name = read_to_string(&shared).unwrap();
     let is_replaced = |text: &str| text.contains(&i64::MAX.to_string());
     assert!(is_replaced(&name), "{name}");
-    eventually("the server takes its line back", async || {
+    eventually("the server restores its line", async || {
         !is_replaced(&read_to_string(&shared).unwrap())
     })
     .await;
@@ -251,7 +251,7 @@ async fn a_rehearsal_on_a_copy_with_the_same_file_is_told_of_and_undone() {
 
 /// A wrong `SIGNET_DATABASE_URL` creates a new database beside another one's state file.
 #[tokio::test]
-async fn a_new_database_beside_the_file_of_another_is_warned_of() {
+async fn new_database_beside_another_state_file_logs_a_warning() {
     let (one, new) = (TestDatabase::create().await, TestDatabase::create().await);
     let shared = one.state_file().display().to_string();
     let (_, printed) = Program::new(&one).serve().await.end(Signal::TERM).await;
@@ -268,7 +268,7 @@ async fn a_new_database_beside_the_file_of_another_is_warned_of() {
 /// A server that still has the replaced SQLite file open writes its state over the restored one
 /// when it stops.
 #[tokio::test]
-async fn a_restore_waits_for_the_end_of_the_server_on_sqlite() {
+async fn restore_waits_for_the_server_to_stop_on_sqlite() {
     let database = TestDatabase::create().await;
     if database.is_postgres() {
         return;
@@ -289,7 +289,7 @@ async fn a_restore_waits_for_the_end_of_the_server_on_sqlite() {
 
 /// New pods have no state file; both clean and unclean stops leave one that the next start accepts.
 #[tokio::test]
-async fn a_database_that_the_file_does_not_know_is_adopted_with_a_warning() {
+async fn database_unknown_to_the_state_file_is_accepted_with_a_warning() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
     let (_, printed) = program.serve().await.end(Signal::TERM).await;
@@ -311,7 +311,7 @@ async fn a_database_that_the_file_does_not_know_is_adopted_with_a_warning() {
 
 /// Databases may share the state file, and another database is not an older one.
 #[tokio::test]
-async fn a_file_keeps_several_databases_apart() {
+async fn state_file_distinguishes_several_databases() {
     let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
     let shared = one.state_file().display().to_string();
     let of = |database| Program::new(database).with("SIGNET_STATE_FILE", &shared);
@@ -331,7 +331,7 @@ async fn a_file_keeps_several_databases_apart() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_kept_is_warned_of_at_each_start_and_found_by_the_doctor() {
+async fn unwritable_state_file_is_reported_at_each_start_and_by_the_doctor() {
     let database = TestDatabase::create().await;
     let nowhere = database.directory().join("nowhere/signet.state").display().to_string();
     let program = Program::new(&database).with("SIGNET_STATE_FILE", &nowhere);
@@ -362,9 +362,9 @@ async fn a_file_that_cannot_be_kept_is_warned_of_at_each_start_and_found_by_the_
 }
 
 #[tokio::test]
-async fn the_doctor_tells_an_older_backup() {
+async fn doctor_reports_an_older_backup() {
     let (mut server, _) = Box::pin(backed_up()).await;
-    restore_under(&mut server).await;
+    restore_backup(&mut server).await;
     let doctor = async || {
         let output = Program::new(&server.database).run(&["doctor", "http://127.0.0.1:1"]).await;
         String::from_utf8(output.stdout).unwrap()
@@ -384,7 +384,7 @@ async fn the_doctor_tells_an_older_backup() {
 
 /// Harmless while instances run on PostgreSQL: they stop, and what they granted until then is void.
 #[tokio::test]
-async fn instances_that_run_meanwhile_stop() {
+async fn instances_running_during_a_restore_stop() {
     let database = TestDatabase::create().await;
     if !database.is_postgres() {
         return;
@@ -394,7 +394,7 @@ async fn instances_that_run_meanwhile_stop() {
 
     run(&database, &["restored"]).await;
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    eventually("it stops", async || {
+    eventually("the server stops", async || {
         http.request(Method::GET, serving.url("/livez")).send().await.is_err()
     })
     .await;
@@ -407,7 +407,7 @@ async fn instances_that_run_meanwhile_stop() {
 
 /// A fail-over to a lagging replica: one loud log line and an outage; the server continues.
 #[tokio::test]
-async fn a_database_that_goes_back_under_a_running_server_is_told_of() {
+async fn database_rollback_under_a_running_server_is_logged() {
     let database = TestDatabase::create().await;
     if !database.is_postgres() {
         return;
@@ -416,7 +416,7 @@ async fn a_database_that_goes_back_under_a_running_server_is_told_of() {
     let outages = database.count("outage").await;
 
     database.execute("UPDATE database_state SET commits = commits - 3").await;
-    eventually("it is an outage", async || database.count("outage").await > outages).await;
+    eventually("an outage is recorded", async || database.count("outage").await > outages).await;
     let ready = reqwest::get(serving.url("/readyz")).await.unwrap().status();
     let (_, printed) = serving.end(Signal::TERM).await;
 

@@ -10,7 +10,7 @@ const DAY: u64 = 24 * HOUR;
 
 impl TestServer {
     /// Sets the wall clock ahead; no time passes.
-    fn jump(&self, seconds: u64) {
+    fn advance_wall_clock(&self, seconds: u64) {
         self.clock.set(self.clock.now().plus(Duration::from_secs(seconds)));
     }
 
@@ -21,7 +21,7 @@ impl TestServer {
         let canary = format!("INSERT INTO used_assertion VALUES ({digest}, 1)");
         server.database.execute(&canary).await;
         let server = server.restart().await;
-        eventually("expired rows are gone", async || {
+        eventually("expired rows are deleted", async || {
             server.database.count("used_assertion").await == 0
         })
         .await;
@@ -39,7 +39,7 @@ impl TestServer {
 /// W10: a clock that is ahead for three seconds, even during a start, revives no logout, removes no
 /// key and schedules no rotation.
 #[tokio::test]
-async fn a_clock_that_runs_ahead_for_a_moment_deletes_nothing() {
+async fn clock_briefly_ahead_deletes_nothing() {
     for ahead in [40 * DAY, 10 * 365 * DAY] {
         let server = TestServer::with(|config| config.keys.key_reload_seconds = 1).await;
         let [ada, bob] = [
@@ -51,7 +51,7 @@ async fn a_clock_that_runs_ahead_for_a_moment_deletes_nothing() {
         let (now, keys) = (server.clock.now(), server.jwks().await);
         let windows = server.database.count("attempt").await;
 
-        server.jump(ahead);
+        server.advance_wall_clock(ahead);
         let server = Box::pin(server.restart_and_purge()).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
         server.clock.set(now.plus(Duration::from_secs(3)));
@@ -62,7 +62,7 @@ async fn a_clock_that_runs_ahead_for_a_moment_deletes_nothing() {
         assert!(!server.publishes_the_end_of(&bob.access_token).await);
         server.me(&bob.access_token).await.expect_status(200);
         server.refresh(&bob.refresh_token).await.expect_status(200);
-        assert_eq!(server.jwks().await, keys, "no key came or went");
+        assert_eq!(server.jwks().await, keys, "the key set is unchanged");
         assert_eq!(server.database.count("session").await, 2);
         assert!(server.database.count("attempt").await >= windows);
     }
@@ -70,7 +70,7 @@ async fn a_clock_that_runs_ahead_for_a_moment_deletes_nothing() {
 
 /// W10: a lease taken by a clock that was ahead does not block others.
 #[tokio::test]
-async fn a_lease_from_the_future_is_free() {
+async fn lease_from_the_future_does_not_block() {
     let server = TestServer::with(|config| {
         config.keys.key_reload_seconds = 1;
         config.keys.jwks_max_age_seconds = 60;
@@ -96,7 +96,7 @@ async fn a_lease_from_the_future_is_free() {
 /// W10: serving time counts, and a day at most between two servers, if the first has served for an
 /// hour.
 #[tokio::test]
-async fn retention_follows_what_is_served_and_a_day_of_each_pause() {
+async fn retention_time_counts_uptime_and_a_day_per_pause() {
     let server = TestServer::start().await;
     let begin = server.clock.now();
     let after = |seconds| begin.plus(Duration::from_secs(seconds));
@@ -104,9 +104,9 @@ async fn retention_follows_what_is_served_and_a_day_of_each_pause() {
     server.advance_seconds(HOUR - 1);
     let server = server.restart().await;
     assert_eq!(server.retention().await, after(HOUR - 1));
-    server.jump(40 * DAY);
+    server.advance_wall_clock(40 * DAY);
     let server = server.restart().await;
-    assert_eq!(server.retention().await, after(HOUR - 1), "no hour was served");
+    assert_eq!(server.retention().await, after(HOUR - 1), "the uptime was less than an hour");
 
     server.advance_seconds(1);
     let server = server.restart().await;
@@ -130,7 +130,7 @@ async fn instances_share_one_retention_time() {
     let mut one = TestServer::start().await;
     let begin = one.clock.now();
     let mut other = one.beside().await;
-    one.jump(40 * DAY);
+    one.advance_wall_clock(40 * DAY);
     one.advance_seconds(100);
 
     one.stop_cleanly().await;
@@ -142,7 +142,7 @@ async fn instances_share_one_retention_time() {
 /// W14: data of an ended session is deleted after the configured time, and its credentials are of
 /// no use.
 #[tokio::test]
-async fn sessions_that_are_over_are_deleted_after_their_retention() {
+async fn ended_sessions_are_deleted_after_their_retention() {
     for days in [30, 1] {
         Box::pin(sessions_are_deleted_after(days)).await;
     }
@@ -178,7 +178,7 @@ async fn sessions_are_deleted_after(days: u64) {
 
     let server = server.restart().await;
     let is_done = async || server.database.count("session").await == 3;
-    eventually("what is over is gone", is_done).await;
+    eventually("ended sessions are deleted", is_done).await;
     let left = "SELECT email FROM account WHERE id IN (SELECT account_id FROM session) ORDER BY 1";
     let left: Vec<String> = server.database.column(left).await;
 

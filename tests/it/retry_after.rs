@@ -24,7 +24,7 @@ async fn server() -> (TestServer, Rp) {
 }
 
 /// An authorization request that is answered without a redirect.
-fn asked() -> String {
+fn authorization_page() -> String {
     let query = request(&[("prompt", "none"), ("response_mode", "form_post")]);
     format!("/oauth2/authorize?{query}")
 }
@@ -36,7 +36,7 @@ fn post(server: &TestServer, path: &str, fields: &[(&str, &str)]) -> RequestBuil
 }
 
 /// Each protocol endpoint that takes a secret, called by a client that has one.
-fn posts(server: &TestServer, web: &Rp) -> [RequestBuilder; 3] {
+fn post_requests(server: &TestServer, web: &Rp) -> [RequestBuilder; 3] {
     let requests = [
         post(server, "/oauth2/token", &[("grant_type", "client_credentials")]),
         post(server, "/oauth2/introspect", &[("token", "x")]),
@@ -47,21 +47,21 @@ fn posts(server: &TestServer, web: &Rp) -> [RequestBuilder; 3] {
 
 /// RL-05
 #[tokio::test]
-async fn the_endpoints_of_the_protocol_say_when_to_come_back() {
+async fn protocol_endpoints_send_retry_after() {
     let (server, web) = server().await;
     let get = |path: &str| server.request(Method::GET, path);
     let from = |request: RequestBuilder| Answer::of(request.header("x-forwarded-for", CLIENT));
     for _ in 0..2 {
-        from(get(&asked())).await.expect_status(200);
+        from(get(&authorization_page())).await.expect_status(200);
         from(get("/oauth2/userinfo")).await.expect_status(401);
         // Authenticated requests are limited by client: introspection separately from the others.
-        let [asked_token, introspected, _] = posts(&server, &web);
+        let [asked_token, introspected, _] = post_requests(&server, &web);
         from(asked_token).await.expect_status(400);
         from(introspected).await.expect_status(200);
     }
 
-    let refused = [get(&asked()), get("/oauth2/userinfo").bearer_auth("x")];
-    for request in refused.into_iter().chain(posts(&server, &web)) {
+    let refused = [get(&authorization_page()), get("/oauth2/userinfo").bearer_auth("x")];
+    for request in refused.into_iter().chain(post_requests(&server, &web)) {
         let answer = from(request).await;
         answer.expect_status(429);
         let wait: u64 = answer.header("retry-after").parse().unwrap();
@@ -71,7 +71,7 @@ async fn the_endpoints_of_the_protocol_say_when_to_come_back() {
 
 /// RL-05: the exact wait.
 #[tokio::test]
-async fn the_pages_say_when_to_come_back() {
+async fn pages_send_retry_after() {
     let (server, _) = server().await;
     let typed = [("username", ADA), ("password", "Wrong-Engine-1843")];
     for path in ["/login", "/signup"] {
@@ -99,11 +99,11 @@ async fn the_pages_say_when_to_come_back() {
 
 /// A 503 has a `Retry-After`, too.
 #[tokio::test]
-async fn without_a_database_everything_says_when_to_come_back() {
+async fn database_outage_responses_have_retry_after() {
     let (server, web) = server().await;
     let cookie = format!("__Host-signet={}", "a".repeat(43));
-    let mut requests = Vec::from(posts(&server, &web));
-    requests.push(server.request(Method::GET, &asked()));
+    let mut requests = Vec::from(post_requests(&server, &web));
+    requests.push(server.request(Method::GET, &authorization_page()));
     requests.extend(PAGES.map(|page| server.request(Method::GET, page).header("cookie", &cookie)));
     server.clock.advance(Duration::from_mins(2));
     server.database.cut_off().await;

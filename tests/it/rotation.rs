@@ -95,7 +95,7 @@ fn event(step: &str, kid: &str) -> (String, String) {
 /// KY-03, KY-04, KY-05: the whole life of two keys on two instances, to the microsecond. One of the
 /// instances performs each step, once.
 #[tokio::test]
-async fn a_rotated_key_is_published_then_signs_and_its_predecessor_goes_last() {
+async fn rotated_key_is_published_then_signs_and_its_predecessor_is_removed() {
     let one = server().await;
     let other = one.beside().await;
     let servers = [&one, &other];
@@ -148,7 +148,7 @@ async fn a_rotated_key_is_published_then_signs_and_its_predecessor_goes_last() {
 
 /// KY-05: the `Cache-Control` of the key set matches the schedule.
 #[tokio::test]
-async fn the_key_set_may_be_cached_for_as_long_as_the_schedule_waits() {
+async fn jwks_max_age_matches_the_rotation_schedule() {
     let server = TestServer::with(|config| {
         config.keys.key_reload_seconds = 1;
         config.keys.jwks_max_age_seconds = 77;
@@ -172,7 +172,7 @@ async fn the_key_set_may_be_cached_for_as_long_as_the_schedule_waits() {
 
 /// The `ETag` changes with the key set, and a current copy gets a 304.
 #[tokio::test]
-async fn the_etag_changes_with_the_ring_and_only_then() {
+async fn jwks_etag_changes_with_the_key_set_only() {
     let server = server().await;
     let held_by = async |etag: &str| {
         let request = server.request(reqwest::Method::GET, "/.well-known/jwks.json");
@@ -191,7 +191,7 @@ async fn the_etag_changes_with_the_ring_and_only_then() {
 
 /// KY-03, AT-07: keys rotate automatically; two instances create one key, not two.
 #[tokio::test]
-async fn a_key_that_has_signed_long_enough_is_followed_by_one_other() {
+async fn automatic_rotation_creates_one_key() {
     let one = TestServer::with(|config| {
         config.keys.key_reload_seconds = 1;
         config.keys.key_rotation_seconds = 1000;
@@ -229,7 +229,7 @@ async fn a_key_that_has_signed_long_enough_is_followed_by_one_other() {
 
 /// AT-07: an instance without the lease performs no step, however overdue, until the lease is free.
 #[tokio::test]
-async fn an_instance_without_the_lease_takes_no_step() {
+async fn instance_without_the_lease_performs_no_rotation_step() {
     let server = server().await;
     let old = kids(&server).await.remove(0);
     let new = rotate(&[&server]).await;
@@ -246,18 +246,22 @@ async fn an_instance_without_the_lease_takes_no_step() {
     server.database.execute(&take).await;
 
     advance_to(&server, until - 1).await;
-    assert_eq!(signer(&server).await, old, "the lease is another's");
+    assert_eq!(signer(&server).await, old, "another instance has the lease");
     advance_to(&server, until).await;
 
     assert_eq!(signer(&server).await, new);
     let held = format!("lease WHERE holder = {holder}");
-    assert_eq!(server.database.count(&held).await, 0, "whoever takes steps holds the lease");
+    assert_eq!(
+        server.database.count(&held).await,
+        0,
+        "only the instance with the lease performs steps"
+    );
     assert_eq!(time_of(&server, "activated_at", &new).await, until);
 }
 
 /// Zero disables automatic rotation.
 #[tokio::test]
-async fn without_automatic_rotation_no_key_follows_by_itself() {
+async fn rotation_interval_of_zero_disables_automatic_rotation() {
     let server = TestServer::with(|config| {
         config.keys.key_reload_seconds = 1;
         config.keys.key_rotation_seconds = 0;
@@ -272,7 +276,7 @@ async fn without_automatic_rotation_no_key_follows_by_itself() {
 
 /// AT-07: of concurrent rotation commands, one creates a key, and the others are informed.
 #[tokio::test]
-async fn of_many_rotations_asked_for_at_once_one_makes_a_key() {
+async fn concurrent_rotation_commands_create_one_key() {
     let one = server().await;
     let other = one.beside().await;
     let program = command_line(&one);
@@ -296,7 +300,7 @@ async fn of_many_rotations_asked_for_at_once_one_makes_a_key() {
 
 /// If the clock passes several steps at once, a restarted instance skips none of them.
 #[tokio::test]
-async fn a_rotation_goes_on_after_a_restart() {
+async fn rotation_continues_after_a_restart() {
     let mut one = server().await;
     one.sign_up("ada@example.test").await.expect_status(201);
     let old = kids(&one).await.remove(0);
@@ -307,7 +311,7 @@ async fn a_rotation_goes_on_after_a_restart() {
     let one = one.restart().await;
     eventually("the new key signs", async || signer(&one).await == new).await;
     one.advance_seconds(RETENTION);
-    eventually("the old key is gone", async || kids(&one).await == [new.clone()]).await;
+    eventually("the old key is removed", async || kids(&one).await == [new.clone()]).await;
 
     let kinds: Vec<_> = key_events(&one).await.into_iter().map(|event| event.0).collect();
     let expected = ["key_created", "key_activated", "key_created", "key_retired", "key_activated"];
@@ -317,7 +321,7 @@ async fn a_rotation_goes_on_after_a_restart() {
 
 /// An instance that cannot reload its keys still serves the last key set, with caching disabled.
 #[tokio::test]
-async fn a_key_set_that_may_be_out_of_date_is_served_and_not_to_be_kept() {
+async fn stale_key_set_is_served_without_caching() {
     let server = server().await;
     let before = server.get("/.well-known/jwks.json").await;
 
@@ -327,7 +331,7 @@ async fn a_key_set_that_may_be_out_of_date_is_served_and_not_to_be_kept() {
         assert_eq!((answer.status, &answer.body), (200, &before.body));
         answer.header("cache-control").to_owned()
     };
-    eventually("the lease runs out", async || cache_control().await == "no-cache").await;
+    eventually("the key set becomes stale", async || cache_control().await == "no-cache").await;
 
     server.get("/readyz").await.expect_status(503);
     server.get("/livez").await.expect_status(200);
@@ -335,7 +339,7 @@ async fn a_key_set_that_may_be_out_of_date_is_served_and_not_to_be_kept() {
 
 /// `export-public` prints what is served, and `list` includes removed keys.
 #[tokio::test]
-async fn what_is_exported_is_what_is_published() {
+async fn exported_keys_match_the_published_key_set() {
     let server = server().await;
     rotate(&[&server]).await;
 
@@ -353,7 +357,7 @@ async fn what_is_exported_is_what_is_published() {
 
 /// C10: as PEM, for programs that do not read JWK sets; readers ignore text outside the blocks.
 #[tokio::test]
-async fn the_keys_are_exported_as_pem() {
+async fn keys_are_exported_as_pem() {
     let server = server().await;
     rotate(&[&server]).await;
 

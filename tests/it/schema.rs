@@ -7,7 +7,7 @@ use crate::harness::{PASSWORD, Program, TestServer};
 const MIGRATIONS: usize = 29;
 
 /// A database with data, whose server has been stopped.
-async fn used() -> (TestServer, Program) {
+async fn stopped_database_with_data() -> (TestServer, Program) {
     let mut server = TestServer::start().await;
     server.sign_up("ada@example.test").await.expect_status(201);
     server.stop_cleanly().await;
@@ -31,8 +31,8 @@ fn applied(lines: &[String]) -> usize {
 
 /// OP-02: an older binary refuses a newer schema, with every command.
 #[tokio::test]
-async fn a_newer_schema_refuses_and_nothing_is_written() {
-    let (server, program) = used().await;
+async fn newer_schema_is_refused_without_writes() {
+    let (server, program) = stopped_database_with_data().await;
     let newer = "INSERT INTO seaql_migrations (version, applied_at) \
                  VALUES ('m29991231_000001_from_the_future', 1)";
     server.database.execute(newer).await;
@@ -54,8 +54,8 @@ async fn a_newer_schema_refuses_and_nothing_is_written() {
 
 /// Every migration works down and up again with data, one step and all steps at a time.
 #[tokio::test]
-async fn migrations_go_down_and_up_again_on_data() {
-    let (server, program) = used().await;
+async fn migrations_run_down_and_up_with_data() {
+    let (server, program) = stopped_database_with_data().await;
     assert_eq!(applied(&migrate(&program, &["status"]).await), MIGRATIONS);
 
     for steps in 1..=MIGRATIONS {
@@ -76,8 +76,8 @@ async fn migrations_go_down_and_up_again_on_data() {
 
 /// OP-02: a start migrates an older schema without data loss.
 #[tokio::test]
-async fn starting_brings_an_older_schema_up() {
-    let (mut server, program) = used().await;
+async fn start_migrates_an_older_schema() {
+    let (mut server, program) = stopped_database_with_data().await;
 
     for steps in ["1", "2", "3"] {
         migrate(&program, &["down", "--steps", steps]).await;
@@ -91,7 +91,7 @@ async fn starting_brings_an_older_schema_up() {
 
 /// An unused database can be migrated before the first start.
 #[tokio::test]
-async fn an_empty_database_can_be_migrated_before_the_first_start() {
+async fn empty_database_can_be_migrated_before_the_first_start() {
     let database = crate::harness::TestDatabase::create().await;
     let program = Program::new(&database);
 
@@ -108,8 +108,8 @@ async fn an_empty_database_can_be_migrated_before_the_first_start() {
 
 /// `signet keys list` lists the published keys, and no secret.
 #[tokio::test]
-async fn the_list_of_keys_names_what_is_published() {
-    let (server, program) = used().await;
+async fn keys_list_prints_the_published_keys_and_no_secret() {
+    let (server, program) = stopped_database_with_data().await;
 
     let output = program.run(&["keys", "list"]).await;
 

@@ -24,9 +24,9 @@ const WINDOW: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 enum Step {
     /// Presents the newest token of the client, or the one this many older.
-    Show(usize),
+    Present(usize),
     /// The same, but the client disconnects before the response.
-    ShowAndDie(usize),
+    PresentAndDisconnect(usize),
     LogOut,
     Wait(Duration),
     /// Waits until this long before the newest token expires unused.
@@ -40,10 +40,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let to_expiry = prop_oneof![Just(0), Just(1)]
         .prop_map(|micros| Step::WaitForExpiry(Duration::from_micros(micros)));
     let step = prop_oneof![
-        7 => Just(Step::Show(0)),
-        4 => Just(Step::Show(1)),
-        2 => (2..4_usize).prop_map(Step::Show),
-        3 => (0..2_usize).prop_map(Step::ShowAndDie),
+        7 => Just(Step::Present(0)),
+        4 => Just(Step::Present(1)),
+        2 => (2..4_usize).prop_map(Step::Present),
+        3 => (0..2_usize).prop_map(Step::PresentAndDisconnect),
         1 => Just(Step::LogOut),
         4 => (0..12_000_u64).prop_map(|millis| Step::Wait(Duration::from_millis(millis))),
         4 => to_window,
@@ -60,7 +60,7 @@ struct Model {
     idle_end: Timestamp,
     absolute_end: Timestamp,
     has_ended: bool,
-    thefts: i64,
+    reuses: i64,
 }
 
 impl Model {
@@ -71,7 +71,7 @@ impl Model {
             idle_end: now.plus(IDLE),
             absolute_end: now.plus(ABSOLUTE),
             has_ended: false,
-            thefts: 0,
+            reuses: 0,
         }
     }
 
@@ -84,7 +84,7 @@ impl Model {
     }
 
     /// The generation returned for `generation`, if any.
-    fn show(&mut self, generation: usize, now: Timestamp) -> Option<usize> {
+    fn present(&mut self, generation: usize, now: Timestamp) -> Option<usize> {
         if !self.is_live(now) {
             return None;
         }
@@ -99,7 +99,7 @@ impl Model {
             return Some(self.newest);
         }
         self.has_ended = true;
-        self.thefts += 1;
+        self.reuses += 1;
         None
     }
 
@@ -131,7 +131,7 @@ impl Client {
 
 /// Sends the request, and disconnects when the response starts: it is processed then. Returns the
 /// status.
-async fn show_and_die(server: &TestServer, token: &str) -> u16 {
+async fn present_and_disconnect(server: &TestServer, token: &str) -> u16 {
     let body = json!({ "refresh_token": token }).to_string();
     let (client, length) = (server.fresh_client(), body.len());
     let request = format!(
@@ -146,14 +146,14 @@ async fn show_and_die(server: &TestServer, token: &str) -> u16 {
     String::from_utf8_lossy(&begun).trim_start_matches("HTTP/1.1 ").parse().unwrap()
 }
 
-async fn show(
+async fn present(
     server: &TestServer,
     model: &mut Model,
     client: &mut Client,
     back: usize,
 ) -> Result<(), TestCaseError> {
     let (generation, token) = client.choose(back);
-    let expected = model.show(generation, server.clock.now());
+    let expected = model.present(generation, server.clock.now());
 
     let answer = server.refresh(token).await;
 
@@ -178,11 +178,11 @@ async fn take(
     let running = server.as_ref().unwrap();
     let now = running.clock.now();
     match step {
-        Step::Show(back) => show(running, model, client, back).await?,
-        Step::ShowAndDie(back) => {
+        Step::Present(back) => present(running, model, client, back).await?,
+        Step::PresentAndDisconnect(back) => {
             let (generation, token) = client.choose(back);
-            let expected = if model.show(generation, now).is_some() { 200 } else { 401 };
-            prop_assert_eq!(show_and_die(running, token).await, expected);
+            let expected = if model.present(generation, now).is_some() { 200 } else { 401 };
+            prop_assert_eq!(present_and_disconnect(running, token).await, expected);
         }
         Step::LogOut => {
             let expected = if model.log_out(now) { 200 } else { 401 };
@@ -203,8 +203,8 @@ async fn take(
 async fn follow(server: &Mutex<Option<TestServer>>, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut guard = server.lock().await;
     let running = guard.as_ref().unwrap();
-    let thefts = "auth_event WHERE type = 'token_reuse'";
-    let thefts_before = running.database.count(thefts).await;
+    let reuses = "auth_event WHERE type = 'token_reuse'";
+    let thefts_before = running.database.count(reuses).await;
     let tokens = running.log_in("ada@example.test", PASSWORD).await.tokens();
     let mut model = Model::new(running.clock.now());
     let mut client = Client::new(tokens);
@@ -217,14 +217,14 @@ async fn follow(server: &Mutex<Option<TestServer>>, steps: Vec<Step>) -> Result<
         prop_assert_eq!(status, if is_live { 200 } else { 401 });
     }
     let running = guard.as_ref().unwrap();
-    prop_assert_eq!(running.database.count(thefts).await - thefts_before, model.thefts);
+    prop_assert_eq!(running.database.count(reuses).await - thefts_before, model.reuses);
     prop_assert!(running.get("/livez").await.status == 200);
     Ok(())
 }
 
 /// RF-01 to RF-06, RF-10, AT-01: one server, many sequential sessions.
 #[test]
-fn every_sequence_of_steps_is_answered_as_the_rule_says() {
+fn refresh_sequences_match_the_rotation_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let server = runtime.block_on(async {
         let server = TestServer::with(|config| {

@@ -33,7 +33,7 @@ fn person(number: usize) -> String {
 
 /// Fifty users log in within a minute, thirty of them concurrently.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_people_behind_one_address_get_in() {
+async fn fifty_users_behind_one_address_can_log_in() {
     for number in [1, 2] {
         let servers = instances(number).await;
         join_all((0..50).map(|it| servers[0].sign_up(person(it).leak()))).await;
@@ -52,7 +52,7 @@ async fn fifty_people_behind_one_address_get_in() {
 
 /// RL-01: of twenty concurrent wrong passwords, exactly the configured number is checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_twenty_wrong_passwords_at_once_five_are_tried() {
+async fn concurrent_wrong_passwords_behind_one_address_are_limited_to_five() {
     for number in [1, 2, 4] {
         let servers = instances(number).await;
         servers[0].sign_up("ada@example.test").await.expect_status(201);
@@ -72,7 +72,7 @@ async fn of_twenty_wrong_passwords_at_once_five_are_tried() {
 
 /// Correct passwords succeed until too many wrong ones were tried, and permit no further guess.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn right_passwords_among_wrong_ones_buy_no_guess() {
+async fn correct_passwords_do_not_permit_further_guesses() {
     let servers = instances(2).await;
     join_all((0..20).map(|it| servers[0].sign_up(person(it).leak()))).await;
 
@@ -89,7 +89,7 @@ async fn right_passwords_among_wrong_ones_buy_no_guess() {
 
 /// A password check while logged in counts like a login.
 #[tokio::test]
-async fn a_password_change_is_given_back() {
+async fn successful_password_change_is_not_counted() {
     let servers = instances(1).await;
     let server = &servers[0];
     let mut tokens = Vec::new();
@@ -116,7 +116,7 @@ async fn a_password_change_is_given_back() {
 /// Attempts of a crashed instance have no verdict: others wait for five seconds and get a
 /// `Retry-After`; half a minute later the attempts count as failures.
 #[tokio::test]
-async fn attempts_without_a_verdict_are_waited_for() {
+async fn attempts_without_a_result_delay_others_and_then_count_as_failures() {
     let servers = instances(1).await;
     let server = &servers[0];
     server.sign_up("ada@example.test").await.expect_status(201);

@@ -16,7 +16,7 @@ async fn sign_up(serving: &Serving, email: &str) -> Answer {
 /// W17: a second server waits for the first, then refuses with the reason; commands work beside the
 /// first, and PostgreSQL permits any number of instances.
 #[tokio::test]
-async fn a_second_server_on_one_file_refuses() {
+async fn second_server_on_one_sqlite_file_refuses_to_start() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
     let first = program.serve().await;
@@ -44,7 +44,7 @@ async fn a_second_server_on_one_file_refuses() {
 
 /// W17: replacement: the second takes over once the first has exited.
 #[tokio::test]
-async fn a_second_server_takes_over_when_the_first_ends() {
+async fn second_server_takes_over_when_the_first_exits() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
     let first = program.serve().await;
@@ -67,7 +67,7 @@ async fn a_second_server_takes_over_when_the_first_ends() {
 
 /// W17: a lock ends with its process, and a leftover lock file does not count.
 #[tokio::test]
-async fn a_server_that_was_killed_keeps_nobody_out() {
+async fn killed_server_leaves_no_lock() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "0");
     for _ in 0..2 {
@@ -83,7 +83,7 @@ async fn a_server_that_was_killed_keeps_nobody_out() {
 
 /// W17: a waiting server exits at once on a signal.
 #[tokio::test]
-async fn a_server_that_waits_can_be_stopped() {
+async fn waiting_server_exits_on_a_signal() {
     let database = TestDatabase::create().await;
     if database.is_postgres() {
         return; // A second server on PostgreSQL does not wait.
@@ -98,7 +98,7 @@ async fn a_server_that_waits_can_be_stopped() {
 
 /// SQLite has a write-ahead log per file name: using two names of one file corrupts it.
 #[tokio::test]
-async fn a_file_with_hard_links_is_refused() {
+async fn database_file_with_hard_links_is_refused() {
     let database = TestDatabase::create().await;
     if database.is_postgres() {
         return;
@@ -119,7 +119,7 @@ async fn a_file_with_hard_links_is_refused() {
 /// W10: the clock was ahead when the server was killed, and corrected later: the possible loss is
 /// recorded anyway, with the correct time.
 #[tokio::test]
-async fn a_crash_while_the_clock_was_ahead_is_on_record() {
+async fn crash_while_the_clock_was_ahead_is_recorded_as_an_outage() {
     let database = TestDatabase::create().await;
     if database.is_postgres() {
         return;

@@ -8,7 +8,7 @@ use crate::harness::oauth::{Browser, CALLBACK, request};
 const ADA: &str = "ada@example.test";
 
 #[tokio::test]
-async fn a_page_that_is_fetched_ahead_logs_nobody_out_and_issues_no_code() {
+async fn prefetch_does_not_log_out_and_issues_no_code() {
     let server = TestServer::start().await;
     let web = server.web().await;
     server.sign_up(ADA).await.expect_status(201);

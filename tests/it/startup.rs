@@ -31,7 +31,7 @@ async fn post(serving: &Serving, path: &str, body: &serde_json::Value) -> Answer
 
 /// OP-01, OP-08: without settings, the server listens on loopback, and its files are private.
 #[tokio::test]
-async fn it_starts_with_no_setting_and_nobody_else_can_read_what_it_makes() {
+async fn default_start_listens_on_loopback_and_creates_private_files() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
@@ -55,7 +55,7 @@ async fn it_starts_with_no_setting_and_nobody_else_can_read_what_it_makes() {
 /// OP-01: a database file that others can read prevents the start, whatever its other permission
 /// bits.
 #[tokio::test]
-async fn a_database_file_that_others_can_read_refuses_to_start() {
+async fn database_file_readable_by_others_prevents_the_start() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
     program.serve().await.end(Signal::TERM).await;
@@ -76,7 +76,7 @@ async fn a_database_file_that_others_can_read_refuses_to_start() {
 
 /// OP-05: a misspelt setting is an error for every command.
 #[tokio::test]
-async fn an_unknown_setting_refuses_and_is_named() {
+async fn unknown_setting_is_rejected_and_named() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path())
         .with("SIGNET_LISTEN", "127.0.0.1:0")
@@ -96,7 +96,7 @@ async fn an_unknown_setting_refuses_and_is_named() {
 
 /// OP-05, HP-02: invalid values are errors.
 #[tokio::test]
-async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
+async fn invalid_setting_is_rejected_and_named() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
@@ -160,7 +160,7 @@ async fn a_setting_that_cannot_be_meant_refuses_and_is_named() {
 
 /// Lists may be comma-separated, and an empty value, as from `${X:-}` in Compose, counts as unset.
 #[tokio::test]
-async fn settings_are_taken_as_people_write_them() {
+async fn list_settings_accept_commas_and_empty_settings_count_as_unset() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
@@ -185,7 +185,7 @@ async fn settings_are_taken_as_people_write_them() {
 
 /// The message suggests the correct spelling if there is one.
 #[tokio::test]
-async fn a_misspelt_origin_or_address_is_refused_with_the_right_spelling() {
+async fn misspelt_origin_or_address_is_rejected_with_a_suggestion() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
 
@@ -204,7 +204,7 @@ async fn a_misspelt_origin_or_address_is_refused_with_the_right_spelling() {
 
 /// A `$` in `.env` starts a variable, so that `Pa$$w0rd` would become `Pa`.
 #[tokio::test]
-async fn a_dollar_in_dotenv_is_refused_where_it_would_be_replaced() {
+async fn dollar_sign_in_dotenv_is_rejected_where_it_would_be_expanded() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
     let dotenv = directory.path().join(".env");
@@ -219,7 +219,7 @@ async fn a_dollar_in_dotenv_is_refused_where_it_would_be_replaced() {
 
 /// A mistyped path creates no database, and an unreachable PostgreSQL is reported once.
 #[tokio::test]
-async fn a_database_that_cannot_be_there_is_named() {
+async fn unreachable_database_is_named_in_the_error() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path()).with("SIGNET_LISTEN", "127.0.0.1:0");
     let mistyped = program.clone().with("SIGNET_DATABASE_URL", "sqlite:dta/signet.db");
@@ -236,7 +236,7 @@ async fn a_database_that_cannot_be_there_is_named() {
 /// A command that reads or modifies a database does not create one: in a wrong directory, an empty
 /// database would look like data loss.
 #[tokio::test]
-async fn a_command_in_the_wrong_folder_makes_no_database() {
+async fn command_in_a_wrong_directory_creates_no_database() {
     let directory = TempDir::new().unwrap();
     let program = Program::bare(directory.path());
 
@@ -261,7 +261,7 @@ async fn a_command_in_the_wrong_folder_makes_no_database() {
 
 /// OP-08: a public listen address needs an issuer.
 #[tokio::test]
-async fn a_public_address_without_an_issuer_refuses() {
+async fn public_listen_address_without_an_issuer_is_rejected() {
     let directory = TempDir::new().unwrap();
 
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
@@ -276,7 +276,7 @@ async fn a_public_address_without_an_issuer_refuses() {
 
 /// F13: on SIGTERM, requests under way complete, and no new connections are accepted.
 #[tokio::test]
-async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() {
+async fn sigterm_completes_requests_in_flight_and_exits_with_0() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database)
         .with("SIGNET_ATTEMPTS_PER_MINUTE", "1000")
@@ -324,7 +324,7 @@ async fn a_termination_during_traffic_answers_what_was_asked_and_exits_with_0() 
 /// F13: readiness reports the shutdown; requests under way and connections in the backlog get a
 /// response.
 #[tokio::test]
-async fn a_server_that_leaves_says_so_and_takes_who_has_come() {
+async fn readiness_reports_shutdown_and_accepted_connections_are_served() {
     let database = TestDatabase::create().await;
     let serving = Program::new(&database).with("SIGNET_DRAIN_SECONDS", "60").serve().await;
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
@@ -361,7 +361,7 @@ async fn a_server_that_leaves_says_so_and_takes_who_has_come() {
 
 /// The exit code of `signet health` reflects `/readyz`.
 #[tokio::test]
-async fn health_tells_ready_from_unready_from_absent() {
+async fn health_command_distinguishes_ready_unready_and_unreachable() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database);
     let serving = program.serve().await;
@@ -384,7 +384,7 @@ async fn health_tells_ready_from_unready_from_absent() {
 
 /// RF-06, F23: what was acknowledged before a kill is there after it.
 #[tokio::test]
-async fn a_kill_loses_nothing_that_was_answered_and_revives_nothing() {
+async fn kill_loses_no_acknowledged_write_and_revives_no_session() {
     let database = TestDatabase::create().await;
     let program = Program::new(&database).with("SIGNET_REFRESH_RETRY_SECONDS", "0");
     let body = json!({ "email": "ada@example.test", "password": PASSWORD });
@@ -409,7 +409,7 @@ async fn a_kill_loses_nothing_that_was_answered_and_revives_nothing() {
 
 /// A setting that was removed in the last version is reported with its successor.
 #[tokio::test]
-async fn a_setting_that_is_gone_is_refused_with_its_successor() {
+async fn removed_setting_is_rejected_with_its_successor() {
     let directory = TempDir::new().unwrap();
 
     for gone in ["SIGNET_HASH_QUEUE", "SIGNET_HASH_WAIT_SECONDS"] {
@@ -424,7 +424,7 @@ async fn a_setting_that_is_gone_is_refused_with_its_successor() {
 
 /// A5: a drain time shorter than the hashing backlog would cut off queued logins.
 #[tokio::test]
-async fn a_time_that_is_too_short_for_the_hashing_backlog_is_warned_of() {
+async fn drain_time_shorter_than_the_hashing_backlog_logs_a_warning() {
     let database = TestDatabase::create().await;
     for (variable, value, is_short) in [
         ("SIGNET_DRAIN_SECONDS", "26", true),

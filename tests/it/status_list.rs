@@ -21,7 +21,7 @@ async fn with_header(server: &TestServer, path: &str, name: &str, value: &str) -
 
 /// MUST-181, MUST-182, MUST-184, MUST-186, MUST-191: media type, header, times, caching, CORS.
 #[tokio::test]
-async fn a_token_names_a_list_that_is_typed_signed_dated_and_open_to_every_origin() {
+async fn status_list_of_a_token_is_typed_signed_dated_and_allows_any_origin() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
     let now = server.clock.now().as_seconds();
@@ -53,7 +53,7 @@ async fn a_token_names_a_list_that_is_typed_signed_dated_and_open_to_every_origi
 
 /// MUST-182: a key of the published set verifies the signature.
 #[tokio::test]
-async fn a_list_verifies_with_the_key_set_alone() {
+async fn status_list_verifies_with_the_key_set() {
     let server = TestServer::start().await;
     let tokens = server.sign_up("ada@example.test").await.tokens();
     let keys = KeySet::from_json(&server.get("/.well-known/jwks.json").await.body).unwrap();
@@ -73,7 +73,7 @@ async fn a_list_verifies_with_the_key_set_alone() {
 
 /// MUST-187: a logout sets the entry of its session alone.
 #[tokio::test]
-async fn a_logout_sets_the_entry_of_its_session_and_no_other() {
+async fn logout_sets_only_the_entry_of_its_session() {
     let server = TestServer::start().await;
     let [ada, bob] = [
         server.sign_up("ada@example.test").await.tokens(),
@@ -95,7 +95,7 @@ async fn a_logout_sets_the_entry_of_its_session_and_no_other() {
 
 /// All tokens of a session have the same entry.
 #[tokio::test]
-async fn a_refreshed_token_has_the_entry_of_its_session() {
+async fn refreshed_token_has_the_entry_of_its_session() {
     let server = TestServer::start().await;
     let first = server.sign_up("ada@example.test").await.tokens();
 
@@ -109,7 +109,7 @@ async fn a_refreshed_token_has_the_entry_of_its_session() {
 
 /// MUST-193: other ends of sessions are published, too.
 #[tokio::test]
-async fn reuse_and_a_reset_set_the_entry_too() {
+async fn reuse_and_password_reset_set_the_entry() {
     let server = TestServer::start().await;
     let stolen = server.sign_up("ada@example.test").await.tokens();
     let others = [
@@ -138,7 +138,7 @@ async fn reuse_and_a_reset_set_the_entry_too() {
 
 /// An expired session needs no entry: its tokens have expired, too.
 #[tokio::test]
-async fn a_session_that_expires_sets_nothing() {
+async fn session_expiry_sets_no_entry() {
     let server = TestServer::with(|config| config.tokens.refresh_token_seconds = 60).await;
     let ada = server.sign_up("ada@example.test").await.tokens();
 
@@ -150,7 +150,7 @@ async fn a_session_that_expires_sets_nothing() {
 
 /// F2: a rolled-back logout is not published.
 #[tokio::test]
-async fn a_logout_that_could_not_be_recorded_sets_nothing() {
+async fn rolled_back_logout_sets_no_entry() {
     let server = TestServer::start().await;
     let ada = server.sign_up("ada@example.test").await.tokens();
     server.database.execute("ALTER TABLE auth_event RENAME TO no_auth_event").await;
@@ -164,7 +164,7 @@ async fn a_logout_that_could_not_be_recorded_sets_nothing() {
 
 /// A token that outlived its session could not be revoked.
 #[tokio::test]
-async fn no_token_outlives_its_session() {
+async fn access_token_does_not_outlive_its_session() {
     let server = TestServer::with(|config| config.tokens.session_seconds = 100).await;
     let first = server.sign_up("ada@example.test").await;
     let exp = |token: &str| TestServer::claims(token)["exp"].as_u64().unwrap();
@@ -181,7 +181,7 @@ async fn no_token_outlives_its_session() {
 
 /// Many ended sessions do not make a query slow, and none is omitted.
 #[tokio::test]
-async fn a_list_with_many_marks_is_published_whole() {
+async fn status_list_with_many_marks_is_complete() {
     let server = TestServer::start().await;
     let now = server.clock.now().as_micros();
     let marks = format!(
@@ -199,7 +199,7 @@ async fn a_list_with_many_marks_is_published_whole() {
 
 /// All instances publish what any of them ended.
 #[tokio::test]
-async fn every_instance_publishes_what_any_of_them_ended() {
+async fn every_instance_publishes_sessions_ended_by_any_instance() {
     let one = TestServer::start().await;
     let other = one.beside().await;
     let ada = one.sign_up("ada@example.test").await.tokens();
@@ -220,7 +220,7 @@ async fn every_instance_publishes_what_any_of_them_ended() {
 /// MUST-188, MUST-189: sessions that begin concurrently, on several instances and across a restart,
 /// have different entries in random order.
 #[tokio::test]
-async fn no_two_sessions_share_an_entry_and_the_entries_tell_no_order() {
+async fn status_list_entries_are_unique_and_random() {
     let one = TestServer::start().await;
     let other = one.beside().await;
     let sign_up = async |server: &TestServer, number: usize| {
@@ -256,7 +256,7 @@ async fn one_number(server: &TestServer, sql: &str) -> i32 {
 
 /// MUST-190: the metadata leads to all lists.
 #[tokio::test]
-async fn the_aggregation_names_every_list() {
+async fn status_list_aggregation_names_every_list() {
     let server = TestServer::start().await;
     let second = "INSERT INTO status_list (id, claimed, free_blocks, created_at) \
                   SELECT 2, claimed, free_blocks, created_at FROM status_list";
@@ -278,7 +278,7 @@ async fn the_aggregation_names_every_list() {
 
 /// MUST-191: gzip if accepted; the list is the same for every `Accept`.
 #[tokio::test]
-async fn a_list_travels_compressed_if_asked_and_is_not_sent_twice() {
+async fn status_list_is_compressed_on_request_and_revalidated() {
     let server = TestServer::start().await;
 
     let plain = server.get("/status/1").await;
@@ -303,7 +303,7 @@ async fn a_list_travels_compressed_if_asked_and_is_not_sent_twice() {
 
 /// MUST-192: a list of a past time is a 501, an unknown list a 404.
 #[tokio::test]
-async fn another_time_is_not_implemented_and_another_list_not_found() {
+async fn past_time_gets_a_501_and_unknown_list_a_404() {
     let server = TestServer::start().await;
 
     for past in ["/status/1?time=1686925000", "/status/1?time=", "/status/9?a=1&%74ime=0"] {
@@ -332,7 +332,7 @@ async fn another_time_is_not_implemented_and_another_list_not_found() {
 
 /// Verifiers survive an outage of almost the list's whole lifetime, whenever it begins.
 #[tokio::test]
-async fn a_list_is_signed_anew_long_before_it_expires() {
+async fn status_list_is_re_signed_long_before_it_expires() {
     let server = TestServer::start().await;
     let iat =
         async || StatusList::of(server.get("/status/1").await).claims["iat"].as_u64().unwrap();
@@ -340,15 +340,15 @@ async fn a_list_is_signed_anew_long_before_it_expires() {
 
     server.advance_seconds(299);
     tokio::time::sleep(std::time::Duration::from_millis(2_200)).await;
-    assert_eq!(iat().await, before, "an unchanged list stays the same bytes for a while");
+    assert_eq!(iat().await, before, "an unchanged list is not signed again immediately");
     server.advance_seconds(1);
 
-    eventually("the list is signed anew", async || iat().await == before + 300).await;
+    eventually("the list is signed again", async || iat().await == before + 300).await;
 }
 
 /// A list is signed with the current key: it stays valid when the previous one is removed.
 #[tokio::test]
-async fn a_revoked_key_leaves_no_list_behind() {
+async fn status_list_is_signed_with_the_current_key() {
     let server = TestServer::with(|config| config.keys.key_reload_seconds = 1).await;
     let list = StatusList::of(server.get("/status/1").await);
     let kid = list.header["kid"].as_str().unwrap().to_owned();
@@ -367,7 +367,7 @@ async fn a_revoked_key_leaves_no_list_behind() {
 
 /// F6: the list is served while the database is unavailable, and claims nothing unknown.
 #[tokio::test]
-async fn the_list_outlives_the_database() {
+async fn status_list_is_served_without_the_database() {
     let server = TestServer::start().await;
     let ada = server.sign_up("ada@example.test").await.tokens();
     server.log_out(&ada.access_token).await.expect_status(200);
@@ -385,7 +385,7 @@ async fn the_list_outlives_the_database() {
 
 /// Sessions from before status lists continue, and their tokens refer to none.
 #[tokio::test]
-async fn a_session_without_an_entry_is_refreshed_and_ended_as_ever() {
+async fn session_without_an_entry_can_be_refreshed_and_ended() {
     let server = TestServer::start().await;
     let ada = server.sign_up("ada@example.test").await.tokens();
     server.database.execute("UPDATE session SET status_list = NULL, status_index = NULL").await;
@@ -399,7 +399,7 @@ async fn a_session_without_an_entry_is_refreshed_and_ended_as_ever() {
 
 /// The next list is created long before the current one is full.
 #[tokio::test]
-async fn a_list_that_is_half_full_has_a_successor_that_takes_over_when_it_is_full() {
+async fn next_status_list_is_created_at_half_capacity_and_used_when_full() {
     let server = TestServer::start().await;
     server.database.execute("UPDATE status_list SET free_blocks = 1025").await;
     let first = server.sign_up("ada@example.test").await.tokens();
@@ -418,7 +418,7 @@ async fn a_list_that_is_half_full_has_a_successor_that_takes_over_when_it_is_ful
 
 /// Marks and lists are deleted when no valid token can refer to them.
 #[tokio::test]
-async fn marks_and_lists_go_when_no_token_can_name_them() {
+async fn marks_and_lists_are_deleted_when_no_token_can_refer_to_them() {
     let server = TestServer::start().await;
     let [ada, bob] = [
         server.sign_up("ada@example.test").await.tokens(),
@@ -443,8 +443,10 @@ async fn marks_and_lists_go_when_no_token_can_name_them() {
     server.database.execute(copy).await;
 
     let server = server.restart().await;
-    eventually("the old mark is gone", async || server.database.count("invalid_status").await == 1)
-        .await;
+    eventually("the old mark is deleted", async || {
+        server.database.count("invalid_status").await == 1
+    })
+    .await;
     assert_eq!(server.database.count("status_list").await, 2);
 
     // The sessions and the last mark are older than any token lifetime.
@@ -453,16 +455,19 @@ async fn marks_and_lists_go_when_no_token_can_name_them() {
     server.database.execute(&format!("UPDATE invalid_status SET since = {}", since(31))).await;
     let server = server.restart().await;
 
-    eventually("the list is gone", async || server.database.count("status_list").await == 1).await;
-    server.advance_seconds(61);
-    eventually("and is published no more", async || server.get("/status/1").await.status == 404)
+    eventually("the list is deleted", async || server.database.count("status_list").await == 1)
         .await;
+    server.advance_seconds(61);
+    eventually("the list is no longer published", async || {
+        server.get("/status/1").await.status == 404
+    })
+    .await;
     server.get("/status/2").await.expect_status(200);
 }
 
 /// MUST-193: regardless of who ends the session, and from where.
 #[tokio::test]
-async fn sessions_that_others_end_are_published_and_those_that_stay_are_not() {
+async fn sessions_ended_by_others_are_published_and_live_ones_are_not() {
     let server = TestServer::start().await;
     let ways = ["one", "others", "password", "delete_me", "disable", "end-sessions", "delete"];
     for (n, way) in ways.into_iter().enumerate() {

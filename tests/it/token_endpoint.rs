@@ -36,7 +36,7 @@ async fn token(server: &TestServer, rp: &Rp, fields: &[(&str, &str)]) -> Answer 
 
 /// MUST-095, MUST-096, MUST-099, MUST-109, MUST-132..137, MUST-139: the client credentials grant.
 #[tokio::test]
-async fn a_client_gets_a_token_for_itself() {
+async fn client_credentials_grant_returns_a_token() {
     let server = TestServer::start().await;
     let job = job(&server).await;
 
@@ -67,7 +67,7 @@ async fn a_client_gets_a_token_for_itself() {
 
 /// RFC 6749 3.3: a scope has at least one value, so a client registered for none gets none.
 #[tokio::test]
-async fn a_client_without_scopes_gets_a_token_without_one() {
+async fn client_without_scopes_gets_a_token_without_scope() {
     let server = TestServer::start().await;
     let job = "[[client]]\nclient_id = \"bare\"\ngrant_types = [\"client_credentials\"]\n";
     let job = server.apply(job).await.remove(0);
@@ -86,7 +86,7 @@ async fn a_client_without_scopes_gets_a_token_without_one() {
 
 /// MUST-110, MUST-111, MUST-134, MUST-135: scope and audience are limited to the registration.
 #[tokio::test]
-async fn a_client_chooses_scope_and_audience_from_its_own() {
+async fn client_credentials_scope_and_audience_are_limited_to_the_registration() {
     let server = TestServer::start().await;
     let job = job(&server).await;
     let with =
@@ -115,7 +115,7 @@ async fn a_client_chooses_scope_and_audience_from_its_own() {
 /// MUST-134: the documented default audience is the issuer, which no resource server accepts that
 /// checks its audience.
 #[tokio::test]
-async fn a_client_without_audiences_gets_tokens_for_the_issuer_alone() {
+async fn client_without_audiences_gets_tokens_for_the_issuer_only() {
     let server = TestServer::start().await;
     let job = JOB.replace("audiences", "introspects");
     let job = server.apply(&job).await.remove(0);
@@ -132,7 +132,7 @@ async fn a_client_without_audiences_gets_tokens_for_the_issuer_alone() {
 
 /// MUST-093, MUST-094, MUST-100, CO-07: one form in the body, without duplicates.
 #[tokio::test]
-async fn a_request_that_could_be_read_in_two_ways_is_refused() {
+async fn ambiguous_token_request_is_rejected() {
     let server = TestServer::start().await;
     let job = job(&server).await;
     let secret = job.secret.as_deref().unwrap();
@@ -162,7 +162,7 @@ async fn a_request_that_could_be_read_in_two_ways_is_refused() {
 
 /// MUST-098, MUST-101, MUST-102, MUST-103: a client authenticates by its registered method alone.
 #[tokio::test]
-async fn a_client_authenticates_in_the_one_way_it_registered() {
+async fn client_authenticates_only_by_its_registered_method() {
     let server = TestServer::start().await;
     let post = "[[client]]\nclient_id = \"post\"\ngrant_types = [\"client_credentials\"]\n\
                 token_endpoint_auth_method = \"client_secret_post\"\n";
@@ -202,7 +202,7 @@ async fn a_client_authenticates_in_the_one_way_it_registered() {
 
 /// Both secrets work during a rotation, and the old one stops on command.
 #[tokio::test]
-async fn a_rotated_secret_and_its_successor_both_work() {
+async fn rotated_secret_and_its_successor_both_work() {
     let server = TestServer::start().await;
     let old = job(&server).await;
     let program = crate::harness::Program::new(&server.database);
@@ -227,7 +227,7 @@ async fn a_rotated_secret_and_its_successor_both_work() {
 /// MUST-104, MUST-161, MUST-170: wrong secrets are rate-limited at all endpoints with client
 /// authentication, without affecting others.
 #[tokio::test]
-async fn guessing_at_a_secret_is_limited_and_keeps_nobody_out() {
+async fn secret_guesses_are_limited_without_affecting_others() {
     let server = TestServer::start().await;
     let job = job(&server).await;
     let wrong = Rp { secret: Some("sgs_wrong".to_owned()), ..job.clone() };
@@ -278,7 +278,7 @@ async fn only_registered_grants_work() {
 
 /// SS-07: allowed origins may call the token endpoint from a browser, others may not.
 #[tokio::test]
-async fn the_token_endpoint_answers_registered_front_ends_alone() {
+async fn token_endpoint_allows_registered_origins_only() {
     let server = TestServer::start().await;
     let from = async |path: &str, origin: &str| {
         Answer::of(server.form(path, &[]).header("origin", origin)).await

@@ -57,7 +57,7 @@ impl Stage {
 
 /// MUST-149..152: GET and POST, with the token in the header or in the body.
 #[tokio::test]
-async fn userinfo_says_what_the_scope_opens() {
+async fn userinfo_returns_the_claims_of_the_scope() {
     let stage = stage().await;
     let server = &stage.server;
     let tokens = stage.tokens().await;
@@ -89,7 +89,7 @@ async fn userinfo_says_what_the_scope_opens() {
 
 /// MUST-141, MUST-143, MUST-145..147, MUST-153, MUST-194, JW-01: rejected tokens and requests.
 #[tokio::test]
-async fn userinfo_refuses_everything_but_a_persons_good_token() {
+async fn userinfo_accepts_only_a_valid_user_token() {
     let stage = stage().await;
     let server = &stage.server;
     let tokens = stage.tokens().await;
@@ -143,7 +143,7 @@ async fn userinfo_refuses_everything_but_a_persons_good_token() {
 
 /// MUST-154..159, MUST-161, MUST-162, AZ-06: who may introspect, and the response.
 #[tokio::test]
-async fn introspection_tells_a_tokens_own_client_and_resource_server() {
+async fn introspection_answers_only_the_client_and_resource_server_of_a_token() {
     let stage = stage().await;
     let Stage { server, web, api, job, stranger } = &stage;
     let tokens = stage.tokens().await;
@@ -202,7 +202,7 @@ async fn introspection_tells_a_tokens_own_client_and_resource_server() {
 /// MUST-160: introspection reflects revocation at once; MUST-157: an expired token is inactive from
 /// that second on.
 #[tokio::test]
-async fn introspection_is_live() {
+async fn introspection_reflects_revocation_at_once() {
     let stage = stage().await;
     let Stage { server, web, .. } = &stage;
     let inactive = json!({ "active": false });
@@ -222,7 +222,7 @@ async fn introspection_is_live() {
 
 /// MUST-157, MUST-160, MUST-199: what userinfo and the API reject is inactive, even if signed.
 #[tokio::test]
-async fn introspection_reads_tokens_as_userinfo_does() {
+async fn introspection_and_userinfo_accept_the_same_tokens() {
     let stage = stage().await;
     let Stage { server, web, .. } = &stage;
     let token = stage.tokens().await.text("access_token");
@@ -264,7 +264,7 @@ async fn introspection_reads_tokens_as_userinfo_does() {
 /// MUST-163..169, MUST-193, AZ-06: revocation of a token ends its session, once, for its own
 /// client.
 #[tokio::test]
-async fn a_client_gives_its_tokens_back() {
+async fn token_revocation_ends_the_session() {
     let stage = stage().await;
     let Stage { server, web, stranger, job, .. } = &stage;
     let revoke = async |rp: &Rp, token: &str, more: &[(&str, &str)]| {
@@ -303,9 +303,9 @@ async fn a_client_gives_its_tokens_back() {
     revoke(job, &own, &[]).await.expect_oauth_error(400, "unsupported_token_type");
 }
 
-/// MUST-192: a list of a past time is a 501, an unknown list a 404.
+/// RF-14: a revocation that cannot be stored gets a 503 with `Retry-After`.
 #[tokio::test]
-async fn a_revocation_that_cannot_be_stored_is_not_acknowledged() {
+async fn failed_revocation_is_not_acknowledged() {
     let stage = stage().await;
     let tokens = stage.tokens().await;
     stage.server.database.cut_off().await;

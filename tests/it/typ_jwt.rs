@@ -53,7 +53,7 @@ async fn tokens(server: &TestServer, web: &Rp, audiences: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn the_type_of_a_token_follows_from_its_audience() {
+async fn token_type_depends_on_the_audience() {
     let (server, web, spring) = server().await;
 
     let for_spring = tokens(&server, &web, &[SPRING]).await;
@@ -91,7 +91,7 @@ async fn the_type_of_a_token_follows_from_its_audience() {
 
 /// Both have type JWT, but neither is accepted as the other.
 #[tokio::test]
-async fn id_tokens_are_no_access_tokens_and_access_tokens_no_hints() {
+async fn id_tokens_and_access_tokens_are_not_interchangeable() {
     let (server, web, _) = server().await;
     let answer = tokens(&server, &web, &[SPRING]).await;
     let (access, id) =
@@ -109,12 +109,12 @@ async fn id_tokens_are_no_access_tokens_and_access_tokens_no_hints() {
     assert_eq!(unknown.sent_to("https://rp.example/cb")["error"], "login_required");
     let revoked = server.as_client(&web, "/oauth2/revoke", &[("token", id)]).await;
     revoked.expect_status(200);
-    assert_eq!(server.introspect(&web, access).await["active"], true, "it gave back nothing");
+    assert_eq!(server.introspect(&web, access).await["active"], true, "the token was not revoked");
 }
 
 /// Its ID tokens would have an audience whose resource servers accept their type.
 #[tokio::test]
-async fn a_client_that_is_named_like_such_an_audience_gets_no_code() {
+async fn client_with_the_id_of_a_typ_jwt_audience_gets_no_code() {
     let (server, ..) = server().await;
     let named = CLIENTS.replacen("\"web\"", "\"tasks\"", 1);
     server.apply(&named).await;
@@ -126,7 +126,7 @@ async fn a_client_that_is_named_like_such_an_audience_gets_no_code() {
 
 /// The audience of the JSON API may be one of them.
 #[tokio::test]
-async fn signet_takes_its_own_tokens_whichever_type_they_have() {
+async fn json_api_accepts_its_tokens_with_either_type() {
     let server = TestServer::with(|config| {
         config.service.typ_jwt_audiences =
             List::from(config.service.audience.iter().cloned().collect::<Vec<_>>());

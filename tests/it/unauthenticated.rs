@@ -7,7 +7,7 @@ use crate::harness::{Answer, TestServer};
 use crate::openapi::{committed, operations};
 
 /// Operations without a token: exactly those needed to get one.
-const OPEN: [(&str, &str); 4] = [
+const UNAUTHENTICATED: [(&str, &str); 4] = [
     ("post", "/api/auth/login"),
     ("post", "/api/auth/password/reset"),
     ("post", "/api/auth/refresh"),
@@ -27,7 +27,7 @@ const DOCUMENTS: [&str; 7] = [
 
 /// AZ-02: a new operation requires a token, unless its author adds it to the list.
 #[test]
-fn what_needs_no_token_is_on_the_list_and_nothing_else() {
+fn operations_without_a_token_are_exactly_the_listed_ones() {
     let document = committed();
 
     let mut open: Vec<_> = operations(&document)
@@ -37,7 +37,7 @@ fn what_needs_no_token_is_on_the_list_and_nothing_else() {
         .collect();
     open.sort_unstable();
 
-    assert_eq!(open, OPEN);
+    assert_eq!(open, UNAUTHENTICATED);
     let schemes = document["components"]["securitySchemes"].as_object().unwrap();
     assert_eq!(schemes.len(), 1);
     let scheme = schemes.values().next().unwrap();
@@ -46,7 +46,7 @@ fn what_needs_no_token_is_on_the_list_and_nothing_else() {
 
 /// AZ-02, RFC 6750 §3: operations that require a token reject requests without one.
 #[tokio::test]
-async fn what_needs_a_token_is_refused_without_one_and_with_garbage() {
+async fn operations_with_a_token_reject_missing_and_invalid_tokens() {
     let server = TestServer::start().await;
     let document = committed();
     let mut seen = 0;
@@ -70,12 +70,12 @@ async fn what_needs_a_token_is_refused_without_one_and_with_garbage() {
         seen += 1;
     }
 
-    assert!(seen >= 2, "the description lists what needs a token");
+    assert!(seen >= 2, "the document lists the operations that need a token");
 }
 
 /// HP-07: a path supports its documented methods alone.
 #[tokio::test]
-async fn no_path_answers_a_method_that_is_not_written_down() {
+async fn undocumented_methods_are_rejected() {
     let server = TestServer::start().await;
     let document = committed();
     let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
@@ -95,7 +95,7 @@ async fn no_path_answers_a_method_that_is_not_written_down() {
 
 /// OP-03: no undocumented paths.
 #[tokio::test]
-async fn no_other_path_answers() {
+async fn undocumented_paths_do_not_exist() {
     let server = TestServer::start().await;
 
     for path in DOCUMENTS {

@@ -15,7 +15,7 @@ use crate::harness::{Answer, PASSWORD, TestServer};
 const ADA: &str = "ada@example.test";
 const BOB: &str = "bob@example.test";
 const ROWS: &str = "pending_authorization";
-const STRANGERS: usize = 10_000;
+const UNAUTHENTICATED_REQUESTS: usize = 10_000;
 
 async fn server() -> TestServer {
     let server = TestServer::start().await;
@@ -34,7 +34,7 @@ fn expect_stale(answer: &Answer) {
 }
 
 /// Submits a page's login form with the correct password and this request.
-async fn enter(browser: &mut Browser<'_>, csrf: &str, flow: &str) -> Answer {
+async fn submit_login(browser: &mut Browser<'_>, csrf: &str, flow: &str) -> Answer {
     let fields = [("csrf", csrf), ("flow", flow), ("username", ADA), ("password", PASSWORD)];
     browser.post("/login", &fields).await
 }
@@ -51,7 +51,7 @@ async fn size(server: &TestServer) -> i64 {
 
 /// W4: unauthenticated requests store nothing, regardless of size and number.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_strangers_leave_nothing() {
+async fn unauthenticated_requests_store_nothing() {
     let server = server().await;
     let long = "s".repeat(4096);
     let path = format!("/oauth2/authorize?{}", request(&[("state", &long)]));
@@ -62,7 +62,7 @@ async fn ten_thousand_strangers_leave_nothing() {
     let (rows_before, size_before) = (rows().await, size(&server).await);
 
     let ask = async || {
-        for _ in 0..STRANGERS / 16 {
+        for _ in 0..UNAUTHENTICATED_REQUESTS / 16 {
             let asked = server.request(Method::GET, &path);
             let answer = asked.header("x-forwarded-for", server.fresh_client()).send().await;
             assert_eq!(answer.unwrap().status(), 200);
@@ -77,7 +77,7 @@ async fn ten_thousand_strangers_leave_nothing() {
 /// A request survives wrong passwords and changes between login and sign-up, which do not extend
 /// its time.
 #[tokio::test]
-async fn a_request_goes_on_through_mistakes_and_between_pages() {
+async fn pending_request_survives_failed_logins_and_page_changes() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let asked = browser.authorize(&[("login_hint", ADA)]).await;
@@ -106,7 +106,7 @@ async fn a_request_goes_on_through_mistakes_and_between_pages() {
 
 /// The same half hour, from the time of the request.
 #[tokio::test]
-async fn a_page_that_was_open_for_half_an_hour_starts_again() {
+async fn pending_request_expires_after_half_an_hour() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let asked = browser.authorize(&[]).await;
@@ -126,35 +126,35 @@ async fn a_page_that_was_open_for_half_an_hour_starts_again() {
 
 /// SS-01: a sealed request is rejected in another browser, if altered, and in a URL.
 #[tokio::test]
-async fn a_request_is_of_use_as_it_was_sealed_in_its_browser_alone() {
+async fn sealed_request_is_valid_unaltered_in_its_browser_only() {
     let server = server().await;
     let (mut mine, mut other) = (Browser::of(&server), Browser::of(&server));
     let asked = mine.authorize(&[]).await;
     let (sealed, own) = (flow(&asked), csrf(&asked));
     let theirs = csrf(&other.authorize(&[]).await);
 
-    expect_stale(&enter(&mut other, &theirs, &sealed).await);
+    expect_stale(&submit_login(&mut other, &theirs, &sealed).await);
     for at in [3, 10, sealed.len() / 2, sealed.len() - 20] {
         let mut altered = sealed.clone().into_bytes();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
         let altered = String::from_utf8(altered).unwrap();
-        expect_stale(&enter(&mut mine, &own, &altered).await);
+        expect_stale(&submit_login(&mut mine, &own, &altered).await);
     }
     for nothing in ["v1.", "v1.AAAA", "v2.AAAA", &sealed[3..], &format!("{sealed}A"), &sealed[..99]]
     {
-        expect_stale(&enter(&mut mine, &own, nothing).await);
+        expect_stale(&submit_login(&mut mine, &own, nothing).await);
     }
     // Browsers and proxies record URLs.
     for page in ["login", "signup", "consent"] {
         expect_stale(&mine.get(&format!("/{page}?flow={sealed}")).await);
     }
     assert_eq!(server.database.count("session WHERE cookie_digest IS NOT NULL").await, 0);
-    assert!(enter(&mut mine, &own, &sealed).await.sent_to(CALLBACK).contains_key("code"));
+    assert!(submit_login(&mut mine, &own, &sealed).await.sent_to(CALLBACK).contains_key("code"));
 }
 
 /// MUST-069: the consent page does not accept a request that waits for a login.
 #[tokio::test]
-async fn nobody_agrees_to_what_only_waits_for_a_login() {
+async fn consent_page_rejects_a_request_waiting_for_a_login() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     browser.log_in_alone(ADA).await;
@@ -173,7 +173,7 @@ async fn nobody_agrees_to_what_only_waits_for_a_login() {
 
 /// Instances open each other's sealed requests, before and after a change of the master key.
 #[tokio::test]
-async fn each_instance_opens_what_another_sealed_and_a_rotated_key_does_too() {
+async fn sealed_requests_open_at_other_instances_and_after_key_rotation() {
     let server = server().await;
     let beside = server.beside().await;
     let file = server.database.master_key_file();
@@ -201,7 +201,7 @@ async fn each_instance_opens_what_another_sealed_and_a_rotated_key_does_too() {
 /// Two tabs with one login: the second continues without a login when it is reloaded, and when its
 /// form is sent.
 #[tokio::test]
-async fn a_second_tab_goes_on_after_the_login_in_the_first() {
+async fn second_tab_continues_after_the_login_in_the_first() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let one = browser.authorize(&[("state", "one")]).await;
@@ -217,7 +217,7 @@ async fn a_second_tab_goes_on_after_the_login_in_the_first() {
 
 /// A page from before a login leads from the consent page to another account's login, and back.
 #[tokio::test]
-async fn the_consent_page_is_found_again_and_leads_to_another_account() {
+async fn consent_page_survives_a_login_and_leads_to_another_account() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let asked = browser.authorize(&asking("openid")).await;
@@ -243,7 +243,7 @@ async fn the_consent_page_is_found_again_and_leads_to_another_account() {
 /// W4: an account has at most sixteen rows, even with two instances; the oldest is deleted. Other
 /// accounts are not affected.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_account_keeps_its_newest_requests_alone() {
+async fn account_keeps_its_newest_pending_requests_only() {
     let server = server().await;
     let beside = server.beside().await;
     let mut bob = Browser::of(&server);
@@ -279,7 +279,7 @@ async fn an_account_keeps_its_newest_requests_alone() {
 /// Rolling upgrade: a request stored by an instance of the previous version for a browser without a
 /// login is continued by its handle, after a login or sign-up.
 #[tokio::test]
-async fn a_row_of_the_version_before_is_answered() {
+async fn pending_request_of_the_previous_version_is_continued() {
     let server = server().await;
     let mut maker = Browser::of(&server);
     maker.log_in_alone(BOB).await;
@@ -310,7 +310,7 @@ async fn a_row_of_the_version_before_is_answered() {
 
 /// CO-10: at the maximum length, in the longest encoding.
 #[tokio::test]
-async fn the_longest_request_fits_into_its_forms() {
+async fn longest_request_fits_into_its_forms() {
     let server = server().await;
     for (state, nonce) in [
         ("\\".repeat(4096), "\"".repeat(4096)),
@@ -341,7 +341,7 @@ async fn the_longest_request_fits_into_its_forms() {
 
 /// Only pages that carry a request accept larger bodies.
 #[tokio::test]
-async fn other_pages_take_no_larger_bodies() {
+async fn other_pages_accept_no_larger_bodies() {
     let server = server().await;
     let mut browser = Browser::of(&server);
     let page = browser.get("/login").await;
@@ -361,7 +361,7 @@ async fn other_pages_take_no_larger_bodies() {
 
 /// W4: IPv6 clients share the limit of their /48 in the in-memory limiters, too.
 #[tokio::test]
-async fn a_block_of_ipv6_is_limited_at_every_front() {
+async fn ipv6_48_is_limited_by_every_in_memory_limiter() {
     let server = TestServer::with(|config| {
         config.limits.refreshes_per_minute = 4;
         config.limits.requests_per_minute = 4;

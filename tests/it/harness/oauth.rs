@@ -159,7 +159,7 @@ impl Answer {
         assert_eq!(url.fragment(), None);
         let pairs: Vec<_> = url.query_pairs().into_owned().collect();
         let parameters: BTreeMap<_, _> = pairs.iter().cloned().collect();
-        assert_eq!(parameters.len(), pairs.len(), "a parameter comes twice: {location}");
+        assert_eq!(parameters.len(), pairs.len(), "duplicate parameter: {location}");
         assert_eq!(parameters["iss"], ISSUER);
         for name in ["error", "error_description"] {
             parameters.get(name).iter().for_each(|text| assert_plain(text));
@@ -316,14 +316,14 @@ pub fn hidden(page: &Answer) -> Vec<(String, String)> {
 #[track_caller]
 pub fn flow(page: &Answer) -> String {
     let mut fields = hidden(page).into_iter();
-    fields.find(|(name, _)| name == "flow").expect("a form of ours").1
+    fields.find(|(name, _)| name == "flow").expect("a form with this hidden field").1
 }
 
 /// The CSRF token of a page's forms.
 #[track_caller]
 pub fn csrf(page: &Answer) -> String {
     let mut fields = hidden(page).into_iter();
-    fields.find(|(name, _)| name == "csrf").expect("a form of ours").1
+    fields.find(|(name, _)| name == "csrf").expect("a form with this hidden field").1
 }
 
 fn unescape(text: &str) -> String {

@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use crate::harness::{TestDatabase, eventually};
 
 /// Timeout for a process to do what a test expects, on a busy machine.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_signet");
 
@@ -77,7 +77,7 @@ impl Program {
     pub async fn refusal(&self) -> String {
         let output = self.run(&["serve"]).await;
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success(), "it started and ended well");
+        assert!(!output.status.success(), "the server started and exited successfully");
         assert_ne!(output.status.code(), None, "it was killed: {said}");
         assert!(!said.contains("panicked"), "{said}");
         said
@@ -138,7 +138,7 @@ async fn finish(mut command: Command) -> Output {
     let pid = Pid::from_child(&child);
     let (send, receive) = oneshot::channel();
     std::thread::spawn(move || send.send(child.wait_with_output().unwrap()));
-    let Ok(output) = timeout(PATIENCE, receive).await else {
+    let Ok(output) = timeout(TIMEOUT, receive).await else {
         kill_process(pid, Signal::KILL).unwrap();
         panic!("{command:?} did not end");
     };
@@ -153,7 +153,7 @@ async fn listening(mut command: Command) -> Serving {
     let (send_address, address) = oneshot::channel();
     let (send_output, output_of_all) = oneshot::channel();
     std::thread::spawn(move || send_output.send(read(output, errors, send_address)));
-    if let Ok(Ok(address)) = timeout(PATIENCE, address).await {
+    if let Ok(Ok(address)) = timeout(TIMEOUT, address).await {
         return Serving { child, address, output: Some(output_of_all) };
     }
     let _ = kill_process(pid, Signal::KILL);
@@ -188,7 +188,7 @@ impl Serving {
     pub async fn end(mut self, signal: Signal) -> (ExitStatus, String) {
         self.signal(signal);
         let printed = match self.output.take() {
-            Some(output) => timeout(PATIENCE, output).await.unwrap().unwrap(),
+            Some(output) => timeout(TIMEOUT, output).await.unwrap().unwrap(),
             None => String::new(),
         };
         (self.wait().await, printed)
@@ -203,7 +203,7 @@ impl Serving {
                 }
             }
         };
-        timeout(PATIENCE, ended).await.expect("it did not end")
+        timeout(TIMEOUT, ended).await.expect("the process did not exit")
     }
 
     pub fn pid(&self) -> Pid {

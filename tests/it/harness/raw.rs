@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::harness::{Answer, TestServer};
 
 /// Timeout for a response.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A response, with its header lines in the received order.
 pub struct RawAnswer {
@@ -27,13 +27,14 @@ impl TestServer {
         let _ = stream.write_all(request).await;
         let mut received = Vec::new();
         let reading = stream.read_to_end(&mut received);
-        let _ = tokio::time::timeout(PATIENCE, reading).await.expect("an answer in time");
+        let _ =
+            tokio::time::timeout(TIMEOUT, reading).await.expect("a response within the timeout");
         parse(&received, started.elapsed())
     }
 }
 
 fn parse(received: &[u8], took: Duration) -> RawAnswer {
-    let end = received.windows(4).position(|it| it == b"\r\n\r\n").expect("a whole head");
+    let end = received.windows(4).position(|it| it == b"\r\n\r\n").expect("a complete head");
     let head = std::str::from_utf8(&received[..end]).unwrap();
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
