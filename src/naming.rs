@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_nothing_in_it_that_cannot_be_seen() {
+    fn name_must_not_contain_invisible_characters() {
         for name in
             ["The shop", "Łódź & Söhne – №1", "東京ストア", "متجر", "Shop 🛒", "a", "O’Neill’s"]
         {

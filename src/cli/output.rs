@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_seen_is_escaped_and_the_rest_is_left() {
+    fn only_invisible_characters_are_escaped() {
         for (text, expected) in [
             ("Łódź → 東京 🛒 O’Neill", "Łódź → 東京 🛒 O’Neill"),
             ("\u{1b}[2J", "\\u{1b}[2J"),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_json_says_the_same() {
+    fn escaped_json_has_the_same_value() {
         let value = serde_json::json!({ "name": "a\u{202e}b\u{e0041}\u{9b}\u{1b}\n\u{7f}é" });
         let json = serde_json::to_string_pretty(&value).unwrap();
 

@@ -129,7 +129,7 @@ mod tests {
     use super::first_substitution;
 
     #[test]
-    fn a_dollar_is_found_where_it_would_be_substituted() {
+    fn dollar_sign_is_found_where_it_would_be_substituted() {
         for (text, line) in [
             ("A=Pa$$w0rd", Some(1)),
             ("A=1\nB=\"x$y\"", Some(2)),

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptions_stand_between_semicolons_or_lines() {
+    fn scope_descriptions_are_separated_by_semicolons_or_lines() {
         let text =
             " tasks:read = see your tasks, and when they are due;\n tasks:write=change them;;";
 
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_description_is_said() {
+    fn invalid_scope_descriptions_are_rejected() {
         for (text, why) in [
             ("tasks:read", "scope=description"),
             ("=see", "no scope"),

@@ -223,24 +223,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_given_up_is_not_committed() {
+    fn abandoned_job_is_not_committed() {
         let progress = Progress::default();
 
-        assert!(progress.abandon(), "nothing was done");
-        assert!(!progress.start_commit(), "and nothing will be");
+        assert!(progress.abandon(), "the job has not started");
+        assert!(!progress.start_commit(), "an abandoned job cannot commit");
     }
 
     #[test]
-    fn a_commit_that_was_begun_is_in_doubt() {
+    fn started_commit_is_in_doubt() {
         let progress = Progress::default();
 
         assert!(progress.start_commit());
         assert!(!progress.abandon());
-        assert!(!progress.reopen(), "nobody waits for another try");
+        assert!(!progress.reopen(), "a started commit is not retried");
     }
 
     #[test]
-    fn doubt_is_found_below_the_errors_of_a_rule() {
+    fn in_doubt_error_is_found_inside_a_domain_error() {
         #[derive(Debug, thiserror::Error)]
         #[error("not stored")]
         struct Rule(#[from] DbErr);

@@ -137,7 +137,7 @@ mod tests {
 
     /// With either limit, sqlx runs a maintenance task in each pool that may spin forever.
     #[test]
-    fn no_pool_looks_for_old_connections() {
+    fn pools_limit_neither_idle_time_nor_lifetime() {
         let sqlite = sqlite_options("sqlite::memory:", 1, Access::Write, Duration::ZERO);
         let postgres = postgres_options("postgres://localhost/signet", 1, Duration::ZERO);
         for options in [sqlite, postgres] {

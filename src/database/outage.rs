@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_stops_the_window_of_what_fell_into_it() {
+    fn outage_extends_the_retry_window_of_rotations_during_it() {
         let outages = [outage(99, 160)];
 
         assert_eq!(retry_until(&outages, at(100), WINDOW), Some(at(170)));
@@ -297,14 +297,14 @@ mod tests {
     }
 
     #[test]
-    fn a_further_outage_moves_the_end() {
+    fn further_outage_extends_the_retry_window_again() {
         let outages = [outage(165, 200), outage(99, 160), outage(211, 300)];
 
         assert_eq!(retry_until(&outages, at(100), WINDOW), Some(at(210)));
     }
 
     #[test]
-    fn crowds_put_the_end_off_for_ten_minutes_at_most() {
+    fn overload_extends_the_retry_window_by_ten_minutes_at_most() {
         let overload = |began, ended| Outage { is_crowd: true, ..outage(began, ended) };
         let chain: Vec<_> = (0..100).map(|n| overload(99 + 9 * n, 100 + 9 * n)).collect();
 
@@ -315,18 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_is_one_outage_however_many_notice_it() {
+    fn overload_is_recorded_as_one_outage() {
         let (mut overload, long) = (Overload::default(), Duration::from_secs(4));
 
-        assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "that is no crowd");
+        assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "too short");
         assert_eq!(overload.notice(long, at(100)), Some((at(96), at(101))));
-        assert_eq!(overload.notice(long, at(100)), None, "it is on record");
-        assert_eq!(overload.notice(long, at(101)), Some((at(97), at(102))), "it goes on");
+        assert_eq!(overload.notice(long, at(100)), None, "it is already recorded");
+        assert_eq!(overload.notice(long, at(101)), Some((at(97), at(102))), "it continues");
         assert_eq!(overload.notice(long, at(50)), Some((at(46), at(51))), "the clock was set back");
     }
 
     #[test]
-    fn an_instance_that_is_away_has_rotated_nothing_since() {
+    fn rotations_after_the_last_one_of_a_lost_instance_get_no_retry() {
         let away =
             Outage { began: at(99), last_rotation: at(108), ended: at(400), is_crowd: false };
 

@@ -112,10 +112,10 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_makes_up_for_a_day_at_most() {
+    fn restart_counts_a_pause_of_a_day_at_most() {
         assert_eq!(after_restart(at(100), at(110)), at(110));
         assert_eq!(after_restart(at(100), at(124)), at(124));
         assert_eq!(after_restart(at(100), at(90_000)), at(124));
-        assert_eq!(after_restart(at(100), at(1)), at(100), "never back");
+        assert_eq!(after_restart(at(100), at(1)), at(100), "it never goes back");
     }
 }

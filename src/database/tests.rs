@@ -43,7 +43,7 @@ async fn store(db: &Db, sql: &str, is_refused: bool) -> Result<(), Refusal> {
 }
 
 /// Occupies the writer, so that everything sent meanwhile becomes one batch.
-async fn hold(db: &Db) {
+async fn occupy_writer(db: &Db) {
     let held = db.write((), |_, _, ()| {
         Box::pin(async {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -62,7 +62,7 @@ async fn store_all(db: &Db, is_refused: impl Fn(usize) -> bool) -> (Vec<Result<(
         let store = async |id| store(db, &insert(id), is_refused(id)).await;
         join_all((0..40).map(store)).await
     };
-    let ((), outcomes) = tokio::join!(hold(db), all);
+    let ((), outcomes) = tokio::join!(occupy_writer(db), all);
     (outcomes, number(db, "SELECT writes FROM database_state").await - before)
 }
 
@@ -76,7 +76,7 @@ fn insert(id: usize) -> String {
 }
 
 #[tokio::test]
-async fn what_a_rule_refuses_is_undone_alone_and_costs_others_no_commit() {
+async fn domain_error_rolls_back_its_transaction_only_without_an_extra_commit() {
     let directory = TempDir::new().unwrap();
     let db = open(directory.path()).await;
 
@@ -91,11 +91,11 @@ async fn what_a_rule_refuses_is_undone_alone_and_costs_others_no_commit() {
     }
     assert_eq!(number(&db, "SELECT count(*) FROM number").await, 30);
     assert_eq!(number(&db, "SELECT count(*) FROM number WHERE id % 4 = 3").await, 0);
-    assert_eq!(commits, 2, "the one that held the writer, and the batch");
+    assert_eq!(commits, 2, "the one that occupied the writer, and the batch");
 }
 
 #[tokio::test]
-async fn what_the_database_refuses_is_undone_alone() {
+async fn database_error_rolls_back_its_transaction_only() {
     let directory = TempDir::new().unwrap();
     let db = open(directory.path()).await;
     store(&db, &insert(7), false).await.unwrap();

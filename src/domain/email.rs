@@ -205,7 +205,7 @@ mod tests {
 
     /// ID-01: spellings of one address have one canonical form.
     #[test]
-    fn spellings_of_one_address_are_equal() {
+    fn spellings_of_one_address_have_one_canonical_form() {
         let spellings = [
             "josé@bücher.example",
             "  josé@bücher.example\t",
@@ -223,7 +223,7 @@ mod tests {
 
     /// ID-02: texts that are not addresses, or imitate another address, are refused.
     #[test]
-    fn texts_that_are_no_address_are_refused() {
+    fn invalid_addresses_are_rejected() {
         let refused = [
             "",
             "@",
@@ -273,7 +273,7 @@ mod tests {
 
     /// ID-02: the length is that of the normalised form.
     #[test]
-    fn addresses_of_more_than_254_bytes_are_refused() {
+    fn addresses_of_more_than_254_bytes_are_rejected() {
         let domain = format!("{}.{}.{}.example", "a".repeat(63), "b".repeat(63), "c".repeat(54));
         let local = "x".repeat(254 - 1 - domain.len());
 
@@ -284,7 +284,7 @@ mod tests {
 
     /// W11: addresses that full case folding or NFKC makes equal are one address, shown as typed.
     #[test]
-    fn spellings_that_fold_alike_are_one_address() {
+    fn addresses_equal_after_case_folding_are_one_address() {
         for (folded, spellings) in [
             ("νίκοσ.p@example.com", ["νίκος.p@example.com", "ΝΊΚΟΣ.P@example.com"]),
             ("strasse@example.com", ["straße@example.com", "STRASSE@example.com"]),
@@ -304,7 +304,7 @@ mod tests {
 
     /// B1: letters of any script are categories L, M and N.
     #[test]
-    fn addresses_of_all_scripts_are_taken() {
+    fn addresses_in_any_script_are_accepted() {
         for typed in [
             "संपर्क@डाटामेल.भारत",
             "ผู้ใช้@example.com",
@@ -319,7 +319,7 @@ mod tests {
 
     /// An address that could sign up before is found by its own spelling, and has no other.
     #[test]
-    fn an_address_from_before_the_rules_is_still_found() {
+    fn address_from_before_the_rules_is_still_found() {
         let typed = "Alice\u{3164}@example.com";
 
         let email = Email::parse_known(typed).unwrap();
@@ -334,7 +334,7 @@ mod tests {
     /// The folded form of each character must be its own folded form, or rows would not be found by
     /// it.
     #[test]
-    fn folding_twice_changes_nothing() {
+    fn folding_is_idempotent() {
         let is_changed = |c: &char| {
             let text = c.to_string();
             is_mark(*c) || CaseMapper::new().fold_string(&text) != text || text.nfkc().ne([*c])

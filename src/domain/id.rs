@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_one_moment_carry_it_and_sort_as_they_were_made() {
+    fn ids_of_one_millisecond_contain_it_and_sort_in_creation_order() {
         let now = Timestamp::from_micros(1_768_384_800_123_456);
 
         let ids: Vec<_> = (0..1_000).map(|_| new(now)).collect();

@@ -403,7 +403,7 @@ mod tests {
 
     /// MUST-136.
     #[test]
-    fn ten_thousand_ids_are_ten_thousand() {
+    fn ten_thousand_ids_are_unique() {
         let ids: HashSet<_> = (0..10_000).map(|_| random_id().unwrap()).collect();
 
         assert_eq!(ids.len(), 10_000);

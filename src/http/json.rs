@@ -193,7 +193,7 @@ mod tests {
 
     /// ID-04, ID-07, DS-06: the invalid member is named, and no value of the request is repeated.
     #[test]
-    fn errors_name_the_member_and_echo_nothing() {
+    fn errors_name_the_member_and_repeat_no_value() {
         for (body, name, message) in [
             (r#"{"email":["s3cret"]}"#, "email", "must be a string"),
             (r#"{"email":7}"#, "email", "must be a string"),

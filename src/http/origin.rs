@@ -88,7 +88,7 @@ mod tests {
 
     /// RL-03: the chain is read from right to left, and no further than needed.
     #[test]
-    fn the_rightmost_hop_that_is_not_ours_is_the_client() {
+    fn rightmost_untrusted_hop_is_the_client() {
         let proxies = ["10.0.0.0/8".parse().unwrap()];
 
         for (chain, expected) in [

@@ -379,7 +379,7 @@ mod tests {
 
     /// RL-05: an IPv4-mapped address is its IPv4 address, and a /64 is one client.
     #[test]
-    fn spellings_of_a_client_share_a_bucket() {
+    fn spellings_of_a_client_address_share_a_bucket() {
         let of = |text: &str| client(Some(text.parse().unwrap()), 64);
 
         assert_eq!(of("203.0.113.9"), of("::ffff:203.0.113.9"));
@@ -394,7 +394,7 @@ mod tests {
 
     /// RL-10: above the cap, clients share a bucket and the table does not grow.
     #[test]
-    fn memory_is_bounded() {
+    fn number_of_buckets_is_bounded() {
         let front = Front::per_minute(1);
 
         // Each in its own /48.
@@ -409,7 +409,7 @@ mod tests {
     /// W4: the clients of a /48 share ten times the quota of one; what the limit of one client
     /// rejects does not count.
     #[test]
-    fn a_block_of_ipv6_is_limited_as_a_whole() {
+    fn ipv6_48_is_limited_as_a_whole() {
         let front = Front::per_minute(3);
         let client = |n: u128| Some(address((0x2001_0db8_0007 << 80) | (n << 64) | 1));
 
@@ -430,7 +430,7 @@ mod tests {
 
     /// A client that is a whole /48 has no second bucket.
     #[test]
-    fn a_block_backs_up_smaller_clients_alone() {
+    fn client_that_is_a_whole_48_has_one_bucket() {
         for (text, prefix, is_behind) in
             [("2001:db8::1", 64, true), ("2001:db8::1", 49, true), ("2001:db8::1", 48, false)]
         {

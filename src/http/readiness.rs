@@ -51,37 +51,37 @@ mod tests {
 
     use super::*;
 
-    const LOOK: Duration = Duration::from_millis(20);
+    const CHECK_TIME: Duration = Duration::from_millis(20);
 
     /// A check that takes a while, and is counted.
-    fn look(count: &Arc<AtomicU32>) -> impl Future<Output = Finding> + Send + use<> {
+    fn slow_check(count: &Arc<AtomicU32>) -> impl Future<Output = Finding> + Send + use<> {
         let count = Arc::clone(count);
         async move {
             count.fetch_add(1, Ordering::SeqCst);
-            sleep(LOOK).await;
+            sleep(CHECK_TIME).await;
             Ok(())
         }
     }
 
     #[tokio::test]
-    async fn a_crowd_shares_one_look_and_its_answer_for_a_moment() {
+    async fn concurrent_probes_share_one_check_and_its_cached_result() {
         let (readiness, count) = (Readiness::default(), Arc::new(AtomicU32::new(0)));
 
-        let crowd = join_all((0..500).map(|_| readiness.shared(look(&count)))).await;
+        let crowd = join_all((0..500).map(|_| readiness.shared(slow_check(&count)))).await;
 
         assert!(crowd.iter().all(Result::is_ok));
         assert_eq!(count.load(Ordering::SeqCst), 1);
         sleep(CACHE_LIFETIME).await;
-        readiness.shared(look(&count)).await.unwrap();
-        assert_eq!(count.load(Ordering::SeqCst), 2, "but not for long");
+        readiness.shared(slow_check(&count)).await.unwrap();
+        assert_eq!(count.load(Ordering::SeqCst), 2, "the cached result expires");
     }
 
     #[tokio::test]
-    async fn a_crowd_that_hangs_up_costs_no_more() {
+    async fn disconnected_probes_cause_no_further_checks() {
         let (readiness, count) = (Readiness::default(), Arc::new(AtomicU32::new(0)));
 
         for _ in 0..100 {
-            let _ = timeout(LOOK / 10, readiness.shared(look(&count))).await;
+            let _ = timeout(CHECK_TIME / 10, readiness.shared(slow_check(&count))).await;
         }
 
         assert!(count.load(Ordering::SeqCst) <= 2);

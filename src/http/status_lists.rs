@@ -177,7 +177,7 @@ mod tests {
     use crate::domain::status::{Bits, ENTRIES};
 
     #[test]
-    fn gzip_is_sent_to_whoever_asks_for_it_by_name() {
+    fn gzip_is_sent_only_if_accepted_by_name() {
         let takes = |value: &str| {
             let headers = [(header::ACCEPT_ENCODING, value.parse().unwrap())];
             takes_gzip(&HeaderMap::from_iter(headers))
@@ -209,7 +209,7 @@ mod tests {
     /// For a million sessions of which one in a hundred has ended, a verifier fetches less than 20
     /// KB.
     #[test]
-    fn a_million_sessions_with_one_in_a_hundred_ended_travel_in_less_than_20_kb() {
+    fn list_of_a_million_sessions_with_one_percent_ended_is_below_20_kb() {
         let mut bits = Bits::all_valid(ENTRIES);
         let mut places = noise(80_000);
         let mut places = places.chunks_exact_mut(4).map(|it| [it[0], it[1], it[2], it[3]]);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_has_one_spelling() {
+    fn list_number_has_one_spelling() {
         assert_eq!(number("1"), Some(1));
         assert_eq!(number("2147483647"), Some(i32::MAX));
         for other in ["", "0", "01", "+1", "-1", "1 ", "1.0", "2147483648", "१", "1e0", "x"] {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_parameter_named_time_asks_for_the_past() {
+    fn only_the_time_parameter_requests_a_past_list() {
         for past in ["time=1", "time", "a=b&time=", "%74ime=1"] {
             assert!(asks_for_the_past(past), "{past}");
         }

@@ -120,7 +120,7 @@ mod tests {
 
     /// DS-04: a client with an IPv6 block gets no more connections than one with a single address.
     #[test]
-    fn spellings_and_neighbours_of_a_client_share_its_seats() {
+    fn addresses_of_a_client_share_its_connection_limit() {
         for (one, other) in [
             ("203.0.113.9", "::ffff:203.0.113.9"),
             ("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"),
@@ -131,19 +131,19 @@ mod tests {
             assert!(limit.take(other.parse().unwrap()).is_err(), "{other}");
             drop(slot);
             assert!(limit.take(other.parse().unwrap()).is_ok(), "{other}");
-            assert!(limit.taken().by_client.is_empty(), "nothing is kept of who has left");
+            assert!(limit.taken().by_client.is_empty(), "no entry remains");
         }
     }
 
     #[test]
-    fn strangers_and_proxies_are_not_counted_with_a_client() {
+    fn other_clients_and_proxies_are_counted_separately() {
         let limit = limit(1);
         let _one = limit.take("2001:db8::1".parse().unwrap()).unwrap();
 
         assert!(limit.take("2001:db8:0:1::1".parse().unwrap()).is_ok());
         for _ in 0..9 {
             let slot = limit.take("::ffff:10.1.2.3".parse().unwrap()).unwrap();
-            assert!(slot.is_none(), "a trusted proxy needs none");
+            assert!(slot.is_none(), "a trusted proxy has no limit");
         }
     }
 }

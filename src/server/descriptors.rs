@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_are_what_is_set_as_far_as_it_fits() {
+    fn connection_limit_is_the_setting_capped_by_descriptors() {
         for (wanted, limit, expected) in [
             (10_000, None, Some(10_000)),
             (10_000, Some(1_048_576), Some(10_000)),

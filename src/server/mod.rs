@@ -437,7 +437,7 @@ mod tests {
     /// IJ-09: the next request is served as usual, and the response reveals nothing about the
     /// panic.
     #[tokio::test]
-    async fn a_panic_is_one_answers_failure() {
+    async fn panic_fails_one_response_only() {
         let directory = tempfile::tempdir().unwrap();
         let app = app_in(directory.path()).await;
         let panics = make(|_| async {

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_is_logged_with_its_place_and_without_what_it_quotes() {
+    fn panic_is_logged_with_its_location_and_without_values() {
         let log = Arc::new(Mutex::new(Vec::new()));
         let writer = Arc::clone(&log);
         let subscriber = tracing_subscriber::fmt()

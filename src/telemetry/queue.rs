@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_room_are_lost_and_counted_and_the_others_come_in_order() {
+    fn lines_beyond_the_capacity_are_counted_and_the_others_stay_in_order() {
         let stage = stage(3);
 
         stage.push(0..8);
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_cannot_be_written_is_lost_and_the_next_one_begins_a_line() {
+    fn failed_write_loses_the_line_and_the_next_starts_on_a_new_one() {
         let stage = stage(9);
 
         stage.push(0..3);

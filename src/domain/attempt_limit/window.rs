@@ -159,7 +159,7 @@ mod tests {
 
     /// RL-01: the window slides; it has room again a minute after the oldest of its hits.
     #[test]
-    fn a_window_has_room_a_minute_after_its_oldest_hit() {
+    fn window_admits_again_a_minute_after_its_oldest_attempt() {
         let hits = Hits(vec![0, 10 * SECOND, 20 * SECOND, 30 * SECOND, 40 * SECOND]);
 
         assert_eq!(time_until_room(&hits, 5, at(41)), Some(Duration::from_secs(19)));

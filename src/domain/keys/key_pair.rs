@@ -181,7 +181,7 @@ mod tests {
 
     /// KY-10: the key of RFC 7515 §A.2, from its factors.
     #[test]
-    fn a_key_that_is_printed_in_a_document_is_refused() {
+    fn key_published_in_an_rfc_is_rejected() {
         let factor = |text: &str| BigNum::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap());
         let p = "4BzEEOtIpmVdVEZNCqS7baC4crd0pqnRH_5IB3jw3bcxGn6QLvnEtfdUdiYrqBdss1l58BQ3KhooKeQTa9AB\
                  0Hw_Py5PJdTJNPY8cQn7ouZ2KKDcmnPGBY5t7yLc1QlQ5xHdwW1VhvKn-nXqhJTBgIPgtldC-KDV5z-y2XDw\
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_key_is_taken_in_either_form_and_named_by_its_thumbprint() {
+    fn valid_key_is_accepted_in_both_formats_and_named_by_its_thumbprint() {
         let rsa = Rsa::generate(2048).unwrap();
         let pkcs1 = rsa.private_key_to_pem().unwrap();
         let pkcs8 = PKey::from_rsa(rsa.clone()).unwrap().private_key_to_pem_pkcs8().unwrap();
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_a_length_that_is_not_safe_is_refused() {
+    fn key_of_an_unsafe_length_is_rejected() {
         for bits in [1024, 2040] {
             let refused = try_rsa(&Rsa::generate(bits).unwrap());
             assert!(matches!(refused, Err(ImportError::Length { bits: told }) if told == bits));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_another_exponent_is_refused() {
+    fn key_with_another_exponent_is_rejected() {
         for exponent in [3, 17] {
             let rsa = Rsa::generate_with_e(2048, &number(exponent)).unwrap();
             assert!(matches!(try_rsa(&rsa), Err(ImportError::Exponent)));
@@ -239,7 +239,7 @@ mod tests {
 
     /// KY-10
     #[test]
-    fn a_weak_key_is_refused() {
+    fn weak_key_is_rejected() {
         let [p, q] = close_primes();
 
         let refused = try_rsa(&key_of(&p, &q));
@@ -249,7 +249,7 @@ mod tests {
 
     /// A key with inconsistent parts would make signatures that no verifier accepts.
     #[test]
-    fn a_key_whose_parts_do_not_fit_together_is_refused() {
+    fn inconsistent_key_is_rejected() {
         let (one, other) = (Rsa::generate(2048).unwrap(), Rsa::generate(2048).unwrap());
         let mixed = RsaPrivateKeyBuilder::new(
             one.n().to_owned().unwrap(),
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_unencrypted_rsa_private_key_is_refused() {
+    fn text_that_is_no_unencrypted_rsa_private_key_is_rejected() {
         let rsa = Rsa::generate(2048).unwrap();
         let pkey = PKey::from_rsa(rsa.clone()).unwrap();
         let aes = Cipher::aes_256_cbc();

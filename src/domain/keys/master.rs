@@ -276,7 +276,7 @@ mod tests {
     /// D8: a secret mounted by Kubernetes for an `fsGroup` is accepted; other files that others can
     /// read are not.
     #[test]
-    fn only_a_mounted_secret_may_be_read_by_its_group() {
+    fn only_a_mounted_secret_may_be_group_readable() {
         let (root, own, other) = (0, 1000, 1001);
         for mode in [0o400, 0o600] {
             assert!(!is_exposed(mode, own, own) && !is_exposed(mode, root, own));

@@ -77,7 +77,7 @@ mod tests {
     const THEIRS: &[u8] = &[8; 32];
 
     #[test]
-    fn what_is_sealed_opens_with_its_key_in_its_browser_alone() {
+    fn sealed_request_opens_with_its_key_in_its_browser_only() {
         let old = RequestSealer::new(vec![[1; 32]]);
         let rotated = RequestSealer::new(vec![[2; 32], [1; 32]]);
         let stranger = RequestSealer::new(vec![[3; 32]]);
@@ -95,7 +95,7 @@ mod tests {
 
     /// A change of any bit is detected, and no part may be missing.
     #[test]
-    fn what_was_altered_does_not_open() {
+    fn altered_request_does_not_open() {
         let keys = RequestSealer::new(vec![[1; 32]]);
         let text = keys.seal(b"content", MINE).unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(&text[PREFIX.len()..]).unwrap();

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_a_key_is_published_for_twenty_minutes_and_stays_no_longer_than_needed() {
+    fn default_publication_is_twenty_minutes_and_retention_is_minimal() {
         let schedule = schedule(|_| {}).unwrap();
 
         let expected = Schedule {
@@ -188,7 +188,7 @@ mod tests {
 
     /// KY-03: each of the three terms counts, to the second.
     #[test]
-    fn a_publication_shorter_than_cache_lease_and_two_skews_is_refused() {
+    fn publication_shorter_than_cache_lease_and_two_skews_is_rejected() {
         for (max_age, reload, skew, least) in [
             (300, 5, 30, 375),
             (301, 5, 30, 376),
@@ -209,7 +209,7 @@ mod tests {
 
     /// C6: libraries cache the key set for half a minute, whatever its `max-age`.
     #[test]
-    fn no_publication_is_shorter_than_the_cool_down_of_libraries_and_the_skew() {
+    fn publication_covers_the_cool_down_of_libraries_and_the_skew() {
         for (max_age, reload, skew, least) in [(1, 1, 0, 30), (26, 1, 0, 30), (1, 1, 10, 40)] {
             let with = |publication| published_for(publication, max_age, reload, skew);
 
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_dangerous_leaves_out_the_time_that_libraries_take() {
+    fn dangerously_short_publication_ignores_the_cool_down_of_libraries() {
         let with = |publication| {
             schedule(|keys| {
                 keys.jwks_max_age_seconds = 1;
@@ -238,7 +238,7 @@ mod tests {
 
     /// C13: a long time in caches still counts.
     #[test]
-    fn the_usual_publication_is_longer_where_caches_are() {
+    fn default_publication_grows_with_the_cache_time() {
         let schedule = schedule(|keys| keys.jwks_max_age_seconds = 3600).unwrap();
 
         assert_eq!(schedule.publication, Duration::from_secs(3600 + 3 * 5 + 2 * 30));
@@ -246,7 +246,7 @@ mod tests {
 
     /// KY-04: each of the three terms counts, to the second.
     #[test]
-    fn a_retention_shorter_than_token_lease_and_skew_is_refused() {
+    fn retention_shorter_than_token_lease_and_skew_is_rejected() {
         for (life, reload, skew, least) in [
             (86_400, 5, 30, 86_445),
             (86_401, 5, 30, 86_446),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_quicker_than_the_publication_is_refused() {
+    fn rotation_interval_shorter_than_the_publication_is_rejected() {
         let with = |rotation| schedule(|keys| keys.key_rotation_seconds = rotation);
 
         let error = with(1199).unwrap_err();
@@ -280,11 +280,11 @@ mod tests {
         assert!(error.to_string().contains("SIGNET_KEY_ROTATION_SECONDS is"), "{error}");
         assert_eq!(with(1).unwrap_err(), ScheduleError::RotatesTooOften { given: 1, least: 1200 });
         assert_eq!(with(1200).unwrap().rotation, Some(Duration::from_mins(20)));
-        assert_eq!(with(0).unwrap().rotation, None, "by hand only");
+        assert_eq!(with(0).unwrap().rotation, None, "manual rotation only");
     }
 
     #[test]
-    fn a_key_is_followed_by_another_when_it_has_signed_long_enough() {
+    fn next_key_is_due_when_the_current_one_has_signed_long_enough() {
         let begin = Timestamp::from_micros(1_768_384_800_000_000);
         let rotated = schedule(|keys| keys.key_rotation_seconds = 2000).unwrap();
         let by_hand = schedule(|keys| keys.key_rotation_seconds = 0).unwrap();

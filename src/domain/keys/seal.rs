@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sealed_opens_with_its_key_alone() {
+    fn sealed_value_opens_with_its_key_only() {
         let old = Sealer::new(vec![[1; 32]]);
         let rotated = Sealer::new(vec![[2; 32], [1; 32]]);
         let stranger = Sealer::new(vec![[3; 32]]);

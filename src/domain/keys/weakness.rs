@@ -154,7 +154,7 @@ pub(super) mod tests {
 
     /// KY-10
     #[test]
-    fn close_primes_are_a_weakness() {
+    fn close_primes_are_weak() {
         let [p, next] = close_primes();
         // The lower half of the bits differs: Fermat's method takes a few steps.
         let mut further = next.to_owned().unwrap();
@@ -167,7 +167,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_square_has_close_factors_and_far_ones_are_not_close() {
+    fn square_has_close_factors_and_distant_factors_are_not_close() {
         let (p, q) = (prime_from(random(1024)), prime_from(random(1020)));
 
         assert!(has_close_factors(&product(&p, &p)).unwrap());
@@ -176,7 +176,7 @@ pub(super) mod tests {
 
     /// KY-10
     #[test]
-    fn a_modulus_as_the_roca_flaw_made_them_is_weak() {
+    fn roca_modulus_is_weak() {
         let weakness = weakness_of(&product(&roca_prime(), &roca_prime())).unwrap();
 
         assert!(weakness.is_some_and(|it| it.contains("CVE-2017-15361")), "{weakness:?}");
@@ -184,7 +184,7 @@ pub(super) mod tests {
 
     /// Every prime of the list counts: a modulus that fails one of them has another origin.
     #[test]
-    fn a_modulus_that_fails_one_prime_of_the_list_is_not_of_the_roca_form() {
+    fn modulus_that_fails_one_prime_is_not_roca() {
         let n = product(&roca_prime(), &roca_prime());
         assert!(is_of_roca(&n).unwrap());
 
@@ -209,7 +209,7 @@ pub(super) mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
         #[test]
-        fn the_integer_root_is_the_largest_whose_square_fits(
+        fn integer_square_root_is_exact_or_rounded_down(
             bytes in proptest::collection::vec(any::<u8>(), 0..300)
         ) {
             let n = BigNum::from_slice(&bytes).unwrap();

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_read_and_the_rest_ignored() {
+    fn known_claims_are_parsed_and_others_ignored() {
         for (text, claims) in [
             ("{}", asked(&[], &[])),
             (r#"{"userinfo":null,"id_token":{}}"#, asked(&[], &[])),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_met_is_refused() {
+    fn invalid_or_unmet_claims_requests_are_rejected() {
         use ErrorCode::{InvalidRequest, LoginRequired, UnmetAuthenticationRequirements as Unmet};
         let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(MAX_LENGTH));
         let deep = "[".repeat(2000);
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_said_of_the_subject_is_of_one_person() {
+    fn contradictory_sub_requests_are_rejected() {
         let at = |userinfo: &str, id_token: &str| {
             let one = |id: &str| format!(r#"{{"sub":{{"values":["{id}"]}}}}"#);
             format!(r#"{{"userinfo":{},"id_token":{}}}"#, one(userinfo), one(id_token))

@@ -27,7 +27,7 @@ mod tests {
 
     /// MUST-082: RFC 7636 appendix B. MUST-090: lengths and alphabet.
     #[test]
-    fn a_verifier_proves_its_own_challenge_alone() {
+    fn verifier_matches_its_own_challenge_only() {
         let (verifier, challenge) = (
             "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",

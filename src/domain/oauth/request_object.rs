@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn members_are_read_of_an_unsigned_object_alone() {
+    fn only_unsigned_request_objects_are_read() {
         let payload = r#"{"state":"s","response_mode":"form_post"}"#;
 
         assert_eq!(state_in(r#"{"alg":"none"}"#, payload, ""), Some("s".to_owned()));

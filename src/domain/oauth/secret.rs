@@ -44,7 +44,7 @@ mod tests {
     /// MUST-078, CO-05: 256 bits, each set in about half of the secrets, and no secret repeats.
     /// (By chance, a given bit is outside of this range with a probability of 10^-10.)
     #[test]
-    fn what_is_drawn_has_neither_structure_nor_memory() {
+    fn secrets_are_uniform_and_independent() {
         let drawn: Vec<_> = (0..1_000).map(|_| Secret::generate("sgc_").unwrap().text).collect();
 
         assert_eq!(drawn.iter().collect::<HashSet<_>>().len(), 1_000);

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_gets_its_share_and_each_one_slot_before_any_a_second() {
+    fn slots_are_shared_evenly_up_to_the_limit_per_receiver() {
         let mut shares = Shares::default();
 
         assert_eq!(one(&mut shares, 1, 10, 0), SHARE);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_waited_longest_gets_the_next_slot() {
+    fn longest_waiting_receiver_gets_the_next_slot() {
         let mut shares = Shares::default();
         let first = shares.allot(&due(0..100, 10), second(0));
         let first: Vec<_> = first.into_iter().map(|it| it.0).collect();
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_receiver_rests_and_is_then_asked_once() {
+    fn unresponsive_receiver_backs_off_and_is_probed_once() {
         let mut shares = Shares::default();
         assert_eq!(one(&mut shares, 1, 10, 0), SHARE);
         for _ in 0..SHARE {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_receiver_never_rests_for_more_than_a_minute() {
+    fn back_off_is_a_minute_at_most() {
         let mut shares = Shares::default();
         for round in 0..20 {
             assert_eq!(one(&mut shares, 1, 1, round * 60), 1);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_is_forgotten() {
+    fn finished_receivers_are_removed() {
         let mut shares = Shares::default();
         let taken = shares.allot(&due(0..10, 1), second(0));
         for (name, _) in taken {

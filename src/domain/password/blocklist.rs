@@ -79,7 +79,7 @@ mod tests {
 
     /// The binary search relies on this.
     #[test]
-    fn the_list_is_sorted_lower_case_and_free_of_short_entries() {
+    fn blocklist_is_sorted_lower_case_and_has_no_short_entries() {
         let lines: Vec<&str> = COMMON.lines().collect();
 
         assert!(COMMON.ends_with('\n') && !COMMON.contains('\r'));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn every_entry_is_found_and_nothing_beside_it() {
+    fn every_entry_is_found_and_no_other_text() {
         for line in COMMON.lines() {
             assert!(is_listed(line), "{line}");
             assert!(!is_listed(&format!("{line}\n")), "{line}");
@@ -109,7 +109,7 @@ mod tests {
     /// The list contains lower-case words, so the test counts the forms that people derive from
     /// them.
     #[test]
-    fn more_than_ten_thousand_policy_matching_passwords_are_refused() {
+    fn more_than_ten_thousand_policy_matching_passwords_are_rejected() {
         let mut bare = BTreeSet::new();
         let mut decorated = BTreeSet::new();
         for word in COMMON.lines().map(capitalised) {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn up_to_four_digits_and_four_marks_are_decoration() {
+    fn up_to_four_digits_and_four_marks_are_ignored() {
         for common in ["password2024", "harpoon!!!!", "harpoon2024", "sunshine1", "welcome2024!"] {
             assert!(is_common(common), "{common}");
         }

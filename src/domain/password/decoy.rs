@@ -128,13 +128,13 @@ mod tests {
     }
 
     #[test]
-    fn without_accounts_each_decoy_is_of_todays_class() {
+    fn without_accounts_every_decoy_has_the_current_class() {
         assert_eq!(count(&draw_all(&decoys()), live()), 10_000);
     }
 
     /// W17: classes are assigned in proportion to accounts, and always the same for one address.
     #[test]
-    fn classes_are_drawn_as_often_as_accounts_have_them() {
+    fn classes_are_assigned_in_proportion_to_accounts() {
         let decoys = decoys();
         decoys.set(&BTreeMap::from([(live(), 700), (BCRYPT_10, 250), (BCRYPT_12, 50)]));
 
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_that_was_seen_counts_before_it_is_counted() {
+    fn observed_class_is_used_before_the_next_count() {
         let decoys = decoys();
         decoys.set(&BTreeMap::from([(live(), 9)]));
 
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_classes_are_kept_than_can_be_drawn_from() {
+    fn number_of_classes_is_bounded() {
         let decoys = decoys();
         let class = |memory_kib| Class::Argon2 {
             algorithm: argon2::Algorithm::Argon2id,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decoy_has_the_class_it_stands_for_and_is_like_no_other() {
+    fn decoy_has_its_class_and_is_unique() {
         for class in [live(), BCRYPT_10, BCRYPT_12] {
             let (one, other) = (Stored::decoy(class).unwrap(), Stored::decoy(class).unwrap());
 

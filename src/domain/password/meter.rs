@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_measurement_takes_the_place_of_the_seed() {
+    fn first_measurement_replaces_the_initial_estimate() {
         let mut meter = Meter::new(live());
         assert_eq!(time(&meter, &[live()]), 23);
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_is_measured_by_itself() {
+    fn each_class_is_measured_separately() {
         let mut meter = Meter::new(live());
         let double = Class::Argon2 {
             algorithm: argon2::Algorithm::Argon2id,
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_follows_the_machine_and_no_single_measurement() {
+    fn estimate_follows_the_average_and_ignores_outliers() {
         let mut meter = Meter::new(live());
         for _ in 0..100 {
             meter.record(live(), Duration::from_millis(20));
@@ -194,7 +194,7 @@ mod tests {
     /// A5: eight hashes are slow beside busy programs, which then stop: later requests are not
     /// refused because of them.
     #[test]
-    fn what_was_slow_for_a_moment_is_not_held_against_those_who_come_next() {
+    fn brief_slowness_does_not_reject_later_requests() {
         let mut meter = Meter::new(live());
         for _ in 0..50 {
             meter.record(live(), Duration::from_millis(20));
@@ -214,7 +214,7 @@ mod tests {
     /// A5: a thousand logins arrive within a second, during which eight hashes take eight times
     /// as long: they fit into the backlog of 20 s and its reserve, since all hashes take 17 s.
     #[test]
-    fn the_arrival_of_a_burst_does_not_count_as_the_rate_of_its_hashes() {
+    fn contention_at_the_start_of_a_burst_does_not_lower_the_rate() {
         let mut meter = Meter::new(live());
         for _ in 0..200 {
             meter.record(live(), Duration::from_millis(34));
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn work_that_is_done_is_no_work() {
+    fn finished_jobs_add_no_time() {
         let meter = Meter::new(live());
         let (one, other) = (meter.work(&[live()]), meter.work(&[BCRYPT]));
         let mut sum = one;

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_broken_rule_is_named_in_a_fixed_order() {
+    fn all_violations_are_listed_in_a_fixed_order() {
         assert_eq!(
             messages(Policy::Compat, ""),
             [
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_original_took_is_taken_by_its_own_policy_alone() {
+    fn original_policy_accepts_what_compat_rejects() {
         assert_eq!(check(Policy::Original, "Password123"), []);
         assert_eq!(check(Policy::Original, "Alice.smith1"), []);
         assert_eq!(check(Policy::Original, "password"), check(Policy::Compat, "violet-harpoon-"));
@@ -226,7 +226,7 @@ mod tests {
     /// B3: characters that a form field cannot contain are refused in new passwords; existing
     /// passwords with them stay valid.
     #[test]
-    fn control_characters_are_refused() {
+    fn control_characters_are_rejected() {
         for text in ["Correct-\u{0}Horse7", "Correct-\nHorse7", "Correct-\u{85}Horse7"] {
             assert_eq!(check(Policy::Compat, text), [Weakness::Control], "{text:?}");
         }
@@ -235,7 +235,7 @@ mod tests {
 
     /// PW-05, N-04: blocklisted words with the usual decoration.
     #[test]
-    fn common_passwords_are_refused_however_they_are_decorated() {
+    fn decorated_common_passwords_are_rejected() {
         for common in [
             "Password1",
             "Passw0rd",
@@ -281,7 +281,7 @@ mod tests {
 
     /// PW-05, N-10: the account's own words.
     #[test]
-    fn the_accounts_own_words_are_refused() {
+    fn words_of_the_account_are_rejected() {
         for own in [
             "Alice.smith1",
             "Alice.Smith@example.com1",
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passphrase_that_merely_contains_an_own_word_is_accepted() {
+    fn passphrase_containing_a_word_of_the_account_is_accepted() {
         for good in ["Signet-Harpoon-3", "A cold signet ring in 1987", "Alice in Wonderland 7"] {
             assert_eq!(check(Policy::Compat, good), [], "{good}");
         }
@@ -307,7 +307,7 @@ mod tests {
 
     /// The folded copy is never reallocated, so no unwiped copy remains.
     #[test]
-    fn folding_never_outgrows_the_room_reserved() {
+    fn folding_does_not_exceed_the_reserved_capacity() {
         for code_point in (0..=u32::from(char::MAX)).filter_map(char::from_u32) {
             let text = code_point.to_string();
 
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn own_words_under_four_letters_and_digits_are_not_used() {
+    fn words_under_four_letters_and_digits_are_ignored() {
         let password = Password::parse("Bo-b-harp3").unwrap();
 
         for word in ["bob", "b.o.b", "", "...", "@", "b@b", "\u{1f511}\u{1f511}\u{1f511}\u{1f511}"]

@@ -93,7 +93,7 @@ mod tests {
 
     /// K5: NFC and nothing else. Compatibility characters, case and spaces stay as typed.
     #[test]
-    fn what_is_not_canonically_equivalent_stays_different() {
+    fn spellings_that_are_not_canonically_equivalent_differ() {
         for typed in ["\u{ff30}ass", "\u{fb01}sh", "x\u{b2}", " Pass word ", "\u{1f511}", "\t"] {
             assert_eq!(Password::parse(typed).unwrap().as_str(), typed);
         }
@@ -101,7 +101,7 @@ mod tests {
 
     /// PW-02, PW-03: the limit is on the bytes as typed, before they are normalised.
     #[test]
-    fn more_than_1024_typed_bytes_are_refused() {
+    fn more_than_1024_typed_bytes_are_rejected() {
         // U+212B (three bytes) becomes U+00C5 (two): 1,026 bytes typed, 684 once normalised.
         let shrinks = "\u{212b}".repeat(342);
         // U+1D160 (four bytes) becomes three code points of four bytes: no growth is refused.
@@ -116,7 +116,7 @@ mod tests {
 
     /// The text is never reallocated during normalisation, so no unwiped copy remains.
     #[test]
-    fn normalising_never_outgrows_the_room_reserved() {
+    fn normalisation_does_not_exceed_the_reserved_capacity() {
         for code_point in (1..=u32::from(char::MAX)).filter_map(char::from_u32) {
             let typed = code_point.to_string();
 

@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_pass_leaves_is_wiped_between_jobs() {
+    fn hash_memory_is_wiped_between_jobs() {
         for (iterations, is_wiped) in [(1, true), (2, false)] {
             let mut workspace = Workspace::new(64, Arc::default());
             let argon2 = argon2id(64, iterations);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn wiping_leaves_no_block_out() {
+    fn wiping_covers_every_block() {
         let mut blocks = Blocks::new(7, &Arc::default()).unwrap();
         for block in &mut blocks.0 {
             block.as_mut().fill(u64::MAX);
@@ -196,7 +196,7 @@ mod tests {
 
     /// A smaller foreign hash is computed in the existing memory.
     #[test]
-    fn every_computation_is_counted_and_memory_is_not_reserved_twice() {
+    fn every_computation_is_counted_and_memory_is_reused() {
         let tally = Arc::<Tally>::default();
         let mut workspace = Workspace::new(64, Arc::clone(&tally));
 

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits_is_kept() {
+    fn valid_values_are_accepted_unchanged() {
         for (rule, typed, kept) in [
             (Rule::Line, "  Ada Lovelace ", "Ada Lovelace"),
             (Rule::Line, "Jose\u{301}", "José"),
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused() {
+    fn invalid_values_are_rejected() {
         use ClaimError as Error;
         for (rule, typed, error) in [
             (Rule::Line, "", Error::Empty),

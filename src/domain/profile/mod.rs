@@ -306,7 +306,7 @@ mod tests {
 
     /// RFC 7396 §2: members are set, null members are removed, others are unchanged.
     #[test]
-    fn a_patch_sets_removes_and_leaves() {
+    fn merge_patch_sets_and_removes_members() {
         let before = json!({ "name": "Ada", "locale": "en",
                              "address": { "locality": "London", "country": "UK" } });
         for (patch, after) in [
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_says_all_that_is_wrong_with_it() {
+    fn merge_patch_reports_all_problems() {
         let patch = json!({ "name": "", "website": "javascript:alert(1)", "locale": "en",
                             "address": { "country": "\u{7}" } });
 
@@ -347,7 +347,7 @@ mod tests {
 
     /// OpenID Connect Core 1.0 §5.4: a scope value requests its claims and no others.
     #[test]
-    fn each_scope_has_its_claims() {
+    fn each_scope_requests_its_claims() {
         let ada = account(json!({ "name": "Ada", "website": "https://ada.example/",
                                   "phone_number": "+441632960961",
                                   "address": { "country": "UK" } }));

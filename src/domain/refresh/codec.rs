@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_reads_as_what_it_was_made_from() {
+    fn token_decodes_to_its_parts() {
         let presented = Presented { session_id: Uuid::from_u128(7), generation: 41 };
 
         let token = tokens(1).encode(presented.session_id, presented.generation).unwrap();
@@ -100,7 +100,7 @@ mod tests {
 
     /// RF-12: any change of a single character, other length or other encoding is refused.
     #[test]
-    fn an_altered_token_is_no_token() {
+    fn altered_token_is_rejected() {
         let tokens = tokens(1);
         let token = tokens.encode(Uuid::from_u128(7), 41).unwrap();
 

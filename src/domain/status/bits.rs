@@ -68,7 +68,7 @@ mod tests {
 
     /// MUST-185: the example of section 4.1, bit for bit.
     #[test]
-    fn the_example_of_the_draft_packs_into_its_bytes() {
+    fn packing_agrees_with_the_example_of_the_draft() {
         let mut bits = Bits::all_valid(16);
         for index in [0, 3, 4, 5, 7, 8, 9, 13, 15] {
             assert!(bits.set(index));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_set_once_and_only_inside_the_list() {
+    fn entry_is_set_once_and_only_within_the_list() {
         let mut bits = Bits::all_valid(16);
 
         assert!(bits.set(15));

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_blocks_of_a_list_hold_each_entry_once() {
+    fn blocks_of_a_list_contain_each_entry_once() {
         let all: BTreeSet<_> =
             (0..BLOCKS).flat_map(|block| entries_of(1, block)).map(|entry| entry.index).collect();
 
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_list_has_no_free_block_and_another_only_its_own() {
+    fn full_list_has_no_free_block_and_others_are_not_affected() {
         let list = |claimed| Model {
             id: 1,
             claimed,
@@ -208,7 +208,7 @@ mod tests {
 
     /// MUST-189: entries are not allocated in sequence.
     #[test]
-    fn shuffling_keeps_all_and_leaves_hardly_any_in_place() {
+    fn shuffle_is_a_permutation_that_moves_most_entries() {
         let before = entries_of(1, 7);
 
         let after = shuffled(before.clone()).unwrap();

@@ -148,7 +148,7 @@ mod tests {
 
     /// MUST-099: secrets issued by us need no encoding, so black-box tests cannot cover this.
     #[test]
-    fn both_halves_of_basic_are_form_decoded() {
+    fn both_parts_of_basic_credentials_are_form_decoded() {
         for (id, secret) in [
             ("web", "sgs_plain-and_simple"),
             ("job:nightly/1", "100% of a+b c"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pair_of_texts_is_refused() {
+    fn invalid_basic_credentials_are_rejected() {
         let binary = format!("Basic {}", STANDARD.encode(b"web:\xff"));
         let escaped = format!("Basic {}", STANDARD.encode("web:%ff"));
         let without_colon = format!("Basic {}", STANDARD.encode("web"));

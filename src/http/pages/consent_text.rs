@@ -137,7 +137,7 @@ mod tests {
     use crate::domain::profile;
 
     #[test]
-    fn an_audience_is_shown_by_the_host_that_is_looked_up() {
+    fn audience_is_shown_by_its_ascii_host() {
         for (audience, place) in [
             ("https://api.example.com", "api.example.com"),
             ("https://API.Example.com:8443/v1?x=y", "api.example.com"),
@@ -157,7 +157,7 @@ mod tests {
 
     /// “Something else” would be no informed consent.
     #[test]
-    fn each_claim_that_can_be_asked_for_has_words_of_its_own() {
+    fn each_requestable_claim_has_its_own_description() {
         let metadata = crate::http::oauth::metadata::document("https://id.example");
         let claims = metadata["claims_supported"].as_array().unwrap();
         let names = claims.iter().map(|claim| claim.as_str().unwrap());
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_named_once_and_here_is_not_named() {
+    fn audience_is_named_once_and_the_default_is_not_named() {
         let issuer = "https://id.example";
         let here = "https://id.example/oauth2/userinfo";
         let audience = &format!("{here} https://a.example/1 https://a.example/2 https://b.example");

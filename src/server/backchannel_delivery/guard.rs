@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_addresses_are_spoken_to() {
+    fn only_public_addresses_are_contacted() {
         for address in ["93.184.215.14", "2606:2800:21f:cb07::1", "1.1.1.1"] {
             assert!(is_public(address.parse().unwrap()), "{address}");
         }

@@ -52,7 +52,7 @@ fn password(typed: &str) -> Password {
 
 /// PW-01, PW-08: the default cost, the form of the string, 16 bytes of fresh salt.
 #[tokio::test]
-async fn a_new_hash_is_an_argon2id_string_at_the_live_cost() {
+async fn new_hash_is_an_argon2id_string_at_the_current_cost() {
     let hasher = start(Cost::default(), SETTINGS).unwrap();
 
     let stored = hasher.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
@@ -80,7 +80,7 @@ async fn no_two_hashes_share_a_salt() {
 
 /// PW-02: passwords that differ only after 72 bytes are different, as are all other variations.
 #[tokio::test]
-async fn nothing_is_truncated_trimmed_or_folded() {
+async fn passwords_are_not_truncated_trimmed_or_folded() {
     let hasher = hasher();
     let long = "x".repeat(72);
     for (chosen, typed) in [
@@ -102,7 +102,7 @@ async fn nothing_is_truncated_trimmed_or_folded() {
 
 /// K5: two encodings of the same characters.
 #[tokio::test]
-async fn another_spelling_of_the_same_characters_is_the_same_password() {
+async fn canonically_equivalent_passwords_match() {
     let hasher = hasher();
     let stored = hasher.hash_here(password("caf\u{e9}-\u{212b}-7")).await.unwrap();
 
@@ -113,7 +113,7 @@ async fn another_spelling_of_the_same_characters_is_the_same_password() {
 
 /// PW-02, PW-03: overlong input never reaches the threads.
 #[tokio::test]
-async fn a_password_that_is_too_long_costs_no_hash() {
+async fn overlong_password_is_not_hashed() {
     let hasher = hasher();
 
     for typed in ["x".repeat(1_025), "x".repeat(1_000_000)] {
@@ -127,7 +127,7 @@ async fn a_password_that_is_too_long_costs_no_hash() {
 
 /// PW-06: without a usable hash nothing matches, and the work is the same.
 #[tokio::test]
-async fn what_cannot_match_costs_one_hash_and_never_matches() {
+async fn unusable_hash_costs_one_hash_and_never_matches() {
     let hasher = hasher();
     let too_costly = "$argon2id$v=19$m=4194304,t=9,p=1$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
     let bcrypt_20 = "$2b$20$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
@@ -145,7 +145,7 @@ async fn what_cannot_match_costs_one_hash_and_never_matches() {
 
 /// Even the password of the decoy (here a real hash) does not match.
 #[tokio::test]
-async fn a_matching_decoy_is_a_mismatch() {
+async fn decoy_never_matches() {
     let one = hasher();
     let stored = one.hash_here(password("known")).await.unwrap();
     let mut inner = std::sync::Arc::into_inner(one.0).unwrap();
@@ -159,7 +159,7 @@ async fn a_matching_decoy_is_a_mismatch() {
 
 /// W17: an unknown address gets a class that accounts have, and admission uses its cost.
 #[tokio::test]
-async fn a_decoy_is_of_a_class_that_accounts_have() {
+async fn decoy_has_a_class_that_accounts_have() {
     let settings = PoolSettings { threads: 1, ..SETTINGS };
     let hasher = start(COST, settings).unwrap();
     let costly = Class::Bcrypt { cost: 4 };
@@ -172,7 +172,7 @@ async fn a_decoy_is_of_a_class_that_accounts_have() {
 
 /// PW-01: weaker, stronger and foreign hashes still match, and are to be replaced.
 #[tokio::test]
-async fn a_match_says_whether_the_hash_is_to_be_replaced() {
+async fn match_reports_whether_the_hash_needs_an_upgrade() {
     let old = start(Cost { memory_kib: 32, ..COST }, SETTINGS).unwrap();
     let old = old.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
     let bcrypt = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi".to_owned();
@@ -198,7 +198,7 @@ async fn a_match_says_whether_the_hash_is_to_be_replaced() {
 
 /// Both hashes are computed in one job, so the caller waits in the queue only once.
 #[tokio::test]
-async fn what_follows_a_right_password_is_hashed_in_the_same_turn() {
+async fn replacement_hash_is_computed_in_the_same_job() {
     let settings = PoolSettings { threads: 1, backlog: Duration::ZERO, ..SETTINGS };
     let hasher = start(COST, settings).unwrap();
     let stored = hasher.hash_here(password("old")).await.unwrap();
@@ -251,7 +251,7 @@ async fn starting_hashes_nothing_and_refuses_what_cannot_work() {
 /// B4: systems without normalisation hashed the password as typed. Such a hash matches the same
 /// typed text, and is replaced by a hash of the normalised text, which matches either spelling.
 #[tokio::test]
-async fn a_hash_of_text_that_is_not_normalised_matches_what_is_typed() {
+async fn hash_of_unnormalised_text_matches_the_typed_password() {
     let hasher = hasher();
     let (typed, other) = ("Pa\u{308}55wo\u{308}rter-alt", "P\u{e4}55w\u{f6}rter-alt");
     let foreign = bcrypt::hash(typed, 4).unwrap();
@@ -262,13 +262,13 @@ async fn a_hash_of_text_that_is_not_normalised_matches_what_is_typed() {
         assert_eq!(hasher.check(password(spelling), Some(ours.clone())).await.unwrap(), MATCH);
     }
     let composed = hasher.check(password(other), Some(foreign)).await.unwrap();
-    assert_eq!(composed, Verdict::Mismatch, "that is not what the hash was made of");
+    assert_eq!(composed, Verdict::Mismatch, "the hash was computed from another text");
 }
 
 /// PW-06: text with two spellings costs two hashes, with or without an account, for any stored
 /// hash.
 #[tokio::test]
-async fn two_spellings_cost_two_hashes_for_anybody() {
+async fn two_spellings_cost_two_hashes_for_every_account() {
     let hasher = hasher();
     let ours = hasher.hash_here(password("Correct-Horse7-Battery")).await.unwrap();
     let foreign = bcrypt::hash("Correct-Horse7-Battery", 4).unwrap();

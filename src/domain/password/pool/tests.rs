@@ -73,14 +73,14 @@ fn blocks_held(shared: &Shared) -> usize {
 fn eventually(mut is_so: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_mins(2);
     while !is_so() {
-        assert!(Instant::now() < end, "it never came to be");
+        assert!(Instant::now() < end, "timeout");
         thread::yield_now();
     }
 }
 
 /// DS-11: work beyond the limit is refused at once and never run.
 #[tokio::test]
-async fn a_full_queue_refuses_at_once() {
+async fn full_queue_rejects_immediately() {
     // A nominal hash takes 23 ms, so five take more than 100 ms.
     let pool = pool(1, Duration::from_millis(100));
     let (end, first) = occupy(&pool);
@@ -100,7 +100,7 @@ async fn a_full_queue_refuses_at_once() {
 
 /// A caller that has its result may submit another job at once, even if the queue was full.
 #[tokio::test]
-async fn the_place_is_back_before_the_answer_is() {
+async fn queue_place_is_freed_before_the_result_is_sent() {
     let pool = pool(1, Duration::ZERO);
 
     for _ in 0..500 {
@@ -109,13 +109,13 @@ async fn the_place_is_back_before_the_answer_is() {
 }
 
 #[tokio::test]
-async fn a_backlog_without_end_is_possible() {
+async fn unlimited_backlog_is_possible() {
     assert_eq!(run(&pool(1, Duration::MAX), |_| Ok(1)).await.unwrap(), 1);
 }
 
 /// PW-04, F18: a job that has begun counts until it ends, even if its caller has gone.
 #[tokio::test]
-async fn a_caller_that_hangs_up_frees_nothing_that_is_being_done() {
+async fn dropped_caller_does_not_free_the_slot_of_a_running_job() {
     let pool = pool(2, Duration::from_millis(20));
     let (end_one, one) = occupy(&pool);
     let (end_two, two) = occupy(&pool);
@@ -131,7 +131,7 @@ async fn a_caller_that_hangs_up_frees_nothing_that_is_being_done() {
 
 /// Other programs took the cores: a caller is told to retry before its request times out.
 #[tokio::test]
-async fn a_job_that_waits_too_long_is_answered_and_not_run() {
+async fn job_that_waits_too_long_is_rejected_and_not_run() {
     let settings = PoolSettings { patience: Duration::from_millis(20), ..SETTINGS };
     let pool = start(settings, 64, PATIENT);
     let (end, first) = occupy(&pool);
@@ -142,7 +142,7 @@ async fn a_job_that_waits_too_long_is_answered_and_not_run() {
 
     let Err(HashError::Busy { retry_after }) = late else { panic!("{late:?}") };
     assert_eq!(retry_after, settings.backlog);
-    assert_eq!(jobs(&pool), 1, "it has made room");
+    assert_eq!(jobs(&pool), 1, "its place is freed");
     drop(end);
     first.answer().await.unwrap();
     assert_eq!(runs.load(Ordering::Relaxed), 0);
@@ -150,7 +150,7 @@ async fn a_job_that_waits_too_long_is_answered_and_not_run() {
 
 /// F18: a job whose caller has gone before it begins is not run, and makes room at once.
 #[tokio::test]
-async fn a_job_that_nobody_waits_for_is_skipped() {
+async fn job_of_a_dropped_caller_is_skipped() {
     let pool = pool(1, Duration::from_millis(100));
     let (end, first) = occupy(&pool);
     let runs = Arc::new(AtomicUsize::new(0));
@@ -169,7 +169,7 @@ async fn a_job_that_nobody_waits_for_is_skipped() {
 
 /// A5: a burst of one client does not block another client.
 #[tokio::test]
-async fn a_crowd_of_one_client_does_not_keep_others_waiting() {
+async fn burst_of_one_client_does_not_delay_others() {
     let pool = pool(1, PATIENT);
     let (end, first) = occupy(&pool);
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -202,7 +202,7 @@ struct Gauge {
 }
 
 /// Submits jobs repeatedly, and drops two of three.
-async fn ask_and_hang_up(pool: Arc<Pool>, gauge: Arc<Gauge>) {
+async fn submit_and_drop(pool: Arc<Pool>, gauge: Arc<Gauge>) {
     for turn in 0..200 {
         let gauge = Arc::clone(&gauge);
         let answer = submit(&pool, move |workspace| {
@@ -220,10 +220,10 @@ async fn ask_and_hang_up(pool: Arc<Pool>, gauge: Arc<Gauge>) {
 
 /// PW-04, F18: many callers are dropped while their jobs wait or run.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn dropped_callers_do_not_exceed_the_threads() {
+async fn dropped_callers_do_not_cause_more_jobs_than_threads() {
     let (pool, gauge) = (Arc::new(pool(2, PATIENT)), Arc::new(Gauge::default()));
 
-    let ask = || tokio::spawn(ask_and_hang_up(Arc::clone(&pool), Arc::clone(&gauge)));
+    let ask = || tokio::spawn(submit_and_drop(Arc::clone(&pool), Arc::clone(&gauge)));
     for caller in [ask(), ask(), ask(), ask()] {
         caller.await.unwrap();
     }
@@ -234,7 +234,7 @@ async fn dropped_callers_do_not_exceed_the_threads() {
 }
 
 #[tokio::test]
-async fn a_panicking_job_is_answered_and_the_pool_lives_on() {
+async fn panicking_job_is_reported_and_the_pool_continues() {
     let pool = pool(1, PATIENT);
 
     for turn in 0..4 {
@@ -248,7 +248,7 @@ async fn a_panicking_job_is_answered_and_the_pool_lives_on() {
 }
 
 #[tokio::test]
-async fn memory_is_kept_between_jobs_and_returned_at_rest() {
+async fn memory_is_reused_between_jobs_and_released_when_idle() {
     let patient = pool(1, PATIENT);
     let restless = resting(1, PATIENT, 64, Duration::from_millis(20));
     assert_eq!(blocks_held(&patient.shared), 0, "nothing is reserved before the first job");
@@ -262,7 +262,7 @@ async fn memory_is_kept_between_jobs_and_returned_at_rest() {
 }
 
 #[tokio::test]
-async fn what_one_pass_leaves_is_wiped_before_the_next_job() {
+async fn hash_memory_is_wiped_before_the_next_job() {
     let pool = pool(1, PATIENT);
 
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
@@ -274,7 +274,7 @@ async fn what_one_pass_leaves_is_wiped_before_the_next_job() {
 /// process. It needs a process of its own, so it runs the test below in one.
 #[cfg(target_os = "linux")]
 #[test]
-fn released_memory_goes_back_to_the_system_time_after_time() {
+fn released_memory_is_returned_to_the_system_repeatedly() {
     let (_, module) = module_path!().split_once("::").unwrap();
     let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", &format!("{module}::alone_in_its_process")])
@@ -310,7 +310,7 @@ async fn alone_in_its_process() {
 
 /// F17: the extra memory of a costly foreign hash is freed at once.
 #[tokio::test]
-async fn an_oversized_hash_gives_its_memory_back_at_once() {
+async fn memory_of_an_oversized_hash_is_released_at_once() {
     let pool = pool(1, PATIENT);
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
 
@@ -326,7 +326,7 @@ async fn an_oversized_hash_gives_its_memory_back_at_once() {
 }
 
 #[tokio::test]
-async fn the_threads_end_with_the_pool() {
+async fn threads_end_with_the_pool() {
     let pool = pool(3, PATIENT);
     run(&pool, |workspace| hash(64, workspace)).await.unwrap();
     let shared: Weak<Shared> = Arc::downgrade(&pool.shared);
@@ -339,7 +339,7 @@ async fn the_threads_end_with_the_pool() {
 /// DS-10: only the hashing threads lower their priority; the thread that started them does not.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn only_the_hashing_threads_run_at_a_priority_of_their_own() {
+async fn only_hashing_threads_lower_their_priority() {
     let nice = || {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
         let (head, fields) = stat.rsplit_once(") ").unwrap();

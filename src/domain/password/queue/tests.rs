@@ -35,7 +35,7 @@ fn do_next(queue: &mut Queue<u32>) -> u128 {
 
 /// A5: the work of 20 s is admitted, and no more.
 #[test]
-fn a_lone_client_may_have_the_whole_backlog() {
+fn single_client_may_use_the_whole_backlog() {
     let mut queue = queue();
 
     // The last job is admitted at 20 s of work, or slightly less, and exceeds it.
@@ -50,7 +50,7 @@ fn a_lone_client_may_have_the_whole_backlog() {
 
 /// A5: a thousand concurrent logins from as many addresses, at 140 hashes a second.
 #[test]
-fn a_thousand_people_at_once_are_all_admitted() {
+fn thousand_concurrent_logins_are_all_admitted() {
     let mut meter = Meter::new(live());
     meter.record(live(), Duration::from_millis(14));
     let limits = Limits { backlog: Duration::from_secs(20), threads: 2 };
@@ -63,7 +63,7 @@ fn a_thousand_people_at_once_are_all_admitted() {
 
 /// Admission depends on the cost of the work, not on the number of jobs.
 #[test]
-fn the_cost_of_each_class_counts() {
+fn admission_depends_on_the_cost_of_each_class() {
     let costly = Class::Bcrypt { cost: 14 };
     let mut queue = queue();
     queue.meter.record(costly, Duration::from_secs(2));
@@ -95,7 +95,7 @@ fn admission_follows_the_measured_rate() {
 
 /// A second client is admitted however much the first has queued, and is next.
 #[test]
-fn a_client_that_took_everything_leaves_room_for_another() {
+fn client_that_filled_the_backlog_leaves_room_for_another() {
     let mut queue = queue();
     fill(&mut queue, A, 1_000);
 
@@ -111,7 +111,7 @@ fn a_client_that_took_everything_leaves_room_for_another() {
 
 /// While other clients wait, one with more than its share gets no freed capacity.
 #[test]
-fn what_becomes_free_goes_to_those_who_have_less() {
+fn freed_capacity_goes_to_clients_below_their_share() {
     let mut queue = queue();
     fill(&mut queue, A, 1_000);
     fill(&mut queue, B, 20);
@@ -144,7 +144,7 @@ fn clients_take_turns() {
 
 /// Turns are measured in time, not in jobs: one costly hash counts as many cheap ones.
 #[test]
-fn a_client_with_costly_hashes_has_fewer_turns() {
+fn client_with_costly_hashes_gets_fewer_turns() {
     let costly = Class::Bcrypt { cost: 12 };
     let mut queue = queue();
     queue.meter.record(costly, Duration::from_secs(1));
@@ -160,18 +160,18 @@ fn a_client_with_costly_hashes_has_fewer_turns() {
 
 /// Even with many addresses, clients without waiting jobs are admitted before clients with some.
 #[test]
-fn the_reserve_is_bounded() {
+fn reserve_is_bounded() {
     let mut queue = queue();
     fill(&mut queue, A, 1_000);
 
     let admitted = (10..1_010).filter(|client| fill(&mut queue, *client, 1).0 == 1).count();
 
-    assert!((100..=101).contains(&admitted), "a quarter more, and not without end: {admitted}");
+    assert!((100..=101).contains(&admitted), "a quarter more at most: {admitted}");
 }
 
 /// A dropped job frees its capacity, unless it has begun.
 #[test]
-fn what_nobody_waits_for_is_forgotten() {
+fn job_of_a_dropped_caller_is_removed_unless_it_has_begun() {
     let mut queue = queue();
     let now = Instant::now();
     let tickets: Vec<_> = (0..3).map(|job| queue.admit(A, &[live()], job, now).unwrap()).collect();
@@ -179,7 +179,7 @@ fn what_nobody_waits_for_is_forgotten() {
 
     assert_eq!(queue.withdraw(&tickets[0]), None, "it has begun");
     assert_eq!(queue.withdraw(&tickets[1]), Some(1));
-    assert_eq!(queue.withdraw(&tickets[1]), None, "it is gone");
+    assert_eq!(queue.withdraw(&tickets[1]), None, "it is already removed");
 
     assert_eq!(queue.jobs(), 2);
     assert_eq!(queue.take().unwrap().1, 2);
@@ -191,7 +191,7 @@ fn what_nobody_waits_for_is_forgotten() {
 
 /// Refused callers are told to retry one after the other, as there will be room.
 #[test]
-fn a_refusal_says_when_there_is_room() {
+fn rejection_contains_the_time_to_retry() {
     let mut queue = queue();
     fill(&mut queue, A, 401);
     let now = Instant::now();
@@ -212,7 +212,7 @@ fn a_refusal_says_when_there_is_room() {
 
 /// Memory is bounded, however quick hashes are.
 #[test]
-fn the_number_of_jobs_is_bounded() {
+fn number_of_jobs_is_bounded() {
     let mut meter = Meter::new(live());
     meter.record(live(), Duration::from_nanos(1));
     let mut queue = Queue::new(Limits { backlog: Duration::from_secs(20), threads: 64 }, meter);

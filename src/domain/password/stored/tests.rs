@@ -52,14 +52,14 @@ fn argon2id_hashes_of_the_reference_library_match() {
 
 /// K5: a password typed with combining marks matches a hash of its composed form.
 #[test]
-fn a_decomposed_spelling_matches_the_hash_of_the_composed_one() {
+fn decomposed_password_matches_the_hash_of_the_composed_one() {
     let hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$ffpaZ44Xk7U0RQox9C/AfdsHOpRjoKTh1dm9N9we/5M";
 
     assert!(matches(hash, "pa\u{308}sswo\u{308}rd\u{2713}"));
 }
 
 #[test]
-fn the_whole_tag_is_compared() {
+fn whole_tag_is_compared() {
     let hash = "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
     assert!(matches(hash, PASSWORD));
 
@@ -70,7 +70,7 @@ fn the_whole_tag_is_compared() {
 
 /// RFC 9106 §5.3, computed in the memory of a hashing thread.
 #[test]
-fn the_argon2id_test_vector_of_rfc_9106_holds() {
+fn argon2id_agrees_with_rfc_9106() {
     let params = ParamsBuilder::new()
         .m_cost(32)
         .t_cost(3)
@@ -98,7 +98,7 @@ fn the_argon2id_test_vector_of_rfc_9106_holds() {
 
 /// Made by libargon2: every kind and version, one without a version, and other lengths.
 #[test]
-fn foreign_argon2_hashes_match_and_are_to_be_replaced() {
+fn foreign_argon2_hashes_match_and_need_an_upgrade() {
     for hash in [
         "$argon2id$v=16$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$X6QnBXLnOL/WhEkA2IQeHrZ9HmcCi9tKU6YxRiusuLk",
         "$argon2i$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$nPURuP9yRXq7CDjJGX4jnsmFJOQs7imq/1LsNonLSds",
@@ -116,7 +116,7 @@ fn foreign_argon2_hashes_match_and_are_to_be_replaced() {
 
 /// PW-01: only a hash with the parameters of a new one is not replaced.
 #[test]
-fn a_hash_is_current_only_at_exactly_the_live_settings() {
+fn hash_is_current_only_at_exactly_the_current_settings() {
     let live = "$argon2id$v=19$m=256,t=2,p=2$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
     assert!(matches(live, PASSWORD));
     assert!(is_current(live, 256, 2, 2));
@@ -138,7 +138,7 @@ fn a_hash_is_current_only_at_exactly_the_live_settings() {
 
 /// Made by libxcrypt.
 #[test]
-fn bcrypt_hashes_of_the_three_prefixes_match_and_are_to_be_replaced() {
+fn bcrypt_hashes_of_all_prefixes_match_and_need_an_upgrade() {
     for prefix in ["$2a$", "$2b$", "$2y$"] {
         let hash = format!("{prefix}05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi");
 
@@ -150,7 +150,7 @@ fn bcrypt_hashes_of_the_three_prefixes_match_and_are_to_be_replaced() {
 
 /// The system that made the hash ended the password at U+0000; text after it must not match.
 #[test]
-fn a_bcrypt_hash_matches_no_password_that_goes_on_behind_a_nul() {
+fn bcrypt_hash_does_not_match_a_password_with_text_after_a_nul() {
     let hash = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
 
     assert!(!matches(hash, &format!("{PASSWORD}\0")));
@@ -159,7 +159,7 @@ fn a_bcrypt_hash_matches_no_password_that_goes_on_behind_a_nul() {
 
 /// libxcrypt got 74 bytes; bcrypt reads 72 of them, which ends within a character here.
 #[test]
-fn a_bcrypt_hash_is_checked_with_the_72_bytes_it_was_made_of() {
+fn bcrypt_hash_is_checked_with_the_first_72_bytes() {
     let hash = "$2b$05$abcdefghijklmnopqrstuusZHkwA51nwMp0X4BRE2tJ9nwPqtpEp6";
     let seventy_one = "x".repeat(71);
 
@@ -170,7 +170,7 @@ fn a_bcrypt_hash_is_checked_with_the_72_bytes_it_was_made_of() {
 
 /// F17: no stored hash may exceed the bounds, in any notation.
 #[test]
-fn hashes_beyond_the_bounds_are_refused_unread() {
+fn hashes_beyond_the_bounds_are_rejected() {
     let argon2 = |cost: &str| {
         check_stored(&format!(
             "$argon2id$v=19${cost}$c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM"
@@ -205,7 +205,7 @@ fn hashes_beyond_the_bounds_are_refused_unread() {
 }
 
 #[test]
-fn what_is_no_hash_is_refused() {
+fn invalid_hash_strings_are_rejected() {
     let salt_and_tag = "c2l4dGVlbiBieXRlcyBvaw$AuQWTH3SLGo9bOUwqrcvyx3euegWJTZJSmZHILRq8QM";
     for unknown in [
         String::new(),
