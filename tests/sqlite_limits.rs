@@ -1,6 +1,6 @@
-//! W1: SQLite runs out of pages, and of memory, inside a transaction of the writer. What is
-//! acknowledged afterwards is stored. A program of its own, because SQLite never takes a limit of its
-//! memory back.
+//! W1: SQLite runs out of pages, and of memory, inside a transaction of the writer. Writes
+//! acknowledged afterwards are stored. A separate program, because a memory limit of SQLite cannot be
+//! removed.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where it fails")]
 
 use std::path::Path;
@@ -38,7 +38,7 @@ async fn store(db: &Db, id: u32, bytes: u64) -> Result<(), DbErr> {
     run(db, &format!("INSERT INTO filler VALUES ({id}, randomblob({bytes}))")).await
 }
 
-/// The rows that another connection sees.
+/// The rows that another connection reads.
 async fn stored(url: &str) -> Vec<u32> {
     let db = Database::connect(format!("{url}?mode=ro")).await.unwrap();
     let sql = "SELECT id FROM filler ORDER BY id";
@@ -59,18 +59,18 @@ async fn pragma(db: &Db, name: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_acknowledged_after_a_refusal_is_stored() {
+async fn acknowledged_writes_after_a_failure_are_stored() {
     let directory = TempDir::new().unwrap();
     let (db, url) = database(directory.path()).await;
     let mut acknowledged = vec![1];
     store(&db, 1, 1).await.unwrap();
 
-    // SQLITE_FULL, by a limit of the writer's connection; it is thrown away with that.
+    // SQLITE_FULL, by a limit of the writer's connection, which is closed with it.
     let most = pragma(&db, "page_count").await + 16;
     run(&db, &format!("PRAGMA max_page_count = {most}")).await.unwrap();
     let full = store(&db, 2, MIB).await.unwrap_err();
     assert!(full.to_string().contains("full"), "{full}");
-    // Refused until the space in reserve is there again.
+    // Refused until the reserved space has been created again.
     let begun = Instant::now();
     while let Err(refused) = store(&db, 3, MIB).await {
         assert!(begun.elapsed() < Duration::from_secs(20), "{refused}");
@@ -79,7 +79,7 @@ async fn what_is_acknowledged_after_a_refusal_is_stored() {
     acknowledged.push(3);
     assert_eq!(stored(&url).await, acknowledged);
 
-    // SQLITE_NOMEM: a row takes more memory than is left, others do not.
+    // SQLITE_NOMEM: one row needs more memory than is left; others do not.
     run(&db, &format!("PRAGMA hard_heap_limit = {}", 24 * MIB)).await.unwrap();
     let failed = store(&db, 7, 32 * MIB).await.unwrap_err();
     assert!(failed.to_string().contains("memory"), "{failed}");

@@ -169,7 +169,7 @@ mod tests {
     use crate::error::VerifyError;
 
     #[test]
-    fn an_unknown_key_id_is_shown_short_and_printable() {
+    fn unknown_key_id_is_truncated_and_printable_in_the_message() {
         let cases = [
             ("key-1", "key-1".to_owned()),
             ("a\r\nb\u{1b}[31m\u{202e}é c", "a??b?[31m???c".to_owned()),

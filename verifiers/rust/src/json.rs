@@ -177,7 +177,7 @@ mod tests {
     use crate::json::Object;
 
     #[test]
-    fn a_repeated_name_is_refused_at_any_depth_and_however_it_is_written() {
+    fn duplicate_name_is_rejected_at_any_depth_and_in_any_spelling() {
         let cases = [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"b":2,"a":3}"#,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_whole_object_is_read() {
+    fn only_a_single_complete_object_is_accepted() {
         let nested = format!(r#"{{"a":{}{}}}"#, "[".repeat(2000), "]".repeat(2000));
         let cases = [
             &b""[..],
@@ -220,7 +220,7 @@ mod tests {
 
     /// Unless the build's `serde_json` itself represents numbers this way.
     #[test]
-    fn an_object_is_not_taken_for_a_number() {
+    fn object_is_not_read_as_a_number() {
         for number in ["5", "0", "1.5"] {
             let json = format!(r#"{{"n":{{"{ARBITRARY_PRECISION}":"{number}"}}}}"#);
             let object = Object::parse(json.as_bytes()).unwrap();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_plain_whole_number_is_an_integer() {
+    fn only_a_plain_integer_literal_is_an_integer() {
         let value = |number: &str| {
             let json = format!(r#"{{"n":{number}}}"#);
             match Object::parse(json.as_bytes()).unwrap().get("n") {

@@ -165,7 +165,7 @@ mod tests {
 
     /// RFC 7515 §A.2: its header has no `typ`, so only the signature check applies.
     #[test]
-    fn the_rs256_example_of_rfc_7515_verifies_and_no_altered_one_does() {
+    fn rs256_example_of_rfc_7515_verifies_unless_altered() {
         let jwk = format!(r#"{{"kty":"RSA","kid":"A.2","e":"AQAB","n":"{MODULUS}"}}"#);
         let keys = KeySet::from_json(format!(r#"{{"keys":[{jwk}]}}"#).as_bytes()).unwrap();
         let key = keys.key("A.2").unwrap();

@@ -1,4 +1,4 @@
-//! JW-01: the algorithm is RS256, whatever the token says (RFC 8725 §3.1).
+//! JW-01: the algorithm is RS256, whatever the header says (RFC 8725 §3.1).
 
 use josekit::jwk::Jwk;
 use josekit::jwk::KeyPair;
@@ -21,7 +21,7 @@ use crate::harness::verify;
 use crate::harness::with;
 use crate::harness::without;
 
-/// A token signed by `signer`, its header naming `algorithm`.
+/// A token signed by `signer`, with `algorithm` as `alg`.
 fn token(signer: &dyn JwsSigner, algorithm: &str) -> String {
     let header = with(header(), "alg", json!(algorithm)).to_string();
     sign_with(signer, &format!("{}.{}", encode(header), encode(claims().to_string())))
@@ -29,7 +29,7 @@ fn token(signer: &dyn JwsSigner, algorithm: &str) -> String {
 
 /// MUST-194, JW-01; RFC 7515 §A.5 is the example of an unsecured JWS.
 #[test]
-fn an_unsigned_token_is_refused() {
+fn unsigned_token_is_rejected() {
     let valid = valid_token();
     let signature = valid.rsplit_once('.').unwrap().1;
     for name in ["none", "None", "NONE", "nOnE", ""] {
@@ -40,15 +40,15 @@ fn an_unsigned_token_is_refused() {
             assert_eq!(verify(&token), Err(VerifyError::UnsupportedAlgorithm), "{token}");
         }
     }
-    // It names no key either, which is noticed first.
+    // It has no `kid` either, which is checked first.
     let rfc_example = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0\
                        dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.";
     assert_eq!(verify(rfc_example), Err(VerifyError::Malformed));
 }
 
-/// MUST-195, JW-01: the public key is no secret, so nobody may use it as one.
+/// MUST-195, JW-01: the public key must not be accepted as an HMAC secret.
 #[test]
-fn an_hmac_keyed_with_the_public_key_is_refused() {
+fn hmac_keyed_with_the_public_key_is_rejected() {
     let secrets =
         [KEY.to_pem_public_key(), KEY.to_der_public_key(), KEY.to_traditional_pem_public_key()];
     for secret in secrets {
@@ -61,9 +61,9 @@ fn an_hmac_keyed_with_the_public_key_is_refused() {
     }
 }
 
-/// JW-01: a genuine signature by the right key, made by another scheme.
+/// JW-01: a valid signature by the right key, but of another scheme.
 #[test]
-fn another_scheme_with_the_right_key_is_refused_even_if_called_rs256() {
+fn other_signature_schemes_are_rejected_even_if_labelled_rs256() {
     let rs384 = RS384.signer_from_pem(KEY.to_pem_private_key()).unwrap();
     let rs512 = RS512.signer_from_pem(KEY.to_pem_private_key()).unwrap();
     let mut jwk = KEY.to_jwk_private_key();
@@ -80,7 +80,7 @@ fn another_scheme_with_the_right_key_is_refused_even_if_called_rs256() {
 
 /// JW-01: RFC 7515 §4.1.1 makes `alg` case-sensitive.
 #[test]
-fn the_name_rs256_must_be_exact() {
+fn alg_is_compared_exactly() {
     for name in ["rs256", "Rs256", "RS256 ", " RS256", "RS256\0", "ES256", "EdDSA"] {
         let refusal = refusal_of_header(with(header(), "alg", json!(name)));
         assert_eq!(refusal, VerifyError::UnsupportedAlgorithm, "{name:?}");

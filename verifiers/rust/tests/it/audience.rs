@@ -1,4 +1,4 @@
-//! JW-01: the token is from this issuer and for this service.
+//! JW-01: the token must be from this issuer and for this service.
 
 use serde_json::json;
 use signet_verifier::Verifier;
@@ -17,7 +17,7 @@ use crate::harness::without;
 
 /// RFC 7519 §4.1.3.
 #[test]
-fn the_audience_may_stand_alone_or_in_a_list() {
+fn audience_may_be_a_string_or_an_array() {
     let lists =
         [json!(AUDIENCE), json!([AUDIENCE]), json!(["https://other.example.test", AUDIENCE])];
     for aud in lists {
@@ -27,7 +27,7 @@ fn the_audience_may_stand_alone_or_in_a_list() {
 
 /// MUST-201, JW-01, RFC 9068 §4.
 #[test]
-fn another_audience_is_refused() {
+fn other_audience_is_rejected() {
     let others = [
         json!("https://other.example.test"),
         json!(["https://other.example.test"]),
@@ -47,7 +47,7 @@ fn another_audience_is_refused() {
 
 /// JW-01, RFC 9068 §2.2.
 #[test]
-fn a_missing_audience_or_one_of_another_type_is_refused() {
+fn missing_audience_or_one_of_a_wrong_type_is_rejected() {
     let invalid = VerifyError::MissingOrInvalidClaim("aud");
     assert_eq!(refusal_of_claims(without(claims(), "aud")), invalid);
 
@@ -59,7 +59,7 @@ fn a_missing_audience_or_one_of_another_type_is_refused() {
 
 /// MUST-201, JW-01, RFC 8725 §3.8.
 #[test]
-fn the_issuer_is_compared_byte_for_byte() {
+fn issuer_is_compared_byte_for_byte() {
     let others = [
         format!("{ISSUER}/"),
         ISSUER.to_uppercase(),
@@ -80,9 +80,9 @@ fn the_issuer_is_compared_byte_for_byte() {
     assert_eq!(refusal, VerifyError::MissingOrInvalidClaim("iss"));
 }
 
-/// A setting left empty must not switch a check off.
+/// An empty setting must not disable a check.
 #[test]
-fn an_empty_issuer_or_audience_matches_no_token() {
+fn empty_issuer_or_audience_matches_no_token() {
     let empty_iss = token_with_claims(with(claims(), "iss", json!("")));
     for aud in [json!(""), json!([""]), json!([]), json!(AUDIENCE)] {
         let empty_aud = token_with_claims(with(claims(), "aud", aud));

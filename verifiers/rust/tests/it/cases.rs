@@ -1,4 +1,4 @@
-//! The cases that every verifier of the family runs: `verifiers/vectors/cases.json`.
+//! The shared cases that every verifier runs: `verifiers/vectors/cases.json`.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ static FILE: LazyLock<Value> = LazyLock::new(|| {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 });
 
-/// A case, with what it leaves to the file.
+/// A case; members that it omits are those of the file.
 pub(crate) struct Case(&'static Value);
 
 impl Case {
@@ -61,7 +61,7 @@ impl Case {
         self.0.get("accept_typ_jwt").is_some_and(|flag| flag.as_bool().unwrap())
     }
 
-    /// The key set as it is served.
+    /// The key set as served.
     pub(crate) fn jwks(&self) -> String {
         match self.own_or_shared("jwks") {
             Value::String(document) => document.clone(),
@@ -69,7 +69,7 @@ impl Case {
         }
     }
 
-    /// The status lists that can be had, each with its address.
+    /// The available status lists, with their URIs.
     pub(crate) fn lists(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let lists = self.0.get("status_lists").and_then(Value::as_object);
         let served = lists.into_iter().flat_map(Map::iter);
@@ -81,11 +81,11 @@ impl Case {
         self.0.get("jwks").is_some()
     }
 
-    /// What is said of `outcome`, if it is not what the case expects.
-    pub(crate) fn complaint(&self, outcome: Result<AccessToken, &str>) -> Option<String> {
+    /// How `outcome` differs from what the case expects, if it does.
+    pub(crate) fn mismatch(&self, outcome: Result<AccessToken, &str>) -> Option<String> {
         let expected = &self.0["expect"];
         let actual = match outcome {
-            Ok(token) => told_by(&token),
+            Ok(token) => claims_of(&token),
             Err(code) => json!({ "error": code }),
         };
         (actual != *expected).then(|| format!("{}: {actual} and not {expected}", self.name()))
@@ -96,7 +96,7 @@ impl Case {
     }
 }
 
-fn told_by(token: &AccessToken) -> Value {
+fn claims_of(token: &AccessToken) -> Value {
     json!({
         "subject": token.subject(),
         "user_id": token.user_id(),
@@ -111,7 +111,7 @@ fn told_by(token: &AccessToken) -> Value {
     })
 }
 
-/// As a service does that fetches by its own means.
+/// Verifies as a service does that fetches the documents itself.
 fn outcome(case: &Case) -> Result<AccessToken, &'static str> {
     let mut verifier =
         Verifier::new(case.issuer(), case.audience()).leeway_seconds(Case::leeway_seconds());
@@ -130,22 +130,21 @@ fn outcome(case: &Case) -> Result<AccessToken, &'static str> {
 }
 
 #[track_caller]
-pub(crate) fn assert_no_complaints(complaints: &[String]) {
-    assert!(complaints.is_empty(), "{} cases\n{}", complaints.len(), complaints.join("\n"));
+pub(crate) fn assert_no_mismatches(mismatches: &[String]) {
+    assert!(mismatches.is_empty(), "{} cases\n{}", mismatches.len(), mismatches.join("\n"));
 }
 
 #[test]
-fn every_case_of_the_family_ends_as_it_should() {
-    let complaints: Vec<_> =
-        Case::all().filter_map(|case| case.complaint(outcome(&case))).collect();
+fn every_shared_case_has_the_expected_outcome() {
+    let mismatches: Vec<_> = Case::all().filter_map(|case| case.mismatch(outcome(&case))).collect();
 
-    assert_no_complaints(&complaints);
+    assert_no_mismatches(&mismatches);
     assert!(Case::all().count() > 500);
 }
 
 /// draft-ietf-oauth-status-list §4.1 and its appendix C.
 #[test]
-fn the_lists_of_the_draft_are_unpacked() {
+fn status_lists_of_the_draft_are_unpacked() {
     let lists = FILE["lists"].as_array().unwrap();
     assert_eq!(lists.len(), 6);
     for packed in lists {

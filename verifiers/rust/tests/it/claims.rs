@@ -1,4 +1,4 @@
-//! RFC 9068 §2.2: which claims there must be, and of which type.
+//! RFC 9068 §2.2: required claims and types of claims.
 
 use serde_json::json;
 use signet_verifier::VerifyError;
@@ -14,7 +14,7 @@ use crate::harness::with_raw;
 use crate::harness::without;
 
 #[test]
-fn a_required_claim_that_is_missing_or_empty_or_no_text_is_refused() {
+fn required_claim_that_is_missing_empty_or_no_string_is_rejected() {
     for name in ["sub", "client_id", "jti"] {
         let claims = || without(claims(), "user_id");
         let missing = VerifyError::MissingOrInvalidClaim(name);
@@ -27,7 +27,7 @@ fn a_required_claim_that_is_missing_or_empty_or_no_text_is_refused() {
 }
 
 #[test]
-fn an_optional_claim_may_be_absent_but_not_of_another_type() {
+fn optional_claim_may_be_absent_but_not_of_another_type() {
     for name in ["user_id", "email", "sid", "scope"] {
         assert!(verify_claims(without(claims(), name)).is_ok(), "{name}");
         for value in [json!(null), json!(7), json!(false), json!(["a"]), json!({})] {
@@ -37,9 +37,9 @@ fn an_optional_claim_may_be_absent_but_not_of_another_type() {
     }
 }
 
-/// The kept claim may never say something else than `sub`.
+/// `user_id` must equal `sub`.
 #[test]
-fn a_user_id_that_differs_from_the_subject_is_refused() {
+fn user_id_that_differs_from_sub_is_rejected() {
     let subject = claims()["sub"].as_str().unwrap().to_owned();
     for user_id in ["", "bob", &subject.to_uppercase(), &format!("{subject} ")] {
         let refusal = refusal_of_claims(with(claims(), "user_id", json!(user_id)));
@@ -49,7 +49,7 @@ fn a_user_id_that_differs_from_the_subject_is_refused() {
 
 /// MUST-199, RFC 7519 §4: claim names are unique.
 #[test]
-fn a_repeated_claim_is_refused() {
+fn duplicate_claim_is_rejected() {
     let first = |member: &str| format!("{{{member},{}", &claims().to_string()[1..]);
     let cases = [
         first(r#""sub":"bob""#),
@@ -65,14 +65,14 @@ fn a_repeated_claim_is_refused() {
 }
 
 #[test]
-fn claims_this_crate_does_not_name_are_ignored() {
+fn unknown_claims_are_ignored() {
     let claims = with(claims(), "act", json!({"sub": "x", "nested": [1.5, null, {"a": -1}]}));
     assert!(verify_claims(with(claims, "Exp", json!("never"))).is_ok());
 }
 
 /// RFC 7519 §7.2: the payload is a JSON object, in UTF-8.
 #[test]
-fn a_payload_that_is_no_json_object_is_refused() {
+fn payload_that_is_no_json_object_is_rejected() {
     let object = claims().to_string();
     let cases = [
         String::new(),

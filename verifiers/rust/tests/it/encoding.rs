@@ -1,5 +1,5 @@
-//! JW-07: a token has one spelling. Any other is refused, even where the
-//! signature is over that other spelling.
+//! JW-07: a token has one encoding. Any other is rejected, even if the signature covers that other
+//! encoding.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -23,9 +23,9 @@ fn assert_malformed(token: &str) {
     assert_eq!(verify(token), Err(VerifyError::Malformed), "{token}");
 }
 
-/// JW-07: first, last and some bits between; all bits of one byte.
+/// JW-07: the first and last bits, some in between, and all bits of one byte.
 #[test]
-fn a_flipped_bit_of_the_signature_is_noticed() {
+fn flipped_bit_in_the_signature_is_detected() {
     let [header, payload, signature] = parts(&valid_token());
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     let bits = (0..signature.len() * 8).step_by(61).chain(0..8).chain([signature.len() * 8 - 1]);
@@ -39,9 +39,9 @@ fn a_flipped_bit_of_the_signature_is_noticed() {
     }
 }
 
-/// JW-07: shorter, longer, led by zeros, all zeros or empty.
+/// JW-07: shorter, longer, with leading zeros, all zeros or empty.
 #[test]
-fn a_signature_of_another_length_is_refused() {
+fn signature_of_another_length_is_rejected() {
     let [header, payload, signature] = parts(&valid_token());
     let token = |signature: &str| format!("{header}.{payload}.{signature}");
     let zeros = encode([0; 256]);
@@ -84,18 +84,19 @@ fn anything_but_three_parts_is_malformed() {
     }
 }
 
-/// JW-07: cut anywhere, a token is refused.
+/// JW-07: a token truncated at any position is rejected.
 #[test]
-fn a_truncated_token_is_refused() {
+fn truncated_token_is_rejected() {
     let valid = valid_token();
     for length in 0..valid.len() {
         assert!(verify(&valid[..length]).is_err(), "{length}");
     }
 }
 
-/// MUST-200, JW-07: the signature is over the odd spelling, so only strictness refuses it.
+/// MUST-200, JW-07: the signature covers the non-canonical encoding, so only strict decoding
+/// rejects it.
 #[test]
-fn padding_whitespace_and_the_other_alphabet_are_refused() {
+fn padding_whitespace_and_standard_base64_are_rejected() {
     let [good_header, good_payload] = [header().to_string(), claims().to_string()].map(encode);
     let spoil: [fn(&str) -> String; 8] = [
         |part| format!("{part}="),
@@ -116,10 +117,10 @@ fn padding_whitespace_and_the_other_alphabet_are_refused() {
     assert_malformed(&format!("Bearer {}", valid_token()));
 }
 
-/// JW-07: the last character of a part that does not fill its bytes has bits to
-/// spare; only zeros are canonical (RFC 4648 §3.5).
+/// JW-07: the last character of a part may have unused bits; only zeros are canonical (RFC 4648
+/// §3.5).
 #[test]
-fn spare_bits_in_the_last_character_must_be_zero() {
+fn unused_bits_in_the_last_character_must_be_zero() {
     let pad_to = |text: String, remainder: usize| {
         let missing = (remainder + 3 - text.len() % 3) % 3;
         text + &" ".repeat(missing)
@@ -143,7 +144,7 @@ fn spare_bits_in_the_last_character_must_be_zero() {
         }
     }
 
-    // 256 bytes leave a remainder of 1: the signature has four spare bits.
+    // 256 bytes leave a remainder of 1: the signature has four unused bits.
     let [header, payload, signature] = parts(&valid_token());
     let (rest, last) = signature.split_at(signature.len() - 1);
     for c in ALPHABET.iter().filter(|c| **c != last.as_bytes()[0]) {

@@ -1,4 +1,4 @@
-//! JW-01: what a header may say, and all it may say.
+//! JW-01: the header parameters that are accepted.
 
 use josekit::jwk::KeyPair;
 use josekit::jws::RS256;
@@ -17,9 +17,9 @@ use crate::harness::with;
 use crate::harness::with_raw;
 use crate::harness::without;
 
-/// RFC 9068 §4; JW-06 from the reader's side.
+/// RFC 9068 §4; JW-06 for verifiers.
 #[test]
-fn both_spellings_of_the_type_are_read_in_any_case() {
+fn both_spellings_of_typ_are_accepted_in_any_case() {
     for typ in ["at+jwt", "AT+JWT", "At+Jwt", "application/at+jwt", "Application/AT+JWT"] {
         let token = token_with_header(with(header(), "typ", json!(typ)));
         assert!(verify(&token).is_ok(), "{typ}");
@@ -28,7 +28,7 @@ fn both_spellings_of_the_type_are_read_in_any_case() {
 
 /// MUST-203, JW-01: an ID token or any other JWT of the same issuer is no access token.
 #[test]
-fn another_type_is_refused() {
+fn other_typ_is_rejected() {
     let others = ["JWT", "jwt", "logout+jwt", "dpop+jwt", "at+jwt ", "text/at+jwt", "at jwt", ""];
     for typ in others {
         let refusal = refusal_of_header(with(header(), "typ", json!(typ)));
@@ -42,7 +42,7 @@ fn another_type_is_refused() {
 
 /// MUST-197, JW-01.
 #[test]
-fn an_unknown_key_is_named_and_a_missing_one_is_malformed() {
+fn unknown_kid_is_named_and_missing_kid_is_malformed() {
     for kid in ["key-2", "KEY-1", "key-1 ", "../../keys/key-1", "' or 1=1 --"] {
         let VerifyError::UnknownKey { kid: shown } =
             refusal_of_header(with(header(), "kid", json!(kid)))
@@ -57,9 +57,9 @@ fn an_unknown_key_is_named_and_a_missing_one_is_malformed() {
     assert_eq!(refusal_of_header(without(header(), "kid")), VerifyError::Malformed);
 }
 
-/// MUST-196, MUST-198, JW-01: the signature is genuine in each case, so only the header is at fault.
+/// MUST-196, MUST-198, JW-01: each signature is valid, so the header alone causes the rejection.
 #[test]
-fn a_header_that_brings_a_key_or_a_rule_is_refused() {
+fn header_with_an_embedded_key_or_crit_is_rejected() {
     let url = json!("https://evil.example.test/keys.json");
     let cases = [
         ("jwk", public_jwk()),
@@ -78,9 +78,9 @@ fn a_header_that_brings_a_key_or_a_rule_is_refused() {
     }
 }
 
-/// JW-01: the attack that `jwk` is refused for, complete with its own key.
+/// JW-01: the attack that embedded keys enable: signed with the key in `jwk`.
 #[test]
-fn a_token_signed_with_the_key_it_brings_is_refused() {
+fn token_signed_with_its_embedded_key_is_rejected() {
     let pair = RS256.generate_key_pair(2048).unwrap();
     let signer = RS256.signer_from_pem(pair.to_pem_private_key()).unwrap();
     let jwk = serde_json::to_value(pair.to_jwk_public_key().as_ref()).unwrap();
@@ -96,16 +96,16 @@ fn a_token_signed_with_the_key_it_brings_is_refused() {
     assert_eq!(verify(&with_our_kid), Err(VerifyError::BadSignature));
 }
 
-/// RFC 7515 §4: parameters that are not understood and not critical are ignored.
+/// RFC 7515 §4: unknown parameters that are not critical are ignored.
 #[test]
-fn an_unknown_parameter_is_ignored() {
+fn unknown_header_parameter_is_ignored() {
     let header = with(with(header(), "x5t", json!("AAAA")), "later", json!({"a": [1]}));
     assert!(verify(&token_with_header(header)).is_ok());
 }
 
 /// MUST-199, RFC 7515 §4: parameter names are unique.
 #[test]
-fn a_repeated_parameter_is_refused() {
+fn duplicate_header_parameter_is_rejected() {
     for (name, value) in [("alg", "RS256"), ("kid", "key-1"), ("typ", "at+jwt"), ("x", "y")] {
         let twice = format!(
             r#"{{"{name}":"{value}",{}"#,
@@ -121,7 +121,7 @@ fn a_repeated_parameter_is_refused() {
 
 /// RFC 7515 §5.2: the header is a JSON object.
 #[test]
-fn a_header_that_is_no_json_object_is_refused() {
+fn header_that_is_no_json_object_is_rejected() {
     let object = header().to_string();
     let cases = [
         String::new(),

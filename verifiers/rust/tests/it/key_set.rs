@@ -1,4 +1,4 @@
-//! KY-01, KY-02 from the reader's side: which keys of a set are used.
+//! KY-01, KY-02 for verifiers: which keys of a set are used.
 
 use josekit::jwk::Jwk;
 use josekit::jwk::KeyPair;
@@ -28,7 +28,7 @@ fn key_ids(keys: &[Value]) -> Vec<String> {
     key_set(keys).unwrap().key_ids().map(str::to_owned).collect()
 }
 
-/// A modulus of exactly this many bits; its factors do not matter here.
+/// A modulus of exactly this many bits; its factors do not matter.
 fn modulus(bits: usize) -> String {
     let mut bytes = vec![0xff; bits.div_ceil(8)];
     bytes[0] >>= bytes.len() * 8 - bits;
@@ -36,7 +36,7 @@ fn modulus(bits: usize) -> String {
 }
 
 #[test]
-fn members_that_say_nothing_may_be_absent() {
+fn optional_jwk_members_may_be_absent() {
     for name in ["alg", "use"] {
         assert_eq!(key_ids(&[without(public_jwk(), name)]), ["key-1"], "{name}");
     }
@@ -44,9 +44,9 @@ fn members_that_say_nothing_may_be_absent() {
     assert_eq!(key_ids(&[with(more, "later", json!({"a": null}))]), ["key-1"]);
 }
 
-/// RFC 7517 §5: keys that are not understood are ignored, not fatal.
+/// RFC 7517 §5: unsupported keys are ignored and not an error.
 #[test]
-fn a_key_that_is_not_for_rs256_is_ignored() {
+fn key_not_usable_for_rs256_is_ignored() {
     let ec = Jwk::generate_ec_key(EcCurve::P256).unwrap().to_public_key().unwrap();
     let changes = [
         ("kty", json!("EC")),
@@ -95,7 +95,7 @@ fn a_key_that_is_not_for_rs256_is_ignored() {
 
 /// KY-02, RFC 7518 §3.3: bits, not bytes, and no padding with zeros.
 #[test]
-fn a_modulus_has_2048_to_8192_bits() {
+fn modulus_must_have_2048_to_8192_bits() {
     let is_used = |n: &str| !key_set(&[with(public_jwk(), "n", json!(n))]).unwrap().is_empty();
 
     for bits in [2048, 2049, 3072, 4096, 8192] {
@@ -113,7 +113,7 @@ fn a_modulus_has_2048_to_8192_bits() {
 
 /// RFC 7517 §4.5.
 #[test]
-fn two_usable_keys_with_one_id_are_refused() {
+fn duplicate_kid_is_rejected() {
     let same = with(public_jwk(), "n", json!(modulus(2048)));
 
     assert_eq!(key_set(&[public_jwk(), same.clone()]).unwrap_err(), KeySetError::DuplicateKeyId);
@@ -123,7 +123,7 @@ fn two_usable_keys_with_one_id_are_refused() {
 }
 
 #[test]
-fn a_document_that_is_no_key_set_is_refused() {
+fn invalid_key_set_document_is_rejected() {
     let jwk = public_jwk().to_string();
     let cases = [
         String::new(),
@@ -148,7 +148,7 @@ fn a_document_that_is_no_key_set_is_refused() {
     assert!(KeySet::from_json(br#" {"x":1,"keys":[]} "#).unwrap().is_empty());
 }
 
-/// KY-01: a set that leaks private members still serves, and they go nowhere.
+/// KY-01: a set that leaks private members is usable, and these members are not exposed.
 #[test]
 fn private_members_are_ignored() {
     let mut jwk = KEY.to_jwk_private_key();
@@ -163,9 +163,9 @@ fn private_members_are_ignored() {
     assert!(!shown.contains(&secret));
 }
 
-/// F10: while keys rotate, each token is checked with the key that it names.
+/// F10: during a rotation, each token is verified with the key that it names.
 #[test]
-fn each_token_is_checked_with_the_key_it_names() {
+fn token_is_verified_with_the_key_it_names() {
     let pair = RS256.generate_key_pair(2048).unwrap();
     let signer = RS256.signer_from_pem(pair.to_pem_private_key()).unwrap();
     let jwk = with(
@@ -189,9 +189,9 @@ fn each_token_is_checked_with_the_key_it_names() {
     assert_eq!(verify(&KEYS, &token("key-2")), Err(unknown));
 }
 
-/// A set is shared between threads and replaced whole.
+/// A set is shared between threads and replaced as a whole.
 #[test]
-fn the_public_types_can_be_shared_between_threads() {
+fn public_types_can_be_shared_between_threads() {
     fn shared<T: Clone + Send + Sync + 'static>() {}
     shared::<KeySet>();
     shared::<signet_verifier::Verifier>();

@@ -1,6 +1,6 @@
-//! Black-box tests of the verifier: a token goes in, claims or a reason come out.
+//! Black-box tests of the verifier: the input is a token, the output are claims or an error.
 //!
-//! Keys are made on the spot, one per process; no private key is in the sources.
+//! Keys are generated, one per process; the sources contain no private key.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! JW-07: of twenty thousand spoiled tokens none passes and none panics.
+//! JW-07: of twenty thousand mutated tokens, none is accepted and none causes a panic.
 
 use signet_verifier::KeySet;
 
@@ -12,10 +12,10 @@ use crate::harness::valid_token;
 use crate::harness::verifier;
 use crate::harness::verify;
 
-/// Bytes that mean something to base64url, JSON or a compact JWS.
+/// Bytes with a meaning in base64url, JSON or a compact JWS.
 const INTERESTING: &[u8] = b".=_-+/AZaz09\"{}[],:\\u \n\0\x7f";
 
-/// xorshift64: the same sequence on every run, so that a failure repeats.
+/// xorshift64: the same sequence on every run, so that failures are reproducible.
 struct Numbers(u64);
 
 impl Numbers {
@@ -31,7 +31,7 @@ impl Numbers {
     }
 
     /// One to four small changes.
-    fn spoil(&mut self, original: &[u8]) -> Vec<u8> {
+    fn mutate(&mut self, original: &[u8]) -> Vec<u8> {
         let mut bytes = original.to_vec();
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len().max(1));
@@ -53,27 +53,27 @@ impl Numbers {
 }
 
 #[test]
-fn a_token_changed_anywhere_never_passes() {
+fn mutated_token_is_never_accepted() {
     let valid = valid_token();
     let mut numbers = Numbers(0x5169_6e65_7421);
     for _ in 0..20_000 {
-        let spoiled = numbers.spoil(valid.as_bytes());
-        let Ok(spoiled) = String::from_utf8(spoiled) else { continue };
-        assert!(spoiled == valid || verify(&spoiled).is_err(), "{spoiled}");
+        let mutated = numbers.mutate(valid.as_bytes());
+        let Ok(mutated) = String::from_utf8(mutated) else { continue };
+        assert!(mutated == valid || verify(&mutated).is_err(), "{mutated}");
     }
 }
 
-/// The signature holds, so the parsers see what no stranger can show them. Some
-/// changes are harmless; a panic is not.
+/// The signature is valid, so the parsers get input that no attacker can produce. Some changes are
+/// harmless; a panic is not.
 #[test]
-fn a_spoiled_header_or_payload_that_is_signed_anyway_never_panics() {
+fn mutated_and_signed_header_or_payload_never_panics() {
     let [header, claims] = [header(), claims()].map(|part| part.to_string());
     let mut numbers = Numbers(0x0bad_cafe);
     for round in 0..1_500 {
         let token = if round % 2 == 0 {
-            sign(numbers.spoil(header.as_bytes()), &claims)
+            sign(numbers.mutate(header.as_bytes()), &claims)
         } else {
-            sign(&header, numbers.spoil(claims.as_bytes()))
+            sign(&header, numbers.mutate(claims.as_bytes()))
         };
         for now in [0, NOW, u64::MAX] {
             let _outcome = verifier().verify(&KEYS, &token, now);
@@ -82,12 +82,12 @@ fn a_spoiled_header_or_payload_that_is_signed_anyway_never_panics() {
 }
 
 #[test]
-fn a_spoiled_key_set_never_panics_and_never_brings_another_key() {
+fn mutated_key_set_never_panics_and_never_yields_another_key() {
     let jwks = serde_json::json!({"keys": [public_jwk()]}).to_string();
     let valid = valid_token();
     let mut numbers = Numbers(0x5e7_0f4e);
     for _ in 0..5_000 {
-        if let Ok(keys) = KeySet::from_json(&numbers.spoil(jwks.as_bytes())) {
+        if let Ok(keys) = KeySet::from_json(&numbers.mutate(jwks.as_bytes())) {
             let _outcome = verifier().verify(&keys, &valid, NOW);
             assert!(keys.len() <= 1);
         }

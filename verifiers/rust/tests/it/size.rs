@@ -1,4 +1,4 @@
-//! JW-08: what a stranger may send costs next to nothing.
+//! JW-08: hostile input costs little time.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -20,8 +20,8 @@ use crate::harness::with_raw;
 
 const LIMIT: usize = 8 * 1024;
 
-/// The fastest of ten tries: the machine's pauses are not the code's.
-fn time_to_refuse(token: &str) -> Duration {
+/// The fastest of ten runs, so that pauses of the machine do not count.
+fn time_to_reject(token: &str) -> Duration {
     let _ready = &*KEYS;
     let attempt = || {
         let start = Instant::now();
@@ -31,9 +31,9 @@ fn time_to_refuse(token: &str) -> Duration {
     (0..10).map(|_| attempt()).min().unwrap()
 }
 
-/// JW-08: refused by length alone; even a debug build reads none of it.
+/// JW-08: rejected by length alone; even a debug build parses none of it.
 #[test]
-fn an_oversized_token_is_refused_at_once() {
+fn oversized_token_is_rejected_by_its_length() {
     let valid = valid_token();
     let cases = [
         "a".repeat(1 << 20),
@@ -44,14 +44,14 @@ fn an_oversized_token_is_refused_at_once() {
     ];
     for token in cases {
         assert_eq!(verify(&token), Err(VerifyError::Malformed));
-        let elapsed = time_to_refuse(&token);
+        let elapsed = time_to_reject(&token);
         assert!(elapsed < Duration::from_micros(50), "{elapsed:?}");
     }
 }
 
-/// JW-08: within the limit, the worst shapes stay far below 5 ms.
+/// JW-08: within the limit, the worst inputs take far less than 5 ms.
 #[test]
-fn the_worst_tokens_of_legal_size_are_refused_quickly() {
+fn worst_case_tokens_are_rejected_quickly() {
     let longest = 6000;
     let members: Vec<String> = (0..700).map(|n| format!(r#""{n}":0"#)).collect();
     let headers = [
@@ -66,16 +66,16 @@ fn the_worst_tokens_of_legal_size_are_refused_quickly() {
     for header in headers {
         let token = format!("{}.{}.AAAA", encode(&header), encode("{}"));
         assert!(token.len() <= LIMIT, "{} of {}", token.len(), &header[..10]);
-        let elapsed = time_to_refuse(&token);
+        let elapsed = time_to_reject(&token);
         assert!(elapsed < Duration::from_millis(5), "{elapsed:?} {}", &header[..10]);
     }
-    let elapsed = time_to_refuse(&".".repeat(LIMIT));
+    let elapsed = time_to_reject(&".".repeat(LIMIT));
     assert!(elapsed < Duration::from_millis(5), "{elapsed:?}");
 }
 
-/// JW-08: nesting is bounded in the payload too, though only the issuer signs one.
+/// JW-08: nesting is limited in the payload, too, though only the issuer can sign one.
 #[test]
-fn a_deeply_nested_claim_is_refused() {
+fn deeply_nested_claim_is_rejected() {
     let nested = |depth| with_raw(claims(), "x", &("[".repeat(depth) + &"]".repeat(depth)));
 
     assert!(verify(&token_with_claims(nested(100))).is_ok());
@@ -83,9 +83,9 @@ fn a_deeply_nested_claim_is_refused() {
 }
 
 #[test]
-fn a_token_of_exactly_eight_kibibytes_is_read() {
+fn token_of_exactly_eight_kibibytes_is_accepted() {
     let padded = |object, length| with(object, "pad", json!("x".repeat(length))).to_string();
-    // Base64 cannot have every length, so the header lends the last characters.
+    // Base64 cannot have every length, so the header is padded.
     let token_of = |size: usize| {
         let pads = (0..3).flat_map(|short| (5000..6200).map(move |long| (short, long)));
         let mut inputs = pads.map(|(short, long)| {
@@ -99,9 +99,9 @@ fn a_token_of_exactly_eight_kibibytes_is_read() {
     assert_eq!(verify(&token_of(LIMIT + 1)), Err(VerifyError::Malformed));
 }
 
-/// JW-08: a `kid` goes into an error, and from there into logs.
+/// JW-08: a `kid` is part of an error, which is logged.
 #[test]
-fn an_unknown_key_id_is_cut_short() {
+fn unknown_key_id_is_truncated_in_errors() {
     let header = with(header(), "kid", json!(format!("a\n{}", "k".repeat(4000)))).to_string();
     let token = format!("{}.{}.AAAA", encode(header), encode("{}"));
 

@@ -1,4 +1,4 @@
-//! draft-ietf-oauth-status-list: where a token's status stands, and what a list says.
+//! draft-ietf-oauth-status-list: status references of tokens, and the content of lists.
 
 use std::io::Write;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(crate) fn list_header() -> Value {
     with(header(), "typ", json!("statuslist+jwt"))
 }
 
-/// A list of eight places, of which 0 is revoked.
+/// A list of eight entries, of which 0 is revoked.
 pub(crate) fn list_claims() -> Value {
     json!({
         "iss": ISSUER,
@@ -71,7 +71,7 @@ fn assert_refused(claims: impl ToString, reason: VerifyError) {
 }
 
 #[test]
-fn a_token_tells_where_its_status_stands() {
+fn token_returns_its_status_reference() {
     let token = verify(&valid_token()).unwrap();
     let without_status = verify_claims(without(claims(), "status")).unwrap();
 
@@ -79,9 +79,9 @@ fn a_token_tells_where_its_status_stands() {
     assert_eq!(without_status.status(), None);
 }
 
-/// Whoever chose the list could choose one in which nothing is revoked.
+/// If a token could choose any list, it could choose one without revoked entries.
 #[test]
-fn a_status_of_another_shape_or_another_issuers_is_refused() {
+fn invalid_or_foreign_status_reference_is_rejected() {
     let status = |idx: Value, uri: &str| json!({"status_list": {"idx": idx, "uri": uri}});
     let cases = [
         json!(null),
@@ -109,7 +109,7 @@ fn a_status_of_another_shape_or_another_issuers_is_refused() {
 }
 
 #[test]
-fn a_list_is_read_and_says_what_each_place_is() {
+fn list_returns_the_status_of_each_entry() {
     let list = read(list_claims()).unwrap();
 
     assert_eq!(list.len(), 8);
@@ -122,7 +122,7 @@ fn a_list_is_read_and_says_what_each_place_is() {
 }
 
 #[test]
-fn a_status_that_is_not_valid_refuses_the_token() {
+fn status_other_than_valid_rejects_the_token() {
     let list = read(with_list(json!(4), deflate(&[0x10, 0x32, 0x0f]))).unwrap();
     let check = |index| list.check(&StatusReference { uri: URI.to_owned(), index });
 
@@ -136,9 +136,9 @@ fn a_status_that_is_not_valid_refuses_the_token() {
     assert_eq!(check(6), Err(VerifyError::MissingOrInvalidClaim("status")));
 }
 
-/// An access token in place of a list would be one that every client can get.
+/// Otherwise an access token, which every client can get, could replace a list.
 #[test]
-fn a_list_has_a_type_of_its_own() {
+fn list_must_have_typ_statuslist_jwt() {
     let read_as = |typ: &str| {
         let header = with(header(), "typ", json!(typ)).to_string();
         let token = sign(header, list_claims().to_string());
@@ -156,7 +156,7 @@ fn a_list_has_a_type_of_its_own() {
 }
 
 #[test]
-fn a_list_of_another_address_issuer_or_time_is_refused() {
+fn list_with_a_wrong_sub_issuer_or_time_is_rejected() {
     let other = with(list_claims(), "sub", json!("https://id.example.test/status/2"));
     assert_eq!(read(other).unwrap_err(), StatusListError::WrongUri);
     assert_refused(without(list_claims(), "sub"), VerifyError::MissingOrInvalidClaim("sub"));
@@ -175,7 +175,7 @@ fn a_list_of_another_address_issuer_or_time_is_refused() {
 }
 
 #[test]
-fn a_ttl_is_a_number_above_zero_or_absent() {
+fn ttl_must_be_positive_or_absent() {
     let ttl = |value: &str| read(with_raw(list_claims(), "ttl", value)).map(|list| list.ttl());
 
     assert_eq!(ttl("0.5"), Ok(Some(Duration::from_millis(500))));
@@ -189,7 +189,7 @@ fn a_ttl_is_a_number_above_zero_or_absent() {
 }
 
 #[test]
-fn a_list_that_is_not_one_whole_zlib_stream_is_refused() {
+fn list_that_is_no_complete_zlib_stream_is_rejected() {
     let good = deflate(&[1, 2, 3, 4]);
     let mut wrong_sum = good.clone();
     *wrong_sum.last_mut().unwrap() ^= 1;
@@ -215,9 +215,9 @@ fn a_list_that_is_not_one_whole_zlib_stream_is_refused() {
     assert_eq!(read(without(list_claims(), "status_list")).unwrap_err(), StatusListError::BadList);
 }
 
-/// A kilobyte can ask for a megabyte, and then for no byte more.
+/// A kilobyte may decompress to a mebibyte, and no further.
 #[test]
-fn unpacking_stops_at_one_mebibyte() {
+fn decompression_stops_at_one_mebibyte() {
     const MEBIBYTE: usize = 1024 * 1024;
     let of = |length| read(with_list(json!(8), deflate(&vec![0; length]))).map(|list| list.len());
 
@@ -228,7 +228,7 @@ fn unpacking_stops_at_one_mebibyte() {
 }
 
 #[test]
-fn a_status_list_token_of_more_than_two_mebibytes_is_refused() {
+fn status_list_token_of_more_than_two_mebibytes_is_rejected() {
     let padded_to = |length: usize| {
         let token = |pad: usize| {
             let claims = with(list_claims(), "pad", json!("x".repeat(pad)));

@@ -1,4 +1,4 @@
-//! JW-02: when a token is valid, to the second, and how a time is written.
+//! JW-02: when a token is valid, to the second, and the format of times.
 
 use serde_json::json;
 use signet_verifier::Verifier;
@@ -18,7 +18,7 @@ use crate::harness::with_raw;
 use crate::harness::without;
 
 /// JSON that is not a whole number of seconds from 0 to 2^53 - 1.
-const NO_TIMES: [&str; 17] = [
+const INVALID_TIMES: [&str; 17] = [
     r#""1800000000""#,
     "1800000000.0",
     "1800000000.5",
@@ -37,29 +37,29 @@ const NO_TIMES: [&str; 17] = [
     "[1800000000]",
     r#"{"seconds":1800000000}"#,
 ];
-/// What is no JSON at all.
-const NO_NUMBERS: [&str; 5] = ["01800000000", "0x6b49d200", "1_800_000_000", "NaN", "+1"];
+/// Invalid JSON.
+const INVALID_NUMBERS: [&str; 5] = ["01800000000", "0x6b49d200", "1_800_000_000", "NaN", "+1"];
 
 /// MUST-202, JW-02.
 #[test]
-fn a_time_of_another_type_or_range_is_refused() {
+fn time_of_a_wrong_type_or_range_is_rejected() {
     for name in ["exp", "iat", "nbf", "auth_time"] {
-        for value in NO_TIMES {
+        for value in INVALID_TIMES {
             let refusal = refusal_of_claims(with_raw(claims(), name, value));
             assert_eq!(refusal, VerifyError::MissingOrInvalidClaim(name), "{name} {value}");
         }
-        for value in NO_NUMBERS {
+        for value in INVALID_NUMBERS {
             let refusal = refusal_of_claims(with_raw(claims(), name, value));
             assert_eq!(refusal, VerifyError::Malformed, "{name} {value}");
         }
-        // Beyond a double's range: no number for some settings of the JSON parser.
+        // Beyond the range of a double: not a number with some settings of the JSON parser.
         assert!(verify_claims(with_raw(claims(), name, "1e400")).is_err(), "{name}");
     }
 }
 
 /// JW-02; RFC 9068 §2.2 requires `exp` and `iat`, RFC 7519 §4.1.5 leaves `nbf` open.
 #[test]
-fn exp_and_iat_are_required_and_the_other_times_are_not() {
+fn exp_and_iat_are_required_and_other_times_are_optional() {
     for name in ["exp", "iat"] {
         let refusal = refusal_of_claims(without(claims(), name));
         assert_eq!(refusal, VerifyError::MissingOrInvalidClaim(name));
@@ -68,9 +68,9 @@ fn exp_and_iat_are_required_and_the_other_times_are_not() {
     assert_eq!(token.auth_time(), None);
 }
 
-/// RFC 7519 §4.1.4: `now` must be before `exp`, give or take the leeway.
+/// RFC 7519 §4.1.4: `now` must be before `exp` plus the leeway.
 #[test]
-fn a_token_is_refused_from_the_second_it_expires() {
+fn token_is_rejected_from_the_second_of_exp_plus_leeway() {
     let token = valid_token();
     let cases = [(0, EXPIRY), (30, EXPIRY + 30), (60, EXPIRY + 60), (61, EXPIRY + 60)];
     for (leeway, first_refused) in cases {
@@ -84,7 +84,7 @@ fn a_token_is_refused_from_the_second_it_expires() {
 }
 
 #[test]
-fn the_leeway_is_thirty_seconds_and_never_more_than_sixty() {
+fn leeway_is_thirty_seconds_and_at_most_sixty() {
     let token = valid_token();
     let refused_from = |verifier: Verifier| {
         (EXPIRY..=EXPIRY + 100).find(|now| verifier.verify(&KEYS, &token, *now).is_err())
@@ -97,7 +97,7 @@ fn the_leeway_is_thirty_seconds_and_never_more_than_sixty() {
 
 /// RFC 7519 §4.1.5 and §4.1.6.
 #[test]
-fn a_token_from_the_future_is_refused_beyond_the_leeway() {
+fn token_from_the_future_is_rejected_beyond_the_leeway() {
     for name in ["nbf", "iat"] {
         for leeway in [0, 30, 60] {
             let verifier = verifier().leeway_seconds(leeway);
@@ -114,7 +114,7 @@ fn a_token_from_the_future_is_refused_beyond_the_leeway() {
 }
 
 #[test]
-fn the_ends_of_the_range_overflow_nothing() {
+fn extreme_times_do_not_overflow() {
     let last = (1_u64 << 53) - 1;
     let forever = token_with_claims(with(claims(), "exp", json!(last)));
     let since_ever = token_with_claims(with(claims(), "iat", json!(0)));

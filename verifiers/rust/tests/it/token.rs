@@ -1,4 +1,4 @@
-//! What a valid token tells, and whom it speaks for.
+//! The content of a valid token, and its user.
 
 use serde_json::json;
 use signet_verifier::NotThisUser;
@@ -14,7 +14,7 @@ use crate::harness::with;
 use crate::harness::without;
 
 #[test]
-fn every_claim_is_read() {
+fn every_claim_is_returned() {
     let token = verify(&valid_token()).unwrap();
 
     assert_eq!(token.subject(), USER);
@@ -30,7 +30,7 @@ fn every_claim_is_read() {
 }
 
 #[test]
-fn text_with_escapes_is_read_as_what_it_means() {
+fn escaped_strings_are_decoded() {
     let escaped = claims().to_string().replace("alice@", r"\u0061l\u00efce\u0040");
 
     let token = verify_claims(escaped).unwrap();
@@ -40,7 +40,7 @@ fn text_with_escapes_is_read_as_what_it_means() {
 
 /// 403 when the URL's user id is not the token's `user_id`.
 #[test]
-fn a_token_passes_for_its_own_user_only() {
+fn require_user_accepts_the_tokens_own_user_only() {
     let token = verify(&valid_token()).unwrap();
 
     assert_eq!(token.require_user(USER), Ok(()));
@@ -49,9 +49,9 @@ fn a_token_passes_for_its_own_user_only() {
     }
 }
 
-/// A client that chose a user's id as its own must not become that user.
+/// A client whose id equals a user's id must not be taken for that user.
 #[test]
-fn a_client_credentials_token_passes_for_nobody() {
+fn client_credentials_token_matches_no_user() {
     for subject in [USER, "web", "None"] {
         let claims = with(without(claims(), "user_id"), "sub", json!(subject));
 
@@ -66,7 +66,7 @@ fn a_client_credentials_token_passes_for_nobody() {
 
 /// RFC 6749 §3.3.
 #[test]
-fn a_scope_is_one_whole_value_of_the_list() {
+fn has_scope_matches_one_whole_scope_value() {
     let token = verify_claims(with(claims(), "scope", json!("openid  tasks:read"))).unwrap();
     let without_scope = verify_claims(without(claims(), "scope")).unwrap();
 

@@ -1,4 +1,4 @@
-//! Every row of the family's table of answers, for each framework that has an extractor.
+//! Every documented response of the verifiers, for each framework with an extractor.
 
 use ::axum::http::HeaderMap;
 use ::axum::http::StatusCode;
@@ -17,9 +17,9 @@ use crate::remote::issuer::KEYS_PATH;
 use crate::remote::issuer::LIST_PATH;
 use crate::remote::issuer::Reply;
 use crate::remote::issuer::everything_revoked;
-use crate::remote::keys::machines_token;
+use crate::remote::keys::client_credentials_token;
 
-/// What a framework sent back.
+/// A response of a framework.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -27,7 +27,7 @@ pub(crate) struct Answer {
 }
 
 /// A service whose `/users/{id}/tasks` is for that user, and whose `/reports` needs the scope
-/// `reports:write`; what it is asked, and with which `Authorization`.
+/// `reports:write`; called with a path and an `Authorization` header.
 pub(crate) trait Service: AsyncFn(RemoteVerifier, String, Vec<Vec<u8>>) -> Answer {}
 
 impl<F: AsyncFn(RemoteVerifier, String, Vec<Vec<u8>>) -> Answer> Service for F {}
@@ -105,7 +105,7 @@ async fn without_a_token(service: &Asked<'_, impl Service>, tasks: &str) {
         let answer = service.answer(tasks, authorization).await;
         answer.assert_is(401, "invalid_request", Some("Bearer"));
     }
-    // RFC 6750 §2.3: addresses end in logs.
+    // RFC 6750 §2.3: URLs are logged.
     let in_the_query = format!("{tasks}?access_token={}", valid_token());
     let answer = service.answer(&in_the_query, &[]).await;
     answer.assert_is(401, "invalid_request", Some("Bearer"));
@@ -133,7 +133,8 @@ async fn forbidden(service: &Asked<'_, impl Service>) {
 
     let answer = service.with_token("/users/bob/tasks", &valid_token()).await;
     answer.assert_is(403, "forbidden", None);
-    let answer = service.with_token(&format!("/users/{USER}/tasks"), &machines_token()).await;
+    let answer =
+        service.with_token(&format!("/users/{USER}/tasks"), &client_credentials_token()).await;
     answer.assert_is(403, "forbidden", None);
 }
 
@@ -143,7 +144,7 @@ async fn unavailable(service: &Asked<'_, impl Service>, tasks: &str) {
         let answer = service.with_token(tasks, &valid_token()).await;
         answer.assert_is(503, "temporarily_unavailable", None);
     }
-    // Whoever brings no token, or none that could ever be good, need not come again.
+    // Without a token, or with one that can never be valid, a retry is pointless.
     let answer = service.answer(tasks, &[]).await;
     answer.assert_is(401, "invalid_request", Some("Bearer"));
     let answer = service.with_token(tasks, "x").await;

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use crate::remote::answers::Answer;
 use crate::remote::answers::assert_every_row;
 
-/// A state that holds more than the verifier.
+/// A state with more members than the verifier.
 #[derive(Clone)]
 struct App {
     verifier: RemoteVerifier,
@@ -59,20 +59,20 @@ async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>
 }
 
 #[tokio::test]
-async fn every_row_of_the_table_is_answered_by_axum() {
+async fn axum_extractor_returns_every_documented_response() {
     assert_every_row(ask).await;
 }
 
-/// Each is an answer by itself, for a handler that has but one reason to refuse.
+/// Each error is a response by itself, for handlers with a single reason to reject.
 #[test]
-fn what_is_wrong_is_an_answer() {
+fn error_is_a_response() {
     assert_eq!(NotThisUser.into_response().status(), StatusCode::FORBIDDEN);
     assert_eq!(Denied::NoToken.into_response().status(), StatusCode::UNAUTHORIZED);
 }
 
-/// What a service calls a scope is its own affair; a header line is not.
+/// A service may choose any scope name; the header must stay valid.
 #[test]
-fn a_scope_that_fits_into_no_header_is_cut_to_what_does() {
+fn scope_is_stripped_of_characters_invalid_in_a_header() {
     let missing = MissingScope { scope: "a\"b\\c\r\nd é:e".to_owned() };
 
     let response = missing.into_response();

@@ -1,4 +1,4 @@
-//! What an answer may cost: no redirect, no bomb, no wait without end.
+//! Limits of a fetch: no redirects, no decompression bombs, no endless responses.
 
 use std::io::Read;
 use std::io::Write;
@@ -46,7 +46,7 @@ async fn redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn only_200_is_an_answer() {
+async fn only_status_200_is_accepted() {
     for status in [201, 203, 204, 206, 304, 400, 404, 500] {
         let issuer = Issuer::start().await;
         let reply = Reply { status: Reply::failing(status).status, ..keys(&[public_jwk()]) };
@@ -56,7 +56,7 @@ async fn only_200_is_an_answer() {
 }
 
 #[tokio::test]
-async fn compressed_answers_are_read() {
+async fn compressed_responses_are_accepted() {
     let issuer = Issuer::empty().await;
     issuer.serve(KEYS_PATH, compressed(keys(&[public_jwk()])));
     issuer.serve(LIST_PATH, compressed(nothing_revoked()));
@@ -64,9 +64,9 @@ async fn compressed_answers_are_read() {
     assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "accepted");
 }
 
-/// Both documents would be read but for their length: white space may follow a key set.
+/// Both documents are valid except for their length: whitespace may follow a key set.
 #[tokio::test]
-async fn an_answer_that_is_too_long_is_not_read() {
+async fn overlong_response_is_rejected() {
     const LIMIT: usize = 256 * 1024;
     let issuer = Issuer::start().await;
     let padded_to = |length: usize| {
@@ -90,9 +90,9 @@ async fn an_answer_that_is_too_long_is_not_read() {
     assert_eq!(outcome(&issuer.verifier(), &valid_token()).await, "status_unavailable");
 }
 
-/// The rest would be thrown away, so it is not even taken: not from the network, nor into memory.
+/// The rest is not read, neither from the network nor into memory.
 #[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
+async fn endless_response_is_cut_off() {
     const MEBIBYTE: usize = 1024 * 1024;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -109,13 +109,13 @@ async fn an_answer_without_end_is_cut_off() {
 
     assert_eq!(outcome(&verifier, &valid_token()).await, "keys_unavailable");
 
-    // What the sockets' buffers hold besides.
+    // Includes the content of the socket buffers.
     let mebibytes = server.join().unwrap();
     assert!(mebibytes < 32, "{mebibytes} MiB were taken");
 }
 
 #[tokio::test]
-async fn a_fetch_is_given_up_after_three_seconds() {
+async fn fetch_times_out_after_three_seconds() {
     let issuer = Issuer::start().await;
     issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(Duration::from_mins(1)));
     let started_at = Instant::now();
@@ -127,7 +127,7 @@ async fn a_fetch_is_given_up_after_three_seconds() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_other_end_is_no_answer() {
+async fn unreachable_issuer_is_reported_as_unavailable() {
     let issuer = Issuer::start().await;
     let verifier = issuer.builder().base_url("http://127.0.0.1:1").build().unwrap();
 

@@ -1,4 +1,4 @@
-//! The family's cases again, as a service meets them: over HTTP.
+//! The shared cases over HTTP, as in a service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use signet_verifier::RemoteError;
 use signet_verifier::RemoteVerifier;
 
 use crate::cases::Case;
-use crate::cases::assert_no_complaints;
+use crate::cases::assert_no_mismatches;
 use crate::remote::issuer::Issuer;
 use crate::remote::issuer::KEYS_PATH;
 use crate::remote::issuer::Reply;
 
-/// Each new verifier reads the host's certificates: all cases would take a minute. What they check
-/// is the same code that checks all of them without HTTP; here it is whether it gets its documents.
+/// Each new verifier reads the host's certificates: all cases would take a minute. The code under
+/// test is that of the cases without HTTP; this tests whether it gets its documents.
 const STEP: usize = 7;
 
 struct At(u64);
@@ -30,9 +30,9 @@ impl Clock for At {
 }
 
 #[tokio::test]
-async fn cases_of_the_family_end_as_they_should_over_http() {
+async fn shared_cases_have_the_expected_outcome_over_http() {
     let issuer = Issuer::empty().await;
-    let mut complaints = Vec::new();
+    let mut mismatches = Vec::new();
     let fetching = Case::all().filter(|case| case.lists().next().is_some() || case.has_own_keys());
     for (number, case) in fetching.step_by(STEP).enumerate() {
         let below = format!("/{number}");
@@ -53,7 +53,7 @@ async fn cases_of_the_family_end_as_they_should_over_http() {
 
         let outcome = verifier.verify(case.token()).await;
 
-        complaints.extend(case.complaint(outcome.as_ref().cloned().map_err(RemoteError::code)));
+        mismatches.extend(case.mismatch(outcome.as_ref().cloned().map_err(RemoteError::code)));
     }
-    assert_no_complaints(&complaints);
+    assert_no_mismatches(&mismatches);
 }

@@ -1,4 +1,4 @@
-//! A server that serves what a test puts there, and counts who asked.
+//! A server with responses set by the test, which counts requests.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -37,7 +37,7 @@ use crate::status::with_list;
 pub(crate) const KEYS_PATH: &str = "/.well-known/jwks.json";
 pub(crate) const LIST_PATH: &str = "/status/1";
 
-/// What is served under one path.
+/// The response for one path.
 #[derive(Clone, Default)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
@@ -72,7 +72,7 @@ struct Served {
     not_modified: usize,
 }
 
-/// The issuer, reached under another address than its own.
+/// The issuer, at another address than its own.
 pub(crate) struct Issuer {
     pub(crate) address: SocketAddr,
     served: Arc<Mutex<Served>>,
@@ -81,7 +81,7 @@ pub(crate) struct Issuer {
 }
 
 impl Issuer {
-    /// Serves nothing yet.
+    /// Serves nothing.
     pub(crate) async fn empty() -> Self {
         let served = Arc::<Mutex<Served>>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -91,7 +91,7 @@ impl Issuer {
         Self { address, served, clock: Arc::default(), task }
     }
 
-    /// Serves the key that signs everything, and a list in which nothing is revoked.
+    /// Serves the signing key, and a list without revoked entries.
     pub(crate) async fn start() -> Self {
         let issuer = Self::empty().await;
         issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
@@ -103,12 +103,12 @@ impl Issuer {
         self.served.lock().unwrap().replies.insert(path.to_owned(), reply);
     }
 
-    /// How often it was asked for this path.
+    /// The number of requests for this path.
     pub(crate) fn asked(&self, path: &str) -> usize {
         self.served.lock().unwrap().asked.get(path).copied().unwrap_or(0)
     }
 
-    /// How often it answered 304.
+    /// The number of 304 responses.
     pub(crate) fn not_modified(&self) -> usize {
         self.served.lock().unwrap().not_modified
     }
@@ -150,7 +150,7 @@ async fn answer(
     (reply.status, reply.headers, reply.body)
 }
 
-/// Shows what a test sets it to.
+/// A clock that a test sets.
 pub(crate) struct StoppedClock(Mutex<Duration>);
 
 impl Default for StoppedClock {
@@ -184,7 +184,7 @@ pub(crate) fn list(claims: &Value) -> Reply {
     Reply::new(token).with(header::CONTENT_TYPE, "application/statuslist+jwt")
 }
 
-/// Of eight places; the usual token has the last.
+/// A list of eight entries; the usual token has the last.
 pub(crate) fn nothing_revoked() -> Reply {
     list(&list_claims())
 }
@@ -193,7 +193,7 @@ pub(crate) fn everything_revoked() -> Reply {
     list(&with_list(json!(1), deflate(&[0xff])))
 }
 
-/// What became of `token`, in one word.
+/// The outcome for `token`, as one word.
 pub(crate) async fn outcome(verifier: &RemoteVerifier, token: &str) -> &'static str {
     match verifier.verify(token).await {
         Ok(AccessToken { .. }) => "accepted",

@@ -1,4 +1,4 @@
-//! When the key set is fetched, and what becomes of tokens meanwhile.
+//! When the key set is fetched, and the outcome for tokens meanwhile.
 
 use std::sync::Arc;
 use std::sync::LazyLock;
@@ -47,35 +47,35 @@ fn signed_with_next_key(header: Value, claims: &Value) -> String {
     sign_with(&signer, &format!("{}.{}", encode(header), encode(claims.to_string())))
 }
 
-/// A client's own token: it needs no list, so that a test sees the key set alone.
-pub(crate) fn machines_token() -> String {
+/// A client credentials token: it needs no list, so that only the key set is fetched.
+pub(crate) fn client_credentials_token() -> String {
     let claims = without(without(claims(), "status"), "user_id");
     sign(token_header().to_string(), claims.to_string())
 }
 
-/// A token that names a key which nobody has.
+/// A token that names a nonexistent key.
 pub(crate) fn token_of_unknown_key(number: usize) -> String {
     let header = with(token_header(), "kid", json!(format!("made-up-{number}"))).to_string();
     format!("{}.{}.AAAA", encode(header), encode(claims().to_string()))
 }
 
 #[tokio::test]
-async fn the_key_set_is_fetched_when_it_is_first_needed_and_then_kept() {
+async fn key_set_is_fetched_on_first_use_and_cached() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
 
     assert_eq!(issuer.asked(KEYS_PATH), 0);
     for _ in 0..10 {
-        assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+        assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
     }
 
     assert_eq!(issuer.asked(KEYS_PATH), 1);
     assert_eq!(issuer.asked(LIST_PATH), 0);
 }
 
-/// What anybody can send must not make this service ask.
+/// Unauthenticated input must not cause requests to the issuer.
 #[tokio::test]
-async fn a_token_that_is_refused_without_keys_fetches_none() {
+async fn token_rejected_before_key_lookup_causes_no_fetch() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     let unsigned = sign(with(token_header(), "alg", json!("none")).to_string(), "{}");
@@ -87,7 +87,7 @@ async fn a_token_that_is_refused_without_keys_fetches_none() {
 }
 
 #[tokio::test]
-async fn the_key_set_is_fetched_again_when_its_max_age_is_over() {
+async fn key_set_is_refetched_after_max_age() {
     let cases = [
         (Some("max-age=60"), 60),
         (Some("public, Max-Age=\"60\", must-revalidate"), 60),
@@ -111,59 +111,59 @@ async fn the_key_set_is_fetched_again_when_its_max_age_is_over() {
         }
         issuer.serve(KEYS_PATH, reply);
         let verifier = issuer.verifier();
-        verifier.verify(&machines_token()).await.unwrap();
+        verifier.verify(&client_credentials_token()).await.unwrap();
 
         issuer.clock.advance(life - 1);
-        outcome(&verifier, &machines_token()).await;
+        outcome(&verifier, &client_credentials_token()).await;
         assert_eq!(issuer.asked(KEYS_PATH), 1, "{cache_control:?}");
         issuer.clock.advance(1);
-        outcome(&verifier, &machines_token()).await;
+        outcome(&verifier, &client_credentials_token()).await;
         assert_eq!(issuer.asked(KEYS_PATH), 2, "{cache_control:?}");
     }
 }
 
 #[tokio::test]
-async fn not_modified_makes_the_key_set_as_good_as_new() {
+async fn not_modified_renews_the_cached_key_set() {
     let issuer = Issuer::empty().await;
     issuer.serve(KEYS_PATH, keys(&[public_jwk()]).with(header::ETAG, "\"1\""));
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
 
     issuer.clock.advance(300);
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
     issuer.clock.advance(299);
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
 
     assert_eq!((issuer.asked(KEYS_PATH), issuer.not_modified()), (2, 1));
 }
 
-/// An issuer that has withdrawn a key must be believed within `max-age`.
+/// A key that the issuer removed must not be used beyond `max-age`.
 #[tokio::test]
-async fn a_key_that_is_gone_is_forgotten() {
+async fn removed_key_is_rejected_after_max_age() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
 
     issuer.serve(KEYS_PATH, keys(&[next_jwk()]));
     issuer.clock.advance(300);
 
-    assert_eq!(outcome(&verifier, &machines_token()).await, "unknown_key");
+    assert_eq!(outcome(&verifier, &client_credentials_token()).await, "unknown_key");
 }
 
 #[tokio::test]
-async fn keys_are_kept_without_end_while_no_others_can_be_had() {
+async fn stale_keys_are_used_while_the_issuer_is_unreachable() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
 
     let broken = [Reply::failing(500), Reply::new("<html>"), Reply::failing(304)];
     for (reply, asked) in broken.into_iter().zip([2, 4, 6]) {
         issuer.serve(KEYS_PATH, reply);
         issuer.clock.advance(100 * u64::from(asked == 2) * 3);
-        // At once, within the retry pause, and when it is over.
+        // At once, within the retry pause, and after it.
         for (wait, asked) in [(0, asked), (4, asked), (1, asked + 1), (4, asked + 1)] {
             issuer.clock.advance(wait);
-            assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+            assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
             assert_eq!(issuer.asked(KEYS_PATH), asked);
         }
         issuer.clock.advance(1);
@@ -171,26 +171,26 @@ async fn keys_are_kept_without_end_while_no_others_can_be_had() {
 }
 
 #[tokio::test]
-async fn without_keys_nothing_is_known_and_the_next_attempt_comes_after_a_second() {
+async fn without_keys_fetches_are_retried_after_a_second() {
     let issuer = Issuer::empty().await;
     let verifier = issuer.verifier();
 
     for asked in 1..=3 {
         for _ in 0..5 {
-            assert_eq!(outcome(&verifier, &machines_token()).await, "keys_unavailable");
+            assert_eq!(outcome(&verifier, &client_credentials_token()).await, "keys_unavailable");
         }
         assert_eq!(issuer.asked(KEYS_PATH), asked);
         issuer.clock.advance(1);
     }
     issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
-    assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+    assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_at_once() {
+async fn new_key_is_fetched_at_once() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
 
     issuer.serve(KEYS_PATH, keys(&[public_jwk(), next_jwk()]));
     let token = signed_with_next_key(token_header(), &without(claims(), "status"));
@@ -199,12 +199,12 @@ async fn a_new_key_is_found_at_once() {
     assert_eq!(issuer.asked(KEYS_PATH), 2);
 }
 
-/// A list is signed like a token, and may be the first thing that a new key signed.
+/// A list is signed like a token, and may be the first use of a new key.
 #[tokio::test]
-async fn a_new_key_of_a_list_is_found_too() {
+async fn new_key_of_a_status_list_is_fetched_at_once() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
 
     issuer.serve(KEYS_PATH, keys(&[public_jwk(), next_jwk()]));
     issuer.serve(LIST_PATH, Reply::new(signed_with_next_key(list_header(), &list_claims())));
@@ -213,12 +213,12 @@ async fn a_new_key_of_a_list_is_found_too() {
     assert_eq!(issuer.asked(KEYS_PATH), 2);
 }
 
-/// Anybody can make up a key id: the issuer must not notice.
+/// Anyone can invent a `kid`: the issuer must not get a request for each.
 #[tokio::test]
-async fn a_thousand_made_up_keys_cost_one_fetch_in_a_cool_down() {
+async fn thousand_unknown_kids_cause_one_fetch_per_cool_down() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
 
     for (round, wait) in [(0, 29), (1, 1), (2, 30)] {
         for number in 0..1000 {
@@ -228,15 +228,15 @@ async fn a_thousand_made_up_keys_cost_one_fetch_in_a_cool_down() {
         assert_eq!(issuer.asked(KEYS_PATH), [2, 2, 3][round]);
         issuer.clock.advance(wait);
     }
-    assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+    assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
 }
 
-/// Nor when the issuer is down, and so each attempt fails.
+/// The same while the issuer is down, so that each attempt fails.
 #[tokio::test]
-async fn the_cool_down_holds_when_the_fetch_fails() {
+async fn cool_down_applies_after_a_failed_fetch() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
+    verifier.verify(&client_credentials_token()).await.unwrap();
     issuer.serve(KEYS_PATH, Reply::failing(500));
 
     for number in 0..29 {
@@ -248,7 +248,7 @@ async fn the_cool_down_holds_when_the_fetch_fails() {
 }
 
 #[tokio::test]
-async fn the_issuer_is_reached_below_its_base_url() {
+async fn key_set_is_fetched_below_the_base_url() {
     let issuer = Issuer::empty().await;
     issuer.serve("/signet/.well-known/jwks.json", keys(&[public_jwk()]));
     issuer.serve("/signet/status/1", nothing_revoked());
@@ -260,9 +260,9 @@ async fn the_issuer_is_reached_below_its_base_url() {
     }
 }
 
-/// One: what else stands there is part of the address.
+/// Only one: the rest is part of the URL.
 #[tokio::test]
-async fn a_final_slash_of_the_issuer_or_the_base_url_is_dropped() {
+async fn one_trailing_slash_of_issuer_and_base_url_is_dropped() {
     let issuer = Issuer::empty().await;
     let address = format!("http://{}", issuer.address);
     issuer.serve(KEYS_PATH, keys(&[public_jwk()]));
@@ -276,12 +276,12 @@ async fn a_final_slash_of_the_issuer_or_the_base_url_is_dropped() {
         assert_eq!(outcome(&builder.build().unwrap(), &token).await, expected, "{name}");
 
         let elsewhere = issuer.builder().base_url(name.clone()).build().unwrap();
-        assert_eq!(outcome(&elsewhere, &machines_token()).await, expected, "{name}");
+        assert_eq!(outcome(&elsewhere, &client_credentials_token()).await, expected, "{name}");
     }
 }
 
 #[test]
-fn an_issuer_that_cannot_be_asked_makes_no_verifier() {
+fn invalid_issuer_url_is_rejected_by_the_builder() {
     for issuer in ["", "id.example", "ftp://id.example", "https://id.example?a", "https://a/#b"] {
         let refusal = RemoteVerifier::new(issuer, "audience").unwrap_err();
         assert!(matches!(refusal, BuildError::Address(named) if named == issuer), "{issuer}");

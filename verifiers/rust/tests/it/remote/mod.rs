@@ -1,4 +1,4 @@
-//! The verifier that fetches by itself, against a real server and a clock that stands still.
+//! The verifier that fetches documents itself, with a real server and a manual clock.
 
 mod answers;
 mod axum;

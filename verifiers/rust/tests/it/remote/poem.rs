@@ -44,13 +44,13 @@ async fn ask(verifier: RemoteVerifier, path: String, authorization: Vec<Vec<u8>>
 }
 
 #[tokio::test]
-async fn every_row_of_the_table_is_answered_by_poem() {
+async fn poem_extractor_returns_every_documented_response() {
     assert_every_row(ask).await;
 }
 
-/// A mistake of the service's, and no reason to let anybody in.
+/// A bug of the service must not disable the check.
 #[tokio::test]
-async fn a_route_without_a_verifier_serves_nobody() {
+async fn route_without_a_verifier_rejects_every_request() {
     let response = route().get_response(Request::builder().uri_str("/reports").finish()).await;
 
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -1,4 +1,4 @@
-//! When status lists are fetched, and what becomes of tokens without one.
+//! When status lists are fetched, and the outcome for tokens without one.
 
 use ::axum::http::header;
 use serde_json::Value;
@@ -36,7 +36,7 @@ fn list_with_ttl(ttl: Option<u64>) -> Value {
 }
 
 #[tokio::test]
-async fn a_logout_arrives_when_the_ttl_is_over() {
+async fn logout_takes_effect_after_the_ttl() {
     for (ttl, life) in [(Some(15), 15), (None, 300)] {
         let issuer = Issuer::start().await;
         issuer.serve(LIST_PATH, list(&list_with_ttl(ttl)));
@@ -54,9 +54,9 @@ async fn a_logout_arrives_when_the_ttl_is_over() {
     }
 }
 
-/// A list that asks to be kept for a year would hide every logout of that year.
+/// A list with a TTL of a year would hide every logout of that year.
 #[tokio::test]
-async fn a_ttl_of_more_than_a_day_counts_as_a_day() {
+async fn ttl_is_capped_at_a_day() {
     const DAY: u64 = 24 * 60 * 60;
     let lasting_token = token_with_claims(with(claims(), "exp", json!(NOW + 10 * DAY)));
     for ttl in [json!(DAY + 1), json!(365 * DAY), json!(1e300)] {
@@ -75,7 +75,7 @@ async fn a_ttl_of_more_than_a_day_counts_as_a_day() {
 }
 
 #[tokio::test]
-async fn not_modified_makes_a_list_as_good_as_new() {
+async fn not_modified_renews_the_cached_list() {
     let issuer = Issuer::start().await;
     issuer.serve(LIST_PATH, nothing_revoked().with(header::ETAG, "\"1\""));
     let verifier = issuer.verifier();
@@ -89,9 +89,9 @@ async fn not_modified_makes_a_list_as_good_as_new() {
     }
 }
 
-/// "Not modified" says that there is no newer list, not that the old one has not expired.
+/// A 304 means that there is no newer list, not that the old one has not expired.
 #[tokio::test]
-async fn a_list_that_has_expired_is_asked_for_anew() {
+async fn expired_list_is_fetched_unconditionally() {
     let issuer = Issuer::start().await;
     let mortal = with(list_claims(), "exp", json!(NOW + 10));
     issuer.serve(LIST_PATH, list(&mortal).with(header::ETAG, "\"1\""));
@@ -105,7 +105,7 @@ async fn a_list_that_has_expired_is_asked_for_anew() {
 }
 
 #[tokio::test]
-async fn a_list_is_used_until_it_expires_while_no_other_can_be_had() {
+async fn cached_list_is_used_until_exp_while_the_issuer_is_unreachable() {
     let broken = [
         Reply::failing(500),
         Reply::new("no list"),
@@ -131,7 +131,7 @@ async fn a_list_is_used_until_it_expires_while_no_other_can_be_had() {
 }
 
 #[tokio::test]
-async fn a_list_is_used_in_the_last_second_before_it_expires() {
+async fn list_is_used_until_the_last_second_before_exp() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     verifier.verify(&lasting_token()).await.unwrap();
@@ -143,9 +143,9 @@ async fn a_list_is_used_in_the_last_second_before_it_expires() {
     assert_eq!(outcome(&verifier, &lasting_token()).await, "status_unavailable");
 }
 
-/// Else it would hide every later logout without end.
+/// Otherwise it would hide every later logout forever.
 #[tokio::test]
-async fn a_list_that_never_expires_is_used_until_its_ttl_is_over() {
+async fn list_without_exp_is_used_until_its_ttl_has_passed() {
     let issuer = Issuer::start().await;
     issuer.serve(LIST_PATH, list(&without(list_claims(), "exp")));
     let verifier = issuer.verifier();
@@ -162,7 +162,7 @@ async fn a_list_that_never_expires_is_used_until_its_ttl_is_over() {
 }
 
 #[tokio::test]
-async fn a_token_without_status_needs_no_list() {
+async fn token_without_status_needs_no_list() {
     let issuer = Issuer::start().await;
     issuer.serve(LIST_PATH, Reply::failing(500));
     let verifier = issuer.verifier();
@@ -173,9 +173,9 @@ async fn a_token_without_status_needs_no_list() {
     assert_eq!(issuer.asked(LIST_PATH), 1);
 }
 
-/// What is known is still believed: only the unknown is forgiven.
+/// A known status still applies: only a missing one is accepted.
 #[tokio::test]
-async fn a_service_may_choose_to_go_on_without_a_list() {
+async fn fail_open_accepts_tokens_without_a_list() {
     let issuer = Issuer::start().await;
     let build = || {
         let builder = issuer.builder();
@@ -195,7 +195,7 @@ async fn a_service_may_choose_to_go_on_without_a_list() {
 }
 
 #[tokio::test]
-async fn a_forged_token_fetches_no_list() {
+async fn forged_token_causes_no_list_fetch() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     let valid = valid_token();
@@ -206,7 +206,7 @@ async fn a_forged_token_fetches_no_list() {
 }
 
 #[tokio::test]
-async fn sixty_four_lists_are_held_and_each_is_its_own() {
+async fn cache_keeps_64_lists_separately() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     let path = |number: usize| format!("/status/n{number}");
@@ -217,7 +217,7 @@ async fn sixty_four_lists_are_held_and_each_is_its_own() {
     for number in 0..64 {
         let uri = format!("{ISSUER}{}", path(number));
         issuer.serve(&path(number), list(&with(list_with_ttl(Some(900)), "sub", json!(uri))));
-        // The usual list revokes its first place.
+        // In the usual list, the first entry is revoked.
         assert_eq!(verify(number).await, "revoked");
         issuer.clock.advance(1);
     }
@@ -226,7 +226,7 @@ async fn sixty_four_lists_are_held_and_each_is_its_own() {
         assert_eq!(issuer.asked(&path(number)), 1, "{number}");
     }
 
-    // One more takes the place of the one that was fetched first, and of no other.
+    // One more replaces the one that was fetched first, and no other.
     assert_eq!(verify(64).await, "status_unavailable");
     for number in (1..64).rev() {
         verify(number).await;

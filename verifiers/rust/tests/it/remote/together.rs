@@ -1,4 +1,4 @@
-//! Many requests at the same time, and requests that are given up.
+//! Concurrent requests, and cancelled requests.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -23,14 +23,14 @@ use crate::remote::issuer::keys;
 use crate::remote::issuer::list;
 use crate::remote::issuer::nothing_revoked;
 use crate::remote::issuer::outcome;
-use crate::remote::keys::machines_token;
+use crate::remote::keys::client_credentials_token;
 use crate::remote::keys::token_of_unknown_key;
 use crate::status::list_claims;
 
-const A_WHILE: Duration = Duration::from_millis(200);
+const DELAY: Duration = Duration::from_millis(200);
 
-/// How `count` requests end that come at the same time.
-async fn all_at_once(issuer: &Issuer, count: usize) -> Vec<&'static str> {
+/// The outcomes of `count` concurrent requests.
+async fn concurrent_outcomes(issuer: &Issuer, count: usize) -> Vec<&'static str> {
     let verifier = issuer.verifier();
     let mut requests = JoinSet::new();
     for _ in 0..count {
@@ -41,32 +41,32 @@ async fn all_at_once(issuer: &Issuer, count: usize) -> Vec<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_requests_share_one_fetch_of_each_document() {
+async fn hundred_concurrent_requests_share_one_fetch_per_document() {
     let issuer = Issuer::empty().await;
-    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
-    issuer.serve(LIST_PATH, nothing_revoked().after(A_WHILE));
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(DELAY));
+    issuer.serve(LIST_PATH, nothing_revoked().after(DELAY));
 
-    assert_eq!(all_at_once(&issuer, 100).await, ["accepted"; 100]);
+    assert_eq!(concurrent_outcomes(&issuer, 100).await, ["accepted"; 100]);
 
     assert_eq!((issuer.asked(KEYS_PATH), issuer.asked(LIST_PATH)), (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_requests_share_one_failure_too() {
+async fn hundred_concurrent_requests_share_one_failed_fetch() {
     let issuer = Issuer::empty().await;
-    issuer.serve(KEYS_PATH, Reply::failing(500).after(A_WHILE));
+    issuer.serve(KEYS_PATH, Reply::failing(500).after(DELAY));
 
-    assert_eq!(all_at_once(&issuer, 100).await, ["keys_unavailable"; 100]);
+    assert_eq!(concurrent_outcomes(&issuer, 100).await, ["keys_unavailable"; 100]);
 
     assert_eq!(issuer.asked(KEYS_PATH), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_made_up_keys_at_once_cost_one_fetch() {
+async fn thousand_concurrent_unknown_kids_cause_one_fetch() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     verifier.verify(&valid_token()).await.unwrap();
-    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(DELAY));
 
     let mut requests = JoinSet::new();
     for number in 0..1000 {
@@ -78,51 +78,51 @@ async fn a_thousand_made_up_keys_at_once_cost_one_fetch() {
     assert_eq!(issuer.asked(KEYS_PATH), 2);
 }
 
-/// Callers who hang up would else get a fetch for each time they come.
+/// Otherwise callers that disconnect would cause one fetch each.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fetch_outlives_the_request_that_began_it() {
+async fn fetch_continues_after_its_request_is_cancelled() {
     let issuer = Issuer::empty().await;
-    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(DELAY));
     issuer.serve(LIST_PATH, nothing_revoked());
     let verifier = issuer.verifier();
     let token = valid_token();
 
     for _ in 0..5 {
         let request = verifier.verify(&token);
-        assert!(tokio::time::timeout(A_WHILE / 10, request).await.is_err());
+        assert!(tokio::time::timeout(DELAY / 10, request).await.is_err());
     }
     assert_eq!(outcome(&verifier, &token).await, "accepted");
 
     assert_eq!(issuer.asked(KEYS_PATH), 1);
 }
 
-/// What is at hand is served while something else is being fetched.
+/// Cached documents are used while another is being fetched.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_needs_nothing_new_waits_for_nobody() {
+async fn cached_data_is_served_during_an_unrelated_fetch() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     verifier.verify(&valid_token()).await.unwrap();
-    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE * 5));
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(DELAY * 5));
 
     let (other, token) = (verifier.clone(), token_of_unknown_key(1));
     let waiting = tokio::spawn(async move { outcome(&other, &token).await });
     while issuer.asked(KEYS_PATH) < 2 {
         tokio::task::yield_now().await;
     }
-    let ours = tokio::time::timeout(A_WHILE, outcome(&verifier, &valid_token())).await;
+    let ours = tokio::time::timeout(DELAY, outcome(&verifier, &valid_token())).await;
 
     assert_eq!(ours, Ok("accepted"));
     assert!(!waiting.is_finished());
     assert_eq!(waiting.await.unwrap(), "unknown_key");
 }
 
-/// Whatever changed while an answer was on its way is not in it.
+/// A response does not contain changes made while it was in transit.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_is_as_old_as_the_question() {
+async fn cache_age_counts_from_the_start_of_the_fetch() {
     for (path, seconds) in [(KEYS_PATH, 300), (LIST_PATH, 15)] {
         let issuer = Issuer::empty().await;
-        issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(A_WHILE));
-        issuer.serve(LIST_PATH, nothing_revoked().after(A_WHILE));
+        issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(DELAY));
+        issuer.serve(LIST_PATH, nothing_revoked().after(DELAY));
         let verifier = issuer.verifier();
 
         let (other, token) = (verifier.clone(), valid_token());
@@ -142,10 +142,10 @@ async fn a_copy_is_as_old_as_the_question() {
     }
 }
 
-/// An issuer that takes long, for those who can do without it.
-const LONGER_THAN_ANYBODY_WAITS: Duration = Duration::from_secs(2);
+/// A slow issuer, for requests that do not depend on it.
+const SLOW_RESPONSE: Duration = Duration::from_secs(2);
 
-/// What becomes of five requests at the same time, and how long the last of them waited.
+/// The outcomes of five concurrent requests, and the longest wait.
 async fn five_outcomes(verifier: &RemoteVerifier, token: &str) -> (Vec<&'static str>, Duration) {
     let started_at = Instant::now();
     let mut requests = JoinSet::new();
@@ -157,53 +157,53 @@ async fn five_outcomes(verifier: &RemoteVerifier, token: &str) -> (Vec<&'static 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_held_answer_after_a_second() {
+async fn cached_keys_are_used_if_a_refresh_takes_over_a_second() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
-    verifier.verify(&machines_token()).await.unwrap();
-    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(LONGER_THAN_ANYBODY_WAITS));
+    verifier.verify(&client_credentials_token()).await.unwrap();
+    issuer.serve(KEYS_PATH, keys(&[public_jwk()]).after(SLOW_RESPONSE));
     issuer.clock.advance(300);
 
-    let (outcomes, waited) = five_outcomes(&verifier, &machines_token()).await;
+    let (outcomes, waited) = five_outcomes(&verifier, &client_credentials_token()).await;
     assert_eq!(outcomes, ["accepted"; 5]);
     assert!((900..1900).contains(&waited.as_millis()), "{waited:?}");
     assert_eq!(issuer.asked(KEYS_PATH), 2);
 
-    // What came meanwhile is fresh.
-    tokio::time::sleep(LONGER_THAN_ANYBODY_WAITS).await;
-    let (outcomes, waited) = five_outcomes(&verifier, &machines_token()).await;
+    // The documents fetched meanwhile are fresh.
+    tokio::time::sleep(SLOW_RESPONSE).await;
+    let (outcomes, waited) = five_outcomes(&verifier, &client_credentials_token()).await;
     assert_eq!(outcomes, ["accepted"; 5]);
     assert!(waited.as_millis() < 900, "{waited:?}");
     assert_eq!(issuer.asked(KEYS_PATH), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_may_be_used_answers_after_a_second_and_the_new_one_when_it_comes() {
+async fn valid_list_is_used_after_a_second_until_the_new_one_arrives() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     verifier.verify(&valid_token()).await.unwrap();
-    issuer.serve(LIST_PATH, everything_revoked().after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.serve(LIST_PATH, everything_revoked().after(SLOW_RESPONSE));
     issuer.clock.advance(15);
 
     let (outcomes, waited) = five_outcomes(&verifier, &valid_token()).await;
     assert_eq!(outcomes, ["accepted"; 5]);
     assert!((900..1900).contains(&waited.as_millis()), "{waited:?}");
 
-    tokio::time::sleep(LONGER_THAN_ANYBODY_WAITS).await;
+    tokio::time::sleep(SLOW_RESPONSE).await;
     assert_eq!(outcome(&verifier, &valid_token()).await, "revoked");
     assert_eq!(issuer.asked(LIST_PATH), 2);
 }
 
-/// A fetch that fails in the background is followed by the usual pause.
+/// A failed background fetch is followed by the usual pause.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_that_nobody_waited_for_counts_too() {
+async fn background_failure_starts_the_retry_pause() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     verifier.verify(&valid_token()).await.unwrap();
-    issuer.serve(LIST_PATH, Reply::failing(500).after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.serve(LIST_PATH, Reply::failing(500).after(SLOW_RESPONSE));
     issuer.clock.advance(15);
     assert_eq!(five_outcomes(&verifier, &valid_token()).await.0, ["accepted"; 5]);
-    tokio::time::sleep(LONGER_THAN_ANYBODY_WAITS).await;
+    tokio::time::sleep(SLOW_RESPONSE).await;
     issuer.serve(LIST_PATH, everything_revoked());
 
     for (wait, expected, asked) in [(0, "accepted", 2), (4, "accepted", 2), (1, "revoked", 3)] {
@@ -213,34 +213,34 @@ async fn a_failure_that_nobody_waited_for_counts_too() {
     }
 }
 
-/// Without keys, with a list that is of no more use, and with a key that is not held.
+/// Without keys, with an unusable list, and with an unknown key.
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_nothing_to_go_by_waits_for_as_long_as_it_takes() {
+async fn request_without_usable_cache_waits_for_the_fetch() {
     let issuer = Issuer::start().await;
-    let slow_keys = keys(&[public_jwk()]).after(LONGER_THAN_ANYBODY_WAITS);
+    let slow_keys = keys(&[public_jwk()]).after(SLOW_RESPONSE);
     issuer.serve(KEYS_PATH, slow_keys.clone());
     let verifier = issuer.verifier();
-    assert_eq!(outcome(&verifier, &machines_token()).await, "accepted");
+    assert_eq!(outcome(&verifier, &client_credentials_token()).await, "accepted");
 
     issuer.serve(LIST_PATH, list(&without(list_claims(), "exp")));
     assert_eq!(outcome(&verifier, &valid_token()).await, "accepted");
-    issuer.serve(LIST_PATH, everything_revoked().after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.serve(LIST_PATH, everything_revoked().after(SLOW_RESPONSE));
     issuer.clock.advance(15);
     assert_eq!(outcome(&verifier, &valid_token()).await, "revoked");
 
     let started_at = Instant::now();
     assert_eq!(outcome(&verifier, &token_of_unknown_key(1)).await, "unknown_key");
-    assert!(started_at.elapsed() >= LONGER_THAN_ANYBODY_WAITS);
+    assert!(started_at.elapsed() >= SLOW_RESPONSE);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_expires_while_another_is_waited_for_answers_nobody() {
+async fn list_that_expires_during_a_fetch_is_not_used() {
     let issuer = Issuer::start().await;
     let verifier = issuer.verifier();
     let token = token_with_claims(with(claims(), "exp", json!(NOW + 10_000)));
     verifier.verify(&token).await.unwrap();
     let lasting = with(list_claims(), "exp", json!(NOW + 10_000));
-    issuer.serve(LIST_PATH, list(&lasting).after(LONGER_THAN_ANYBODY_WAITS));
+    issuer.serve(LIST_PATH, list(&lasting).after(SLOW_RESPONSE));
 
     // `exp` is 600 seconds away, and the leeway 30.
     issuer.clock.advance(629);

@@ -1,4 +1,4 @@
-//! `typ` `JWT` is accepted where the builder says so, and revoked like any other token.
+//! `typ` `JWT` is accepted if the builder enables it, and such tokens can be revoked.
 
 use crate::harness::claims;
 use crate::harness::sign;
@@ -10,7 +10,7 @@ use crate::remote::issuer::outcome;
 use crate::typ_jwt::jwt_header;
 
 #[tokio::test]
-async fn typ_jwt_is_accepted_where_the_builder_says_so_alone() {
+async fn typ_jwt_is_accepted_only_if_enabled() {
     let issuer = Issuer::start().await;
     let token = sign(jwt_header().to_string(), claims().to_string());
 
@@ -21,7 +21,7 @@ async fn typ_jwt_is_accepted_where_the_builder_says_so_alone() {
 }
 
 #[tokio::test]
-async fn a_token_with_typ_jwt_can_be_revoked() {
+async fn token_with_typ_jwt_can_be_revoked() {
     let issuer = Issuer::start().await;
     issuer.serve(LIST_PATH, everything_revoked());
     let token = sign(jwt_header().to_string(), claims().to_string());
