@@ -18,7 +18,7 @@ class Balancer(httpx.BaseTransport):
 
     ports: list[int]
     cookies: list[str] = field(default_factory=list)
-    """Each that was set, by any answer."""
+    """Every `Set-Cookie` header of all responses."""
     answered: Counter[int] = field(default_factory=Counter)
     """Requests by port."""
 
@@ -26,7 +26,7 @@ class Balancer(httpx.BaseTransport):
         self._inner = httpx.HTTPTransport(limits=httpx.Limits(max_connections=None))
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        assert str(request.url).startswith(f"{ISSUER}/"), f"nobody is at {request.url}"
+        assert str(request.url).startswith(f"{ISSUER}/"), f"no server at {request.url}"
         port = random.choice(self.ports)
         passed = httpx.Request(
             request.method,

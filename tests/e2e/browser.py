@@ -84,9 +84,9 @@ class Visitor:
         self._context = context
         self._url = url
         self.refreshes: list[int] = []
-        """The status of each answer to a refresh, in all tabs."""
+        """The status of each refresh response, in all tabs."""
         self.complaints: list[str] = []
-        """Errors of the scripts, and what the content security policy refused."""
+        """Script errors, and violations of the content security policy."""
         context.set_default_timeout(15_000)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
         context.on("response", self._note)

@@ -16,7 +16,7 @@ from stock import manage_clients
 
 PAGE = REPOSITORY / "docs/client-libraries.md"
 EXPRESS = REPOSITORY / "tests/clients/stock/express"
-"""What the applications for Node are made of."""
+"""The Node project of the applications."""
 
 REGISTRATION = "the registration"
 COMMAND = re.compile(r"```sh\n(signet client create .*?)```", re.DOTALL)
@@ -106,7 +106,7 @@ def code_of(library: str) -> dict[str, str]:
 def changed(code: dict[str, str], changes: Mapping[str, str]) -> dict[str, str]:
     for written, otherwise in changes.items():
         found = sum(text.count(written) for text in code.values())
-        assert found == 1, f"{written!r} is there {found} times"
+        assert found == 1, f"{written!r} occurs {found} times"
         code = {name: text.replace(written, otherwise) for name, text in code.items()}
     return code
 

@@ -19,10 +19,10 @@ from forgery import decode, encode
 Json = dict[str, Any]
 
 SKEW = 300
-"""Seconds by which clocks may differ."""
+"""Tolerated clock skew, in seconds."""
 
 LEAST_ENTROPY = 96
-"""Of a code or a token, in bits, by Shannon's estimate: a rough one of the 128 that are meant."""
+"""The minimum for codes and tokens, in bits, by Shannon's rough estimate (128 are required)."""
 
 REGISTERED_METADATA = {
     # RFC 8414 §2
@@ -53,7 +53,7 @@ ID_TOKEN_CLAIMS = {
     *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp"),
     *("at_hash", "c_hash", "s_hash", "sid", "jti", "nbf"),
 }
-"""What an ID token may hold without being asked."""
+"""Claims that an ID token may contain without a request."""
 
 SCOPE_CLAIMS = {
     "profile": {
@@ -125,11 +125,11 @@ def keys(members: Json) -> dict[str, jwt.PyJWK]:
     assert listed, "no keys"
     for key in listed:
         private = key.keys() & {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
-        assert not private, f"{key['kid']} tells {private}"
+        assert not private, f"{key['kid']} discloses {private}"
         assert key["kty"] != "oct", key
         assert key.get("use", "sig") == "sig", key
     by_kid = {key["kid"]: jwt.PyJWK(key) for key in listed}
-    assert len(by_kid) == len(listed), "a kid is used twice"
+    assert len(by_kid) == len(listed), "duplicate kid"
     return by_kid
 
 

@@ -31,7 +31,7 @@ SUITE = "https://localhost.emobix.co.uk:8443/"
 BASE = f"{SUITE}test/a/signet"
 
 PROFILE = json.loads((REPOSITORY / "tests/conformance/profile.json").read_text())
-"""All that an account can say of itself; the suite warns of what is missing."""
+"""A profile with all claims; the suite warns of missing ones."""
 
 ERROR_PARAMETERS = {"error", "error_description", "error_uri", "state", "iss", "session_state"}
 CODE_PARAMETERS = {"code", "state", "iss", "session_state"}
@@ -39,13 +39,13 @@ CODE_PARAMETERS = {"code", "state", "iss", "session_state"}
 
 @dataclass
 class Suite:
-    """Stands in for the official suite: its configuration, and what it knows of Signet."""
+    """Replaces the official suite: its configuration, and its data about Signet."""
 
     signet: Signet
     proxy: TlsProxy
     configuration: Json
     spent: tuple["Flow", float] | None = None
-    """A flow whose code has been redeemed, and when that was."""
+    """A flow whose code has been exchanged, and the time of the exchange."""
 
     def module(self, name: str) -> "Module":
         """A module with a new browser and its part of the configuration."""
@@ -78,9 +78,9 @@ class Flow:
     request: dict[str, str]
     code: str
     answer: Json
-    """Of the token endpoint."""
+    """The token response."""
     claims: Json
-    """Of the ID token."""
+    """The claims of the ID token."""
     userinfo: Json
 
     @property
@@ -156,7 +156,7 @@ class Module:
     ) -> tuple[dict[str, str], dict[str, str]]:
         brought = landing.parameters
         registered = Landing(request["redirect_uri"], 0, "").parameters
-        assert registered.items() <= brought.items(), "the registered query is kept"
+        assert registered.items() <= brought.items(), "the registered query is preserved"
         return brought, registered
 
     def is_page(self, landing: Landing, *statuses: int) -> None:

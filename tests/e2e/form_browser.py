@@ -21,7 +21,7 @@ class Landing:
     def parameters(self) -> dict[str, str]:
         """The query parameters, none of which may be duplicated."""
         pairs = parse_qsl(urlsplit(self.url).query, keep_blank_values=True, strict_parsing=True)
-        assert len(dict(pairs)) == len(pairs), f"a parameter is repeated: {self.url}"
+        assert len(dict(pairs)) == len(pairs), f"duplicate parameter: {self.url}"
         return dict(pairs)
 
 
@@ -85,7 +85,7 @@ class Element:
     form: "Element | None" = None
     """The form that it belongs to."""
     fields: list["Element"] = field(default_factory=list)
-    """Of a form."""
+    """The fields, if it is a form."""
     value: str = ""
     text: str = ""
 

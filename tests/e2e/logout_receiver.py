@@ -16,7 +16,7 @@ class Call:
     path: str
     content_type: str
     tls: str
-    """The version that was agreed on."""
+    """The negotiated version."""
     form: dict[str, str]
 
 

@@ -28,7 +28,7 @@ class Person:
     def __init__(self, email: str, password: str, *places: str) -> None:
         self.email = email
         self.logins = 0
-        """How often the password was asked for."""
+        """The number of times that the password was requested."""
         self._known = {"username": email, "password": password}
         self.places = [*places]
         self._cookies = http.cookiejar.CookieJar(LoopbackIsSecure())

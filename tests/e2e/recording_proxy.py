@@ -21,7 +21,7 @@ class Call(NamedTuple):
 
     method: str
     path: str
-    """With the query."""
+    """Includes the query."""
     at: float
     """On the monotonic clock, in seconds."""
 

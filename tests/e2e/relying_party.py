@@ -40,7 +40,7 @@ class RelyingParty:
 
     directory: Path
     answers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    """Paths that browsers came to, and what they brought."""
+    """The requests of browsers: paths and parameters."""
 
     def __enter__(self) -> "RelyingParty":
         party = self

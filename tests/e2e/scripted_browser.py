@@ -15,7 +15,7 @@ import httpx
 from form_browser import Element, FormBrowser, Landing
 
 CALLBACK_PAGE = "id submission_complete"
-"""The element that the suite's own page after a callback has."""
+"""The element that identifies the suite's page after a callback."""
 
 
 @dataclass
@@ -24,14 +24,14 @@ class ScriptedBrowser:
 
     http: httpx.Client
     suite: str
-    """What addresses on the suite's side begin with."""
+    """The prefix of the suite's URLs."""
     blocks: list[dict[str, Any]]
     screenshots: list[str] = field(default_factory=list)
-    """Headings of the pages that a person would be asked to judge."""
+    """Headings of the pages that a human reviewer would check."""
     tasks: list[str] = field(default_factory=list)
-    """What was done, over all visits."""
+    """The completed tasks of all visits."""
     wants_screenshot: bool = False
-    """Whether the module waits for one: the suite's placeholder."""
+    """Whether the module waits for a screenshot: the suite's placeholder."""
 
     def __post_init__(self) -> None:
         self._browser = FormBrowser(self.http, self.suite)
@@ -39,7 +39,7 @@ class ScriptedBrowser:
     def visit(self, url: str, method: str = "GET") -> Landing:
         """Opens an address, with its query as a form if `method` is POST, and runs the tasks."""
         block = next((block for block in self.blocks if fits(block["match"], url)), None)
-        assert block is not None, f"nothing says what to do at {url}"
+        assert block is not None, f"no entry matches {url}"
         if method == "POST":
             address, _, query = url.partition("?")
             self._browser.open("POST", address, query)

@@ -49,7 +49,7 @@ class App:
     def __init__(self, port: int, issuer: str, api: str) -> None:
         self.url = f"http://localhost:{port}"
         self.other_site = f"http://127.0.0.1:{port}"
-        """The same app where it is no neighbour of an issuer at `http://localhost`."""
+        """The same app at a URL that is cross-site to an issuer at `http://localhost`."""
         self._addresses = {
             "http://localhost:8080": issuer,
             "http://localhost:8000": api,
@@ -139,7 +139,7 @@ class Person:
         self.email = email
         self.home = stage.app.url
         self.asked: list[str] = []
-        """The requests of all tabs: method and address without its query."""
+        """The requests of all tabs: method and URL without its query."""
         context = stage.browser.new_context()
         self.visitor = Visitor(context, self.home)
         context.on("request", self._note)
@@ -172,7 +172,7 @@ class Person:
         return answer.inner_text()
 
     def user(self, member: str) -> str | None:
-        """What the library stores of the login."""
+        """The user object that the library stores."""
         value = self.page.evaluate("name => manager.getUser().then(user => user[name])", member)
         return None if value is None else str(value)
 

@@ -14,7 +14,7 @@ JAR = BUILT / "target/tasks.jar"
 PROPERTIES = "spring.security.oauth2.resourceserver.jwt"
 
 BUILD_SECONDS = 900
-"""The first time, Maven downloads 60 MB."""
+"""Maven downloads 60 MB on the first build."""
 
 
 def build() -> None:

@@ -24,23 +24,23 @@ from spring import Spring, build
 from stock import register
 
 TASKS = "https://tasks.example"
-"""Whom the application takes tokens for."""
+"""The audience of the application."""
 
 NOTES = "https://notes.example"
-"""Another service on Spring: its tokens have the `typ` JWT, too."""
+"""Another Spring service, whose tokens have the `typ` JWT, too."""
 
 OTHER = "https://other.example"
-"""A service whose tokens are as usual."""
+"""A service whose tokens have the default `typ`."""
 
 SPRING_AUDIENCES = f"{TASKS} {NOTES}"
 CALLBACK = "https://app.example/callback"
 LEEWAY_SECONDS = 60
-"""What Spring allows for clocks that differ."""
+"""Spring's tolerance for clock skew."""
 
 WRONG_AUDIENCE = "The aud claim is not valid"
 WRONG_TYPE = "JOSE header typ (type) at+jwt not allowed"
 REASONS = {NOTES: WRONG_AUDIENCE, OTHER: WRONG_TYPE}
-"""Why tokens for others are refused."""
+"""The errors for tokens with other audiences."""
 
 SCOPES = {
     "a person": "openid email tasks:read",
@@ -49,7 +49,7 @@ SCOPES = {
     "a job, without a scope": "",
     "a job, for a minute": "tasks:read",
 }
-"""Of the access tokens, by whose they are."""
+"""The scopes of the access tokens, by their owner."""
 
 CLIENTS: list[dict[str, Any]] = [
     {
@@ -164,7 +164,7 @@ def tokens(arranged: Arranged) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("whose", SCOPES)
-def test_it_takes_the_access_token_of(whose: str, spring: Spring, tokens: dict[str, str]) -> None:
+def test_accepts_the_access_token_of(whose: str, spring: Spring, tokens: dict[str, str]) -> None:
     token = tokens[whose]
     assert header_of(token)["typ"] == "JWT"
 
@@ -178,7 +178,7 @@ def test_it_takes_the_access_token_of(whose: str, spring: Spring, tokens: dict[s
     }
 
 
-def test_the_scope_decides_what_a_token_opens(spring: Spring, tokens: dict[str, str]) -> None:
+def test_scope_limits_what_a_token_may_access(spring: Spring, tokens: dict[str, str]) -> None:
     assert spring.post(tokens["a job"]).status_code == 200
 
     for whose in ("a person", "a job, without a scope"):
@@ -187,18 +187,18 @@ def test_the_scope_decides_what_a_token_opens(spring: Spring, tokens: dict[str, 
         assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
 
 
-def test_it_refuses_an_id_token(spring: Spring, tokens: dict[str, str]) -> None:
+def test_rejects_an_id_token(spring: Spring, tokens: dict[str, str]) -> None:
     assert header_of(tokens["the ID token"])["typ"] == "JWT"
 
     assert reason(spring.get(tokens["the ID token"])) == WRONG_AUDIENCE
 
 
 @pytest.mark.parametrize("audience", REASONS)
-def test_it_refuses_a_token_for(audience: str, spring: Spring, arranged: Arranged) -> None:
+def test_rejects_a_token_for(audience: str, spring: Spring, arranged: Arranged) -> None:
     assert reason(spring.get(arranged.own("job", audience))) == REASONS[audience]
 
 
-def test_it_refuses_a_token_of_another_signet(
+def test_rejects_a_token_of_another_signet(
     spring: Spring, here: Path, owned_by_module: Owner
 ) -> None:
     foreign = Arranged(here / "foreign", owned_by_module)
@@ -206,9 +206,7 @@ def test_it_refuses_a_token_of_another_signet(
     assert "no matching key(s) found" in reason(spring.get(foreign.own()))
 
 
-def test_it_refuses_what_signet_never_signed(
-    spring: Spring, arranged: Arranged, tokens: dict[str, str]
-) -> None:
+def test_rejects_forged_tokens(spring: Spring, arranged: Arranged, tokens: dict[str, str]) -> None:
     jwks = httpx.get(f"{arranged.signet.url}/.well-known/jwks.json").content
 
     for name, forged in forgeries(tokens["a job"], arranged.user_id, jwks).items():
@@ -217,7 +215,7 @@ def test_it_refuses_what_signet_never_signed(
         assert spring.get(forged).status_code == expected, name
 
 
-def test_without_the_setting_it_refuses_every_token(
+def test_rejects_every_token_without_the_setting(
     spring: Spring, arranged: Arranged, tokens: dict[str, str]
 ) -> None:
     """The reason for the setting. Issuer, keys and application are unchanged."""
@@ -233,7 +231,7 @@ def test_without_the_setting_it_refuses_every_token(
     assert spring.get(tokens["a job"]).status_code == 200
 
 
-def test_without_audiences_it_takes_id_tokens_and_tokens_for_others(
+def test_accepts_id_tokens_and_tokens_for_others_without_audiences(
     here: Path, arranged: Arranged, tokens: dict[str, str], owned_by_module: Owner
 ) -> None:
     """A misconfiguration: shows why the page requires audiences."""
@@ -251,7 +249,7 @@ def test_without_audiences_it_takes_id_tokens_and_tokens_for_others(
         careless.kill()
 
 
-def test_it_refuses_an_expired_token(spring: Spring, tokens: dict[str, str]) -> None:
+def test_rejects_an_expired_token(spring: Spring, tokens: dict[str, str]) -> None:
     """Runs last, since it waits."""
     token = tokens["a job, for a minute"]
     while (left := claims_of(token)["exp"] + LEEWAY_SECONDS + 1 - time.time()) > 0:

@@ -12,10 +12,10 @@ EXAMPLE = "examples/task-api-spring"
 BUILT = REPOSITORY / "target/e2e-spring-task-api"
 
 BUILD_SECONDS = 600
-"""The first time, Maven downloads some 60 MB."""
+"""Maven downloads some 60 MB on the first build."""
 
 START_SECONDS = 120
-"""A JVM beside other tests takes its time."""
+"""A JVM starts slowly beside other tests."""
 
 # One build of both, so that the example finds the starter without installing it.
 TOGETHER = f"""\

@@ -17,11 +17,11 @@ from processes import SIGNET_BIN, Signet, clean_environment
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
 
 API = "https://api.example"
-"""Whom the access tokens are for."""
+"""The audience of the access tokens."""
 
 CALLBACK = "https://app.example/callback"
 LOOPBACK_CALLBACK = "http://127.0.0.1:7/callback"
-"""Of the public client, which is a native one; the port is not the registered one."""
+"""The callback of the public native client; the port differs from the registered one."""
 
 AFTER_LOGOUT = "https://app.example/bye"
 

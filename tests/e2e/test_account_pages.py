@@ -21,7 +21,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner) -> I
         yield stage
 
 
-def test_the_account_page_ends_sessions(stage: Stage) -> None:
+def test_account_page_ends_sessions(stage: Stage) -> None:
     email, tokens = stage.sign_up()
     here, there = stage.someone(), stage.someone()
     for person in (here, there):
@@ -49,7 +49,7 @@ def test_the_account_page_ends_sessions(stage: Stage) -> None:
     assert here.visitor.complaints == there.visitor.complaints == []
 
 
-def test_a_new_password_is_chosen_and_all_other_logins_end(stage: Stage) -> None:
+def test_password_change_ends_all_other_logins(stage: Stage) -> None:
     email, _ = stage.sign_up()
     here, there = stage.someone(), stage.someone()
     for person in (here, there):
@@ -84,7 +84,7 @@ def test_a_new_password_is_chosen_and_all_other_logins_end(stage: Stage) -> None
     assert here.visitor.complaints == there.visitor.complaints == []
 
 
-def test_an_account_is_deleted(stage: Stage) -> None:
+def test_account_deletion(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     person.enter(email, PASSWORD)
@@ -109,7 +109,7 @@ def test_an_account_is_deleted(stage: Stage) -> None:
     assert person.visitor.complaints == []
 
 
-def test_what_was_allowed_is_taken_back_on_the_account_page(stage: Stage) -> None:
+def test_account_page_withdraws_a_consent(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     person.sent_by_the_shop(scope="openid offline_access")
@@ -152,9 +152,7 @@ token_endpoint_auth_method = "none"
 """
 
 
-def test_everybody_can_read_and_use_a_long_list_of_what_was_allowed(
-    stage: Stage, tmp_path: Path
-) -> None:
+def test_long_list_of_consents_is_accessible(stage: Stage, tmp_path: Path) -> None:
     clients = tmp_path / "clients.toml"
     clients.write_text("".join(map(long_named, range(30))))
     register(stage.signet, clients)
@@ -163,7 +161,7 @@ def test_everybody_can_read_and_use_a_long_list_of_what_was_allowed(
     person.enter(email, PASSWORD)
     person.sees("Your account")
 
-    def looks_right_everywhere(path: str) -> None:
+    def assert_accessible_everywhere(path: str) -> None:
         person.at(path)
         for scheme in ("light", "dark"):
             person.page.emulate_media(color_scheme=scheme)
@@ -174,15 +172,15 @@ def test_everybody_can_read_and_use_a_long_list_of_what_was_allowed(
     listed = person.page.get_by_role("button", name="Take back")
     for number in range(30):
         if number < 2:
-            looks_right_everywhere("/account")
+            assert_accessible_everywhere("/account")
             expect(listed).to_have_count(number)
         scope = f"openid email profile address phone tasks:read-{'x' * 60}"
         person.sent_by_the_shop(client_id=f"long-{number}", scope=scope)
         person.sees("Allow access?")
         if number < 2:
-            looks_right_everywhere(person.page.url.removeprefix(stage.signet.issuer))
+            assert_accessible_everywhere(person.page.url.removeprefix(stage.signet.issuer))
         person.click("consent-allow")
         person.is_at_the_shop()
-    looks_right_everywhere("/account")
+    assert_accessible_everywhere("/account")
     expect(listed).to_have_count(30)
     assert person.visitor.complaints == []

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.once
 
 AFTER_LOGOUT = f"{BASE}/post_logout_redirect"
 CODE_LIES = 31
-"""Seconds after which a code is shown again."""
+"""Seconds after which a code is presented again."""
 
 
 @pytest.fixture(scope="module")
@@ -506,7 +506,7 @@ def test_oidcc_backchannel_rp_initiated_logout(
     module.is_logged_out()
 
 
-# --- what takes longest -----------------------------------------------------------------------
+# --- Slow modules -----------------------------------------------------------------------------
 
 
 def test_oidcc_codereuse_30seconds(module: Module) -> None:
@@ -522,7 +522,7 @@ def test_oidcc_codereuse_30seconds(module: Module) -> None:
     assert module.userinfo(flow.access_token).status_code == 401
 
 
-def test_the_page_and_the_configuration_name_these_modules(suite: Suite) -> None:
+def test_page_and_configuration_list_these_modules(suite: Suite) -> None:
     tests = [name for name in globals() if name.startswith("test_oidcc_")]
     modules = {name.removeprefix("test_").replace("_", "-") for name in tests}
     page = (REPOSITORY / "docs/conformance.md").read_text()

@@ -26,9 +26,9 @@ SCOPE = '--scope "openid profile email"'
 class Library:
     package: str
     login: str
-    """Where a login begins."""
+    """The path that starts a login."""
     refusal: tuple[str, int, str]
-    """What is shown to those who said no: path, status, and a part of the text."""
+    """The response after a denied consent: path, status, and a part of the text."""
 
 
 LIBRARIES = {
@@ -60,7 +60,7 @@ class Account(Person):
         super().__init__(email, PASSWORD, *places)
         self.sub = sub
         self.known = {"sub": sub, "email": email, "name": NAME}
-        """What an application should know."""
+        """The data that an application should have."""
 
     def at_another_browser(self) -> "Account":
         return Account(self.email, self.sub, *self.places)
@@ -120,7 +120,7 @@ def open_shop(signet: Signet, person: Account, owned: Owner, tmp_path: Path) -> 
     return start
 
 
-def test_the_page_names_the_versions_that_are_tested() -> None:
+def test_page_lists_the_tested_versions() -> None:
     requirements = (REPOSITORY / "tests/e2e/requirements.txt").read_text()
     versions = dict(re.findall(r"^([\w-]+)(?:\[.*\])?==(\S+)$", requirements, re.M))
     versions |= json.loads((EXPRESS / "package.json").read_text())["dependencies"]
@@ -163,7 +163,7 @@ def test_login(
 
 
 @pytest.mark.parametrize("library", ["Auth.js", "express-openid-connect", "passport-openidconnect"])
-def test_without_id_token_claims_there_is_sub_and_no_more(
+def test_without_id_token_claims_the_application_gets_sub_only(
     library: str, person: Account, open_shop: OpenShop
 ) -> None:
     shop = open_shop(library, {ID_TOKEN_CLAIMS: ""})
@@ -195,7 +195,7 @@ def test_userinfo_instead_of_id_token_claims(
         ("flask-oidc", "/logout"),
     ],
 )
-def test_logout_of_the_application_alone(
+def test_logout_of_the_application_only(
     library: str, path: str, person: Account, open_shop: OpenShop
 ) -> None:
     shop = open_shop(library)
@@ -211,7 +211,9 @@ def test_logout_of_the_application_alone(
 @pytest.mark.parametrize(
     ("library", "path"), [("express-openid-connect", "/logout"), ("mozilla-django-oidc", "/leave")]
 )
-def test_logout_of_both(library: str, path: str, person: Account, open_shop: OpenShop) -> None:
+def test_logout_of_application_and_signet(
+    library: str, path: str, person: Account, open_shop: OpenShop
+) -> None:
     shop = open_shop(library)
     shop.log_in(person)
 
@@ -222,9 +224,7 @@ def test_logout_of_both(library: str, path: str, person: Account, open_shop: Ope
     assert person.logins == 2
 
 
-def test_auth_js_has_another_sub_of_its_own_at_each_login(
-    person: Account, open_shop: OpenShop
-) -> None:
+def test_auth_js_generates_its_own_sub_at_each_login(person: Account, open_shop: OpenShop) -> None:
     callback = (
         "    jwt: ({ token, profile }) => (profile ? { ...token, sub: profile.sub } : token),\n"
     )
@@ -241,14 +241,14 @@ def test_auth_js_has_another_sub_of_its_own_at_each_login(
     assert person.sub not in subs
 
 
-def test_auth_js_has_a_path_in_its_documentation_that_express_5_refuses(
+def test_auth_js_path_from_its_documentation_fails_with_express_5(
     open_shop: OpenShop,
 ) -> None:
     with pytest.raises(AssertionError, match="Missing parameter name"):
         open_shop("Auth.js", {'app.use("/auth", ': 'app.use("/auth/*", '})
 
 
-def test_auth_js_does_not_know_its_path_below_a_wildcard_of_express_5(
+def test_auth_js_does_not_recognise_its_path_below_an_express_5_wildcard(
     person: Account, open_shop: OpenShop
 ) -> None:
     shop = open_shop("Auth.js", {'app.use("/auth", ': 'app.use("/auth/*splat", '})
@@ -256,7 +256,7 @@ def test_auth_js_does_not_know_its_path_below_a_wildcard_of_express_5(
     assert (refused.status, refused.text) == (400, '"Bad request."')
 
 
-def test_express_openid_connect_asks_for_the_implicit_flow(
+def test_express_openid_connect_uses_the_implicit_flow_by_default(
     person: Account, open_shop: OpenShop
 ) -> None:
     code_flow = '    authorizationParams: { response_type: "code" },\n'
@@ -268,7 +268,7 @@ def test_express_openid_connect_asks_for_the_implicit_flow(
     assert "unsupported_response_type" in shop.app.output
 
 
-def test_express_openid_connect_ends_all_logins_when_it_is_told_of_one(
+def test_express_openid_connect_ends_all_logins_on_backchannel_logout(
     signet: Signet, person: Account, open_shop: OpenShop
 ) -> None:
     shop = open_shop(
@@ -289,10 +289,10 @@ def test_express_openid_connect_ends_all_logins_when_it_is_told_of_one(
     assert "You are logged out" in person.visit(f"{signet.url}/logout").text
 
     for browser in (person, elsewhere):
-        nobody_soon(shop.app, browser)
+        wait_until_logged_out(shop.app, browser)
 
 
-def test_passport_sends_nothing_unless_told_to(
+def test_passport_sends_neither_nonce_nor_pkce_by_default(
     signet: Signet, person: Account, open_shop: OpenShop, tmp_path: Path
 ) -> None:
     shop = open_shop("passport-openidconnect", {"      nonce: true,\n": ""})
@@ -306,7 +306,7 @@ def test_passport_sends_nothing_unless_told_to(
     assert shop.app.user(person) == person.known
 
 
-def test_passport_asks_those_who_said_no_again_and_again(
+def test_passport_redirects_endlessly_after_a_denied_consent(
     person: Account, open_shop: OpenShop
 ) -> None:
     as_in_its_readme = {'failureRedirect: "/failed"': 'failureRedirect: "/login"'}
@@ -315,7 +315,7 @@ def test_passport_asks_those_who_said_no_again_and_again(
         shop.log_in(person, "deny")
 
 
-def test_mozilla_django_oidc_of_itself_takes_an_address_for_the_administrator(
+def test_mozilla_django_oidc_identifies_users_by_email_by_default(
     person: Account, open_shop: OpenShop
 ) -> None:
     its_own = "mozilla_django_oidc.auth.OIDCAuthenticationBackend"
@@ -327,7 +327,7 @@ def test_mozilla_django_oidc_of_itself_takes_an_address_for_the_administrator(
     assert shop.app.user(person) == {"sub": "admin", "email": person.email, "name": ""}
 
 
-def test_mozilla_django_oidc_with_the_backend_of_the_page_knows_people_by_sub(
+def test_mozilla_django_oidc_with_the_documented_backend_identifies_users_by_sub(
     person: Account, open_shop: OpenShop
 ) -> None:
     # The page says that this may be omitted, too.
@@ -339,9 +339,7 @@ def test_mozilla_django_oidc_with_the_backend_of_the_page_knows_people_by_sub(
     assert shop.app.user(person) == person.known
 
 
-def test_mozilla_django_oidc_expects_hs256_unless_told_otherwise(
-    person: Account, open_shop: OpenShop
-) -> None:
+def test_mozilla_django_oidc_expects_hs256_by_default(person: Account, open_shop: OpenShop) -> None:
     shop = open_shop("mozilla-django-oidc", {'OIDC_RP_SIGN_ALGO = "RS256"\n': ""})
 
     refused = shop.log_in(person)
@@ -351,7 +349,9 @@ def test_mozilla_django_oidc_expects_hs256_unless_told_otherwise(
     assert shop.app.user(person) is None
 
 
-def test_allauth_sends_nothing_unless_told_to(person: Account, open_shop: OpenShop) -> None:
+def test_allauth_sends_neither_nonce_nor_pkce_by_default(
+    person: Account, open_shop: OpenShop
+) -> None:
     shop = open_shop("django-allauth", {'        "OAUTH_PKCE_ENABLED": True,\n': ""})
 
     refused = shop.log_in(person)
@@ -361,7 +361,7 @@ def test_allauth_sends_nothing_unless_told_to(person: Account, open_shop: OpenSh
     assert shop.app.user(person) is None
 
 
-def test_allauth_writes_to_new_people(person: Account, open_shop: OpenShop) -> None:
+def test_allauth_sends_mail_to_new_users(person: Account, open_shop: OpenShop) -> None:
     mail_to_the_log = 'EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"'
     shop = open_shop(
         "django-allauth", {'SOCIALACCOUNT_EMAIL_VERIFICATION = "none"': mail_to_the_log}
@@ -379,7 +379,7 @@ def test_flask_oidc_logs_out_when_the_access_token_expires(
     # The library treats a token as expired a minute early.
     shop = open_shop("flask-oidc", {SCOPE: f"{SCOPE} --access-token-seconds 63"})
     shop.log_in(person)
-    nobody_soon(shop.app, person)
+    wait_until_logged_out(shop.app, person)
 
     manage_clients(signet, tmp_path, "update", "shop", "--access-token-seconds", "60")
     assert shop.log_in(person).status == 500
@@ -402,7 +402,7 @@ def test_flask_oidc_refreshes(person: Account, open_shop: OpenShop) -> None:
     assert shop.app.user(person) == person.known
 
 
-def nobody_soon(app: Application, person: Person) -> None:
+def wait_until_logged_out(app: Application, person: Person) -> None:
     deadline = time.monotonic() + 15
     while app.user(person) is not None:
         assert time.monotonic() < deadline, f"still logged in:\n{app.output}"

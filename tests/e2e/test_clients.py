@@ -50,7 +50,7 @@ deleteMe 204
 NOT_LIVED: set[str] = set()
 
 
-def test_the_life_has_every_operation_of_the_contract() -> None:
+def test_generated_clients_call_every_operation() -> None:
     operations = {
         operation["operationId"]
         for methods in json.loads(CONTRACT.read_text())["paths"].values()
@@ -60,7 +60,7 @@ def test_the_life_has_every_operation_of_the_contract() -> None:
     assert operations - {line.split()[0] for line in LIFE.splitlines()} == NOT_LIVED
 
 
-def test_a_typescript_client(signet: Signet) -> None:
+def test_generated_typescript_client(signet: Signet) -> None:
     project = NodeProject(CLIENTS / "typescript")
     project.bin("openapi-typescript", CONTRACT, "--output", "signet.d.ts")
     project.bin("tsc")
@@ -68,7 +68,7 @@ def test_a_typescript_client(signet: Signet) -> None:
     assert project.run("node", "built/life.js", *arguments(signet)) == LIFE
 
 
-def test_a_python_client(signet: Signet, tmp_path: Path) -> None:
+def test_generated_python_client(signet: Signet, tmp_path: Path) -> None:
     life = CLIENTS / "python/life.py"
     made = str(tmp_path / "made")
     generate = ("generate", "--path", CONTRACT, "--output-path", made)
@@ -80,7 +80,7 @@ def test_a_python_client(signet: Signet, tmp_path: Path) -> None:
     assert lived == LIFE
 
 
-def test_a_rust_client(signet: Signet) -> None:
+def test_generated_rust_client(signet: Signet) -> None:
     # Progenitor's macro generates the client at compile time.
     manifest = ("--manifest-path", CLIENTS / "rust/Cargo.toml")
     cargo = ("cargo", "run", "--quiet", "--locked", *manifest, "--", *arguments(signet))

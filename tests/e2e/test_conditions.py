@@ -83,7 +83,7 @@ def callback(change: Callable[[httpx.URL], httpx.URL]) -> Alteration:
     return alter
 
 
-def signed_anew(change: Change, sign: Callable[[Json, Json], str] | None = None) -> Alteration:
+def resigned(change: Change, sign: Callable[[Json, Json], str] | None = None) -> Alteration:
     """Changes the claims of ID tokens, and signs them with a key that is added to the key set."""
 
     def resign(members: Json) -> None:
@@ -140,26 +140,26 @@ ALTERATIONS: dict[str, Alteration] = {
     "tokens: no ID token": token_answer(without("id_token")),
     "tokens: more scope": token_answer(put(scope=f"{SCOPE} admin")),
     "tokens: to be kept": header("POST /oauth2/token", "cache-control", lambda _: "private"),
-    "ID token: another iss": signed_anew(put(iss="https://signet.example/")),
-    "ID token: another aud": signed_anew(put(aud="conformance-second")),
-    "ID token: two of aud": signed_anew(put(aud=["conformance-basic", "conformance-second"])),
-    "ID token: another azp": signed_anew(put(azp="conformance-second")),
-    "ID token: expired": signed_anew(put(exp=int(time.time()) - 600)),
-    "ID token: from yesterday": signed_anew(put(iat=int(time.time()) - 86400)),
-    "ID token: auth_time as text": signed_anew(put(auth_time="0")),
-    "ID token: auth_time to come": signed_anew(put(auth_time=int(time.time()) + 86400)),
-    "ID token: another nonce": signed_anew(put(nonce="n")),
-    "ID token: no nonce": signed_anew(without("nonce")),
-    "ID token: another sub": signed_anew(put(sub="somebody")),
-    "ID token: another at_hash": signed_anew(put(at_hash="AAAAAAAAAAAAAAAAAAAAAA")),
-    "ID token: a claim too many": signed_anew(put(name="Augusta Ada King")),
-    "ID token: by a symmetric key": signed_anew(
+    "ID token: another iss": resigned(put(iss="https://signet.example/")),
+    "ID token: another aud": resigned(put(aud="conformance-second")),
+    "ID token: two of aud": resigned(put(aud=["conformance-basic", "conformance-second"])),
+    "ID token: another azp": resigned(put(azp="conformance-second")),
+    "ID token: expired": resigned(put(exp=int(time.time()) - 600)),
+    "ID token: from yesterday": resigned(put(iat=int(time.time()) - 86400)),
+    "ID token: auth_time as text": resigned(put(auth_time="0")),
+    "ID token: auth_time to come": resigned(put(auth_time=int(time.time()) + 86400)),
+    "ID token: another nonce": resigned(put(nonce="n")),
+    "ID token: no nonce": resigned(without("nonce")),
+    "ID token: another sub": resigned(put(sub="somebody")),
+    "ID token: another at_hash": resigned(put(at_hash="AAAAAAAAAAAAAAAAAAAAAA")),
+    "ID token: a claim too many": resigned(put(name="Augusta Ada King")),
+    "ID token: by a symmetric key": resigned(
         nothing, lambda head, claims: sign_hs256({**head, "alg": "HS256"}, claims, b"x" * 32)
     ),
-    "ID token: unsigned": signed_anew(
+    "ID token: unsigned": resigned(
         nothing, lambda head, claims: sign_rs256(head, claims, KEY).rpartition(".")[0] + "."
     ),
-    "ID token: by an unknown key": signed_anew(
+    "ID token: by an unknown key": resigned(
         nothing, lambda head, claims: sign_rs256({**head, "kid": "unknown"}, claims, KEY)
     ),
     "userinfo: another sub": userinfo(put(sub="somebody")),
@@ -181,7 +181,7 @@ def run(module: Module) -> None:
 
 
 @pytest.mark.parametrize("name", ALTERATIONS)
-def test_what_is_wrong_is_noticed(suite: Suite, name: str) -> None:
+def test_checks_detect_errors(suite: Suite, name: str) -> None:
     suite.proxy.tamper = ALTERATIONS[name]
 
     with pytest.raises(
@@ -209,7 +209,7 @@ LOGOUT_CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", [None, *LOGOUT_CHANGES])
-def test_a_wrong_logout_token_is_noticed(name: str | None) -> None:
+def test_checks_detect_a_wrong_logout_token(name: str | None) -> None:
     by_kid, now = {"own": jwt.PyJWK(public_jwk(KEY, "own"))}, int(time.time())
     audience = ("https://signet.example", "conformance-backchannel")
     claims = {
@@ -227,10 +227,8 @@ def test_a_wrong_logout_token_is_noticed(name: str | None) -> None:
         conditions.logout_token(token, by_kid, *audience, LOGIN)
 
 
-@pytest.mark.parametrize(
-    "alteration", [None, signed_anew(nothing)], ids=["as it is", "signed anew"]
-)
-def test_what_is_right_is_not(suite: Suite, alteration: Alteration | None) -> None:
+@pytest.mark.parametrize("alteration", [None, resigned(nothing)], ids=["as it is", "signed anew"])
+def test_checks_accept_correct_responses(suite: Suite, alteration: Alteration | None) -> None:
     suite.proxy.tamper = alteration
 
     run(suite.module("oidcc-server"))

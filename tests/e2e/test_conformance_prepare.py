@@ -14,7 +14,7 @@ pytestmark = pytest.mark.once
 PREPARE = REPOSITORY / "tests/conformance/prepare"
 
 
-def test_a_running_signet_is_prepared_and_prepared_again(signet: Signet, tmp_path: Path) -> None:
+def test_prepare_is_idempotent_on_a_running_signet(signet: Signet, tmp_path: Path) -> None:
     signet.start()
     file = tmp_path / "filled.json"
     environment = {**clean_environment(), **signet.settings, "SIGNET_BIN": str(SIGNET_BIN)}

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.once
 
 CALLBACK = "https://app.example/callback"
 NAME = r"__Host-signet(-[\w-]{8})?"
-"""With what tells issuers apart; and as versions before know it."""
+"""With the suffix that distinguishes issuers, and the name of previous versions."""
 VALUE = r"[\w-]{43}"
 """32 random bytes."""
 
@@ -70,7 +70,7 @@ def proxy(tmp_path: Path, database: Database, owned: Owner) -> Iterator[TlsProxy
         yield proxy
 
 
-def test_every_cookie_is_for_this_host_alone_over_tls_and_for_no_script(proxy: TlsProxy) -> None:
+def test_every_cookie_is_host_only_secure_and_http_only(proxy: TlsProxy) -> None:
     email = some_email()
     visitor = Visitor(proxy.client(), "https://app.example/")
 
@@ -97,7 +97,7 @@ def test_every_cookie_is_for_this_host_alone_over_tls_and_for_no_script(proxy: T
     assert len(proxy.answers) > 30
     all_cookies = [cookie for cookies in given.values() for cookie in cookies]
     kept = [cookie for cookie in all_cookies if "Max-Age" not in cookie]
-    assert len(set(kept)) == len(kept), "a value is given twice"
+    assert len(set(kept)) == len(kept), "a cookie value is not unique"
     assert len(visitor.http.cookies) == 0, "the last flow ended with a logout"
 
 

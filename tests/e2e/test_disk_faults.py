@@ -158,7 +158,7 @@ class Crowd:
     ("operation", "number"),
     [("write", errno.ENOSPC), ("write", errno.EIO), ("sync", errno.EIO), ("sync", errno.ENOSPC)],
 )
-def test_w1_nothing_is_acknowledged_that_is_not_stored(
+def test_w1_acknowledged_writes_are_stored(
     signet: Signet, disk: Disk, operation: str, number: int, skip: int
 ) -> None:
     signet.start()
@@ -170,7 +170,7 @@ def test_w1_nothing_is_acknowledged_that_is_not_stored(
     crowd.check()
 
 
-def test_w1_a_full_disk_still_takes_a_logout(signet: Signet, disk: Disk) -> None:
+def test_w1_logout_succeeds_on_a_full_disk(signet: Signet, disk: Disk) -> None:
     reserve = signet.database.path.with_name("signet.db-reserve")
     signet.start()
     crowd = Crowd.of(signet, 2)
@@ -178,7 +178,7 @@ def test_w1_a_full_disk_still_takes_a_logout(signet: Signet, disk: Disk) -> None
     with SignetClient(signet.url, behind_proxy=True) as client:
         with disk.failing("write", str(errno.ENOSPC), count=1):
             assert client.sign_up(some_email()).status_code == 503
-        assert not reserve.exists(), "the room was given up"
+        assert not reserve.exists(), "the reserved space was released"
         gone = crowd.sessions.pop()
         assert client.log_out(gone.access_token).status_code == 200
         # Other writes are refused until the reserve has been created again.
@@ -187,7 +187,7 @@ def test_w1_a_full_disk_still_takes_a_logout(signet: Signet, disk: Disk) -> None
     crowd.check()
 
 
-def test_a_stall_of_three_seconds_refuses_nobody(signet: Signet, disk: Disk) -> None:
+def test_stall_of_three_seconds_rejects_no_request(signet: Signet, disk: Disk) -> None:
     signet.start()
     crowd = Crowd.of(signet, CLIENTS)
     with crowd.at_work():
@@ -198,7 +198,7 @@ def test_a_stall_of_three_seconds_refuses_nobody(signet: Signet, disk: Disk) -> 
     crowd.check()
 
 
-def test_w2_a_commit_that_hangs_makes_nobody_a_thief(signet: Signet, disk: Disk) -> None:
+def test_w2_hanging_commit_causes_no_reuse_detection(signet: Signet, disk: Disk) -> None:
     """Three times the retry window, which is 4 s here."""
     signet.start()
     crowd = Crowd.of(signet, CLIENTS)
@@ -211,7 +211,7 @@ def test_w2_a_commit_that_hangs_makes_nobody_a_thief(signet: Signet, disk: Disk)
             assert httpx.get(f"{signet.url}/livez").status_code == 200
             time.sleep(max(0.0, began + 13 - time.monotonic()))
         time.sleep(1)
-    assert crowd.statuses[503] > 0, "the stall was not felt"
+    assert crowd.statuses[503] > 0, "the stall had no effect"
     crowd.check()
 
 
@@ -230,7 +230,7 @@ def small_disk(signet: Signet, tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_w1_a_file_system_that_is_really_full(
+def test_w1_full_file_system(
     signet: Signet, small_disk: Path, disk: Disk
 ) -> None:
     """Writes are refused and not lost, sessions can be ended, and service resumes once there is
@@ -261,5 +261,5 @@ def wait_for(condition: object, seconds: float = 5) -> None:
     assert callable(condition)
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.05)

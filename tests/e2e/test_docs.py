@@ -17,7 +17,7 @@ def example(issuer: Issuer) -> dict[str, Any]:
     return stock_pyjwt(issuer.url, AUDIENCE)
 
 
-def test_the_python_example_keeps_the_rules(example: dict[str, Any], issuer: Issuer) -> None:
+def test_python_example_applies_the_rules(example: dict[str, Any], issuer: Issuer) -> None:
     verify, is_user = example["verify"], example["is_user"]
 
     for token in issuer.good_tokens().values():
@@ -33,7 +33,7 @@ def test_the_python_example_keeps_the_rules(example: dict[str, Any], issuer: Iss
     assert issuer.fetches == 1
 
 
-def test_the_python_example_tells_users_apart(example: dict[str, Any], issuer: Issuer) -> None:
+def test_python_example_distinguishes_users(example: dict[str, Any], issuer: Issuer) -> None:
     verify, is_user = example["verify"], example["is_user"]
     of_a_service = verify(issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT))
 
@@ -41,7 +41,7 @@ def test_the_python_example_tells_users_apart(example: dict[str, Any], issuer: I
     assert not is_user(of_a_service, "reporting")
 
 
-def test_the_python_example_goes_on_without_the_issuer(
+def test_python_example_works_while_the_issuer_is_down(
     example: dict[str, Any], issuer: Issuer
 ) -> None:
     verify = example["verify"]

@@ -31,7 +31,7 @@ class Mouse:
 
     clicks: int
     latency: int
-    """Milliseconds that each request takes longer."""
+    """Additional latency of each request, in milliseconds."""
     has_script: bool
 
 
@@ -74,7 +74,7 @@ def click(person: Person, mouse: Mouse, selector: str) -> None:
         person.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
-def arrives_once(stage: Stage, person: Person, mouse: Mouse, state: str) -> None:
+def assert_arrives_once(stage: Stage, person: Person, mouse: Mouse, state: str) -> None:
     person.is_at_the_shop()
     person.page.wait_for_load_state()
     brought = [it for path, it in stage.shop.answers if path == "/cb" and it["state"] == state]
@@ -85,7 +85,7 @@ def arrives_once(stage: Stage, person: Person, mouse: Mouse, state: str) -> None
 
 
 @pytest.mark.parametrize("mouse", MICE, ids=str)
-def test_logging_in(stage: Stage, mouse: Mouse) -> None:
+def test_login_form_takes_effect_once(stage: Stage, mouse: Mouse) -> None:
     email, _ = stage.sign_up()
     person, state = someone(stage, mouse), str(uuid4())
     allow_the_shop(stage, person, email)
@@ -94,7 +94,7 @@ def test_logging_in(stage: Stage, mouse: Mouse) -> None:
 
     click(person, mouse, "#login-submit")
 
-    arrives_once(stage, person, mouse, state)
+    assert_arrives_once(stage, person, mouse, state)
 
 
 def allow_the_shop(stage: Stage, person: Person, email: str) -> None:
@@ -105,7 +105,7 @@ def allow_the_shop(stage: Stage, person: Person, email: str) -> None:
 
 
 @pytest.mark.parametrize("mouse", MICE, ids=str)
-def test_signing_up_and_allowing(stage: Stage, mouse: Mouse) -> None:
+def test_sign_up_and_consent_forms_take_effect_once(stage: Stage, mouse: Mouse) -> None:
     person, state = someone(stage, mouse), str(uuid4())
     person.sent_by_the_shop(state=state, nonce=state)
     person.page.get_by_role("button", name="Sign up").click()
@@ -118,11 +118,11 @@ def test_signing_up_and_allowing(stage: Stage, mouse: Mouse) -> None:
     if heading.inner_text() == "Allow access?":
         click(person, mouse, "#consent-allow")
 
-    arrives_once(stage, person, mouse, state)
+    assert_arrives_once(stage, person, mouse, state)
 
 
 @pytest.mark.parametrize("mouse", SLOW_MICE, ids=str)
-def test_what_is_done_on_ones_own_pages(stage: Stage, mouse: Mouse) -> None:
+def test_account_page_forms_take_effect_once(stage: Stage, mouse: Mouse) -> None:
     email, _ = stage.sign_up()
     person = someone(stage, mouse)
     person.at("/login")

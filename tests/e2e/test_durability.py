@@ -22,7 +22,7 @@ class Ledger:
     unanswered: list[str] = field(default_factory=list)
 
 
-def test_every_acknowledged_sign_up_survives_kill_9(signet: Signet) -> None:
+def test_acknowledged_sign_ups_survive_kill_9(signet: Signet) -> None:
     signet.settings["SIGNET_TRUSTED_PROXIES"] = "127.0.0.1/32"
     survivors: list[Tokens] = []
     signet.start()
@@ -32,7 +32,7 @@ def test_every_acknowledged_sign_up_survives_kill_9(signet: Signet) -> None:
         signet.start()
         survivors += check(signet, ledger, round_number)
 
-    assert len(survivors) >= ROUNDS, "too few sign-ups for the test to mean anything"
+    assert len(survivors) >= ROUNDS, "too few sign-ups for a meaningful test"
     # The later crashes did not damage the earlier rounds either.
     with SignetClient(signet.url, behind_proxy=True) as client:
         for tokens in survivors:
@@ -87,7 +87,7 @@ def whole_or_absent(client: SignetClient, email: str) -> None:
         assert client.sign_up(email).status_code == 201
 
 
-def test_a_used_refresh_token_stays_used_after_kill_9(signet: Signet) -> None:
+def test_used_refresh_token_stays_used_after_kill_9(signet: Signet) -> None:
     signet.settings["SIGNET_TRUSTED_PROXIES"] = "127.0.0.1/32"
     signet.settings["SIGNET_REFRESH_RETRY_SECONDS"] = "0"
     signet.start()

@@ -79,7 +79,7 @@ def stage(
     database.drop()
 
 
-def test_the_whole_story(stage: Stage) -> None:
+def test_sign_up_tasks_logout_and_login(stage: Stage) -> None:
     visitor = stage.visitor()
     tab = visitor.open_tab()
     email = some_email()
@@ -117,34 +117,34 @@ def test_the_whole_story(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everybody_can_read_and_use_it_on_the_smallest_screen(stage: Stage, scheme: str) -> None:
+def test_front_end_is_accessible_at_320_pixels(stage: Stage, scheme: str) -> None:
     # 320 pixels: what remains of 1280 at a zoom of 400 % (WCAG 2.2, 1.4.10).
     smallest = {"width": 320, "height": 640}
     tab = stage.visitor(viewport=smallest, color_scheme=scheme).open_tab()
 
-    def looks_right() -> None:
+    def assert_accessible() -> None:
         assert tab.barriers(stage.axe) == []
         assert tab.overflow() <= 0
 
-    looks_right()
+    assert_accessible()
     tab.log_in(some_email(), "Wrong-password-1")
     tab.notice()
-    looks_right()
+    assert_accessible()
     tab.sign_up("grace@nowhere", "Password1")
     assert tab.problem_of("Email") == "The email has a domain that is not valid."
-    looks_right()
+    assert_accessible()
     tab.enter("Sign up", f"{'long' * 10}.{some_email()}", PASSWORD)
     tab.sees("Tasks")
     tab.add("Water the plants")
     tab.page.get_by_role("checkbox", name="Water").check()
     tab.add("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch")
-    looks_right()
+    assert_accessible()
     tab.page.get_by_role("button", name="Add").click()
     assert tab.problem_of("New task") == "What is there to do?"
-    looks_right()
+    assert_accessible()
 
 
-def test_an_expired_token_is_replaced_unnoticed(stage: Stage) -> None:
+def test_expired_token_is_refreshed_silently(stage: Stage) -> None:
     visitor = stage.visitor()
     tab = visitor.open_tab()
     tab.sign_up(some_email(), PASSWORD)
@@ -157,7 +157,7 @@ def test_an_expired_token_is_replaced_unnoticed(stage: Stage) -> None:
     assert visitor.complaints == []
 
 
-def test_a_lost_answer_logs_nobody_out(stage: Stage) -> None:
+def test_lost_refresh_response_does_not_log_out(stage: Stage) -> None:
     visitor = stage.visitor()
     tab = visitor.open_tab()
     tab.sign_up(some_email(), PASSWORD)
@@ -178,7 +178,7 @@ def test_a_lost_answer_logs_nobody_out(stage: Stage) -> None:
     assert lost[0] == lost[1] == login_of(tab)["refreshToken"]
 
 
-def test_a_session_that_was_ended_elsewhere_leads_to_the_login_page(stage: Stage) -> None:
+def test_session_ended_elsewhere_leads_to_the_login_page(stage: Stage) -> None:
     visitor = stage.visitor()
     tab = visitor.open_tab()
     tab.sign_up(some_email(), PASSWORD)
@@ -194,7 +194,7 @@ def test_a_session_that_was_ended_elsewhere_leads_to_the_login_page(stage: Stage
     assert visitor.refreshes[-1] == 401
 
 
-def test_a_logout_reaches_the_other_tab(stage: Stage) -> None:
+def test_logout_applies_to_the_other_tab(stage: Stage) -> None:
     visitor = stage.visitor()
     first = visitor.open_tab()
     first.sign_up(some_email(), PASSWORD)
@@ -217,9 +217,7 @@ def test_a_logout_reaches_the_other_tab(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("coordinated", [True, False], ids=["in turn", "without coordination"])
-def test_two_tabs_that_refresh_at_one_instant_stay_logged_in(
-    stage: Stage, coordinated: bool
-) -> None:
+def test_concurrent_refreshes_in_two_tabs_keep_the_login(stage: Stage, coordinated: bool) -> None:
     visitor = stage.visitor(script="" if coordinated else WITHOUT_COORDINATION)
     first = visitor.open_tab()
     first.sign_up(some_email(), PASSWORD)
@@ -232,7 +230,7 @@ def test_two_tabs_that_refresh_at_one_instant_stay_logged_in(
     pairs = rounds = 0
     while pairs < ROUNDS:
         rounds += 1
-        assert rounds <= 5 * ROUNDS, "this machine is too busy to start two things at one instant"
+        assert rounds <= 5 * ROUNDS, "this machine is too busy to start two refreshes at once"
         here, there = refresh_at_once(first, second)
         assert not here["token"].startswith("failed"), here
         assert not there["token"].startswith("failed"), there
@@ -255,7 +253,7 @@ def test_two_tabs_that_refresh_at_one_instant_stay_logged_in(
     assert visitor.complaints == []
 
 
-def test_a_late_answer_does_not_replace_a_newer_token(stage: Stage) -> None:
+def test_late_response_does_not_replace_a_newer_token(stage: Stage) -> None:
     visitor = stage.visitor(script=WITHOUT_COORDINATION)
     ahead = visitor.open_tab()
     ahead.sign_up(some_email(), PASSWORD)

@@ -58,7 +58,7 @@ class End:
     email: str
 
 
-def test_a_thousand_interleaved_flows_do_not_cross(
+def test_thousand_interleaved_flows_do_not_mix(
     tmp_path: Path, database: Database, owned: Owner
 ) -> None:
     instances = start_instances(tmp_path, database, owned)

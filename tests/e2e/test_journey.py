@@ -10,7 +10,7 @@ from task_apis import every_task_api
 task_api_kind = every_task_api
 
 
-def test_from_sign_up_to_logout(stage: Stage) -> None:
+def test_sign_up_to_logout(stage: Stage) -> None:
     ada = stage.sign_up()
     bob = stage.sign_up()
 
@@ -50,7 +50,7 @@ def test_from_sign_up_to_logout(stage: Stage) -> None:
     # The task API learns it from the next list, which is there within two seconds.
     deadline = time.monotonic() + STATUS_TTL + 2
     while stage.tasks(ada.user_id, refreshed.access_token).status_code == 200:
-        assert time.monotonic() < deadline, "the logout did not arrive"
+        assert time.monotonic() < deadline, "the logout had no effect"
         time.sleep(0.1)
     for token in (ada.access_token, refreshed.access_token):
         stage.assert_refused(ada.user_id, token)
@@ -58,7 +58,7 @@ def test_from_sign_up_to_logout(stage: Stage) -> None:
     stage.assert_only_keys_and_lists_were_fetched(refreshed.access_token)
 
 
-def test_forged_tokens_are_refused(stage: Stage) -> None:
+def test_forged_tokens_are_rejected(stage: Stage) -> None:
     ada = stage.sign_up()
     bob = stage.sign_up()
     jwks = stage.front_end.get(JWKS_PATH).content
@@ -71,10 +71,10 @@ def test_forged_tokens_are_refused(stage: Stage) -> None:
     # The genuine token still works, so the rejections above were for the forgeries.
     assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
     stage.assert_only_keys_and_lists_were_fetched(ada.access_token)
-    assert stage.fetches(JWKS_PATH) == 1, "made-up key names caused further calls"
+    assert stage.fetches(JWKS_PATH) == 1, "unknown kids caused further requests"
 
 
-def test_an_expired_token_is_refused(stage: Stage) -> None:
+def test_expired_token_is_rejected(stage: Stage) -> None:
     # Everything is fetched before the short lifetime starts.
     early = stage.sign_up()
     assert stage.tasks(early.user_id, early.access_token).status_code == 200
@@ -87,17 +87,17 @@ def test_an_expired_token_is_refused(stage: Stage) -> None:
     stage.assert_refused(ada.user_id, ada.access_token)
 
 
-def test_a_token_for_another_audience_is_refused(stage: Stage) -> None:
-    refused_but_for(stage, "aud", SIGNET_AUDIENCE="https://another.example.test")
+def test_token_for_another_audience_is_rejected(stage: Stage) -> None:
+    assert_rejected_for_claim(stage, "aud", SIGNET_AUDIENCE="https://another.example.test")
 
 
-def test_a_token_of_another_issuer_is_refused(stage: Stage) -> None:
-    refused_but_for(
+def test_token_of_another_issuer_is_rejected(stage: Stage) -> None:
+    assert_rejected_for_claim(
         stage, "iss", SIGNET_ISSUER="http://127.0.0.1:9", SIGNET_AUDIENCE=stage.signet.audience
     )
 
 
-def refused_but_for(stage: Stage, claim: str, **settings: str) -> None:
+def assert_rejected_for_claim(stage: Stage, claim: str, **settings: str) -> None:
     """A token that differs in `claim` alone (same account, same key) is rejected."""
     ada = stage.sign_up()
     # Fetches ada's status list, which the next instance, under another name, does not serve.
@@ -114,7 +114,7 @@ def refused_but_for(stage: Stage, claim: str, **settings: str) -> None:
     stage.assert_refused(ada.user_id, elsewhere.access_token)
 
 
-def test_verification_goes_on_while_signet_is_stopped(stage: Stage) -> None:
+def test_verification_continues_while_signet_is_stopped(stage: Stage) -> None:
     stage.signet.restart(SIGNET_JWKS_MAX_AGE_SECONDS="1")
     ada = stage.sign_up()
     assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
@@ -130,5 +130,5 @@ def test_verification_goes_on_while_signet_is_stopped(stage: Stage) -> None:
     time.sleep(STATUS_TTL)
     # The list is stale by now, too, and is used until it expires.
     assert stage.tasks(ada.user_id, ada.access_token).status_code == 200
-    assert stage.fetches(JWKS_PATH) > fetches_before, "it did not even try to fetch the keys"
+    assert stage.fetches(JWKS_PATH) > fetches_before, "it did not try to fetch the keys"
     stage.assert_only_keys_and_lists_were_fetched(ada.access_token)

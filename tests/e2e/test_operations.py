@@ -40,7 +40,7 @@ def test_created_files_are_private(signet: Signet) -> None:
         assert mode(path) == 0o600, path
 
 
-def test_a_start_without_settings_makes_private_files_too(
+def test_default_start_creates_private_files(
     tmp_path_factory: pytest.TempPathFactory, signet: Signet, owned: Owner
 ) -> None:
     home = tmp_path_factory.mktemp("clone")
@@ -66,13 +66,13 @@ def test_a_start_without_settings_makes_private_files_too(
 
 
 @pytest.mark.parametrize("permissions", [0o644, 0o640, 0o602], ids=oct)
-def test_a_master_key_that_others_can_reach_is_refused(stopped: Signet, permissions: int) -> None:
+def test_master_key_accessible_to_others_is_refused(stopped: Signet, permissions: int) -> None:
     stopped.master_key_path.chmod(permissions)
 
     assert_key_refused(stopped)
 
 
-def test_a_database_that_others_can_read_is_refused(stopped: Signet) -> None:
+def test_database_readable_by_others_is_refused(stopped: Signet) -> None:
     if not isinstance(stopped.database, SqliteDatabase):
         pytest.skip("PostgreSQL guards its own files")
     stopped.database.path.chmod(0o644)
@@ -80,7 +80,7 @@ def test_a_database_that_others_can_read_is_refused(stopped: Signet) -> None:
     assert_refused(stopped, naming=str(stopped.database.path))
 
 
-def test_a_missing_master_key_is_not_replaced(stopped: Signet) -> None:
+def test_missing_master_key_is_not_replaced(stopped: Signet) -> None:
     """The keys in the database could not be decrypted any more."""
     stopped.master_key_path.unlink()
 
@@ -88,7 +88,7 @@ def test_a_missing_master_key_is_not_replaced(stopped: Signet) -> None:
     assert not stopped.master_key_path.exists()
 
 
-def test_a_wrong_master_key_is_refused(
+def test_wrong_master_key_is_refused(
     stopped: Signet, tmp_path_factory: pytest.TempPathFactory, owned: Owner
 ) -> None:
     directory = tmp_path_factory.mktemp("stranger")
@@ -104,7 +104,7 @@ def test_a_wrong_master_key_is_refused(
 
 
 @pytest.mark.parametrize("content", ["half", "empty", "text", "binary"])
-def test_a_damaged_master_key_is_refused(stopped: Signet, content: str) -> None:
+def test_damaged_master_key_is_refused(stopped: Signet, content: str) -> None:
     whole = stopped.master_key_path.read_bytes()
     damaged = {
         "half": whole[: len(whole) // 2],
@@ -117,14 +117,14 @@ def test_a_damaged_master_key_is_refused(stopped: Signet, content: str) -> None:
     assert_key_refused(stopped)
 
 
-def test_a_directory_in_place_of_the_master_key_is_refused(stopped: Signet) -> None:
+def test_directory_instead_of_the_master_key_is_refused(stopped: Signet) -> None:
     stopped.master_key_path.unlink()
     stopped.master_key_path.mkdir(mode=0o700)
 
     assert_key_refused(stopped)
 
 
-def test_a_database_from_the_future_is_refused(stopped: Signet) -> None:
+def test_database_with_a_newer_schema_is_refused(stopped: Signet) -> None:
     stopped.database.execute(
         "INSERT INTO seaql_migrations (version, applied_at) VALUES (?, ?)", FUTURE_MIGRATION, 0
     )
@@ -133,7 +133,7 @@ def test_a_database_from_the_future_is_refused(stopped: Signet) -> None:
 
 
 @pytest.mark.parametrize("fresh", [True, False], ids=["first start", "later start"])
-def test_an_unknown_variable_is_refused(signet: Signet, fresh: bool) -> None:
+def test_unknown_variable_is_refused(signet: Signet, fresh: bool) -> None:
     if not fresh:
         signet.start()
         signet.stop()
@@ -164,11 +164,11 @@ def test_an_unknown_variable_is_refused(signet: Signet, fresh: bool) -> None:
         ("SIGNET_TRUSTED_PROXIES", "example.test"),
     ],
 )
-def test_an_invalid_value_is_refused(signet: Signet, name: str, value: str) -> None:
+def test_invalid_value_is_refused(signet: Signet, name: str, value: str) -> None:
     assert_refused(signet, naming=name, settings={name: value})
 
 
-def test_a_refused_database_url_is_not_repeated(signet: Signet) -> None:
+def test_invalid_database_url_is_not_printed(signet: Signet) -> None:
     """It may contain a password, whether or not the scheme is mistyped."""
     url = "postgrse://signet:canary-4f1c@localhost/signet"
 
@@ -179,7 +179,7 @@ def test_a_refused_database_url_is_not_repeated(signet: Signet) -> None:
     assert "canary-4f1c" not in output
 
 
-def test_a_port_in_use_is_refused(signet: Signet) -> None:
+def test_port_in_use_is_refused(signet: Signet) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", signet.port))
         listener.listen()
@@ -189,7 +189,7 @@ def test_a_port_in_use_is_refused(signet: Signet) -> None:
     assert str(signet.port) in output
 
 
-def test_a_clean_stop_leaves_the_whole_database_in_one_file(stopped: Signet) -> None:
+def test_clean_stop_leaves_the_database_in_one_file(stopped: Signet) -> None:
     """So that a copy of a stopped service's file contains all accounts."""
     if not isinstance(stopped.database, SqliteDatabase):
         pytest.skip("PostgreSQL has no such file")
@@ -197,7 +197,7 @@ def test_a_clean_stop_leaves_the_whole_database_in_one_file(stopped: Signet) -> 
     assert stopped.database.files == [stopped.database.path]
 
 
-def test_sigterm_ends_it_with_an_idle_connection_open(signet: Signet) -> None:
+def test_sigterm_stops_the_server_despite_an_idle_connection(signet: Signet) -> None:
     signet.start(SIGNET_DRAIN_SECONDS="8")
     with (
         httpx.Client(base_url=signet.url) as idle,
@@ -212,7 +212,7 @@ def test_sigterm_ends_it_with_an_idle_connection_open(signet: Signet) -> None:
     assert time.monotonic() - started <= STOP_SECONDS
 
 
-def test_sigterm_lets_requests_under_way_finish(signet: Signet) -> None:
+def test_sigterm_completes_requests_in_flight(signet: Signet) -> None:
     signet.settings["SIGNET_TRUSTED_PROXIES"] = "127.0.0.1/32"
     signet.start()
     connections = [warm_connection(signet) for _ in range(16)]

@@ -50,7 +50,7 @@ def test_sign_up_log_out_and_log_in_again(stage: Stage) -> None:
     assert person.visitor.complaints == []
 
 
-def test_a_wrong_password_is_said_beside_the_fields(stage: Stage) -> None:
+def test_wrong_password_is_shown_beside_the_fields(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
 
@@ -69,7 +69,7 @@ def test_a_wrong_password_is_said_beside_the_fields(stage: Stage) -> None:
     assert person.visitor.complaints == []
 
 
-def test_a_client_gets_what_it_was_allowed_and_no_more(stage: Stage) -> None:
+def test_client_gets_only_the_consented_scope(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
 
@@ -97,7 +97,7 @@ def test_a_client_gets_what_it_was_allowed_and_no_more(stage: Stage) -> None:
     assert person.visitor.complaints == []
 
 
-def test_somebody_without_an_account_signs_up_on_the_way(stage: Stage) -> None:
+def test_sign_up_continues_the_pending_request(stage: Stage) -> None:
     """The request is posted from page to page: it is in no URL, and survives mistakes and
     reloads."""
     person = stage.someone()
@@ -124,7 +124,7 @@ def test_somebody_without_an_account_signs_up_on_the_way(stage: Stage) -> None:
     assert person.visitor.complaints == []
 
 
-def test_reload_the_back_button_and_a_second_tab_lead_on(stage: Stage) -> None:
+def test_reload_back_button_and_second_tab_continue_the_request(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     person.sent_by_the_shop()
@@ -145,7 +145,7 @@ def test_reload_the_back_button_and_a_second_tab_lead_on(stage: Stage) -> None:
     expect(other.get_by_role("heading", level=1)).to_have_text("Allow access?")
 
 
-def test_a_callback_may_lead_on_to_another_origin_of_the_client(stage: Stage) -> None:
+def test_callback_may_redirect_to_another_origin_of_the_client(stage: Stage) -> None:
     """Chromium applies `form-action` to each redirect after a form."""
     email, _ = stage.sign_up()
     person = stage.someone()
@@ -162,7 +162,7 @@ def test_a_callback_may_lead_on_to_another_origin_of_the_client(stage: Stage) ->
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_an_answer_is_posted_with_and_without_scripts(stage: Stage, scripts: bool) -> None:
+def test_form_post_works_with_and_without_scripts(stage: Stage, scripts: bool) -> None:
     person = stage.someone(java_script_enabled=scripts)
 
     person.sent_by_the_shop(response_mode="form_post", prompt="none")
@@ -175,7 +175,7 @@ def test_an_answer_is_posted_with_and_without_scripts(stage: Stage, scripts: boo
     assert person.visitor.complaints == []
 
 
-def test_a_person_who_is_logged_in_logs_in_again_if_the_client_says_so(stage: Stage) -> None:
+def test_reauthentication_at_the_request_of_the_client(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     person.enter(email, PASSWORD)
@@ -193,7 +193,7 @@ def test_a_person_who_is_logged_in_logs_in_again_if_the_client_says_so(stage: St
     assert person.visitor.complaints == []
 
 
-def test_a_logout_by_a_client_leads_back_to_it(stage: Stage) -> None:
+def test_logout_by_a_client_redirects_back_to_it(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     person.sent_by_the_shop()
@@ -222,7 +222,7 @@ def test_a_logout_by_a_client_leads_back_to_it(stage: Stage) -> None:
     assert person.visitor.complaints == []
 
 
-def test_a_redirect_that_is_not_registered_ends_on_a_page(stage: Stage) -> None:
+def test_unregistered_redirect_uri_shows_an_error_page(stage: Stage) -> None:
     person = stage.someone()
     came = len(stage.shop.answers)
 
@@ -234,7 +234,7 @@ def test_a_redirect_that_is_not_registered_ends_on_a_page(stage: Stage) -> None:
     assert len(stage.shop.answers) == came
 
 
-def test_the_cookie_is_for_this_host_alone_and_for_no_script(stage: Stage) -> None:
+def test_cookie_is_host_only_and_http_only(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
 
@@ -247,14 +247,14 @@ def test_the_cookie_is_for_this_host_alone_and_for_no_script(stage: Stage) -> No
         assert cookie
         assert (cookie["domain"], cookie["path"]) == ("localhost", "/")
         assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")
-        assert cookie["expires"] == -1, "it goes when the browser is closed"
+        assert cookie["expires"] == -1, "it is deleted when the browser is closed"
     assert before != after
     assert person.page.evaluate("document.cookie") == ""
     # Under its current name, and under that of the previous version.
     assert len(person.page.context.cookies()) == 2
 
 
-def test_a_password_can_be_looked_at_and_is_sent_as_one(stage: Stage) -> None:
+def test_password_can_be_shown_and_is_sent_as_a_password(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     assert person.focused() == "username"
@@ -271,7 +271,7 @@ def test_a_password_can_be_looked_at_and_is_sent_as_one(stage: Stage) -> None:
     person.sees("Your account")
 
 
-def test_rules_are_ticked_off_as_they_are_met(stage: Stage) -> None:
+def test_password_rules_are_checked_while_typing(stage: Stage) -> None:
     person = stage.someone()
     person.at("/signup")
     rules = person.page.locator("#password-hint li")
@@ -284,7 +284,7 @@ def test_rules_are_ticked_off_as_they_are_met(stage: Stage) -> None:
         expect(met).to_have_count(number)
 
 
-def test_a_taken_address_leads_to_the_login(stage: Stage) -> None:
+def test_existing_address_leads_to_the_login(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     person.at("/signup")
@@ -303,7 +303,7 @@ def test_a_taken_address_leads_to_the_login(stage: Stage) -> None:
     person.sees("Allow access?")
 
 
-def test_times_are_those_of_the_reader(stage: Stage) -> None:
+def test_times_are_shown_in_the_time_zone_of_the_browser(stage: Stage) -> None:
     email, _ = stage.sign_up()
     zones = {"timezone_id": "Asia/Tokyo", "locale": "en-GB"}
     with_scripts, without = stage.someone(**zones), stage.someone(java_script_enabled=False)
@@ -317,7 +317,7 @@ def test_times_are_those_of_the_reader(stage: Stage) -> None:
     expect(without.page.locator("time").first).to_contain_text("UTC")
 
 
-def test_a_page_that_was_asked_for_comes_after_the_login(stage: Stage) -> None:
+def test_requested_page_opens_after_the_login(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     person.at("/.well-known/change-password")
@@ -331,7 +331,7 @@ def test_a_page_that_was_asked_for_comes_after_the_login(stage: Stage) -> None:
     other.sees("Your account")
 
 
-def test_more_than_five_logins_are_folded_behind_this_one(stage: Stage) -> None:
+def test_more_than_five_sessions_are_collapsed(stage: Stage) -> None:
     email, _ = stage.sign_up()
     with SignetClient(stage.signet.url) as client:
         for _ in range(6):
@@ -349,7 +349,7 @@ def test_more_than_five_logins_are_folded_behind_this_one(stage: Stage) -> None:
     expect(person.page.get_by_text("Show all 7")).to_be_visible()
 
 
-def test_an_error_names_its_request_and_the_icon_is_there(stage: Stage) -> None:
+def test_error_page_shows_the_request_id_and_the_icon(stage: Stage) -> None:
     person = stage.someone()
     with person.page.expect_response("**/oauth2/authorize**") as answer:
         person.at("/oauth2/authorize?client_id=nobody")
@@ -368,7 +368,7 @@ def test_an_error_names_its_request_and_the_icon_is_there(stage: Stage) -> None:
     assert drawn > 0
 
 
-def test_the_keyboard_is_enough(stage: Stage) -> None:
+def test_pages_are_usable_with_the_keyboard(stage: Stage) -> None:
     email, _ = stage.sign_up()
     person = stage.someone()
     keyboard = person.page.keyboard
@@ -447,9 +447,7 @@ def every_page(stage: Stage, person: Person) -> Iterator[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_everybody_can_read_and_use_every_page(
-    stage: Stage, scheme: str, size: dict[str, int]
-) -> None:
+def test_every_page_is_accessible(stage: Stage, scheme: str, size: dict[str, int]) -> None:
     person = stage.someone(viewport=size, color_scheme=scheme)
     seen = 0
     for _ in every_page(stage, person):
@@ -465,7 +463,7 @@ def test_everybody_can_read_and_use_every_page(
 
 
 @pytest.mark.parametrize("accent", ["#ffe600", "#000000", "#ffffff", "#767676", "#1e2427"])
-def test_any_name_logo_and_accent_can_be_read(
+def test_branding_is_readable(
     stage: Stage, tmp_path: Path, database: Database, owned: Owner, accent: str
 ) -> None:
     logo = tmp_path / "logo.svg"

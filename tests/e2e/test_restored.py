@@ -19,7 +19,7 @@ from stage import STATUS_TTL, Stage
 from verifiers import rust_verifier, typescript_verifier
 
 COOL_DOWN = 30
-"""For so long after a fetch of the key set, verifiers ask for no key that they do not know."""
+"""Seconds after a fetch of the key set in which verifiers do not fetch it for an unknown `kid`."""
 
 Accepts = Callable[[Tokens], bool]
 
@@ -91,7 +91,7 @@ def accepts(stage: Stage, tmp_path: Path, owned: Owner) -> dict[str, Accepts]:
     }
 
 
-def test_nothing_of_before_a_restore_works(
+def test_earlier_credentials_are_invalid_after_a_restore(
     stage: Stage, accepts: dict[str, Accepts], tmp_path: Path
 ) -> None:
     signet, front_end = stage.signet, stage.front_end

@@ -20,7 +20,7 @@ NEVER_SUCCEED = {"POST /api/auth/password/reset", "DELETE /api/auth/consents/{cl
 HERE = Path(__file__).parent
 
 
-def test_the_service_keeps_to_its_openapi_document(signet: Signet, tmp_path: Path) -> None:
+def test_service_conforms_to_its_openapi_document(signet: Signet, tmp_path: Path) -> None:
     # A 429 would pass every check and test nothing.
     for name in ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES", "REQUESTS"):
         signet.settings[f"SIGNET_{name}_PER_MINUTE"] = "1000000"

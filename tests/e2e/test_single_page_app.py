@@ -25,7 +25,7 @@ def person(stage: Stage) -> Iterator[Person]:
         yield stage.someone()
 
 
-def test_login_a_call_of_the_api_and_logout(stage: Stage, person: Person) -> None:
+def test_login_api_call_and_logout(stage: Stage, person: Person) -> None:
     person.sees(NOBODY)
     person.logs_in()
     person.is_logged_in()
@@ -49,7 +49,7 @@ def test_login_a_call_of_the_api_and_logout(stage: Stage, person: Person) -> Non
     assert person.visitor.complaints == []
 
 
-def test_tokens_are_renewed_by_the_refresh_token_alone(stage: Stage, person: Person) -> None:
+def test_tokens_are_renewed_with_the_refresh_token(stage: Stage, person: Person) -> None:
     person.logs_in()
     person.is_logged_in()
     before = person.user("access_token")
@@ -70,7 +70,7 @@ def test_tokens_are_renewed_by_the_refresh_token_alone(stage: Stage, person: Per
     assert person.visitor.complaints == []
 
 
-def test_a_call_that_is_refused_is_made_once_more_with_a_new_token(person: Person) -> None:
+def test_rejected_call_is_retried_once_with_a_new_token(person: Person) -> None:
     person.logs_in()
     person.is_logged_in()
     person.spoil_the_access_token()
@@ -78,7 +78,7 @@ def test_a_call_that_is_refused_is_made_once_more_with_a_new_token(person: Perso
     assert person.tasks() == "200 []"
 
 
-def test_a_login_that_was_ended_at_signet_ends_in_the_app(stage: Stage, person: Person) -> None:
+def test_login_ended_at_signet_ends_in_the_app(stage: Stage, person: Person) -> None:
     person.logs_in()
     person.is_logged_in()
     account = person.page.context.new_page()
@@ -92,7 +92,9 @@ def test_a_login_that_was_ended_at_signet_ends_in_the_app(stage: Stage, person: 
     person.sees(NOBODY)
 
 
-def test_an_access_token_without_the_audience_opens_no_api(stage: Stage, person: Person) -> None:
+def test_access_token_without_the_audience_is_rejected_by_the_api(
+    stage: Stage, person: Person
+) -> None:
     stage.client("update", "todo", "--audience", "")
     try:
         person.logs_in()
@@ -102,7 +104,7 @@ def test_an_access_token_without_the_audience_opens_no_api(stage: Stage, person:
         stage.client("update", "todo", "--audience", stage.signet.issuer)
 
 
-def test_each_tab_has_a_login_of_its_own(stage: Stage, person: Person) -> None:
+def test_each_tab_has_its_own_login(stage: Stage, person: Person) -> None:
     person.logs_in()
     person.is_logged_in()
     other = person.visitor.open_tab().page
@@ -114,7 +116,7 @@ def test_each_tab_has_a_login_of_its_own(stage: Stage, person: Person) -> None:
     person.sees(person.email, other)
 
 
-def test_a_duplicated_tab_ends_the_login_of_both(person: Person) -> None:
+def test_duplicated_tab_ends_the_login_of_both(person: Person) -> None:
     person.logs_in()
     person.is_logged_in()
     with person.page.expect_popup() as opening:
@@ -128,7 +130,7 @@ def test_a_duplicated_tab_ends_the_login_of_both(person: Person) -> None:
     assert person.outcome("signinSilent()") == "invalid_grant"
 
 
-def test_signin_popup_has_no_opener_and_answers_over_a_channel(person: Person) -> None:
+def test_signin_popup_has_no_opener_and_responds_over_a_channel(person: Person) -> None:
     popup = open_popup(person, "signinPopup()")
     assert popup.evaluate("window.opener") is None
 
@@ -139,7 +141,7 @@ def test_signin_popup_has_no_opener_and_answers_over_a_channel(person: Person) -
     assert person.page.evaluate("popup") == "ok"
 
 
-def test_signin_popup_takes_a_page_of_signet_for_a_closed_window(person: Person) -> None:
+def test_signin_popup_mistakes_a_page_of_signet_for_a_closed_window(person: Person) -> None:
     popup = open_popup(person, "signinPopup({ popupAbortOnClose: true })")
 
     assert person.page.evaluate("popup") == "Popup closed by user"
@@ -180,7 +182,7 @@ def test_the_cookie_is_not_sent_from_a_frame_of_another_site(stage: Stage, perso
     assert person.outcome(FRAME) == "login_required"
 
 
-def test_pages_of_signet_refuse_frames(person: Person) -> None:
+def test_pages_of_signet_cannot_be_framed(person: Person) -> None:
     log_in_without_refresh_token(person)
     shown = FRAME.replace("{", "{ prompt: '', ")
 
@@ -190,7 +192,7 @@ def test_pages_of_signet_refuse_frames(person: Person) -> None:
     assert "frame-ancestors 'none'" in complaint
 
 
-def test_a_callback_is_good_for_one_time(person: Person) -> None:
+def test_callback_works_once(person: Person) -> None:
     with person.page.expect_request("**/callback?*") as callback:
         person.logs_in()
     person.is_logged_in()
@@ -202,7 +204,7 @@ def test_a_callback_is_good_for_one_time(person: Person) -> None:
     person.is_logged_in()
 
 
-def test_a_code_that_is_redeemed_twice_ends_the_login(stage: Stage, person: Person) -> None:
+def test_code_reuse_ends_the_login(stage: Stage, person: Person) -> None:
     callback = stopped_at_the_callback(person)
     redemption = f"manager.signinCallback({callback!r}).then(() => 'ok', it => it.error)"
 
@@ -214,14 +216,14 @@ def test_a_code_that_is_redeemed_twice_ends_the_login(stage: Stage, person: Pers
     assert stage.refresh(refresh_token).json()["error"] == "invalid_grant"
 
 
-def test_saying_no_is_an_error_that_says_so(person: Person) -> None:
+def test_denied_consent_is_reported_as_an_error(person: Person) -> None:
     person.page.get_by_role("button", name="Log in").click()
     person.answers(person.page, "consent-deny")
 
     person.sees("the user denied the request")
 
 
-def test_an_origin_that_is_not_listed_cannot_log_in(stage: Stage, person: Person) -> None:
+def test_unlisted_origin_cannot_log_in(stage: Stage, person: Person) -> None:
     stage.signet.restart(SIGNET_CORS_ORIGINS="http://localhost:3000")
     try:
         person.logs_in()
@@ -235,9 +237,7 @@ def test_an_origin_that_is_not_listed_cannot_log_in(stage: Stage, person: Person
     ("method", "member"),
     [("signinRedirect", "redirect_uri"), ("signoutRedirect", "post_logout_redirect_uri")],
 )
-def test_an_address_that_is_not_registered_is_named(
-    method: str, member: str, person: Person
-) -> None:
+def test_unregistered_redirect_uri_is_named(method: str, member: str, person: Person) -> None:
     person.logs_in()
     person.is_logged_in()
 

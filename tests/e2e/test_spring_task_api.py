@@ -50,7 +50,7 @@ def service(process: SpringTaskApi) -> Service:
     return Service(process)
 
 
-def test_each_rule_of_a_token_counts_by_itself(service: Service, issuer: Issuer) -> None:
+def test_each_token_rule_is_enforced_separately(service: Service, issuer: Issuer) -> None:
     accepted, refused = issuer.good_tokens(), issuer.bad_tokens()
 
     assert {name: service.status(token) for name, token in accepted.items()} == dict.fromkeys(
@@ -62,7 +62,7 @@ def test_each_rule_of_a_token_counts_by_itself(service: Service, issuer: Issuer)
     assert issuer.fetches == 1
 
 
-def test_forged_tokens_are_refused(service: Service, issuer: Issuer) -> None:
+def test_forged_tokens_are_rejected(service: Service, issuer: Issuer) -> None:
     victim = str(uuid.uuid4())
     forged = forgeries(issuer.token(), victim, issuer.jwks)
 
@@ -72,7 +72,7 @@ def test_forged_tokens_are_refused(service: Service, issuer: Issuer) -> None:
         assert service.status(token, victim) == expected, name
 
 
-def test_only_the_owner_gets_through(service: Service, issuer: Issuer) -> None:
+def test_only_the_owner_has_access(service: Service, issuer: Issuer) -> None:
     of_a_service = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
 
     assert service.status(issuer.token()) == 200
@@ -84,7 +84,7 @@ def test_only_the_owner_gets_through(service: Service, issuer: Issuer) -> None:
     assert service.call(None, method="POST", json={"title": "x"}).status_code == 401
 
 
-def test_refusals_use_the_envelope_and_say_bearer(service: Service, issuer: Issuer) -> None:
+def test_errors_use_the_envelope_and_a_bearer_challenge(service: Service, issuer: Issuer) -> None:
     for answer in (service.call(None), service.call("abc"), service.call(issuer.token(exp=1))):
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -96,7 +96,7 @@ def test_refusals_use_the_envelope_and_say_bearer(service: Service, issuer: Issu
     assert "WWW-Authenticate" not in foreign.headers
 
 
-def test_the_front_end_may_ask_from_its_origin(service: Service, process: SpringTaskApi) -> None:
+def test_cors_allows_the_origin_of_the_front_end(service: Service, process: SpringTaskApi) -> None:
     asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "PATCH"}
     answer = httpx.options(f"{process.url}/api/{USER}/tasks", headers=asked)
 
@@ -107,7 +107,7 @@ def test_the_front_end_may_ask_from_its_origin(service: Service, process: Spring
     assert refused.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
 
-def test_a_session_that_ends_is_known_with_the_next_list(service: Service, issuer: Issuer) -> None:
+def test_ended_session_is_rejected_with_the_next_list(service: Service, issuer: Issuer) -> None:
     ended, going_on = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
     assert [service.status(token) for token in (ended, going_on, ended)] == [200] * 3
 
@@ -117,7 +117,7 @@ def test_a_session_that_ends_is_known_with_the_next_list(service: Service, issue
     assert [service.status(token) for token in (ended, going_on, ended)] == [401, 200, 401]
 
 
-def test_a_list_that_cannot_be_had_leaves_a_token_open(service: Service, issuer: Issuer) -> None:
+def test_unavailable_list_leaves_the_token_status_unknown(service: Service, issuer: Issuer) -> None:
     nowhere = {"status_list": {"idx": 1, "uri": f"{issuer.url}/status/\\"}}
 
     answer = service.call(issuer.token(status=nowhere))
@@ -126,7 +126,7 @@ def test_a_list_that_cannot_be_had_leaves_a_token_open(service: Service, issuer:
     assert answer.json()["error"]["code"] == "TEMPORARILY_UNAVAILABLE"
 
 
-def test_the_log_says_why_and_shows_no_token(
+def test_log_contains_the_reason_and_no_token(
     service: Service, process: SpringTaskApi, issuer: Issuer
 ) -> None:
     token = issuer.token(exp=1)
@@ -155,7 +155,7 @@ def test_it_starts_without_the_issuer_and_recovers(
     process.kill()
 
 
-def test_the_life_of_a_task(service: Service, issuer: Issuer) -> None:
+def test_task_lifecycle(service: Service, issuer: Issuer) -> None:
     user = str(uuid.uuid4())
     token = issuer.token(sub=user, user_id=user)
     created = service.call(token, user, "POST", json={"title": " Water the plants "})
@@ -188,7 +188,7 @@ def test_the_life_of_a_task(service: Service, issuer: Issuer) -> None:
     assert service.call(token, user).json() == []
 
 
-def test_a_draft_that_breaks_a_rule_is_refused(service: Service, issuer: Issuer) -> None:
+def test_invalid_draft_is_rejected(service: Service, issuer: Issuer) -> None:
     drafts: list[object] = [
         {},
         {"title": ""},
@@ -208,7 +208,7 @@ def test_a_draft_that_breaks_a_rule_is_refused(service: Service, issuer: Issuer)
     assert service.call(issuer.token()).json() == []
 
 
-def test_the_limits_themselves_are_accepted(service: Service, issuer: Issuer) -> None:
+def test_values_at_the_limits_are_accepted(service: Service, issuer: Issuer) -> None:
     user = str(uuid.uuid4())
     token = issuer.token(sub=user, user_id=user)
     draft = {"title": "é" * 200, "description": "z" * 1000, "completed": True}
@@ -218,7 +218,7 @@ def test_the_limits_themselves_are_accepted(service: Service, issuer: Issuer) ->
         assert service.call(token, user, path=f"/{task_id}").status_code == 400
 
 
-def test_from_sign_up_to_logout(here: Path, owned_by_module: Owner) -> None:
+def test_sign_up_to_logout(here: Path, owned_by_module: Owner) -> None:
     """With Signet itself."""
     directory = here / "signet"
     directory.mkdir()
@@ -238,7 +238,7 @@ def test_from_sign_up_to_logout(here: Path, owned_by_module: Owner) -> None:
     # The list is there within two seconds, and fetched once per ttl.
     deadline = time.monotonic() + STATUS_TTL + 2
     while service.status(ada.access_token, ada.user_id) == 200:
-        assert time.monotonic() < deadline, "the logout did not arrive"
+        assert time.monotonic() < deadline, "the logout had no effect"
         time.sleep(0.1)
     assert service.status(ada.access_token, ada.user_id) == 401
     assert service.status(bob.access_token, bob.user_id) == 200

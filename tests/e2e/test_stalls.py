@@ -91,7 +91,7 @@ def check(instances: list[Signet], holders: list[Holder]) -> None:
     assert [holder.refused for holder in holders if holder.refused] == []
 
 
-def test_w8_a_process_that_stood_still_takes_nobody_for_a_thief(signet: Signet) -> None:
+def test_w8_resumed_process_detects_no_reuse(signet: Signet) -> None:
     signet.settings |= SETTINGS
     signet.start()
     with at_work([signet], 12) as holders:
@@ -124,7 +124,7 @@ def two(signet: Signet, owned: Owner, tmp_path_factory: pytest.TempPathFactory) 
     return [signet, second]
 
 
-def test_w8_with_a_second_instance_that_goes_on(two: list[Signet]) -> None:
+def test_w8_with_a_second_running_instance(two: list[Signet]) -> None:
     with at_work(two, 12) as holders:
         time.sleep(1)
         os.kill(two[0].pid, signal.SIGSTOP)
@@ -135,7 +135,7 @@ def test_w8_with_a_second_instance_that_goes_on(two: list[Signet]) -> None:
     check(two, holders)
 
 
-def test_w2_commits_that_hang_make_nobody_a_thief(two: list[Signet]) -> None:
+def test_w2_hanging_commits_cause_no_reuse_detection(two: list[Signet]) -> None:
     """A missing synchronous standby: commits are written, but not acknowledged."""
     with at_work(two, 12) as holders:
         time.sleep(1)

@@ -70,7 +70,7 @@ def service(start: Start) -> Service:
     return start()
 
 
-def test_each_rule_of_a_token_counts_by_itself(service: Service, issuer: Issuer) -> None:
+def test_each_token_rule_is_enforced_separately(service: Service, issuer: Issuer) -> None:
     accepted, refused = issuer.good_tokens(), issuer.bad_tokens()
 
     assert {name: service.status(token) for name, token in accepted.items()} == dict.fromkeys(
@@ -82,7 +82,7 @@ def test_each_rule_of_a_token_counts_by_itself(service: Service, issuer: Issuer)
     assert issuer.fetches == 1
 
 
-def test_forged_tokens_are_refused(service: Service, issuer: Issuer) -> None:
+def test_forged_tokens_are_rejected(service: Service, issuer: Issuer) -> None:
     victim = str(uuid.uuid4())
     forged = forgeries(issuer.token(), victim, issuer.jwks)
 
@@ -106,7 +106,7 @@ def test_this_service_is_stricter_than_a_library(service: Service, issuer: Issue
     assert service.status(issuer.token(padding="x" * 8192)) == 401
 
 
-def test_only_the_owner_gets_through(service: Service, issuer: Issuer) -> None:
+def test_only_the_owner_has_access(service: Service, issuer: Issuer) -> None:
     of_a_service = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
 
     assert service.status(issuer.token()) == 200
@@ -117,7 +117,7 @@ def test_only_the_owner_gets_through(service: Service, issuer: Issuer) -> None:
     assert service.status(None) == 401
 
 
-def test_refusals_use_the_envelope_and_say_bearer(service: Service, issuer: Issuer) -> None:
+def test_errors_use_the_envelope_and_a_bearer_challenge(service: Service, issuer: Issuer) -> None:
     for answer in (service.call(None), service.call("abc"), service.call(issuer.token(exp=1))):
         assert answer.status_code == 401
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -127,7 +127,7 @@ def test_refusals_use_the_envelope_and_say_bearer(service: Service, issuer: Issu
     assert "error" in service.call(issuer.token(), str(uuid.uuid4())).json()
 
 
-def test_made_up_key_names_do_not_reach_the_issuer(service: Service, issuer: Issuer) -> None:
+def test_unknown_kids_do_not_reach_the_issuer(service: Service, issuer: Issuer) -> None:
     assert service.status(issuer.token()) == 200
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -139,7 +139,7 @@ def test_made_up_key_names_do_not_reach_the_issuer(service: Service, issuer: Iss
     assert service.status(issuer.token()) == 200
 
 
-def test_a_new_key_is_found_after_the_cool_down(start: Start, issuer: Issuer) -> None:
+def test_new_key_is_fetched_after_the_cool_down(start: Start, issuer: Issuer) -> None:
     service = start(JWKS_COOLDOWN_SECONDS="1")
     assert service.status(issuer.token()) == 200
 
@@ -152,7 +152,7 @@ def test_a_new_key_is_found_after_the_cool_down(start: Start, issuer: Issuer) ->
     assert issuer.fetches == 2
 
 
-def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(start: Start, issuer: Issuer) -> None:
+def test_removed_key_is_rejected_after_the_next_refresh(start: Start, issuer: Issuer) -> None:
     issuer.max_age = 1
     service = start()
     old = issuer.token(kid="first")
@@ -167,7 +167,7 @@ def test_a_withdrawn_key_is_forgotten_at_the_next_refresh(start: Start, issuer: 
     assert service.status(new) == 200
 
 
-def test_the_keys_are_kept_while_the_issuer_is_down(start: Start, issuer: Issuer) -> None:
+def test_keys_are_kept_while_the_issuer_is_down(start: Start, issuer: Issuer) -> None:
     issuer.max_age = 1
     service = start()
     assert service.status(issuer.token()) == 200
@@ -177,7 +177,7 @@ def test_the_keys_are_kept_while_the_issuer_is_down(start: Start, issuer: Issuer
     time.sleep(1.1)
 
     assert [service.status(issuer.token()) for _ in range(5)] == [200] * 5
-    assert issuer.fetches > fetches, "it did not even try"
+    assert issuer.fetches > fetches, "it did not try to fetch the keys"
 
 
 def test_it_starts_without_the_issuer_and_recovers(start: Start, issuer: Issuer) -> None:
@@ -193,7 +193,7 @@ def test_it_starts_without_the_issuer_and_recovers(start: Start, issuer: Issuer)
     assert service.status(issuer.token()) == 200
 
 
-def test_a_session_that_ends_is_known_with_the_next_list(service: Service, issuer: Issuer) -> None:
+def test_ended_session_is_rejected_with_the_next_list(service: Service, issuer: Issuer) -> None:
     ended, going_on = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
     assert [service.status(token) for token in (ended, going_on, ended)] == [200] * 3
 
@@ -204,7 +204,7 @@ def test_a_session_that_ends_is_known_with_the_next_list(service: Service, issue
     assert issuer.list_fetches == 2
 
 
-def test_a_list_that_cannot_be_had_leaves_a_token_open(service: Service, issuer: Issuer) -> None:
+def test_unavailable_list_leaves_the_token_status_unknown(service: Service, issuer: Issuer) -> None:
     assert service.status(issuer.token()) == 200
     issuer.up = False
 
@@ -214,7 +214,7 @@ def test_a_list_that_cannot_be_had_leaves_a_token_open(service: Service, issuer:
     assert answer.json()["error"]["code"] == "TEMPORARILY_UNAVAILABLE"
 
 
-def test_the_log_says_why_and_shows_no_token(start: Start, issuer: Issuer) -> None:
+def test_log_contains_the_reason_and_no_token(start: Start, issuer: Issuer) -> None:
     process = start.process()
     service = Service(process)
     token = issuer.token(exp=1)
@@ -225,7 +225,7 @@ def test_the_log_says_why_and_shows_no_token(start: Start, issuer: Issuer) -> No
     assert not any(part in process.output for part in token.split("."))
 
 
-def test_the_life_of_a_task(service: Service, issuer: Issuer) -> None:
+def test_task_lifecycle(service: Service, issuer: Issuer) -> None:
     token = issuer.token()
     created = service.call(token, method="POST", json={"title": " Water the plants "})
     assert created.status_code == 201
@@ -257,7 +257,7 @@ def test_the_life_of_a_task(service: Service, issuer: Issuer) -> None:
     assert service.call(token).json() == []
 
 
-def test_a_draft_that_breaks_a_rule_is_refused(service: Service, issuer: Issuer) -> None:
+def test_invalid_draft_is_rejected(service: Service, issuer: Issuer) -> None:
     drafts: list[object] = [
         {},
         {"title": ""},
@@ -277,7 +277,7 @@ def test_a_draft_that_breaks_a_rule_is_refused(service: Service, issuer: Issuer)
     assert service.call(issuer.token()).json() == []
 
 
-def test_the_limits_themselves_are_accepted(service: Service, issuer: Issuer) -> None:
+def test_values_at_the_limits_are_accepted(service: Service, issuer: Issuer) -> None:
     draft = {"title": "é" * 200, "description": "z" * 1000, "completed": True}
 
     assert service.call(issuer.token(), method="POST", json=draft).status_code == 201

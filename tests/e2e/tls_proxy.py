@@ -37,9 +37,9 @@ class TlsProxy:
     certificate: Path
     port: int
     answers: list[Answer] = field(default_factory=list)
-    """All of them, in order."""
+    """All responses, in order."""
     tamper: Callable[[Answer], None] | None = None
-    """Changes what goes out: that is how a check shows that it notices."""
+    """Alters a response, to test that a check detects it."""
 
     def client(self, **options: object) -> httpx.Client:
         """A client that trusts the certificate, resolves the proxy, and does not follow
@@ -58,7 +58,7 @@ class ToProxy(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         asked = (request.url.scheme, request.url.host, request.url.port)
-        assert asked == ("https", HOST, None), f"nobody is at {request.url}"
+        assert asked == ("https", HOST, None), f"no server at {request.url}"
         # A separate request: cookies belong to the requested address.
         passed = httpx.Request(
             request.method,

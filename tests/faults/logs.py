@@ -68,7 +68,7 @@ def instance(place, name, sink):
     return signet.start()
 
 
-# --- what is measured ---------------------------------------------------------------------------
+# --- measurements -------------------------------------------------------------------------------
 
 
 def probe(port, seconds):

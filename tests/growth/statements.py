@@ -44,7 +44,7 @@ UNKNOWN = {
     'FROM "logout_notice" WHERE "logout_notice"."due_at" <=': "of an upgrade, until it is empty",
 }
 
-# What only statements for PostgreSQL contain.
+# Text that only statements for PostgreSQL contain.
 POSTGRESQL = ("::", "pg_", "signet_session_is_current(", "octet_length(")
 
 
@@ -82,7 +82,7 @@ def normalised(sql: str) -> str:
     return re.sub(r"\$\d+", renumber, sql)
 
 
-# --- what is bound ------------------------------------------------------------------------------
+# --- bound values -------------------------------------------------------------------------------
 
 NOW = time.time_ns() // 1000
 PERSON = 200  # the account whose rows are searched; it has one of each kind
@@ -160,7 +160,7 @@ def values(sql: str) -> list[Any]:
     return bound
 
 
-# --- how it is explained ------------------------------------------------------------------------
+# --- EXPLAIN ------------------------------------------------------------------------------------
 
 
 class OnSqlite:
