@@ -1,4 +1,4 @@
-"""A Signet that lives in memory, and clocks that stand still until they are told."""
+"""An in-memory Signet, and manual clocks."""
 
 import asyncio
 import base64
@@ -30,7 +30,7 @@ FIRST_KEY, SECOND_KEY = _KEYS
 
 @dataclass
 class Clocks:
-    """The time of day and the monotonic clock, which go on together."""
+    """The wall clock and the monotonic clock, which advance together."""
 
     now: float = START
     monotonic: float = 1000.0
@@ -42,21 +42,21 @@ class Clocks:
 
 @dataclass
 class Signet(httpx.AsyncBaseTransport):
-    """Publishes `keys` and one status list, signs anything, and counts what is fetched."""
+    """Publishes `keys` and one status list, signs anything, and records the requests."""
 
     clocks: Clocks = field(default_factory=Clocks)
     keys: dict[str, rsa.RSAPrivateKey] = field(default_factory=lambda: {"first": FIRST_KEY})
     statuses: bytes = bytes(16)
     list_claims: Json = field(default_factory=dict)
-    """On top of the usual claims of the list; `None` leaves one out."""
+    """Changes to the default claims of the list; `None` removes a claim."""
     is_up: bool = True
     headers: dict[str, str] = field(default_factory=lambda: {"Cache-Control": "max-age=300"})
     error: Exception | None = None
-    """Raised instead of an answer."""
+    """Raised instead of a response."""
     answers: dict[str, httpx.Response] = field(default_factory=dict)
-    """Given instead of what a URL has."""
+    """Responses that replace the default ones, by URL."""
     gate: asyncio.Event | None = None
-    """Answers wait for it."""
+    """Responses wait for it."""
     requests: list[httpx.Request] = field(default_factory=list)
     statuses_sent: list[int] = field(default_factory=list)
 
@@ -75,7 +75,7 @@ class Signet(httpx.AsyncBaseTransport):
         return Verifier(**named)
 
     def token(self, kid: str = "first", header: Json | None = None, **changes: Any) -> str:
-        """A person's token for an hour; `None` leaves a claim out."""
+        """A user's token, valid for an hour; `None` removes a claim."""
         now = int(self.clocks.now)
         claims: Json = {
             "iss": ISSUER,
@@ -142,7 +142,7 @@ class Signet(httpx.AsyncBaseTransport):
 
 
 class Body(httpx.AsyncByteStream):
-    """A body in pieces, as a network brings it; `sent` counts the bytes that were taken."""
+    """A body in chunks, as from a network; `sent` counts the bytes that were read."""
 
     def __init__(self, *pieces: bytes, repeat: int = 1) -> None:
         self._pieces = pieces

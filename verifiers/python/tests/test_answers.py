@@ -1,4 +1,4 @@
-"""Every row of the table of answers, with the FastAPI dependency and with the ASGI middleware."""
+"""Every documented response, with the FastAPI dependency and with the ASGI middleware."""
 
 import json
 from collections.abc import AsyncIterator
@@ -81,7 +81,7 @@ def assert_refused(
     assert body["error_description"]
 
 
-async def test_a_valid_token_gets_through(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_valid_token_is_accepted(service: httpx.AsyncClient, signet: Signet) -> None:
     answers = [
         await get(service, "/me", signet.token()),
         await get(service, f"/users/{USER}", signet.token()),
@@ -94,11 +94,13 @@ async def test_a_valid_token_gets_through(service: httpx.AsyncClient, signet: Si
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": "Basic YTpi"}, {"Authorization": BEARER}]
 )
-async def test_no_bearer_token(service: httpx.AsyncClient, headers: dict[str, str]) -> None:
+async def test_missing_bearer_token(service: httpx.AsyncClient, headers: dict[str, str]) -> None:
     assert_refused(await service.get("/me", headers=headers), 401, "invalid_request", BEARER)
 
 
-async def test_a_token_elsewhere_is_not_read(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_token_outside_the_authorization_header_is_not_read(
+    service: httpx.AsyncClient, signet: Signet
+) -> None:
     token = signet.token()
     answer = await service.request(
         "GET",
@@ -111,25 +113,29 @@ async def test_a_token_elsewhere_is_not_read(service: httpx.AsyncClient, signet:
 
 
 @pytest.mark.parametrize("claim", [{"exp": 1}, {"aud": "another"}, {"sub": ""}])
-async def test_refused(service: httpx.AsyncClient, signet: Signet, claim: dict[str, Any]) -> None:
+async def test_rejected_token(
+    service: httpx.AsyncClient, signet: Signet, claim: dict[str, Any]
+) -> None:
     answer = await get(service, "/me", signet.token(**claim))
 
     assert_refused(answer, 401, "invalid_token", INVALID_TOKEN)
 
 
-async def test_revoked(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_revoked_token(service: httpx.AsyncClient, signet: Signet) -> None:
     signet.revoke(3)
 
     assert_refused(await get(service, "/me", signet.token()), 401, "invalid_token", INVALID_TOKEN)
 
 
-async def test_two_tokens_are_none(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_two_authorization_headers_are_rejected(
+    service: httpx.AsyncClient, signet: Signet
+) -> None:
     headers = [("Authorization", f"Bearer {signet.token()}")] * 2
 
     assert_refused(await service.get("/me", headers=headers), 401, "invalid_token", INVALID_TOKEN)
 
 
-async def test_a_scope_is_missing(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_missing_scope(service: httpx.AsyncClient, signet: Signet) -> None:
     challenge = 'Bearer error="insufficient_scope", scope="tasks tasks:write"'
     for scope in ("profile tasks", "tasks:write", "", "tasks tasks:writer"):
         answer = await get(service, "/scoped", signet.token(scope=scope))
@@ -137,7 +143,9 @@ async def test_a_scope_is_missing(service: httpx.AsyncClient, signet: Signet) ->
         assert_refused(answer, 403, "insufficient_scope", challenge)
 
 
-async def test_another_users_path(service: httpx.AsyncClient, signet: Signet) -> None:
+async def test_path_of_another_user_is_forbidden(
+    service: httpx.AsyncClient, signet: Signet
+) -> None:
     own = signet.token()
     of_a_client = signet.token(sub="reporting", user_id=None, status=None)
     for token, user_id in [
@@ -150,7 +158,7 @@ async def test_another_users_path(service: httpx.AsyncClient, signet: Signet) ->
 
 
 @pytest.mark.parametrize("lacking", ["keys", "status"])
-async def test_nothing_can_be_said(
+async def test_missing_keys_or_status_list_gets_a_503(
     service: httpx.AsyncClient, signet: Signet, lacking: str
 ) -> None:
     if lacking == "keys":
@@ -164,7 +172,7 @@ async def test_nothing_can_be_said(
     assert answer.headers["Retry-After"] == "5"
 
 
-def test_the_description_shows_a_bearer_scheme(signet: Signet) -> None:
+def test_openapi_document_has_a_bearer_scheme(signet: Signet) -> None:
     description = fastapi_app(signet.verifier()).openapi()
 
     assert description["components"]["securitySchemes"]["Signet"]["scheme"] == "bearer"
@@ -172,7 +180,7 @@ def test_the_description_shows_a_bearer_scheme(signet: Signet) -> None:
         assert description["paths"][path]["get"]["security"] == [{"Signet": []}]
 
 
-async def test_the_middleware_lets_public_paths_and_the_lifespan_pass(verifier: Verifier) -> None:
+async def test_middleware_ignores_public_paths_and_the_lifespan(verifier: Verifier) -> None:
     reached = []
 
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -187,7 +195,7 @@ async def test_the_middleware_lets_public_paths_and_the_lifespan_pass(verifier: 
     assert reached == ["/health", "lifespan"]
 
 
-async def test_the_middleware_asks_for_its_scopes(verifier: Verifier, signet: Signet) -> None:
+async def test_middleware_requires_its_scopes(verifier: Verifier, signet: Signet) -> None:
     guarded = SignetMiddleware(asgi_app(verifier), verifier, scopes=["admin"])
     authorization = (b"authorization", f"Bearer {signet.token()}".encode())
 
@@ -196,7 +204,7 @@ async def test_the_middleware_asks_for_its_scopes(verifier: Verifier, signet: Si
     assert sent[0]["status"] == 403
 
 
-async def test_the_middleware_guards_web_sockets(verifier: Verifier, signet: Signet) -> None:
+async def test_middleware_protects_web_sockets(verifier: Verifier, signet: Signet) -> None:
     reached = []
 
     async def app(scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -216,7 +224,9 @@ async def test_the_middleware_guards_web_sockets(verifier: Verifier, signet: Sig
     assert reached == [USER]
 
 
-async def test_the_middleware_does_not_answer_twice(verifier: Verifier, signet: Signet) -> None:
+async def test_middleware_does_not_send_a_second_response(
+    verifier: Verifier, signet: Signet
+) -> None:
     async def app(scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         token_of(scope).require_user("somebody-else")
@@ -228,7 +238,7 @@ async def test_the_middleware_does_not_answer_twice(verifier: Verifier, signet: 
 
 
 async def messages(app: SignetMiddleware, scope: Scope) -> list[Any]:
-    """What `app` sends for a request of this scope."""
+    """The messages that `app` sends for a request with this ASGI scope."""
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
@@ -242,6 +252,6 @@ async def messages(app: SignetMiddleware, scope: Scope) -> list[Any]:
 
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Bearer\tx", "Bearerx", "Token x"])
-def test_what_is_no_bearer_header(value: str) -> None:
+def test_invalid_bearer_header(value: str) -> None:
     with pytest.raises(MissingToken):
         bearer_token([value])

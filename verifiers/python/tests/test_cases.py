@@ -1,4 +1,4 @@
-"""Every case of `verifiers/vectors`, which all languages run."""
+"""Every shared case of `verifiers/vectors`, which all languages run."""
 
 import json
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def serve(setting: Mapping[str, Any], request: httpx.Request) -> httpx.Response:
 
 
 @pytest.mark.parametrize("packed", CASES["lists"], ids=lambda packed: packed["name"])
-def test_the_lists_of_the_draft_unpack(packed: Mapping[str, Any]) -> None:
+def test_status_lists_of_the_draft_are_unpacked(packed: Mapping[str, Any]) -> None:
     bits, statuses = unpack({"bits": packed["bits"], "lst": packed["lst"]})
     status_list = StatusList(bits, statuses)
 

@@ -1,4 +1,4 @@
-"""What the other side may do to a fetch."""
+"""Redirects, oversized, slow and failed responses to a fetch."""
 
 import asyncio
 import gzip
@@ -33,7 +33,7 @@ async def test_redirects_are_not_followed(signet: Signet) -> None:
         (LIST_URL, 2 * MEBIBYTE, "status_unavailable"),
     ],
 )
-async def test_a_huge_body_is_not_read_to_its_end(
+async def test_oversized_body_is_not_read_to_its_end(
     signet: Signet, verifier: Verifier, url: str, limit: int, expected: str
 ) -> None:
     body = Body(b" " * 65_536, repeat=16_384)
@@ -43,7 +43,7 @@ async def test_a_huge_body_is_not_read_to_its_end(
     assert body.sent <= limit + 65_536
 
 
-async def test_a_body_of_the_limit_is_read(signet: Signet, verifier: Verifier) -> None:
+async def test_body_of_the_maximum_size_is_read(signet: Signet, verifier: Verifier) -> None:
     jwks = signet.jwks()
     full = jwks + b" " * (MEBIBYTE // 4 - len(jwks))
     signet.answers[KEYS_URL] = httpx.Response(200, stream=Body(full))
@@ -52,7 +52,7 @@ async def test_a_body_of_the_limit_is_read(signet: Signet, verifier: Verifier) -
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "identity, gzip"])
-async def test_a_compressed_body_is_not_inflated(
+async def test_compressed_body_is_not_decompressed(
     signet: Signet, verifier: Verifier, coding: str
 ) -> None:
     bomb = Body(gzip.compress(bytes(64 * MEBIBYTE)))
@@ -72,7 +72,7 @@ class Trickle(httpx.AsyncByteStream):
             yield b" "
 
 
-async def test_a_body_that_trickles_in_is_given_up(signet: Signet) -> None:
+async def test_slow_body_times_out(signet: Signet) -> None:
     signet.answers[KEYS_URL] = httpx.Response(200, stream=Trickle())
     async with signet.verifier(timeout_seconds=0.2) as verifier:
         started = time.monotonic()
@@ -82,16 +82,18 @@ async def test_a_body_that_trickles_in_is_given_up(signet: Signet) -> None:
 
 
 @pytest.mark.parametrize("status", [204, 206, 301, 304, 401, 404, 500, 503])
-async def test_only_a_whole_answer_counts(signet: Signet, verifier: Verifier, status: int) -> None:
+async def test_only_a_complete_response_is_accepted(
+    signet: Signet, verifier: Verifier, status: int
+) -> None:
     signet.answers[KEYS_URL] = httpx.Response(status, content=signet.jwks())
 
     assert await outcome(verifier, signet.token()) == "keys_unavailable"
 
 
-async def test_whatever_a_client_raises_is_a_fetch_that_failed(
+async def test_any_exception_of_the_http_client_is_a_failed_fetch(
     signet: Signet, verifier: Verifier
 ) -> None:
-    """Even so there is a pause, and no token is refused for it while there are keys."""
+    """The retry pause applies, and no token is rejected for it while keys are cached."""
     token = signet.token(status=None)
     assert await outcome(verifier, token) == "accepted"
     signet.clocks.advance(300)
@@ -101,7 +103,7 @@ async def test_whatever_a_client_raises_is_a_fetch_that_failed(
     assert signet.fetches(KEYS_URL) == 2
 
 
-async def test_a_failed_fetch_is_logged_once(
+async def test_failed_fetch_is_logged_once(
     signet: Signet, verifier: Verifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     signet.is_up = False
@@ -114,7 +116,7 @@ async def test_a_failed_fetch_is_logged_once(
     ]
 
 
-async def test_the_log_says_why_a_token_was_refused_and_nothing_of_it(
+async def test_log_contains_the_rejection_reason_and_no_token(
     signet: Signet, verifier: Verifier, caplog: pytest.LogCaptureFixture
 ) -> None:
     await verifier.verify(signet.token())

@@ -14,7 +14,7 @@ from signet_verifier import VerificationUnavailable, Verifier
 CLIENTS_OWN: dict[str, Any] = {"status": None, "user_id": None}
 
 
-async def test_a_hundred_tokens_at_once_cause_one_fetch_of_each_document(
+async def test_hundred_concurrent_tokens_cause_one_fetch_per_document(
     signet: Signet, verifier: Verifier
 ) -> None:
     token = signet.token()
@@ -25,7 +25,7 @@ async def test_a_hundred_tokens_at_once_cause_one_fetch_of_each_document(
     assert signet.fetches(KEYS_URL) == signet.fetches(LIST_URL) == 1
 
 
-async def test_the_set_is_kept_for_its_max_age(signet: Signet, verifier: Verifier) -> None:
+async def test_key_set_is_cached_for_its_max_age(signet: Signet, verifier: Verifier) -> None:
     signet.headers = {"Cache-Control": "public, max-age=60"}
     token = signet.token(**CLIENTS_OWN)
     assert await outcome(verifier, token) == "accepted"
@@ -56,7 +56,7 @@ async def test_the_set_is_kept_for_its_max_age(signet: Signet, verifier: Verifie
         ("max-age=99999999999999999999999", 86_400),
     ],
 )
-async def test_a_max_age_is_bounded_and_has_a_default(
+async def test_max_age_is_bounded_and_has_a_default(
     signet: Signet, verifier: Verifier, cache_control: str | None, lifetime: int
 ) -> None:
     signet.headers = {} if cache_control is None else {"Cache-Control": cache_control}
@@ -72,7 +72,7 @@ async def test_a_max_age_is_bounded_and_has_a_default(
     assert signet.fetches() == 2
 
 
-async def test_a_withdrawn_key_is_gone_with_the_next_fetch(
+async def test_removed_key_is_rejected_after_the_next_fetch(
     signet: Signet, verifier: Verifier
 ) -> None:
     token = signet.token(**CLIENTS_OWN)
@@ -85,9 +85,7 @@ async def test_a_withdrawn_key_is_gone_with_the_next_fetch(
     assert await outcome(verifier, signet.token("second", **CLIENTS_OWN)) == "accepted"
 
 
-async def test_not_modified_makes_the_held_set_as_good_as_new(
-    signet: Signet, verifier: Verifier
-) -> None:
+async def test_not_modified_renews_the_cached_key_set(signet: Signet, verifier: Verifier) -> None:
     token = signet.token(**CLIENTS_OWN)
     await verifier.verify(token)
     for _ in range(2):
@@ -99,7 +97,7 @@ async def test_not_modified_makes_the_held_set_as_good_as_new(
     assert signet.statuses_sent == [200, 304, 304]
 
 
-async def test_a_thousand_made_up_keys_cause_one_fetch_in_a_cool_down(
+async def test_thousand_unknown_kids_cause_one_fetch_per_cool_down(
     signet: Signet, verifier: Verifier
 ) -> None:
     await verifier.verify(signet.token(**CLIENTS_OWN))
@@ -115,7 +113,7 @@ async def test_a_thousand_made_up_keys_cause_one_fetch_in_a_cool_down(
     assert signet.fetches() == 2
 
 
-async def test_a_new_key_is_found_after_the_cool_down(signet: Signet, verifier: Verifier) -> None:
+async def test_new_key_is_fetched_after_the_cool_down(signet: Signet, verifier: Verifier) -> None:
     await verifier.verify(signet.token(**CLIENTS_OWN))
     signet.keys["second"] = SECOND_KEY
     new = signet.token("second", **CLIENTS_OWN)
@@ -127,7 +125,7 @@ async def test_a_new_key_is_found_after_the_cool_down(signet: Signet, verifier: 
     assert await outcome(verifier, new) == "accepted"
 
 
-async def test_made_up_keys_keep_to_the_cool_down_while_signet_is_down(
+async def test_cool_down_applies_to_unknown_kids_while_signet_is_down(
     signet: Signet, verifier: Verifier
 ) -> None:
     await verifier.verify(signet.token(**CLIENTS_OWN))
@@ -142,7 +140,7 @@ async def test_made_up_keys_keep_to_the_cool_down_while_signet_is_down(
     assert signet.fetches() == 2
 
 
-async def test_keys_are_kept_without_end_and_asked_for_after_each_pause(
+async def test_stale_keys_are_used_and_refetched_after_each_pause(
     signet: Signet, verifier: Verifier
 ) -> None:
     token = signet.token(**CLIENTS_OWN, exp=START + 10**7)
@@ -162,7 +160,7 @@ async def test_keys_are_kept_without_end_and_asked_for_after_each_pause(
     assert signet.fetches() == 3
 
 
-async def test_without_any_keys_it_is_tried_again_each_second(
+async def test_without_keys_fetches_are_retried_each_second(
     signet: Signet, verifier: Verifier
 ) -> None:
     signet.is_up = False
@@ -182,7 +180,7 @@ async def test_without_any_keys_it_is_tried_again_each_second(
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b"{}", b'{"keys":{}}', b"<html>", b"\xff"])
-async def test_a_document_that_is_no_key_set_replaces_nothing(
+async def test_invalid_key_set_does_not_replace_the_cached_one(
     signet: Signet, verifier: Verifier, document: bytes
 ) -> None:
     token = signet.token(**CLIENTS_OWN)
@@ -194,7 +192,9 @@ async def test_a_document_that_is_no_key_set_replaces_nothing(
     assert signet.fetches() == 2
 
 
-async def test_a_clock_that_is_set_back_changes_no_age(signet: Signet, verifier: Verifier) -> None:
+async def test_clock_set_back_does_not_change_the_cache_age(
+    signet: Signet, verifier: Verifier
+) -> None:
     token = signet.token(**CLIENTS_OWN)
     await verifier.verify(token)
 
@@ -204,10 +204,10 @@ async def test_a_clock_that_is_set_back_changes_no_age(signet: Signet, verifier:
     assert signet.fetches() == 2
 
 
-async def test_ages_count_from_when_the_question_was_sent(
+async def test_cache_age_counts_from_the_start_of_the_fetch(
     signet: Signet, verifier: Verifier
 ) -> None:
-    """What was ended while the answer was on its way is not in it."""
+    """A response does not contain sessions that ended while it was in transit."""
     token = signet.token()
     await verifier.verify(token)
     signet.clocks.advance(300)
@@ -230,7 +230,7 @@ async def test_ages_count_from_when_the_question_was_sent(
     assert signet.fetches(KEYS_URL) == 3
 
 
-async def test_nobody_waits_long_for_keys_that_are_only_to_be_renewed(
+async def test_refresh_of_usable_keys_delays_requests_briefly(
     signet: Signet, verifier: Verifier
 ) -> None:
     token = signet.token(**CLIENTS_OWN)
@@ -243,7 +243,7 @@ async def test_nobody_waits_long_for_keys_that_are_only_to_be_renewed(
     assert await asyncio.wait_for(outcome(verifier, token), 2) == "accepted"
     waiter = asyncio.create_task(outcome(verifier, new))
     await asyncio.sleep(0.05)
-    assert not waiter.done(), "a key that is not held is waited for"
+    assert not waiter.done(), "a request with an unknown key waits"
     signet.gate.set()
 
     assert await waiter == "accepted"
@@ -251,15 +251,13 @@ async def test_nobody_waits_long_for_keys_that_are_only_to_be_renewed(
     assert signet.fetches() == 2
 
 
-async def test_a_waiter_that_is_cancelled_takes_nobody_along(
-    signet: Signet, verifier: Verifier
-) -> None:
+async def test_cancelled_request_does_not_cancel_others(signet: Signet, verifier: Verifier) -> None:
     signet.gate = asyncio.Event()
     token = signet.token(**CLIENTS_OWN)
     waiters = [asyncio.create_task(outcome(verifier, token)) for _ in range(3)]
     await asyncio.sleep(0.01)
 
-    # The first of them began the fetch.
+    # The first of them started the fetch.
     waiters[0].cancel()
     await asyncio.sleep(0.01)
     signet.gate.set()
@@ -269,7 +267,7 @@ async def test_a_waiter_that_is_cancelled_takes_nobody_along(
     assert signet.fetches() == 1
 
 
-async def test_closing_ends_the_fetch_under_way(signet: Signet) -> None:
+async def test_close_cancels_the_fetch_in_progress(signet: Signet) -> None:
     signet.gate = asyncio.Event()
     verifier = signet.verifier()
     waiter = asyncio.create_task(outcome(verifier, signet.token()))
@@ -280,7 +278,7 @@ async def test_closing_ends_the_fetch_under_way(signet: Signet) -> None:
     assert await waiter == "keys_unavailable"
 
 
-async def test_an_address_inside_the_cluster_is_asked_instead_of_the_issuer(
+async def test_base_url_is_fetched_instead_of_the_issuer(
     signet: Signet,
 ) -> None:
     inside = "http://signet.internal:8080/id"
@@ -294,7 +292,7 @@ async def test_an_address_inside_the_cluster_is_asked_instead_of_the_issuer(
     assert not any(str(request.url).startswith(ISSUER) for request in signet.requests)
 
 
-async def test_a_final_slash_of_the_issuer_is_not_doubled(signet: Signet) -> None:
+async def test_trailing_slash_of_the_issuer_is_not_doubled(signet: Signet) -> None:
     issuer = f"{ISSUER}/"
     uri = f"{issuer}/status/1"
     signet.list_claims = {"iss": issuer, "sub": uri}
@@ -306,7 +304,7 @@ async def test_a_final_slash_of_the_issuer_is_not_doubled(signet: Signet) -> Non
     assert [str(request.url) for request in signet.requests] == [KEYS_URL, LIST_URL]
 
 
-async def test_one_final_slash_is_dropped_and_no_more(signet: Signet) -> None:
+async def test_only_one_trailing_slash_is_dropped(signet: Signet) -> None:
     async with signet.verifier(base_url="http://signet.internal//") as verifier:
         await outcome(verifier, signet.token())
 
@@ -326,15 +324,13 @@ async def test_one_final_slash_is_dropped_and_no_more(signet: Signet) -> None:
         {"accept_typ_jwt": "false"},
     ],
 )
-def test_a_setting_that_cannot_be_meant_is_refused(
-    signet: Signet, setting: dict[str, object]
-) -> None:
+def test_invalid_setting_is_rejected(signet: Signet, setting: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         signet.verifier(**setting)
 
 
-async def test_the_pause_begins_when_a_fetch_is_given_up(signet: Signet) -> None:
-    """Else, where nobody answers, one attempt would follow the other."""
+async def test_retry_pause_starts_when_a_fetch_times_out(signet: Signet) -> None:
+    """Otherwise attempts would follow each other while the issuer does not respond."""
     signet.gate = asyncio.Event()
     async with signet.verifier(timeout_seconds=0.05) as verifier:
         attempt = asyncio.create_task(outcome(verifier, signet.token()))

@@ -1,4 +1,4 @@
-"""The example of the README, run as it stands there."""
+"""The example of the README, run unchanged."""
 
 import re
 from pathlib import Path
@@ -10,9 +10,7 @@ from fake_signet import AUDIENCE, ISSUER, USER, Signet
 import signet_verifier
 
 
-async def test_the_fastapi_example_serves_its_owner_and_nobody_else(
-    signet: Signet, monkeypatch: Any
-) -> None:
+async def test_fastapi_example_serves_only_the_owner(signet: Signet, monkeypatch: Any) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text()
     block = next(iter(re.findall(r"```python\n(.*?)```", readme, re.DOTALL)))
     assert "https://id.example" in block

@@ -12,7 +12,7 @@ from signet_verifier import VerificationUnavailable, Verifier
 from signet_verifier.sources import MOST_LISTS
 
 
-async def test_a_logout_arrives_with_the_next_list(signet: Signet, verifier: Verifier) -> None:
+async def test_logout_takes_effect_with_the_next_list(signet: Signet, verifier: Verifier) -> None:
     ended, going_on = signet.token(), signet.token(status=at(4))
     assert await outcome(verifier, ended) == "accepted"
     signet.revoke(3)
@@ -27,7 +27,7 @@ async def test_a_logout_arrives_with_the_next_list(signet: Signet, verifier: Ver
     assert signet.fetches(LIST_URL) == 2
 
 
-async def test_a_list_without_ttl_is_kept_for_five_minutes(
+async def test_list_without_ttl_is_cached_for_five_minutes(
     signet: Signet, verifier: Verifier
 ) -> None:
     signet.list_claims = {"ttl": None}
@@ -44,9 +44,7 @@ async def test_a_list_without_ttl_is_kept_for_five_minutes(
 
 
 @pytest.mark.parametrize("ttl", [86_401, 1e300, 10**30])
-async def test_a_list_is_asked_for_each_day_whatever_its_ttl(
-    signet: Signet, verifier: Verifier, ttl: float
-) -> None:
+async def test_ttl_is_capped_at_a_day(signet: Signet, verifier: Verifier, ttl: float) -> None:
     signet.list_claims = {"ttl": ttl, "exp": START + 1_000_000}
     token = signet.token(exp=START + 1_000_000)
     await verifier.verify(token)
@@ -60,9 +58,7 @@ async def test_a_list_is_asked_for_each_day_whatever_its_ttl(
     assert await outcome(verifier, token) == "revoked"
 
 
-async def test_not_modified_makes_the_held_list_as_good_as_new(
-    signet: Signet, verifier: Verifier
-) -> None:
+async def test_not_modified_renews_the_cached_list(signet: Signet, verifier: Verifier) -> None:
     signet.list_claims = {"exp": None}
     token = signet.token()
     await verifier.verify(token)
@@ -74,7 +70,7 @@ async def test_not_modified_makes_the_held_list_as_good_as_new(
     assert signet.statuses_sent == [200, 200, 304, 304, 304]
 
 
-async def test_an_expired_list_is_asked_for_whole(signet: Signet, verifier: Verifier) -> None:
+async def test_expired_list_is_fetched_unconditionally(signet: Signet, verifier: Verifier) -> None:
     token = signet.token()
     await verifier.verify(token)
 
@@ -85,7 +81,7 @@ async def test_an_expired_list_is_asked_for_whole(signet: Signet, verifier: Veri
     assert list_statuses == (200, 200)
 
 
-async def test_a_list_is_used_until_it_expires_while_signet_is_down(
+async def test_cached_list_is_used_until_exp_while_signet_is_down(
     signet: Signet, verifier: Verifier
 ) -> None:
     token = signet.token()
@@ -98,10 +94,10 @@ async def test_a_list_is_used_until_it_expires_while_signet_is_down(
     assert await outcome(verifier, signet.token(status=at(5))) == "revoked"
     signet.clocks.advance(1)
 
-    assert await outcome(verifier, token) == "status_unavailable", "exp and the leeway are over"
+    assert await outcome(verifier, token) == "status_unavailable", "exp plus the leeway has passed"
 
 
-async def test_a_list_without_exp_is_used_until_its_ttl_is_over(
+async def test_list_without_exp_is_used_until_its_ttl_has_passed(
     signet: Signet, verifier: Verifier
 ) -> None:
     signet.list_claims = {"exp": None}
@@ -116,7 +112,7 @@ async def test_a_list_without_exp_is_used_until_its_ttl_is_over(
     assert await outcome(verifier, token) == "status_unavailable"
 
 
-async def test_nobody_waits_long_for_a_list_that_is_only_to_be_renewed(
+async def test_refresh_of_a_usable_list_delays_requests_briefly(
     signet: Signet, verifier: Verifier
 ) -> None:
     token = signet.token()
@@ -132,11 +128,11 @@ async def test_nobody_waits_long_for_a_list_that_is_only_to_be_renewed(
 
     signet.gate.set()
     await asyncio.sleep(0.05)
-    assert await outcome(verifier, token) == "revoked", "what came late is taken"
+    assert await outcome(verifier, token) == "revoked", "the late response is used"
     assert signet.fetches(LIST_URL) == 2
 
 
-async def test_without_a_list_that_may_be_used_all_wait(signet: Signet, verifier: Verifier) -> None:
+async def test_without_a_usable_list_all_requests_wait(signet: Signet, verifier: Verifier) -> None:
     token = signet.token()
     await verifier.verify(token)
     signet.revoke(3)
@@ -153,7 +149,7 @@ async def test_without_a_list_that_may_be_used_all_wait(signet: Signet, verifier
     assert await waiter == "revoked"
 
 
-async def test_after_a_failure_there_is_a_pause(signet: Signet, verifier: Verifier) -> None:
+async def test_failed_fetch_is_followed_by_a_pause(signet: Signet, verifier: Verifier) -> None:
     signet.answers[LIST_URL] = httpx.Response(500)
     token = signet.token()
     for _ in range(10):
@@ -170,7 +166,7 @@ async def test_after_a_failure_there_is_a_pause(signet: Signet, verifier: Verifi
     assert signet.fetches(LIST_URL) == 2
 
 
-async def test_a_service_may_choose_to_accept_without_a_list(signet: Signet) -> None:
+async def test_fail_open_accepts_tokens_without_a_list(signet: Signet) -> None:
     signet.answers[LIST_URL] = httpx.Response(500)
     async with signet.verifier(when_status_unavailable="accept") as verifier:
         assert await outcome(verifier, signet.token()) == "accepted"
@@ -178,25 +174,25 @@ async def test_a_service_may_choose_to_accept_without_a_list(signet: Signet) -> 
         signet.revoke(3)
         signet.clocks.advance(5)
 
-        assert await outcome(verifier, signet.token()) == "revoked", "a list there is counts"
+        assert await outcome(verifier, signet.token()) == "revoked", "an available list applies"
 
 
-async def test_a_clients_own_token_needs_no_list(signet: Signet, verifier: Verifier) -> None:
+async def test_client_credentials_token_needs_no_list(signet: Signet, verifier: Verifier) -> None:
     assert await outcome(verifier, signet.token(status=None, user_id=None)) == "accepted"
     assert signet.fetches(LIST_URL) == 0
 
 
-async def test_a_list_of_another_address_is_not_believed(
-    signet: Signet, verifier: Verifier
-) -> None:
-    """A list is bound to its `uri` by `sub`: one cannot stand in for another."""
+async def test_list_with_a_wrong_sub_is_rejected(signet: Signet, verifier: Verifier) -> None:
+    """A list is bound to its `uri` by `sub`: one list cannot replace another."""
     elsewhere = f"{ISSUER}/status/2"
     signet.answers[elsewhere] = httpx.Response(200, content=signet.list_token())
 
     assert await outcome(verifier, signet.token(status=at(0, elsewhere))) == "status_unavailable"
 
 
-async def test_no_address_outside_the_issuer_is_asked(signet: Signet, verifier: Verifier) -> None:
+async def test_list_uri_outside_the_issuer_is_not_fetched(
+    signet: Signet, verifier: Verifier
+) -> None:
     for uri in (f"{ISSUER}.evil.test/1", "https://evil.test/1", f"{ISSUER}@evil.test/1", ISSUER):
         assert await outcome(verifier, signet.token(status=at(0, uri))) == "invalid_claim"
     for uri in (f"{ISSUER}/@evil.test/1", f"{ISSUER}//evil.test/1", f"{ISSUER}/\\evil.test\n"):
@@ -205,7 +201,7 @@ async def test_no_address_outside_the_issuer_is_asked(signet: Signet, verifier: 
     assert {request.url.host for request in signet.requests} == {"id.example.test"}
 
 
-async def test_at_most_64_lists_are_held(signet: Signet, verifier: Verifier) -> None:
+async def test_at_most_64_lists_are_cached(signet: Signet, verifier: Verifier) -> None:
     def serve(number: int) -> str:
         uri = f"{ISSUER}/status/{number + 100}"
         signet.list_claims = {"sub": uri, "ttl": 3000}
@@ -224,12 +220,10 @@ async def test_at_most_64_lists_are_held(signet: Signet, verifier: Verifier) -> 
     assert await fetches([first, second, *others]) == 1 + MOST_LISTS, "the keys, and each list"
     assert await fetches([first, *others]) == 0
     assert await fetches([one_more, first, *others]) == 1
-    assert await fetches([second]) == 1, "the one not asked for longest made room"
+    assert await fetches([second]) == 1, "the least recently used list was evicted"
 
 
-async def test_a_list_that_another_key_signed_is_not_believed(
-    signet: Signet, verifier: Verifier
-) -> None:
+async def test_list_signed_by_another_key_is_rejected(signet: Signet, verifier: Verifier) -> None:
     now = int(signet.clocks.now)
     packed = {"bits": 1, "lst": encode(zlib.compress(bytes(16)))}
     claims = {"sub": LIST_URL, "iat": now, "status_list": packed}
@@ -245,7 +239,7 @@ async def test_a_list_that_another_key_signed_is_not_believed(
     assert await outcome(verifier, signet.token()) == "accepted"
 
 
-async def test_a_list_signed_by_nobody_known_is_not_believed(
+async def test_list_signed_by_an_unknown_key_is_rejected(
     signet: Signet, verifier: Verifier
 ) -> None:
     claims = {"sub": LIST_URL, "iat": int(signet.clocks.now), "status_list": {}}

@@ -11,9 +11,7 @@ from signet_verifier import TokenRefused, Verifier
 JWT = {"typ": "JWT"}
 
 
-async def test_typ_jwt_is_accepted_where_it_is_set_alone(
-    signet: Signet, verifier: Verifier
-) -> None:
+async def test_typ_jwt_is_accepted_only_if_enabled(signet: Signet, verifier: Verifier) -> None:
     token = signet.token(header=JWT)
     assert await outcome(verifier, token) == "wrong_type"
     assert signet.fetches() == 0
@@ -23,7 +21,7 @@ async def test_typ_jwt_is_accepted_where_it_is_set_alone(
         assert await outcome(accepting, signet.token()) == "accepted"
 
 
-async def test_a_token_with_typ_jwt_can_be_revoked(signet: Signet) -> None:
+async def test_token_with_typ_jwt_can_be_revoked(signet: Signet) -> None:
     signet.revoke(3)
 
     async with signet.verifier(accept_typ_jwt=True) as accepting:
@@ -31,7 +29,7 @@ async def test_a_token_with_typ_jwt_can_be_revoked(signet: Signet) -> None:
 
 
 @pytest.mark.parametrize("claim", ["client_id", "jti", "scope"])
-async def test_the_error_names_the_claim_that_is_missing(signet: Signet, claim: str) -> None:
+async def test_error_names_the_missing_claim(signet: Signet, claim: str) -> None:
     missing: dict[str, Any] = {claim: None}
 
     async with signet.verifier(accept_typ_jwt=True) as accepting:
@@ -42,7 +40,7 @@ async def test_the_error_names_the_claim_that_is_missing(signet: Signet, claim: 
 
 
 @pytest.mark.parametrize("claim", ["nonce", "at_hash"])
-async def test_what_only_id_tokens_have_is_the_wrong_type(signet: Signet, claim: str) -> None:
+async def test_id_token_claims_are_rejected_as_the_wrong_type(signet: Signet, claim: str) -> None:
     present: dict[str, Any] = {claim: "AAAA"}
 
     async with signet.verifier(accept_typ_jwt=True) as accepting:
