@@ -73,7 +73,7 @@ def main(report, place):
     wrong = []
     used = []  # (our time, kid)
 
-    def wanderer(number):
+    def roaming_client(number):
         client = Client(fast.url).sign_up()
         hops = [httpx.Client(base_url=it.url, timeout=10) for it in instances]
         step = [number]
@@ -102,7 +102,7 @@ def main(report, place):
         return work
 
     published = []
-    with Loop(*[wanderer(number) for number in range(3)], pause=0.02) as loops:
+    with Loop(*[roaming_client(number) for number in range(3)], pause=0.02) as loops:
         # The operator's host has a wrong clock, too.
         for number, host in enumerate((fast, slow)):
             asked = time.time()
@@ -122,7 +122,7 @@ def main(report, place):
             time.sleep(4)
             if jump == "+10y":
                 after = cluster.execute("SELECT kid, state FROM signing_key ORDER BY kid")
-                report.holds(before == after, "a jump of 10 years moves no key")
+                report.holds(before == after, "a jump of 10 years does not change the key schedule")
     report.figure("answers", {" ".join(map(str, key)): it for key, it in answers.items()})
     early = []
     for asked, kid, created, activate in published:
@@ -131,18 +131,18 @@ def main(report, place):
         first = min((at for at, it in used if it == kid), default=None)
         if first is None or first < activate / 1e6 - 0.1:
             early.append((kid, first, activate / 1e6))
-    report.holds(not early, f"no key signs before its time, and each does then {early}")
-    report.holds(not wrong, f"times are the database's {Counter(wrong)}")
+    report.holds(not early, f"no key signs before its scheduled time, and each signs then {early}")
+    report.holds(not wrong, f"times are those of the database {Counter(wrong)}")
     refused = [it for it in answers if it[0] != "jump seen" and it[1] != 200]
     report.holds(not refused, "every refresh, retry and token is accepted by every instance")
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     ended = cluster.execute("SELECT count(*) FROM session WHERE ended_at IS NOT NULL")[0][0]
     report.holds(reuse == 0 and ended == 0, f"false reuse revocations: {reuse}")
     hours = {it[1]: it[2] for it in answers if it[0] == "jump seen"}
-    report.holds(hours["+1h"] == 1 and hours["-1h"] == -1, "the jumps happened")
-    report.holds(hours["+10y"] > 80_000, "that of 10 years too")
-    report.holds(all(map(is_alive, instances)), "all processes live")
-    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+    report.holds(hours["+1h"] == 1 and hours["-1h"] == -1, "the clock jumped")
+    report.holds(hours["+10y"] > 80_000, "the clock jumped by 10 years")
+    report.holds(all(map(is_alive, instances)), "all processes are running")
+    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ async def ask(signet, client, email, path="/api/auth/login"):
     return status, time.monotonic() - began
 
 
-async def all_at_once(signet, requests):
+async def send_concurrently(signet, requests):
     answers = await asyncio.gather(*(ask(signet, *request) for request in requests))
     return Counter(status for status, _ in answers), [took for _, took in answers]
 
@@ -68,7 +68,7 @@ def memory(signet, field):
     return int(line.split()[1]) / 1024
 
 
-def everybody(report, signet, people):
+def thousand_logins(report, signet, people):
     """Logins from as many addresses; the hashing rate is measured with 16 logins before and
     after."""
     idle = memory(signet, "VmRSS")
@@ -77,44 +77,44 @@ def everybody(report, signet, people):
         began, count = time.monotonic(), 0
         while time.monotonic() - began < 3:
             requests = [(address(n), people[n % PEOPLE].email) for n in range(16)]
-            answers, _ = asyncio.run(all_at_once(signet, requests))
+            answers, _ = asyncio.run(send_concurrently(signet, requests))
             count += answers[200]
         return count / (time.monotonic() - began)
 
     before = rate()
     requests = [(address(n), people[n % PEOPLE].email) for n in range(CROWD)]
     began = time.monotonic()
-    answers, took = asyncio.run(all_at_once(signet, requests))
+    answers, took = asyncio.run(send_concurrently(signet, requests))
     last = time.monotonic() - began
     alone = CROWD / statistics.mean([before, rate()])
-    report.figure("1,000 at once", f"{dict(answers)}, {milliseconds(took)}")
-    report.figure("the last after", f"{last:.1f} s; as many by 16 at a time: {alone:.1f} s")
+    report.figure("1,000 concurrent logins", f"{dict(answers)}, {milliseconds(took)}")
+    report.figure("time of the last", f"{last:.1f} s; as many by 16 at a time: {alone:.1f} s")
     peak = memory(signet, "VmHWM")
-    report.figure("memory", f"{idle:.0f} MiB idle, {peak:.0f} at its most")
-    report.holds(answers == {200: CROWD}, "all are answered 200")
-    report.holds(last <= 1.3 * alone, "the last within 1.3 of what they take 16 at a time")
+    report.figure("memory", f"{idle:.0f} MiB idle, {peak:.0f} peak")
+    report.holds(answers == {200: CROWD}, "all get a 200")
+    report.holds(last <= 1.3 * alone, "the last takes at most 1.3 times as long as 16 at a time")
 
 
-def one_address(report, signet, people):
+def flood_from_one_address(report, signet, people):
     """A flood from one address, beside sequential single logins from others."""
 
     async def run():
         crowd = [(address(1), people[n % PEOPLE].email) for n in range(500)]
-        crowd = asyncio.create_task(all_at_once(signet, crowd))
+        crowd = asyncio.create_task(send_concurrently(signet, crowd))
         await asyncio.sleep(0.5)
         singles = [await ask(signet, address(2 + n), people[n].email) for n in range(10)]
         return singles, await crowd
 
     singles, (answers, took) = asyncio.run(run())
     report.figure("500 from one address", f"{dict(answers)}, {milliseconds(took)}")
-    report.figure("10 others beside them", milliseconds([took for _, took in singles]))
-    report.holds(answers == {200: 500}, "a crowd from one address may have all that is free")
-    report.holds(all(status == 200 for status, _ in singles), "others get in beside it")
+    report.figure("10 logins of others meanwhile", milliseconds([took for _, took in singles]))
+    report.holds(answers == {200: 500}, "a flood from one address may use all free capacity")
+    report.holds(all(status == 200 for status, _ in singles), "others log in meanwhile")
     longest = max(took for _, took in singles)
-    report.holds(longest < max(took) / 4, "and do not wait for it")
+    report.holds(longest < max(took) / 4, "and are not delayed by it")
 
 
-def hang_up(report, signet, people):
+def disconnected_clients(report, signet, people):
     """Clients that disconnect while queued leave nothing behind."""
 
     async def run():
@@ -127,27 +127,27 @@ def hang_up(report, signet, people):
         return await ask(signet, address(9_999), people[0].email)
 
     status, took = asyncio.run(run())
-    report.figure("after 500 that hung up", f"{status} after {took:.2f} s")
-    report.holds(status == 200, "the next one is answered")
+    report.figure("after 500 disconnects", f"{status} after {took:.2f} s")
+    report.holds(status == 200, "the next login succeeds")
 
 
 def busy_machine(report, signet):
     noise = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(2)]
     try:
         requests = [(address(n), f"busy-{n}@example.test", "/api/auth/signup") for n in range(8)]
-        answers, took = asyncio.run(all_at_once(signet, requests))
+        answers, took = asyncio.run(send_concurrently(signet, requests))
     finally:
         for it in noise:
             it.kill()
             it.wait()
-    report.figure("8 sign-ups beside 2 busy programs", f"{dict(answers)}, {milliseconds(took)}")
-    report.holds(answers == {201: 8}, "slower, but done")
+    report.figure("8 sign-ups beside 2 CPU-bound programs", f"{dict(answers)}, {milliseconds(took)}")
+    report.holds(answers == {201: 8}, "all succeed")
 
 
-def terminated(report, signet, people):
+def sigterm_with_full_queue(report, signet, people):
     async def run():
         requests = [(address(n), people[n % PEOPLE].email) for n in range(300)]
-        crowd = asyncio.create_task(all_at_once(signet, requests))
+        crowd = asyncio.create_task(send_concurrently(signet, requests))
         await asyncio.sleep(1)
         signet._process.terminate()
         answers, _ = await crowd
@@ -157,11 +157,11 @@ def terminated(report, signet, people):
     answers = asyncio.run(run())
     code = signet.wait(40)
     report.figure("300 and SIGTERM", f"{dict(answers)}, exit {code} after {time.monotonic() - began:.1f} s")
-    report.holds(answers == {200: 300}, "who waited is answered before the end")
+    report.holds(answers == {200: 300}, "queued logins get a response before the exit")
     report.holds(code == 0, "and the exit code is 0")
 
 
-def imported(report, signet, people, execute):
+def imported_hashes(report, signet, people, execute):
     """Half of the accounts have an imported hash, so half of the unknown addresses must be as
     slow."""
     ids = ", ".join(f"'{it.email}'" for it in people[: PEOPLE // 2])
@@ -183,23 +183,23 @@ def imported(report, signet, people, execute):
     quick = statistics.median(times([it.email for it in people[PEOPLE // 2 :]]))
     middle = (slow + quick) / 2
     first, again = ([took > middle for took in one] for one in measured)
-    report.figure("a known account", f"{slow * 1e3:.0f} ms imported, {quick * 1e3:.0f} ms of ours")
+    report.figure("a known account", f"{slow * 1e3:.0f} ms imported, {quick * 1e3:.0f} ms native")
     report.figure("slow of 60 unknown", f"{sum(first)}, then {sum(again)}")
     changed = sum(one != other for one, other in zip(first, again, strict=True))
     # 30 are expected; 12 off is three standard deviations.
-    report.holds(18 <= sum(first) <= 42, "as many unknown addresses are slow as accounts")
+    report.holds(18 <= sum(first) <= 42, "as many unknown addresses as accounts are slow")
     report.holds(changed <= 3, f"the same ones each time ({changed} differ)")
 
 
 def main(report, place, url, execute):
     signet = place.signet(url, **SETTINGS).start()
     people = [Client(signet.url).sign_up() for _ in range(PEOPLE)]
-    everybody(report, signet, people)
-    one_address(report, signet, people)
-    hang_up(report, signet, people)
+    thousand_logins(report, signet, people)
+    flood_from_one_address(report, signet, people)
+    disconnected_clients(report, signet, people)
     busy_machine(report, signet)
-    terminated(report, signet, people)
-    imported(report, signet, people, execute)
+    sigterm_with_full_queue(report, signet, people)
+    imported_hashes(report, signet, people, execute)
     signet.stop()
 
 

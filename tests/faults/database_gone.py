@@ -100,7 +100,7 @@ def outage(report, cluster, link, signet, kind):
     good = sum(it[2] == 200 for it in asked)
     availability = 100 * good / len(asked)
     report.figure("JWKS, discovery, /livez", f"{availability:.2f} % of {len(asked)} calls")
-    report.holds(good == len(asked), "JWKS, discovery and /livez always answer")
+    report.holds(good == len(asked), "JWKS, discovery and /livez always succeed")
 
     # Includes calls that were under way when the database went away: hence the second before.
     unready = [it for it in ready.between(gone_at - 1, end) if it[2] == 503]
@@ -115,17 +115,17 @@ def outage(report, cluster, link, signet, kind):
         during = [it for it in during if it[2] != 200 or it[0] > gone_by]
         took = [it[1] for it in during]
         statuses = Counter(it[2] for it in during)
-        report.figure(f"{name}: time to the answer", f"{milliseconds(took)}; {dict(statuses)}")
+        report.figure(f"{name}: response time", f"{milliseconds(took)}; {dict(statuses)}")
         # Requests sent just before may still have succeeded.
         late = [it for it in watch.between(gone_by, back_from) if it[2] != 503]
-        report.holds(not late, f"{name}: 503 and nothing else {late[:2]}")
+        report.holds(not late, f"{name}: 503 only {late[:2]}")
         with_advice = all(it[3] for it in during if it[2] == 503)
         report.holds(took and with_advice, f"{name}: Retry-After")
         report.holds(percentile(took, 0.99) <= 1.0, f"{name}: p99 within 1 s")
-        report.holds(max(took, default=9) <= 1.5, f"{name}: nothing piles up")
+        report.holds(max(took, default=9) <= 1.5, f"{name}: no request is queued for long")
     if kind == "silent":
         report.figure("attempts to connect, per second", f"{attempts:.1f}")
-        report.holds(attempts <= 5, "no storm of attempts to connect")
+        report.holds(attempts <= 5, "connection attempts are limited")
 
     slowest = 0.0
     for name, watch in {"readyz": ready, "login": login, "refresh": refresh, "me": me}.items():
@@ -138,16 +138,16 @@ def outage(report, cluster, link, signet, kind):
         recovered = max([first, *bad]) - back_at
         slowest = max(slowest, recovered)
         took = f"{recovered * 1e3:.0f} ms; {dict(Counter(it[2] for it in after))}"
-        report.figure(f"{name}: good again, and for good, after", took)
-    report.holds(slowest <= 2.0, "all is well within 2 s of its return")
-    report.holds(is_alive(signet), "the process lives")
-    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+        report.figure(f"{name}: recovered permanently after", took)
+    report.holds(slowest <= 2.0, "everything succeeds within 2 s of its return")
+    report.holds(is_alive(signet), "the process is running")
+    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
     reused = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
-    report.figure("sessions ended as reused, of those that kept trying", f"{reused}")
+    report.figure("sessions of retrying clients ended for reuse", f"{reused}")
     report.figure("connections before, after", f"{before}, {cluster.connections()}")
     # Eight connections for requests, four in reserve, and one for the health check.
     most = 2 * (8 + 4 + 1)
-    report.holds(cluster.connections() <= most, "no connections are left over beyond one pool")
+    report.holds(cluster.connections() <= most, "no more connections than one pool remain")
     return reused
 
 
@@ -184,7 +184,7 @@ def lost_acknowledgement(report, cluster, link, signet):
         time.sleep(0.02)
     report.figure("refreshes with the same token", dict(answers))
     report.holds(set(answers) == {200, 503}, "it gets the successor once the database is back")
-    report.holds(client.refresh().status_code == 200, "and the session goes on")
+    report.holds(client.refresh().status_code == 200, "and the session continues")
 
 
 def main(report):
@@ -201,7 +201,7 @@ def main(report):
             link = place.link(cluster)
             signet = place.signet(cluster.url("signet", link.port)).start()
             reused = outage(report, cluster, link, signet, kind)
-            report.holds(reused == 0, "no client that retried is taken for a thief")
+            report.holds(reused == 0, "no retry is detected as reuse")
 
 
 if __name__ == "__main__":

@@ -79,17 +79,17 @@ def run(report, name, cluster, link, signet, make_slow, make_fast):
         bad = [it[0] + it[1] for it in after if it[2] != 200]
         good = min((it[0] + it[1] for it in after if it[2] == 200), default=float("inf"))
         recovered = max([good, *bad]) - fast_at
-        report.holds(recovered <= 2.0, f"{what}: good again after {recovered * 1e3:.0f} ms")
-    report.figure("connections, at most; made per second", f"{most}; {attempts:.1f}")
-    report.holds(most <= 2 * POOL, "never more connections than the setting and one pool")
-    report.holds(attempts <= 10, "no storm of attempts to connect")
+        report.holds(recovered <= 2.0, f"{what}: recovered after {recovered * 1e3:.0f} ms")
+    report.figure("connections: maximum; opened per second", f"{most}; {attempts:.1f}")
+    report.holds(most <= 2 * POOL, "at most twice the pool size in connections")
+    report.holds(attempts <= 10, "connection attempts are limited")
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'signet'"
     waiting += " AND state = 'active'"
-    report.holds(cluster.execute(waiting)[0][0] <= POOL, "no statements are left over")
+    report.holds(cluster.execute(waiting)[0][0] <= POOL, "abandoned statements are cancelled")
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     report.holds(reuse == 0, f"false reuse revocations: {reuse}")
-    report.holds(is_alive(signet), "the process lives")
-    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+    report.holds(is_alive(signet), "the process is running")
+    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
 
 
 def main(report):

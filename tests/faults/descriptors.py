@@ -75,16 +75,16 @@ def idle_clients(report, place, name, limit):
     held = [connect(signet, f"127.0.0.{2 + number % 2}") for number in range(IDLE)]
     asked = [ask(signet) for _ in range(100)]
     report.figure(f"{name}: others' requests", milliseconds([took for _, took in asked]))
-    report.holds(all(status == 200 for status, _ in asked), f"{name}: others are answered")
-    report.holds(max(took for _, took in asked) < 2, f"{name}: at once")
+    report.holds(all(status == 200 for status, _ in asked), f"{name}: others get a 200")
+    report.holds(max(took for _, took in asked) < 2, f"{name}: within 2 s")
     failed = warnings(signet, "could not be accepted")
     fitted = warnings(signet, "fewer connections than SIGNET_MAX_CONNECTIONS")
-    report.figure(f"{name}: lines about the fit, about failures", (fitted, failed))
+    report.figure(f"{name}: log lines about the lowered limit, about failures", (fitted, failed))
     report.holds(failed == 0, f"{name}: no descriptor was missing")
     report.holds(fitted == ("-Sn" not in limit), f"{name}: one line if fewer connections fit")
     for connection in held:
         connection.close()
-    report.holds(signet.stop() == 0, f"{name}: it ends well")
+    report.holds(signet.stop() == 0, f"{name}: it exits with 0")
 
 
 def lowest_free(pid):
@@ -92,7 +92,7 @@ def lowest_free(pid):
     return next(number for number in range(1 << 20) if number not in taken)
 
 
-def none_left(report, place):
+def no_descriptors_left(report, place):
     signet = instance(place, "none left", "ulimit -n 1024")
     ask(signet)
     time.sleep(0.5)  # until the server has closed that connection, too
@@ -108,15 +108,17 @@ def none_left(report, place):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
     lines = warnings(signet, "could not be accepted")
     told = sum(status == 503 for status, _ in asked)
-    report.figure("none left: answers (0 is none)", dict(Counter(status for status, _ in asked)))
-    report.figure("none left: time to the end of each", milliseconds([took for _, took in asked]))
-    report.figure("none left: lines of the log, share of a core", (lines, f"{used:.1%}"))
-    report.holds(all(status in (0, 503) for status, _ in asked), "none left: all are turned away")
-    report.holds(told > len(asked) * 0.9, "none left: nearly all with an answer")
-    report.holds(1 <= lines <= 3, "none left: a line in ten seconds")
-    report.holds(used < 0.5, "none left: the process does not spin")
-    report.holds(ask(signet)[0] == 200, "none left: as ever once there are some again")
-    report.holds(signet.stop() == 0, "none left: it ends well")
+    report.figure(
+        "no descriptor: responses (0 is none)", dict(Counter(status for status, _ in asked))
+    )
+    report.figure("no descriptor: duration of each", milliseconds([took for _, took in asked]))
+    report.figure("no descriptor: log lines, share of a core", (lines, f"{used:.1%}"))
+    report.holds(all(status in (0, 503) for status, _ in asked), "no descriptor: all are rejected")
+    report.holds(told > len(asked) * 0.9, "no descriptor: nearly all with a response")
+    report.holds(1 <= lines <= 3, "no descriptor: one log line in ten seconds")
+    report.holds(used < 0.5, "no descriptor: the process does not spin")
+    report.holds(ask(signet)[0] == 200, "no descriptor: works again once descriptors are free")
+    report.holds(signet.stop() == 0, "no descriptor: it exits with 0")
 
 
 if __name__ == "__main__":
@@ -126,5 +128,5 @@ if __name__ == "__main__":
     with at_most(300), Place() as place:
         idle_clients(report, place, "soft limit of 1,024", "ulimit -Sn 1024")
         idle_clients(report, place, "hard limit of 1,024", "ulimit -n 1024")
-        none_left(report, place)
+        no_descriptors_left(report, place)
     report.end()

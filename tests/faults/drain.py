@@ -30,7 +30,7 @@ ROUNDS = 50
 DRAIN = 4
 
 
-class Asker(threading.Thread):
+class RequestThread(threading.Thread):
     """Sends requests on one connection until one gets no response."""
 
     def __init__(self, signet, client, kind):
@@ -83,7 +83,7 @@ def connect(signet, said=b""):
 
 def one_round(signet, clients, totals, took, lost):
     kinds = ["login", "refresh", "me", "jwks"]
-    askers = [Asker(signet, it, kinds[number % 4]) for number, it in enumerate(clients)]
+    askers = [RequestThread(signet, it, kinds[number % 4]) for number, it in enumerate(clients)]
     silent = [connect(signet), connect(signet, b"GET /livez HT"),
               connect(signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{")]
     for asker in askers:
@@ -130,20 +130,20 @@ def main(report, place):
             totals["refreshed after the restart", answer.status_code] += 1
             clients[number].body = client.body
     report.figure("requests", {" ".join(map(str, it)): n for it, n in sorted(totals.items(), key=str)})
-    report.figure("time to the end", milliseconds(took))
+    report.figure("time to the exit", milliseconds(took))
     if lost:
-        report.figure("not answered (sent, kind, ms after SIGTERM)", lost[:8])
+        report.figure("no response (sent, kind, ms after SIGTERM)", lost[:8])
     unanswered = [it for it in lost if it[0] == "before"]
-    report.holds(not unanswered, f"what was sent before SIGTERM is answered {unanswered[:3]}")
-    report.holds(totals["queued", "not"] == 0, "so is what waited to be accepted")
+    report.holds(not unanswered, f"requests sent before SIGTERM get a response {unanswered[:3]}")
+    report.holds(totals["queued", "not"] == 0, "so do connections in the backlog")
     after = len(lost) - len(unanswered)
-    report.holds(after <= ROUNDS // 10, f"not answered of what was sent after: {after}")
+    report.holds(after <= ROUNDS // 10, f"requests sent after SIGTERM without a response: {after}")
     statuses = {it[1] for it in totals if it[0] in ("before", "after") and isinstance(it[1], int)}
-    report.holds(statuses == {200}, f"answers are what they always are {statuses}")
-    report.holds(totals["exit", 0] == ROUNDS, "the exit code is 0, each time")
-    report.holds(max(took) <= DRAIN + 1, "within the drain time, and a moment for the database")
+    report.holds(statuses == {200}, f"responses are as usual {statuses}")
+    report.holds(totals["exit", 0] == ROUNDS, "the exit code is always 0")
+    report.holds(max(took) <= DRAIN + 1, "within the drain time, plus a second for the database")
     again = {it[1] for it in totals if it[0].startswith("refreshed")}
-    report.holds(again == {200}, "every session goes on after the restart")
+    report.holds(again == {200}, "every session continues after the restart")
 
     with connect(signet, b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{"):
         started = time.monotonic()
@@ -152,7 +152,7 @@ def main(report, place):
         signet._process.send_signal(signal.SIGTERM)
         code = signet.wait(10)
     seconds = time.monotonic() - started
-    report.holds(code == 130 and seconds < 1, f"a second SIGTERM ends at once ({code})")
+    report.holds(code == 130 and seconds < 1, f"a second SIGTERM exits at once ({code})")
 
 
 if __name__ == "__main__":

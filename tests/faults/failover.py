@@ -36,7 +36,7 @@ class Ledger:
         self.began = []  # addresses whose sign-up was acknowledged
         self.late = Counter()
 
-    def newcomer(self, url):
+    def sign_up_client(self, url):
         def work():
             client = Client(url)
             answer = client.post("/api/auth/signup", email=client.email, password=PASSWORD)
@@ -47,7 +47,7 @@ class Ledger:
 
         return work
 
-    def leaver(self, clients):
+    def logout_client(self, clients):
         """Ends one session after another, each with retries until that is acknowledged."""
 
         def work():
@@ -92,8 +92,8 @@ def fail_over(place, ledger, synchronous):
     signet = place.signet(primary.url("signet", link.port)).start()
     clients = [Client(signet.url).sign_up() for _ in range(4)]
     leaving = [Client(signet.url).sign_up() for _ in range(LEAVERS)]
-    leavers = [ledger.leaver(leaving) for _ in range(2)]
-    work = [*leavers, *map(ledger.refresher, clients), ledger.newcomer(signet.url)]
+    leavers = [ledger.logout_client(leaving) for _ in range(2)]
+    work = [*leavers, *map(ledger.refresher, clients), ledger.sign_up_client(signet.url)]
     with Loop(*work, pause=0.02) as loops:
         time.sleep(1)
         between.set("silent")
@@ -108,7 +108,7 @@ def fail_over(place, ledger, synchronous):
         took = wait_for(
             lambda: httpx.get(f"{signet.url}/readyz").status_code == 200, 30, "ready again")
         time.sleep(3)
-    assert is_alive(signet), "the process lives"
+    assert is_alive(signet), "the process is running"
     assert not loops.errors, loops.errors[:2]
     revived = [it for it in ledger.ended
                if httpx.post(f"{signet.url}/api/auth/refresh", json={"refresh_token": it},
@@ -145,10 +145,10 @@ def main(report):
             report.holds(revived == 0, "no acknowledged logout is undone")
             report.holds(lost == 0, "no acknowledged account is lost")
             report.holds(reuse == 0, f"false reuse revocations: {reuse}")
-            report.holds(told == 0, "it is not said that the database has gone back")
+            report.holds(told == 0, "no database rollback is logged")
         else:
-            report.holds(revived > 0 and lost > 0, "it takes back what was acknowledged: do not use it")
-            report.holds(told == 1, "an error says that the database has gone back")
+            report.holds(revived > 0 and lost > 0, "acknowledged writes are lost: do not use it")
+            report.holds(told == 1, "the database rollback is logged as an error")
         report.holds(max(recoveries) <= 2.0, "ready within 2 s of the promotion")
 
 

@@ -179,7 +179,7 @@ class Reader:
         return self._read.read_text(errors="replace")
 
 
-class Gone(Reader):
+class ClosedReader(Reader):
     ends = False
 
     def begin(self):
@@ -187,7 +187,7 @@ class Gone(Reader):
         self._cat.wait()
 
 
-class Stopped(Reader):
+class StoppedReader(Reader):
     def begin(self):
         self._cat.send_signal(signal.SIGSTOP)
 
@@ -195,7 +195,7 @@ class Stopped(Reader):
         self._cat.send_signal(signal.SIGCONT)
 
 
-class Full:
+class FullDisk:
     """A disk of 64 KiB, or /dev/full where none can be mounted."""
 
     def __init__(self, place, name):
@@ -246,8 +246,8 @@ def one_fault(report, place, name, kind):
     report.figure(f"{name}: key set under load, with the fault", milliseconds(during))
     report.figure(f"{name}: requests with the fault", asked + len(during) + answered)
     report.figure(f"{name}: lost log lines", count)
-    report.holds(not load.bad and answered == 14_000, f"{name}: none is lost {load.bad[:4]}")
-    report.holds(len(during) > 100, f"{name}: the key set is answered")
+    report.holds(not load.bad and answered == 14_000, f"{name}: no request fails {load.bad[:4]}")
+    report.holds(len(during) > 100, f"{name}: the key set is served")
     to_idle, ratio = (percentile(during, 0.99) / percentile(it, 0.99) for it in (idle, well))
     report.figure(f"{name}: its p99, as a multiple of idle", f"{to_idle:.2f}")
     report.holds(ratio <= 2, f"{name}: its p99 is at most twice that without the fault ({ratio:.2f})")
@@ -255,15 +255,15 @@ def one_fault(report, place, name, kind):
     if fault.ends:
         fault.finish()
         wait_for(lambda: burst(signet, 1) and "log lines were lost" in fault.text(), 20, "a report")
-        report.holds(True, f"{name}: reported once lines flow again")
+        report.holds(True, f"{name}: reported once logging resumes")
         fault.begin()
         burst(signet, 1_000)
     stopped_at = time.monotonic()
     signet._process.terminate()
     code = signet.wait(30)
     took = time.monotonic() - stopped_at
-    report.figure(f"{name}: from SIGTERM to the end", f"{took:.2f} s")
-    report.holds(code == 0 and took < STOP_SECONDS, f"{name}: SIGTERM ends it well ({code})")
+    report.figure(f"{name}: from SIGTERM to the exit", f"{took:.2f} s")
+    report.holds(code == 0 and took < STOP_SECONDS, f"{name}: SIGTERM exits with 0 ({code})")
 
 
 if __name__ == "__main__":
@@ -272,6 +272,6 @@ if __name__ == "__main__":
         sys.exit(0)
     report = Report("logs: nobody reads them, or the disk is full")
     with at_most(600), Place() as place:
-        for name, kind in (("gone", Gone), ("stopped", Stopped), ("full", Full)):
+        for name, kind in (("gone", ClosedReader), ("stopped", StoppedReader), ("full", FullDisk)):
             one_fault(report, place, name, kind)
     report.end()

@@ -26,7 +26,7 @@ def jwks(signet):
     return httpx.get(f"{signet.url}/.well-known/jwks.json").json()
 
 
-def refuses(report, cluster, signet, database, why, naming):
+def assert_refuses(report, cluster, signet, database, why, naming):
     before = cluster.dump(database)
     code, output = signet.start_in_vain()
     unchanged = cluster.dump(database) == before
@@ -46,16 +46,16 @@ def wrong_keys(report, place, cluster):
     two.stop()
     url = one.settings["SIGNET_DATABASE_URL"]
     one.settings["SIGNET_DATABASE_URL"] = two.settings["SIGNET_DATABASE_URL"]
-    refuses(report, cluster, one, "two", "DSN of another Signet", ["another master key"])
+    assert_refuses(report, cluster, one, "two", "DSN of another Signet", ["another master key"])
     one.settings["SIGNET_DATABASE_URL"] = url
     own = one.master_key_path.read_bytes()
     one.master_key_path.write_bytes(two.master_key_path.read_bytes())
-    refuses(report, cluster, one, "one", "wrong master key", ["another master key"])
+    assert_refuses(report, cluster, one, "one", "wrong master key", ["another master key"])
     assert command(one, "migrate", "down", "--steps", "1").wait(30) == 0
-    refuses(report, cluster, one, "one", "wrong key, older schema", ["another master key"])
+    assert_refuses(report, cluster, one, "one", "wrong key, older schema", ["another master key"])
     one.master_key_path.unlink()
-    refuses(report, cluster, one, "one", "no key, older schema", ["is missing"])
-    report.holds(not one.master_key_path.exists(), "and makes no new one")
+    assert_refuses(report, cluster, one, "one", "no key, older schema", ["is missing"])
+    report.holds(not one.master_key_path.exists(), "and creates no new one")
     one.master_key_path.write_bytes(own)
     one.master_key_path.chmod(0o600)
     one.start().stop()
@@ -63,10 +63,10 @@ def wrong_keys(report, place, cluster):
     cluster.execute("CREATE TABLE account (name text)", database="foreign")
     cluster.execute("INSERT INTO account VALUES ('theirs')", database="foreign")
     stranger = place.signet(cluster.url("foreign"))
-    refuses(report, cluster, stranger, "foreign", "DSN of another application", ["account"])
+    assert_refuses(report, cluster, stranger, "foreign", "DSN of another application", ["account"])
 
 
-def together(report, place, cluster):
+def concurrent_starts(report, place, cluster):
     """Two instances start concurrently, on an empty schema and on an older one."""
     for kind in ("empty", "older"):
         kids, failures = [], []
@@ -93,10 +93,10 @@ def together(report, place, cluster):
             first.kill()
             second.kill()
         report.holds(not failures, f"{PAIRS} pairs on an {kind} schema start {failures[:1]}")
-        report.holds(all(kids) and len(kids) == PAIRS, "each with one key, the same for both")
+        report.holds(all(kids) and len(kids) == PAIRS, "each pair shares one key")
 
 
-def killed(report, place, cluster):
+def killed_migrations(report, place, cluster):
     found = Counter()
     cluster.create("killed")
     signet = place.signet(cluster.url("killed"))
@@ -130,14 +130,14 @@ def killed(report, place, cluster):
             assert command(signet, "migrate", "down", "--steps", STEPS).wait(30) in (0, 1)
         else:
             assert command(signet, "migrate", "up").wait(30) == 0
-    report.figure(f"after {KILLS} kills the schema is there", dict(found))
-    report.holds(set(found) <= {"none", "all", "killed", "done before"}, "all of the schema, or none")
+    report.figure(f"after {KILLS} kills, state of the schema", dict(found))
+    report.holds(set(found) <= {"none", "all", "killed", "done before"}, "the complete schema, or none")
     signet.start()
     report.holds(Client(signet.url).sign_up(), "it starts and works afterwards")
     signet.stop()
 
 
-def newer(report, place, cluster):
+def newer_schema(report, place, cluster):
     cluster.create("newer")
     running = place.signet(cluster.url("newer")).start()
     client = Client(running.url).sign_up()
@@ -148,11 +148,11 @@ def newer(report, place, cluster):
     beside = place.signet(cluster.url("newer"), like=running)
     beside.master_key_path = running.master_key_path
     # A running instance continues: its writes are not those of the refused start.
-    refuses(report, cluster, beside, "newer", "newer schema", ["m29990101_000000_future"])
+    assert_refuses(report, cluster, beside, "newer", "newer schema", ["m29990101_000000_future"])
     report.holds(httpx.get(f"{running.url}/readyz").status_code == 200, "the running one is ready")
     report.holds(client.refresh().status_code == 200, "and refreshes")
     report.holds(client.log_in().status_code == 200, "and logs in")
-    report.holds(is_alive(running), "and lives")
+    report.holds(is_alive(running), "and keeps running")
 
 
 if __name__ == "__main__":
@@ -160,7 +160,7 @@ if __name__ == "__main__":
     with at_most(240), Place() as place:
         cluster = place.cluster()
         wrong_keys(report, place, cluster)
-        together(report, place, cluster)
-        killed(report, place, cluster)
-        newer(report, place, cluster)
+        concurrent_starts(report, place, cluster)
+        killed_migrations(report, place, cluster)
+        newer_schema(report, place, cluster)
     report.end()

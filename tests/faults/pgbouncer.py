@@ -99,7 +99,7 @@ def load(signets, cluster):
 
         return work
 
-    def comer_and_goer(signet):
+    def session_client(signet):
         client = Client(signet.url)
 
         def work():
@@ -116,18 +116,18 @@ def load(signets, cluster):
         return work
 
     work = [refresher(it, Client(signets[1 - number % 2].url)) for number, it in enumerate(clients)]
-    with Loop(*work, *map(comer_and_goer, signets), pause=0.005) as loops:
+    with Loop(*work, *map(session_client, signets), pause=0.005) as loops:
         time.sleep(SECONDS / 2)
         rotated = command(signets[0], "keys", "rotate").wait(30)
         time.sleep(SECONDS / 2)
     return answers, took, rotated, loops.errors
 
 
-def tidy(answers):
+def sorted_answers(answers):
     return {" ".join(map(str, key)): it for key, it in sorted(answers.items(), key=str)}
 
 
-def works(report, place, mode, prepared=None):
+def check_mode(report, place, mode, prepared=None):
     cluster = place.cluster()
     # Signet sets these when it connects, and pgbouncer does not forward them.
     for name, value in (("statement_timeout", "800ms"), ("idle_in_transaction_session_timeout", "1s")):
@@ -139,29 +139,29 @@ def works(report, place, mode, prepared=None):
         first = place.signet(url).start()
         signets = [first, place.signet(url, like=first).start()]
         answers, took, rotated, errors = load(signets, cluster)
-        report.figure("answers", tidy(answers))
+        report.figure("answers", sorted_answers(answers))
         report.figure("time of a refresh", milliseconds(took))
         bad = [it for it in answers if it[1] not in (200, 201)]
-        report.holds(not bad and rotated == 0 and not errors, f"all succeeds {bad} {errors[:1]}")
+        report.holds(not bad and rotated == 0 and not errors, f"everything succeeds {bad} {errors[:1]}")
         servers = cluster.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
             " AND datname = 'signet' AND pid <> pg_backend_pid()")[0][0]
         report.figure("connections to PostgreSQL", servers)
-        report.holds(servers <= size, "no more connections than pgbouncer may have")
+        report.holds(servers <= size, "no more connections than pgbouncer's limit")
         client = Client(first.url).sign_up()
         cluster.stop("fast")
-        report.holds(client.refresh().status_code == 503, "503 while PostgreSQL is away")
+        report.holds(client.refresh().status_code == 503, "503 while PostgreSQL is down")
         cluster.start()
         seconds = wait_for(lambda: client.refresh().status_code == 200, 30, "a refresh succeeds")
-        report.figure("good again after PostgreSQL's return", f"{seconds * 1e3:.0f} ms")
+        report.figure("recovered after PostgreSQL's return", f"{seconds * 1e3:.0f} ms")
         reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
         report.holds(reuse == 0, f"false reuse revocations: {reuse}")
-        report.holds(all(map(is_alive, signets)), "both processes live")
+        report.holds(all(map(is_alive, signets)), "both processes are running")
     finally:
         bouncer.stop()
 
 
-def fails(report, place):
+def check_unsupported_mode(report, place):
     """Without the required settings, either the start or requests fail."""
     cluster = place.cluster()
     bouncer = Bouncer(place.directory, cluster, "transaction", SERVERS, 0 if version() >= (1, 21) else None)
@@ -171,11 +171,11 @@ def fails(report, place):
             first.start()
             second = place.signet(cluster.url("signet", bouncer.port), like=first).start()
             answers, _, rotated, errors = load([first, second], cluster)
-            report.figure("answers", tidy(answers))
+            report.figure("answers", sorted_answers(answers))
             wrong = rotated or errors or [it for it in answers if it[1] not in (200, 201)]
         except AssertionError as error:
             wrong = str(error).splitlines()[-1]
-        report.figure("what goes wrong", wrong)
+        report.figure("errors", wrong)
         report.holds(wrong, "without prepared statements, transaction mode does not work")
     finally:
         bouncer.stop()
@@ -187,12 +187,12 @@ if __name__ == "__main__":
     with at_most(400):
         with Place() as place:
             print("-- session pooling", flush=True)
-            works(report, place, "session")
+            check_mode(report, place, "session")
         if (major, minor) >= (1, 21):
             with Place() as place:
                 print("-- transaction pooling, max_prepared_statements = 200", flush=True)
-                works(report, place, "transaction", 200)
+                check_mode(report, place, "transaction", 200)
         with Place() as place:
             print("-- transaction pooling without prepared statements", flush=True)
-            fails(report, place)
+            check_unsupported_mode(report, place)
     report.end()

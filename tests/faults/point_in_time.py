@@ -80,11 +80,13 @@ def main(report: Report, place: Place) -> None:
     link.lead_to(copy.port)
 
     there = {email for (email,) in copy.execute("SELECT email FROM account")}
-    report.holds(dora.email in there and eve.email not in there, "it is of that point in time")
+    report.holds(
+        dora.email in there and eve.email not in there, "its state is that of the point in time"
+    )
     code, said = signet.start_in_vain()
     report.holds(code == 1 and "signet restored" in said, "the start refuses it")
     said = run(signet, "restored")
-    report.holds("disabled" in said, "the command says what it cannot undo")
+    report.holds("disabled" in said, "the command prints what it cannot undo")
     signet.start()
     client = Client(signet.url)
     revived = 0
@@ -92,12 +94,12 @@ def main(report: Report, place: Place) -> None:
         client.body = dict(body)
         revived += client.me().status_code != 401
         revived += client.refresh().status_code != 401
-    report.figure("tokens that work again", f"{revived} of {2 * len(before)}")
-    report.holds(revived == 0, "nothing of before works")
+    report.figure("earlier tokens that work", f"{revived} of {2 * len(before)}")
+    report.holds(revived == 0, "no earlier credential works")
     reuse = copy.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
-    report.holds(reuse == 0, "nobody is taken for a thief")
+    report.holds(reuse == 0, "no reuse is detected")
     ada.body = ada.post("/api/auth/login", email=ada.email, password=PASSWORD).json()
-    report.holds(ada.refresh().status_code == 200, "whoever logs in stays logged in")
+    report.holds(ada.refresh().status_code == 200, "new sessions continue")
 
 
 if __name__ == "__main__":

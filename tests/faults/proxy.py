@@ -67,7 +67,7 @@ def from_address(url, address):
     return httpx.Client(base_url=url, transport=httpx.HTTPTransport(local_address=address), timeout=20)
 
 
-def examine(report, url, first):
+def check_proxy(report, url, first):
     doctor = command(first, "doctor", url)
     said = doctor.communicate(timeout=30)[0]
     report.holds(doctor.returncode == 0, "signet doctor finds no fault")
@@ -84,8 +84,8 @@ def examine(report, url, first):
         answers = [http.post("/api/auth/login", json=body) for _ in range(12)]
     statuses = Counter(it.status_code for it in answers)
     both = {it.headers["x-answered-by"] for it in answers}
-    report.figure("12 wrong logins of one address over both", dict(statuses))
-    report.holds(statuses == {401: 5, 429: 7} and len(both) == 2, "5 attempts a minute, over both")
+    report.figure("12 wrong logins from one address at both", dict(statuses))
+    report.holds(statuses == {401: 5, 429: 7} and len(both) == 2, "5 attempts a minute at both together")
 
 
 def long_states(report, url, first):
@@ -116,7 +116,7 @@ def long_states(report, url, first):
         report.holds(arrived, f"a state of {what} arrives ({answer.status_code}, {len(location)} bytes)")
 
 
-def wander(report, url):
+def roaming_session(report, url):
     """One session, each request at whichever instance the proxy selects."""
     by = Counter()
     answers = Counter()
@@ -135,11 +135,11 @@ def wander(report, url):
                     answers[name, answer.status_code] += 1
                     by[name, answer.headers["x-answered-by"]] += 1
     report.figure("steps", {f"{name} {status}": count for (name, status), count in answers.items()})
-    report.holds({it[1] for it in answers} == {200}, "each step succeeds on whichever instance")
-    report.holds(len(by) == 6, f"each kind on both {dict(by)}")
+    report.holds({it[1] for it in answers} == {200}, "each step succeeds at any instance")
+    report.holds(len(by) == 6, f"each kind of step at both {dict(by)}")
 
 
-def stops(report, cluster, url, instances):
+def stop_instances(report, cluster, url, instances):
     answers, refused, again = Counter(), [], Counter()
     phase = ["before"]
 
@@ -187,19 +187,19 @@ def stops(report, cluster, url, instances):
             # nginx does not use a failed instance for two seconds.
             time.sleep(2.5)
     report.figure("answers", {" ".join(map(str, it)): count for it, count in sorted(answers.items())})
-    report.figure("tried again after 5xx", dict(again))
+    report.figure("retries after 5xx", dict(again))
     report.holds(codes == [0] * len(codes), "a stopped instance exits with 0")
     gets = {it[1] for it in answers if it[0] in ("me", "jwks")}
-    report.holds(gets == {200}, "what only reads is always answered, by the other one if need be")
+    report.holds(gets == {200}, "read requests always succeed, at the other instance if necessary")
     bad = [it for it in answers if it[0] == "refresh" and it[1] not in (200, 502, 503)]
     report.holds(not bad, f"a refresh is answered with 200, 503, or the proxy's 502 {bad}")
     stopped = {it[1]: count for it, count in answers.items() if it[0] == "SIGTERM"}
     report.holds(not stopped, f"while instances are stopped, each refresh succeeds {stopped}")
-    report.holds(set(again) <= {200}, "tried again, it succeeds")
+    report.holds(set(again) <= {200}, "retries succeed")
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     report.holds(reuse == 0 and not refused, f"false reuse revocations: {reuse}")
-    report.holds(all(map(is_alive, instances)), "both processes live")
-    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+    report.holds(all(map(is_alive, instances)), "both processes are running")
+    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
 
 
 def main(report, place):
@@ -211,19 +211,19 @@ def main(report, place):
     instances = [first, place.signet(cluster.url("signet"), like=first).start()]
     nginx = Nginx(place.directory, port, instances)
     try:
-        wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200, 10, "the proxy answers")
+        wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 200, 10, "the proxy responds")
         # Attempt limits per address are under test here.
         exact = {"SIGNET_ATTEMPTS_PER_MINUTE": "5", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE": "10"}
         for signet in instances:
             signet.restart(**exact)
         time.sleep(2.5)
-        examine(report, url, first)
+        check_proxy(report, url, first)
         long_states(report, url, first)
-        wander(report, url)
+        roaming_session(report, url)
         for signet in instances:
             signet.restart()
         time.sleep(2.5)
-        stops(report, cluster, url, instances)
+        stop_instances(report, cluster, url, instances)
     finally:
         nginx.stop()
 

@@ -60,7 +60,7 @@ def main(report, place):
 
         return work
 
-    def newcomer(client):
+    def sign_up_client(client):
         def work():
             email = f"{secrets.token_hex(8)}@example.test"
             tries = 0
@@ -79,7 +79,7 @@ def main(report, place):
     clients = [Client(instances[number % 2].url).sign_up() for number in range(CLIENTS)]
     returns = []  # (back, stopped again)
     down = []
-    work = [*map(refresher, clients), *[newcomer(Client(it.url)) for it in instances]]
+    work = [*map(refresher, clients), *[sign_up_client(Client(it.url)) for it in instances]]
     with Loop(*work, pause=0.005) as loops:
         time.sleep(1)
         for number in range(RESTARTS):
@@ -122,18 +122,20 @@ def main(report, place):
     report.figure("restarts", f"{RESTARTS}, each {milliseconds(down)} without a database")
     report.figure("refreshes", dict(refreshed))
     report.figure("sign-ups", {" ".join(map(str, key)): it for key, it in signed_up.items()})
-    report.figure("commits whose acknowledgement was lost, made good by a retry", retried)
-    report.figure("recovery: good again, and for good", milliseconds(recoveries))
+    report.figure("commits whose acknowledgement was lost, completed by a retry", retried)
+    report.figure("time to permanent recovery", milliseconds(recoveries))
     report.holds(set(refreshed) <= {200, 503}, "a refresh is answered with 200 or 503")
     report.holds(reuse == 0 and not dead, f"false reuse revocations: {reuse}")
     report.holds(ended == 0, f"sessions ended: {ended}")
     report.holds(not twice, f"tokens answered with two successors: {len(twice)}")
     report.holds(not uneven, f"sessions with a step recorded twice or never: {len(uneven)}")
-    report.holds(not doubled and orphans == 0, "no account twice, none without its session")
-    report.holds(signed_up[409, "at once"] == 0, "no sign-up is refused for an account of nobody")
-    report.holds(max(recoveries) <= 2.0, "all is well within 2 s of each return")
-    report.holds(all(alive), "both processes live")
-    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+    report.holds(not doubled and orphans == 0, "no duplicate account, none without its session")
+    report.holds(
+        signed_up[409, "at once"] == 0, "no sign-up is rejected without an existing account"
+    )
+    report.holds(max(recoveries) <= 2.0, "everything succeeds within 2 s of each return")
+    report.holds(all(alive), "both processes are running")
+    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
 
 
 if __name__ == "__main__":

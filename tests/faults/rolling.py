@@ -80,12 +80,12 @@ def main(report, place):
     busy = []  # times of 503 responses
     instances, clients = [old], []
 
-    def wanderer(number):
+    def roaming_client(number):
         client = Client(old.url).sign_up()
         clients.append(client)
         step = [number]
 
-        def on_next():
+        def next_instance():
             step[0] += 1
             url = instances[step[0] % len(instances)].url
             client.http = connections.setdefault((number, url), httpx.Client(base_url=url, timeout=20))
@@ -93,7 +93,7 @@ def main(report, place):
 
         def count(what, call):
             """Retries after a 503: requests that wait for a table being migrated may get one."""
-            where = on_next()
+            where = next_instance()
             for _ in range(20):
                 answer = call()
                 answers[what, where, answer.status_code] += 1
@@ -113,7 +113,7 @@ def main(report, place):
             if step[0] % 9 == 0:
                 bearer = {"Authorization": f"Bearer {client.body['access_token']}"}
                 count("logout", lambda: client.http.post("/api/auth/logout", headers=bearer))
-                on_next()
+                next_instance()
                 dead = client.refresh()
                 if dead.status_code not in (401, 503):
                     wrong.append(("refreshed after logout", dead.status_code))
@@ -125,7 +125,7 @@ def main(report, place):
 
     connections = {}
     commands = []
-    with Loop(*map(wanderer, range(6)), pause=0.01) as loops:
+    with Loop(*map(roaming_client, range(6)), pause=0.01) as loops:
         time.sleep(3)
         migrating = time.monotonic()
         start(new, NEW)
@@ -138,20 +138,20 @@ def main(report, place):
                 commands.append(run(signet, binary, "keys", "rotate"))
         time.sleep(SECONDS / 3)
         ready = [httpx.get(f"{it.url}/readyz").status_code for it in instances]
-        codes = [leave(instances, new)]
+        codes = [drain(instances, new)]
         start(new, NEW)
         instances.append(new)
         time.sleep(1)
-        codes.append(leave(instances, old))
+        codes.append(drain(instances, old))
         alive = is_alive(new)
     report.figure("answers", {" ".join(map(str, it)): n for it, n in sorted(answers.items(), key=str)})
     report.figure("time of a refresh", milliseconds(took))
     report.figure("keys that signed", len(kids))
     bad = {it: n for it, n in answers.items() if it[2] not in (200, 503)}
-    report.holds(not bad, f"nothing is refused {bad}")
+    report.holds(not bad, f"no request is refused {bad}")
     elsewhen = [it for it in busy if not migrating <= it <= migrated + 1]
-    report.figure("503 while the tables change, good at another try", len(busy))
-    report.holds(not elsewhen, f"no 503 but while the tables change: {len(elsewhen)}")
+    report.figure("503 during the migration, successful on retry", len(busy))
+    report.holds(not elsewhen, f"503 outside the migration: {len(elsewhen)}")
     report.holds(not wrong, f"a logout on one ends the session on the other {wrong[:2]}")
     report.holds(ready == [200, 200], f"both are ready side by side {ready}")
     report.holds(all(it[0] == 0 for it in commands), f"keys are rotated {commands}")
@@ -159,19 +159,19 @@ def main(report, place):
     reuse = cluster.execute("SELECT count(*) FROM auth_event WHERE type = 'token_reuse'")[0][0]
     # Each `dead` refresh presents the token of an ended session, which is not reuse.
     report.holds(reuse == 0, f"false reuse revocations: {reuse}")
-    report.holds(codes == [0, 0] and alive, f"either ends well while the other serves {codes}")
-    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+    report.holds(codes == [0, 0] and alive, f"either exits with 0 while the other serves {codes}")
+    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
 
     if OLD != NEW and applied(cluster) != before:
         processes.SIGNET_BIN = OLD
         code, said = old.start_in_vain()
         last = said.strip().splitlines()[-1]
-        report.holds(0 < code < 101 and "newer schema" in said, f"the old one does not start again ({last})")
-        take_back(report, cluster, (old, new), clients, before)
+        report.holds(0 < code < 101 and "newer schema" in said, f"the old version refuses to start ({last})")
+        migrate_down(report, cluster, (old, new), clients, before)
     processes.SIGNET_BIN = SIGNET_BIN
 
 
-def leave(instances, signet):
+def drain(instances, signet):
     """Takes an instance out of rotation and stops it; the others serve alone for a while."""
     instances.remove(signet)
     time.sleep(0.5)
@@ -180,22 +180,22 @@ def leave(instances, signet):
     return code
 
 
-def take_back(report, cluster, versions, clients, before):
+def migrate_down(report, cluster, versions, clients, before):
     """Migrates down to the schema of the previous version, which then starts alone."""
     old, new = versions
     waits = "SELECT count(*) FROM outbox WHERE kind <> 'logout_notice'"
-    wait_for(lambda: cluster.execute(waits)[0][0] == 0, 30, "the rest of what ended is done")
+    wait_for(lambda: cluster.execute(waits)[0][0] == 0, 30, "the rows of ended sessions are updated")
     new.stop()
     steps = str(applied(cluster) - before)
     code, said = run(new, NEW, "migrate", "down", "--steps", steps)
-    report.holds(code == 0, f"the schema goes back by {steps} steps {said if code else ''}")
+    report.holds(code == 0, f"the schema is migrated down by {steps} steps {said if code else ''}")
     start(old, OLD)
     got = Counter()
     for client in clients:
         client.http = httpx.Client(base_url=old.url, timeout=20)
         for answer in (client.me(), client.refresh(), client.me()):
             got[answer.status_code] += 1
-    report.holds(set(got) == {200}, f"nobody is logged out by the way back {dict(got)}")
+    report.holds(set(got) == {200}, f"the downgrade logs no user out {dict(got)}")
 
 
 if __name__ == "__main__":

@@ -143,7 +143,7 @@ def main(report, place):
                 if by_hand and not pending:
                     both = [command(it, "keys", "rotate") for it in instances[:2]]
                     codes = sorted(it.wait(30) for it in both)
-                    races["one made a key" if codes[0] == 0 != codes[1] else str(codes)] += 1
+                    races["one created a key" if codes[0] == 0 != codes[1] else str(codes)] += 1
                 # The first key was never pending.
                 changed = "SELECT count(*) FROM auth_event WHERE type = 'key_retired'"
                 rotations = cluster.execute(changed)[0][0]
@@ -160,11 +160,11 @@ def main(report, place):
         report.figure("refused (reason, age of the set)", refused[:5])
     report.holds(rotations >= ROTATIONS, f"at least {ROTATIONS} rotations")
     report.holds(total.total() >= VERIFICATIONS, f"at least {VERIFICATIONS} verifications")
-    report.holds(total["refused"] == 0, "no good token is refused")
+    report.holds(total["refused"] == 0, "no valid token is rejected")
     report.holds(set(mints) == {200}, "every refresh is answered with 200")
     report.holds(pending_most == 1, "never more than one pending key")
-    report.holds(set(races) == {"one made a key"}, "of two rotations at once, one makes a key")
-    report.holds(not minters.errors and not errors, f"no error besides {(minters.errors + errors)[:3]}")
+    report.holds(set(races) == {"one created a key"}, "of two concurrent rotations, one creates a key")
+    report.holds(not minters.errors and not errors, f"no other errors {(minters.errors + errors)[:3]}")
 
 
 if __name__ == "__main__":

@@ -109,9 +109,9 @@ def main(report, place):
     report.figure("SERIALIZABLE, 10 clients on few rows", statuses)
     report.figure("time of a refresh", milliseconds(took))
     report.holds(not [it for it in answers if it[1] not in (200, 503)], "200 or 503, never 500")
-    report.holds(answers["refresh", 200] > 100, "most go through")
-    report.holds(is_alive(signet), "the process lives")
-    report.holds(not loops.errors, f"no error besides {loops.errors[:2]}")
+    report.holds(answers["refresh", 200] > 100, "most requests succeed")
+    report.holds(is_alive(signet), "the process is running")
+    report.holds(not loops.errors, f"no other errors {loops.errors[:2]}")
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ class Crowd:
 
         await asyncio.gather(*(work() for _ in range(16)))
 
-    async def _go_on(self, session):
+    async def _refresh_until_stopped(self, session):
         turn = session.number
         await asyncio.sleep(self.pause * session.number / len(self.sessions))
         while not self._over:
@@ -129,7 +129,7 @@ class Crowd:
             await asyncio.sleep(self.pause)
 
     async def _run(self):
-        await asyncio.gather(*map(self._go_on, self.sessions))
+        await asyncio.gather(*map(self._refresh_until_stopped, self.sessions))
 
     def __enter__(self):
         self._thread = threading.Thread(
@@ -149,23 +149,23 @@ class Crowd:
             while left:
                 statuses[await left.pop().refresh(self.ports[0], 30)] += 1
 
-        async def all_of_them():
+        async def refresh_all():
             left = list(self.sessions)
             await asyncio.gather(*(work(left) for _ in range(16)))
 
-        self._loop.run_until_complete(all_of_them())
+        self._loop.run_until_complete(refresh_all())
         return statuses
 
 
-def judge(report, crowd, instances, reuses):
+def report_results(report, crowd, instances, reuses):
     size = len(crowd.sessions)
     report.figure("refreshes", f"{dict(crowd.answers)}, {milliseconds(crowd.took)}")
-    report.holds(not crowd.refused, f"nobody is refused {crowd.refused[:2]}")
-    report.holds(reuses() == 0, f"sessions ended as theft: {reuses()}")
-    report.holds(all(map(is_alive, instances)), "all processes live")
+    report.holds(not crowd.refused, f"no request is refused {crowd.refused[:2]}")
+    report.holds(reuses() == 0, f"sessions ended for reuse: {reuses()}")
+    report.holds(all(map(is_alive, instances)), "all processes are running")
     last = crowd.last_tokens()
-    report.holds(reuses() == 0, f"nor later: {reuses()}")
-    report.holds(last == {200: size}, f"what was acknowledged last is good {dict(last)}")
+    report.holds(reuses() == 0, f"nor afterwards: {reuses()}")
+    report.holds(last == {200: size}, f"each last acknowledged token works {dict(last)}")
 
 
 # --- a stall ------------------------------------------------------------------------------------
@@ -211,9 +211,9 @@ def stall(report, crowd, instances, hold, reuses):
         before = Counter(crowd.answers)
         hold(STALL)
         time.sleep(6)
-    report.figure("before it", dict(before))
+    report.figure("before the fault", dict(before))
     report.holds(set(crowd.answers) == {200}, "every answer is a 200")
-    judge(report, crowd, instances, reuses)
+    report_results(report, crowd, instances, reuses)
 
 
 def stalls(report, clients):
@@ -274,7 +274,7 @@ def standby_stands_still(report):
         crowd = Crowd([it.port for it in instances], 100, pause=0.1, wait=2)
         sets, ready = Counter(), Counter()
 
-        def look():
+        def poll_endpoints():
             for instance in instances:
                 answer = httpx.get(f"{instance.url}/.well-known/jwks.json", timeout=5)
                 sets[answer.status_code] += 1
@@ -283,15 +283,15 @@ def standby_stands_still(report):
         with crowd:
             time.sleep(2)
             standby.freeze()
-            with Loop(look, pause=0.2) as looking:
+            with Loop(poll_endpoints, pause=0.2) as looking:
                 time.sleep(seconds)
             standby.thaw()
             time.sleep(WINDOW)
         report.figure("the key set, and /readyz, meanwhile", f"{dict(sets)}, {dict(ready)}")
         report.holds(set(sets) == {200} and not looking.errors, "the key set is served")
         unanswered = sum(n for status, n in crowd.answers.items() if status != 200)
-        report.holds(unanswered > 0, "clients had to ask again")
-        judge(report, crowd, instances, lambda: cluster.execute(REUSES)[0][0])
+        report.holds(unanswered > 0, "clients had to retry")
+        report_results(report, crowd, instances, lambda: cluster.execute(REUSES)[0][0])
 
 
 # --- a process ----------------------------------------------------------------------------------
@@ -301,16 +301,16 @@ def frozen(report):
     with Place() as place:
         file = place.directory / "signet.db"
         signet = place.signet(f"sqlite:{file}", **SETTINGS).start()
-        stand_still(report, "SQLite", [signet], lambda: reuses_in(file))
+        freeze_process(report, "SQLite", [signet], lambda: reuses_in(file))
         signet.stop()
     with Place() as place:
         cluster = place.cluster()
         instances = start(place, cluster, 2)
         reuses = lambda: cluster.execute(REUSES)[0][0]  # noqa: E731
-        stand_still(report, "PostgreSQL, one of two instances", instances, reuses)
+        freeze_process(report, "PostgreSQL, one of two instances", instances, reuses)
 
 
-def stand_still(report, what, instances, reuses):
+def freeze_process(report, what, instances, reuses):
     print(f"-- SIGSTOP for {STAND_STILL} s under 100 clients, {what}", flush=True)
     crowd = Crowd([it.port for it in instances], 100, pause=0.1, wait=2)
     with crowd:
@@ -319,8 +319,8 @@ def stand_still(report, what, instances, reuses):
         time.sleep(STAND_STILL)
         os.kill(instances[0].pid, signal.SIGCONT)
         time.sleep(WINDOW)
-    report.holds(crowd.answers["TimeoutError"] > 0, "clients had to ask again")
-    judge(report, crowd, instances, reuses)
+    report.holds(crowd.answers["TimeoutError"] > 0, "clients had to retry")
+    report_results(report, crowd, instances, reuses)
 
 
 def main(report, arguments):

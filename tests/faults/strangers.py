@@ -52,12 +52,12 @@ LIMITS = {
 }
 
 
-def in_one_block(number):
+def one_ipv6_block(number):
     """65,536 clients of one /48."""
     return f"2001:db8:7:{number % 65_536:x}::1"
 
 
-def in_many(number):
+def many_addresses(number):
     """100,000 addresses of IPv4, and of IPv6 each in a separate /48."""
     number %= 100_000
     low = f"{number >> 8 & 255}.{number & 255}"
@@ -99,7 +99,7 @@ class Flood:
         writer.close()
 
 
-class Others:
+class RegularUsers:
     """Users who refresh and log in meanwhile, each at a separate address."""
 
     def __init__(self, url):
@@ -206,10 +206,10 @@ def flood(report, place, cluster, signet, others, name, address_of, rate, option
     report.figure(
         "database", f"{size / 1024:.0f} KiB, {grown / 1024:+.0f} KiB; others wrote {written} times"
     )
-    report.holds(waiting_rows(place, cluster) == 0, "no row waits for them")
+    report.holds(waiting_rows(place, cluster) == 0, "no row is pending")
     # The others' logins and their audit events use some space themselves.
     report.holds(
-        grown <= 16 * 1024 * written + 4 * 1024 * 1024, "the database holds what others wrote"
+        grown <= 16 * 1024 * written + 4 * 1024 * 1024, "the database grows by what others wrote"
     )
     bad = {
         it: n
@@ -217,7 +217,7 @@ def flood(report, place, cluster, signet, others, name, address_of, rate, option
         if it not in (("refresh", 200), ("login", 303, True))
     }
     errors += more + most
-    report.holds(not bad and not errors, f"nobody else is refused {bad} {errors[:2]}")
+    report.holds(not bad and not errors, f"no other client is refused {bad} {errors[:2]}")
     return strangers
 
 
@@ -232,10 +232,10 @@ def run(report, place, kind, options):
     )
     said, _ = created.communicate(timeout=30)
     assert created.returncode == 0, said
-    others = Others(signet.url)
+    others = RegularUsers(signet.url)
     rates = options.rate * 4, options.rate
     block = flood(
-        report, place, cluster, signet, others, "one /48", in_one_block, rates[0], options
+        report, place, cluster, signet, others, "one /48", one_ipv6_block, rates[0], options
     )
     # The limit of ten clients per minute, plus the initial burst.
     most = 10 * PER_MINUTE * (block.took / 60 + 1.1)
@@ -243,10 +243,18 @@ def run(report, place, kind, options):
     report.holds(served <= most, f"the /48 is served at most {most:.0f} times: {served}")
     report.holds(set(block.statuses) == {200, 429}, "200 or 429")
     many = flood(
-        report, place, cluster, signet, others, "100,000 addresses", in_many, rates[1], options
+        report,
+        place,
+        cluster,
+        signet,
+        others,
+        "100,000 addresses",
+        many_addresses,
+        rates[1],
+        options,
     )
-    report.holds(set(many.statuses) == {200}, "each of so many is within its own limit")
-    report.holds(is_alive(signet) and signet.stop() == 0, "it is alive")
+    report.holds(set(many.statuses) == {200}, "each address is within its own limit")
+    report.holds(is_alive(signet) and signet.stop() == 0, "it is running and exits with 0")
 
 
 if __name__ == "__main__":

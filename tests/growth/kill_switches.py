@@ -136,7 +136,7 @@ class Installation:
     def wait_for_rest(self) -> float:
         began = time.perf_counter()
         while self.rows.execute("SELECT count(*) FROM outbox WHERE kind = 'end_sessions'")[0][0]:
-            assert time.perf_counter() - began < 300, "the rest is not done"
+            assert time.perf_counter() - began < 300, "the remaining rows were not updated"
             time.sleep(0.1)
         return time.perf_counter() - began
 
@@ -152,7 +152,7 @@ class Installation:
             indexes = range(FIRST_INDEX + 1, FIRST_INDEX + number + 1)
             if all(bits[it >> 3] >> (it & 7) & 1 for it in indexes):
                 return time.perf_counter() - began
-            assert time.perf_counter() - began < 120, "the list does not follow"
+            assert time.perf_counter() - began < 120, "the status list was not updated"
             time.sleep(0.2)
 
 

@@ -108,7 +108,7 @@ class Installation:
     def bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.tokens['access_token']}"}
 
-    # --- timed operations -----------------------------------------------------------------------------
+    # --- timed operations -------------------------------------------------------------------------
 
     def sign_up(self) -> None:
         self.post(
