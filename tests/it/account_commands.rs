@@ -7,7 +7,7 @@ use crate::harness::{Answer, PASSWORD, Program, TestServer};
 
 const ADA: &str = "ada@example.test";
 
-async fn refused(server: &TestServer, arguments: &[&str]) -> String {
+async fn run_rejected(server: &TestServer, arguments: &[&str]) -> String {
     let output = Program::new(&server.database).run(&[&["account"], arguments].concat()).await;
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
@@ -163,9 +163,9 @@ async fn account_commands_reject_an_unknown_address() {
     let server = TestServer::start().await;
 
     for command in ["show", "disable", "enable", "delete", "end-sessions", "reset-password"] {
-        let said = refused(&server, &[command, "nobody@example.test"]).await;
+        let said = run_rejected(&server, &[command, "nobody@example.test"]).await;
         assert!(said.contains("there is no account with this address"), "{command}: {said}");
-        let said = refused(&server, &[command, "nobody"]).await;
+        let said = run_rejected(&server, &[command, "nobody"]).await;
         assert!(said.contains("the address must contain exactly one @"), "{command}: {said}");
     }
 }
@@ -248,10 +248,10 @@ async fn account_commands_accept_an_account_id() {
     assert_eq!(server.account_command(&["disable", &id]).await, "disabled; 1 session ended\n");
     assert_eq!(server.account_command(&["enable", &id]).await, "enabled\n");
     let nobody = "01a22a16-66f7-70d0-932b-c5a1a930e68e";
-    let said = refused(&server, &["show", nobody]).await;
+    let said = run_rejected(&server, &["show", nobody]).await;
     assert!(said.contains("there is no account"), "{said}");
     server.account_command(&["delete", &id]).await;
-    let said = refused(&server, &["show", &id]).await;
+    let said = run_rejected(&server, &["show", &id]).await;
     assert!(said.contains("there is no account"), "{said}");
 }
 
@@ -296,7 +296,7 @@ async fn account_delete_asks_for_confirmation() {
     let server = TestServer::start().await;
     let ada = server.sign_up(ADA).await.tokens();
 
-    let said = refused(&server, &["delete", ADA]).await;
+    let said = run_rejected(&server, &["delete", ADA]).await;
 
     assert!(said.contains("--yes") && said.contains(&ada.user_id.to_string()), "{said}");
     server.me(&ada.access_token).await.expect_status(200);

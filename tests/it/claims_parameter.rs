@@ -37,7 +37,7 @@ async fn server() -> (TestServer, Rp, Rp) {
     let server = TestServer::start().await;
     let mut clients = server.apply(CLIENTS).await;
     let mine = server.sign_up(ADA).await.tokens();
-    let mut profile = crate::profile::everything();
+    let mut profile = crate::profile::all_claims();
     profile.as_object_mut().unwrap().remove("gender").unwrap();
     server.patch_me(&mine.access_token, &profile).await.expect_status(200);
     let asking = clients.remove(1);
@@ -427,7 +427,7 @@ async fn id_token_with_long_claims_still_works_as_a_hint() {
     let (server, web, _) = server().await;
     let mine = server.log_in(ADA, PASSWORD).await.tokens();
     let long = "𝔄".repeat(255);
-    let mut profile = crate::profile::everything();
+    let mut profile = crate::profile::all_claims();
     let names =
         ["name", "given_name", "family_name", "middle_name", "nickname", "preferred_username"];
     for name in names {

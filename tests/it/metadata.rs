@@ -58,7 +58,7 @@ async fn advertised_features_work_and_no_others() {
     let web =
         server.apply(&WEB.replace("scope = \"openid email offline_access", every)).await.remove(0);
     let tokens = server.sign_up("ada@example.test").await.tokens();
-    let everything = crate::profile::everything();
+    let everything = crate::profile::all_claims();
     server.patch_me(&tokens.access_token, &everything).await.expect_status(200);
 
     let answer = server.get("/.well-known/openid-configuration").await;

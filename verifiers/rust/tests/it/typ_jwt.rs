@@ -27,7 +27,7 @@ fn jwt(claims: Value) -> String {
     sign(jwt_header().to_string(), claims.to_string())
 }
 
-/// The outcome where the audience takes `typ` `JWT`.
+/// The outcome for an audience that accepts `typ` `JWT`.
 fn verify_with_option(token: &str) -> Result<AccessToken, VerifyError> {
     verifier().accept_typ_jwt().verify(&KEYS, token, NOW)
 }
@@ -38,7 +38,7 @@ fn assert_refused(claims: Value, reason: VerifyError) {
 }
 
 #[test]
-fn both_spellings_of_the_type_are_read_in_any_case_where_they_are_accepted() {
+fn enabled_typ_jwt_is_accepted_in_both_spellings_and_any_case() {
     for typ in ["JWT", "jwt", "Jwt", "application/jwt", "Application/JWT", "at+jwt", "AT+JWT"] {
         let header = with(header(), "typ", json!(typ)).to_string();
         assert!(verify_with_option(&sign(header, claims().to_string())).is_ok(), "{typ}");
@@ -47,7 +47,7 @@ fn both_spellings_of_the_type_are_read_in_any_case_where_they_are_accepted() {
 }
 
 #[test]
-fn what_names_neither_type_is_refused_as_ever() {
+fn other_typ_is_rejected() {
     for typ in ["id+jwt", "logout+jwt", "statuslist+jwt", "JWT ", "text/jwt", "JWTx", ""] {
         let header = with(header(), "typ", json!(typ)).to_string();
         let outcome = verify_with_option(&sign(header, claims().to_string()));
@@ -57,9 +57,9 @@ fn what_names_neither_type_is_refused_as_ever() {
     assert_eq!(verify_with_option(&token), Err(VerifyError::WrongType));
 }
 
-/// RFC 8725 §3.12: what an ID token lacks.
+/// RFC 8725 §3.12: ID tokens lack these claims.
 #[test]
-fn a_claim_that_only_access_tokens_have_must_be_there_and_be_text() {
+fn claims_specific_to_access_tokens_are_required_strings() {
     for name in ["client_id", "jti", "scope"] {
         let missing = VerifyError::MissingOrInvalidClaim(name);
         assert_refused(without(claims(), name), missing.clone());
@@ -71,9 +71,9 @@ fn a_claim_that_only_access_tokens_have_must_be_there_and_be_text() {
     assert!(verify_with_option(&without_scope).is_ok());
 }
 
-/// RFC 8725 §3.12: what an ID token has.
+/// RFC 8725 §3.12: access tokens lack these claims.
 #[test]
-fn a_claim_that_only_id_tokens_have_refuses_the_token_whatever_its_value() {
+fn claims_specific_to_id_tokens_are_rejected() {
     for name in ["nonce", "at_hash"] {
         for value in [json!("AAAA"), json!(""), json!(null), json!(false), json!({})] {
             let claims = with(claims(), name, value);
@@ -84,9 +84,10 @@ fn a_claim_that_only_id_tokens_have_refuses_the_token_whatever_its_value() {
     }
 }
 
-/// OpenID Connect Core §2, §3.1.3.6: as Signet signs it, but for an audience that is this one.
+/// OpenID Connect Core §2, §3.1.3.6: an ID token as Signet signs it, except that it has this
+/// audience.
 #[test]
-fn an_id_token_is_refused() {
+fn id_token_is_rejected() {
     let id_token = json!({
         "iss": claims()["iss"],
         "sub": USER,
@@ -108,7 +109,7 @@ fn an_id_token_is_refused() {
 }
 
 #[test]
-fn a_status_list_keeps_its_type() {
+fn status_list_typ_is_not_affected() {
     let uri = "https://id.example.test/status/1";
     let token = jwt(list_claims());
 
