@@ -8,7 +8,7 @@ const ADA: &str = "ada@example.test";
 const CLIENT: &str = "203.0.113.9";
 
 /// Makes the audit log unavailable during `work`.
-async fn without_log<T>(server: &TestServer, work: impl Future<Output = T>) -> T {
+async fn without_audit_log<T>(server: &TestServer, work: impl Future<Output = T>) -> T {
     server.database.execute("ALTER TABLE auth_event RENAME TO away").await;
     let done = work.await;
     server.database.execute("ALTER TABLE away RENAME TO auth_event").await;
@@ -50,7 +50,7 @@ async fn sign_up_fails_without_the_audit_log() {
     let (server, _) = started().await;
     let before = state(&server).await;
 
-    let answer = without_log(&server, server.sign_up("bob@example.test")).await;
+    let answer = without_audit_log(&server, server.sign_up("bob@example.test")).await;
 
     assert_unavailable(&answer);
     assert_eq!(state(&server).await, before);
@@ -63,7 +63,7 @@ async fn login_fails_without_the_audit_log() {
     let (server, _) = started().await;
     let before = state(&server).await;
 
-    let (right, wrong, unknown) = without_log(&server, async {
+    let (right, wrong, unknown) = without_audit_log(&server, async {
         let right = server.log_in(ADA, PASSWORD).await;
         let wrong = server.log_in(ADA, "wrong").await;
         (right, wrong, server.log_in("nobody@example.test", "wrong").await)
@@ -84,7 +84,7 @@ async fn hash_upgrade_is_skipped_without_the_audit_log() {
     let old = "$2b$05$abcdefghijklmnopqrstuuCrFm/7NsPCOWJ7h5LJAU.gwZDtudXHi";
     server.database.execute(&format!("UPDATE account SET password_hash = '{old}'")).await;
 
-    let answer = without_log(&server, server.log_in(ADA, "Correct-Horse7-Battery")).await;
+    let answer = without_audit_log(&server, server.log_in(ADA, "Correct-Horse7-Battery")).await;
 
     assert_unavailable(&answer);
     let hashes: Vec<String> = server.database.column("SELECT password_hash FROM account").await;
@@ -97,7 +97,7 @@ async fn refresh_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let before = state(&server).await;
 
-    let answers = without_log(&server, async {
+    let answers = without_audit_log(&server, async {
         [server.refresh(&tokens.refresh_token).await, server.refresh(&tokens.refresh_token).await]
     })
     .await;
@@ -115,7 +115,7 @@ async fn reuse_ends_no_session_without_the_audit_log() {
     server.refresh(&second.refresh_token).await.expect_status(200);
     let before = state(&server).await;
 
-    let answer = without_log(&server, server.refresh(&first.refresh_token)).await;
+    let answer = without_audit_log(&server, server.refresh(&first.refresh_token)).await;
 
     assert_unavailable(&answer);
     assert_eq!(state(&server).await, before);
@@ -129,7 +129,7 @@ async fn logout_fails_without_the_audit_log() {
     let (server, tokens) = started().await;
     let before = state(&server).await;
 
-    let answer = without_log(&server, server.log_out(&tokens.access_token)).await;
+    let answer = without_audit_log(&server, server.log_out(&tokens.access_token)).await;
 
     assert_unavailable(&answer);
     assert_eq!(state(&server).await, before);
@@ -145,7 +145,7 @@ async fn password_reset_fails_without_the_audit_log() {
     let before = state(&server).await;
     let body = json!({ "token": token, "new_password": "Difference-Engine-1822" });
 
-    let answer = without_log(&server, server.post("/api/auth/password/reset", &body)).await;
+    let answer = without_audit_log(&server, server.post("/api/auth/password/reset", &body)).await;
 
     assert_unavailable(&answer);
     assert_eq!(state(&server).await, before);
@@ -164,7 +164,7 @@ async fn password_change_fails_without_the_audit_log() {
         |current| server.change_password(&tokens.access_token, current, "Difference-Engine-1822");
 
     let (right, wrong) =
-        without_log(&server, async { (change(PASSWORD).await, change("wrong").await) }).await;
+        without_audit_log(&server, async { (change(PASSWORD).await, change("wrong").await) }).await;
 
     assert_unavailable(&right);
     assert_unavailable(&wrong);
@@ -181,7 +181,7 @@ async fn account_deletion_fails_without_the_audit_log() {
     let before = state(&server).await;
 
     let deleting = server.delete_me(&tokens.access_token, PASSWORD);
-    let answer = without_log(&server, deleting).await;
+    let answer = without_audit_log(&server, deleting).await;
 
     assert_unavailable(&answer);
     assert_eq!(state(&server).await, before);
@@ -197,7 +197,7 @@ async fn session_revocation_fails_without_the_audit_log() {
     let before = state(&server).await;
     let id = TestServer::session_of(&other.access_token);
 
-    let (one, others) = without_log(&server, async {
+    let (one, others) = without_audit_log(&server, async {
         let one = server.end_session(&tokens.access_token, &id).await;
         (one, server.end_other_sessions(&tokens.access_token).await)
     })
@@ -217,7 +217,7 @@ async fn profile_update_fails_without_the_audit_log() {
     let patch = json!({ "name": "Ada Lovelace" });
 
     let patching = server.patch_me(&tokens.access_token, &patch);
-    let answer = without_log(&server, patching).await;
+    let answer = without_audit_log(&server, patching).await;
 
     assert_unavailable(&answer);
     assert_eq!(server.me(&tokens.access_token).await.json(), before);
@@ -231,7 +231,7 @@ async fn account_disable_fails_without_the_audit_log() {
     let before = state(&server).await;
 
     let disabling = Program::new(&server.database);
-    let output = without_log(&server, disabling.run(&["account", "disable", ADA])).await;
+    let output = without_audit_log(&server, disabling.run(&["account", "disable", ADA])).await;
 
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert_eq!(state(&server).await, before);
@@ -246,7 +246,7 @@ async fn attempt_limits_apply_without_the_audit_log() {
         server.log_in_from(CLIENT, ADA, "wrong").await.expect_status(401);
     }
 
-    let answer = without_log(&server, server.log_in_from(CLIENT, ADA, PASSWORD)).await;
+    let answer = without_audit_log(&server, server.log_in_from(CLIENT, ADA, PASSWORD)).await;
 
     assert_unavailable(&answer);
     server.log_in_from(CLIENT, ADA, PASSWORD).await.expect_error(429, "RATE_LIMIT_EXCEEDED");
@@ -258,7 +258,7 @@ async fn attempt_limits_apply_without_the_audit_log() {
 async fn read_requests_succeed_without_the_audit_log() {
     let (server, tokens) = started().await;
 
-    let (me, keys, ready) = without_log(&server, async {
+    let (me, keys, ready) = without_audit_log(&server, async {
         let me = server.me(&tokens.access_token).await;
         (me, server.get("/.well-known/jwks.json").await, server.get("/livez").await)
     })

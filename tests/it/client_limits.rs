@@ -91,7 +91,7 @@ async fn rate_limits_are_per_client_and_separate_for_introspection() {
 
 /// Unauthenticated requests are limited by address, as at the JSON API.
 #[tokio::test]
-async fn a_public_client_is_limited_by_address() {
+async fn public_client_is_limited_by_address() {
     let server = TestServer::with(|config| config.limits.refreshes_per_minute = 3).await;
     server.apply(CLIENTS).await;
     let fields = [("grant_type", "refresh_token"), ("refresh_token", "x"), ("client_id", "app")];

@@ -99,11 +99,11 @@ async fn descriptor_exhaustion_closes_connections_and_log_is_rate_limited() {
     assert_eq!(ask(connect_from("127.0.0.2", serving.address).await).await, "HTTP/1.1 200 OK");
     let used_before = cpu_ticks(&serving);
 
-    let before = limit_to_what_is_open(&serving);
+    let before = forbid_further_descriptors(&serving);
     let mut answers = Vec::new();
     for _ in 0..40 {
         // Descriptors that were closed meanwhile (database connections) do not count.
-        limit_to_what_is_open(&serving);
+        forbid_further_descriptors(&serving);
         answers.push(ask(connect_from("127.0.0.2", serving.address).await).await);
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
@@ -122,7 +122,7 @@ async fn descriptor_exhaustion_closes_connections_and_log_is_rate_limited() {
 }
 
 /// No more files can be opened until the returned limit is restored.
-fn limit_to_what_is_open(serving: &Serving) -> Rlimit {
+fn forbid_further_descriptors(serving: &Serving) -> Rlimit {
     let pid = serving.pid().as_raw_nonzero();
     let is_open = |number: &u64| Path::new(&format!("/proc/{pid}/fd/{number}")).exists();
     let lowest_free = (0..1_000_000).find(|number| !is_open(number));

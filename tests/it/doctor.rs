@@ -20,12 +20,12 @@ struct Passing {
 type Change = fn(&str, &mut Passing);
 
 /// Starts a server behind a proxy whose URL is the issuer; returns the issuer.
-async fn behind(change: Change) -> (TestServer, String) {
-    behind_with(change, |_| {}).await
+async fn behind_proxy(change: Change) -> (TestServer, String) {
+    behind_proxy_with(change, |_| {}).await
 }
 
 /// The same, with other settings.
-async fn behind_with(change: Change, settings: fn(&mut Config)) -> (TestServer, String) {
+async fn behind_proxy_with(change: Change, settings: fn(&mut Config)) -> (TestServer, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("http://{}", listener.local_addr().unwrap());
     let server = TestServer::with(|config| {
@@ -37,7 +37,7 @@ async fn behind_with(change: Change, settings: fn(&mut Config)) -> (TestServer, 
     let upstream = server.url("");
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(pass(stream, http.clone(), upstream.clone(), change));
+            tokio::spawn(forward(stream, http.clone(), upstream.clone(), change));
         }
     });
     (server, issuer)
@@ -45,7 +45,7 @@ async fn behind_with(change: Change, settings: fn(&mut Config)) -> (TestServer, 
 
 /// Forwards one request, with few of its headers and the client's address, and returns the
 /// response.
-async fn pass(stream: TcpStream, http: reqwest::Client, upstream: String, change: Change) {
+async fn forward(stream: TcpStream, http: reqwest::Client, upstream: String, change: Change) {
     let mut stream = BufReader::new(stream);
     let mut line = String::new();
     stream.read_line(&mut line).await.unwrap();
@@ -140,7 +140,7 @@ async fn doctor_passes_a_working_service() {
 /// The unmodified proxy is no fault; otherwise the tests below would prove nothing.
 #[tokio::test]
 async fn doctor_passes_a_working_service_behind_a_proxy() {
-    let (server, issuer) = behind(|_, _| {}).await;
+    let (server, issuer) = behind_proxy(|_, _| {}).await;
 
     let Finding { is_content, said } =
         run_doctor_without_database(&server.database, &format!("{issuer}/")).await;
@@ -222,7 +222,7 @@ async fn doctor_reports_a_proxy_that_rejects_long_responses() {
 
 async fn assert_faults(cases: &[(Change, &str, &str)]) {
     for (change, what, remedy) in cases {
-        let (server, issuer) = behind(*change).await;
+        let (server, issuer) = behind_proxy(*change).await;
 
         let finding = run_doctor_without_database(&server.database, &issuer).await;
 
@@ -235,7 +235,7 @@ async fn assert_faults(cases: &[(Change, &str, &str)]) {
 #[tokio::test]
 async fn doctor_reports_an_untrusted_proxy() {
     let none = |config: &mut Config| config.service.trusted_proxies = List::default();
-    let (server, issuer) = behind_with(|_, _| {}, none).await;
+    let (server, issuer) = behind_proxy_with(|_, _| {}, none).await;
 
     let finding = run_doctor_without_database(&server.database, &issuer).await;
 
@@ -244,7 +244,7 @@ async fn doctor_reports_an_untrusted_proxy() {
 
 #[tokio::test]
 async fn doctor_reports_each_missing_part_once() {
-    let (server, issuer) = behind(|path, it| {
+    let (server, issuer) = behind_proxy(|path, it| {
         if path.contains("jwks") {
             it.headers.remove("etag");
         }
@@ -252,7 +252,7 @@ async fn doctor_reports_each_missing_part_once() {
     .await;
     run_doctor_without_database(&server.database, &issuer).await.assert_one_fault("304", "ETag");
 
-    let (server, issuer) = behind(|path, it| {
+    let (server, issuer) = behind_proxy(|path, it| {
         if path.contains("jwks") {
             it.status = 404;
         }

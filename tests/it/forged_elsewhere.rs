@@ -19,7 +19,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set() -> Self {
+    async fn new() -> Self {
         let server = TestServer::start().await;
         let web = server.web().await;
         server.sign_up(ADA).await.expect_status(201);
@@ -66,7 +66,7 @@ impl Scene {
 /// MUST-147, MUST-194..203: userinfo accepts the same tokens as the JSON API, and no others.
 #[tokio::test]
 async fn userinfo_rejects_forged_tokens() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
     let genuine = Genuine::of(&scene.server, &scene.access_token).await;
     scene.server.userinfo(&genuine.unchanged()).await.expect_status(200);
     let mut forgeries = scene.forgeries_of(&scene.access_token).await;
@@ -86,7 +86,7 @@ async fn userinfo_rejects_forged_tokens() {
 /// MUST-157, MUST-160, MUST-194..203: a forged token is inactive, whatever good `jti` it has.
 #[tokio::test]
 async fn introspection_reports_forged_tokens_as_inactive() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
     let genuine = Genuine::of(&scene.server, &scene.access_token).await;
     let introspect = async |token: &str| scene.server.introspect(&scene.web, token).await;
     assert_eq!(introspect(&genuine.unchanged()).await["active"], true);
@@ -107,7 +107,7 @@ async fn introspection_reports_forged_tokens_as_inactive() {
 /// MUST-066, MUST-194..203: a forged hint is an error for its client, and discloses nothing.
 #[tokio::test]
 async fn forged_id_token_hint_is_an_error() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
     let genuine = Genuine::of(&scene.server, &scene.id_token).await;
     let mut browser = scene.browser();
     let hint = genuine.unchanged();
@@ -128,7 +128,7 @@ async fn forged_id_token_hint_is_an_error() {
 /// MUST-172, MUST-194..203: a forged hint neither logs out nor redirects.
 #[tokio::test]
 async fn forged_id_token_hint_does_not_log_out() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
     let mut browser = scene.browser();
     let logout = |hint: &str| {
         let mut query = url::form_urlencoded::Serializer::new(String::new());

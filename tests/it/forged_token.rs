@@ -17,7 +17,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn set() -> Self {
+    async fn new() -> Self {
         let server = TestServer::start().await;
         let tokens = server.sign_up("ada@example.test").await.tokens();
         let genuine = Genuine::of(&server, &tokens.access_token).await;
@@ -50,7 +50,7 @@ impl Scene {
 /// MUST-194, MUST-195, JW-01: the verifier determines the algorithm, not the token.
 #[tokio::test]
 async fn token_with_another_algorithm_is_rejected() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
     let jwks = scene.server.get("/.well-known/jwks.json").await.body;
 
     scene.assert_all_refused(scene.genuine.of_other_algorithms(&jwks)).await;
@@ -60,7 +60,7 @@ async fn token_with_another_algorithm_is_rejected() {
 /// MUST-196, MUST-197, MUST-198, JW-01: a token cannot bring its own key or rules.
 #[tokio::test]
 async fn token_with_a_key_or_crit_in_its_header_is_rejected() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
     let jwks = scene.server.jwks().await;
 
     scene.assert_all_refused(scene.genuine.of_other_keys(&jwks)).await;
@@ -73,7 +73,7 @@ async fn token_with_a_key_or_crit_in_its_header_is_rejected() {
 /// or time.
 #[tokio::test]
 async fn token_with_a_wrong_or_malformed_claim_is_rejected() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
 
     for forgeries in [
         scene.genuine.of_other_issuers(),
@@ -90,7 +90,7 @@ async fn token_with_a_wrong_or_malformed_claim_is_rejected() {
 /// MUST-199, MUST-200, JW-07: only the exact text of the token is accepted.
 #[tokio::test]
 async fn token_in_a_non_canonical_encoding_is_rejected() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
 
     scene.assert_all_refused(scene.genuine.with_a_name_twice()).await;
     scene.assert_all_refused(in_other_spellings(&scene.tokens.access_token)).await;
@@ -100,7 +100,7 @@ async fn token_in_a_non_canonical_encoding_is_rejected() {
 /// JW-08: a huge token costs little time.
 #[tokio::test]
 async fn huge_token_is_rejected_quickly() {
-    let scene = Scene::set().await;
+    let scene = Scene::new().await;
     let Scene { server, genuine, .. } = &scene;
     let Genuine { forge, header, claims } = genuine;
     let token = &scene.tokens.access_token;

@@ -21,7 +21,7 @@ const SPELLINGS: [&str; 8] = [
     "JOSE\u{301}@bücher.example\u{a0}",
 ];
 
-async fn patient_server() -> TestServer {
+async fn server_with_long_hash_backlog() -> TestServer {
     TestServer::with(|config| config.passwords.hash_backlog_seconds = 60).await
 }
 
@@ -45,7 +45,7 @@ async fn assert_one_account(server: &TestServer, statuses: &[u16]) {
 /// AT-04: one instance.
 #[tokio::test]
 async fn concurrent_sign_ups_with_one_address_succeed_once() {
-    let server = patient_server().await;
+    let server = server_with_long_hash_backlog().await;
 
     let statuses = sign_up_at_once(&[&server]).await;
 
@@ -55,7 +55,7 @@ async fn concurrent_sign_ups_with_one_address_succeed_once() {
 /// AT-04: two instances that share only the database.
 #[tokio::test]
 async fn concurrent_sign_ups_at_two_instances_succeed_once() {
-    let server = patient_server().await;
+    let server = server_with_long_hash_backlog().await;
     let other = server.beside().await;
 
     let statuses = sign_up_at_once(&[&server, &other]).await;

@@ -108,7 +108,7 @@ impl TestServer {
     }
 
     /// Makes updates that mark a session row as ended fail.
-    async fn keep_rows(&self) {
+    async fn block_row_updates(&self) {
         let sql = if self.database.is_postgres() {
             "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql \
              AS 'BEGIN RAISE EXCEPTION ''kept''; END'; \
@@ -121,12 +121,12 @@ impl TestServer {
         self.database.execute(sql).await;
     }
 
-    async fn let_rows_go(&self) {
+    async fn unblock_row_updates(&self) {
         let on = if self.database.is_postgres() { " ON session" } else { "" };
         self.database.execute(&format!("DROP TRIGGER keep{on}")).await;
     }
 
-    async fn expect_rest(&self, live: i64) {
+    async fn expect_rows_updated(&self, live: i64) {
         // A failed portion is retried after a back-off.
         self.advance_seconds(6);
         let rest = async || self.database.count("outbox").await == 0;
@@ -144,7 +144,7 @@ async fn kill_switch_takes_effect_before_session_rows_are_updated() {
         let web = server.web().await;
         let mut stage = Stage::of(&server, &web).await;
         server.multiply("client_id = 'web'", 1_200).await;
-        server.keep_rows().await;
+        server.block_row_updates().await;
 
         stage.end_all(switch).await;
 
@@ -158,8 +158,8 @@ async fn kill_switch_takes_effect_before_session_rows_are_updated() {
             server.sign_up(ADA).await.expect_status(201);
             assert_eq!(server.account_command(&["list"]).await.lines().count(), 1);
         }
-        server.let_rows_go().await;
-        server.expect_rest(i64::from(goes_on || switch == "deletion")).await;
+        server.unblock_row_updates().await;
+        server.expect_rows_updated(i64::from(goes_on || switch == "deletion")).await;
         server.expect_published_end_of(&stage.held.text("access_token")).await;
         if switch == "deletion" {
             assert_eq!(server.database.count("account").await, 1);
@@ -256,7 +256,7 @@ async fn kill_switch_time_is_independent_of_the_session_count() {
         server.advance_millis(500);
     }
     server.expect_published_end_of(&stage.held.text("access_token")).await;
-    server.expect_rest(2).await;
+    server.expect_rows_updated(2).await;
 }
 
 /// W3: portions resume after an instance was killed.
@@ -266,12 +266,12 @@ async fn batches_resume_after_a_crash() {
     let web = server.web().await;
     let mut stage = Stage::of(&server, &web).await;
     server.multiply("client_id = 'web'", 30_000).await;
-    server.keep_rows().await;
+    server.block_row_updates().await;
     stage.end_all("password").await;
     drop(stage);
     server.stop();
     server.database.execute("UPDATE outbox SET due_at = 0").await;
-    server.let_rows_go().await;
+    server.unblock_row_updates().await;
     let live = "session WHERE ended_at IS NULL";
     let program = Program::new(&server.database);
 
@@ -315,7 +315,7 @@ async fn sessions_of_the_previous_version_work_and_can_be_ended() {
         let web = server.web().await;
         let mut stage = Stage::of(&server, &web).await;
         server.end_other_sessions(&stage.own.access_token).await.expect_status(204);
-        server.expect_rest(1).await;
+        server.expect_rows_updated(1).await;
         stage.other = server.log_in(ADA, PASSWORD).await.tokens();
         server.database.execute("UPDATE session SET epoch = NULL").await;
         server.me(&stage.other.access_token).await.expect_status(200);
@@ -343,7 +343,7 @@ async fn schema_downgrade_is_refused_while_sessions_wait_to_be_ended() {
     let mut server = TestServer::start().await;
     let web = server.web().await;
     let mut stage = Stage::of(&server, &web).await;
-    server.keep_rows().await;
+    server.block_row_updates().await;
     stage.end_all("password").await;
     drop(stage);
     server.stop();

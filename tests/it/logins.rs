@@ -154,7 +154,7 @@ async fn ended_or_foreign_session_is_not_found() {
 
 /// Like a logout, by the session's id.
 #[tokio::test]
-async fn a_session_can_end_itself() {
+async fn session_can_end_itself() {
     let server = TestServer::start().await;
     let mine = server.sign_up(ADA).await.tokens();
 

@@ -443,10 +443,8 @@ async fn marks_and_lists_are_deleted_when_no_token_can_refer_to_them() {
     server.database.execute(copy).await;
 
     let server = server.restart().await;
-    eventually("the old mark is deleted", async || {
-        server.database.count("invalid_status").await == 1
-    })
-    .await;
+    eventually("the mark is deleted", async || server.database.count("invalid_status").await == 1)
+        .await;
     assert_eq!(server.database.count("status_list").await, 2);
 
     // The sessions and the last mark are older than any token lifetime.
@@ -458,10 +456,7 @@ async fn marks_and_lists_are_deleted_when_no_token_can_refer_to_them() {
     eventually("the list is deleted", async || server.database.count("status_list").await == 1)
         .await;
     server.advance_seconds(61);
-    eventually("the list is no longer published", async || {
-        server.get("/status/1").await.status == 404
-    })
-    .await;
+    eventually("the list is withdrawn", async || server.get("/status/1").await.status == 404).await;
     server.get("/status/2").await.expect_status(200);
 }
 

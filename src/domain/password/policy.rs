@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn good_passwords_are_accepted() {
+    fn strong_passwords_are_accepted() {
         for good in [
             "Correct-Horse7-Battery",
             "tr0ub4dor&3X9",

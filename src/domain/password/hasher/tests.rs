@@ -215,7 +215,7 @@ async fn replacement_hash_is_computed_in_the_same_job() {
 
 /// F18: requests that are dropped before their job begins cost no hash.
 #[tokio::test]
-async fn a_dropped_request_is_not_hashed() {
+async fn dropped_request_is_not_hashed() {
     let hasher = start(COST, PoolSettings { threads: 1, ..SETTINGS }).unwrap();
     let (end, ended) = std::sync::mpsc::channel::<()>();
     let blocker = hasher.clone();
@@ -237,7 +237,7 @@ async fn a_dropped_request_is_not_hashed() {
 }
 
 #[tokio::test]
-async fn starting_hashes_nothing_and_refuses_what_cannot_work() {
+async fn start_computes_no_hash_and_rejects_invalid_settings() {
     let too_costly = Cost { memory_kib: 1_048_577, iterations: 1, parallelism: 1 };
     let impossible = Cost { memory_kib: 4, iterations: 1, parallelism: 1 };
     let threadless = PoolSettings { threads: 0, ..SETTINGS };
