@@ -19,8 +19,9 @@ const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 #[must_use]
 pub fn is_name(text: &str, longest: usize) -> bool {
     let is_trimmed = !text.is_empty() && text.trim() == text;
-    let is_seen = text.chars().all(|c| is_seen(c) || is_joiner(c)) && has_valid_joiners(text);
-    is_trimmed && text.chars().count() <= longest && is_seen
+    let is_printable =
+        text.chars().all(|c| is_printable(c) || is_joiner(c)) && has_valid_joiners(text);
+    is_trimmed && text.chars().count() <= longest && is_printable
 }
 
 /// Whether all characters of a text are visible or spaces, and none changes the order of others.
@@ -72,7 +73,7 @@ pub fn has_valid_joiners(text: &str) -> bool {
 /// Whether a character is visible and does not change the order of others; the plain space counts
 /// as visible.
 #[must_use]
-pub fn is_seen(c: char) -> bool {
+pub fn is_printable(c: char) -> bool {
     // Other spaces look like the plain one, or like nothing.
     let is_odd_space = c.is_whitespace() && c != ' ';
     is_visible_char(c) && !is_odd_space

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::output::{print, print_aside, print_json};
+use crate::cli::output::{print, print_json, print_to_stderr};
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{Db, migrate_up};
@@ -267,7 +267,7 @@ async fn create(description: Description) -> anyhow::Result<()> {
     let secret = client::create(&db, registration).await?;
     print(secret.as_deref().unwrap_or("registered; the client has no secret"))?;
     if let Some(row) = client::find(&db, &id).await? {
-        print_aside(&requirements(&row));
+        print_to_stderr(&requirements(&row));
     }
     db.close().await;
     Ok(())

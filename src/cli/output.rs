@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::naming;
 
 /// Maximum time that a blocked standard error may delay the exit of a command.
-const ERROR_TIME: Duration = Duration::from_secs(2);
+const STDERR_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Standard output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +45,12 @@ pub(super) fn print_json(json: &str) -> Result<(), OutputError> {
 
 /// Prints an error to standard error.
 pub(super) fn print_error(error: &anyhow::Error) {
-    print_aside(&format!("error: {error:#}"));
+    print_to_stderr(&format!("error: {error:#}"));
 }
 
 /// Prints to standard error, for human readers; machine-readable output goes to standard output. A
 /// broken or blocked standard error must not prevent the program from exiting.
-pub(super) fn print_aside(text: &str) {
+pub(super) fn print_to_stderr(text: &str) {
     let text = printable(text, &['\n']);
     let (done, is_done) = mpsc::channel();
     let printing = thread::Builder::new().spawn(move || {
@@ -58,7 +58,7 @@ pub(super) fn print_aside(text: &str) {
         let _ = done.send(());
     });
     if printing.is_ok() {
-        let _ = is_done.recv_timeout(ERROR_TIME);
+        let _ = is_done.recv_timeout(STDERR_TIMEOUT);
     }
 }
 
@@ -91,7 +91,7 @@ fn printable_json(json: &str) -> String {
 fn escaped(text: &str, kept: &[char], escape: impl Fn(&mut String, char)) -> String {
     let mut printable = String::with_capacity(text.len());
     for c in text.chars() {
-        if naming::is_seen(c) || kept.contains(&c) {
+        if naming::is_printable(c) || kept.contains(&c) {
             printable.push(c);
         } else {
             escape(&mut printable, c);
@@ -126,7 +126,7 @@ mod tests {
 
         let printed = printable_json(&json);
 
-        assert!(printed.chars().all(|c| naming::is_seen(c) || c == '\n'), "{printed}");
+        assert!(printed.chars().all(|c| naming::is_printable(c) || c == '\n'), "{printed}");
         assert!(printed.contains("\\u202e") && printed.contains('é'), "{printed}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).unwrap(), value);
     }

@@ -92,7 +92,7 @@ impl ServiceSettings {
     /// [`client_seconds`](Self::client_seconds), after which the client is disconnected without a
     /// response.
     #[must_use]
-    pub fn hash_patience(&self) -> Duration {
+    pub fn max_hash_wait(&self) -> Duration {
         Duration::from_secs(self.client_seconds) * 9 / 10
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// A database error, or the lock timed out.
-pub async fn lock_alone(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
+pub async fn lock_exclusive(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<(), DbErr> {
     lock(txn, "pg_advisory_xact_lock", account_id).await
 }
 

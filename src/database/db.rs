@@ -15,7 +15,7 @@ use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::database::erase;
 use crate::database::file::{ConnectError, prepare_file};
 use crate::database::job::{Work, unavailable};
-use crate::database::options::{Access, connect_patiently, postgres_options, sqlite_options};
+use crate::database::options::{Access, connect_with_retry, postgres_options, sqlite_options};
 use crate::database::pool::Pool;
 use crate::database::postgres_writer::{self, Doubts, PooledWriter};
 use crate::database::retention_time::RetentionTime;
@@ -50,7 +50,7 @@ impl Db {
         if let Some(file) = settings.database_url.sqlite_file() {
             prepare_file(&file)?;
             let writer = SharedWriter::start(url, &file, wait, clock.clone()).await?;
-            let reader = connect_patiently(sqlite_options(url, 4, Access::Read, wait)).await?;
+            let reader = connect_with_retry(sqlite_options(url, 4, Access::Read, wait)).await?;
             let url = settings.database_url.clone();
             let backend = Backend::Sqlite { reader, writer, url };
             return Ok(Self { backend, clock, wait, retention, is_urgent: false });
@@ -138,9 +138,9 @@ impl Db {
 
     /// Records that the response to a recent commit could not be sent: the client may retry, as
     /// after an outage.
-    pub fn note_lost_answer(&self) {
+    pub fn note_lost_response(&self) {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.note_lost_answer(self.clock.now()),
+            Backend::Sqlite { writer, .. } => writer.note_lost_response(self.clock.now()),
             Backend::Postgres(writer) => writer.notice_overload(self.wait),
         }
     }
@@ -177,7 +177,7 @@ impl Db {
                 answer.unwrap_or_else(|_| Err(unavailable()))
             }
             Backend::Postgres(writer) => {
-                writer.pool.patiently(question((*writer.connections()).clone())).await
+                writer.pool.with_timeout(question((*writer.connections()).clone())).await
             }
         }
     }
@@ -214,11 +214,11 @@ impl Db {
     }
 
     /// [`Db::write`] without a request timeout, for schema changes and operator commands: it may
-    /// wait for a lock, and after [`take_time`] its statements may be slow.
+    /// wait for a lock, and after [`lift_timeouts`] its statements may be slow.
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub async fn write_at_leisure<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
+    pub async fn write_without_timeout<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
@@ -229,9 +229,9 @@ impl Db {
             + 'static,
     {
         match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.run_at_leisure(input, work).await,
+            Backend::Sqlite { writer, .. } => writer.run_without_timeout(input, work).await,
             Backend::Postgres(writer) => {
-                postgres_writer::write_at_leisure(writer, input, work).await
+                postgres_writer::write_without_timeout(writer, input, work).await
             }
         }
     }
@@ -254,10 +254,10 @@ impl Db {
 
     /// Completes when the database next becomes available again after being unavailable.
     #[must_use]
-    pub fn back_again(&self) -> BoxFuture<'_, ()> {
+    pub fn recovered(&self) -> BoxFuture<'_, ()> {
         match &self.backend {
             Backend::Sqlite { .. } => Box::pin(std::future::pending()),
-            Backend::Postgres(writer) => Box::pin(writer.pool.back_again()),
+            Backend::Postgres(writer) => Box::pin(writer.pool.recovered()),
         }
     }
 
@@ -291,11 +291,11 @@ impl Db {
     }
 }
 
-/// Removes the statement and lock timeouts from a transaction of [`Db::write_at_leisure`].
+/// Removes the statement and lock timeouts from a transaction of [`Db::write_without_timeout`].
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn take_time(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+pub async fn lift_timeouts(txn: &DatabaseTransaction) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
         txn.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
         txn.execute_unprepared("SET LOCAL lock_timeout = 0").await?;

@@ -4,7 +4,7 @@
 //! end, whatever happens to the caller: on SQLite, transactions that wait at the same time share
 //! one commit and so one sync to disk (group commit); on PostgreSQL each has its own. A write ends
 //! as done, not done, or in doubt ([`is_in_doubt`]); an outage is recorded as a row
-//! ([`may_have_lost_answer`]).
+//! ([`may_have_lost_response`]).
 
 pub mod account_lock;
 mod db;
@@ -31,12 +31,12 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use crate::database::db::{Db, take_time};
+pub use crate::database::db::{Db, lift_timeouts};
 pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::file::ConnectError;
 pub use crate::database::job::{Work, is_in_doubt};
 pub use crate::database::lineage::{Lineage, Restore, start_new_lineage};
-pub use crate::database::outage::{is_undecided, may_have_lost_answer, undecided};
+pub use crate::database::outage::{may_be_delayed_request, may_have_lost_response, retry_later};
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};
 pub use crate::database::schema::{SchemaError, has_table, migrate_down, migrate_up, status};
 pub use crate::database::serve_lock::{ServeLock, ServeLockError};

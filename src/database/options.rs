@@ -79,7 +79,7 @@ pub(super) fn sqlite_options(
 
 /// Retries where SQLite itself does not wait: it refuses at once to turn on the write-ahead log of
 /// a file that another process writes, such as another first start.
-pub(super) async fn connect_patiently(
+pub(super) async fn connect_with_retry(
     options: ConnectOptions,
 ) -> Result<DatabaseConnection, DbErr> {
     let deadline = Instant::now() + START_WAIT;

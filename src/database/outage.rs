@@ -37,7 +37,7 @@ const LOST_AFTER: Duration = Duration::from_mins(10);
 const CROWD_LIMIT: Duration = Duration::from_mins(10);
 
 /// How long outages are stored; no retry window is as long.
-const REMEMBERED: Duration = Duration::from_hours(24);
+const OUTAGE_RETENTION: Duration = Duration::from_hours(24);
 
 /// An outage as it affects a token: a rotation from `began` to `last_rotation` may have lost its
 /// response, and its client could not retry before `ended`.
@@ -54,7 +54,7 @@ pub(super) struct Outage {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn may_have_lost_answer(
+pub async fn may_have_lost_response(
     txn: &impl ConnectionTrait,
     committed_at: Timestamp,
     window: Duration,
@@ -80,7 +80,7 @@ pub async fn may_have_lost_answer(
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn is_undecided(
+pub async fn may_be_delayed_request(
     txn: &impl ConnectionTrait,
     rotated_at: Timestamp,
     window: Duration,
@@ -96,7 +96,7 @@ pub async fn is_undecided(
 
 /// The error that makes the caller retry in that case.
 #[must_use]
-pub fn undecided() -> DbErr {
+pub fn retry_later() -> DbErr {
     DbErr::Custom("after an outage, a reused token may be a retry of a request".to_owned())
 }
 
@@ -259,9 +259,9 @@ pub(super) async fn leave(txn: &impl ConnectionTrait, instance: Uuid) -> Result<
 /// instances start and outages happen.
 pub(super) async fn forget_old(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
     let sql = "DELETE FROM instance WHERE beat_at < $1";
-    txn.execute_raw(statement(txn, sql, [now.minus(REMEMBERED).into()])).await?;
+    txn.execute_raw(statement(txn, sql, [now.minus(OUTAGE_RETENTION).into()])).await?;
     let sql = "DELETE FROM outage WHERE began_at < $1";
-    txn.execute_raw(statement(txn, sql, [now.minus(REMEMBERED).into()])).await.map(drop)
+    txn.execute_raw(statement(txn, sql, [now.minus(OUTAGE_RETENTION).into()])).await.map(drop)
 }
 
 pub(super) fn statement(

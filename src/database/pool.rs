@@ -91,7 +91,7 @@ impl Pool {
             tasks: Mutex::default(),
         }));
         let watching = Arc::clone(&pool.0);
-        pool.keep(tokio::spawn(async move { watch_over(&watching, probe).await }));
+        pool.keep(tokio::spawn(async move { monitor(&watching, probe).await }));
         Ok(pool)
     }
 
@@ -116,13 +116,13 @@ impl Pool {
     }
 
     /// Waits for `work` until the configured timeout, or until the database is found to be gone.
-    pub(super) async fn patiently<T>(
+    pub(super) async fn with_timeout<T>(
         &self,
         work: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
         let result = self.while_alive(work).await.unwrap_or_else(|| Err(unavailable()));
         if let Err(error) = &result {
-            self.learn(error);
+            self.suspect(error);
         }
         result
     }
@@ -153,7 +153,7 @@ impl Pool {
     }
 
     /// Triggers a probe if an error suggests that the database is unavailable.
-    pub(super) fn learn(&self, error: &DbErr) {
+    pub(super) fn suspect(&self, error: &DbErr) {
         // 25006: the transaction is read-only.
         if is_connection_error(error) || sql_state(error).as_deref() == Some("25006") {
             self.0.suspicion.notify_one();
@@ -181,7 +181,7 @@ impl Pool {
     }
 
     /// Completes when the database next becomes available again after being unavailable.
-    pub(super) fn back_again(&self) -> tokio::sync::futures::Notified<'_> {
+    pub(super) fn recovered(&self) -> tokio::sync::futures::Notified<'_> {
         self.0.is_back.notified()
     }
 
@@ -197,16 +197,16 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Probes the database on suspicion, and reconnects if it is gone or read-only.
-async fn watch_over(state: &State, mut probe: DatabaseConnection) {
+async fn monitor(state: &State, mut probe: DatabaseConnection) {
     loop {
         state.suspicion.notified().await;
-        match look(&probe, ANSWER).await {
+        match probe_health(&probe, ANSWER).await {
             Some(Health::Well) => {}
             found => {
                 let health = found.unwrap_or(Health::Gone);
                 tracing::warn!(?health, "the database does not respond, or is read-only");
                 state.health.send_replace(health);
-                let old = std::mem::replace(&mut probe, find_again(state).await);
+                let old = std::mem::replace(&mut probe, reconnect(state).await);
                 tokio::spawn(async move { close(&old).await });
                 tracing::info!("the database answers");
             }
@@ -216,12 +216,12 @@ async fn watch_over(state: &State, mut probe: DatabaseConnection) {
 }
 
 /// Reconnects until it finds a writable database, and replaces the old connections.
-async fn find_again(state: &State) -> DatabaseConnection {
+async fn reconnect(state: &State) -> DatabaseConnection {
     loop {
         if let Ok(Ok(Connections { shared, reserved, probe })) =
             timeout(CONNECT, connect(&state.options)).await
         {
-            let health = look(&probe, CONNECT).await;
+            let health = probe_health(&probe, CONNECT).await;
             if health == Some(Health::Well) {
                 replace(state, shared, reserved, Health::Well);
                 state.is_back.notify_waiters();
@@ -276,7 +276,7 @@ async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
 }
 
 /// `None` if there is no response in time, or a response that cannot be parsed.
-async fn look(probe: &DatabaseConnection, time: Duration) -> Option<Health> {
+async fn probe_health(probe: &DatabaseConnection, time: Duration) -> Option<Health> {
     let question = Statement::from_string(DbBackend::Postgres, "SHOW transaction_read_only");
     let deadline = tokio::time::Instant::now() + time;
     let row = timeout_at(deadline, probe.query_one_raw(question)).await.ok()?.ok()??;

@@ -34,13 +34,13 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an operator command waits for locks.
-const LEISURE: Duration = Duration::from_mins(1);
+const OPERATOR_LOCK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How many hanging heartbeats are abandoned, each with a connection whose commit may hang.
-const HANGING: u32 = 2;
+const MAX_ABANDONED: u32 = 2;
 
 /// Timeout of a heartbeat after that many were abandoned.
-const FOREVER: Duration = Duration::from_hours(24 * 365);
+const NO_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
 /// How long the recording of an outage is retried.
 const RECORDING: Duration = Duration::from_mins(10);
@@ -64,7 +64,7 @@ where
     let deadline = Instant::now() + writer.pool.wait();
     // A separate task: the transaction must not be dropped when its client hangs up.
     tokio::spawn(write_until(writer.clone(), job, deadline));
-    let mut caller = Caller { progress, answer: Some(answer), writer, is_told: false };
+    let mut caller = Caller { progress, answer: Some(answer), writer, timed_out_in_doubt: false };
     match writer.pool.while_alive(caller.answer()).await {
         Some(result) => {
             caller.answer = None;
@@ -72,7 +72,7 @@ where
         }
         None if caller.progress.abandon() => Err(unavailable().into()),
         None => {
-            caller.is_told = true;
+            caller.timed_out_in_doubt = true;
             Err(in_doubt().into())
         }
     }
@@ -87,7 +87,7 @@ struct Caller<'w, T: Send + 'static> {
     answer: Option<oneshot::Receiver<T>>,
     writer: &'w PooledWriter,
     /// The caller waited until the timeout, and got the error that the commit is in doubt.
-    is_told: bool,
+    timed_out_in_doubt: bool,
 }
 
 impl<T: Send + 'static> Caller<'_, T> {
@@ -103,15 +103,19 @@ impl<T: Send + 'static> Drop for Caller<'_, T> {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else { return };
         if !self.progress.abandon() {
-            tokio::spawn(wait_in_doubt(self.writer.clone(), answer, self.is_told));
+            tokio::spawn(wait_in_doubt(self.writer.clone(), answer, self.timed_out_in_doubt));
         }
     }
 }
 
 /// Records an outage from before the wait until the commit is over. If the caller hung up, it is
 /// recorded only if the commit takes long, since any client can hang up at any time.
-async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>, is_told: bool) {
-    if is_told || timeout(NOTICEABLE, &mut answer).await.is_err() {
+async fn wait_in_doubt<T>(
+    writer: PooledWriter,
+    mut answer: oneshot::Receiver<T>,
+    timed_out_in_doubt: bool,
+) {
+    if timed_out_in_doubt || timeout(NOTICEABLE, &mut answer).await.is_err() {
         writer.doubts.begin(&writer);
         drop(answer.await);
         writer.doubts.end(&writer);
@@ -120,7 +124,7 @@ async fn wait_in_doubt<T>(writer: PooledWriter, mut answer: oneshot::Receiver<T>
 
 /// The same without a request timeout. If the pool replaces its connections meanwhile, the one in
 /// use is dead: no response will come, and the outcome is in doubt.
-pub(super) async fn write_at_leisure<I, T, E, F>(
+pub(super) async fn write_without_timeout<I, T, E, F>(
     writer: &PooledWriter,
     input: I,
     work: F,
@@ -135,8 +139,8 @@ where
         + 'static,
 {
     let (job, _, answer) = Transaction::new(input, work, true);
-    let replaced = writer.pool.back_again();
-    tokio::spawn(write_until(writer.clone(), job, Instant::now() + LEISURE));
+    let replaced = writer.pool.recovered();
+    tokio::spawn(write_until(writer.clone(), job, Instant::now() + OPERATOR_LOCK_TIMEOUT));
     tokio::select! {
         biased;
         answer = answer => answer.unwrap_or_else(|_| Err(lost().into())),
@@ -177,14 +181,14 @@ impl PooledWriter {
             sleep(HEARTBEAT_INTERVAL).await;
             self.pool.beat_begins();
             let next = Moment::now();
-            let patience = if given_up < HANGING { self.pool.wait() * 2 } else { FOREVER };
+            let patience = if given_up < MAX_ABANDONED { self.pool.wait() * 2 } else { NO_TIMEOUT };
             match timeout(patience, self.send_heartbeat(last)).await {
                 Ok(Ok(number)) => {
                     self.compare(last, commits, number);
                     (last, commits) = (next, number);
                 }
                 Ok(Err(error)) => {
-                    self.pool.learn(&error);
+                    self.pool.suspect(&error);
                     tracing::debug!(%error, "the heartbeat could not be written");
                 }
                 // Commits hang, or this connection alone is dead: the next heartbeat, on another
@@ -218,7 +222,7 @@ impl PooledWriter {
 
     async fn send_heartbeat(&self, last: Moment) -> Result<i64, DbErr> {
         let instance = self.instance;
-        write_at_leisure(self, (), move |txn, now, ()| {
+        write_without_timeout(self, (), move |txn, now, ()| {
             Box::pin(send_heartbeat(txn, instance, last, now))
         })
         .await
@@ -316,7 +320,7 @@ fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'st
 
 async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) -> Result<(), DbErr> {
     let instance = writer.instance;
-    write_at_leisure(writer, (), move |txn, now, ()| {
+    write_without_timeout(writer, (), move |txn, now, ()| {
         Box::pin(async move {
             match ended {
                 Ended::NotYet => outage::record(txn, instance, began, None).await,
@@ -366,7 +370,7 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             Err(Failure::Database(error)) => Some(error),
         };
         if let Some(error) = error {
-            writer.pool.learn(error);
+            writer.pool.suspect(error);
             let has_time = Instant::now() < deadline && !job.progress().is_left();
             if has_time && may_try_again(error, tries) {
                 sleep(pause).await;
@@ -426,7 +430,7 @@ async fn attempt(
     match txn.commit().await {
         Ok(()) => Ok(()),
         Err(error) if is_connection_error(&error) => {
-            writer.pool.learn(&error);
+            writer.pool.suspect(&error);
             Err(Failure::InDoubt)
         }
         // The server reports that it has not committed.

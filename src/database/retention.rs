@@ -53,7 +53,7 @@ impl Db {
     /// Starts to advance the retention time.
     pub(super) async fn begin_retention(&self) -> Result<(), DbErr> {
         let uptime = self.clock.uptime();
-        let at = self.write_at_leisure((), |txn, now, ()| Box::pin(start(txn, now))).await?;
+        let at = self.write_without_timeout((), |txn, now, ()| Box::pin(start(txn, now))).await?;
         *self.retention.anchor() = Some(Anchor { at, uptime });
         Ok(())
     }

@@ -6,7 +6,7 @@
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
-use crate::database::db::{Db, take_time};
+use crate::database::db::{Db, lift_timeouts};
 
 /// Key of the PostgreSQL advisory lock for migrations: "signet" in ASCII.
 const LOCK: i64 = 0x7369_676e_6574;
@@ -38,7 +38,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
         return Ok(());
     }
     tracing::info!(pending, "applying {pending} migrations of the schema");
-    db.write_at_leisure((), |txn, _, ()| {
+    db.write_without_timeout((), |txn, _, ()| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::up(txn, None).await
@@ -54,7 +54,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
 /// As [`migrate_up`].
 pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     status(db).await?;
-    db.write_at_leisure((), move |txn, _, ()| {
+    db.write_without_timeout((), move |txn, _, ()| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::down(txn, Some(steps)).await
@@ -93,7 +93,7 @@ pub async fn has_table(db: &Db, name: &str) -> Result<bool, SchemaError> {
 }
 
 async fn lock(txn: &DatabaseTransaction) -> Result<(), DbErr> {
-    take_time(txn).await?;
+    lift_timeouts(txn).await?;
     if txn.get_database_backend() == DbBackend::Postgres {
         txn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
     }

@@ -48,7 +48,7 @@ pub(super) struct State {
     pub(super) is_failing: AtomicBool,
     pub(super) is_full: AtomicBool,
     /// The time at which the response to a commit could not be sent; 0 once it is recorded.
-    pub(super) lost_answer_at: AtomicI64,
+    pub(super) lost_response_at: AtomicI64,
     /// When the commit under way began.
     commit_since: Mutex<Option<Instant>>,
     /// The highest commit counter that this process has reached.
@@ -181,9 +181,9 @@ impl Writer {
 
     async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
         self.notice_pause();
-        let lost_answer_at = self.state.lost_answer_at.swap(0, Ordering::AcqRel);
-        if lost_answer_at > 0 {
-            let at = Timestamp::from_micros(lost_answer_at);
+        let lost_response_at = self.state.lost_response_at.swap(0, Ordering::AcqRel);
+        if lost_response_at > 0 {
+            let at = Timestamp::from_micros(lost_response_at);
             self.overloads.push((at.minus(self.wait), at.plus(OVERLOADED)));
         }
         let mut batch = Vec::with_capacity(jobs.len());

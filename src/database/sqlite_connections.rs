@@ -13,7 +13,7 @@ use sea_orm::{
 };
 
 use crate::database::job::{is_connection_error, is_in_doubt, sql_state};
-use crate::database::options::{Access, connect_patiently, sqlite_options};
+use crate::database::options::{Access, connect_with_retry, sqlite_options};
 use crate::database::outage::statement;
 use crate::timestamp::Timestamp;
 
@@ -38,15 +38,15 @@ pub(super) struct Connections {
 impl Connections {
     pub(super) async fn open(url: &str, wait: Duration) -> Result<Self, DbErr> {
         let options = sqlite_options(url, 1, Access::Write, wait);
-        let writer = Some(connect_patiently(options.clone()).await?);
-        let witness = connect_patiently(sqlite_options(url, 1, Access::Read, wait)).await?;
+        let writer = Some(connect_with_retry(options.clone()).await?);
+        let witness = connect_with_retry(sqlite_options(url, 1, Access::Read, wait)).await?;
         Ok(Self { options, writer, witness, has_counter: false })
     }
 
     pub(super) async fn begin(&mut self) -> Result<DatabaseTransaction, DbErr> {
         let connection = match &self.writer {
             Some(connection) => connection,
-            None => self.writer.insert(connect_patiently(self.options.clone()).await?),
+            None => self.writer.insert(connect_with_retry(self.options.clone()).await?),
         };
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

@@ -72,7 +72,7 @@ impl SharedWriter {
     }
 
     /// The same without a timeout.
-    pub(super) async fn run_at_leisure<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
+    pub(super) async fn run_without_timeout<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
     where
         I: Send + Sync + 'static,
         T: Send + 'static,
@@ -113,14 +113,14 @@ impl SharedWriter {
 
     /// Records that the response to a recent commit was lost: the client will retry, as under
     /// overload.
-    pub(super) fn note_lost_answer(&self, now: Timestamp) {
-        self.state.lost_answer_at.store(now.as_micros(), Ordering::Release);
+    pub(super) fn note_lost_response(&self, now: Timestamp) {
+        self.state.lost_response_at.store(now.as_micros(), Ordering::Release);
     }
 
     /// From now on each commit is dated, so that a start after a crash knows the time of the last
     /// one. Records as an outage what a previous crash may have lost.
     pub(super) async fn begin_serving(&self) -> Result<(), DbErr> {
-        self.run_at_leisure((), |txn, now, ()| Box::pin(record_crash(txn, now))).await?;
+        self.run_without_timeout((), |txn, now, ()| Box::pin(record_crash(txn, now))).await?;
         self.state.is_serving.store(true, Ordering::Release);
         Ok(())
     }

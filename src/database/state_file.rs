@@ -109,7 +109,7 @@ impl StateFile {
     /// # Errors
     /// As [`StateFile::note`].
     /// As [`StateFile::note`].
-    pub fn note_alive(&self, name: &str, commits: i64) -> io::Result<bool> {
+    pub fn record_in_use(&self, name: &str, commits: i64) -> io::Result<bool> {
         let _lock = self.lock();
         let is_replaced = self.read().is_ok_and(|seen| seen.get(name) == Some(&REPLACED));
         if is_replaced {

@@ -7,7 +7,7 @@
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use crate::database::db::{Backend, Db, take_time};
+use crate::database::db::{Backend, Db, lift_timeouts};
 
 /// Tables of more than 1 MiB without statistics.
 const UNKNOWN: &str = "SELECT quote_ident(relname) FROM pg_class \
@@ -33,9 +33,9 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
         return Ok(tables);
     }
     let sql = format!("ANALYZE {}", tables.join(", "));
-    db.write_at_leisure(sql, move |txn, _, sql| {
+    db.write_without_timeout(sql, move |txn, _, sql| {
         Box::pin(async move {
-            take_time(txn).await?;
+            lift_timeouts(txn).await?;
             txn.execute_unprepared(sql).await.map(drop)
         })
     })

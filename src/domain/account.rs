@@ -78,19 +78,19 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let tried = Tried::of(&request);
+    let tried = SignUpAudit::of(&request);
     let new = prepare(db, hasher, entries, request, settings, now).await?;
     let result = db.write(new, |txn, now, new| Box::pin(create(txn, new, None, now))).await;
     conclude(db, tried, result).await
 }
 
 /// The data of a sign-up request for the audit event of its failure.
-pub struct Tried {
+pub struct SignUpAudit {
     origin: Origin,
     email_digest: Option<Vec<u8>>,
 }
 
-impl Tried {
+impl SignUpAudit {
     /// Extracts the data from a request.
     #[must_use]
     pub fn of(request: &SignUp<'_>) -> Self {
@@ -105,7 +105,7 @@ impl Tried {
 /// Those of `result`, or a database error.
 pub async fn conclude(
     db: &Db,
-    tried: Tried,
+    tried: SignUpAudit,
     result: Result<Granted, SignUpError>,
 ) -> Result<Granted, SignUpError> {
     if !matches!(result, Err(SignUpError::EmailExists)) {
@@ -114,7 +114,7 @@ pub async fn conclude(
     let cause = "email_exists";
     let address = tried.origin.address.map(field::display);
     tracing::info!(cause, client.address = address, "sign-up refused: {cause}");
-    let record = db.write(tried, move |txn, now, Tried { origin, email_digest }| {
+    let record = db.write(tried, move |txn, now, SignUpAudit { origin, email_digest }| {
         Box::pin(async move {
             let event = Event::new(Kind::SignUpFailed).reason(cause);
             event.email_digest(email_digest.clone()).record(txn, origin, now).await

@@ -15,7 +15,7 @@ use crate::domain::attempt_limit::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::granted::StatusEntry;
 use crate::domain::oauth::hosted_login;
-use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
+use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::session::listing::Login;
 use crate::domain::session::{
     self, BrowserCookie, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched,
@@ -60,7 +60,7 @@ pub struct NewLogin<'a> {
 
 /// Why the action failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfirmError {
+pub enum ReauthenticationError {
     /// The session of the request has ended, or its account is disabled or deleted.
     #[error("the session has ended")]
     NotLoggedIn,
@@ -89,20 +89,20 @@ pub enum ConfirmError {
 /// PW-07).
 ///
 /// # Errors
-/// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
+/// See [`ReauthenticationError`]; a wrong password is recorded as `login_failed`.
 pub async fn change_password(
     db: &Db,
     hasher: &Hasher,
     confirmation: Confirmation<'_>,
     replacement: Replacement<'_>,
     now: Timestamp,
-) -> Result<(), ConfirmError> {
+) -> Result<(), ReauthenticationError> {
     let attempt = async || {
-        let then = Then::Replace(replacement.password.clone());
+        let then = AfterMatch::Replace(replacement.password.clone());
         let (account, hash) =
             confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
         // Always present if the password was correct.
-        let hash = hash.ok_or(ConfirmError::Changed)?;
+        let hash = hash.ok_or(ReauthenticationError::Changed)?;
         let new = Prepared::of(&replacement, hash, db, now).await?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
         let origin = confirmation.origin.clone();
@@ -120,7 +120,7 @@ pub async fn change_password(
             .await
     };
     let result = match attempt().await {
-        Err(ConfirmError::Changed) => attempt().await,
+        Err(ReauthenticationError::Changed) => attempt().await,
         result => result,
     };
     conclude(db, confirmation.admitted.counted(), result).await
@@ -129,15 +129,15 @@ pub async fn change_password(
 /// Deletes the account after checking its password, and ends all its sessions.
 ///
 /// # Errors
-/// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
+/// See [`ReauthenticationError`]; a wrong password is recorded as `login_failed`.
 pub async fn delete_account(
     db: &Db,
     hasher: &Hasher,
     confirmation: Confirmation<'_>,
     now: Timestamp,
-) -> Result<(), ConfirmError> {
+) -> Result<(), ReauthenticationError> {
     let attempt = async || {
-        let purpose = (Then::Nothing, "account_deletion");
+        let purpose = (AfterMatch::Nothing, "account_deletion");
         let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
         let origin = confirmation.origin.clone();
@@ -154,7 +154,7 @@ pub async fn delete_account(
     // The write-ahead log is truncated with the remaining work (`session::end_some`): it cannot be
     // truncated while that is being written, and the request would wait for it.
     let result = match attempt().await {
-        Err(ConfirmError::Changed) => attempt().await,
+        Err(ReauthenticationError::Changed) => attempt().await,
         result => result,
     };
     conclude(db, confirmation.admitted.counted(), result).await
@@ -163,19 +163,19 @@ pub async fn delete_account(
 /// Checks whether the entered password is the current one, for example after a change a moment ago.
 ///
 /// # Errors
-/// See [`ConfirmError`]; a wrong password is recorded as `login_failed`.
+/// See [`ReauthenticationError`]; a wrong password is recorded as `login_failed`.
 pub async fn check_password(
     db: &Db,
     hasher: &Hasher,
     confirmation: Confirmation<'_>,
     now: Timestamp,
-) -> Result<(), ConfirmError> {
-    let purpose = (Then::Nothing, "password_change");
+) -> Result<(), ReauthenticationError> {
+    let purpose = (AfterMatch::Nothing, "password_change");
     let result = confirm(db, hasher, &confirmation, purpose, now).await;
-    if !matches!(result, Err(ConfirmError::Refused)) {
+    if !matches!(result, Err(ReauthenticationError::Refused)) {
         // Not counted as an attempt: users who know their password may try new ones without limit.
         let counted = confirmation.admitted.counted().with_account();
-        attempt_limit::refund_unjudged(db, counted).await;
+        attempt_limit::refund_without_verdict(db, counted).await;
     }
     result.map(drop)
 }
@@ -186,13 +186,13 @@ async fn confirm(
     db: &Db,
     hasher: &Hasher,
     confirmation: &Confirmation<'_>,
-    (then, purpose): (Then, &'static str),
+    (then, purpose): (AfterMatch, &'static str),
     now: Timestamp,
-) -> Result<(account_row::Model, Option<String>), ConfirmError> {
+) -> Result<(account_row::Model, Option<String>), ReauthenticationError> {
     let Confirmation { login, password, origin, .. } = confirmation;
     let Login { account_id, session_id } = *login;
     let account = session::account_of_live(db, session_id, account_id, now).await?;
-    let account = account.ok_or(ConfirmError::NotLoggedIn)?;
+    let account = account.ok_or(ReauthenticationError::NotLoggedIn)?;
     let check = Check {
         password: password.clone(),
         stored: account.password_hash.clone(),
@@ -217,17 +217,17 @@ async fn confirm(
         })
     })
     .await?;
-    Err(ConfirmError::Refused)
+    Err(ReauthenticationError::Refused)
 }
 
 /// Refunds an attempt that ended without a verdict.
 async fn conclude(
     db: &Db,
     counted: Counted,
-    result: Result<(), ConfirmError>,
-) -> Result<(), ConfirmError> {
-    if result.as_ref().is_err_and(|error| !matches!(error, ConfirmError::Refused)) {
-        attempt_limit::refund_unjudged(db, counted).await;
+    result: Result<(), ReauthenticationError>,
+) -> Result<(), ReauthenticationError> {
+    if result.as_ref().is_err_and(|error| !matches!(error, ReauthenticationError::Refused)) {
+        attempt_limit::refund_without_verdict(db, counted).await;
     }
     result
 }
@@ -239,7 +239,7 @@ async fn lock_for_change(
     account: &account_row::Model,
     login: Login,
     now: Timestamp,
-) -> Result<KillSwitch, ConfirmError> {
+) -> Result<KillSwitch, ReauthenticationError> {
     let switch = KillSwitch::lock(txn, account.id).await?;
     let unchanged = account_row::Entity::find_by_id(account.id)
         .select_only()
@@ -250,13 +250,13 @@ async fn lock_for_change(
         .into_tuple::<Uuid>()
         .one(txn)
         .await?;
-    unchanged.ok_or(ConfirmError::Changed)?;
+    unchanged.ok_or(ReauthenticationError::Changed)?;
     let live = session_row::Entity::find_by_id(login.session_id)
         .filter(session_row::Entity::live(now))
         .lock_exclusive()
         .one(txn)
         .await?;
-    live.map(|_| switch).ok_or(ConfirmError::NotLoggedIn)
+    live.map(|_| switch).ok_or(ReauthenticationError::NotLoggedIn)
 }
 
 /// A [`Replacement`] after its slow steps.
@@ -279,7 +279,7 @@ impl Prepared {
         hash: String,
         db: &Db,
         now: Timestamp,
-    ) -> Result<Self, ConfirmError> {
+    ) -> Result<Self, ReauthenticationError> {
         let Some(new) = &replacement.new_login else { return Ok(Self { hash, login: None }) };
         let status = new.entries.allocate(db, now).await?;
         let (settings, cookie) = (new.settings.clone(), new.cookie.clone());

@@ -62,9 +62,9 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     delete_waiting(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
-    db.write_at_leisure(successor, move |txn, now, successor| {
+    db.write_without_timeout(successor, move |txn, now, successor| {
         Box::pin(async move {
-            database::take_time(txn).await?;
+            database::lift_timeouts(txn).await?;
             database::start_new_lineage(txn, id::new(now), now).await?;
             keys::replace_all(txn, successor, now).await?;
             status::close_all(txn, now).await?;

@@ -39,13 +39,13 @@ pub struct Model {
     pub session_id: Option<Uuid>,
     /// The claims requested by name; `None` if there are none.
     #[sea_orm(column_type = "JsonBinary")]
-    pub claims: Option<AskedClaims>,
+    pub claims: Option<RequestedClaims>,
 }
 
 /// Standard claims requested by name (OpenID Connect Core 1.0 §5.5), by where they are delivered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
 #[serde(default)]
-pub struct AskedClaims {
+pub struct RequestedClaims {
     /// In userinfo responses.
     pub userinfo: Vec<String>,
     /// In ID tokens.

@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{Condition, QuerySelect, QueryTrait};
 
 use crate::entity::account;
-use crate::entity::authorization_code::AskedClaims;
+use crate::entity::authorization_code::RequestedClaims;
 use crate::timestamp::Timestamp;
 
 /// A row of `session`.
@@ -51,7 +51,7 @@ pub struct Model {
     pub audience: Option<String>,
     /// The claims that its client requested by name; `None` if there are none.
     #[sea_orm(column_type = "JsonBinary")]
-    pub claims: Option<AskedClaims>,
+    pub claims: Option<RequestedClaims>,
     /// The `session_epoch` of its account when it began. `None` if an instance of the previous
     /// version created it: then only the row says whether it has ended.
     pub epoch: Option<i32>,

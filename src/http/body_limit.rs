@@ -13,12 +13,12 @@ pub(super) struct BodyLimit(usize);
 
 impl BodyLimit {
     /// The default for endpoints.
-    pub(super) const USUAL: Self = Self(16 * 1024);
+    pub(super) const DEFAULT: Self = Self(16 * 1024);
 
     /// For forms with an encrypted authorization request: the default plus 40 KiB. The maxima are
     /// 4,096 bytes each for `state` and `nonce` (twice that in JSON if all are backslashes), 4,096
     /// for the scope, 2,000 each for an audience and a redirect URI; base64url adds a third.
-    pub(super) const WITH_REQUEST: Self = Self(Self::USUAL.0 + 40 * 1024);
+    pub(super) const SEALED_REQUEST: Self = Self(Self::DEFAULT.0 + 40 * 1024);
 }
 
 /// An endpoint behind [`BodyLimit`].

@@ -64,7 +64,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
     let api = api
-        .with(body_limit::BodyLimit::USUAL)
+        .with(body_limit::BodyLimit::DEFAULT)
         .with(cors::Cors::new(&config.service.cors_origins))
         .with(Trace { paths: Some(paths.clone()) })
         .data(Arc::clone(&app));

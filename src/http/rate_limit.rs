@@ -126,12 +126,12 @@ impl Limits {
     }
 
     /// Applies the coarse limit to a reauthentication, before the account is known.
-    pub(super) fn admit_confirmation_early(&self, origin: &Origin) -> Result<(), AttemptError> {
+    pub(super) fn admit_reauthentication_early(&self, origin: &Origin) -> Result<(), AttemptError> {
         self.check(&self.confirmations, origin)
     }
 
     /// Admits and counts a reauthentication: like a login to the account of `email`.
-    pub(super) async fn admit_confirmation(
+    pub(super) async fn admit_reauthentication(
         &self,
         db: &Db,
         email: &Email,

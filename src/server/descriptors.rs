@@ -6,13 +6,13 @@ use crate::config::Config;
 
 /// Descriptors that are not for connections of clients or to PostgreSQL: SQLite's files (some 25),
 /// back-channel logout requests in progress, the runtime, the log; and a margin.
-const OTHERS: u64 = 96;
+const OTHER_DESCRIPTORS: u64 = 96;
 
 /// Minimum number of connections that must fit at start, unless fewer are configured.
-const FEWEST: u32 = 16;
+const MIN_CONNECTIONS: u32 = 16;
 
 /// The default share of all connections for one client: one in this many.
-const CLIENTS: u32 = 10;
+const PER_CLIENT_DIVISOR: u32 = 10;
 
 /// The connection limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Capacity {
     /// If too few descriptors are available.
     pub(super) fn of(config: &Config) -> Result<Self, TooFewDescriptors> {
         let wanted = config.service.max_connections;
-        let others = OTHERS + u64::from(config.database.database_connections);
+        let others = OTHER_DESCRIPTORS + u64::from(config.database.database_connections);
         let connections = fit(wanted, raise_limit(), others)?;
         if connections < wanted {
             tracing::warn!(
@@ -54,7 +54,7 @@ impl Capacity {
             );
         }
         let per_client = config.service.max_connections_per_client;
-        let per_client = per_client.unwrap_or_else(|| (connections / CLIENTS).max(1));
+        let per_client = per_client.unwrap_or_else(|| (connections / PER_CLIENT_DIVISOR).max(1));
         Ok(Self { connections, per_client })
     }
 }
@@ -75,7 +75,7 @@ fn raise_limit() -> Option<u64> {
 
 fn fit(wanted: u32, limit: Option<u64>, others: u64) -> Result<u32, TooFewDescriptors> {
     let Some(limit) = limit else { return Ok(wanted) };
-    let fewest = wanted.min(FEWEST);
+    let fewest = wanted.min(MIN_CONNECTIONS);
     let connections = u32::try_from(limit.saturating_sub(others)).unwrap_or(u32::MAX).min(wanted);
     if connections < fewest {
         return Err(TooFewDescriptors { limit, others, needed: others + u64::from(fewest) });

@@ -38,7 +38,9 @@ use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::state_keeper::{StateError, StateKeeper, refuse_older};
-use crate::server::tasks::{end_sessions, keep_decoys, keep_keys, keep_status, run_housekeeping};
+use crate::server::tasks::{
+    count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
+};
 
 /// How long a stopping server still accepts connections, unless it has none: clients and proxies
 /// learn meanwhile that it is shutting down, and the accept backlog gets its responses.
@@ -233,9 +235,9 @@ impl Server {
             Arc::clone(&self.app),
             is_private_allowed,
         ));
-        let key_keeping = tokio::spawn(keep_keys(Arc::clone(&self.app), bits));
-        let status_keeping = tokio::spawn(keep_status(Arc::clone(&self.app)));
-        let decoy_keeping = tokio::spawn(keep_decoys(Arc::clone(&self.app)));
+        let key_keeping = tokio::spawn(run_key_schedule(Arc::clone(&self.app), bits));
+        let status_keeping = tokio::spawn(refresh_status_lists(Arc::clone(&self.app)));
+        let decoy_keeping = tokio::spawn(count_hash_classes(Arc::clone(&self.app)));
         let session_ending = tokio::spawn(end_sessions(Arc::clone(&self.app)));
 
         let (db, state) = (self.app.db.clone(), self.state);
@@ -408,7 +410,7 @@ fn start_hasher(config: &Config, decoy_key: MacKey) -> Result<Hasher, StartError
     let pool = PoolSettings {
         threads: if settings.hash_threads == 0 { cores } else { settings.hash_threads },
         backlog: settings.hash_backlog(),
-        patience: config.service.hash_patience(),
+        patience: config.service.max_hash_wait(),
         ipv6_prefix: config.limits.ipv6_prefix,
     };
     Hasher::start(cost, pool, decoy_key).map_err(|error| StartError::Hashing(error.to_string()))

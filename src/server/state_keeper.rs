@@ -121,7 +121,7 @@ impl StateKeeper {
     pub(super) async fn save(&self, db: &Db) {
         let (file, name, commits) =
             (self.file.clone(), self.name.clone(), self.found.max(db.commits()));
-        let noted = tokio::task::spawn_blocking(move || note_alive(&file, &name, commits)).await;
+        let noted = tokio::task::spawn_blocking(move || record_in_use(&file, &name, commits)).await;
         let result = noted.unwrap_or_else(|error| Err(io::Error::other(error)));
         let was_failing = self.is_failing.swap(result.is_err(), Ordering::Relaxed);
         if let (Err(error), false) = (result, was_failing) {
@@ -155,8 +155,8 @@ impl StateKeeper {
 }
 
 /// Logs where the file is written, so that a server that is being stopped still reports it.
-fn note_alive(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
-    if file.note_alive(name, commits)? {
+fn record_in_use(file: &StateFile, name: &str, commits: i64) -> io::Result<()> {
+    if file.record_in_use(name, commits)? {
         tracing::error!(
             file = %file.path().display(),
             "`signet restored` was run on a copy of this database, with the state file of this \

@@ -43,7 +43,7 @@ const OUTBOX_BEAT: Duration = Duration::from_millis(250);
 
 /// Performs the key rotation steps that are due, and reloads the key ring that other instances may
 /// have changed.
-pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
+pub(super) async fn run_key_schedule(app: Arc<App>, bits: u32) {
     let (holder, db) = (id::new(app.clock.now()), app.db.reserved());
     let schedule = *app.ring.schedule();
     let mut beat = tokio::time::interval(schedule.reload);
@@ -51,7 +51,7 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
     beat.tick().await;
     loop {
         // Subscribed before the work starts, so that no recovery of the database is missed.
-        let back_again = app.db.back_again();
+        let recovered = app.db.recovered();
         follow_database_clock(&app, &db).await;
         let kept = keys::advance(&db, app.ring.sealer(), &schedule, bits, holder).await;
         if let Err(error) = kept {
@@ -64,19 +64,19 @@ pub(super) async fn keep_keys(app: Arc<App>, bits: u32) {
         // database is back.
         tokio::select! {
             _ = beat.tick() => {}
-            () = back_again => {}
+            () = recovered => {}
         }
     }
 }
 
 /// Counts accounts per class of password hash, so that checking an unknown address takes as long as
 /// checking a known one. The first count takes effect after each portion, later ones when complete.
-pub(super) async fn keep_decoys(app: Arc<App>) {
+pub(super) async fn count_hash_classes(app: Arc<App>) {
     let mut is_first = true;
     loop {
         let mut survey = Survey::default();
         loop {
-            match survey.go_on(&app.db).await {
+            match survey.count_next_portion(&app.db).await {
                 Ok(true) if is_first => app.hasher.set_classes(survey.accounts()),
                 Ok(true) => {}
                 Ok(false) => break,
@@ -95,14 +95,14 @@ pub(super) async fn keep_decoys(app: Arc<App>) {
 
 /// Reads which sessions have ended and publishes the status lists. A failure is logged when it
 /// begins and once a minute while it lasts.
-pub(super) async fn keep_status(app: Arc<App>) {
+pub(super) async fn refresh_status_lists(app: Arc<App>) {
     let mut beat = tokio::time::interval(STATUS_BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
     let (db, mut failures) = (app.db.reserved(), 0_u32);
     loop {
         // Subscribed before the read starts, so that no recovery of the database is missed.
-        let back_again = app.db.back_again();
+        let recovered = app.db.recovered();
         match app.status_lists.reload(&db, &app.issuer, app.clock.now()).await {
             Ok(()) => failures = 0,
             Err(error) => {
@@ -114,7 +114,7 @@ pub(super) async fn keep_status(app: Arc<App>) {
         }
         tokio::select! {
             _ = beat.tick() => {}
-            () = back_again => {}
+            () = recovered => {}
         }
     }
 }

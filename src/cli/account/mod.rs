@@ -11,7 +11,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use crate::cli::account::named::{Named, open};
-use crate::cli::output::{print, print_aside};
+use crate::cli::output::{print, print_to_stderr};
 use crate::config::DatabaseSettings;
 use crate::domain::administration;
 use crate::domain::audit::Origin;
@@ -115,7 +115,7 @@ async fn delete(command: &Delete) -> anyhow::Result<()> {
         if !io::stdin().is_terminal() {
             bail!("this deletes the account {id} permanently: confirm with --yes");
         }
-        print_aside(&format!(
+        print_to_stderr(&format!(
             "This deletes {address} ({id}) permanently. Type \"delete\" to confirm:"
         ));
         let mut typed = String::new();

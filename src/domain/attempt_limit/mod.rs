@@ -30,7 +30,7 @@ use crate::timestamp::Timestamp;
 pub use quota::{
     AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, LimitedAction, Quota, Refusal, whole_seconds,
 };
-pub use verdict::{Admitted, Counted, confirm, refund, refund_unjudged};
+pub use verdict::{Admitted, Counted, confirm, refund, refund_without_verdict};
 pub use window::{WINDOW, forget, limited_until, purge};
 
 /// How long an attempt waits for the verdicts of others.
@@ -73,13 +73,13 @@ pub async fn admit(
     loop {
         let is_last = Instant::now() >= deadline;
         match try_to_admit(db, &quotas, origin, is_last).await? {
-            Tried::Admitted(at) => {
+            Admission::Admitted(at) => {
                 let account = quotas.iter().find_map(Quota::account_key).cloned();
-                let returned = quotas.into_iter().filter(|quota| quota.is_given_back);
+                let returned = quotas.into_iter().filter(|quota| quota.is_refundable);
                 let windows = returned.map(|quota| quota.key).collect();
                 return Ok(Admitted::new(Counted { windows, account, at }));
             }
-            Tried::Refused(refusal) => {
+            Admission::Refused(refusal) => {
                 let address = origin.address.map(field::display);
                 let limit = refusal.quota_name;
                 tracing::info!(
@@ -89,13 +89,13 @@ pub async fn admit(
                 );
                 return Err(AttemptError::Refused(refusal));
             }
-            Tried::Full => wait_for_room(db, &quotas, deadline).await?,
+            Admission::Full => wait_for_room(db, &quotas, deadline).await?,
         }
     }
 }
 
 /// The result of one try.
-enum Tried {
+enum Admission {
     Admitted(Timestamp),
     Refused(Refusal),
     /// There may be room as soon as others have their verdict.
@@ -107,7 +107,7 @@ async fn try_to_admit(
     quotas: &[Quota],
     origin: &Origin,
     is_last: bool,
-) -> Result<Tried, DbErr> {
+) -> Result<Admission, DbErr> {
     let input = (quotas.to_vec(), origin.clone());
     db.write(input, move |txn, now, (quotas, origin)| {
         Box::pin(async move {
@@ -120,19 +120,19 @@ async fn try_to_admit(
                 Some((quota, row, retry_after))
             });
             if let Some((quota, row, retry_after)) = refused {
-                let may_have_room = quota.is_given_back && has_any_under_way(row, now);
+                let may_have_room = quota.is_refundable && has_any_under_way(row, now);
                 let refusal = match (may_have_room, is_last) {
-                    (true, false) => return Ok(Tried::Full),
+                    (true, false) => return Ok(Admission::Full),
                     (true, true) => quota.refusal(SHORT),
                     (false, _) => quota.refusal(retry_after),
                 };
                 record_refusal(txn, row, refusal, origin, now).await?;
-                return Ok(Tried::Refused(refusal));
+                return Ok(Admission::Refused(refusal));
             }
             for (quota, row) in quotas.iter().zip(windows) {
-                count(txn, row, quota.is_given_back, now).await?;
+                count(txn, row, quota.is_refundable, now).await?;
             }
-            Ok::<_, DbErr>(Tried::Admitted(now))
+            Ok::<_, DbErr>(Admission::Admitted(now))
         })
     })
     .await
@@ -140,7 +140,7 @@ async fn try_to_admit(
 
 /// Waits until a full window has room, or contains only failures, or the deadline has passed.
 async fn wait_for_room(db: &Db, quotas: &[Quota], deadline: Instant) -> Result<(), DbErr> {
-    let keys: Vec<_> = quotas.iter().filter(|it| it.is_given_back).collect();
+    let keys: Vec<_> = quotas.iter().filter(|it| it.is_refundable).collect();
     let (mut interval, longest) = POLL_INTERVALS;
     while Instant::now() < deadline {
         tokio::time::sleep(interval).await;

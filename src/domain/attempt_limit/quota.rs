@@ -57,7 +57,7 @@ pub struct Quota {
     pub(super) attempts: u32,
     name: &'static str,
     /// Whether an attempt that does not fail is refunded.
-    pub(super) is_given_back: bool,
+    pub(super) is_refundable: bool,
 }
 
 impl Quota {
@@ -76,7 +76,7 @@ impl Quota {
             key: AttemptKey(key.mac(&[endpoint.name(), scope])),
             attempts,
             name: "address",
-            is_given_back: endpoint.gives_back(),
+            is_refundable: endpoint.gives_back(),
         };
         match address.map(|address| address.to_canonical()) {
             None => vec![quota("unknown", attempts)],
@@ -109,7 +109,7 @@ impl Quota {
     #[must_use]
     pub fn of_account(key: &LimitKey, email: &Email, attempts: u32) -> Self {
         let key = AttemptKey::of_account(key, email);
-        Self { key, attempts, name: ACCOUNT, is_given_back: false }
+        Self { key, attempts, name: ACCOUNT, is_refundable: false }
     }
 }
 

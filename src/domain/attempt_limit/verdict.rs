@@ -83,7 +83,7 @@ pub async fn confirm(
 }
 
 /// Refunds an attempt without a verdict. If that fails, it stays counted.
-pub async fn refund_unjudged(db: &Db, counted: Counted) {
+pub async fn refund_without_verdict(db: &Db, counted: Counted) {
     let returned = db.write(counted, |txn, now, counted| Box::pin(refund(txn, counted, now)));
     if let Err(error) = returned.await {
         tracing::debug!(%error, "an attempt without a verdict stays counted");
@@ -93,7 +93,7 @@ pub async fn refund_unjudged(db: &Db, counted: Counted) {
 async fn settle(
     txn: &impl ConnectionTrait,
     counted: &Counted,
-    is_given_back: bool,
+    is_refundable: bool,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     for AttemptKey(key) in &counted.windows {
@@ -101,7 +101,7 @@ async fn settle(
         let Some(mut row) = window.one(txn).await? else { continue };
         let mut under_way = under_way(&row, now);
         remove_one(&mut under_way, counted.at);
-        if is_given_back {
+        if is_refundable {
             remove_one(&mut row.hits.0, counted.at);
         }
         let changed = attempt::ActiveModel {

@@ -58,13 +58,13 @@ fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
 pub(super) async fn count(
     txn: &impl ConnectionTrait,
     row: attempt::Model,
-    is_given_back: bool,
+    is_refundable: bool,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let mut under_way = under_way(&row, now);
     let mut hits: Vec<i64> = recent(&row.hits, now).iter().map(|hit| hit.as_micros()).collect();
     hits.push(now.as_micros());
-    if is_given_back {
+    if is_refundable {
         under_way.push(now.as_micros());
     }
     let row = attempt::ActiveModel {

@@ -25,7 +25,7 @@ const LEEWAY: Duration = Duration::from_secs(30);
 const LONGEST_LIFE: Duration = Duration::from_hours(1);
 
 /// How long a used `jti` is stored: afterwards the assertion has expired.
-const REMEMBERED: Duration = LONGEST_LIFE.saturating_add(LEEWAY).saturating_add(LEEWAY);
+const OUTAGE_RETENTION: Duration = LONGEST_LIFE.saturating_add(LEEWAY).saturating_add(LEEWAY);
 
 /// Maximum length of an assertion to be parsed, in bytes.
 const MAX_LENGTH: usize = 8 * 1024;
@@ -121,14 +121,14 @@ pub async fn fault(
     };
     let (digest, wait) = (digest(&format!("{}\n{jti}", client.id)), db.wait());
     let is_spent = db.write(digest, move |txn, now, digest| {
-        Box::pin(async move { spend(txn, digest, (window, wait), now).await })
+        Box::pin(async move { mark_used(txn, digest, (window, wait), now).await })
     });
     Ok((!is_spent.await?).then_some("the assertion was used before"))
 }
 
 /// Marks an assertion as used. Returns `false` if it was used before and no outage explains the
 /// retry.
-async fn spend(
+async fn mark_used(
     txn: &DatabaseTransaction,
     digest: &[u8],
     (window, wait): (Duration, Duration),
@@ -136,7 +136,8 @@ async fn spend(
 ) -> Result<bool, DbErr> {
     use used_assertion::{ActiveModel, Column, Entity};
 
-    let row = ActiveModel { digest: Set(digest.to_vec()), expires_at: Set(now.plus(REMEMBERED)) };
+    let row =
+        ActiveModel { digest: Set(digest.to_vec()), expires_at: Set(now.plus(OUTAGE_RETENTION)) };
     let inserted = Entity::insert(row)
         .on_conflict(OnConflict::column(Column::Digest).do_nothing().to_owned())
         .exec_without_returning(txn)
@@ -145,8 +146,8 @@ async fn spend(
         return Ok(true);
     }
     let Some(spent) = Entity::find_by_id(digest.to_vec()).one(txn).await? else { return Ok(false) };
-    let spent_at = spent.expires_at.minus(REMEMBERED);
-    database::may_have_lost_answer(txn, spent_at, window, wait, now).await
+    let spent_at = spent.expires_at.minus(OUTAGE_RETENTION);
+    database::may_have_lost_response(txn, spent_at, window, wait, now).await
 }
 
 /// The claims, if a key of the client signed them.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::entity::authorization_code::AskedClaims;
+use crate::entity::authorization_code::RequestedClaims;
 
 /// Error codes of authorization responses (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6,
 /// RFC 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
@@ -93,7 +93,7 @@ pub struct AuthorizationRequest {
     /// The claims requested by name, limited to the client's. Missing in requests that an instance
     /// of the previous version stored.
     #[serde(default)]
-    pub claims: AskedClaims,
+    pub claims: RequestedClaims,
 }
 
 impl AuthorizationRequest {

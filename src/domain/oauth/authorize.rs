@@ -79,7 +79,7 @@ fn read(
     let max_age = params.get("max_age").map(str::parse).transpose();
     let max_age = max_age.map_err(|_| invalid("max_age is not a number of seconds"))?;
     let wanted = params.get("claims").map(claims::read).transpose()?.unwrap_or_default();
-    let subject = claims::one_person([wanted.subject, subject(client, params, issuer)?])?;
+    let subject = claims::required_subject([wanted.subject, subject(client, params, issuer)?])?;
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
     let audience = audience.ok_or((ErrorCode::InvalidTarget, "the resource is not available"))?;

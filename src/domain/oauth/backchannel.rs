@@ -22,7 +22,7 @@ const TOKEN_TYPE: &str = "logout+jwt";
 const LIFE: Duration = Duration::from_mins(2);
 
 /// How long delivery of a notice is retried.
-const PERSISTENCE: Duration = Duration::from_hours(24);
+const MAX_DELIVERY_TIME: Duration = Duration::from_hours(24);
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -78,7 +78,7 @@ pub fn logout_token(
 /// # Errors
 /// If the database refuses.
 pub async fn postpone(db: &Db, item: &Item, now: Timestamp) -> Result<(), DbErr> {
-    if db.retention_now() >= item.created_at.plus(PERSISTENCE) {
+    if db.retention_now() >= item.created_at.plus(MAX_DELIVERY_TIME) {
         tracing::warn!(client.id = item.receiver, "a logout notice was not delivered; given up");
         return outbox::forget(db, item.id).await;
     }

@@ -21,7 +21,7 @@ use crate::domain::oauth::strict_json;
 use crate::domain::profile;
 use crate::domain::scope::Scope;
 use crate::entity::account;
-use crate::entity::authorization_code::AskedClaims;
+use crate::entity::authorization_code::RequestedClaims;
 use crate::entity::client::Model as Client;
 
 /// Maximum length of the parameter, in bytes.
@@ -29,13 +29,13 @@ const MAX_LENGTH: usize = 4096;
 
 /// Maximum size of the user's claims in an ID token, in bytes: the token must be short enough to be
 /// sent as `id_token_hint`.
-const MAX_TOLD: usize = 4096;
+const MAX_ID_TOKEN_CLAIMS: usize = 4096;
 
 /// The content of a `claims` parameter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wanted {
+pub struct ClaimsParameter {
     /// The standard claims, not yet limited to the client's.
-    pub claims: AskedClaims,
+    pub claims: RequestedClaims,
     /// The account that must be logged in.
     pub subject: Option<Uuid>,
 }
@@ -48,7 +48,7 @@ pub struct Wanted {
 /// # Errors
 /// `invalid_request` if it cannot be parsed; `login_required` if no account can match;
 /// `unmet_authentication_requirements` for an authentication level that is not supported.
-pub fn read(text: &str) -> Result<Wanted, Reason> {
+pub fn read(text: &str) -> Result<ClaimsParameter, Reason> {
     if text.len() > MAX_LENGTH {
         return Err(invalid("claims must be at most 4096 bytes"));
     }
@@ -58,9 +58,9 @@ pub fn read(text: &str) -> Result<Wanted, Reason> {
     let (userinfo, id_token) = (place(&parameter, "userinfo")?, place(&parameter, "id_token")?);
     check_level(&id_token)?;
     let subjects = [subject(&userinfo)?, subject(&id_token)?];
-    Ok(Wanted {
-        claims: AskedClaims { userinfo: standard(&userinfo), id_token: standard(&id_token) },
-        subject: one_person(subjects)?,
+    Ok(ClaimsParameter {
+        claims: RequestedClaims { userinfo: standard(&userinfo), id_token: standard(&id_token) },
+        subject: required_subject(subjects)?,
     })
 }
 
@@ -68,7 +68,9 @@ pub fn read(text: &str) -> Result<Wanted, Reason> {
 ///
 /// # Errors
 /// `login_required` if they differ: no account can match.
-pub fn one_person(said: impl IntoIterator<Item = Option<Uuid>>) -> Result<Option<Uuid>, Reason> {
+pub fn required_subject(
+    said: impl IntoIterator<Item = Option<Uuid>>,
+) -> Result<Option<Uuid>, Reason> {
     let people: BTreeSet<_> = said.into_iter().flatten().collect();
     if people.len() > 1 {
         return Err(NOBODY);
@@ -84,7 +86,7 @@ pub fn is_opened(claim: &str, by: &Scope) -> bool {
 
 /// The claims that need consent in addition to a scope.
 #[must_use]
-pub fn beside(scope: &Scope, asked: &AskedClaims) -> Vec<String> {
+pub fn beside(scope: &Scope, asked: &RequestedClaims) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in asked.userinfo.iter().chain(&asked.id_token) {
         if !is_opened(name, scope) && !names.contains(name) {
@@ -97,21 +99,21 @@ pub fn beside(scope: &Scope, asked: &AskedClaims) -> Vec<String> {
 /// The requested claims, limited to the scope's and to the additional `names`, space-separated,
 /// that the user was shown.
 #[must_use]
-pub fn shown(asked: &AskedClaims, scope: &Scope, names: &str) -> AskedClaims {
+pub fn shown(asked: &RequestedClaims, scope: &Scope, names: &str) -> RequestedClaims {
     let is_shown = |name: &str| is_opened(name, scope) || names.split(' ').any(|it| it == name);
     limited(asked, is_shown)
 }
 
 /// The requested claims that meet a condition.
-pub fn limited(asked: &AskedClaims, is_good: impl Fn(&str) -> bool) -> AskedClaims {
+pub fn limited(asked: &RequestedClaims, is_good: impl Fn(&str) -> bool) -> RequestedClaims {
     let good = |names: &[String]| names.iter().filter(|name| is_good(name)).cloned().collect();
-    AskedClaims { userinfo: good(&asked.userinfo), id_token: good(&asked.id_token) }
+    RequestedClaims { userinfo: good(&asked.userinfo), id_token: good(&asked.id_token) }
 }
 
 /// The stored form: `None` if empty.
 #[must_use]
-pub fn stored(asked: AskedClaims) -> Option<AskedClaims> {
-    (asked != AskedClaims::default()).then_some(asked)
+pub fn stored(asked: RequestedClaims) -> Option<RequestedClaims> {
+    (asked != RequestedClaims::default()).then_some(asked)
 }
 
 /// The claims about a user in an ID token, as far as they fit: those requested by name, and those
@@ -121,13 +123,13 @@ pub fn claims_of_person(
     account: &account::Model,
     client: &Client,
     scope: &Scope,
-    asked: Option<&AskedClaims>,
+    asked: Option<&RequestedClaims>,
 ) -> Map<String, Value> {
     let mut known = asked.map(|asked| profile::named(account, &asked.id_token)).unwrap_or_default();
     if client.id_token_claims {
         known.extend(profile::claims(account, &scope.to_string()));
     }
-    let mut room = MAX_TOLD;
+    let mut room = MAX_ID_TOKEN_CLAIMS;
     known.retain(|name, value| {
         let length = name.len() + value.to_string().len();
         let fits = length <= room;
@@ -213,9 +215,9 @@ mod tests {
 
     const ADA: &str = "0198c5a0-0000-7000-8000-000000000001";
 
-    fn asked(userinfo: &[&str], id_token: &[&str]) -> AskedClaims {
+    fn asked(userinfo: &[&str], id_token: &[&str]) -> RequestedClaims {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        AskedClaims { userinfo: names(userinfo), id_token: names(id_token) }
+        RequestedClaims { userinfo: names(userinfo), id_token: names(id_token) }
     }
 
     #[test]
@@ -235,7 +237,7 @@ mod tests {
             (r#"{"id_token":{"acr":{"essential":true,"values":["2","1"]}}}"#, asked(&[], &[])),
             (r#"{"id_token":{"acr":{"essential":true}}}"#, asked(&[], &[])),
         ] {
-            assert_eq!(read(text), Ok(Wanted { claims, subject: None }), "{text}");
+            assert_eq!(read(text), Ok(ClaimsParameter { claims, subject: None }), "{text}");
         }
     }
 

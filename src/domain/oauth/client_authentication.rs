@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 
 /// The credentials of a request, by the one method that it uses.
 #[derive(Clone)]
-pub enum Proof {
+pub enum ClientCredentials {
     /// `client_secret_basic`.
     Basic {
         /// The user name.
@@ -43,7 +43,7 @@ pub enum Proof {
     },
 }
 
-impl Proof {
+impl ClientCredentials {
     /// The method's registered name (RFC 7591 §2).
     #[must_use]
     pub const fn method(&self) -> &'static str {
@@ -58,7 +58,7 @@ impl Proof {
 
 /// Why client authentication failed.
 #[derive(Debug, thiserror::Error)]
-pub enum ProofError {
+pub enum ClientAuthenticationError {
     /// Unknown client, wrong credentials, or another method than the registered one. One variant on
     /// purpose, so that clients cannot tell which. Its fields are for the audit log.
     #[error("client authentication failed")]
@@ -77,37 +77,42 @@ pub enum ProofError {
 /// after an outage in which an assertion may be used again.
 ///
 /// # Errors
-/// See [`ProofError`].
+/// See [`ClientAuthenticationError`].
 pub async fn authenticate(
     db: &Db,
-    proof: &Proof,
+    proof: &ClientCredentials,
     audiences: &[&str],
     window: Duration,
     now: Timestamp,
-) -> Result<Model, ProofError> {
+) -> Result<Model, ClientAuthenticationError> {
     let claimed = match proof {
-        Proof::Basic { client_id, .. }
-        | Proof::Post { client_id, .. }
-        | Proof::None { client_id } => Some(client_id.clone()),
-        Proof::Assertion { assertion, client_id } => assertion::claimed_client(assertion)
-            .filter(|claimed| client_id.as_ref().is_none_or(|id| id == claimed)),
+        ClientCredentials::Basic { client_id, .. }
+        | ClientCredentials::Post { client_id, .. }
+        | ClientCredentials::None { client_id } => Some(client_id.clone()),
+        ClientCredentials::Assertion { assertion, client_id } => {
+            assertion::claimed_client(assertion)
+                .filter(|claimed| client_id.as_ref().is_none_or(|id| id == claimed))
+        }
     };
-    let unnamed = ProofError::Refused { client_id: None, reason: "no client is named" };
+    let unnamed =
+        ClientAuthenticationError::Refused { client_id: None, reason: "no client is named" };
     let claimed = claimed.filter(|id| is_client_id(id)).ok_or(unnamed)?;
     let Some(client) = client::find(db, &claimed).await? else {
         // The ID is not logged: it might be a secret in the wrong place.
         tracing::info!("a client was refused: no client has this id");
         let reason = "no client has this id";
-        return Err(ProofError::Refused { client_id: None, reason });
+        return Err(ClientAuthenticationError::Refused { client_id: None, reason });
     };
     let fault = match proof {
-        Proof::Basic { secret, .. } | Proof::Post { secret, .. } => {
+        ClientCredentials::Basic { secret, .. } | ClientCredentials::Post { secret, .. } => {
             (!is_secret(&client, secret)).then_some("the secret is wrong")
         }
-        Proof::Assertion { assertion, .. } if client.authenticates_by(proof.method()) => {
+        ClientCredentials::Assertion { assertion, .. }
+            if client.authenticates_by(proof.method()) =>
+        {
             assertion::fault(db, &client, assertion, audiences, window, now).await?
         }
-        Proof::Assertion { .. } | Proof::None { .. } => None,
+        ClientCredentials::Assertion { .. } | ClientCredentials::None { .. } => None,
     };
     let is_its_method = client.authenticates_by(proof.method());
     let Some(reason) = (if is_its_method { fault } else { Some("another method") }) else {
@@ -120,7 +125,7 @@ pub async fn authenticate(
         used = proof.method(),
         "a client was refused: {reason}"
     );
-    Err(ProofError::Refused { client_id: Some(client.id), reason })
+    Err(ClientAuthenticationError::Refused { client_id: Some(client.id), reason })
 }
 
 fn is_secret(client: &Model, secret: &str) -> bool {

@@ -12,7 +12,7 @@ use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::secret::Secret;
 use crate::domain::scope::Scope;
-use crate::entity::authorization_code::{ActiveModel, AskedClaims, Column, Entity, Model};
+use crate::entity::authorization_code::{ActiveModel, Column, Entity, Model, RequestedClaims};
 use crate::timestamp::Timestamp;
 
 /// The prefix of codes.
@@ -36,7 +36,7 @@ pub struct CodeTerms {
     /// The audiences of the tokens, space-separated.
     pub audience: String,
     /// The granted single claims.
-    pub claims: AskedClaims,
+    pub claims: RequestedClaims,
     /// The nonce for the ID token.
     pub nonce: Option<String>,
     /// The PKCE code challenge.
@@ -59,7 +59,7 @@ pub fn generate() -> Result<Secret, ErrorStack> {
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn void_unspent(
+pub async fn void_unused(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
     request: &AuthorizationRequest,

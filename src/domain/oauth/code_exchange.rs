@@ -172,7 +172,7 @@ async fn redeem_in(
     // The account is locked next, as when its sessions are ended or a consent is withdrawn.
     let account = session::lock_account(txn, row.account_id).await?;
     let session_id = id::new(now);
-    if !spend(txn, shown, session_id, now).await? || shown.entry.is_none() {
+    if !mark_used(txn, shown, session_id, now).await? || shown.entry.is_none() {
         return judge_reuse(txn, shown, account.as_ref(), settings, now).await;
     }
     if !is_proved(&row, shown) {
@@ -222,7 +222,7 @@ async fn redeem_in(
 
 /// Marks the code as used. The database decides races: of simultaneous calls, one matches the row.
 /// The session ID is stored with it, for a later reuse of the code.
-async fn spend(
+async fn mark_used(
     txn: &DatabaseTransaction,
     shown: &Presented,
     session_id: Uuid,
@@ -347,7 +347,7 @@ async fn is_retry(
     Ok(is_authenticated
         && is_proved(row, shown)
         && now.since(redeemed_at) < REPEATABLE
-        && database::may_have_lost_answer(txn, redeemed_at, window, shown.wait, now).await?)
+        && database::may_have_lost_response(txn, redeemed_at, window, shown.wait, now).await?)
 }
 
 /// Grants tokens of the code's session again, with the account locked. `None` if the session is not

@@ -8,7 +8,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::ErrorCode;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::consent::{self, RequestedAccess};
-use crate::domain::oauth::pending_authorization::{FlowError, Kept, Pending};
+use crate::domain::oauth::pending_authorization::{FlowError, Pending, StoredIn};
 use crate::domain::oauth::{claims, code};
 use crate::domain::scope::Scope;
 use crate::domain::session;
@@ -63,7 +63,7 @@ pub struct State<'a> {
 pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, FlowError> {
     let request = &state.pending.request;
     let may_ask = !request.prompts("none");
-    let browser = match state.browser.filter(|it| is_good_login(it, state.pending, now)) {
+    let browser = match state.browser.filter(|it| satisfies_request(it, state.pending, now)) {
         Some(browser) => browser,
         None if may_ask => return Ok(Step::LogIn),
         None => return Ok(Step::Refuse(ErrorCode::LoginRequired)),
@@ -95,16 +95,16 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
 const REPETITION_SECONDS: u64 = 60;
 
 /// Whether the login is recent enough for this request.
-fn is_good_login(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
+fn satisfies_request(browser: &Browser, pending: &Pending, now: Timestamp) -> bool {
     let request = &pending.request;
     let auth_time = browser.session.auth_time;
     let age = now.as_seconds().saturating_sub(auth_time.as_seconds());
     let is_for_this = auth_time >= pending.asked_at;
-    match pending.kept {
+    match pending.stored_in {
         // Users who take time over the consent need not log in again.
-        Kept::InRow(_) if is_for_this => return true,
+        StoredIn::Row(_) if is_for_this => return true,
         // The login form has just been sent, perhaps twice.
-        Kept::InBrowser if is_for_this && age <= REPETITION_SECONDS => return true,
+        StoredIn::SealedForm if is_for_this && age <= REPETITION_SECONDS => return true,
         _ => {}
     }
     let is_old = request.max_age.is_some_and(|max_age| max_age == 0 || age > max_age);
@@ -141,7 +141,7 @@ async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, Flow
     db.write((request, event, origin), move |txn, now, (request, event, origin)| {
         Box::pin(async move {
             session::lock_account(txn, account_id).await?;
-            code::void_unspent(txn, account_id, request, now).await?;
+            code::void_unused(txn, account_id, request, now).await?;
             event.clone().record(txn, origin, now).await
         })
     })
@@ -211,7 +211,7 @@ async fn grant_in(
     now: Timestamp,
 ) -> Result<Outcome, DbErr> {
     let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
-    let Pending { kept, request, .. } = pending;
+    let Pending { stored_in, request, .. } = pending;
     let account_id = browser.account.id;
     // As in a code exchange; removal locks the client first too.
     if !client_row::Entity::lock_registered(txn, &client.id).await? {
@@ -235,14 +235,14 @@ async fn grant_in(
     if *ground == Ground::Remembered && !consent::covers(txn, account_id, requested).await? {
         return Ok(Outcome::NotAgreed);
     }
-    if let Kept::InRow(digest) = kept {
+    if let StoredIn::Row(digest) = stored_in {
         let waiting = pending_authorization::Entity::find_by_id(digest.clone());
         if waiting.one(txn).await?.is_none() {
             return Ok(Outcome::Void);
         }
     }
-    if *kept != Kept::Nowhere {
-        code::void_unspent(txn, account_id, request, now).await?;
+    if *stored_in != StoredIn::Nothing {
+        code::void_unused(txn, account_id, request, now).await?;
     }
     if *ground == Ground::Asked {
         consent::remember(txn, browser, requested, origin, now).await?;

@@ -80,7 +80,7 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let (origin, tried) = (request.origin.clone(), account::Tried::of(&request));
+    let (origin, tried) = (request.origin.clone(), account::SignUpAudit::of(&request));
     let new = account::prepare(db, hasher, entries, request, settings, now).await?;
     let result = db.write((new, entrance, origin), |txn, now, (new, entrance, origin)| {
         Box::pin(async move {

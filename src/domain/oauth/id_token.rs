@@ -36,7 +36,7 @@ struct Claims<'a> {
     at_hash: String,
     /// None has the name of a claim above.
     #[serde(flatten)]
-    of_person: &'a Map<String, Value>,
+    of_user: &'a Map<String, Value>,
 }
 
 /// The content of an ID token beyond the grant.
@@ -47,7 +47,7 @@ pub struct IdTokenClaims<'a> {
     /// The nonce of the request.
     pub nonce: Option<&'a str>,
     /// Standard claims about the user.
-    pub of_person: &'a Map<String, Value>,
+    pub of_user: &'a Map<String, Value>,
     /// The lifetime.
     pub life: std::time::Duration,
 }
@@ -78,7 +78,7 @@ pub fn sign(
             amr: METHODS,
             sid: granted.session_id,
             at_hash: URL_SAFE_NO_PAD.encode(left_half),
-            of_person: given.of_person,
+            of_user: given.of_user,
         },
     )
 }

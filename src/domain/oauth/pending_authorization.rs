@@ -32,20 +32,20 @@ const ROWS_PER_ACCOUNT: usize = 16;
 
 /// Where a pending request is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
+pub enum StoredIn {
     /// Not stored: it has just arrived.
-    Nowhere,
+    Nothing,
     /// In the browser, sealed.
-    InBrowser,
+    SealedForm,
     /// In the row with this digest.
-    InRow(Vec<u8>),
+    Row(Vec<u8>),
 }
 
 /// A pending authorization request.
 #[derive(Debug, Clone)]
 pub struct Pending {
     /// Where it is stored.
-    pub kept: Kept,
+    pub stored_in: StoredIn,
     /// The request.
     pub request: AuthorizationRequest,
     /// When it arrived.
@@ -88,12 +88,12 @@ pub async fn store(
         account_id: Some(account_id),
     };
     let is_kept = db
-        .write(row, move |txn, _, row| Box::pin(async move { keep_in(txn, row, account_id).await }))
+        .write(row, move |txn, _, row| Box::pin(async move { insert(txn, row, account_id).await }))
         .await?;
     Ok(is_kept.then_some(handle.text))
 }
 
-async fn keep_in(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Result<bool, DbErr> {
+async fn insert(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Result<bool, DbErr> {
     if !client_row::Entity::lock_registered(txn, &row.client_id).await? {
         return Ok(false);
     }
@@ -137,5 +137,5 @@ pub async fn find(
         return Ok(None);
     };
     let request = serde_json::from_value(row.request)?;
-    Ok(Some(Pending { kept: Kept::InRow(row.digest), request, asked_at: row.created_at }))
+    Ok(Some(Pending { stored_in: StoredIn::Row(row.digest), request, asked_at: row.created_at }))
 }

@@ -8,7 +8,7 @@
 use crate::domain::keys::RequestSealer;
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::pending_authorization::FlowError;
-use crate::domain::oauth::pending_authorization::{Kept, PENDING_LIFETIME, Pending};
+use crate::domain::oauth::pending_authorization::{PENDING_LIFETIME, Pending, StoredIn};
 use crate::timestamp::Timestamp;
 
 pub use crate::domain::keys::is_sealed;
@@ -40,6 +40,6 @@ pub fn open(
     let read = serde_json::from_slice::<(AuthorizationRequest, i64)>(&content).ok();
     let (request, asked_at) = read?;
     let asked_at = Timestamp::from_micros(asked_at);
-    let pending = Pending { kept: Kept::InBrowser, request, asked_at };
+    let pending = Pending { stored_in: StoredIn::SealedForm, request, asked_at };
     (asked_at.plus(PENDING_LIFETIME) > now).then_some(pending)
 }

@@ -290,7 +290,7 @@ fn issue(
     terms: TokenTerms<'_>,
     extras: Extras<'_>,
 ) -> Result<Issued, GrantError> {
-    sign(mint, granted, terms, extras).inspect_err(|_| mint.db.note_lost_answer())
+    sign(mint, granted, terms, extras).inspect_err(|_| mint.db.note_lost_response())
 }
 
 fn sign(
@@ -305,9 +305,9 @@ fn sign(
     let life = mint.issuer.life_of(granted, terms.life, now);
     let access_token = mint.issuer.access_token_on(granted, terms, now)?;
     let is_openid = terms.scope.split(' ').any(|value| value == "openid");
-    let Extras { nonce, person_claims: of_person, has_refresh } = extras;
-    let person_claims = IdTokenClaims { access_token: &access_token, nonce, of_person, life };
-    let id_token = is_openid.then(|| id_token::sign(mint.issuer, granted, person_claims, now));
+    let Extras { nonce, person_claims: of_user, has_refresh } = extras;
+    let claims = IdTokenClaims { access_token: &access_token, nonce, of_user, life };
+    let id_token = is_openid.then(|| id_token::sign(mint.issuer, granted, claims, now));
     let (session_id, generation) = (granted.session_id, granted.generation);
     let refresh_token = has_refresh.then(|| mint.refresh_tokens.encode(session_id, generation));
     Ok(Issued {

@@ -54,9 +54,9 @@ struct Receiver {
     /// Whether its last response was prompt; `None` if it was never contacted.
     was_prompt: Option<bool>,
     /// How often it did not respond since its last response.
-    silences: u32,
+    failures: u32,
     /// Until when it gets no deliveries.
-    rests_until: Option<Timestamp>,
+    paused_until: Option<Timestamp>,
     /// When it last got a slot, by the number of slots given.
     turn: u64,
     /// When something was last due to it.
@@ -69,11 +69,11 @@ impl Receiver {
     }
 
     fn share(&self, now: Timestamp) -> usize {
-        if self.rests_until.is_some_and(|until| now < until) {
+        if self.paused_until.is_some_and(|until| now < until) {
             return 0;
         }
         // A receiver that did not respond gets one delivery as a test before others follow.
-        if self.silences > 0 { 1 } else { SHARE }
+        if self.failures > 0 { 1 } else { SHARE }
     }
 }
 
@@ -143,12 +143,12 @@ impl Shares {
         let Some(receiver) = self.receivers.get_mut(name) else { return };
         receiver.was_prompt = Some(matches!(answer, Answer::After(time) if time < PROMPT));
         match answer {
-            Answer::After(_) => (receiver.silences, receiver.rests_until) = (0, None),
+            Answer::After(_) => (receiver.failures, receiver.paused_until) = (0, None),
             // Several unanswered deliveries that end at about the same time count once.
-            Answer::None if receiver.rests_until.is_none_or(|until| now >= until) => {
-                receiver.silences = receiver.silences.saturating_add(1);
-                let rest = wait_after(receiver.silences).min(LONGEST_SILENCE);
-                receiver.rests_until = Some(now.plus(rest));
+            Answer::None if receiver.paused_until.is_none_or(|until| now >= until) => {
+                receiver.failures = receiver.failures.saturating_add(1);
+                let rest = wait_after(receiver.failures).min(LONGEST_SILENCE);
+                receiver.paused_until = Some(now.plus(rest));
             }
             Answer::None => {}
         }

@@ -48,15 +48,15 @@ pub struct Check<'a> {
     pub client: Option<IpAddr>,
     /// What else is hashed if the password is right: in the same job, so that the caller waits in
     /// the queue only once.
-    pub then: Then,
+    pub then: AfterMatch,
 }
 
 /// What follows a successful check.
-pub enum Then {
+pub enum AfterMatch {
     /// Nothing.
     Nothing,
     /// The same password is hashed at the current cost, unless the stored hash already is.
-    Renew,
+    Rehash,
     /// Another password is hashed.
     Replace(Password),
 }
@@ -66,7 +66,7 @@ pub enum Then {
 pub enum Verdict {
     /// The password is right.
     Match {
-        /// The new hash, if [`Then`] asked for one.
+        /// The new hash, if [`AfterMatch`] asked for one.
         new_hash: Option<String>,
     },
     /// The password is wrong, or there is no hash to compare with.
@@ -158,9 +158,11 @@ impl Hasher {
         });
         let (is_real, compared) = (found.is_some(), found.map_or(decoy, Arc::new));
         let new = match then {
-            Then::Renew if is_real && !compared.is_current(self.0.cost) => Some(password.clone()),
-            Then::Nothing | Then::Renew => None,
-            Then::Replace(new) => Some(new),
+            AfterMatch::Rehash if is_real && !compared.is_current(self.0.cost) => {
+                Some(password.clone())
+            }
+            AfterMatch::Nothing | AfterMatch::Rehash => None,
+            AfterMatch::Replace(new) => Some(new),
         };
         let (class, live) = (compared.class(), Class::of_new(self.0.cost));
         if is_real {

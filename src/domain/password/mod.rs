@@ -43,7 +43,7 @@ mod workspace;
 pub use class::Class;
 pub use cost::Cost;
 pub use failure::Failure;
-pub use hasher::{Check, Hasher, StartError, Then, Verdict};
+pub use hasher::{AfterMatch, Check, Hasher, StartError, Verdict};
 pub use policy::{Policy, Weakness};
 pub use pool::{HashError, PoolSettings};
 pub use stored::{Unreadable, check_stored};

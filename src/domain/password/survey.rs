@@ -25,7 +25,7 @@ impl Survey {
     ///
     /// # Errors
     /// If the database refuses; the same portion can be retried.
-    pub async fn go_on(&mut self, db: &Db) -> Result<bool, DbErr> {
+    pub async fn count_next_portion(&mut self, db: &Db) -> Result<bool, DbErr> {
         let mut portion = Entity::find()
             .select_only()
             .columns([Column::Id, Column::PasswordHash])

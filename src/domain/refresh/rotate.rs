@@ -238,7 +238,7 @@ async fn judge_reuse(
     let is_predecessor = presented.generation + 1 == session.generation;
     let is_retry = match session.rotated_at.filter(|_| is_predecessor) {
         Some(at) if is_recent(at, window, now) => true,
-        Some(at) => database::may_have_lost_answer(txn, at, window, wait, now).await?,
+        Some(at) => database::may_have_lost_response(txn, at, window, wait, now).await?,
         None => false,
     };
     if is_retry {
@@ -251,8 +251,10 @@ async fn judge_reuse(
         return Ok(Outcome::Granted(granted));
     }
     let rotated_at = session.rotated_at.unwrap_or_default();
-    if !is_predecessor && database::is_undecided(txn, rotated_at, window, wait, now).await? {
-        return Err(RefreshError::Database(database::undecided()));
+    if !is_predecessor
+        && database::may_be_delayed_request(txn, rotated_at, window, wait, now).await?
+    {
+        return Err(RefreshError::Database(database::retry_later()));
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;
     record_reuse(txn, shown, &session, origin, now).await?;

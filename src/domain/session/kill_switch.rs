@@ -36,7 +36,7 @@ impl KillSwitch {
     /// # Errors
     /// If the database refuses.
     pub async fn lock(txn: &impl ConnectionTrait, account_id: Uuid) -> Result<Self, DbErr> {
-        account_lock::lock_alone(txn, account_id).await?;
+        account_lock::lock_exclusive(txn, account_id).await?;
         Ok(Self { account_id })
     }
 

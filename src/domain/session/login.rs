@@ -11,7 +11,7 @@ use crate::domain::attempt_limit::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::granted::{Granted, StatusEntry};
-use crate::domain::password::{Check, HashError, Hasher, Password, Then, Verdict};
+use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::session::ending::{make_room, make_room_for_browser};
 use crate::domain::session::{BrowserCookie, FIRST_PARTY_CLIENT, NewSession, start};
 use crate::domain::status::{AllocationError, StatusEntries};
@@ -111,7 +111,7 @@ pub async fn check(
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
 
     let is_enabled = account.as_ref().is_some_and(account::Model::is_enabled);
-    let then = if is_enabled { Then::Renew } else { Then::Nothing };
+    let then = if is_enabled { AfterMatch::Rehash } else { AfterMatch::Nothing };
     let (address, client) = (email.key(), origin.address);
     let check = Check { password, stored, account: address, client, then };
     let verdict = hasher.verify(check).await?;
@@ -200,7 +200,7 @@ pub async fn conclude(
     result: Result<Granted, LogInError>,
 ) -> Result<Granted, LogInError> {
     if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
-        attempt_limit::refund_unjudged(db, attempt.admitted.counted()).await;
+        attempt_limit::refund_without_verdict(db, attempt.admitted.counted()).await;
     }
     result
 }

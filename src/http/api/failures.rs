@@ -11,7 +11,7 @@ use crate::domain::oauth::consent::ConsentError;
 use crate::domain::password::{HashError, Weakness};
 use crate::domain::password_reset::ResetError;
 use crate::domain::profile::ProfileError;
-use crate::domain::reauthentication::ConfirmError;
+use crate::domain::reauthentication::ReauthenticationError;
 use crate::domain::refresh::RefreshError;
 use crate::domain::session::LogInError;
 use crate::domain::session::listing::LoginsError;
@@ -122,15 +122,17 @@ impl From<RefreshError> for Problem {
     }
 }
 
-impl From<ConfirmError> for Problem {
-    fn from(error: ConfirmError) -> Self {
+impl From<ReauthenticationError> for Problem {
+    fn from(error: ReauthenticationError) -> Self {
         match error {
-            ConfirmError::NotLoggedIn => Self::invalid_token(),
-            ConfirmError::Refused | ConfirmError::Changed => Self::auth_failed(),
-            ConfirmError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
-            ConfirmError::Hashing(_) | ConfirmError::Status(_) | ConfirmError::Database(_) => {
-                Self::failed(&error)
+            ReauthenticationError::NotLoggedIn => Self::invalid_token(),
+            ReauthenticationError::Refused | ReauthenticationError::Changed => Self::auth_failed(),
+            ReauthenticationError::Hashing(HashError::Busy { retry_after }) => {
+                Self::busy(retry_after)
             }
+            ReauthenticationError::Hashing(_)
+            | ReauthenticationError::Status(_)
+            | ReauthenticationError::Database(_) => Self::failed(&error),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::session;
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
 use crate::http::api::profile::ProfileBody;
-use crate::http::api::reauthentication::{ConfirmFailure, admit_early, parse_password};
+use crate::http::api::reauthentication::{ReauthenticationFailure, admit_early, parse_password};
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
@@ -71,11 +71,11 @@ impl MeApi {
         origin: ClientOrigin,
         login: LoggedIn,
         body: Json<DeleteMeBody>,
-    ) -> Result<Deleted, ConfirmFailure> {
+    ) -> Result<Deleted, ReauthenticationFailure> {
         let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
         let password = parse_password("password", &body.0.password)?;
         let email = admit_early(&app, login, &origin, now).await?;
-        let admitted = app.limits.admit_confirmation(&app.db, &email, &origin).await?;
+        let admitted = app.limits.admit_reauthentication(&app.db, &email, &origin).await?;
 
         let confirmation = Confirmation { login, password, admitted, origin: &origin };
         reauthentication::delete_account(&app.db, &app.hasher, confirmation, now).await?;

@@ -11,7 +11,7 @@ use crate::domain::password_reset::{self, Reset};
 use crate::domain::reauthentication::{self, Confirmation, Replacement};
 use crate::http::api::Tag;
 use crate::http::api::failures::{failures, weaknesses_of};
-use crate::http::api::reauthentication::{ConfirmFailure, admit_early, parse_password};
+use crate::http::api::reauthentication::{ReauthenticationFailure, admit_early, parse_password};
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
@@ -34,7 +34,7 @@ impl PasswordApi {
         origin: ClientOrigin,
         login: LoggedIn,
         body: Json<ChangeBody>,
-    ) -> Result<PasswordChanged, ConfirmFailure> {
+    ) -> Result<PasswordChanged, ReauthenticationFailure> {
         let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
         let current = parse_password("current_password", &body.0.current_password)?;
         let new = parse_password("new_password", &body.0.new_password)?;
@@ -43,7 +43,7 @@ impl PasswordApi {
         if !weaknesses.is_empty() {
             return Err(Problem::validation(weaknesses_of("new_password", &weaknesses)).into());
         }
-        let admitted = app.limits.admit_confirmation(&app.db, &email, &origin).await?;
+        let admitted = app.limits.admit_reauthentication(&app.db, &email, &origin).await?;
 
         let confirmation = Confirmation { login, password: current, admitted, origin: &origin };
         let new = Replacement { password: new, new_login: None };

@@ -3,7 +3,7 @@
 use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::password::Password;
-use crate::domain::reauthentication::ConfirmError;
+use crate::domain::reauthentication::ReauthenticationError;
 use crate::domain::session;
 use crate::domain::session::listing::Login;
 use crate::http::api::failures::failures;
@@ -24,15 +24,17 @@ pub(super) async fn admit_early(
     login: Login,
     origin: &Origin,
     now: Timestamp,
-) -> Result<Email, ConfirmFailure> {
-    app.limits.admit_confirmation_early(origin)?;
+) -> Result<Email, ReauthenticationFailure> {
+    app.limits.admit_reauthentication_early(origin)?;
     let account = session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
-    let account = account.map_err(ConfirmError::Database)?.ok_or(ConfirmError::NotLoggedIn)?;
+    let account = account
+        .map_err(ReauthenticationError::Database)?
+        .ok_or(ReauthenticationError::NotLoggedIn)?;
     Ok(Email::of_account(&account.email_canonical))
 }
 
 failures! {
-    pub(super) ConfirmFailure {
+    pub(super) ReauthenticationFailure {
         BAD_REQUEST "The body cannot be parsed, or a new password is not valid \
             (`VALIDATION_ERROR`)."
         UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`); or the \

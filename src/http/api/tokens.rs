@@ -37,7 +37,7 @@ impl AuthTokens {
     /// Signs the tokens for a grant, valid from now: `iat` must not precede `auth_time`, which was
     /// read in the transaction.
     pub(super) fn sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
-        Self::try_to_sign(app, granted).inspect_err(|_| app.db.note_lost_answer())
+        Self::try_to_sign(app, granted).inspect_err(|_| app.db.note_lost_response())
     }
 
     fn try_to_sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {

@@ -10,7 +10,7 @@ use crate::domain::oauth::authorize;
 use crate::domain::oauth::client::{self, Client};
 use crate::domain::oauth::flow::{self, State};
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::pending_authorization::{Kept, Pending};
+use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};
@@ -65,8 +65,8 @@ pub(super) async fn answer(mut request: Request) -> Response {
     match authorize::check(&client, &redirect_uri, &params, &app.issuer) {
         Err(refusal) => authorization_response::refusal(&app, &refusal),
         Ok(asked) => {
-            let kept = Kept::Nowhere;
-            let pending = Pending { kept, request: asked, asked_at: app.clock.now() };
+            let stored_in = StoredIn::Nothing;
+            let pending = Pending { stored_in, request: asked, asked_at: app.clock.now() };
             let flow = String::new();
             let waiting = PendingRequest { pending, client, flow, is_restored: false };
             begin(&app, &request, waiting).await

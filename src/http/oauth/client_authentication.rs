@@ -8,7 +8,9 @@ use url::form_urlencoded;
 
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client::Client;
-use crate::domain::oauth::client_authentication::{self, Proof, ProofError};
+use crate::domain::oauth::client_authentication::{
+    self, ClientAuthenticationError, ClientCredentials,
+};
 use crate::domain::oauth::params::Params;
 use crate::http::app::App;
 use crate::http::failures;
@@ -32,7 +34,12 @@ pub(super) async fn authenticate(
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
     let proof = read(request, params);
-    if !matches!(proof, Ok(Proof::Basic { .. } | Proof::Post { .. } | Proof::Assertion { .. })) {
+    if !matches!(
+        proof,
+        Ok(ClientCredentials::Basic { .. }
+            | ClientCredentials::Post { .. }
+            | ClientCredentials::Assertion { .. })
+    ) {
         app.limits.admit_refresh(origin)?;
     }
     // For the operator's log; the client gets the same text.
@@ -45,7 +52,7 @@ pub(super) async fn authenticate(
     let window = app.tokens.refresh_retry_window();
     match client_authentication::authenticate(&app.db, &proof, &audiences, window, now).await {
         // A client that guesses gets no details, and is soon rate limited.
-        Err(ProofError::Refused { client_id, reason }) => {
+        Err(ClientAuthenticationError::Refused { client_id, reason }) => {
             app.limits.admit_failed_proof(origin)?;
             let event = Event::new(Kind::ClientAuthenticationFailed).reason(reason);
             let event = match client_id {
@@ -65,7 +72,7 @@ pub(super) async fn authenticate(
     }
 }
 
-fn read(request: &Request, params: &Params) -> Result<Proof, OAuthError> {
+fn read(request: &Request, params: &Params) -> Result<ClientCredentials, OAuthError> {
     let basic = basic(request)?;
     let client_id = params.get("client_id").map(str::to_owned);
     let secret = params.get("client_secret").map(str::to_owned);
@@ -78,17 +85,17 @@ fn read(request: &Request, params: &Params) -> Result<Proof, OAuthError> {
         if client_id.is_some_and(|other| other != id) {
             return Err(OAuthError::invalid_request("the request names two clients"));
         }
-        return Ok(Proof::Basic { client_id: id, secret });
+        return Ok(ClientCredentials::Basic { client_id: id, secret });
     }
     if let Some(assertion) = assertion {
         if params.get("client_assertion_type") != Some(JWT_BEARER) {
             return Err(OAuthError::invalid_request("client_assertion_type is not supported"));
         }
-        return Ok(Proof::Assertion { assertion, client_id });
+        return Ok(ClientCredentials::Assertion { assertion, client_id });
     }
     match (client_id, secret) {
-        (Some(client_id), Some(secret)) => Ok(Proof::Post { client_id, secret }),
-        (Some(client_id), None) => Ok(Proof::None { client_id }),
+        (Some(client_id), Some(secret)) => Ok(ClientCredentials::Post { client_id, secret }),
+        (Some(client_id), None) => Ok(ClientCredentials::None { client_id }),
         (None, _) => Err(OAuthError::unreadable_client(
             "the request has neither Authorization nor client_id",
         )),

@@ -5,7 +5,7 @@ use poem::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::domain::attempt_limit::AttemptError;
-use crate::domain::oauth::client_authentication::ProofError;
+use crate::domain::oauth::client_authentication::ClientAuthenticationError;
 use crate::domain::oauth::token_endpoint::GrantError;
 use crate::http::error::Problem;
 use crate::http::form::Unreadable;
@@ -161,11 +161,11 @@ impl From<AttemptError> for OAuthError {
     }
 }
 
-impl From<ProofError> for OAuthError {
-    fn from(error: ProofError) -> Self {
+impl From<ClientAuthenticationError> for OAuthError {
+    fn from(error: ClientAuthenticationError) -> Self {
         match error {
-            ProofError::Refused { .. } => Self::invalid_client(),
-            ProofError::Database(_) => Self::failed(&error),
+            ClientAuthenticationError::Refused { .. } => Self::invalid_client(),
+            ClientAuthenticationError::Database(_) => Self::failed(&error),
         }
     }
 }

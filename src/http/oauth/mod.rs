@@ -25,7 +25,7 @@ use crate::http::pages::message;
 /// At two of them a GET has side effects, as the protocol defines; a HEAD, with which programs
 /// check links, must have none.
 pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
-    const LIMIT: BodyLimit = BodyLimit::USUAL;
+    const LIMIT: BodyLimit = BodyLimit::DEFAULT;
     let json: ErrorResponse = |status| OAuthError::of_status(status).into_response();
     let page: ErrorResponse = message::error;
     let with_cors = |it: Operation| Operation {

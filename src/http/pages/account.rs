@@ -40,7 +40,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let Some(browser) = &call.visitor.browser else {
         // Submitted twice: all sessions have ended already.
         let is_done = call.is_post() && call.params.get("end") == Some("all");
-        return Ok(if is_done { leave("", None) } else { call.lead_to("login") });
+        return Ok(if is_done { leave("", None) } else { call.redirect_to_page("login") });
     };
     if !call.is_current {
         return Err(stale(&call.visitor));
@@ -68,7 +68,7 @@ async fn end(call: &PageRequest, browser: &Browser) -> Result<Response, Response
     match listing::end_one(&app.db, login_of(browser), id, &origin).await {
         // Submitted twice, or from two tabs: already done.
         Ok(()) | Err(LoginsError::NotFound) => Ok(see_other("account?done=end")),
-        Err(LoginsError::NotLoggedIn) => Ok(call.lead_to("login")),
+        Err(LoginsError::NotLoggedIn) => Ok(call.redirect_to_page("login")),
         Err(LoginsError::Database(error)) => Err(failed(error)),
     }
 }
@@ -86,7 +86,7 @@ async fn withdraw(
     match consent::withdraw(&call.app.db, login_of(browser), client_id, &origin).await {
         // Submitted twice, or from two tabs: already done.
         Ok(()) | Err(ConsentError::NotFound) => Ok(see_other("account?done=withdraw")),
-        Err(ConsentError::NotLoggedIn) => Ok(call.lead_to("login")),
+        Err(ConsentError::NotLoggedIn) => Ok(call.redirect_to_page("login")),
         Err(ConsentError::Database(error)) => Err(failed(error)),
     }
 }
@@ -100,7 +100,7 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     let sessions = match listing::list(db, login_of(browser), call.app.clock.now()).await {
         Ok(sessions) => sessions,
         Err(LoginsError::Database(error)) => return Err(failed(error)),
-        Err(_) => return Ok(call.lead_to("login")),
+        Err(_) => return Ok(call.redirect_to_page("login")),
     };
     let ids = sessions.iter().map(|session| session.client_id.clone()).collect();
     let names = client::names(db, ids).await.map_err(failed)?;

@@ -9,10 +9,10 @@ use poem::{Request, Response};
 use crate::domain::account;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::password::Password;
-use crate::domain::reauthentication::{self as domain, ConfirmError};
+use crate::domain::reauthentication::{self as domain, ReauthenticationError};
 use crate::http::origin;
 use crate::http::pages::layout::render;
-use crate::http::pages::login::lead_to_login;
+use crate::http::pages::login::redirect_to_login;
 use crate::http::pages::message;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::reauthentication;
@@ -33,7 +33,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
         Some(browser) => Ok(show(&call, browser, "", StatusCode::OK)),
         None if call.has_done("deletion") => Ok(deleted()),
         None if call.is_post() && is_gone(&call).await? => Ok(see_other(DELETED)),
-        None => Ok(lead_to_login("delete-account")),
+        None => Ok(redirect_to_login("delete-account")),
     }
 }
 
@@ -64,7 +64,7 @@ async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     match domain::delete_account(&app.db, &app.hasher, confirmation, now).await {
         Ok(()) => Ok(see_other(DELETED)),
         // Submitted twice, and the other request was faster.
-        Err(ConfirmError::NotLoggedIn) if is_gone(call).await? => Ok(see_other(DELETED)),
+        Err(ReauthenticationError::NotLoggedIn) if is_gone(call).await? => Ok(see_other(DELETED)),
         Err(error) => Err(reauthentication::failure(call, &error).unwrap_or_else(again)),
     }
 }

@@ -7,7 +7,7 @@ use poem::Response;
 use poem::http::StatusCode;
 
 use crate::domain::oauth::flow::{self, Decision, State, Step};
-use crate::domain::oauth::pending_authorization::{self as pending, Kept};
+use crate::domain::oauth::pending_authorization::{self as pending, StoredIn};
 use crate::domain::oauth::sealed;
 use crate::http::app::App;
 use crate::http::origin;
@@ -18,7 +18,7 @@ use crate::http::pages::{authorization_response, login_form, message, signup_for
 use crate::http::redirect::see_other;
 
 /// Advances the pending request as far as possible, for the login of `visitor`.
-pub(super) async fn go_on(
+pub(super) async fn continue_flow(
     call: &PageRequest,
     waiting: PendingRequest,
     visitor: &Visitor,
@@ -36,10 +36,10 @@ pub(super) async fn go_on(
     if let Some(answer) = authorization_response::outcome(&call.app, &pending.request.to, &step) {
         return answer;
     }
-    match pending.kept {
-        Kept::InRow(_) if step == Step::Consent => call.lead_to("consent"),
-        Kept::InRow(_) => call.lead_to("login"),
-        Kept::InBrowser | Kept::Nowhere => {
+    match pending.stored_in {
+        StoredIn::Row(_) if step == Step::Consent => call.redirect_to_page("consent"),
+        StoredIn::Row(_) => call.redirect_to_page("login"),
+        StoredIn::SealedForm | StoredIn::Nothing => {
             Box::pin(ask(&call.app, waiting, visitor, &step, "")).await
         }
     }
@@ -67,7 +67,7 @@ pub(in crate::http) async fn ask(
         Ok(flow) => waiting.flow = flow,
         Err(error) => return message::failed(&error),
     }
-    waiting.pending.kept = Kept::InBrowser;
+    waiting.pending.stored_in = StoredIn::SealedForm;
     if waiting.pending.request.prompts("create") {
         let page = signup_form::Form { up, ..signup_form::Form::of(app, visitor, Some(&waiting)) };
         return visitor.remember(app, page.render(StatusCode::OK));

@@ -5,9 +5,9 @@ use poem::{Request, Response};
 
 use crate::domain::oauth::claims;
 use crate::domain::oauth::flow::Decision;
-use crate::domain::oauth::pending_authorization::{Kept, Pending};
+use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
 use crate::domain::scope::Scope;
-use crate::http::pages::authorization_flow::go_on;
+use crate::http::pages::authorization_flow::continue_flow;
 use crate::http::pages::consent_text::Permission;
 use crate::http::pages::layout::{in_words as place_in_words, render_towards};
 use crate::http::pages::message::stale;
@@ -23,10 +23,10 @@ async fn answered(request: Request) -> Result<Response, Response> {
     let stale = || stale(&call.visitor);
     let mut waiting = call.waiting().await?.ok_or_else(stale)?;
     // A request that waits for a login is sealed, and cannot be decided yet.
-    if waiting.pending.kept == Kept::InBrowser {
+    if waiting.pending.stored_in == StoredIn::SealedForm {
         return Err(stale());
     }
-    let Some(browser) = &call.visitor.browser else { return Ok(call.lead_to("login")) };
+    let Some(browser) = &call.visitor.browser else { return Ok(call.redirect_to_page("login")) };
     // A form from before the last login in this browser is shown again: it may name another
     // account.
     if call.is_post() && call.is_current {
@@ -37,7 +37,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
         };
         let names = call.params.get("claims").unwrap_or_default();
         waiting.pending = as_shown(waiting.pending, names);
-        return Ok(go_on(&call, waiting, &call.visitor, Some(decision)).await);
+        return Ok(continue_flow(&call, waiting, &call.visitor, Some(decision)).await);
     }
     let asked = &waiting.pending.request;
     let names = claims::beside(&Scope::parse(&asked.scope).unwrap_or_default(), &asked.claims);

@@ -9,7 +9,7 @@ use crate::domain::oauth::secret::Secret;
 use crate::domain::password::Password;
 use crate::domain::session::{BrowserCookie, LogIn, LogInError};
 use crate::http::origin;
-use crate::http::pages::authorization_flow::go_on;
+use crate::http::pages::authorization_flow::continue_flow;
 use crate::http::pages::login_form::{Form, REFUSED, WANTED};
 use crate::http::pages::message::{self, limited_on, stale, unavailable};
 use crate::http::pages::page_request::PageRequest;
@@ -45,7 +45,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
                 let form = Form::of(&call.visitor, waiting.as_ref());
                 Form { then, username, problem, ..form }.render()
             };
-            go_on_if_same(&call, waiting.clone(), again).await
+            continue_if_same(&call, waiting.clone(), again).await
         };
     }
     if waiting.is_none() && call.visitor.browser.is_some() {
@@ -62,7 +62,7 @@ fn wanted(call: &PageRequest) -> &'static str {
 }
 
 /// Redirects to the login, which redirects back to a page of ours.
-pub(super) fn lead_to_login(page: &'static str) -> Response {
+pub(super) fn redirect_to_login(page: &'static str) -> Response {
     see_other(&format!("login?then={page}"))
 }
 
@@ -70,7 +70,7 @@ pub(super) fn lead_to_login(page: &'static str) -> Response {
 /// that stayed open. If the submitted address is that of the account now logged in, the request
 /// continues as if it had just arrived. If not, or if the form is from before a logout, the form is
 /// shown `again`. Nothing else is changed.
-pub(super) async fn go_on_if_same(
+pub(super) async fn continue_if_same(
     call: &PageRequest,
     waiting: Option<PendingRequest>,
     again: impl FnOnce(&str, &str) -> Response,
@@ -92,7 +92,7 @@ pub(super) async fn go_on_if_same(
     }
     Ok(match waiting {
         None => see_other(wanted(call)),
-        Some(waiting) => Box::pin(go_on(call, waiting, &call.visitor, None)).await,
+        Some(waiting) => Box::pin(continue_flow(call, waiting, &call.visitor, None)).await,
     })
 }
 
@@ -176,7 +176,7 @@ impl NewCookie {
             Some(waiting) => {
                 let visitor = Visitor::with(&call.app, &self.text).await;
                 let visitor = visitor.map_err(|error| message::failed(&error))?;
-                Box::pin(go_on(call, waiting, &visitor, None)).await
+                Box::pin(continue_flow(call, waiting, &visitor, None)).await
             }
         };
         Ok(call.app.cookie.set(next, &self.text))

@@ -59,20 +59,20 @@ const SCRIPTS: [(&str, &str); 2] = [
 
 /// The operations of the pages.
 pub(in crate::http) fn operations() -> Vec<Operation> {
-    const LARGE: BodyLimit = BodyLimit::WITH_REQUEST;
-    const USUAL: BodyLimit = BodyLimit::USUAL;
+    const LARGE: BodyLimit = BodyLimit::SEALED_REQUEST;
+    const DEFAULT: BodyLimit = BodyLimit::DEFAULT;
     let error = message::error;
     vec![
         Operation::new("/login", FORM, "loginPage", LARGE, error, login::answer),
         Operation::new("/signup", FORM, "signupPage", LARGE, error, signup::answer),
-        Operation::new("/consent", FORM, "consentPage", USUAL, error, consent::answer),
-        Operation::new("/logout", FORM, "logoutPage", USUAL, error, logout::answer),
-        Operation::new("/account", FORM, "accountPage", USUAL, error, account::answer),
+        Operation::new("/consent", FORM, "consentPage", DEFAULT, error, consent::answer),
+        Operation::new("/logout", FORM, "logoutPage", DEFAULT, error, logout::answer),
+        Operation::new("/account", FORM, "accountPage", DEFAULT, error, account::answer),
         Operation::new(
             "/change-password",
             FORM,
             "passwordPage",
-            USUAL,
+            DEFAULT,
             error,
             password_change::answer,
         ),
@@ -80,7 +80,7 @@ pub(in crate::http) fn operations() -> Vec<Operation> {
             "/delete-account",
             FORM,
             "deletionPage",
-            USUAL,
+            DEFAULT,
             error,
             account_deletion::answer,
         ),

@@ -126,7 +126,7 @@ impl PageRequest {
     }
 
     /// Redirects to a page of ours, with the pending request.
-    pub(super) fn lead_to(&self, page: &str) -> Response {
+    pub(super) fn redirect_to_page(&self, page: &str) -> Response {
         // Anything that is not a handle is not echoed.
         let is_handle =
             |flow: &&str| flow.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));

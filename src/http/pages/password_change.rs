@@ -11,10 +11,12 @@ use crate::domain::email::Email;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
-use crate::domain::reauthentication::{self as domain, ConfirmError, NewLogin, Replacement};
+use crate::domain::reauthentication::{
+    self as domain, NewLogin, ReauthenticationError, Replacement,
+};
 use crate::http::origin;
 use crate::http::pages::layout::render;
-use crate::http::pages::login::{NewCookie, enter, lead_to_login};
+use crate::http::pages::login::{NewCookie, enter, redirect_to_login};
 use crate::http::pages::message::{self, error, stale};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::PasswordPage;
@@ -61,14 +63,14 @@ async fn answered(request: Request) -> Result<Response, Response> {
 async fn repeat_unanswered(call: &PageRequest) -> Result<Response, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     if !(call.is_post() && call.is_current) {
-        return Ok(lead_to_login("change-password"));
+        return Ok(redirect_to_login("change-password"));
     }
     let account = hosted_login::account_of_replaced(db, call.visitor.digest(), now).await;
     let account = account.map_err(|error| message::failed(&error.into()))?;
-    let Some(account) = account else { return Ok(lead_to_login("change-password")) };
+    let Some(account) = account else { return Ok(redirect_to_login("change-password")) };
     let email = Email::of_account(&account.email_canonical);
     let entered = log_in_anew(call, &email).await?;
-    Ok(entered.unwrap_or_else(|| lead_to_login("change-password")))
+    Ok(entered.unwrap_or_else(|| redirect_to_login("change-password")))
 }
 
 /// The same, after the browser got its new cookie: it keeps that, however often the form is
@@ -149,7 +151,7 @@ async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
     match domain::change_password(&app.db, &app.hasher, confirmation, replacement, now).await {
         Ok(()) => cookie.hand_over(call, None, CHANGED).await,
         // Submitted twice, and the other request was faster.
-        Err(ConfirmError::NotLoggedIn) => repeat_unanswered(call).await,
+        Err(ReauthenticationError::NotLoggedIn) => repeat_unanswered(call).await,
         Err(error) => Err(reauthentication::failure(call, &error)
             .unwrap_or_else(|| again(Problems::of_current()))),
     }

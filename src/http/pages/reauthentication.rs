@@ -9,7 +9,7 @@ use crate::domain::email::Email;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::password::Password;
-use crate::domain::reauthentication::{ConfirmError, Confirmation};
+use crate::domain::reauthentication::{Confirmation, ReauthenticationError};
 use crate::domain::session::listing::Login;
 use crate::http::pages::message::{limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
@@ -28,9 +28,9 @@ pub(super) async fn admit<'a>(
 ) -> Result<Confirmation<'a>, Response> {
     let limits = &call.app.limits;
     let refused = |error: AttemptError| limited_on(&error, &limited);
-    limits.admit_confirmation_early(origin).map_err(refused)?;
+    limits.admit_reauthentication_early(origin).map_err(refused)?;
     let email = Email::of_account(&browser.account.email_canonical);
-    let admitted = limits.admit_confirmation(&call.app.db, &email, origin).await;
+    let admitted = limits.admit_reauthentication(&call.app.db, &email, origin).await;
     let admitted = admitted.map_err(refused)?;
     let login = Login { account_id: browser.account.id, session_id: browser.session.id };
     Ok(Confirmation { login, password, admitted, origin })
@@ -51,12 +51,12 @@ pub(super) fn account_of_form(call: &PageRequest) -> Option<Uuid> {
 }
 
 /// The response to a failure; `None` if the password is wrong, which the form shows.
-pub(super) fn failure(call: &PageRequest, error: &ConfirmError) -> Option<Response> {
+pub(super) fn failure(call: &PageRequest, error: &ReauthenticationError) -> Option<Response> {
     match error {
-        ConfirmError::Refused | ConfirmError::Changed => None,
-        ConfirmError::NotLoggedIn => Some(call.lead_to("login")),
-        ConfirmError::Hashing(_) | ConfirmError::Status(_) | ConfirmError::Database(_) => {
-            Some(unavailable(error))
-        }
+        ReauthenticationError::Refused | ReauthenticationError::Changed => None,
+        ReauthenticationError::NotLoggedIn => Some(call.redirect_to_page("login")),
+        ReauthenticationError::Hashing(_)
+        | ReauthenticationError::Status(_)
+        | ReauthenticationError::Database(_) => Some(unavailable(error)),
     }
 }

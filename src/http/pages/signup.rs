@@ -8,7 +8,7 @@ use crate::domain::email::Email;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::Password;
 use crate::http::origin;
-use crate::http::pages::login::{NewCookie, enter, go_on_if_same};
+use crate::http::pages::login::{NewCookie, continue_if_same, enter};
 use crate::http::pages::message::{self, limited_on, unavailable};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::password_hint;
@@ -35,7 +35,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
                 let form = Form::of(&call.app, &call.visitor, waiting.as_ref());
                 Form { username, problems, ..form }.render(StatusCode::BAD_REQUEST)
             };
-            go_on_if_same(&call, waiting.clone(), again).await
+            continue_if_same(&call, waiting.clone(), again).await
         };
     }
     let page = Form::of(&call.app, &call.visitor, waiting.as_ref()).render(StatusCode::OK);

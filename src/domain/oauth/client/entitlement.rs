@@ -8,7 +8,7 @@ use crate::domain::oauth::authorization_request::{AuthorizationRequest, ErrorCod
 use crate::domain::oauth::claims::{is_opened, limited};
 use crate::domain::oauth::{audience, redirect};
 use crate::domain::scope::Scope;
-use crate::entity::authorization_code::AskedClaims;
+use crate::entity::authorization_code::RequestedClaims;
 use crate::entity::client::Model as Client;
 
 /// Whether codes and errors may be sent to this redirect URI.
@@ -37,9 +37,9 @@ pub fn audience(client: &Client, of: &str, issuer: &str) -> String {
 /// Claims that `scope` includes are left out for userinfo, which returns them anyway. Without
 /// `openid` there are neither userinfo nor ID tokens.
 #[must_use]
-pub fn claims(client: &Client, scope: &Scope, of: &AskedClaims) -> AskedClaims {
+pub fn claims(client: &Client, scope: &Scope, of: &RequestedClaims) -> RequestedClaims {
     if !scope.has("openid") {
-        return AskedClaims::default();
+        return RequestedClaims::default();
     }
     let registered = Scope::of(&client.scopes.0);
     let mut left = limited(of, |claim| is_opened(claim, &registered));

@@ -195,7 +195,7 @@ async fn put(
     // Locked, so that its secrets do not change before the write.
     let old = Entity::find_by_id(&id).lock(LockType::NoKeyUpdate).one(txn).await?;
     if let Some(old) = &old {
-        registration.stay_as_strict_as(old);
+        registration.keep_stricter_settings(old);
     }
     let mut row = registration.into_row(now)?;
     check_audiences(txn, &row).await?;

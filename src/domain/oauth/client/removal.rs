@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use crate::database::{Db, Portions, delete_all, take_time};
+use crate::database::{Db, Portions, delete_all, lift_timeouts};
 use crate::domain::audit::Kind;
 use crate::domain::oauth::client::{ClientError, find, record};
 use crate::domain::session;
@@ -21,7 +21,7 @@ use crate::entity::{authorization_code, consent, logout_notice, pending_authoriz
 use crate::timestamp::Timestamp;
 
 /// Maximum number of sessions ended per transaction.
-const AT_ONCE: u64 = 250;
+const PORTION: u64 = 250;
 
 /// The pause before a retry when other transactions have locked sessions.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -45,7 +45,7 @@ pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
         end_sessions(db, id).await?;
         delete_what_refers_to(db, id).await?;
         let id = id.to_owned();
-        let is_deleted = db.write_at_leisure(id, move |txn, now, id| {
+        let is_deleted = db.write_without_timeout(id, move |txn, now, id| {
             Box::pin(async move { delete_in(txn, id, now).await })
         });
         match is_deleted.await {
@@ -58,7 +58,7 @@ pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
 
 /// Ends the sessions of a client by account, except those that other transactions have locked.
 async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
-    let mut portions = Portions::of(db, AT_ONCE);
+    let mut portions = Portions::of(db, PORTION);
     let mut from = Uuid::nil();
     loop {
         let id = id.to_owned();
@@ -91,7 +91,7 @@ async fn delete_what_refers_to(db: &Db, id: &str) -> Result<(), DbErr> {
 }
 
 async fn delete_in(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result<(), ClientError> {
-    take_time(txn).await?;
+    lift_timeouts(txn).await?;
     // Locked first. Transactions that add rows for the client take a shared lock on it: rows of
     // those that have committed are found below, and the others wait.
     if Entity::find_by_id(id).lock_exclusive().one(txn).await?.is_none() {
@@ -116,7 +116,7 @@ async fn end_rest(txn: &DatabaseTransaction, id: &str, now: Timestamp) -> Result
     for _ in 0..TRIES_LOCKED {
         let (mut from, reason) = (Uuid::nil(), EndReason::Revoked);
         while let Some(last) =
-            session::end_portion_of_client(txn, id, from, AT_ONCE, reason, now).await?
+            session::end_portion_of_client(txn, id, from, PORTION, reason, now).await?
         {
             from = last;
         }

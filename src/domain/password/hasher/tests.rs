@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Check, Hasher, StartError, Then, Verdict};
+use super::{AfterMatch, Check, Hasher, StartError, Verdict};
 use crate::domain::keys::MacKey;
 use crate::domain::password::class::Class;
 use crate::domain::password::cost::Cost;
@@ -32,14 +32,14 @@ impl Hasher {
     }
 
     async fn check(&self, typed: Password, stored: Option<String>) -> Result<Verdict, HashError> {
-        self.check_then(typed, stored, Then::Nothing).await
+        self.check_then(typed, stored, AfterMatch::Nothing).await
     }
 
     async fn check_then(
         &self,
         password: Password,
         stored: Option<String>,
-        then: Then,
+        then: AfterMatch,
     ) -> Result<Verdict, HashError> {
         self.verify(Check { password, stored, account: "ada@example.test", client: None, then })
             .await
@@ -180,11 +180,12 @@ async fn match_reports_whether_the_hash_needs_an_upgrade() {
     for stored in [old, bcrypt] {
         let right = password("Correct-Horse7-Battery");
 
-        let renew = |typed| hasher.check_then(typed, Some(stored.clone()), Then::Renew);
+        let renew = |typed| hasher.check_then(typed, Some(stored.clone()), AfterMatch::Rehash);
         let verdict = renew(right.clone()).await.unwrap();
         let Verdict::Match { new_hash: Some(renewed) } = verdict else { panic!("{verdict:?}") };
         assert_eq!(hasher.check(right.clone(), Some(renewed.clone())).await.unwrap(), MATCH);
-        let again = hasher.check_then(right.clone(), Some(renewed), Then::Renew).await.unwrap();
+        let again =
+            hasher.check_then(right.clone(), Some(renewed), AfterMatch::Rehash).await.unwrap();
         assert_eq!(again, MATCH);
         let only_checked = hasher.check(right.clone(), Some(stored.clone())).await.unwrap();
         assert_eq!(only_checked, MATCH);
@@ -202,7 +203,7 @@ async fn replacement_hash_is_computed_in_the_same_job() {
     let settings = PoolSettings { threads: 1, backlog: Duration::ZERO, ..SETTINGS };
     let hasher = start(COST, settings).unwrap();
     let stored = hasher.hash_here(password("old")).await.unwrap();
-    let then = || Then::Replace(password("new"));
+    let then = || AfterMatch::Replace(password("new"));
 
     let wrong = hasher.check_then(password("wrong"), Some(stored.clone()), then()).await.unwrap();
     let right = hasher.check_then(password("old"), Some(stored), then()).await.unwrap();
@@ -256,7 +257,8 @@ async fn hash_of_unnormalised_text_matches_the_typed_password() {
     let (typed, other) = ("Pa\u{308}55wo\u{308}rter-alt", "P\u{e4}55w\u{f6}rter-alt");
     let foreign = bcrypt::hash(typed, 4).unwrap();
 
-    let verdict = hasher.check_then(password(typed), Some(foreign.clone()), Then::Renew).await;
+    let verdict =
+        hasher.check_then(password(typed), Some(foreign.clone()), AfterMatch::Rehash).await;
     let Verdict::Match { new_hash: Some(ours) } = verdict.unwrap() else { panic!("no new hash") };
     for spelling in [typed, other] {
         assert_eq!(hasher.check(password(spelling), Some(ours.clone())).await.unwrap(), MATCH);

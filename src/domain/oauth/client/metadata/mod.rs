@@ -90,7 +90,7 @@ pub struct Registration {
     #[serde(default)]
     pub introspects: Vec<String>,
     /// The lifetime of its access tokens, in seconds: 60 to 86,400.
-    #[serde(default = "quarter_of_an_hour")]
+    #[serde(default = "default_token_seconds")]
     pub access_token_seconds: u32,
     /// Always [`Pkce::Required`] for a public client; by default [`Pkce::RequiredOrNonce`] for
     /// others.
@@ -123,7 +123,7 @@ fn ask() -> String {
     "ask".to_owned()
 }
 
-const fn quarter_of_an_hour() -> u32 {
+const fn default_token_seconds() -> u32 {
     ACCESS_TOKEN_SECONDS
 }
 
@@ -156,7 +156,7 @@ impl Registration {
             scope: identity(),
             audiences: Vec::new(),
             introspects: Vec::new(),
-            access_token_seconds: quarter_of_an_hour(),
+            access_token_seconds: default_token_seconds(),
             pkce: None,
             require_pkce: None,
             id_token_claims: false,
@@ -185,7 +185,7 @@ impl Registration {
 
     /// Keeps stricter settings of an existing client for members that are not given: it may have
     /// been registered when those were the defaults.
-    pub fn stay_as_strict_as(&mut self, row: &Model) {
+    pub fn keep_stricter_settings(&mut self, row: &Model) {
         if self.token_endpoint_auth_method.is_none() && row.auth_method == "client_secret_basic" {
             self.token_endpoint_auth_method = Some(auth_method_of(row));
         }

@@ -32,7 +32,7 @@ impl Registration {
     pub(super) fn check(&self) -> Result<(), Broken> {
         self.check_sizes()?;
         self.check_names()?;
-        self.check_proof()?;
+        self.check_authentication()?;
         self.check_grants()?;
         self.check_addresses()?;
         self.check_audiences()?;
@@ -83,7 +83,7 @@ impl Registration {
         one_of("consent", &self.consent, &["ask", "skip"])
     }
 
-    fn check_proof(&self) -> Result<(), Broken> {
+    fn check_authentication(&self) -> Result<(), Broken> {
         let method = self.auth_method();
         if method != EITHER_SECRET {
             one_of("token_endpoint_auth_method", method, &AUTH_METHODS)?;
