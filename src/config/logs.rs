@@ -1,18 +1,31 @@
 //! Settings: logging.
 
 use clap::{Args, ValueEnum};
+use tracing::Level;
 
 /// What is logged to standard output, and in which format.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Logs")]
 pub struct LogSettings {
     /// Log level: `error`, `warn`, `info`, `debug`, `trace`, or a `tracing` filter.
-    #[arg(long, env = "SIGNET_LOG", default_value = "info")]
+    #[arg(long, env = "SIGNET_LOG", default_value = "info", value_parser = parse_filter)]
     pub log: String,
 
     /// `human`, or `json` for one JSON object per line.
     #[arg(long, env = "SIGNET_LOG_FORMAT", default_value = "human")]
     pub log_format: LogFormat,
+}
+
+/// Refuses a number that is no level, which `tracing` would take for the name of a module, so that
+/// nothing would be logged.
+fn parse_filter(text: &str) -> Result<String, String> {
+    let is_no_level = |directive: &&str| {
+        directive.starts_with(|c: char| c.is_ascii_digit()) && directive.parse::<Level>().is_err()
+    };
+    match text.split(',').map(str::trim).find(is_no_level) {
+        Some(directive) => Err(format!("`{directive}` is not a level")),
+        None => Ok(text.to_owned()),
+    }
 }
 
 /// The format of a log line.
@@ -22,4 +35,19 @@ pub enum LogFormat {
     Human,
     /// For a machine: one JSON object per line.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_filter_with_a_number_that_is_no_level_is_rejected() {
+        for filter in ["info", "5", "signet=debug,info", "signet"] {
+            assert_eq!(parse_filter(filter).as_deref(), Ok(filter));
+        }
+        for filter in ["6", "info, 6", "1e9"] {
+            assert!(parse_filter(filter).is_err(), "{filter}");
+        }
+    }
 }

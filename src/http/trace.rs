@@ -44,6 +44,7 @@ impl<E: Endpoint> Endpoint for Traced<E> {
             "request",
             request.id = id,
             operation.id = field::Empty,
+            http.method = request.method().as_str(),
             http.status = field::Empty,
         );
         async move {

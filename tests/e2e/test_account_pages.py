@@ -118,7 +118,7 @@ def test_account_page_withdraws_a_consent(stage: Stage) -> None:
     person.is_at_the_shop()
     tokens = stage.shop.redeem(stage.signet.url, stage.shop.last()["code"])
     person.at("/account")
-    name = "Take back what The <Corner> Shop, rp.example, may do"
+    name = "Withdraw access of The <Corner> Shop, rp.example"
     button = person.page.get_by_role("button", name=name, exact=True)
 
     button.click()
@@ -169,7 +169,7 @@ def test_long_list_of_consents_is_accessible(stage: Stage, tmp_path: Path) -> No
                 person.page.set_viewport_size(size)
                 person.looks_right()
 
-    listed = person.page.get_by_role("button", name="Take back")
+    listed = person.page.get_by_role("button", name="Withdraw access")
     for number in range(30):
         if number < 2:
             assert_accessible_everywhere("/account")

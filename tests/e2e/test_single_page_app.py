@@ -83,7 +83,7 @@ def test_login_ended_at_signet_ends_in_the_app(stage: Stage, person: Person) -> 
     person.is_logged_in()
     account = person.page.context.new_page()
     account.goto(f"{stage.signet.issuer}/account")
-    take_back = account.get_by_role("button", name="Take back")
+    take_back = account.get_by_role("button", name="Withdraw access")
     take_back.click()
     take_back.wait_for(state="hidden")
     person.spoil_the_access_token()

@@ -210,7 +210,7 @@ async fn account_page_lists_consents() {
         assert!(page.contains(words), "{words}: {page}");
     }
     let button = "<button class=\"quiet small\" type=\"submit\" name=\"withdraw\" value=\"asking\">\
-                  Take back<span class=\"unseen\"> what Asking &#60;App&#62;, rp.example, may do<";
+                  Withdraw access<span class=\"unseen\"> of Asking &#60;App&#62;, rp.example<";
     assert!(page.contains(button), "{page}");
 }
 
@@ -294,7 +294,7 @@ async fn clients_that_skip_consent_are_not_listed() {
     let page = html(&ada.get("/account").await);
 
     assert_eq!(listed.expect_status(200).json(), json!({ "consents": [] }));
-    assert!(page.contains("Web &#60;Shop&#62;") && !page.contains("Take back"), "{page}");
+    assert!(page.contains("Web &#60;Shop&#62;") && !page.contains("Withdraw access"), "{page}");
     for id in ["web", "asking"] {
         ada.take_back(id).await.expect_status(303);
         let answer = server.withdraw_consent(&mine.access_token, id).await;
