@@ -192,7 +192,7 @@ async fn account_page_lists_consents() {
     let mut ada = Browser::of(&server);
     ada.log_in_alone(ADA).await;
     let nothing = html(&ada.get("/account").await);
-    assert!(nothing.contains("<p class=\"hint\">Nothing.") && !nothing.contains("withdraw"));
+    assert!(nothing.contains("<p class=\"hint\">None.") && !nothing.contains("withdraw"));
     let asked = ada.authorize(&asking("openid tasks:read offline_access")).await;
     ada.allow(&asked).await;
 

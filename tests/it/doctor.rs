@@ -204,7 +204,7 @@ async fn doctor_reports_a_proxy_that_rejects_long_responses() {
                     it.status = 502;
                 }
             },
-            "a state of 1000 letters",
+            "a state of 1000 characters",
             "proxy_buffer_size",
         ),
         (
@@ -213,7 +213,7 @@ async fn doctor_reports_a_proxy_that_rejects_long_responses() {
                     it.status = 414;
                 }
             },
-            "a state of 1000 letters",
+            "a state of 1000 characters",
             "large_client_header_buffers",
         ),
     ];

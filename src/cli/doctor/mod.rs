@@ -27,7 +27,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// The issuer to check: the base URL that resource servers are configured with.
-    #[arg(value_parser = parse_issuer)]
     issuer: String,
     /// Also check this database: its schema and its key schedule.
     #[arg(long, env = "SIGNET_DATABASE_URL", hide_env_values = true)]
@@ -37,13 +36,6 @@ pub(super) struct Doctor {
     master_key_file: PathBuf,
     #[command(flatten)]
     restores: RestoreSettings,
-}
-
-fn parse_issuer(text: &str) -> Result<String, String> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Ok(text.to_owned());
-    }
-    Err(format!("is not a URL: did you mean http://{text} or https://{text}?"))
 }
 
 impl Doctor {
