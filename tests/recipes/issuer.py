@@ -1,0 +1,224 @@
+"""A Signet for one recipe: its clients, a user, good tokens and tokens that must be refused."""
+
+import json
+import secrets
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from recipe import Recipe, Service
+from forgery import claims_of, encode, header_of, signing_input
+from harness import PASSWORD, Client, Place, command, httpx, wait_for
+from person import Person
+from processes import Signet
+from stock import register
+
+TASKS = "https://tasks.example"
+"""The audience of the recipes."""
+
+NOTES = "https://notes.example"
+"""The audience of another resource server."""
+
+ELSEWHERE = "https://app.example/callback"
+LIFE = 300
+"""Lifetime of a good token, in seconds: longer than an outage and a revocation take."""
+
+SCALED = {
+    "SIGNET_KEY_PUBLICATION_SECONDS": "90",
+    "SIGNET_JWKS_MAX_AGE_SECONDS": "15",
+    "SIGNET_KEY_RELOAD_SECONDS": "1",
+    "SIGNET_CLOCK_SKEW_SECONDS": "5",
+}
+"""Shorter than by default: the publication (1200 s) and the max-age of the key set (300 s)."""
+
+OWN_TIMES = {"SIGNET_KEY_PUBLICATION_SECONDS": "1200", "SIGNET_JWKS_MAX_AGE_SECONDS": "300"}
+
+
+class Issuer:
+    """Started, and with an account of which it always has a fresh token."""
+
+    def __init__(self, place: Place, service: Service, long: bool) -> None:
+        recipe = service.recipe
+        directory: Path = place.directory / "issuer"
+        directory.mkdir()
+        settings = {**(OWN_TIMES if long else SCALED), **recipe.settings}
+        self.signet: Signet = place.signet(
+            f"sqlite:{directory}/signet.db",
+            SIGNET_AUDIENCE=TASKS,
+            SIGNET_ACCESS_TOKEN_SECONDS=str(900 if long else LIFE),
+            SIGNET_KEY_ROTATION_SECONDS="0",
+            SIGNET_LOGOUT_PRIVATE_NETWORKS="true",
+            **settings,
+        )
+        self.long = long
+        self.publication = int(self.signet.settings["SIGNET_KEY_PUBLICATION_SECONDS"])
+        self.bad: dict[str, str] = {}
+        self._mint_with_other_settings()
+        self.signet.start()
+        self.secrets = register(self.signet, directory, clients(recipe, service.url))
+        self.user = Client(self.signet.url).sign_up()
+        self._mint_bad_ones()
+
+    def _mint_with_other_settings(self) -> None:
+        """The same keys sign for another issuer, and sign a token that expires at once."""
+        foreign = f"http://localhost:{self.signet.port}"
+        self.signet.start(SIGNET_ISSUER=foreign)
+        self.bad["another issuer"] = Client(self.signet.url).sign_up().body["access_token"]
+        self.signet.restart(SIGNET_ACCESS_TOKEN_SECONDS="1")
+        self.bad["expired"] = Client(self.signet.url).sign_up().body["access_token"]
+        self.signet.stop()
+
+    def _mint_bad_ones(self) -> None:
+        good = self.user.body["access_token"]
+        head, body, signature = good.split(".")
+        claims = claims_of(good)
+        changed = encode(json.dumps({**claims, "sub": "somebody"}).encode())
+        of_login = self.log_in()
+        self.bad |= {
+            "another audience": self.client_token("job", NOTES),
+            "ID token": of_login["id_token"],
+            "status list": httpx.get(claims["status"]["status_list"]["uri"]).text,
+            "alg none": signing_input({**header_of(good), "alg": "none"}, claims) + ".",
+            "altered": f"{head}.{changed}.{signature}",
+        }
+
+    def client_token(self, client: str, audience: str) -> str:
+        form = {"grant_type": "client_credentials", "resource": audience}
+        return str(self._token(client, form)["access_token"])
+
+    def log_in(self) -> dict[str, Any]:
+        """The token response of an application after a login on the hosted pages."""
+        person = Person(self.user.email, PASSWORD, self.signet.issuer)
+        asked = {
+            "response_type": "code",
+            "client_id": "elsewhere",
+            "redirect_uri": ELSEWHERE,
+            "scope": "openid",
+            "state": "a-state",
+            "nonce": secrets.token_urlsafe(),
+        }
+        arrival = person.visit(f"{self.signet.url}/oauth2/authorize?{urlencode(asked)}")
+        assert arrival.url.startswith(f"{ELSEWHERE}?"), arrival
+        [code] = parse_qs(urlsplit(arrival.url).query)["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": ELSEWHERE}
+        return self._token("elsewhere", form)
+
+    def _token(self, client: str, form: dict[str, str]) -> dict[str, Any]:
+        by_basic = (client, self.secrets[client])
+        answer = httpx.post(f"{self.signet.url}/oauth2/token", data=form, auth=by_basic, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def environment(self) -> dict[str, str]:
+        """What the program of a recipe reads."""
+        return {
+            "ISSUER": self.signet.issuer,
+            "AUDIENCE": TASKS,
+            "CLIENT_ID": "recipe",
+            "CLIENT_SECRET": self.secrets["recipe"],
+        }
+
+    def keys(self, *arguments: str) -> None:
+        """Runs `signet keys …`."""
+        process = command(self.signet, "keys", *arguments)
+        output = process.communicate(timeout=60)[0]
+        assert process.returncode == 0, output
+
+
+def clients(recipe: Recipe, url: str) -> list[dict[str, Any]]:
+    """The recipe's own client, another application, and a job."""
+    own: dict[str, Any] = {
+        "client_id": "recipe",
+        "grant_types": [],
+        "introspects": [TASKS],
+    }
+    if recipe.kind == "login":
+        own = {
+            "client_id": "recipe",
+            "application_type": "native",  # it is on http://127.0.0.1
+            "redirect_uris": [f"{url}{recipe.callback}"],
+            "grant_types": ["authorization_code"],
+            "scope": "openid profile email",
+        }
+        if recipe.after_logout:
+            own["post_logout_redirect_uris"] = [url + recipe.after_logout.removesuffix("/")]
+        if recipe.backchannel_logout:
+            own["backchannel_logout_uri"] = f"{url}{recipe.backchannel_logout}"
+    application = {
+        "client_id": "elsewhere",
+        "redirect_uris": [ELSEWHERE],
+        "grant_types": ["authorization_code"],
+        "scope": "openid",
+        "audiences": [TASKS],
+    }
+    job = {
+        "client_id": "job",
+        "grant_types": ["client_credentials"],
+        "scope": "tasks:read",
+        "audiences": [TASKS, NOTES],
+    }
+    return [own, application, job]
+
+
+class Mint:
+    """A session that is refreshed every second, with its tokens that are still good."""
+
+    def __init__(self, issuer: Issuer) -> None:
+        self._issuer = issuer
+        self._tokens: deque[tuple[str, str, float]] = deque(maxlen=60)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.errors: list[str] = []
+
+    def _run(self) -> None:
+        while not self._stop.wait(1.0):
+            try:
+                answer = self._issuer.user.refresh()
+                assert answer.status_code == 200, answer.text
+                self._keep()
+            except Exception as error:  # noqa: BLE001
+                self.errors.append(repr(error))
+
+    def _keep(self) -> None:
+        token = self._issuer.user.body["access_token"]
+        self._tokens.append((token, header_of(token)["kid"], claims_of(token)["exp"]))
+
+    @property
+    def kid(self) -> str:
+        """Of the key that signs now."""
+        return self._tokens[-1][1]
+
+    def newest(self) -> tuple[str, str]:
+        return self._tokens[-1][:2]
+
+    def choose(self) -> tuple[str, str]:
+        """The newest token, or in every second case one of the last minute."""
+        if secrets.randbelow(2):
+            return self._tokens[-1][:2]
+        token, kid, expires = secrets.choice(list(self._tokens))
+        return (token, kid) if expires > time.time() + 5 else self._tokens[-1][:2]
+
+    def unknown(self) -> tuple[str, str]:
+        """A token whose `kid` no key has."""
+        token = self._tokens[-1][0]
+        header = {**header_of(token), "kid": secrets.token_urlsafe(32)}
+        body = token.split(".")[1]
+        signature = encode(secrets.token_bytes(256))
+        return f"{encode(json.dumps(header).encode())}.{body}.{signature}", "unknown"
+
+    def wait_for_a_key_after(self, kid: str, seconds: float) -> None:
+        wait_for(lambda: self.kid != kid, seconds, "a token by the next key")
+
+    def __enter__(self) -> "Mint":
+        answer = self._issuer.user.refresh()
+        assert answer.status_code == 200, answer.text
+        self._keep()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30)

@@ -1,0 +1,120 @@
+"""A recipe: a small service on a stock library, described by its `recipe.json`."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "faults"))
+
+from harness import REPOSITORY, free_port, httpx  # noqa: E402
+from processes import Process, clean_environment  # noqa: E402
+
+BUILD_SECONDS = 900
+TARGET = REPOSITORY / "target/recipes"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The members of a `recipe.json`; README.md says what they mean."""
+
+    name: str
+    library: str
+    version: str
+    kind: str
+    language: str
+    build: list[str]
+    run: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    ours: bool = False
+    accepts_wrongly: list[str] = field(default_factory=list)
+    refuses_in_rotation: str = ""
+    login: str = "/login"
+    callback: str = "/callback"
+    session: bool = False
+    logout: str = ""
+    after_logout: str = ""
+    backchannel_logout: str = ""
+
+    @property
+    def directory(self) -> Path:
+        return HERE / self.name
+
+    @property
+    def output(self) -> Path:
+        """What the build writes; `$OUT` in `build`, `run` and `environment`."""
+        return TARGET / self.name
+
+    def words(self, command: list[str]) -> list[str]:
+        return [word.replace("$OUT", str(self.output)) for word in command]
+
+    def make(self) -> None:
+        """Runs the build command, with the caller's environment but without Signet's settings."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        kept = {name: value for name, value in os.environ.items() if "SIGNET" not in name}
+        built = subprocess.run(
+            self.words(self.build),
+            cwd=self.directory,
+            env={**kept, "OUT": str(self.output)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_SECONDS,
+            check=False,
+        )
+        assert built.returncode == 0, f"{self.name} does not build:\n{built.stdout}{built.stderr}"
+
+
+def names() -> list[str]:
+    return sorted(path.parent.name for path in HERE.glob("*/recipe.json"))
+
+
+def read(name: str) -> Recipe:
+    described: dict[str, Any] = json.loads((HERE / name / "recipe.json").read_text())
+    recipe = Recipe(**described)
+    assert recipe.name == name, f"{name}/recipe.json names {recipe.name}"
+    return recipe
+
+
+class Service(Process):
+    """The running program of a recipe."""
+
+    def __init__(self, recipe: Recipe, directory: Path, port: int | None = None) -> None:
+        directory.mkdir(exist_ok=True)
+        super().__init__(recipe.name, directory)
+        self.recipe = recipe
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def launch(self, **environment: str) -> "Service":
+        """Starts it without waiting."""
+        own = {name: self.recipe.words([it])[0] for name, it in self.recipe.environment.items()}
+        self.spawn(
+            self.recipe.words(self.recipe.run),
+            {
+                **clean_environment(),
+                "HOME": os.environ.get("HOME", "/"),
+                "OUT": str(self.recipe.output),
+                **own,
+                **environment,
+                "PORT": str(self.port),
+            },
+        )
+        return self
+
+    def answers(self) -> bool:
+        """Whether it answers requests at all."""
+        try:
+            httpx.get(f"{self.url}/whoami", timeout=5)
+        except httpx.TransportError:
+            return False
+        return True
+
+    @property
+    def has_exited(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
