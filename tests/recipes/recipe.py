@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "faults"))
 
-from harness import REPOSITORY, free_port, httpx  # noqa: E402
+from harness import REPOSITORY, children, free_port, httpx  # noqa: E402
 from processes import Process, clean_environment  # noqa: E402
 
 BUILD_SECONDS = 900
@@ -118,3 +120,11 @@ class Service(Process):
     @property
     def has_exited(self) -> bool:
         return self._process is not None and self._process.poll() is not None
+
+    def kill(self) -> None:
+        """Also ends what it started itself, such as the application behind a proxy."""
+        if self._process is not None:
+            for pid in children(self._process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        super().kill()
