@@ -14,15 +14,16 @@ def login(it: Any) -> None:
     recipe, url = it.recipe, it.service.url
     stranger = httpx.get(f"{url}/whoami", follow_redirects=False)
     it.report.holds(stranger.status_code != 200, "nobody is known before the login")
+    # First, since consent is asked for once.
+    denied = Person(it.issuer.user.email, PASSWORD, it.issuer.signet.url, url)
+    refused = denied.visit(f"{url}{recipe.login}", "deny")
+    it.note("consent denied", refused.status)
+    it.report.holds(it.user_id not in refused.text, "who denies consent is not logged in")
     person = Person(it.issuer.user.email, PASSWORD, it.issuer.signet.url, url)
     shown = person.visit(f"{url}{recipe.login}")
     is_known = shown.status == 200 and it.user_id in shown.text
     it.note("login", "works" if is_known else f"{shown.status} at {shown.url}: {shown.text[:200]}")
     it.report.holds(is_known and person.logins == 1, "a login ends at a page with the sub")
-    denied = Person(it.issuer.user.email, PASSWORD, it.issuer.signet.url, url)
-    refused = denied.visit(f"{url}{recipe.login}", "deny")
-    it.note("consent denied", refused.status)
-    it.report.holds(it.user_id not in refused.text, "who denies consent is not logged in")
     if recipe.session:
         it.report.holds(knows(it, person), "the next request of the same browser is known")
     if recipe.logout:
