@@ -25,12 +25,15 @@ COLUMNS = [
 
 
 def measure(name: str, arguments: list[str]) -> bool:
-    """Each recipe is measured by a process of its own; its output is printed at its end."""
+    """Each recipe is measured by a process of its own; its log is printed at its end."""
     command = [sys.executable, "-B", str(HERE / "measure.py"), name, *arguments]
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
-    print(done.stdout + done.stderr, end="", flush=True)
+    TARGET.mkdir(parents=True, exist_ok=True)
+    log = TARGET / f"{name}{'-long' if '--long' in arguments else ''}.log"
+    with log.open("wb") as output:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+        )
+    print(log.read_text(), end="", flush=True)
     return done.returncode == 0
 
 

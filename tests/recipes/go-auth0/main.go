@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -19,10 +21,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	keys, err := jwks.NewCachingProvider(
-		jwks.WithIssuerURL(issuerURL),
-		jwks.WithCacheTTL(time.Minute),
-	)
+	keys, err := jwks.NewCachingProvider(jwks.WithIssuerURL(issuerURL))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -32,6 +31,7 @@ func main() {
 		validator.WithIssuer(issuer), // without a final slash
 		validator.WithAudience(audience),
 		validator.WithAllowedClockSkew(30*time.Second),
+		validator.WithCustomClaims(func() *accessToken { return new(accessToken) }),
 	)
 	if err != nil {
 		log.Fatal(err)
@@ -42,6 +42,18 @@ func main() {
 	}
 	http.Handle("GET /whoami", middleware.CheckJWT(http.HandlerFunc(whoami)))
 	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
+}
+
+// The library does not show typ. An ID token has no client_id.
+type accessToken struct {
+	ClientID string `json:"client_id"`
+}
+
+func (t *accessToken) Validate(context.Context) error {
+	if t.ClientID == "" {
+		return errors.New("not an access token")
+	}
+	return nil
 }
 
 func whoami(w http.ResponseWriter, r *http.Request) {
