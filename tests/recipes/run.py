@@ -60,8 +60,9 @@ def started_in_outage(its: dict[str, Any] | None) -> str:
     if not its["starts"]:
         return "does not start"
     after = its["works again after s"]
-    works = f"works {after} s after" if after is not None else "does not work within 60 s after"
-    return f"answers {its['answers']}, {works}"
+    works = f"works within {after} s" if after is not None else "does not work within 60 s"
+    answers = f"answers {its['answers']}" if its["answers"] else "gives no answer within 5 s"
+    return f"{answers}, {works} of Signet's return"
 
 
 def after_revocation(found: dict[str, Any]) -> str:

@@ -16,5 +16,5 @@ exec "$OUT/oauth2-proxy" \
   --cookie-secure=false \
   --skip-provider-button \
   --skip-jwt-bearer-tokens \
-  --extra-jwt-issuers="$ISSUER=$AUDIENCE" \
+  --oidc-extra-audience="$AUDIENCE" \
   --api-route='^/whoami'
