@@ -64,7 +64,8 @@ def tokens(it: Measurement) -> None:
     """Which tokens it accepts."""
     caller = Caller(it.service.port)
     good = caller.whoami(it.issuer.user.body["access_token"])
-    it.report.holds(it.is_good(good), f"a good token is accepted ({good.status} {good.body[:50]!r})")
+    answered = f"{good.status} {good.body[:50]!r}"
+    it.report.holds(it.is_good(good), f"a good token is accepted ({answered})")
     wait = claims_of(it.issuer.bad["expired"])["exp"] + LEEWAY + 1 - time.time()
     time.sleep(max(0.0, wait))
     answers = {"no token": caller.whoami(None)}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "faults"))
 
-from harness import REPOSITORY, children, free_port, httpx  # noqa: E402
+from harness import REPOSITORY, free_port, httpx  # noqa: E402
 from processes import Process, clean_environment  # noqa: E402
 
 BUILD_SECONDS = 900
@@ -53,7 +54,10 @@ class Recipe:
         return TARGET / self.name
 
     def words(self, command: list[str]) -> list[str]:
-        return [word.replace("$OUT", str(self.output)) for word in command]
+        known = {"$OUT": str(self.output), "$PYTHON": sys.executable}
+        for name, value in known.items():
+            command = [word.replace(name, value) for word in command]
+        return command
 
     def make(self) -> None:
         """Runs the build command, with the caller's environment but without Signet's settings."""
@@ -92,6 +96,7 @@ class Service(Process):
         self.recipe = recipe
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._mark = f"RECIPE_PROCESS={secrets.token_hex(16)}"
 
     def launch(self, **environment: str) -> "Service":
         """Starts it without waiting."""
@@ -105,6 +110,7 @@ class Service(Process):
                 **own,
                 **environment,
                 "PORT": str(self.port),
+                **dict([self._mark.split("=")]),
             },
         )
         return self
@@ -122,9 +128,10 @@ class Service(Process):
         return self._process is not None and self._process.poll() is not None
 
     def kill(self) -> None:
-        """Also ends what it started itself, such as the application behind a proxy."""
-        if self._process is not None:
-            for pid in children(self._process.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        """Also ends what it started itself, such as the application behind a proxy, even if it has
+        exited and left that behind."""
         super().kill()
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if self._mark.encode() in environment.read_bytes().split(b"\0"):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
