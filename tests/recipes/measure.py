@@ -27,7 +27,7 @@ LEEWAY = 60
 """The most that a recipe may allow for clocks that differ."""
 
 POLL = 0.25
-LATE_START = 30
+LATE_START = 120
 STATUS_TTL = 10
 
 Figures = dict[str, Any]
@@ -147,12 +147,14 @@ def outage(it: Measurement) -> None:
     token = it.issuer.user.body["access_token"]
     assert claims_of(token)["exp"] - time.time() > seconds + 10
     late = Service(it.recipe, it.place.directory / "late")
+    caller = Caller(it.service.port)
+    wait_for(lambda: it.is_good(caller.whoami(token)), 30, "a good token is accepted")
     with Load(it.service.port, GOOD_RATE, lambda: (token, "")) as load:
         time.sleep(1)
         it.issuer.signet.stop()
         stopped = time.monotonic()
         try:
-            started = start_without_signet(it, late, token)
+            started = start_without_signet(it, late, token, seconds - 5)
             time.sleep(max(0.0, stopped + seconds - time.monotonic()))
         finally:
             it.issuer.signet.start()
@@ -177,9 +179,9 @@ def outage(it: Measurement) -> None:
         it.report.holds(works["works again after s"] is not None, "outage: and works afterwards")
 
 
-def start_without_signet(it: Measurement, late: Service, token: str) -> Figures:
+def start_without_signet(it: Measurement, late: Service, token: str, seconds: float) -> Figures:
     late.launch(**it.issuer.environment())
-    deadline = time.monotonic() + LATE_START
+    deadline = time.monotonic() + min(seconds, LATE_START)
     while time.monotonic() < deadline and not late.answers() and not late.has_exited:
         time.sleep(POLL)
     if late.has_exited or not late.answers():
