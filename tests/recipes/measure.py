@@ -147,6 +147,7 @@ def outage(it: Measurement) -> None:
     token = it.issuer.user.body["access_token"]
     assert claims_of(token)["exp"] - time.time() > seconds + 10
     late = Service(it.recipe, it.place.directory / "late")
+    it.place._stack.callback(late.kill)  # also after an interruption
     caller = Caller(it.service.port)
     wait_for(lambda: it.is_good(caller.whoami(token)), 30, "a good token is accepted")
     with Load(it.service.port, GOOD_RATE, lambda: (token, "")) as load:
