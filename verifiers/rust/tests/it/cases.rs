@@ -1,5 +1,6 @@
 //! The shared cases that every verifier runs: `verifiers/vectors/cases.json`.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -26,26 +27,32 @@ static FILE: LazyLock<Value> = LazyLock::new(|| {
 });
 
 /// A case; members that it omits are those of the file.
-pub(crate) struct Case(&'static Value);
+pub(crate) struct Case<'f> {
+    own: &'f Value,
+    shared: &'f Value,
+}
 
-impl Case {
+impl Case<'static> {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        FILE["cases"].as_array().unwrap().iter().map(Self)
+        let cases = FILE["cases"].as_array().unwrap();
+        cases.iter().map(|own| Self { own, shared: &FILE })
+    }
+}
+
+impl<'f> Case<'f> {
+    pub(crate) fn name(&self) -> &'f str {
+        self.own["name"].as_str().unwrap()
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        self.0["name"].as_str().unwrap()
+    pub(crate) fn token(&self) -> &'f str {
+        self.own["token"].as_str().unwrap()
     }
 
-    pub(crate) fn token(&self) -> &'static str {
-        self.0["token"].as_str().unwrap()
-    }
-
-    pub(crate) fn issuer(&self) -> &'static str {
+    pub(crate) fn issuer(&self) -> &'f str {
         self.own_or_shared("issuer").as_str().unwrap()
     }
 
-    pub(crate) fn audience(&self) -> &'static str {
+    pub(crate) fn audience(&self) -> &'f str {
         self.own_or_shared("audience").as_str().unwrap()
     }
 
@@ -53,12 +60,12 @@ impl Case {
         self.own_or_shared("now").as_u64().unwrap()
     }
 
-    pub(crate) fn leeway_seconds() -> u64 {
-        FILE["leeway_seconds"].as_u64().unwrap()
+    pub(crate) fn leeway_seconds(&self) -> u64 {
+        self.shared["leeway_seconds"].as_u64().unwrap()
     }
 
     pub(crate) fn accepts_typ_jwt(&self) -> bool {
-        self.0.get("accept_typ_jwt").is_some_and(|flag| flag.as_bool().unwrap())
+        self.own.get("accept_typ_jwt").is_some_and(|flag| flag.as_bool().unwrap())
     }
 
     /// The key set as served.
@@ -70,29 +77,34 @@ impl Case {
     }
 
     /// The available status lists, with their URIs.
-    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        let lists = self.0.get("status_lists").and_then(Value::as_object);
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'f str, &'f str)> {
+        let lists = self.own.get("status_lists").and_then(Value::as_object);
         let served = lists.into_iter().flat_map(Map::iter);
         served.filter_map(|(uri, list)| Some((uri.as_str(), list.as_str()?)))
     }
 
     #[cfg(feature = "http")]
     pub(crate) fn has_own_keys(&self) -> bool {
-        self.0.get("jwks").is_some()
+        self.own.get("jwks").is_some()
     }
 
     /// How `outcome` differs from what the case expects, if it does.
     pub(crate) fn mismatch(&self, outcome: Result<AccessToken, &str>) -> Option<String> {
-        let expected = &self.0["expect"];
-        let actual = match outcome {
-            Ok(token) => claims_of(&token),
-            Err(code) => json!({ "error": code }),
-        };
+        let expected = &self.own["expect"];
+        let actual = verdict(outcome);
         (actual != *expected).then(|| format!("{}: {actual} and not {expected}", self.name()))
     }
 
-    fn own_or_shared(&self, name: &str) -> &'static Value {
-        self.0.get(name).unwrap_or(&FILE[name])
+    fn own_or_shared(&self, name: &str) -> &'f Value {
+        self.own.get(name).unwrap_or(&self.shared[name])
+    }
+}
+
+/// As `expect` has it.
+fn verdict(outcome: Result<AccessToken, &str>) -> Value {
+    match outcome {
+        Ok(token) => told_by(&token),
+        Err(code) => json!({ "error": code }),
     }
 }
 
@@ -112,9 +124,9 @@ fn claims_of(token: &AccessToken) -> Value {
 }
 
 /// Verifies as a service does that fetches the documents itself.
-fn outcome(case: &Case) -> Result<AccessToken, &'static str> {
+fn outcome(case: &Case<'_>) -> Result<AccessToken, &'static str> {
     let mut verifier =
-        Verifier::new(case.issuer(), case.audience()).leeway_seconds(Case::leeway_seconds());
+        Verifier::new(case.issuer(), case.audience()).leeway_seconds(case.leeway_seconds());
     if case.accepts_typ_jwt() {
         verifier = verifier.accept_typ_jwt();
     }
@@ -140,6 +152,26 @@ fn every_shared_case_has_the_expected_outcome() {
 
     assert_no_mismatches(&mismatches);
     assert!(Case::all().count() > 500);
+}
+
+/// Says of each case of a file what becomes of it, for `tests/verifiers` to compare.
+///
+/// The file `CASES_FILE` has what the cases share in its first line, and a case in each other line.
+/// `VERDICTS_FILE` gets a line for each case: what `expect` would have to be. Without a file,
+/// nothing is tested.
+#[test]
+fn verdicts() {
+    let Some(source) = env::var_os("CASES_FILE") else { return };
+    let document = fs::read_to_string(source).unwrap();
+    let mut lines = document.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let shared = lines.next().unwrap();
+    let mut verdicts = String::new();
+    for own in lines {
+        let found = outcome(&Case { own: &own, shared: &shared });
+        verdicts.push_str(&verdict(found).to_string());
+        verdicts.push('\n');
+    }
+    fs::write(env::var_os("VERDICTS_FILE").unwrap(), verdicts).unwrap();
 }
 
 /// draft-ietf-oauth-status-list §4.1 and its appendix C.

@@ -43,7 +43,7 @@ async fn shared_cases_have_the_expected_outcome_over_http() {
         }
         let mut builder = RemoteVerifier::builder(case.issuer(), case.audience())
             .base_url(format!("http://{}{below}", issuer.address))
-            .leeway_seconds(Case::leeway_seconds())
+            .leeway_seconds(case.leeway_seconds())
             .clock(Arc::new(At(case.now())))
             .no_proxy();
         if case.accepts_typ_jwt() {

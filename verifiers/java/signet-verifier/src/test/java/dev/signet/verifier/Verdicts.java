@@ -1,0 +1,35 @@
+package dev.signet.verifier;
+
+import java.io.BufferedReader;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+
+/**
+ * Says of each case of a file what becomes of it, for {@code tests/verifiers} to compare.
+ *
+ * <p>The file {@code CASES_FILE} has what the cases share in its first line, and a case in each other
+ * line. {@code VERDICTS_FILE} gets a line for each case: what {@code expect} would have to be.
+ */
+final class Verdicts {
+
+    private Verdicts() {}
+
+    public static void main(String[] arguments) throws IOException {
+        try (BufferedReader cases = Files.newBufferedReader(Path.of(System.getenv("CASES_FILE")));
+                BufferedWriter verdicts = Files.newBufferedWriter(Path.of(System.getenv("VERDICTS_FILE")))) {
+            Map<String, Object> shared = object(cases.readLine());
+            for (String line = cases.readLine(); line != null; line = cases.readLine()) {
+                verdicts.write(TestJson.of(Case.of(shared, object(line)).found()));
+                verdicts.newLine();
+            }
+        }
+    }
+
+    private static Map<String, Object> object(String line) {
+        return StrictJson.object(line.getBytes(StandardCharsets.UTF_8));
+    }
+}
