@@ -115,8 +115,9 @@ function checkTimes(claims: JsonObject, { now, leewaySeconds }: Expectations): v
     throw new VerifyError('expired', 'the token has expired')
   }
   const latestStart = now + leewaySeconds
-  const starts = [requiredSeconds(claims, 'iat'), optionalSeconds(claims, 'nbf') ?? 0]
-  if (starts.some((start) => start > latestStart)) {
+  const isLater = (start: number) => start > latestStart
+  // One after the other: a token is refused for the first of its errors.
+  if (isLater(requiredSeconds(claims, 'iat')) || isLater(optionalSeconds(claims, 'nbf') ?? 0)) {
     throw new VerifyError('not_yet_valid', 'the token is not valid yet')
   }
 }

@@ -65,6 +65,8 @@ SEVERAL_FAULTS: list[tuple[str, Members, str]] = [
      "expired"),
     ("a start that has not come before a missing claim", {"iat": NOW + 900, "jti": ABSENT},
      "not_yet_valid"),
+    ("an issue that has not come before a start that is no number", {"iat": NOW + 900, "nbf": "1"},
+     "not_yet_valid"),
 ]
 
 
