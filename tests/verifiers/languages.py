@@ -1,0 +1,84 @@
+"""How each language says what becomes of the cases of a file: a command that reads `CASES_FILE`
+and writes `VERDICTS_FILE`, which each language has among its tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+Command = tuple[list[str], Path, dict[str, str]]
+"""A command, where it runs, and what its environment has besides."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where `scripts/test` has built what does not run from its sources."""
+
+    target: Path
+
+    def rust(self) -> Command:
+        test = ["--package", "signet-verifier", "--test", "it", "--", "--exact", "cases::verdicts"]
+        return ["cargo", "test", "--locked", "--quiet", *test], REPOSITORY, {}
+
+    def python(self) -> Command:
+        sources = {"PYTHONPATH": str(REPOSITORY / "verifiers/python/src")}
+        return [sys.executable, "tests/verdicts.py"], REPOSITORY / "verifiers/python", sources
+
+    def typescript(self) -> Command:
+        return ["node", "build/verdicts.js"], self.target / "verifiers/typescript", {}
+
+    def go(self) -> Command:
+        test = str(self.target / "verifiers/go.test")
+        return [test, "-test.run", "^TestVerdicts$"], REPOSITORY / "verifiers/go", {}
+
+    def java(self) -> Command:
+        built = [f"target/{classes}" for classes in ("classes", "test-classes")]
+        logging = "-Djava.util.logging.config.file=../logging.properties"
+        command = ["java", logging, "-cp", os.pathsep.join(built), "dev.signet.verifier.Verdicts"]
+        return command, self.target / "verifiers/java/signet-verifier", {}
+
+    def build_go(self) -> None:
+        """Go's runner is built here: `go test` keeps none."""
+        subprocess.run(
+            ["go", "test", "-c", "-o", str(self.target / "verifiers/go.test"), "."],
+            cwd=REPOSITORY / "verifiers/go",
+            check=True,
+        )
+
+    def all(self) -> dict[str, Callable[[], Command]]:
+        """Each language's command."""
+        return {
+            "rust": self.rust,
+            "python": self.python,
+            "typescript": self.typescript,
+            "go": self.go,
+            "java": self.java,
+        }
+
+
+def verdicts(command: Command, cases: Path, verdicts: Path) -> list[str]:
+    """Runs a command, and returns what it says of each case, a line each.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    arguments, directory, more = command
+    files = {"CASES_FILE": str(cases), "VERDICTS_FILE": str(verdicts)}
+    done = subprocess.run(
+        arguments,
+        cwd=directory,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **more, **files},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{arguments} failed:\n{done.stdout[-4000:]}")
+    return verdicts.read_text(encoding="utf-8").removesuffix("\n").split("\n")
