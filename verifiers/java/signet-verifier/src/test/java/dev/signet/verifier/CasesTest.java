@@ -1,6 +1,7 @@
 package dev.signet.verifier;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import java.io.IOException;
@@ -45,8 +46,18 @@ class CasesTest {
 
     private static Stream<DynamicTest> cases(Function<Case, Map<String, Object>> found) {
         return list(BOOK.get("cases")).map(one -> dynamicTest((String) one.get("name"), () -> {
-            assertEquals(one.get("expect"), found.apply(Case.of(BOOK, one)));
+            Map<String, Object> actual = found.apply(Case.of(BOOK, one));
+            if (mayAccept(one)) {
+                assertFalse(actual.containsKey("error"), actual::toString);
+            } else {
+                assertEquals(one.get("expect"), actual);
+            }
         }));
+    }
+
+    /** The few cases in which the JDK is documented to accept what the others refuse. */
+    private static boolean mayAccept(Map<String, Object> one) {
+        return one.get("accepted_by") instanceof List<?> languages && languages.contains("java");
     }
 
     private static Map<String, Object> read(Path file) {
