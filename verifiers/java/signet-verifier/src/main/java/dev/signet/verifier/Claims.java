@@ -71,12 +71,18 @@ final class Claims {
         if (claims.get("status") instanceof Map<?, ?> status
                 && status.get("status_list") instanceof Map<?, ?> list
                 && list.get("idx") instanceof Long index
-                && isInRange(index)
-                && list.get("uri") instanceof String uri
-                && uri.startsWith(issuer + "/")) {
-            return new StatusReference(uri, index);
+                && list.get("uri") instanceof String uri) {
+            return reference(uri, index, issuer);
         }
         throw TokenRefusedException.invalidClaim("status");
+    }
+
+    /** Refuses what is no index, and lists that are not the issuer's. */
+    static StatusReference reference(String uri, long index, String issuer) {
+        if (!isInRange(index) || !uri.startsWith(issuer + "/")) {
+            throw TokenRefusedException.invalidClaim("status");
+        }
+        return new StatusReference(uri, index);
     }
 
     /** A NumericDate in whole seconds: a reader that rounds can be told two times by one token. */

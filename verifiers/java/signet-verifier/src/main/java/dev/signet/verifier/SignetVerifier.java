@@ -137,6 +137,27 @@ public final class SignetVerifier {
         return result;
     }
 
+    /**
+     * Checks the status alone, for a token that was checked by other means: where its claim
+     * {@code status} refers to. Waits if the list has to be fetched first.
+     *
+     * @param uri {@code status.status_list.uri}, one of the issuer's addresses
+     * @param index {@code status.status_list.idx}
+     * @throws TokenRefusedException if the session has ended, or there is no such status: answer 401
+     * @throws VerifierUnavailableException if nothing can be said about it: answer 503
+     */
+    public void checkStatus(String uri, long index) {
+        try {
+            Claims.StatusReference reference = Claims.reference(uri, index, rules.issuer());
+            checkStatus(reference, Waiting.on(statuses.find(reference.uri())));
+        } catch (VerificationException error) {
+            throw logged(error);
+        } catch (InterruptedException error) {
+            Thread.currentThread().interrupt();
+            throw logged(new VerifierUnavailableException(RefusalCode.STATUS_UNAVAILABLE, error));
+        }
+    }
+
     /** Goes on in this thread if there is nothing to wait for, and never in the thread of a fetch. */
     private static <T, R> CompletableFuture<R> then(CompletableFuture<T> first, Function<T, CompletableFuture<R>> next) {
         return first.isDone() ? first.thenCompose(next) : first.thenComposeAsync(next);
