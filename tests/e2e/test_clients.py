@@ -12,6 +12,7 @@ import pytest
 
 from clients import PASSWORD, some_email
 from node import CONTRACT, NodeProject, run
+from openapi_generator import live_in_go, live_in_java, without_go, without_java
 from processes import REPOSITORY, Signet
 
 pytestmark = pytest.mark.once
@@ -89,6 +90,16 @@ def test_generated_rust_client(signet: Signet) -> None:
     lived = run(*cargo, cwd=REPOSITORY, CARGO_TARGET_DIR=str(Path(target) / "clients"))
 
     assert lived == LIFE
+
+
+@without_java
+def test_a_java_client(signet: Signet) -> None:
+    assert live_in_java(*arguments(signet)) == LIFE
+
+
+@without_go
+def test_a_go_client(signet: Signet) -> None:
+    assert live_in_go(*arguments(signet)) == LIFE
 
 
 def arguments(signet: Signet) -> tuple[str, str, str]:

@@ -1,0 +1,3 @@
+module example.test/life
+
+go 1.23

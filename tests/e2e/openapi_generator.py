@@ -1,0 +1,55 @@
+"""The programs of `tests/clients/java` and `tests/clients/go`, on what openapi-generator makes."""
+
+import os
+import shutil
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from node import CONTRACT, run
+from processes import REPOSITORY
+
+CLIENTS = REPOSITORY / "tests/clients"
+BUILT = REPOSITORY / "target/e2e-generated-clients"
+
+BUILD_SECONDS = 600
+"""The first time, Maven downloads what the generator needs."""
+
+SHORT_LIVED = "-XX:TieredStopAtLevel=1"
+"""For a JVM whose optimising compiler would not pay off."""
+
+without_java = pytest.mark.skipif(
+    "E2E_WITHOUT_JAVA" in os.environ, reason="scripts/test --without-java"
+)
+without_go = pytest.mark.skipif(
+    # The generator is a Java program, so the client in Go takes both.
+    not {"E2E_WITHOUT_GO", "E2E_WITHOUT_JAVA"}.isdisjoint(os.environ),
+    reason="scripts/test --without-go or --without-java",
+)
+
+
+@lru_cache(maxsize=1)
+def generate() -> None:
+    """Generates both clients and compiles the one in Java, in copies, with one run of Maven."""
+    shutil.rmtree(BUILT, ignore_errors=True)
+    for language in ("java", "go"):
+        ignored = shutil.ignore_patterns("target", "signet", "life")
+        shutil.copytree(CLIENTS / language, BUILT / language, ignore=ignored)
+    places = (f"-Dcontract={CONTRACT}", f"-Dgo.directory={BUILT / 'go/signet'}")
+    build = ("mvn", "--batch-mode", "--quiet", *places, "process-classes")
+    run(*build, cwd=BUILT / "java", seconds=BUILD_SECONDS, MAVEN_OPTS=SHORT_LIVED)
+
+
+def live_in_java(*arguments: str) -> str:
+    generate()
+    classes = BUILT / "java/target"
+    java = ("java", SHORT_LIVED, "-cp", f"{classes}/classes:{classes}/lib/*")
+    return run(*java, "example.Life", *arguments, cwd=BUILT)
+
+
+def live_in_go(*arguments: str) -> str:
+    generate()
+    directory: Path = BUILT / "go"
+    run("go", "vet", "./...", cwd=directory)
+    return run("go", "run", ".", *arguments, cwd=directory)
