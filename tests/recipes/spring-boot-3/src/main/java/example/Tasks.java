@@ -19,7 +19,7 @@ public class Tasks {
         SpringApplication.run(Tasks.class, arguments);
     }
 
-    /** Switches off the check that accepts typ JWT alone. Without the next bean, ID tokens are accepted. */
+    /** Switches off the check that accepts typ JWT alone; the next bean takes its place. */
     @Bean
     JwkSetUriJwtDecoderBuilderCustomizer withoutSpringsTypeCheck() {
         return builder -> builder.validateType(false);

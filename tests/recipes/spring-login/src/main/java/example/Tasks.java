@@ -26,7 +26,8 @@ public class Tasks {
     }
 
     @Bean
-    SecurityFilterChain security(HttpSecurity http, ClientRegistrationRepository clients) throws Exception {
+    SecurityFilterChain security(HttpSecurity http, ClientRegistrationRepository clients)
+            throws Exception {
         var logoutAtSignet = new OidcClientInitiatedLogoutSuccessHandler(clients);
         logoutAtSignet.setPostLogoutRedirectUri("{baseUrl}"); // Signet returns here after a logout
         http.authorizeHttpRequests(requests -> requests
@@ -40,9 +41,12 @@ public class Tasks {
     }
 
     /** Signet requires PKCE, and Spring Boot 3.5 does not send it for a client with a secret. */
-    private static OAuth2AuthorizationRequestResolver withPkce(ClientRegistrationRepository clients) {
-        var resolver = new DefaultOAuth2AuthorizationRequestResolver(clients, "/oauth2/authorization");
-        resolver.setAuthorizationRequestCustomizer(OAuth2AuthorizationRequestCustomizers.withPkce());
+    private static OAuth2AuthorizationRequestResolver withPkce(
+            ClientRegistrationRepository clients) {
+        var resolver =
+                new DefaultOAuth2AuthorizationRequestResolver(clients, "/oauth2/authorization");
+        var pkce = OAuth2AuthorizationRequestCustomizers.withPkce();
+        resolver.setAuthorizationRequestCustomizer(pkce);
         return resolver;
     }
 
