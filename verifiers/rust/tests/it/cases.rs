@@ -103,7 +103,7 @@ impl<'f> Case<'f> {
 /// As `expect` has it.
 fn verdict(outcome: Result<AccessToken, &str>) -> Value {
     match outcome {
-        Ok(token) => told_by(&token),
+        Ok(token) => claims_of(&token),
         Err(code) => json!({ "error": code }),
     }
 }
