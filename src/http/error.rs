@@ -247,7 +247,7 @@ impl Problem {
     }
 }
 
-/// Lets extractors, middleware and operations fail with a [`Problem`].
+/// Lets extractors, middleware and operations fail with a `Problem`.
 impl From<Problem> for Error {
     fn from(problem: Problem) -> Self {
         Self::from_response(problem.into_response())

@@ -368,8 +368,12 @@ async fn assemble(
     let life = config.tokens.access_token_life();
     let issuer = Issuer::new(issuer_url.clone(), audience.clone(), life, Arc::clone(&ring))
         .with_typ_jwt(config.service.typ_jwt_audiences.to_vec());
-    let now = clock.now();
     status::ensure_first_list(&db).await.map_err(ListError::from)?;
+    // Migrations on a slow disk take longer than keys may be used without being read again.
+    if !ring.is_fresh() {
+        Box::pin(ring.reload(&db)).await?;
+    }
+    let now = clock.now();
     Ok(App {
         status_entries: StatusEntries::default(),
         status_lists: StatusLists::open(&db, &issuer, config.status.clone(), now).await?,
