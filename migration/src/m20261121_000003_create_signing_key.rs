@@ -24,7 +24,7 @@ impl MigrationTrait for Migration {
             .to_owned();
         manager.create_table(table).await?;
 
-        // Of several instances that start on an empty database, one makes the first key.
+        // At most one active key, also when several instances start on an empty database.
         let index = Index::create()
             .name("signing_key_one_active_key")
             .table("signing_key")

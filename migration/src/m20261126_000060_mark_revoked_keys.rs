@@ -1,5 +1,5 @@
-//! Keys that were revoked, apart from those that served their time: ID tokens of the latter are still
-//! good as hints.
+//! Distinguishes revoked keys from retired ones, whose ID tokens are still accepted as
+//! `id_token_hint`.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::big_integer_null;
@@ -13,7 +13,7 @@ impl MigrationTrait for Migration {
         let column = big_integer_null("revoked_at");
         let table = Table::alter().table("signing_key").add_column(column).to_owned();
         manager.alter_table(table).await?;
-        // Which of the removed keys were revoked was not written down: none of them is believed.
+        // It was not recorded which removed keys were revoked, so none is trusted.
         let mark = Query::update()
             .table("signing_key")
             .value("revoked_at", Expr::col("remove_at"))

@@ -1,4 +1,4 @@
-//! What people have allowed, by whom the tokens are for (RFC 8707).
+//! The scopes of a consent, per audience (RFC 8707).
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::json_binary_null;
@@ -9,8 +9,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Null in what was said before, and in what an instance of the version before writes: it
-        // knows neither the column nor any audience. `scope` stays what it reads.
+        // Null in earlier consents and in those written by the previous version, which knows no
+        // audiences and reads only `scope`.
         let table =
             Table::alter().table("consent").add_column(json_binary_null("access")).to_owned();
         manager.alter_table(table).await

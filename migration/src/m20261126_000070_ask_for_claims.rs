@@ -1,5 +1,5 @@
-//! Claims that are asked for by name (OpenID Connect Core 1.0 §5.5): in a code, in what comes of it, and in
-//! what people have allowed.
+//! Claims that are requested by name (OpenID Connect Core 1.0 §5.5), stored with the code, the session
+//! and the consent.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::json_binary_null;
@@ -12,8 +12,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Null where nothing was asked for in this way. An instance of the version before asks for
-        // nothing so, writes none of these columns, and deletes a consent as a whole.
+        // Null where no claim was requested by name. The previous version does not support the
+        // parameter, writes none of these columns, and deletes a consent as a whole.
         for name in TABLES {
             let table =
                 Table::alter().table(name).add_column(json_binary_null("claims")).to_owned();

@@ -1,9 +1,9 @@
 //! Addresses are unique by a folded form: NFKC and full case folding.
 //!
-//! The form is made by the application, which has Unicode's tables; here is the place for it. It is
-//! null where it has not been made: in rows from before, and in those that an instance of the version
-//! before still writes. Such a row counts by its address in lower case, which for all of ASCII is the
-//! folded form already; so this step rewrites no row, and the index holds for both versions.
+//! The application computes the form, because it has Unicode's tables; this adds the column. It is
+//! null in earlier rows and in those written by the previous version. Where it is null, uniqueness
+//! applies to the address in lower case, which for ASCII is the folded form; so this step rewrites no
+//! row, and the index is right for both versions.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{boolean, text_null};

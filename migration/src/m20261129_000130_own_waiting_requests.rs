@@ -1,4 +1,4 @@
-//! A request that waits for a consent is somebody's, who may have a few at most.
+//! A pending authorization belongs to an account, which may have a limited number of them.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::uuid_null;
@@ -12,8 +12,8 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Null in rows of the version before, which are nobody's. No foreign key: it is counted by,
-        // and the row is gone after 30 minutes.
+        // Null in rows of the previous version. No foreign key: the column only serves to count, and
+        // the row is deleted after 30 minutes.
         let table = Table::alter().table(TABLE).add_column(uuid_null("account_id")).to_owned();
         manager.alter_table(table).await?;
         let index = Index::create().name(INDEX).table(TABLE).col("account_id").to_owned();

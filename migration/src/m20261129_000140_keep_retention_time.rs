@@ -1,12 +1,11 @@
-//! The time by which rows are deleted for good, which a clock that jumps does not move.
+//! The clock that decides which rows are old enough to delete; jumps of the wall clock do not move it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::big_integer_null;
 
 const TABLE: &str = "database_state";
 
-/// The retention time, and where it was at the last start that made up for time in which nothing
-/// served. Null until an instance of this version serves.
+/// The retention time, and its value at the last start that caught up downtime. Null until an instance of this version serves.
 const COLUMNS: [&str; 2] = ["retention_at", "retention_base"];
 
 #[derive(DeriveMigrationName)]

@@ -1,4 +1,4 @@
-//! Sessions that are over are deleted after a while, and have to be found for that.
+//! Indexes to find ended and expired sessions, which are deleted after a while.
 
 use sea_orm_migration::prelude::*;
 
@@ -11,7 +11,7 @@ pub(crate) struct Migration;
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        // Empty in nearly all rows of sessions that live.
+        // Null while a session has not been ended, so the index contains only ended ones.
         let ended = Index::create()
             .name(ENDED)
             .table("session")
@@ -19,7 +19,7 @@ impl MigrationTrait for Migration {
             .and_where(Expr::col("ended_at").is_not_null())
             .to_owned();
         manager.create_index(ended).await?;
-        // Written once, when a session begins, and then at the end of the index.
+        // Set once; new values are nearly the largest, so inserts go to the end of the index.
         let expired =
             Index::create().name(EXPIRED).table("session").col("absolute_expires_at").to_owned();
         manager.create_index(expired).await

@@ -1,5 +1,4 @@
-//! A login on the hosted pages says which cookie its browser had before: forms of the pages from then are
-//! known by it.
+//! The cookie that a browser had before its login, by which forms rendered earlier are recognised.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::binary_len_null;

@@ -1,4 +1,4 @@
-//! Of the attempts in a window, which have no verdict yet: others wait for those.
+//! Which attempts of a window have no verdict yet; later attempts wait for those.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::json_binary_null;

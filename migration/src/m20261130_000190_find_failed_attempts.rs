@@ -1,5 +1,5 @@
-//! Which address somebody tried to log in to or sign up with, so that failures can be found by it.
-//! Addresses that nobody has are not kept: this is the code that names their attempt window.
+//! A keyed digest of the address of a failed login or sign-up (the key of its attempt window), so that
+//! failures can be found by address without storing it.
 
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::binary_len_null;
@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
         let table =
             Table::alter().table("auth_event").add_column(binary_len_null(COLUMN, 32)).to_owned();
         manager.alter_table(table).await?;
-        // Failures alone have one: other events write nothing to it.
+        // Only failures have one: other events write nothing to this index.
         let index = Index::create()
             .name(INDEX)
             .table("auth_event")

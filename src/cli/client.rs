@@ -31,18 +31,19 @@ pub(super) enum Client {
         #[command(flatten)]
         database: DatabaseSettings,
     },
-    /// Change a client. Options that are not given, and the secret, stay unchanged. A given list
-    /// replaces the old one; an empty value (`--audience ""`) clears it.
+    /// Change a client. Options that are not given stay unchanged, and so does the secret, except
+    /// that a new `--auth-method` may need another one. A given list replaces the old one; an empty
+    /// value (`--audience ""`) clears it.
     Update(Box<Description>),
     /// Create a new secret for a client and print it. The previous secret stays valid until the
     /// next rotation, so that the client can switch without downtime.
     RotateSecret {
         /// The client.
         client_id: String,
-        /// Create no new secret; invalidate the previous one, once the client uses the new one.
+        /// Create no new secret and invalidate the previous one now, because the client uses the new one.
         #[arg(long, conflicts_with = "now")]
         drop_previous: bool,
-        /// Create a new secret and invalidate all others immediately, because they may have leaked.
+        /// Create a new secret and invalidate all others now, because one may have leaked.
         #[arg(long)]
         now: bool,
         #[command(flatten)]
@@ -122,7 +123,7 @@ pub(super) struct Description {
     /// that do not call the userinfo endpoint; default: `false`.
     #[arg(long, num_args = 0..=1, default_missing_value = "true")]
     id_token_claims: Option<bool>,
-    /// Consent: `ask` the user, or `skip` it for a first-party client; default: `ask`.
+    /// Consent: `ask` the user, or `skip` it for an application of your own; default: `ask`.
     #[arg(long)]
     consent: Option<String>,
     #[command(flatten)]
@@ -317,21 +318,21 @@ fn requirements(row: &Row) -> String {
     text + &format!("\nTo change that: signet client update {}", row.id)
 }
 
-/// What is probably not meant.
+/// Warnings about likely mistakes.
 fn hints(row: &Row) -> impl Iterator<Item = &'static str> {
     let has = |scope: &str| row.scopes.0.iter().any(|it| it == scope);
     let has_comma = row.scopes.0.iter().any(|scope| scope.contains(','));
-    let is_of_services = row.scopes.0.iter().any(|scope| !IDENTITY.contains(&scope.as_str()));
-    let is_for_nobody = is_of_services && row.audiences.0.is_empty();
-    let is_idle = has("offline_access") && !row.grants.has("refresh_token");
+    let has_service_scopes = row.scopes.0.iter().any(|scope| !IDENTITY.contains(&scope.as_str()));
+    let lacks_audience = has_service_scopes && row.audiences.0.is_empty();
+    let lacks_refresh_grant = has("offline_access") && !row.grants.has("refresh_token");
     [
         (has_comma, "A scope contains a comma: scopes are separated by spaces (--scope)."),
         (
-            is_for_nobody,
+            lacks_audience,
             "Its tokens are for the userinfo endpoint alone: name the resource servers of its other \
              scopes (--audience).",
         ),
-        (is_idle, "offline_access has no effect without --grant refresh_token."),
+        (lacks_refresh_grant, "offline_access has no effect without --grant refresh_token."),
     ]
     .into_iter()
     .filter_map(|(is_so, hint)| is_so.then_some(hint))

@@ -11,7 +11,7 @@ use crate::database::{Db, migrate_down, migrate_up, status};
 pub(super) enum Migrate {
     /// Apply all pending migrations.
     Up(Target),
-    /// Revert the newest migrations. The data in their tables is lost.
+    /// Revert the newest migrations. The data in the tables and columns that they added is lost.
     Down {
         /// How many to revert.
         #[arg(long, default_value_t = 1)]

@@ -70,14 +70,15 @@ enum Command {
     Restored(Box<restored::Restored>),
     /// Check a running Signet as a resource server sees it, and report faults and how to fix them.
     ///
-    /// Checks discovery, key set, caching, CORS, clock, readiness and the client address it sees;
-    /// with a database, also the schema and the key schedule. Exits with 1 if there is a fault.
+    /// Checks what resource servers depend on, from discovery to the status lists, and the proxy;
+    /// with a database, also its schema, keys, clocks and restores. Exits with 1 if there is a
+    /// fault.
     Doctor(doctor::Doctor),
     /// Check whether a Signet on this host is ready; exits with 0 if it is.
     Health(health::Health),
     /// Print the OpenAPI description of the JSON API.
     Openapi,
-    /// Print the reference of all settings.
+    /// Print generated reference pages.
     Config {
         #[command(subcommand)]
         action: config::Reference,

@@ -12,16 +12,16 @@ use crate::domain::id;
 use crate::domain::keys::{self, MasterKeys};
 use crate::domain::restore::{self, Declared};
 
-/// Changes that the restore undoes, and that an operator must repeat.
-const NOT_UNDONE: &str = "\
+/// Changes that the restore has undone, and that an operator must repeat.
+const TO_REPEAT: &str = "\
 All changes made after the backup are undone. Correct these by hand before you start Signet:
 - accounts that were deleted or disabled since exist again and are enabled (signet account
   disable, delete);
 - old passwords are valid again, and new ones are not (signet account reset-password, or disable);
 - old client secrets are valid again, and clients that were deleted or restricted are as before
   (signet client list, rotate-secret --now, update, delete);
-- consents that users withdrew are granted again;
-- accounts that were created since do not exist, and audit events of that time are lost.";
+- consents that users withdrew are granted again.
+Accounts that were created since, and audit events of that time, are lost.";
 
 #[derive(Debug, Args)]
 pub(super) struct Restored {
@@ -43,9 +43,9 @@ impl Restored {
         keys::check_sealed(&db, &sealer).await?;
         let declared = restore::declare(&db, &sealer, self.keys.rsa_bits).await?;
         let path = self.restores.state_file(&self.keys.master_key_file);
-        note(&StateFile::at(path, id::new(db.clock().now())), &declared)?;
+        update_state_file(&StateFile::at(path, id::new(db.clock().now())), &declared)?;
         db.close().await;
-        Ok(tell(&declared)?)
+        Ok(print_result(&declared)?)
     }
 }
 
@@ -64,7 +64,7 @@ async fn lock(database: &DatabaseSettings) -> anyhow::Result<ServeLock> {
 
 /// Records the new name of the database in the state file, so that every copy with the old name is
 /// detected as older.
-fn note(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
+fn update_state_file(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
     let old = declared.before.name().map_or(Ok(()), |name| file.note_replaced(&name));
     let new = declared.after.name();
     let new = new.map_or(Ok(()), |name| file.note(&name, declared.after.commits));
@@ -79,7 +79,7 @@ fn note(file: &StateFile, declared: &Declared) -> Result<(), OutputError> {
     Ok(())
 }
 
-fn tell(declared: &Declared) -> Result<(), OutputError> {
+fn print_result(declared: &Declared) -> Result<(), OutputError> {
     let Declared { accounts, kid, .. } = declared;
     let accounts =
         if *accounts == 1 { "1 account".to_owned() } else { format!("{accounts} accounts") };
@@ -89,6 +89,6 @@ fn tell(declared: &Declared) -> Result<(), OutputError> {
     print(&format!("all signing keys are revoked, and {kid} signs from now on"))?;
     print("all earlier refresh tokens, reset tokens, authorization codes and cookies are invalid")?;
     print("all earlier status lists mark every session as ended")?;
-    print_lines(NOT_UNDONE)?;
+    print_lines(TO_REPEAT)?;
     print("then start Signet; running instances on PostgreSQL stop within seconds: restart them")
 }

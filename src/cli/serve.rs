@@ -12,7 +12,7 @@ use crate::database::ServeLock;
 use crate::server::Server;
 use crate::telemetry;
 
-/// Maximum time to write the last log lines at exit: the reader may be blocked.
+/// Maximum time to write the last log lines at exit: the output may block.
 const FLUSH_TIME: Duration = Duration::from_millis(500);
 
 /// Serves until SIGTERM or SIGINT.
@@ -63,8 +63,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
 fn welcome(server: &Server) -> String {
     // With an https issuer, a proxy is in front that may not run yet, so the local address is
-    // shown. Otherwise it must be the issuer: browsers and libraries refuse responses under another
-    // name.
+    // shown. Otherwise the issuer is shown: browsers and libraries work only with that host name.
     let (issuer, address) = (server.issuer(), server.address());
     let base = if issuer.starts_with("http:") { issuer } else { &format!("http://{address}") };
     format!(

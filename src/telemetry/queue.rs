@@ -22,8 +22,8 @@ const REPORT_PERIOD: Duration = Duration::from_secs(10);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 thread_local! {
-    /// Whether this is the writer thread. It must not wait for itself, and reports lost lines
-    /// even if the queue is full.
+    /// Whether this is the writer thread: its reports of lost lines are queued even if the queue
+    /// is full.
     static IS_WRITER: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Losses {
 
 impl Queue {
     /// A queue of at most `max_bytes` in front of `output`. `report` is called when lines can be
-    /// written again after some were lost, and may log.
+    /// written again after some were lost, and by a flush; it may log.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -237,14 +237,14 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(20);
 
     /// An output whose writes have scripted results.
-    struct Steered {
-        orders: Receiver<io::Result<usize>>,
+    struct ScriptedOutput {
+        results: Receiver<io::Result<usize>>,
         written: Sender<String>,
     }
 
-    impl Write for Steered {
+    impl Write for ScriptedOutput {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let length = self.orders.recv().unwrap()?.min(bytes.len());
+            let length = self.results.recv().unwrap()?.min(bytes.len());
             self.written.send(String::from_utf8(bytes[..length].to_vec()).unwrap()).unwrap();
             Ok(length)
         }
@@ -254,25 +254,25 @@ mod tests {
         }
     }
 
-    struct Stage {
+    struct Fixture {
         queue: Arc<Queue>,
-        orders: Sender<io::Result<usize>>,
+        results: Sender<io::Result<usize>>,
         written: Receiver<String>,
         reports: Receiver<Losses>,
     }
 
-    fn stage(lines: usize) -> Stage {
-        let (orders, steps) = channel();
+    fn stage(lines: usize) -> Fixture {
+        let (results, steps) = channel();
         let (written, writes) = channel();
         let (send, reports) = channel();
-        let output = Steered { orders: steps, written };
+        let output = ScriptedOutput { results: steps, written };
         let send = Mutex::new(send);
         let report = move |losses| send.lock().unwrap().send(losses).unwrap();
         let queue = Queue::start(output, lines * size_of(b"line 0\n"), report).unwrap();
-        Stage { queue, orders, written: writes, reports }
+        Fixture { queue, results, written: writes, reports }
     }
 
-    impl Stage {
+    impl Fixture {
         fn push(&self, numbers: std::ops::Range<u32>) {
             for number in numbers {
                 self.queue.push(format!("line {number}\n").as_bytes());
@@ -281,7 +281,7 @@ mod tests {
 
         fn write_lines(&self, number: usize) -> Vec<String> {
             for _ in 0..number {
-                self.orders.send(Ok(usize::MAX)).unwrap();
+                self.results.send(Ok(usize::MAX)).unwrap();
             }
             (0..number).map(|_| self.written.recv_timeout(LIMIT).unwrap()).collect()
         }
@@ -308,11 +308,11 @@ mod tests {
         let stage = stage(9);
 
         stage.push(0..3);
-        stage.orders.send(Ok(4)).unwrap();
-        stage.orders.send(Err(ErrorKind::StorageFull.into())).unwrap();
-        stage.orders.send(Err(ErrorKind::StorageFull.into())).unwrap();
+        stage.results.send(Ok(4)).unwrap();
+        stage.results.send(Err(ErrorKind::StorageFull.into())).unwrap();
+        stage.results.send(Err(ErrorKind::StorageFull.into())).unwrap();
         for kind in [ErrorKind::Interrupted, ErrorKind::WouldBlock] {
-            stage.orders.send(Err(kind.into())).unwrap();
+            stage.results.send(Err(kind.into())).unwrap();
         }
 
         assert_eq!(stage.write_lines(3), ["line", "\n", "line 2\n"]);

@@ -66,7 +66,7 @@ const RESTRICTED_TO: &[(&str, &[&str])] = &[
     ("reqwest", &["cli/doctor/", "server/backchannel_delivery/"]),
     ("poem_openapi", &["http/"]),
     ("sea_orm", &["database/", "domain/", "entity/", "timestamp.rs"]),
-    ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/", "server/"]),
+    ("signet_verifier", &["cli/doctor/", "domain/keys/", "domain/token.rs", "http/"]),
     ("toml", &["cli/client.rs"]),
     ("tracing_subscriber", &["telemetry/"]),
 ];

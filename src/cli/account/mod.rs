@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use crate::cli::account::named::{Named, open};
+use crate::cli::account::named::{AccountArgument, open};
 use crate::cli::output::{print, print_to_stderr};
 use crate::config::DatabaseSettings;
 use crate::domain::administration;
@@ -32,9 +32,9 @@ pub(super) enum Account {
     ///
     /// Resource servers that check the status lists refuse its access tokens within seconds, others
     /// when the tokens expire.
-    Disable(Named),
+    Disable(AccountArgument),
     /// Enable an account again: logins are accepted. Ended sessions stay ended.
-    Enable(Named),
+    Enable(AccountArgument),
     /// Delete an account permanently. Its events stay in the audit log.
     ///
     /// A later sign-up with the same address creates an account with another `sub`. Asks for
@@ -67,7 +67,7 @@ pub(super) struct EndSessions {
 #[derive(Debug, Args)]
 pub(super) struct Delete {
     #[command(flatten)]
-    account: Named,
+    account: AccountArgument,
     /// Do not ask for confirmation.
     #[arg(long)]
     yes: bool,
@@ -76,7 +76,7 @@ pub(super) struct Delete {
 #[derive(Debug, Args)]
 pub(super) struct ResetPassword {
     #[command(flatten)]
-    account: Named,
+    account: AccountArgument,
     /// File with the master key.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,
@@ -88,14 +88,14 @@ impl Account {
             Self::List(command) => command.run().await,
             Self::Show(command) => command.run().await,
             Self::Disable(named) => {
-                let (db, id) = named.find().await?;
+                let (db, id) = named.open_and_find().await?;
                 let ended = administration::disable(&db, id).await?;
                 print(&format!("disabled; {}", sessions_ended(ended)))?;
                 db.close().await;
                 Ok(())
             }
             Self::Enable(named) => {
-                let (db, id) = named.find().await?;
+                let (db, id) = named.open_and_find().await?;
                 administration::enable(&db, id).await?;
                 print("enabled")?;
                 db.close().await;
@@ -109,7 +109,7 @@ impl Account {
 }
 
 async fn delete(command: &Delete) -> anyhow::Result<()> {
-    let (db, id) = command.account.find().await?;
+    let (db, id) = command.account.open_and_find().await?;
     if !command.yes {
         let address = administration::address_of(&db, id).await?;
         if !io::stdin().is_terminal() {
@@ -133,7 +133,7 @@ async fn delete(command: &Delete) -> anyhow::Result<()> {
 async fn end_sessions(command: EndSessions) -> anyhow::Result<()> {
     let EndSessions { account, database, .. } = command;
     let (db, ended) = if let Some(account) = account {
-        let (db, id) = Named { account, database }.find().await?;
+        let (db, id) = AccountArgument { account, database }.open_and_find().await?;
         let ended = administration::end_sessions(&db, id).await?;
         (db, ended)
     } else {

@@ -12,16 +12,16 @@ use crate::domain::email::Email;
 
 /// An account given by address or id.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Named {
+pub(in crate::cli) struct AccountArgument {
     /// The account's email address or id.
     pub(super) account: String,
     #[command(flatten)]
     pub(super) database: DatabaseSettings,
 }
 
-impl Named {
+impl AccountArgument {
     /// Resolves to the id, because the address may later belong to another account.
-    pub(super) async fn find(&self) -> anyhow::Result<(Db, Uuid)> {
+    pub(super) async fn open_and_find(&self) -> anyhow::Result<(Db, Uuid)> {
         let (db, email) = self.open().await?;
         let id = match self.account.parse() {
             Ok(id) => id,

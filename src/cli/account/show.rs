@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 
-use crate::cli::account::named::Named;
+use crate::cli::account::named::AccountArgument;
 use crate::cli::output::{OutputError, print};
 use crate::database::Db;
 use crate::domain::administration::{self, AccountView, OperatorError};
@@ -22,7 +22,7 @@ const LAST_FAILURES: u64 = 10;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Show {
     #[command(flatten)]
-    named: Named,
+    named: AccountArgument,
     /// File with the master key, which is needed to find the failures at the address.
     #[arg(long, env = "SIGNET_MASTER_KEY_FILE", default_value = "keys/master.key")]
     master_key_file: PathBuf,

@@ -1,4 +1,4 @@
-//! Database checks: whether the clock is or was ahead.
+//! Database checks: whether the clock is or was wrong.
 
 use std::time::Duration;
 
@@ -50,20 +50,20 @@ pub(super) fn examine_retention(stored: Option<Timestamp>, now: Timestamp, repor
     let (ahead, behind) = (now.since(stored), stored.since(now));
     if behind > TOLERANCE {
         report.fault(
-            format!("the clock says {}, but has been at {}", now.to_rfc3339(), stored.to_rfc3339()),
+            format!("the clock shows {}, but {} has already been recorded", now.to_rfc3339(), stored.to_rfc3339()),
             "set the clock: either it is behind now, or it was ahead at the first start; in the latter \
              case this fault disappears with time",
         );
     } else if ahead > AHEAD {
         report.fault(
             format!(
-                "the clock says {}, {} days more than instances have served: it runs ahead, or none \
-                 ran for as long",
+                "the clock shows {}, {} days ahead of the retention time: it is wrong, or no instance \
+                 ran for so long",
                 now.to_rfc3339(),
                 ahead.as_secs() / DAY
             ),
             "is the clock right? Then no action is needed: expired rows are deleted that much later, and \
-             each start after an hour of service makes up for a day",
+             each start after at least an hour of service catches up at most one day",
         );
     } else {
         report.fine("the clock agrees with the retention time");

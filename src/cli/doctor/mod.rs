@@ -28,7 +28,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Doctor {
     /// The issuer to check: the base URL that resource servers are configured with.
     issuer: String,
-    /// Also check this database: its schema and its key schedule.
+    /// Also check this database.
     #[arg(long, env = "SIGNET_DATABASE_URL", hide_env_values = true)]
     database_url: Option<DatabaseUrl>,
     /// File with the master key; the state file is next to it by default.

@@ -28,22 +28,22 @@ async fn client_address(http: &Client, issuer: &str, report: &mut Report) {
     let is_private = address.parse::<IpAddr>().is_ok_and(is_private);
     if says("ignored_forwarding") {
         report.fault(
-            format!("it ignores X-Forwarded-For of the proxy at {address}"),
+            format!("Signet ignores X-Forwarded-For of the proxy at {address}"),
             "name the proxy in SIGNET_TRUSTED_PROXIES; until then all clients share one limit",
         );
     } else if says("forwarded") && address == "none" {
         report.fault(
-            "it cannot read the X-Forwarded-For that the proxy sends",
+            "Signet cannot read the X-Forwarded-For that the proxy sends",
             "configure the proxy to send only addresses; until then all its clients share one limit",
         );
     } else if issuer.starts_with("https:") && is_private && !says("forwarded") {
         report.fault(
-            format!("it sees this client as {address}, which is the proxy's address"),
+            format!("Signet sees this client as {address}, which is the proxy's address"),
             "name the proxy in SIGNET_TRUSTED_PROXIES and configure it to send X-Forwarded-For; until \
              then all clients share one limit",
         );
     } else {
-        report.note(format!("it sees this client as {address}"));
+        report.note(format!("Signet sees this client as {address}"));
     }
 }
 
@@ -60,7 +60,7 @@ async fn long_answers(http: &Client, issuer: &str, report: &mut Report) {
     let state = "%C3%A9".repeat(LONG_STATE);
     let form = http.post(format!("{issuer}/oauth2/logout")).body(format!("state={state}"));
     let form = form.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let what = format!("a response with a state of {LONG_STATE} characters arrives");
+    let what = format!("a redirect with a state of {LONG_STATE} characters passes the proxy");
     let remedy = "let the proxy accept 16 KiB of header fields (nginx: proxy_buffer_size and \
                   large_client_header_buffers, as in deploy/nginx.conf)";
     let location = match form.send().await {

@@ -53,7 +53,7 @@ async fn list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mu
     report.check(
         max_age <= TOLERATED_MAX_AGE,
         &format!("caches do not delay logouts ({cache_control})"),
-        "a proxy replaces Cache-Control: each additional second delays logouts by a second",
+        "stop the proxy from replacing Cache-Control: each second of max-age delays logouts by a second",
     );
     let token = answer.text().await.unwrap_or_default();
     let now = Clock::System.now().as_seconds();

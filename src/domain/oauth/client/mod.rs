@@ -75,7 +75,7 @@ pub enum Applied {
     Unchanged,
 }
 
-/// All clients, by ID.
+/// All clients, ordered by ID.
 ///
 /// # Errors
 /// If the database refuses.
@@ -88,12 +88,12 @@ pub async fn list(db: &Db) -> Result<Vec<Model>, DbErr> {
 /// # Errors
 /// If the database refuses.
 pub async fn names(db: &Db, ids: BTreeSet<String>) -> Result<HashMap<String, String>, DbErr> {
-    let question = Entity::find()
+    let query = Entity::find()
         .select_only()
         .columns([Column::Id, Column::Name])
         .filter(Column::Id.is_in(ids))
         .into_tuple();
-    let names = db.read(|db| async move { question.all(&db).await }).await?;
+    let names = db.read(|db| async move { query.all(&db).await }).await?;
     Ok(names.into_iter().collect())
 }
 
@@ -105,8 +105,8 @@ pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
     if !is_client_id(id) {
         return Ok(None);
     }
-    let question = Entity::find_by_id(id);
-    db.read(|db| async move { question.one(&db).await }).await
+    let query = Entity::find_by_id(id);
+    db.read(|db| async move { query.one(&db).await }).await
 }
 
 /// Registers a client; returns its secret if it has one.
@@ -127,7 +127,8 @@ pub async fn create(db: &Db, registration: Registration) -> Result<Option<String
     .await
 }
 
-/// Updates a client's registration, except its secret. `change` may be called more than once.
+/// Updates a client's registration; it keeps its secret unless the authentication method changes.
+/// `change` may be called more than once.
 ///
 /// # Errors
 /// See [`ClientError`].
