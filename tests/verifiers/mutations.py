@@ -136,7 +136,8 @@ def key(draft: Draft, rng: Random) -> None:
     chosen = rng.choice([one for one in draft.keys if isinstance(one, dict)])
     name = rng.choice(KEY_NAMES)
     if name == "n" and rng.random() < 0.8:
-        chosen["n"] = modulus(chosen["n"], rng)
+        # An earlier mutation may have removed it.
+        chosen["n"] = modulus(chosen.get("n"), rng)
     elif name == "key_ops":
         operations = ["verify", "sign", "Verify", *VALUES]
         chosen["key_ops"] = [rng.choice(operations) for _ in range(rng.randrange(3))]
