@@ -235,8 +235,9 @@ PHASES: dict[str, Callable[[Measurement], None]] = {
     "tokens": tokens,
     "outage": outage,
     "rotation": rotation,
-    "unknown": unknown,
     "revocation": revocation,
+    # The last, because some libraries then find no new key for a while.
+    "unknown": unknown,
 }
 
 
