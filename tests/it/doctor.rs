@@ -347,12 +347,12 @@ async fn doctor_reports_a_clock_that_is_or_was_ahead() {
     for (change, what, remedy) in [
         (
             format!("database_state SET retention_at = {}", now - 40 * day),
-            "40 days more",
+            "40 days ahead",
             "is the clock right?",
         ),
         (
             format!("database_state SET retention_at = {}", now + day),
-            "has been at",
+            "has already been recorded",
             "set the clock",
         ),
         (
