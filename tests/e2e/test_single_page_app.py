@@ -246,7 +246,7 @@ def test_unregistered_redirect_uri_is_named(method: str, member: str, person: Pe
         [method, member],
     )
 
-    said = f"{member} is not one that the client registered"
+    said = f"{member} is not registered for the client"
     expect(person.page.get_by_text(said)).to_be_visible(timeout=15_000)
 
 
