@@ -210,7 +210,9 @@ def w06(report: Report, place: Place) -> None:
     report.holds(refreshed == {503}, f"a database that only reads: refreshes get {refreshed}")
     report.holds(status == 503, f"and it is not ready ({status})")
     took = wait_for(lambda: ada.refresh().status_code == 200, 20, "refreshes work again")
-    report.holds(took < 5 and ready() == 200, f"both end when it writes again ({took:.1f} s)")
+    # `/readyz` repeats an answer for a moment.
+    took += wait_for(lambda: ready() == 200, 20, "it is ready again")
+    report.holds(took < 5, f"both end when it writes again ({took:.1f} s)")
 
 
 def w09(report: Report, place: Place) -> None:
@@ -477,8 +479,9 @@ def w15(report: Report, place: Place) -> None:
         it.rows.trust(False)
         took.append(statistics.median(deletion(it) for _ in range(5)))
     report.figure("account deleted beside 1,000 and 201,000 codes, ms of CPU", took)
+    # The kernel counts CPU time in ticks of 10 ms; without the index it is 44 ms.
     report.holds(
-        took[1] < took[0] + 5, "the deletion of an account does not read the codes of others"
+        took[1] < took[0] + 15, "the deletion of an account does not read the codes of others"
     )
 
 
@@ -542,7 +545,7 @@ def w17(report: Report, place: Place) -> None:
     it = Installation(place)
     people = [Client(it.signet.url).sign_up() for _ in range(crowd.PEOPLE)]
     it.signet.stop()
-    crowd.imported(report, it.signet, people, it.rows.execute)
+    crowd.imported_hashes(report, it.signet, people, it.rows.execute)
 
 
 def w18(report: Report, place: Place) -> None:
