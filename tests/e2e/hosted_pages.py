@@ -103,6 +103,8 @@ def opened(directory: Path, owner: Owner) -> Iterator[Stage]:
         axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
         with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
             yield Stage(instances[0], shop, browser, axe.read_text())
+        if len(instances) > 1:
+            assert all(proxy.answered[signet.port] for signet in instances), proxy.answered
     database.drop()
 
 

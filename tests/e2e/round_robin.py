@@ -35,8 +35,7 @@ class RoundRobin(AbstractContextManager["RoundRobin"]):
                 port = next(proxy._ports)
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 upstream = HTTPConnection("127.0.0.1", port, timeout=60)
-                headers = {name: value for name, value in self.headers.items()}
-                upstream.request(self.command, self.path, body or None, headers)
+                upstream.request(self.command, self.path, body or None, dict(self.headers))
                 response = upstream.getresponse()
                 content = response.read()
                 upstream.close()
