@@ -12,6 +12,7 @@
 
 mod breakdown;
 mod client;
+mod comparison;
 mod limits;
 mod load;
 mod plan;
@@ -56,7 +57,10 @@ enum Task {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
-        Some(Task::Run(run)) => plan::measure(&run),
+        Some(Task::Run(run)) => match &run.against {
+            Some(against) => comparison::compare(&run, against),
+            None => plan::measure(&run),
+        },
         Some(Task::ServeStatic { port, body }) => stand_in::serve(port, &body),
         None => {
             println!("to measure the service: scripts/bench");

@@ -24,7 +24,7 @@ use crate::workload::{CONNECTIONS, LOG_INS, NOW_AND_THEN, STORM, deal};
 const CROWD: usize = 1_000;
 
 /// The server under test and everything needed to measure it.
-struct Bench<'a> {
+pub(crate) struct Bench<'a> {
     run: &'a Run,
     /// The unit of time: how long a limit is measured in a round.
     unit: Duration,
@@ -44,11 +44,10 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
     let load: Vec<_> = load.split(' ').take(3).collect();
     println!("{} cores, load before the run: {}", load::cores(), load.join(" "));
 
-    let directory = tempfile::Builder::new().prefix("signet-bench.").tempdir_in(&run.directory)?;
+    let directory = temporary_directory(run)?;
     let new_key = start_anew(run, directory.path())?;
     let mut bench = Bench::prepare(run, directory)?;
-    sleep(Duration::from_secs(1));
-    let idle = bench.server.resident();
+    let idle = bench.resident();
     bench.sign_everybody_up()?;
     let parts = bench.open_parts()?;
     for round in 0..run.rounds {
@@ -74,6 +73,11 @@ pub(crate) fn measure(run: &Run) -> anyhow::Result<()> {
         println!("{}", sizes.table(&bench.rows).text());
     }
     Ok(())
+}
+
+fn temporary_directory(run: &Run) -> anyhow::Result<TempDir> {
+    let mut named = tempfile::Builder::new();
+    Ok(named.prefix("signet-bench.").tempdir_in(&run.directory)?)
 }
 
 /// Start times on an empty database, in milliseconds; this creates a schema and a key.
@@ -115,6 +119,11 @@ impl Run {
 }
 
 impl<'a> Bench<'a> {
+    /// Starts the build of `run` on an empty database.
+    pub(crate) fn open(run: &'a Run) -> anyhow::Result<Self> {
+        Self::prepare(run, temporary_directory(run)?)
+    }
+
     fn prepare(run: &'a Run, directory: TempDir) -> anyhow::Result<Self> {
         let server = start(run, directory.path())?;
         let jwks = load::fetch(server.address)?;
@@ -135,6 +144,17 @@ impl<'a> Bench<'a> {
         Ok(Self { run, unit, directory, server, poem, key, users, rows, crowd, priorities })
     }
 
+    /// Resident memory a second from now, in MiB.
+    pub(crate) fn resident(&self) -> f64 {
+        sleep(Duration::from_secs(1));
+        self.server.resident()
+    }
+
+    /// The results since the last call.
+    pub(crate) fn take_rows(&mut self) -> Rows {
+        std::mem::take(&mut self.rows)
+    }
+
     fn open_parts(&mut self) -> anyhow::Result<Parts> {
         let mut arguments = vec!["signet".to_owned()];
         arguments.extend(settings(self.run, self.directory.path()));
@@ -142,25 +162,25 @@ impl<'a> Bench<'a> {
         Parts::open(&arguments, user)
     }
 
-    fn sign_everybody_up(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn sign_everybody_up(&mut self) -> anyhow::Result<()> {
         let work = deal(&mut self.users, LOG_INS, |users| Work::SignUp { users, next: 0 });
         let outcome = load::run(self.server.address, work, Duration::from_mins(1))?.expect(201)?;
         self.users = Work::into_users(outcome.work);
         // Warm up, so that the first round is like the others.
         load::run(self.poem.address, Work::jwks(CONNECTIONS, Duration::ZERO), self.unit / 2)?;
-        self.refresh(self.unit / 2)?;
-        Ok(())
+        self.refresh(self.unit / 2)
     }
 
     fn round(&mut self, round: usize, parts: &Parts) -> anyhow::Result<()> {
-        if self.run.measures(Part::Jwks) {
-            self.jwks_round(round)?;
-        }
-        if self.run.measures(Part::Refresh) {
-            self.refresh_round(round, parts)?;
-        }
-        if self.run.measures(Part::Login) {
-            self.log_in_round(round)?;
+        for part in [Part::Jwks, Part::Refresh, Part::Login] {
+            if self.run.measures(part) {
+                for turn in turns(round) {
+                    match turn {
+                        Turn::Limit => self.measure_limit(part, parts)?,
+                        Turn::Service => self.measure_service(part)?,
+                    }
+                }
+            }
         }
         if self.run.measures(Part::Storm) {
             self.storm_round()?;
@@ -175,28 +195,41 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    fn jwks_round(&mut self, round: usize) -> anyhow::Result<()> {
-        let work = || Work::jwks(CONNECTIONS, Duration::ZERO);
-        for turn in turns(round) {
-            if turn == Turn::Limit {
-                let outcome = watch(&self.poem, &mut self.rows.poem, work(), self.unit)?;
-                outcome.expect(200)?;
-            } else {
-                let outcome = watch(&self.server, &mut self.rows.jwks, work(), self.unit)?;
-                outcome.expect(200)?;
+    fn measure_limit(&mut self, part: Part, parts: &Parts) -> anyhow::Result<()> {
+        match part {
+            Part::Jwks => {
+                let work = Work::jwks(CONNECTIONS, Duration::ZERO);
+                watch(&self.poem, &mut self.rows.poem, work, self.unit)?.expect(200)?;
             }
+            Part::Refresh => {
+                self.rows.signatures.rate.push(limits::signatures(&self.key, self.unit)?);
+                self.rows.tokens.rate.push(parts.tokens_on_all_cores(self.unit)?);
+            }
+            Part::Login => {
+                self.rows.kept.rate.push(limits::hashes(self.unit)?);
+                self.rows.fresh.rate.push(limits::hashes_in_fresh_memory(self.unit)?);
+            }
+            Part::Storm | Part::Crowd | Part::Priority => {}
         }
         Ok(())
     }
 
-    fn refresh_round(&mut self, round: usize, parts: &Parts) -> anyhow::Result<()> {
-        for turn in turns(round) {
-            if turn == Turn::Limit {
-                self.rows.signatures.rate.push(limits::signatures(&self.key, self.unit)?);
-                self.rows.tokens.rate.push(parts.tokens_on_all_cores(self.unit)?);
-            } else {
-                self.refresh(2 * self.unit)?;
+    /// Runs the load of this part and adds a result to its row.
+    pub(crate) fn measure_service(&mut self, part: Part) -> anyhow::Result<()> {
+        match part {
+            Part::Jwks => {
+                let work = Work::jwks(CONNECTIONS, Duration::ZERO);
+                watch(&self.server, &mut self.rows.jwks, work, self.unit)?.expect(200)?;
             }
+            Part::Refresh => self.refresh(2 * self.unit)?,
+            Part::Login => {
+                let work = deal(&mut self.users, LOG_INS, |users| Work::LogIn { users, next: 0 });
+                let outcome = watch(&self.server, &mut self.rows.log_in, work, 2 * self.unit)?;
+                self.users = Work::into_users(outcome.expect(200)?.work);
+            }
+            Part::Storm => self.storm_round()?,
+            Part::Crowd => self.log_in_at_once()?,
+            Part::Priority => {}
         }
         Ok(())
     }
@@ -205,20 +238,6 @@ impl<'a> Bench<'a> {
         let work = deal(&mut self.users, CONNECTIONS, |users| Work::Refresh { users, next: 0 });
         let outcome = watch(&self.server, &mut self.rows.refresh, work, time)?.expect(200)?;
         self.users = Work::into_users(outcome.work);
-        Ok(())
-    }
-
-    fn log_in_round(&mut self, round: usize) -> anyhow::Result<()> {
-        for turn in turns(round) {
-            if turn == Turn::Limit {
-                self.rows.kept.rate.push(limits::hashes(self.unit)?);
-                self.rows.fresh.rate.push(limits::hashes_in_fresh_memory(self.unit)?);
-            } else {
-                let work = deal(&mut self.users, LOG_INS, |users| Work::LogIn { users, next: 0 });
-                let outcome = watch(&self.server, &mut self.rows.log_in, work, 2 * self.unit)?;
-                self.users = Work::into_users(outcome.expect(200)?.work);
-            }
-        }
         Ok(())
     }
 
@@ -271,9 +290,14 @@ impl<'a> Bench<'a> {
     fn start_again(&self) -> anyhow::Result<Series> {
         let mut times = Series::default();
         for _ in 0..self.run.starts() {
-            times.push(start(self.run, self.directory.path())?.start.as_secs_f64() * 1_000.0);
+            times.push(self.start_time()?);
         }
         Ok(times)
+    }
+
+    /// The time that a second instance on the same database takes to start, in milliseconds.
+    pub(crate) fn start_time(&self) -> anyhow::Result<f64> {
+        Ok(start(self.run, self.directory.path())?.start.as_secs_f64() * 1_000.0)
     }
 
     fn cost_of_a_refresh(&mut self, parts: &Parts) -> anyhow::Result<CostOfRefresh> {

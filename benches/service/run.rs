@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 /// What is measured, and for how long.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Run {
     /// The program to measure.
     #[arg(long)]
@@ -13,6 +13,12 @@ pub(crate) struct Run {
     /// An empty PostgreSQL database; a SQLite file of its own otherwise.
     #[arg(long, env = "BENCH_DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
+    /// Another build: print how this one compares with it instead of with the limits.
+    #[arg(long)]
+    pub(crate) against: Option<PathBuf>,
+    /// An empty PostgreSQL database for the other build.
+    #[arg(long, env = "BENCH_AGAINST_DATABASE_URL", hide_env_values = true)]
+    pub(crate) against_database_url: Option<String>,
     /// Where the run's files are created; must be on a disk, since commits are measured.
     #[arg(long, default_value = "/var/tmp")]
     pub(crate) directory: PathBuf,
