@@ -6,8 +6,10 @@
 //! lockers would overtake it. SQLite runs one transaction at a time and needs no lock.
 
 use sea_orm::sea_query::{Expr, Func};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use uuid::Uuid;
+
+use crate::database::sql;
 
 /// Takes the lock exclusively: no session of the account is refreshed until the commit.
 ///
@@ -36,9 +38,7 @@ pub fn lock_shared_and_check(account_id: Expr, epoch: Expr) -> Expr {
 async fn lock(txn: &impl ConnectionTrait, function: &str, account_id: Uuid) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
         let sql = format!("SELECT {function}(hashtextextended($1::uuid::text, 0))");
-        let values = [account_id.into()];
-        let statement = Statement::from_sql_and_values(DbBackend::Postgres, sql, values);
-        txn.query_one_raw(statement).await?;
+        sql::execute(txn, &sql, [account_id.into()]).await?;
     }
     Ok(())
 }

@@ -5,9 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, Statement,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -19,6 +17,7 @@ use crate::database::options::{Access, connect_with_retry, postgres_options, sql
 use crate::database::pool::Pool;
 use crate::database::postgres_writer::{self, Doubts, PooledWriter};
 use crate::database::retention_time::RetentionTime;
+use crate::database::sql;
 use crate::database::sqlite_writer::SharedWriter;
 use crate::timestamp::Timestamp;
 
@@ -247,9 +246,7 @@ impl Db {
         }
         // Not now(), which is the time the transaction began.
         let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-        let statement = Statement::from_string(DbBackend::Postgres, sql);
-        let row = self.read(|db| async move { db.query_one_raw(statement).await }).await?;
-        row.map(|row| row.try_get_by_index(0).map(Timestamp::from_micros)).transpose()
+        self.read(|db| async move { sql::first(&db, sql, []).await }).await
     }
 
     /// Completes when the database next becomes available again after being unavailable.

@@ -6,12 +6,16 @@
 //! SQLite with each commit, on PostgreSQL once a second per instance. Commands do not advance it:
 //! run on an older copy, they would make it look like the newer one.
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use uuid::Uuid;
 
 use crate::database::db::Db;
-use crate::database::outage::statement;
+use crate::database::sql;
 use crate::timestamp::Timestamp;
+
+const COMMITS: &str = "SELECT commits FROM database_state";
+
+const FIRST_KID: &str = "SELECT kid FROM signing_key ORDER BY created_at, kid LIMIT 1";
 
 /// The last run of `signet restored`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +48,10 @@ impl Lineage {
             let has_restores =
                 has_state && migration::has_column(&db, "database_state", "restore_id").await?;
             let has_keys = migration::has_table(&db, "signing_key").await?;
-            let commits = if has_state { commits(&db).await? } else { 0 };
+            let commits = if has_state { sql::first(&db, COMMITS, []).await? } else { None };
             let restore = if has_restores { last_restore(&db).await? } else { None };
-            let first_kid = if has_keys { first_kid(&db).await? } else { None };
-            Ok(Self { commits, restore, first_kid })
+            let first_kid = if has_keys { sql::first(&db, FIRST_KID, []).await? } else { None };
+            Ok(Self { commits: commits.unwrap_or(0), restore, first_kid })
         })
         .await
     }
@@ -70,21 +74,9 @@ impl Db {
     }
 }
 
-async fn commits(db: &DatabaseConnection) -> Result<i64, DbErr> {
-    let row = db.query_one_raw(statement(db, "SELECT commits FROM database_state", [])).await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
-}
-
 async fn last_restore(db: &DatabaseConnection) -> Result<Option<Restore>, DbErr> {
     let sql = "SELECT restore_id, restored_at FROM database_state WHERE restore_id IS NOT NULL";
-    let Some(row) = db.query_one_raw(statement(db, sql, [])).await? else { return Ok(None) };
-    Ok(Some(Restore { id: row.try_get_by_index(0)?, at: row.try_get_by_index(1)? }))
-}
-
-async fn first_kid(db: &DatabaseConnection) -> Result<Option<String>, DbErr> {
-    let sql = "SELECT kid FROM signing_key ORDER BY created_at, kid LIMIT 1";
-    let row = db.query_one_raw(statement(db, sql, [])).await?;
-    row.map(|row| row.try_get_by_index(0)).transpose()
+    Ok(sql::first(db, sql, []).await?.map(|(id, at)| Restore { id, at }))
 }
 
 /// Gives the database a new name, in the transaction that voids everything issued before. Deletes
@@ -92,13 +84,12 @@ async fn first_kid(db: &DatabaseConnection) -> Result<Option<String>, DbErr> {
 ///
 /// # Errors
 /// If the database refuses.
-/// If the database refuses.
 pub async fn start_new_lineage(
     txn: &DatabaseTransaction,
     id: Uuid,
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let sql = "UPDATE database_state SET restore_id = $1, restored_at = $2";
-    txn.execute_raw(statement(txn, sql, [id.into(), now.into()])).await?;
-    txn.execute_unprepared("DELETE FROM instance").await.map(drop)
+    sql::execute(txn, sql, [id.into(), now.into()]).await?;
+    sql::execute(txn, "DELETE FROM instance", []).await.map(drop)
 }

@@ -23,6 +23,7 @@ mod retention;
 mod retention_time;
 mod schema;
 mod serve_lock;
+mod sql;
 mod sqlite_batches;
 mod sqlite_connections;
 mod sqlite_writer;

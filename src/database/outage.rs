@@ -9,9 +9,10 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Value};
 use uuid::Uuid;
 
+use crate::database::sql;
 use crate::timestamp::Timestamp;
 
 /// Interval of an instance's heartbeat on PostgreSQL.
@@ -130,8 +131,8 @@ async fn outages_since(
     let over = "SELECT began_at, ended_at, is_crowd FROM outage \
                 WHERE (ended_at IS NULL OR ended_at >= $1) AND NOT (is_crowd AND began_at > $2)";
     let values = [committed_at.into(), committed_at.plus(CROWD_LIMIT).into()];
-    let rows = txn.query_all_raw(statement(txn, over, values)).await?;
-    let mut outages = rows.iter().map(|row| recorded(row, now)).collect::<Result<Vec<_>, _>>()?;
+    let rows = sql::all(txn, over, values).await?;
+    let mut outages: Vec<_> = rows.into_iter().map(|row| recorded(row, now)).collect();
     // One that ends in the future was recorded by a clock that was ahead: it would not expire.
     outages.retain(|outage| outage.ended <= now.plus(NOTICEABLE));
 
@@ -150,8 +151,7 @@ async fn instances_away(
                - beat_at AS away FROM instance) late WHERE away > $1 AND away < $2";
     let bounds = [NOTICEABLE, LOST_AFTER].map(|bound| Timestamp::default().plus(bound).into());
     let mut outages = Vec::new();
-    for row in txn.query_all_raw(statement(txn, sql, bounds)).await? {
-        let away: i64 = row.try_get_by_index(0)?;
+    for away in sql::all::<i64>(txn, sql, bounds).await? {
         let send_heartbeat = now.minus(Duration::from_micros(away.unsigned_abs()));
         // An instance refuses writes once its heartbeat is overdue, so it has rotated nothing
         // since. Overload that it had detected by then may not have been recorded yet.
@@ -162,12 +162,13 @@ async fn instances_away(
     Ok(outages)
 }
 
-fn recorded(row: &QueryResult, now: Timestamp) -> Result<Outage, DbErr> {
-    let began: Timestamp = row.try_get_by_index(0)?;
-    let ended: Option<Timestamp> = row.try_get_by_index(1)?;
+fn recorded(
+    (began, ended, is_crowd): (Timestamp, Option<Timestamp>, bool),
+    now: Timestamp,
+) -> Outage {
     // The instance that should have closed it may be gone.
     let ended = ended.unwrap_or_else(|| now.min(began.plus(LOST_AFTER)));
-    Ok(Outage { began, last_rotation: ended, ended, is_crowd: row.try_get_by_index(2)? })
+    Outage { began, last_rotation: ended, ended, is_crowd }
 }
 
 /// Overload at one instance: an outage that lasts as long as transactions wait long for their turn.
@@ -205,7 +206,7 @@ pub(super) async fn record(
     let sql = "INSERT INTO outage (instance_id, began_at, ended_at) VALUES ($1, $2, $3) \
                ON CONFLICT (instance_id, began_at) DO UPDATE SET ended_at = COALESCE(outage.ended_at, excluded.ended_at)";
     let values = [instance.into(), began.minus(MARGIN).into(), ended.into()];
-    txn.execute_raw(statement(txn, sql, values)).await?;
+    sql::execute(txn, sql, values).await?;
     tracing::info!(
         began = began.to_rfc3339(),
         ended = ended.map(Timestamp::to_rfc3339),
@@ -225,12 +226,12 @@ pub(super) async fn record_overload(
     let sql = "UPDATE outage SET ended_at = $3 WHERE instance_id = $1 AND is_crowd \
                AND ended_at BETWEEN $2 AND $3 AND began_at = \
                (SELECT max(began_at) FROM outage WHERE instance_id = $1 AND began_at <= $2)";
-    if txn.execute_raw(statement(txn, sql, values.clone())).await?.rows_affected() > 0 {
+    if sql::execute(txn, sql, values.clone()).await? > 0 {
         return Ok(());
     }
     let sql = "INSERT INTO outage (instance_id, began_at, ended_at, is_crowd) \
                VALUES ($1, $2, $3, TRUE) ON CONFLICT (instance_id, began_at) DO NOTHING";
-    txn.execute_raw(statement(txn, sql, values)).await?;
+    sql::execute(txn, sql, values).await?;
     tracing::info!(
         began = began.to_rfc3339(),
         "requests wait a second for the database: clients may retry those whose responses are lost"
@@ -246,30 +247,23 @@ pub(super) async fn send_heartbeat(
     let sql = "INSERT INTO instance (id, beat_at) \
                VALUES ($1, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) \
                ON CONFLICT (id) DO UPDATE SET beat_at = excluded.beat_at";
-    txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)
+    sql::execute(txn, sql, [instance.into()]).await.map(drop)
 }
 
 /// Records that the instance has stopped cleanly: no response was lost.
 pub(super) async fn leave(txn: &impl ConnectionTrait, instance: Uuid) -> Result<(), DbErr> {
     let sql = "DELETE FROM instance WHERE id = $1";
-    txn.execute_raw(statement(txn, sql, [instance.into()])).await.map(drop)
+    sql::execute(txn, sql, [instance.into()]).await.map(drop)
 }
 
 /// Deletes instances and outages too old to affect any token. Their number is bounded by how often
 /// instances start and outages happen.
 pub(super) async fn forget_old(txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+    let before = Value::from(now.minus(OUTAGE_RETENTION));
     let sql = "DELETE FROM instance WHERE beat_at < $1";
-    txn.execute_raw(statement(txn, sql, [now.minus(OUTAGE_RETENTION).into()])).await?;
+    sql::execute(txn, sql, [before.clone()]).await?;
     let sql = "DELETE FROM outage WHERE began_at < $1";
-    txn.execute_raw(statement(txn, sql, [now.minus(OUTAGE_RETENTION).into()])).await.map(drop)
-}
-
-pub(super) fn statement(
-    txn: &impl ConnectionTrait,
-    sql: &str,
-    values: impl IntoIterator<Item = Value>,
-) -> Statement {
-    Statement::from_sql_and_values(txn.get_database_backend(), sql, values)
+    sql::execute(txn, sql, [before]).await.map(drop)
 }
 
 #[cfg(test)]

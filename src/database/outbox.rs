@@ -1,8 +1,9 @@
 //! Receivers with due entries in the outbox, found without reading all due entries.
 
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::DbErr;
 
 use crate::database::db::Db;
+use crate::database::sql;
 
 /// Finds each receiver by an index skip scan, and counts its due entries up to `$3`.
 const RECEIVERS: &str = "\
@@ -21,24 +22,17 @@ const RECEIVERS: &str = "\
 ///
 /// # Errors
 /// A database error.
-/// The database's.
 pub async fn due_receivers(
     db: &Db,
     kind: &'static str,
     now: i64,
     most: i64,
 ) -> Result<Vec<(String, usize)>, DbErr> {
-    let found = db.read(|db| async move {
-        let values = [kind.into(), now.into(), most.into()];
-        let backend = db.get_database_backend();
-        db.query_all_raw(Statement::from_sql_and_values(backend, RECEIVERS, values)).await
+    let values = [kind.into(), now.into(), most.into()];
+    let found = db.read(|db| async move { sql::all(&db, RECEIVERS, values).await });
+    let counted = found.await?.into_iter();
+    let counted = counted.filter_map(|(name, number): (String, i64)| {
+        usize::try_from(number).ok().filter(|number| *number > 0).map(|number| (name, number))
     });
-    let mut receivers = Vec::new();
-    for row in found.await? {
-        let number: i64 = row.try_get_by_index(1)?;
-        if let Ok(number @ 1..) = usize::try_from(number) {
-            receivers.push((row.try_get_by_index(0)?, number));
-        }
-    }
-    Ok(receivers)
+    Ok(counted.collect())
 }

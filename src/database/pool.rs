@@ -13,15 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement,
-};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use crate::database::job::{is_connection_error, sql_state, unavailable};
 use crate::database::options::refusal_of;
+use crate::database::sql;
 
 /// Timeout of the probe on its dedicated connection.
 const ANSWER: Duration = Duration::from_millis(600);
@@ -277,10 +276,8 @@ async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
 
 /// `None` if there is no response in time, or a response that cannot be parsed.
 async fn probe_health(probe: &DatabaseConnection, time: Duration) -> Option<Health> {
-    let question = Statement::from_string(DbBackend::Postgres, "SHOW transaction_read_only");
-    let deadline = tokio::time::Instant::now() + time;
-    let row = timeout_at(deadline, probe.query_one_raw(question)).await.ok()?.ok()??;
-    let is_read_only: String = row.try_get_by_index(0).ok()?;
+    let answer = sql::first::<String>(probe, "SHOW transaction_read_only", []);
+    let is_read_only = timeout(time, answer).await.ok()?.ok()??;
     Some(if is_read_only == "on" { Health::ReadOnly } else { Health::Well })
 }
 

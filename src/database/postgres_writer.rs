@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, TransactionTrait};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
@@ -22,6 +22,7 @@ use crate::database::job::{
 };
 use crate::database::outage::{self, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
+use crate::database::sql;
 use crate::timestamp::Timestamp;
 
 /// Maximum number of tries after serialization failures or broken connections.
@@ -346,8 +347,7 @@ async fn send_heartbeat(
     outage::send_heartbeat(txn, instance).await?;
     // Last, because all instances wait for this row.
     let sql = "UPDATE database_state SET commits = commits + 1 RETURNING commits";
-    let row = txn.query_one_raw(outage::statement(txn, sql, [])).await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+    Ok(sql::first(txn, sql, []).await?.unwrap_or(0))
 }
 
 /// Why a transaction was not committed.

@@ -11,11 +11,11 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::database::db::Db;
-use crate::database::outage::statement;
 use crate::database::retention_time::Anchor;
+use crate::database::sql;
 use crate::timestamp::Timestamp;
 
 /// How much downtime one start catches up at most.
@@ -63,13 +63,9 @@ impl Db {
     /// # Errors
     /// If the database refuses, or its schema is older.
     pub async fn stored_retention(&self) -> Result<Option<Timestamp>, DbErr> {
-        let row = self
-            .read(|db| async move {
-                let sql = "SELECT retention_at FROM database_state";
-                db.query_one_raw(statement(&db, sql, [])).await
-            })
-            .await?;
-        row.map_or(Ok(None), |row| row.try_get_by_index(0))
+        let sql = "SELECT retention_at FROM database_state";
+        let stored = self.read(|db| async move { sql::first(&db, sql, []).await });
+        Ok(stored.await?.flatten())
     }
 }
 
@@ -78,16 +74,14 @@ async fn start(txn: &DatabaseTransaction, now: Timestamp) -> Result<Timestamp, D
     // Locks the row: of instances that start at once, only one catches up.
     let sql = "UPDATE database_state SET retention_at = COALESCE(retention_at, $1), \
                retention_base = COALESCE(retention_base, $1) RETURNING retention_at, retention_base";
-    let Some(row) = txn.query_one_raw(statement(txn, sql, [now.into()])).await? else {
-        return Ok(now);
-    };
-    let (at, base): (Timestamp, Timestamp) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+    let stored: Option<(Timestamp, Timestamp)> = sql::first(txn, sql, [now.into()]).await?;
+    let Some((at, base)) = stored else { return Ok(now) };
     if at.since(base) < UPTIME {
         return Ok(at);
     }
     let at = after_restart(at, now);
     let sql = "UPDATE database_state SET retention_at = $1, retention_base = $1";
-    txn.execute_raw(statement(txn, sql, [at.into()])).await?;
+    sql::execute(txn, sql, [at.into()]).await?;
     Ok(at)
 }
 
@@ -99,8 +93,7 @@ fn after_restart(at: Timestamp, now: Timestamp) -> Timestamp {
 async fn advance(txn: &DatabaseTransaction, reached: Timestamp) -> Result<Timestamp, DbErr> {
     let sql = "UPDATE database_state SET retention_at = \
                CASE WHEN retention_at > $1 THEN retention_at ELSE $1 END RETURNING retention_at";
-    let row = txn.query_one_raw(statement(txn, sql, [reached.into()])).await?;
-    row.map_or(Ok(reached), |row| row.try_get_by_index(0))
+    Ok(sql::first(txn, sql, [reached.into()]).await?.unwrap_or(reached))
 }
 
 #[cfg(test)]

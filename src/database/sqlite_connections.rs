@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 use crate::database::job::{is_connection_error, is_in_doubt, sql_state};
 use crate::database::options::{Access, connect_with_retry, sqlite_options};
-use crate::database::outage::statement;
+use crate::database::sql;
 use crate::timestamp::Timestamp;
 
 /// SQLite result codes (<https://sqlite.org/rescode.html>), without their extended part.
@@ -59,7 +59,7 @@ impl Connections {
     pub(super) async fn has_counter(&mut self, txn: &DatabaseTransaction) -> Result<bool, DbErr> {
         if !self.has_counter {
             let sql = "SELECT 1 FROM sqlite_master WHERE name = 'database_state'";
-            self.has_counter = txn.query_one_raw(statement(txn, sql, [])).await?.is_some();
+            self.has_counter = sql::first::<i32>(txn, sql, []).await?.is_some();
         }
         Ok(self.has_counter)
     }
@@ -68,10 +68,8 @@ impl Connections {
     pub(super) async fn is_visible(&mut self, count: Option<Count>) -> Result<bool, DbErr> {
         let Some(Count { writes, .. }) = count else { return Ok(true) };
         let sql = "SELECT writes FROM database_state";
-        let seen = self.witness.query_one_raw(statement(&self.witness, sql, [])).await;
-        match seen {
-            Ok(Some(row)) => Ok(row.try_get_by_index::<i64>(0)? >= writes),
-            Ok(None) => Ok(false),
+        match sql::first::<i64>(&self.witness, sql, []).await {
+            Ok(seen) => Ok(seen.is_some_and(|seen| seen >= writes)),
             // The batch removed the counter from the schema.
             Err(error) if sqlite_code(&error) == Some(1) => {
                 self.has_counter = false;
@@ -128,11 +126,8 @@ pub(super) async fn count(
 ) -> Result<Option<Count>, DbErr> {
     let sql = "UPDATE database_state SET writes = writes + 1, commits = commits + ($1 IS NOT NULL), \
                served_at = COALESCE($1, served_at) RETURNING writes, commits";
-    let Some(row) = txn.query_one_raw(statement(txn, sql, [served_at.into()])).await? else {
-        return Ok(None);
-    };
-    let commits: i64 = row.try_get_by_index(1)?;
-    Ok(Some(Count { writes: row.try_get_by_index(0)?, commits: served_at.map(|_| commits) }))
+    let counted = sql::first(txn, sql, [served_at.into()]).await?;
+    Ok(counted.map(|(writes, commits)| Count { writes, commits: served_at.map(|_| commits) }))
 }
 
 async fn close(connection: &DatabaseConnection) {

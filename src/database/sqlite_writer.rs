@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::database::job::{Progress, Transaction, Work, in_doubt, lost, unavailable};
-use crate::database::outage::{self, statement};
+use crate::database::outage;
 use crate::database::reserve::Reserve;
+use crate::database::sql;
 use crate::database::sqlite_batches::{Message, State, Writer};
 use crate::database::sqlite_connections::Connections;
 use crate::timestamp::Timestamp;
@@ -153,12 +154,12 @@ impl Drop for Caller {
 
 async fn record_crash(txn: &DatabaseTransaction, now: Timestamp) -> Result<(), DbErr> {
     let sql = "SELECT served_at FROM database_state WHERE served_at IS NOT NULL";
-    let Some(row) = txn.query_one_raw(statement(txn, sql, [])).await? else { return Ok(()) };
-    let last_commit: Timestamp = row.try_get_by_index(0)?;
+    let last_commit: Option<Timestamp> = sql::first(txn, sql, []).await?;
+    let Some(last_commit) = last_commit else { return Ok(()) };
     outage::record(txn, Uuid::nil(), last_commit.min(now), Some(now)).await?;
     record_clean_stop(txn).await
 }
 
 async fn record_clean_stop(txn: &DatabaseTransaction) -> Result<(), DbErr> {
-    txn.execute_unprepared("UPDATE database_state SET served_at = NULL").await.map(drop)
+    sql::execute(txn, "UPDATE database_state SET served_at = NULL", []).await.map(drop)
 }

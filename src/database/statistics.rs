@@ -5,9 +5,10 @@
 //! matches few rows. SQLite does not need them: its plans are right without
 //! (`tests/growth/statements.py`).
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::database::db::{Backend, Db, lift_timeouts};
+use crate::database::sql;
 
 /// Tables of more than 1 MiB without statistics.
 const UNKNOWN: &str = "SELECT quote_ident(relname) FROM pg_class \
@@ -25,10 +26,8 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
     if matches!(db.backend, Backend::Sqlite { .. }) {
         return Ok(Vec::new());
     }
-    let unknown = Statement::from_string(DbBackend::Postgres, UNKNOWN);
-    let rows = db.read(|db| async move { db.query_all_raw(unknown).await }).await?;
-    let tables = rows.iter().map(|row| row.try_get_by_index(0));
-    let tables = tables.collect::<Result<Vec<String>, _>>()?;
+    let tables: Vec<String> =
+        db.read(|db| async move { sql::all(&db, UNKNOWN, []).await }).await?;
     if tables.is_empty() {
         return Ok(tables);
     }

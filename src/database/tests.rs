@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl};
-use crate::database::{Db, migrate_up, outage::statement};
+use crate::database::{Db, migrate_up, sql};
 
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -67,8 +67,8 @@ async fn store_all(db: &Db, is_refused: impl Fn(usize) -> bool) -> (Vec<Result<(
 }
 
 async fn number(db: &Db, sql: &'static str) -> i64 {
-    let row = db.read(|db| async move { db.query_one_raw(statement(&db, sql, [])).await }).await;
-    row.unwrap().unwrap().try_get_by_index(0).unwrap()
+    let row = db.read(|db| async move { sql::first(&db, sql, []).await }).await;
+    row.unwrap().unwrap()
 }
 
 fn insert(id: usize) -> String {
