@@ -12,10 +12,10 @@ use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::database::erase;
 use crate::database::file::{ConnectError, prepare_file};
-use crate::database::job::{Work, unavailable};
+use crate::database::job::{Submission, Transact, unavailable};
 use crate::database::options::{Access, connect_with_retry, postgres_options, sqlite_options};
 use crate::database::pool::Pool;
-use crate::database::postgres_writer::{self, Doubts, PooledWriter};
+use crate::database::postgres_writer::{Doubts, PooledWriter};
 use crate::database::retention_time::RetentionTime;
 use crate::database::sql;
 use crate::database::sqlite_writer::SharedWriter;
@@ -29,6 +29,7 @@ pub struct Db {
     wait: Duration,
     pub(super) retention: RetentionTime,
     is_urgent: bool,
+    has_timeout: bool,
 }
 
 #[derive(Clone)]
@@ -45,14 +46,13 @@ impl Db {
     /// See [`ConnectError`]; nothing has been changed then.
     pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
         let (url, wait) = (settings.database_url.expose(), settings.database_wait());
-        let retention = RetentionTime::default();
         if let Some(file) = settings.database_url.sqlite_file() {
             prepare_file(&file)?;
             let writer = SharedWriter::start(url, &file, wait, clock.clone()).await?;
             let reader = connect_with_retry(sqlite_options(url, 4, Access::Read, wait)).await?;
             let url = settings.database_url.clone();
             let backend = Backend::Sqlite { reader, writer, url };
-            return Ok(Self { backend, clock, wait, retention, is_urgent: false });
+            return Ok(Self::new(backend, clock, wait));
         }
         let options = postgres_options(url, settings.database_connections, wait);
         let writer = PooledWriter {
@@ -65,11 +65,16 @@ impl Db {
             commits: Arc::default(),
         };
         let backend = Backend::Postgres(writer);
-        let db = Self { backend, clock, wait, retention, is_urgent: false };
+        let db = Self::new(backend, clock, wait);
         if let Some(now) = db.now().await? {
             db.clock.follow(now);
         }
         Ok(db)
+    }
+
+    fn new(backend: Backend, clock: Clock, wait: Duration) -> Self {
+        let retention = RetentionTime::default();
+        Self { backend, clock, wait, retention, is_urgent: false, has_timeout: true }
     }
 
     /// Opens an existing database, for commands that inspect or change its contents: run in the
@@ -102,6 +107,13 @@ impl Db {
     #[must_use]
     pub fn urgent(&self) -> Self {
         Self { is_urgent: true, ..self.clone() }
+    }
+
+    /// The same database for schema changes and operator commands. Their transactions have no request
+    /// timeout: they may wait for a lock, and after [`lift_timeouts`] their statements may be slow.
+    #[must_use]
+    pub fn without_timeout(&self) -> Self {
+        Self { has_timeout: false, ..self.urgent() }
     }
 
     /// The same database for tasks that all requests depend on. On PostgreSQL these have separate
@@ -201,37 +213,14 @@ impl Db {
         I: Send + Sync + 'static,
         T: Send + 'static,
         E: std::error::Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
-            + Send
-            + Sync
-            + 'static,
+        F: Transact<I, T, E>,
     {
-        match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.run(input, work, self.is_urgent).await,
-            Backend::Postgres(writer) => postgres_writer::write(writer, input, work).await,
-        }
-    }
-
-    /// [`Db::write`] without a request timeout, for schema changes and operator commands: it may
-    /// wait for a lock, and after [`lift_timeouts`] its statements may be slow.
-    ///
-    /// # Errors
-    /// As [`Db::write`].
-    pub async fn write_without_timeout<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        E: std::error::Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
-            + Send
-            + Sync
-            + 'static,
-    {
-        match &self.backend {
-            Backend::Sqlite { writer, .. } => writer.run_without_timeout(input, work).await,
-            Backend::Postgres(writer) => {
-                postgres_writer::write_without_timeout(writer, input, work).await
-            }
+        let it = Submission::new(self.is_urgent, input, work);
+        match (&self.backend, self.has_timeout) {
+            (Backend::Sqlite { writer, .. }, true) => writer.run(it).await,
+            (Backend::Sqlite { writer, .. }, false) => writer.run_without_timeout(it).await,
+            (Backend::Postgres(writer), true) => writer.run(it).await,
+            (Backend::Postgres(writer), false) => writer.run_without_timeout(it).await,
         }
     }
 
@@ -288,7 +277,7 @@ impl Db {
     }
 }
 
-/// Removes the statement and lock timeouts from a transaction of [`Db::write_without_timeout`].
+/// Removes the statement and lock timeouts from a transaction of [`Db::without_timeout`].
 ///
 /// # Errors
 /// If the database refuses.

@@ -21,6 +21,21 @@ const IN_DOUBT: &str = "the commit was started, and its outcome is unknown";
 /// A transaction's work, as `Db::write` takes it. It may run more than once.
 pub type Work<'t, T, E> = BoxFuture<'t, Result<T, E>>;
 
+/// What a transaction does. It gets the time inside the transaction, and borrows its input again
+/// each time it runs.
+pub trait Transact<I, T, E>:
+    for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E> + Send + Sync + 'static
+{
+}
+
+impl<I, T, E, F> Transact<I, T, E> for F where
+    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// A transaction of unknown result type.
 pub(super) trait Job: Send {
     /// Runs the work and stores its outcome; returns whether to commit.
@@ -85,7 +100,38 @@ impl Progress {
     }
 }
 
-pub(super) struct Transaction<I, T, E, F> {
+/// A transaction to be run, and the caller's side of it.
+pub(super) struct Submission<T, E> {
+    pub(super) job: Box<dyn Job>,
+    pub(super) progress: Progress,
+    pub(super) answer: oneshot::Receiver<Result<T, E>>,
+}
+
+impl<T, E> Submission<T, E>
+where
+    T: Send + 'static,
+    E: Error + From<DbErr> + Send + 'static,
+{
+    pub(super) fn new<I, F>(is_urgent: bool, input: I, work: F) -> Self
+    where
+        I: Send + Sync + 'static,
+        F: Transact<I, T, E>,
+    {
+        let (reply, answer) = oneshot::channel();
+        let progress = Progress::default();
+        let job = Transaction {
+            input,
+            work,
+            outcome: None,
+            progress: progress.clone(),
+            is_urgent,
+            reply,
+        };
+        Self { job: Box::new(job), progress, answer }
+    }
+}
+
+struct Transaction<I, T, E, F> {
     input: I,
     work: F,
     outcome: Option<Result<T, E>>,
@@ -94,26 +140,12 @@ pub(super) struct Transaction<I, T, E, F> {
     reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<I, T, E, F> Transaction<I, T, E, F> {
-    /// Creates the job, its progress and the receiver of its outcome.
-    pub(super) fn new(
-        input: I,
-        work: F,
-        is_urgent: bool,
-    ) -> (Box<Self>, Progress, oneshot::Receiver<Result<T, E>>) {
-        let (reply, answer) = oneshot::channel();
-        let progress = Progress::default();
-        let job = Self { input, work, outcome: None, progress: progress.clone(), is_urgent, reply };
-        (Box::new(job), progress, answer)
-    }
-}
-
 impl<I, T, E, F> Job for Transaction<I, T, E, F>
 where
     I: Send + Sync,
     T: Send,
     E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E> + Send + Sync,
+    F: Transact<I, T, E>,
 {
     fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step> {
         Box::pin(async move {

@@ -35,7 +35,7 @@ mod tests;
 pub use crate::database::db::{Db, lift_timeouts};
 pub use crate::database::erase::{overwrite_all, overwrite_cheaply};
 pub use crate::database::file::ConnectError;
-pub use crate::database::job::{Work, is_in_doubt};
+pub use crate::database::job::{Transact, Work, is_in_doubt};
 pub use crate::database::lineage::{Lineage, Restore, start_new_lineage};
 pub use crate::database::outage::{may_be_delayed_request, may_have_lost_response, retry_later};
 pub use crate::database::portions::{Portions, PurgeError, Purged, delete_all, delete_expired};

@@ -14,7 +14,7 @@ use sea_orm::{
 };
 
 use crate::database::db::Db;
-use crate::database::job::Work;
+use crate::database::job::{Transact, Work};
 use crate::timestamp::Timestamp;
 
 /// Largest number of rows in a portion.
@@ -92,16 +92,13 @@ impl Portions {
     where
         T: Send + 'static,
         E: std::error::Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, u64) -> Work<'t, T, E>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
+        F: Transact<u64, T, E> + Clone,
     {
         loop {
-            let (work, size) = (work.clone(), self.size);
-            let portion =
-                self.db.write((), move |txn, now, ()| Box::pin(timed(txn, work(txn, now, size))));
+            let work = work.clone();
+            let portion = self.db.write(self.size, move |txn, now, size| {
+                Box::pin(timed(txn, work(txn, now, size)))
+            });
             match portion.await {
                 Ok((value, took)) => {
                     self.fit(took);
@@ -126,8 +123,8 @@ impl Portions {
         order: Option<E::Column>,
     ) -> Result<Deleted, DbErr> {
         self.run(move |txn, _, size| {
-            let delete = deletion::<E>(txn.get_database_backend(), which.clone(), order, size);
-            Box::pin(Deleted::by(txn, delete, order.is_some(), size))
+            let delete = deletion::<E>(txn.get_database_backend(), which.clone(), order, *size);
+            Box::pin(Deleted::by(txn, delete, order.is_some(), *size))
         })
         .await
     }

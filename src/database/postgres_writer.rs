@@ -4,7 +4,6 @@
 //! it times out on a lock. It returns its connection in between, so that one hot row cannot exhaust
 //! the pool.
 
-use std::error::Error;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,8 +16,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::database::job::{
-    Job, Progress, Step, Transaction, Work, in_doubt, is_connection_error, lost, sql_state,
-    unavailable,
+    Job, Progress, Step, Submission, in_doubt, is_connection_error, lost, sql_state, unavailable,
 };
 use crate::database::outage::{self, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
@@ -45,39 +43,6 @@ const NO_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 
 /// How long the recording of an outage is retried.
 const RECORDING: Duration = Duration::from_mins(10);
-
-/// Runs `work` in a transaction. After the timeout, or once the database is gone, the result is
-/// "not done", or "in doubt" if the commit was begun.
-pub(super) async fn write<I, T, E, F>(writer: &PooledWriter, input: I, work: F) -> Result<T, E>
-where
-    I: Send + Sync + 'static,
-    T: Send + 'static,
-    E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
-        + Send
-        + Sync
-        + 'static,
-{
-    if writer.pool.write_obstacle().is_some() {
-        return Err(unavailable().into());
-    }
-    let (job, progress, answer) = Transaction::new(input, work, false);
-    let deadline = Instant::now() + writer.pool.wait();
-    // A separate task: the transaction must not be dropped when its client hangs up.
-    tokio::spawn(write_until(writer.clone(), job, deadline));
-    let mut caller = Caller { progress, answer: Some(answer), writer, timed_out_in_doubt: false };
-    match writer.pool.while_alive(caller.answer()).await {
-        Some(result) => {
-            caller.answer = None;
-            result.unwrap_or_else(|| Err(lost().into()))
-        }
-        None if caller.progress.abandon() => Err(unavailable().into()),
-        None => {
-            caller.timed_out_in_doubt = true;
-            Err(in_doubt().into())
-        }
-    }
-}
 
 /// A caller that waits for a transaction, and may stop waiting. What has not begun its commit by
 /// then is not done: the client may have retried elsewhere, and its first request must not look
@@ -123,32 +88,6 @@ async fn wait_in_doubt<T>(
     }
 }
 
-/// The same without a request timeout. If the pool replaces its connections meanwhile, the one in
-/// use is dead: no response will come, and the outcome is in doubt.
-pub(super) async fn write_without_timeout<I, T, E, F>(
-    writer: &PooledWriter,
-    input: I,
-    work: F,
-) -> Result<T, E>
-where
-    I: Send + Sync + 'static,
-    T: Send + 'static,
-    E: Error + From<DbErr> + Send + 'static,
-    F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
-        + Send
-        + Sync
-        + 'static,
-{
-    let (job, _, answer) = Transaction::new(input, work, true);
-    let replaced = writer.pool.recovered();
-    tokio::spawn(write_until(writer.clone(), job, Instant::now() + OPERATOR_LOCK_TIMEOUT));
-    tokio::select! {
-        biased;
-        answer = answer => answer.unwrap_or_else(|_| Err(lost().into())),
-        () = replaced => Err(in_doubt().into()),
-    }
-}
-
 /// What a transaction needs besides its work.
 #[derive(Clone)]
 pub(super) struct PooledWriter {
@@ -165,6 +104,50 @@ pub(super) struct PooledWriter {
 }
 
 impl PooledWriter {
+    /// Runs a transaction. After the timeout, or once the database is gone, the result is "not
+    /// done", or "in doubt" if the commit was begun.
+    pub(super) async fn run<T, E>(&self, it: Submission<T, E>) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<DbErr> + Send + 'static,
+    {
+        if self.pool.write_obstacle().is_some() {
+            return Err(unavailable().into());
+        }
+        let Submission { job, progress, answer } = it;
+        let deadline = Instant::now() + self.pool.wait();
+        // A separate task: the transaction must not be dropped when its client hangs up.
+        tokio::spawn(write_until(self.clone(), job, deadline));
+        let answer = Some(answer);
+        let mut caller = Caller { progress, answer, writer: self, timed_out_in_doubt: false };
+        match self.pool.while_alive(caller.answer()).await {
+            Some(result) => {
+                caller.answer = None;
+                result.unwrap_or_else(|| Err(lost().into()))
+            }
+            None if caller.progress.abandon() => Err(unavailable().into()),
+            None => {
+                caller.timed_out_in_doubt = true;
+                Err(in_doubt().into())
+            }
+        }
+    }
+
+    /// The same without a request timeout. If the pool replaces its connections meanwhile, the one
+    /// in use is dead: no response will come, and the outcome is in doubt.
+    pub(super) async fn run_without_timeout<T, E: From<DbErr>>(
+        &self,
+        it: Submission<T, E>,
+    ) -> Result<T, E> {
+        let replaced = self.pool.recovered();
+        tokio::spawn(write_until(self.clone(), it.job, Instant::now() + OPERATOR_LOCK_TIMEOUT));
+        tokio::select! {
+            biased;
+            answer = it.answer => answer.unwrap_or_else(|_| Err(lost().into())),
+            () = replaced => Err(in_doubt().into()),
+        }
+    }
+
     /// Starts the heartbeat, once a second, and records periods without one.
     pub(super) async fn begin_serving(&mut self, instance: Uuid) -> Result<(), DbErr> {
         self.instance = instance;
@@ -223,10 +206,10 @@ impl PooledWriter {
 
     async fn send_heartbeat(&self, last: Moment) -> Result<i64, DbErr> {
         let instance = self.instance;
-        write_without_timeout(self, (), move |txn, now, ()| {
+        let heartbeat = Submission::new(true, (), move |txn, now, ()| {
             Box::pin(send_heartbeat(txn, instance, last, now))
-        })
-        .await
+        });
+        self.run_without_timeout(heartbeat).await
     }
 
     /// The same writer on the reserved connections, which requests cannot exhaust.
@@ -255,8 +238,10 @@ impl PooledWriter {
             return;
         }
         let instance = self.instance;
-        let left = write(self, (), move |txn, _, ()| Box::pin(outage::leave(txn, instance)));
-        if let Err(error) = left.await {
+        let leaving = Submission::new(true, (), move |txn, _, ()| {
+            Box::pin(outage::leave(txn, instance))
+        });
+        if let Err(error) = self.run(leaving).await {
             tracing::warn!(%error, "the clean stop could not be recorded");
         }
     }
@@ -321,7 +306,7 @@ fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'st
 
 async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) -> Result<(), DbErr> {
     let instance = writer.instance;
-    write_without_timeout(writer, (), move |txn, now, ()| {
+    let recording = Submission::new(true, (), move |txn, now, ()| {
         Box::pin(async move {
             match ended {
                 Ended::NotYet => outage::record(txn, instance, began, None).await,
@@ -329,8 +314,8 @@ async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) ->
                 Ended::Overload(time) => outage::record_overload(txn, instance, began, time).await,
             }
         })
-    })
-    .await
+    });
+    writer.run_without_timeout(recording).await
 }
 
 async fn send_heartbeat(

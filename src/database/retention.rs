@@ -53,7 +53,8 @@ impl Db {
     /// Starts to advance the retention time.
     pub(super) async fn begin_retention(&self) -> Result<(), DbErr> {
         let uptime = self.clock.uptime();
-        let at = self.write_without_timeout((), |txn, now, ()| Box::pin(start(txn, now))).await?;
+        let db = self.without_timeout();
+        let at = db.write((), |txn, now, ()| Box::pin(start(txn, now))).await?;
         *self.retention.anchor() = Some(Anchor { at, uptime });
         Ok(())
     }

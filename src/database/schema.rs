@@ -38,7 +38,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
         return Ok(());
     }
     tracing::info!(pending, "applying {pending} migrations of the schema");
-    db.write_without_timeout((), |txn, _, ()| {
+    db.without_timeout().write((), |txn, _, ()| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::up(txn, None).await
@@ -54,7 +54,7 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
 /// As [`migrate_up`].
 pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     status(db).await?;
-    db.write_without_timeout((), move |txn, _, ()| {
+    db.without_timeout().write((), move |txn, _, ()| {
         Box::pin(async move {
             lock(txn).await?;
             Migrator::down(txn, Some(steps)).await

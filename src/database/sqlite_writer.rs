@@ -1,7 +1,6 @@
 //! The single SQLite writer. Transactions queue for it, and those that wait at the same time share
 //! a commit (`sqlite_batches`).
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +12,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::database::job::{Progress, Transaction, Work, in_doubt, lost, unavailable};
+use crate::database::job::{Progress, Submission, in_doubt, lost, unavailable};
 use crate::database::outage;
 use crate::database::reserve::Reserve;
 use crate::database::sql;
@@ -49,23 +48,13 @@ impl SharedWriter {
         Ok(Self { queue, state, wait })
     }
 
-    /// Runs `work` in a transaction. After the timeout it is not done, or in doubt if its batch was
+    /// Runs a transaction. After the timeout it is not done, or in doubt if its batch was
     /// begun.
-    pub(super) async fn run<I, T, E, F>(&self, input: I, work: F, is_urgent: bool) -> Result<T, E>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        E: Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
-            + Send
-            + Sync
-            + 'static,
-    {
-        let (job, progress, answer) = Transaction::new(input, work, is_urgent);
-        let message = Message::Run(job, Instant::now());
+    pub(super) async fn run<T, E: From<DbErr>>(&self, it: Submission<T, E>) -> Result<T, E> {
+        let message = Message::Run(it.job, Instant::now());
         self.queue.try_send(message).map_err(|_| unavailable())?;
-        let caller = Caller(progress);
-        match timeout(self.wait, answer).await {
+        let caller = Caller(it.progress);
+        match timeout(self.wait, it.answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
             Err(_) if caller.0.abandon() => Err(unavailable().into()),
             Err(_) => Err(in_doubt().into()),
@@ -73,20 +62,13 @@ impl SharedWriter {
     }
 
     /// The same without a timeout.
-    pub(super) async fn run_without_timeout<I, T, E, F>(&self, input: I, work: F) -> Result<T, E>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        E: Error + From<DbErr> + Send + 'static,
-        F: for<'t> Fn(&'t DatabaseTransaction, Timestamp, &'t I) -> Work<'t, T, E>
-            + Send
-            + Sync
-            + 'static,
-    {
-        let (job, _, answer) = Transaction::new(input, work, true);
-        let message = Message::Run(job, Instant::now());
+    pub(super) async fn run_without_timeout<T, E: From<DbErr>>(
+        &self,
+        it: Submission<T, E>,
+    ) -> Result<T, E> {
+        let message = Message::Run(it.job, Instant::now());
         self.queue.send(message).await.map_err(|_| unavailable())?;
-        answer.await.unwrap_or_else(|_| Err(lost().into()))
+        it.answer.await.unwrap_or_else(|_| Err(lost().into()))
     }
 
     /// The highest commit counter that this process has reached; 0 before it serves.
@@ -105,8 +87,8 @@ impl SharedWriter {
             return Some("the disk is full");
         }
         if self.state.is_failing.load(Ordering::Acquire) {
-            let attempt =
-                self.run((), |_, _, ()| Box::pin(async { Ok::<_, DbErr>(()) }), false).await;
+            let nothing = Submission::new(false, (), |_, _, ()| Box::pin(async { Ok(()) }));
+            let attempt: Result<(), DbErr> = self.run(nothing).await;
             return attempt.is_err().then_some("commits fail");
         }
         None
@@ -121,7 +103,8 @@ impl SharedWriter {
     /// From now on each commit is dated, so that a start after a crash knows the time of the last
     /// one. Records as an outage what a previous crash may have lost.
     pub(super) async fn begin_serving(&self) -> Result<(), DbErr> {
-        self.run_without_timeout((), |txn, now, ()| Box::pin(record_crash(txn, now))).await?;
+        let work = Submission::new(true, (), |txn, now, ()| Box::pin(record_crash(txn, now)));
+        self.run_without_timeout(work).await?;
         self.state.is_serving.store(true, Ordering::Release);
         Ok(())
     }
@@ -129,8 +112,8 @@ impl SharedWriter {
     /// Closes after the transactions under way.
     pub(super) async fn close(&self) {
         if self.state.is_serving.swap(false, Ordering::AcqRel) {
-            let stopped = self.run((), |txn, _, ()| Box::pin(record_clean_stop(txn)), true);
-            if let Err(error) = stopped.await {
+            let work = Submission::new(true, (), |txn, _, ()| Box::pin(record_clean_stop(txn)));
+            if let Err(error) = self.run(work).await {
                 tracing::warn!(%error, "the clean stop could not be recorded");
             }
         }

@@ -32,7 +32,7 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
         return Ok(tables);
     }
     let sql = format!("ANALYZE {}", tables.join(", "));
-    db.write_without_timeout(sql, move |txn, _, sql| {
+    db.without_timeout().write(sql, move |txn, _, sql| {
         Box::pin(async move {
             lift_timeouts(txn).await?;
             txn.execute_unprepared(sql).await.map(drop)

@@ -62,7 +62,7 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     delete_waiting(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
-    db.write_without_timeout(successor, move |txn, now, successor| {
+    db.without_timeout().write(successor, move |txn, now, successor| {
         Box::pin(async move {
             database::lift_timeouts(txn).await?;
             database::start_new_lineage(txn, id::new(now), now).await?;

@@ -45,7 +45,7 @@ pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
         end_sessions(db, id).await?;
         delete_what_refers_to(db, id).await?;
         let id = id.to_owned();
-        let is_deleted = db.write_without_timeout(id, move |txn, now, id| {
+        let is_deleted = db.without_timeout().write(id, move |txn, now, id| {
             Box::pin(async move { delete_in(txn, id, now).await })
         });
         match is_deleted.await {
@@ -68,7 +68,7 @@ async fn end_sessions(db: &Db, id: &str) -> Result<(), DbErr> {
                 // The client is locked first, as in all transactions that refer to it.
                 Entity::lock_registered(txn, &id).await?;
                 let reason = EndReason::Revoked;
-                session::end_portion_of_client(txn, &id, from, size, reason, now).await
+                session::end_portion_of_client(txn, &id, from, *size, reason, now).await
             })
         });
         match portion.await? {
