@@ -38,10 +38,13 @@ impl<I, T, E, F> Transact<I, T, E> for F where
 
 /// A transaction of unknown result type.
 pub(super) trait Job: Send {
-    /// Runs the work and stores its outcome; returns whether to commit.
-    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step>;
-    /// The database error that made the last run of the work fail, if one did.
-    fn database_error(&self) -> Option<&DbErr>;
+    /// Runs the work and stores its outcome. If that is an error, the transaction is to be rolled
+    /// back.
+    fn run<'t>(
+        &'t mut self,
+        txn: &'t DatabaseTransaction,
+        now: Timestamp,
+    ) -> Work<'t, (), WorkError>;
     /// Its progress.
     fn progress(&self) -> &Progress;
     /// Whether it may use the disk space reserved for emergencies.
@@ -52,10 +55,11 @@ pub(super) trait Job: Send {
     fn finish(self: Box<Self>, committed: Result<(), DbErr>);
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Step {
-    Commit,
-    RollBack,
+/// Why the work of a transaction failed; its outcome has the details.
+pub(super) enum WorkError {
+    /// A rule refused it.
+    Refused,
+    Database(DbErr),
 }
 
 /// A transaction's progress, for a caller that stops waiting.
@@ -147,21 +151,21 @@ where
     E: Error + From<DbErr> + Send + 'static,
     F: Transact<I, T, E>,
 {
-    fn run<'t>(&'t mut self, txn: &'t DatabaseTransaction, now: Timestamp) -> BoxFuture<'t, Step> {
+    fn run<'t>(
+        &'t mut self,
+        txn: &'t DatabaseTransaction,
+        now: Timestamp,
+    ) -> Work<'t, (), WorkError> {
         Box::pin(async move {
             let outcome = AssertUnwindSafe((self.work)(txn, now, &self.input)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|_| Err(panicked().into()));
-            let step = if outcome.is_ok() { Step::Commit } else { Step::RollBack };
+            let failed = outcome.as_ref().err().map(|error| match root_of(error) {
+                Some(error) => WorkError::Database(error.clone()),
+                None => WorkError::Refused,
+            });
             self.outcome = Some(outcome);
-            step
+            failed.map_or(Ok(()), Err)
         })
-    }
-
-    fn database_error(&self) -> Option<&DbErr> {
-        match &self.outcome {
-            Some(Err(error)) => root_of(error),
-            _ => None,
-        }
     }
 
     fn progress(&self) -> &Progress {

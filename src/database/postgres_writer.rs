@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::database::job::{
-    Job, Progress, Step, Submission, in_doubt, is_connection_error, lost, sql_state, unavailable,
+    Job, Progress, Submission, WorkError, in_doubt, is_connection_error, lost, sql_state, unavailable,
 };
 use crate::database::outage::{self, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
@@ -337,8 +337,8 @@ async fn send_heartbeat(
 
 /// Why a transaction was not committed.
 enum Failure {
-    /// The work returned an error, its own or the database's, and may be retried.
-    OfWork,
+    /// The work returned an error, and may be retried.
+    OfWork(WorkError),
     Database(DbErr),
     /// The commit was sent, and its response is missing.
     InDoubt,
@@ -350,9 +350,8 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
         let mut began = writer.clock.now();
         let result = attempt(&writer, &mut job, &mut began).await;
         let error = match &result {
-            Ok(()) | Err(Failure::InDoubt) => None,
-            Err(Failure::OfWork) => job.database_error(),
-            Err(Failure::Database(error)) => Some(error),
+            Err(Failure::OfWork(WorkError::Database(error)) | Failure::Database(error)) => Some(error),
+            _ => None,
         };
         if let Some(error) = error {
             writer.pool.suspect(error);
@@ -364,7 +363,7 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             }
         }
         break match result {
-            Ok(()) | Err(Failure::OfWork) => Ok(()),
+            Ok(()) | Err(Failure::OfWork(_)) => Ok(()),
             Err(Failure::Database(error)) => Err(error),
             Err(Failure::InDoubt) => {
                 // Recorded before the caller gets the result, if the database allows it: the client
@@ -403,10 +402,10 @@ async fn attempt(
         return Err(Failure::Database(lost()));
     }
     *began = writer.clock.now();
-    if job.run(&txn, *began).await == Step::RollBack {
+    if let Err(failed) = job.run(&txn, *began).await {
         // The error of the work counts; a broken connection makes the rollback fail, too.
         drop(txn.rollback().await);
-        return Err(Failure::OfWork);
+        return Err(Failure::OfWork(failed));
     }
     if !job.progress().start_commit() {
         drop(txn.rollback().await);

@@ -20,7 +20,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
-use crate::database::job::{Job, Step, in_doubt, unavailable};
+use crate::database::job::{Job, WorkError, in_doubt, unavailable};
 use crate::database::outage::{self, NOTICEABLE, OVERLOADED, Overload};
 use crate::database::reserve::Reserve;
 use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
@@ -79,11 +79,18 @@ pub(super) struct Writer {
 /// Why a batch was not committed. Nothing was changed, unless the error is that the commit is in
 /// doubt.
 enum Failure {
-    /// A rule refused one of its transactions, whose outcome has the reason.
-    Refused,
-    /// The database failed in one of its transactions, whose outcome has the reason.
-    Single,
+    /// One of its transactions failed.
+    Single(WorkError),
     Whole(DbErr),
+}
+
+impl Failure {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Single(WorkError::Refused) => None,
+            Self::Single(WorkError::Database(error)) | Self::Whole(error) => Some(error),
+        }
+    }
 }
 
 /// What a failed transaction rolls back.
@@ -198,14 +205,14 @@ impl Writer {
             return;
         }
         let mut result = self.commit(&mut batch, Isolation::None).await;
-        if batch.len() > 1 && matches!(result, Err(Failure::Refused)) {
+        if batch.len() > 1 && matches!(result, Err(Failure::Single(WorkError::Refused))) {
             result = self.commit(&mut batch, Isolation::Savepoints).await;
         }
         match result {
             Ok(()) => finish(batch, &Ok(())),
             Err(Failure::Whole(error)) if !self.is_full() => finish(batch, &Err(error)),
             // The outcome of the transaction has the reason.
-            Err(Failure::Refused | Failure::Single) if batch.len() == 1 && !self.is_full() => {
+            Err(Failure::Single(_)) if batch.len() == 1 && !self.is_full() => {
                 finish(batch, &Ok(()));
             }
             Err(_) => {
@@ -224,7 +231,7 @@ impl Writer {
         let result = self.commit(&mut alone, Isolation::None).await;
         let [job] = alone;
         job.finish(match result {
-            Ok(()) | Err(Failure::Refused | Failure::Single) => Ok(()),
+            Ok(()) | Err(Failure::Single(_)) => Ok(()),
             Err(Failure::Whole(error)) => Err(error),
         });
     }
@@ -249,11 +256,10 @@ impl Writer {
         *self.state.commit_since() = None;
         self.last_seen = Moment::now();
 
-        let of_job = || jobs.iter().find_map(|job| job.database_error());
         let error = match &result {
-            Ok(()) | Err(Failure::Refused) => None,
-            Err(Failure::Single) => of_job().filter(|error| is_suspicious(error)),
+            Ok(()) => None,
             Err(Failure::Whole(error)) => Some(error),
+            Err(failure) => failure.database_error().filter(|error| is_suspicious(error)),
         };
         self.state.is_failing.store(error.is_some(), Ordering::Release);
         if result.is_ok() {
@@ -287,23 +293,13 @@ impl Writer {
                 return Err(Failure::Whole(error));
             }
         };
-        let count = match self.mark(&txn).await {
+        let count = match self.run_all(&txn, jobs, isolation).await {
             Ok(count) => count,
-            Err(error) => {
-                self.connections.roll_back(txn, Some(&error)).await;
-                return Err(Failure::Whole(error));
+            Err(failure) => {
+                self.connections.roll_back(txn, failure.database_error()).await;
+                return Err(failure);
             }
         };
-        if let Err(failure) = run_all(&txn, jobs, isolation, &self.clock).await {
-            let error = match &failure {
-                Failure::Refused | Failure::Single => {
-                    jobs.iter().find_map(|job| job.database_error())
-                }
-                Failure::Whole(error) => Some(error),
-            };
-            self.connections.roll_back(txn, error).await;
-            return Err(failure);
-        }
         if let Err(error) = txn.commit().await {
             self.connections.discard().await;
             // SQLite reports that the commit failed. Whether other connections see it decides.
@@ -323,6 +319,24 @@ impl Writer {
                 Err(Failure::Whole(in_doubt()))
             }
         }
+    }
+
+    /// Marks the batch and runs its transactions, up to the first that fails.
+    async fn run_all(
+        &mut self,
+        txn: &DatabaseTransaction,
+        jobs: &mut [Box<dyn Job>],
+        isolation: Isolation,
+    ) -> Result<Option<Count>, Failure> {
+        let count = self.mark(txn).await.map_err(Failure::Whole)?;
+        for job in jobs {
+            let now = self.clock.now();
+            match isolation {
+                Isolation::None => job.run(txn, now).await.map_err(Failure::Single)?,
+                Isolation::Savepoints => in_savepoint(txn, job, now).await?,
+            }
+        }
+        Ok(count)
     }
 
     /// Advances the counters, and records outages and overload since the last commit. `None` if the
@@ -347,44 +361,19 @@ impl Writer {
     }
 }
 
-/// Runs the transactions of a batch, up to the first that fails.
-async fn run_all(
-    txn: &DatabaseTransaction,
-    jobs: &mut [Box<dyn Job>],
-    isolation: Isolation,
-    clock: &Clock,
-) -> Result<(), Failure> {
-    for job in jobs {
-        let now = clock.now();
-        let step = match isolation {
-            Isolation::None => job.run(txn, now).await,
-            Isolation::Savepoints => in_savepoint(txn, job, now).await.map_err(Failure::Whole)?,
-        };
-        if step == Step::RollBack {
-            let is_refused = job.database_error().is_none();
-            return Err(if is_refused { Failure::Refused } else { Failure::Single });
-        }
-    }
-    Ok(())
-}
-
 /// Runs a transaction in a savepoint, so that it alone is rolled back if a rule refuses it.
 async fn in_savepoint(
     txn: &DatabaseTransaction,
     job: &mut Box<dyn Job>,
     now: Timestamp,
-) -> Result<Step, DbErr> {
-    let savepoint = txn.begin().await?;
-    let step = job.run(&savepoint, now).await;
-    if step == Step::Commit {
-        savepoint.commit().await?;
-    } else if job.database_error().is_none() {
-        savepoint.rollback().await?;
-        return Ok(Step::Commit);
-    } else {
-        drop(savepoint);
-    }
-    Ok(step)
+) -> Result<(), Failure> {
+    let savepoint = txn.begin().await.map_err(Failure::Whole)?;
+    let ended = match job.run(&savepoint, now).await {
+        Ok(()) => savepoint.commit().await,
+        Err(WorkError::Refused) => savepoint.rollback().await,
+        Err(failed) => return Err(Failure::Single(failed)),
+    };
+    ended.map_err(Failure::Whole)
 }
 
 fn finish(batch: Vec<Box<dyn Job>>, committed: &Result<(), DbErr>) {
