@@ -13,7 +13,9 @@ use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::database::erase;
 use crate::database::file::{ConnectError, prepare_file};
 use crate::database::job::{Submission, Transact, unavailable};
-use crate::database::options::{Access, connect_with_retry, postgres_options, sqlite_options};
+use crate::database::options::{
+    Access, close, connect_with_retry, postgres_options, sqlite_options,
+};
 use crate::database::pool::Pool;
 use crate::database::postgres_writer::{Doubts, PooledWriter};
 use crate::database::retention_time::RetentionTime;
@@ -188,7 +190,7 @@ impl Db {
                 answer.unwrap_or_else(|_| Err(unavailable()))
             }
             Backend::Postgres(writer) => {
-                writer.pool.with_timeout(question((*writer.connections()).clone())).await
+                writer.pool.with_timeout(question(writer.connections())).await
             }
         }
     }
@@ -264,9 +266,7 @@ impl Db {
         }
         match &self.backend {
             Backend::Sqlite { reader, writer, .. } => {
-                if let Err(error) = reader.close_by_ref().await {
-                    tracing::warn!(%error, "closing the database failed");
-                }
+                close(reader).await;
                 writer.close().await;
             }
             Backend::Postgres(writer) => {

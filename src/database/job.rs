@@ -209,6 +209,11 @@ pub(super) fn sql_state(error: &DbErr) -> Option<String> {
     Some(cause.as_database_error()?.code()?.into_owned())
 }
 
+/// SQLite's result code without its extended part; `None` for errors that are not SQLite's.
+pub(super) fn sqlite_code(error: &DbErr) -> Option<u32> {
+    sql_state(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
+}
+
 /// Whether the connection failed rather than the statement.
 pub(super) fn is_connection_error(error: &DbErr) -> bool {
     let (DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause)) = error else {

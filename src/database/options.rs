@@ -9,7 +9,7 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
-use crate::database::job::sql_state;
+use crate::database::job::sqlite_code;
 
 /// How long opening waits for a SQLite file that another process writes during its first start.
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -24,6 +24,9 @@ const IDLE_TRANSACTION: &str = "3000";
 /// Longest wait for a lock, in milliseconds: a hot row must not exhaust the pool. A transaction
 /// that times out on such a lock returns its connection and is retried.
 const LOCK_WAIT: u128 = 1000;
+
+/// `SQLITE_BUSY`: another process has locked the file.
+const BUSY: u32 = 5;
 
 /// What the connections of a pool are used for.
 #[derive(Clone, Copy, PartialEq)]
@@ -85,7 +88,7 @@ pub(super) async fn connect_with_retry(
     let deadline = Instant::now() + START_WAIT;
     loop {
         match Database::connect(options.clone()).await {
-            Err(error) if is_locked(&error) && Instant::now() < deadline => {
+            Err(error) if sqlite_code(&error) == Some(BUSY) && Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
             result => return result,
@@ -93,10 +96,11 @@ pub(super) async fn connect_with_retry(
     }
 }
 
-/// `SQLITE_BUSY`, with any extended code.
-fn is_locked(error: &DbErr) -> bool {
-    let code = sql_state(error).and_then(|code| code.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 5)
+/// Closes all connections of a pool; a failure is logged.
+pub(super) async fn close(connections: &DatabaseConnection) {
+    if let Err(error) = connections.close_by_ref().await {
+        tracing::warn!(%error, "closing the database failed");
+    }
 }
 
 pub(super) fn postgres_options(url: &str, connections: u32, wait: Duration) -> ConnectOptions {

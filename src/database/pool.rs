@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::database::job::{is_connection_error, sql_state, unavailable};
-use crate::database::options::refusal_of;
+use crate::database::options::{close, refusal_of};
 use crate::database::sql;
 
 /// Timeout of the probe on its dedicated connection.
@@ -48,9 +48,7 @@ pub(super) struct Pool(Arc<State>);
 struct State {
     options: ConnectOptions,
     wait: Duration,
-    connections: ArcSwap<DatabaseConnection>,
-    /// Connections that requests cannot exhaust.
-    reserved: ArcSwap<DatabaseConnection>,
+    connections: ArcSwap<Connections>,
     health: watch::Sender<Health>,
     suspicion: Notify,
     is_back: Notify,
@@ -71,18 +69,17 @@ impl Pool {
     /// Waits at startup for a database that is busy or still starting.
     pub(super) async fn connect(options: ConnectOptions, wait: Duration) -> Result<Self, DbErr> {
         let deadline = Instant::now() + START_WAIT;
-        let Connections { shared, reserved, probe } = loop {
+        let (connections, probe) = loop {
             match connect(&options).await {
                 Err(_) if Instant::now() < deadline => sleep(PAUSE).await,
-                Ok(connections) => break connections,
+                Ok(connected) => break connected,
                 Err(error) => return Err(refusal_of(options.get_url()).await.unwrap_or(error)),
             }
         };
         let pool = Self(Arc::new(State {
             options,
             wait,
-            connections: ArcSwap::from_pointee(shared),
-            reserved: ArcSwap::from_pointee(reserved),
+            connections: ArcSwap::from_pointee(connections),
             health: watch::Sender::new(Health::Well),
             suspicion: Notify::new(),
             is_back: Notify::new(),
@@ -99,14 +96,9 @@ impl Pool {
         locked(&self.0.tasks).push(task);
     }
 
-    /// The current shared connections.
-    pub(super) fn connections(&self) -> Arc<DatabaseConnection> {
+    /// The current connections.
+    pub(super) fn connections(&self) -> Arc<Connections> {
         self.0.connections.load_full()
-    }
-
-    /// The current reserved connections.
-    pub(super) fn reserved(&self) -> Arc<DatabaseConnection> {
-        self.0.reserved.load_full()
     }
 
     /// How long a request waits for the database before it times out.
@@ -186,8 +178,7 @@ impl Pool {
 
     pub(super) async fn close(&self) {
         locked(&self.0.tasks).drain(..).for_each(|task| task.abort());
-        close(&self.reserved()).await;
-        close(&self.connections()).await;
+        self.connections().close().await;
     }
 }
 
@@ -217,24 +208,18 @@ async fn monitor(state: &State, mut probe: DatabaseConnection) {
 /// Reconnects until it finds a writable database, and replaces the old connections.
 async fn reconnect(state: &State) -> DatabaseConnection {
     loop {
-        if let Ok(Ok(Connections { shared, reserved, probe })) =
-            timeout(CONNECT, connect(&state.options)).await
-        {
-            let health = probe_health(&probe, CONNECT).await;
-            if health == Some(Health::Well) {
-                replace(state, shared, reserved, Health::Well);
-                state.is_back.notify_waiters();
-                return probe;
-            }
-            match health {
+        if let Ok(Ok((connections, probe))) = timeout(CONNECT, connect(&state.options)).await {
+            match probe_health(&probe, CONNECT).await {
+                Some(Health::Well) => {
+                    replace(state, connections, Health::Well);
+                    state.is_back.notify_waiters();
+                    return probe;
+                }
                 // Reads are still possible on a read-only database.
                 Some(health) if *state.health.borrow() == Health::Gone => {
-                    replace(state, shared, reserved, health);
+                    replace(state, connections, health);
                 }
-                _ => {
-                    close(&reserved).await;
-                    close(&shared).await;
-                }
+                _ => connections.close().await,
             }
             close(&probe).await;
         }
@@ -242,27 +227,29 @@ async fn reconnect(state: &State) -> DatabaseConnection {
     }
 }
 
-fn replace(
-    state: &State,
-    shared: DatabaseConnection,
-    reserved: DatabaseConnection,
-    health: Health,
-) {
-    for old in [state.connections.swap(Arc::new(shared)), state.reserved.swap(Arc::new(reserved))] {
-        // Closing waits for connections in use, which may take as long as a dead link.
-        tokio::spawn(async move { close(&old).await });
-    }
+fn replace(state: &State, connections: Connections, health: Health) {
+    let old = state.connections.swap(Arc::new(connections));
+    // Closing waits for connections in use, which may take as long as a dead link.
+    tokio::spawn(async move { old.close().await });
     state.health.send_replace(health);
 }
 
-/// Connections for requests, for the server's own tasks, and for the probe.
-struct Connections {
-    shared: DatabaseConnection,
-    reserved: DatabaseConnection,
-    probe: DatabaseConnection,
+/// The connections of the pool.
+pub(super) struct Connections {
+    /// For requests.
+    pub(super) shared: DatabaseConnection,
+    /// For the server's own tasks; requests cannot exhaust them.
+    pub(super) reserved: DatabaseConnection,
 }
 
-async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
+impl Connections {
+    async fn close(&self) {
+        tokio::join!(close(&self.reserved), close(&self.shared));
+    }
+}
+
+/// Opens the connections of the pool, and one for the probe.
+async fn connect(options: &ConnectOptions) -> Result<(Connections, DatabaseConnection), DbErr> {
     let shared = Database::connect(options.clone()).await?;
     let few = |connections| {
         let mut options = options.clone();
@@ -271,7 +258,7 @@ async fn connect(options: &ConnectOptions) -> Result<Connections, DbErr> {
     };
     let reserved = few(RESERVED).await?;
     let probe = few(1).await?;
-    Ok(Connections { shared, reserved, probe })
+    Ok((Connections { shared, reserved }, probe))
 }
 
 /// `None` if there is no response in time, or a response that cannot be parsed.
@@ -279,10 +266,4 @@ async fn probe_health(probe: &DatabaseConnection, time: Duration) -> Option<Heal
     let answer = sql::first::<String>(probe, "SHOW transaction_read_only", []);
     let is_read_only = timeout(time, answer).await.ok()?.ok()??;
     Some(if is_read_only == "on" { Health::ReadOnly } else { Health::Well })
-}
-
-async fn close(connection: &DatabaseConnection) {
-    if let Err(error) = connection.close_by_ref().await {
-        tracing::warn!(%error, "closing the database failed");
-    }
 }

@@ -217,8 +217,9 @@ impl PooledWriter {
         Self { is_reserved: true, ..self.clone() }
     }
 
-    pub(super) fn connections(&self) -> Arc<DatabaseConnection> {
-        if self.is_reserved { self.pool.reserved() } else { self.pool.connections() }
+    pub(super) fn connections(&self) -> DatabaseConnection {
+        let connections = self.pool.connections();
+        if self.is_reserved { connections.reserved.clone() } else { connections.shared.clone() }
     }
 
     /// Called when a transaction got its turn, or timed out, after `waited`.

@@ -12,8 +12,8 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 
-use crate::database::job::{is_connection_error, is_in_doubt, sql_state};
-use crate::database::options::{Access, connect_with_retry, sqlite_options};
+use crate::database::job::{is_connection_error, is_in_doubt, sqlite_code};
+use crate::database::options::{Access, close, connect_with_retry, sqlite_options};
 use crate::database::sql;
 use crate::timestamp::Timestamp;
 
@@ -130,12 +130,6 @@ pub(super) async fn count(
     Ok(counted.map(|(writes, commits)| Count { writes, commits: served_at.map(|_| commits) }))
 }
 
-async fn close(connection: &DatabaseConnection) {
-    if let Err(error) = connection.close_by_ref().await {
-        tracing::warn!(%error, "closing the database failed");
-    }
-}
-
 /// An error after which SQLite may have rolled back by itself, or memory and disk may differ.
 pub(super) fn is_suspicious(error: &DbErr) -> bool {
     match sqlite_code(error) {
@@ -147,9 +141,4 @@ pub(super) fn is_suspicious(error: &DbErr) -> bool {
 /// Whether the disk is full.
 pub(super) fn is_full(error: &DbErr) -> bool {
     sqlite_code(error) == Some(FULL)
-}
-
-/// The result code without its extended part; `None` for errors that are not SQLite's.
-fn sqlite_code(error: &DbErr) -> Option<u32> {
-    sql_state(error).and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xff)
 }
