@@ -12,20 +12,15 @@ const DEFAULT_FOLDER: &str = "data";
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Other users of this host could read password hashes.
-    #[error(
-        "{} can be read by other users of this host; run: chmod 600 {}",
-        file.display(),
-        file.display()
-    )]
+    #[error("{file} can be read by other users of this host; run: chmod 600 {file}")]
     Exposed {
         /// The database file.
         file: PathBuf,
     },
     /// There is no database file, and this command must not create one.
     #[error(
-        "there is no database file {}; correct SIGNET_DATABASE_URL, or create the file with \
-         `signet migrate up`. Nothing was created",
-        file.display()
+        "there is no database file {file}; correct SIGNET_DATABASE_URL, or create the file with \
+         `signet migrate up`. Nothing was created"
     )]
     Absent {
         /// The database file.
@@ -34,16 +29,15 @@ pub enum ConnectError {
     /// The folder of the database file does not exist. Only the default folder is created: a
     /// mistyped path must not become a new, empty database.
     #[error(
-        "the folder {} for the database file does not exist: create it, or correct \
-         SIGNET_DATABASE_URL. Nothing was created",
-        folder.display()
+        "the folder {folder} for the database file does not exist: create it, or correct \
+         SIGNET_DATABASE_URL. Nothing was created"
     )]
     NoFolder {
         /// The folder.
         folder: PathBuf,
     },
     /// The database file cannot be created or inspected.
-    #[error("cannot open the database file {}: {source}", file.display())]
+    #[error("cannot open the database file {file}: {source}")]
     File {
         /// The database file.
         file: PathBuf,

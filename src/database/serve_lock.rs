@@ -34,10 +34,9 @@ pub struct ServeLock {
 pub enum ServeLockError {
     /// Another process serves the database.
     #[error(
-        "another `signet serve` has the database file {} in use, and has not ended within {} \
+        "another `signet serve` has the database file {file} in use, and has not ended within {} \
          seconds (SIGNET_DRAIN_SECONDS + 2). Only one instance can use an SQLite file: stop the \
          other one, or use PostgreSQL for several",
-        file.display(),
         waited.as_secs()
     )]
     InUse {
@@ -48,9 +47,8 @@ pub enum ServeLockError {
     },
     /// SQLite would keep a separate write-ahead log under each name.
     #[error(
-        "the database file {} has hard links: a server that opened it under another name would \
-         damage it. Remove the other links",
-        file.display()
+        "the database file {file} has hard links: a server that opened it under another name would \
+         damage it. Remove the other links"
     )]
     Linked {
         /// The database file.
@@ -60,7 +58,7 @@ pub enum ServeLockError {
     #[error(transparent)]
     Database(#[from] ConnectError),
     /// The lock file cannot be created, opened or locked.
-    #[error("cannot lock {}: {source}", file.display())]
+    #[error("cannot lock {file}: {source}")]
     File {
         /// The lock file.
         file: PathBuf,

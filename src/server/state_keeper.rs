@@ -23,11 +23,10 @@ pub enum StateError {
     /// An older backup was restored.
     #[error(
         "the database is an older one than was served before: it has counted {commits} commits, \
-         and {} knows of more. If a backup was restored, sessions that have ended, disabled \
+         and {file} knows of more. If a backup was restored, sessions that have ended, disabled \
          accounts and spent tokens would work again: see \"Restoring a backup\" in \
          docs/operations.md, and run `signet restored`, which ends all sessions and replaces the \
-         signing key. If none was, look whether SIGNET_DATABASE_URL names a copy. Nothing was changed",
-        file.display()
+         signing key. If none was, look whether SIGNET_DATABASE_URL names a copy. Nothing was changed"
     )]
     Older {
         /// The commits that the database has counted.
