@@ -1,6 +1,8 @@
 //! SQLite's database file: created with mode 0600, or its mode checked.
 
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sea_orm::DbErr;
@@ -63,31 +65,30 @@ impl From<DbErr> for ConnectError {
 /// Creates the database file with mode 0600 (SQLite gives `-wal` and `-shm` the same mode), or
 /// checks the mode of an existing one.
 pub(super) fn prepare_file(file: &Path) -> Result<(), ConnectError> {
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-
     let failed = |source| ConnectError::File { file: file.to_owned(), source };
     if let Some(folder) = file.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         if folder == Path::new(DEFAULT_FOLDER) {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)
-                .map_err(failed)?;
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
         } else if !folder.exists() {
             return Err(ConnectError::NoFolder { folder: folder.to_owned() });
         }
     }
-    let opened = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(file)
-        .map_err(failed)?;
-    let mode = opened.metadata().map_err(failed)?.permissions().mode();
+    let metadata = open_private(file).and_then(|file| file.metadata()).map_err(failed)?;
+    let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(ConnectError::Exposed { file: file.to_owned() });
     }
     Ok(())
+}
+
+/// Opens a file for reading and writing, and creates a missing one with mode 0600.
+pub(super) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// The file beside a database file that has its name with `suffix`.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

@@ -6,6 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::database::file::beside;
+
 /// Enough for the write-ahead log of thousands of small transactions.
 const SIZE: usize = 4 * 1024 * 1024;
 
@@ -14,9 +16,7 @@ pub(super) struct Reserve(PathBuf);
 
 impl Reserve {
     pub(super) fn beside(database: &Path) -> Self {
-        let mut name = database.as_os_str().to_owned();
-        name.push("-reserve");
-        Self(PathBuf::from(name))
+        Self(beside(database, "-reserve"))
     }
 
     pub(super) fn is_held(&self) -> bool {

@@ -5,16 +5,16 @@
 //! POSIX locks on it. The kernel releases the lock however the process ends, so the file is never
 //! deleted, and a leftover file means nothing.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::DatabaseSettings;
-use crate::database::file::{ConnectError, prepare_file};
+use crate::database::file::{ConnectError, beside, open_private, prepare_file};
 
 /// Interval between attempts while another server has the lock.
 const RETRY: Duration = Duration::from_millis(50);
@@ -85,9 +85,11 @@ impl ServeLock {
         if links > 1 {
             return Err(ServeLockError::Linked { file: database });
         }
-        let path = beside(&database);
+        // For a symbolic link, the lock file of its target.
+        let target = std::fs::canonicalize(&database).unwrap_or_else(|_| database.clone());
+        let path = beside(&target, "-lock");
         let failed = |source| ServeLockError::File { file: path.clone(), source };
-        let file = open(&path).map_err(failed)?;
+        let file = open_private(&path).map_err(failed)?;
         let (began, wait) = (Instant::now(), drain + CLOSING);
         let mut is_first = true;
         loop {
@@ -115,16 +117,4 @@ impl ServeLock {
             tokio::time::sleep(RETRY).await;
         }
     }
-}
-
-/// The lock file of a database. For a symbolic link, the lock file of its target.
-fn beside(database: &Path) -> PathBuf {
-    let database = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    let mut name = database.into_os_string();
-    name.push("-lock");
-    PathBuf::from(name)
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
