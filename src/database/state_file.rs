@@ -80,27 +80,7 @@ impl StateFile {
     /// # Errors
     /// If the file cannot be written. One that cannot be parsed is replaced.
     pub fn note(&self, name: &str, commits: i64) -> io::Result<()> {
-        let _lock = self.lock();
-        self.note_locked(name, commits)
-    }
-
-    fn note_locked(&self, name: &str, commits: i64) -> io::Result<()> {
-        match self.read() {
-            Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
-            Ok(seen) if seen.get(name).is_some_and(|before| *before >= commits) => return Ok(()),
-            _ => {}
-        }
-        self.write(name, commits)
-    }
-
-    fn write(&self, name: &str, commits: i64) -> io::Result<()> {
-        let mut seen = self.read().unwrap_or_default();
-        seen.insert(name.to_owned(), commits);
-        let mut text = HEAD.to_owned();
-        for (name, commits) in seen {
-            let _ = writeln!(text, "{name} {commits}");
-        }
-        self.replace(&text)
+        self.update(name, commits, |before| before < commits).map(drop)
     }
 
     /// Records the counter of a database in use. `true` if the file said that it had been replaced:
@@ -108,16 +88,33 @@ impl StateFile {
     ///
     /// # Errors
     /// As [`StateFile::note`].
-    /// As [`StateFile::note`].
     pub fn record_in_use(&self, name: &str, commits: i64) -> io::Result<bool> {
+        let is_stale = |before| before < commits || before == REPLACED;
+        Ok(self.update(name, commits, is_stale)? == Some(REPLACED))
+    }
+
+    /// Writes the counter, if there is none yet or `is_stale` says so of the one in the file.
+    /// Returns that one.
+    fn update(
+        &self,
+        name: &str,
+        commits: i64,
+        is_stale: impl Fn(i64) -> bool,
+    ) -> io::Result<Option<i64>> {
         let _lock = self.lock();
-        let is_replaced = self.read().is_ok_and(|seen| seen.get(name) == Some(&REPLACED));
-        if is_replaced {
-            self.write(name, commits)?;
-        } else {
-            self.note_locked(name, commits)?;
+        let mut seen = match self.read() {
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => BTreeMap::new(),
+            seen => seen?,
+        };
+        let before = seen.insert(name.to_owned(), commits);
+        if before.is_none_or(is_stale) {
+            let mut text = HEAD.to_owned();
+            for (name, commits) in seen {
+                let _ = writeln!(text, "{name} {commits}");
+            }
+            self.replace(&text)?;
         }
-        Ok(is_replaced)
+        Ok(before)
     }
 
     /// Whether it has no entry.
