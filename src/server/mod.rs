@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings, StatusSettings};
-use crate::database::{self, ConnectError, Db, SchemaError};
+use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
@@ -37,7 +37,7 @@ use crate::http::{self, App, Branding, BrowserCookie, Limits, LogoError, Readine
 use crate::server::acceptor::{Connections, LimitedAcceptor};
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
-use crate::server::state_keeper::{StateError, StateKeeper, refuse_older};
+use crate::server::state_keeper::{OlderDatabase, StateKeeper, refuse_older};
 use crate::server::tasks::{
     count_hash_classes, end_sessions, refresh_status_lists, run_housekeeping, run_key_schedule,
 };
@@ -90,7 +90,7 @@ pub enum StartError {
     Connect(#[from] ConnectError),
     /// The database is older than the one that was served before.
     #[error(transparent)]
-    State(#[from] StateError),
+    State(#[from] OlderDatabase),
     /// The schema cannot be brought up to date.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -156,7 +156,8 @@ impl Storage {
         if something_is_sealed {
             keys::check_sealed(&db, &sealer).await?;
         }
-        refuse_older(config, &db, clock).await?;
+        let lineage = Lineage::read(&db).await.map_err(ConnectError::from)?;
+        refuse_older(config, &lineage, clock)?;
         database::migrate_up(&db).await?;
         fold_addresses(&db).await;
         let bits = config.keys.rsa_bits;
@@ -197,7 +198,8 @@ impl Server {
         let mut storage = Storage::open(&config, &clock).await?;
         let instance = id::new(clock.now());
         storage.db.begin_serving(instance).await.map_err(ConnectError::from)?;
-        let state = StateKeeper::of(&config, &storage.db, &clock).await?;
+        let lineage = Lineage::read(&storage.db).await.map_err(ConnectError::from)?;
+        let state = StateKeeper::of(&config, &lineage, &clock);
         state.save(&storage.db).await;
         let app = assemble(&config, clock, storage, state.restore(), branding, address).await?;
         Ok(Self { listener, address, app: Arc::new(app), capacity, config, state })

@@ -10,33 +10,25 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::database::{ConnectError, Db, Lineage, StateFile, Verdict};
+use crate::database::{Db, Lineage, StateFile, Verdict};
 use crate::domain::id;
 
 /// How often the file is updated. A restored backup that is younger than this cannot be
 /// distinguished from the current database.
 const UPDATE_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Why this database must not be served.
+/// An older backup of the database was restored.
 #[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// An older backup was restored.
-    #[error(
-        "the database is an older one than was served before: it has counted {commits} commits, \
-         and {file} knows of more. If a backup was restored, sessions that have ended, disabled \
-         accounts and spent tokens would work again: see \"Restoring a backup\" in \
-         docs/operations.md, and run `signet restored`, which ends all sessions and replaces the \
-         signing key. If none was, look whether SIGNET_DATABASE_URL names a copy. Nothing was changed"
-    )]
-    Older {
-        /// The commits that the database has counted.
-        commits: i64,
-        /// The state file.
-        file: PathBuf,
-    },
-    /// The database refused or failed.
-    #[error(transparent)]
-    Database(#[from] ConnectError),
+#[error(
+    "the database is an older one than was served before: it has counted {commits} commits, and \
+     {file} knows of more. If a backup was restored, sessions that have ended, disabled accounts \
+     and spent tokens would work again: see \"Restoring a backup\" in docs/operations.md, and run \
+     `signet restored`, which ends all sessions and replaces the signing key. If none was, look \
+     whether SIGNET_DATABASE_URL names a copy. Nothing was changed"
+)]
+pub struct OlderDatabase {
+    commits: i64,
+    file: PathBuf,
 }
 
 /// Maintains the state file of this instance.
@@ -56,18 +48,17 @@ fn state_file(config: &Config, clock: &Clock) -> StateFile {
 }
 
 /// Refuses a database that is older than the state file records. Changes nothing.
-pub(super) async fn refuse_older(
+pub(super) fn refuse_older(
     config: &Config,
-    db: &Db,
+    lineage: &Lineage,
     clock: &Clock,
-) -> Result<(), StateError> {
+) -> Result<(), OlderDatabase> {
     let file = state_file(config, clock);
-    let lineage = Lineage::read(db).await.map_err(ConnectError::from)?;
     let path = file.path().display();
-    match file.compare(&lineage) {
+    match file.compare(lineage) {
         Ok(Verdict::Older) => {
             let (commits, file) = (lineage.commits, file.path().to_owned());
-            return Err(StateError::Older { commits, file });
+            return Err(OlderDatabase { commits, file });
         }
         Ok(Verdict::New) if !file.is_empty() => tracing::warn!(
             file = %path,
@@ -98,16 +89,15 @@ pub(super) async fn refuse_older(
 }
 
 impl StateKeeper {
-    /// Reads the lineage of a database whose schema and keys were checked.
-    pub(super) async fn of(config: &Config, db: &Db, clock: &Clock) -> Result<Self, StateError> {
-        let lineage = Lineage::read(db).await.map_err(ConnectError::from)?;
-        Ok(Self {
+    /// For a database whose schema and keys were checked.
+    pub(super) fn of(config: &Config, lineage: &Lineage, clock: &Clock) -> Self {
+        Self {
             file: state_file(config, clock),
             name: lineage.name().unwrap_or_default(),
             restore: lineage.restore.map(|restore| restore.id),
             found: lineage.commits,
             is_failing: AtomicBool::new(false),
-        })
+        }
     }
 
     /// The last restore, from which the keys of refresh and reset tokens are derived.
