@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use openssl::error::ErrorStack;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -35,6 +36,7 @@ use crate::domain::token::Issuer;
 use crate::domain::{email_folding, id};
 use crate::http::{self, App, Branding, BrowserCookie, Limits, LogoError, Readiness};
 use crate::server::acceptor::{Connections, LimitedAcceptor};
+use crate::server::backchannel_delivery::deliver_logout_notices;
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::descriptors::{Capacity, TooFewDescriptors};
 use crate::server::state_keeper::{OlderDatabase, StateKeeper, refuse_older};
@@ -230,17 +232,7 @@ impl Server {
         let limit = ConnectionLimit::new(per_client, &self.config);
         let acceptor = LimitedAcceptor::new(self.listener, connections, limit, client_time)?;
         let endpoint = http::endpoint(Arc::clone(&self.app), &self.config);
-        let housekeeping = tokio::spawn(run_housekeeping(Arc::clone(&self.app)));
-        let bits = self.config.keys.rsa_bits;
-        let is_private_allowed = self.config.service.logout_private_networks;
-        let notifying = tokio::spawn(backchannel_delivery::deliver_logout_notices(
-            Arc::clone(&self.app),
-            is_private_allowed,
-        ));
-        let key_keeping = tokio::spawn(run_key_schedule(Arc::clone(&self.app), bits));
-        let status_keeping = tokio::spawn(refresh_status_lists(Arc::clone(&self.app)));
-        let decoy_keeping = tokio::spawn(count_hash_classes(Arc::clone(&self.app)));
-        let session_ending = tokio::spawn(end_sessions(Arc::clone(&self.app)));
+        let mut tasks = start_tasks(&self.app, &self.config);
 
         let (db, state) = (self.app.db.clone(), self.state);
         let is_restored = AtomicBool::new(false);
@@ -257,12 +249,7 @@ impl Server {
         let served = poem::Server::new_with_acceptor(acceptor)
             .run_with_graceful_shutdown(endpoint, stop, Some(drain.saturating_sub(shutdown_grace)))
             .await;
-        housekeeping.abort();
-        key_keeping.abort();
-        status_keeping.abort();
-        decoy_keeping.abort();
-        notifying.abort();
-        session_ending.abort();
+        tasks.abort_all();
         db.close().await;
         state.save(&db).await;
         if is_restored.into_inner() {
@@ -270,6 +257,19 @@ impl Server {
         }
         served
     }
+}
+
+/// Starts the background tasks, which run until they are aborted.
+fn start_tasks(app: &Arc<App>, config: &Config) -> JoinSet<()> {
+    let is_private_allowed = config.service.logout_private_networks;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(run_housekeeping(Arc::clone(app)));
+    tasks.spawn(deliver_logout_notices(Arc::clone(app), is_private_allowed));
+    tasks.spawn(run_key_schedule(Arc::clone(app), config.keys.rsa_bits));
+    tasks.spawn(refresh_status_lists(Arc::clone(app)));
+    tasks.spawn(count_hash_classes(Arc::clone(app)));
+    tasks.spawn(end_sessions(Arc::clone(app)));
+    tasks
 }
 
 /// Completes after the grace period that follows `stop`, or earlier once no connection is open; see
