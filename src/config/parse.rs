@@ -5,8 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net};
 use url::Url;
 
-use crate::config::list::List;
-
 /// RFC 8414 §2: https, a host, no query, no fragment. Plain http is accepted for loopback hosts
 /// only.
 pub(super) fn parse_issuer(text: &str) -> Result<String, String> {
@@ -45,12 +43,8 @@ pub(super) fn parse_audience(text: &str) -> Result<String, String> {
     if plain { Ok(text.to_owned()) } else { Err("must be printable ASCII, not empty".to_owned()) }
 }
 
-pub(super) fn parse_audiences(text: &str) -> Result<List<String>, String> {
-    List::parse(text, parse_audience)
-}
-
 /// An origin as browsers send it (RFC 6454 §6.1); `*` and `null` are never allowed.
-fn parse_origin(text: &str) -> Result<String, String> {
+pub(super) fn parse_origin(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|error| format!("not an origin: {error}"))?;
     let written = url.origin().ascii_serialization();
     if !url.origin().is_tuple() {
@@ -58,14 +52,6 @@ fn parse_origin(text: &str) -> Result<String, String> {
     }
     // Browsers send the serialized origin, and it is compared as a string.
     if written == text { Ok(written) } else { Err(format!("must be written as {written}")) }
-}
-
-pub(super) fn parse_origins(text: &str) -> Result<List<String>, String> {
-    List::parse(text, parse_origin)
-}
-
-pub(super) fn parse_proxies(text: &str) -> Result<List<IpNet>, String> {
-    List::parse(text, parse_proxy)
 }
 
 /// An IP address and a port. Host names are not resolved, because a name may have several
@@ -93,7 +79,7 @@ fn unmapped(net: IpNet) -> IpNet {
     block.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(net, IpNet::V4)
 }
 
-fn parse_proxy(text: &str) -> Result<IpNet, String> {
+pub(super) fn parse_proxy(text: &str) -> Result<IpNet, String> {
     let net = match text.parse::<std::net::IpAddr>() {
         Ok(address) => IpNet::from(address),
         Err(_) => text.parse().map_err(|_| "not an address or CIDR block".to_owned())?,

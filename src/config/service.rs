@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use ipnet::IpNet;
 
-use crate::config::list::List;
+use crate::config::list::{List, list_of};
 use crate::config::parse::{
-    parse_audience, parse_audiences, parse_issuer, parse_listen, parse_origins, parse_proxies,
+    parse_audience, parse_issuer, parse_listen, parse_origin, parse_proxy,
 };
 
 /// The issuer, the listen address and the connection limits.
@@ -29,7 +29,7 @@ pub struct ServiceSettings {
     /// Audiences whose access tokens have the `typ` JWT instead of `at+jwt`, separated by commas or
     /// whitespace: for resource servers whose decoder accepts no other `typ`, such as Spring
     /// Security's. Default: none.
-    #[arg(long, env = "SIGNET_TYP_JWT_AUDIENCES", value_parser = parse_audiences,
+    #[arg(long, env = "SIGNET_TYP_JWT_AUDIENCES", value_parser = list_of(parse_audience),
           default_value = "", hide_default_value = true)]
     pub typ_jwt_audiences: List<String>,
 
@@ -43,13 +43,13 @@ pub struct ServiceSettings {
         long,
         env = "SIGNET_CORS_ORIGINS",
         default_value = "http://localhost:3000",
-        value_parser = parse_origins
+        value_parser = list_of(parse_origin)
     )]
     pub cors_origins: List<String>,
 
     /// Proxies whose `X-Forwarded-For` is trusted, as addresses or CIDR blocks separated by commas
     /// or whitespace. Default: none. A block that contains every address is refused.
-    #[arg(long, env = "SIGNET_TRUSTED_PROXIES", value_parser = parse_proxies,
+    #[arg(long, env = "SIGNET_TRUSTED_PROXIES", value_parser = list_of(parse_proxy),
           default_value = "", hide_default_value = true)]
     pub trusted_proxies: List<IpNet>,
 

@@ -52,7 +52,7 @@ impl ConnectionLimit {
         Self(Arc::new(Shared {
             each,
             ipv6_prefix: config.limits.ipv6_prefix,
-            exempt: config.service.trusted_proxies.to_vec(),
+            exempt: config.service.trusted_proxies.clone(),
             taken: Mutex::default(),
         }))
     }

@@ -369,7 +369,7 @@ async fn assemble(
     let audience = config.service.audience.clone().unwrap_or_else(|| issuer_url.clone());
     let life = config.tokens.access_token_life();
     let issuer = Issuer::new(issuer_url.clone(), audience.clone(), life, Arc::clone(&ring))
-        .with_typ_jwt(config.service.typ_jwt_audiences.to_vec());
+        .with_typ_jwt(config.service.typ_jwt_audiences.clone());
     status::ensure_first_list(&db).await.map_err(ListError::from)?;
     // Migrations on a slow disk take longer than keys may be used without being read again.
     if !ring.is_fresh() {
@@ -394,7 +394,7 @@ async fn assemble(
         tokens: config.tokens.clone(),
         cookie: BrowserCookie::of_issuer(&issuer_url),
         branding,
-        trusted_proxies: config.service.trusted_proxies.to_vec(),
+        trusted_proxies: config.service.trusted_proxies.clone(),
         readiness: Readiness::default(),
         is_leaving: AtomicBool::new(false),
         db,

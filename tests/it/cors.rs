@@ -68,7 +68,7 @@ async fn default_allowed_origin_is_the_original_front_end() {
 async fn only_listed_origins_are_allowed() {
     let listed = ["https://app.example.test", "http://127.0.0.1:8081", "https://b.example.test"];
     let server = TestServer::with(|config| {
-        config.service.cors_origins = listed.map(str::to_owned).to_vec().into();
+        config.service.cors_origins = listed.map(str::to_owned).to_vec();
     })
     .await;
 

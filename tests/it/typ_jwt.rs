@@ -1,7 +1,6 @@
 //! C5: access tokens with `typ` JWT, for audiences whose resource servers require it.
 
 use serde_json::{Value, json};
-use signet::config::List;
 
 use crate::harness::oauth::{Browser, Rp};
 use crate::harness::{PASSWORD, TestServer};
@@ -28,8 +27,7 @@ audiences = ["https://spring.example"]
 
 async fn server() -> (TestServer, Rp, Rp) {
     let server = TestServer::with(|config| {
-        config.service.typ_jwt_audiences =
-            List::from([SPRING, "tasks"].map(str::to_owned).to_vec());
+        config.service.typ_jwt_audiences = [SPRING, "tasks"].map(str::to_owned).to_vec();
     })
     .await;
     let [web, spring] = server.apply(CLIENTS).await.try_into().unwrap();
@@ -128,8 +126,7 @@ async fn client_with_the_id_of_a_typ_jwt_audience_gets_no_code() {
 #[tokio::test]
 async fn json_api_accepts_its_tokens_with_either_type() {
     let server = TestServer::with(|config| {
-        config.service.typ_jwt_audiences =
-            List::from(config.service.audience.iter().cloned().collect::<Vec<_>>());
+        config.service.typ_jwt_audiences = config.service.audience.iter().cloned().collect();
     })
     .await;
     server.sign_up(ADA).await.expect_status(201);
