@@ -12,7 +12,8 @@ pub(super) struct Setting {
     pub(super) variable: String,
     flag: String,
     group: String,
-    default: Option<String>,
+    /// Empty if there is none.
+    default: String,
     choices: Vec<String>,
     text: String,
 }
@@ -35,7 +36,7 @@ impl Setting {
             variable,
             flag: format!("--{}", arg.get_long()?),
             group: arg.get_help_heading().unwrap_or_default().to_owned(),
-            default: Some(defaults.join(",")).filter(|default| !default.is_empty()),
+            default: defaults.join(","),
             choices: choices.iter().map(|choice| choice.get_name().to_owned()).collect(),
             // clap drops the full stop at the end of a doc comment.
             text: text.split_whitespace().collect::<Vec<_>>().join(" ") + ".",
@@ -66,9 +67,9 @@ pub fn env_example() -> String {
         for line in wrapped(&setting.text, 96) {
             let _ = writeln!(text, "# {line}");
         }
-        let value = setting.default.unwrap_or_default();
-        let quote = if value.contains(['#', ' ']) { "'" } else { "" };
-        let _ = writeln!(text, "#{}={quote}{value}{quote}", setting.variable);
+        let Setting { variable, default, .. } = setting;
+        let quote = if default.contains(['#', ' ']) { "'" } else { "" };
+        let _ = writeln!(text, "#{variable}={quote}{default}{quote}");
     }
     text
 }
@@ -90,12 +91,12 @@ pub fn markdown() -> String {
             text.push_str("|---|---|---|\n");
             group.clone_from(&setting.group);
         }
-        let default = setting.default.map(|value| format!("`{value}`")).unwrap_or_default();
-        let choices = match setting.choices.as_slice() {
+        let Setting { variable, flag, default, choices, text: meaning, .. } = setting;
+        let default = if default.is_empty() { default } else { format!("`{default}`") };
+        let choices = match choices.as_slice() {
             [] => String::new(),
             choices => format!(" One of `{}`.", choices.join("`, `")),
         };
-        let Setting { variable, flag, text: meaning, .. } = setting;
         let meaning = meaning.replace('|', "\\|");
         let _ = writeln!(text, "| `{variable}`<br>`{flag}` | {default} | {meaning}{choices} |");
     }
@@ -103,17 +104,14 @@ pub fn markdown() -> String {
 }
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
+    let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
-        let full = lines.last().is_some_and(|line| line.len() + 1 + word.len() > width);
-        if full {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
                 line.push(' ');
+                line.push_str(word);
             }
-            line.push_str(word);
+            _ => lines.push(word.to_owned()),
         }
     }
     lines
