@@ -104,13 +104,12 @@ pub fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<()> {
     load_dotenv()?;
-    // Parse errors name the variable of a setting.
-    let mut command = Cli::command().mut_subcommands(|it| it.mut_args(named_after_variable));
-    command = command
-        .mut_subcommands(|it| it.mut_subcommands(|below| below.mut_args(named_after_variable)));
+    let command = Cli::command();
     refuse_unknown(&command)?;
+    // Parse errors name the variable of a setting.
+    let prepared = |arg| unset_empty(named_after_variable(arg));
     let command = command.mut_subcommands(|it| {
-        it.mut_args(unset_empty).mut_subcommands(|below| below.mut_args(unset_empty))
+        it.mut_args(prepared).mut_subcommands(|below| below.mut_args(prepared))
     });
     let mut arguments: Vec<_> = std::env::args_os().collect();
     if arguments.len() < 2 {
