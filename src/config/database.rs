@@ -1,10 +1,8 @@
 //! Settings: the database.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, value_parser};
-
 use url::Url;
 
 /// The database and its connections.
@@ -33,14 +31,6 @@ pub struct DatabaseSettings {
     #[arg(long, env = "SIGNET_DATABASE_WAIT_SECONDS", default_value = "5",
           value_parser = value_parser!(u64).range(1..=60))]
     pub database_wait_seconds: u64,
-}
-
-impl DatabaseSettings {
-    /// Maximum time that a request waits for the database.
-    #[must_use]
-    pub fn database_wait(&self) -> Duration {
-        Duration::from_secs(self.database_wait_seconds)
-    }
 }
 
 /// A database URL; its `Debug` output is redacted because it may contain a password.

@@ -123,10 +123,4 @@ impl StatusSettings {
     pub fn status_list_life(&self) -> Duration {
         Duration::from_secs(self.status_list_seconds)
     }
-
-    /// Whether a list is valid long enough after its `ttl` for a failed fetch to be retried.
-    #[must_use]
-    pub fn outlives_its_ttl(&self) -> bool {
-        self.status_list_seconds > 3 * self.status_ttl_seconds
-    }
 }

@@ -47,7 +47,8 @@ impl Db {
     /// # Errors
     /// See [`ConnectError`]; nothing has been changed then.
     pub async fn connect(settings: &DatabaseSettings, clock: Clock) -> Result<Self, ConnectError> {
-        let (url, wait) = (settings.database_url.expose(), settings.database_wait());
+        let url = settings.database_url.expose();
+        let wait = Duration::from_secs(settings.database_wait_seconds);
         if let Some(file) = settings.database_url.sqlite_file() {
             prepare_file(&file)?;
             let writer = SharedWriter::start(url, &file, wait, clock.clone()).await?;

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings, StatusSettings};
+use crate::config::{Config, PasswordPolicy, RefreshReuse, ServiceSettings};
 use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
@@ -174,8 +174,15 @@ impl Server {
     /// # Errors
     /// See [`StartError`].
     pub fn check(config: &Config) -> Result<(), StartError> {
-        refuse_nameless(&config.service)?;
-        refuse_short_lists(&config.status)?;
+        let ServiceSettings { issuer, listen, .. } = &config.service;
+        if issuer.is_none() && !listen.ip().is_loopback() {
+            return Err(StartError::NoIssuer { address: *listen });
+        }
+        let (life, ttl) = (config.status.status_list_seconds, config.status.status_ttl_seconds);
+        // A list must be valid long enough after its `ttl` for a failed fetch to be retried.
+        if life <= 3 * ttl {
+            return Err(StartError::StatusListTooShort { life, ttl });
+        }
         Schedule::new(&config.keys, &config.tokens)?;
         Branding::new(&config.pages)?;
         Ok(())
@@ -302,21 +309,6 @@ async fn fold_addresses(db: &Db) {
         Ok(addresses) => tracing::info!(addresses, "email addresses of earlier versions folded"),
         Err(error) => tracing::warn!(%error, "email addresses of earlier versions not folded yet"),
     }
-}
-
-fn refuse_nameless(service: &ServiceSettings) -> Result<(), StartError> {
-    if service.issuer.is_none() && !service.listen.ip().is_loopback() {
-        return Err(StartError::NoIssuer { address: service.listen });
-    }
-    Ok(())
-}
-
-fn refuse_short_lists(settings: &StatusSettings) -> Result<(), StartError> {
-    let (life, ttl) = (settings.status_list_seconds, settings.status_ttl_seconds);
-    if settings.outlives_its_ttl() {
-        return Ok(());
-    }
-    Err(StartError::StatusListTooShort { life, ttl })
 }
 
 /// Warns if the timeouts are shorter than the longest wait for a password hash: an admitted login
