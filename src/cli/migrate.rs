@@ -1,6 +1,6 @@
 //! `signet migrate`
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 
 use crate::cli::output::print;
 use crate::clock::Clock;
@@ -10,32 +10,25 @@ use crate::database::{Db, migrate_down, migrate_up, status};
 #[derive(Debug, Subcommand)]
 pub(super) enum Migrate {
     /// Apply all pending migrations.
-    Up(Target),
+    Up(DatabaseSettings),
     /// Revert the newest migrations. The data in the tables and columns that they added is lost.
     Down {
         /// How many to revert.
         #[arg(long, default_value_t = 1)]
         steps: u32,
         #[command(flatten)]
-        target: Target,
+        database: DatabaseSettings,
     },
     /// Show which migrations have been applied.
-    Status(Target),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Target {
-    #[command(flatten)]
-    database: DatabaseSettings,
+    Status(DatabaseSettings),
 }
 
 impl Migrate {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let (Self::Up(target) | Self::Down { target, .. } | Self::Status(target)) = &self;
-        let db = match self {
-            Self::Up(_) => Db::connect(&target.database, Clock::shared()).await?,
-            Self::Down { .. } | Self::Status(_) => {
-                Db::open(&target.database, Clock::shared()).await?
+        let db = match &self {
+            Self::Up(database) => Db::connect(database, Clock::shared()).await?,
+            Self::Down { database, .. } | Self::Status(database) => {
+                Db::open(database, Clock::shared()).await?
             }
         };
         match self {

@@ -39,25 +39,17 @@ enum Command {
     /// they do not exist.
     Serve(Box<Config>),
     /// Migrate the database schema, or show its version. `serve` applies pending migrations itself.
-    Migrate {
-        #[command(subcommand)]
-        action: migrate::Migrate,
-    },
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
     /// List, show, disable, enable and delete accounts, end their sessions, reset passwords.
-    Account {
-        #[command(subcommand)]
-        action: account::Account,
-    },
+    #[command(subcommand)]
+    Account(account::Account),
     /// Register, change and delete OAuth clients.
-    Client {
-        #[command(subcommand)]
-        action: client::Client,
-    },
+    #[command(subcommand)]
+    Client(client::Client),
     /// List, rotate, revoke, import, export or re-encrypt the signing keys.
-    Keys {
-        #[command(subcommand)]
-        action: keys::Keys,
-    },
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Declare that the database was restored from a backup: everything issued before becomes
     /// invalid.
     ///
@@ -79,10 +71,8 @@ enum Command {
     /// Print the OpenAPI description of the JSON API.
     Openapi,
     /// Print generated reference pages.
-    Config {
-        #[command(subcommand)]
-        action: config::Reference,
-    },
+    #[command(subcommand)]
+    Config(config::Reference),
 }
 
 /// The exit code that a shell reports for a program killed by SIGPIPE: 128 plus the signal number.
@@ -121,15 +111,15 @@ fn run() -> anyhow::Result<()> {
     };
     match Cli::from_arg_matches(&matches)?.command {
         Command::Serve(config) => serve::run(*config),
-        Command::Migrate { action } => block_on(action.run()),
-        Command::Account { action } => block_on(action.run()),
-        Command::Client { action } => block_on(action.run()),
-        Command::Keys { action } => block_on(action.run()),
+        Command::Migrate(action) => block_on(action.run()),
+        Command::Account(action) => block_on(action.run()),
+        Command::Client(action) => block_on(action.run()),
+        Command::Keys(action) => block_on(action.run()),
         Command::Restored(restored) => block_on(restored.run()),
         Command::Doctor(doctor) => block_on(doctor.run()),
         Command::Health(health) => block_on(health.run()),
         Command::Openapi => Ok(print_json(http::openapi_document("").trim_end())?),
-        Command::Config { action } => action.run(),
+        Command::Config(action) => action.run(),
     }
 }
 
