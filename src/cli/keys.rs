@@ -8,18 +8,15 @@ use clap::{Args, Subcommand};
 use crate::cli::output::{OutputError, print, print_json, print_lines};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, KeySettings, TokenSettings};
-use crate::database::{Db, migrate_up};
+use crate::database::{ConnectError, Db, migrate_up};
 use crate::domain::keys::{self, MasterKeys, Schedule, Sealer};
-use crate::entity::signing_key::KeyState;
+use crate::entity::signing_key::{self, KeyState};
 use crate::timestamp::Timestamp;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
     /// List the signing keys, oldest first, with state and next scheduled step.
-    List {
-        #[command(flatten)]
-        database: DatabaseSettings,
-    },
+    List(DatabaseSettings),
     /// Create a new signing key.
     ///
     /// It is published immediately and starts to sign when all resource servers must have fetched
@@ -81,19 +78,14 @@ pub(super) struct Ring {
 type Opened = (Db, Sealer, Schedule, Timestamp);
 
 impl Ring {
-    /// Opens an existing database.
-    async fn open(&self) -> anyhow::Result<Opened> {
+    /// Opens the database by `open`: `Db::open`, or `Db::connect` for commands that may run before
+    /// the first start.
+    async fn open<F>(&self, open: F) -> anyhow::Result<Opened>
+    where
+        F: AsyncFnOnce(&DatabaseSettings, Clock) -> Result<Db, ConnectError>,
+    {
         let schedule = Schedule::new(&self.keys, &self.tokens)?;
-        self.unlock(Db::open(&self.database, Clock::shared()).await?, schedule).await
-    }
-
-    /// Opens the database, or creates it if the command runs before the first start.
-    async fn open_or_make(&self) -> anyhow::Result<Opened> {
-        let schedule = Schedule::new(&self.keys, &self.tokens)?;
-        self.unlock(Db::connect(&self.database, Clock::shared()).await?, schedule).await
-    }
-
-    async fn unlock(&self, db: Db, schedule: Schedule) -> anyhow::Result<Opened> {
+        let db = open(&self.database, Clock::shared()).await?;
         migrate_up(&db).await?;
         let something_is_sealed = keys::any_sealed(&db).await?;
         let master = MasterKeys::open(&self.keys.master_key_file, something_is_sealed)?;
@@ -107,42 +99,40 @@ impl Ring {
 impl Keys {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::List { database } => list(&Db::open(&database, Clock::shared()).await?).await,
+            Self::List(database) => list(&Db::open(&database, Clock::shared()).await?).await?,
             Self::ExportPublic { pem, database } => {
-                export(&Db::open(&database, Clock::shared()).await?, pem).await
+                export(&Db::open(&database, Clock::shared()).await?, pem).await?;
             }
             Self::Rotate(ring) => {
-                let (db, sealer, schedule, now) = ring.open_or_make().await?;
+                let (db, sealer, schedule, now) = ring.open(Db::connect).await?;
                 let bits = ring.keys.rsa_bits;
-                let key = keys::rotate(&db, &sealer, &schedule, bits, now).await?;
-                Ok(announce(&key.kid, key.activated_at.or(key.activate_at))?)
+                announce(&keys::rotate(&db, &sealer, &schedule, bits, now).await?)?;
             }
             Self::Import { file, ring } => {
                 let pem = std::fs::read(&file);
                 let pem = pem.with_context(|| format!("cannot read {}", file.display()))?;
-                let (db, sealer, schedule, now) = ring.open_or_make().await?;
-                let key = keys::import(&db, &sealer, &schedule, &pem, now).await?;
-                Ok(announce(&key.kid, key.activated_at.or(key.activate_at))?)
+                let (db, sealer, schedule, now) = ring.open(Db::connect).await?;
+                announce(&keys::import(&db, &sealer, &schedule, &pem, now).await?)?;
             }
             Self::Revoke { kid, ring, .. } => {
-                let (db, sealer, _, now) = ring.open().await?;
+                let (db, sealer, _, now) = ring.open(Db::open).await?;
                 keys::revoke(&db, &sealer, ring.keys.rsa_bits, &kid, now).await?;
                 print(&format!("{kid} is removed from the key set; its tokens are refused"))?;
-                Ok(())
             }
             Self::Reseal(ring) => {
-                let (db, sealer, ..) = ring.open().await?;
+                let (db, sealer, ..) = ring.open(Db::open).await?;
                 let count = keys::reseal(&db, &sealer).await?;
                 print(&format!("{count} keys sealed with the first master key"))?;
-                Ok(())
             }
         }
+        Ok(())
     }
 }
 
-fn announce(kid: &str, signs_from: Option<Timestamp>) -> Result<(), OutputError> {
+fn announce(key: &signing_key::Model) -> Result<(), OutputError> {
+    let signs_from = key.activated_at.or(key.activate_at);
     let at = signs_from.map(Timestamp::to_rfc3339).unwrap_or_default();
-    print(&format!("{kid} is published, and signs from {at}"))
+    print(&format!("{} is published, and signs from {at}", key.kid))
 }
 
 async fn list(db: &Db) -> anyhow::Result<()> {
