@@ -7,10 +7,9 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::cli::database::{finish, open};
 use crate::cli::output::{print, print_json, print_to_stderr};
-use crate::clock::Clock;
 use crate::config::DatabaseSettings;
-use crate::database::{Db, migrate_up};
 use crate::domain::oauth::client::metadata::{Pkce, Registration};
 use crate::domain::oauth::client::{self, Applied, Client as Row};
 use crate::domain::scope::IDENTITY;
@@ -20,17 +19,9 @@ pub(super) enum Client {
     /// Register a client and print its secret, which cannot be shown again.
     Create(Box<Description>),
     /// List the clients.
-    List {
-        #[command(flatten)]
-        database: DatabaseSettings,
-    },
+    List(DatabaseSettings),
     /// Print a client's registration, without its secret, as JSON that `apply` reads.
-    Show {
-        /// The client.
-        client_id: String,
-        #[command(flatten)]
-        database: DatabaseSettings,
-    },
+    Show(Named),
     /// Change a client. Options that are not given stay unchanged, and so does the secret, except
     /// that a new `--auth-method` may need another one. A given list replaces the old one; an empty
     /// value (`--audience ""`) clears it.
@@ -38,24 +29,17 @@ pub(super) enum Client {
     /// Create a new secret for a client and print it. The previous secret stays valid until the
     /// next rotation, so that the client can switch without downtime.
     RotateSecret {
-        /// The client.
-        client_id: String,
+        #[command(flatten)]
+        named: Named,
         /// Create no new secret and invalidate the previous one now, because the client uses the new one.
         #[arg(long, conflicts_with = "now")]
         drop_previous: bool,
         /// Create a new secret and invalidate all others now, because one may have leaked.
         #[arg(long)]
         now: bool,
-        #[command(flatten)]
-        database: DatabaseSettings,
     },
     /// Delete a client and end all its sessions.
-    Delete {
-        /// The client.
-        client_id: String,
-        #[command(flatten)]
-        database: DatabaseSettings,
-    },
+    Delete(Named),
     /// Register or update the clients in a file, all or none. The secrets of new clients are
     /// printed. Clients that are not in the file stay unchanged.
     Apply {
@@ -65,6 +49,15 @@ pub(super) enum Client {
         #[command(flatten)]
         database: DatabaseSettings,
     },
+}
+
+/// A registered client.
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    /// The client.
+    client_id: String,
+    #[command(flatten)]
+    database: DatabaseSettings,
 }
 
 /// A client's metadata, as given by flags.
@@ -138,27 +131,17 @@ struct File {
 }
 
 impl Description {
-    /// Splits the flags into client id, change and database; reads the JWK set file.
-    fn read(self) -> anyhow::Result<(String, Change, DatabaseSettings)> {
+    /// Reads the JWK set file.
+    fn jwks(&self) -> anyhow::Result<Option<Value>> {
         let jwks = self.jwks_file.as_ref().map(|file| {
             let text = read(file)?;
             serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
         });
-        let (id, database) = (self.client_id.clone(), self.database.clone());
-        Ok((id, Change { jwks: jwks.transpose()?, given: self }, database))
+        jwks.transpose()
     }
-}
 
-/// The changes to a registration.
-#[derive(Debug)]
-struct Change {
-    given: Description,
-    jwks: Option<Value>,
-}
-
-impl Change {
-    fn apply_to(&self, registration: &mut Registration) {
-        let Self { given, jwks } = self;
+    /// Changes what the flags say, and the JWK set to `jwks`, that of the file.
+    fn apply_to(&self, registration: &mut Registration, jwks: Option<Value>) {
         let put = |given: &Option<String>, member: &mut String| {
             if let Some(given) = given {
                 member.clone_from(given);
@@ -174,32 +157,32 @@ impl Change {
                 *member = given.iter().filter(|entry| !entry.is_empty()).cloned().collect();
             }
         };
-        put_optional(&given.name, &mut registration.client_name);
-        put(&given.application_type, &mut registration.application_type);
-        put_optional(&given.auth_method, &mut registration.token_endpoint_auth_method);
-        put_list(&given.redirect_uris, &mut registration.redirect_uris);
-        put_list(&given.post_logout_redirect_uris, &mut registration.post_logout_redirect_uris);
-        put_optional(&given.backchannel_logout_uri, &mut registration.backchannel_logout_uri);
-        put_list(&given.grants, &mut registration.grant_types);
-        put(&given.scope, &mut registration.scope);
-        put_list(&given.audiences, &mut registration.audiences);
-        put_list(&given.introspects, &mut registration.introspects);
-        put(&given.consent, &mut registration.consent);
-        if let Some(seconds) = given.access_token_seconds {
+        put_optional(&self.name, &mut registration.client_name);
+        put(&self.application_type, &mut registration.application_type);
+        put_optional(&self.auth_method, &mut registration.token_endpoint_auth_method);
+        put_list(&self.redirect_uris, &mut registration.redirect_uris);
+        put_list(&self.post_logout_redirect_uris, &mut registration.post_logout_redirect_uris);
+        put_optional(&self.backchannel_logout_uri, &mut registration.backchannel_logout_uri);
+        put_list(&self.grants, &mut registration.grant_types);
+        put(&self.scope, &mut registration.scope);
+        put_list(&self.audiences, &mut registration.audiences);
+        put_list(&self.introspects, &mut registration.introspects);
+        put(&self.consent, &mut registration.consent);
+        if let Some(seconds) = self.access_token_seconds {
             registration.access_token_seconds = seconds;
         }
-        let pkce = given.pkce.or(given.no_pkce.then_some(Pkce::Optional));
+        let pkce = self.pkce.or(self.no_pkce.then_some(Pkce::Optional));
         if let Some(pkce) = pkce {
             registration.pkce = Some(pkce);
-        } else if given.auth_method.as_deref() == Some("none") {
+        } else if self.auth_method.as_deref() == Some("none") {
             registration.pkce = None;
         }
-        if let Some(is_wanted) = given.id_token_claims {
+        if let Some(is_wanted) = self.id_token_claims {
             registration.id_token_claims = is_wanted;
         }
         if jwks.is_some() {
-            registration.jwks.clone_from(jwks);
-        } else if given.auth_method.as_ref().is_some_and(|method| method != "private_key_jwt") {
+            registration.jwks = jwks;
+        } else if self.auth_method.as_ref().is_some_and(|method| method != "private_key_jwt") {
             registration.jwks = None;
         }
     }
@@ -210,11 +193,11 @@ impl Client {
         match self {
             Self::Create(description) => create(*description).await?,
             Self::Update(description) => {
-                let (id, change, database) = description.read()?;
-                let db = open(&database).await?;
-                let updated = client::update(&db, &id, move |it| change.apply_to(it)).await;
-                print(&line(&id, &updated?))?;
-                db.close().await;
+                let (id, jwks) = (description.client_id.clone(), description.jwks()?);
+                let db = open(&description.database).await?;
+                let change = move |it: &mut Registration| description.apply_to(it, jwks.clone());
+                let updated = client::update(&db, &id, change).await?;
+                finish(&db, &line(&id, &updated)).await?;
             }
             Self::Apply { file, database } => {
                 let registrations = registrations(&file)?;
@@ -224,36 +207,37 @@ impl Client {
                 }
                 db.close().await;
             }
-            Self::RotateSecret { client_id, drop_previous, now: at_once, database } => {
+            Self::RotateSecret { named: Named { client_id, database }, drop_previous, now } => {
                 let db = open(&database).await?;
                 if drop_previous {
                     client::drop_previous_secret(&db, &client_id).await?;
-                    print("the previous secret is no longer valid")?;
+                    finish(&db, "the previous secret is no longer valid").await?;
                 } else {
-                    print(&client::rotate_secret(&db, &client_id, at_once).await?)?;
+                    finish(&db, &client::rotate_secret(&db, &client_id, now).await?).await?;
                 }
-                db.close().await;
             }
-            Self::Delete { client_id, database } => {
+            Self::Delete(Named { client_id, database }) => {
                 let db = open(&database).await?;
                 client::delete(&db, &client_id).await?;
-                print(&format!("{client_id} is deleted, and its sessions have ended"))?;
-                db.close().await;
+                let result = format!("{client_id} is deleted, and its sessions have ended");
+                finish(&db, &result).await?;
             }
-            Self::List { database } => {
+            Self::List(database) => {
                 let db = open(&database).await?;
                 for row in client::list(&db).await? {
                     let (methods, grants) = (auth_methods(&row), row.grants.0.join(" "));
                     print(&format!("{}  {methods}  {grants}  {}", row.id, row.name))?;
                 }
+                db.close().await;
             }
-            Self::Show { client_id, database } => {
+            Self::Show(Named { client_id, database }) => {
                 let db = open(&database).await?;
                 let Some(row) = client::find(&db, &client_id).await? else {
                     bail!("there is no client {client_id}");
                 };
                 let file = File { client: vec![Registration::of_row(&row)] };
                 print_json(&serde_json::to_string_pretty(&file)?)?;
+                db.close().await;
             }
         }
         Ok(())
@@ -261,13 +245,13 @@ impl Client {
 }
 
 async fn create(description: Description) -> anyhow::Result<()> {
-    let (id, change, database) = description.read()?;
+    let (id, jwks) = (&description.client_id, description.jwks()?);
     let mut registration = Registration::new(id.clone());
-    change.apply_to(&mut registration);
-    let db = open(&database).await?;
+    description.apply_to(&mut registration, jwks);
+    let db = open(&description.database).await?;
     let secret = client::create(&db, registration).await?;
     print(secret.as_deref().unwrap_or("registered; the client has no secret"))?;
-    if let Some(row) = client::find(&db, &id).await? {
+    if let Some(row) = client::find(&db, id).await? {
         print_to_stderr(&requirements(&row));
     }
     db.close().await;
@@ -346,12 +330,6 @@ fn line(id: &str, applied: &Applied) -> String {
         Applied::Changed(Some(secret)) => format!("{id} changed {secret}"),
         Applied::Unchanged => format!("{id} unchanged"),
     }
-}
-
-async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
-    let db = Db::open(database, Clock::shared()).await?;
-    migrate_up(&db).await?;
-    Ok(db)
 }
 
 fn registrations(file: &Path) -> anyhow::Result<Vec<Registration>> {

@@ -3,6 +3,7 @@
 mod account;
 mod client;
 mod config;
+mod database;
 mod doctor;
 mod health;
 mod keys;

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::cli::account::named::open;
+use crate::cli::database::open;
 use crate::cli::output::{self, OutputError, print_json};
 use crate::config::DatabaseSettings;
 use crate::domain::administration;

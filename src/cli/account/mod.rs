@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use crate::cli::account::named::{AccountArgument, open};
-use crate::cli::output::{print, print_to_stderr};
+use crate::cli::account::named::AccountArgument;
+use crate::cli::database::{finish, open};
+use crate::cli::output::print_to_stderr;
 use crate::config::DatabaseSettings;
 use crate::domain::administration;
 use crate::domain::audit::Origin;
@@ -90,16 +91,12 @@ impl Account {
             Self::Disable(named) => {
                 let (db, id) = named.open_and_find().await?;
                 let ended = administration::disable(&db, id).await?;
-                print(&format!("disabled; {}", sessions_ended(ended)))?;
-                db.close().await;
-                Ok(())
+                finish(&db, &format!("disabled; {}", sessions_ended(ended))).await
             }
             Self::Enable(named) => {
                 let (db, id) = named.open_and_find().await?;
                 administration::enable(&db, id).await?;
-                print("enabled")?;
-                db.close().await;
-                Ok(())
+                finish(&db, "enabled").await
             }
             Self::Delete(command) => delete(&command).await,
             Self::EndSessions(command) => end_sessions(command).await,
@@ -125,25 +122,20 @@ async fn delete(command: &Delete) -> anyhow::Result<()> {
         }
     }
     administration::delete(&db, id).await?;
-    print("deleted")?;
-    db.close().await;
-    Ok(())
+    finish(&db, "deleted").await
 }
 
 async fn end_sessions(command: EndSessions) -> anyhow::Result<()> {
     let EndSessions { account, database, .. } = command;
-    let (db, ended) = if let Some(account) = account {
+    if let Some(account) = account {
         let (db, id) = AccountArgument { account, database }.open_and_find().await?;
         let ended = administration::end_sessions(&db, id).await?;
-        (db, ended)
+        finish(&db, &sessions_ended(ended)).await
     } else {
         let db = open(&database).await?;
         let ended = administration::end_all_sessions(&db).await?;
-        (db, ended)
-    };
-    print(&sessions_ended(ended))?;
-    db.close().await;
-    Ok(())
+        finish(&db, &sessions_ended(ended)).await
+    }
 }
 
 async fn reset_password(command: &ResetPassword) -> anyhow::Result<()> {
@@ -154,9 +146,7 @@ async fn reset_password(command: &ResetPassword) -> anyhow::Result<()> {
     let tokens = ResetTokens::new(master.reset_keys(restore)?);
     let token =
         password_reset::request(&db, &tokens, &email, &Origin::default(), db.clock().now()).await?;
-    print(&token)?;
-    db.close().await;
-    Ok(())
+    finish(&db, &token).await
 }
 
 fn sessions_ended(count: u64) -> String {

@@ -4,9 +4,9 @@ use anyhow::anyhow;
 use clap::Args;
 use uuid::Uuid;
 
-use crate::clock::Clock;
+use crate::cli::database::open;
 use crate::config::DatabaseSettings;
-use crate::database::{Db, migrate_up};
+use crate::database::Db;
 use crate::domain::administration;
 use crate::domain::email::Email;
 
@@ -42,11 +42,4 @@ impl AccountArgument {
         let email = parsed(&self.account)?;
         Ok((open(&self.database).await?, email))
     }
-}
-
-/// Opens the database and applies pending migrations.
-pub(super) async fn open(database: &DatabaseSettings) -> anyhow::Result<Db> {
-    let db = Db::open(database, Clock::shared()).await?;
-    migrate_up(&db).await?;
-    Ok(db)
 }
