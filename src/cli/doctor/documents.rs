@@ -7,7 +7,7 @@ use signet_verifier::KeySet;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use crate::cli::doctor::fetch::{fetch_json, text};
+use crate::cli::doctor::fetch::{fetch_json, max_age, text};
 use crate::cli::doctor::proxy;
 use crate::cli::doctor::report::Report;
 use crate::cli::doctor::status_lists;
@@ -81,10 +81,8 @@ async fn key_set(http: &Client, jwks_uri: &str, report: &mut Report) -> Option<K
 
 async fn caching(http: &Client, jwks_uri: &str, headers: &HeaderMap, report: &mut Report) {
     let cache_control = text(headers, &header::CACHE_CONTROL);
-    let max_age = cache_control.split(',').find_map(|part| part.trim().strip_prefix("max-age="));
-    let max_age = max_age.and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(0);
     report.check(
-        max_age > 0 && !cache_control.contains("no-store"),
+        max_age(headers) > 0 && !cache_control.contains("no-store"),
         &format!("the key set may be cached ({cache_control})"),
         "a proxy replaces Cache-Control, or this instance cannot reach its database",
     );

@@ -1,7 +1,7 @@
 //! Fetching of JSON documents.
 
-use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::{Client, header};
 use serde_json::Value;
 
 use crate::cli::doctor::report::Report;
@@ -33,6 +33,13 @@ pub(super) async fn fetch_json(
     };
     report.fine(format!("{url} answers"));
     Some((json, headers))
+}
+
+/// The `max-age` of `Cache-Control`, in seconds; 0 if there is none.
+pub(super) fn max_age(headers: &HeaderMap) -> u64 {
+    let cache_control = text(headers, &header::CACHE_CONTROL);
+    let max_age = cache_control.split(',').find_map(|part| part.trim().strip_prefix("max-age="));
+    max_age.and_then(|seconds| seconds.parse().ok()).unwrap_or(0)
 }
 
 /// The value of a header; empty if absent.

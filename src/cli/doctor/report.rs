@@ -1,5 +1,7 @@
 //! The findings: one line each, faults with a remedy.
 
+use std::fmt::Display;
+
 use crate::cli::output::{OutputError, print};
 
 /// Findings in the order of the checks.
@@ -7,24 +9,31 @@ use crate::cli::output::{OutputError, print};
 pub(super) struct Report(Vec<Finding>);
 
 #[derive(Debug)]
-enum Finding {
-    Fine(String),
-    Note(String),
-    Fault { what: String, remedy: &'static str },
+struct Finding {
+    mark: &'static str,
+    what: String,
+    /// Faults have one.
+    remedy: Option<&'static str>,
 }
 
 impl Report {
     pub(super) fn fine(&mut self, what: impl Into<String>) {
-        self.0.push(Finding::Fine(what.into()));
+        self.0.push(Finding { mark: "ok", what: what.into(), remedy: None });
     }
 
     /// Information that is neither good nor a fault.
     pub(super) fn note(&mut self, what: impl Into<String>) {
-        self.0.push(Finding::Note(what.into()));
+        self.0.push(Finding { mark: "note", what: what.into(), remedy: None });
     }
 
     pub(super) fn fault(&mut self, what: impl Into<String>, remedy: &'static str) {
-        self.0.push(Finding::Fault { what: what.into(), remedy });
+        self.0.push(Finding { mark: "FAULT", what: what.into(), remedy: Some(remedy) });
+    }
+
+    /// The result of a query; a failure is recorded as a fault.
+    pub(super) fn read<T>(&mut self, what: &str, result: Result<T, impl Display>) -> Option<T> {
+        let failed = |error| self.fault(format!("{what} cannot be read: {error}"), "migrate first");
+        result.map_err(failed).ok()
     }
 
     /// Records `what` as fine if `holds`, otherwise as a fault.
@@ -33,18 +42,14 @@ impl Report {
     }
 
     pub(super) fn faults(&self) -> usize {
-        self.0.iter().filter(|finding| matches!(finding, Finding::Fault { .. })).count()
+        self.0.iter().filter(|finding| finding.remedy.is_some()).count()
     }
 
     pub(super) fn print(&self) -> Result<(), OutputError> {
-        for finding in &self.0 {
-            match finding {
-                Finding::Fine(what) => print(&format!("  ok     {what}"))?,
-                Finding::Note(what) => print(&format!("  note   {what}"))?,
-                Finding::Fault { what, remedy } => {
-                    print(&format!("  FAULT  {what}"))?;
-                    print(&format!("         → {remedy}"))?;
-                }
+        for Finding { mark, what, remedy } in &self.0 {
+            print(&format!("  {mark:<7}{what}"))?;
+            if let Some(remedy) = remedy {
+                print(&format!("         → {remedy}"))?;
             }
         }
         Ok(())

@@ -8,12 +8,7 @@ const NAME_A_PLACE: &str = "set SIGNET_STATE_FILE to a writable path outside the
                             database and outside its backups";
 
 pub(super) async fn examine(db: &Db, url: &DatabaseUrl, file: &StateFile, report: &mut Report) {
-    let lineage = match Lineage::read(db).await {
-        Ok(lineage) => lineage,
-        Err(error) => {
-            return report.fault(format!("the database cannot be read: {error}"), "migrate first");
-        }
-    };
+    let Some(lineage) = report.read("the database", Lineage::read(db).await) else { return };
     if let Some(restore) = lineage.restore {
         report.note(format!("`signet restored` was last run at {}", restore.at.to_rfc3339()));
     }

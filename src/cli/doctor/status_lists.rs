@@ -4,7 +4,7 @@ use reqwest::{Client, header};
 use serde_json::Value;
 use signet_verifier::{KeySet, Verifier};
 
-use crate::cli::doctor::fetch::{fetch_json, text};
+use crate::cli::doctor::fetch::{fetch_json, max_age, text};
 use crate::cli::doctor::report::Report;
 use crate::clock::Clock;
 
@@ -48,10 +48,8 @@ async fn list(http: &Client, issuer: &str, uri: &str, keys: &KeySet, report: &mu
         );
     };
     let cache_control = text(answer.headers(), &header::CACHE_CONTROL);
-    let max_age = cache_control.split(',').find_map(|part| part.trim().strip_prefix("max-age="));
-    let max_age = max_age.and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(0);
     report.check(
-        max_age <= TOLERATED_MAX_AGE,
+        max_age(answer.headers()) <= TOLERATED_MAX_AGE,
         &format!("caches do not delay logouts ({cache_control})"),
         "stop the proxy from replacing Cache-Control: each second of max-age delays logouts by a second",
     );

@@ -40,35 +40,26 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
         }
         Err(error) => report.fault(error.to_string(), "run the doctor of the version that runs"),
     }
-    match email_folding::ambiguous(&db).await {
-        Ok(accounts) => ambiguous_addresses(&accounts, report),
-        Err(error) => {
-            report.fault(format!("the addresses cannot be read: {error}"), "migrate first");
-        }
+    if let Some(accounts) = report.read("the addresses", email_folding::ambiguous(&db).await) {
+        ambiguous_addresses(&accounts, report);
     }
     let now = db.clock().now();
     let stored = db.stored_retention().await;
-    match keys::list(&db).await {
-        Ok(keys) => {
-            let served = stored.as_ref().ok().copied().flatten().unwrap_or(now);
-            schedule(&keys, now, served, report);
-            clock::examine_keys(&keys, now, report);
-        }
-        Err(error) => report.fault(format!("the keys cannot be read: {error}"), "migrate first"),
+    if let Some(keys) = report.read("the keys", keys::list(&db).await) {
+        let served = stored.as_ref().ok().copied().flatten().unwrap_or(now);
+        schedule(&keys, now, served, report);
+        clock::examine_keys(&keys, now, report);
     }
-    match stored {
-        Ok(stored) => clock::examine_retention(stored, now, report),
-        Err(error) => {
-            report.fault(format!("the retention time cannot be read: {error}"), "migrate first");
-        }
+    if let Some(stored) = report.read("the retention time", stored) {
+        clock::examine_retention(stored, now, report);
     }
-    match session::count_unfinished(&db).await {
-        Ok(0) => report.fine("the outbox is empty: no ended session is still to be marked"),
-        Ok(number) => report.note(format!(
+    match report.read("the outbox", session::count_unfinished(&db).await) {
+        Some(0) => report.fine("the outbox is empty: no ended session is still to be marked"),
+        Some(number) => report.note(format!(
             "the outbox: ended sessions of {number} accounts are still to be marked in the status \
              lists. Running instances do this; wait for it before you go back to an older version"
         )),
-        Err(error) => report.fault(format!("the outbox cannot be read: {error}"), "migrate first"),
+        None => {}
     }
     restores::examine(&db, &url, state_file, report).await;
     db.close().await;
