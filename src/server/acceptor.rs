@@ -109,7 +109,7 @@ impl Acceptor for LimitedAcceptor {
             // Accept the backlog first: closing the listener resets those connections.
             biased;
             accepted = accept_seated(listener, &self.limit, &mut self.shortage) => Some(accepted),
-            () = closed(&mut self.closing) => None,
+            _ = self.closing.wait_for(|is_closing| *is_closing) => None,
         };
         let Some((stream, peer, slot)) = accepted else {
             self.listener = None;
@@ -120,10 +120,6 @@ impl Acceptor for LimitedAcceptor {
         let peer = RemoteAddr(Addr::SocketAddr(peer));
         Ok((connection, self.address.clone(), peer, Scheme::HTTP))
     }
-}
-
-async fn closed(closing: &mut watch::Receiver<bool>) {
-    let _ = closing.wait_for(|is_closing| *is_closing).await;
 }
 
 /// The next connection of a client below its connection limit. Other connections are closed at once
