@@ -17,8 +17,8 @@ pub enum Clock {
     /// The system's clock.
     System,
     /// The clock of the shared database: all instances agree, even if this host's clock is wrong or
-    /// jumps.
-    Shared(SharedClock),
+    /// jumps. The system's clock until it is set; clones share the time.
+    Shared(Arc<RwLock<Option<Anchor>>>),
     /// A clock that moves only when it is set; for tests.
     Manual(ManualClock),
 }
@@ -27,7 +27,7 @@ impl Clock {
     /// A clock that follows the database's once it is connected, and the system's until then.
     #[must_use]
     pub fn shared() -> Self {
-        Self::Shared(SharedClock::default())
+        Self::Shared(Arc::default())
     }
 
     /// The current time, in whole microseconds.
@@ -36,7 +36,10 @@ impl Clock {
         match self {
             #[expect(clippy::disallowed_methods, reason = "this is the one reader of time")]
             Self::System => OffsetDateTime::now_utc().into(),
-            Self::Shared(clock) => clock.now(),
+            Self::Shared(anchor) => match *anchor.read().unwrap_or_else(PoisonError::into_inner) {
+                Some(Anchor { at, since }) => at.plus(since.elapsed()),
+                None => Self::System.now(),
+            },
             Self::Manual(clock) => clock.now(),
         }
     }
@@ -53,33 +56,20 @@ impl Clock {
 
     /// Sets a shared clock to the database's time, just read; other clocks are unchanged.
     pub fn follow(&self, database_now: Timestamp) {
-        if let Self::Shared(clock) = self {
-            clock.follow(database_now);
+        if let Self::Shared(anchor) = self {
+            // Anchored at the arrival of the response, it lags the database's clock a little and is
+            // never ahead: no token is issued in the future, and no key signs early.
+            let now = Anchor { at: database_now, since: Instant::now() };
+            *anchor.write().unwrap_or_else(PoisonError::into_inner) = Some(now);
         }
     }
 }
 
-/// A clock that is set from another one and advances by the monotonic clock; clones share the time.
-#[derive(Debug, Clone, Default)]
-pub struct SharedClock(Arc<RwLock<Option<(Timestamp, Instant)>>>);
-
-impl SharedClock {
-    /// The time it was set to plus the time elapsed since; the system's time if it was never set.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        let anchor = *self.0.read().unwrap_or_else(PoisonError::into_inner);
-        match anchor {
-            Some((at, since)) => at.plus(since.elapsed()),
-            None => Clock::System.now(),
-        }
-    }
-
-    fn follow(&self, database_now: Timestamp) {
-        // Anchored at the arrival of the response, it lags the database's clock a little and is
-        // never ahead: no token is issued in the future, and no key signs early.
-        let arrived_at = Instant::now();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some((database_now, arrived_at));
-    }
+/// The time that a shared clock was set to. It advances from there by the monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Anchor {
+    at: Timestamp,
+    since: Instant,
 }
 
 /// A clock under the control of a test; clones share the time. It has a wall clock and a monotonic
