@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sea_orm::DeriveValueType;
 use time::OffsetDateTime;
+use time::formatting::Formattable;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
@@ -54,23 +55,21 @@ impl Timestamp {
     /// RFC 3339 in UTC with whole seconds, as in the JSON API.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        let seconds = self.0.div_euclid(1_000_000);
-        OffsetDateTime::from_unix_timestamp(seconds)
-            .ok()
-            .and_then(|at| at.format(&Rfc3339).ok())
-            .unwrap_or_default()
+        self.format(&Rfc3339)
     }
 
     /// In words, in UTC, to the minute: `14 January 2026, 10:00 UTC`.
     #[must_use]
     pub fn in_words(self) -> String {
-        let words =
-            format_description!("[day padding:none] [month repr:long] [year], [hour]:[minute] UTC");
+        self.format(format_description!(
+            "[day padding:none] [month repr:long] [year], [hour]:[minute] UTC"
+        ))
+    }
+
+    fn format(self, format: &(impl Formattable + ?Sized)) -> String {
         let seconds = self.0.div_euclid(1_000_000);
-        OffsetDateTime::from_unix_timestamp(seconds)
-            .ok()
-            .and_then(|at| at.format(words).ok())
-            .unwrap_or_default()
+        let at = OffsetDateTime::from_unix_timestamp(seconds).ok();
+        at.and_then(|at| at.format(format).ok()).unwrap_or_default()
     }
 }
 
