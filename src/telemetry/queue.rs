@@ -127,14 +127,9 @@ impl Queue {
     fn next(&self) -> Option<Box<[u8]>> {
         let is_empty = |state: &mut State| state.lines.is_empty();
         let state = self.state();
-        let mut state = if state.lost > state.reported {
-            let waited = self.filled.wait_timeout_while(state, REPORT_PERIOD, is_empty);
-            waited.unwrap_or_else(PoisonError::into_inner).0
-        } else {
-            let waited = self.filled.wait_while(state, is_empty);
-            waited.unwrap_or_else(PoisonError::into_inner)
-        };
-        state.lines.pop_front()
+        let limit = if state.lost > state.reported { REPORT_PERIOD } else { Duration::MAX };
+        let waited = self.filled.wait_timeout_while(state, limit, is_empty);
+        waited.unwrap_or_else(PoisonError::into_inner).0.lines.pop_front()
     }
 
     fn done_with(&self, line: &[u8], is_written: bool) {
