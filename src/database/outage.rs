@@ -184,7 +184,7 @@ impl Overload {
         &mut self,
         waited: Duration,
         now: Timestamp,
-    ) -> Option<(Timestamp, Timestamp)> {
+    ) -> Option<(Timestamp, Ended)> {
         let is_recorded =
             self.recorded_until.is_some_and(|until| now < until && until <= now.plus(OVERLOADED));
         if waited < OVERLOADED || is_recorded {
@@ -192,17 +192,36 @@ impl Overload {
         }
         let ended = now.plus(OVERLOADED);
         self.recorded_until = Some(ended);
-        Some((now.minus(waited), ended))
+        Some((now.minus(waited), Ended::Overload(ended)))
     }
 }
 
-/// Records an outage of an instance; a continuing one has no end yet.
+/// The end of an outage to record.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Ended {
+    /// It continues.
+    NotYet,
+    /// At the time of the transaction that records it.
+    Now,
+    At(Timestamp),
+    /// It is overload, which may continue until then.
+    Overload(Timestamp),
+}
+
+/// Records an outage of an instance.
 pub(super) async fn record(
     txn: &impl ConnectionTrait,
     instance: Uuid,
     began: Timestamp,
-    ended: Option<Timestamp>,
+    ended: Ended,
+    now: Timestamp,
 ) -> Result<(), DbErr> {
+    let ended = match ended {
+        Ended::NotYet => None,
+        Ended::Now => Some(now),
+        Ended::At(time) => Some(time),
+        Ended::Overload(time) => return record_overload(txn, instance, began, time).await,
+    };
     let sql = "INSERT INTO outage (instance_id, began_at, ended_at) VALUES ($1, $2, $3) \
                ON CONFLICT (instance_id, began_at) DO UPDATE SET ended_at = COALESCE(outage.ended_at, excluded.ended_at)";
     let values = [instance.into(), began.minus(MARGIN).into(), ended.into()];
@@ -216,7 +235,7 @@ pub(super) async fn record(
 }
 
 /// Records overload, merged with the previous overload if they touch.
-pub(super) async fn record_overload(
+async fn record_overload(
     txn: &impl ConnectionTrait,
     instance: Uuid,
     began: Timestamp,
@@ -313,10 +332,10 @@ mod tests {
         let (mut overload, long) = (Overload::default(), Duration::from_secs(4));
 
         assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "too short");
-        assert_eq!(overload.notice(long, at(100)), Some((at(96), at(101))));
+        assert_eq!(overload.notice(long, at(100)), Some((at(96), Ended::Overload(at(101)))));
         assert_eq!(overload.notice(long, at(100)), None, "it is already recorded");
-        assert_eq!(overload.notice(long, at(101)), Some((at(97), at(102))), "it continues");
-        assert_eq!(overload.notice(long, at(50)), Some((at(46), at(51))), "the clock was set back");
+        assert_eq!(overload.notice(long, at(101)), Some((at(97), Ended::Overload(at(102)))), "it continues");
+        assert_eq!(overload.notice(long, at(50)), Some((at(46), Ended::Overload(at(51)))), "the clock was set back");
     }
 
     #[test]

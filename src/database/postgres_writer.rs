@@ -18,7 +18,7 @@ use crate::clock::{Clock, Moment};
 use crate::database::job::{
     Job, Progress, Submission, WorkError, in_doubt, is_connection_error, lost, sql_state, unavailable,
 };
-use crate::database::outage::{self, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
+use crate::database::outage::{self, Ended, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
 use crate::database::sql;
 use crate::timestamp::Timestamp;
@@ -229,7 +229,7 @@ impl PooledWriter {
         }
         let mut overload = self.overload.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((began, ended)) = overload.notice(waited, self.clock.now()) {
-            tokio::spawn(record(self.clone(), began, Ended::Overload(ended)));
+            tokio::spawn(record(self.clone(), began, ended));
         }
     }
 
@@ -282,15 +282,6 @@ impl Doubts {
     }
 }
 
-/// The end of an outage to record.
-#[derive(Debug, Clone, Copy)]
-enum Ended {
-    NotYet,
-    Now,
-    /// The end of overload, which is recorded while it may continue.
-    Overload(Timestamp),
-}
-
 /// Records an outage, retrying until the database accepts it. (Boxed because it is recursive: its
 /// transaction may itself end in doubt.)
 fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'static, ()> {
@@ -308,13 +299,7 @@ fn record(writer: PooledWriter, began: Timestamp, ended: Ended) -> BoxFuture<'st
 async fn try_to_record(writer: &PooledWriter, began: Timestamp, ended: Ended) -> Result<(), DbErr> {
     let instance = writer.instance;
     let recording = Submission::new(true, (), move |txn, now, ()| {
-        Box::pin(async move {
-            match ended {
-                Ended::NotYet => outage::record(txn, instance, began, None).await,
-                Ended::Now => outage::record(txn, instance, began, Some(now)).await,
-                Ended::Overload(time) => outage::record_overload(txn, instance, began, time).await,
-            }
-        })
+        Box::pin(outage::record(txn, instance, began, ended, now))
     });
     writer.run_without_timeout(recording).await
 }
@@ -327,7 +312,7 @@ async fn send_heartbeat(
 ) -> Result<i64, DbErr> {
     let away = last.elapsed();
     if away > NOTICEABLE {
-        outage::record(txn, instance, now.minus(away), Some(now)).await?;
+        outage::record(txn, instance, now.minus(away), Ended::Now, now).await?;
         outage::forget_old(txn, now).await?;
     }
     outage::send_heartbeat(txn, instance).await?;

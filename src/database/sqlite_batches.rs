@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::database::job::{Job, WorkError, in_doubt, unavailable};
-use crate::database::outage::{self, NOTICEABLE, OVERLOADED, Overload};
+use crate::database::outage::{self, Ended, NOTICEABLE, OVERLOADED, Overload};
 use crate::database::reserve::Reserve;
 use crate::database::sqlite_connections::{self, Connections, Count, is_full, is_suspicious};
 use crate::timestamp::Timestamp;
@@ -69,10 +69,8 @@ pub(super) struct Writer {
     last_seen: Moment,
     wait: Duration,
     overload: Overload,
-    /// Outages to record with the next batch; one without an end lasts until then.
-    outages: Vec<(Timestamp, Option<Timestamp>)>,
-    /// Overload to record with the next batch.
-    overloads: Vec<(Timestamp, Timestamp)>,
+    /// Outages to record with the next batch.
+    outages: Vec<(Timestamp, Ended)>,
     reserve: Reserve,
 }
 
@@ -118,7 +116,6 @@ impl Writer {
             wait,
             overload: Overload::default(),
             outages: Vec::new(),
-            overloads: Vec::new(),
             reserve,
         }
     }
@@ -143,7 +140,11 @@ impl Writer {
             let (mut jobs, mut closing) = (Vec::with_capacity(messages.len()), None);
             for message in messages.drain(..) {
                 match message {
-                    Message::Run(job, since) => jobs.push(self.take(job, since)),
+                    Message::Run(job, since) => {
+                        let now = self.clock.now();
+                        self.outages.extend(self.overload.notice(since.elapsed(), now));
+                        jobs.push(job);
+                    }
                     Message::Close(closed) => closing = Some(closed),
                 }
             }
@@ -172,18 +173,9 @@ impl Writer {
         let pause = self.last_seen.elapsed();
         if pause > NOTICEABLE {
             let now = self.clock.now();
-            self.outages.push((now.minus(pause), Some(now)));
+            self.outages.push((now.minus(pause), Ended::At(now)));
             self.last_seen = Moment::now();
         }
-    }
-
-    fn take(&mut self, job: Box<dyn Job>, since: Instant) -> Box<dyn Job> {
-        self.notice_overload(since.elapsed());
-        job
-    }
-
-    fn notice_overload(&mut self, waited: Duration) {
-        self.overloads.extend(self.overload.notice(waited, self.clock.now()));
     }
 
     async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
@@ -191,7 +183,7 @@ impl Writer {
         let lost_response_at = self.state.lost_response_at.swap(0, Ordering::AcqRel);
         if lost_response_at > 0 {
             let at = Timestamp::from_micros(lost_response_at);
-            self.overloads.push((at.minus(self.wait), at.plus(OVERLOADED)));
+            self.outages.push((at.minus(self.wait), Ended::Overload(at.plus(OVERLOADED))));
         }
         let mut batch = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -264,7 +256,6 @@ impl Writer {
         self.state.is_failing.store(error.is_some(), Ordering::Release);
         if result.is_ok() {
             self.outages.clear();
-            self.overloads.clear();
         }
         if let Some(error) = error {
             tracing::error!(%error, "a batch of transactions was not committed");
@@ -272,11 +263,11 @@ impl Writer {
                 tracing::error!("the disk is full: only logouts and other revocations are written");
                 self.reserve.give_up();
             }
-            if self.outages.iter().all(|(_, ended)| ended.is_some()) {
-                self.outages.push((began_at, None));
+            if !self.outages.iter().any(|(_, ended)| matches!(ended, Ended::Now)) {
+                self.outages.push((began_at, Ended::Now));
             }
         } else if began.elapsed() > NOTICEABLE {
-            self.outages.push((began_at, Some(self.clock.now())));
+            self.outages.push((began_at, Ended::At(self.clock.now())));
         }
         result
     }
@@ -339,7 +330,7 @@ impl Writer {
         Ok(count)
     }
 
-    /// Advances the counters, and records outages and overload since the last commit. `None` if the
+    /// Advances the counters, and records outages since the last commit. `None` if the
     /// schema has no counters yet.
     async fn mark(&mut self, txn: &DatabaseTransaction) -> Result<Option<Count>, DbErr> {
         if !self.connections.has_counter(txn).await? {
@@ -347,13 +338,9 @@ impl Writer {
         }
         let now = self.clock.now();
         for (began, ended) in &self.outages {
-            let ended = ended.unwrap_or(now);
-            outage::record(txn, Uuid::nil(), *began, Some(ended)).await?;
+            outage::record(txn, Uuid::nil(), *began, *ended, now).await?;
         }
-        for (began, ended) in &self.overloads {
-            outage::record_overload(txn, Uuid::nil(), *began, *ended).await?;
-        }
-        if !self.outages.is_empty() || !self.overloads.is_empty() {
+        if !self.outages.is_empty() {
             outage::forget_old(txn, now).await?;
         }
         let served_at = self.state.is_serving.load(Ordering::Acquire).then_some(now);

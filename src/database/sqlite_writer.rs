@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::database::job::{Progress, Submission, in_doubt, lost, unavailable};
-use crate::database::outage;
+use crate::database::outage::{self, Ended};
 use crate::database::reserve::Reserve;
 use crate::database::sql;
 use crate::database::sqlite_batches::{Message, State, Writer};
@@ -139,7 +139,7 @@ async fn record_crash(txn: &DatabaseTransaction, now: Timestamp) -> Result<(), D
     let sql = "SELECT served_at FROM database_state WHERE served_at IS NOT NULL";
     let last_commit: Option<Timestamp> = sql::first(txn, sql, []).await?;
     let Some(last_commit) = last_commit else { return Ok(()) };
-    outage::record(txn, Uuid::nil(), last_commit.min(now), Some(now)).await?;
+    outage::record(txn, Uuid::nil(), last_commit.min(now), Ended::Now, now).await?;
     record_clean_stop(txn).await
 }
 
