@@ -4,6 +4,7 @@ use sea_orm::DbErr;
 
 use crate::database::db::Db;
 use crate::database::sql;
+use crate::timestamp::Timestamp;
 
 /// Finds each receiver by an index skip scan, and counts its due entries up to `$3`.
 const RECEIVERS: &str = "\
@@ -17,15 +18,15 @@ const RECEIVERS: &str = "\
          WHERE o.kind = $1 AND o.receiver = r.receiver AND o.due_at <= $2 LIMIT $3) few) AS number \
     FROM r WHERE receiver IS NOT NULL";
 
-/// The receivers with entries of this kind due at `now` (in microseconds), and how many, counted up
-/// to `most` per receiver.
+/// The receivers with entries of this kind due at `now`, and how many, counted up to `most` per
+/// receiver.
 ///
 /// # Errors
 /// A database error.
 pub async fn due_receivers(
     db: &Db,
-    kind: &'static str,
-    now: i64,
+    kind: String,
+    now: Timestamp,
     most: i64,
 ) -> Result<Vec<(String, usize)>, DbErr> {
     let values = [kind.into(), now.into(), most.into()];

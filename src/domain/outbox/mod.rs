@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    ActiveEnum, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
@@ -58,7 +58,7 @@ pub async fn take_due(
     now: Timestamp,
 ) -> Result<Vec<Item>, DbErr> {
     let most = i64::try_from(shares::SHARE).unwrap_or(i64::MAX);
-    let due = due_receivers(db, name_of(kind), now.as_micros(), most).await?;
+    let due = due_receivers(db, kind.to_value(), now, most).await?;
     let allotted = shares.allot(&due, now);
     if allotted.is_empty() {
         return Ok(Vec::new());
@@ -144,11 +144,4 @@ pub async fn postpone_to(db: &Db, id: Uuid, attempts: i32, due_at: Timestamp) ->
 pub async fn count(db: &Db, kind: Kind) -> Result<u64, DbErr> {
     let rows = Entity::find().filter(Column::Kind.eq(kind));
     db.read(|db| async move { rows.count(&db).await }).await
-}
-
-fn name_of(kind: Kind) -> &'static str {
-    match kind {
-        Kind::LogoutNotice => "logout_notice",
-        Kind::EndSessions => "end_sessions",
-    }
 }
