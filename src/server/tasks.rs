@@ -124,17 +124,14 @@ pub(super) async fn end_sessions(app: Arc<App>) {
     let mut beat = tokio::time::interval(OUTBOX_BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        beat.tick().await;
-        loop {
-            match session::end_some(&app.db).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "sessions ended in bulk could not all be marked yet");
-                    break;
-                }
+        match session::end_some(&app.db).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "sessions ended in bulk could not all be marked yet");
             }
         }
+        beat.tick().await;
     }
 }
 
