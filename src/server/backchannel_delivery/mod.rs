@@ -72,9 +72,8 @@ async fn deliver(app: &App, sender: &Sender, item: Item) -> (String, Answer) {
     let begun = Instant::now();
     let (settled, answer) = match attempt(app, sender, &item).await {
         Ok(()) => (outbox::forget(&app.db, item.id).await, Answer::After(begun.elapsed())),
-        Err(failure) => {
-            let Failure { is_silent, why, uri } = failure;
-            let (client_id, to) = (&item.receiver, place_of(&uri));
+        Err(Failure { is_silent, why, to }) => {
+            let client_id = &item.receiver;
             tracing::warn!(client.id = client_id, to, why, "a logout notice was not delivered yet");
             let answer = if is_silent { Answer::None } else { Answer::After(begun.elapsed()) };
             (backchannel::postpone(&app.db, &item, app.clock.now()).await, answer)
@@ -92,27 +91,24 @@ struct Failure {
     is_silent: bool,
     /// For the operator's log.
     why: String,
-    uri: String,
+    /// The URI without its query, which may contain confidential data; empty if nothing was sent.
+    to: String,
 }
 
-impl Failure {
-    fn ours(error: &impl ToString) -> Self {
-        Self { is_silent: false, why: error.to_string(), uri: String::new() }
+impl<E: Error> From<E> for Failure {
+    /// A failure before a request was sent.
+    fn from(error: E) -> Self {
+        Self { is_silent: false, why: error.to_string(), to: String::new() }
     }
 }
 
 /// Delivers a logout token, unless the client has no back-channel logout URI any more.
 async fn attempt(app: &App, sender: &Sender, item: &Item) -> Result<(), Failure> {
     let client_id = &item.receiver;
-    let uri =
-        backchannel::receiver(&app.db, client_id).await.map_err(|error| Failure::ours(&error))?;
+    let uri = backchannel::receiver(&app.db, client_id).await?;
     let (Some(uri), Some(notice)) = (uri, item.read()) else { return Ok(()) };
-    let token = backchannel::logout_token(&app.issuer, client_id, &notice, app.clock.now());
-    let token = token.map_err(|error| Failure::ours(&error))?;
-    match sender.send(&uri, &token).await {
-        Ok(()) => Ok(()),
-        Err((is_silent, why)) => Err(Failure { is_silent, why, uri }),
-    }
+    let token = backchannel::logout_token(&app.issuer, client_id, &notice, app.clock.now())?;
+    sender.send(&uri, &token).await
 }
 
 /// The HTTP client that sends logout tokens.
@@ -135,12 +131,11 @@ impl Sender {
 
     /// Sends a logout token. Success is 200 (§2.8), or the 204 that some frameworks send for an
     /// empty body.
-    ///
-    /// # Errors
-    /// Whether there was no response, and a description for the operator's log.
-    async fn send(&self, uri: &str, token: &str) -> Result<(), (bool, String)> {
+    async fn send(&self, uri: &str, token: &str) -> Result<(), Failure> {
+        let to = uri.split('?').next().unwrap_or_default();
+        let failed = |is_silent, why| Err(Failure { is_silent, why, to: to.to_owned() });
         if !self.guard.admits(uri) {
-            return Err((true, guard::PRIVATE.to_owned()));
+            return failed(true, guard::PRIVATE.to_owned());
         }
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("logout_token", token)
@@ -149,18 +144,13 @@ impl Sender {
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         match request.body(form).send().await {
             Ok(answer) if matches!(answer.status().as_u16(), 200 | 204) => Ok(()),
-            Ok(answer) => Err((false, format!("the response was {}", answer.status()))),
+            Ok(answer) => failed(false, format!("the response was {}", answer.status())),
             Err(error) if error.is_timeout() => {
-                Err((true, format!("no response within {} s", REQUEST_TIMEOUT.as_secs())))
+                failed(true, format!("no response within {} s", REQUEST_TIMEOUT.as_secs()))
             }
-            Err(error) => Err((true, root_of(&error.without_url()))),
+            Err(error) => failed(true, root_of(&error.without_url())),
         }
     }
-}
-
-/// A URI without its query, which may contain confidential data.
-fn place_of(uri: &str) -> &str {
-    uri.split('?').next().unwrap_or_default()
 }
 
 /// The root cause of an error: the outer ones merely say that a request failed.
