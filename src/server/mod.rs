@@ -199,10 +199,9 @@ impl Server {
         warn_of_short_times(&config);
         warn_of_less_safe(&config);
         let branding = Branding::new(&config.pages)?;
-        let listener = TcpListener::bind(wanted).await;
-        let listener = listener.map_err(|source| StartError::Listen { address: wanted, source })?;
-        let bound = listener.local_addr();
-        let address = bound.map_err(|source| StartError::Listen { address: wanted, source })?;
+        let failed = |source| StartError::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
 
         let mut storage = Storage::open(&config, &clock).await?;
         let instance = id::new(clock.now());
