@@ -251,15 +251,11 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        if bytes.starts_with(INTERIM) && polled.is_ready() {
-            return polled;
-        }
-        self.wrote(context, polled, bytes.len())
+        self.poll_write_vectored(context, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -268,10 +264,18 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        if slices.first().is_some_and(|slice| slice.starts_with(INTERIM)) && polled.is_ready() {
-            return polled;
+        if polled.is_pending() {
+            self.enter(Phase::Sending);
+            self.check(context)?;
         }
-        self.wrote(context, polled, slices.iter().map(|slice| slice.len()).sum())
+        let written = ready!(polled)?;
+        if !slices.first().is_some_and(|slice| slice.starts_with(INTERIM)) {
+            let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+            // A client that reads a response slowly does not restart its deadline with each partial
+            // write.
+            self.enter(if written < wanted { Phase::Sending } else { Phase::Idle });
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -284,24 +288,5 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-impl Connection {
-    fn wrote(
-        &mut self,
-        context: &mut Context<'_>,
-        polled: Poll<io::Result<usize>>,
-        wanted: usize,
-    ) -> Poll<io::Result<usize>> {
-        if polled.is_pending() {
-            self.enter(Phase::Sending);
-            self.check(context)?;
-        }
-        let written = ready!(polled)?;
-        // A client that reads a response slowly does not restart its deadline with each partial
-        // write.
-        self.enter(if written < wanted { Phase::Sending } else { Phase::Idle });
-        Poll::Ready(Ok(written))
     }
 }
