@@ -36,8 +36,8 @@ impl Migrate {
             Self::Down { steps, .. } => migrate_down(&db, steps).await?,
             Self::Status(_) => {}
         }
-        for (name, applied) in status(&db).await? {
-            print(&format!("{}  {name}", if applied { "applied" } else { "pending" }))?;
+        for (is_applied, name) in status(&db).await? {
+            print(&format!("{}  {name}", if is_applied { "applied" } else { "pending" }))?;
         }
         db.close().await;
         Ok(())

@@ -33,7 +33,7 @@ pub enum SchemaError {
 /// # Errors
 /// [`SchemaError::Newer`] before anything is written, if the schema is newer than this binary.
 pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
-    let pending = status(db).await?.iter().filter(|(_, applied)| !applied).count();
+    let pending = status(db).await?.iter().filter(|(is_applied, _)| !is_applied).count();
     if pending == 0 {
         return Ok(());
     }
@@ -64,24 +64,18 @@ pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     .map_err(SchemaError::Database)
 }
 
-/// The name of every migration, oldest first, and whether it has been applied.
+/// Whether each migration has been applied, and its name; oldest first.
 ///
 /// # Errors
 /// As [`migrate_up`].
-pub async fn status(db: &Db) -> Result<Vec<(String, bool)>, SchemaError> {
+pub async fn status(db: &Db) -> Result<Vec<(bool, String)>, SchemaError> {
     let applied = db.read(|db| async move { migration::applied(&db).await }).await?;
     let known: Vec<String> =
         Migrator::get_migration_files().iter().map(|file| file.name().to_owned()).collect();
     if let Some(version) = applied.iter().rfind(|version| !known.contains(version)) {
         return Err(SchemaError::Newer { version: version.clone() });
     }
-    Ok(known
-        .into_iter()
-        .map(|name| {
-            let is_applied = applied.contains(&name);
-            (name, is_applied)
-        })
-        .collect())
+    Ok(known.into_iter().map(|name| (applied.contains(&name), name)).collect())
 }
 
 /// Whether the table exists: an older schema may not have it yet. Changes nothing.

@@ -60,7 +60,7 @@ async fn look(app: &App) -> Finding {
     }
     let status = timeout(LOOK_TIMEOUT, database::status(&app.db)).await;
     match status.map_err(|_| "the database does not respond".to_owned())? {
-        Ok(migrations) if migrations.iter().all(|(_, applied)| *applied) => Ok(()),
+        Ok(migrations) if migrations.iter().all(|(is_applied, _)| *is_applied) => Ok(()),
         // A newer version has migrated the schema, which the version before it can still use.
         Err(SchemaError::Newer { .. }) => Ok(()),
         Ok(_) => Err("the schema is older than this version".to_owned()),

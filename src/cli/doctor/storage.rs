@@ -31,7 +31,7 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
     };
     match status(&db).await {
         Ok(migrations) => {
-            let pending = migrations.iter().filter(|(_, applied)| !applied).count();
+            let pending = migrations.iter().filter(|(is_applied, _)| !is_applied).count();
             report.check(
                 pending == 0,
                 &format!("the schema is this version's ({} migrations)", migrations.len()),
