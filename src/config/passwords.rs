@@ -57,6 +57,8 @@ impl PasswordSettings {
 /// The rules for new passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PasswordPolicy {
+    // NIST and OWASP ASVS (6.2.5) advise against composition rules, so this policy does not claim to
+    // meet either.
     /// The original application's rule, plus the blocklist.
     Compat,
     /// NIST SP 800-63B-4 §3.1.1.2.

@@ -28,7 +28,7 @@ use crate::database::{self, ConnectError, Db, Lineage, SchemaError};
 use crate::domain::keys::{
     self, KeyRing, KeyRingError, MacKey, MasterKeyError, MasterKeys, Schedule, ScheduleError,
 };
-use crate::domain::password::{Cost, Hasher, Policy, PoolSettings};
+use crate::domain::password::{Cost, Hasher, PoolSettings};
 use crate::domain::password_reset::ResetTokens;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::status::{self, ListError, StatusEntries, StatusLists};
@@ -377,11 +377,7 @@ async fn assemble(
         request_sealer: master.request_sealer()?,
         limits: Limits::new(config.limits.clone(), master.limit_key()?),
         hasher: start_hasher(config, master.decoy_key()?)?,
-        password_policy: match config.passwords.password_policy {
-            PasswordPolicy::Compat => Policy::Compat,
-            PasswordPolicy::Nist => Policy::Nist,
-            PasswordPolicy::Original => Policy::Original,
-        },
+        password_policy: config.passwords.password_policy,
         tokens: config.tokens.clone(),
         cookie: BrowserCookie::of_issuer(&issuer_url),
         branding,

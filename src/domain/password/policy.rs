@@ -1,7 +1,11 @@
 //! Policy for new passwords.
+//!
+//! Lengths are code points of the NFC form. All policies but `Original` refuse common passwords and
+//! the account's own words; none requires periodic changes.
 
 use zeroize::Zeroizing;
 
+use crate::config::PasswordPolicy as Policy;
 use crate::domain::password::blocklist;
 use crate::domain::password::typed::Password;
 
@@ -13,23 +17,6 @@ const SHORTEST_OWN_WORD: usize = 4;
 
 /// How many letters and digits must remain of a password without the account's own words.
 const REMAINDER: usize = 7;
-
-/// The rule set for new passwords.
-///
-/// Lengths are code points of the NFC form. All but [`Original`](Self::Original) refuse common
-/// passwords and the account's own words; none requires periodic changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Policy {
-    /// 8 to 128 characters with an upper-case letter, a lower-case letter and a digit.
-    ///
-    /// For compatibility with the original system. NIST and OWASP ASVS (6.2.5) advise against
-    /// composition rules, so this policy does not claim to meet either.
-    Compat,
-    /// 15 to 128 characters, no composition rule (NIST SP 800-63B-4 §3.1.1.2, single factor).
-    Nist,
-    /// As [`Compat`](Self::Compat), without a blocklist: the rules of the original system.
-    Original,
-}
 
 /// A rule that a password breaks; its text completes a sentence that begins with "password".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
