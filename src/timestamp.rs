@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use sea_orm::DeriveValueType;
 use time::OffsetDateTime;
-use time::formatting::Formattable;
 use time::format_description::well_known::Rfc3339;
+use time::formatting::Formattable;
 use time::macros::format_description;
 
 /// Microseconds since 1970-01-01T00:00:00Z.

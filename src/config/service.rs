@@ -7,9 +7,7 @@ use clap::{Args, value_parser};
 use ipnet::IpNet;
 
 use crate::config::list::{List, list_of};
-use crate::config::parse::{
-    parse_audience, parse_issuer, parse_listen, parse_origin, parse_proxy,
-};
+use crate::config::parse::{parse_audience, parse_issuer, parse_listen, parse_origin, parse_proxy};
 
 /// The issuer, the listen address and the connection limits.
 #[derive(Debug, Clone, Args)]

@@ -36,8 +36,16 @@ impl<I, T, E, F> Transact<I, T, E> for F where
 {
 }
 
+/// A transaction to be run.
+pub(super) struct Job {
+    pub(super) transaction: Box<dyn AnyTransaction>,
+    pub(super) progress: Progress,
+    /// Whether it may use the disk space reserved for emergencies.
+    pub(super) is_urgent: bool,
+}
+
 /// A transaction of unknown result type.
-pub(super) trait Job: Send {
+pub(super) trait AnyTransaction: Send {
     /// Runs the work and stores its outcome. If that is an error, the transaction is to be rolled
     /// back.
     fn run<'t>(
@@ -45,10 +53,6 @@ pub(super) trait Job: Send {
         txn: &'t DatabaseTransaction,
         now: Timestamp,
     ) -> Work<'t, (), WorkError>;
-    /// Its progress.
-    fn progress(&self) -> &Progress;
-    /// Whether it may use the disk space reserved for emergencies.
-    fn is_urgent(&self) -> bool;
     /// Sends the stored outcome, or the error of the commit. A commit error also replaces a refusal
     /// by a rule, which may depend on what was to be committed with it; a database error of the
     /// work takes precedence.
@@ -104,10 +108,9 @@ impl Progress {
     }
 }
 
-/// A transaction to be run, and the caller's side of it.
+/// A transaction to be run, and the receiver of its outcome.
 pub(super) struct Submission<T, E> {
-    pub(super) job: Box<dyn Job>,
-    pub(super) progress: Progress,
+    pub(super) job: Job,
     pub(super) answer: oneshot::Receiver<Result<T, E>>,
 }
 
@@ -122,16 +125,8 @@ where
         F: Transact<I, T, E>,
     {
         let (reply, answer) = oneshot::channel();
-        let progress = Progress::default();
-        let job = Transaction {
-            input,
-            work,
-            outcome: None,
-            progress: progress.clone(),
-            is_urgent,
-            reply,
-        };
-        Self { job: Box::new(job), progress, answer }
+        let transaction = Box::new(Transaction { input, work, outcome: None, reply });
+        Self { job: Job { transaction, progress: Progress::default(), is_urgent }, answer }
     }
 }
 
@@ -139,12 +134,10 @@ struct Transaction<I, T, E, F> {
     input: I,
     work: F,
     outcome: Option<Result<T, E>>,
-    progress: Progress,
-    is_urgent: bool,
     reply: oneshot::Sender<Result<T, E>>,
 }
 
-impl<I, T, E, F> Job for Transaction<I, T, E, F>
+impl<I, T, E, F> AnyTransaction for Transaction<I, T, E, F>
 where
     I: Send + Sync,
     T: Send,
@@ -166,14 +159,6 @@ where
             self.outcome = Some(outcome);
             failed.map_or(Ok(()), Err)
         })
-    }
-
-    fn progress(&self) -> &Progress {
-        &self.progress
-    }
-
-    fn is_urgent(&self) -> bool {
-        self.is_urgent
     }
 
     fn finish(self: Box<Self>, committed: Result<(), DbErr>) {

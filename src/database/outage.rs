@@ -334,8 +334,16 @@ mod tests {
         assert_eq!(overload.notice(Duration::from_millis(999), at(100)), None, "too short");
         assert_eq!(overload.notice(long, at(100)), Some((at(96), Ended::Overload(at(101)))));
         assert_eq!(overload.notice(long, at(100)), None, "it is already recorded");
-        assert_eq!(overload.notice(long, at(101)), Some((at(97), Ended::Overload(at(102)))), "it continues");
-        assert_eq!(overload.notice(long, at(50)), Some((at(46), Ended::Overload(at(51)))), "the clock was set back");
+        assert_eq!(
+            overload.notice(long, at(101)),
+            Some((at(97), Ended::Overload(at(102)))),
+            "it continues"
+        );
+        assert_eq!(
+            overload.notice(long, at(50)),
+            Some((at(46), Ended::Overload(at(51)))),
+            "the clock was set back"
+        );
     }
 
     #[test]

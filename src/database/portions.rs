@@ -96,9 +96,9 @@ impl Portions {
     {
         loop {
             let work = work.clone();
-            let portion = self.db.write(self.size, move |txn, now, size| {
-                Box::pin(timed(txn, work(txn, now, size)))
-            });
+            let portion = self
+                .db
+                .write(self.size, move |txn, now, size| Box::pin(timed(txn, work(txn, now, size))));
             match portion.await {
                 Ok((value, took)) => {
                     self.fit(took);

@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, Moment};
 use crate::database::job::{
-    Job, Progress, Submission, WorkError, in_doubt, is_connection_error, lost, sql_state, unavailable,
+    Job, Progress, Submission, WorkError, in_doubt, is_connection_error, lost, sql_state,
+    unavailable,
 };
 use crate::database::outage::{self, Ended, HEARTBEAT_INTERVAL, NOTICEABLE, Overload};
 use crate::database::pool::Pool;
@@ -114,7 +115,8 @@ impl PooledWriter {
         if self.pool.write_obstacle().is_some() {
             return Err(unavailable().into());
         }
-        let Submission { job, progress, answer } = it;
+        let Submission { job, answer } = it;
+        let progress = job.progress.clone();
         let deadline = Instant::now() + self.pool.wait();
         // A separate task: the transaction must not be dropped when its client hangs up.
         tokio::spawn(write_until(self.clone(), job, deadline));
@@ -239,9 +241,8 @@ impl PooledWriter {
             return;
         }
         let instance = self.instance;
-        let leaving = Submission::new(true, (), move |txn, _, ()| {
-            Box::pin(outage::leave(txn, instance))
-        });
+        let leaving =
+            Submission::new(true, (), move |txn, _, ()| Box::pin(outage::leave(txn, instance)));
         if let Err(error) = self.run(leaving).await {
             tracing::warn!(%error, "the clean stop could not be recorded");
         }
@@ -330,18 +331,20 @@ enum Failure {
     InDoubt,
 }
 
-async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Instant) {
+async fn write_until(writer: PooledWriter, mut job: Job, deadline: Instant) {
     let (mut tries, mut pause) = (1, PAUSE);
     let committed = loop {
         let mut began = writer.clock.now();
         let result = attempt(&writer, &mut job, &mut began).await;
         let error = match &result {
-            Err(Failure::OfWork(WorkError::Database(error)) | Failure::Database(error)) => Some(error),
+            Err(Failure::OfWork(WorkError::Database(error)) | Failure::Database(error)) => {
+                Some(error)
+            }
             _ => None,
         };
         if let Some(error) = error {
             writer.pool.suspect(error);
-            let has_time = Instant::now() < deadline && !job.progress().is_left();
+            let has_time = Instant::now() < deadline && !job.progress.is_left();
             if has_time && may_try_again(error, tries) {
                 sleep(pause).await;
                 (tries, pause) = (tries + 1, (pause * 2).min(LONGEST_PAUSE));
@@ -360,7 +363,7 @@ async fn write_until(writer: PooledWriter, mut job: Box<dyn Job>, deadline: Inst
             }
         };
     };
-    job.finish(committed);
+    job.transaction.finish(committed);
 }
 
 /// Serialization failures and deadlocks (40001, 40P01), connections that broke before the commit,
@@ -375,25 +378,25 @@ fn may_try_again(error: &DbErr, tries: u32) -> bool {
 
 async fn attempt(
     writer: &PooledWriter,
-    job: &mut Box<dyn Job>,
+    job: &mut Job,
     began: &mut Timestamp,
 ) -> Result<(), Failure> {
     let (connections, asked) = (writer.connections(), Instant::now());
     let txn = connections.begin().await;
     writer.notice_overload(asked.elapsed());
     let txn = txn.map_err(Failure::Database)?;
-    if job.progress().is_left() {
+    if job.progress.is_left() {
         // Other transactions wait for the connection.
         drop(txn.rollback().await);
         return Err(Failure::Database(lost()));
     }
     *began = writer.clock.now();
-    if let Err(failed) = job.run(&txn, *began).await {
+    if let Err(failed) = job.transaction.run(&txn, *began).await {
         // The error of the work counts; a broken connection makes the rollback fail, too.
         drop(txn.rollback().await);
         return Err(Failure::OfWork(failed));
     }
-    if !job.progress().start_commit() {
+    if !job.progress.start_commit() {
         drop(txn.rollback().await);
         return Err(Failure::Database(lost()));
     }
@@ -405,7 +408,7 @@ async fn attempt(
         }
         // The server reports that it has not committed.
         Err(error) => {
-            job.progress().reopen();
+            job.progress.reopen();
             Err(Failure::Database(error))
         }
     }

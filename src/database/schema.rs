@@ -38,14 +38,15 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
         return Ok(());
     }
     tracing::info!(pending, "applying {pending} migrations of the schema");
-    db.without_timeout().write((), |txn, _, ()| {
-        Box::pin(async move {
-            lock(txn).await?;
-            Migrator::up(txn, None).await
+    db.without_timeout()
+        .write((), |txn, _, ()| {
+            Box::pin(async move {
+                lock(txn).await?;
+                Migrator::up(txn, None).await
+            })
         })
-    })
-    .await
-    .map_err(SchemaError::Database)
+        .await
+        .map_err(SchemaError::Database)
 }
 
 /// Reverts the newest `steps` migrations.
@@ -54,14 +55,15 @@ pub async fn migrate_up(db: &Db) -> Result<(), SchemaError> {
 /// As [`migrate_up`].
 pub async fn migrate_down(db: &Db, steps: u32) -> Result<(), SchemaError> {
     status(db).await?;
-    db.without_timeout().write((), move |txn, _, ()| {
-        Box::pin(async move {
-            lock(txn).await?;
-            Migrator::down(txn, Some(steps)).await
+    db.without_timeout()
+        .write((), move |txn, _, ()| {
+            Box::pin(async move {
+                lock(txn).await?;
+                Migrator::down(txn, Some(steps)).await
+            })
         })
-    })
-    .await
-    .map_err(SchemaError::Database)
+        .await
+        .map_err(SchemaError::Database)
 }
 
 /// Whether each migration has been applied, and its name; oldest first.

@@ -35,7 +35,7 @@ const TICK: Duration = Duration::from_millis(500);
 /// Messages to the writer.
 pub(super) enum Message {
     /// A transaction, and when it began to wait.
-    Run(Box<dyn Job>, Instant),
+    Run(Job, Instant),
     /// Closes the writer after the transactions queued before it.
     Close(oneshot::Sender<()>),
 }
@@ -178,7 +178,7 @@ impl Writer {
         }
     }
 
-    async fn commit_all(&mut self, jobs: Vec<Box<dyn Job>>) {
+    async fn commit_all(&mut self, jobs: Vec<Job>) {
         self.notice_pause();
         let lost_response_at = self.state.lost_response_at.swap(0, Ordering::AcqRel);
         if lost_response_at > 0 {
@@ -187,9 +187,9 @@ impl Writer {
         }
         let mut batch = Vec::with_capacity(jobs.len());
         for job in jobs {
-            if self.refuses(&*job) {
-                job.finish(Err(unavailable()));
-            } else if job.progress().start_commit() {
+            if self.refuses(&job) {
+                job.transaction.finish(Err(unavailable()));
+            } else if job.progress.start_commit() {
                 batch.push(job);
             }
         }
@@ -215,33 +215,29 @@ impl Writer {
         }
     }
 
-    async fn commit_alone(&mut self, job: Box<dyn Job>) {
-        if self.refuses(&*job) {
-            return job.finish(Err(unavailable()));
+    async fn commit_alone(&mut self, job: Job) {
+        if self.refuses(&job) {
+            return job.transaction.finish(Err(unavailable()));
         }
         let mut alone = [job];
         let result = self.commit(&mut alone, Isolation::None).await;
         let [job] = alone;
-        job.finish(match result {
+        job.transaction.finish(match result {
             Ok(()) | Err(Failure::Single(_)) => Ok(()),
             Err(Failure::Whole(error)) => Err(error),
         });
     }
 
     /// While the disk is full, only urgent transactions are accepted.
-    fn refuses(&self, job: &dyn Job) -> bool {
-        self.is_full() && !job.is_urgent()
+    fn refuses(&self, job: &Job) -> bool {
+        self.is_full() && !job.is_urgent
     }
 
     fn is_full(&self) -> bool {
         self.state.is_full.load(Ordering::Acquire)
     }
 
-    async fn commit(
-        &mut self,
-        jobs: &mut [Box<dyn Job>],
-        isolation: Isolation,
-    ) -> Result<(), Failure> {
+    async fn commit(&mut self, jobs: &mut [Job], isolation: Isolation) -> Result<(), Failure> {
         let (began, began_at) = (Moment::now(), self.clock.now());
         *self.state.commit_since() = Some(Instant::now());
         let result = self.try_commit(jobs, isolation).await;
@@ -272,11 +268,7 @@ impl Writer {
         result
     }
 
-    async fn try_commit(
-        &mut self,
-        jobs: &mut [Box<dyn Job>],
-        isolation: Isolation,
-    ) -> Result<(), Failure> {
+    async fn try_commit(&mut self, jobs: &mut [Job], isolation: Isolation) -> Result<(), Failure> {
         let txn = match self.connections.begin().await {
             Ok(txn) => txn,
             Err(error) => {
@@ -316,14 +308,14 @@ impl Writer {
     async fn run_all(
         &mut self,
         txn: &DatabaseTransaction,
-        jobs: &mut [Box<dyn Job>],
+        jobs: &mut [Job],
         isolation: Isolation,
     ) -> Result<Option<Count>, Failure> {
         let count = self.mark(txn).await.map_err(Failure::Whole)?;
         for job in jobs {
             let now = self.clock.now();
             match isolation {
-                Isolation::None => job.run(txn, now).await.map_err(Failure::Single)?,
+                Isolation::None => job.transaction.run(txn, now).await.map_err(Failure::Single)?,
                 Isolation::Savepoints => in_savepoint(txn, job, now).await?,
             }
         }
@@ -351,11 +343,11 @@ impl Writer {
 /// Runs a transaction in a savepoint, so that it alone is rolled back if a rule refuses it.
 async fn in_savepoint(
     txn: &DatabaseTransaction,
-    job: &mut Box<dyn Job>,
+    job: &mut Job,
     now: Timestamp,
 ) -> Result<(), Failure> {
     let savepoint = txn.begin().await.map_err(Failure::Whole)?;
-    let ended = match job.run(&savepoint, now).await {
+    let ended = match job.transaction.run(&savepoint, now).await {
         Ok(()) => savepoint.commit().await,
         Err(WorkError::Refused) => savepoint.rollback().await,
         Err(failed) => return Err(Failure::Single(failed)),
@@ -363,8 +355,8 @@ async fn in_savepoint(
     ended.map_err(Failure::Whole)
 }
 
-fn finish(batch: Vec<Box<dyn Job>>, committed: &Result<(), DbErr>) {
+fn finish(batch: Vec<Job>, committed: &Result<(), DbErr>) {
     for job in batch {
-        job.finish(committed.clone());
+        job.transaction.finish(committed.clone());
     }
 }

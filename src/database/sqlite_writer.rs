@@ -51,9 +51,9 @@ impl SharedWriter {
     /// Runs a transaction. After the timeout it is not done, or in doubt if its batch was
     /// begun.
     pub(super) async fn run<T, E: From<DbErr>>(&self, it: Submission<T, E>) -> Result<T, E> {
+        let caller = Caller(it.job.progress.clone());
         let message = Message::Run(it.job, Instant::now());
         self.queue.try_send(message).map_err(|_| unavailable())?;
-        let caller = Caller(it.progress);
         match timeout(self.wait, it.answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(lost().into())),
             Err(_) if caller.0.abandon() => Err(unavailable().into()),

@@ -26,18 +26,18 @@ pub async fn analyze_unknown(db: &Db) -> Result<Vec<String>, DbErr> {
     if matches!(db.backend, Backend::Sqlite { .. }) {
         return Ok(Vec::new());
     }
-    let tables: Vec<String> =
-        db.read(|db| async move { sql::all(&db, UNKNOWN, []).await }).await?;
+    let tables: Vec<String> = db.read(|db| async move { sql::all(&db, UNKNOWN, []).await }).await?;
     if tables.is_empty() {
         return Ok(tables);
     }
     let sql = format!("ANALYZE {}", tables.join(", "));
-    db.without_timeout().write(sql, move |txn, _, sql| {
-        Box::pin(async move {
-            lift_timeouts(txn).await?;
-            txn.execute_unprepared(sql).await.map(drop)
+    db.without_timeout()
+        .write(sql, move |txn, _, sql| {
+            Box::pin(async move {
+                lift_timeouts(txn).await?;
+                txn.execute_unprepared(sql).await.map(drop)
+            })
         })
-    })
-    .await?;
+        .await?;
     Ok(tables)
 }

@@ -62,18 +62,19 @@ pub async fn declare(db: &Db, sealer: &Sealer, bits: u32) -> Result<Declared, Re
     delete_waiting(db).await?;
     let successor = keys::successor(sealer, bits, db.clock().now())?;
     let kid = successor.kid.clone();
-    db.without_timeout().write(successor, move |txn, now, successor| {
-        Box::pin(async move {
-            database::lift_timeouts(txn).await?;
-            database::start_new_lineage(txn, id::new(now), now).await?;
-            keys::replace_all(txn, successor, now).await?;
-            status::close_all(txn, now).await?;
-            let event = Event::new(Kind::DatabaseRestored);
-            event.reason("by the operator").record(txn, &Origin::default(), now).await?;
-            Ok::<_, RestoreError>(())
+    db.without_timeout()
+        .write(successor, move |txn, now, successor| {
+            Box::pin(async move {
+                database::lift_timeouts(txn).await?;
+                database::start_new_lineage(txn, id::new(now), now).await?;
+                keys::replace_all(txn, successor, now).await?;
+                status::close_all(txn, now).await?;
+                let event = Event::new(Kind::DatabaseRestored);
+                event.reason("by the operator").record(txn, &Origin::default(), now).await?;
+                Ok::<_, RestoreError>(())
+            })
         })
-    })
-    .await?;
+        .await?;
     let after = Lineage::read(db).await?;
     Ok(Declared { accounts, kid, before, after })
 }

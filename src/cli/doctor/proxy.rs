@@ -72,7 +72,7 @@ async fn long_answers(http: &Client, issuer: &str, report: &mut Report) {
     };
     let query = location.split_once('?').map_or("", |(_, query)| query);
     let again = http.get(format!("{issuer}/oauth2/logout?{query}")).send();
-    let passes = query.ends_with(&state)
-        && again.await.is_ok_and(|answer| answer.status().as_u16() < 400);
+    let passes =
+        query.ends_with(&state) && again.await.is_ok_and(|answer| answer.status().as_u16() < 400);
     report.check(passes, &what, remedy);
 }

@@ -40,11 +40,11 @@ mod threads;
 mod typed;
 mod workspace;
 
+pub use crate::config::PasswordPolicy as Policy;
 pub use class::Class;
 pub use cost::Cost;
 pub use failure::Failure;
 pub use hasher::{AfterMatch, Check, Hasher, StartError, Verdict};
-pub use crate::config::PasswordPolicy as Policy;
 pub use policy::Weakness;
 pub use pool::{HashError, PoolSettings};
 pub use stored::{Unreadable, check_stored};
