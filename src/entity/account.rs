@@ -7,7 +7,7 @@ use sea_orm::{Condition, DbBackend, QueryOrder, QuerySelect};
 use crate::timestamp::Timestamp;
 
 /// A row of `account`.
-#[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "account")]
 pub struct Model {
     /// The `sub` of its tokens; never reused.
@@ -50,8 +50,6 @@ pub struct Model {
 /// None: other tables refer to accounts.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 /// Prints only the id: rows end up in logs by accident.
 impl std::fmt::Debug for Model {

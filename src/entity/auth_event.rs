@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use crate::timestamp::Timestamp;
 
 /// A row of `auth_event`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "auth_event")]
 pub struct Model {
     /// A `UUIDv7`, so the primary key is in chronological order.
@@ -42,5 +42,3 @@ pub struct Model {
 /// No relations: an event outlives the rows it refers to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::timestamp::Timestamp;
 
 /// A row of `authorization_code`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "authorization_code")]
 pub struct Model {
     /// SHA-256 of the code.
@@ -55,5 +55,3 @@ pub struct RequestedClaims {
 /// No relations: a code is found by its digest.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}

@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 
 /// A row of `client`.
 #[expect(clippy::struct_excessive_bools, reason = "columns, which do not depend on one another")]
-#[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "client")]
 pub struct Model {
     /// The `client_id`.
@@ -81,8 +81,6 @@ impl Texts {
 /// No relations: clients are found by id.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 /// The `consent` value of a client that does not ask for consent.
 const SKIP: &str = "skip";

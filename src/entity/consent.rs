@@ -10,7 +10,7 @@ use crate::entity::client::Texts;
 use crate::timestamp::Timestamp;
 
 /// A row of `consent`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "consent")]
 pub struct Model {
     /// The account that granted it.
@@ -54,5 +54,3 @@ impl Related<crate::entity::client::Entity> for Entity {
         Relation::Client.def()
     }
 }
-
-impl ActiveModelBehavior for ActiveModel {}

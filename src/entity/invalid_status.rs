@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use crate::timestamp::Timestamp;
 
 /// A row of `invalid_status`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "invalid_status")]
 pub struct Model {
     /// The status list.
@@ -21,5 +21,3 @@ pub struct Model {
 /// No relations: an entry outlives a deleted account.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use crate::timestamp::Timestamp;
 
 /// A row of `lease`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "lease")]
 pub struct Model {
     /// The task.
@@ -20,5 +20,3 @@ pub struct Model {
 /// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}

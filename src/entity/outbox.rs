@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::timestamp::Timestamp;
 
 /// A row of `outbox`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "outbox")]
 pub struct Model {
     /// For a logout notice, the id of the session that ended.
@@ -43,8 +43,6 @@ pub enum Kind {
 /// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
     /// The payload as `T`; `None` if it has another structure.

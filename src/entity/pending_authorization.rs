@@ -6,7 +6,7 @@ use sea_orm::entity::prelude::*;
 use crate::timestamp::Timestamp;
 
 /// A row of `pending_authorization`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "pending_authorization")]
 pub struct Model {
     /// SHA-256 of the handle.
@@ -30,5 +30,3 @@ pub struct Model {
 /// No relations: a pending authorization is found by its handle.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}

@@ -9,7 +9,7 @@ use crate::entity::authorization_code::RequestedClaims;
 use crate::timestamp::Timestamp;
 
 /// A row of `session`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "session")]
 pub struct Model {
     /// The `sid` of its tokens.
@@ -110,8 +110,6 @@ impl Related<crate::entity::account::Entity> for Entity {
         Relation::Account.def()
     }
 }
-
-impl ActiveModelBehavior for ActiveModel {}
 
 impl Entity {
     /// The condition for sessions that may be used at `now`.

@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use crate::timestamp::Timestamp;
 
 /// A row of `signing_key`.
-#[derive(Clone, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "signing_key")]
 pub struct Model {
     /// RFC 7638 thumbprint of the public key.
@@ -73,8 +73,6 @@ impl KeyState {
 /// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
 
 /// Prints only the id: rows end up in logs by accident.
 impl std::fmt::Debug for Model {

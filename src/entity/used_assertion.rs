@@ -5,7 +5,7 @@ use sea_orm::entity::prelude::*;
 use crate::timestamp::Timestamp;
 
 /// A row of `used_assertion`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "used_assertion")]
 pub struct Model {
     /// SHA-256 of the client and the `jti`.
@@ -18,5 +18,3 @@ pub struct Model {
 /// No relations: an assertion is found by its digest.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
-
-impl ActiveModelBehavior for ActiveModel {}
