@@ -28,15 +28,13 @@ pub struct Model {
     pub created_at: Timestamp,
 }
 
-/// The kinds of work.
+/// The kinds of work. Stored under their names, which must therefore never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum Kind {
     /// Notify a client that one of its sessions has ended (back-channel logout).
-    #[sea_orm(string_value = "logout_notice")]
     LogoutNotice,
     /// Mark the rows of an account's sessions as ended.
-    #[sea_orm(string_value = "end_sessions")]
     EndSessions,
 }
 

@@ -59,37 +59,29 @@ pub struct Model {
     pub previous_cookie_digest: Option<Vec<u8>>,
 }
 
-/// Why a session was ended before its expiry.
+/// Why a session was ended before its expiry. Stored under its name, which must therefore never
+/// change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum EndReason {
     /// The user logged out.
-    #[sea_orm(string_value = "logout")]
     Logout,
     /// The user ended it from another session, an operator ended it, or its client revoked it (RFC
     /// 7009).
-    #[sea_orm(string_value = "revoked")]
     Revoked,
     /// The user changed the password in another session.
-    #[sea_orm(string_value = "password_changed")]
     PasswordChanged,
     /// The account was disabled.
-    #[sea_orm(string_value = "account_disabled")]
     AccountDisabled,
     /// The account was deleted, and its sessions with it.
-    #[sea_orm(string_value = "account_deleted")]
     AccountDeleted,
     /// The account's password was reset.
-    #[sea_orm(string_value = "password_reset")]
     PasswordReset,
     /// The user logged in again in the same browser, or it was evicted to make room for another.
-    #[sea_orm(string_value = "replaced")]
     Replaced,
     /// The authorization code that opened it was used a second time.
-    #[sea_orm(string_value = "code_reuse")]
     CodeReuse,
     /// A refresh token was reused: the one presented had been replaced.
-    #[sea_orm(string_value = "token_reuse")]
     TokenReuse,
 }
 

@@ -33,21 +33,17 @@ pub struct Model {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// The state of a key in its lifecycle.
+/// The state of a key in its lifecycle. Stored under its name, which must therefore never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
-#[sea_orm(rs_type = "String", db_type = "Text")]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
 pub enum KeyState {
     /// Published, not signing yet.
-    #[sea_orm(string_value = "pending")]
     Pending,
     /// Signing. The database allows one such key.
-    #[sea_orm(string_value = "active")]
     Active,
     /// Published for the tokens it signed, but no longer signing.
-    #[sea_orm(string_value = "retiring")]
     Retiring,
     /// Removed from the key set.
-    #[sea_orm(string_value = "removed")]
     Removed,
 }
 
@@ -60,13 +56,8 @@ impl KeyState {
 
     /// Its name, as stored and as shown to operators.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Retiring => "retiring",
-            Self::Removed => "removed",
-        }
+    pub fn name(self) -> String {
+        self.to_value()
     }
 }
 
