@@ -132,14 +132,9 @@ impl Entity {
     /// instead of for each row.
     #[must_use]
     pub fn live_of(account_id: Uuid, now: Timestamp) -> Condition {
-        let current = account::Entity::find_by_id(account_id)
-            .select_only()
-            .column(account::Column::SessionEpoch)
-            .into_query();
-        let is_of_epoch = Condition::any()
-            .add(Column::Epoch.is_null())
-            .add(Column::Epoch.into_expr().eq(Expr::from(current)));
-        Self::live_by_row(now).add(Column::AccountId.eq(account_id)).add(is_of_epoch)
+        Self::live_by_row(now)
+            .add(Column::AccountId.eq(account_id))
+            .add(has_epoch_of(account::Entity::find_by_id(account_id)))
     }
 
     /// [`Entity::live`] without the epoch, which may have ended the session before its row says so.
@@ -155,15 +150,17 @@ impl Entity {
 
     /// Its account's kill switch has not ended it since it began.
     fn is_of_epoch() -> Condition {
-        let current = account::Entity::find()
-            .select_only()
-            .column(account::Column::SessionEpoch)
-            .filter(account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref()))
-            .into_query();
-        Condition::any()
-            .add(Column::Epoch.is_null())
-            .add(Column::Epoch.into_expr().eq(Expr::from(current)))
+        let own = account::Column::Id.into_expr().equals(Column::AccountId.as_column_ref());
+        has_epoch_of(account::Entity::find().filter(own))
     }
+}
+
+/// The condition for sessions with the current epoch of `account`, or without any.
+fn has_epoch_of(account: Select<account::Entity>) -> Condition {
+    let current = account.select_only().column(account::Column::SessionEpoch).into_query();
+    Condition::any()
+        .add(Column::Epoch.is_null())
+        .add(Column::Epoch.into_expr().eq(Expr::from(current)))
 }
 
 impl Model {
