@@ -11,10 +11,10 @@ use crate::database::{Db, overwrite_all, overwrite_cheaply};
 use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::granted::{Granted, StatusEntry};
+use crate::domain::granted::Granted;
 use crate::domain::id;
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
-use crate::domain::session::{self, BrowserCookie, KillSwitch, NewSession};
+use crate::domain::session::{self, KillSwitch, NewSession};
 use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account;
 use crate::entity::session::EndReason;
@@ -61,9 +61,8 @@ pub struct SignUp<'a> {
 #[derive(Clone)]
 pub struct NewAccount {
     row: account::Model,
-    status: StatusEntry,
-    settings: TokenSettings,
-    origin: Origin,
+    /// The session to be started.
+    pub session: NewSession,
 }
 
 /// Creates an account and starts a session of the JSON API.
@@ -80,7 +79,7 @@ pub async fn sign_up(
 ) -> Result<Granted, SignUpError> {
     let tried = SignUpAudit::of(&request);
     let new = prepare(db, hasher, entries, request, settings, now).await?;
-    let result = db.write(new, |txn, now, new| Box::pin(create(txn, new, None, now))).await;
+    let result = db.write(new, |txn, now, new| Box::pin(create(txn, new, now))).await;
     conclude(db, tried, result).await
 }
 
@@ -141,7 +140,7 @@ pub async fn prepare(
 ) -> Result<NewAccount, SignUpError> {
     let SignUp { email, password, origin, .. } = request;
     let password_hash = hasher.hash(password, origin.address).await?;
-    let status = entries.allocate(db, now).await?;
+    let session = NewSession::prepare(db, entries, settings, origin, now).await?;
     let row = account::Model {
         id: id::new(now),
         email: email.address().to_owned(),
@@ -159,7 +158,7 @@ pub async fn prepare(
         session_epoch: 0,
         deleted_at: None,
     };
-    Ok(NewAccount { row, status, settings: settings.clone(), origin: origin.clone() })
+    Ok(NewAccount { row, session })
 }
 
 /// Creates an account and starts its first session, within the caller's transaction.
@@ -169,28 +168,14 @@ pub async fn prepare(
 pub async fn create(
     txn: &impl ConnectionTrait,
     new: &NewAccount,
-    cookie: Option<BrowserCookie>,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let NewAccount { row, status, settings, origin } = new;
+    let NewAccount { row, session } = new;
     account::Entity::insert(account::ActiveModel::from(row.clone()).reset_all())
         .exec_without_returning(txn)
         .await
         .map_err(taken_or_failed)?;
-    let session = NewSession {
-        account_id: row.id,
-        email: row.email_claims(),
-        epoch: row.session_epoch,
-        status: *status,
-        cookie,
-    };
-    let granted = session::start(txn, session, settings, origin, now).await?;
-    Event::new(Kind::SignUp)
-        .account(granted.account_id)
-        .session(granted.session_id, &granted.client_id)
-        .record(txn, origin, now)
-        .await?;
-    Ok(granted)
+    Ok(session::start(txn, row, session, Event::new(Kind::SignUp), now).await?)
 }
 
 /// Deletes an account, within the transaction that checked the request. Ends its sessions and frees

@@ -13,7 +13,6 @@ use crate::database::Db;
 use crate::domain::account;
 use crate::domain::attempt_limit::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::granted::StatusEntry;
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::session::listing::Login;
@@ -56,6 +55,18 @@ pub struct NewLogin<'a> {
     pub settings: &'a TokenSettings,
     /// Its cookie.
     pub cookie: BrowserCookie,
+}
+
+impl NewLogin<'_> {
+    async fn prepare(
+        &self,
+        db: &Db,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<NewSession, AllocationError> {
+        let new = NewSession::prepare(db, self.entries, self.settings, origin, now).await?;
+        Ok(new.in_browser(self.cookie.clone()))
+    }
 }
 
 /// Why the action failed.
@@ -103,20 +114,20 @@ pub async fn change_password(
             confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
         // Always present if the password was correct.
         let hash = hash.ok_or(ReauthenticationError::Changed)?;
-        let new = Prepared::of(&replacement, hash, db, now).await?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
-        let origin = confirmation.origin.clone();
+        let new_login = match &replacement.new_login {
+            Some(new) => Some(new.prepare(db, confirmation.origin, now).await?),
+            None => None,
+        };
+        let input = (account, Prepared { hash, new_login }, counted, confirmation.origin.clone());
         db.urgent()
-            .write(
-                (account, new, counted, origin),
-                move |txn, now, (account, new, counted, origin)| {
-                    Box::pin(async move {
-                        let switch = lock_for_change(txn, account, login, now).await?;
-                        replace(txn, (switch, login), account, new, origin, now).await?;
-                        Ok(attempt_limit::refund(txn, counted, now).await?)
-                    })
-                },
-            )
+            .write(input, move |txn, now, (account, new, counted, origin)| {
+                Box::pin(async move {
+                    let switch = lock_for_change(txn, account, login, now).await?;
+                    replace(txn, (switch, login), account, new, origin, now).await?;
+                    Ok(attempt_limit::refund(txn, counted, now).await?)
+                })
+            })
             .await
     };
     let result = match attempt().await {
@@ -260,31 +271,9 @@ async fn lock_for_change(
 }
 
 /// A [`Replacement`] after its slow steps.
-#[derive(Clone)]
 struct Prepared {
     hash: String,
-    login: Option<PreparedLogin>,
-}
-
-#[derive(Clone)]
-struct PreparedLogin {
-    status: StatusEntry,
-    settings: TokenSettings,
-    cookie: BrowserCookie,
-}
-
-impl Prepared {
-    async fn of(
-        replacement: &Replacement<'_>,
-        hash: String,
-        db: &Db,
-        now: Timestamp,
-    ) -> Result<Self, ReauthenticationError> {
-        let Some(new) = &replacement.new_login else { return Ok(Self { hash, login: None }) };
-        let status = new.entries.allocate(db, now).await?;
-        let (settings, cookie) = (new.settings.clone(), new.cookie.clone());
-        Ok(Self { hash, login: Some(PreparedLogin { status, settings, cookie }) })
-    }
+    new_login: Option<NewSession>,
 }
 
 async fn replace(
@@ -300,7 +289,7 @@ async fn replace(
         .filter(Column::Id.eq(account.id))
         .exec(txn)
         .await?;
-    let except = new.login.is_none().then_some(login.session_id);
+    let except = new.new_login.is_none().then_some(login.session_id);
     let Switched { epoch, .. } =
         switch.end_all(txn, except, EndReason::PasswordChanged, now).await?;
     Event::new(Kind::PasswordChanged)
@@ -308,38 +297,12 @@ async fn replace(
         .session(login.session_id, FIRST_PARTY_CLIENT)
         .record(txn, origin, now)
         .await?;
-    match &new.login {
-        Some(new) => {
-            let account = account_row::Model { session_epoch: epoch, ..account.clone() };
-            replace_session(txn, account, new, origin, now).await
-        }
-        None => Ok(()),
-    }
-}
-
-/// Starts the login that replaces the session of the request.
-async fn replace_session(
-    txn: &impl ConnectionTrait,
-    account: account_row::Model,
-    new: &PreparedLogin,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let PreparedLogin { status, settings, cookie } = new;
-    let session = NewSession {
-        account_id: account.id,
-        email: account.email_claims(),
-        epoch: account.session_epoch,
-        status: *status,
-        cookie: Some(cookie.clone()),
+    let Some(new_login) = &new.new_login else { return Ok(()) };
+    let account = account_row::Model { session_epoch: epoch, ..account.clone() };
+    let event = Event::new(Kind::LogIn).reason("password_change");
+    session::start(txn, &account, new_login, event, now).await?;
+    let Some(BrowserCookie { digest, previous_digest, .. }) = new_login.cookie.clone() else {
+        return Ok(());
     };
-    let granted = session::start(txn, session, settings, origin, now).await?;
-    Event::new(Kind::LogIn)
-        .reason("password_change")
-        .account(account.id)
-        .session(granted.session_id, &granted.client_id)
-        .record(txn, origin, now)
-        .await?;
-    let BrowserCookie { digest, previous_digest, .. } = cookie.clone();
     hosted_login::move_waiting(txn, (previous_digest, digest), account.id, true).await
 }

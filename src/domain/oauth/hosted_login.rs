@@ -48,12 +48,12 @@ pub async fn log_in(
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
     let once = async || {
-        let checked = session::check(db, hasher, entries, &attempt, settings, now).await?;
-        let input = (checked, entrance.clone(), attempt.origin.clone());
-        db.write(input, |txn, now, (checked, entrance, origin)| {
+        let mut checked = session::check(db, hasher, entries, &attempt, settings, now).await?;
+        checked.session = checked.session.in_browser(entrance.cookie.clone());
+        db.write((checked, entrance.clone()), |txn, now, (checked, entrance)| {
             Box::pin(async move {
-                let cookie = Some(entrance.cookie.clone());
-                let granted = session::begin(txn, checked, cookie, now).await?;
+                let granted = session::begin(txn, checked, now).await?;
+                let origin = &checked.session.origin;
                 replace_browser_session(txn, &granted, entrance, origin, now).await?;
                 Ok(granted)
             })
@@ -80,12 +80,13 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let (origin, tried) = (request.origin.clone(), account::SignUpAudit::of(&request));
-    let new = account::prepare(db, hasher, entries, request, settings, now).await?;
-    let result = db.write((new, entrance, origin), |txn, now, (new, entrance, origin)| {
+    let tried = account::SignUpAudit::of(&request);
+    let mut new = account::prepare(db, hasher, entries, request, settings, now).await?;
+    new.session = new.session.in_browser(entrance.cookie.clone());
+    let result = db.write((new, entrance), |txn, now, (new, entrance)| {
         Box::pin(async move {
-            let cookie = Some(entrance.cookie.clone());
-            let granted = account::create(txn, new, cookie, now).await?;
+            let granted = account::create(txn, new, now).await?;
+            let origin = &new.session.origin;
             replace_browser_session(txn, &granted, entrance, origin, now).await?;
             Ok(granted)
         })

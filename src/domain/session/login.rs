@@ -10,10 +10,10 @@ use crate::database::Db;
 use crate::domain::attempt_limit::{self, Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::granted::{Granted, StatusEntry};
+use crate::domain::granted::Granted;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::session::ending::{make_room, make_room_for_browser};
-use crate::domain::session::{BrowserCookie, FIRST_PARTY_CLIENT, NewSession, start};
+use crate::domain::session::{FIRST_PARTY_CLIENT, NewSession, start};
 use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account;
 use crate::timestamp::Timestamp;
@@ -56,9 +56,8 @@ pub struct LogIn<'a> {
 pub struct CheckedLogIn {
     account: account::Model,
     upgraded: Option<String>,
-    status: StatusEntry,
-    settings: TokenSettings,
-    origin: Origin,
+    /// The session to be started.
+    pub session: NewSession,
     counted: Counted,
 }
 
@@ -76,7 +75,7 @@ pub async fn log_in(
 ) -> Result<Granted, LogInError> {
     let once = async || {
         let checked = check(db, hasher, entries, &attempt, settings, now).await?;
-        db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, None, now))).await
+        db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, now))).await
     };
     let result = match once().await {
         // Of several simultaneous logins, the first replaces an outdated hash.
@@ -124,14 +123,8 @@ pub async fn check(
     if !account.is_enabled() {
         return Err(refuse(db, Some(account.id), "disabled", attempt).await?);
     }
-    Ok(CheckedLogIn {
-        account,
-        upgraded,
-        status: entries.allocate(db, now).await?,
-        settings: settings.clone(),
-        origin: (*origin).clone(),
-        counted: admitted.counted(),
-    })
+    let session = NewSession::prepare(db, entries, settings, origin, now).await?;
+    Ok(CheckedLogIn { account, upgraded, session, counted: admitted.counted() })
 }
 
 /// Starts the session of a login whose password was correct, within the caller's transaction.
@@ -141,23 +134,15 @@ pub async fn check(
 pub async fn begin(
     txn: &impl ConnectionTrait,
     checked: &CheckedLogIn,
-    cookie: Option<BrowserCookie>,
     now: Timestamp,
 ) -> Result<Granted, LogInError> {
-    let CheckedLogIn { account, upgraded, status, settings, origin, counted } = checked;
-    let epoch = mark_logged_in(txn, account, upgraded.as_deref(), now).await?;
-    match &cookie {
+    let CheckedLogIn { account, upgraded, session, counted } = checked;
+    let account = mark_logged_in(txn, account, upgraded.as_deref(), now).await?;
+    match &session.cookie {
         Some(_) => make_room_for_browser(txn, account.id, now).await?,
         None => make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?,
     }
-    let (account_id, email) = (account.id, account.email_claims());
-    let new = NewSession { account_id, email, epoch, status: *status, cookie };
-    let granted = start(txn, new, settings, origin, now).await?;
-    Event::new(Kind::LogIn)
-        .account(account_id)
-        .session(granted.session_id, &granted.client_id)
-        .record(txn, origin, now)
-        .await?;
+    let granted = start(txn, &account, session, Event::new(Kind::LogIn), now).await?;
     attempt_limit::refund(txn, counted, now).await?;
     Ok(granted)
 }
@@ -206,14 +191,14 @@ pub async fn conclude(
 }
 
 /// Updates the row only if the account is enabled and has the password hash that was checked: a
-/// change of either that committed first takes precedence. Returns the account's epoch, fixed until
-/// the commit.
+/// change of either that committed first takes precedence. Returns the row, with the epoch that is
+/// fixed until the commit.
 async fn mark_logged_in(
     txn: &impl ConnectionTrait,
     account: &account::Model,
     upgraded: Option<&str>,
     now: Timestamp,
-) -> Result<i32, LogInError> {
+) -> Result<account::Model, LogInError> {
     let mut update = account::Entity::update_many()
         .col_expr(account::Column::LastLoginAt, Expr::value(now))
         .filter(account::Column::Id.eq(account.id))
@@ -222,6 +207,5 @@ async fn mark_logged_in(
     if let Some(hash) = upgraded {
         update = update.col_expr(account::Column::PasswordHash, Expr::value(hash));
     }
-    let matched = update.exec_with_returning(txn).await?;
-    matched.first().map(|account| account.session_epoch).ok_or(LogInError::Changed)
+    update.exec_with_returning(txn).await?.pop().ok_or(LogInError::Changed)
 }

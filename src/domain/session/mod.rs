@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::audit::{Origin, kept};
+use crate::domain::audit::{Event, Origin, kept};
 use crate::domain::granted::{Granted, StatusEntry};
 use crate::domain::id;
-use crate::entity::account::{self, EmailClaims};
-use crate::entity::session;
+use crate::domain::status::{AllocationError, StatusEntries};
+use crate::entity::{account, session};
 use crate::timestamp::Timestamp;
 
 pub use ending::{
@@ -37,18 +37,38 @@ pub const FIRST_PARTY_CLIENT: &str = "signet";
 /// The `scope` of sessions that the JSON API starts.
 pub const FIRST_PARTY_SCOPE: &str = "openid email offline_access";
 
-/// A session to be started.
+/// A session to be started, with all that its transaction needs besides the account.
+#[derive(Clone)]
 pub struct NewSession {
-    /// The account.
-    pub account_id: Uuid,
-    /// The address of the account.
-    pub email: EmailClaims,
-    /// The account's epoch, read with the account locked.
-    pub epoch: i32,
-    /// The session's entry in a status list.
-    pub status: StatusEntry,
+    status: StatusEntry,
+    settings: TokenSettings,
+    /// Where the request came from.
+    pub origin: Origin,
     /// The cookie, if it is a login on the hosted pages.
     pub cookie: Option<BrowserCookie>,
+}
+
+impl NewSession {
+    /// Prepares a session of the JSON API.
+    ///
+    /// # Errors
+    /// If no status list entry is available.
+    pub async fn prepare(
+        db: &Db,
+        entries: &StatusEntries,
+        settings: &TokenSettings,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Self, AllocationError> {
+        let status = entries.allocate(db, now).await?;
+        Ok(Self { status, settings: settings.clone(), origin: origin.clone(), cookie: None })
+    }
+
+    /// Makes it a login on the hosted pages.
+    #[must_use]
+    pub fn in_browser(self, cookie: BrowserCookie) -> Self {
+        Self { cookie: Some(cookie), ..self }
+    }
 }
 
 /// The cookie of a login on the hosted pages.
@@ -62,27 +82,29 @@ pub struct BrowserCookie {
     pub received_at: Timestamp,
 }
 
-/// Stores a new session of the JSON API or the hosted pages, in the transaction that grants it.
+/// Stores a new session of the JSON API or the hosted pages, and the event that it begins with, in
+/// the transaction that grants it. `account` has the epoch that is read with the account locked.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn start(
     txn: &impl ConnectionTrait,
-    new: NewSession,
-    settings: &TokenSettings,
-    origin: &Origin,
+    account: &account::Model,
+    new: &NewSession,
+    event: Event,
     now: Timestamp,
 ) -> Result<Granted, DbErr> {
+    let NewSession { status, settings, origin, cookie } = new;
     let absolute_expires_at = now.plus(settings.session_life());
-    let (idle_life, auth_time) = match &new.cookie {
+    let (idle_life, auth_time) = match cookie {
         Some(cookie) => (settings.browser_idle_life(), cookie.received_at.min(now)),
         None => (settings.refresh_token_life(), now),
     };
-    let cookie = new.cookie.map(|it| (it.digest, it.previous_digest));
+    let cookie = cookie.clone().map(|it| (it.digest, it.previous_digest));
     let (cookie_digest, previous_cookie_digest) = cookie.unzip();
     let row = session::Model {
         id: id::new(now),
-        account_id: new.account_id,
+        account_id: account.id,
         client_id: FIRST_PARTY_CLIENT.to_owned(),
         scope: FIRST_PARTY_SCOPE.to_owned(),
         auth_time,
@@ -94,17 +116,19 @@ pub async fn start(
         user_agent: origin.user_agent.as_deref().map(kept),
         ended_at: None,
         end_reason: None,
-        status_list: Some(new.status.list),
-        status_index: Some(new.status.index),
+        status_list: Some(status.list),
+        status_index: Some(status.index),
         cookie_digest,
         browser_session_id: None,
         audience: None,
         claims: None,
-        epoch: Some(new.epoch),
+        epoch: Some(account.session_epoch),
         previous_cookie_digest,
     };
     insert(txn, &row).await?;
-    Ok(Granted::of(row, new.email))
+    let event = event.account(account.id).session(row.id, &row.client_id);
+    event.record(txn, origin, now).await?;
+    Ok(Granted::of(row, account.email_claims()))
 }
 
 /// Stores a new session of any kind, in the transaction that grants it.
