@@ -77,25 +77,9 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let tried = SignUpAudit::of(&request);
-    let new = prepare(db, hasher, entries, request, settings, now).await?;
+    let new = prepare(db, hasher, entries, &request, settings, now).await?;
     let result = db.write(new, |txn, now, new| Box::pin(create(txn, new, now))).await;
-    conclude(db, tried, result).await
-}
-
-/// The data of a sign-up request for the audit event of its failure.
-pub struct SignUpAudit {
-    origin: Origin,
-    email_digest: Option<Vec<u8>>,
-}
-
-impl SignUpAudit {
-    /// Extracts the data from a request.
-    #[must_use]
-    pub fn of(request: &SignUp<'_>) -> Self {
-        let email_digest = request.admitted.counted().email_digest();
-        Self { origin: request.origin.clone(), email_digest }
-    }
+    conclude(db, &request, result).await
 }
 
 /// Records a sign-up that failed because the address has an account.
@@ -104,20 +88,19 @@ impl SignUpAudit {
 /// Those of `result`, or a database error.
 pub async fn conclude(
     db: &Db,
-    tried: SignUpAudit,
+    request: &SignUp<'_>,
     result: Result<Granted, SignUpError>,
 ) -> Result<Granted, SignUpError> {
     if !matches!(result, Err(SignUpError::EmailExists)) {
         return result;
     }
     let cause = "email_exists";
-    let address = tried.origin.address.map(field::display);
+    let address = request.origin.address.map(field::display);
     tracing::info!(cause, client.address = address, "sign-up refused: {cause}");
-    let record = db.write(tried, move |txn, now, SignUpAudit { origin, email_digest }| {
-        Box::pin(async move {
-            let event = Event::new(Kind::SignUpFailed).reason(cause);
-            event.email_digest(email_digest.clone()).record(txn, origin, now).await
-        })
+    let digest = request.admitted.counted().email_digest();
+    let event = Event::new(Kind::SignUpFailed).reason(cause).email_digest(digest);
+    let record = db.write((event, request.origin.clone()), |txn, now, (event, origin)| {
+        Box::pin(event.clone().record(txn, origin, now))
     });
     record.await?;
     result
@@ -134,12 +117,12 @@ pub async fn prepare(
     db: &Db,
     hasher: &Hasher,
     entries: &StatusEntries,
-    request: SignUp<'_>,
+    request: &SignUp<'_>,
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<NewAccount, SignUpError> {
     let SignUp { email, password, origin, .. } = request;
-    let password_hash = hasher.hash(password, origin.address).await?;
+    let password_hash = hasher.hash(password.clone(), origin.address).await?;
     let session = NewSession::prepare(db, entries, settings, origin, now).await?;
     let row = account::Model {
         id: id::new(now),

@@ -80,8 +80,7 @@ pub async fn sign_up(
     settings: &TokenSettings,
     now: Timestamp,
 ) -> Result<Granted, SignUpError> {
-    let tried = account::SignUpAudit::of(&request);
-    let mut new = account::prepare(db, hasher, entries, request, settings, now).await?;
+    let mut new = account::prepare(db, hasher, entries, &request, settings, now).await?;
     new.session = new.session.in_browser(entrance.cookie.clone());
     let result = db.write((new, entrance), |txn, now, (new, entrance)| {
         Box::pin(async move {
@@ -91,7 +90,7 @@ pub async fn sign_up(
             Ok(granted)
         })
     });
-    account::conclude(db, tried, result.await).await
+    account::conclude(db, &request, result.await).await
 }
 
 /// Whether this account logged in, within the lifetime of a pending request, in a browser whose
