@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt_limit::{self, Admitted, Counted};
+use crate::domain::attempt_limit::{self, Admitted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
@@ -108,7 +108,7 @@ pub async fn change_password(
     replacement: Replacement<'_>,
     now: Timestamp,
 ) -> Result<(), ReauthenticationError> {
-    let attempt = async || {
+    let once = async || {
         let then = AfterMatch::Replace(replacement.password.clone());
         let (account, hash) =
             confirm(db, hasher, &confirmation, (then, "password_change"), now).await?;
@@ -130,11 +130,7 @@ pub async fn change_password(
             })
             .await
     };
-    let result = match attempt().await {
-        Err(ReauthenticationError::Changed) => attempt().await,
-        result => result,
-    };
-    conclude(db, confirmation.admitted.counted(), result).await
+    conclude(db, &confirmation, once).await
 }
 
 /// Deletes the account after checking its password, and ends all its sessions.
@@ -147,7 +143,7 @@ pub async fn delete_account(
     confirmation: Confirmation<'_>,
     now: Timestamp,
 ) -> Result<(), ReauthenticationError> {
-    let attempt = async || {
+    let once = async || {
         let purpose = (AfterMatch::Nothing, "account_deletion");
         let (account, _) = confirm(db, hasher, &confirmation, purpose, now).await?;
         let (login, counted) = (confirmation.login, confirmation.admitted.counted());
@@ -164,11 +160,7 @@ pub async fn delete_account(
     };
     // The write-ahead log is truncated with the remaining work (`session::end_some`): it cannot be
     // truncated while that is being written, and the request would wait for it.
-    let result = match attempt().await {
-        Err(ReauthenticationError::Changed) => attempt().await,
-        result => result,
-    };
-    conclude(db, confirmation.admitted.counted(), result).await
+    conclude(db, &confirmation, once).await
 }
 
 /// Checks whether the entered password is the current one, for example after a change a moment ago.
@@ -231,13 +223,19 @@ async fn confirm(
     Err(ReauthenticationError::Refused)
 }
 
-/// Refunds an attempt that ended without a verdict.
+/// Runs `once`, a second time if the account changed during the first. Refunds an attempt that
+/// ended without a verdict.
 async fn conclude(
     db: &Db,
-    counted: Counted,
-    result: Result<(), ReauthenticationError>,
+    confirmation: &Confirmation<'_>,
+    once: impl AsyncFn() -> Result<(), ReauthenticationError>,
 ) -> Result<(), ReauthenticationError> {
+    let result = match once().await {
+        Err(ReauthenticationError::Changed) => once().await,
+        result => result,
+    };
     if result.as_ref().is_err_and(|error| !matches!(error, ReauthenticationError::Refused)) {
+        let counted = confirmation.admitted.counted();
         attempt_limit::refund_without_verdict(db, counted).await;
     }
     result

@@ -60,12 +60,7 @@ pub async fn log_in(
         })
         .await
     };
-    let result = match once().await {
-        // As in `session::log_in`.
-        Err(LogInError::Changed) => once().await,
-        result => result,
-    };
-    session::conclude(db, &attempt, result).await
+    session::conclude(db, &attempt, once).await
 }
 
 /// Creates an account and logs it in on the hosted pages.

@@ -77,12 +77,7 @@ pub async fn log_in(
         let checked = check(db, hasher, entries, &attempt, settings, now).await?;
         db.write(checked, |txn, now, checked| Box::pin(begin(txn, checked, now))).await
     };
-    let result = match once().await {
-        // Of several simultaneous logins, the first replaces an outdated hash.
-        Err(LogInError::Changed) => once().await,
-        result => result,
-    };
-    conclude(db, &attempt, result).await
+    conclude(db, &attempt, once).await
 }
 
 /// Checks a password, outside any transaction because hashing is slow.
@@ -175,15 +170,20 @@ async fn refuse(
     Ok(LogInError::Refused)
 }
 
-/// Refunds an attempt that ended without a verdict.
+/// Runs `once`, a second time if the account changed during the first: of several simultaneous
+/// logins, the first replaces an outdated hash. Refunds an attempt that ended without a verdict.
 ///
 /// # Errors
-/// Those of `result`.
+/// Those of `once`.
 pub async fn conclude(
     db: &Db,
     attempt: &LogIn<'_>,
-    result: Result<Granted, LogInError>,
+    once: impl AsyncFn() -> Result<Granted, LogInError>,
 ) -> Result<Granted, LogInError> {
+    let result = match once().await {
+        Err(LogInError::Changed) => once().await,
+        result => result,
+    };
     if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
         attempt_limit::refund_without_verdict(db, attempt.admitted.counted()).await;
     }
