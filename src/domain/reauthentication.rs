@@ -5,8 +5,7 @@
 //! which must still be live.
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
-use uuid::Uuid;
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use crate::config::TokenSettings;
 use crate::database::Db;
@@ -15,13 +14,13 @@ use crate::domain::attempt_limit::{self, Admitted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
-use crate::domain::session::listing::Login;
+use crate::domain::session::listing::{self, Login};
 use crate::domain::session::{
     self, BrowserCookie, FIRST_PARTY_CLIENT, KillSwitch, NewSession, Switched,
 };
 use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account::{self as account_row, Column};
-use crate::entity::session::{self as session_row, EndReason};
+use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
 /// A reauthentication of a logged-in user.
@@ -250,22 +249,13 @@ async fn lock_for_change(
     now: Timestamp,
 ) -> Result<KillSwitch, ReauthenticationError> {
     let switch = KillSwitch::lock(txn, account.id).await?;
-    let unchanged = account_row::Entity::find_by_id(account.id)
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::DisabledAt.is_null())
-        .filter(Column::PasswordHash.eq(account.password_hash.clone()))
-        .lock_exclusive()
-        .into_tuple::<Uuid>()
-        .one(txn)
-        .await?;
-    unchanged.ok_or(ReauthenticationError::Changed)?;
-    let live = session_row::Entity::find_by_id(login.session_id)
-        .filter(session_row::Entity::live(now))
-        .lock_exclusive()
-        .one(txn)
-        .await?;
-    live.map(|_| switch).ok_or(ReauthenticationError::NotLoggedIn)
+    let locked = listing::lock_own_session(txn, login, now).await?;
+    let locked = locked.ok_or(ReauthenticationError::NotLoggedIn)?;
+    if locked.password_hash == account.password_hash {
+        Ok(switch)
+    } else {
+        Err(ReauthenticationError::Changed)
+    }
 }
 
 /// A [`Replacement`] after its slow steps.

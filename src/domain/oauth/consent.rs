@@ -21,7 +21,7 @@ use crate::domain::oauth::claims::is_opened;
 use crate::domain::oauth::client::metadata::is_client_id;
 use crate::domain::scope::Scope;
 use crate::domain::session;
-use crate::domain::session::listing::{self, Login, LoginsError};
+use crate::domain::session::listing::{self, Login};
 use crate::entity::client::{self as client_row, Model as Client, Texts};
 use crate::entity::consent::{ActiveModel, Column, Entity, Model, ScopesByAudience};
 use crate::entity::session::{self as session_row, EndReason};
@@ -71,15 +71,6 @@ pub enum ConsentError {
     /// The database refused or failed.
     #[error("the consents could not be read or withdrawn")]
     Database(#[from] DbErr),
-}
-
-impl From<LoginsError> for ConsentError {
-    fn from(error: LoginsError) -> Self {
-        match error {
-            LoginsError::NotLoggedIn | LoginsError::NotFound => Self::NotLoggedIn,
-            LoginsError::Database(error) => Self::Database(error),
-        }
-    }
 }
 
 /// Whether earlier consents cover a request: the scope at each audience, and each claim, by name or
@@ -244,7 +235,7 @@ async fn withdraw_in(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), ConsentError> {
-    listing::lock_own_session(txn, login, now).await?;
+    listing::lock_own_session(txn, login, now).await?.ok_or(ConsentError::NotLoggedIn)?;
     let Login { account_id, session_id } = login;
     let found = Entity::find_by_id((account_id, client_id.to_owned()))
         .find_also_related(client_row::Entity)

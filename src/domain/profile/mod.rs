@@ -11,7 +11,7 @@ use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::profile::claim::{ADDRESS, CLAIMS, ClaimError, Rule};
 use crate::domain::session::FIRST_PARTY_CLIENT;
-use crate::domain::session::listing::{self, Login, LoginsError};
+use crate::domain::session::listing::{self, Login};
 use crate::entity::account::{self, Column, EmailClaims};
 use crate::timestamp::Timestamp;
 
@@ -43,15 +43,6 @@ pub enum ProfileError {
     /// The database refused or failed.
     #[error("the profile could not be stored")]
     Database(#[from] DbErr),
-}
-
-impl From<LoginsError> for ProfileError {
-    fn from(error: LoginsError) -> Self {
-        match error {
-            LoginsError::NotLoggedIn | LoginsError::NotFound => Self::NotLoggedIn,
-            LoginsError::Database(error) => Self::Database(error),
-        }
-    }
 }
 
 impl ProfilePatch {
@@ -126,7 +117,8 @@ pub async fn update(
     let origin = origin.clone();
     db.write((patch, origin), move |txn, now, (patch, origin)| {
         Box::pin(async move {
-            let mut account = listing::lock_own_session(txn, login, now).await?;
+            let account = listing::lock_own_session(txn, login, now).await?;
+            let mut account = account.ok_or(ProfileError::NotLoggedIn)?;
             let before = Profile::of(&account);
             let after = before.patched(patch);
             let changed = before.differences(&after);

@@ -82,7 +82,7 @@ pub async fn end_one(
     db.urgent()
         .write(origin, move |txn, now, origin| {
             Box::pin(async move {
-                lock_own_session(txn, login, now).await?;
+                lock_own_session(txn, login, now).await?.ok_or(LoginsError::NotLoggedIn)?;
                 let session = session_row::Entity::find_by_id(session_id)
                     .filter(Column::AccountId.eq(login.account_id))
                     .one(txn)
@@ -115,7 +115,7 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
             Box::pin(async move {
                 let Login { account_id, session_id } = login;
                 let switch = KillSwitch::lock(txn, account_id).await?;
-                lock_own_session(txn, login, now).await?;
+                lock_own_session(txn, login, now).await?.ok_or(LoginsError::NotLoggedIn)?;
                 let reason = EndReason::Revoked;
                 if switch.end_all(txn, Some(session_id), reason, now).await?.has_ended_any {
                     Event::new(Kind::SessionRevoked)
@@ -131,20 +131,20 @@ pub async fn end_others(db: &Db, login: Login, origin: &Origin) -> Result<(), Lo
 }
 
 /// Locks the account and then the session of the request, which is live until the commit. Returns
-/// the account. The account is locked first to prevent deadlocks between transactions that end
-/// several sessions.
+/// the account; `None` if the session has ended or the account is disabled. The account is locked
+/// first to prevent deadlocks between transactions that end several sessions.
 pub(in crate::domain) async fn lock_own_session(
     txn: &impl ConnectionTrait,
     login: Login,
     now: Timestamp,
-) -> Result<account::Model, LoginsError> {
-    let account = account::Entity::find_by_id(login.account_id).lock_exclusive().one(txn).await?;
-    let account = account.filter(account::Model::is_enabled).ok_or(LoginsError::NotLoggedIn)?;
+) -> Result<Option<account::Model>, DbErr> {
+    let account = session::lock_account(txn, login.account_id).await?;
+    let Some(account) = account.filter(account::Model::is_enabled) else { return Ok(None) };
     let session = session_row::Entity::find_by_id(login.session_id)
         .filter(Column::AccountId.eq(login.account_id))
         .filter(session_row::Entity::live(now))
         .lock_exclusive()
         .one(txn)
         .await?;
-    session.map(|_| account).ok_or(LoginsError::NotLoggedIn)
+    Ok(session.map(|_| account))
 }
