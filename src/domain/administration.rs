@@ -281,8 +281,7 @@ async fn wait_for_rest(db: &Db, id: Uuid, ended_at: Timestamp) -> Result<u64, Op
 /// # Errors
 /// [`OperatorError::NoAccount`], or a database error.
 pub async fn find(db: &Db, email: &Email) -> Result<Uuid, OperatorError> {
-    let found = account_row::Entity::find_by_address(email.address(), email.folded());
-    let found = db.read(|db| async move { found.one(&db).await }).await?;
+    let found = session::find_account(db, email).await?;
     found.map(|account| account.id).ok_or(OperatorError::NoAccount)
 }
 

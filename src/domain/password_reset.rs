@@ -20,7 +20,7 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::keys::{LimitKey, MacKey};
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
-use crate::domain::session::KillSwitch;
+use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
@@ -140,11 +140,7 @@ pub async fn request(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<String, ResetError> {
-    let found = db
-        .read(|db| async move {
-            account_row::Entity::find_by_address(email.address(), email.folded()).one(&db).await
-        })
-        .await?;
+    let found = session::find_account(db, email).await?;
     let account = found.filter(account_row::Model::is_enabled).ok_or(ResetError::NoAccount)?;
     let expires_at = now.plus(LIFE);
     let token = tokens.encode(&account, expires_at)?;

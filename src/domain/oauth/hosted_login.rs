@@ -99,10 +99,7 @@ pub async fn has_just_begun(
     cookie_digest: Vec<u8>,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    let account = account_row::Entity::find_by_address(email.address(), email.folded());
-    let Some(account) = db.read(|db| async move { account.one(&db).await }).await? else {
-        return Ok(false);
-    };
+    let Some(account) = session::find_account(db, email).await? else { return Ok(false) };
     let begun = begun_after(account.id, cookie_digest, now);
     let number = db.read(|db| async move { begun.count(&db).await }).await?;
     Ok(number > 0)

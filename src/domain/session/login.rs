@@ -13,7 +13,7 @@ use crate::domain::email::Email;
 use crate::domain::granted::Granted;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
 use crate::domain::session::ending::{make_room, make_room_for_browser};
-use crate::domain::session::{FIRST_PARTY_CLIENT, NewSession, start};
+use crate::domain::session::{FIRST_PARTY_CLIENT, NewSession, find_account, start};
 use crate::domain::status::{AllocationError, StatusEntries};
 use crate::entity::account;
 use crate::timestamp::Timestamp;
@@ -97,11 +97,7 @@ pub async fn check(
 ) -> Result<CheckedLogIn, LogInError> {
     let LogIn { email, password, admitted, origin } = attempt;
     let password = password.clone();
-    let account = db
-        .read(|db| async move {
-            account::Entity::find_by_address(email.address(), email.folded()).one(&db).await
-        })
-        .await?;
+    let account = find_account(db, email).await?;
     let stored = account.as_ref().and_then(|account| account.password_hash.clone());
 
     let is_enabled = account.as_ref().is_some_and(account::Model::is_enabled);

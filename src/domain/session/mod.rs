@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::audit::{Event, Origin, kept};
+use crate::domain::email::Email;
 use crate::domain::granted::{Granted, StatusEntry};
 use crate::domain::id;
 use crate::domain::status::{AllocationError, StatusEntries};
@@ -140,6 +141,15 @@ pub async fn insert(txn: &impl ConnectionTrait, row: &session::Model) -> Result<
         .exec_without_returning(txn)
         .await?;
     Ok(())
+}
+
+/// The account with this address.
+///
+/// # Errors
+/// If the database refuses.
+pub async fn find_account(db: &Db, email: &Email) -> Result<Option<account::Model>, DbErr> {
+    let found = account::Entity::find_by_address(email.address(), email.folded());
+    db.read(|db| async move { found.one(&db).await }).await
 }
 
 /// The account of a live session; `None` if the session has ended or the account is disabled.
