@@ -6,12 +6,15 @@
 use std::time::Duration;
 
 use sea_orm::DeriveValueType;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::formatting::Formattable;
 use time::macros::format_description;
 
-/// Microseconds since 1970-01-01T00:00:00Z.
+/// Microseconds since 1970-01-01T00:00:00Z. In JSON columns it is this number, too.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, DeriveValueType)]
 pub struct Timestamp(i64);
 

@@ -25,9 +25,9 @@ pub struct Model {
     pub expires_at: Timestamp,
 }
 
-/// Times of attempts, in microseconds since the epoch, oldest first.
+/// Times of attempts, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
-pub struct Hits(pub Vec<i64>);
+pub struct Hits(pub Vec<Timestamp>);
 
 /// No relations.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -3,6 +3,7 @@
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{Condition, QuerySelect, QueryTrait};
+use serde::{Deserialize, Serialize};
 
 use crate::entity::account;
 use crate::entity::authorization_code::RequestedClaims;
@@ -61,8 +62,9 @@ pub struct Model {
 
 /// Why a session was ended before its expiry. Stored under its name, which must therefore never
 /// change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
 #[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The user logged out.
     Logout,

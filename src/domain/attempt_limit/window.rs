@@ -50,9 +50,9 @@ pub(super) fn time_until_room(hits: &Hits, quota: u32, now: Timestamp) -> Option
 
 /// Hits within the window before `now`; one exactly a window ago is outside.
 fn recent(hits: &Hits, now: Timestamp) -> Vec<Timestamp> {
-    let hits = hits.0.iter().map(|hit| Timestamp::from_micros(*hit));
     // One far in the future was recorded before the clock was set back.
-    hits.filter(|hit| hit.plus(WINDOW) > now && *hit < now.plus(WINDOW)).collect()
+    let is_recent = |hit: &Timestamp| hit.plus(WINDOW) > now && *hit < now.plus(WINDOW);
+    hits.0.iter().copied().filter(is_recent).collect()
 }
 
 pub(super) async fn count(
@@ -62,10 +62,10 @@ pub(super) async fn count(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     let mut under_way = under_way(&row, now);
-    let mut hits: Vec<i64> = recent(&row.hits, now).iter().map(|hit| hit.as_micros()).collect();
-    hits.push(now.as_micros());
+    let mut hits = recent(&row.hits, now);
+    hits.push(now);
     if is_refundable {
-        under_way.push(now.as_micros());
+        under_way.push(now);
     }
     let row = attempt::ActiveModel {
         key: Set(row.key),
@@ -98,17 +98,17 @@ pub(super) async fn record_refusal(
 }
 
 /// Removes one hit with this time; several with the same time are interchangeable.
-pub(super) fn remove_one(hits: &mut Vec<i64>, at: Timestamp) {
-    if let Some(place) = hits.iter().position(|hit| *hit == at.as_micros()) {
+pub(super) fn remove_one(hits: &mut Vec<Timestamp>, at: Timestamp) {
+    if let Some(place) = hits.iter().position(|hit| *hit == at) {
         hits.remove(place);
     }
 }
 
 /// The attempts of a window that may still get a verdict: those of a crashed instance count as
 /// failures after a while.
-pub(super) fn under_way(row: &attempt::Model, now: Timestamp) -> Vec<i64> {
+pub(super) fn under_way(row: &attempt::Model, now: Timestamp) -> Vec<Timestamp> {
     let hits = row.under_way.iter().flat_map(|hits| &hits.0);
-    hits.copied().filter(|hit| Timestamp::from_micros(*hit).plus(LONGEST_ATTEMPT) > now).collect()
+    hits.copied().filter(|hit| hit.plus(LONGEST_ATTEMPT) > now).collect()
 }
 
 pub(super) fn has_any_under_way(row: &attempt::Model, now: Timestamp) -> bool {
@@ -151,16 +151,14 @@ pub async fn purge(db: &Db) -> Result<Purged, DbErr> {
 mod tests {
     use super::*;
 
-    const SECOND: i64 = 1_000_000;
-
     fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_micros(seconds * SECOND)
+        Timestamp::from_micros(seconds * 1_000_000)
     }
 
     /// RL-01: the window slides; it has room again a minute after the oldest of its hits.
     #[test]
     fn window_admits_again_a_minute_after_its_oldest_attempt() {
-        let hits = Hits(vec![0, 10 * SECOND, 20 * SECOND, 30 * SECOND, 40 * SECOND]);
+        let hits = Hits([0, 10, 20, 30, 40].map(at).to_vec());
 
         assert_eq!(time_until_room(&hits, 5, at(41)), Some(Duration::from_secs(19)));
         assert_eq!(time_until_room(&hits, 5, at(60)), None);

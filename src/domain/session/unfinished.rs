@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sea_orm::sea_query::{Expr, LockBehavior, LockType};
 use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,8 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Number of consecutive failures after which a command stops retrying.
 const MOST_FAILURES: u32 = 5;
 
-/// The remaining work of one kill switch.
-#[derive(Debug, Clone, Copy)]
+/// The remaining work of one kill switch, as stored in the outbox.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Unfinished {
     pub(super) account_id: Uuid,
     /// The epoch that the kill switch started; sessions below it have ended.
@@ -40,30 +40,7 @@ pub(super) struct Unfinished {
     pub(super) after: Option<Uuid>,
 }
 
-/// The stored form of [`Unfinished`].
-#[derive(Serialize, Deserialize)]
-struct Payload {
-    account_id: Uuid,
-    below: i32,
-    reason: String,
-    ended_at: i64,
-    after: Option<Uuid>,
-}
-
 impl Unfinished {
-    fn of(item: &Item) -> Option<Self> {
-        let Payload { account_id, below, reason, ended_at, after } = item.read()?;
-        let reason = EndReason::try_from_value(&reason).ok()?;
-        let ended_at = Timestamp::from_micros(ended_at);
-        Some(Self { account_id, below, reason, ended_at, after })
-    }
-
-    fn payload(&self) -> Payload {
-        let Self { account_id, below, reason, ended_at, after } = *self;
-        let (reason, ended_at) = (reason.to_value(), ended_at.as_micros());
-        Payload { account_id, below, reason, ended_at, after }
-    }
-
     /// Whether the kill switch ended this session while its row does not say so yet.
     fn has_ended(&self, session: &session::Model) -> bool {
         let was_live = self.ended_at < session.idle_expires_at.min(session.absolute_expires_at);
@@ -91,7 +68,7 @@ enum Progress {
 
 pub(super) async fn enqueue(txn: &impl ConnectionTrait, job: &Unfinished) -> Result<(), DbErr> {
     let (receiver, at) = (job.account_id.to_string(), job.ended_at);
-    let item = Item::new(id::new(at), Kind::EndSessions, receiver, &job.payload(), at)?;
+    let item = Item::new(id::new(at), Kind::EndSessions, receiver, job, at)?;
     outbox::enqueue(txn, vec![item]).await
 }
 
@@ -174,7 +151,7 @@ async fn portion_in(
         .one(txn)
         .await?;
     let Some(item) = item else { return Ok(Progress::Busy) };
-    let Some(mut job) = Unfinished::of(&item) else {
+    let Some(mut job) = item.read::<Unfinished>() else {
         return Err(DbErr::Custom(format!("the row {id} of the outbox cannot be read")));
     };
     let has_ended_all = end_portion(txn, &mut job, now).await?;
@@ -188,7 +165,7 @@ async fn portion_in(
         return Ok(progress);
     }
     // Back of the queue.
-    let payload = Item::new(id, item.kind, item.receiver, &job.payload(), now)?.payload;
+    let payload = Item::new(id, item.kind, item.receiver, &job, now)?.payload;
     OutboxEntity::update_many()
         .col_expr(Outbox::DueAt, Expr::value(now))
         .col_expr(Outbox::Payload, Expr::value(payload))
