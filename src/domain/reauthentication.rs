@@ -10,7 +10,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use crate::config::TokenSettings;
 use crate::database::Db;
 use crate::domain::account;
-use crate::domain::attempt_limit::{self, Admitted};
+use crate::domain::attempt_limit::Admitted;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::hosted_login;
 use crate::domain::password::{AfterMatch, Check, HashError, Hasher, Password, Verdict};
@@ -124,7 +124,7 @@ pub async fn change_password(
                 Box::pin(async move {
                     let switch = lock_for_change(txn, account, login, now).await?;
                     replace(txn, (switch, login), account, new, origin, now).await?;
-                    Ok(attempt_limit::refund(txn, counted, now).await?)
+                    Ok(counted.refund(txn, now).await?)
                 })
             })
             .await
@@ -152,7 +152,7 @@ pub async fn delete_account(
                 Box::pin(async move {
                     let switch = lock_for_change(txn, account, login, now).await?;
                     account::delete(txn, switch, account.id, "by its owner", origin, now).await?;
-                    Ok(attempt_limit::refund(txn, counted, now).await?)
+                    Ok(counted.refund(txn, now).await?)
                 })
             })
             .await
@@ -176,8 +176,7 @@ pub async fn check_password(
     let result = confirm(db, hasher, &confirmation, purpose, now).await;
     if !matches!(result, Err(ReauthenticationError::Refused)) {
         // Not counted as an attempt: users who know their password may try new ones without limit.
-        let counted = confirmation.admitted.counted().with_account();
-        attempt_limit::refund_without_verdict(db, counted).await;
+        confirmation.admitted.counted().with_account().refund_without_verdict(db).await;
     }
     result.map(drop)
 }
@@ -215,7 +214,7 @@ async fn confirm(
                 .reason(format!("wrong_password_for_{purpose}"))
                 .record(txn, origin, now)
                 .await?;
-            attempt_limit::confirm(txn, counted, now).await
+            counted.confirm(txn, now).await
         })
     })
     .await?;
@@ -234,8 +233,7 @@ async fn conclude(
         result => result,
     };
     if result.as_ref().is_err_and(|error| !matches!(error, ReauthenticationError::Refused)) {
-        let counted = confirmation.admitted.counted();
-        attempt_limit::refund_without_verdict(db, counted).await;
+        confirmation.admitted.counted().refund_without_verdict(db).await;
     }
     result
 }

@@ -30,7 +30,7 @@ use crate::timestamp::Timestamp;
 pub use quota::{
     AttemptKey, BACKSTOP_FACTOR, BACKSTOP_PREFIX, LimitedAction, Quota, Refusal, whole_seconds,
 };
-pub use verdict::{Admitted, Counted, confirm, refund, refund_without_verdict};
+pub use verdict::{Admitted, Counted};
 pub use window::{WINDOW, forget, limited_until, purge};
 
 /// How long an attempt waits for the verdicts of others.

@@ -25,7 +25,8 @@ impl Admitted {
         self
     }
 
-    /// Where the attempt is counted, to settle it by [`refund`] or [`confirm`].
+    /// Where the attempt is counted, to [refund](Counted::refund) or [confirm](Counted::confirm)
+    /// it.
     pub(crate) fn counted(&self) -> Counted {
         self.0.clone()
     }
@@ -56,61 +57,53 @@ impl Counted {
     pub fn email_digest(&self) -> Option<Vec<u8>> {
         self.account.as_ref().map(AttemptKey::digest)
     }
-}
 
-/// Refunds an attempt to its windows, in the transaction that records its success.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn refund(
-    txn: &impl ConnectionTrait,
-    counted: &Counted,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    settle(txn, counted, true, now).await
-}
-
-/// Keeps an attempt counted, in the transaction that records its failure.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn confirm(
-    txn: &impl ConnectionTrait,
-    counted: &Counted,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    settle(txn, counted, false, now).await
-}
-
-/// Refunds an attempt without a verdict. If that fails, it stays counted.
-pub async fn refund_without_verdict(db: &Db, counted: Counted) {
-    let returned = db.write(counted, |txn, now, counted| Box::pin(refund(txn, counted, now)));
-    if let Err(error) = returned.await {
-        tracing::debug!(%error, "an attempt without a verdict stays counted");
+    /// Refunds the attempt to its windows, in the transaction that records its success.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn refund(&self, txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+        self.settle(txn, true, now).await
     }
-}
 
-async fn settle(
-    txn: &impl ConnectionTrait,
-    counted: &Counted,
-    is_refundable: bool,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    for AttemptKey(key) in &counted.windows {
-        let window = attempt::Entity::find_by_id(key.clone()).lock_exclusive();
-        let Some(mut row) = window.one(txn).await? else { continue };
-        let mut under_way = under_way(&row, now);
-        remove_one(&mut under_way, counted.at);
-        if is_refundable {
-            remove_one(&mut row.hits.0, counted.at);
+    /// Keeps the attempt counted, in the transaction that records its failure.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub async fn confirm(&self, txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
+        self.settle(txn, false, now).await
+    }
+
+    /// Refunds the attempt without a verdict. If that fails, it stays counted.
+    pub async fn refund_without_verdict(self, db: &Db) {
+        let returned = db.write(self, |txn, now, counted| Box::pin(counted.refund(txn, now)));
+        if let Err(error) = returned.await {
+            tracing::debug!(%error, "an attempt without a verdict stays counted");
         }
-        let changed = attempt::ActiveModel {
-            key: Unchanged(row.key),
-            hits: Set(row.hits),
-            under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
-            ..Default::default()
-        };
-        attempt::Entity::update(changed).exec(txn).await?;
     }
-    Ok(())
+
+    async fn settle(
+        &self,
+        txn: &impl ConnectionTrait,
+        is_refundable: bool,
+        now: Timestamp,
+    ) -> Result<(), DbErr> {
+        for AttemptKey(key) in &self.windows {
+            let window = attempt::Entity::find_by_id(key.clone()).lock_exclusive();
+            let Some(mut row) = window.one(txn).await? else { continue };
+            let mut under_way = under_way(&row, now);
+            remove_one(&mut under_way, self.at);
+            if is_refundable {
+                remove_one(&mut row.hits.0, self.at);
+            }
+            let changed = attempt::ActiveModel {
+                key: Unchanged(row.key),
+                hits: Set(row.hits),
+                under_way: Set((!under_way.is_empty()).then_some(Hits(under_way))),
+                ..Default::default()
+            };
+            attempt::Entity::update(changed).exec(txn).await?;
+        }
+        Ok(())
+    }
 }

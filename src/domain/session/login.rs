@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::attempt_limit::{self, Admitted, Counted};
+use crate::domain::attempt_limit::{Admitted, Counted};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::granted::Granted;
@@ -134,7 +134,7 @@ pub async fn begin(
         None => make_room(txn, account.id, FIRST_PARTY_CLIENT, now).await?,
     }
     let granted = start(txn, &account, session, Event::new(Kind::LogIn), now).await?;
-    attempt_limit::refund(txn, counted, now).await?;
+    counted.refund(txn, now).await?;
     Ok(granted)
 }
 
@@ -159,7 +159,7 @@ async fn refuse(
     db.write(input, move |txn, now, (event, origin, counted)| {
         Box::pin(async move {
             event.clone().record(txn, origin, now).await?;
-            attempt_limit::confirm(txn, counted, now).await
+            counted.confirm(txn, now).await
         })
     })
     .await?;
@@ -181,7 +181,7 @@ pub async fn conclude(
         result => result,
     };
     if result.as_ref().is_err_and(|error| !matches!(error, LogInError::Refused)) {
-        attempt_limit::refund_without_verdict(db, attempt.admitted.counted()).await;
+        attempt.admitted.counted().refund_without_verdict(db).await;
     }
     result
 }
