@@ -9,11 +9,11 @@ mod reference;
 
 use std::net::IpAddr;
 
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Set};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, Set};
 use uuid::Uuid;
 
 use crate::domain::id;
-use crate::entity::auth_event;
+use crate::entity::auth_event::{ActiveModel, Entity};
 use crate::timestamp::Timestamp;
 
 pub use kind::Kind;
@@ -38,56 +38,47 @@ pub struct Origin {
 /// One event, to be recorded with [`Event::record`].
 #[derive(Debug, Clone)]
 #[must_use = "an event has no effect until it is recorded"]
-pub struct Event {
-    kind: Kind,
-    reason: Option<String>,
-    account_id: Option<Uuid>,
-    session_id: Option<Uuid>,
-    client_id: Option<String>,
-    email_digest: Option<Vec<u8>>,
-}
+pub struct Event(ActiveModel);
 
 impl Event {
     /// An event without a subject yet.
-    pub const fn new(kind: Kind) -> Self {
-        Self {
-            kind,
-            reason: None,
-            account_id: None,
-            session_id: None,
-            client_id: None,
-            email_digest: None,
-        }
+    pub fn new(kind: Kind) -> Self {
+        Self(ActiveModel {
+            kind: Set(kind.name().to_owned()),
+            outcome: Set(kind.outcome().to_owned()),
+            // All others are null.
+            ..ActiveModel::default_values()
+        })
     }
 
     /// Sets the affected account.
     pub fn account(mut self, id: Uuid) -> Self {
-        self.account_id = Some(id);
+        self.0.account_id = Set(Some(id));
         self
     }
 
     /// Sets the session, and its client.
     pub fn session(mut self, id: Uuid, client_id: &str) -> Self {
-        self.session_id = Some(id);
-        self.client_id = Some(client_id.to_owned());
+        self.0.session_id = Set(Some(id));
+        self.0.client_id = Set(Some(client_id.to_owned()));
         self
     }
 
     /// Sets the affected client.
     pub fn client(mut self, id: &str) -> Self {
-        self.client_id = Some(id.to_owned());
+        self.0.client_id = Set(Some(id.to_owned()));
         self
     }
 
     /// Sets the keyed digest of the address that was tried.
     pub fn email_digest(mut self, digest: Option<Vec<u8>>) -> Self {
-        self.email_digest = digest;
+        self.0.email_digest = Set(digest);
         self
     }
 
     /// Sets the reason, a word or a fixed sentence.
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
+        self.0.reason = Set(Some(reason.into()));
         self
     }
 
@@ -101,22 +92,16 @@ impl Event {
         origin: &Origin,
         now: Timestamp,
     ) -> Result<(), DbErr> {
-        let row = auth_event::ActiveModel {
+        let row = ActiveModel {
             id: Set(id::new(now)),
             at: Set(now),
-            kind: Set(self.kind.name().to_owned()),
-            outcome: Set(self.kind.outcome().to_owned()),
-            reason: Set(self.reason),
-            account_id: Set(self.account_id),
-            session_id: Set(self.session_id),
-            client_id: Set(self.client_id),
             address: Set(origin.address.map(|address| address.to_string())),
             forwarded: Set(origin.forwarded.as_deref().map(kept)),
             user_agent: Set(origin.user_agent.as_deref().map(kept)),
             request_id: Set(origin.request_id),
-            email_digest: Set(self.email_digest),
+            ..self.0
         };
-        auth_event::Entity::insert(row).exec_without_returning(txn).await?;
+        Entity::insert(row).exec_without_returning(txn).await?;
         Ok(())
     }
 }
