@@ -51,9 +51,9 @@ impl Event {
         })
     }
 
-    /// Sets the affected account.
-    pub fn account(mut self, id: Uuid) -> Self {
-        self.0.account_id = Set(Some(id));
+    /// Sets the affected account, if it is known.
+    pub fn account(mut self, id: impl Into<Option<Uuid>>) -> Self {
+        self.0.account_id = Set(id.into());
         self
     }
 

@@ -68,7 +68,7 @@ struct RefreshAttempt {
 enum Outcome {
     Granted(Granted),
     Rejected,
-    Reused(RefreshReuse),
+    Reused,
 }
 
 /// Exchanges an authentic refresh token for its successor, once.
@@ -102,7 +102,7 @@ pub async fn rotate(
         .write((shown, origin), move |txn, now, (shown, origin)| {
             Box::pin(async move {
                 if let Some(granted) = advance(txn, shown, life, origin, now).await? {
-                    record(txn, &granted, None, origin, now).await?;
+                    refreshed(&granted).record(txn, origin, now).await?;
                     return Ok(Outcome::Granted(granted));
                 }
                 judge_reuse(txn, shown, (window, wait), origin, now).await
@@ -112,16 +112,12 @@ pub async fn rotate(
     match outcome {
         Outcome::Granted(granted) => Ok(granted),
         Outcome::Rejected => Err(RefreshError::Rejected),
-        Outcome::Reused(reuse) => {
-            let session_id = presented.session_id;
-            match reuse {
-                RefreshReuse::EndSession => {
-                    tracing::warn!(session.id = %session_id, "refresh token reused; session ended");
-                }
-                RefreshReuse::Refuse => {
-                    tracing::warn!(session.id = %session_id, "refresh token reused; refused");
-                }
-            }
+        Outcome::Reused => {
+            let effect = match reuse {
+                RefreshReuse::EndSession => "session ended",
+                RefreshReuse::Refuse => "refused",
+            };
+            tracing::warn!(session.id = %presented.session_id, "refresh token reused; {effect}");
             Err(RefreshError::Rejected)
         }
     }
@@ -184,22 +180,11 @@ async fn advance(
     Ok(Some(Granted::of(session_row::Model::from_query_result(&row, "")?, email)))
 }
 
-/// Writes the audit event, with a reason if the refresh was not an ordinary one.
-async fn record(
-    txn: &DatabaseTransaction,
-    granted: &Granted,
-    reason: Option<&str>,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<(), DbErr> {
-    let event = Event::new(Kind::TokenRefreshed)
+/// The audit event of an ordinary refresh.
+fn refreshed(granted: &Granted) -> Event {
+    Event::new(Kind::TokenRefreshed)
         .account(granted.account_id)
-        .session(granted.session_id, &granted.client_id);
-    let event = match reason {
-        Some(reason) => event.reason(reason),
-        None => event,
-    };
-    event.record(txn, origin, now).await
+        .session(granted.session_id, &granted.client_id)
 }
 
 /// Distinguishes a retry from reuse, for a token that is not the newest of a live session.
@@ -233,7 +218,7 @@ async fn judge_reuse(
     }
     if shown.reuse == RefreshReuse::Refuse {
         record_reuse(txn, shown, &session, origin, now).await?;
-        return Ok(Outcome::Reused(shown.reuse));
+        return Ok(Outcome::Reused);
     }
     let is_predecessor = presented.generation + 1 == session.generation;
     let is_retry = match session.rotated_at.filter(|_| is_predecessor) {
@@ -247,7 +232,7 @@ async fn judge_reuse(
             return Ok(Outcome::Rejected);
         };
         let granted = Granted::of(session, account.email_claims());
-        record(txn, &granted, Some("retry"), origin, now).await?;
+        refreshed(&granted).reason("retry").record(txn, origin, now).await?;
         return Ok(Outcome::Granted(granted));
     }
     let rotated_at = session.rotated_at.unwrap_or_default();
@@ -258,7 +243,7 @@ async fn judge_reuse(
     }
     session::end(txn, session.id, EndReason::TokenReuse, now).await?;
     record_reuse(txn, shown, &session, origin, now).await?;
-    Ok(Outcome::Reused(shown.reuse))
+    Ok(Outcome::Reused)
 }
 
 async fn record_reuse(

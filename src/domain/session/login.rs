@@ -151,10 +151,7 @@ async fn refuse(
     tracing::info!(cause, account.id = id, client.address = address, "login refused: {cause}");
     let counted = attempt.admitted.counted();
     let event = Event::new(Kind::LogInFailed).reason(cause).email_digest(counted.email_digest());
-    let event = match account_id {
-        Some(id) => event.account(id),
-        None => event,
-    };
+    let event = event.account(account_id);
     let input = (event, attempt.origin.clone(), counted);
     db.write(input, move |txn, now, (event, origin, counted)| {
         Box::pin(async move {
