@@ -21,7 +21,8 @@ use crate::config::StatusSettings;
 use crate::database::Db;
 use crate::domain::status::{Bits, ENTRIES};
 use crate::domain::token::{Issuer, SigningError};
-use crate::entity::{invalid_status, status_list};
+use crate::entity::invalid_status::{self, Model as Mark};
+use crate::entity::status_list;
 use crate::timestamp::Timestamp;
 
 /// How far a read overlaps the previous one. A mark's timestamp is taken before its commit and
@@ -264,14 +265,14 @@ impl State {
 
     /// Returns the number of marks; `None` if one belongs to an unknown list.
     async fn add_latest(&mut self, db: &Db, since: Timestamp) -> Result<Option<usize>, DbErr> {
-        let mut behind = Mark { since, list: i32::MIN, index: i32::MIN };
+        let mut behind = Mark { since, list_id: i32::MIN, idx: i32::MIN };
         let mut number = 0;
         loop {
-            let page = latest(db, behind).await?;
+            let page = latest(db, &behind).await?;
             number += page.len();
-            behind = page.last().copied().unwrap_or(behind);
+            behind = page.last().cloned().unwrap_or(behind);
             let is_all = is_last(page.len());
-            if !page.into_iter().all(|mark| self.add(mark)) {
+            if !page.iter().all(|mark| self.add(mark)) {
                 return Ok(None);
             }
             if is_all {
@@ -281,26 +282,25 @@ impl State {
     }
 
     /// Returns `false` if the mark belongs to an unknown list.
-    fn add(&mut self, mark: Mark) -> bool {
-        let Some(bits) = self.bits.get_mut(&mark.list) else { return false };
-        if set(bits, mark.index) && !self.changed.contains(&mark.list) {
-            self.changed.push(mark.list);
+    fn add(&mut self, mark: &Mark) -> bool {
+        let Some(bits) = self.bits.get_mut(&mark.list_id) else { return false };
+        if set(bits, mark.idx) && !self.changed.contains(&mark.list_id) {
+            self.changed.push(mark.list_id);
         }
         // The mark may be on a page that has already been read again.
         if let Some(reading) = self.rereading.lists.front_mut()
-            && reading.list == mark.list
+            && reading.list == mark.list_id
         {
-            set(&mut reading.bits, mark.index);
+            set(&mut reading.bits, mark.idx);
         }
         true
     }
 
     async fn read_whole(&mut self, db: &Db) -> Result<(), DbErr> {
         let mut lists = BTreeMap::new();
-        for list in list_heads(db).await? {
-            let mut reading = Reading::of(list);
+        for mut reading in unread_lists(db).await? {
             while !reading.read_page(db).await? {}
-            lists.insert(list.id, reading.bits);
+            lists.insert(reading.list, reading.bits);
         }
         let differs = |id: &i32, bits: &Bits| self.bits.get(id) != Some(bits);
         let changed = lists.iter().filter(|(id, bits)| differs(id, bits)).map(|(id, _)| *id);
@@ -317,12 +317,11 @@ impl State {
             if self.rereading.began_at.is_some_and(|at| at <= now && now.since(at) < ROUND) {
                 return Ok(());
             }
-            let lists = list_heads(db).await?;
-            if lists.iter().any(|list| !self.bits.contains_key(&list.id)) {
+            let lists = unread_lists(db).await?;
+            if lists.iter().any(|reading| !self.bits.contains_key(&reading.list)) {
                 return self.read_whole(db).await;
             }
-            self.bits.retain(|id, _| lists.iter().any(|list| list.id == *id));
-            let lists = lists.into_iter().map(Reading::of).collect();
+            self.bits.retain(|id, _| lists.iter().any(|reading| reading.list == *id));
             self.rereading = Rereading { lists, began_at: Some(now) };
         }
         let Some(reading) = self.rereading.lists.front_mut() else { return Ok(()) };
@@ -355,19 +354,7 @@ struct Reading {
     is_closed: bool,
 }
 
-/// A list without its marks.
-#[derive(Clone, Copy)]
-struct ListHead {
-    id: i32,
-    is_closed: bool,
-}
-
 impl Reading {
-    fn of(ListHead { id, is_closed }: ListHead) -> Self {
-        let bits = if is_closed { Bits::all_invalid(ENTRIES) } else { Bits::all_valid(ENTRIES) };
-        Self { list: id, bits, behind: -1, is_closed }
-    }
-
     /// Returns `true` if that was the last page.
     async fn read_page(&mut self, db: &Db) -> Result<bool, DbErr> {
         use invalid_status::Column::{Idx, ListId};
@@ -387,14 +374,6 @@ impl Reading {
     }
 }
 
-/// A row of `invalid_status`.
-#[derive(Clone, Copy)]
-struct Mark {
-    since: Timestamp,
-    list: i32,
-    index: i32,
-}
-
 fn set(bits: &mut Bits, index: i32) -> bool {
     usize::try_from(index).is_ok_and(|index| bits.set(index))
 }
@@ -403,30 +382,32 @@ fn is_last(page: usize) -> bool {
     u64::try_from(page).is_ok_and(|marks| marks < PAGE)
 }
 
-async fn list_heads(db: &Db) -> Result<Vec<ListHead>, DbErr> {
+/// All lists, of which no page has been read yet.
+async fn unread_lists(db: &Db) -> Result<VecDeque<Reading>, DbErr> {
     use status_list::Column::{ClosedAt, Id};
-    let heads = status_list::Entity::find().select_only().columns([Id, ClosedAt]).order_by_asc(Id);
-    let heads = heads.into_tuple::<(i32, Option<Timestamp>)>();
-    let heads = db.read(|db| async move { heads.all(&db).await }).await?.into_iter();
-    Ok(heads.map(|(id, closed_at)| ListHead { id, is_closed: closed_at.is_some() }).collect())
+    let lists = status_list::Entity::find().select_only().columns([Id, ClosedAt]).order_by_asc(Id);
+    let lists = lists.into_tuple::<(i32, Option<Timestamp>)>();
+    let lists = db.read(|db| async move { lists.all(&db).await }).await?.into_iter();
+    let unread = lists.map(|(list, closed_at)| {
+        let is_closed = closed_at.is_some();
+        let bits = if is_closed { Bits::all_invalid(ENTRIES) } else { Bits::all_valid(ENTRIES) };
+        Reading { list, bits, behind: -1, is_closed }
+    });
+    Ok(unread.collect())
 }
 
 /// A page of marks after `behind`, ordered by time.
-async fn latest(db: &Db, behind: Mark) -> Result<Vec<Mark>, DbErr> {
+async fn latest(db: &Db, behind: &Mark) -> Result<Vec<Mark>, DbErr> {
     use invalid_status::Column::{Idx, ListId, Since};
     let of_that_time = Condition::any()
-        .add(ListId.gt(behind.list))
-        .add(Condition::all().add(ListId.eq(behind.list)).add(Idx.gt(behind.index)));
+        .add(ListId.gt(behind.list_id))
+        .add(Condition::all().add(ListId.eq(behind.list_id)).add(Idx.gt(behind.idx)));
     let marks = invalid_status::Entity::find()
-        .select_only()
-        .columns([Since, ListId, Idx])
         .filter(Since.gte(behind.since))
         .filter(Condition::any().add(Since.gt(behind.since)).add(of_that_time))
         .order_by_asc(Since)
         .order_by_asc(ListId)
         .order_by_asc(Idx)
-        .limit(PAGE)
-        .into_tuple::<(Timestamp, i32, i32)>();
-    let marks = db.read(|db| async move { marks.all(&db).await }).await?;
-    Ok(marks.into_iter().map(|(since, list, index)| Mark { since, list, index }).collect())
+        .limit(PAGE);
+    db.read(|db| async move { marks.all(&db).await }).await
 }
