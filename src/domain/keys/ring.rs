@@ -18,10 +18,10 @@ use signet_verifier::KeySet;
 use crate::database::Db;
 use crate::domain::keys::error::KeyRingError;
 use crate::domain::keys::rotation;
-use crate::domain::keys::rows::any_sealed;
+use crate::domain::keys::rows::{any_sealed, opened};
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
-use crate::entity::signing_key::{self, KeyState};
+use crate::entity::signing_key::{Entity, KeyState, Model};
 use crate::timestamp::Timestamp;
 
 /// How many former keys are loaded: by default those of the last five years.
@@ -45,13 +45,6 @@ pub struct Snapshot {
     rows: Vec<(String, KeyState)>,
 }
 
-/// The key rows that the ring uses.
-struct Rows {
-    published: Vec<signing_key::Model>,
-    /// Removed from the key set, but not revoked.
-    former: Vec<signing_key::Model>,
-}
-
 impl KeyRing {
     /// Reads the ring; creates the first key if there is none.
     ///
@@ -68,7 +61,7 @@ impl KeyRing {
             rotation::create_first(db, &sealer, bits, now).await?;
         }
         let looked_at = Instant::now();
-        let rows = Rows::read(db).await?;
+        let rows = read_rows(db).await?;
         let current = ArcSwap::from_pointee(Snapshot::of(&rows, &sealer)?);
         let lease_ends_at = Mutex::new(looked_at + schedule.lease);
         Ok(Self { sealer, schedule, current, lease_ends_at })
@@ -81,10 +74,10 @@ impl KeyRing {
     pub async fn reload(&self, db: &Db) -> Result<(), KeyRingError> {
         // The data is as old as the start of the query, not as its result.
         let looked_at = Instant::now();
-        let rows = Rows::read(db).await?;
+        let rows = read_rows(db).await?;
         if !self.current.load().is_of(&rows) {
             self.current.store(Arc::new(Snapshot::of(&rows, &self.sealer)?));
-            tracing::info!(keys = rows.published.len(), "key ring reloaded");
+            tracing::info!(keys = published(&rows).count(), "key ring reloaded");
         }
         let mut lease_ends_at = self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner);
         *lease_ends_at = looked_at + self.schedule.lease;
@@ -118,14 +111,14 @@ impl KeyRing {
 }
 
 impl Snapshot {
-    fn of(rows: &Rows, sealer: &Sealer) -> Result<Self, KeyRingError> {
-        let active = rows.published.iter().find(|row| row.state == KeyState::Active);
+    fn of(rows: &[Model], sealer: &Sealer) -> Result<Self, KeyRingError> {
+        let active = rows.iter().find(|row| row.state == KeyState::Active);
         let active = active.ok_or(KeyRingError::NoneActive)?;
-        let mut signer = RS256.signer_from_jwk(&open_sealed(sealer, active)?)?;
+        let mut signer = RS256.signer_from_jwk(&Jwk::from_bytes(opened(sealer, active)?)?)?;
         signer.set_key_id(&active.kid);
 
         let mut set = JwkSet::new();
-        for row in &rows.published {
+        for row in published(rows) {
             set.push_key(Jwk::from_bytes(&row.public_jwk)?);
         }
         let verifiers = rows.iter().map(verifier_of).collect::<Result<_, _>>()?;
@@ -136,13 +129,9 @@ impl Snapshot {
         Ok(Self { kid, signer, jwks, verification_keys, verifiers, rows })
     }
 
-    fn is_of(&self, rows: &Rows) -> bool {
-        self.rows.len() == rows.iter().count()
-            && self
-                .rows
-                .iter()
-                .zip(rows.iter())
-                .all(|(old, new)| *old == (new.kid.clone(), new.state))
+    fn is_of(&self, rows: &[Model]) -> bool {
+        let own = self.rows.iter().map(|(kid, state)| (kid, *state));
+        own.eq(rows.iter().map(|row| (&row.kid, row.state)))
     }
 
     /// The `kid` of the active key.
@@ -178,22 +167,22 @@ impl Snapshot {
     }
 }
 
-impl Rows {
-    async fn read(db: &Db) -> Result<Self, DbErr> {
-        let (published, former) =
-            (signing_key::Entity::find_published(), signing_key::Entity::find_former(FORMER));
-        db.read(|db| async move {
-            Ok(Self { published: published.all(&db).await?, former: former.all(&db).await? })
-        })
-        .await
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &signing_key::Model> {
-        self.published.iter().chain(&self.former)
-    }
+/// The rows that the ring uses: of published keys, then of those removed from the key set, but not
+/// revoked.
+async fn read_rows(db: &Db) -> Result<Vec<Model>, DbErr> {
+    db.read(|db| async move {
+        let mut rows = Entity::find_published().all(&db).await?;
+        rows.extend(Entity::find_former(FORMER).all(&db).await?);
+        Ok(rows)
+    })
+    .await
 }
 
-fn verifier_of(row: &signing_key::Model) -> Result<RsassaJwsVerifier, JoseError> {
+fn published(rows: &[Model]) -> impl Iterator<Item = &Model> {
+    rows.iter().filter(|row| row.state.is_published())
+}
+
+fn verifier_of(row: &Model) -> Result<RsassaJwsVerifier, JoseError> {
     RS256.verifier_from_jwk(&Jwk::from_bytes(&row.public_jwk)?)
 }
 
@@ -203,10 +192,4 @@ fn payload(verifier: &RsassaJwsVerifier, token_type: &str, token: &str) -> Optio
     let (payload, header): (Vec<u8>, JwsHeader) = read.ok()?;
     let names_key = header.key_id().is_some() && header.key_id() == verifier.key_id();
     (names_key && header.token_type() == Some(token_type)).then_some(payload)
-}
-
-pub(super) fn open_sealed(sealer: &Sealer, row: &signing_key::Model) -> Result<Jwk, KeyRingError> {
-    let jwk = sealer.open(&row.sealed_jwk);
-    let jwk = jwk.ok_or_else(|| KeyRingError::Sealed { kid: row.kid.clone() })?;
-    Ok(Jwk::from_bytes(jwk)?)
 }

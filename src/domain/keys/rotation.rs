@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::Kind;
 use crate::domain::keys::error::KeyRingError;
-use crate::domain::keys::rows::{any_sealed, mark_revoked, record, write_row};
+use crate::domain::keys::rows::{any_sealed, mark_revoked, opened, record, write_row};
 use crate::domain::keys::schedule::Schedule;
 use crate::domain::keys::seal::Sealer;
 use crate::domain::keys::{key_pair, replacement};
@@ -170,9 +170,8 @@ pub async fn reseal(db: &Db, sealer: &Sealer) -> Result<usize, KeyRingError> {
     let mut resealed = Vec::new();
     let rows = db.read(|db| async move { Entity::find().all(&db).await }).await?;
     for row in rows {
-        let jwk = sealer.open(&row.sealed_jwk);
-        let jwk = jwk.ok_or_else(|| KeyRingError::Sealed { kid: row.kid.clone() })?;
-        resealed.push((row.kid, sealer.seal(&jwk)?));
+        let sealed = sealer.seal(&opened(sealer, &row)?)?;
+        resealed.push((row.kid, sealed));
     }
     let count = resealed.len();
     db.write(resealed, move |txn, _, resealed| {

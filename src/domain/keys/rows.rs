@@ -39,6 +39,12 @@ pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> 
     }
 }
 
+/// The private JWK of a key.
+pub(super) fn opened(sealer: &Sealer, row: &Model) -> Result<Vec<u8>, KeyRingError> {
+    let jwk = sealer.open(&row.sealed_jwk);
+    jwk.ok_or_else(|| KeyRingError::Sealed { kid: row.kid.clone() })
+}
+
 pub(super) async fn mark_revoked(
     txn: &impl ConnectionTrait,
     row: &Model,
