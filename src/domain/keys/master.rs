@@ -210,8 +210,7 @@ impl MasterKeys {
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
     pub fn refresh_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
-        let keys = self.derived(&since(restore, "signet refresh token v1"))?;
-        keys.iter().map(MacKey::from_bytes).collect()
+        self.mac_keys(&since(restore, "signet refresh token v1"))
     }
 
     /// The keys of password reset tokens, the current one first. They also change with a restore.
@@ -219,8 +218,7 @@ impl MasterKeys {
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
     pub fn reset_keys(&self, restore: Option<Uuid>) -> Result<Vec<MacKey>, ErrorStack> {
-        let keys = self.derived(&since(restore, "signet password reset v1"))?;
-        keys.iter().map(MacKey::from_bytes).collect()
+        self.mac_keys(&since(restore, "signet password reset v1"))
     }
 
     /// The key of the attempt table.
@@ -228,9 +226,7 @@ impl MasterKeys {
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
     pub fn limit_key(&self) -> Result<LimitKey, ErrorStack> {
-        let keys = self.derived("signet attempt window v1")?;
-        let key = keys.first().ok_or_else(ErrorStack::get)?;
-        Ok(LimitKey::new(MacKey::from_bytes(key)?))
+        self.current_mac_key("signet attempt window v1").map(LimitKey::new)
     }
 
     /// The key that determines the decoys of unknown accounts.
@@ -238,9 +234,15 @@ impl MasterKeys {
     /// # Errors
     /// If OpenSSL fails, which it does only out of memory.
     pub fn decoy_key(&self) -> Result<MacKey, ErrorStack> {
-        let keys = self.derived("signet decoy class v1")?;
-        let key = keys.first().ok_or_else(ErrorStack::get)?;
-        MacKey::from_bytes(key)
+        self.current_mac_key("signet decoy class v1")
+    }
+
+    fn current_mac_key(&self, purpose: &str) -> Result<MacKey, ErrorStack> {
+        self.mac_keys(purpose)?.into_iter().next().ok_or_else(ErrorStack::get)
+    }
+
+    fn mac_keys(&self, purpose: &str) -> Result<Vec<MacKey>, ErrorStack> {
+        self.derived(purpose)?.iter().map(MacKey::from_bytes).collect()
     }
 
     fn derived(&self, purpose: &str) -> Result<Vec<[u8; 32]>, ErrorStack> {
