@@ -6,100 +6,39 @@
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, ExprTrait, QueryFilter};
-use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::account;
 use crate::domain::attempt_limit::{self, Admitted, AttemptKey};
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
-use crate::domain::keys::{LimitKey, MacKey};
+use crate::domain::keys::{ComputedTokens, LimitKey, MacKey};
 use crate::domain::password::{HashError, Hasher, Password, Policy, Weakness};
 use crate::domain::session::{self, KillSwitch};
 use crate::entity::account::{self as account_row, Column};
 use crate::entity::session::EndReason;
 use crate::timestamp::Timestamp;
 
-/// Identifies the kind of secret. Never changes.
-const PREFIX: &str = "sgp_";
-
-/// The version of the byte layout after the prefix.
-const VERSION: u8 = 1;
-
 /// The lifetime of a token.
 pub const LIFE: Duration = Duration::from_mins(30);
 
-const CLAIMS: usize = 1 + 16 + 8;
-const MAC: usize = 32;
-
 /// Creates and parses reset tokens with keys derived from the master key.
-pub struct ResetTokens {
-    /// The first creates tokens; all are accepted, so that the master key can be rotated.
-    keys: Vec<MacKey>,
-}
-
-/// The content of a token, and its HMAC, which is still to be verified against the account's hash.
-struct Presented {
-    claims: [u8; CLAIMS],
-    mac: [u8; MAC],
-}
+pub struct ResetTokens(ComputedTokens);
 
 impl ResetTokens {
     /// Uses `keys`, the current one first.
     #[must_use]
-    pub fn new(keys: Vec<MacKey>) -> Self {
-        Self { keys }
-    }
-
-    fn encode(
-        &self,
-        account: &account_row::Model,
-        expires_at: Timestamp,
-    ) -> Result<String, ErrorStack> {
-        let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(account.id.as_bytes());
-        bytes.extend_from_slice(&expires_at.as_micros().to_be_bytes());
-        let key = self.keys.first().ok_or_else(ErrorStack::get)?;
-        let mac = key.mac(&message(&bytes, account))?;
-        bytes.extend_from_slice(&mac);
-        Ok(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes)))
-    }
-
-    fn vouch(&self, presented: &Presented, account: &account_row::Model) -> bool {
-        let message = message(&presented.claims, account);
-        self.keys.iter().any(|key| key.verify(&message, &presented.mac))
+    pub const fn new(keys: Vec<MacKey>) -> Self {
+        Self(ComputedTokens::new("sgp_", keys))
     }
 }
 
-impl Presented {
-    fn decode(token: &str) -> Option<Self> {
-        let encoded = token.strip_prefix(PREFIX)?;
-        if encoded.len() != (CLAIMS + MAC).div_ceil(3) * 4 {
-            return None;
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
-        let (claims, mac) = bytes.split_at_checked(CLAIMS)?;
-        Some(Self { claims: claims.try_into().ok()?, mac: mac.try_into().ok()? })
-    }
-
-    /// The account and the expiry, if the token has the current version and has not expired.
-    fn claims(&self, now: Timestamp) -> Option<(Uuid, Timestamp)> {
-        let (version, rest) = self.claims.split_first()?;
-        let (id, expires_at) = rest.split_at_checked(16)?;
-        let expires_at = Timestamp::from_micros(i64::from_be_bytes(expires_at.try_into().ok()?));
-        let is_current = *version == VERSION && now < expires_at;
-        if is_current { Some((Uuid::from_slice(id).ok()?, expires_at)) } else { None }
-    }
-}
-
-fn message(claims: &[u8], account: &account_row::Model) -> Vec<u8> {
-    let hash = account.password_hash.as_deref().unwrap_or_default();
-    [claims, &openssl::sha::sha256(hash.as_bytes())].concat()
+/// What the HMAC of a token includes besides the account and the expiry: the password hash.
+fn context(account: &account_row::Model) -> [u8; 32] {
+    openssl::sha::sha256(account.password_hash.as_deref().unwrap_or_default().as_bytes())
 }
 
 /// Why a token was not created or not accepted.
@@ -143,7 +82,7 @@ pub async fn request(
     let found = session::find_account(db, email).await?;
     let account = found.filter(account_row::Model::is_enabled).ok_or(ResetError::NoAccount)?;
     let expires_at = now.plus(LIFE);
-    let token = tokens.encode(&account, expires_at)?;
+    let token = tokens.0.encode(account.id, expires_at.as_micros(), &context(&account))?;
 
     let (id, origin) = (account.id, origin.clone());
     db.write(origin, move |txn, now, origin| {
@@ -192,12 +131,15 @@ pub async fn redeem(
     now: Timestamp,
 ) -> Result<(), ResetError> {
     let Reset { token, password, policy, limit_key, origin, .. } = reset;
-    let presented = Presented::decode(token).ok_or(ResetError::Rejected)?;
-    let (id, expires_at) = presented.claims(now).ok_or(ResetError::Rejected)?;
+    let presented = tokens.0.decode(token).ok_or(ResetError::Rejected)?;
+    let (id, expires_at) = (presented.id, Timestamp::from_micros(presented.number));
+    if expires_at <= now {
+        return Err(ResetError::Rejected);
+    }
     let account =
         db.read(|db| async move { account_row::Entity::find_by_id(id).one(&db).await }).await?;
     let account = account
-        .filter(|account| account.is_enabled() && tokens.vouch(&presented, account))
+        .filter(|it| it.is_enabled() && tokens.0.vouch(presented, &context(it)))
         .filter(|account| account.reset_expires_at.is_none_or(|newest| newest == expires_at))
         .ok_or(ResetError::Rejected)?;
     let email = Email::of_account(&account.email_canonical);

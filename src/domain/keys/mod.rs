@@ -1,11 +1,13 @@
 //! Signing keys, the master key and the keys derived from it.
 //!
-//! `master` is the key file, from which `derived`, `seal` and `request_seal` get their keys.
+//! `master` is the key file, from which `derived`, `seal`, `request_seal` and `computed_token` get
+//! their keys.
 //! `key_pair` generates and imports a signing key, with the checks of `weakness` and
 //! `known_leaked`; `pem` exports its public half. `schedule` has the times of a key's lifecycle,
 //! `rotation` carries it out in the database (`rows`), `replacement` replaces all keys at once, and
 //! `ring` is an instance's view of them.
 
+mod computed_token;
 mod derived;
 mod error;
 mod key_pair;
@@ -26,6 +28,7 @@ use sea_orm::{DbErr, EntityTrait, QueryOrder};
 use crate::database::Db;
 use crate::entity::signing_key::{self, Model};
 
+pub use computed_token::{ComputedTokens, TokenContent};
 pub use derived::{LimitKey, MacKey};
 pub use error::KeyRingError;
 pub use key_pair::ImportError;
