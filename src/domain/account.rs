@@ -129,17 +129,10 @@ pub async fn prepare(
         email: email.address().to_owned(),
         email_canonical: email.address().to_owned(),
         email_folded: email.folded().map(str::to_owned),
-        email_ambiguous: false,
         password_hash: Some(password_hash),
-        email_verified_at: None,
-        disabled_at: None,
         last_login_at: Some(now),
         created_at: now,
-        profile: None,
-        profile_updated_at: None,
-        reset_expires_at: None,
-        session_epoch: 0,
-        deleted_at: None,
+        ..account::Model::default()
     };
     Ok(NewAccount { row, session })
 }

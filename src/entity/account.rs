@@ -7,7 +7,7 @@ use sea_orm::{Condition, DbBackend, QueryOrder, QuerySelect};
 use crate::timestamp::Timestamp;
 
 /// A row of `account`.
-#[derive(Clone, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
+#[derive(Clone, Default, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "account")]
 pub struct Model {
     /// The `sub` of its tokens; never reused.

@@ -10,7 +10,7 @@ use crate::entity::authorization_code::RequestedClaims;
 use crate::timestamp::Timestamp;
 
 /// A row of `session`.
-#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, DeriveEntityModel, DeriveActiveModelBehavior)]
 #[sea_orm(table_name = "session")]
 pub struct Model {
     /// The `sid` of its tokens.

@@ -283,22 +283,15 @@ fn session_of(
         client_id: code.client_id,
         scope: code.scope,
         auth_time: code.auth_time,
-        generation: 0,
-        rotated_at: None,
         idle_expires_at: idle.min(absolute_expires_at),
         absolute_expires_at,
         address: browser.address,
         user_agent: browser.user_agent,
-        ended_at: None,
-        end_reason: None,
-        status_list: None,
-        status_index: None,
-        cookie_digest: None,
         browser_session_id: Some(code.browser_session_id),
         audience: Some(code.audience),
         claims: code.claims,
         epoch: browser.epoch,
-        previous_cookie_digest: None,
+        ..session_row::Model::default()
     }
 }
 

@@ -109,22 +109,16 @@ pub async fn start(
         client_id: FIRST_PARTY_CLIENT.to_owned(),
         scope: FIRST_PARTY_SCOPE.to_owned(),
         auth_time,
-        generation: 0,
-        rotated_at: None,
         idle_expires_at: now.plus(idle_life).min(absolute_expires_at),
         absolute_expires_at,
         address: origin.address.map(|address| address.to_string()),
         user_agent: origin.user_agent.as_deref().map(kept),
-        ended_at: None,
-        end_reason: None,
         status_list: Some(status.list),
         status_index: Some(status.index),
         cookie_digest,
-        browser_session_id: None,
-        audience: None,
-        claims: None,
         epoch: Some(account.session_epoch),
         previous_cookie_digest,
+        ..session::Model::default()
     };
     insert(txn, &row).await?;
     let event = event.account(account.id).session(row.id, &row.client_id);
