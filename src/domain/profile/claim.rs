@@ -1,6 +1,7 @@
 //! Validation of the standard claims (OpenID Connect Core 1.0 §5.1, §5.1.1).
 
-use time::{Date, Month};
+use time::Date;
+use time::macros::format_description;
 use unicode_normalization::UnicodeNormalization;
 use url::Url;
 
@@ -140,24 +141,12 @@ fn url(text: &str) -> Result<String, ClaimError> {
 }
 
 fn is_birthdate(text: &str) -> bool {
-    let number = |text: &str, digits: usize| {
-        let is_number = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
-        if is_number { text.parse::<u16>().ok() } else { None }
-    };
-    let mut parts = text.split('-');
-    let Some(year) = parts.next().and_then(|year| number(year, 4)) else { return false };
-    match (parts.next(), parts.next(), parts.next()) {
-        (None, None, None) => year > 0,
-        (Some(month), Some(day), None) => {
-            let month = number(month, 2).and_then(|month| u8::try_from(month).ok());
-            let day = number(day, 2).and_then(|day| u8::try_from(day).ok());
-            let (Some(month), Some(day)) = (month, day) else { return false };
-            // The year 0000 means no year, and counts as a leap year.
-            Month::try_from(month)
-                .is_ok_and(|month| Date::from_calendar_date(year.into(), month, day).is_ok())
-        }
-        _ => false,
+    if text.len() == 4 {
+        return text.bytes().all(|byte| byte.is_ascii_digit()) && text != "0000";
     }
+    // The year 0000 means no year, and counts as a leap year. A sign would be one byte more.
+    let format = format_description!("[year]-[month]-[day]");
+    text.len() == 10 && Date::parse(text, format).is_ok()
 }
 
 fn is_time_zone(text: &str) -> bool {

@@ -53,16 +53,14 @@ impl ProfilePatch {
     pub fn parse(patch: &Map<String, Value>) -> Result<Self, Vec<InvalidClaim>> {
         let mut problems = Vec::new();
         let mut checked = check(patch, CLAIMS.as_slice(), "", &mut problems);
-        match patch.get("address") {
-            Some(Value::Object(address)) => {
-                let address = check(address, ADDRESS.as_slice(), "address.", &mut problems);
-                checked.insert("address".to_owned(), Value::Object(address));
+        let address = match patch.get("address") {
+            Some(Value::Object(members)) => {
+                Some(check(members, ADDRESS.as_slice(), "address.", &mut problems).into())
             }
-            Some(Value::Null) => {
-                checked.insert("address".to_owned(), Value::Null);
-            }
-            _ => {}
-        }
+            Some(Value::Null) => Some(Value::Null),
+            _ => None,
+        };
+        checked.extend(address.map(|address| ("address".to_owned(), address)));
         if problems.is_empty() { Ok(Self(checked)) } else { Err(problems) }
     }
 }
@@ -146,36 +144,20 @@ pub async fn update(
 /// and `phone`), as far as the account has them. For ID tokens and the userinfo endpoint.
 #[must_use]
 pub fn claims(account: &account::Model, scope: &str) -> Map<String, Value> {
-    let mut all = Profile::of(account).into_claims();
-    let (address, phone) = (all.remove("address"), all.remove("phone_number"));
-    let mut claims = Map::new();
+    let profile = Profile::of(account);
+    let has_phone_number = profile.has_phone_number();
+    let mut claims = profile.into_claims();
     let mut add = |name: &str, value: Value| claims.insert(name.to_owned(), value);
-    for scope in scope.split_ascii_whitespace() {
-        match scope {
-            "profile" => {
-                for (name, value) in &all {
-                    add(name, value.clone());
-                }
-                add("updated_at", json!(updated_at(account).as_seconds()));
-            }
-            "email" => {
-                let EmailClaims { email, email_verified } = account.email_claims();
-                add("email", json!(email));
-                add("email_verified", json!(email_verified));
-            }
-            "address" => {
-                address.clone().map(|address| add("address", address));
-            }
-            "phone" => {
-                if let Some(number) = phone.clone() {
-                    add("phone_number", number);
-                    // Phone numbers are never verified.
-                    add("phone_number_verified", json!(false));
-                }
-            }
-            _ => {}
-        }
+    if has_phone_number {
+        // Phone numbers are never verified.
+        add("phone_number_verified", json!(false));
     }
+    add("updated_at", json!(updated_at(account).as_seconds()));
+    let EmailClaims { email, email_verified } = account.email_claims();
+    add("email", json!(email));
+    add("email_verified", json!(email_verified));
+    let is_requested = |by: &str| scope.split_ascii_whitespace().any(|value| value == by);
+    claims.retain(|name, _| scope_of(name).is_some_and(is_requested));
     claims
 }
 
@@ -227,19 +209,14 @@ fn check(
 ) -> Map<String, Value> {
     let mut checked = Map::new();
     for (name, rule) in rules {
-        match patch.get(*name) {
-            Some(Value::String(text)) => match rule.check(text) {
-                Ok(text) => {
-                    checked.insert((*name).to_owned(), Value::String(text));
-                }
-                Err(error) => {
-                    problems.push(InvalidClaim { name: format!("{prefix}{name}"), error });
-                }
-            },
-            Some(Value::Null) => {
-                checked.insert((*name).to_owned(), Value::Null);
-            }
-            _ => {}
+        let value = match patch.get(*name) {
+            Some(Value::String(text)) => rule.check(text).map(Value::String),
+            Some(Value::Null) => Ok(Value::Null),
+            _ => continue,
+        };
+        match value {
+            Ok(value) => drop(checked.insert((*name).to_owned(), value)),
+            Err(error) => problems.push(InvalidClaim { name: format!("{prefix}{name}"), error }),
         }
     }
     checked
