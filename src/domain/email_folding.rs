@@ -37,8 +37,7 @@ pub async fn fold(db: &Db) -> Result<usize, DbErr> {
             return Ok(count);
         }
         count += rows.len();
-        db.write(rows, move |txn, _, rows| Box::pin(async move { fold_rows(txn, rows).await }))
-            .await?;
+        db.write(rows, |txn, _, rows| Box::pin(fold_rows(txn, rows))).await?;
     }
 }
 
@@ -83,37 +82,29 @@ async fn fold_rows(txn: &impl ConnectionTrait, rows: &[Model]) -> Result<(), DbE
 }
 
 /// Checks ambiguous rows again: the last remaining one of several with the same folded form is no
-/// longer ambiguous. Returns how many were settled.
-async fn settle(db: &Db) -> Result<usize, DbErr> {
-    let rows = ambiguous(db).await?;
+/// longer ambiguous.
+async fn settle(db: &Db) -> Result<(), DbErr> {
     let mut by_folded: HashMap<String, Vec<Uuid>> = HashMap::new();
-    for row in rows {
+    for row in ambiguous(db).await? {
         if let Some(folded) = Email::of_account(&row.email_canonical).folded() {
             by_folded.entry(folded.to_owned()).or_default().push(row.id);
         }
     }
-    let alone: Vec<(String, Uuid)> = by_folded
-        .into_iter()
-        .filter_map(|(folded, ids)| if let [id] = ids[..] { Some((folded, id)) } else { None })
-        .collect();
-    let mut count = 0;
-    for (folded, id) in alone {
-        let is_settled = db.write(folded, move |txn, _, folded| {
-            Box::pin(async move { settle_one(txn, id, folded).await })
-        });
-        count += usize::from(is_settled.await?);
+    for (folded, ids) in by_folded {
+        if let [id] = ids[..] {
+            db.write(folded, move |txn, _, folded| Box::pin(settle_one(txn, id, folded))).await?;
+        }
     }
-    Ok(count)
+    Ok(())
 }
 
-/// `false` if another account has the folded form.
-async fn settle_one(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<bool, DbErr> {
+/// Changes nothing if another account has the folded form.
+async fn settle_one(txn: &impl ConnectionTrait, id: Uuid, folded: &str) -> Result<(), DbErr> {
     if owner(txn, folded).await?.is_some_and(|owner| owner != id) {
-        return Ok(false);
+        return Ok(());
     }
     claim(txn, id, folded).await?;
-    mark(txn, id, false).await?;
-    Ok(true)
+    mark(txn, id, false).await
 }
 
 /// All accounts whose address is ambiguous.
