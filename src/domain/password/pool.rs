@@ -112,7 +112,7 @@ impl Pool {
         let admitted = self.shared.lock().queue.admit(client, classes, job, Instant::now());
         let ticket = admitted.map_err(|retry_after| HashError::Busy { retry_after })?;
         self.shared.wake.notify_one();
-        Ok(Pending { answer, _place: Place { shared: Arc::clone(&self.shared), ticket } })
+        Ok(Pending { answer, shared: Arc::clone(&self.shared), ticket })
     }
 
     /// Argon2 and bcrypt computations started so far.
@@ -128,10 +128,11 @@ impl Drop for Pool {
     }
 }
 
-/// A job that has been admitted.
+/// A job that has been admitted, with its place in the queue while its caller waits.
 struct Pending<T> {
     answer: oneshot::Receiver<Result<T, HashError>>,
-    _place: Place,
+    shared: Arc<Shared>,
+    ticket: Ticket,
 }
 
 impl<T> Pending<T> {
@@ -140,13 +141,7 @@ impl<T> Pending<T> {
     }
 }
 
-/// A job's place in the queue, while its caller waits.
-struct Place {
-    shared: Arc<Shared>,
-    ticket: Ticket,
-}
-
-impl Drop for Place {
+impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
         let withdrawn = self.shared.lock().queue.withdraw(&self.ticket);
         // Dropped outside the lock: the job contains a password, which is wiped.
