@@ -22,17 +22,12 @@ pub(super) fn hash(
     openssl::rand::rand_bytes(&mut salt)?;
     let mut tag = Zeroizing::new([0; TAG_BYTES]);
     workspace.argon2(argon2, password.as_bytes(), &salt, tag.as_mut())?;
-    phc(argon2, &salt, tag.as_ref())
-}
-
-/// Writes an Argon2id hash as a PHC string.
-fn phc(argon2: &Argon2<'_>, salt: &[u8], tag: &[u8]) -> Result<String, Failure> {
     Ok(PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
         version: Some(Version::V0x13.into()),
         params: ParamsString::try_from(argon2.params())?,
-        salt: Some(Salt::new(salt)?),
-        hash: Some(Output::new(tag)?),
+        salt: Some(Salt::new(&salt)?),
+        hash: Some(Output::new(tag.as_ref())?),
     }
     .to_string())
 }
