@@ -20,16 +20,9 @@ const SPEEDUP_SAMPLES: f64 = 4.0;
 /// become a thousand times slower.
 const OUTLIER: f64 = 8.0;
 
-/// One value for each kind of hash that is measured separately.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Each<T> {
-    /// Argon2 at the current settings.
-    live: T,
-    /// Argon2 at other settings.
-    foreign: T,
-    /// bcrypt.
-    bcrypt: T,
-}
+/// One value for each kind of hash that is measured separately: Argon2 at the current settings,
+/// Argon2 at other settings, and bcrypt.
+type Each<T> = [T; 3];
 
 /// Hashing work, as nominal time of one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,15 +30,15 @@ pub(super) struct Work(Each<Duration>);
 
 impl Work {
     pub(super) fn add(&mut self, other: Self) {
-        self.0.live += other.0.live;
-        self.0.foreign += other.0.foreign;
-        self.0.bcrypt += other.0.bcrypt;
+        for (sum, part) in self.0.iter_mut().zip(other.0) {
+            *sum += part;
+        }
     }
 
     pub(super) fn remove(&mut self, other: Self) {
-        self.0.live = self.0.live.saturating_sub(other.0.live);
-        self.0.foreign = self.0.foreign.saturating_sub(other.0.foreign);
-        self.0.bcrypt = self.0.bcrypt.saturating_sub(other.0.bcrypt);
+        for (sum, part) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.saturating_sub(part);
+        }
     }
 }
 
@@ -104,25 +97,22 @@ impl Meter {
 
     /// Estimated time on one thread.
     pub(super) fn time(&self, work: Work) -> Duration {
-        let Each { live, foreign, bcrypt } = self.rates;
         // A kind that was never measured gets the ratio of one that was.
-        let known = [live, foreign, bcrypt].into_iter().find(|rate| rate.samples > 0);
+        let known = self.rates.into_iter().find(|rate| rate.samples > 0);
         let of = |rate: Rate| match (rate.samples, known) {
             (0, None) => 1.0,
             (0, Some(known)) => known.factor,
             _ => rate.factor,
         };
-        let Work(work) = work;
-        work.live.mul_f64(of(live))
-            + work.foreign.mul_f64(of(foreign))
-            + work.bcrypt.mul_f64(of(bcrypt))
+        work.0.into_iter().zip(self.rates).map(|(time, rate)| time.mul_f64(of(rate))).sum()
     }
 
     fn of<'a, T>(&self, class: Class, each: &'a mut Each<T>) -> &'a mut T {
+        let [live, foreign, bcrypt] = each;
         match class {
-            live if live == self.live => &mut each.live,
-            Class::Argon2 { .. } => &mut each.foreign,
-            Class::Bcrypt { .. } => &mut each.bcrypt,
+            class if class == self.live => live,
+            Class::Argon2 { .. } => foreign,
+            Class::Bcrypt { .. } => bcrypt,
         }
     }
 }
