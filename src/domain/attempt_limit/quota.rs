@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::email::Email;
 use crate::domain::keys::LimitKey;
+use crate::domain::network;
 
 /// Prefix length of the larger IPv6 block that is limited in addition to the per-client prefix.
 pub const BACKSTOP_PREFIX: u8 = 48;
@@ -81,11 +82,8 @@ impl Quota {
         match address.map(|address| address.to_canonical()) {
             None => vec![quota("unknown", attempts)],
             Some(IpAddr::V4(v4)) => vec![quota(&v4.to_string(), attempts)],
-            Some(IpAddr::V6(v6)) => {
-                let block = |prefix: u8| {
-                    let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-                    format!("{:x}/{prefix}", v6.to_bits() & mask)
-                };
+            Some(IpAddr::V6(_)) => {
+                let block = |prefix: u8| format!("{:x}/{prefix}", network::client(address, prefix));
                 let mut quotas = vec![quota(&block(ipv6_prefix), attempts)];
                 if ipv6_prefix > BACKSTOP_PREFIX {
                     let shared = attempts.saturating_mul(BACKSTOP_FACTOR);
