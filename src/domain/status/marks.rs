@@ -59,22 +59,19 @@ pub async fn purge_marks(db: &Db) -> Result<Purged, DbErr> {
 /// # Errors
 /// If the database refuses.
 pub async fn purge_lists(db: &Db) -> Result<u64, DbErr> {
+    use status_list::Column::{ClosedAt, FreeBlocks, Id};
     let forgotten = db.retention_now().minus(LONGEST_TOKEN_LIFE);
-    let full = db
-        .read(|db| async move {
-            use status_list::Column::{ClosedAt, FreeBlocks, Id};
-            // Any token may refer to a closed list.
-            let is_over = Condition::any().add(ClosedAt.is_null()).add(ClosedAt.lt(forgotten));
-            let full = status_list::Entity::find()
-                .select_only()
-                .column(Id)
-                .filter(FreeBlocks.eq(0))
-                .filter(is_over);
-            full.order_by_asc(status_list::Column::Id).into_tuple::<i32>().all(&db).await
-        })
-        .await?;
+    // Any token may refer to a closed list.
+    let is_over = Condition::any().add(ClosedAt.is_null()).add(ClosedAt.lt(forgotten));
+    let full = status_list::Entity::find()
+        .select_only()
+        .column(Id)
+        .filter(FreeBlocks.eq(0))
+        .filter(is_over)
+        .order_by_asc(Id)
+        .into_tuple::<i32>();
     let mut lists = 0;
-    for id in full {
+    for id in db.read(|db| async move { full.all(&db).await }).await? {
         if !is_named_by_a_token(db, id, forgotten).await? {
             lists += drop_list(db, id).await?;
         }
