@@ -292,7 +292,7 @@ impl Issuer {
     fn sign(&self, header: &JwsHeader, claims: &impl Serialize) -> Result<String, SigningError> {
         self.check_fresh()?;
         let claims = serde_json::to_vec(claims)?;
-        Ok(jws::serialize_compact(&claims, header, self.ring.current().signer())?)
+        Ok(jws::serialize_compact(&claims, header, &self.ring.current().signer)?)
     }
 
     /// The claims of an access token of this issuer, for any audience, checked as resource servers
@@ -314,7 +314,7 @@ impl Issuer {
         let keys = self.ring.current();
         let token = self
             .verifier(audience)
-            .verify(keys.verification_keys(), token, now.as_seconds())
+            .verify(&keys.verification_keys, token, now.as_seconds())
             .ok()?;
         Some((token, claims))
     }
@@ -360,14 +360,14 @@ impl Issuer {
         self.check_fresh()?;
         let header = header_of("statuslist+jwt");
         let ring = self.ring.current();
-        let token = jws::serialize_compact(&serde_json::to_vec(claims)?, &header, ring.signer())?;
-        Ok((token, ring.kid().to_owned()))
+        let token = jws::serialize_compact(&serde_json::to_vec(claims)?, &header, &ring.signer)?;
+        Ok((token, ring.kid.clone()))
     }
 
     /// Whether the key with this ID is the current signing key.
     #[must_use]
     pub fn signs_with(&self, kid: &str) -> bool {
-        self.ring.current().kid() == kid
+        self.ring.current().kid == kid
     }
 }
 

@@ -29,7 +29,7 @@ async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
     }
     let login = app.and_then(|app| {
         let now = app.clock.now().as_seconds();
-        let token = app.verifier.verify(app.ring.current().verification_keys(), &bearer.token, now);
+        let token = app.verifier.verify(&app.ring.current().verification_keys, &bearer.token, now);
         let token =
             token.inspect_err(|error| tracing::debug!(%error, "bearer token refused")).ok()?;
         if token.client_id() != FIRST_PARTY_CLIENT {

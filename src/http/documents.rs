@@ -34,7 +34,7 @@ impl JwksDocument {
     }
 
     fn make(ring: Arc<Snapshot>, max_age: u64) -> (Arc<Snapshot>, Document) {
-        let document = Document::public("application/jwk-set+json", ring.jwks().to_vec(), max_age);
+        let document = Document::public("application/jwk-set+json", ring.jwks.clone(), max_age);
         (ring, document)
     }
 }

@@ -45,7 +45,7 @@ const OUTBOX_BEAT: Duration = Duration::from_millis(250);
 /// have changed.
 pub(super) async fn run_key_schedule(app: Arc<App>, bits: u32) {
     let (holder, db) = (id::new(app.clock.now()), app.db.reserved());
-    let schedule = *app.ring.schedule();
+    let schedule = app.ring.schedule;
     let mut beat = tokio::time::interval(schedule.reload);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beat.tick().await;
@@ -53,7 +53,7 @@ pub(super) async fn run_key_schedule(app: Arc<App>, bits: u32) {
         // Subscribed before the work starts, so that no recovery of the database is missed.
         let recovered = app.db.recovered();
         follow_database_clock(&app, &db).await;
-        let kept = keys::advance(&db, app.ring.sealer(), &schedule, bits, holder).await;
+        let kept = keys::advance(&db, &app.ring.sealer, &schedule, bits, holder).await;
         if let Err(error) = kept {
             tracing::warn!(%error, "the key schedule could not be run");
         }

@@ -29,18 +29,24 @@ const FORMER: u64 = 64;
 
 /// The key ring and the lease on it.
 pub struct KeyRing {
-    sealer: Sealer,
-    schedule: Schedule,
+    /// Opens and seals its private keys.
+    pub sealer: Sealer,
+    /// The schedule of its keys.
+    pub schedule: Schedule,
     current: ArcSwap<Snapshot>,
     lease_ends_at: Mutex<Instant>,
 }
 
 /// The ring at one moment: a prepared signer, and the published key set.
 pub struct Snapshot {
-    kid: String,
-    signer: RsassaJwsSigner,
-    jwks: Vec<u8>,
-    verification_keys: KeySet,
+    /// The `kid` of the active key.
+    pub kid: String,
+    /// The signer of the active key; tokens get its `alg` and `kid`.
+    pub signer: RsassaJwsSigner,
+    /// The published key set (RFC 7517 §5), as JSON.
+    pub jwks: Vec<u8>,
+    /// The published keys, prepared for verification.
+    pub verification_keys: KeySet,
     verifiers: Vec<RsassaJwsVerifier>,
     rows: Vec<(String, KeyState)>,
 }
@@ -96,18 +102,6 @@ impl KeyRing {
     pub fn is_fresh(&self) -> bool {
         Instant::now() < *self.lease_ends_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The sealer of its private keys.
-    #[must_use]
-    pub fn sealer(&self) -> &Sealer {
-        &self.sealer
-    }
-
-    /// The schedule of its keys.
-    #[must_use]
-    pub fn schedule(&self) -> &Schedule {
-        &self.schedule
-    }
 }
 
 impl Snapshot {
@@ -134,36 +128,12 @@ impl Snapshot {
         own.eq(rows.iter().map(|row| (&row.kid, row.state)))
     }
 
-    /// The `kid` of the active key.
-    #[must_use]
-    pub fn kid(&self) -> &str {
-        &self.kid
-    }
-
-    /// The signer of the active key; tokens get its `alg` and `kid`.
-    #[must_use]
-    pub fn signer(&self) -> &RsassaJwsSigner {
-        &self.signer
-    }
-
-    /// The published key set (RFC 7517 §5), as JSON.
-    #[must_use]
-    pub fn jwks(&self) -> &[u8] {
-        &self.jwks
-    }
-
     /// The payload of a JWS of type `token_type` signed by one of our keys, including former ones;
     /// `None` for anything else. For tokens that are accepted regardless of age, such as ID token
     /// hints: access tokens have a separate verifier.
     #[must_use]
     pub fn verified(&self, token_type: &str, token: &str) -> Option<Vec<u8>> {
         self.verifiers.iter().find_map(|verifier| payload(verifier, token_type, token))
-    }
-
-    /// The published keys, prepared for verification.
-    #[must_use]
-    pub fn verification_keys(&self) -> &KeySet {
-        &self.verification_keys
     }
 }
 
