@@ -6,7 +6,8 @@ use crate::cli::doctor::restores;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::database::{Db, StateFile, status};
-use crate::domain::{email_folding, keys, session};
+use crate::domain::outbox::{self, Kind};
+use crate::domain::{email_folding, keys};
 use crate::entity::account;
 use crate::entity::signing_key::{KeyState, Model};
 use crate::timestamp::Timestamp;
@@ -53,7 +54,7 @@ pub(super) async fn examine(url: DatabaseUrl, state_file: &StateFile, report: &m
     if let Some(stored) = report.read("the retention time", stored) {
         clock::examine_retention(stored, now, report);
     }
-    match report.read("the outbox", session::count_unfinished(&db).await) {
+    match report.read("the outbox", outbox::count(&db, Kind::EndSessions).await) {
         Some(0) => report.fine("the outbox is empty: no ended session is still to be marked"),
         Some(number) => report.note(format!(
             "the outbox: ended sessions of {number} accounts are still to be marked in the status \

@@ -30,7 +30,7 @@ pub use kill_switch::{KillSwitch, Switched};
 pub use login::{CheckedLogIn, LogIn, LogInError, begin, check, conclude, log_in};
 pub use logout_outbox::{LogoutNotice, adopt_old as adopt_old_notices, notify_clients};
 pub use retention::{purge_ended, purge_expired};
-pub use unfinished::{count as count_unfinished, end_rest, end_some};
+pub use unfinished::{end_rest, end_some};
 
 /// The `client_id` of sessions that the JSON API starts.
 pub const FIRST_PARTY_CLIENT: &str = "signet";

@@ -123,14 +123,6 @@ pub async fn end_rest(db: &Db, account_id: Uuid) -> Result<(), DbErr> {
     }
 }
 
-/// The number of kill switches with remaining work.
-///
-/// # Errors
-/// If the database refuses.
-pub async fn count(db: &Db) -> Result<u64, DbErr> {
-    outbox::count(db, Kind::EndSessions).await
-}
-
 async fn portion(db: &Db, id: Uuid) -> Result<Progress, DbErr> {
     let progress =
         db.urgent().write((), move |txn, now, ()| Box::pin(portion_in(txn, id, now))).await?;
