@@ -9,32 +9,23 @@ use crate::domain::keys::key_pair::ImportError;
 /// Why a signing key cannot be used or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyRingError {
-    /// The key was encrypted with a master key that is not in the file.
+    /// The key with this `kid` was encrypted with a master key that is not in the file.
     #[error(
-        "the signing key {kid} in the database was sealed with another master key; point \
+        "the signing key {0} in the database was sealed with another master key; point \
          SIGNET_MASTER_KEY_FILE at the file that belongs to this database. Nothing was changed"
     )]
-    Sealed {
-        /// Its key id.
-        kid: String,
-    },
+    Sealed(String),
     /// Keys exist, and none of them is active.
     #[error("the database contains signing keys, but none of them is active")]
     NoneActive,
-    /// There is no such key, or it is already revoked.
-    #[error("there is no key {kid}, or it is already revoked")]
-    Unknown {
-        /// The requested key id.
-        kid: String,
-    },
-    /// There is already a pending key.
+    /// There is no key with this `kid`, or it is already revoked.
+    #[error("there is no key {0}, or it is already revoked")]
+    Unknown(String),
+    /// There is already a pending key, the one with this `kid`.
     #[error(
-        "the key {kid} is already pending; it becomes active when it has been published long enough"
+        "the key {0} is already pending; it becomes active when it has been published long enough"
     )]
-    Pending {
-        /// Its key id.
-        kid: String,
-    },
+    Pending(String),
     /// The key to import is not acceptable.
     #[error(transparent)]
     Import(#[from] ImportError),

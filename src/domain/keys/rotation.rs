@@ -158,7 +158,7 @@ pub async fn revoke(
             })
         })
         .await?;
-    if is_revoked { Ok(()) } else { Err(KeyRingError::Unknown { kid: kid.to_owned() }) }
+    if is_revoked { Ok(()) } else { Err(KeyRingError::Unknown(kid.to_owned())) }
 }
 
 /// Encrypts every private key again with the first master key of the file. Returns how many there
@@ -211,10 +211,9 @@ async fn introduce(db: &Db, row: Model, schedule: &Schedule) -> Result<Model, Ke
         Err(error) if is_taken(&error) => {
             let rows = db.read(|db| async move { Entity::find_published().all(&db).await }).await?;
             let waiting = rows.into_iter().find(|row| row.state == KeyState::Pending);
-            Err(KeyRingError::Pending { kid: waiting.map_or(kid, |row| row.kid) })
+            Err(KeyRingError::Pending(waiting.map_or(kid, |row| row.kid)))
         }
-        Err(error) => Err(error.into()),
-        Ok(row) => Ok(row),
+        result => Ok(result?),
     }
 }
 

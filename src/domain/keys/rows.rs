@@ -34,7 +34,7 @@ pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> 
         .into_tuple::<(String, String)>();
     let rows = db.read(|db| async move { keys.all(&db).await }).await?;
     match rows.into_iter().find(|(_, sealed)| sealer.open(sealed).is_none()) {
-        Some((kid, _)) => Err(KeyRingError::Sealed { kid }),
+        Some((kid, _)) => Err(KeyRingError::Sealed(kid)),
         None => Ok(()),
     }
 }
@@ -42,7 +42,7 @@ pub async fn check_sealed(db: &Db, sealer: &Sealer) -> Result<(), KeyRingError> 
 /// The private JWK of a key.
 pub(super) fn opened(sealer: &Sealer, row: &Model) -> Result<Vec<u8>, KeyRingError> {
     let jwk = sealer.open(&row.sealed_jwk);
-    jwk.ok_or_else(|| KeyRingError::Sealed { kid: row.kid.clone() })
+    jwk.ok_or_else(|| KeyRingError::Sealed(row.kid.clone()))
 }
 
 pub(super) async fn mark_revoked(
