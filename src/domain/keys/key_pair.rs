@@ -24,11 +24,8 @@ pub enum ImportError {
     #[error("not an unencrypted RSA private key in PEM (PKCS #1 or PKCS #8)")]
     Unreadable,
     /// Too short for RS256 (RFC 7518 §3.3), or longer than verifiers accept.
-    #[error("the modulus has {bits} bits; it must have 2048 to 8192")]
-    Length {
-        /// The length of its modulus.
-        bits: u32,
-    },
+    #[error("the modulus has {0} bits; it must have 2048 to 8192")]
+    Length(u32),
     /// An exponent that verifiers do not accept.
     #[error("the public exponent must be 65537")]
     Exponent,
@@ -118,7 +115,7 @@ pub(super) fn thumbprint(jwk: &Jwk) -> String {
 fn examine(rsa: &Rsa<openssl::pkey::Private>) -> Result<(), ImportError> {
     let bits = rsa.n().num_bits().unsigned_abs();
     if !(2048..=8192).contains(&bits) {
-        return Err(ImportError::Length { bits });
+        return Err(ImportError::Length(bits));
     }
     if rsa.e() != &*BigNum::from_u32(65_537)? {
         return Err(ImportError::Exponent);
@@ -225,7 +222,7 @@ mod tests {
     fn key_of_an_unsafe_length_is_rejected() {
         for bits in [1024, 2040] {
             let refused = try_rsa(&Rsa::generate(bits).unwrap());
-            assert!(matches!(refused, Err(ImportError::Length { bits: told }) if told == bits));
+            assert!(matches!(refused, Err(ImportError::Length(told)) if told == bits));
         }
     }
 

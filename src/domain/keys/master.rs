@@ -45,22 +45,16 @@ pub enum MasterKeyError {
     #[error(
         "the master key file {} is missing, but the database holds keys sealed with it; restore \
          the file from its backup, or name it with SIGNET_MASTER_KEY_FILE. No new key was made",
-        file.display()
+        .0.display()
     )]
-    Missing {
-        /// The file.
-        file: PathBuf,
-    },
+    Missing(PathBuf),
     /// Other users of this host could read it.
     #[error(
         "the master key file {} can be read by other users of this host; run: chmod 600 {}",
-        file.display(),
-        file.display()
+        .0.display(),
+        .0.display()
     )]
-    Exposed {
-        /// The file.
-        file: PathBuf,
-    },
+    Exposed(PathBuf),
     /// Its owner could replace it, or let others read it, at any time.
     #[error(
         "the master key file {} belongs to another user of this host; run: chown {user} {}",
@@ -74,11 +68,8 @@ pub enum MasterKeyError {
         user: u32,
     },
     /// It is a directory, a pipe, a socket or a device.
-    #[error("the master key file {} is not a regular file", file.display())]
-    NotAFile {
-        /// The file.
-        file: PathBuf,
-    },
+    #[error("the master key file {} is not a regular file", .0.display())]
+    NotAFile(PathBuf),
     /// It cannot be read.
     #[error("cannot read the master key file {}: {source}", file.display())]
     Unreadable {
@@ -119,7 +110,7 @@ impl MasterKeys {
     /// See [`MasterKeyError`].
     pub fn open(file: &Path, something_is_sealed: bool) -> Result<Self, MasterKeyError> {
         match Self::read(file) {
-            Err(MasterKeyError::Missing { .. }) if !something_is_sealed => {
+            Err(MasterKeyError::Missing(_)) if !something_is_sealed => {
                 Self::create(file)?;
                 Self::read(file)
             }
@@ -130,7 +121,7 @@ impl MasterKeys {
     fn read(path: &Path) -> Result<Self, MasterKeyError> {
         let file = || path.to_owned();
         let unreadable = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => MasterKeyError::Missing { file: file() },
+            io::ErrorKind::NotFound => MasterKeyError::Missing(file()),
             _ => MasterKeyError::Unreadable { file: file(), source },
         };
         // Opening a pipe must not block until somebody writes to it.
@@ -139,11 +130,11 @@ impl MasterKeys {
         let opened = opened.map_err(unreadable)?;
         let metadata = opened.metadata().map_err(unreadable)?;
         if !metadata.is_file() {
-            return Err(MasterKeyError::NotAFile { file: file() });
+            return Err(MasterKeyError::NotAFile(file()));
         }
         let user = rustix::process::geteuid().as_raw();
         if is_exposed(metadata.permissions().mode(), metadata.uid(), user) {
-            return Err(MasterKeyError::Exposed { file: file() });
+            return Err(MasterKeyError::Exposed(file()));
         }
         // Root can read it in any case, and owns secrets mounted into containers.
         if metadata.uid() != user && metadata.uid() != 0 {
