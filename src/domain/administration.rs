@@ -45,13 +45,11 @@ pub async fn list(
     after: Option<Uuid>,
     count: u64,
 ) -> Result<Vec<account_row::Model>, DbErr> {
-    let mut page = account_row::Entity::find()
+    let page = account_row::Entity::find()
         .filter(Column::DeletedAt.is_null())
+        .apply_if(after, |page, id| page.filter(Column::Id.gt(id)))
         .order_by_asc(Column::Id)
         .limit(count);
-    if let Some(id) = after {
-        page = page.filter(Column::Id.gt(id));
-    }
     db.read(|db| async move { page.all(&db).await }).await
 }
 
@@ -224,16 +222,14 @@ async fn with_sessions(db: &Db, after: Option<Uuid>) -> Result<Vec<Uuid>, DbErr>
         .column(session_row::Column::Id)
         .filter(session_row::Column::AccountId.into_expr().equals(Column::Id.as_column_ref()))
         .filter(session_row::Entity::live_by_row(now));
-    let mut accounts = account_row::Entity::find()
+    let accounts = account_row::Entity::find()
         .select_only()
         .column(Column::Id)
         .filter(Column::DeletedAt.is_null())
         .filter(Expr::exists(sessions.into_query()))
+        .apply_if(after, |accounts, id| accounts.filter(Column::Id.gt(id)))
         .order_by_asc(Column::Id)
         .limit(AT_ONCE);
-    if let Some(id) = after {
-        accounts = accounts.filter(Column::Id.gt(id));
-    }
     db.read(|db| async move { accounts.into_tuple().all(&db).await }).await
 }
 

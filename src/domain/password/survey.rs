@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use crate::database::Db;
@@ -26,15 +26,13 @@ impl Survey {
     /// # Errors
     /// If the database refuses; the same portion can be retried.
     pub async fn count_next_portion(&mut self, db: &Db) -> Result<bool, DbErr> {
-        let mut portion = Entity::find()
+        let portion = Entity::find()
             .select_only()
             .columns([Column::Id, Column::PasswordHash])
+            .apply_if(self.last, |portion, last| portion.filter(Column::Id.gt(last)))
             .order_by_asc(Column::Id)
-            .limit(PORTION);
-        if let Some(last) = self.last {
-            portion = portion.filter(Column::Id.gt(last));
-        }
-        let portion = portion.into_tuple::<(Uuid, Option<String>)>();
+            .limit(PORTION)
+            .into_tuple::<(Uuid, Option<String>)>();
         let rows = db.read(|db| async move { portion.all(&db).await }).await?;
         for (id, hash) in &rows {
             self.last = Some(*id);

@@ -4,7 +4,9 @@
 //! Their rows, the status lists and the clients are updated afterwards in portions (`unfinished`).
 
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+};
 use uuid::Uuid;
 
 use crate::database::account_lock;
@@ -90,13 +92,11 @@ async fn is_any_live(
     except: Option<Uuid>,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
-    let mut live = session::Entity::find()
+    let live = session::Entity::find()
         .select_only()
         .column(session::Column::Id)
-        .filter(session::Entity::live_of(account_id, now));
-    if let Some(session_id) = except {
-        live = live.filter(session::Column::Id.ne(session_id));
-    }
+        .filter(session::Entity::live_of(account_id, now))
+        .apply_if(except, |live, id| live.filter(session::Column::Id.ne(id)));
     Ok(live.into_tuple::<Uuid>().one(txn).await?.is_some())
 }
 

@@ -174,14 +174,12 @@ async fn end_portion(
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     // Filtered in code and not in the query, so that a portion reads a fixed number of rows.
-    let mut rows = session::Entity::find()
+    let rows = session::Entity::find()
         .filter(Column::AccountId.eq(job.account_id))
         .filter(Column::EndedAt.is_null())
+        .apply_if(job.after, |rows, id| rows.filter(Column::Id.gt(id)))
         .order_by_asc(Column::Id)
         .limit(AT_ONCE as u64);
-    if let Some(id) = job.after {
-        rows = rows.filter(Column::Id.gt(id));
-    }
     let rows = rows.all(txn).await?;
     let ids: Vec<_> = rows.iter().filter(|row| job.has_ended(row)).map(|row| row.id).collect();
     // No condition on the account: SQLite would scan all of its rows each time. And no statement
