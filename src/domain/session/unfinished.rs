@@ -179,8 +179,9 @@ async fn end_portion(
         .filter(Column::EndedAt.is_null())
         .apply_if(job.after, |rows, id| rows.filter(Column::Id.gt(id)))
         .order_by_asc(Column::Id)
-        .limit(AT_ONCE as u64);
-    let rows = rows.all(txn).await?;
+        .limit(AT_ONCE as u64)
+        .all(txn)
+        .await?;
     let ids: Vec<_> = rows.iter().filter(|row| job.has_ended(row)).map(|row| row.id).collect();
     // No condition on the account: SQLite would scan all of its rows each time. And no statement
     // without ids: databases would check the empty list against every row.
@@ -208,30 +209,20 @@ async fn delete_portion(txn: &DatabaseTransaction, account_id: Uuid) -> Result<b
     use authorization_code::Column as Code;
     use consent::Column as Consent;
 
-    let sessions = session::Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::AccountId.eq(account_id))
-        .limit(AT_ONCE as u64);
-    let which = Column::Id.in_subquery(sessions.into_query());
+    let which = portion_of::<session::Entity>(Column::Id, Column::AccountId.eq(account_id));
     let sessions = session::Entity::delete_many().filter(which).exec(txn).await?;
-    let codes = authorization_code::Entity::find()
-        .select_only()
-        .column(Code::Digest)
-        .filter(Code::AccountId.eq(account_id))
-        .limit(AT_ONCE as u64);
-    let which = Code::Digest.in_subquery(codes.into_query());
+    let own = Code::AccountId.eq(account_id);
+    let which = portion_of::<authorization_code::Entity>(Code::Digest, own);
     let codes = authorization_code::Entity::delete_many().filter(which).exec(txn).await?;
-    let consents = consent::Entity::find()
-        .select_only()
-        .column(Consent::ClientId)
-        .filter(Consent::AccountId.eq(account_id))
-        .limit(AT_ONCE as u64);
-    let consents = consent::Entity::delete_many()
-        .filter(Consent::AccountId.eq(account_id))
-        .filter(Consent::ClientId.in_subquery(consents.into_query()))
-        .exec(txn)
-        .await?;
+    let own = Consent::AccountId.eq(account_id);
+    let which = portion_of::<consent::Entity>(Consent::ClientId, own.clone());
+    let consents = consent::Entity::delete_many().filter(own).filter(which).exec(txn).await?;
     let portion = AT_ONCE as u64;
     Ok([&sessions, &codes, &consents].iter().all(|it| it.rows_affected < portion))
+}
+
+/// The condition for a portion of the rows that match `which`, by their `key`.
+fn portion_of<E: EntityTrait>(key: E::Column, which: Expr) -> Expr {
+    let portion = E::find().select_only().column(key).filter(which).limit(AT_ONCE as u64);
+    key.in_subquery(portion.into_query())
 }
