@@ -204,20 +204,11 @@ async fn confirm(
     if let Verdict::Match { new_hash } = hasher.verify(check).await? {
         return Ok((account, new_hash));
     }
-    let input = ((*origin).clone(), confirmation.admitted.counted());
-    db.write(input, move |txn, now, (origin, counted)| {
-        Box::pin(async move {
-            Event::new(Kind::LogInFailed)
-                .account(account_id)
-                .session(session_id, FIRST_PARTY_CLIENT)
-                .email_digest(counted.email_digest())
-                .reason(format!("wrong_password_for_{purpose}"))
-                .record(txn, origin, now)
-                .await?;
-            counted.confirm(txn, now).await
-        })
-    })
-    .await?;
+    let event = Event::new(Kind::LogInFailed)
+        .account(account_id)
+        .session(session_id, FIRST_PARTY_CLIENT)
+        .reason(format!("wrong_password_for_{purpose}"));
+    confirmation.admitted.counted().fail(db, event, origin).await?;
     Err(ReauthenticationError::Refused)
 }
 

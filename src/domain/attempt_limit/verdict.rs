@@ -5,6 +5,7 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QuerySelect, Set, Unchanged};
 use crate::database::Db;
 use crate::domain::attempt_limit::quota::AttemptKey;
 use crate::domain::attempt_limit::window::{remove_one, under_way};
+use crate::domain::audit::{Event, Origin};
 use crate::entity::attempt::{self, Hits};
 use crate::timestamp::Timestamp;
 
@@ -25,8 +26,7 @@ impl Admitted {
         self
     }
 
-    /// Where the attempt is counted, to [refund](Counted::refund) or [confirm](Counted::confirm)
-    /// it.
+    /// Where the attempt is counted, to [refund](Counted::refund) it or let it [fail](Counted::fail).
     pub(crate) fn counted(&self) -> Counted {
         self.0.clone()
     }
@@ -66,12 +66,19 @@ impl Counted {
         self.settle(txn, true, now).await
     }
 
-    /// Keeps the attempt counted, in the transaction that records its failure.
+    /// Records the failure of the attempt, with the address that was tried, and keeps it counted.
     ///
     /// # Errors
     /// If the database refuses.
-    pub async fn confirm(&self, txn: &impl ConnectionTrait, now: Timestamp) -> Result<(), DbErr> {
-        self.settle(txn, false, now).await
+    pub async fn fail(self, db: &Db, event: Event, origin: &Origin) -> Result<(), DbErr> {
+        let event = event.email_digest(self.email_digest());
+        db.write((self, event, origin.clone()), |txn, now, (counted, event, origin)| {
+            Box::pin(async move {
+                event.clone().record(txn, origin, now).await?;
+                counted.settle(txn, false, now).await
+            })
+        })
+        .await
     }
 
     /// Refunds the attempt without a verdict. If that fails, it stays counted.

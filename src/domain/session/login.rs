@@ -149,17 +149,8 @@ async fn refuse(
     let (id, address) = (account_id.map(field::display), attempt.origin.address);
     let address = address.map(field::display);
     tracing::info!(cause, account.id = id, client.address = address, "login refused: {cause}");
-    let counted = attempt.admitted.counted();
-    let event = Event::new(Kind::LogInFailed).reason(cause).email_digest(counted.email_digest());
-    let event = event.account(account_id);
-    let input = (event, attempt.origin.clone(), counted);
-    db.write(input, move |txn, now, (event, origin, counted)| {
-        Box::pin(async move {
-            event.clone().record(txn, origin, now).await?;
-            counted.confirm(txn, now).await
-        })
-    })
-    .await?;
+    let event = Event::new(Kind::LogInFailed).reason(cause).account(account_id);
+    attempt.admitted.counted().fail(db, event, attempt.origin).await?;
     Ok(LogInError::Refused)
 }
 
