@@ -205,8 +205,7 @@ async fn confirm(
         return Ok((account, new_hash));
     }
     let event = Event::new(Kind::LogInFailed)
-        .account(account_id)
-        .session(session_id, FIRST_PARTY_CLIENT)
+        .session(account_id, session_id, FIRST_PARTY_CLIENT)
         .reason(format!("wrong_password_for_{purpose}"));
     confirmation.admitted.counted().fail(db, event, origin).await?;
     Err(ReauthenticationError::Refused)
@@ -270,8 +269,7 @@ async fn replace(
     let Switched { epoch, .. } =
         switch.end_all(txn, except, EndReason::PasswordChanged, now).await?;
     Event::new(Kind::PasswordChanged)
-        .account(account.id)
-        .session(login.session_id, FIRST_PARTY_CLIENT)
+        .session(account.id, login.session_id, FIRST_PARTY_CLIENT)
         .record(txn, origin, now)
         .await?;
     let Some(new_login) = &new.new_login else { return Ok(()) };

@@ -57,11 +57,11 @@ impl Event {
         self
     }
 
-    /// Sets the session, and its client.
-    pub fn session(mut self, id: Uuid, client_id: &str) -> Self {
-        self.0.session_id = Set(Some(id));
-        self.0.client_id = Set(Some(client_id.to_owned()));
-        self
+    /// Sets the session, its account and its client.
+    pub fn session(self, account_id: Uuid, id: Uuid, client_id: &str) -> Self {
+        let mut event = self.account(account_id).client(client_id);
+        event.0.session_id = Set(Some(id));
+        event
     }
 
     /// Sets the affected client.

@@ -105,8 +105,7 @@ pub async fn end_everywhere(db: &Db, browser: &Browser, origin: &Origin) -> Resu
             }
             Event::new(Kind::LogOut)
                 .reason("everywhere")
-                .account(session.account_id)
-                .session(session.id, &session.client_id)
+                .session(session.account_id, session.id, &session.client_id)
                 .record(txn, origin, now)
                 .await
         })

@@ -96,9 +96,11 @@ pub async fn insert(
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let event = Event::new(Kind::CodeIssued)
-        .account(terms.account_id)
-        .session(terms.browser_session_id, &terms.client_id);
+    let event = Event::new(Kind::CodeIssued).session(
+        terms.account_id,
+        terms.browser_session_id,
+        &terms.client_id,
+    );
     let row = Model {
         digest,
         client_id: terms.client_id,

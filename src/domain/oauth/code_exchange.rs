@@ -206,8 +206,7 @@ async fn redeem_in(
     session.status_index = shown.entry.map(|entry| entry.index);
     session::insert(txn, &session).await?;
     Event::new(Kind::CodeRedeemed)
-        .account(session.account_id)
-        .session(session.id, &session.client_id)
+        .session(session.account_id, session.id, &session.client_id)
         .record(txn, &shown.origin, now)
         .await?;
     let granted = Granted::of(session, account.email_claims());
@@ -318,8 +317,7 @@ async fn judge_reuse(
         return Ok(Outcome::Rejected);
     }
     Event::new(Kind::CodeReuse)
-        .account(row.account_id)
-        .session(session_id, &row.client_id)
+        .session(row.account_id, session_id, &row.client_id)
         .record(txn, &shown.origin, now)
         .await?;
     Ok(Outcome::Reused)
@@ -373,8 +371,7 @@ async fn repeat(
         claims::claims_of_person(account, &shown.client, &scope, code.claims.as_ref());
     let has_refresh = scope.has("offline_access");
     Event::new(Kind::CodeRedeemed)
-        .account(session.account_id)
-        .session(session.id, &session.client_id)
+        .session(session.account_id, session.id, &session.client_id)
         .reason("retry")
         .record(txn, &shown.origin, now)
         .await?;

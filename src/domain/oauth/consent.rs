@@ -133,8 +133,7 @@ pub async fn remember(
         .to_owned();
     Entity::insert(row).on_conflict(again).exec_without_returning(txn).await?;
     Event::new(Kind::ConsentGranted)
-        .account(account_id)
-        .session(browser.session.id, &client.id)
+        .session(account_id, browser.session.id, &client.id)
         .reason(format!("{scope} at {audience}{}", in_the_log(claims)))
         .record(txn, origin, now)
         .await
@@ -247,12 +246,8 @@ async fn withdraw_in(
     void(txn, account_id, client_id, now).await?;
     Entity::delete_by_id((account_id, client_id.to_owned())).exec(txn).await?;
     let claims = row.claims.unwrap_or_default().0;
-    let event = Event::new(Kind::ConsentWithdrawn).account(account_id);
-    let event = event.session(session_id, client_id).reason(format!(
-        "{}{}",
-        row.scope,
-        in_the_log(&claims)
-    ));
+    let event = Event::new(Kind::ConsentWithdrawn).session(account_id, session_id, client_id);
+    let event = event.reason(format!("{}{}", row.scope, in_the_log(&claims)));
     Ok(event.record(txn, origin, now).await?)
 }
 

@@ -42,8 +42,7 @@ pub async fn end_browser(
     // it starts is found after it commits.
     if session::end(txn, browser.id, EndReason::Logout, now).await? {
         Event::new(Kind::LogOut)
-            .account(browser.account_id)
-            .session(browser.id, &browser.client_id)
+            .session(browser.account_id, browser.id, &browser.client_id)
             .record(txn, origin, now)
             .await?;
     }

@@ -55,8 +55,7 @@ pub async fn revoke(
             Box::pin(async move {
                 if session::end(txn, session.id, EndReason::Revoked, now).await? {
                     Event::new(Kind::SessionRevoked)
-                        .account(session.account_id)
-                        .session(session.id, &session.client_id)
+                        .session(session.account_id, session.id, &session.client_id)
                         .record(txn, origin, now)
                         .await?;
                 }

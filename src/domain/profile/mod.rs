@@ -129,8 +129,7 @@ pub async fn update(
             // The names, not the values: the audit log has no personal data beyond IDs and
             // addresses.
             Event::new(Kind::ProfileChanged)
-                .account(account.id)
-                .session(login.session_id, FIRST_PARTY_CLIENT)
+                .session(account.id, login.session_id, FIRST_PARTY_CLIENT)
                 .reason(changed.join(", "))
                 .record(txn, origin, now)
                 .await?;

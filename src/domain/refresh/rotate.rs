@@ -182,9 +182,11 @@ async fn advance(
 
 /// The audit event of an ordinary refresh.
 fn refreshed(granted: &Granted) -> Event {
-    Event::new(Kind::TokenRefreshed)
-        .account(granted.account_id)
-        .session(granted.session_id, &granted.client_id)
+    Event::new(Kind::TokenRefreshed).session(
+        granted.account_id,
+        granted.session_id,
+        &granted.client_id,
+    )
 }
 
 /// Distinguishes a retry from reuse, for a token that is not the newest of a live session.
@@ -254,8 +256,7 @@ async fn record_reuse(
     now: Timestamp,
 ) -> Result<(), DbErr> {
     Event::new(Kind::TokenReuse)
-        .account(session.account_id)
-        .session(session.id, &session.client_id)
+        .session(session.account_id, session.id, &session.client_id)
         .reason(format!(
             "token {} shown, newest is {}, last seen at {}",
             shown.token.generation,

@@ -45,8 +45,7 @@ pub async fn log_out(
                 let ended = end(txn, session_id, EndReason::Logout, now).await?;
                 if ended {
                     Event::new(Kind::LogOut)
-                        .account(account_id)
-                        .session(session_id, FIRST_PARTY_CLIENT)
+                        .session(account_id, session_id, FIRST_PARTY_CLIENT)
                         .record(txn, origin, now)
                         .await?;
                 }

@@ -92,8 +92,7 @@ pub async fn end_one(
                     return Err(LoginsError::NotFound);
                 }
                 Event::new(Kind::SessionRevoked)
-                    .account(login.account_id)
-                    .session(session_id, &session.client_id)
+                    .session(login.account_id, session_id, &session.client_id)
                     .reason(format!("by session {}", login.session_id))
                     .record(txn, origin, now)
                     .await?;

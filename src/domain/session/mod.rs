@@ -121,7 +121,7 @@ pub async fn start(
         ..session::Model::default()
     };
     insert(txn, &row).await?;
-    let event = event.account(account.id).session(row.id, &row.client_id);
+    let event = event.session(account.id, row.id, &row.client_id);
     event.record(txn, origin, now).await?;
     Ok(Granted::of(row, account.email_claims()))
 }
