@@ -2,6 +2,7 @@
 
 mod authorize;
 mod client_authentication;
+mod client_request;
 pub(in crate::http) mod error;
 mod introspect;
 mod logout;
@@ -10,7 +11,7 @@ mod speculation;
 mod token;
 mod userinfo;
 
-use poem::{EndpointExt, IntoResponse, Response};
+use poem::{EndpointExt, IntoResponse, Request, Response};
 use serde_json::Value;
 
 use crate::http::body_limit::BodyLimit;
@@ -25,7 +26,6 @@ use crate::http::pages::message;
 /// At two of them a GET has side effects, as the protocol defines; a HEAD, with which programs
 /// check links, must have none.
 pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
-    const LIMIT: BodyLimit = BodyLimit::DEFAULT;
     let json: ErrorResponse = |status| OAuthError::of_status(status).into_response();
     let page: ErrorResponse = message::error;
     let with_cors = |it: Operation| Operation {
@@ -33,41 +33,38 @@ pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
         ..it
     };
     vec![
-        Operation::new(
-            "/oauth2/authorize",
-            "GET, POST",
-            "authorize",
-            LIMIT,
-            page,
-            authorize::answer,
-        ),
-        with_cors(Operation::new("/oauth2/token", "POST", "token", LIMIT, json, token::answer)),
-        with_cors(Operation::new(
+        operation("/oauth2/authorize", "GET, POST", "authorize", page, authorize::answer),
+        with_cors(operation("/oauth2/token", "POST", "token", json, token::answer)),
+        with_cors(operation(
             "/oauth2/userinfo",
             "GET, HEAD, POST",
             "userinfo",
-            LIMIT,
             json,
             userinfo::answer,
         )),
-        Operation::new(
-            "/oauth2/introspect",
-            "POST",
-            "introspect",
-            LIMIT,
-            json,
-            introspect::introspect,
-        ),
-        with_cors(Operation::new(
-            "/oauth2/revoke",
-            "POST",
-            "revoke",
-            LIMIT,
-            json,
-            introspect::revoke,
-        )),
-        Operation::new("/oauth2/logout", "GET, POST", "endSession", LIMIT, page, logout::answer),
+        operation("/oauth2/introspect", "POST", "introspect", json, introspect::introspect),
+        with_cors(operation("/oauth2/revoke", "POST", "revoke", json, introspect::revoke)),
+        operation("/oauth2/logout", "GET, POST", "endSession", page, logout::answer),
     ]
+}
+
+/// An operation whose handler returns a response or an error; `error` renders those of the
+/// framework.
+fn operation<A, E>(
+    path: &'static str,
+    methods: &'static str,
+    name: &'static str,
+    error: ErrorResponse,
+    handler: fn(Request) -> A,
+) -> Operation
+where
+    A: Future<Output = Result<Response, E>> + Send + 'static,
+    E: IntoResponse + 'static,
+{
+    Operation::new(path, methods, name, BodyLimit::DEFAULT, error, move |request| {
+        let answer = handler(request);
+        async move { answer.await.unwrap_or_else(E::into_response) }
+    })
 }
 
 fn json_answer(value: &Value) -> Response {

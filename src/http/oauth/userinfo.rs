@@ -1,7 +1,7 @@
 //! `/oauth2/userinfo` (OpenID Connect Core 1.0 §5.3), a protected resource (RFC 6750).
 
 use poem::http::{Method, header};
-use poem::{IntoResponse, Request, Response};
+use poem::{Request, Response};
 use serde_json::Value;
 
 use crate::domain::attempt_limit::AttemptError;
@@ -12,11 +12,7 @@ use crate::http::oauth::error::OAuthError;
 use crate::http::oauth::json_answer;
 use crate::http::{form, origin};
 
-pub(super) async fn answer(request: Request) -> Response {
-    tell(request).await.map_or_else(IntoResponse::into_response, |claims| json_answer(&claims))
-}
-
-async fn tell(mut request: Request) -> Result<Value, OAuthError> {
+pub(super) async fn answer(mut request: Request) -> Result<Response, OAuthError> {
     let app = app_of(&request)?;
     let now = app.clock.now();
     let origin = origin::of(&request);
@@ -38,7 +34,7 @@ async fn tell(mut request: Request) -> Result<Value, OAuthError> {
     if !opened.scope.has("openid") {
         return Err(OAuthError::insufficient_scope());
     }
-    Ok(Value::Object(userinfo::claims(&account, &opened)))
+    Ok(json_answer(&Value::Object(userinfo::claims(&account, &opened))))
 }
 
 /// The token, sent by exactly one method: in the header or in a form body. A query parameter would
