@@ -1,5 +1,6 @@
 //! Form-encoded parameters, parsed strictly: ambiguous input is rejected.
 
+use bytes::Bytes;
 use poem::Request;
 use poem::http::{Method, header};
 use url::form_urlencoded;
@@ -23,6 +24,13 @@ pub(in crate::http) async fn params(request: &mut Request) -> Result<Params, Unr
 
 /// The parameters of a body.
 pub(in crate::http) async fn body(request: &mut Request) -> Result<Params, Unreadable> {
+    let bytes = body_bytes(request).await?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable("the body is not ASCII"))?;
+    decode(text)
+}
+
+/// A form in the body, not decoded; the query must have no parameters.
+pub(in crate::http) async fn body_bytes(request: &mut Request) -> Result<Bytes, Unreadable> {
     if request.uri().query().is_some_and(|query| !query.is_empty()) {
         return Err(Unreadable("parameters must be in the body only"));
     }
@@ -30,9 +38,7 @@ pub(in crate::http) async fn body(request: &mut Request) -> Result<Params, Unrea
         return Err(Unreadable("the body must be application/x-www-form-urlencoded"));
     }
     let bytes = request.take_body().into_bytes().await;
-    let bytes = bytes.map_err(|_| Unreadable("the body cannot be read"))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| Unreadable("the body is not ASCII"))?;
-    decode(text)
+    bytes.map_err(|_| Unreadable("the body cannot be read"))
 }
 
 pub(in crate::http) fn is_form(request: &Request) -> bool {

@@ -1,14 +1,11 @@
 //! `/oauth2/authorize` (RFC 6749 §3.1, OpenID Connect Core 1.0 §3.1.2).
 
-use std::sync::Arc;
-
-use poem::http::{Method, StatusCode};
+use poem::http::Method;
 use poem::{Request, Response};
 use url::form_urlencoded;
 
 use crate::domain::oauth::authorize;
 use crate::domain::oauth::client::{self, Client};
-use crate::domain::oauth::flow::{self, State};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
 use crate::http::app::App;
@@ -24,108 +21,73 @@ use crate::http::redirect::see_other;
 /// Maximum length of a form that is redirected as a query, in bytes.
 const MAX_QUERY: usize = 7 * 1024;
 
-pub(super) async fn answer(mut request: Request) -> Response {
-    if let Some(refused) = speculation::refused(&request) {
-        return refused;
-    }
-    let Ok(app) = app_of(&request) else {
-        return message::error(StatusCode::INTERNAL_SERVER_ERROR);
-    };
+/// The steps of an authorization request, in their order. An error is a page until the redirect URI
+/// is known to be the client's, and then a response to the client.
+pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
+    speculation::refuse(&request)?;
+    let app = app_of(&request).map_err(message::error)?;
     // Before any database query.
-    if let Err(refused) = app.limits.admit_refresh(&origin::of(&request)) {
-        return message::limited(&refused);
+    let admitted = app.limits.admit_refresh(&origin::of(&request));
+    admitted.map_err(|refused| message::limited(&refused))?;
+    let query = query_of(&mut request).await.map_err(unreadable)?;
+    let params = form::decode(&query).map_err(unreadable)?;
+    let client = registered_client(&app, &params).await?;
+    let redirect_uri = registered_redirect_uri(&client, &params)?;
+    if request.method() == Method::POST && !app.cookie.is_in(&request) {
+        return resend_as_query(&query);
     }
-    let has_cookie = app.cookie.is_in(&request);
-    let is_post = request.method() == Method::POST;
-    let bytes = if is_post {
-        match posted(&mut request).await {
-            Ok(text) => text,
-            Err(Unreadable(why)) => return message::bad_request(why),
-        }
-    } else {
-        request.uri().query().unwrap_or_default().to_owned()
-    };
-    let params = match form::decode(&bytes) {
-        Ok(params) => params,
-        Err(Unreadable(why)) => return message::bad_request(why),
-    };
-    // Before any redirect: the client and the redirect URI.
-    let (client, redirect_uri) = match addressee(&app, &params).await {
-        Ok(addressee) => addressee,
-        Err(page) => return page,
-    };
-    if is_post && !has_cookie {
-        // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
-        // Setting another cookie here would log the user out.
-        if bytes.len() > MAX_QUERY {
-            return message::bad_request("the request is too long for a cross-site request");
-        }
-        return see_other(&format!("../oauth2/authorize?{bytes}"));
-    }
-    match authorize::check(&client, &redirect_uri, &params, &app.issuer) {
-        Err(refusal) => authorization_response::refusal(&app, &refusal),
-        Ok(asked) => {
-            let stored_in = StoredIn::Nothing;
-            let pending = Pending { stored_in, request: asked, asked_at: app.clock.now() };
-            let flow = String::new();
-            let waiting = PendingRequest { pending, client, flow, is_restored: false };
-            begin(&app, &request, waiting).await
-        }
-    }
+    let asked = authorize::check(&client, redirect_uri, &params, &app.issuer)
+        .map_err(|refusal| authorization_response::refusal(&app, &refusal))?;
+    // Nothing is stored yet.
+    let pending =
+        Pending { stored_in: StoredIn::Nothing, request: asked, asked_at: app.clock.now() };
+    let waiting = PendingRequest { pending, client, flow: String::new(), is_restored: false };
+    // Responds at once if no interaction is needed, otherwise with the page for it.
+    let visitor = Visitor::of(&app, &request).await.map_err(|error| message::failed(&error))?;
+    let step = authorization_flow::advance(&app, &request, &waiting, &visitor, None).await?;
+    Ok(match authorization_response::outcome(&app, &waiting.pending.request.to, &step) {
+        Some(answer) if visitor.browser.is_some() => visitor.remember(&app, answer),
+        Some(answer) => answer,
+        None => authorization_flow::ask(&app, waiting, &visitor, &step, "../").await,
+    })
 }
 
-/// The form as a query, with every parameter encoded again.
-async fn posted(request: &mut Request) -> Result<String, Unreadable> {
-    if request.uri().query().is_some_and(|query| !query.is_empty()) {
-        return Err(Unreadable("parameters must be in the body only"));
+fn unreadable(Unreadable(why): Unreadable) -> Response {
+    message::bad_request(why)
+}
+
+/// The parameters as a query; those of a form are encoded again.
+async fn query_of(request: &mut Request) -> Result<String, Unreadable> {
+    if request.method() != Method::POST {
+        return Ok(request.uri().query().unwrap_or_default().to_owned());
     }
-    if !form::is_form(request) {
-        return Err(Unreadable("the body must be application/x-www-form-urlencoded"));
-    }
-    let bytes = request.take_body().into_bytes().await;
-    let bytes = bytes.map_err(|_| Unreadable("the body cannot be read"))?;
+    let bytes = form::body_bytes(request).await?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(form_urlencoded::parse(&bytes));
     Ok(query.finish())
 }
 
 /// RFC 6749 §4.1.2.1: an unknown client or redirect URI gets an error page, not a redirect.
-async fn addressee(app: &App, params: &Params) -> Result<(Client, String), Response> {
+async fn registered_client(app: &App, params: &Params) -> Result<Client, Response> {
     if params.repeats("client_id") || params.repeats("redirect_uri") {
         return Err(message::bad_request("client_id or redirect_uri is given more than once"));
     }
-    let Some(id) = params.get("client_id") else {
-        return Err(message::bad_request("client_id is missing"));
-    };
+    let id = params.get("client_id").ok_or_else(|| message::bad_request("client_id is missing"))?;
     let found = client::find(&app.db, id).await;
     let found = found.map_err(|error| message::failed(&error.into()))?;
-    let Some(client) = found else {
-        return Err(message::bad_request(message::UNKNOWN_CLIENT));
-    };
-    let Some(uri) = authorize::redirect_uri(&client, params).map(str::to_owned) else {
-        return Err(message::bad_request(message::NOT_REGISTERED));
-    };
-    Ok((client, uri))
+    found.ok_or_else(|| message::bad_request(message::UNKNOWN_CLIENT))
 }
 
-/// Responds at once if no interaction is needed, otherwise with the page for it.
-async fn begin(app: &Arc<App>, request: &Request, waiting: PendingRequest) -> Response {
-    let now = app.clock.now();
-    let origin = origin::of(request);
-    let visitor = match Visitor::of(app, request).await {
-        Ok(visitor) => visitor,
-        Err(error) => return message::failed(&error),
-    };
-    let browser = visitor.browser.as_ref();
-    let issuer = &app.issuer_url;
-    let PendingRequest { pending, client, .. } = &waiting;
-    let state = State { client, issuer, pending, browser, decision: None, origin: &origin };
-    let step = match flow::advance(&app.db, state, now).await {
-        Ok(step) => step,
-        Err(error) => return message::failed(&error),
-    };
-    if let Some(answer) = authorization_response::outcome(app, &pending.request.to, &step) {
-        return if browser.is_some() { visitor.remember(app, answer) } else { answer };
+fn registered_redirect_uri<'p>(client: &Client, params: &'p Params) -> Result<&'p str, Response> {
+    let uri = authorize::redirect_uri(client, params);
+    uri.ok_or_else(|| message::bad_request(message::NOT_REGISTERED))
+}
+
+/// Redirects a form of another site. Browsers omit our cookie from a cross-site form post, and send
+/// it after a redirect. Setting another cookie here would log the user out.
+fn resend_as_query(query: &str) -> Result<Response, Response> {
+    if query.len() > MAX_QUERY {
+        return Err(message::bad_request("the request is too long for a cross-site request"));
     }
-    authorization_flow::ask(app, waiting, &visitor, &step, "../").await
+    Ok(see_other(&format!("../oauth2/authorize?{query}")))
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use poem::http::{Method, StatusCode};
+use poem::http::Method;
 use poem::{Request, Response};
 use url::form_urlencoded;
 
@@ -24,30 +24,20 @@ use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{logout as logout_page, message};
 use crate::http::redirect::see_other;
 
-pub(super) async fn answer(mut request: Request) -> Response {
-    if let Some(refused) = speculation::refused(&request) {
-        return refused;
-    }
-    let Ok(app) = app_of(&request) else {
-        return message::error(StatusCode::INTERNAL_SERVER_ERROR);
-    };
-    if let Err(refused) = app.limits.admit_change(&origin::of(&request)) {
-        return message::limited(&refused);
-    }
+pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
+    speculation::refuse(&request)?;
+    let app = app_of(&request).map_err(message::error)?;
+    let admitted = app.limits.admit_change(&origin::of(&request));
+    admitted.map_err(|refused| message::limited(&refused))?;
     let is_foreign_form = request.method() == Method::POST && !app.cookie.is_in(&request);
-    let params = match form::params(&mut request).await {
-        Ok(params) => params,
-        Err(Unreadable(why)) => return message::bad_request(why),
-    };
+    let params = form::params(&mut request).await;
+    let params = params.map_err(|Unreadable(why)| message::bad_request(why))?;
     if is_foreign_form && !params.repeats_any() {
         // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
         let query = query_of(&params);
-        return see_other(&format!("../oauth2/logout?{query}"));
+        return Ok(see_other(&format!("../oauth2/logout?{query}")));
     }
-    let asked = match read(&app, &params).await {
-        Ok(asked) => asked,
-        Err(page) => return page,
-    };
+    let asked = read(&app, &params).await?;
     end(&app, &request, &params, asked).await
 }
 
@@ -61,27 +51,25 @@ fn query_of(params: &Params) -> String {
     query.finish()
 }
 
-async fn end(app: &Arc<App>, request: &Request, params: &Params, asked: LogoutRequest) -> Response {
-    let visitor = match Visitor::of(app, request).await {
-        Ok(visitor) => visitor,
-        Err(error) => return message::failed(&error),
+async fn end(
+    app: &Arc<App>,
+    request: &Request,
+    params: &Params,
+    LogoutRequest { hint, destination }: LogoutRequest,
+) -> Result<Response, Response> {
+    let visitor = Visitor::of(app, request).await.map_err(|error| message::failed(&error))?;
+    let proved = proved(app, &visitor, hint.as_ref()).await;
+    let Some(browser) = proved.map_err(|error| message::failed(&error))? else {
+        return Ok(match visitor.browser {
+            None => leave("../", destination.as_deref()),
+            Some(_) => {
+                visitor.remember(app, logout_page::ask(&visitor, params, destination.as_deref()))
+            }
+        });
     };
-    let LogoutRequest { hint, destination } = asked;
-    let browser = match proved(app, &visitor, hint.as_ref()).await {
-        Ok(browser) => browser,
-        Err(error) => return message::failed(&error),
-    };
-    let Some(browser) = browser else {
-        if visitor.browser.is_none() {
-            return leave("../", destination.as_deref());
-        }
-        return visitor.remember(app, logout_page::ask(&visitor, params, destination.as_deref()));
-    };
-    let origin = origin::of(request);
-    match logout::log_out(&app.db, &browser, &origin).await {
-        Ok(()) => app.cookie.remove(leave("../", destination.as_deref())),
-        Err(error) => message::failed(&error.into()),
-    }
+    let ended = logout::log_out(&app.db, &browser, &origin::of(request)).await;
+    ended.map_err(|error| message::failed(&error.into()))?;
+    Ok(app.cookie.remove(leave("../", destination.as_deref())))
 }
 
 /// The login to end without confirmation: an ID token proves that it was issued in it. It may be

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use poem::Response;
 use poem::http::StatusCode;
+use poem::{Request, Response};
 
 use crate::domain::oauth::flow::{self, Decision, State, Step};
 use crate::domain::oauth::pending_authorization::{self as pending, StoredIn};
@@ -17,22 +17,34 @@ use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{authorization_response, login_form, message, signup_form};
 use crate::http::redirect::see_other;
 
-/// Advances the pending request as far as possible, for the login of `visitor`.
+/// Advances a pending request as far as possible, for the login of `visitor`.
+pub(in crate::http) async fn advance(
+    app: &App,
+    request: &Request,
+    waiting: &PendingRequest,
+    visitor: &Visitor,
+    decision: Option<Decision>,
+) -> Result<Step, Response> {
+    let PendingRequest { pending, client, .. } = waiting;
+    let (issuer, browser) = (app.issuer_url.as_str(), visitor.browser.as_ref());
+    let origin = &origin::of(request);
+    let state = State { client, issuer, pending, browser, decision, origin };
+    let step = flow::advance(&app.db, state, app.clock.now()).await;
+    step.map_err(|error| message::failed(&error))
+}
+
+/// Advances the pending request of a page, up to a response to the client or the next page.
 pub(super) async fn continue_flow(
     call: &PageRequest,
     waiting: PendingRequest,
     visitor: &Visitor,
     decision: Option<Decision>,
 ) -> Response {
-    let origin = origin::of(&call.request);
-    let browser = visitor.browser.as_ref();
-    let issuer = &call.app.issuer_url;
-    let PendingRequest { pending, client, .. } = &waiting;
-    let state = State { client, issuer, pending, browser, decision, origin: &origin };
-    let step = match flow::advance(&call.app.db, state, call.app.clock.now()).await {
+    let step = match advance(&call.app, &call.request, &waiting, visitor, decision).await {
         Ok(step) => step,
-        Err(error) => return message::failed(&error),
+        Err(page) => return page,
     };
+    let PendingRequest { pending, .. } = &waiting;
     if let Some(answer) = authorization_response::outcome(&call.app, &pending.request.to, &step) {
         return answer;
     }

@@ -11,11 +11,6 @@ use crate::http::pages::layout;
 use crate::http::pages::templates::FormPostPage;
 use crate::http::redirect::{see_other, with_query};
 
-/// Sends a code.
-pub(in crate::http) fn code(app: &App, to: &ReturnAddress, code: &str) -> Response {
-    send(app, to, vec![("code", code.to_owned())])
-}
-
 /// Sends an error.
 pub(in crate::http) fn refusal(app: &App, refusal: &Refusal) -> Response {
     let mut parameters = vec![("error", refusal.code.name().to_owned())];
@@ -28,7 +23,7 @@ pub(in crate::http) fn refusal(app: &App, refusal: &Refusal) -> Response {
 /// The response that ends a flow; `None` if the flow continues.
 pub(in crate::http) fn outcome(app: &App, to: &ReturnAddress, step: &Step) -> Option<Response> {
     match step {
-        Step::Code(text) => Some(code(app, to, text)),
+        Step::Code(code) => Some(send(app, to, vec![("code", code.clone())])),
         Step::Refuse(reason) => {
             let description = described(*reason);
             Some(refusal(app, &Refusal { to: to.clone(), code: *reason, description }))
