@@ -40,10 +40,7 @@ impl OAuthError {
 
     /// 401: the client credentials are missing or malformed, which may be disclosed.
     pub(super) const fn unreadable_client(why: &'static str) -> Self {
-        Self {
-            challenge: Some(BASIC),
-            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_client", why)
-        }
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_client", why).challenged(BASIC)
     }
 
     /// The description, for the log.
@@ -57,39 +54,32 @@ impl OAuthError {
         Self::new(StatusCode::BAD_REQUEST, "unsupported_token_type", why)
     }
 
+    const fn challenged(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
+    }
+
     /// 401: no bearer token was sent; the challenge then has no error code (RFC 6750 §3.1).
     pub(super) const fn no_token() -> Self {
-        let why = "a bearer token is required";
-        Self {
-            challenge: Some("Bearer realm=\"signet\""),
-            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", why)
-        }
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "a bearer token is required")
+            .challenged("Bearer realm=\"signet\"")
     }
 
     /// 401: the token is forged, expired, revoked or of another type; not said which.
     pub(super) const fn invalid_token() -> Self {
-        let why = "the access token is not valid";
-        Self {
-            challenge: Some("Bearer realm=\"signet\", error=\"invalid_token\""),
-            ..Self::new(StatusCode::UNAUTHORIZED, "invalid_token", why)
-        }
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", "the access token is not valid")
+            .challenged("Bearer realm=\"signet\", error=\"invalid_token\"")
     }
 
     /// 403: the token is valid, but lacks the scope.
     pub(super) const fn insufficient_scope() -> Self {
-        let challenge = "Bearer realm=\"signet\", error=\"insufficient_scope\", scope=\"openid\"";
-        Self {
-            challenge: Some(challenge),
-            ..Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "the scope openid is required")
-        }
+        Self::new(StatusCode::FORBIDDEN, "insufficient_scope", "the scope openid is required")
+            .challenged("Bearer realm=\"signet\", error=\"insufficient_scope\", scope=\"openid\"")
     }
 
     /// 400: a token was sent in more than one way (RFC 6750 §3.1).
     pub(super) const fn two_tokens() -> Self {
-        Self {
-            challenge: Some("Bearer realm=\"signet\", error=\"invalid_request\""),
-            ..Self::invalid_request("the token must be sent by one method only")
-        }
+        Self::invalid_request("the token must be sent by one method only")
+            .challenged("Bearer realm=\"signet\", error=\"invalid_request\"")
     }
 
     /// 503: see [`Problem::unavailable`]. The cause was logged before.
