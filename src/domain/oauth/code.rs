@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
+use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::claims;
 use crate::domain::oauth::secret::Secret;
-use crate::domain::scope::Scope;
-use crate::entity::authorization_code::{ActiveModel, Column, Entity, Model, RequestedClaims};
+use crate::entity::authorization_code::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 /// The prefix of codes.
@@ -20,30 +20,6 @@ const PREFIX: &str = "sgc_";
 
 /// The lifetime of a code (RFC 9700 §2.1.1 and RFC 6749 §4.1.2 require a short one).
 const LIFE: Duration = Duration::from_mins(1);
-
-/// The grant of a code.
-pub struct CodeTerms {
-    /// The client that may redeem it.
-    pub client_id: String,
-    /// The account that granted it.
-    pub account_id: Uuid,
-    /// The browser's login in which it was granted.
-    pub browser_session_id: Uuid,
-    /// Where it is sent.
-    pub redirect_uri: String,
-    /// The granted scope.
-    pub scope: Scope,
-    /// The audiences of the tokens, space-separated.
-    pub audience: String,
-    /// The granted single claims.
-    pub claims: RequestedClaims,
-    /// The nonce for the ID token.
-    pub nonce: Option<String>,
-    /// The PKCE code challenge.
-    pub code_challenge: Option<String>,
-    /// When the password was checked.
-    pub auth_time: Timestamp,
-}
 
 /// Creates a code.
 ///
@@ -85,37 +61,37 @@ fn same(column: Column, value: Option<&str>) -> Expr {
     value.map_or_else(|| column.is_null(), |value| column.eq(value))
 }
 
-/// Stores a code, in the transaction that grants it.
+/// Stores a code for a request that the user of `browser` granted, in the transaction that grants
+/// it.
 ///
 /// # Errors
 /// If the database refuses.
 pub async fn insert(
     txn: &impl ConnectionTrait,
     digest: Vec<u8>,
-    terms: CodeTerms,
+    request: &AuthorizationRequest,
+    browser: &Browser,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let event = Event::new(Kind::CodeIssued).session(
-        terms.account_id,
-        terms.browser_session_id,
-        &terms.client_id,
-    );
+    let (request, account_id) = (request.clone(), browser.account.id);
+    let login = &browser.session;
+    let event = Event::new(Kind::CodeIssued).session(account_id, login.id, &request.client_id);
     let row = Model {
         digest,
-        client_id: terms.client_id,
-        account_id: terms.account_id,
-        browser_session_id: terms.browser_session_id,
-        redirect_uri: terms.redirect_uri,
-        scope: terms.scope.to_string(),
-        audience: terms.audience,
-        nonce: terms.nonce,
-        code_challenge: terms.code_challenge,
-        auth_time: terms.auth_time,
+        client_id: request.client_id,
+        account_id,
+        browser_session_id: login.id,
+        redirect_uri: request.to.redirect_uri,
+        scope: request.scope,
+        audience: request.audience,
+        nonce: request.nonce,
+        code_challenge: request.code_challenge,
+        auth_time: login.auth_time,
         expires_at: now.plus(LIFE),
         redeemed_at: None,
         session_id: None,
-        claims: claims::stored(terms.claims),
+        claims: claims::stored(request.claims),
     };
     Entity::insert(ActiveModel::from(row).reset_all()).exec_without_returning(txn).await?;
     event.record(txn, origin, now).await

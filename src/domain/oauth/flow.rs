@@ -247,18 +247,6 @@ async fn grant_in(
     if *ground == Ground::Asked {
         consent::remember(txn, browser, requested, origin, now).await?;
     }
-    let terms = code::CodeTerms {
-        client_id: request.client_id.clone(),
-        account_id,
-        browser_session_id: browser.session.id,
-        redirect_uri: request.to.redirect_uri.clone(),
-        scope,
-        audience: request.audience.clone(),
-        claims: request.claims.clone(),
-        nonce: request.nonce.clone(),
-        code_challenge: request.code_challenge.clone(),
-        auth_time: browser.session.auth_time,
-    };
-    code::insert(txn, code_digest.clone(), terms, origin, now).await?;
+    code::insert(txn, code_digest.clone(), request, browser, origin, now).await?;
     Ok(Outcome::Granted)
 }
