@@ -12,7 +12,7 @@ const MESSAGE: [u8; 700] = [b'm'; 700];
 #[divan::bench]
 fn sign(bencher: Bencher) {
     let (keys, granted) = (Keys::make().unwrap(), granted());
-    bencher.bench_local(|| keys.issuer.access_token(&granted, NOW).unwrap());
+    bencher.bench_local(|| keys.issuer.access_token(&granted, keys.issuer.life(), NOW).unwrap());
 }
 
 #[divan::bench]
@@ -28,7 +28,7 @@ fn sign_bare(bencher: Bencher) {
 #[divan::bench]
 fn verify(bencher: Bencher) {
     let keys = Keys::make().unwrap();
-    let token = keys.issuer.access_token(&granted(), NOW).unwrap();
+    let token = keys.issuer.access_token(&granted(), keys.issuer.life(), NOW).unwrap();
     let ring = keys.storage.ring.current();
     let public = &ring.verification_keys;
     bencher.bench_local(|| keys.verifier.verify(public, &token, NOW.as_seconds()).unwrap());

@@ -70,7 +70,11 @@ impl Parts {
     }
 
     fn sign(&self) -> anyhow::Result<()> {
-        std::hint::black_box(self.issuer.access_token(&self.granted, Clock::System.now())?);
+        std::hint::black_box(self.issuer.access_token(
+            &self.granted,
+            self.issuer.life(),
+            Clock::System.now(),
+        )?);
         Ok(())
     }
 

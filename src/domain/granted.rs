@@ -35,9 +35,9 @@ pub struct Granted {
     pub session_id: Uuid,
     /// The client that gets the tokens.
     pub client_id: String,
-    /// The granted scope, space-separated.
+    /// The scope of the access token, space-separated: all that was granted, or less.
     pub scope: String,
-    /// The audiences, space-separated; that of the JSON API if `None`.
+    /// The audiences of the access token, space-separated; that of the JSON API if `None`.
     pub audience: Option<String>,
     /// When the password was checked.
     pub auth_time: Timestamp,

@@ -129,17 +129,6 @@ impl<'a> Audience<'a> {
     }
 }
 
-/// The audience, scope and lifetime of an access token.
-#[derive(Debug, Clone, Copy)]
-pub struct TokenTerms<'a> {
-    /// The audiences, space-separated.
-    pub audience: &'a str,
-    /// The scope, space-separated: all of what was granted, or less.
-    pub scope: &'a str,
-    /// The lifetime, capped at the issuer's, which determines how long keys are published.
-    pub life: Duration,
-}
-
 impl Issuer {
     /// Creates an issuer whose tokens live for `life`.
     #[must_use]
@@ -210,39 +199,32 @@ impl Issuer {
         name == self.aud || name == self.iss || self.has_typ_jwt(name)
     }
 
-    /// Signs an access token of the JSON API, valid from `now`.
+    /// Signs an access token for a grant, valid from `now`. Its lifetime is capped at the issuer's,
+    /// which determines how long keys are published.
     ///
     /// # Errors
     /// [`SigningError::Stale`], or if a library fails; no client input can cause it.
-    pub fn access_token(&self, granted: &Granted, now: Timestamp) -> Result<String, SigningError> {
-        let terms = TokenTerms { audience: &self.aud, scope: &granted.scope, life: self.life };
-        self.access_token_on(granted, terms, now)
-    }
-
-    /// Signs an access token for a grant, on the terms of a client.
-    ///
-    /// # Errors
-    /// As [`access_token`](Self::access_token).
-    pub fn access_token_on(
+    pub fn access_token(
         &self,
         granted: &Granted,
-        terms: TokenTerms<'_>,
+        life: Duration,
         now: Timestamp,
     ) -> Result<String, SigningError> {
-        let shows_email = terms.scope.split(' ').any(|value| value == "email");
+        let audience = granted.audience.as_deref().unwrap_or(&self.aud);
+        let shows_email = granted.scope.split(' ').any(|value| value == "email");
         self.sign(
-            self.header_for(terms.audience),
+            self.header_for(audience),
             &Claims {
                 iss: &self.iss,
                 sub: granted.account_id,
-                aud: Audience::of(terms.audience),
-                exp: now.plus(self.life_of(granted, terms.life, now)).as_seconds(),
+                aud: Audience::of(audience),
+                exp: now.plus(self.life_of(granted, life, now)).as_seconds(),
                 iat: now.as_seconds(),
                 jti: &random_id()?,
                 client_id: &granted.client_id,
                 sid: granted.session_id,
                 auth_time: granted.auth_time.as_seconds(),
-                scope: terms.scope,
+                scope: &granted.scope,
                 user_id: granted.account_id,
                 email: shows_email.then_some(&granted.email.email),
                 email_verified: shows_email.then_some(granted.email.email_verified),
@@ -258,21 +240,23 @@ impl Issuer {
     pub fn client_token(
         &self,
         client_id: &str,
-        terms: TokenTerms<'_>,
+        audience: &str,
+        scope: &str,
+        life: Duration,
         now: Timestamp,
     ) -> Result<String, SigningError> {
-        let has_scope = !terms.scope.is_empty() || self.has_typ_jwt(terms.audience);
+        let has_scope = !scope.is_empty() || self.has_typ_jwt(audience);
         self.sign(
-            self.header_for(terms.audience),
+            self.header_for(audience),
             &ClientClaims {
                 iss: &self.iss,
                 sub: client_id,
-                aud: Audience::of(terms.audience),
-                exp: now.plus(terms.life.min(self.life)).as_seconds(),
+                aud: Audience::of(audience),
+                exp: now.plus(life.min(self.life)).as_seconds(),
                 iat: now.as_seconds(),
                 jti: &random_id()?,
                 client_id,
-                scope: has_scope.then_some(terms.scope),
+                scope: has_scope.then_some(scope),
             },
         )
     }

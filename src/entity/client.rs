@@ -1,5 +1,7 @@
 //! Registered clients.
 
+use std::time::Duration;
+
 use sea_orm::FromJsonQueryResult;
 use sea_orm::QuerySelect;
 use sea_orm::entity::prelude::*;
@@ -131,6 +133,12 @@ impl Model {
     #[must_use]
     pub fn is_native(&self) -> bool {
         self.application_type == "native"
+    }
+
+    /// The lifetime of its access tokens.
+    #[must_use]
+    pub fn access_token_life(&self) -> Duration {
+        Duration::from_secs(self.access_token_seconds.unsigned_abs())
     }
 
     /// Whether it skips consent because the operator has approved it.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter, QuerySelect};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
@@ -13,90 +12,45 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::granted::{Granted, StatusEntry};
 use crate::domain::id;
 use crate::domain::oauth::client::entitlement;
+use crate::domain::oauth::grant_error::GrantError;
+use crate::domain::oauth::mint::{ClientGrant, Mint};
+use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pkce;
 use crate::domain::oauth::secret::digest;
 use crate::domain::oauth::{audience, claims};
 use crate::domain::scope::Scope;
-use crate::domain::session::{self};
-use crate::domain::status::{AllocationError, StatusEntries};
+use crate::domain::session;
 use crate::entity::authorization_code::{Column, Entity, Model};
 use crate::entity::client as client_row;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{account, client};
 use crate::timestamp::Timestamp;
 
-/// Why a code was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum CodeError {
-    /// Unknown, expired or already used, of another client or redirect URI, or with a wrong
-    /// verifier. One variant on purpose.
-    #[error("the code is not valid")]
-    Rejected,
-    /// An audience was requested that was not granted.
-    #[error("the resource was not granted")]
-    Target,
-    /// No status list entry was available for the session; the code is still valid.
-    #[error("the session has no status")]
-    Status(#[from] AllocationError),
-    /// The database refused or failed; the code is still valid.
-    #[error("the code could not be redeemed")]
-    Database(#[from] DbErr),
-}
-
 /// How long after its redemption a code may be retried, whatever outages there are: a code found in
 /// a log later must be worthless.
 const REPEATABLE: Duration = Duration::from_mins(10);
 
-/// A request to exchange a code.
-pub struct Redemption<'a> {
-    /// The code.
-    pub code: &'a str,
-    /// The client, already authenticated.
-    pub client: &'a client::Model,
-    /// The redirect URI that the client claims for the code.
-    pub redirect_uri: Option<&'a str>,
-    /// The PKCE code verifier.
-    pub verifier: Option<&'a str>,
-    /// The audiences that the token is limited to.
-    pub resources: Vec<String>,
-    /// The issuer, which determines the audience of clients without audiences.
-    pub issuer: &'a str,
-    /// Where the request came from.
-    pub origin: &'a Origin,
-}
-
-/// The result of a code exchange.
-#[derive(Debug, Clone)]
-pub struct Redeemed {
-    /// The session started.
-    pub granted: Granted,
-    /// The audiences of the first access token, space-separated.
-    pub audience: String,
-    /// The nonce for the ID token.
-    pub nonce: Option<String>,
-    /// The claims about the user for the ID token.
-    pub person_claims: Map<String, Value>,
-    /// Whether a refresh token was granted.
-    pub has_refresh: bool,
-}
-
-/// The input of the transaction.
+/// The input of the transaction: the code and its proof, as presented by an authenticated client.
 #[derive(Clone)]
 struct Presented {
     digest: Vec<u8>,
+    /// The status list entry for the session; `None` if the code is unknown or used.
     entry: Option<StatusEntry>,
     client: client::Model,
     redirect_uri: Option<String>,
     verifier: Option<String>,
+    /// The audiences that the token is limited to.
     resources: Vec<String>,
+    /// Determines the audience of clients without audiences.
     issuer: String,
+    settings: TokenSettings,
     origin: Origin,
     /// How long a request waits for the database.
     wait: Duration,
 }
 
 enum Outcome {
-    Redeemed(Box<Redeemed>),
+    Redeemed(Box<ClientGrant>),
     Rejected,
     WrongTarget,
     Reused,
@@ -111,15 +65,16 @@ enum Outcome {
 /// same session again (see `repeat`).
 ///
 /// # Errors
-/// See [`CodeError`].
+/// See [`GrantError`]. The code is still valid if the database or the allocation of the status list
+/// entry failed.
 pub async fn redeem(
-    db: &Db,
-    entries: &StatusEntries,
-    redemption: Redemption<'_>,
-    settings: &TokenSettings,
+    Mint { db, entries, issuer, settings, .. }: Mint<'_>,
+    client: &client::Model,
+    params: &Params,
+    origin: &Origin,
     now: Timestamp,
-) -> Result<Redeemed, CodeError> {
-    let digest = digest(redemption.code);
+) -> Result<ClientGrant, GrantError> {
+    let digest = digest(params.get("code").ok_or(GrantError::Invalid("code is missing"))?);
     // Entries are allocated only for existing codes, so that guessing uses none up.
     let question = Entity::find_by_id(digest.clone()).filter(Column::RedeemedAt.is_null());
     let entry = match db.read(|db| async move { question.one(&db).await }).await? {
@@ -129,27 +84,25 @@ pub async fn redeem(
     let shown = Presented {
         digest,
         entry,
-        client: redemption.client.clone(),
-        redirect_uri: redemption.redirect_uri.map(str::to_owned),
-        verifier: redemption.verifier.map(str::to_owned),
-        resources: redemption.resources,
-        issuer: redemption.issuer.to_owned(),
-        origin: redemption.origin.clone(),
+        client: client.clone(),
+        redirect_uri: params.get("redirect_uri").map(str::to_owned),
+        verifier: params.get("code_verifier").map(str::to_owned),
+        resources: params.all("resource").map(str::to_owned).collect(),
+        issuer: issuer.iss().to_owned(),
+        settings: settings.clone(),
+        origin: origin.clone(),
         wait: db.wait(),
     };
-    let settings = settings.clone();
-    let outcome = db
-        .write((shown, settings), move |txn, now, (shown, settings)| {
-            Box::pin(async move { redeem_in(txn, shown, settings, now).await })
-        })
-        .await?;
-    match outcome {
-        Outcome::Redeemed(redeemed) => Ok(*redeemed),
-        Outcome::Rejected => Err(CodeError::Rejected),
-        Outcome::WrongTarget => Err(CodeError::Target),
+    let outcome = db.write(shown, move |txn, now, shown| {
+        Box::pin(async move { redeem_in(txn, shown, now).await })
+    });
+    match outcome.await? {
+        Outcome::Redeemed(grant) => Ok(*grant),
+        Outcome::Rejected => Err(GrantError::Rejected),
+        Outcome::WrongTarget => Err(GrantError::Target),
         Outcome::Reused => {
             tracing::warn!("authorization code reused; its session ended");
-            Err(CodeError::Rejected)
+            Err(GrantError::Rejected)
         }
     }
 }
@@ -157,9 +110,8 @@ pub async fn redeem(
 async fn redeem_in(
     txn: &DatabaseTransaction,
     shown: &Presented,
-    settings: &TokenSettings,
     now: Timestamp,
-) -> Result<Outcome, CodeError> {
+) -> Result<Outcome, GrantError> {
     // The client is locked first, as in client removal: no session can start that the removal would
     // miss.
     if !client_row::Entity::lock_registered(txn, &shown.client.id).await? {
@@ -173,7 +125,7 @@ async fn redeem_in(
     let account = session::lock_account(txn, row.account_id).await?;
     let session_id = id::new(now);
     if !mark_used(txn, shown, session_id, now).await? || shown.entry.is_none() {
-        return judge_reuse(txn, shown, account.as_ref(), settings, now).await;
+        return judge_reuse(txn, shown, account.as_ref(), now).await;
     }
     if !is_proved(&row, shown) {
         return Ok(Outcome::Rejected);
@@ -193,30 +145,35 @@ async fn redeem_in(
     if !browser.is_live(&account, now) {
         return Ok(Outcome::Rejected);
     }
-    let nonce = row.nonce.clone();
-    let scope = Scope::parse(&row.scope).unwrap_or_default();
-    let person_claims =
-        claims::claims_of_person(&account, &shown.client, &scope, row.claims.as_ref());
-    let has_refresh = scope.has("offline_access");
     session::make_room(txn, account.id, &shown.client.id, now).await?;
-    let mut session = session_of(row, browser, has_refresh, settings, now);
-    session.id = session_id;
-    session.epoch = Some(account.session_epoch);
-    session.status_list = shown.entry.map(|entry| entry.list);
-    session.status_index = shown.entry.map(|entry| entry.index);
+    let session = session_of(&row, session_id, browser, &account, shown, now);
     session::insert(txn, &session).await?;
     Event::new(Kind::CodeRedeemed)
         .session(session.account_id, session.id, &session.client_id)
         .record(txn, &shown.origin, now)
         .await?;
-    let granted = Granted::of(session, account.email_claims());
-    Ok(Outcome::Redeemed(Box::new(Redeemed {
-        granted,
-        audience,
-        nonce,
-        person_claims,
-        has_refresh,
-    })))
+    Ok(redeemed(row, audience, session, &account, shown))
+}
+
+/// The grant of a code, limited by [`left_of`], to its client.
+fn redeemed(
+    code: Model,
+    audience: String,
+    session: session_row::Model,
+    account: &account::Model,
+    shown: &Presented,
+) -> Outcome {
+    let scope = Scope::parse(&code.scope).unwrap_or_default();
+    let person_claims =
+        claims::claims_of_person(account, &shown.client, &scope, code.claims.as_ref());
+    let granted = Granted {
+        scope: code.scope,
+        audience: Some(audience),
+        ..Granted::of(session, account.email_claims())
+    };
+    let has_refresh = scope.has("offline_access");
+    let grant = ClientGrant { granted, nonce: code.nonce, person_claims, has_refresh };
+    Outcome::Redeemed(Box::new(grant))
 }
 
 /// Marks the code as used. The database decides races: of simultaneous calls, one matches the row.
@@ -267,29 +224,33 @@ fn left_of(code: Model, shown: &Presented) -> Option<Model> {
 /// notified of the logout. Its address and user agent are those of the user's browser, not of the
 /// client's server.
 fn session_of(
-    code: Model,
+    code: &Model,
+    id: Uuid,
     browser: session_row::Model,
-    has_refresh: bool,
-    settings: &TokenSettings,
+    account: &account::Model,
+    shown: &Presented,
     now: Timestamp,
 ) -> session_row::Model {
+    let has_refresh = Scope::parse(&code.scope).is_some_and(|it| it.has("offline_access"));
     let until = (!has_refresh).then_some(browser.absolute_expires_at);
-    let absolute_expires_at = until.unwrap_or_else(|| now.plus(settings.session_life()));
-    let idle = until.unwrap_or_else(|| now.plus(settings.refresh_token_life()));
+    let absolute_expires_at = until.unwrap_or_else(|| now.plus(shown.settings.session_life()));
+    let idle = until.unwrap_or_else(|| now.plus(shown.settings.refresh_token_life()));
     session_row::Model {
-        id: id::new(now),
+        id,
         account_id: code.account_id,
-        client_id: code.client_id,
-        scope: code.scope,
+        client_id: code.client_id.clone(),
+        scope: code.scope.clone(),
         auth_time: code.auth_time,
         idle_expires_at: idle.min(absolute_expires_at),
         absolute_expires_at,
         address: browser.address,
         user_agent: browser.user_agent,
+        status_list: shown.entry.map(|entry| entry.list),
+        status_index: shown.entry.map(|entry| entry.index),
         browser_session_id: Some(code.browser_session_id),
-        audience: Some(code.audience),
-        claims: code.claims,
-        epoch: browser.epoch,
+        audience: Some(code.audience.clone()),
+        claims: code.claims.clone(),
+        epoch: Some(account.session_epoch),
         ..session_row::Model::default()
     }
 }
@@ -300,15 +261,14 @@ async fn judge_reuse(
     txn: &DatabaseTransaction,
     shown: &Presented,
     account: Option<&account::Model>,
-    settings: &TokenSettings,
     now: Timestamp,
-) -> Result<Outcome, CodeError> {
+) -> Result<Outcome, GrantError> {
     // Read again: a concurrent exchange may have stored its session ID by now.
     let row = Entity::find_by_id(shown.digest.clone()).one(txn).await?;
     let Some(row) = row else { return Ok(Outcome::Rejected) };
     let Some(session_id) = row.session_id else { return Ok(Outcome::Rejected) };
     if let Some(account) = account
-        && is_retry(txn, &row, shown, settings.refresh_retry_window(), now).await?
+        && is_retry(txn, &row, shown, now).await?
         && let Some(outcome) = repeat(txn, &row, shown, account, now).await?
     {
         return Ok(outcome);
@@ -330,11 +290,11 @@ async fn is_retry(
     txn: &DatabaseTransaction,
     row: &Model,
     shown: &Presented,
-    window: Duration,
     now: Timestamp,
-) -> Result<bool, CodeError> {
+) -> Result<bool, GrantError> {
     let Some(redeemed_at) = row.redeemed_at else { return Ok(false) };
-    let is_authenticated = shown.client.auth_method != "none" || row.code_challenge.is_some();
+    let is_authenticated = shown.client.is_confidential() || row.code_challenge.is_some();
+    let window = shown.settings.refresh_retry_window();
     Ok(is_authenticated
         && is_proved(row, shown)
         && now.since(redeemed_at) < REPEATABLE
@@ -350,7 +310,7 @@ async fn repeat(
     shown: &Presented,
     account: &account::Model,
     now: Timestamp,
-) -> Result<Option<Outcome>, CodeError> {
+) -> Result<Option<Outcome>, GrantError> {
     let session = session_row::Entity::find_by_id(row.session_id.unwrap_or_default());
     let session = session.lock_exclusive().one(txn).await?;
     let is_live = |session: &session_row::Model| session.is_live(account, now);
@@ -365,19 +325,11 @@ async fn repeat(
     let Some(audience) = audience::narrowed(resources, &code.audience) else {
         return Ok(Some(Outcome::WrongTarget));
     };
-    // Limited to what the client is registered for now, which may be less than before.
-    let scope = Scope::parse(&code.scope).unwrap_or_default();
-    let person_claims =
-        claims::claims_of_person(account, &shown.client, &scope, code.claims.as_ref());
-    let has_refresh = scope.has("offline_access");
     Event::new(Kind::CodeRedeemed)
         .session(session.account_id, session.id, &session.client_id)
         .reason("retry")
         .record(txn, &shown.origin, now)
         .await?;
-    let email = account.email_claims();
-    let granted = Granted { scope: code.scope, ..Granted::of(session, email) };
-    let nonce = code.nonce;
-    let redeemed = Redeemed { granted, audience, nonce, person_claims, has_refresh };
-    Ok(Some(Outcome::Redeemed(Box::new(redeemed))))
+    // Limited to what the client is registered for now, which may be less than before.
+    Ok(Some(redeemed(code, audience, session, account, shown)))
 }

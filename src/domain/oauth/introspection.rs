@@ -1,16 +1,15 @@
 //! Token introspection (RFC 7662). A token is active as long as its session is.
 
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::DbErr;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::domain::oauth::client;
 use crate::domain::oauth::client::entitlement;
-use crate::domain::oauth::token_endpoint::Mint;
+use crate::domain::oauth::mint::Mint;
 use crate::domain::scope::Scope;
 use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::client::Model as Client;
-use crate::entity::session::{Entity as Session, Model as SessionRow};
 use crate::timestamp::Timestamp;
 
 /// Claims of an access token that introspection returns (RFC 7662 section 2.2, RFC 9068 section
@@ -42,7 +41,7 @@ pub async fn introspect(
     now: Timestamp,
 ) -> Result<Option<Map<String, Value>>, DbErr> {
     if let Some(presented) = mint.refresh_tokens.decode(token) {
-        let session = find_session(mint, presented.session_id).await?;
+        let session = mint.find_session(presented.session_id).await?;
         let session = session.filter(|session| {
             session.client_id == caller.id && session.generation == presented.generation
         });
@@ -158,9 +157,4 @@ async fn is_open(
     now: Timestamp,
 ) -> Result<bool, DbErr> {
     Ok(session::account_of_live(mint.db, session_id, account_id, now).await?.is_some())
-}
-
-pub(super) async fn find_session(mint: Mint<'_>, id: Uuid) -> Result<Option<SessionRow>, DbErr> {
-    let question = Session::find_by_id(id);
-    mint.db.read(|db| async move { question.one(&db).await }).await
 }

@@ -11,7 +11,7 @@
 //! 3. [`code`] creates an authorization code; the browser returns it to the client.
 //! 4. The client authenticates ([`client_authentication`]) and exchanges the code
 //!    ([`token_endpoint`], [`code_exchange`]): a session starts, as at a login with the JSON API,
-//!    and tokens are signed.
+//!    and tokens are signed ([`mint`]).
 //! 5. Each step checks the client's present registration ([`client::entitlement`]).
 //! 6. [`introspection`] describes a token to resource servers, and [`revocation`] ends its session.
 //! 7. [`logout`] ends the browser's login and the client sessions opened through it, and
@@ -30,11 +30,13 @@ pub mod code;
 pub mod code_exchange;
 pub mod consent;
 pub mod flow;
+pub mod grant_error;
 pub mod hosted_login;
 pub mod housekeeping;
 pub mod id_token;
 pub mod introspection;
 pub mod logout;
+pub mod mint;
 pub mod params;
 pub mod pending_authorization;
 pub mod pkce;

@@ -4,8 +4,7 @@ use sea_orm::DbErr;
 use serde_json::Value;
 
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::introspection::find_session;
-use crate::domain::oauth::token_endpoint::Mint;
+use crate::domain::oauth::mint::Mint;
 use crate::domain::session;
 use crate::entity::client::Model as Client;
 use crate::entity::session::EndReason;
@@ -29,22 +28,19 @@ pub async fn revoke(
     token: &str,
     origin: &Origin,
 ) -> Result<Revocation, DbErr> {
-    let session_id = match mint.refresh_tokens.decode(token) {
-        Some(presented) => Some(presented.session_id),
-        None => match mint.issuer.read_own_access_token(token) {
-            None => return Ok(Revocation::Done),
-            Some(claims) => {
-                let sid = claims.get("sid").and_then(Value::as_str);
-                let sid = sid.and_then(|sid| sid.parse().ok());
-                if sid.is_none() {
-                    return Ok(Revocation::Unsupported);
-                }
-                sid
-            }
-        },
+    let session_id = if let Some(presented) = mint.refresh_tokens.decode(token) {
+        presented.session_id
+    } else {
+        let Some(claims) = mint.issuer.read_own_access_token(token) else {
+            return Ok(Revocation::Done);
+        };
+        let sid = claims.get("sid").and_then(Value::as_str);
+        let Some(sid) = sid.and_then(|sid| sid.parse().ok()) else {
+            return Ok(Revocation::Unsupported);
+        };
+        sid
     };
-    let Some(session_id) = session_id else { return Ok(Revocation::Done) };
-    let session = find_session(mint, session_id).await?;
+    let session = mint.find_session(session_id).await?;
     let Some(session) = session.filter(|session| session.client_id == caller.id) else {
         return Ok(Revocation::Done);
     };

@@ -3,114 +3,23 @@
 //! Each takes the same steps: check that the client may use the grant type, validate what it
 //! presents, determine scope and audience, run one transaction, sign.
 
-use std::time::Duration;
-
-use openssl::error::ErrorStack;
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::{Map, Value};
 
-use crate::config::TokenSettings;
-use crate::database::Db;
 use crate::domain::audit::Origin;
 use crate::domain::granted::Granted;
 use crate::domain::oauth::client::entitlement;
-use crate::domain::oauth::code_exchange::{self, CodeError, Redemption};
-use crate::domain::oauth::id_token::{self, IdTokenClaims};
+use crate::domain::oauth::client::metadata::GRANT_TYPES;
+use crate::domain::oauth::code_exchange;
+use crate::domain::oauth::grant_error::GrantError;
+use crate::domain::oauth::mint::{ClientGrant, Issued, Mint};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::{audience, claims};
-use crate::domain::refresh::{self, Holder, Presented, RefreshError, RefreshTokens};
+use crate::domain::refresh::{self, Holder, Presented};
 use crate::domain::scope::Scope;
-use crate::domain::status::{AllocationError, StatusEntries};
-use crate::domain::token::{Issuer, SigningError, TokenTerms};
 use crate::entity::client::Model as Client;
 use crate::entity::{account, session};
 use crate::timestamp::Timestamp;
-
-/// The services that tokens are made with.
-#[derive(Clone, Copy)]
-pub struct Mint<'a> {
-    /// The database.
-    pub db: &'a Db,
-    /// Allocates status list entries for new sessions.
-    pub entries: &'a StatusEntries,
-    /// Signs access tokens.
-    pub issuer: &'a Issuer,
-    /// Creates and parses refresh tokens.
-    pub refresh_tokens: &'a RefreshTokens,
-    /// Token lifetimes.
-    pub settings: &'a TokenSettings,
-}
-
-/// A token response (RFC 6749 §5.1).
-#[derive(Debug, Clone)]
-pub struct Issued {
-    /// For resource servers.
-    pub access_token: String,
-    /// The lifetime of the access token.
-    pub life: Duration,
-    /// For the next access token.
-    pub refresh_token: Option<String>,
-    /// For the client itself.
-    pub id_token: Option<String>,
-    /// The scope of the access token.
-    pub scope: String,
-}
-
-/// Why a token request was refused (RFC 6749 §5.2).
-#[derive(Debug, thiserror::Error)]
-pub enum GrantError {
-    /// A parameter is missing or invalid.
-    #[error("{0}")]
-    Invalid(&'static str),
-    /// The grant type is not supported.
-    #[error("the grant type is not supported")]
-    Unsupported,
-    /// The client is not registered for the grant type.
-    #[error("the client may not use this grant")]
-    NotAllowed,
-    /// The code or refresh token is unknown, expired, already used, or of another client. One
-    /// variant on purpose.
-    #[error("the code or token is not valid")]
-    Rejected,
-    /// The scope is malformed, or exceeds what was granted or the client is registered for.
-    #[error("the scope is not valid, or exceeds what was granted")]
-    Scope,
-    /// An audience that was not granted or that the client is not registered for (RFC 8707 §2).
-    #[error("the client is not registered for the resource")]
-    Target,
-    /// No status list entry was available for the session.
-    #[error("the session has no status")]
-    Status(#[from] AllocationError),
-    /// A token could not be signed.
-    #[error("a token could not be signed")]
-    Signing(#[from] SigningError),
-    /// OpenSSL failed.
-    #[error("a token could not be computed")]
-    OpenSsl(#[from] ErrorStack),
-    /// The database refused or failed.
-    #[error("the grant could not be stored")]
-    Database(#[from] DbErr),
-}
-
-impl From<CodeError> for GrantError {
-    fn from(error: CodeError) -> Self {
-        match error {
-            CodeError::Rejected => Self::Rejected,
-            CodeError::Target => Self::Target,
-            CodeError::Status(error) => Self::Status(error),
-            CodeError::Database(error) => Self::Database(error),
-        }
-    }
-}
-
-impl From<RefreshError> for GrantError {
-    fn from(error: RefreshError) -> Self {
-        match error {
-            RefreshError::Rejected => Self::Rejected,
-            RefreshError::Database(error) => Self::Database(error),
-        }
-    }
-}
 
 /// Handles a token request of an authenticated client.
 ///
@@ -128,44 +37,18 @@ pub async fn exchange(
     mint.issuer.check_fresh()?;
     let grant_type =
         params.get("grant_type").ok_or(GrantError::Invalid("grant_type is missing"))?;
-    let grants = ["authorization_code", "refresh_token", "client_credentials"];
-    if !grants.contains(&grant_type) {
+    if !GRANT_TYPES.contains(&grant_type) {
         return Err(GrantError::Unsupported);
     }
     if !client.grants.has(grant_type) {
         return Err(GrantError::NotAllowed);
     }
-    match grant_type {
-        "authorization_code" => authorization_code(mint, client, params, origin, now).await,
-        "refresh_token" => refresh_token(mint, client, params, origin).await,
-        _ => client_credentials(mint, client, params, now),
-    }
-}
-
-/// RFC 6749 §4.1.3, RFC 7636 §4.5.
-async fn authorization_code(
-    mint: Mint<'_>,
-    client: &Client,
-    params: &Params,
-    origin: &Origin,
-    now: Timestamp,
-) -> Result<Issued, GrantError> {
-    let code = params.get("code").ok_or(GrantError::Invalid("code is missing"))?;
-    let redemption = Redemption {
-        code,
-        client,
-        redirect_uri: params.get("redirect_uri"),
-        verifier: params.get("code_verifier"),
-        resources: params.all("resource").map(str::to_owned).collect(),
-        issuer: mint.issuer.iss(),
-        origin,
+    let grant = match grant_type {
+        "authorization_code" => code_exchange::redeem(mint, client, params, origin, now).await?,
+        "refresh_token" => refresh_token(mint, client, params, origin).await?,
+        _ => return client_credentials(mint, client, params, now),
     };
-    let redeemed =
-        code_exchange::redeem(mint.db, mint.entries, redemption, mint.settings, now).await?;
-    let code_exchange::Redeemed { granted, audience, nonce, person_claims, has_refresh } = redeemed;
-    let terms = TokenTerms { audience: &audience, scope: &granted.scope, life: life(client) };
-    let extras = Extras { nonce: nonce.as_deref(), person_claims: &person_claims, has_refresh };
-    issue(mint, &granted, terms, extras)
+    mint.issue(client, grant)
 }
 
 /// RFC 6749 §6. The rotation is the same as in the JSON API.
@@ -174,39 +57,28 @@ async fn refresh_token(
     client: &Client,
     params: &Params,
     origin: &Origin,
-) -> Result<Issued, GrantError> {
+) -> Result<ClientGrant, GrantError> {
     let token = params.get("refresh_token");
     let token = token.ok_or(GrantError::Invalid("refresh_token is missing"))?;
     let presented = mint.refresh_tokens.decode(token).ok_or(GrantError::Rejected)?;
-    let Left { scope, audience, person_claims } = left_of(mint, client, presented, params).await?;
-
-    let Mint { db, settings, .. } = mint;
+    let (scope, audience, person_claims) = left_of(mint, client, presented, params).await?;
     let holder = Holder { client_id: &client.id, is_server: client.is_confidential() };
-    let granted = refresh::rotate(db, presented, holder, settings, origin).await?;
-    let terms = TokenTerms { audience: &audience, scope: &scope, life: life(client) };
-    let extras = Extras { nonce: None, person_claims: &person_claims, has_refresh: true };
-    issue(mint, &granted, terms, extras)
+    let granted = refresh::rotate(mint.db, presented, holder, mint.settings, origin).await?;
+    let granted = Granted { scope, audience: Some(audience), ..granted };
+    Ok(ClientGrant { granted, nonce: None, person_claims, has_refresh: true })
 }
 
-/// The result of a refresh, before the rotation.
-struct Left {
-    scope: String,
-    audience: String,
-    /// Claims about the user for the ID token.
-    person_claims: Map<String, Value>,
-}
-
-/// Determines what a refresh gives: what was granted, limited to the client's present registration
-/// and to what it requests. Checked before the rotation, so that a refused request does not use up
+/// Determines what a refresh gives: scope and audience that were granted, limited to the client's
+/// present registration and to what it requests, and the claims about the user for the ID token.
+/// Checked before the rotation, so that a refused request does not use up
 /// the refresh token.
 async fn left_of(
     mint: Mint<'_>,
     client: &Client,
     presented: Presented,
     params: &Params,
-) -> Result<Left, GrantError> {
-    let found = session::Entity::find_by_id(presented.session_id);
-    let row = mint.db.read(|db| async move { found.one(&db).await }).await?;
+) -> Result<(String, String, Map<String, Value>), GrantError> {
+    let row = mint.find_session(presented.session_id).await?;
     let row = row.filter(|row| row.client_id == client.id).ok_or(GrantError::Rejected)?;
     let issuer = mint.issuer.iss();
     let granted = Scope::parse(&row.scope).unwrap_or_default();
@@ -228,7 +100,7 @@ async fn left_of(
     let audience = audience::narrowed(params.all("resource"), &audience);
     let audience = audience.ok_or(GrantError::Target)?;
     let person_claims = person_claims(mint, client, &scope, &row).await?;
-    Ok(Left { scope: scope.to_string(), audience, person_claims })
+    Ok((scope.to_string(), audience, person_claims))
 }
 
 /// The claims about the user for a session's next ID token. Most requests need none.
@@ -269,56 +141,7 @@ fn client_credentials(
     let audience = audience::chosen(client, params.all("resource"), mint.issuer.iss());
     let audience = audience.ok_or(GrantError::Target)?;
     let scope = scope.to_string();
-    let life = life(client).min(mint.issuer.life());
-    let terms = TokenTerms { audience: &audience, scope: &scope, life };
-    let access_token = mint.issuer.client_token(&client.id, terms, now)?;
+    let life = client.access_token_life().min(mint.issuer.life());
+    let access_token = mint.issuer.client_token(&client.id, &audience, &scope, life, now)?;
     Ok(Issued { access_token, life, refresh_token: None, id_token: None, scope })
-}
-
-/// What is issued with the access token.
-#[derive(Clone, Copy)]
-struct Extras<'a> {
-    nonce: Option<&'a str>,
-    person_claims: &'a Map<String, Value>,
-    has_refresh: bool,
-}
-
-/// Signs the tokens of a committed grant.
-fn issue(
-    mint: Mint<'_>,
-    granted: &Granted,
-    terms: TokenTerms<'_>,
-    extras: Extras<'_>,
-) -> Result<Issued, GrantError> {
-    sign(mint, granted, terms, extras).inspect_err(|_| mint.db.note_lost_response())
-}
-
-fn sign(
-    mint: Mint<'_>,
-    granted: &Granted,
-    terms: TokenTerms<'_>,
-    extras: Extras<'_>,
-) -> Result<Issued, GrantError> {
-    // The clock is read again: `auth_time` was read in the transaction, and `now` must not be
-    // before it.
-    let now = mint.db.clock().now();
-    let life = mint.issuer.life_of(granted, terms.life, now);
-    let access_token = mint.issuer.access_token_on(granted, terms, now)?;
-    let is_openid = terms.scope.split(' ').any(|value| value == "openid");
-    let Extras { nonce, person_claims: of_user, has_refresh } = extras;
-    let claims = IdTokenClaims { access_token: &access_token, nonce, of_user, life };
-    let id_token = is_openid.then(|| id_token::sign(mint.issuer, granted, claims, now));
-    let (session_id, generation) = (granted.session_id, granted.generation);
-    let refresh_token = has_refresh.then(|| mint.refresh_tokens.encode(session_id, generation));
-    Ok(Issued {
-        life,
-        refresh_token: refresh_token.transpose()?,
-        id_token: id_token.transpose()?,
-        scope: terms.scope.to_owned(),
-        access_token,
-    })
-}
-
-fn life(client: &Client) -> Duration {
-    Duration::from_secs(client.access_token_seconds.unsigned_abs())
 }

@@ -42,13 +42,14 @@ impl AuthTokens {
 
     fn try_to_sign(app: &App, granted: Granted) -> Result<Json<Self>, SigningError> {
         let now = app.clock.now();
-        let access_token = app.issuer.access_token(&granted, now)?;
+        let life = app.issuer.life_of(&granted, app.issuer.life(), now);
+        let access_token = app.issuer.access_token(&granted, life, now)?;
         Ok(Json(Self {
             user_id: granted.account_id,
             token: access_token.clone(),
             access_token,
             token_type: "Bearer".to_owned(),
-            expires_in: app.issuer.life_of(&granted, app.issuer.life(), now).as_secs(),
+            expires_in: life.as_secs(),
             refresh_token: app.refresh_tokens.encode(granted.session_id, granted.generation)?,
             refresh_token_expires_in: granted.refresh_expires_at.since(now).as_secs(),
             email: granted.email.email,

@@ -6,8 +6,8 @@ use poem::Request;
 
 use crate::domain::audit::Origin;
 use crate::domain::oauth::client::Client;
+use crate::domain::oauth::mint::Mint;
 use crate::domain::oauth::params::Params;
-use crate::domain::oauth::token_endpoint::Mint;
 use crate::http::app::App;
 use crate::http::endpoint::app_of;
 use crate::http::oauth::client_authentication;

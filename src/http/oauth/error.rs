@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::client_authentication::ClientAuthenticationError;
-use crate::domain::oauth::token_endpoint::GrantError;
+use crate::domain::oauth::grant_error::GrantError;
 use crate::http::error::Problem;
 use crate::http::form::Unreadable;
 

@@ -4,7 +4,9 @@ use poem::{Request, Response};
 use serde_json::{Map, Value};
 
 use crate::domain::audit::{Event, Kind};
-use crate::domain::oauth::token_endpoint::{self, GrantError, Issued};
+use crate::domain::oauth::grant_error::GrantError;
+use crate::domain::oauth::mint::Issued;
+use crate::domain::oauth::token_endpoint;
 use crate::http::failures;
 use crate::http::oauth::client_request::ClientRequest;
 use crate::http::oauth::error::OAuthError;

@@ -1,0 +1,103 @@
+//! The services that tokens are made with, and the tokens of a grant.
+
+use std::time::Duration;
+
+use sea_orm::{DbErr, EntityTrait};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::config::TokenSettings;
+use crate::database::Db;
+use crate::domain::granted::Granted;
+use crate::domain::oauth::grant_error::GrantError;
+use crate::domain::oauth::id_token::{self, IdTokenClaims};
+use crate::domain::refresh::RefreshTokens;
+use crate::domain::status::StatusEntries;
+use crate::domain::token::Issuer;
+use crate::entity::client::Model as Client;
+use crate::entity::session;
+
+/// The services that tokens are made with.
+#[derive(Clone, Copy)]
+pub struct Mint<'a> {
+    /// The database.
+    pub db: &'a Db,
+    /// Allocates status list entries for new sessions.
+    pub entries: &'a StatusEntries,
+    /// Signs access tokens.
+    pub issuer: &'a Issuer,
+    /// Creates and parses refresh tokens.
+    pub refresh_tokens: &'a RefreshTokens,
+    /// Token lifetimes.
+    pub settings: &'a TokenSettings,
+}
+
+/// A grant to a client, and what its tokens contain.
+#[derive(Debug, Clone)]
+pub struct ClientGrant {
+    /// The grant, with scope and audience of the access token.
+    pub granted: Granted,
+    /// The nonce for the ID token.
+    pub nonce: Option<String>,
+    /// The claims about the user for the ID token.
+    pub person_claims: Map<String, Value>,
+    /// Whether a refresh token is granted.
+    pub has_refresh: bool,
+}
+
+/// A token response (RFC 6749 §5.1).
+#[derive(Debug, Clone)]
+pub struct Issued {
+    /// For resource servers.
+    pub access_token: String,
+    /// The lifetime of the access token.
+    pub life: Duration,
+    /// For the next access token.
+    pub refresh_token: Option<String>,
+    /// For the client itself.
+    pub id_token: Option<String>,
+    /// The scope of the access token.
+    pub scope: String,
+}
+
+impl Mint<'_> {
+    /// The session with this ID, ended or not.
+    pub(super) async fn find_session(self, id: Uuid) -> Result<Option<session::Model>, DbErr> {
+        let session = session::Entity::find_by_id(id);
+        self.db.read(|db| async move { session.one(&db).await }).await
+    }
+
+    /// Signs the tokens of a committed grant.
+    ///
+    /// # Errors
+    /// If a token cannot be signed. The client may retry then, as if the response had been lost.
+    pub fn issue(self, client: &Client, grant: ClientGrant) -> Result<Issued, GrantError> {
+        self.sign(client, grant).inspect_err(|_| self.db.note_lost_response())
+    }
+
+    fn sign(self, client: &Client, grant: ClientGrant) -> Result<Issued, GrantError> {
+        // The clock is read again: `auth_time` was read in the transaction, and `now` must not be
+        // before it.
+        let now = self.db.clock().now();
+        let ClientGrant { granted, nonce, person_claims, has_refresh } = grant;
+        let life = self.issuer.life_of(&granted, client.access_token_life(), now);
+        let access_token = self.issuer.access_token(&granted, life, now)?;
+        let is_openid = granted.scope.split(' ').any(|value| value == "openid");
+        let claims = IdTokenClaims {
+            access_token: &access_token,
+            nonce: nonce.as_deref(),
+            of_user: &person_claims,
+            life,
+        };
+        let id_token = is_openid.then(|| id_token::sign(self.issuer, &granted, claims, now));
+        let (session_id, generation) = (granted.session_id, granted.generation);
+        let refresh_token = has_refresh.then(|| self.refresh_tokens.encode(session_id, generation));
+        Ok(Issued {
+            life,
+            refresh_token: refresh_token.transpose()?,
+            id_token: id_token.transpose()?,
+            scope: granted.scope,
+            access_token,
+        })
+    }
+}
