@@ -12,6 +12,7 @@ pub mod domain;
 pub mod entity;
 pub mod http;
 pub mod naming;
+pub mod scope;
 pub mod server;
 pub mod telemetry;
 pub mod timestamp;

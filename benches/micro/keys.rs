@@ -11,6 +11,7 @@ use signet::domain::account::EmailClaims;
 use signet::domain::granted::{Granted, StatusEntry};
 use signet::domain::refresh::RefreshTokens;
 use signet::domain::token::Issuer;
+use signet::scope::Scope;
 use signet::server::Storage;
 use signet::timestamp::Timestamp;
 use signet_verifier::Verifier;
@@ -73,7 +74,7 @@ pub(crate) fn granted() -> Granted {
         email: EmailClaims { email: "ada@example.test".to_owned(), email_verified: false },
         session_id: Uuid::from_u128(2),
         client_id: "signet".to_owned(),
-        scope: "openid email offline_access".to_owned(),
+        scope: Scope::parse("openid email offline_access").unwrap_or_default(),
         audience: None,
         auth_time: NOW,
         generation: 7,

@@ -12,7 +12,7 @@ use crate::cli::output::{print, print_json, print_to_stderr};
 use crate::config::DatabaseSettings;
 use crate::domain::oauth::client::metadata::{Pkce, Registration};
 use crate::domain::oauth::client::{self, Applied, Client as Row};
-use crate::domain::scope::IDENTITY;
+use crate::scope::IDENTITY;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::entity::account::EmailClaims;
 use crate::entity::session;
+use crate::scope::{Audiences, Scope};
 use crate::timestamp::Timestamp;
 
 /// The entry of a session in a status list, where verifiers see that it has ended.
@@ -35,10 +36,10 @@ pub struct Granted {
     pub session_id: Uuid,
     /// The client that gets the tokens.
     pub client_id: String,
-    /// The scope of the access token, space-separated: all that was granted, or less.
-    pub scope: String,
-    /// The audiences of the access token, space-separated; that of the JSON API if `None`.
-    pub audience: Option<String>,
+    /// The scope of the access token: all that was granted, or less.
+    pub scope: Scope,
+    /// The audiences of the access token; that of the JSON API if `None`.
+    pub audience: Option<Audiences>,
     /// When the password was checked.
     pub auth_time: Timestamp,
     /// The generation of the newest refresh token.

@@ -32,7 +32,6 @@ pub mod profile;
 pub mod reauthentication;
 pub mod refresh;
 pub mod restore;
-pub mod scope;
 pub mod session;
 pub mod status;
 pub mod token;

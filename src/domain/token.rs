@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::domain::granted::{Granted, StatusEntry};
 use crate::domain::keys::KeyRing;
+use crate::scope::{AudienceClaim, Audiences, Scope};
 use crate::timestamp::Timestamp;
 
 /// Maximum length of an access token to be parsed, in bytes.
@@ -30,7 +31,7 @@ const MAX_OWN: usize = 24 * 1024;
 /// Signs access tokens for one issuer, with a default audience.
 pub struct Issuer {
     iss: String,
-    aud: String,
+    aud: Audiences,
     life: Duration,
     ring: Arc<KeyRing>,
     header: JwsHeader,
@@ -65,14 +66,14 @@ pub enum SigningError {
 struct Claims<'a> {
     iss: &'a str,
     sub: Uuid,
-    aud: Audience<'a>,
+    aud: AudienceClaim<'a>,
     exp: u64,
     iat: u64,
     jti: &'a str,
     client_id: &'a str,
     sid: Uuid,
     auth_time: u64,
-    scope: &'a str,
+    scope: &'a Scope,
     /// Equal to `sub`; read by the services of the application that Signet replaces.
     user_id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +101,7 @@ struct StatusListClaim {
 struct ClientClaims<'a> {
     iss: &'a str,
     sub: &'a str,
-    aud: Audience<'a>,
+    aud: AudienceClaim<'a>,
     exp: u64,
     iat: u64,
     jti: &'a str,
@@ -108,25 +109,7 @@ struct ClientClaims<'a> {
     /// Omitted if empty: a scope has at least one value (RFC 6749 §3.3). Always present with the
     /// `typ` JWT.
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-}
-
-/// RFC 7519 §4.1.3: a string for one audience, an array for several.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Audience<'a> {
-    One(&'a str),
-    Many(Vec<&'a str>),
-}
-
-impl<'a> Audience<'a> {
-    fn of(separated: &'a str) -> Self {
-        if separated.contains(' ') {
-            Self::Many(separated.split(' ').collect())
-        } else {
-            Self::One(separated)
-        }
-    }
+    scope: Option<&'a Scope>,
 }
 
 impl Issuer {
@@ -134,6 +117,7 @@ impl Issuer {
     #[must_use]
     pub fn new(iss: String, aud: String, life: Duration, ring: Arc<KeyRing>) -> Self {
         let (header, plain_header) = (header_of(ACCESS_TOKEN), header_of(PLAIN));
+        let aud = [aud.as_str()].into_iter().collect();
         Self { iss, aud, life, ring, header, typ_jwt: Vec::new(), plain_header }
     }
 
@@ -147,15 +131,19 @@ impl Issuer {
     #[must_use]
     pub fn verifier(&self, audience: &str) -> Verifier {
         let verifier = Verifier::new(&self.iss, audience);
-        if self.has_typ_jwt(audience) { verifier.accept_typ_jwt() } else { verifier }
+        if self.requires_typ_jwt(audience) { verifier.accept_typ_jwt() } else { verifier }
     }
 
-    /// Whether tokens for any of these space-separated audiences have the `typ` JWT.
-    fn has_typ_jwt(&self, audiences: &str) -> bool {
-        audiences.split(' ').any(|audience| self.typ_jwt.iter().any(|one| one == audience))
+    /// Whether tokens for this audience have the `typ` JWT, whatever their other audiences.
+    fn requires_typ_jwt(&self, audience: &str) -> bool {
+        self.typ_jwt.iter().any(|one| one == audience)
     }
 
-    fn header_for(&self, audiences: &str) -> &JwsHeader {
+    fn has_typ_jwt(&self, audiences: &Audiences) -> bool {
+        audiences.iter().any(|audience| self.requires_typ_jwt(audience))
+    }
+
+    fn header_for(&self, audiences: &Audiences) -> &JwsHeader {
         if self.has_typ_jwt(audiences) { &self.plain_header } else { &self.header }
     }
 
@@ -186,17 +174,11 @@ impl Issuer {
         &self.iss
     }
 
-    /// The `aud` of tokens of the JSON API.
-    #[must_use]
-    pub fn audience(&self) -> &str {
-        &self.aud
-    }
-
     /// Whether this is an audience of access tokens: the JSON API, the issuer itself, or a service
     /// with the `typ` JWT.
     #[must_use]
     pub fn is_audience(&self, name: &str) -> bool {
-        name == self.aud || name == self.iss || self.has_typ_jwt(name)
+        self.aud.has(name) || name == self.iss || self.requires_typ_jwt(name)
     }
 
     /// Signs an access token for a grant, valid from `now`. Its lifetime is capped at the issuer's,
@@ -210,14 +192,14 @@ impl Issuer {
         life: Duration,
         now: Timestamp,
     ) -> Result<String, SigningError> {
-        let audience = granted.audience.as_deref().unwrap_or(&self.aud);
-        let shows_email = granted.scope.split(' ').any(|value| value == "email");
+        let audience = granted.audience.as_ref().unwrap_or(&self.aud);
+        let shows_email = granted.scope.has("email");
         self.sign(
             self.header_for(audience),
             &Claims {
                 iss: &self.iss,
                 sub: granted.account_id,
-                aud: Audience::of(audience),
+                aud: audience.claim(),
                 exp: now.plus(self.life_of(granted, life, now)).as_seconds(),
                 iat: now.as_seconds(),
                 jti: &random_id()?,
@@ -240,8 +222,8 @@ impl Issuer {
     pub fn client_token(
         &self,
         client_id: &str,
-        audience: &str,
-        scope: &str,
+        audience: &Audiences,
+        scope: &Scope,
         life: Duration,
         now: Timestamp,
     ) -> Result<String, SigningError> {
@@ -251,7 +233,7 @@ impl Issuer {
             &ClientClaims {
                 iss: &self.iss,
                 sub: client_id,
-                aud: Audience::of(audience),
+                aud: audience.claim(),
                 exp: now.plus(life.min(self.life)).as_seconds(),
                 iat: now.as_seconds(),
                 jti: &random_id()?,
@@ -293,7 +275,7 @@ impl Issuer {
             one => vec![one.as_str()?],
         };
         // The audience that decides the type, if there is one.
-        let audience = audiences.iter().find(|audience| self.has_typ_jwt(audience));
+        let audience = audiences.iter().find(|audience| self.requires_typ_jwt(audience));
         let audience = audience.or(audiences.first())?;
         let keys = self.ring.current();
         let token = self

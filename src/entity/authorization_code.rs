@@ -4,6 +4,7 @@ use sea_orm::FromJsonQueryResult;
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::scope::{Audiences, Scope};
 use crate::timestamp::Timestamp;
 
 /// A row of `authorization_code`.
@@ -21,10 +22,10 @@ pub struct Model {
     pub browser_session_id: Uuid,
     /// The redirect URI it was sent to.
     pub redirect_uri: String,
-    /// The granted scope, space-separated.
-    pub scope: String,
-    /// The audience of the tokens, space-separated.
-    pub audience: String,
+    /// The granted scope.
+    pub scope: Scope,
+    /// The audiences of the tokens.
+    pub audience: Audiences,
     /// The `nonce` for the ID token.
     pub nonce: Option<String>,
     /// The PKCE challenge (RFC 7636), always with `S256`.

@@ -8,6 +8,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{LockType, SimpleExpr};
 use serde::{Deserialize, Serialize};
 
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
 /// A row of `client`.
@@ -127,6 +128,12 @@ impl Model {
             || (self.either_secret_method
                 && is_by_secret(method)
                 && is_by_secret(&self.auth_method))
+    }
+
+    /// The scope that it may request.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scopes.0.iter().map(String::as_str).collect()
     }
 
     /// Whether it is a native app (RFC 8252).

@@ -7,6 +7,7 @@ use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::entity::client::Texts;
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
 /// A row of `consent`.
@@ -19,8 +20,8 @@ pub struct Model {
     /// The client it was granted to.
     #[sea_orm(primary_key, auto_increment = false)]
     pub client_id: String,
-    /// All granted scopes, space-separated. Instances of the previous version read only this.
-    pub scope: String,
+    /// The union of all granted scopes. Instances of the previous version read only this.
+    pub scope: Scope,
     /// When it was last granted.
     pub granted_at: Timestamp,
     /// The granted scopes per audience. `None` if the consent predates this column: it then applies
@@ -33,9 +34,9 @@ pub struct Model {
     pub claims: Option<Texts>,
 }
 
-/// Space-separated scopes, by the audience they were granted for.
+/// Scopes, by the audience they were granted for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
-pub struct ScopesByAudience(pub BTreeMap<String, String>);
+pub struct ScopesByAudience(pub BTreeMap<String, Scope>);
 
 /// The tables a consent is related to.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

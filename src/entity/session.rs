@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::account;
 use crate::entity::authorization_code::RequestedClaims;
+use crate::scope::{Audiences, Scope};
 use crate::timestamp::Timestamp;
 
 /// A row of `session`.
@@ -20,8 +21,8 @@ pub struct Model {
     pub account_id: Uuid,
     /// The `client_id` of its tokens.
     pub client_id: String,
-    /// The `scope` of its tokens, space-separated.
-    pub scope: String,
+    /// The `scope` of its tokens.
+    pub scope: Scope,
     /// When the password was checked.
     pub auth_time: Timestamp,
     /// The number of the newest refresh token.
@@ -48,8 +49,8 @@ pub struct Model {
     pub cookie_digest: Option<Vec<u8>>,
     /// The browser session on the hosted pages in which a client's session was opened.
     pub browser_session_id: Option<Uuid>,
-    /// The audience of its tokens, space-separated; the service's own audience if `None`.
-    pub audience: Option<String>,
+    /// The audiences of its tokens; the service's own audience if `None`.
+    pub audience: Option<Audiences>,
     /// The claims that its client requested by name; `None` if there are none.
     #[sea_orm(column_type = "JsonBinary")]
     pub claims: Option<RequestedClaims>,

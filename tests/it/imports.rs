@@ -22,7 +22,6 @@ const ORDERS: [(&str, &[&str]); 2] = [
             "id",
             "network",
             "outbox",
-            "scope",
             "audit",
             "keys",
             "attempt_limit",

@@ -1,6 +1,7 @@
 //! Audiences of access tokens (RFC 8707).
 
 use crate::entity::client::Model;
+use crate::scope::Audiences;
 
 /// Maximum length of a token's audience, in bytes: tokens have to fit into headers.
 const MAX_LENGTH: usize = 2000;
@@ -20,46 +21,39 @@ pub fn default_of(client: &Model, issuer: &str) -> String {
 
 /// The audiences that a client's tokens may have: userinfo only if none is registered.
 #[must_use]
-pub fn registered_by(client: &Model, issuer: &str) -> Vec<String> {
+pub fn registered_by(client: &Model, issuer: &str) -> Audiences {
     if client.audiences.0.is_empty() {
-        return vec![of_userinfo(issuer)];
+        return [of_userinfo(issuer).as_str()].into_iter().collect();
     }
-    client.audiences.0.clone()
+    client.audiences.0.iter().map(String::as_str).collect()
 }
 
-/// The audience of a client's tokens, space-separated: as requested, or its default. `None` if one
-/// is requested that is not registered (`invalid_target`).
+/// The audience of a client's tokens: as requested, or its default. `None` if one is requested that
+/// is not registered (`invalid_target`).
 #[must_use]
 pub fn chosen<'a>(
     client: &Model,
     resources: impl Iterator<Item = &'a str>,
     issuer: &str,
-) -> Option<String> {
-    let allowed = registered_by(client, issuer);
-    let chosen = within(resources, &allowed)?;
-    Some(if chosen.is_empty() { default_of(client, issuer) } else { chosen })
+) -> Option<Audiences> {
+    let chosen = within(resources, &registered_by(client, issuer))?;
+    let default = || [default_of(client, issuer).as_str()].into_iter().collect();
+    Some(if chosen.is_empty() { default() } else { chosen })
 }
 
 /// The requested part of the granted audience, or all of it. `None` if the request exceeds it.
 #[must_use]
-pub fn narrowed<'a>(resources: impl Iterator<Item = &'a str>, granted: &str) -> Option<String> {
-    let allowed: Vec<_> = granted.split(' ').map(str::to_owned).collect();
-    let chosen = within(resources, &allowed)?;
-    if chosen.is_empty() { Some(granted.to_owned()) } else { Some(chosen) }
+pub fn narrowed<'a>(
+    resources: impl Iterator<Item = &'a str>,
+    granted: &Audiences,
+) -> Option<Audiences> {
+    let chosen = within(resources, granted)?;
+    Some(if chosen.is_empty() { granted.clone() } else { chosen })
 }
 
-/// The requested audiences without duplicates, space-separated; empty if none. `None` if one is not
-/// allowed, or if they are too long for a token.
-fn within<'a>(resources: impl Iterator<Item = &'a str>, allowed: &[String]) -> Option<String> {
-    let mut chosen: Vec<&str> = Vec::new();
-    for resource in resources {
-        if !allowed.iter().any(|one| one == resource) {
-            return None;
-        }
-        if !chosen.contains(&resource) {
-            chosen.push(resource);
-        }
-    }
-    let chosen = chosen.join(" ");
-    (chosen.len() <= MAX_LENGTH).then_some(chosen)
+/// The requested audiences; empty if none. `None` if one is not allowed, or if they are too long
+/// for a token.
+fn within<'a>(resources: impl Iterator<Item = &'a str>, allowed: &Audiences) -> Option<Audiences> {
+    let allowed = resources.map(|resource| allowed.has(resource).then_some(resource));
+    allowed.collect::<Option<Audiences>>().filter(|it| it.as_str().len() <= MAX_LENGTH)
 }

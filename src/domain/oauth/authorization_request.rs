@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::entity::authorization_code::RequestedClaims;
+use crate::scope::{Audiences, Scope};
 
 /// Error codes of authorization responses (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6,
 /// RFC 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
@@ -74,10 +75,10 @@ pub struct AuthorizationRequest {
     pub client_id: String,
     /// Where the response goes.
     pub to: ReturnAddress,
-    /// The requested scope, space-separated, limited to the client's.
-    pub scope: String,
-    /// The audiences of the tokens, space-separated.
-    pub audience: String,
+    /// The requested scope, limited to the client's.
+    pub scope: Scope,
+    /// The audiences of the tokens.
+    pub audience: Audiences,
     /// The nonce for the ID token.
     pub nonce: Option<String>,
     /// The PKCE code challenge.

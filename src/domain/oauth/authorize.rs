@@ -13,9 +13,9 @@ use crate::domain::oauth::id_token;
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pkce;
 use crate::domain::oauth::request_object::RequestObject;
-use crate::domain::scope::Scope;
 use crate::domain::token::Issuer;
 use crate::entity::client::Model as Client;
+use crate::scope::Scope;
 
 /// Maximum length of `state` and `nonce`, in bytes.
 const MAX_ECHO: usize = 4096;
@@ -87,7 +87,7 @@ fn read(
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
         to: to.clone(),
-        scope: scope.to_string(),
+        scope,
         audience,
         nonce: params.get("nonce").map(str::to_owned),
         code_challenge,
@@ -219,7 +219,7 @@ fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
     let asked = match params.get("scope") {
         Some(text) => Scope::parse(text)
             .ok_or((ErrorCode::InvalidScope, "scope is not a list of scope values"))?,
-        None => Scope::of(&client.scopes.0).without("offline_access"),
+        None => client.scope().without(&["offline_access"]),
     };
     let granted = entitlement::scope(client, &asked);
     if granted.is_empty() {

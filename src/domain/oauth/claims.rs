@@ -19,10 +19,10 @@ use crate::domain::oauth::authorization_request::{ErrorCode, Reason};
 use crate::domain::oauth::id_token::LEVEL;
 use crate::domain::oauth::strict_json;
 use crate::domain::profile;
-use crate::domain::scope::Scope;
 use crate::entity::account;
 use crate::entity::authorization_code::RequestedClaims;
 use crate::entity::client::Model as Client;
+use crate::scope::Scope;
 
 /// Maximum length of the parameter, in bytes.
 const MAX_LENGTH: usize = 4096;
@@ -127,7 +127,7 @@ pub fn claims_of_person(
 ) -> Map<String, Value> {
     let mut known = asked.map(|asked| profile::named(account, &asked.id_token)).unwrap_or_default();
     if client.id_token_claims {
-        known.extend(profile::claims(account, &scope.to_string()));
+        known.extend(profile::claims(account, scope.as_str()));
     }
     let mut room = MAX_ID_TOKEN_CLAIMS;
     known.retain(|name, value| {

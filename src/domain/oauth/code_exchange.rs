@@ -18,12 +18,12 @@ use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pkce;
 use crate::domain::oauth::secret::digest;
 use crate::domain::oauth::{audience, claims};
-use crate::domain::scope::Scope;
 use crate::domain::session;
 use crate::entity::authorization_code::{Column, Entity, Model};
 use crate::entity::client as client_row;
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{account, client};
+use crate::scope::Audiences;
 use crate::timestamp::Timestamp;
 
 /// How long after its redemption a code may be retried, whatever outages there are: a code found in
@@ -158,20 +158,19 @@ async fn redeem_in(
 /// The grant of a code, limited by [`left_of`], to its client.
 fn redeemed(
     code: Model,
-    audience: String,
+    audience: Audiences,
     session: session_row::Model,
     account: &account::Model,
     shown: &Presented,
 ) -> Outcome {
-    let scope = Scope::parse(&code.scope).unwrap_or_default();
     let person_claims =
-        claims::claims_of_person(account, &shown.client, &scope, code.claims.as_ref());
+        claims::claims_of_person(account, &shown.client, &code.scope, code.claims.as_ref());
+    let has_refresh = code.scope.has("offline_access");
     let granted = Granted {
         scope: code.scope,
         audience: Some(audience),
         ..Granted::of(session, account.email_claims())
     };
-    let has_refresh = scope.has("offline_access");
     let grant = ClientGrant { granted, nonce: code.nonce, person_claims, has_refresh };
     Outcome::Redeemed(Box::new(grant))
 }
@@ -210,14 +209,14 @@ fn is_proved(row: &Model, shown: &Presented) -> bool {
 /// or the redirect URI is no longer registered.
 fn left_of(code: Model, shown: &Presented) -> Option<Model> {
     let Presented { client, issuer, .. } = shown;
-    let scope = entitlement::scope(client, &Scope::parse(&code.scope)?);
+    let scope = entitlement::scope(client, &code.scope);
     let audience = entitlement::audience(client, &code.audience, issuer);
     let is_good = entitlement::has_redirect_uri(client, &code.redirect_uri)
         && !scope.is_empty()
         && !audience.is_empty();
     let asked = code.claims.as_ref().map(|asked| entitlement::claims(client, &scope, asked));
     let claims = asked.and_then(claims::stored);
-    is_good.then(|| Model { scope: scope.to_string(), audience, claims, ..code })
+    is_good.then(|| Model { scope, audience, claims, ..code })
 }
 
 /// A session without refresh tokens lives as long as the browser's, so that its client can be
@@ -231,8 +230,7 @@ fn session_of(
     shown: &Presented,
     now: Timestamp,
 ) -> session_row::Model {
-    let has_refresh = Scope::parse(&code.scope).is_some_and(|it| it.has("offline_access"));
-    let until = (!has_refresh).then_some(browser.absolute_expires_at);
+    let until = (!code.scope.has("offline_access")).then_some(browser.absolute_expires_at);
     let absolute_expires_at = until.unwrap_or_else(|| now.plus(shown.settings.session_life()));
     let idle = until.unwrap_or_else(|| now.plus(shown.settings.refresh_token_life()));
     session_row::Model {

@@ -19,13 +19,13 @@ use crate::domain::oauth::audience;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::claims::is_opened;
 use crate::domain::oauth::client::metadata::is_client_id;
-use crate::domain::scope::Scope;
 use crate::domain::session;
 use crate::domain::session::listing::{self, Login};
 use crate::entity::client::{self as client_row, Model as Client, Texts};
 use crate::entity::consent::{ActiveModel, Column, Entity, Model, ScopesByAudience};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{authorization_code, pending_authorization};
+use crate::scope::{Audiences, Scope};
 use crate::timestamp::Timestamp;
 
 /// Maximum number of consents listed. There is at most one per client that asks for consent.
@@ -40,8 +40,8 @@ pub struct RequestedAccess<'a> {
     pub issuer: &'a str,
     /// The requested scope.
     pub scope: &'a Scope,
-    /// The requested audiences, space-separated; the scope applies to each.
-    pub audience: &'a str,
+    /// The requested audiences; the scope applies to each.
+    pub audience: &'a Audiences,
     /// Single claims in addition.
     pub claims: &'a [String],
 }
@@ -88,11 +88,10 @@ pub async fn covers(
     let row = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let Some(row) = row else { return Ok(false) };
     let access = access_of(&row, client, issuer);
-    let mut audiences = audience.split(' ');
     let is_named = |claim: &str| row.claims.as_ref().is_some_and(|names| names.has(claim));
     let is_allowed =
         |claim: &String| is_named(claim) || access.values().any(|scope| is_opened(claim, scope));
-    Ok(audiences.all(|it| access.get(it).is_some_and(|allowed| scope.is_within(allowed)))
+    Ok(audience.iter().all(|it| access.get(it).is_some_and(|allowed| scope.is_within(allowed)))
         && claims.iter().all(is_allowed))
 }
 
@@ -113,19 +112,18 @@ pub async fn remember(
     let before = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let named = before.as_ref().and_then(|row| row.claims.clone()).unwrap_or_default();
     let mut access = before.map(|row| access_of(&row, client, issuer)).unwrap_or_default();
-    for one in audience.split(' ') {
+    for one in audience.iter() {
         let allowed = access.remove(one).unwrap_or_default();
-        access.insert(one.to_owned(), allowed.joined_with(scope.clone()));
+        access.insert(one.to_owned(), allowed.joined_with(scope));
     }
-    let together = access.values().cloned().fold(Scope::default(), Scope::joined_with);
+    let together = access.values().flat_map(Scope::iter).collect::<Scope>();
     let named = joined(named, claims, &together);
-    let texts = access.into_iter().map(|(audience, scope)| (audience, scope.to_string()));
     let row = ActiveModel {
         account_id: Set(account_id),
         client_id: Set(client.id.clone()),
-        scope: Set(together.to_string()),
+        scope: Set(together),
         granted_at: Set(now),
-        access: Set(Some(ScopesByAudience(texts.collect()))),
+        access: Set(Some(ScopesByAudience(access))),
         claims: Set(named),
     };
     let again = OnConflict::columns([Column::AccountId, Column::ClientId])
@@ -157,12 +155,9 @@ fn in_the_log(claims: &[String]) -> String {
 /// A row's scopes by audience. A row from before there were audiences applies to the client's
 /// default audience, the only one the user was shown.
 fn access_of(row: &Model, client: &Client, issuer: &str) -> BTreeMap<String, Scope> {
-    let scope = |text: &str| Scope::parse(text).unwrap_or_default();
     match &row.access {
-        Some(ScopesByAudience(texts)) => {
-            texts.iter().map(|(audience, text)| (audience.clone(), scope(text))).collect()
-        }
-        None => BTreeMap::from([(audience::default_of(client, issuer), scope(&row.scope))]),
+        Some(ScopesByAudience(access)) => access.clone(),
+        None => BTreeMap::from([(audience::default_of(client, issuer), row.scope.clone())]),
     }
 }
 

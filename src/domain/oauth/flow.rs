@@ -10,7 +10,6 @@ use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::consent::{self, RequestedAccess};
 use crate::domain::oauth::pending_authorization::{FlowError, Pending, StoredIn};
 use crate::domain::oauth::{claims, code};
-use crate::domain::scope::Scope;
 use crate::domain::session;
 use crate::entity::client as client_row;
 use crate::entity::client::Model as Client;
@@ -217,12 +216,11 @@ async fn grant_in(
     if !client_row::Entity::lock_registered(txn, &client.id).await? {
         return Ok(Outcome::Void);
     }
-    let scope = Scope::parse(&request.scope).unwrap_or_default();
-    let claims = claims::beside(&scope, &request.claims);
+    let claims = claims::beside(&request.scope, &request.claims);
     let requested = RequestedAccess {
         client,
         issuer,
-        scope: &scope,
+        scope: &request.scope,
         audience: &request.audience,
         claims: &claims,
     };

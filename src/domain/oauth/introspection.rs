@@ -7,9 +7,9 @@ use uuid::Uuid;
 use crate::domain::oauth::client;
 use crate::domain::oauth::client::entitlement;
 use crate::domain::oauth::mint::Mint;
-use crate::domain::scope::Scope;
 use crate::domain::session::{self, FIRST_PARTY_CLIENT};
 use crate::entity::client::Model as Client;
+use crate::scope::{Audiences, Scope};
 use crate::timestamp::Timestamp;
 
 /// Claims of an access token that introspection returns (RFC 7662 section 2.2, RFC 9068 section
@@ -46,7 +46,7 @@ pub async fn introspect(
             session.client_id == caller.id && session.generation == presented.generation
         });
         let Some(session) = session else { return Ok(None) };
-        let scope = entitlement::scope(caller, &Scope::parse(&session.scope).unwrap_or_default());
+        let scope = entitlement::scope(caller, &session.scope);
         let is_open = is_open(mint, session.id, session.account_id, now).await?;
         if !is_open || !scope.has("offline_access") {
             return Ok(None);
@@ -57,7 +57,7 @@ pub async fn introspect(
             "iss": mint.issuer.iss(),
             "sub": session.account_id,
             "client_id": session.client_id,
-            "scope": scope.to_string(),
+            "scope": scope,
             "sid": session.id,
             "exp": expires_at.as_seconds(),
         })));
@@ -109,26 +109,20 @@ async fn narrow(
     let scope = claims.get("scope").and_then(Value::as_str).unwrap_or_default();
     let scope = Scope::parse(scope).unwrap_or_default();
     let left = entitlement::scope(client, &scope);
-    let audience = entitlement::audience(client, &audience_of(claims).join(" "), mint.issuer.iss());
+    let audience = entitlement::audience(client, &audience_of(claims), mint.issuer.iss());
     let is_something = !audience.is_empty() && (scope.is_empty() || !left.is_empty());
     if !scope.is_empty() {
-        claims.insert("scope".to_owned(), left.to_string().into());
+        claims.insert("scope".to_owned(), json!(left));
     }
-    claims.insert("aud".to_owned(), claim_of(&audience));
+    claims.insert("aud".to_owned(), json!(audience.claim()));
     Ok(is_something)
 }
 
-fn audience_of(claims: &Map<String, Value>) -> Vec<&str> {
+fn audience_of(claims: &Map<String, Value>) -> Audiences {
     match claims.get("aud") {
-        Some(Value::String(one)) => vec![one],
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
+        one => one.and_then(Value::as_str).into_iter().collect(),
     }
-}
-
-/// RFC 7519 §4.1.3: a string for one audience, an array for several.
-fn claim_of(audience: &str) -> Value {
-    if audience.contains(' ') { audience.split(' ').collect() } else { audience.into() }
 }
 
 fn may_know(caller: &Client, claims: &Map<String, Value>) -> bool {

@@ -16,6 +16,7 @@ use crate::domain::status::StatusEntries;
 use crate::domain::token::Issuer;
 use crate::entity::client::Model as Client;
 use crate::entity::session;
+use crate::scope::Scope;
 
 /// The services that tokens are made with.
 #[derive(Clone, Copy)]
@@ -57,7 +58,7 @@ pub struct Issued {
     /// For the client itself.
     pub id_token: Option<String>,
     /// The scope of the access token.
-    pub scope: String,
+    pub scope: Scope,
 }
 
 impl Mint<'_> {
@@ -82,7 +83,7 @@ impl Mint<'_> {
         let ClientGrant { granted, nonce, person_claims, has_refresh } = grant;
         let life = self.issuer.life_of(&granted, client.access_token_life(), now);
         let access_token = self.issuer.access_token(&granted, life, now)?;
-        let is_openid = granted.scope.split(' ').any(|value| value == "openid");
+        let is_openid = granted.scope.has("openid");
         let claims = IdTokenClaims {
             access_token: &access_token,
             nonce: nonce.as_deref(),

@@ -16,9 +16,9 @@ use crate::domain::oauth::mint::{ClientGrant, Issued, Mint};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::{audience, claims};
 use crate::domain::refresh::{self, Holder, Presented};
-use crate::domain::scope::Scope;
 use crate::entity::client::Model as Client;
 use crate::entity::{account, session};
+use crate::scope::{Audiences, IDENTITY, Scope};
 use crate::timestamp::Timestamp;
 
 /// Handles a token request of an authenticated client.
@@ -77,14 +77,13 @@ async fn left_of(
     client: &Client,
     presented: Presented,
     params: &Params,
-) -> Result<(String, String, Map<String, Value>), GrantError> {
+) -> Result<(Scope, Audiences, Map<String, Value>), GrantError> {
     let row = mint.find_session(presented.session_id).await?;
     let row = row.filter(|row| row.client_id == client.id).ok_or(GrantError::Rejected)?;
     let issuer = mint.issuer.iss();
-    let granted = Scope::parse(&row.scope).unwrap_or_default();
-    let left = entitlement::scope(client, &granted);
-    let audience = row.audience.as_deref().unwrap_or(issuer);
-    let audience = entitlement::audience(client, audience, issuer);
+    let left = entitlement::scope(client, &row.scope);
+    let own = || [issuer].into_iter().collect();
+    let audience = entitlement::audience(client, &row.audience.clone().unwrap_or_else(own), issuer);
     // No request could succeed. Clients react to `invalid_grant` with a new authorization request.
     if !left.has("offline_access") || audience.is_empty() {
         return Err(GrantError::Rejected);
@@ -92,7 +91,7 @@ async fn left_of(
     let scope = match params.get("scope") {
         None => left,
         Some(asked) => Scope::parse(asked)
-            .filter(|asked| asked.is_within(&granted))
+            .filter(|asked| asked.is_within(&row.scope))
             .map(|asked| asked.within(&left))
             .filter(|scope| !scope.is_empty())
             .ok_or(GrantError::Scope)?,
@@ -100,7 +99,7 @@ async fn left_of(
     let audience = audience::narrowed(params.all("resource"), &audience);
     let audience = audience.ok_or(GrantError::Target)?;
     let person_claims = person_claims(mint, client, &scope, &row).await?;
-    Ok((scope.to_string(), audience, person_claims))
+    Ok((scope, audience, person_claims))
 }
 
 /// The claims about the user for a session's next ID token. Most requests need none.
@@ -131,7 +130,7 @@ fn client_credentials(
     if !client.is_confidential() {
         return Err(GrantError::NotAllowed);
     }
-    let allowed = Scope::of(&client.scopes.0).without_identity();
+    let allowed = client.scope().without(&IDENTITY);
     let scope = match params.get("scope") {
         None => allowed,
         Some(asked) => Scope::parse(asked)
@@ -140,7 +139,6 @@ fn client_credentials(
     };
     let audience = audience::chosen(client, params.all("resource"), mint.issuer.iss());
     let audience = audience.ok_or(GrantError::Target)?;
-    let scope = scope.to_string();
     let life = client.access_token_life().min(mint.issuer.life());
     let access_token = mint.issuer.client_token(&client.id, &audience, &scope, life, now)?;
     Ok(Issued { access_token, life, refresh_token: None, id_token: None, scope })

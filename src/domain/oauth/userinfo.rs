@@ -8,9 +8,9 @@ use crate::database::Db;
 use crate::domain::oauth::client;
 use crate::domain::oauth::client::entitlement;
 use crate::domain::profile;
-use crate::domain::scope::Scope;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::{account, session};
+use crate::scope::Scope;
 
 /// The claims that a token gives access to.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ pub async fn left(db: &Db, session: &session::Model, scope: &str) -> Result<Open
 /// The claims of an account that `opened` gives access to.
 #[must_use]
 pub fn claims(account: &account::Model, opened: &Opened) -> Map<String, Value> {
-    let mut claims = profile::claims(account, &opened.scope.to_string());
+    let mut claims = profile::claims(account, opened.scope.as_str());
     claims.extend(profile::named(account, &opened.names));
     claims.insert("sub".to_owned(), account.id.to_string().into());
     claims

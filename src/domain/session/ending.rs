@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::granted::StatusEntry;
-use crate::domain::scope::Scope;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::domain::session::logout_outbox::notify_clients;
 use crate::domain::status;
@@ -210,9 +209,7 @@ pub async fn end_opened(
         .filter(session::Entity::live(now))
         .all(txn)
         .await?;
-    let is_offline = |session: &session::Model| {
-        Scope::parse(&session.scope).is_some_and(|scope| scope.has("offline_access"))
-    };
+    let is_offline = |session: &session::Model| session.scope.has("offline_access");
     let (kept, ended): (Vec<_>, Vec<_>) = opened.into_iter().partition(is_offline);
     for kept in kept.chunks(500) {
         notify_clients(txn, kept, now).await?;

@@ -36,7 +36,7 @@ pub use unfinished::{end_rest, end_some};
 pub const FIRST_PARTY_CLIENT: &str = "signet";
 
 /// The `scope` of sessions that the JSON API starts.
-pub const FIRST_PARTY_SCOPE: &str = "openid email offline_access";
+pub const FIRST_PARTY_SCOPE: [&str; 3] = ["openid", "email", "offline_access"];
 
 /// A session to be started, with all that its transaction needs besides the account.
 #[derive(Clone)]
@@ -107,7 +107,7 @@ pub async fn start(
         id: id::new(now),
         account_id: account.id,
         client_id: FIRST_PARTY_CLIENT.to_owned(),
-        scope: FIRST_PARTY_SCOPE.to_owned(),
+        scope: FIRST_PARTY_SCOPE.into_iter().collect(),
         auth_time,
         idle_expires_at: now.plus(idle_life).min(absolute_expires_at),
         absolute_expires_at,

@@ -7,7 +7,7 @@ use crate::domain::oauth::assertion::ALGORITHMS;
 use crate::domain::oauth::authorize::PROMPTS;
 use crate::domain::oauth::client::metadata::{AUTH_METHODS, GRANT_TYPES};
 use crate::domain::oauth::id_token::LEVEL;
-use crate::domain::scope::IDENTITY;
+use crate::scope::IDENTITY;
 
 /// The metadata of an issuer.
 pub(in crate::http) fn document(issuer: &str) -> Value {

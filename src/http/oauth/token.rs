@@ -35,7 +35,7 @@ fn success(issued: &Issued) -> Response {
     body.insert("token_type".to_owned(), "Bearer".into());
     body.insert("expires_in".to_owned(), issued.life.as_secs().into());
     if !issued.scope.is_empty() {
-        body.insert("scope".to_owned(), issued.scope.clone().into());
+        body.insert("scope".to_owned(), issued.scope.as_str().into());
     }
     for (name, token) in [("refresh_token", &issued.refresh_token), ("id_token", &issued.id_token)]
     {

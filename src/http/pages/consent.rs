@@ -6,7 +6,6 @@ use poem::{Request, Response};
 use crate::domain::oauth::claims;
 use crate::domain::oauth::flow::Decision;
 use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
-use crate::domain::scope::Scope;
 use crate::http::pages::authorization_flow::continue_flow;
 use crate::http::pages::consent_text::Permission;
 use crate::http::pages::layout::{in_words as place_in_words, render_towards};
@@ -40,7 +39,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
         return Ok(continue_flow(&call, waiting, &call.visitor, Some(decision)).await);
     }
     let asked = &waiting.pending.request;
-    let names = claims::beside(&Scope::parse(&asked.scope).unwrap_or_default(), &asked.claims);
+    let names = claims::beside(&asked.scope, &asked.claims);
     let page = ConsentPage {
         csrf: &call.visitor.csrf(),
         flow: &waiting.flow,
@@ -59,7 +58,6 @@ async fn answered(request: Request) -> Result<Response, Response> {
 /// instance of the previous version, which shows none.
 fn as_shown(mut pending: Pending, names: &str) -> Pending {
     let request = &mut pending.request;
-    let scope = Scope::parse(&request.scope).unwrap_or_default();
-    request.claims = claims::shown(&request.claims, &scope, names);
+    request.claims = claims::shown(&request.claims, &request.scope, names);
     pending
 }

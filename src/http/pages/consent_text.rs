@@ -9,6 +9,7 @@ use crate::domain::oauth::client::Client;
 use crate::domain::oauth::consent::Consent;
 use crate::http::app::App;
 use crate::http::pages::layout;
+use crate::scope::{Audiences, Scope};
 
 /// The permissions of a client, in words.
 pub(super) struct Permission {
@@ -19,24 +20,24 @@ pub(super) struct Permission {
 }
 
 impl Permission {
-    /// A scope at space-separated audiences.
-    pub(super) fn of(app: &App, scope: &str, audience: &str) -> Self {
+    /// A scope at these audiences.
+    pub(super) fn of(app: &App, scope: &Scope, audience: &Audiences) -> Self {
         Self::described(&app.branding.scopes, scope, audience, &app.issuer_url)
     }
 
     fn described(
         descriptions: &ScopeDescriptions,
-        scope: &str,
-        audience: &str,
+        scope: &Scope,
+        audience: &Audiences,
         issuer: &str,
     ) -> Self {
         let (here, mut places) = (audience::of_userinfo(issuer), Vec::<String>::new());
-        for place in audience.split(' ').filter(|it| *it != here).map(place_of) {
+        for place in audience.iter().filter(|it| *it != here).map(place_of) {
             if !places.contains(&place) {
                 places.push(place);
             }
         }
-        let items = scope.split(' ').map(|scope| text_of_scope(scope, descriptions)).collect();
+        let items = scope.iter().map(|scope| text_of_scope(scope, descriptions)).collect();
         Self { places, items }
     }
 
@@ -50,18 +51,16 @@ impl Permission {
 /// The permissions of a consent; audiences with the same scope are merged. Individual claims are
 /// listed without a host, since the client itself gets them.
 pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
-    let mut together: Vec<(String, String)> = Vec::new();
+    let mut together: Vec<(&Scope, Vec<&str>)> = Vec::new();
     for (audience, scope) in &consent.access {
-        let scope = scope.to_string();
         match together.iter_mut().find(|(known, _)| *known == scope) {
-            Some((_, audiences)) => {
-                audiences.push(' ');
-                audiences.push_str(audience);
-            }
-            None => together.push((scope, audience.clone())),
+            Some((_, audiences)) => audiences.push(audience),
+            None => together.push((scope, vec![audience])),
         }
     }
-    let each = together.iter().map(|(scope, audience)| Permission::of(app, scope, audience));
+    let each = together
+        .into_iter()
+        .map(|(scope, audiences)| Permission::of(app, scope, &audiences.into_iter().collect()));
     let mut permissions: Vec<_> = each.collect();
     if !consent.claims.is_empty() {
         let here = permissions.iter().position(|it| it.places.is_empty());
@@ -173,16 +172,20 @@ mod tests {
     fn audience_is_named_once_and_the_default_is_not_named() {
         let issuer = "https://id.example";
         let here = "https://id.example/oauth2/userinfo";
-        let audience = &format!("{here} https://a.example/1 https://a.example/2 https://b.example");
+        let audience = [here, "https://a.example/1", "https://a.example/2", "https://b.example"];
 
         let descriptions = ScopeDescriptions::default();
-        let of = |audience| Permission::described(&descriptions, "openid", audience, issuer);
+        let scope = Scope::parse("openid").unwrap();
+        let of = |audiences: &[&str]| {
+            let audiences = audiences.iter().copied().collect();
+            Permission::described(&descriptions, &scope, &audiences, issuer)
+        };
 
-        let permission = of(audience);
+        let permission = of(&audience);
 
         assert_eq!(permission.places, ["a.example", "b.example"]);
-        assert!(of(here).places.is_empty());
+        assert!(of(&[here]).places.is_empty());
         // A resource server may be identified by the issuer's URL.
-        assert_eq!(of(issuer).places, ["id.example"]);
+        assert_eq!(of(&[issuer]).places, ["id.example"]);
     }
 }

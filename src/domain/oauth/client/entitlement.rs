@@ -7,9 +7,9 @@
 use crate::domain::oauth::authorization_request::{AuthorizationRequest, ErrorCode, Refusal};
 use crate::domain::oauth::claims::{is_opened, limited};
 use crate::domain::oauth::{audience, redirect};
-use crate::domain::scope::Scope;
 use crate::entity::authorization_code::RequestedClaims;
 use crate::entity::client::Model as Client;
+use crate::scope::{Audiences, Scope};
 
 /// Whether codes and errors may be sent to this redirect URI.
 #[must_use]
@@ -21,16 +21,14 @@ pub fn has_redirect_uri(client: &Client, uri: &str) -> bool {
 /// A scope limited to the client's; `offline_access` requires the grant type `refresh_token`.
 #[must_use]
 pub fn scope(client: &Client, of: &Scope) -> Scope {
-    let left = of.limited_to(&client.scopes.0);
-    if client.grants.has("refresh_token") { left } else { left.without("offline_access") }
+    let left = of.within(&client.scope());
+    if client.grants.has("refresh_token") { left } else { left.without(&["offline_access"]) }
 }
 
-/// A space-separated audience limited to the client's; empty if nothing is left.
+/// Audiences limited to the client's; empty if nothing is left.
 #[must_use]
-pub fn audience(client: &Client, of: &str, issuer: &str) -> String {
-    let allowed = audience::registered_by(client, issuer);
-    let left = of.split(' ').filter(|one| allowed.iter().any(|it| it == one));
-    left.collect::<Vec<_>>().join(" ")
+pub fn audience(client: &Client, of: &Audiences, issuer: &str) -> Audiences {
+    of.within(&audience::registered_by(client, issuer))
 }
 
 /// The claims requested by name, limited to those of scopes that the client is registered for.
@@ -41,7 +39,7 @@ pub fn claims(client: &Client, scope: &Scope, of: &RequestedClaims) -> Requested
     if !scope.has("openid") {
         return RequestedClaims::default();
     }
-    let registered = Scope::of(&client.scopes.0);
+    let registered = client.scope();
     let mut left = limited(of, |claim| is_opened(claim, &registered));
     left.userinfo.retain(|claim| !is_opened(claim, scope));
     left
@@ -69,9 +67,8 @@ pub fn renewed(
     if !has_redirect_uri(client, &request.to.redirect_uri) {
         return Err(Outdated::Nowhere);
     }
-    let scope = scope(client, &Scope::parse(&request.scope).unwrap_or_default());
-    request.claims = claims(client, &scope, &request.claims);
-    request.scope = scope.to_string();
+    request.scope = scope(client, &request.scope);
+    request.claims = claims(client, &request.scope, &request.claims);
     request.audience = audience(client, &request.audience, issuer);
     let (code, description) = if request.scope.is_empty() {
         (ErrorCode::InvalidScope, "the client is no longer registered for this scope")

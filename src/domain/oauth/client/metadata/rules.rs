@@ -8,9 +8,9 @@ use crate::domain::oauth::client::metadata::{
     AUTH_METHODS, EITHER_SECRET, GRANT_TYPES, Pkce, Registration,
 };
 use crate::domain::oauth::redirect::{self, RedirectError};
-use crate::domain::scope::is_token;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::naming::is_name;
+use crate::scope::is_token;
 
 /// Maximum number of entries in a list.
 const MAX_ENTRIES: usize = 50;
