@@ -4,13 +4,10 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::naming::is_name;
+use crate::scope::{IDENTITY, is_token};
 
 /// Maximum length of a description, in characters: several may be in one sentence.
 const MAX_DESCRIPTION: usize = 80;
-
-/// Scopes defined by OpenID Connect (Core 1.0 sections 3.1.2.1, 5.4 and 11), for which the pages
-/// have built-in descriptions.
-const STANDARD: [&str; 6] = ["openid", "profile", "email", "address", "phone", "offline_access"];
 
 /// Descriptions by scope; each continues the words “it may”.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,20 +42,17 @@ impl FromStr for ScopeDescriptions {
 fn parse(item: &str) -> Result<(&str, &str), String> {
     let (scope, description) = item.split_once('=').ok_or("must be scope=description")?;
     let (scope, description) = (scope.trim_end(), description.trim_start());
-    if !is_scope(scope) {
+    if !is_token(scope) {
         return Err("what is before the = is no scope (RFC 6749 section 3.3)".to_owned());
     }
-    if STANDARD.contains(&scope) {
+    // The pages have built-in descriptions of these.
+    if IDENTITY.contains(&scope) {
         return Err("scopes of OpenID Connect have descriptions of their own".to_owned());
     }
     if !is_name(description, MAX_DESCRIPTION) {
         return Err(format!("a description must be 1 to {MAX_DESCRIPTION} visible characters"));
     }
     Ok((scope, description))
-}
-
-fn is_scope(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && !b"\"\\".contains(&b))
 }
 
 #[cfg(test)]

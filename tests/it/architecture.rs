@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// `(module, modules it may import)`. A module that is not listed may import no other module.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &["timestamp"]),
-    ("config", &["naming"]),
+    ("config", &["naming", "scope"]),
     ("entity", &["scope", "timestamp"]),
     ("database", &["clock", "config", "timestamp"]),
     ("telemetry", &["config"]),
