@@ -1,5 +1,6 @@
 //! The grant that tokens are made from.
 
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::entity::account::EmailClaims;
@@ -68,4 +69,17 @@ impl Granted {
             status,
         }
     }
+}
+
+/// A grant to a client, and what its tokens contain.
+#[derive(Debug, Clone)]
+pub struct ClientGrant {
+    /// The grant, with scope and audience of the access token.
+    pub granted: Granted,
+    /// The nonce for the ID token.
+    pub nonce: Option<String>,
+    /// The claims about the user for the ID token.
+    pub person_claims: Map<String, Value>,
+    /// Whether a refresh token is granted.
+    pub has_refresh: bool,
 }

@@ -1,5 +1,7 @@
 //! ID tokens (OpenID Connect Core 1.0 §2).
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openssl::sha::sha256;
@@ -7,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::granted::Granted;
+use crate::domain::granted::ClientGrant;
 use crate::domain::token::{Issuer, SigningError, is_access_token};
 use crate::timestamp::Timestamp;
 
@@ -39,30 +41,18 @@ struct Claims<'a> {
     of_user: &'a Map<String, Value>,
 }
 
-/// The content of an ID token beyond the grant.
-#[derive(Debug, Clone, Copy)]
-pub struct IdTokenClaims<'a> {
-    /// The access token issued with it.
-    pub access_token: &'a str,
-    /// The nonce of the request.
-    pub nonce: Option<&'a str>,
-    /// Standard claims about the user.
-    pub of_user: &'a Map<String, Value>,
-    /// The lifetime.
-    pub life: std::time::Duration,
-}
-
-/// Signs an ID token.
+/// Signs the ID token that is issued with an access token.
 ///
 /// # Errors
 /// As [`Issuer::access_token`].
 pub fn sign(
     issuer: &Issuer,
-    granted: &Granted,
-    given: IdTokenClaims<'_>,
+    ClientGrant { granted, nonce, person_claims, .. }: &ClientGrant,
+    access_token: &str,
+    life: Duration,
     now: Timestamp,
 ) -> Result<String, SigningError> {
-    let digest = sha256(given.access_token.as_bytes());
+    let digest = sha256(access_token.as_bytes());
     let (left_half, _) = digest.split_at(16);
     issuer.sign_as(
         TOKEN_TYPE,
@@ -70,15 +60,15 @@ pub fn sign(
             iss: issuer.iss(),
             sub: granted.account_id,
             aud: &granted.client_id,
-            exp: now.plus(given.life).as_seconds(),
+            exp: now.plus(life).as_seconds(),
             iat: now.as_seconds(),
             auth_time: granted.auth_time.as_seconds(),
-            nonce: given.nonce,
+            nonce: nonce.as_deref(),
             acr: LEVEL,
             amr: METHODS,
             sid: granted.session_id,
             at_hash: URL_SAFE_NO_PAD.encode(left_half),
-            of_user: given.of_user,
+            of_user: person_claims,
         },
     )
 }

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use sea_orm::{DbErr, EntityTrait};
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::config::TokenSettings;
 use crate::database::Db;
-use crate::domain::granted::Granted;
+use crate::domain::granted::ClientGrant;
 use crate::domain::oauth::grant_error::GrantError;
-use crate::domain::oauth::id_token::{self, IdTokenClaims};
+use crate::domain::oauth::id_token;
 use crate::domain::refresh::RefreshTokens;
 use crate::domain::status::StatusEntries;
 use crate::domain::token::Issuer;
@@ -31,19 +30,6 @@ pub struct Mint<'a> {
     pub refresh_tokens: &'a RefreshTokens,
     /// Token lifetimes.
     pub settings: &'a TokenSettings,
-}
-
-/// A grant to a client, and what its tokens contain.
-#[derive(Debug, Clone)]
-pub struct ClientGrant {
-    /// The grant, with scope and audience of the access token.
-    pub granted: Granted,
-    /// The nonce for the ID token.
-    pub nonce: Option<String>,
-    /// The claims about the user for the ID token.
-    pub person_claims: Map<String, Value>,
-    /// Whether a refresh token is granted.
-    pub has_refresh: bool,
 }
 
 /// A token response (RFC 6749 §5.1).
@@ -80,24 +66,20 @@ impl Mint<'_> {
         // The clock is read again: `auth_time` was read in the transaction, and `now` must not be
         // before it.
         let now = self.db.clock().now();
-        let ClientGrant { granted, nonce, person_claims, has_refresh } = grant;
-        let life = self.issuer.life_of(&granted, client.access_token_life(), now);
-        let access_token = self.issuer.access_token(&granted, life, now)?;
+        let granted = &grant.granted;
+        let life = self.issuer.life_of(granted, client.access_token_life(), now);
+        let access_token = self.issuer.access_token(granted, life, now)?;
         let is_openid = granted.scope.has("openid");
-        let claims = IdTokenClaims {
-            access_token: &access_token,
-            nonce: nonce.as_deref(),
-            of_user: &person_claims,
-            life,
-        };
-        let id_token = is_openid.then(|| id_token::sign(self.issuer, &granted, claims, now));
+        let id_token =
+            is_openid.then(|| id_token::sign(self.issuer, &grant, &access_token, life, now));
         let (session_id, generation) = (granted.session_id, granted.generation);
-        let refresh_token = has_refresh.then(|| self.refresh_tokens.encode(session_id, generation));
+        let refresh_token =
+            grant.has_refresh.then(|| self.refresh_tokens.encode(session_id, generation));
         Ok(Issued {
             life,
             refresh_token: refresh_token.transpose()?,
             id_token: id_token.transpose()?,
-            scope: granted.scope,
+            scope: grant.granted.scope,
             access_token,
         })
     }

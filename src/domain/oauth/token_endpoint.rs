@@ -7,12 +7,12 @@ use sea_orm::{DbErr, EntityTrait};
 use serde_json::{Map, Value};
 
 use crate::domain::audit::Origin;
-use crate::domain::granted::Granted;
+use crate::domain::granted::{ClientGrant, Granted};
 use crate::domain::oauth::client::entitlement;
 use crate::domain::oauth::client::metadata::GRANT_TYPES;
 use crate::domain::oauth::code_exchange;
 use crate::domain::oauth::grant_error::GrantError;
-use crate::domain::oauth::mint::{ClientGrant, Issued, Mint};
+use crate::domain::oauth::mint::{Issued, Mint};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::{audience, claims};
 use crate::domain::refresh::{self, Holder, Presented};
