@@ -83,7 +83,7 @@ fn read(
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
     let audience = audience.ok_or((ErrorCode::InvalidTarget, "the resource is not available"))?;
-    let claims = entitlement::claims(client, &scope, &wanted.claims);
+    let claims = entitlement::claims(client, &scope, Some(&wanted.claims));
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
         to: to.clone(),

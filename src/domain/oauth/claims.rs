@@ -123,9 +123,9 @@ pub fn claims_of_person(
     account: &account::Model,
     client: &Client,
     scope: &Scope,
-    asked: Option<&RequestedClaims>,
+    names: &[String],
 ) -> Map<String, Value> {
-    let mut known = asked.map(|asked| profile::named(account, &asked.id_token)).unwrap_or_default();
+    let mut known = profile::named(account, names);
     if client.id_token_claims {
         known.extend(profile::claims(account, scope.as_str()));
     }

@@ -163,8 +163,8 @@ fn redeemed(
     account: &account::Model,
     shown: &Presented,
 ) -> Outcome {
-    let person_claims =
-        claims::claims_of_person(account, &shown.client, &code.scope, code.claims.as_ref());
+    let names = code.claims.as_ref().map_or(&[][..], |asked| &asked.id_token);
+    let person_claims = claims::claims_of_person(account, &shown.client, &code.scope, names);
     let has_refresh = code.scope.has("offline_access");
     let granted = Granted {
         scope: code.scope,
@@ -214,8 +214,7 @@ fn left_of(code: Model, shown: &Presented) -> Option<Model> {
     let is_good = entitlement::has_redirect_uri(client, &code.redirect_uri)
         && !scope.is_empty()
         && !audience.is_empty();
-    let asked = code.claims.as_ref().map(|asked| entitlement::claims(client, &scope, asked));
-    let claims = asked.and_then(claims::stored);
+    let claims = claims::stored(entitlement::claims(client, &scope, code.claims.as_ref()));
     is_good.then(|| Model { scope, audience, claims, ..code })
 }
 

@@ -109,14 +109,13 @@ async fn person_claims(
     scope: &Scope,
     session: &session::Model,
 ) -> Result<Map<String, Value>, DbErr> {
-    let asked = session.claims.as_ref().map(|asked| entitlement::claims(client, scope, asked));
-    let asked = asked.filter(|asked| !asked.id_token.is_empty());
-    if asked.is_none() && !client.id_token_claims {
+    let names = entitlement::claims(client, scope, session.claims.as_ref()).id_token;
+    if names.is_empty() && !client.id_token_claims {
         return Ok(Map::new());
     }
     let found = account::Entity::find_by_id(session.account_id);
     let account = mint.db.read(|db| async move { found.one(&db).await }).await?;
-    let person_claims = |account| claims::claims_of_person(&account, client, scope, asked.as_ref());
+    let person_claims = |account| claims::claims_of_person(&account, client, scope, &names);
     Ok(account.map(person_claims).unwrap_or_default())
 }
 

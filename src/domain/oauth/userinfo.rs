@@ -12,38 +12,31 @@ use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::{account, session};
 use crate::scope::Scope;
 
-/// The claims that a token gives access to.
-#[derive(Debug, Clone, Default)]
-pub struct Opened {
-    /// By scope.
-    pub scope: Scope,
-    /// By name, in addition.
-    pub names: Vec<String>,
-}
-
-/// The token's scope and its session's single claims, limited to the client's present registration.
-/// The response is sent now, so the token alone does not decide.
+/// The claims about a session's user that a token of this scope gives access to: those of the scope
+/// and those that the session's client requested by name, limited to the client's present
+/// registration. The response is sent now, so the token alone does not decide. `None` without the
+/// scope `openid`.
 ///
 /// # Errors
 /// If the database refuses.
-pub async fn left(db: &Db, session: &session::Model, scope: &str) -> Result<Opened, DbErr> {
-    let scope = Scope::parse(scope).unwrap_or_default();
-    if session.client_id == FIRST_PARTY_CLIENT {
-        return Ok(Opened { scope, names: Vec::new() });
+pub async fn claims(
+    db: &Db,
+    session: &session::Model,
+    account: &account::Model,
+    scope: &str,
+) -> Result<Option<Map<String, Value>>, DbErr> {
+    let mut scope = Scope::parse(scope).unwrap_or_default();
+    let mut names = Vec::new();
+    if session.client_id != FIRST_PARTY_CLIENT {
+        let Some(client) = client::find(db, &session.client_id).await? else { return Ok(None) };
+        scope = entitlement::scope(&client, &scope);
+        names = entitlement::claims(&client, &scope, session.claims.as_ref()).userinfo;
     }
-    let Some(client) = client::find(db, &session.client_id).await? else {
-        return Ok(Opened::default());
-    };
-    let scope = entitlement::scope(&client, &scope);
-    let asked = session.claims.as_ref().map(|asked| entitlement::claims(&client, &scope, asked));
-    Ok(Opened { names: asked.unwrap_or_default().userinfo, scope })
-}
-
-/// The claims of an account that `opened` gives access to.
-#[must_use]
-pub fn claims(account: &account::Model, opened: &Opened) -> Map<String, Value> {
-    let mut claims = profile::claims(account, opened.scope.as_str());
-    claims.extend(profile::named(account, &opened.names));
+    if !scope.has("openid") {
+        return Ok(None);
+    }
+    let mut claims = profile::claims(account, scope.as_str());
+    claims.extend(profile::named(account, &names));
     claims.insert("sub".to_owned(), account.id.to_string().into());
-    claims
+    Ok(Some(claims))
 }

@@ -176,6 +176,9 @@ pub fn scope_of(claim: &str) -> Option<&'static str> {
 /// The claims with these names that the account has. `email` always includes `email_verified`.
 #[must_use]
 pub fn named(account: &account::Model, names: &[String]) -> Map<String, Value> {
+    if names.is_empty() {
+        return Map::new();
+    }
     let mut all = claims(account, "profile email address phone");
     let has_email = names.iter().any(|name| name == "email");
     all.retain(|name, _| names.contains(name) || (has_email && name == "email_verified"));

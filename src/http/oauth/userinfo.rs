@@ -29,12 +29,10 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, OAuthError>
     let found = session::find_live(&app.db, session_id, account_id, now).await;
     let found = found.map_err(|error| OAuthError::failed(&error))?;
     let (session, account) = found.ok_or_else(OAuthError::invalid_token)?;
-    let opened = userinfo::left(&app.db, &session, token.scope()).await;
-    let opened = opened.map_err(|error| OAuthError::failed(&error))?;
-    if !opened.scope.has("openid") {
-        return Err(OAuthError::insufficient_scope());
-    }
-    Ok(json_answer(&Value::Object(userinfo::claims(&account, &opened))))
+    let claims = userinfo::claims(&app.db, &session, &account, token.scope()).await;
+    let claims = claims.map_err(|error| OAuthError::failed(&error))?;
+    let claims = claims.ok_or_else(OAuthError::insufficient_scope)?;
+    Ok(json_answer(&Value::Object(claims)))
 }
 
 /// The token, sent by exactly one method: in the header or in a form body. A query parameter would

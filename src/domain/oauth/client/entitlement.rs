@@ -35,10 +35,8 @@ pub fn audience(client: &Client, of: &Audiences, issuer: &str) -> Audiences {
 /// Claims that `scope` includes are left out for userinfo, which returns them anyway. Without
 /// `openid` there are neither userinfo nor ID tokens.
 #[must_use]
-pub fn claims(client: &Client, scope: &Scope, of: &RequestedClaims) -> RequestedClaims {
-    if !scope.has("openid") {
-        return RequestedClaims::default();
-    }
+pub fn claims(client: &Client, scope: &Scope, of: Option<&RequestedClaims>) -> RequestedClaims {
+    let Some(of) = of.filter(|_| scope.has("openid")) else { return RequestedClaims::default() };
     let registered = client.scope();
     let mut left = limited(of, |claim| is_opened(claim, &registered));
     left.userinfo.retain(|claim| !is_opened(claim, scope));
@@ -68,7 +66,7 @@ pub fn renewed(
         return Err(Outdated::Nowhere);
     }
     request.scope = scope(client, &request.scope);
-    request.claims = claims(client, &request.scope, &request.claims);
+    request.claims = claims(client, &request.scope, Some(&request.claims));
     request.audience = audience(client, &request.audience, issuer);
     let (code, description) = if request.scope.is_empty() {
         (ErrorCode::InvalidScope, "the client is no longer registered for this scope")
