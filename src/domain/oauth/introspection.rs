@@ -39,7 +39,7 @@ pub async fn introspect(
     caller: &Client,
     token: &str,
     now: Timestamp,
-) -> Result<Option<Map<String, Value>>, DbErr> {
+) -> Result<Option<Value>, DbErr> {
     if let Some(presented) = mint.refresh_tokens.decode(token) {
         let session = mint.find_session(presented.session_id).await?;
         let session = session.filter(|session| {
@@ -52,7 +52,7 @@ pub async fn introspect(
             return Ok(None);
         }
         let expires_at = session.idle_expires_at.min(session.absolute_expires_at);
-        return Ok(object(json!({
+        return Ok(Some(json!({
             "active": true,
             "iss": mint.issuer.iss(),
             "sub": session.account_id,
@@ -62,8 +62,8 @@ pub async fn introspect(
             "exp": expires_at.as_seconds(),
         })));
     }
-    let Some((_, claims)) = mint.issuer.read_access_token(token, now) else { return Ok(None) };
-    let Some(mut claims) = object(claims) else { return Ok(None) };
+    let read = mint.issuer.read_access_token(token, now);
+    let Some((_, Value::Object(mut claims))) = read else { return Ok(None) };
     // Without the leeway of resource servers: introspection is exact.
     let is_current =
         claims.get("exp").and_then(Value::as_u64).is_some_and(|exp| now.as_seconds() < exp);
@@ -77,14 +77,7 @@ pub async fn introspect(
     claims.retain(|name, _| RETURNED.contains(&name.as_str()));
     claims.insert("active".to_owned(), true.into());
     claims.insert("token_type".to_owned(), "Bearer".into());
-    Ok(Some(claims))
-}
-
-fn object(value: Value) -> Option<Map<String, Value>> {
-    match value {
-        Value::Object(object) => Some(object),
-        _ => None,
-    }
+    Ok(Some(Value::Object(claims)))
 }
 
 /// Limits a token's scope and audience to its client's present registration. Returns `false` if

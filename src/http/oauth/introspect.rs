@@ -3,7 +3,7 @@
 //! The type of a token is recognised from the token itself, so `token_type_hint` is ignored.
 
 use poem::{Request, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::domain::oauth::introspection;
 use crate::domain::oauth::params::Params;
@@ -21,7 +21,7 @@ pub(super) async fn introspect(request: Request) -> Result<Response, OAuthError>
     let token = token(&call.params)?;
     let found = introspection::introspect(call.mint(), &call.client, token, call.now).await;
     let found = found.map_err(|error| OAuthError::failed(&error))?;
-    Ok(json_answer(&found.map_or_else(|| json!({ "active": false }), Value::Object)))
+    Ok(json_answer(&found.unwrap_or_else(|| json!({ "active": false }))))
 }
 
 pub(super) async fn revoke(request: Request) -> Result<Response, OAuthError> {
