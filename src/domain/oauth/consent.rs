@@ -16,8 +16,9 @@ use uuid::Uuid;
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::audience;
+use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::browser_session::Browser;
-use crate::domain::oauth::claims::is_opened;
+use crate::domain::oauth::claims::{beside, is_opened};
 use crate::domain::oauth::client::metadata::is_client_id;
 use crate::domain::session;
 use crate::domain::session::listing::{self, Login};
@@ -25,26 +26,11 @@ use crate::entity::client::{self as client_row, Model as Client, Texts};
 use crate::entity::consent::{ActiveModel, Column, Entity, Model, ScopesByAudience};
 use crate::entity::session::{self as session_row, EndReason};
 use crate::entity::{authorization_code, pending_authorization};
-use crate::scope::{Audiences, Scope};
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
 /// Maximum number of consents listed. There is at most one per client that asks for consent.
 const SHOWN: u64 = 1000;
-
-/// The access that a client requests.
-#[derive(Debug, Clone, Copy)]
-pub struct RequestedAccess<'a> {
-    /// The client.
-    pub client: &'a Client,
-    /// The issuer, which determines the audience of a client without audiences.
-    pub issuer: &'a str,
-    /// The requested scope.
-    pub scope: &'a Scope,
-    /// The requested audiences; the scope applies to each.
-    pub audience: &'a Audiences,
-    /// Single claims in addition.
-    pub claims: &'a [String],
-}
 
 /// The access that a user allowed a client.
 #[derive(Debug, Clone)]
@@ -73,7 +59,7 @@ pub enum ConsentError {
     Database(#[from] DbErr),
 }
 
-/// Whether earlier consents cover a request: the scope at each audience, and each claim, by name or
+/// Whether earlier consents cover a request: the scope at each audience, and each single claim, by name or
 /// by a scope that includes it. Checked in the transaction that grants the request, with the
 /// account locked.
 ///
@@ -82,9 +68,11 @@ pub enum ConsentError {
 pub async fn covers(
     txn: &impl ConnectionTrait,
     account_id: Uuid,
-    requested: RequestedAccess<'_>,
+    client: &Client,
+    issuer: &str,
+    request: &AuthorizationRequest,
 ) -> Result<bool, DbErr> {
-    let RequestedAccess { client, issuer, scope, audience, claims } = requested;
+    let AuthorizationRequest { scope, audience, .. } = request;
     let row = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let Some(row) = row else { return Ok(false) };
     let access = access_of(&row, client, issuer);
@@ -92,7 +80,7 @@ pub async fn covers(
     let is_allowed =
         |claim: &String| is_named(claim) || access.values().any(|scope| is_opened(claim, scope));
     Ok(audience.iter().all(|it| access.get(it).is_some_and(|allowed| scope.is_within(allowed)))
-        && claims.iter().all(is_allowed))
+        && beside(scope, &request.claims).iter().all(is_allowed))
 }
 
 /// Adds a request to the stored consent, in the transaction that grants it, with the account locked
@@ -103,11 +91,14 @@ pub async fn covers(
 pub async fn remember(
     txn: &impl ConnectionTrait,
     browser: &Browser,
-    requested: RequestedAccess<'_>,
+    client: &Client,
+    issuer: &str,
+    request: &AuthorizationRequest,
     origin: &Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
-    let RequestedAccess { client, issuer, scope, audience, claims } = requested;
+    let AuthorizationRequest { scope, audience, .. } = request;
+    let claims = beside(scope, &request.claims);
     let account_id = browser.account.id;
     let before = Entity::find_by_id((account_id, client.id.clone())).one(txn).await?;
     let named = before.as_ref().and_then(|row| row.claims.clone()).unwrap_or_default();
@@ -117,7 +108,7 @@ pub async fn remember(
         access.insert(one.to_owned(), allowed.joined_with(scope));
     }
     let together = access.values().flat_map(Scope::iter).collect::<Scope>();
-    let named = joined(named, claims, &together);
+    let named = joined(named, &claims, &together);
     let row = ActiveModel {
         account_id: Set(account_id),
         client_id: Set(client.id.clone()),
@@ -132,7 +123,7 @@ pub async fn remember(
     Entity::insert(row).on_conflict(again).exec_without_returning(txn).await?;
     Event::new(Kind::ConsentGranted)
         .session(account_id, browser.session.id, &client.id)
-        .reason(format!("{scope} at {audience}{}", in_the_log(claims)))
+        .reason(format!("{scope} at {audience}{}", in_the_log(&claims)))
         .record(txn, origin, now)
         .await
 }

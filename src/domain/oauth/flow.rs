@@ -7,9 +7,9 @@ use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::ErrorCode;
 use crate::domain::oauth::browser_session::Browser;
-use crate::domain::oauth::consent::{self, RequestedAccess};
+use crate::domain::oauth::code;
+use crate::domain::oauth::consent;
 use crate::domain::oauth::pending_authorization::{FlowError, Pending, StoredIn};
-use crate::domain::oauth::{claims, code};
 use crate::domain::session;
 use crate::entity::client as client_row;
 use crate::entity::client::Model as Client;
@@ -216,21 +216,15 @@ async fn grant_in(
     if !client_row::Entity::lock_registered(txn, &client.id).await? {
         return Ok(Outcome::Void);
     }
-    let claims = claims::beside(&request.scope, &request.claims);
-    let requested = RequestedAccess {
-        client,
-        issuer,
-        scope: &request.scope,
-        audience: &request.audience,
-        claims: &claims,
-    };
     session::lock_account(txn, account_id).await?;
     // Checked again: the login may have ended before the account was locked.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
         return Ok(Outcome::LoggedOut);
     }
-    if *ground == Ground::Remembered && !consent::covers(txn, account_id, requested).await? {
+    if *ground == Ground::Remembered
+        && !consent::covers(txn, account_id, client, issuer, request).await?
+    {
         return Ok(Outcome::NotAgreed);
     }
     if let StoredIn::Row(digest) = stored_in {
@@ -243,7 +237,7 @@ async fn grant_in(
         code::void_unused(txn, account_id, request, now).await?;
     }
     if *ground == Ground::Asked {
-        consent::remember(txn, browser, requested, origin, now).await?;
+        consent::remember(txn, browser, client, issuer, request, origin, now).await?;
     }
     code::insert(txn, code_digest.clone(), request, browser, origin, now).await?;
     Ok(Outcome::Granted)
