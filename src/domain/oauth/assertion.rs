@@ -121,7 +121,7 @@ pub async fn fault(
     };
     let (digest, wait) = (digest(&format!("{}\n{jti}", client.id)), db.wait());
     let is_spent = db.write(digest, move |txn, now, digest| {
-        Box::pin(async move { mark_used(txn, digest, (window, wait), now).await })
+        Box::pin(mark_used(txn, digest, (window, wait), now))
     });
     Ok((!is_spent.await?).then_some("the assertion was used before"))
 }

@@ -93,10 +93,7 @@ pub async fn redeem(
         origin: origin.clone(),
         wait: db.wait(),
     };
-    let outcome = db.write(shown, move |txn, now, shown| {
-        Box::pin(async move { redeem_in(txn, shown, now).await })
-    });
-    match outcome.await? {
+    match db.write(shown, |txn, now, shown| Box::pin(redeem_in(txn, shown, now))).await? {
         Outcome::Redeemed(grant) => Ok(*grant),
         Outcome::Rejected => Err(GrantError::Rejected),
         Outcome::WrongTarget => Err(GrantError::Target),

@@ -206,7 +206,7 @@ pub async fn withdraw(
     }
     let (client_id, origin) = (client_id.to_owned(), origin.clone());
     db.write((client_id, origin), move |txn, now, (client_id, origin)| {
-        Box::pin(async move { withdraw_in(txn, login, client_id, origin, now).await })
+        Box::pin(withdraw_in(txn, login, client_id, origin, now))
     })
     .await
 }

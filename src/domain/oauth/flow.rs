@@ -189,12 +189,8 @@ async fn grant(
         code_digest: secret.digest,
         origin: state.origin.clone(),
     };
-    let outcome = db
-        .write(grant, move |txn, now, grant| {
-            Box::pin(async move { grant_in(txn, grant, now).await })
-        })
-        .await?;
-    Ok(match outcome {
+    let outcome = db.write(grant, |txn, now, grant| Box::pin(grant_in(txn, grant, now)));
+    Ok(match outcome.await? {
         Outcome::Granted => Step::Code(secret.text),
         Outcome::LoggedOut => Step::LogIn,
         Outcome::NotAgreed => Step::Consent,

@@ -18,8 +18,8 @@ use crate::timestamp::Timestamp;
 pub async fn log_out(db: &Db, browser: &Browser, origin: &Origin) -> Result<(), DbErr> {
     let (session, origin) = (browser.session.clone(), origin.clone());
     db.urgent()
-        .write((session, origin), move |txn, now, (session, origin)| {
-            Box::pin(async move { end_browser(txn, session, origin, now).await })
+        .write((session, origin), |txn, now, (session, origin)| {
+            Box::pin(end_browser(txn, session, origin, now))
         })
         .await
 }

@@ -87,10 +87,8 @@ pub async fn store(
         expires_at: pending.asked_at.plus(PENDING_LIFETIME),
         account_id: Some(account_id),
     };
-    let is_kept = db
-        .write(row, move |txn, _, row| Box::pin(async move { insert(txn, row, account_id).await }))
-        .await?;
-    Ok(is_kept.then_some(handle.text))
+    let is_kept = db.write(row, move |txn, _, row| Box::pin(insert(txn, row, account_id)));
+    Ok(is_kept.await?.then_some(handle.text))
 }
 
 async fn insert(txn: &DatabaseTransaction, row: &Model, account_id: Uuid) -> Result<bool, DbErr> {

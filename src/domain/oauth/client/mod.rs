@@ -114,17 +114,13 @@ pub async fn find(db: &Db, id: &str) -> Result<Option<Model>, DbErr> {
 /// # Errors
 /// See [`ClientError`].
 pub async fn create(db: &Db, registration: Registration) -> Result<Option<String>, ClientError> {
-    db.write(registration, move |txn, now, registration| {
-        Box::pin(async move {
-            match put(txn, registration.clone(), Existing::Refuse, now).await? {
-                Applied::Created(secret) => Ok(secret),
-                Applied::Changed(_) | Applied::Unchanged => {
-                    Err(ClientError::Exists(registration.client_id.clone()))
-                }
-            }
-        })
+    let created = db.write(registration, |txn, now, registration| {
+        Box::pin(put(txn, registration.clone(), Existing::Refuse, now))
+    });
+    Ok(match created.await? {
+        Applied::Created(secret) | Applied::Changed(secret) => secret,
+        Applied::Unchanged => None,
     })
-    .await
 }
 
 /// Updates a client's registration; it keeps its secret unless the authentication method changes.

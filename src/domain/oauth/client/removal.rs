@@ -45,10 +45,9 @@ pub async fn delete(db: &Db, id: &str) -> Result<(), ClientError> {
         end_sessions(db, id).await?;
         delete_what_refers_to(db, id).await?;
         let id = id.to_owned();
-        let is_deleted = db
-            .without_timeout()
-            .write(id, move |txn, now, id| Box::pin(async move { delete_in(txn, id, now).await }));
-        match is_deleted.await {
+        let deleted =
+            db.without_timeout().write(id, |txn, now, id| Box::pin(delete_in(txn, id, now)));
+        match deleted.await {
             Err(ClientError::Busy(_)) => tokio::time::sleep(PAUSE).await,
             result => return result,
         }
