@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli::database::{finish, open};
 use crate::cli::output::{print, print_json, print_to_stderr};
@@ -246,7 +246,8 @@ impl Client {
 
 async fn create(description: Description) -> anyhow::Result<()> {
     let (id, jwks) = (&description.client_id, description.jwks()?);
-    let mut registration = Registration::new(id.clone());
+    // Everything else has the defaults of a file for `apply`.
+    let mut registration: Registration = serde_json::from_value(json!({ "client_id": id }))?;
     description.apply_to(&mut registration, jwks);
     let db = open(&description.database).await?;
     let secret = client::create(&db, registration).await?;

@@ -46,9 +46,6 @@ impl std::str::FromStr for Pkce {
     }
 }
 
-/// Default lifetime of a client's access tokens, in seconds.
-const ACCESS_TOKEN_SECONDS: u32 = 900;
-
 /// A client as described by an operator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -56,17 +53,14 @@ pub struct Registration {
     /// 1 to 100 printable ASCII characters. Not a UUID: those are user IDs.
     pub client_id: String,
     /// The name shown to users; by default the `client_id`. 1 to 100 visible characters.
-    #[serde(default)]
     pub client_name: Option<String>,
     /// `web`, or `native` for programs on a user's device.
     #[serde(default = "web")]
     pub application_type: String,
     /// One of [`AUTH_METHODS`], or `client_secret` for either of the first two, which is the
     /// default.
-    #[serde(default)]
     pub token_endpoint_auth_method: Option<String>,
     /// Public keys, for `private_key_jwt` (RFC 7517 §5).
-    #[serde(default)]
     pub jwks: Option<Value>,
     /// Redirect URIs for authorization responses.
     #[serde(default)]
@@ -75,7 +69,6 @@ pub struct Registration {
     #[serde(default)]
     pub post_logout_redirect_uris: Vec<String>,
     /// Receives logout tokens.
-    #[serde(default)]
     pub backchannel_logout_uri: Option<String>,
     /// Some of [`GRANT_TYPES`].
     #[serde(default = "code_flow")]
@@ -94,10 +87,9 @@ pub struct Registration {
     pub access_token_seconds: u32,
     /// Always [`Pkce::Required`] for a public client; by default [`Pkce::RequiredOrNonce`] for
     /// others.
-    #[serde(default)]
     pub pkce: Option<Pkce>,
     /// The form of `pkce` in previous versions: `required` if true, `optional` if false.
-    #[serde(default, skip_serializing)]
+    #[serde(skip_serializing)]
     pub require_pkce: Option<bool>,
     /// Whether ID tokens also have the claims of its scope, which userinfo always returns.
     #[serde(default)]
@@ -124,7 +116,7 @@ fn ask() -> String {
 }
 
 const fn default_token_seconds() -> u32 {
-    ACCESS_TOKEN_SECONDS
+    900
 }
 
 /// The invalid member of a registration, and the reason.
@@ -140,30 +132,6 @@ pub struct RegistrationError {
 }
 
 impl Registration {
-    /// A registration with defaults for all but the ID.
-    #[must_use]
-    pub fn new(client_id: String) -> Self {
-        Self {
-            client_id,
-            client_name: None,
-            application_type: web(),
-            token_endpoint_auth_method: None,
-            jwks: None,
-            redirect_uris: Vec::new(),
-            post_logout_redirect_uris: Vec::new(),
-            backchannel_logout_uri: None,
-            grant_types: code_flow(),
-            scope: identity(),
-            audiences: Vec::new(),
-            introspects: Vec::new(),
-            access_token_seconds: default_token_seconds(),
-            pkce: None,
-            require_pkce: None,
-            id_token_claims: false,
-            consent: ask(),
-        }
-    }
-
     /// The client authentication method.
     fn auth_method(&self) -> &str {
         self.token_endpoint_auth_method.as_deref().unwrap_or(EITHER_SECRET)
