@@ -110,11 +110,18 @@ impl AuthorizationRequest {
 pub struct Refusal {
     /// Where the error goes.
     pub to: ReturnAddress,
-    /// The error code.
-    pub code: ErrorCode,
-    /// A description for the developer of the client.
-    pub description: &'static str,
+    /// The error.
+    pub reason: Reason,
 }
 
-/// The error code and description of a refused request.
+/// An error code, and a description for the developer of the client.
 pub type Reason = (ErrorCode, &'static str);
+
+/// The request itself is not valid.
+pub(super) const fn invalid(description: &'static str) -> Reason {
+    (ErrorCode::InvalidRequest, description)
+}
+
+/// No user is logged in, or not the requested one, and the user may not be asked.
+pub(super) const NOT_LOGGED_IN: Reason =
+    (ErrorCode::LoginRequired, "the requested user is not logged in");

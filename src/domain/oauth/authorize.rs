@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::domain::oauth::audience;
 use crate::domain::oauth::authorization_request::{
-    AuthorizationRequest, ErrorCode, Reason, Refusal, ReturnAddress,
+    AuthorizationRequest, ErrorCode, Reason, Refusal, ReturnAddress, invalid,
 };
 use crate::domain::oauth::claims;
 use crate::domain::oauth::client::entitlement;
@@ -53,33 +53,26 @@ pub fn check(
         state: state.or_else(|| object.get("state").filter(is_sound)).map(str::to_owned),
         by_form_post: mode == Some("form_post"),
     };
-    read(client, &to, params, issuer).map_err(|(code, description)| Refusal {
-        to,
-        code,
-        description,
-    })
+    read(client, &to, params, issuer).map_err(|reason| Refusal { to, reason })
 }
 
+/// The checks of a request in their order: the first that fails decides the error.
 fn read(
     client: &Client,
     to: &ReturnAddress,
     params: &Params,
     issuer: &Issuer,
 ) -> Result<AuthorizationRequest, Reason> {
-    check_form(params)?;
-    // Its ID tokens would have the same audience as access tokens of the JSON API (RFC 9068 §5).
-    if issuer.is_audience(&client.id) {
-        return Err((ErrorCode::UnauthorizedClient, "the client's id is an audience here"));
-    }
-    if !client.grants.has("authorization_code") {
-        return Err((ErrorCode::UnauthorizedClient, "the client may not use this flow"));
-    }
+    check_parameters(params)?;
+    check_response_type(params)?;
+    check_state_and_nonce(params)?;
+    check_client(client, issuer)?;
     let code_challenge = code_challenge(client, params)?;
     let prompt = prompt(params)?;
-    let max_age = params.get("max_age").map(str::parse).transpose();
-    let max_age = max_age.map_err(|_| invalid("max_age is not a number of seconds"))?;
+    let max_age = max_age(params)?;
     let wanted = params.get("claims").map(claims::read).transpose()?.unwrap_or_default();
-    let subject = claims::required_subject([wanted.subject, subject(client, params, issuer)?])?;
+    let hinted = hinted_subject(client, params, issuer)?;
+    let subject = claims::required_subject([wanted.subject, hinted])?;
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
     let audience = audience.ok_or((ErrorCode::InvalidTarget, "the resource is not available"))?;
@@ -99,11 +92,7 @@ fn read(
     })
 }
 
-fn invalid(description: &'static str) -> Reason {
-    (ErrorCode::InvalidRequest, description)
-}
-
-fn check_form(params: &Params) -> Result<(), Reason> {
+fn check_parameters(params: &Params) -> Result<(), Reason> {
     if params.repeats_any() {
         return Err(invalid("a parameter is given more than once"));
     }
@@ -116,6 +105,10 @@ fn check_form(params: &Params) -> Result<(), Reason> {
             return Err((code, "parameters are read from the request itself only"));
         }
     }
+    Ok(())
+}
+
+fn check_response_type(params: &Params) -> Result<(), Reason> {
     match params.get("response_type") {
         Some("code") => {}
         None => return Err(invalid("response_type is missing")),
@@ -124,13 +117,27 @@ fn check_form(params: &Params) -> Result<(), Reason> {
     if !matches!(params.get("response_mode"), None | Some("query" | "form_post")) {
         return Err(invalid("response_mode must be query or form_post"));
     }
-    let too_long = |name| params.get(name).is_some_and(|value: &str| value.len() > MAX_ECHO);
-    if too_long("state") || too_long("nonce") {
+    Ok(())
+}
+
+fn check_state_and_nonce(params: &Params) -> Result<(), Reason> {
+    let mut echoed = ["state", "nonce"].into_iter().filter_map(|name| params.get(name));
+    if echoed.clone().any(|value| value.len() > MAX_ECHO) {
         return Err(invalid("state and nonce must be at most 4096 bytes each"));
     }
-    let is_wrong = |name| params.get(name).is_some_and(|value| !is_echo(value));
-    if is_wrong("state") || is_wrong("nonce") {
+    if !echoed.all(is_echo) {
         return Err(invalid("state and nonce must not contain control characters"));
+    }
+    Ok(())
+}
+
+fn check_client(client: &Client, issuer: &Issuer) -> Result<(), Reason> {
+    // Its ID tokens would have the same audience as access tokens of the JSON API (RFC 9068 §5).
+    if issuer.is_audience(&client.id) {
+        return Err((ErrorCode::UnauthorizedClient, "the client's id is an audience here"));
+    }
+    if !client.grants.has("authorization_code") {
+        return Err((ErrorCode::UnauthorizedClient, "the client may not use this flow"));
     }
     Ok(())
 }
@@ -205,7 +212,16 @@ fn login_hint(params: &Params) -> Option<&str> {
     params.get("login_hint").filter(is_sound)
 }
 
-fn subject(client: &Client, params: &Params, issuer: &Issuer) -> Result<Option<Uuid>, Reason> {
+fn max_age(params: &Params) -> Result<Option<u64>, Reason> {
+    let seconds = params.get("max_age").map(str::parse).transpose();
+    seconds.map_err(|_| invalid("max_age is not a number of seconds"))
+}
+
+fn hinted_subject(
+    client: &Client,
+    params: &Params,
+    issuer: &Issuer,
+) -> Result<Option<Uuid>, Reason> {
     let Some(token) = params.get("id_token_hint") else { return Ok(None) };
     let hint = id_token::read_hint(issuer, token).filter(|hint| hint.client_id == client.id);
     let hint = hint.ok_or_else(|| invalid("id_token_hint is not an ID token of this client"))?;

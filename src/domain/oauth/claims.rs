@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::domain::oauth::authorization_request::{ErrorCode, Reason};
+use crate::domain::oauth::authorization_request::{ErrorCode, NOT_LOGGED_IN, Reason, invalid};
 use crate::domain::oauth::id_token::LEVEL;
 use crate::domain::oauth::strict_json;
 use crate::domain::profile;
@@ -73,7 +73,7 @@ pub fn required_subject(
 ) -> Result<Option<Uuid>, Reason> {
     let people: BTreeSet<_> = said.into_iter().flatten().collect();
     if people.len() > 1 {
-        return Err(NOBODY);
+        return Err(NOT_LOGGED_IN);
     }
     Ok(people.first().copied())
 }
@@ -139,12 +139,6 @@ pub fn claims_of_person(
     known
 }
 
-const NOBODY: Reason = (ErrorCode::LoginRequired, "the requested user is not logged in");
-
-fn invalid(description: &'static str) -> Reason {
-    (ErrorCode::InvalidRequest, description)
-}
-
 /// The claims requested for `userinfo` or `id_token`.
 fn place(parameter: &Map<String, Value>, name: &str) -> Result<Map<String, Value>, Reason> {
     match parameter.get(name) {
@@ -189,7 +183,7 @@ fn subject(claims: &Map<String, Value>) -> Result<Option<Uuid>, Reason> {
     let [only] = values[..] else { return Err(invalid("sub must be requested with one value")) };
     let id = only.as_str().and_then(|text| Some((text, text.parse::<Uuid>().ok()?)));
     let id = id.filter(|(text, id)| id.to_string() == *text);
-    id.map(|(_, id)| Some(id)).ok_or(NOBODY)
+    id.map(|(_, id)| Some(id)).ok_or(NOT_LOGGED_IN)
 }
 
 /// §5.5.1.1: an essential level that is not met is a failed authentication; a voluntary one is
@@ -286,6 +280,6 @@ mod tests {
         let other = ADA.replace('1', "2");
 
         assert_eq!(read(&at(ADA, ADA)).unwrap().subject, Some(ADA.parse().unwrap()));
-        assert_eq!(read(&at(ADA, &other)), Err(NOBODY));
+        assert_eq!(read(&at(ADA, &other)), Err(NOT_LOGGED_IN));
     }
 }

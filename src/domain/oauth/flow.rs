@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::database::Db;
 use crate::domain::audit::{Event, Kind, Origin};
-use crate::domain::oauth::authorization_request::ErrorCode;
+use crate::domain::oauth::authorization_request::{ErrorCode, NOT_LOGGED_IN, Reason, invalid};
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent;
@@ -16,6 +16,10 @@ use crate::entity::client::Model as Client;
 use crate::entity::pending_authorization;
 use crate::entity::session as session_row;
 use crate::timestamp::Timestamp;
+
+const NO_CONSENT: Reason = (ErrorCode::ConsentRequired, "the user has not given consent");
+
+const VOID: Reason = invalid("the consent was withdrawn, or the client was deleted");
 
 /// The user's decision on the consent page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub enum Step {
     /// The user must consent.
     Consent,
     /// The request ends with an error.
-    Refuse(ErrorCode),
+    Refuse(Reason),
     /// The request ends with this code.
     Code(String),
 }
@@ -65,13 +69,13 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
     let browser = match state.browser.filter(|it| satisfies_request(it, state.pending, now)) {
         Some(browser) => browser,
         None if may_ask => return Ok(Step::LogIn),
-        None => return Ok(Step::Refuse(ErrorCode::LoginRequired)),
+        None => return Ok(Step::Refuse(NOT_LOGGED_IN)),
     };
     if request.subject.is_some_and(|subject| subject != browser.account.id) {
         // Another account has just logged in than the one requested; asking again would loop
         // forever.
         let is_final = !may_ask || browser.session.auth_time >= state.pending.asked_at;
-        return Ok(if is_final { Step::Refuse(ErrorCode::LoginRequired) } else { Step::LogIn });
+        return Ok(if is_final { Step::Refuse(NOT_LOGGED_IN) } else { Step::LogIn });
     }
     let ground = match state.decision {
         Some(Decision::Deny) => return deny(db, &state, browser.account.id).await,
@@ -83,8 +87,8 @@ pub async fn advance(db: &Db, state: State<'_>, now: Timestamp) -> Result<Step, 
         None => Step::Consent,
     };
     Ok(match step {
-        Step::Consent if !may_ask => Step::Refuse(ErrorCode::ConsentRequired),
-        Step::LogIn if !may_ask => Step::Refuse(ErrorCode::LoginRequired),
+        Step::Consent if !may_ask => Step::Refuse(NO_CONSENT),
+        Step::LogIn if !may_ask => Step::Refuse(NOT_LOGGED_IN),
         step => step,
     })
 }
@@ -145,7 +149,7 @@ async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, Flow
         })
     })
     .await?;
-    Ok(Step::Refuse(ErrorCode::AccessDenied))
+    Ok(Step::Refuse((ErrorCode::AccessDenied, "the user denied the request")))
 }
 
 /// The input of the transaction that grants a request.
@@ -194,7 +198,7 @@ async fn grant(
         Outcome::Granted => Step::Code(secret.text),
         Outcome::LoggedOut => Step::LogIn,
         Outcome::NotAgreed => Step::Consent,
-        Outcome::Void => Step::Refuse(ErrorCode::InvalidRequest),
+        Outcome::Void => Step::Refuse(VOID),
     })
 }
 

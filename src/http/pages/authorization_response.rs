@@ -4,7 +4,7 @@
 use poem::Response;
 use poem::http::StatusCode;
 
-use crate::domain::oauth::authorization_request::{ErrorCode, Refusal, ReturnAddress};
+use crate::domain::oauth::authorization_request::{Reason, Refusal, ReturnAddress};
 use crate::domain::oauth::flow::Step;
 use crate::http::app::App;
 use crate::http::pages::layout;
@@ -12,32 +12,21 @@ use crate::http::pages::templates::FormPostPage;
 use crate::http::redirect::{see_other, with_query};
 
 /// Sends an error.
-pub(in crate::http) fn refusal(app: &App, refusal: &Refusal) -> Response {
-    let mut parameters = vec![("error", refusal.code.name().to_owned())];
-    if !refusal.description.is_empty() {
-        parameters.push(("error_description", refusal.description.to_owned()));
-    }
-    send(app, &refusal.to, parameters)
+pub(in crate::http) fn refusal(app: &App, Refusal { to, reason }: &Refusal) -> Response {
+    error(app, to, *reason)
+}
+
+fn error(app: &App, to: &ReturnAddress, (code, description): Reason) -> Response {
+    let code = code.name().to_owned();
+    send(app, to, vec![("error", code), ("error_description", description.to_owned())])
 }
 
 /// The response that ends a flow; `None` if the flow continues.
 pub(in crate::http) fn outcome(app: &App, to: &ReturnAddress, step: &Step) -> Option<Response> {
     match step {
         Step::Code(code) => Some(send(app, to, vec![("code", code.clone())])),
-        Step::Refuse(reason) => {
-            let description = described(*reason);
-            Some(refusal(app, &Refusal { to: to.clone(), code: *reason, description }))
-        }
+        Step::Refuse(reason) => Some(error(app, to, *reason)),
         Step::LogIn | Step::Consent => None,
-    }
-}
-
-const fn described(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::AccessDenied => "the user denied the request",
-        ErrorCode::LoginRequired => "the requested user is not logged in",
-        ErrorCode::ConsentRequired => "the user has not given consent",
-        _ => "the consent was withdrawn, or the client was deleted",
     }
 }
 

@@ -68,12 +68,12 @@ pub fn renewed(
     request.scope = scope(client, &request.scope);
     request.claims = claims(client, &request.scope, Some(&request.claims));
     request.audience = audience(client, &request.audience, issuer);
-    let (code, description) = if request.scope.is_empty() {
+    let reason = if request.scope.is_empty() {
         (ErrorCode::InvalidScope, "the client is no longer registered for this scope")
     } else if request.audience.is_empty() {
         (ErrorCode::InvalidTarget, "the resource is no longer available")
     } else {
         return Ok(request);
     };
-    Err(Outdated::Refused(Refusal { to: request.to, code, description }))
+    Err(Outdated::Refused(Refusal { to: request.to, reason }))
 }
