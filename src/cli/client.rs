@@ -12,6 +12,7 @@ use crate::cli::output::{print, print_json, print_to_stderr};
 use crate::config::DatabaseSettings;
 use crate::domain::oauth::client::metadata::{Pkce, Registration};
 use crate::domain::oauth::client::{self, Applied, Client as Row};
+use crate::entity::client::AuthMethod;
 use crate::scope::IDENTITY;
 
 #[derive(Debug, Subcommand)]
@@ -266,16 +267,16 @@ fn auth_methods(row: &Row) -> String {
 
 /// What the registration requires of the client, and how to change it.
 fn requirements(row: &Row) -> String {
-    let mut text = match row.auth_method.as_str() {
-        "none" => "It sends its client_id and no secret".to_owned(),
-        "private_key_jwt" => "It authenticates by private_key_jwt".to_owned(),
+    let mut text = match row.auth_method {
+        AuthMethod::None => "It sends its client_id and no secret".to_owned(),
+        AuthMethod::PrivateKeyJwt => "It authenticates by private_key_jwt".to_owned(),
         _ if row.either_secret_method => {
             "It sends its secret by client_secret_basic or client_secret_post".to_owned()
         }
-        method => format!("It sends its secret by {method} only"),
+        _ => format!("It sends its secret by {} only", auth_methods(row)),
     };
     text.push_str(" (--auth-method).");
-    if row.authenticates_by("client_secret_basic") && row.id.contains([':', '+', '%']) {
+    if row.authenticates_by(AuthMethod::ClientSecretBasic) && row.id.contains([':', '+', '%']) {
         text.push_str(
             " Its id contains a character that some libraries do not encode for client_secret_basic \
              (RFC 6749 section 2.3.1): use client_secret_post with those.",

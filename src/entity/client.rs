@@ -21,10 +21,10 @@ pub struct Model {
     pub id: String,
     /// The name shown to users.
     pub name: String,
-    /// `web` or `native`.
-    pub application_type: String,
-    /// Its client authentication method, in the terms of RFC 7591 §2.
-    pub auth_method: String,
+    /// The type of application.
+    pub application_type: ApplicationType,
+    /// Its client authentication method.
+    pub auth_method: AuthMethod,
     /// Accepts the secret in the header or in the body, whichever of the two `auth_method` names.
     pub either_secret_method: bool,
     /// SHA-256 of its secret.
@@ -61,12 +61,54 @@ pub struct Model {
     pub nonce_for_pkce: bool,
     /// Claims of its scope are in the ID token, not only at userinfo.
     pub id_token_claims: bool,
-    /// `ask` or `skip`.
-    pub consent: String,
+    /// Whether users are asked for consent.
+    pub consent: ConsentPolicy,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+/// The type of an application (OpenID Connect Dynamic Client Registration 1.0 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum ApplicationType {
+    /// It runs on a server or in a browser.
+    Web,
+    /// It runs on a user's device (RFC 8252).
+    Native,
+}
+
+/// A client authentication method (RFC 7591 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum AuthMethod {
+    /// The secret in the header.
+    ClientSecretBasic,
+    /// The secret in the body.
+    ClientSecretPost,
+    /// A JWT that the client signed.
+    PrivateKeyJwt,
+    /// It is a public client.
+    None,
+}
+
+impl AuthMethod {
+    /// Whether the client has a secret.
+    #[must_use]
+    pub const fn is_by_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
+/// Whether users are asked before a client gets access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(rs_type = "String", db_type = "Text", rename_all = "snake_case")]
+pub enum ConsentPolicy {
+    /// They are asked.
+    Ask,
+    /// They are not, because the operator has approved the client.
+    Skip,
 }
 
 /// A list of strings.
@@ -85,9 +127,6 @@ impl Texts {
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
-/// The `consent` value of a client that does not ask for consent.
-const SKIP: &str = "skip";
-
 impl Entity {
     /// Locks a registered client until the commit; `false` if it does not exist. Transactions that
     /// create something for the client lock it before the account.
@@ -102,7 +141,7 @@ impl Entity {
     /// The condition for clients that ask for consent; the opposite of [`Model::is_preapproved`].
     #[must_use]
     pub fn asks() -> SimpleExpr {
-        Column::Consent.ne(SKIP)
+        Column::Consent.ne(ConsentPolicy::Skip)
     }
 }
 
@@ -117,17 +156,14 @@ impl Model {
     /// Whether it is a confidential client, which must authenticate (RFC 6749 §2.1).
     #[must_use]
     pub fn is_confidential(&self) -> bool {
-        self.auth_method != "none"
+        self.auth_method != AuthMethod::None
     }
 
-    /// Whether it may authenticate by this method (RFC 7591 §2).
+    /// Whether it may authenticate by this method.
     #[must_use]
-    pub fn authenticates_by(&self, method: &str) -> bool {
-        let is_by_secret = |method: &str| method.starts_with("client_secret_");
-        self.auth_method == method
-            || (self.either_secret_method
-                && is_by_secret(method)
-                && is_by_secret(&self.auth_method))
+    pub fn authenticates_by(&self, method: AuthMethod) -> bool {
+        let is_either = self.either_secret_method && self.auth_method.is_by_secret();
+        self.auth_method == method || (is_either && method.is_by_secret())
     }
 
     /// The scope that it may request.
@@ -139,7 +175,7 @@ impl Model {
     /// Whether it is a native app (RFC 8252).
     #[must_use]
     pub fn is_native(&self) -> bool {
-        self.application_type == "native"
+        self.application_type == ApplicationType::Native
     }
 
     /// The lifetime of its access tokens.
@@ -151,6 +187,6 @@ impl Model {
     /// Whether it skips consent because the operator has approved it.
     #[must_use]
     pub fn is_preapproved(&self) -> bool {
-        self.consent == SKIP
+        self.consent == ConsentPolicy::Skip
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use openssl::memcmp;
-use sea_orm::DbErr;
+use sea_orm::{ActiveEnum, DbErr};
 
 use crate::database::Db;
 use crate::domain::oauth::client::metadata::is_client_id;
@@ -12,21 +12,18 @@ use crate::domain::oauth::{assertion, client};
 use crate::entity::client::Model;
 use crate::timestamp::Timestamp;
 
+pub use crate::entity::client::AuthMethod;
+
 /// The credentials of a request, by the one method that it uses.
 #[derive(Clone)]
 pub enum ClientCredentials {
-    /// `client_secret_basic`.
-    Basic {
-        /// The user name.
+    /// A secret.
+    Secret {
+        /// `client_secret_basic` or `client_secret_post`.
+        method: AuthMethod,
+        /// The user name, or from the body.
         client_id: String,
-        /// The password.
-        secret: String,
-    },
-    /// `client_secret_post`.
-    Post {
-        /// From the body.
-        client_id: String,
-        /// From the body.
+        /// The password, or from the body.
         secret: String,
     },
     /// `private_key_jwt`.
@@ -44,14 +41,13 @@ pub enum ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// The method's registered name (RFC 7591 §2).
+    /// The authentication method.
     #[must_use]
-    pub const fn method(&self) -> &'static str {
+    pub const fn method(&self) -> AuthMethod {
         match self {
-            Self::Basic { .. } => "client_secret_basic",
-            Self::Post { .. } => "client_secret_post",
-            Self::Assertion { .. } => "private_key_jwt",
-            Self::None { .. } => "none",
+            Self::Secret { method, .. } => *method,
+            Self::Assertion { .. } => AuthMethod::PrivateKeyJwt,
+            Self::None { .. } => AuthMethod::None,
         }
     }
 }
@@ -86,9 +82,9 @@ pub async fn authenticate(
     now: Timestamp,
 ) -> Result<Model, ClientAuthenticationError> {
     let claimed = match proof {
-        ClientCredentials::Basic { client_id, .. }
-        | ClientCredentials::Post { client_id, .. }
-        | ClientCredentials::None { client_id } => Some(client_id.clone()),
+        ClientCredentials::Secret { client_id, .. } | ClientCredentials::None { client_id } => {
+            Some(client_id.clone())
+        }
         ClientCredentials::Assertion { assertion, client_id } => {
             assertion::claimed_client(assertion)
                 .filter(|claimed| client_id.as_ref().is_none_or(|id| id == claimed))
@@ -104,25 +100,21 @@ pub async fn authenticate(
         return Err(ClientAuthenticationError::Refused { client_id: None, reason });
     };
     let fault = match proof {
-        ClientCredentials::Basic { secret, .. } | ClientCredentials::Post { secret, .. } => {
+        _ if !client.authenticates_by(proof.method()) => Some("another method"),
+        ClientCredentials::Secret { secret, .. } => {
             (!is_secret(&client, secret)).then_some("the secret is wrong")
         }
-        ClientCredentials::Assertion { assertion, .. }
-            if client.authenticates_by(proof.method()) =>
-        {
+        ClientCredentials::Assertion { assertion, .. } => {
             assertion::fault(db, &client, assertion, audiences, window, now).await?
         }
-        ClientCredentials::Assertion { .. } | ClientCredentials::None { .. } => None,
+        ClientCredentials::None { .. } => None,
     };
-    let is_its_method = client.authenticates_by(proof.method());
-    let Some(reason) = (if is_its_method { fault } else { Some("another method") }) else {
-        return Ok(client);
-    };
+    let Some(reason) = fault else { return Ok(client) };
     // For the operator: the response does not include the reason.
     tracing::info!(
         client.id = client.id,
-        registered = client.auth_method,
-        used = proof.method(),
+        registered = client.auth_method.to_value(),
+        used = proof.method().to_value(),
         "a client was refused: {reason}"
     );
     Err(ClientAuthenticationError::Refused { client_id: Some(client.id), reason })

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::client::Client;
 use crate::domain::oauth::client_authentication::{
-    self, ClientAuthenticationError, ClientCredentials,
+    self, AuthMethod, ClientAuthenticationError, ClientCredentials,
 };
 use crate::domain::oauth::params::Params;
 use crate::http::app::App;
@@ -34,12 +34,7 @@ pub(super) async fn authenticate(
     now: Timestamp,
 ) -> Result<Client, OAuthError> {
     let proof = read(request, params);
-    if !matches!(
-        proof,
-        Ok(ClientCredentials::Basic { .. }
-            | ClientCredentials::Post { .. }
-            | ClientCredentials::Assertion { .. })
-    ) {
+    if matches!(proof, Err(_) | Ok(ClientCredentials::None { .. })) {
         app.limits.admit_refresh(origin)?;
     }
     // For the operator's log; the client gets the same text.
@@ -81,11 +76,12 @@ fn read(request: &Request, params: &Params) -> Result<ClientCredentials, OAuthEr
     {
         return Err(OAuthError::invalid_request("more than one client authentication method"));
     }
-    if let Some((id, secret)) = basic {
-        if client_id.is_some_and(|other| other != id) {
+    if let Some((basic_id, secret)) = basic {
+        if client_id.is_some_and(|other| other != basic_id) {
             return Err(OAuthError::invalid_request("the request names two clients"));
         }
-        return Ok(ClientCredentials::Basic { client_id: id, secret });
+        let method = AuthMethod::ClientSecretBasic;
+        return Ok(ClientCredentials::Secret { method, client_id: basic_id, secret });
     }
     if let Some(assertion) = assertion {
         if params.get("client_assertion_type") != Some(JWT_BEARER) {
@@ -94,7 +90,10 @@ fn read(request: &Request, params: &Params) -> Result<ClientCredentials, OAuthEr
         return Ok(ClientCredentials::Assertion { assertion, client_id });
     }
     match (client_id, secret) {
-        (Some(client_id), Some(secret)) => Ok(ClientCredentials::Post { client_id, secret }),
+        (Some(client_id), Some(secret)) => {
+            let method = AuthMethod::ClientSecretPost;
+            Ok(ClientCredentials::Secret { method, client_id, secret })
+        }
         (Some(client_id), None) => Ok(ClientCredentials::None { client_id }),
         (None, _) => Err(OAuthError::unreadable_client(
             "the request has neither Authorization nor client_id",

@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 
 use crate::domain::oauth::assertion::ALGORITHMS;
 use crate::domain::oauth::authorize::PROMPTS;
-use crate::domain::oauth::client::metadata::{AUTH_METHODS, GRANT_TYPES};
+use crate::domain::oauth::client::metadata::{GRANT_TYPES, auth_methods};
 use crate::domain::oauth::id_token::LEVEL;
 use crate::scope::IDENTITY;
 
 /// The metadata of an issuer.
 pub(in crate::http) fn document(issuer: &str) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
-    let confidential: Vec<_> = AUTH_METHODS.iter().filter(|it| **it != "none").collect();
+    let methods = auth_methods();
+    let confidential: Vec<_> = methods.iter().filter(|it| *it != "none").collect();
     json!({
         "issuer": issuer,
         "authorization_endpoint": at("/oauth2/authorize"),
@@ -33,11 +34,11 @@ pub(in crate::http) fn document(issuer: &str) -> Value {
         "acr_values_supported": [LEVEL],
         "prompt_values_supported": PROMPTS,
         "display_values_supported": ["page"],
-        "token_endpoint_auth_methods_supported": AUTH_METHODS,
+        "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "introspection_endpoint_auth_methods_supported": confidential,
         "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
-        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,

@@ -204,7 +204,7 @@ async fn put(
         row.secret_digest.clone_from(&old.secret_digest);
         row.previous_secret_digest.clone_from(&old.previous_secret_digest);
     }
-    let has_secret = row.auth_method.starts_with("client_secret");
+    let has_secret = row.auth_method.is_by_secret();
     if !has_secret {
         (row.secret_digest, row.previous_secret_digest) = (None, None);
     }

@@ -5,10 +5,11 @@
 
 mod rules;
 
+use sea_orm::ActiveEnum;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::entity::client::{Model, Texts};
+use crate::entity::client::{AuthMethod, Model, Texts};
 use crate::timestamp::Timestamp;
 
 pub use rules::{is_client_id, is_resource};
@@ -16,9 +17,11 @@ pub use rules::{is_client_id, is_resource};
 /// Grant types that clients can be registered for.
 pub const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "client_credentials"];
 
-/// Client authentication methods.
-pub const AUTH_METHODS: [&str; 4] =
-    ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+/// The names of all client authentication methods.
+#[must_use]
+pub fn auth_methods() -> Vec<String> {
+    AuthMethod::values()
+}
 
 /// The method of clients that may send their secret by `client_secret_basic` or by
 /// `client_secret_post`.
@@ -57,7 +60,7 @@ pub struct Registration {
     /// `web`, or `native` for programs on a user's device.
     #[serde(default = "web")]
     pub application_type: String,
-    /// One of [`AUTH_METHODS`], or `client_secret` for either of the first two, which is the
+    /// One of [`auth_methods`], or `client_secret` for either of the first two, which is the
     /// default.
     pub token_endpoint_auth_method: Option<String>,
     /// Public keys, for `private_key_jwt` (RFC 7517 §5).
@@ -154,7 +157,9 @@ impl Registration {
     /// Keeps stricter settings of an existing client for members that are not given: it may have
     /// been registered when those were the defaults.
     pub fn keep_stricter_settings(&mut self, row: &Model) {
-        if self.token_endpoint_auth_method.is_none() && row.auth_method == "client_secret_basic" {
+        if self.token_endpoint_auth_method.is_none()
+            && row.auth_method == AuthMethod::ClientSecretBasic
+        {
             self.token_endpoint_auth_method = Some(auth_method_of(row));
         }
         if self.pkce.is_none() && self.require_pkce.is_none() && !self.is_public() {
@@ -167,20 +172,20 @@ impl Registration {
     /// # Errors
     /// The first rule that is broken.
     pub fn into_row(self, now: Timestamp) -> Result<Model, RegistrationError> {
-        self.check().map_err(|(member, reason)| RegistrationError {
+        let checked = self.check().map_err(|(member, reason)| RegistrationError {
             client_id: self.client_id.clone(),
             member,
             reason,
-        })?;
-        let (method, pkce) = (self.auth_method().to_owned(), self.pkce());
-        let is_either = method == EITHER_SECRET;
+        });
+        let (application_type, auth_method, consent) = checked?;
+        let (either_secret_method, pkce) = (self.auth_method() == EITHER_SECRET, self.pkce());
         let scopes = self.scope.split(' ').filter(|it| !it.is_empty()).map(str::to_owned);
         Ok(Model {
             name: self.client_name.unwrap_or_else(|| self.client_id.clone()),
             id: self.client_id,
-            application_type: self.application_type,
-            auth_method: if is_either { "client_secret_basic".to_owned() } else { method },
-            either_secret_method: is_either,
+            application_type,
+            auth_method,
+            either_secret_method,
             secret_digest: None,
             previous_secret_digest: None,
             jwks: self.jwks.map(|jwks| jwks.to_string()),
@@ -195,7 +200,7 @@ impl Registration {
             pkce_required: pkce != Pkce::Optional,
             nonce_for_pkce: pkce == Pkce::RequiredOrNonce,
             id_token_claims: self.id_token_claims,
-            consent: self.consent,
+            consent,
             created_at: now,
             updated_at: now,
         })
@@ -207,7 +212,7 @@ impl Registration {
         Self {
             client_id: row.id.clone(),
             client_name: Some(row.name.clone()),
-            application_type: row.application_type.clone(),
+            application_type: row.application_type.to_value(),
             token_endpoint_auth_method: Some(auth_method_of(row)),
             jwks: row.jwks.as_deref().and_then(|jwks| serde_json::from_str(jwks).ok()),
             redirect_uris: row.redirect_uris.0.clone(),
@@ -221,13 +226,13 @@ impl Registration {
             pkce: Some(pkce_of(row)),
             require_pkce: None,
             id_token_claims: row.id_token_claims,
-            consent: row.consent.clone(),
+            consent: row.consent.to_value(),
         }
     }
 }
 
 fn auth_method_of(row: &Model) -> String {
-    if row.either_secret_method { EITHER_SECRET.to_owned() } else { row.auth_method.clone() }
+    if row.either_secret_method { EITHER_SECRET.to_owned() } else { row.auth_method.to_value() }
 }
 
 fn pkce_of(row: &Model) -> Pkce {

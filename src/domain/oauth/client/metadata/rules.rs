@@ -1,14 +1,14 @@
 //! Validation of client registrations (RFC 7591 §2, RFC 8252, RFC 8707, RFC 9700).
 
+use sea_orm::ActiveEnum;
 use url::Url;
 use uuid::Uuid;
 
 use crate::domain::oauth::assertion;
-use crate::domain::oauth::client::metadata::{
-    AUTH_METHODS, EITHER_SECRET, GRANT_TYPES, Pkce, Registration,
-};
+use crate::domain::oauth::client::metadata::{EITHER_SECRET, GRANT_TYPES, Pkce, Registration};
 use crate::domain::oauth::redirect::{self, RedirectError};
 use crate::domain::session::FIRST_PARTY_CLIENT;
+use crate::entity::client::{ApplicationType, AuthMethod, ConsentPolicy};
 use crate::naming::is_name;
 use crate::scope::is_token;
 
@@ -25,21 +25,27 @@ const MAX_KEYS: usize = 64 * 1024;
 type Broken = (&'static str, String);
 
 impl Registration {
-    /// Validates the registration.
+    /// Validates the registration; returns the members that have a fixed set of values.
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub(super) fn check(&self) -> Result<(), Broken> {
+    pub(super) fn check(&self) -> Result<(ApplicationType, AuthMethod, ConsentPolicy), Broken> {
         self.check_sizes()?;
         self.check_names()?;
-        self.check_authentication()?;
+        let application_type = one_of("application_type", &self.application_type)?;
+        let consent = one_of("consent", &self.consent)?;
+        let auth_method = match self.auth_method() {
+            EITHER_SECRET => AuthMethod::ClientSecretBasic,
+            method => one_of("token_endpoint_auth_method", method)?,
+        };
+        self.check_authentication(application_type, auth_method, consent)?;
         self.check_grants()?;
         self.check_addresses()?;
         self.check_audiences()?;
         if !(60..=86_400).contains(&self.access_token_seconds) {
-            return fail("access_token_seconds", "must be 60 to 86400");
+            return Err(("access_token_seconds", "must be 60 to 86400".to_owned()));
         }
-        Ok(())
+        Ok((application_type, auth_method, consent))
     }
 
     /// Checked first: the other checks read each entry, and their errors repeat it.
@@ -79,16 +85,16 @@ impl Registration {
         if !is_name(self.client_name.as_deref().unwrap_or(id), 100) {
             return fail("client_name", "must be 1 to 100 characters, all of them visible");
         }
-        one_of("application_type", &self.application_type, &["web", "native"])?;
-        one_of("consent", &self.consent, &["ask", "skip"])
+        Ok(())
     }
 
-    fn check_authentication(&self) -> Result<(), Broken> {
-        let method = self.auth_method();
-        if method != EITHER_SECRET {
-            one_of("token_endpoint_auth_method", method, &AUTH_METHODS)?;
-        }
-        match (&self.jwks, method == "private_key_jwt") {
+    fn check_authentication(
+        &self,
+        application_type: ApplicationType,
+        method: AuthMethod,
+        consent: ConsentPolicy,
+    ) -> Result<(), Broken> {
+        match (&self.jwks, method == AuthMethod::PrivateKeyJwt) {
             (None, false) => {}
             (Some(jwks), true) if assertion::is_usable_key_set(jwks) => {
                 if jwks.to_string().len() > MAX_KEYS {
@@ -106,7 +112,8 @@ impl Registration {
         if self.is_public() && self.pkce() != Pkce::Required {
             return fail("pkce", "must be required for a public client");
         }
-        if self.is_public() && self.application_type == "native" && self.consent == "skip" {
+        let is_public_native = self.is_public() && application_type == ApplicationType::Native;
+        if is_public_native && consent == ConsentPolicy::Skip {
             return fail(
                 "consent",
                 "cannot be skipped for a public native client: \
@@ -121,8 +128,8 @@ impl Registration {
         if self.grant_types.is_empty() && self.introspects.is_empty() {
             return fail("grant_types", "must not be empty, unless the client introspects");
         }
-        for grant in &self.grant_types {
-            one_of("grant_types", grant, &GRANT_TYPES)?;
+        if !self.grant_types.iter().all(|it| GRANT_TYPES.contains(&it.as_str())) {
+            return Err(("grant_types", format!("must be one of {}", GRANT_TYPES.join(", "))));
         }
         if has("client_credentials") && self.is_public() {
             return fail("grant_types", "client_credentials requires a confidential client");
@@ -195,11 +202,9 @@ pub fn is_resource(uri: &str) -> bool {
     plain && !uri.contains('#') && Url::parse(uri).is_ok()
 }
 
-fn one_of(member: &'static str, value: &str, allowed: &[&str]) -> Result<(), Broken> {
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    Err((member, format!("must be one of {}", allowed.join(", "))))
+fn one_of<T: ActiveEnum<Value = String>>(member: &'static str, value: &str) -> Result<T, Broken> {
+    T::try_from_value(&value.to_owned())
+        .map_err(|_| (member, format!("must be one of {}", T::values().join(", "))))
 }
 
 fn fail(member: &'static str, reason: &str) -> Result<(), Broken> {
