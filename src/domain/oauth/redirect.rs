@@ -14,71 +14,52 @@ const MAX_LENGTH: usize = 2000;
 /// Parameters of responses (RFC 6749 §4.1.2, RFC 9207 §2), which must be unique.
 const OURS: [&str; 6] = ["code", "state", "iss", "error", "error_description", "error_uri"];
 
-/// Why a URI may not be registered. The messages are for the operator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum RedirectError {
-    /// Too long for requests and headers.
-    #[error("is longer than {MAX_LENGTH} bytes")]
-    TooLong,
-    /// Relative, or with characters that are not allowed in URIs.
-    #[error("is not an absolute URI in printable ASCII, percent-encoded as in a request")]
-    Malformed,
-    /// RFC 6749 §3.1.2.
-    #[error("has a fragment")]
-    Fragment,
-    /// User info can make one host look like another.
-    #[error("has a user name or a password")]
-    UserInfo,
-    /// A client could not distinguish it from the parameter of the response.
-    #[error("has a query parameter that responses add: code, state, iss or error")]
-    Reserved,
-    /// The code could be read in transit.
-    #[error(
-        "must be https; http is for loopback addresses of clients with application_type native"
-    )]
-    Plain,
-    /// RFC 8252 §7.1.
-    #[error(
-        "has a scheme that is not https; a client with application_type native may use a scheme of \
-         its own, which is a domain name in reverse, like com.example.app"
-    )]
-    Scheme,
-}
+/// Why a URI with another scheme may not be registered.
+pub const NOT_HTTPS: &str = "has a scheme that is not https; a client with application_type native \
+     may use a scheme of its own, which is a domain name in reverse, like com.example.app";
+
+/// Why a URI cannot be registered if it is relative or has characters that URIs must not have.
+const MALFORMED: &str =
+    "is not an absolute URI in printable ASCII, percent-encoded as in a request";
 
 /// Validates a URI for registration (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1.3).
 ///
 /// # Errors
-/// The rule that is broken.
-pub fn check(uri: &str, is_native: bool) -> Result<(), RedirectError> {
+/// The rule that is broken, for the operator.
+pub fn check(uri: &str, is_native: bool) -> Result<(), &'static str> {
     if uri.len() > MAX_LENGTH {
-        return Err(RedirectError::TooLong);
+        return Err("is longer than 2000 bytes");
     }
     let plain = uri.bytes().all(|b| (0x21..=0x7e).contains(&b));
     if !plain || uri.contains(['\\', '"', '<', '>', '`', '{', '}', '|', '^', '*']) {
-        return Err(RedirectError::Malformed);
+        return Err(MALFORMED);
     }
     if uri.contains('#') {
-        return Err(RedirectError::Fragment);
+        return Err("has a fragment");
     }
-    let url = Url::parse(uri).map_err(|_| RedirectError::Malformed)?;
+    let url = Url::parse(uri).map_err(|_| MALFORMED)?;
     // A browser would not be sent to the URI as the parser repairs it.
-    let (scheme, rest) = uri.split_once(':').ok_or(RedirectError::Malformed)?;
+    let (scheme, rest) = uri.split_once(':').ok_or(MALFORMED)?;
     if scheme != url.scheme() || dotted(&url, uri) {
-        return Err(RedirectError::Malformed);
+        return Err(MALFORMED);
     }
+    // It can make one host look like another.
     if authority(rest).contains('@') {
-        return Err(RedirectError::UserInfo);
+        return Err("has a user name or a password");
     }
+    // A client could not distinguish it from the parameter of the response.
     if url.query_pairs().any(|(name, _)| OURS.contains(&&*name)) {
-        return Err(RedirectError::Reserved);
+        return Err("has a query parameter that responses add: code, state, iss or error");
     }
     match scheme {
         "https" if rest.starts_with("//") && url.has_host() => Ok(()),
         "http" if rest.starts_with("//") && is_native && is_loopback(&url) => Ok(()),
-        "http" => Err(RedirectError::Plain),
-        _ if NEVER.contains(&scheme) || !is_native || !scheme.contains('.') => {
-            Err(RedirectError::Scheme)
-        }
+        // The code could be read in transit.
+        "http" => Err(
+            "must be https; http is for loopback addresses of clients with application_type native",
+        ),
+        // RFC 8252 §7.1.
+        _ if NEVER.contains(&scheme) || !is_native || !scheme.contains('.') => Err(NOT_HTTPS),
         _ => Ok(()),
     }
 }

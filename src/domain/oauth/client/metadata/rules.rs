@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::oauth::assertion;
 use crate::domain::oauth::client::metadata::{EITHER_SECRET, GRANT_TYPES, Pkce, Registration};
-use crate::domain::oauth::redirect::{self, RedirectError};
+use crate::domain::oauth::redirect;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::entity::client::{ApplicationType, AuthMethod, ConsentPolicy};
 use crate::naming::is_name;
@@ -168,10 +168,10 @@ impl Registration {
         let uri = self.backchannel_logout_uri.as_deref();
         let checked = uri.map_or(Ok(()), |uri| match redirect::check(uri, true) {
             Ok(()) if uri.starts_with("https://") || uri.starts_with("http://") => Ok(()),
-            Ok(()) => Err(RedirectError::Scheme),
+            Ok(()) => Err(redirect::NOT_HTTPS),
             Err(error) => Err(error),
         });
-        checked.map_err(|error| ("backchannel_logout_uri", error.to_string()))
+        checked.map_err(|error| ("backchannel_logout_uri", error.to_owned()))
     }
 
     fn check_audiences(&self) -> Result<(), Broken> {
