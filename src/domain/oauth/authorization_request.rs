@@ -9,51 +9,38 @@ use crate::scope::{Audiences, Scope};
 /// Error codes of authorization responses (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6,
 /// RFC 8707 §2, OpenID Connect Core Error Code `unmet_authentication_requirements`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// A parameter is missing, repeated or invalid.
-    InvalidRequest,
-    /// The client is not registered for the authorization code flow.
-    UnauthorizedClient,
-    /// The user denied the request.
-    AccessDenied,
-    /// Any response type but `code`.
-    UnsupportedResponseType,
-    /// Not a list of scope values, or none that the client is registered for.
-    InvalidScope,
-    /// A resource that the client is not registered for.
-    InvalidTarget,
-    /// A login is needed, but the request forbids asking the user.
-    LoginRequired,
-    /// Consent is needed, but the request forbids asking the user.
-    ConsentRequired,
-    /// The required authentication level is not supported.
-    UnmetAuthenticationRequirements,
-    /// Request objects are not supported.
-    RequestNotSupported,
-    /// Request URIs are not supported.
-    RequestUriNotSupported,
-    /// Client registration within a request is not supported.
-    RegistrationNotSupported,
-}
+pub struct ErrorCode(&'static str);
 
 impl ErrorCode {
+    /// A parameter is missing, repeated or invalid.
+    pub const INVALID_REQUEST: Self = Self("invalid_request");
+    /// The client is not registered for the authorization code flow.
+    pub const UNAUTHORIZED_CLIENT: Self = Self("unauthorized_client");
+    /// The user denied the request.
+    pub const ACCESS_DENIED: Self = Self("access_denied");
+    /// Any response type but `code`.
+    pub const UNSUPPORTED_RESPONSE_TYPE: Self = Self("unsupported_response_type");
+    /// Not a list of scope values, or none that the client is registered for.
+    pub const INVALID_SCOPE: Self = Self("invalid_scope");
+    /// A resource that the client is not registered for.
+    pub const INVALID_TARGET: Self = Self("invalid_target");
+    /// A login is needed, but the request forbids asking the user.
+    pub const LOGIN_REQUIRED: Self = Self("login_required");
+    /// Consent is needed, but the request forbids asking the user.
+    pub const CONSENT_REQUIRED: Self = Self("consent_required");
+    /// The required authentication level is not supported.
+    pub const UNMET_AUTHENTICATION_REQUIREMENTS: Self = Self("unmet_authentication_requirements");
+    /// Request objects are not supported.
+    pub const REQUEST_NOT_SUPPORTED: Self = Self("request_not_supported");
+    /// Request URIs are not supported.
+    pub const REQUEST_URI_NOT_SUPPORTED: Self = Self("request_uri_not_supported");
+    /// Client registration within a request is not supported.
+    pub const REGISTRATION_NOT_SUPPORTED: Self = Self("registration_not_supported");
+
     /// The value of the parameter `error`.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::UnauthorizedClient => "unauthorized_client",
-            Self::AccessDenied => "access_denied",
-            Self::UnsupportedResponseType => "unsupported_response_type",
-            Self::InvalidScope => "invalid_scope",
-            Self::InvalidTarget => "invalid_target",
-            Self::LoginRequired => "login_required",
-            Self::ConsentRequired => "consent_required",
-            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
-            Self::RequestNotSupported => "request_not_supported",
-            Self::RequestUriNotSupported => "request_uri_not_supported",
-            Self::RegistrationNotSupported => "registration_not_supported",
-        }
+        self.0
     }
 }
 
@@ -119,9 +106,9 @@ pub type Reason = (ErrorCode, &'static str);
 
 /// The request itself is not valid.
 pub(super) const fn invalid(description: &'static str) -> Reason {
-    (ErrorCode::InvalidRequest, description)
+    (ErrorCode::INVALID_REQUEST, description)
 }
 
 /// No user is logged in, or not the requested one, and the user may not be asked.
 pub(super) const NOT_LOGGED_IN: Reason =
-    (ErrorCode::LoginRequired, "the requested user is not logged in");
+    (ErrorCode::LOGIN_REQUIRED, "the requested user is not logged in");

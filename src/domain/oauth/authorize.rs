@@ -75,7 +75,7 @@ fn read(
     let subject = claims::required_subject([wanted.subject, hinted])?;
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
-    let audience = audience.ok_or((ErrorCode::InvalidTarget, "the resource is not available"))?;
+    let audience = audience.ok_or((ErrorCode::INVALID_TARGET, "the resource is not available"))?;
     let claims = entitlement::claims(client, &scope, Some(&wanted.claims));
     Ok(AuthorizationRequest {
         client_id: client.id.clone(),
@@ -97,9 +97,9 @@ fn check_parameters(params: &Params) -> Result<(), Reason> {
         return Err(invalid("a parameter is given more than once"));
     }
     for (name, code) in [
-        ("request", ErrorCode::RequestNotSupported),
-        ("request_uri", ErrorCode::RequestUriNotSupported),
-        ("registration", ErrorCode::RegistrationNotSupported),
+        ("request", ErrorCode::REQUEST_NOT_SUPPORTED),
+        ("request_uri", ErrorCode::REQUEST_URI_NOT_SUPPORTED),
+        ("registration", ErrorCode::REGISTRATION_NOT_SUPPORTED),
     ] {
         if params.get(name).is_some() {
             return Err((code, "parameters are read from the request itself only"));
@@ -112,7 +112,9 @@ fn check_response_type(params: &Params) -> Result<(), Reason> {
     match params.get("response_type") {
         Some("code") => {}
         None => return Err(invalid("response_type is missing")),
-        Some(_) => return Err((ErrorCode::UnsupportedResponseType, "response_type must be code")),
+        Some(_) => {
+            return Err((ErrorCode::UNSUPPORTED_RESPONSE_TYPE, "response_type must be code"));
+        }
     }
     if !matches!(params.get("response_mode"), None | Some("query" | "form_post")) {
         return Err(invalid("response_mode must be query or form_post"));
@@ -134,10 +136,10 @@ fn check_state_and_nonce(params: &Params) -> Result<(), Reason> {
 fn check_client(client: &Client, issuer: &Issuer) -> Result<(), Reason> {
     // Its ID tokens would have the same audience as access tokens of the JSON API (RFC 9068 §5).
     if issuer.is_audience(&client.id) {
-        return Err((ErrorCode::UnauthorizedClient, "the client's id is an audience here"));
+        return Err((ErrorCode::UNAUTHORIZED_CLIENT, "the client's id is an audience here"));
     }
     if !client.grants.has("authorization_code") {
-        return Err((ErrorCode::UnauthorizedClient, "the client may not use this flow"));
+        return Err((ErrorCode::UNAUTHORIZED_CLIENT, "the client may not use this flow"));
     }
     Ok(())
 }
@@ -234,12 +236,12 @@ fn hinted_subject(
 fn scope(client: &Client, params: &Params) -> Result<Scope, Reason> {
     let asked = match params.get("scope") {
         Some(text) => Scope::parse(text)
-            .ok_or((ErrorCode::InvalidScope, "scope is not a list of scope values"))?,
+            .ok_or((ErrorCode::INVALID_SCOPE, "scope is not a list of scope values"))?,
         None => client.scope().without(&["offline_access"]),
     };
     let granted = entitlement::scope(client, &asked);
     if granted.is_empty() {
-        return Err((ErrorCode::InvalidScope, "the client is not registered for this scope"));
+        return Err((ErrorCode::INVALID_SCOPE, "the client is not registered for this scope"));
     }
     Ok(granted)
 }

@@ -198,7 +198,7 @@ fn check_level(claims: &Map<String, Value>) -> Result<(), Reason> {
     let is_met = values.is_none_or(|values| values.iter().any(|level| **level == *LEVEL));
     if is_essential && !is_met {
         let why = "no login satisfies the requested acr";
-        return Err((ErrorCode::UnmetAuthenticationRequirements, why));
+        return Err((ErrorCode::UNMET_AUTHENTICATION_REQUIREMENTS, why));
     }
     Ok(())
 }
@@ -237,35 +237,36 @@ mod tests {
 
     #[test]
     fn invalid_or_unmet_claims_requests_are_rejected() {
-        use ErrorCode::{InvalidRequest, LoginRequired, UnmetAuthenticationRequirements as Unmet};
+        const INVALID: ErrorCode = ErrorCode::INVALID_REQUEST;
+        const UNMET: ErrorCode = ErrorCode::UNMET_AUTHENTICATION_REQUIREMENTS;
         let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(MAX_LENGTH));
         let deep = "[".repeat(2000);
         for (text, error) in [
-            ("{", InvalidRequest),
-            ("[]", InvalidRequest),
-            ("null", InvalidRequest),
-            ("\"userinfo\"", InvalidRequest),
-            ("{}{}", InvalidRequest),
-            (&long, InvalidRequest),
-            (&deep, InvalidRequest),
-            (r#"{"userinfo":[]}"#, InvalidRequest),
-            (r#"{"id_token":"name"}"#, InvalidRequest),
-            (r#"{"userinfo":{"name":true}}"#, InvalidRequest),
-            (r#"{"userinfo":{"name":null},"userinfo":{}}"#, InvalidRequest),
-            (r#"{"id_token":{"sub":{"value":"x"},"sub":null}}"#, InvalidRequest),
-            (r#"{"id_token":{"sub":"x"}}"#, InvalidRequest),
-            (r#"{"id_token":{"sub":{"values":"x"}}}"#, InvalidRequest),
-            (r#"{"id_token":{"sub":{"value":"x","values":["x"]}}}"#, InvalidRequest),
-            (r#"{"id_token":{"sub":{"values":["x","y"]}}}"#, InvalidRequest),
-            (r#"{"id_token":{"acr":{"essential":"yes","values":["9"]}}}"#, InvalidRequest),
-            (r#"{"id_token":{"sub":{"value":"ada"}}}"#, LoginRequired),
-            (r#"{"userinfo":{"sub":{"value":7}}}"#, LoginRequired),
+            ("{", INVALID),
+            ("[]", INVALID),
+            ("null", INVALID),
+            ("\"userinfo\"", INVALID),
+            ("{}{}", INVALID),
+            (&long, INVALID),
+            (&deep, INVALID),
+            (r#"{"userinfo":[]}"#, INVALID),
+            (r#"{"id_token":"name"}"#, INVALID),
+            (r#"{"userinfo":{"name":true}}"#, INVALID),
+            (r#"{"userinfo":{"name":null},"userinfo":{}}"#, INVALID),
+            (r#"{"id_token":{"sub":{"value":"x"},"sub":null}}"#, INVALID),
+            (r#"{"id_token":{"sub":"x"}}"#, INVALID),
+            (r#"{"id_token":{"sub":{"values":"x"}}}"#, INVALID),
+            (r#"{"id_token":{"sub":{"value":"x","values":["x"]}}}"#, INVALID),
+            (r#"{"id_token":{"sub":{"values":["x","y"]}}}"#, INVALID),
+            (r#"{"id_token":{"acr":{"essential":"yes","values":["9"]}}}"#, INVALID),
+            (r#"{"id_token":{"sub":{"value":"ada"}}}"#, ErrorCode::LOGIN_REQUIRED),
+            (r#"{"userinfo":{"sub":{"value":7}}}"#, ErrorCode::LOGIN_REQUIRED),
             (
                 r#"{"userinfo":{"sub":{"value":"0198C5A0-0000-7000-8000-000000000001"}}}"#,
-                LoginRequired,
+                ErrorCode::LOGIN_REQUIRED,
             ),
-            (r#"{"id_token":{"acr":{"essential":true,"value":"2"}}}"#, Unmet),
-            (r#"{"id_token":{"acr":{"essential":true,"values":["urn:x",1]}}}"#, Unmet),
+            (r#"{"id_token":{"acr":{"essential":true,"value":"2"}}}"#, UNMET),
+            (r#"{"id_token":{"acr":{"essential":true,"values":["urn:x",1]}}}"#, UNMET),
         ] {
             assert_eq!(read(text).map_err(|(code, _)| code), Err(error), "{text}");
         }

@@ -17,7 +17,7 @@ use crate::entity::pending_authorization;
 use crate::entity::session as session_row;
 use crate::timestamp::Timestamp;
 
-const NO_CONSENT: Reason = (ErrorCode::ConsentRequired, "the user has not given consent");
+const NO_CONSENT: Reason = (ErrorCode::CONSENT_REQUIRED, "the user has not given consent");
 
 const VOID: Reason = invalid("the consent was withdrawn, or the client was deleted");
 
@@ -149,7 +149,7 @@ async fn deny(db: &Db, state: &State<'_>, account_id: Uuid) -> Result<Step, Flow
         })
     })
     .await?;
-    Ok(Step::Refuse((ErrorCode::AccessDenied, "the user denied the request")))
+    Ok(Step::Refuse((ErrorCode::ACCESS_DENIED, "the user denied the request")))
 }
 
 /// The input of the transaction that grants a request.

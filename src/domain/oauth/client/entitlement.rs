@@ -69,9 +69,9 @@ pub fn renewed(
     request.claims = claims(client, &request.scope, Some(&request.claims));
     request.audience = audience(client, &request.audience, issuer);
     let reason = if request.scope.is_empty() {
-        (ErrorCode::InvalidScope, "the client is no longer registered for this scope")
+        (ErrorCode::INVALID_SCOPE, "the client is no longer registered for this scope")
     } else if request.audience.is_empty() {
-        (ErrorCode::InvalidTarget, "the resource is no longer available")
+        (ErrorCode::INVALID_TARGET, "the resource is no longer available")
     } else {
         return Ok(request);
     };
