@@ -164,18 +164,6 @@ struct Grant {
     origin: Origin,
 }
 
-/// The result of that transaction.
-enum Outcome {
-    /// The code is stored.
-    Granted,
-    /// The login has ended.
-    LoggedOut,
-    /// No consent covers this, or no longer.
-    NotAgreed,
-    /// The consent was withdrawn, or the client was deleted.
-    Void,
-}
-
 /// Stores the decision and creates the code, in one transaction.
 async fn grant(
     db: &Db,
@@ -193,44 +181,41 @@ async fn grant(
         code_digest: secret.digest,
         origin: state.origin.clone(),
     };
-    let outcome = db.write(grant, |txn, now, grant| Box::pin(grant_in(txn, grant, now)));
-    Ok(match outcome.await? {
-        Outcome::Granted => Step::Code(secret.text),
-        Outcome::LoggedOut => Step::LogIn,
-        Outcome::NotAgreed => Step::Consent,
-        Outcome::Void => Step::Refuse(VOID),
-    })
+    let other = db.write(grant, |txn, now, grant| Box::pin(grant_in(txn, grant, now)));
+    Ok(other.await?.unwrap_or(Step::Code(secret.text)))
 }
 
+/// The transaction. Returns the step that is due instead if the request cannot be granted.
+///
 /// Locks the client and then the account first, as the withdrawal of a consent locks the account:
 /// consents do not change before the commit.
 async fn grant_in(
     txn: &DatabaseTransaction,
     grant: &Grant,
     now: Timestamp,
-) -> Result<Outcome, DbErr> {
+) -> Result<Option<Step>, DbErr> {
     let Grant { client, issuer, pending, browser, ground, code_digest, origin } = grant;
     let Pending { stored_in, request, .. } = pending;
     let account_id = browser.account.id;
     // As in a code exchange; removal locks the client first too.
     if !client_row::Entity::lock_registered(txn, &client.id).await? {
-        return Ok(Outcome::Void);
+        return Ok(Some(Step::Refuse(VOID)));
     }
     session::lock_account(txn, account_id).await?;
     // Checked again: the login may have ended before the account was locked.
     let login = session_row::Entity::find_by_id(browser.session.id);
     if login.filter(session_row::Entity::live(now)).one(txn).await?.is_none() {
-        return Ok(Outcome::LoggedOut);
+        return Ok(Some(Step::LogIn));
     }
     if *ground == Ground::Remembered
         && !consent::covers(txn, account_id, client, issuer, request).await?
     {
-        return Ok(Outcome::NotAgreed);
+        return Ok(Some(Step::Consent));
     }
     if let StoredIn::Row(digest) = stored_in {
         let waiting = pending_authorization::Entity::find_by_id(digest.clone());
         if waiting.one(txn).await?.is_none() {
-            return Ok(Outcome::Void);
+            return Ok(Some(Step::Refuse(VOID)));
         }
     }
     if *stored_in != StoredIn::Nothing {
@@ -240,5 +225,5 @@ async fn grant_in(
         consent::remember(txn, browser, client, issuer, request, origin, now).await?;
     }
     code::insert(txn, code_digest.clone(), request, browser, origin, now).await?;
-    Ok(Outcome::Granted)
+    Ok(None)
 }
