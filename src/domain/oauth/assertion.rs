@@ -104,21 +104,16 @@ pub async fn fault(
     window: Duration,
     now: Timestamp,
 ) -> Result<Option<&'static str>, DbErr> {
-    let jti = match verified(client, assertion).and_then(|claims| {
-        check(&claims, client, audiences, now)?;
-        Ok(claims)
-    }) {
+    let claims = verified(client, assertion);
+    let claims = match claims.and_then(|claims| check(claims, client, audiences, now)) {
         Err(fault) => return Ok(Some(fault)),
-        Ok(claims) => {
-            let restore = db.last_restore().await?;
-            if restore.is_some_and(|restore| may_be_of_before(&claims, restore.at)) {
-                return Ok(Some(
-                    "the assertion may have been used before the database was restored",
-                ));
-            }
-            claims.jti.unwrap_or_default()
-        }
+        Ok(claims) => claims,
     };
+    let restore = db.last_restore().await?;
+    if restore.is_some_and(|restore| may_be_of_before(&claims, restore.at)) {
+        return Ok(Some("the assertion may have been used before the database was restored"));
+    }
+    let jti = claims.jti.unwrap_or_default();
     let (digest, wait) = (digest(&format!("{}\n{jti}", client.id)), db.wait());
     let is_spent = db.write(digest, move |txn, now, digest| {
         Box::pin(mark_used(txn, digest, (window, wait), now))
@@ -193,11 +188,11 @@ fn verifier(algorithm: &str, jwk: &Jwk) -> Option<Box<dyn JwsVerifier>> {
 
 /// RFC 7523 §3, and OpenID Connect Core 1.0 §9, which requires a `jti`.
 fn check(
-    claims: &Claims,
+    claims: Claims,
     client: &client::Model,
     audiences: &[&str],
     now: Timestamp,
-) -> Result<(), &'static str> {
+) -> Result<Claims, &'static str> {
     let is_client = |claim: &Option<String>| claim.as_deref() == Some(client.id.as_str());
     let is_ours = |audience: &String| audiences.contains(&audience.as_str());
     let is_for_us = claims.aud.as_ref().is_some_and(|aud| match aud {
@@ -224,7 +219,7 @@ fn check(
             return Err(fault);
         }
     }
-    Ok(())
+    Ok(claims)
 }
 
 /// Whether an assertion may have been used before the database was restored and its use was lost.
