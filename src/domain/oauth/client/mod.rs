@@ -223,9 +223,19 @@ async fn put(
     if (Model { updated_at: old.updated_at, ..row.clone() }) == old {
         return Ok(Applied::Unchanged);
     }
-    ActiveModel::from(row).reset_all().update(txn).await?;
-    record(txn, Kind::ClientChanged, &id, now).await?;
+    store_changed(txn, row, now).await?;
     Ok(Applied::Changed(secret))
+}
+
+/// Stores a client that has changed; it must be locked.
+async fn store_changed(
+    txn: &impl ConnectionTrait,
+    row: Model,
+    now: Timestamp,
+) -> Result<(), DbErr> {
+    let changed = ActiveModel::from(Model { updated_at: now, ..row }).reset_all();
+    let row = changed.update(txn).await?;
+    record(txn, Kind::ClientChanged, &row.id, now).await
 }
 
 /// No client ID may be the audience of any client, whichever was registered first.

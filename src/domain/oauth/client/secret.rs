@@ -1,13 +1,12 @@
 //! Client secret rotation without downtime: the current and the previous secret are both valid.
 
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, QuerySelect, Set};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
 
 use crate::database::Db;
-use crate::domain::audit::Kind;
-use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, record};
+use crate::domain::oauth::client::{ClientError, SECRET_PREFIX, store_changed};
 use crate::domain::oauth::secret::Secret;
-use crate::entity::client::{ActiveModel, Entity, Model};
+use crate::entity::client::{Entity, Model};
 
 /// Creates a new secret for a client. The previous one stays valid until the next rotation, unless
 /// `at_once`; older ones become invalid now.
@@ -18,17 +17,11 @@ pub async fn rotate(db: &Db, id: &str, at_once: bool) -> Result<String, ClientEr
     let id = id.to_owned();
     db.write(id, move |txn, now, id| {
         Box::pin(async move {
-            let row = lock_client(txn, id).await?;
+            let mut row = lock_client(txn, id).await?;
             let secret = Secret::generate(SECRET_PREFIX)?;
-            let changed = ActiveModel {
-                id: Set(row.id),
-                secret_digest: Set(Some(secret.digest)),
-                previous_secret_digest: Set(row.secret_digest.filter(|_| !at_once)),
-                updated_at: Set(now),
-                ..Default::default()
-            };
-            changed.update(txn).await?;
-            record(txn, Kind::ClientChanged, id, now).await?;
+            let previous = row.secret_digest.replace(secret.digest);
+            row.previous_secret_digest = previous.filter(|_| !at_once);
+            store_changed(txn, row, now).await?;
             Ok(secret.text)
         })
     })
@@ -43,18 +36,11 @@ pub async fn drop_previous(db: &Db, id: &str) -> Result<(), ClientError> {
     let id = id.to_owned();
     db.write(id, move |txn, now, id| {
         Box::pin(async move {
-            let row = lock_client(txn, id).await?;
-            if row.previous_secret_digest.is_none() {
-                return Ok(());
+            let mut row = lock_client(txn, id).await?;
+            if row.previous_secret_digest.take().is_some() {
+                store_changed(txn, row, now).await?;
             }
-            let changed = ActiveModel {
-                id: Set(row.id),
-                previous_secret_digest: Set(None),
-                updated_at: Set(now),
-                ..Default::default()
-            };
-            changed.update(txn).await?;
-            Ok(record(txn, Kind::ClientChanged, id, now).await?)
+            Ok(())
         })
     })
     .await
