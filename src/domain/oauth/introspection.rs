@@ -47,8 +47,9 @@ pub async fn introspect(
         });
         let Some(session) = session else { return Ok(None) };
         let scope = entitlement::scope(caller, &session.scope);
-        let is_open = is_open(mint, session.id, session.account_id, now).await?;
-        if !is_open || !scope.has("offline_access") {
+        let account =
+            session::account_of_live(mint.db, session.id, session.account_id, now).await?;
+        if account.is_none() || !scope.has("offline_access") {
             return Ok(None);
         }
         let expires_at = session.idle_expires_at.min(session.absolute_expires_at);
@@ -131,17 +132,10 @@ async fn is_alive(
 ) -> Result<bool, DbErr> {
     let id = |name: &str| claims.get(name)?.as_str()?.parse::<Uuid>().ok();
     match (id("sid"), id("user_id")) {
-        (Some(session_id), Some(account_id)) => is_open(mint, session_id, account_id, now).await,
+        (Some(session_id), Some(account_id)) => {
+            Ok(session::account_of_live(mint.db, session_id, account_id, now).await?.is_some())
+        }
         (None, None) => Ok(true),
         _ => Ok(false),
     }
-}
-
-async fn is_open(
-    mint: Mint<'_>,
-    session_id: Uuid,
-    account_id: Uuid,
-    now: Timestamp,
-) -> Result<bool, DbErr> {
-    Ok(session::account_of_live(mint.db, session_id, account_id, now).await?.is_some())
 }
