@@ -96,17 +96,17 @@ impl OAuthError {
         Problem::failed(error);
         Self::unavailable()
     }
+}
 
-    /// The error for a bare status from the framework or a layer.
-    pub(super) fn of_status(status: StatusCode) -> Self {
+/// The error for a bare status from the framework or a layer.
+impl From<StatusCode> for OAuthError {
+    fn from(status: StatusCode) -> Self {
         let description = match status {
             StatusCode::METHOD_NOT_ALLOWED => "this endpoint does not support this method",
             StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
             StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than 16 KiB",
             _ if status.is_client_error() => "the request cannot be parsed",
-            _ => {
-                return Self::new(status, "server_error", "internal server error");
-            }
+            _ => return Self::new(status, "server_error", "internal server error"),
         };
         Self { status, ..Self::invalid_request(description) }
     }
@@ -173,11 +173,5 @@ impl From<GrantError> for OAuthError {
             E::Target => bad("invalid_target", "the resource is not available to the client"),
             E::Status(_) | E::Signing(_) | E::OpenSsl(_) | E::Database(_) => Self::failed(&error),
         }
-    }
-}
-
-impl From<StatusCode> for OAuthError {
-    fn from(status: StatusCode) -> Self {
-        Self::of_status(status)
     }
 }

@@ -26,7 +26,7 @@ use crate::http::pages::message;
 /// At two of them a GET has side effects, as the protocol defines; a HEAD, with which programs
 /// check links, must have none.
 pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
-    let json: ErrorResponse = |status| OAuthError::of_status(status).into_response();
+    let json: ErrorResponse = |status| OAuthError::from(status).into_response();
     let page: ErrorResponse = message::error;
     let with_cors = |it: Operation| Operation {
         endpoint: it.endpoint.with(Cors::new(cors_origins)).boxed(),
