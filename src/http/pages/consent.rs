@@ -5,7 +5,7 @@ use poem::{Request, Response};
 
 use crate::domain::oauth::claims;
 use crate::domain::oauth::flow::Decision;
-use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
+use crate::domain::oauth::pending_authorization::StoredIn;
 use crate::http::pages::authorization_flow::continue_flow;
 use crate::http::pages::consent_text::Permission;
 use crate::http::pages::layout::{in_words as place_in_words, render_towards};
@@ -34,8 +34,12 @@ async fn answered(request: Request) -> Result<Response, Response> {
             Some("deny") => Decision::Deny,
             _ => return Err(stale()),
         };
+        // Limited to the individual claims that the page showed, since the decision covers no
+        // others. The client's registration may have been extended since, or the page may be from
+        // an instance of the previous version, which shows none.
         let names = call.params.get("claims").unwrap_or_default();
-        waiting.pending = as_shown(waiting.pending, names);
+        let request = &mut waiting.pending.request;
+        request.claims = claims::shown(&request.claims, &request.scope, names);
         return Ok(continue_flow(&call, waiting, &call.visitor, Some(decision)).await);
     }
     let asked = &waiting.pending.request;
@@ -51,13 +55,4 @@ async fn answered(request: Request) -> Result<Response, Response> {
     };
     let status = if call.is_current { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     Ok(render_towards(status, &page, &waiting.destinations()))
-}
-
-/// Limits a request to the individual claims that the page showed, since the decision covers no
-/// others. The client's registration may have been extended since, or the page may be from an
-/// instance of the previous version, which shows none.
-fn as_shown(mut pending: Pending, names: &str) -> Pending {
-    let request = &mut pending.request;
-    request.claims = claims::shown(&request.claims, &request.scope, names);
-    pending
 }
