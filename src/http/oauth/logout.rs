@@ -19,7 +19,7 @@ use crate::http::endpoint::app_of;
 use crate::http::form::{self, Unreadable};
 use crate::http::oauth::speculation;
 use crate::http::origin;
-use crate::http::pages::logout_request::{HANDED_ON, LogoutRequest, leave, read};
+use crate::http::pages::logout_request::{LogoutRequest, handed_on, leave, read};
 use crate::http::pages::visitor::Visitor;
 use crate::http::pages::{logout as logout_page, message};
 use crate::http::redirect::see_other;
@@ -34,21 +34,12 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
     let params = params.map_err(|Unreadable(why)| message::bad_request(why))?;
     if is_foreign_form && !params.repeats_any() {
         // Browsers omit our cookie from a cross-site form post, and send it after a redirect.
-        let query = query_of(&params);
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let query = query.extend_pairs(handed_on(&params)).finish();
         return Ok(see_other(&format!("../oauth2/logout?{query}")));
     }
     let asked = read(&app, &params).await?;
     end(&app, &request, &params, asked).await
-}
-
-fn query_of(params: &Params) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    for name in HANDED_ON {
-        if let Some(value) = params.get(name) {
-            query.append_pair(name, value);
-        }
-    }
-    query.finish()
 }
 
 async fn end(

@@ -7,7 +7,7 @@ use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
 use crate::http::origin;
 use crate::http::pages::layout::{render, render_towards};
-use crate::http::pages::logout_request::{HANDED_ON, leave, read};
+use crate::http::pages::logout_request::{handed_on, leave, read};
 use crate::http::pages::message;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::{LogoutPage, MessagePage};
@@ -53,7 +53,6 @@ pub(in crate::http) fn ask(
 }
 
 fn question(visitor: &Visitor, params: &Params, destination: Option<&str>, up: &str) -> Response {
-    let fields = HANDED_ON.iter().filter_map(|name| Some((*name, params.get(name)?)));
     let page = LogoutPage {
         csrf: &visitor.csrf(),
         up,
@@ -62,7 +61,7 @@ fn question(visitor: &Visitor, params: &Params, destination: Option<&str>, up: &
             .as_ref()
             .map(|it| it.account.email_claims().email)
             .unwrap_or_default(),
-        fields: fields.collect(),
+        fields: handed_on(params).collect(),
     };
     let destinations: Vec<_> = destination.into_iter().collect();
     render_towards(StatusCode::OK, &page, &destinations)

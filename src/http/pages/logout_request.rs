@@ -10,9 +10,11 @@ use crate::http::app::App;
 use crate::http::pages::message;
 use crate::http::redirect::{see_other, with_query};
 
-/// The parameters that the confirmation form passes on.
-pub(in crate::http) const HANDED_ON: [&str; 4] =
-    ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+/// The parameters that the confirmation form passes on, as far as they are present.
+pub(in crate::http) fn handed_on(params: &Params) -> impl Iterator<Item = (&'static str, &str)> {
+    let names = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+    names.into_iter().filter_map(|name| Some((name, params.get(name)?)))
+}
 
 /// A valid logout request.
 pub(in crate::http) struct LogoutRequest {
