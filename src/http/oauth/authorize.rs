@@ -5,7 +5,7 @@ use poem::{Request, Response};
 use url::form_urlencoded;
 
 use crate::domain::oauth::authorize;
-use crate::domain::oauth::client::{self, Client};
+use crate::domain::oauth::client::{self, Client, entitlement};
 use crate::domain::oauth::params::Params;
 use crate::domain::oauth::pending_authorization::{Pending, StoredIn};
 use crate::http::app::App;
@@ -78,8 +78,10 @@ async fn registered_client(app: &App, params: &Params) -> Result<Client, Respons
     found.ok_or_else(|| message::bad_request(message::UNKNOWN_CLIENT))
 }
 
+/// If it is not registered for the client, nothing may be sent to it, not even an error.
 fn registered_redirect_uri<'p>(client: &Client, params: &'p Params) -> Result<&'p str, Response> {
-    let uri = authorize::redirect_uri(client, params);
+    let uri = params.get("redirect_uri");
+    let uri = uri.filter(|uri| entitlement::has_redirect_uri(client, uri));
     uri.ok_or_else(|| message::bad_request(message::NOT_REGISTERED))
 }
 
