@@ -64,7 +64,7 @@ fn read(
     let max_age = max_age(params)?;
     let wanted = params.get("claims").map(claims::read).transpose()?.unwrap_or_default();
     let hinted = hinted_subject(client, params, issuer)?;
-    let subject = claims::required_subject([wanted.subject, hinted])?;
+    let subject = claims::required_subject(wanted.subject, hinted)?;
     let scope = scope(client, params)?;
     let audience = audience::chosen(client, params.all("resource"), issuer.iss());
     let audience = audience.ok_or((ErrorCode::INVALID_TARGET, "the resource is not available"))?;

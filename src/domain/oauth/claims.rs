@@ -10,8 +10,6 @@
 //!
 //! `essential` has no other effect: a claim that cannot be returned is not an error (§5.5.1).
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -57,25 +55,21 @@ pub fn read(text: &str) -> Result<ClaimsParameter, Reason> {
     };
     let (userinfo, id_token) = (place(&parameter, "userinfo")?, place(&parameter, "id_token")?);
     check_level(&id_token)?;
-    let subjects = [subject(&userinfo)?, subject(&id_token)?];
     Ok(ClaimsParameter {
         claims: RequestedClaims { userinfo: standard(&userinfo), id_token: standard(&id_token) },
-        subject: required_subject(subjects)?,
+        subject: required_subject(subject(&userinfo)?, subject(&id_token)?)?,
     })
 }
 
-/// The account that must be logged in, by all parameters of the request that identify one.
+/// The account that must be logged in, by two parameters of the request that may identify it.
 ///
 /// # Errors
 /// `login_required` if they differ: no account can match.
-pub fn required_subject(
-    said: impl IntoIterator<Item = Option<Uuid>>,
-) -> Result<Option<Uuid>, Reason> {
-    let people: BTreeSet<_> = said.into_iter().flatten().collect();
-    if people.len() > 1 {
-        return Err(NOT_LOGGED_IN);
+pub fn required_subject(one: Option<Uuid>, other: Option<Uuid>) -> Result<Option<Uuid>, Reason> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(NOT_LOGGED_IN),
+        _ => Ok(one.or(other)),
     }
-    Ok(people.first().copied())
 }
 
 /// Whether one of these scope values includes a claim (§5.4).
