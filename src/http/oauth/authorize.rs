@@ -43,7 +43,7 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, Response> {
         Pending { stored_in: StoredIn::Nothing, request: asked, asked_at: app.clock.now() };
     let waiting = PendingRequest { pending, client, flow: String::new(), is_restored: false };
     // Responds at once if no interaction is needed, otherwise with the page for it.
-    let visitor = Visitor::of(&app, &request).await.map_err(|error| message::failed(&error))?;
+    let visitor = Visitor::of(&app, &request).await.map_err(message::failed)?;
     let step = authorization_flow::advance(&app, &request, &waiting, &visitor, None).await?;
     Ok(match authorization_response::outcome(&app, &waiting.pending.request.to, &step) {
         Some(answer) if visitor.browser.is_some() => visitor.remember(&app, answer),
@@ -73,8 +73,7 @@ async fn registered_client(app: &App, params: &Params) -> Result<Client, Respons
         return Err(message::bad_request("client_id or redirect_uri is given more than once"));
     }
     let id = params.get("client_id").ok_or_else(|| message::bad_request("client_id is missing"))?;
-    let found = client::find(&app.db, id).await;
-    let found = found.map_err(|error| message::failed(&error.into()))?;
+    let found = client::find(&app.db, id).await.map_err(message::failed)?;
     found.ok_or_else(|| message::bad_request(message::UNKNOWN_CLIENT))
 }
 

@@ -48,9 +48,9 @@ async fn end(
     params: &Params,
     LogoutRequest { hint, destination }: LogoutRequest,
 ) -> Result<Response, Response> {
-    let visitor = Visitor::of(app, request).await.map_err(|error| message::failed(&error))?;
+    let visitor = Visitor::of(app, request).await.map_err(message::failed)?;
     let proved = proved(app, &visitor, hint.as_ref()).await;
-    let Some(browser) = proved.map_err(|error| message::failed(&error))? else {
+    let Some(browser) = proved.map_err(message::failed)? else {
         return Ok(match visitor.browser {
             None => leave("../", destination.as_deref()),
             Some(_) => {
@@ -58,8 +58,7 @@ async fn end(
             }
         });
     };
-    let ended = logout::log_out(&app.db, &browser, &origin::of(request)).await;
-    ended.map_err(|error| message::failed(&error.into()))?;
+    logout::log_out(&app.db, &browser, &origin::of(request)).await.map_err(message::failed)?;
     Ok(app.cookie.remove(leave("../", destination.as_deref())))
 }
 

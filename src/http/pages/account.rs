@@ -7,7 +7,6 @@ use crate::domain::oauth::browser_session;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::client;
 use crate::domain::oauth::consent::{self, Consent, ConsentError};
-use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::domain::session::listing::{self, Login, LoginsError};
 use crate::http::app::App;
@@ -15,7 +14,7 @@ use crate::http::origin;
 use crate::http::pages::consent_text;
 use crate::http::pages::layout::render;
 use crate::http::pages::logout_request::leave;
-use crate::http::pages::message::{self, limited, stale};
+use crate::http::pages::message::{failed, limited, stale};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
 use crate::http::pages::user_agent;
@@ -89,10 +88,6 @@ async fn withdraw(
         Err(ConsentError::NotLoggedIn) => Ok(call.redirect_to_page("login")),
         Err(ConsentError::Database(error)) => Err(failed(error)),
     }
-}
-
-fn failed<E: Into<FlowError>>(error: E) -> Response {
-    message::failed(&error.into())
 }
 
 async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {

@@ -39,8 +39,8 @@ async fn answered(request: Request) -> Result<Response, Response> {
 
 fn show(call: &PageRequest, browser: &Browser, problem: &str, status: StatusCode) -> Response {
     let (csrf, email) = (&call.visitor.csrf(), &browser.account.email_claims().email);
-    match &reauthentication::seal_account(call, browser) {
-        Ok(account) => render(status, &DeletionPage { csrf, account, email, problem }),
+    match reauthentication::seal_account(call, browser) {
+        Ok(account) => render(status, &DeletionPage { csrf, account: &account, email, problem }),
         Err(error) => message::failed(error),
     }
 }
@@ -48,8 +48,7 @@ fn show(call: &PageRequest, browser: &Browser, problem: &str, status: StatusCode
 /// Whether the account that the form was shown for is deleted.
 async fn is_gone(call: &PageRequest) -> Result<bool, Response> {
     let Some(id) = reauthentication::account_of_form(call) else { return Ok(false) };
-    let found = account::is_deleted(&call.app.db, id).await;
-    found.map_err(|error| message::failed(&error.into()))
+    account::is_deleted(&call.app.db, id).await.map_err(message::failed)
 }
 
 async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Response> {

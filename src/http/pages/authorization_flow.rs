@@ -29,8 +29,7 @@ pub(in crate::http) async fn advance(
     let (issuer, browser) = (app.issuer_url.as_str(), visitor.browser.as_ref());
     let origin = &origin::of(request);
     let state = State { client, issuer, pending, browser, decision, origin };
-    let step = flow::advance(&app.db, state, app.clock.now()).await;
-    step.map_err(|error| message::failed(&error))
+    flow::advance(&app.db, state, app.clock.now()).await.map_err(message::failed)
 }
 
 /// Advances the pending request of a page, up to a response to the client or the next page.
@@ -71,13 +70,13 @@ pub(in crate::http) async fn ask(
         return match pending::store(&app.db, &waiting.pending, account_id, visitor.digest()).await {
             Ok(Some(handle)) => see_other(&format!("{up}consent?flow={handle}")),
             Ok(None) => message::bad_request(message::UNKNOWN_CLIENT),
-            Err(error) => message::failed(&error),
+            Err(error) => message::failed(error),
         };
     }
     // Encrypted again at each login, which changes the cookie.
     match sealed::seal(&app.request_sealer, &waiting.pending, &visitor.digest()) {
         Ok(flow) => waiting.flow = flow,
-        Err(error) => return message::failed(&error),
+        Err(error) => return message::failed(error),
     }
     waiting.pending.stored_in = StoredIn::SealedForm;
     if waiting.pending.request.prompts("create") {

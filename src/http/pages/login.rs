@@ -128,8 +128,7 @@ pub(super) async fn enter(
     let admitted = app.limits.admit_log_in(&app.db, email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, limited))?;
     let attempt = LogIn { email, password, admitted, origin: &origin };
-    let cookie = NewCookie::of(call, waiting.as_ref());
-    let cookie = cookie.map_err(|error| message::failed(&error))?;
+    let cookie = NewCookie::of(call, waiting.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let attempt = (attempt, cookie.entrance.clone());
     match hosted_login::log_in(&app.db, &app.hasher, entries, attempt, settings, now).await {
@@ -174,8 +173,8 @@ impl NewCookie {
         let next = match waiting {
             None => see_other(page),
             Some(waiting) => {
-                let visitor = Visitor::with(&call.app, &self.text).await;
-                let visitor = visitor.map_err(|error| message::failed(&error))?;
+                let visitor =
+                    Visitor::with(&call.app, &self.text).await.map_err(message::failed)?;
                 Box::pin(continue_flow(call, waiting, &visitor, None)).await
             }
         };

@@ -35,8 +35,7 @@ async fn answered(request: Request) -> Result<Response, Response> {
             return Err(again);
         }
         let origin = origin::of(&call.request);
-        let ended = logout::log_out(&call.app.db, browser, &origin).await;
-        ended.map_err(|error| message::failed(&error.into()))?;
+        logout::log_out(&call.app.db, browser, &origin).await.map_err(message::failed)?;
     }
     let left = leave("", asked.destination.as_deref());
     // A cross-site form comes without the cookie, and must not remove it.

@@ -43,8 +43,7 @@ pub(in crate::http) async fn read(app: &App, params: &Params) -> Result<LogoutRe
     }
     let uri = params.get("post_logout_redirect_uri");
     let Some(hint) = hint else { return Ok(LogoutRequest { hint: None, destination: None }) };
-    let client = client::find(&app.db, &hint.client_id).await;
-    let client = client.map_err(|error| message::failed(&error.into()))?;
+    let client = client::find(&app.db, &hint.client_id).await.map_err(message::failed)?;
     let destination =
         client.and_then(|client| logout::destination(&client, uri, Some(&hint)).map(str::to_owned));
     if uri.is_some() && destination.is_none() {

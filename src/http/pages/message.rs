@@ -126,8 +126,8 @@ pub(super) fn stale(visitor: &Visitor) -> Response {
 }
 
 /// The error page for a failed flow: nothing was granted.
-pub(in crate::http) fn failed(cause: &FlowError) -> Response {
-    Problem::failed(cause);
+pub(in crate::http) fn failed(cause: impl Into<FlowError>) -> Response {
+    Problem::failed(&cause.into());
     error(StatusCode::SERVICE_UNAVAILABLE)
 }
 

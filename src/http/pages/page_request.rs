@@ -44,7 +44,7 @@ impl PageRequest {
     pub(super) async fn read_any(mut request: Request) -> Result<Self, Response> {
         let internal = |_| message::error(StatusCode::INTERNAL_SERVER_ERROR);
         let app = app_of(&request).map_err(internal)?;
-        let visitor = Visitor::of(&app, &request).await.map_err(|error| message::failed(&error))?;
+        let visitor = Visitor::of(&app, &request).await.map_err(message::failed)?;
         let params = form::params(&mut request).await;
         let params = params.map_err(|Unreadable(_)| message::error(StatusCode::BAD_REQUEST))?;
         let is_post = request.method() == Method::POST;
@@ -87,12 +87,12 @@ impl PageRequest {
             true => None,
             false => rows::find(&app.db, flow, browser, now)
                 .await
-                .map_err(|error| message::failed(&error))?
+                .map_err(message::failed)?
                 .map(|pending| (pending, flow.to_owned(), false)),
         };
         let (pending, flow, is_restored) = found.ok_or_else(|| message::stale(&self.visitor))?;
-        let found = client::find(&app.db, &pending.request.client_id).await;
-        let found = found.map_err(|error| message::failed(&error.into()))?;
+        let found =
+            client::find(&app.db, &pending.request.client_id).await.map_err(message::failed)?;
         let client = found.ok_or_else(|| message::stale(&self.visitor))?;
         match entitlement::renewed(&client, pending.request, &app.issuer_url) {
             Ok(request) => {

@@ -66,7 +66,7 @@ async fn repeat_unanswered(call: &PageRequest) -> Result<Response, Response> {
         return Ok(redirect_to_login("change-password"));
     }
     let account = hosted_login::account_of_replaced(db, call.visitor.digest(), now).await;
-    let account = account.map_err(|error| message::failed(&error.into()))?;
+    let account = account.map_err(message::failed)?;
     let Some(account) = account else { return Ok(redirect_to_login("change-password")) };
     let email = Email::of_account(&account.email_canonical);
     let entered = log_in_anew(call, &email).await?;
@@ -107,7 +107,7 @@ fn show(
 ) -> Response {
     let account = match reauthentication::seal_account(call, browser) {
         Ok(account) => account,
-        Err(error) => return message::failed(&error),
+        Err(error) => return message::failed(error),
     };
     let page = PasswordPage {
         csrf: &call.visitor.csrf(),
@@ -141,7 +141,7 @@ async fn change(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
         let both = || again(Problems { new: problems.new.clone(), ..Problems::of_current() });
         return Err(reauthentication::failure(call, &error).unwrap_or_else(both));
     };
-    let cookie = NewCookie::of(call, None).map_err(|error| message::failed(&error))?;
+    let cookie = NewCookie::of(call, None).map_err(message::failed)?;
     let new_login = NewLogin {
         entries: &app.status_entries,
         settings: &app.tokens,

@@ -62,8 +62,7 @@ async fn sign_up(
     let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await;
     let admitted = admitted.map_err(|it| limited_on(&it, wait))?;
     let request = SignUp { email: &email, password: password.clone(), admitted, origin: &origin };
-    let cookie = NewCookie::of(call, waiting.as_ref());
-    let cookie = cookie.map_err(|error| message::failed(&error))?;
+    let cookie = NewCookie::of(call, waiting.as_ref()).map_err(message::failed)?;
     let (entries, settings) = (&app.status_entries, &app.tokens);
     let request = (request, cookie.entrance.clone());
     match hosted_login::sign_up(&app.db, &app.hasher, entries, request, settings, now).await {
@@ -93,7 +92,7 @@ async fn repeat(
 ) -> Result<Option<Response>, Response> {
     let (db, now) = (&call.app.db, call.app.clock.now());
     let is_repeated = hosted_login::has_just_begun(db, email, call.visitor.digest(), now).await;
-    if is_repeated.map_err(|error| message::failed(&error.into()))? {
+    if is_repeated.map_err(message::failed)? {
         enter(call, waiting, email, password, "account", limited).await
     } else {
         Ok(None)
