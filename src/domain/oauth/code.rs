@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use openssl::error::ErrorStack;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 use uuid::Uuid;
@@ -11,23 +10,14 @@ use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::oauth::authorization_request::AuthorizationRequest;
 use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::claims;
-use crate::domain::oauth::secret::Secret;
 use crate::entity::authorization_code::{ActiveModel, Column, Entity, Model};
 use crate::timestamp::Timestamp;
 
 /// The prefix of codes.
-const PREFIX: &str = "sgc_";
+pub const PREFIX: &str = "sgc_";
 
 /// The lifetime of a code (RFC 9700 §2.1.1 and RFC 6749 §4.1.2 require a short one).
 const LIFE: Duration = Duration::from_mins(1);
-
-/// Creates a code.
-///
-/// # Errors
-/// If the operating system gives no random bytes.
-pub fn generate() -> Result<Secret, ErrorStack> {
-    Secret::generate(PREFIX)
-}
 
 /// Voids unused codes of the same request, in the transaction that issues a new one, with the
 /// account locked: a form submitted twice leaves one valid code. Requests are identified by `nonce`

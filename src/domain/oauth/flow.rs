@@ -10,6 +10,7 @@ use crate::domain::oauth::browser_session::Browser;
 use crate::domain::oauth::code;
 use crate::domain::oauth::consent;
 use crate::domain::oauth::pending_authorization::{FlowError, Pending, StoredIn};
+use crate::domain::oauth::secret::Secret;
 use crate::domain::session;
 use crate::entity::client as client_row;
 use crate::entity::client::Model as Client;
@@ -171,7 +172,7 @@ async fn grant(
     browser: &Browser,
     ground: Ground,
 ) -> Result<Step, FlowError> {
-    let secret = code::generate()?;
+    let secret = Secret::generate(code::PREFIX)?;
     let grant = Grant {
         client: state.client.clone(),
         issuer: state.issuer.to_owned(),
