@@ -7,7 +7,7 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    PaginatorTrait, QueryFilter,
+    PaginatorTrait, QueryFilter, QueryTrait,
 };
 use uuid::Uuid;
 
@@ -195,17 +195,14 @@ async fn end_unanswered(
         let codes = authorization_code::Entity::find()
             .filter(authorization_code::Column::AccountId.eq(new.account_id))
             .filter(authorization_code::Column::BrowserSessionId.eq(unanswered.id))
-            .filter(of_another_client(entrance.client_id.as_deref()));
+            .apply_if(entrance.client_id.as_deref(), |codes, this| {
+                codes.filter(authorization_code::Column::ClientId.ne(this))
+            });
         if opened.count(txn).await? == 0 && codes.count(txn).await? == 0 {
             session::end(txn, unanswered.id, EndReason::Replaced, now).await?;
         }
     }
     Ok(())
-}
-
-fn of_another_client(client_id: Option<&str>) -> Condition {
-    let client_id = client_id.map(|it| authorization_code::Column::ClientId.ne(it));
-    Condition::all().add_option(client_id)
 }
 
 /// Moves a browser's pending requests to its new cookie and account: all of them if the browser was

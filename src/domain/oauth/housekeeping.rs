@@ -34,10 +34,6 @@ pub async fn purge_requests(db: &Db) -> Result<Purged, DbErr> {
 /// # Errors
 /// If the database refuses.
 pub async fn purge_assertions(db: &Db) -> Result<Purged, DbErr> {
-    delete_expired::<used_assertion::Entity>(
-        db,
-        used_assertion::Column::ExpiresAt,
-        db.retention_now(),
-    )
-    .await
+    use used_assertion::{Column, Entity};
+    delete_expired::<Entity>(db, Column::ExpiresAt, db.retention_now()).await
 }

@@ -16,6 +16,7 @@ use crate::http::rate_limit::ClientEndpoint;
 use crate::http::{form, origin};
 use crate::timestamp::Timestamp;
 
+/// The request, with what these endpoints need.
 pub(super) struct ClientRequest {
     pub(super) app: Arc<App>,
     pub(super) client: Client,

@@ -55,7 +55,7 @@ pub(super) fn permissions(app: &App, consent: &Consent) -> Vec<Permission> {
     for (audience, scope) in &consent.access {
         match together.iter_mut().find(|(known, _)| *known == scope) {
             Some((_, audiences)) => audiences.push(audience),
-            None => together.push((scope, vec![audience])),
+            None => together.push((scope, vec![audience.as_str()])),
         }
     }
     let each = together
