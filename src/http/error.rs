@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Error, IntoResponse, Response};
-use poem_openapi::Object;
 use poem_openapi::payload::Payload;
-use poem_openapi::registry::{MetaSchemaRef, Registry};
+use poem_openapi::registry::{MetaResponses, MetaSchemaRef, Registry};
 use poem_openapi::types::Type;
+use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -271,6 +271,18 @@ impl IntoResponse for Problem {
         };
         response.set_body(serde_json::to_vec(&envelope).unwrap_or_default());
         response
+    }
+}
+
+/// An operation that declares no failures of its own has those of all operations, which `openapi`
+/// adds.
+impl ApiResponse for Problem {
+    fn meta() -> MetaResponses {
+        MetaResponses { responses: Vec::new() }
+    }
+
+    fn register(registry: &mut Registry) {
+        <Self as Payload>::register(registry);
     }
 }
 

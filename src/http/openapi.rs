@@ -121,8 +121,10 @@ fn operations(document: &mut Value) -> impl Iterator<Item = &mut Map<String, Val
         .flat_map(|item| item.values_mut().filter_map(Value::as_object_mut))
 }
 
-/// Adds the responses of the layers, and headers by status, which the endpoints do not declare.
+/// Adds the responses that operations have in common, the layers' included, unless an operation
+/// declares its own text, and headers by status.
 fn complete(operation: &mut Map<String, Value>) {
+    let takes_token = operation.contains_key("security");
     operation.entry("security").or_insert_with(|| json!([]));
     let takes_body = operation.contains_key("requestBody");
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else {
@@ -132,10 +134,19 @@ fn complete(operation: &mut Map<String, Value>) {
         ("414", "The URL is longer than 8 KiB (`URI_TOO_LONG`)"),
         ("431", "The header fields are larger than 16 KiB (`HEADERS_TOO_LARGE`)"),
         ("500", "Internal server error (`INTERNAL_ERROR`)"),
+        ("429", "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."),
     ];
+    if takes_token {
+        others.push(("401", "No valid access token, or its session has ended (`UNAUTHORIZED`)."));
+    }
     if takes_body {
         others.push(("413", "The body is larger than 16 KiB (`PAYLOAD_TOO_LARGE`)"));
         others.push(("415", "The body is not JSON (`UNSUPPORTED_MEDIA_TYPE`)"));
+        let in_doubt =
+            "Retry; the request may or may not have taken effect (`SERVICE_UNAVAILABLE`).";
+        others.push(("503", in_doubt));
+    } else {
+        others.push(("503", "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."));
     }
     for (status, description) in others {
         responses.entry(status).or_insert_with(|| error_response(description));

@@ -96,7 +96,5 @@ failures! {
         BAD_REQUEST "The email address or the password is not valid (`VALIDATION_ERROR`)."
         CONFLICT "An account with this email address exists (`EMAIL_EXISTS`)."
         TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
-            (`SERVICE_UNAVAILABLE`)."
     }
 }

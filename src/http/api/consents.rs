@@ -12,6 +12,7 @@ use crate::http::api::Tag;
 use crate::http::api::failures::failures;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
+use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
@@ -25,7 +26,7 @@ impl ConsentsApi {
     /// One entry per client with a consent, newest first; at most 1000. Clients that the operator
     /// exempted from consent are not listed.
     #[oai(path = "/", method = "get", operation_id = "listConsents")]
-    async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, ListFailure> {
+    async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, Problem> {
         let (now, LoggedIn(login)) = (app.clock.now(), login);
         let consents = consent::list_for(&app.db, login, &app.issuer_url, now).await?;
         let consents = consents.into_iter().map(|consent| Consent {
@@ -111,17 +112,9 @@ enum Withdrawn {
 }
 
 failures! {
-    ListFailure {
-        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."
-    }
-
     WithdrawFailure {
         BAD_REQUEST "The client id cannot be decoded (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
         NOT_FOUND "The account has no consent for this client (`NOT_FOUND`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
         SERVICE_UNAVAILABLE "The consent may not have been revoked; retry (`SERVICE_UNAVAILABLE`)."
     }
 }

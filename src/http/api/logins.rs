@@ -13,6 +13,7 @@ use crate::http::api::Tag;
 use crate::http::api::failures::failures;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
+use crate::http::error::Problem;
 use crate::http::json::Json;
 use crate::http::origin::ClientOrigin;
 
@@ -25,7 +26,7 @@ impl LoginsApi {
     ///
     /// Live sessions only: the session of this token first, then the newest first; at most 100.
     #[oai(path = "/", method = "get", operation_id = "listSessions")]
-    async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, ListFailure> {
+    async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, Problem> {
         let (now, LoggedIn(login)) = (app.clock.now(), login);
         let sessions = listing::list(&app.db, login, now).await?;
         let sessions = sessions.into_iter().map(|session| Session {
@@ -141,24 +142,14 @@ enum OthersEnded {
 }
 
 failures! {
-    ListFailure {
-        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."
-    }
-
     EndFailure {
         BAD_REQUEST "The session id is not a UUID (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
         NOT_FOUND "The account has no live session with this id (`NOT_FOUND`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
         SERVICE_UNAVAILABLE "The session may not have ended; retry (`SERVICE_UNAVAILABLE`)."
     }
 
     EndOthersFailure {
         BAD_REQUEST "`others` is not `true` (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
         SERVICE_UNAVAILABLE "The sessions may not have ended; retry (`SERVICE_UNAVAILABLE`)."
     }
 }

@@ -30,7 +30,7 @@ impl MeApi {
     ///
     /// Unlike local verification of the token, this also checks that its session is live.
     #[oai(path = "/", method = "get", operation_id = "getMe")]
-    async fn get(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Me, MeFailure> {
+    async fn get(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Me, Problem> {
         let LoggedIn(login) = login;
         let now = app.clock.now();
         let found =
@@ -153,17 +153,7 @@ enum Deleted {
 }
 
 failures! {
-    MeFailure {
-        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Temporarily unavailable; retry (`SERVICE_UNAVAILABLE`)."
-    }
-
     UpdateFailure {
         BAD_REQUEST "The body cannot be parsed, or a member is not valid (`VALIDATION_ERROR`)."
-        UNAUTHORIZED "No valid access token, or its session has ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
-            (`SERVICE_UNAVAILABLE`)."
     }
 }

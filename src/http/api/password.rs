@@ -120,7 +120,5 @@ failures! {
         BAD_REQUEST "The password is not valid (`VALIDATION_ERROR`), or the reset token is not \
             (`INVALID_RESET_TOKEN`)."
         TOO_MANY_REQUESTS "Too many attempts from this client address (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
-            (`SERVICE_UNAVAILABLE`)."
     }
 }

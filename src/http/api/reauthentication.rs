@@ -41,7 +41,5 @@ failures! {
             password is wrong (`AUTH_FAILED`)."
         TOO_MANY_REQUESTS "Too many attempts from this client address or on this account \
             (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
-            (`SERVICE_UNAVAILABLE`)."
     }
 }

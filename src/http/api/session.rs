@@ -164,21 +164,17 @@ failures! {
         UNAUTHORIZED "Unknown or disabled account, or wrong password (`AUTH_FAILED`)."
         TOO_MANY_REQUESTS "Too many attempts from this client address or on this account \
             (`RATE_LIMIT_EXCEEDED`)."
-        SERVICE_UNAVAILABLE "Retry; the request may or may not have taken effect \
-            (`SERVICE_UNAVAILABLE`)."
     }
 
     RefreshFailure {
         BAD_REQUEST "The body cannot be parsed (`VALIDATION_ERROR`)."
         UNAUTHORIZED "The refresh token is forged, expired or already used, or its session has \
             ended (`INVALID_REFRESH_TOKEN`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
         SERVICE_UNAVAILABLE "The refresh token can still be used; retry (`SERVICE_UNAVAILABLE`)."
     }
 
     LogOutFailure {
         UNAUTHORIZED "No valid access token, or its session had already ended (`UNAUTHORIZED`)."
-        TOO_MANY_REQUESTS "Too many requests from this client address (`RATE_LIMIT_EXCEEDED`)."
         SERVICE_UNAVAILABLE "The session may not have ended; retry (`SERVICE_UNAVAILABLE`)."
     }
 }
