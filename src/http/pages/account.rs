@@ -30,11 +30,7 @@ const DONE: [(&str, &str); 3] = [
 /// Sessions that are shown without expanding the list.
 const FIRST_SESSIONS: usize = 5;
 
-pub(super) async fn answer(request: Request) -> Response {
-    answered(request).await.unwrap_or_else(|page| page)
-}
-
-async fn answered(request: Request) -> Result<Response, Response> {
+pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let Some(browser) = &call.visitor.browser else {
         // Submitted twice: all sessions have ended already.

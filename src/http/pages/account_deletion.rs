@@ -22,11 +22,7 @@ use crate::http::redirect::see_other;
 /// Where a successful deletion redirects.
 const DELETED: &str = "delete-account?done=deletion";
 
-pub(super) async fn answer(request: Request) -> Response {
-    answered(request).await.unwrap_or_else(|page| page)
-}
-
-async fn answered(request: Request) -> Result<Response, Response> {
+pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read(request).await?;
     match &call.visitor.browser {
         Some(browser) if call.is_post() => delete(&call, browser).await,

@@ -13,11 +13,7 @@ use crate::http::pages::message::stale;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::ConsentPage;
 
-pub(super) async fn answer(request: Request) -> Response {
-    answered(request).await.unwrap_or_else(|page| page)
-}
-
-async fn answered(request: Request) -> Result<Response, Response> {
+pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let stale = || stale(&call.visitor);
     let mut waiting = call.waiting().await?.ok_or_else(stale)?;

@@ -26,11 +26,7 @@ const OUT_OF_DATE: &str = "This page was out of date, or your browser keeps no c
 const SOMEBODY_ELSE: &str = "Another account is logged in to this browser by now. \
      Enter the password again to switch to this one.";
 
-pub(super) async fn answer(request: Request) -> Response {
-    Box::pin(answered(request)).await.unwrap_or_else(|page| page)
-}
-
-async fn answered(request: Request) -> Result<Response, Response> {
+pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let waiting = call.waiting().await?;
     if call.is_post() && call.only_opens() && call.visitor.is_new() && !call.is_same_origin() {

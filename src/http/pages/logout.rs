@@ -13,11 +13,7 @@ use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::{LogoutPage, MessagePage};
 use crate::http::pages::visitor::Visitor;
 
-pub(super) async fn answer(request: Request) -> Response {
-    answered(request).await.unwrap_or_else(|page| page)
-}
-
-async fn answered(request: Request) -> Result<Response, Response> {
+pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     if !call.is_post() {
         let page = match &call.visitor.browser {

@@ -39,9 +39,6 @@ use crate::http::document::{Document, ReadOnly};
 use crate::http::endpoint::{Operation, is_for_people};
 use crate::http::redirect::see_other;
 
-/// The methods of a page with a form.
-const FORM: &str = "GET, HEAD, POST";
-
 /// The assets of the pages, with their methods.
 pub(in crate::http) const ASSETS: [(&str, &str); 5] = [
     ("/assets/style.css", "GET, HEAD"),
@@ -61,30 +58,29 @@ const SCRIPTS: [(&str, &str); 2] = [
 pub(in crate::http) fn operations() -> Vec<Operation> {
     const LARGE: BodyLimit = BodyLimit::SEALED_REQUEST;
     const DEFAULT: BodyLimit = BodyLimit::DEFAULT;
-    let error = message::error;
     vec![
-        Operation::new("/login", FORM, "loginPage", LARGE, error, login::answer),
-        Operation::new("/signup", FORM, "signupPage", LARGE, error, signup::answer),
-        Operation::new("/consent", FORM, "consentPage", DEFAULT, error, consent::answer),
-        Operation::new("/logout", FORM, "logoutPage", DEFAULT, error, logout::answer),
-        Operation::new("/account", FORM, "accountPage", DEFAULT, error, account::answer),
-        Operation::new(
-            "/change-password",
-            FORM,
-            "passwordPage",
-            DEFAULT,
-            error,
-            password_change::answer,
-        ),
-        Operation::new(
-            "/delete-account",
-            FORM,
-            "deletionPage",
-            DEFAULT,
-            error,
-            account_deletion::answer,
-        ),
+        page("/login", "loginPage", LARGE, login::answer),
+        page("/signup", "signupPage", LARGE, signup::answer),
+        page("/consent", "consentPage", DEFAULT, consent::answer),
+        page("/logout", "logoutPage", DEFAULT, logout::answer),
+        page("/account", "accountPage", DEFAULT, account::answer),
+        page("/change-password", "passwordPage", DEFAULT, password_change::answer),
+        page("/delete-account", "deletionPage", DEFAULT, account_deletion::answer),
     ]
+}
+
+/// A page with a form. Its handler returns an error instead of a response to end early.
+fn page<A: Future<Output = Result<Response, Response>> + Send + 'static>(
+    path: &'static str,
+    name: &'static str,
+    limit: BodyLimit,
+    handler: impl Fn(Request) -> A + Send + Sync + 'static,
+) -> Operation {
+    let answer = move |request| {
+        let answered = Box::pin(handler(request));
+        async move { answered.await.unwrap_or_else(|page| page) }
+    };
+    Operation::new(path, "GET, HEAD, POST", name, limit, message::error, answer)
 }
 
 /// The URL of the service itself: leads browsers to the account, and programs to the documents.

@@ -39,11 +39,7 @@ impl Problems {
     }
 }
 
-pub(super) async fn answer(request: Request) -> Response {
-    answered(request).await.unwrap_or_else(|page| page)
-}
-
-async fn answered(request: Request) -> Result<Response, Response> {
+pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let Some(browser) = &call.visitor.browser else { return repeat_unanswered(&call).await };
     if call.is_post() && !call.is_current {

@@ -16,11 +16,7 @@ use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::signup_form::{Form, Problems};
 use crate::http::redirect::see_other;
 
-pub(super) async fn answer(request: Request) -> Response {
-    Box::pin(answered(request)).await.unwrap_or_else(|page| page)
-}
-
-async fn answered(request: Request) -> Result<Response, Response> {
+pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
     let waiting = call.waiting().await?;
     if call.is_post() && call.only_opens() && call.visitor.is_new() && !call.is_same_origin() {
