@@ -81,8 +81,8 @@ pub(in crate::http) async fn ask(
     waiting.pending.stored_in = StoredIn::SealedForm;
     if waiting.pending.request.prompts("create") {
         let page = signup_form::Form { up, ..signup_form::Form::of(app, visitor, Some(&waiting)) };
-        return visitor.remember(app, page.render(StatusCode::OK));
+        return visitor.remember(app, page.answer(StatusCode::OK));
     }
     let page = login_form::Form { up, ..login_form::Form::of(visitor, Some(&waiting)) };
-    visitor.remember(app, page.render())
+    visitor.remember(app, page.answer())
 }

@@ -37,9 +37,8 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
             log_in(&call, waiting).await
         } else {
             let again = |username: &str, problem: &str| {
-                let (then, problem) = (wanted(&call), Some(problem));
                 let form = Form::of(&call.visitor, waiting.as_ref());
-                Form { then, username, problem, ..form }.render()
+                Form { then: wanted(&call), username, problem, ..form }.answer()
             };
             continue_if_same(&call, waiting.clone(), again).await
         };
@@ -48,7 +47,7 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         return Ok(see_other(wanted(&call)));
     }
     let form = Form { then: wanted(&call), ..Form::of(&call.visitor, waiting.as_ref()) };
-    Ok(call.visitor.remember(&call.app, form.render()))
+    Ok(call.visitor.remember(&call.app, form.answer()))
 }
 
 /// The page to redirect to after the login.
@@ -94,18 +93,18 @@ pub(super) async fn continue_if_same(
 
 async fn log_in(call: &PageRequest, waiting: Option<PendingRequest>) -> Result<Response, Response> {
     let username = call.params.get("username").unwrap_or_default();
-    let (then, problem) = (wanted(call), Some(REFUSED));
+    let (then, problem) = (wanted(call), REFUSED);
     let form = Form { then, username, problem, ..Form::of(&call.visitor, waiting.as_ref()) };
     let (Ok(email), Ok(password)) = (
         Email::parse_known(username),
         Password::parse(call.params.get("password").unwrap_or_default()),
     ) else {
-        return Err(form.render());
+        return Err(form.answer());
     };
-    let limited = |text: &str| Form { problem: Some(text), ..form }.render();
+    let limited = |text: &str| Form { problem: text, ..form }.answer();
     match enter(call, waiting.clone(), &email, password, then, limited).await? {
         Some(entered) => Ok(entered),
-        None => Err(form.render()),
+        None => Err(form.answer()),
     }
 }
 

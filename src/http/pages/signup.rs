@@ -29,12 +29,12 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
             let again = |username: &str, problem: &str| {
                 let problems = Problems { form: problem.to_owned(), ..Problems::default() };
                 let form = Form::of(&call.app, &call.visitor, waiting.as_ref());
-                Form { username, problems, ..form }.render(StatusCode::BAD_REQUEST)
+                Form { username, problems, ..form }.answer(StatusCode::BAD_REQUEST)
             };
             continue_if_same(&call, waiting.clone(), again).await
         };
     }
-    let page = Form::of(&call.app, &call.visitor, waiting.as_ref()).render(StatusCode::OK);
+    let page = Form::of(&call.app, &call.visitor, waiting.as_ref()).answer(StatusCode::OK);
     Ok(call.visitor.remember(&call.app, page))
 }
 
@@ -47,7 +47,7 @@ async fn sign_up(
     let typed = call.params.get("username").unwrap_or_default();
     let again = |problems, status| {
         let form = Form::of(&call.app, &call.visitor, waiting.as_ref());
-        Form { username: typed, problems, ..form }.render(status)
+        Form { username: typed, problems, ..form }.answer(status)
     };
     let (email, password) =
         validate(call, typed).map_err(|problems| again(problems, StatusCode::BAD_REQUEST))?;

@@ -1,37 +1,45 @@
 //! Renders the sign-up page.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use askama::Template;
 use poem::Response;
 use poem::http::StatusCode;
 
 use crate::http::app::App;
-use crate::http::pages::layout::render_towards;
-use crate::http::pages::password_hint;
+use crate::http::pages::layout::{Page, render_towards, title_of};
+use crate::http::pages::password_hint::{self, Rule};
 use crate::http::pages::pending_request::PendingRequest;
-use crate::http::pages::templates::SignupPage;
 use crate::http::pages::visitor::Visitor;
 
-/// The errors of a form, by field.
+/// The errors of a form, by field; empty if there are none.
 #[derive(Default)]
 pub(super) struct Problems {
     /// An error that belongs to no field.
     pub(super) form: String,
     pub(super) email: String,
+    /// Whether the address belongs to an account.
     pub(super) is_taken: bool,
     pub(super) password: String,
 }
 
-/// The state of the form.
+/// `/signup`.
+#[derive(Template)]
+#[template(path = "signup.html")]
 pub(super) struct Form<'a> {
     pub(super) app: &'a App,
     pub(super) visitor: &'a Visitor,
     pub(super) waiting: Option<&'a PendingRequest>,
-    /// The relative path from the page to the root of the pages.
+    /// The relative path from the page to the root of the pages; may be empty.
     pub(super) up: &'a str,
     /// The submitted address, or the client's `login_hint`.
     pub(super) username: &'a str,
     pub(super) problems: Problems,
+}
+
+impl Page for Form<'_> {
+    fn title(&self) -> String {
+        let Problems { form, email, password, .. } = &self.problems;
+        title_of("Sign up", [form, email, password].iter().any(|problem| !problem.is_empty()))
+    }
 }
 
 impl<'a> Form<'a> {
@@ -46,21 +54,13 @@ impl<'a> Form<'a> {
         Self { app, visitor, waiting, up: "", username, problems }
     }
 
-    pub(super) fn render(&self, status: StatusCode) -> Response {
-        let page = SignupPage {
-            csrf: &self.visitor.csrf(),
-            up: self.up,
-            flow: self.waiting.map_or("", |it| &it.flow),
-            sealed_for: &URL_SAFE_NO_PAD.encode(self.visitor.digest()),
-            client_name: self.waiting.map_or("", |it| &it.client.name),
-            username: self.username,
-            problem: &self.problems.form,
-            email_problem: &self.problems.email,
-            is_taken: self.problems.is_taken,
-            password_problem: &self.problems.password,
-            rules: password_hint::rules(self.app.password_policy),
-        };
+    /// The rules for the password.
+    fn rules(&self) -> Vec<Rule> {
+        password_hint::rules(self.app.password_policy)
+    }
+
+    pub(super) fn answer(&self, status: StatusCode) -> Response {
         let destinations = self.waiting.map(PendingRequest::destinations).unwrap_or_default();
-        render_towards(status, &page, &destinations)
+        render_towards(status, self, &destinations)
     }
 }

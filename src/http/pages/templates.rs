@@ -7,63 +7,6 @@ use crate::http::pages::layout::{Page, title_of};
 use crate::http::pages::password_hint::Rule;
 use crate::http::request_context::RequestContext;
 
-/// `/login`.
-#[derive(Template)]
-#[template(path = "login.html")]
-pub(super) struct LoginPage<'a> {
-    pub(super) csrf: &'a str,
-    /// The relative path from the page to the root of the pages; may be empty.
-    pub(super) up: &'a str,
-    /// The pending request, encrypted, or its handle; empty if there is none.
-    pub(super) flow: &'a str,
-    /// The digest of the cookie that it is encrypted for.
-    pub(super) sealed_for: &'a str,
-    /// The page to redirect to if no request is pending.
-    pub(super) then: &'a str,
-    /// The client that requested the login; empty if none did.
-    pub(super) client_name: &'a str,
-    /// The submitted address, or the client's `login_hint`.
-    pub(super) username: &'a str,
-    /// The error of the last attempt; empty before the first.
-    pub(super) problem: &'a str,
-    /// Whether the error is wrong credentials.
-    pub(super) is_wrong: bool,
-}
-
-impl Page for LoginPage<'_> {
-    fn title(&self) -> String {
-        title_of("Log in", !self.problem.is_empty())
-    }
-}
-
-/// `/signup`.
-#[derive(Template)]
-#[template(path = "signup.html")]
-pub(super) struct SignupPage<'a> {
-    pub(super) csrf: &'a str,
-    /// The relative path from the page to the root of the pages; may be empty.
-    pub(super) up: &'a str,
-    pub(super) flow: &'a str,
-    pub(super) sealed_for: &'a str,
-    pub(super) client_name: &'a str,
-    pub(super) username: &'a str,
-    /// An error that belongs to no field; empty if there is none, as the others.
-    pub(super) problem: &'a str,
-    pub(super) email_problem: &'a str,
-    /// Whether the address belongs to an account.
-    pub(super) is_taken: bool,
-    pub(super) password_problem: &'a str,
-    /// The rules for the password.
-    pub(super) rules: Vec<Rule>,
-}
-
-impl Page for SignupPage<'_> {
-    fn title(&self) -> String {
-        let problems = [self.problem, self.email_problem, self.password_problem];
-        title_of("Sign up", problems.iter().any(|problem| !problem.is_empty()))
-    }
-}
-
 /// `/consent`.
 #[derive(Template)]
 #[template(path = "consent.html")]

@@ -75,6 +75,11 @@ impl Visitor {
         digest(&self.cookie)
     }
 
+    /// The same, in a form.
+    pub(super) fn digest_in_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.digest())
+    }
+
     /// The digest of the cookie that the browser had before its login.
     pub(super) fn previous_digest(&self) -> Option<&[u8]> {
         self.browser.as_ref()?.session.previous_cookie_digest.as_deref()
