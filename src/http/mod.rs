@@ -32,6 +32,7 @@ mod service;
 mod status_lists;
 mod trace;
 
+use std::future::ready;
 use std::sync::Arc;
 
 use poem::{Endpoint, EndpointExt, Response, Route, get};
@@ -39,7 +40,7 @@ use poem::{Endpoint, EndpointExt, Response, Route, get};
 use crate::config::Config;
 use crate::http::document::ReadOnly;
 use crate::http::endpoint::Operation;
-use crate::http::pages::layout::WithLayout;
+use crate::http::pages::layout::add_layout;
 use crate::http::paths::Paths;
 use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
 use crate::http::trace::Trace;
@@ -82,7 +83,9 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))
         .nest_no_strip("/api", api);
     let routes = operations.into_iter().fold(pages::add_assets(routes, &app), |routes, it| {
-        let endpoint = it.endpoint.with(WithLayout(Arc::clone(&app))).with(Trace::default());
+        let branded = Arc::clone(&app);
+        let endpoint = it.endpoint.map(move |response| ready(add_layout(&branded, response, "")));
+        let endpoint = endpoint.with(Trace::default());
         routes.at(it.path, endpoint.data(Arc::clone(&app)))
     });
     service::Service::new(routes, app, paths)

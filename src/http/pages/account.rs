@@ -12,7 +12,7 @@ use crate::domain::session::listing::{self, Login, LoginsError};
 use crate::http::app::App;
 use crate::http::origin;
 use crate::http::pages::consent_text;
-use crate::http::pages::layout::render;
+use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::leave;
 use crate::http::pages::message::{failed, limited, stale};
 use crate::http::pages::page_request::PageRequest;
@@ -113,7 +113,8 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
         more_sessions,
         consents: consents.iter().map(|consent| line_of(&call.app, consent)).collect(),
     };
-    Ok(call.visitor.remember(&call.app, render(StatusCode::OK, &page)))
+    let frame = Page { is_wide: true, ..Page::titled("Your account") };
+    Ok(call.visitor.remember(&call.app, frame.answer(StatusCode::OK, &page)))
 }
 
 /// Sessions of these pages or the JSON API are labelled with the browser, all others with the

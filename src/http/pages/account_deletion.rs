@@ -11,7 +11,7 @@ use crate::domain::oauth::browser_session::Browser;
 use crate::domain::password::Password;
 use crate::domain::reauthentication::{self as domain, ReauthenticationError};
 use crate::http::origin;
-use crate::http::pages::layout::render;
+use crate::http::pages::layout::Page;
 use crate::http::pages::login::redirect_to_login;
 use crate::http::pages::message;
 use crate::http::pages::page_request::PageRequest;
@@ -36,7 +36,8 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
 fn show(call: &PageRequest, browser: &Browser, problem: &str, status: StatusCode) -> Response {
     let (csrf, email) = (&call.visitor.csrf(), &browser.account.email_claims().email);
     match reauthentication::seal_account(call, browser) {
-        Ok(account) => render(status, &DeletionPage { csrf, account: &account, email, problem }),
+        Ok(account) => Page::of_form("Delete your account", !problem.is_empty())
+            .answer(status, &DeletionPage { csrf, account: &account, email, problem }),
         Err(error) => message::failed(error),
     }
 }
@@ -67,5 +68,5 @@ async fn delete(call: &PageRequest, browser: &Browser) -> Result<Response, Respo
 fn deleted() -> Response {
     let text = "Nobody is logged in to this browser any more.";
     let link = Some(("signup", "Sign up"));
-    render(StatusCode::OK, &MessagePage::new("The account is deleted", text, link))
+    MessagePage::new("The account is deleted", text, link).answer(StatusCode::OK)
 }

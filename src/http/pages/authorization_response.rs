@@ -7,7 +7,7 @@ use poem::http::StatusCode;
 use crate::domain::oauth::authorization_request::{Reason, Refusal, ReturnAddress};
 use crate::domain::oauth::flow::Step;
 use crate::http::app::App;
-use crate::http::pages::layout;
+use crate::http::pages::layout::{self, Page};
 use crate::http::pages::templates::FormPostPage;
 use crate::http::redirect::{see_other, with_query};
 
@@ -44,5 +44,6 @@ fn send(app: &App, to: &ReturnAddress, mut parameters: Vec<(&'static str, String
 /// An authorization response in `form_post` mode.
 fn form_post(action: &str, fields: &[(&'static str, String)]) -> Response {
     let page = FormPostPage { action, returns_to: &layout::in_words(action), fields };
-    layout::render_towards(StatusCode::OK, &page, &[action])
+    let frame = Page { has_script: true, ..Page::titled("One moment") };
+    frame.towards(&[action]).answer(StatusCode::OK, &page)
 }

@@ -8,7 +8,7 @@ use crate::domain::oauth::flow::Decision;
 use crate::domain::oauth::pending_authorization::StoredIn;
 use crate::http::pages::authorization_flow::continue_flow;
 use crate::http::pages::consent_text::Permission;
-use crate::http::pages::layout::{in_words as place_in_words, render_towards};
+use crate::http::pages::layout::{Page, in_words as place_in_words};
 use crate::http::pages::message::stale;
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::templates::ConsentPage;
@@ -50,5 +50,5 @@ pub(super) async fn answer(request: Request) -> Result<Response, Response> {
         claims: &names.join(" "),
     };
     let status = if call.is_current { StatusCode::OK } else { StatusCode::BAD_REQUEST };
-    Ok(render_towards(status, &page, &waiting.destinations()))
+    Ok(Page::titled("Allow access").towards(&waiting.destinations()).answer(status, &page))
 }

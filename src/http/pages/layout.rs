@@ -1,17 +1,16 @@
 //! The layout and the headers of pages.
 //!
-//! An endpoint renders the body of its page. [`WithLayout`] adds the layout with the service's name
+//! An endpoint renders the body of its page. [`add_layout`] adds the layout with the service's name
 //! and logo, and headers: the page cannot be framed or cached, sends no referrer, and loads neither
 //! foreign nor inline content.
 
-use std::sync::Arc;
-
 use askama::Template;
+use poem::Response;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use url::Url;
 
 use crate::http::app::App;
+use crate::http::branding::Branding;
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
@@ -22,117 +21,71 @@ const MAX_SOURCES: usize = 2 * 1024;
 /// HSTS: browsers use https for a year after a visit by https.
 const TRANSPORT: &str = "max-age=31536000";
 
-/// The body of a page, without the layout.
-pub(super) trait Page: Template {
-    /// The document title.
-    fn title(&self) -> String;
-
-    /// Whether it needs a wide layout.
-    fn is_wide(&self) -> bool {
-        false
-    }
-
-    /// Whether a script submits its form.
-    fn has_script(&self) -> bool {
-        false
-    }
-}
-
-/// The title, which starts with an error for users of screen readers.
-pub(super) fn title_of(name: &str, has_problem: bool) -> String {
-    if has_problem { format!("Error: {name}") } else { name.to_owned() }
-}
-
 /// A page without its layout.
-#[derive(Clone)]
-pub(super) struct PageBody {
-    pub(super) title: String,
+#[derive(Clone, Default)]
+pub(super) struct Page {
+    title: String,
     /// HTML, escaped.
-    pub(super) main: String,
+    main: String,
+    /// Whether it needs a wide layout.
     pub(super) is_wide: bool,
+    /// Whether a script submits its form.
     pub(super) has_script: bool,
     /// The destinations of its forms apart from this origin, as CSP sources (CSP 3 §2.3.1).
     form_targets: String,
 }
 
+impl Page {
+    /// A page whose forms lead to this origin only.
+    pub(super) fn titled(title: &str) -> Self {
+        Self { title: title.to_owned(), ..Self::default() }
+    }
+
+    /// The same, with a form. Its title starts with an error for users of screen readers.
+    pub(super) fn of_form(title: &str, has_problem: bool) -> Self {
+        let prefix = if has_problem { "Error: " } else { "" };
+        Self::titled(&format!("{prefix}{title}"))
+    }
+
+    /// Allows its forms to lead to other URIs, the most important first: Chromium applies
+    /// `form-action` to all redirects after a form submission, too.
+    pub(super) fn towards(self, destinations: &[&str]) -> Self {
+        Self { form_targets: sources_of(destinations), ..self }
+    }
+
+    /// The response with this page, whose body is `main`. [`add_layout`] completes it.
+    pub(super) fn answer(self, status: StatusCode, main: &impl Template) -> Response {
+        let Ok(main) = main.render() else {
+            return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
+        };
+        let mut response = Response::builder().status(status).finish();
+        response.extensions_mut().insert(Self { main, ..self });
+        response
+    }
+}
+
 /// The layout around all pages.
 #[derive(Template)]
 #[template(path = "frame.html")]
-pub(super) struct Layout<'a> {
-    pub(super) page: &'a PageBody,
+struct Layout<'a> {
+    page: &'a Page,
     /// The relative path from the page to the root of the pages.
-    pub(super) root: &'a str,
-    pub(super) name: &'a str,
+    root: &'a str,
+    branding: &'a Branding,
     /// The URL of the logo; empty if there is none.
-    pub(super) logo: &'a str,
-    /// The placeholder for a missing logo.
-    pub(super) initial: &'a str,
+    logo: &'a str,
 }
 
-/// Renders a page whose forms lead to this origin only.
-pub(super) fn render(status: StatusCode, page: &impl Page) -> Response {
-    render_towards(status, page, &[])
-}
-
-/// Renders a page whose forms may lead to other URIs, the most important first: Chromium applies
-/// `form-action` to all redirects after a form submission, too.
-pub(super) fn render_towards(
-    status: StatusCode,
-    page: &impl Page,
-    destinations: &[&str],
-) -> Response {
-    let Ok(main) = page.render() else {
-        return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
-    };
-    let mut response = Response::builder().status(status).finish();
-    response.extensions_mut().insert(PageBody {
-        title: page.title(),
-        main,
-        is_wide: page.is_wide(),
-        has_script: page.has_script(),
-        form_targets: sources_of(destinations),
-    });
-    response
-}
-
-/// The layer around all endpoints that respond with pages.
-pub(in crate::http) struct WithLayout(pub(in crate::http) Arc<App>);
-
-/// An endpoint behind [`WithLayout`].
-pub(in crate::http) struct LayoutEndpoint<E> {
-    inner: E,
-    app: Arc<App>,
-}
-
-impl<E: Endpoint> Middleware<E> for WithLayout {
-    type Output = LayoutEndpoint<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        LayoutEndpoint { inner, app: Arc::clone(&self.0) }
-    }
-}
-
-impl<E: Endpoint> Endpoint for LayoutEndpoint<E> {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> Result<Response> {
-        let response = self.inner.call(request).await?.into_response();
-        Ok(add_layout(&self.app, response, ""))
-    }
-}
-
-/// Adds the layout to a page. `root` is the relative path to the root of the pages: links are
-/// relative, since a proxy may serve the issuer below a path.
+/// Adds the layout to a page; other responses stay as they are. `root` is the relative path to the
+/// root of the pages: links are relative, since a proxy may serve the issuer below a path.
 pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str) -> Response {
-    let Some(page) = response.extensions_mut().remove::<PageBody>() else { return response };
+    let Some(page) = response.extensions_mut().remove::<Page>() else { return response };
     let branding = &app.branding;
     let logo = match branding.logo_file {
         Some(_) => format!("{root}{}", branding.logo),
         None => branding.logo.clone(),
     };
-    let (name, initial) = (&branding.name, &branding.initial());
-    let layout = Layout { page: &page, root, name, logo: &logo, initial };
-    let Ok(html) = layout.render() else {
+    let Ok(html) = (Layout { page: &page, root, branding, logo: &logo }).render() else {
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
     };
     response.set_body(html);
@@ -144,7 +97,7 @@ pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str)
     response
 }
 
-fn policy(page: &PageBody, image_source: &str) -> String {
+fn policy(page: &Page, image_source: &str) -> String {
     format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src {image_source}; \
          form-action 'self'{}; base-uri 'none'; frame-ancestors 'none'",

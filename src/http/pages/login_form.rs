@@ -4,7 +4,7 @@ use askama::Template;
 use poem::Response;
 use poem::http::StatusCode;
 
-use crate::http::pages::layout::{Page, render_towards, title_of};
+use crate::http::pages::layout::Page;
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
 
@@ -30,12 +30,6 @@ pub(super) struct Form<'a> {
     pub(super) problem: &'a str,
 }
 
-impl Page for Form<'_> {
-    fn title(&self) -> String {
-        title_of("Log in", !self.problem.is_empty())
-    }
-}
-
 impl<'a> Form<'a> {
     /// The form before the first attempt.
     pub(super) fn of(visitor: &'a Visitor, waiting: Option<&'a PendingRequest>) -> Self {
@@ -53,6 +47,6 @@ impl<'a> Form<'a> {
         let is_first = self.problem.is_empty();
         let status = if is_first { StatusCode::OK } else { StatusCode::BAD_REQUEST };
         let destinations = self.waiting.map(PendingRequest::destinations).unwrap_or_default();
-        render_towards(status, self, &destinations)
+        Page::of_form("Log in", !is_first).towards(&destinations).answer(status, self)
     }
 }

@@ -6,7 +6,7 @@ use poem::{Request, Response};
 use crate::domain::oauth::logout;
 use crate::domain::oauth::params::Params;
 use crate::http::origin;
-use crate::http::pages::layout::{render, render_towards};
+use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::{handed_on, leave, read};
 use crate::http::pages::message;
 use crate::http::pages::page_request::PageRequest;
@@ -59,11 +59,11 @@ fn question(visitor: &Visitor, params: &Params, destination: Option<&str>, up: &
         fields: handed_on(params).collect(),
     };
     let destinations: Vec<_> = destination.into_iter().collect();
-    render_towards(StatusCode::OK, &page, &destinations)
+    Page::titled("Log out").towards(&destinations).answer(StatusCode::OK, &page)
 }
 
 fn signed_out() -> Response {
     let text = "Nobody is logged in to this browser.";
     let link = Some(("login", "Log in"));
-    render(StatusCode::OK, &MessagePage::new("You are logged out", text, link))
+    MessagePage::new("You are logged out", text, link).answer(StatusCode::OK)
 }

@@ -8,7 +8,7 @@ use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::password::HashError;
 use crate::http::app::App;
 use crate::http::error::Problem;
-use crate::http::pages::layout::{self, render};
+use crate::http::pages::layout;
 use crate::http::pages::templates::MessagePage;
 use crate::http::pages::visitor::Visitor;
 
@@ -38,7 +38,7 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
     };
     let link = if status.is_server_error() { None } else { Some(("account", "Your account")) };
     let page = MessagePage { link, ..MessagePage::of_error(heading, text) };
-    let mut response = render(status, &page);
+    let mut response = page.answer(status);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }
@@ -54,7 +54,7 @@ pub(in crate::http) fn lost(app: &App, status: StatusCode, root: &str) -> Respon
 fn too_many(seconds: u64) -> Response {
     let text = wait_text(seconds);
     let page = MessagePage::of_error("Too many attempts", &text);
-    let mut response = render(StatusCode::TOO_MANY_REQUESTS, &page);
+    let mut response = page.answer(StatusCode::TOO_MANY_REQUESTS);
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
 }
@@ -110,7 +110,7 @@ pub(in crate::http) fn bad_request(why: &str) -> Response {
     tracing::info!("request refused: {why}");
     let text = "The application that sent you here made a mistake. Please contact its support.";
     let page = MessagePage::of_error("That does not work", text);
-    render(StatusCode::BAD_REQUEST, &MessagePage { details: why, ..page })
+    MessagePage { details: why, ..page }.answer(StatusCode::BAD_REQUEST)
 }
 
 /// The page for a form without a valid CSRF token, or with an expired request.
@@ -122,7 +122,7 @@ pub(super) fn stale(visitor: &Visitor) -> Response {
         Some(_) => ("account", "Your account"),
         None => ("login", "Log in"),
     };
-    render(StatusCode::BAD_REQUEST, &MessagePage::new("Start again", text, Some(link)))
+    MessagePage::new("Start again", text, Some(link)).answer(StatusCode::BAD_REQUEST)
 }
 
 /// The error page for a failed flow: nothing was granted.

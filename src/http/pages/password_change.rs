@@ -15,7 +15,7 @@ use crate::domain::reauthentication::{
     self as domain, NewLogin, ReauthenticationError, Replacement,
 };
 use crate::http::origin;
-use crate::http::pages::layout::render;
+use crate::http::pages::layout::Page;
 use crate::http::pages::login::{NewCookie, enter, redirect_to_login};
 use crate::http::pages::message::{self, error, stale};
 use crate::http::pages::page_request::PageRequest;
@@ -113,7 +113,8 @@ fn show(
         new_problem: &problems.new,
         rules: password_hint::rules(call.app.password_policy),
     };
-    render(status, &page)
+    let has_problem = !problems.current.is_empty() || !problems.new.is_empty();
+    Page::of_form("Change your password", has_problem).answer(status, &page)
 }
 
 /// The page when a rate limit is exceeded.

@@ -5,7 +5,7 @@ use poem::Response;
 use poem::http::StatusCode;
 
 use crate::http::app::App;
-use crate::http::pages::layout::{Page, render_towards, title_of};
+use crate::http::pages::layout::Page;
 use crate::http::pages::password_hint::{self, Rule};
 use crate::http::pages::pending_request::PendingRequest;
 use crate::http::pages::visitor::Visitor;
@@ -35,13 +35,6 @@ pub(super) struct Form<'a> {
     pub(super) problems: Problems,
 }
 
-impl Page for Form<'_> {
-    fn title(&self) -> String {
-        let Problems { form, email, password, .. } = &self.problems;
-        title_of("Sign up", [form, email, password].iter().any(|problem| !problem.is_empty()))
-    }
-}
-
 impl<'a> Form<'a> {
     /// The form before the first attempt.
     pub(super) fn of(
@@ -60,7 +53,9 @@ impl<'a> Form<'a> {
     }
 
     pub(super) fn answer(&self, status: StatusCode) -> Response {
+        let Problems { form, email, password, .. } = &self.problems;
+        let has_problem = [form, email, password].iter().any(|problem| !problem.is_empty());
         let destinations = self.waiting.map(PendingRequest::destinations).unwrap_or_default();
-        render_towards(status, self, &destinations)
+        Page::of_form("Sign up", has_problem).towards(&destinations).answer(status, self)
     }
 }

@@ -1,9 +1,11 @@
 //! The pages' templates and their data. The engine escapes all values.
 
 use askama::Template;
+use poem::Response;
+use poem::http::StatusCode;
 
 use crate::http::pages::consent_text::Permission;
-use crate::http::pages::layout::{Page, title_of};
+use crate::http::pages::layout::Page;
 use crate::http::pages::password_hint::Rule;
 use crate::http::request_context::RequestContext;
 
@@ -23,12 +25,6 @@ pub(super) struct ConsentPage<'a> {
     pub(super) claims: &'a str,
 }
 
-impl Page for ConsentPage<'_> {
-    fn title(&self) -> String {
-        "Allow access".to_owned()
-    }
-}
-
 /// The confirmation form for a logout.
 #[derive(Template)]
 #[template(path = "logout.html")]
@@ -39,12 +35,6 @@ pub(super) struct LogoutPage<'a> {
     pub(super) email: &'a str,
     /// The parameters of the client's logout request that the form passes on.
     pub(super) fields: Vec<(&'a str, &'a str)>,
-}
-
-impl Page for LogoutPage<'_> {
-    fn title(&self) -> String {
-        "Log out".to_owned()
-    }
 }
 
 /// An error or a notice.
@@ -72,11 +62,9 @@ impl<'a> MessagePage<'a> {
         let id = RequestContext::current().map(|context| context.id.to_string());
         Self { request_id: id.unwrap_or_default(), ..Self::new(heading, text, None) }
     }
-}
 
-impl Page for MessagePage<'_> {
-    fn title(&self) -> String {
-        self.heading.to_owned()
+    pub(super) fn answer(&self, status: StatusCode) -> Response {
+        Page::titled(self.heading).answer(status, self)
     }
 }
 
@@ -94,13 +82,6 @@ pub(super) struct PasswordPage<'a> {
     pub(super) rules: Vec<Rule>,
 }
 
-impl Page for PasswordPage<'_> {
-    fn title(&self) -> String {
-        let has_problem = !self.current_problem.is_empty() || !self.new_problem.is_empty();
-        title_of("Change your password", has_problem)
-    }
-}
-
 /// `/delete-account`.
 #[derive(Template)]
 #[template(path = "deletion.html")]
@@ -109,12 +90,6 @@ pub(super) struct DeletionPage<'a> {
     pub(super) account: &'a str,
     pub(super) email: &'a str,
     pub(super) problem: &'a str,
-}
-
-impl Page for DeletionPage<'_> {
-    fn title(&self) -> String {
-        title_of("Delete your account", !self.problem.is_empty())
-    }
 }
 
 /// `/account`.
@@ -129,16 +104,6 @@ pub(super) struct AccountPage<'a> {
     pub(super) first_sessions: Vec<SessionLine>,
     pub(super) more_sessions: Vec<SessionLine>,
     pub(super) consents: Vec<ConsentLine>,
-}
-
-impl Page for AccountPage<'_> {
-    fn title(&self) -> String {
-        "Your account".to_owned()
-    }
-
-    fn is_wide(&self) -> bool {
-        true
-    }
 }
 
 /// A session, as its owner sees it.
@@ -177,14 +142,4 @@ pub(super) struct FormPostPage<'a> {
     /// The same, for display.
     pub(super) returns_to: &'a str,
     pub(super) fields: &'a [(&'static str, String)],
-}
-
-impl Page for FormPostPage<'_> {
-    fn title(&self) -> String {
-        "One moment".to_owned()
-    }
-
-    fn has_script(&self) -> bool {
-        true
-    }
 }
