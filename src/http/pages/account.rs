@@ -1,5 +1,6 @@
 //! `/account`: the user's sessions and consents, and how to end them.
 
+use askama::Template;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -9,14 +10,12 @@ use crate::domain::oauth::client;
 use crate::domain::oauth::consent::{self, Consent, ConsentError};
 use crate::domain::session::FIRST_PARTY_CLIENT;
 use crate::domain::session::listing::{self, Login, LoginsError};
-use crate::http::app::App;
 use crate::http::origin;
-use crate::http::pages::consent_text;
+use crate::http::pages::consent_text::{self, Permission};
 use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::leave;
 use crate::http::pages::message::{failed, limited, stale};
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::templates::{AccountPage, ConsentLine, SessionLine};
 use crate::http::pages::user_agent;
 use crate::http::redirect::see_other;
 
@@ -29,6 +28,38 @@ const DONE: [(&str, &str); 3] = [
 
 /// Sessions that are shown without expanding the list.
 const FIRST_SESSIONS: usize = 5;
+
+/// `/account`.
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage<'a> {
+    csrf: &'a str,
+    /// The confirmation of the last action; empty if there was none.
+    done: &'a str,
+    email: &'a str,
+    /// The session of this browser, and some of the others.
+    first_sessions: Vec<SessionLine>,
+    more_sessions: Vec<SessionLine>,
+    consents: Vec<ConsentLine>,
+}
+
+/// A session, as its owner sees it.
+struct SessionLine {
+    session: listing::Row,
+    /// The client; for a login on these pages, the browser.
+    heading: String,
+    /// A browser, or another program; empty if the heading names it.
+    device: String,
+    is_this: bool,
+}
+
+/// A consent, as its owner sees it.
+struct ConsentLine {
+    consent: Consent,
+    /// The client's host, since it can choose any name.
+    home: String,
+    permissions: Vec<Permission>,
+}
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
@@ -97,6 +128,11 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
     let names = client::names(db, ids).await.map_err(failed)?;
     let consents =
         consent::list(db, browser.account.id, &call.app.issuer_url).await.map_err(failed)?;
+    let consents = consents.into_iter().map(|consent| ConsentLine {
+        home: consent_text::home_of(&consent.client),
+        permissions: consent_text::permissions(&call.app, &consent),
+        consent,
+    });
     let lines = sessions.into_iter().map(|session| {
         let is_this = session.id == browser.session.id;
         let name = names.get(&session.client_id).cloned();
@@ -111,7 +147,7 @@ async fn show(call: &PageRequest, browser: &Browser) -> Result<Response, Respons
         email: &browser.account.email_claims().email,
         first_sessions,
         more_sessions,
-        consents: consents.iter().map(|consent| line_of(&call.app, consent)).collect(),
+        consents: consents.collect(),
     };
     let frame = Page { is_wide: true, ..Page::titled("Your account") };
     Ok(call.visitor.remember(&call.app, frame.answer(StatusCode::OK, &page)))
@@ -128,28 +164,9 @@ fn line_of_session(
     let device = user_agent::in_words(session.user_agent.as_deref().unwrap_or_default());
     let (heading, device) = match client_name {
         Some(name) => (name, device),
-        None if session.client_id != FIRST_PARTY_CLIENT => (session.client_id, device),
+        None if session.client_id != FIRST_PARTY_CLIENT => (session.client_id.clone(), device),
         None if device.is_empty() => (call.app.branding.name.clone(), device),
         None => (device, String::new()),
     };
-    SessionLine {
-        heading,
-        since: session.auth_time.to_rfc3339(),
-        since_in_words: session.auth_time.in_words(),
-        address: session.address.unwrap_or_default(),
-        device,
-        is_this,
-        id: session.id.to_string(),
-    }
-}
-
-fn line_of(app: &App, consent: &Consent) -> ConsentLine {
-    ConsentLine {
-        client_id: consent.client.id.clone(),
-        client_name: consent.client.name.clone(),
-        home: consent_text::home_of(&consent.client),
-        at: consent.granted_at.to_rfc3339(),
-        at_in_words: consent.granted_at.in_words(),
-        permissions: consent_text::permissions(app, consent),
-    }
+    SessionLine { session, heading, device, is_this }
 }

@@ -3,6 +3,7 @@
 //! The form carries the account, encrypted for the browser: submitted again, it finds the account
 //! deleted. The cookie stays for that, without a session.
 
+use askama::Template;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -13,14 +14,23 @@ use crate::domain::reauthentication::{self as domain, ReauthenticationError};
 use crate::http::origin;
 use crate::http::pages::layout::Page;
 use crate::http::pages::login::redirect_to_login;
-use crate::http::pages::message;
+use crate::http::pages::message::{self, MessagePage};
 use crate::http::pages::page_request::PageRequest;
 use crate::http::pages::reauthentication;
-use crate::http::pages::templates::{DeletionPage, MessagePage};
 use crate::http::redirect::see_other;
 
 /// Where a successful deletion redirects.
 const DELETED: &str = "delete-account?done=deletion";
+
+/// `/delete-account`.
+#[derive(Template)]
+#[template(path = "deletion.html")]
+struct DeletionPage<'a> {
+    csrf: &'a str,
+    account: &'a str,
+    email: &'a str,
+    problem: &'a str,
+}
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read(request).await?;

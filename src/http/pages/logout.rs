@@ -1,5 +1,6 @@
 //! `/logout`: the confirmation form, and the page after a logout.
 
+use askama::Template;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -8,10 +9,21 @@ use crate::domain::oauth::params::Params;
 use crate::http::origin;
 use crate::http::pages::layout::Page;
 use crate::http::pages::logout_request::{handed_on, leave, read};
-use crate::http::pages::message;
+use crate::http::pages::message::{self, MessagePage};
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::templates::{LogoutPage, MessagePage};
 use crate::http::pages::visitor::Visitor;
+
+/// The confirmation form for a logout.
+#[derive(Template)]
+#[template(path = "logout.html")]
+struct LogoutPage<'a> {
+    csrf: &'a str,
+    /// The relative path from the page to the root of the pages; may be empty.
+    up: &'a str,
+    email: &'a str,
+    /// The parameters of the client's logout request that the form passes on.
+    fields: Vec<(&'a str, &'a str)>,
+}
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;
@@ -48,14 +60,11 @@ pub(in crate::http) fn ask(
 }
 
 fn question(visitor: &Visitor, params: &Params, destination: Option<&str>, up: &str) -> Response {
+    let email = visitor.browser.as_ref().map(|it| it.account.email_claims().email);
     let page = LogoutPage {
         csrf: &visitor.csrf(),
         up,
-        email: &visitor
-            .browser
-            .as_ref()
-            .map(|it| it.account.email_claims().email)
-            .unwrap_or_default(),
+        email: &email.unwrap_or_default(),
         fields: handed_on(params).collect(),
     };
     let destinations: Vec<_> = destination.into_iter().collect();

@@ -1,5 +1,6 @@
 //! Pages without a form: errors and notices.
 
+use askama::Template;
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
 
@@ -8,9 +9,40 @@ use crate::domain::oauth::pending_authorization::FlowError;
 use crate::domain::password::HashError;
 use crate::http::app::App;
 use crate::http::error::Problem;
-use crate::http::pages::layout;
-use crate::http::pages::templates::MessagePage;
+use crate::http::pages::layout::{self, Page};
 use crate::http::pages::visitor::Visitor;
+use crate::http::request_context::RequestContext;
+
+/// An error or a notice.
+#[derive(Template)]
+#[template(path = "message.html")]
+pub(super) struct MessagePage<'a> {
+    heading: &'a str,
+    text: &'a str,
+    /// For the application's developer; may be empty.
+    details: &'a str,
+    /// A link to continue: its address and text.
+    link: Option<(&'a str, &'a str)>,
+    /// The request id in the log and the audit log after an error; may be empty.
+    request_id: String,
+}
+
+impl<'a> MessagePage<'a> {
+    /// A notice.
+    pub(super) fn new(heading: &'a str, text: &'a str, link: Option<(&'a str, &'a str)>) -> Self {
+        Self { heading, text, details: "", link, request_id: String::new() }
+    }
+
+    /// An error of the current request.
+    fn of_error(heading: &'a str, text: &'a str) -> Self {
+        let id = RequestContext::current().map(|context| context.id.to_string());
+        Self { request_id: id.unwrap_or_default(), ..Self::new(heading, text, None) }
+    }
+
+    pub(super) fn answer(&self, status: StatusCode) -> Response {
+        Page::titled(self.heading).answer(status, self)
+    }
+}
 
 /// The error page for a bare status.
 pub(in crate::http) fn error(status: StatusCode) -> Response {

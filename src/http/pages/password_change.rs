@@ -3,6 +3,7 @@
 //! All sessions end, and this browser gets a new one: an attacker may have the old cookie, or codes
 //! that were issued to it.
 
+use askama::Template;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -19,7 +20,6 @@ use crate::http::pages::layout::Page;
 use crate::http::pages::login::{NewCookie, enter, redirect_to_login};
 use crate::http::pages::message::{self, error, stale};
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::templates::PasswordPage;
 use crate::http::pages::{password_hint, reauthentication};
 use crate::http::redirect::see_other;
 
@@ -31,6 +31,19 @@ const CHANGED: &str = "account?done=password";
 struct Problems {
     current: String,
     new: String,
+}
+
+/// `/change-password`.
+#[derive(Template)]
+#[template(path = "password.html")]
+struct PasswordPage<'a> {
+    csrf: &'a str,
+    account: &'a str,
+    /// The address of the account, for password managers.
+    username: &'a str,
+    problems: &'a Problems,
+    /// The rules for the new password.
+    rules: Vec<password_hint::Rule>,
 }
 
 impl Problems {
@@ -109,8 +122,7 @@ fn show(
         csrf: &call.visitor.csrf(),
         account: &account,
         username: &browser.account.email_claims().email,
-        current_problem: &problems.current,
-        new_problem: &problems.new,
+        problems,
         rules: password_hint::rules(call.app.password_policy),
     };
     let has_problem = !problems.current.is_empty() || !problems.new.is_empty();
