@@ -1,6 +1,7 @@
 //! The authorization response to the client, in the query or in a form (RFC 6749 §4.1.2, OAuth 2.0
 //! Form Post Response Mode), always with `iss` (RFC 9207).
 
+use askama::Template;
 use poem::Response;
 use poem::http::StatusCode;
 
@@ -8,8 +9,17 @@ use crate::domain::oauth::authorization_request::{Reason, Refusal, ReturnAddress
 use crate::domain::oauth::flow::Step;
 use crate::http::app::App;
 use crate::http::pages::layout::{self, Page};
-use crate::http::pages::templates::FormPostPage;
 use crate::http::redirect::{see_other, with_query};
+
+/// An authorization response in `form_post` mode.
+#[derive(Template)]
+#[template(path = "form_post.html")]
+struct FormPostPage<'a> {
+    action: &'a str,
+    /// The same, for display.
+    returns_to: &'a str,
+    fields: &'a [(&'static str, String)],
+}
 
 /// Sends an error.
 pub(in crate::http) fn refusal(app: &App, Refusal { to, reason }: &Refusal) -> Response {

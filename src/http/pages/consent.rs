@@ -1,5 +1,6 @@
 //! `/consent`: asks the user to allow a client's request.
 
+use askama::Template;
 use poem::http::StatusCode;
 use poem::{Request, Response};
 
@@ -11,7 +12,22 @@ use crate::http::pages::consent_text::Permission;
 use crate::http::pages::layout::{Page, in_words as place_in_words};
 use crate::http::pages::message::stale;
 use crate::http::pages::page_request::PageRequest;
-use crate::http::pages::templates::ConsentPage;
+
+/// `/consent`.
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentPage<'a> {
+    csrf: &'a str,
+    flow: &'a str,
+    client_name: &'a str,
+    email: &'a str,
+    /// The destination of the response, for display.
+    returns_to: &'a str,
+    /// The requested access, in words.
+    asked: Permission,
+    /// The names of the individual claims among it, space-separated.
+    claims: &'a str,
+}
 
 pub(super) async fn answer(request: Request) -> Result<Response, Response> {
     let call = PageRequest::read_any(request).await?;

@@ -1,8 +1,8 @@
 //! The layout and the headers of pages.
 //!
-//! An endpoint renders the body of its page. [`add_layout`] adds the layout with the service's name
-//! and logo, and headers: the page cannot be framed or cached, sends no referrer, and loads neither
-//! foreign nor inline content.
+//! An endpoint renders the body of its page; the template engine escapes all values. [`add_layout`]
+//! adds the layout with the service's name and logo, and headers: the page cannot be framed or
+//! cached, sends no referrer, and loads neither foreign nor inline content.
 
 use askama::Template;
 use poem::Response;

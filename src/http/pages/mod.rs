@@ -22,7 +22,6 @@ pub(in crate::http) mod pending_request;
 mod reauthentication;
 mod signup;
 mod signup_form;
-mod templates;
 mod user_agent;
 pub(in crate::http) mod visitor;
 
