@@ -18,14 +18,13 @@ pub(super) type ErrorResponse = fn(StatusCode) -> Response;
 pub(super) struct Operation {
     /// The path.
     pub(super) path: &'static str,
-    /// The allowed methods, as in `Allow`.
-    pub(super) methods: &'static str,
     /// The endpoint.
     pub(super) endpoint: BoxEndpoint<'static, Response>,
 }
 
 impl Operation {
-    /// `name` is for the log; `handler` always returns a response.
+    /// `methods` are the allowed ones, as in `Allow`; `name` is for the log; `handler` always
+    /// returns a response.
     pub(super) fn new<A: Future<Output = Response> + Send + 'static>(
         path: &'static str,
         methods: &'static str,
@@ -39,7 +38,7 @@ impl Operation {
             async move { Ok::<_, Error>(answer.await) }
         });
         let endpoint = Shaped { name, methods, error, inner: inner.with(limit) }.boxed();
-        Self { path, methods, endpoint }
+        Self { path, endpoint }
     }
 }
 

@@ -39,11 +39,10 @@ use poem::{Endpoint, EndpointExt, Response, Route, get};
 
 use crate::config::Config;
 use crate::http::document::ReadOnly;
-use crate::http::endpoint::Operation;
 use crate::http::pages::layout::add_layout;
 use crate::http::paths::Paths;
 use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
-use crate::http::trace::Trace;
+use crate::http::trace::Traced;
 
 pub use crate::http::app::App;
 pub use crate::http::branding::{Branding, LogoError};
@@ -57,18 +56,14 @@ pub use crate::http::readiness::Readiness;
 pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
     let api = openapi::service();
     let document = openapi::document(&app.base_path());
-    let operations = operations(&config.service.cors_origins);
-    let paths = paths(&operations);
+    let cors_origins = &config.service.cors_origins;
     let jwks_max_age = config.keys.jwks_max_age_seconds;
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
     let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
-    let api = api
-        .with(body_limit::BodyLimit::DEFAULT)
-        .with(cors::Cors::new(&config.service.cors_origins))
-        .with(Trace { paths: Some(paths.clone()) })
-        .data(Arc::clone(&app));
+    let api = api.with(body_limit::BodyLimit::DEFAULT).with(cors::Cors::new(cors_origins));
+    let api = Traced { inner: api, paths: Some(Paths::new(&document)) }.data(Arc::clone(&app));
     // Precomputed documents use no state, so no data is attached to their requests.
     let routes = Route::new()
         .at("/.well-known/jwks.json", ReadOnly(jwks))
@@ -82,24 +77,15 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         .at("/readyz", get(probes::ready).data(Arc::clone(&app)))
         .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))
         .nest_no_strip("/api", api);
-    let routes = operations.into_iter().fold(pages::add_assets(routes, &app), |routes, it| {
+    let routes = pages::add_assets(routes, &app);
+    let operations = oauth::operations(cors_origins).into_iter().chain(pages::operations());
+    let routes = operations.fold(routes, |routes, it| {
         let branded = Arc::clone(&app);
         let endpoint = it.endpoint.map(move |response| ready(add_layout(&branded, response, "")));
-        let endpoint = endpoint.with(Trace::default());
+        let endpoint = Traced { inner: endpoint, paths: None };
         routes.at(it.path, endpoint.data(Arc::clone(&app)))
     });
-    service::Service::new(routes, app, paths)
-}
-
-/// The operations that the description of the JSON API does not cover: the protocol and the hosted
-/// pages.
-fn operations(cors_origins: &[String]) -> Vec<Operation> {
-    oauth::operations(cors_origins).into_iter().chain(pages::operations()).collect()
-}
-
-fn paths(operations: &[Operation]) -> Paths {
-    let methods = operations.iter().map(|it| (it.path, it.methods));
-    Paths::new(&openapi::document(""), methods.chain(pages::ASSETS))
+    service::Service::new(routes, app)
 }
 
 /// The service layer around routes of a test.
@@ -108,6 +94,5 @@ pub(crate) fn around(
     routes: impl Endpoint + 'static,
     app: Arc<App>,
 ) -> impl Endpoint<Output = Response> {
-    let paths = paths(&operations(&[]));
-    service::Service::new(routes, app, paths)
+    service::Service::new(routes, app)
 }

@@ -1,48 +1,35 @@
-//! The methods and operation ids of each path.
+//! The methods and operation ids of each path of the JSON API.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use poem::http::{HeaderValue, Method};
 use serde_json::Value;
 
-/// The paths of the JSON API, the protocol and the pages. All others are read-only.
-#[derive(Clone)]
-pub(super) struct Paths(Arc<[Path]>);
+/// The paths of the JSON API.
+pub(super) struct Paths(Vec<Path>);
 
 struct Path {
     /// Split at slashes; a segment in braces matches anything.
     segments: Vec<String>,
     allow: HeaderValue,
-    /// By method, for the JSON API only: other operations set their id themselves.
+    /// By method.
     operations: BTreeMap<String, String>,
 }
 
 impl Paths {
-    /// The paths in the OpenAPI document, and others with their methods.
-    pub(super) fn new(
-        description: &str,
-        others: impl IntoIterator<Item = (&'static str, &'static str)>,
-    ) -> Self {
-        let document: Value = serde_json::from_str(description).unwrap_or_default();
-        let described = document.get("paths").and_then(Value::as_object);
-        let described = described.into_iter().flatten();
-        let described = described.filter_map(|(path, item)| Path::described(path, item));
-        let others = others.into_iter().map(|(path, methods)| Path {
-            segments: path.split('/').map(str::to_owned).collect(),
-            allow: HeaderValue::from_static(methods),
-            operations: BTreeMap::new(),
-        });
-        Self(described.chain(others).collect())
+    /// The paths in the OpenAPI document.
+    pub(super) fn new(document: &str) -> Self {
+        let document: Value = serde_json::from_str(document).unwrap_or_default();
+        let paths = document.get("paths").and_then(Value::as_object).into_iter().flatten();
+        Self(paths.filter_map(|(path, item)| Path::described(path, item)).collect())
     }
 
     /// The `Allow` header of a 405 (RFC 9110 §15.5.6).
-    pub(super) fn allow(&self, path: &str) -> HeaderValue {
-        let found = self.find(path).map(|path| path.allow.clone());
-        found.unwrap_or(HeaderValue::from_static("GET, HEAD"))
+    pub(super) fn allow(&self, path: &str) -> Option<HeaderValue> {
+        self.find(path).map(|path| path.allow.clone())
     }
 
-    /// The operation id in the OpenAPI document, if the operation is in it.
+    /// The operation id, if there is such an operation.
     pub(super) fn operation(&self, method: &Method, path: &str) -> Option<&str> {
         self.find(path)?.operations.get(method.as_str()).map(String::as_str)
     }

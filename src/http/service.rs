@@ -15,7 +15,6 @@ use crate::http::document::X_REQUEST_ID;
 use crate::http::endpoint::is_for_people;
 use crate::http::error::response_of;
 use crate::http::pages::message;
-use crate::http::paths::Paths;
 use crate::http::request_context::RequestContext;
 use crate::timestamp::Timestamp;
 
@@ -29,12 +28,11 @@ const MAX_HEADERS: usize = 16 * 1024;
 pub(super) struct Service<E> {
     routes: E,
     app: Arc<App>,
-    paths: Paths,
 }
 
 impl<E: Endpoint> Service<E> {
-    pub(super) fn new(routes: E, app: Arc<App>, paths: Paths) -> Self {
-        Self { routes, app, paths }
+    pub(super) fn new(routes: E, app: Arc<App>) -> Self {
+        Self { routes, app }
     }
 }
 
@@ -68,11 +66,10 @@ impl<E: Endpoint> Endpoint for Service<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         let now = self.app.clock.now();
         let id = id_of(&request, now);
-        let path: Box<str> = request.uri().path().into();
-
         let mut response = RequestContext { id, at: now }.scope(self.answer(request)).await;
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(header::ALLOW, self.paths.allow(&path));
+            let allow = response.headers_mut().entry(header::ALLOW);
+            allow.or_insert(HeaderValue::from_static("GET, HEAD"));
         }
         add_headers(response.headers_mut(), id);
         if self.app.is_leaving() {

@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use poem::http::{HeaderValue, Method, header};
-use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use poem::http::{HeaderValue, Method, StatusCode, header};
+use poem::{Endpoint, IntoResponse, Request, Response, Result};
 use poem_openapi::OperationId;
 use tracing::{Instrument, Span, field};
 
@@ -14,25 +14,11 @@ use crate::http::error::response_of;
 use crate::http::paths::Paths;
 use crate::http::request_context::RequestContext;
 
-/// Opens the span and logs the request.
-#[derive(Default)]
-pub(super) struct Trace {
+/// The layer that opens the span and logs the request.
+pub(super) struct Traced<E> {
+    pub(super) inner: E,
     /// Finds the operation of a request that was rejected before it reached its endpoint.
     pub(super) paths: Option<Paths>,
-}
-
-/// An endpoint behind [`Trace`].
-pub(super) struct Traced<E> {
-    inner: E,
-    paths: Option<Paths>,
-}
-
-impl<E: Endpoint> Middleware<E> for Trace {
-    type Output = Traced<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        Traced { inner, paths: self.paths.clone() }
-    }
 }
 
 impl<E: Endpoint> Endpoint for Traced<E> {
@@ -57,6 +43,11 @@ impl<E: Endpoint> Endpoint for Traced<E> {
             // Tokens and personal data must not be cached (RFC 6749 §5.1).
             let no_store = HeaderValue::from_static("no-store");
             response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+            if response.status() == StatusCode::METHOD_NOT_ALLOWED
+                && let Some(allow) = asked.as_ref().and_then(|(paths, _, path)| paths.allow(path))
+            {
+                response.headers_mut().insert(header::ALLOW, allow);
+            }
 
             let named = response.data::<OperationId>().map(|id| id.0);
             let by_path = || {

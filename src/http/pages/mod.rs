@@ -38,15 +38,6 @@ use crate::http::document::{Document, ReadOnly};
 use crate::http::endpoint::{Operation, is_for_people};
 use crate::http::redirect::see_other;
 
-/// The assets of the pages, with their methods.
-pub(in crate::http) const ASSETS: [(&str, &str); 5] = [
-    ("/assets/style.css", "GET, HEAD"),
-    ("/assets/page.js", "GET, HEAD"),
-    ("/assets/submit.js", "GET, HEAD"),
-    ("/assets/logo", "GET, HEAD"),
-    ("/assets/icon.svg", "GET, HEAD"),
-];
-
 /// The scripts: of all pages, and of a `form_post` response.
 const SCRIPTS: [(&str, &str); 2] = [
     ("page.js", include_str!("../../templates/page.js")),
