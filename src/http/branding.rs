@@ -16,6 +16,9 @@ const MAX_LOGO: usize = 256 * 1024;
 
 const STYLE: &str = include_str!("../templates/style.css");
 
+/// The name of the asset that is the operator's logo.
+const LOGO: &str = "logo";
+
 /// The background of a sheet in `style.css`, in light and dark mode.
 const SHEETS: [(&str, Color); 2] =
     [("day", Color([0xff, 0xff, 0xff])), ("night", Color([0x1e, 0x24, 0x27]))];
@@ -67,16 +70,9 @@ pub(super) struct Icon<'a> {
 pub struct Branding {
     /// The name of the service.
     pub(super) name: String,
-    /// The `src` of the logo; empty if there is none.
-    pub(super) logo: String,
-    /// The only allowed image source (CSP 3 §2.3.1).
-    pub(super) image_source: String,
-    /// The style sheet.
-    pub(super) style: Document,
-    /// The logo, if Signet serves it.
-    pub(super) logo_file: Option<Document>,
-    /// The favicon if there is no logo.
-    pub(super) icon: Document,
+    logo: Option<Logo>,
+    /// The style sheet, scripts and images of the pages, by name.
+    pub(super) assets: Vec<(&'static str, Document)>,
     /// The descriptions of resource servers' scopes.
     pub(super) scopes: ScopeDescriptions,
 }
@@ -87,25 +83,44 @@ impl Branding {
     /// # Errors
     /// If the logo cannot be used.
     pub fn new(settings: &PageSettings) -> Result<Self, LogoError> {
-        let logo_file = match &settings.logo {
-            Some(Logo::File(path)) => Some(read(path)?),
-            Some(Logo::Url(_)) | None => None,
-        };
-        let (logo, image_source) = match &settings.logo {
-            Some(Logo::File(_)) => ("assets/logo".to_owned(), "'self'".to_owned()),
-            Some(Logo::Url(url)) => (url.clone(), url.clone()),
-            None => (String::new(), "'self'".to_owned()),
-        };
         let style = format!("{}{STYLE}", accent_rule(settings.accent_color)).into_bytes();
+        let style = Document::public("text/css; charset=utf-8", style, MAX_AGE);
+        let script =
+            |text: &str| Document::public("text/javascript; charset=utf-8", text.into(), MAX_AGE);
+        let mut assets = vec![
+            ("style.css", style),
+            ("icon.svg", icon(settings)),
+            ("page.js", script(include_str!("../templates/page.js"))),
+            // Of a `form_post` response only.
+            ("submit.js", script(include_str!("../templates/submit.js"))),
+        ];
+        if let Some(Logo::File(path)) = &settings.logo {
+            assets.push((LOGO, read(path)?));
+        }
         Ok(Self {
             name: settings.service_name.clone(),
-            logo,
-            image_source,
-            style: Document::public("text/css; charset=utf-8", style, MAX_AGE),
-            logo_file,
-            icon: icon(settings),
+            logo: settings.logo.clone(),
+            assets,
             scopes: settings.scope_descriptions.clone(),
         })
+    }
+
+    /// The `src` of the logo; empty if there is none. `root` is the relative path from the page to
+    /// the root of the pages.
+    pub(super) fn logo(&self, root: &str) -> String {
+        match &self.logo {
+            Some(Logo::File(_)) => format!("{root}assets/{LOGO}"),
+            Some(Logo::Url(url)) => url.clone(),
+            None => String::new(),
+        }
+    }
+
+    /// The only allowed image source (CSP 3 §2.3.1).
+    pub(super) fn image_source(&self) -> &str {
+        match &self.logo {
+            Some(Logo::Url(url)) => url,
+            Some(Logo::File(_)) | None => "'self'",
+        }
     }
 
     /// The text of the placeholder for a missing logo.

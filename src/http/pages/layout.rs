@@ -73,7 +73,7 @@ struct Layout<'a> {
     root: &'a str,
     branding: &'a Branding,
     /// The URL of the logo; empty if there is none.
-    logo: &'a str,
+    logo: String,
 }
 
 /// Adds the layout to a page; other responses stay as they are. `root` is the relative path to the
@@ -81,15 +81,12 @@ struct Layout<'a> {
 pub(in crate::http) fn add_layout(app: &App, mut response: Response, root: &str) -> Response {
     let Some(page) = response.extensions_mut().remove::<Page>() else { return response };
     let branding = &app.branding;
-    let logo = match branding.logo_file {
-        Some(_) => format!("{root}{}", branding.logo),
-        None => branding.logo.clone(),
-    };
-    let Ok(html) = (Layout { page: &page, root, branding, logo: &logo }).render() else {
+    let Ok(html) = (Layout { page: &page, root, branding, logo: branding.logo(root) }).render()
+    else {
         return Response::builder().status(StatusCode::INTERNAL_SERVER_ERROR).finish();
     };
     response.set_body(html);
-    add_headers(response.headers_mut(), &policy(&page, &branding.image_source));
+    add_headers(response.headers_mut(), &policy(&page, branding.image_source()));
     if app.issuer_url.starts_with("https:") {
         let value = HeaderValue::from_static(TRANSPORT);
         response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);

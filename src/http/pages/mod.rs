@@ -34,15 +34,9 @@ use serde_json::json;
 
 use crate::http::app::App;
 use crate::http::body_limit::BodyLimit;
-use crate::http::document::{Document, ReadOnly};
+use crate::http::document::ReadOnly;
 use crate::http::endpoint::{Operation, is_for_people};
 use crate::http::redirect::see_other;
-
-/// The scripts: of all pages, and of a `form_post` response.
-const SCRIPTS: [(&str, &str); 2] = [
-    ("page.js", include_str!("../../templates/page.js")),
-    ("submit.js", include_str!("../../templates/submit.js")),
-];
 
 /// The operations of the pages.
 pub(in crate::http) fn operations() -> Vec<Operation> {
@@ -107,18 +101,9 @@ pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
     let pages = pages.at("/.well-known/change-password", well_known);
     // Links are relative, since a proxy may serve the issuer below a path; so pages below `/oauth2`
     // request their assets there.
-    ["", "/oauth2"].iter().fold(pages, |mut pages, below| {
-        for (name, text) in SCRIPTS {
-            let script = text.as_bytes().to_vec();
-            let script = Document::public("text/javascript; charset=utf-8", script, 300);
-            pages = pages.at(format!("{below}/assets/{name}"), ReadOnly(script));
-        }
-        if let Some(logo) = &app.branding.logo_file {
-            pages = pages.at(format!("{below}/assets/logo"), ReadOnly(logo.clone()));
-        }
-        let (style, icon) = (app.branding.style.clone(), app.branding.icon.clone());
-        pages
-            .at(format!("{below}/assets/style.css"), ReadOnly(style))
-            .at(format!("{below}/assets/icon.svg"), ReadOnly(icon))
+    ["", "/oauth2"].iter().fold(pages, |pages, below| {
+        app.branding.assets.iter().fold(pages, |pages, (name, asset)| {
+            pages.at(format!("{below}/assets/{name}"), ReadOnly(asset.clone()))
+        })
     })
 }
