@@ -4,7 +4,6 @@
 //! the framework (404, 405, 413, 415 …) are converted in [`response_of`].
 
 use std::num::NonZeroU64;
-use std::time::Duration;
 
 use poem::http::{HeaderMap, HeaderValue, StatusCode, header};
 use poem::{Error, IntoResponse, Response};
@@ -16,6 +15,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::domain::attempt_limit::{Refusal, WINDOW, whole_seconds};
+use crate::domain::password::HashError;
 use crate::http::request_context::RequestContext;
 
 /// An error in the form the client gets. All texts are fixed: nothing from the request is echoed.
@@ -176,21 +176,17 @@ impl Problem {
         }
     }
 
-    /// 503: overloaded, and nothing was done; capacity is expected after `retry_after`.
-    pub(super) fn busy(retry_after: Duration) -> Self {
-        Self { retry: Some(Retry::After(whole_seconds(retry_after))), ..Self::unavailable() }
-    }
-
-    /// 503 for a failure of the database or of hashing, logged here once with all its causes.
+    /// 503 for a failure of the database or of hashing, logged here once with all its causes. An
+    /// overload of the password hashing, after which capacity is expected soon, is not logged.
     pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut causes = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            causes.push_str(": ");
-            causes.push_str(&error.to_string());
-            cause = error.source();
+        let causes = || std::iter::successors(Some(error), |it| it.source());
+        let hashing = causes().find_map(|it| it.downcast_ref::<HashError>());
+        if let Some(HashError::Busy { retry_after }) = hashing {
+            let retry = Some(Retry::After(whole_seconds(*retry_after)));
+            return Self { retry, ..Self::unavailable() };
         }
-        tracing::error!(error = causes, "request failed");
+        let causes: Vec<_> = causes().map(ToString::to_string).collect();
+        tracing::error!(error = causes.join(": "), "request failed");
         Self::unavailable()
     }
 
@@ -222,19 +218,25 @@ impl Problem {
         Self::new(status, code, message)
     }
 
+    /// When to retry, in seconds, if that may help.
+    pub(super) fn retry_after(&self) -> Option<NonZeroU64> {
+        Some(match self.retry? {
+            Retry::After(seconds) => seconds,
+            Retry::Limited(refusal) => refusal.seconds(),
+        })
+    }
+
     fn add_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        let Some(retry) = self.retry else { return };
-        let seconds = match retry {
-            Retry::After(seconds) => seconds,
-            Retry::Limited(refusal) => refusal.seconds(),
-        };
+        let Some(seconds) = self.retry_after() else { return };
         headers.insert(header::RETRY_AFTER, seconds.get().into());
-        let Retry::Limited(Refusal { quota_name: name, quota, .. }) = retry else { return };
+        let Some(Retry::Limited(Refusal { quota_name: name, quota, .. })) = self.retry else {
+            return;
+        };
         let window = WINDOW.as_secs();
         for (field, value) in [
             ("ratelimit-policy", format!("\"{name}\";q={quota};w={window}")),

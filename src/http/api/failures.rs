@@ -8,7 +8,7 @@ use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses};
 use crate::domain::account::SignUpError;
 use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::consent::ConsentError;
-use crate::domain::password::{HashError, Weakness};
+use crate::domain::password::Weakness;
 use crate::domain::password_reset::ResetError;
 use crate::domain::profile::ProfileError;
 use crate::domain::reauthentication::ReauthenticationError;
@@ -93,7 +93,6 @@ impl From<SignUpError> for Problem {
     fn from(error: SignUpError) -> Self {
         match error {
             SignUpError::EmailExists => Self::email_exists(),
-            SignUpError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
             SignUpError::Hashing(_) | SignUpError::Status(_) | SignUpError::Database(_) => {
                 Self::failed(&error)
             }
@@ -105,7 +104,6 @@ impl From<LogInError> for Problem {
     fn from(error: LogInError) -> Self {
         match error {
             LogInError::Refused | LogInError::Changed => Self::auth_failed(),
-            LogInError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
             LogInError::Hashing(_) | LogInError::Status(_) | LogInError::Database(_) => {
                 Self::failed(&error)
             }
@@ -127,9 +125,6 @@ impl From<ReauthenticationError> for Problem {
         match error {
             ReauthenticationError::NotLoggedIn => Self::invalid_token(),
             ReauthenticationError::Refused | ReauthenticationError::Changed => Self::auth_failed(),
-            ReauthenticationError::Hashing(HashError::Busy { retry_after }) => {
-                Self::busy(retry_after)
-            }
             ReauthenticationError::Hashing(_)
             | ReauthenticationError::Status(_)
             | ReauthenticationError::Database(_) => Self::failed(&error),
@@ -144,7 +139,6 @@ impl From<ResetError> for Problem {
             ResetError::Weak(weaknesses) => {
                 Self::validation(weaknesses_of("new_password", &weaknesses))
             }
-            ResetError::Hashing(HashError::Busy { retry_after }) => Self::busy(retry_after),
             ResetError::Token(_) | ResetError::Hashing(_) | ResetError::Database(_) => {
                 Self::failed(&error)
             }

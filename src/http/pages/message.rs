@@ -4,9 +4,8 @@ use askama::Template;
 use poem::Response;
 use poem::http::{HeaderValue, StatusCode, header};
 
-use crate::domain::attempt_limit::{AttemptError, whole_seconds};
+use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::pending_authorization::FlowError;
-use crate::domain::password::HashError;
 use crate::http::app::App;
 use crate::http::error::Problem;
 use crate::http::pages::layout::{self, Page};
@@ -118,17 +117,11 @@ pub(super) fn limited_on(refused: &AttemptError, form: impl FnOnce(&str) -> Resp
     response
 }
 
-/// The error page for an internal failure, which is logged here unless it is an overload of the
-/// password hashing.
+/// The error page for an internal failure, logged as [`Problem::failed`] does.
 pub(super) fn unavailable(cause: &(dyn std::error::Error + 'static)) -> Response {
-    let mut causes = std::iter::successors(Some(cause), |it| it.source());
-    let hashing = causes.find_map(|it| it.downcast_ref::<HashError>());
     let mut response = error(StatusCode::SERVICE_UNAVAILABLE);
-    if let Some(HashError::Busy { retry_after }) = hashing {
-        let seconds = HeaderValue::from(whole_seconds(*retry_after).get());
-        response.headers_mut().insert(header::RETRY_AFTER, seconds);
-    } else {
-        Problem::failed(cause);
+    if let Some(seconds) = Problem::failed(cause).retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.get().into());
     }
     response
 }
@@ -159,8 +152,7 @@ pub(super) fn stale(visitor: &Visitor) -> Response {
 
 /// The error page for a failed flow: nothing was granted.
 pub(in crate::http) fn failed(cause: impl Into<FlowError>) -> Response {
-    Problem::failed(&cause.into());
-    error(StatusCode::SERVICE_UNAVAILABLE)
+    unavailable(&cause.into())
 }
 
 /// The error of a request whose client is not or no longer registered.
