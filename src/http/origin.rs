@@ -19,12 +19,9 @@ use crate::http::request_context::RequestContext;
 /// The header in which proxies write the addresses they forward for.
 pub(super) const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The origin of a request, for rate limits and the audit log.
-pub(super) struct ClientOrigin(pub(super) Origin);
-
-impl<'a> FromRequest<'a> for ClientOrigin {
+impl<'a> FromRequest<'a> for Origin {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> Result<Self> {
-        Ok(Self(of(request)))
+        Ok(of(request))
     }
 }
 

@@ -10,8 +10,9 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::database::{self, SchemaError};
+use crate::domain::audit::Origin;
 use crate::http::app::App;
-use crate::http::origin::{ClientOrigin, FORWARDED_FOR};
+use crate::http::origin::FORWARDED_FOR;
 use crate::http::readiness::Finding;
 use crate::telemetry;
 
@@ -76,7 +77,7 @@ fn readiness(status: StatusCode, word: &str) -> Response {
 
 /// The address that the caller is limited by, to check the configuration of proxies.
 #[handler]
-pub(super) fn client_address(request: &Request, ClientOrigin(origin): ClientOrigin) -> Response {
+pub(super) fn client_address(request: &Request, origin: Origin) -> Response {
     let address = origin.address.map(|address| address.to_string());
     let is_forwarded = origin.forwarded.is_some();
     let mut sent = request.headers().get_all(FORWARDED_FOR).iter();

@@ -7,6 +7,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
 use crate::domain::account::{self, SignUp};
+use crate::domain::audit::Origin;
 use crate::domain::email::Email;
 use crate::domain::password::Password;
 use crate::http::api::Tag;
@@ -15,7 +16,6 @@ use crate::http::api::tokens::AuthTokens;
 use crate::http::app::App;
 use crate::http::error::{FieldProblem, Problem};
 use crate::http::json::Json;
-use crate::http::origin::ClientOrigin;
 
 /// The operation for sign-up.
 pub(in crate::http) struct AccountApi;
@@ -29,10 +29,10 @@ impl AccountApi {
     async fn sign_up(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
+        origin: Origin,
         body: Json<SignUpBody>,
     ) -> Result<SignedUp, SignUpFailure> {
-        let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        let now = app.clock.now();
         let (email, password) = body.0.validate(&app)?;
         app.issuer.check_fresh()?;
         let admitted = app.limits.admit_sign_up(&app.db, &email, &origin).await?;

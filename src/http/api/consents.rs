@@ -7,6 +7,7 @@ use poem_openapi::param::Path;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Serialize;
 
+use crate::domain::audit::Origin;
 use crate::domain::oauth::consent;
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
@@ -14,7 +15,6 @@ use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;
-use crate::http::origin::ClientOrigin;
 
 /// The operations on consents.
 pub(in crate::http) struct ConsentsApi;
@@ -27,8 +27,8 @@ impl ConsentsApi {
     /// exempted from consent are not listed.
     #[oai(path = "/", method = "get", operation_id = "listConsents")]
     async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, Problem> {
-        let (now, LoggedIn(login)) = (app.clock.now(), login);
-        let consents = consent::list_for(&app.db, login, &app.issuer_url, now).await?;
+        let now = app.clock.now();
+        let consents = consent::list_for(&app.db, login.0, &app.issuer_url, now).await?;
         let consents = consents.into_iter().map(|consent| Consent {
             client_id: consent.client.id,
             client_name: consent.client.name,
@@ -47,12 +47,11 @@ impl ConsentsApi {
     async fn withdraw(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
-        login: LoggedIn,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
         /// The client id, as listed.
         client_id: Path<String>,
     ) -> Result<Withdrawn, WithdrawFailure> {
-        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         app.limits.admit_change(&origin)?;
         consent::withdraw(&app.db, login, &client_id, &origin).await?;
         Ok(Withdrawn::Done)

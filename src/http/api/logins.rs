@@ -8,6 +8,7 @@ use poem_openapi::{ApiResponse, Enum, Object, OpenApi};
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::domain::audit::Origin;
 use crate::domain::session::listing;
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
@@ -15,7 +16,6 @@ use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;
-use crate::http::origin::ClientOrigin;
 
 /// The operations on the account's sessions.
 pub(in crate::http) struct LoginsApi;
@@ -27,8 +27,8 @@ impl LoginsApi {
     /// Live sessions only: the session of this token first, then the newest first; at most 100.
     #[oai(path = "/", method = "get", operation_id = "listSessions")]
     async fn list(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Listed, Problem> {
-        let (now, LoggedIn(login)) = (app.clock.now(), login);
-        let sessions = listing::list(&app.db, login, now).await?;
+        let LoggedIn(login) = login;
+        let sessions = listing::list(&app.db, login, app.clock.now()).await?;
         let sessions = sessions.into_iter().map(|session| Session {
             id: session.id,
             current: session.id == login.session_id,
@@ -49,12 +49,11 @@ impl LoginsApi {
     async fn end_one(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
-        login: LoggedIn,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
         /// The session id, as listed; also the `sid` claim of its tokens.
         id: Path<Uuid>,
     ) -> Result<Ended, EndFailure> {
-        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         app.limits.admit_change(&origin)?;
         listing::end_one(&app.db, login, id.0, &origin).await?;
         Ok(Ended::Done)
@@ -67,12 +66,11 @@ impl LoginsApi {
     async fn end_others(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
-        login: LoggedIn,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
         /// Must be `true`.
         others: Query<Others>,
     ) -> Result<OthersEnded, EndOthersFailure> {
-        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         let Others::True = others.0;
         app.limits.admit_change(&origin)?;
         listing::end_others(&app.db, login, &origin).await?;

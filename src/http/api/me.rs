@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::account::{EmailClaims, Row};
+use crate::domain::audit::Origin;
 use crate::domain::profile::{self, Profile};
 use crate::domain::reauthentication::{self, Confirmation};
 use crate::domain::session;
@@ -19,7 +20,6 @@ use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;
-use crate::http::origin::ClientOrigin;
 
 /// The operations on the account.
 pub(in crate::http) struct MeApi;
@@ -30,8 +30,7 @@ impl MeApi {
     ///
     /// Unlike local verification of the token, this also checks that its session is live.
     #[oai(path = "/", method = "get", operation_id = "getMe")]
-    async fn get(&self, app: Data<&Arc<App>>, login: LoggedIn) -> Result<Me, Problem> {
-        let LoggedIn(login) = login;
+    async fn get(&self, app: Data<&Arc<App>>, LoggedIn(login): LoggedIn) -> Result<Me, Problem> {
         let now = app.clock.now();
         let found =
             session::account_of_live(&app.db, login.session_id, login.account_id, now).await;
@@ -49,11 +48,10 @@ impl MeApi {
     async fn update(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
-        login: LoggedIn,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
         body: Json<ProfileBody>,
     ) -> Result<Updated, UpdateFailure> {
-        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         let patch = body.0.into_patch()?;
         app.limits.admit_change(&origin)?;
         let account = profile::update(&app.db, login, patch, &origin).await?;
@@ -68,11 +66,11 @@ impl MeApi {
     async fn delete(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
-        login: LoggedIn,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
         body: Json<DeleteMeBody>,
     ) -> Result<Deleted, ReauthenticationFailure> {
-        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let now = app.clock.now();
         let password = parse_password("password", &body.0.password)?;
         let email = admit_early(&app, login, &origin, now).await?;
         let admitted = app.limits.admit_reauthentication(&app.db, &email, &origin).await?;

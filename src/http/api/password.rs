@@ -7,6 +7,7 @@ use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::Deserialize;
 
 use crate::domain::account;
+use crate::domain::audit::Origin;
 use crate::domain::password_reset::{self, Reset};
 use crate::domain::reauthentication::{self, Confirmation, Replacement};
 use crate::http::api::Tag;
@@ -16,7 +17,6 @@ use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
 use crate::http::error::Problem;
 use crate::http::json::Json;
-use crate::http::origin::ClientOrigin;
 
 /// The operations on passwords.
 pub(in crate::http) struct PasswordApi;
@@ -31,11 +31,11 @@ impl PasswordApi {
     async fn change(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
-        login: LoggedIn,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
         body: Json<ChangeBody>,
     ) -> Result<PasswordChanged, ReauthenticationFailure> {
-        let (now, LoggedIn(login), ClientOrigin(origin)) = (app.clock.now(), login, origin);
+        let now = app.clock.now();
         let current = parse_password("current_password", &body.0.current_password)?;
         let new = parse_password("new_password", &body.0.new_password)?;
         let email = admit_early(&app, login, &origin, now).await?;
@@ -59,10 +59,10 @@ impl PasswordApi {
     async fn reset(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
+        origin: Origin,
         body: Json<ResetBody>,
     ) -> Result<PasswordReset, ResetFailure> {
-        let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        let now = app.clock.now();
         let ResetBody { token, new_password } = body.0;
         let password = parse_password("new_password", &new_password)?;
         let admitted = app.limits.admit_reset(&app.db, &origin).await?;

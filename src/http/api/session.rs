@@ -6,7 +6,7 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi};
 use serde::{Deserialize, Serialize};
 
-use crate::domain::audit::{Event, Kind};
+use crate::domain::audit::{Event, Kind, Origin};
 use crate::domain::email::Email;
 use crate::domain::password::Password;
 use crate::domain::refresh::{self, Holder, RefreshError};
@@ -19,7 +19,6 @@ use crate::http::bearer::LoggedIn;
 use crate::http::error::{FieldProblem, Problem};
 use crate::http::failures;
 use crate::http::json::Json;
-use crate::http::origin::ClientOrigin;
 
 /// The operations on the current session.
 pub(in crate::http) struct SessionApi;
@@ -33,10 +32,10 @@ impl SessionApi {
     async fn log_in(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
+        origin: Origin,
         body: Json<LogInBody>,
     ) -> Result<LoggedInAnswer, LogInFailure> {
-        let (now, ClientOrigin(origin)) = (app.clock.now(), origin);
+        let now = app.clock.now();
         let (email, password) = body.0.validate()?;
         app.issuer.check_fresh()?;
         let admitted = app.limits.admit_log_in(&app.db, &email, &origin).await?;
@@ -57,10 +56,9 @@ impl SessionApi {
     async fn refresh(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
+        origin: Origin,
         body: Json<RefreshBody>,
     ) -> Result<Refreshed, RefreshFailure> {
-        let ClientOrigin(origin) = origin;
         app.issuer.check_fresh()?;
         app.limits.admit_refresh(&origin)?;
         let Some(presented) = app.refresh_tokens.decode(&body.0.refresh_token) else {
@@ -81,10 +79,9 @@ impl SessionApi {
     async fn log_out(
         &self,
         app: Data<&Arc<App>>,
-        origin: ClientOrigin,
-        login: LoggedIn,
+        origin: Origin,
+        LoggedIn(login): LoggedIn,
     ) -> Result<LoggedOut, LogOutFailure> {
-        let (LoggedIn(login), ClientOrigin(origin)) = (login, origin);
         match session::log_out(&app.db, login.session_id, login.account_id, &origin).await {
             Ok(true) => {
                 let message = "Logged out successfully".to_owned();
