@@ -56,7 +56,6 @@ struct ErrorBody {
     #[oai(validator(max_length = 2048))]
     details: Option<String>,
     /// The invalid members of the request; present only with `VALIDATION_ERROR`.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     fields: Option<Vec<FieldProblem>>,
 }

@@ -47,7 +47,6 @@ impl AccountApi {
 
 /// The body of a sign-up request.
 #[derive(Object, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct SignUpBody {
     /// The email address; compared case-insensitively, unique among accounts.

@@ -109,11 +109,9 @@ struct Session {
     /// When it expires unless it is refreshed, in UTC (RFC 3339).
     expires_at: String,
     /// The client address of the last login or refresh.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     /// The `User-Agent` of the last login or refresh.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<String>,
 }

@@ -83,7 +83,6 @@ impl MeApi {
 
 /// The body of an account deletion request.
 #[derive(Object, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct DeleteMeBody {
     /// The account's password.
@@ -105,7 +104,6 @@ struct Account {
     /// When the profile last changed, or else when the account was created, in UTC (RFC 3339).
     updated_at: String,
     /// Always false, since phone numbers are not verified; present only with `phone_number`.
-    #[oai(skip_serializing_if_is_none)]
     #[serde(skip_serializing_if = "Option::is_none")]
     phone_number_verified: Option<bool>,
     #[oai(flatten)]

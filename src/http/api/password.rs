@@ -77,7 +77,6 @@ impl PasswordApi {
 
 /// The body of a password change request.
 #[derive(Object, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct ChangeBody {
     /// The current password of the account.
@@ -90,7 +89,6 @@ struct ChangeBody {
 
 /// The body of a password reset request.
 #[derive(Object, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct ResetBody {
     /// The reset token sent to the account's email address.

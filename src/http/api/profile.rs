@@ -14,7 +14,6 @@ type Claim<T = String> = MaybeUndefined<T>;
 
 /// The standard claims (OpenID Connect Core 1.0 §5.1), set by the user. None of them is verified.
 #[derive(Default, Object, Serialize, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ProfileBody {
     /// The full name in displayable form.
@@ -78,7 +77,6 @@ pub(super) struct ProfileBody {
 
 /// A postal address (OpenID Connect Core 1.0 §5.1.1).
 #[derive(Default, Object, Serialize, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AddressBody {
     /// The full address, with line breaks.

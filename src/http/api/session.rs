@@ -95,7 +95,6 @@ impl SessionApi {
 
 /// The body of a login request.
 #[derive(Object, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct LogInBody {
     /// The email address of the account; case is ignored.
@@ -119,7 +118,6 @@ impl LogInBody {
 
 /// The body of a refresh request.
 #[derive(Object, Deserialize)]
-#[oai(deny_unknown_fields)]
 #[serde(deny_unknown_fields)]
 struct RefreshBody {
     /// The current refresh token of the session.
