@@ -52,7 +52,7 @@ impl MeApi {
         LoggedIn(login): LoggedIn,
         body: Json<ProfileBody>,
     ) -> Result<Updated, UpdateFailure> {
-        let patch = body.0.into_patch()?;
+        let patch = body.0.to_patch()?;
         app.limits.admit_change(&origin)?;
         let account = profile::update(&app.db, login, patch, &origin).await?;
         Ok(Updated::Ok(Json(Account::of(&account))))

@@ -1,8 +1,8 @@
 //! The standard claims of OpenID Connect as members of an account: in responses, and as a patch.
 
 use poem_openapi::Object;
-use poem_openapi::types::MaybeUndefined;
-use serde::{Deserialize, Serialize};
+use poem_openapi::types::{MaybeUndefined, ToJSON};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::domain::profile::{InvalidClaim, Profile, ProfilePatch};
@@ -13,95 +13,75 @@ use crate::http::json::object_or_null;
 type Claim<T = String> = MaybeUndefined<T>;
 
 /// The standard claims (OpenID Connect Core 1.0 §5.1), set by the user. None of them is verified.
-#[derive(Default, Object, Serialize, Deserialize)]
+#[derive(Default, Object, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ProfileBody {
     /// The full name in displayable form.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     name: Claim,
     /// Given names.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     given_name: Claim,
     /// Family names.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     family_name: Claim,
     /// Middle names.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     middle_name: Claim,
     /// The casual name.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     nickname: Claim,
     /// A short display name; not unique, and not usable for login.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     preferred_username: Claim,
     /// The `http` or `https` URL of a page about the person.
     #[oai(validator(max_length = 2048))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     profile: Claim,
     /// The `http` or `https` URL of an image of the person.
     #[oai(validator(max_length = 2048))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     picture: Claim,
     /// The `http` or `https` URL of the person's website.
     #[oai(validator(max_length = 2048))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     website: Claim,
     /// `female`, `male`, or another value.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     gender: Claim,
     /// `YYYY-MM-DD`, with the year 0000 if it is omitted, or `YYYY`.
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     birthdate: Claim,
     /// A name from the time zone database, such as `Europe/London`.
     #[oai(validator(max_length = 64))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     zoneinfo: Claim,
     /// A language tag (RFC 5646), such as `en-GB`.
     #[oai(validator(max_length = 64))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     locale: Claim,
     /// A telephone number as `+` and digits (E.164).
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     phone_number: Claim,
     // The description is on the type: with one here, poem-openapi would write `allOf`.
-    #[serde(skip_serializing_if = "Claim::is_undefined", deserialize_with = "object_or_null")]
+    #[serde(deserialize_with = "object_or_null")]
     address: Claim<AddressBody>,
 }
 
 /// A postal address (OpenID Connect Core 1.0 §5.1.1).
-#[derive(Default, Object, Serialize, Deserialize)]
+#[derive(Default, Object, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct AddressBody {
     /// The full address, with line breaks.
     #[oai(validator(min_length = 1, max_length = 1024))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     formatted: Claim,
     /// Street, house number, P.O. box; may contain line breaks.
     #[oai(validator(min_length = 1, max_length = 1024))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     street_address: Claim,
     /// City.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     locality: Claim,
     /// State, province, prefecture.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     region: Claim,
     /// Postal code.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     postal_code: Claim,
     /// Country.
     #[oai(validator(min_length = 1, max_length = 255))]
-    #[serde(skip_serializing_if = "Claim::is_undefined")]
     country: Claim,
 }
 
@@ -111,12 +91,17 @@ impl ProfileBody {
         serde_json::from_value(Value::Object(profile.into_claims())).unwrap_or_default()
     }
 
-    /// Converts the body to a patch; fails if it is empty or a value is invalid.
-    pub(super) fn into_patch(self) -> Result<ProfilePatch, Problem> {
-        let members = match serde_json::to_value(self) {
-            Ok(Value::Object(members)) => members,
+    /// The members that are not absent.
+    fn members(&self) -> Map<String, Value> {
+        match self.to_json() {
+            Some(Value::Object(members)) => members,
             _ => Map::new(),
-        };
+        }
+    }
+
+    /// Converts the body to a patch; fails if it is empty or a value is invalid.
+    pub(super) fn to_patch(&self) -> Result<ProfilePatch, Problem> {
+        let members = self.members();
         if members.is_empty() {
             let empty = FieldProblem::new("body", "must have a member to change");
             return Err(Problem::validation(vec![empty]));
@@ -125,5 +110,12 @@ impl ProfileBody {
             let field = |it: &InvalidClaim| FieldProblem::new(&it.name, it.error.to_string());
             Problem::validation(problems.iter().map(field).collect())
         })
+    }
+}
+
+/// Writes the members that are not absent.
+impl Serialize for ProfileBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.members().serialize(serializer)
     }
 }
