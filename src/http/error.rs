@@ -89,6 +89,10 @@ impl Problem {
         Self { status, code, message, fields: Vec::new(), retry: None, challenge: None }
     }
 
+    fn unauthorized(code: &'static str, message: &'static str, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, code, message) }
+    }
+
     /// 400: members of the request are invalid.
     pub(super) fn validation(fields: Vec<FieldProblem>) -> Self {
         Self {
@@ -97,37 +101,34 @@ impl Problem {
         }
     }
 
+    /// 400: one member of the request is invalid.
+    pub(super) fn invalid(name: &str, why: impl Into<String>) -> Self {
+        Self::validation(vec![FieldProblem::new(name, why)])
+    }
+
     /// 401: the same for a wrong password and an unknown account.
     pub(super) fn auth_failed() -> Self {
-        Self {
-            challenge: Some("Bearer"),
-            ..Self::new(StatusCode::UNAUTHORIZED, "AUTH_FAILED", "Invalid credentials")
-        }
+        Self::unauthorized("AUTH_FAILED", "Invalid credentials", "Bearer")
     }
 
     /// 401: no bearer token was sent (RFC 6750 §3).
     pub(super) fn unauthenticated() -> Self {
-        Self {
-            challenge: Some("Bearer"),
-            ..Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "Authentication required")
-        }
+        Self::unauthorized("UNAUTHORIZED", "Authentication required", "Bearer")
     }
 
     /// 401: the bearer token is invalid, expired or revoked.
     pub(super) fn invalid_token() -> Self {
-        Self {
-            challenge: Some("Bearer error=\"invalid_token\""),
-            ..Self::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", "The access token is not valid")
-        }
+        Self::unauthorized(
+            "UNAUTHORIZED",
+            "The access token is not valid",
+            "Bearer error=\"invalid_token\"",
+        )
     }
 
     /// 401: the refresh token is forged, expired, already used or of an ended session; not said
     /// which.
     pub(super) fn invalid_refresh_token() -> Self {
-        Self {
-            challenge: Some("Bearer"),
-            ..Self::new(StatusCode::UNAUTHORIZED, "INVALID_REFRESH_TOKEN", "Invalid refresh token")
-        }
+        Self::unauthorized("INVALID_REFRESH_TOKEN", "Invalid refresh token", "Bearer")
     }
 
     /// 400: the reset token is forged, expired or already used; not said which.
@@ -192,9 +193,7 @@ impl Problem {
     /// The error for a bare status, from the framework or the panic handler.
     pub(super) fn of_status(status: StatusCode) -> Self {
         let (code, message) = match status {
-            StatusCode::BAD_REQUEST => {
-                return Self::validation(vec![FieldProblem::new("request", "cannot be parsed")]);
-            }
+            StatusCode::BAD_REQUEST => return Self::invalid("request", "cannot be parsed"),
             StatusCode::UNAUTHORIZED => return Self::unauthenticated(),
             StatusCode::SERVICE_UNAVAILABLE => return Self::unavailable(),
             StatusCode::NOT_FOUND => ("NOT_FOUND", "No resource at this path"),

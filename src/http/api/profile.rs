@@ -103,8 +103,7 @@ impl ProfileBody {
     pub(super) fn to_patch(&self) -> Result<ProfilePatch, Problem> {
         let members = self.members();
         if members.is_empty() {
-            let empty = FieldProblem::new("body", "must have a member to change");
-            return Err(Problem::validation(vec![empty]));
+            return Err(Problem::invalid("body", "must have a member to change"));
         }
         ProfilePatch::parse(&members).map_err(|problems| {
             let field = |it: &InvalidClaim| FieldProblem::new(&it.name, it.error.to_string());

@@ -8,13 +8,12 @@ use crate::domain::session;
 use crate::domain::session::listing::Login;
 use crate::http::api::failures::failures;
 use crate::http::app::App;
-use crate::http::error::{FieldProblem, Problem};
+use crate::http::error::Problem;
 use crate::timestamp::Timestamp;
 
 /// Parses the password in `member`.
 pub(super) fn parse_password(member: &str, value: &str) -> Result<Password, Problem> {
-    let invalid = |message| Problem::validation(vec![FieldProblem::new(member, message)]);
-    Password::parse(value).map_err(|error| invalid(error.to_string()))
+    Password::parse(value).map_err(|error| Problem::invalid(member, error.to_string()))
 }
 
 /// Checks the in-memory attempt limit, then returns the email address of the logged-in account, for

@@ -13,10 +13,11 @@ use crate::domain::refresh::{self, Holder, RefreshError};
 use crate::domain::session::{self, LogIn};
 use crate::http::api::Tag;
 use crate::http::api::failures::failures;
+use crate::http::api::reauthentication::parse_password;
 use crate::http::api::tokens::AuthTokens;
 use crate::http::app::App;
 use crate::http::bearer::LoggedIn;
-use crate::http::error::{FieldProblem, Problem};
+use crate::http::error::Problem;
 use crate::http::failures;
 use crate::http::json::Json;
 
@@ -107,12 +108,9 @@ struct LogInBody {
 
 impl LogInBody {
     fn validate(self) -> Result<(Email, Password), Problem> {
-        let invalid = |name, message| Problem::validation(vec![FieldProblem::new(name, message)]);
-        let email =
-            Email::parse_known(&self.email).map_err(|error| invalid("email", error.to_string()))?;
-        let password = Password::parse(&self.password)
-            .map_err(|error| invalid("password", error.to_string()))?;
-        Ok((email, password))
+        let email = Email::parse_known(&self.email);
+        let email = email.map_err(|error| Problem::invalid("email", error.to_string()))?;
+        Ok((email, parse_password("password", &self.password)?))
     }
 }
 
