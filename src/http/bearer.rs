@@ -25,7 +25,7 @@ pub(super) struct LoggedIn(pub(super) Login);
 async fn check(request: &Request, bearer: Bearer) -> Result<Login> {
     let app = request.data::<Arc<App>>();
     if let Some(app) = app {
-        app.limits.admit_request(&origin::of(request)).map_err(Problem::rate_limited)?;
+        app.limits.admit_request(&origin::of(request)).map_err(Problem::from)?;
     }
     let login = app.and_then(|app| {
         let now = app.clock.now().as_seconds();

@@ -6,6 +6,7 @@
 //! its own and shares that of its /48. Memory is bounded: above a number of clients, all of them
 //! share one bucket until some are evicted.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,12 +58,12 @@ pub struct Limits {
     failed_proofs: Front,
     refresh_records: Records,
     client_records: Records,
-    tokens_of_client: PerClient,
-    introspections_of_client: PerClient,
+    /// One bucket per registered client, which bounds their number, and kind of request.
+    client_requests: DefaultKeyedRateLimiter<(ClientEndpoint, String)>,
 }
 
 /// The kind of request of an authenticated client; each has its own rate limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ClientEndpoint {
     /// A token or revocation request.
     Token,
@@ -88,8 +89,9 @@ impl Limits {
             failed_proofs: Front::before_exact(settings.attempts_per_minute, FRONT_FACTOR),
             refresh_records: Records::new(),
             client_records: Records::new(),
-            tokens_of_client: PerClient::per_minute(settings.client_requests_per_minute),
-            introspections_of_client: PerClient::per_minute(settings.client_requests_per_minute),
+            client_requests: DefaultKeyedRateLimiter::keyed(per_minute(
+                settings.client_requests_per_minute,
+            )),
             settings,
             key,
         }
@@ -191,27 +193,30 @@ impl Limits {
         endpoint: ClientEndpoint,
         client_id: &str,
     ) -> Result<(), AttemptError> {
-        let clients = match endpoint {
-            ClientEndpoint::Token => &self.tokens_of_client,
-            ClientEndpoint::Introspection => &self.introspections_of_client,
-        };
-        clients.check(client_id).map_err(AttemptError::Refused)
+        let checked = self.client_requests.check_key(&(endpoint, client_id.to_owned()));
+        checked.map_err(|until| {
+            let (quota, retry_after) = (self.settings.client_requests_per_minute, wait(&until));
+            AttemptError::Refused(Refusal { quota_name: "client", quota, retry_after })
+        })
     }
 
     /// Admits a request with an access token, before the token is checked.
-    pub(super) fn admit_request(&self, origin: &Origin) -> Result<(), Refusal> {
-        self.requests.check(origin.address, self.settings.ipv6_prefix)
+    pub(super) fn admit_request(&self, origin: &Origin) -> Result<(), AttemptError> {
+        self.check(&self.requests, origin)
     }
 
     /// Evicts idle clients, and logs how many audit records were left out; to be called about once
     /// a minute.
     pub fn sweep(&self) {
-        self.sweep_clients();
         let Self { sign_ups, log_ins, resets, confirmations, refreshes, .. } = self;
         let Self { changes, requests, failed_proofs, refresh_records, client_records, .. } = self;
         let of_passwords = [sign_ups, log_ins, resets, confirmations];
-        let records = [refresh_records, client_records];
-        for (what, records) in ["forged refresh tokens", "clients"].into_iter().zip(records) {
+        for front in of_passwords.into_iter().chain([refreshes, changes, requests, failed_proofs]) {
+            front.sweep();
+        }
+        let records = [("forged refresh tokens", refresh_records), ("clients", client_records)];
+        for (what, records) in records {
+            records.of_client.sweep();
             let number = records.left_out.swap(0, Ordering::Relaxed);
             if number > 0 {
                 tracing::warn!(
@@ -219,22 +224,7 @@ impl Limits {
                 );
             }
         }
-        let records = records.map(|records| &records.of_client);
-        let others = [refreshes, changes, requests, failed_proofs].into_iter().chain(records);
-        for front in of_passwords.into_iter().chain(others) {
-            for buckets in [&front.clients, &front.blocks] {
-                buckets.retain_recent();
-                buckets.shrink_to_fit();
-            }
-        }
-    }
-
-    /// Evicts idle clients.
-    fn sweep_clients(&self) {
-        for limit in [&self.tokens_of_client, &self.introspections_of_client] {
-            limit.clients.retain_recent();
-            limit.clients.shrink_to_fit();
-        }
+        evict_idle(&self.client_requests);
     }
 
     fn of_address(&self, endpoint: LimitedAction, origin: &Origin) -> Vec<Quota> {
@@ -309,8 +299,13 @@ impl Front {
     }
 
     fn refusal(&self, quota: u32, until: &NotUntil<QuantaInstant>) -> Refusal {
-        let wait = until.wait_time_from(DefaultClock::default().now());
-        Refusal { quota_name: "address", quota, retry_after: wait.max(self.least_wait) }
+        let retry_after = wait(until).max(self.least_wait);
+        Refusal { quota_name: "address", quota, retry_after }
+    }
+
+    fn sweep(&self) {
+        evict_idle(&self.clients);
+        evict_idle(&self.blocks);
     }
 }
 
@@ -332,24 +327,14 @@ impl Records {
     }
 }
 
-/// A limit per instance with one bucket per registered client, which bounds their number.
-struct PerClient {
-    clients: DefaultKeyedRateLimiter<String>,
-    quota: u32,
+/// How long to wait until an attempt is admitted.
+fn wait(until: &NotUntil<QuantaInstant>) -> Duration {
+    until.wait_time_from(DefaultClock::default().now())
 }
 
-impl PerClient {
-    fn per_minute(quota: u32) -> Self {
-        Self { clients: DefaultKeyedRateLimiter::keyed(per_minute(quota)), quota }
-    }
-
-    fn check(&self, client_id: &str) -> Result<(), Refusal> {
-        self.clients.check_key(&client_id.to_owned()).map_err(|not_until| Refusal {
-            quota_name: "client",
-            quota: self.quota,
-            retry_after: not_until.wait_time_from(DefaultClock::default().now()),
-        })
-    }
+fn evict_idle<K: Hash + Eq + Clone>(buckets: &DefaultKeyedRateLimiter<K>) {
+    buckets.retain_recent();
+    buckets.shrink_to_fit();
 }
 
 fn per_minute(quota: u32) -> Rate {

@@ -4,7 +4,6 @@ use poem::http::{Method, header};
 use poem::{Request, Response};
 use serde_json::Value;
 
-use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::userinfo;
 use crate::domain::session;
 use crate::http::endpoint::app_of;
@@ -16,7 +15,7 @@ pub(super) async fn answer(mut request: Request) -> Result<Response, OAuthError>
     let app = app_of(&request)?;
     let now = app.clock.now();
     let origin = origin::of(&request);
-    app.limits.admit_request(&origin).map_err(AttemptError::Refused)?;
+    app.limits.admit_request(&origin)?;
     let token = bearer(&mut request).await?;
     // Any audience: this endpoint requires the scope `openid`, which is granted only for a user.
     let token = app.issuer.read_access_token(&token, now).ok_or_else(OAuthError::invalid_token)?.0;
