@@ -169,26 +169,21 @@ fn error_response(description: &str) -> Value {
 }
 
 fn headers(status: &str) -> Value {
-    let text = |description: &str| json!({ "description": description, "required": true, "schema": { "type": "string" } });
-    let mut headers = Map::new();
-    headers.insert(
-        "X-Request-Id".to_owned(),
-        json!({ "description": "The request id", "required": true,
-                "schema": { "type": "string", "format": "uuid" } }),
-    );
-    if matches!(status, "429" | "503") {
-        headers.insert(
-            "Retry-After".to_owned(),
-            json!({ "description": "Seconds to wait before a retry", "required": true,
-                    "schema": { "type": "integer", "minimum": 1 } }),
-        );
-    }
-    if status == "429" {
-        headers.insert("RateLimit".to_owned(), text("The remaining quota and its reset time"));
-        headers.insert("RateLimit-Policy".to_owned(), text("The quota and its window"));
-    }
-    if status == "401" {
-        headers.insert("WWW-Authenticate".to_owned(), text("How to authenticate (RFC 6750)"));
-    }
-    Value::Object(headers)
+    let text = || json!({ "type": "string" });
+    let id = json!({ "type": "string", "format": "uuid" });
+    let seconds = json!({ "type": "integer", "minimum": 1 });
+    let is_limit = status == "429";
+    let headers = [
+        (true, "X-Request-Id", "The request id", id),
+        (is_limit || status == "503", "Retry-After", "Seconds to wait before a retry", seconds),
+        (is_limit, "RateLimit", "The remaining quota and its reset time", text()),
+        (is_limit, "RateLimit-Policy", "The quota and its window", text()),
+        (status == "401", "WWW-Authenticate", "How to authenticate (RFC 6750)", text()),
+    ];
+    let sent = headers.into_iter().filter(|(is_sent, ..)| *is_sent);
+    sent.map(|(_, name, description, schema)| {
+        let header = json!({ "description": description, "required": true, "schema": schema });
+        (name.to_owned(), header)
+    })
+    .collect()
 }
