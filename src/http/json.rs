@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use poem::http::StatusCode;
 use poem::{IntoResponse, Request, RequestBody, Response, Result};
-use poem_openapi::payload::{ParsePayload, Payload};
+use poem_openapi::payload::Payload;
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
 use poem_openapi::types::{MaybeUndefined, Type};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
@@ -45,15 +45,6 @@ impl<T: Type> Payload for Json<T> {
     }
 }
 
-impl<T: DeserializeOwned + Type> ParsePayload for Json<T> {
-    const IS_REQUIRED: bool = true;
-
-    async fn from_request(_: &Request, body: &mut RequestBody) -> Result<Self> {
-        let bytes = body.take()?.into_bytes().await?;
-        parse(&bytes).map(Self).map_err(|field| Problem::validation(vec![field]).into())
-    }
-}
-
 impl<'a, T: DeserializeOwned + Type> ApiExtractor<'a> for Json<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
@@ -78,7 +69,8 @@ impl<'a, T: DeserializeOwned + Type> ApiExtractor<'a> for Json<T> {
         if !request.content_type().is_some_and(Self::check_content_type) {
             return Err(Problem::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE).into());
         }
-        <Self as ParsePayload>::from_request(request, body).await
+        let bytes = body.take()?.into_bytes().await?;
+        parse(&bytes).map(Self).map_err(|field| Problem::validation(vec![field]).into())
     }
 }
 
