@@ -5,7 +5,7 @@
 
 use poem::error::ReadBodyError;
 use poem::http::{StatusCode, header};
-use poem::{Body, Endpoint, Error, Middleware, Request, Result};
+use poem::{Body, Endpoint, Error, Request, Result};
 
 /// Rejects bodies above this many bytes with 413 before they are parsed.
 #[derive(Debug, Clone, Copy)]
@@ -23,28 +23,21 @@ impl BodyLimit {
 
 /// An endpoint behind [`BodyLimit`].
 pub(super) struct Limited<E> {
-    inner: E,
-    limit: usize,
-}
-
-impl<E: Endpoint> Middleware<E> for BodyLimit {
-    type Output = Limited<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        Limited { inner, limit: self.0 }
-    }
+    pub(super) inner: E,
+    pub(super) limit: BodyLimit,
 }
 
 impl<E: Endpoint> Endpoint for Limited<E> {
     type Output = E::Output;
 
     async fn call(&self, mut request: Request) -> Result<Self::Output> {
+        let BodyLimit(limit) = self.limit;
         let too_large = || Error::from_status(StatusCode::PAYLOAD_TOO_LARGE);
         let announced = request.header(header::CONTENT_LENGTH).map(str::parse::<usize>);
-        if announced.is_some_and(|length| length.is_ok_and(|length| length > self.limit)) {
+        if announced.is_some_and(|length| length.is_ok_and(|length| length > limit)) {
             return Err(too_large());
         }
-        let body = request.take_body().into_bytes_limit(self.limit).await;
+        let body = request.take_body().into_bytes_limit(limit).await;
         let body = body.map_err(|error| match error {
             ReadBodyError::PayloadTooLarge => too_large(),
             _ => Error::from_status(StatusCode::BAD_REQUEST),

@@ -5,35 +5,21 @@
 //! would reject even form posts of the hosted pages. No credentials: tokens travel in headers.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use poem::{Endpoint, IntoResponse, Request, Response, Result};
 
 use crate::http::error::response_of;
 
-/// Adds the CORS headers and answers preflight requests.
-pub(super) struct Cors {
-    origins: Arc<HashSet<String>>,
-}
-
-/// An endpoint behind [`Cors`].
+/// The layer that adds the CORS headers and answers preflight requests.
 pub(super) struct CrossOrigin<E> {
     inner: E,
-    origins: Arc<HashSet<String>>,
+    origins: HashSet<String>,
 }
 
-impl Cors {
-    pub(super) fn new(origins: &[String]) -> Self {
-        Self { origins: Arc::new(origins.iter().cloned().collect()) }
-    }
-}
-
-impl<E: Endpoint> Middleware<E> for Cors {
-    type Output = CrossOrigin<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        CrossOrigin { inner, origins: Arc::clone(&self.origins) }
+impl<E> CrossOrigin<E> {
+    pub(super) fn new(inner: E, origins: &[String]) -> Self {
+        Self { inner, origins: origins.iter().cloned().collect() }
     }
 }
 

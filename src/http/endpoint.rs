@@ -9,7 +9,7 @@ use poem::{Endpoint, EndpointExt, Error, IntoResponse, Request, Response, Result
 use poem_openapi::OperationId;
 
 use crate::http::app::App;
-use crate::http::body_limit::BodyLimit;
+use crate::http::body_limit::{BodyLimit, Limited};
 
 /// Renders an error response for a status.
 pub(super) type ErrorResponse = fn(StatusCode) -> Response;
@@ -37,7 +37,7 @@ impl Operation {
             let answer = handler(request);
             async move { Ok::<_, Error>(answer.await) }
         });
-        let endpoint = Shaped { name, methods, error, inner: inner.with(limit) }.boxed();
+        let endpoint = Shaped { name, methods, error, inner: Limited { inner, limit } }.boxed();
         Self { path, endpoint }
     }
 }

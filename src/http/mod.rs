@@ -35,9 +35,11 @@ mod trace;
 use std::future::ready;
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, Response, Route, get};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Response, Route, get};
 
 use crate::config::Config;
+use crate::http::body_limit::{BodyLimit, Limited};
+use crate::http::cors::CrossOrigin;
 use crate::http::document::ReadOnly;
 use crate::http::pages::layout::add_layout;
 use crate::http::paths::Paths;
@@ -54,7 +56,6 @@ pub use crate::http::readiness::Readiness;
 /// All routes of the public listener.
 #[must_use]
 pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Response> + 'static {
-    let api = openapi::service();
     let document = openapi::document(&app.base_path());
     let cors_origins = &config.service.cors_origins;
     let jwks_max_age = config.keys.jwks_max_age_seconds;
@@ -62,7 +63,8 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
-    let api = api.with(body_limit::BodyLimit::DEFAULT).with(cors::Cors::new(cors_origins));
+    let api = Limited { inner: openapi::service().into_endpoint(), limit: BodyLimit::DEFAULT };
+    let api = CrossOrigin::new(api, cors_origins);
     let api = Traced { inner: api, paths: Some(Paths::new(&document)) }.data(Arc::clone(&app));
     // Precomputed documents use no state, so no data is attached to their requests.
     let routes = Route::new()

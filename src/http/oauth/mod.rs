@@ -15,7 +15,7 @@ use poem::{EndpointExt, IntoResponse, Request, Response};
 use serde_json::Value;
 
 use crate::http::body_limit::BodyLimit;
-use crate::http::cors::Cors;
+use crate::http::cors::CrossOrigin;
 use crate::http::endpoint::{ErrorResponse, Operation};
 use crate::http::oauth::error::OAuthError;
 use crate::http::pages::message;
@@ -29,7 +29,7 @@ pub(in crate::http) fn operations(cors_origins: &[String]) -> Vec<Operation> {
     let json: ErrorResponse = |status| OAuthError::from(status).into_response();
     let page: ErrorResponse = message::error;
     let with_cors = |it: Operation| Operation {
-        endpoint: it.endpoint.with(Cors::new(cors_origins)).boxed(),
+        endpoint: CrossOrigin::new(it.endpoint, cors_origins).boxed(),
         ..it
     };
     vec![
