@@ -33,11 +33,8 @@ impl Operation {
         error: ErrorResponse,
         handler: impl Fn(Request) -> A + Send + Sync + 'static,
     ) -> Self {
-        let inner = make(move |request| {
-            let answer = handler(request);
-            async move { Ok::<_, Error>(answer.await) }
-        });
-        let endpoint = Shaped { name, methods, error, inner: Limited { inner, limit } }.boxed();
+        let inner = Limited { inner: make(handler), limit };
+        let endpoint = Shaped { name, methods, error, inner }.boxed();
         Self { path, endpoint }
     }
 }
@@ -67,7 +64,7 @@ pub(super) fn is_for_people(request: &Request) -> bool {
 
 impl<E: Endpoint> Shaped<E> {
     async fn answer(&self, request: Request) -> Response {
-        if !self.answers(request.method()) {
+        if !self.methods.split(", ").any(|one| one == request.method().as_str()) {
             let mut response = (self.error)(StatusCode::METHOD_NOT_ALLOWED);
             let methods = HeaderValue::from_static(self.methods);
             response.headers_mut().insert(header::ALLOW, methods);
@@ -76,10 +73,6 @@ impl<E: Endpoint> Shaped<E> {
         let answered = self.inner.call(request).await;
         answered
             .map_or_else(|error: Error| (self.error)(error.status()), IntoResponse::into_response)
-    }
-
-    fn answers(&self, method: &Method) -> bool {
-        self.methods.split(", ").any(|one| one == method.as_str())
     }
 }
 

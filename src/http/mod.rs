@@ -43,6 +43,7 @@ use crate::http::cors::CrossOrigin;
 use crate::http::document::ReadOnly;
 use crate::http::pages::layout::add_layout;
 use crate::http::paths::Paths;
+use crate::http::service::Service;
 use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
 use crate::http::trace::Traced;
 
@@ -87,7 +88,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
         let endpoint = Traced { inner: endpoint, paths: None };
         routes.at(it.path, endpoint.data(Arc::clone(&app)))
     });
-    service::Service::new(routes, app)
+    Service { routes, app }
 }
 
 /// The service layer around routes of a test.
@@ -96,5 +97,5 @@ pub(crate) fn around(
     routes: impl Endpoint + 'static,
     app: Arc<App>,
 ) -> impl Endpoint<Output = Response> {
-    service::Service::new(routes, app)
+    Service { routes, app }
 }

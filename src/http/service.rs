@@ -14,6 +14,7 @@ use crate::http::app::App;
 use crate::http::document::X_REQUEST_ID;
 use crate::http::endpoint::is_for_people;
 use crate::http::error::response_of;
+use crate::http::pages::layout::add_layout;
 use crate::http::pages::message;
 use crate::http::request_context::RequestContext;
 use crate::timestamp::Timestamp;
@@ -26,23 +27,18 @@ const MAX_HEADERS: usize = 16 * 1024;
 
 /// The layer around all routes.
 pub(super) struct Service<E> {
-    routes: E,
-    app: Arc<App>,
-}
-
-impl<E: Endpoint> Service<E> {
-    pub(super) fn new(routes: E, app: Arc<App>) -> Self {
-        Self { routes, app }
-    }
+    pub(super) routes: E,
+    pub(super) app: Arc<App>,
 }
 
 impl<E: Endpoint> Service<E> {
     async fn answer(&self, request: Request) -> Response {
         let is_for_people = is_for_people(&request);
         let refused = |error: Error| {
+            // An unknown path, or a request that was rejected before its endpoint.
             if is_for_people && !error.is_from_response() {
                 let root = format!("{}/", self.app.base_path());
-                return message::lost(&self.app, error.status(), &root);
+                return add_layout(&self.app, message::error(error.status()), &root);
             }
             response_of(error)
         };

@@ -6,9 +6,8 @@ use poem::http::{HeaderValue, StatusCode, header};
 
 use crate::domain::attempt_limit::AttemptError;
 use crate::domain::oauth::pending_authorization::FlowError;
-use crate::http::app::App;
 use crate::http::error::Problem;
-use crate::http::pages::layout::{self, Page};
+use crate::http::pages::layout::Page;
 use crate::http::pages::visitor::Visitor;
 use crate::http::request_context::RequestContext;
 
@@ -74,12 +73,6 @@ pub(in crate::http) fn error(status: StatusCode) -> Response {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }
     response
-}
-
-/// The error page for an unknown path, or a request that was rejected before its endpoint. `root`
-/// is the relative path to the root of the pages.
-pub(in crate::http) fn lost(app: &App, status: StatusCode, root: &str) -> Response {
-    layout::add_layout(app, error(status), root)
 }
 
 fn too_many(seconds: u64) -> Response {
