@@ -40,6 +40,11 @@ impl Document {
         self
     }
 
+    /// An endpoint that responds with the document.
+    pub(super) fn served(self) -> ReadOnly<impl Fn(&Request) -> Result<Response>> {
+        ReadOnly(move |request: &Request| Ok(self.answer(request)))
+    }
+
     pub(super) fn answer(&self, request: &Request) -> Response {
         let mut response = if self.is_current_at(request) {
             Response::builder().status(StatusCode::NOT_MODIFIED).finish()
@@ -66,9 +71,9 @@ impl Document {
 
 /// A read-only endpoint: GET, and HEAD without the body (RFC 9110 §9.3). poem's `get` would make a
 /// heap allocation per request.
-pub(super) struct ReadOnly<E>(pub(super) E);
+pub(super) struct ReadOnly<F>(pub(super) F);
 
-impl<E: Endpoint<Output = Response>> Endpoint for ReadOnly<E> {
+impl<F: Fn(&Request) -> Result<Response> + Send + Sync> Endpoint for ReadOnly<F> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
@@ -76,19 +81,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for ReadOnly<E> {
         if !is_head && request.method() != Method::GET {
             return Err(MethodNotAllowedError.into());
         }
-        let mut response = self.0.call(request).await?;
+        let mut response = (self.0)(&request)?;
         if is_head {
             response.set_body(());
         }
         Ok(response)
-    }
-}
-
-impl Endpoint for Document {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> Result<Response> {
-        Ok(self.answer(&request))
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use poem::http::{HeaderValue, header};
-use poem::{Endpoint, Request, Response, Result};
+use poem::{Request, Response};
 
 use crate::domain::keys::Snapshot;
 use crate::http::app::App;
@@ -37,24 +37,20 @@ impl JwksDocument {
         let document = Document::public("application/jwk-set+json", ring.jwks.clone(), max_age);
         (ring, document)
     }
-}
 
-impl Endpoint for JwksDocument {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> Result<Response> {
+    pub(super) fn answer(&self, request: &Request) -> Response {
         let ring = self.app.ring.current();
         if !Arc::ptr_eq(&self.made.load().0, &ring) {
             self.made.store(Arc::new(Self::make(ring, self.max_age)));
         }
-        let mut response = self.made.load().1.answer(&request);
+        let mut response = self.made.load().1.answer(request);
         // An instance without access to the database may not know the next key: its key set must
         // not be cached for the time that the rotation schedule assumes.
         if !self.app.ring.is_fresh() {
             let no_cache = HeaderValue::from_static("no-cache");
             response.headers_mut().insert(header::CACHE_CONTROL, no_cache);
         }
-        Ok(response)
+        response
     }
 }
 

@@ -35,7 +35,7 @@ mod trace;
 use std::future::ready;
 use std::sync::Arc;
 
-use poem::{Endpoint, EndpointExt, IntoEndpoint, Response, Route, get};
+use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, Route, get};
 
 use crate::config::Config;
 use crate::http::body_limit::{BodyLimit, Limited};
@@ -44,7 +44,7 @@ use crate::http::document::ReadOnly;
 use crate::http::pages::layout::add_layout;
 use crate::http::paths::Paths;
 use crate::http::service::Service;
-use crate::http::status_lists::{Aggregation, StatusDocuments, StatusList};
+use crate::http::status_lists::StatusDocuments;
 use crate::http::trace::Traced;
 
 pub use crate::http::app::App;
@@ -62,6 +62,7 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let jwks_max_age = config.keys.jwks_max_age_seconds;
     let jwks = documents::JwksDocument::new(Arc::clone(&app), jwks_max_age);
     let lists = Arc::new(StatusDocuments::new(Arc::clone(&app)));
+    let aggregated = Arc::clone(&lists);
     let metadata = documents::metadata(&app.issuer_url, jwks_max_age);
 
     let api = Limited { inner: openapi::service().into_endpoint(), limit: BodyLimit::DEFAULT };
@@ -69,13 +70,13 @@ pub fn endpoint(app: Arc<App>, config: &Config) -> impl Endpoint<Output = Respon
     let api = Traced { inner: api, paths: Some(Paths::new(&document)) }.data(Arc::clone(&app));
     // Precomputed documents use no state, so no data is attached to their requests.
     let routes = Route::new()
-        .at("/.well-known/jwks.json", ReadOnly(jwks))
-        .at("/.well-known/openid-configuration", ReadOnly(metadata.clone()))
-        .at("/.well-known/oauth-authorization-server", ReadOnly(metadata))
-        .at("/status", ReadOnly(Aggregation(Arc::clone(&lists))))
-        .at("/status/:list", ReadOnly(StatusList(lists)))
-        .at("/openapi.json", ReadOnly(documents::openapi(&document)))
-        .at("/docs", ReadOnly(documents::docs_page(&document)))
+        .at("/.well-known/jwks.json", ReadOnly(move |request: &Request| Ok(jwks.answer(request))))
+        .at("/.well-known/openid-configuration", metadata.clone().served())
+        .at("/.well-known/oauth-authorization-server", metadata.served())
+        .at("/status", ReadOnly(move |request: &Request| Ok(aggregated.aggregation(request))))
+        .at("/status/:list", ReadOnly(move |request: &Request| lists.list(request)))
+        .at("/openapi.json", documents::openapi(&document).served())
+        .at("/docs", documents::docs_page(&document).served())
         .at("/livez", get(probes::live))
         .at("/readyz", get(probes::ready).data(Arc::clone(&app)))
         .at("/client-address", get(probes::client_address).data(Arc::clone(&app)))

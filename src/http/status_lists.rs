@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use poem::http::{HeaderMap, StatusCode, header};
-use poem::{Endpoint, Error, Request, Response, Result};
+use poem::{Error, Request, Response, Result};
 use serde_json::json;
 
 use crate::domain::status::Published;
@@ -53,6 +53,25 @@ impl StatusDocuments {
         };
         let made = Made::of(app.status_lists.published(), &nothing, &app);
         Self { app, made: ArcSwap::from_pointee(made), making: Mutex::new(()) }
+    }
+
+    /// `/status`: the URIs of all lists (section 9.3).
+    pub(super) fn aggregation(&self, request: &Request) -> Response {
+        self.current().aggregation.answer(request)
+    }
+
+    /// `/status/{list}`: the current list (section 8.1). It has one media type, so `Accept` is
+    /// ignored.
+    pub(super) fn list(&self, request: &Request) -> Result<Response> {
+        if asks_for_the_past(request.uri().query().unwrap_or_default()) {
+            return Err(Error::from_status(StatusCode::NOT_IMPLEMENTED));
+        }
+        let made = self.current();
+        let forms = request.raw_path_param("list").and_then(number);
+        let forms = forms.and_then(|list| made.lists.get(&list));
+        let forms = forms.ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))?;
+        let gzip = forms.gzip.as_ref().filter(|_| takes_gzip(request.headers()));
+        Ok(gzip.unwrap_or(&forms.plain).answer(request))
     }
 
     /// The first request after a change renders the documents, which takes a millisecond.
@@ -125,36 +144,6 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
         });
         is_gzip && !is_refused
     })
-}
-
-/// `/status`: the URIs of all lists (section 9.3).
-pub(super) struct Aggregation(pub(super) Arc<StatusDocuments>);
-
-impl Endpoint for Aggregation {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> Result<Response> {
-        Ok(self.0.current().aggregation.answer(&request))
-    }
-}
-
-/// `/status/{list}`: the current list (section 8.1). It has one media type, so `Accept` is ignored.
-pub(super) struct StatusList(pub(super) Arc<StatusDocuments>);
-
-impl Endpoint for StatusList {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> Result<Response> {
-        if asks_for_the_past(request.uri().query().unwrap_or_default()) {
-            return Err(Error::from_status(StatusCode::NOT_IMPLEMENTED));
-        }
-        let made = self.0.current();
-        let forms = request.raw_path_param("list").and_then(number);
-        let forms = forms.and_then(|list| made.lists.get(&list));
-        let forms = forms.ok_or_else(|| Error::from_status(StatusCode::NOT_FOUND))?;
-        let gzip = forms.gzip.as_ref().filter(|_| takes_gzip(request.headers()));
-        Ok(gzip.unwrap_or(&forms.plain).answer(&request))
-    }
 }
 
 /// Section 8.4: a request for a historical list, which is not stored, must not get the current one.

@@ -34,7 +34,6 @@ use serde_json::json;
 
 use crate::http::app::App;
 use crate::http::body_limit::BodyLimit;
-use crate::http::document::ReadOnly;
 use crate::http::endpoint::{Operation, is_for_people};
 use crate::http::redirect::see_other;
 
@@ -103,7 +102,7 @@ pub(in crate::http) fn add_assets(routes: Route, app: &Arc<App>) -> Route {
     // request their assets there.
     ["", "/oauth2"].iter().fold(pages, |pages, below| {
         app.branding.assets.iter().fold(pages, |pages, (name, asset)| {
-            pages.at(format!("{below}/assets/{name}"), ReadOnly(asset.clone()))
+            pages.at(format!("{below}/assets/{name}"), asset.clone().served())
         })
     })
 }
