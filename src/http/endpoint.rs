@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use poem::endpoint::{BoxEndpoint, make};
 use poem::http::{HeaderValue, Method, StatusCode, header};
-use poem::{Endpoint, EndpointExt, Error, IntoResponse, Request, Response, Result};
+use poem::{Endpoint, EndpointExt, Request, Response, Result};
 use poem_openapi::OperationId;
 
 use crate::http::app::App;
@@ -62,25 +62,20 @@ pub(super) fn is_for_people(request: &Request) -> bool {
         && !request.uri().path().starts_with("/api/")
 }
 
-impl<E: Endpoint> Shaped<E> {
-    async fn answer(&self, request: Request) -> Response {
-        if !self.methods.split(", ").any(|one| one == request.method().as_str()) {
-            let mut response = (self.error)(StatusCode::METHOD_NOT_ALLOWED);
-            let methods = HeaderValue::from_static(self.methods);
-            response.headers_mut().insert(header::ALLOW, methods);
-            return response;
-        }
-        let answered = self.inner.call(request).await;
-        answered
-            .map_or_else(|error: Error| (self.error)(error.status()), IntoResponse::into_response)
-    }
-}
-
-impl<E: Endpoint> Endpoint for Shaped<E> {
+impl<E: Endpoint<Output = Response>> Endpoint for Shaped<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let mut response = self.answer(request).await;
+        let is_allowed = self.methods.split(", ").any(|one| one == request.method().as_str());
+        let mut response = if is_allowed {
+            let answered = self.inner.call(request).await;
+            answered.unwrap_or_else(|error| (self.error)(error.status()))
+        } else {
+            let mut response = (self.error)(StatusCode::METHOD_NOT_ALLOWED);
+            let methods = HeaderValue::from_static(self.methods);
+            response.headers_mut().insert(header::ALLOW, methods);
+            response
+        };
         response.set_data(OperationId(self.name));
         Ok(response)
     }

@@ -1,7 +1,7 @@
 //! The OpenAPI document of the JSON API: generated from the endpoints, completed with the responses
 //! of the layers around them.
 
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::{Map, Value, json};
 
 use crate::http::api::{AccountApi, ConsentsApi, LoginsApi, MeApi, PasswordApi, SessionApi};
@@ -60,10 +60,8 @@ fn refinements() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-type Apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi, ConsentsApi);
-
 /// The endpoints of the JSON API. They get the shared state from the request's data.
-pub(super) fn service() -> OpenApiService<Apis, ()> {
+pub(super) fn service() -> OpenApiService<impl OpenApi, ()> {
     let apis = (AccountApi, MeApi, PasswordApi, SessionApi, LoginsApi, ConsentsApi);
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION")).description(DESCRIPTION)
 }
