@@ -36,25 +36,14 @@ const LOGO_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; sandbo
 #[derive(Debug, thiserror::Error)]
 pub enum LogoError {
     /// It does not exist or is not readable.
-    #[error("cannot read the logo {path} (SIGNET_LOGO): {source}")]
-    Unreadable {
-        /// The path.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
+    #[error("cannot read the logo {0} (SIGNET_LOGO): {1}")]
+    Unreadable(PathBuf, #[source] io::Error),
     /// It is too large, since every page loads it.
-    #[error("the logo {path} (SIGNET_LOGO) is larger than 256 KiB")]
-    TooLarge {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("the logo {0} (SIGNET_LOGO) is larger than 256 KiB")]
+    TooLarge(PathBuf),
     /// Its file name extension is unknown, and so its media type.
-    #[error("the name of the logo {path} (SIGNET_LOGO) must end with .svg, .png, .webp or .jpg")]
-    UnknownKind {
-        /// The path.
-        path: PathBuf,
-    },
+    #[error("the name of the logo {0} (SIGNET_LOGO) must end with .svg, .png, .webp or .jpg")]
+    UnknownKind(PathBuf),
 }
 
 /// The placeholder for a missing logo.
@@ -153,12 +142,12 @@ fn read(path: &Path) -> Result<Document, LogoError> {
         "png" => "image/png",
         "webp" => "image/webp",
         "jpg" | "jpeg" => "image/jpeg",
-        _ => return Err(LogoError::UnknownKind { path: path.to_owned() }),
+        _ => return Err(LogoError::UnknownKind(path.to_owned())),
     };
-    let bytes = std::fs::read(path)
-        .map_err(|source| LogoError::Unreadable { path: path.to_owned(), source })?;
+    let bytes = std::fs::read(path);
+    let bytes = bytes.map_err(|error| LogoError::Unreadable(path.to_owned(), error))?;
     if bytes.len() > MAX_LOGO {
-        return Err(LogoError::TooLarge { path: path.to_owned() });
+        return Err(LogoError::TooLarge(path.to_owned()));
     }
     let logo = Document::public(content_type, bytes, MAX_AGE);
     Ok(logo.with_header(poem::http::header::CONTENT_SECURITY_POLICY, LOGO_POLICY))
