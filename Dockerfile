@@ -6,19 +6,18 @@
 #       --read-only --tmpfs /tmp --cap-drop ALL --stop-timeout 40 signet
 #
 # A stop takes up to SIGNET_DRAIN_SECONDS (30), because queued logins still get a response. A stop
-# timeout of 40 seconds is enough; the default of `docker stop`, 10 seconds, is not.
-#
-# The base images are pinned by tag; --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… select others, or
-# these by digest. The runtime image needs no shell, so gcr.io/distroless/cc-debian12 works, too.
+# timeout of 40 seconds is enough; the default of `docker stop`, 10 seconds, is not. The base images
+# are pinned by tag. --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… select other images, or the same
+# images by digest. The runtime image needs no shell, so gcr.io/distroless/cc-debian12 works as
+# well.
 
 ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
 
 FROM ${BUILD_IMAGE} AS build
 
-# OpenSSL is built from source, with perl and make. Their versions are not pinned: Debian keeps only
-# the newest, and the result contains nothing of them.
-# hadolint ignore=DL3008
+# OpenSSL is built from source, with perl and make. The versions of perl and make are not pinned:
+# Debian offers only the newest, and neither ends up in the image. hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates make perl \
     && rm -rf /var/lib/apt/lists/*
@@ -40,7 +39,7 @@ FROM ${RUNTIME_IMAGE}
 COPY --from=build /image/ /
 COPY --from=build --chown=65532:65532 /state /var/lib/signet
 
-# Numeric, so that a platform can tell that it is not root.
+# A numeric user, so that a platform can check that it is not root.
 USER 65532:65532
 WORKDIR /var/lib/signet
 
@@ -50,8 +49,9 @@ ENV SIGNET_LISTEN=0.0.0.0:8080 \
     SIGNET_DATABASE_URL=sqlite:/var/lib/signet/signet.db \
     SIGNET_MASTER_KEY_FILE=/var/lib/signet/keys/master.key
 
-# The keys belong in a separate volume, apart from the data, as above. It is not declared here: an
-# anonymous volume could be deleted with the container, while the data remain.
+# The keys belong in a volume of their own, apart from the data, as in the command above. That
+# volume is not declared here: an anonymous volume could be deleted with the container, while the
+# data remain.
 VOLUME /var/lib/signet
 EXPOSE 8080
 STOPSIGNAL SIGTERM
