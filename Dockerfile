@@ -6,10 +6,11 @@
 #       --read-only --tmpfs /tmp --cap-drop ALL --stop-timeout 40 signet
 #
 # A stop takes up to SIGNET_DRAIN_SECONDS (30), because queued logins still get a response. A stop
-# timeout of 40 seconds is enough; the default of `docker stop`, 10 seconds, is not. The base images
-# are pinned by tag. --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… select other images, or the same
-# images by digest. The runtime image needs no shell, so gcr.io/distroless/cc-debian12 works as
-# well.
+# timeout of 40 seconds is enough; the default of `docker stop`, 10 seconds, is not.
+#
+# The base images are pinned by tag. --build-arg BUILD_IMAGE=… and RUNTIME_IMAGE=… select other
+# images, or the same images by digest. The runtime image needs no shell, so
+# gcr.io/distroless/cc-debian12 works as well.
 
 ARG BUILD_IMAGE=rust:1.95.0-slim-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
@@ -17,7 +18,8 @@ ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
 FROM ${BUILD_IMAGE} AS build
 
 # OpenSSL is built from source, with perl and make. The versions of perl and make are not pinned:
-# Debian offers only the newest, and neither ends up in the image. hadolint ignore=DL3008
+# Debian offers only the newest, and neither ends up in the image.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates make perl \
     && rm -rf /var/lib/apt/lists/*
