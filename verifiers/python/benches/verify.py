@@ -1,7 +1,8 @@
-"""How much a verification costs beside what it is made of. Run it with `python benches/verify.py`.
+"""Compares the cost of a verification with RSA alone and with PyJWT.
 
-In each round every contestant runs for as long, one after the other, so that a slow moment of the
-machine meets them all. The token is a person's, of the size that Signet's have.
+Run it with `python benches/verify.py`. In each round every contestant runs once for the same number
+of calls, so that a slow period of the machine affects all of them. The token is a user's token of
+typical size.
 """
 
 import asyncio
@@ -69,7 +70,8 @@ def rsa_alone(token: str) -> Contestant:
 
 
 def pyjwt(token: str) -> Contestant:
-    """The checks of this package that PyJWT offers; it has no type, status or repeated names."""
+    """PyJWT with the checks of this package that it supports, that is, all but `typ`, status and
+    duplicate names."""
     key = FIRST_KEY.public_key()
     required = ["exp", "iat", "iss", "aud", "sub", "jti", "client_id"]
 
@@ -89,7 +91,7 @@ def pyjwt(token: str) -> Contestant:
 
 
 def this_package(verify: Callable[[str], Awaitable[object]], token: str) -> Contestant:
-    """Warm: the keys and the status list are there, and looked into."""
+    """This package with cached keys and a cached status list."""
 
     async def run(calls: int) -> None:
         for _ in range(calls):

@@ -1,4 +1,4 @@
-"""How a case of `verifiers/vectors` is run."""
+"""Runs a case of `verifiers/vectors`."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from signet_verifier import Verifier, VerifyError
 Case = Mapping[str, Any]
 
 
-async def found(case: Case) -> dict[str, Any]:
-    """What becomes of the token of a case that is complete, as `expect` has it."""
+async def verdict_on(case: Case) -> dict[str, Any]:
+    """Verifies the token of a complete case, and returns the result in the format of `expect`."""
     client = httpx.AsyncClient(transport=httpx.MockTransport(lambda request: serve(case, request)))
     async with client:
         verifier = Verifier(

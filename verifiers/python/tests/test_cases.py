@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import Case, found
+from cases import Case, verdict_on
 
 from signet_verifier.status_list import StatusList, unpack
 
@@ -17,7 +17,7 @@ CASES = json.loads((Path(__file__).parents[2] / "vectors" / "cases.json").read_t
 async def test_case(case: Case) -> None:
     expected = case["expect"]
 
-    actual = await found({**CASES, **case})
+    actual = await verdict_on({**CASES, **case})
 
     assert "error" in expected or expected.keys() == actual.keys()
     assert actual == expected

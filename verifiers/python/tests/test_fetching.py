@@ -97,7 +97,7 @@ async def test_any_exception_of_the_http_client_is_a_failed_fetch(
     token = signet.token(status=None)
     assert await outcome(verifier, token) == "accepted"
     signet.clocks.advance(300)
-    signet.error = OSError("a transport of somebody's own")
+    signet.error = OSError("a custom transport failed")
 
     assert [await outcome(verifier, token) for _ in range(5)] == ["accepted"] * 5
     assert signet.fetches(KEYS_URL) == 2

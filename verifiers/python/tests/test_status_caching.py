@@ -9,7 +9,7 @@ from fake_signet import ISSUER, LIST_URL, SECOND_KEY, START, Signet, encode, sig
 from outcome import outcome
 
 from signet_verifier import VerificationUnavailable, Verifier
-from signet_verifier.sources import MOST_LISTS
+from signet_verifier.sources import MAX_LISTS
 
 
 async def test_logout_takes_effect_with_the_next_list(signet: Signet, verifier: Verifier) -> None:
@@ -122,7 +122,7 @@ async def test_refresh_of_a_usable_list_delays_requests_briefly(
     signet.gate = asyncio.Event()
 
     assert await asyncio.wait_for(outcome(verifier, token), 2) == "accepted"
-    for _ in range(20):  # the second is over for all
+    for _ in range(20):  # the maximum wait is already over
         assert await asyncio.wait_for(outcome(verifier, token), 0.5) == "accepted"
     assert signet.fetches(LIST_URL) == 2
 
@@ -214,10 +214,10 @@ async def test_at_most_64_lists_are_cached(signet: Signet, verifier: Verifier) -
             assert await outcome(verifier, token) == "accepted"
         return len(signet.requests) - before
 
-    first, second, *others = (serve(number) for number in range(MOST_LISTS))
-    one_more = serve(MOST_LISTS)
+    first, second, *others = (serve(number) for number in range(MAX_LISTS))
+    one_more = serve(MAX_LISTS)
 
-    assert await fetches([first, second, *others]) == 1 + MOST_LISTS, "the keys, and each list"
+    assert await fetches([first, second, *others]) == 1 + MAX_LISTS, "the keys, and each list"
     assert await fetches([first, *others]) == 0
     assert await fetches([one_more, first, *others]) == 1
     assert await fetches([second]) == 1, "the least recently used list was evicted"

@@ -1,7 +1,7 @@
-"""Says of each case of a file what becomes of it, for `tests/verifiers` to compare.
+"""Verifies each case of a file, for `tests/verifiers` to compare the results.
 
-The file `CASES_FILE` has what the cases share in its first line, and a case in each other line.
-`VERDICTS_FILE` gets a line for each case: what `expect` would have to be.
+The first line of the file `CASES_FILE` has the members that all cases share; each further line is a
+case. `VERDICTS_FILE` gets one line per case: the result in the format of `expect`.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cases import found
+from cases import verdict_on
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 async def each(cases: Iterable[dict[str, Any]]) -> list[str]:
-    return [json.dumps(await found(case)) + "\n" for case in cases]
+    return [json.dumps(await verdict_on(case)) + "\n" for case in cases]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Verifies Signet's access tokens locally: with its public keys, and with its lists of sessions
-that have ended. See the README for ten lines to use it with FastAPI."""
+that have ended. The README has a ten-line example for FastAPI."""
 
 from signet_verifier.access_token import AccessToken
 from signet_verifier.errors import (

@@ -1,4 +1,4 @@
-"""What a verified token says."""
+"""The claims of a verified token."""
 
 from dataclasses import dataclass, field
 
@@ -7,23 +7,23 @@ from signet_verifier.errors import MissingScope, NotThisUser
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """The claims of a token that passed every check; `Verifier.verify` makes it.
+    """The claims of a token that passed every check; `Verifier.verify` returns it.
 
-    It holds no secret, since the token itself is not kept. Times are seconds since 1970, UTC.
+    It contains no secret, since the token itself is not stored. Times are seconds since 1970, UTC.
     """
 
     subject: str
     """`sub`: the account, or the client itself for client credentials."""
     user_id: str | None
-    """The person the token speaks for; `None` for a client's own token."""
+    """The user whose token it is; `None` for a client's own token."""
     client_id: str
-    """The client that asked for the token (RFC 9068 section 2.2)."""
+    """The client that requested the token (RFC 9068 section 2.2)."""
     session_id: str | None
-    """`sid`: the login it was issued in, if any."""
+    """`sid`: the login in which it was issued, if any."""
     scope: str
     """Values separated by spaces; empty if the claim is absent."""
     email: str | None = field(repr=False)
-    """The address at the time of issue. It may change: never a key for anything."""
+    """The address at the time of issue. It may change: do not identify users by it."""
     token_id: str
     """`jti`: unique to this token."""
     issued_at: int
@@ -34,7 +34,7 @@ class AccessToken:
     """When the user gave the password (RFC 9068 section 2.2.1)."""
 
     def is_user(self, user_id: str) -> bool:
-        """Whether the token speaks for this person. A client's own token speaks for nobody."""
+        """Whether this is a token of this user. A client's own token belongs to no user."""
         return self.user_id is not None and self.user_id == user_id
 
     def has_scope(self, scope: str) -> bool:
@@ -42,11 +42,12 @@ class AccessToken:
         return scope != "" and scope in self.scope.split(" ")
 
     def require_user(self, user_id: str) -> None:
-        """For paths that name a user: `NotThisUser`, to be answered 403, unless it is this one."""
+        """Raises `NotThisUser` (403) unless this is a token of this user. For paths with a user
+        id."""
         if not self.is_user(user_id):
             raise NotThisUser("the token is not this user's")
 
     def require_scopes(self, *scopes: str) -> None:
-        """`MissingScope`, to be answered 403, unless the token has all of them."""
+        """Raises `MissingScope` (403) unless the token has all of these scopes."""
         if not all(map(self.has_scope, scopes)):
             raise MissingScope(scopes)

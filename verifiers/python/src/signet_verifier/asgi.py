@@ -1,4 +1,4 @@
-"""For any ASGI application: every request has a verified token, or does not arrive."""
+"""ASGI middleware that forwards only requests with a verified token."""
 
 import json
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
@@ -16,15 +16,15 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 TOKEN_KEY = "signet_verifier.token"  # noqa: S105  the name of a key
-"""Where the `AccessToken` stands in the scope."""
+"""The key of the `AccessToken` in the ASGI scope."""
 
 
 class SignetMiddleware:
-    """Refuses HTTP requests and WebSockets without a valid token, and passes on all others.
+    """Refuses HTTP requests and WebSockets without a valid token, and forwards all others.
 
-    A `SignetError` that the application raises before it has answered, as
-    `token_of(scope).require_user(…)` does, is answered too. Put CORS outside: a preflight has no
-    token.
+    If the application raises a `SignetError` before its response starts, as
+    `token_of(scope).require_user(…)` does, the middleware sends the response for it. Apply CORS
+    middleware outside of this one: a preflight request has no token.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class SignetMiddleware:
         scopes: Collection[str] = (),
         public_paths: Collection[str] = (),
     ) -> None:
-        """Every request needs all `scopes`; one for `public_paths`, whole paths, needs no token."""
+        """Every request needs all `scopes`. Requests to exactly `public_paths` need no token."""
         self._app = app
         self._verifier = verifier
         self._scopes = tuple(scopes)
@@ -47,7 +47,7 @@ class SignetMiddleware:
             return
         answered = False
 
-        async def noting_send(message: Message) -> None:
+        async def recording_send(message: Message) -> None:
             nonlocal answered
             answered = True
             await send(message)
@@ -55,7 +55,7 @@ class SignetMiddleware:
         try:
             token = await self._verifier.verify(bearer_token(_authorization(scope)))
             token.require_scopes(*self._scopes)
-            await self._app({**scope, TOKEN_KEY: token}, receive, noting_send)
+            await self._app({**scope, TOKEN_KEY: token}, receive, recording_send)
         except SignetError as error:
             if answered:
                 raise
@@ -63,7 +63,7 @@ class SignetMiddleware:
 
 
 def token_of(scope: Scope) -> AccessToken:
-    """The verified token of a request that came through the middleware."""
+    """The verified token of a request that the middleware forwarded."""
     token: AccessToken = scope[TOKEN_KEY]
     return token
 
@@ -80,7 +80,7 @@ async def _refuse(scope: Scope, refusal: ErrorAnswer, send: Send) -> None:
     kind = "http"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in (scope.get("extensions") or {}):
-            # Before the handshake is accepted, the server makes this a 403.
+            # Because the handshake is not accepted yet, the server responds with 403.
             await send({"type": "websocket.close", "code": 1008})
             return
         kind = "websocket.http"

@@ -1,4 +1,4 @@
-"""RFC 6750: where a token stands in a request, and how each error is answered."""
+"""RFC 6750: the location of a token in a request, and the response for each error."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ RETRY_AFTER_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """What a request is answered with. Which check failed is in the log, not here."""
+    """The response to a refused request. It does not say which check failed; the log does."""
 
     status: int
     error: str
@@ -25,14 +25,14 @@ class ErrorAnswer:
 
     @property
     def body(self) -> dict[str, str]:
-        """To be sent as JSON."""
+        """The JSON body."""
         return {"error": self.error, "error_description": self.description}
 
 
 def bearer_token(authorization: Iterable[str]) -> str:
-    """The token of the `Authorization` headers of a request, the only place where it is looked for.
+    """The token of the `Authorization` headers of a request. No other location is read.
 
-    Several are read as one, as HTTP has it, and then hold no token that could be accepted.
+    Several headers are joined with commas, as HTTP defines; the result is never a valid token.
     """
     scheme, _, token = ", ".join(authorization).strip(" \t").partition(" ")
     token = token.strip(" ")
@@ -42,7 +42,7 @@ def bearer_token(authorization: Iterable[str]) -> str:
 
 
 def answer(error: SignetError) -> ErrorAnswer:
-    """How the family's page has each error answered."""
+    """The response for each error, as the README of all verifiers specifies it."""
     if isinstance(error, MissingToken):
         return _unauthorized("invalid_request", "The request needs an access token", "Bearer")
     if isinstance(error, MissingScope):

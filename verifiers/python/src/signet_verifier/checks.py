@@ -1,9 +1,9 @@
-"""The checks of a token, in the order that trusts least. No I/O and no clock.
+"""The checks of a token, ordered so that no part is used before it is verified. No I/O, no clock.
 
 1. size and shape, the header and the payload as JSON;
-2. the header, which may only name a key of the set;
+2. the header, which may name a key of the key set but not contain one;
 3. the signature;
-4. with `typ` `JWT`, where that is accepted, that it is no ID token;
+4. with `typ` `JWT`, if that is accepted, that it is not an ID token;
 5. the claims;
 6. the status that the token refers to.
 """
@@ -18,17 +18,17 @@ from signet_verifier.encoding import decode_base64url, parse_object
 from signet_verifier.errors import RefusalCode, TokenRefused
 
 LONGEST_TOKEN = 8 * 1024
-"""In bytes; Signet's have about one thousand."""
+"""In bytes; Signet's tokens have about one thousand."""
 
 WHOLE_NUMBERS_END = 2**53
-"""Below it every reader in every language sees the same whole number."""
+"""All languages represent whole numbers below this limit exactly."""
 
 ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 JWT_TYPES = frozenset({"jwt", "application/jwt"})
-"""Of any JWT (RFC 7519 section 5.1), ID tokens among them."""
+"""The types of any JWT (RFC 7519 section 5.1), including ID tokens."""
 
-# `crit` and `b64` change how the rest is read; the others bring a key, or its address, along.
+# `crit` and `b64` change how a token is parsed; the other members contain a key or its address.
 _FORBIDDEN = frozenset({"crit", "b64", "jwk", "jku", "x5c", "x5u"})
 
 _Members = Mapping[str, Any]
@@ -38,7 +38,7 @@ _D = TypeVar("_D")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an access token is compared with."""
+    """The expected values of an access token."""
 
     issuer: str
     audience: str
@@ -46,7 +46,7 @@ class Rules:
 
 
 class Jws(NamedTuple):
-    """A compact JWS (RFC 7515 section 3.1), taken apart but not yet believed."""
+    """A compact JWS (RFC 7515 section 3.1), parsed but not yet verified."""
 
     header: _Members
     payload: _Members
@@ -56,20 +56,20 @@ class Jws(NamedTuple):
 
     @property
     def kid(self) -> str:
-        """The key that the header names; `parse_jws` has seen that it is there."""
+        """The key id in the header; `parse_jws` has checked that it is present."""
         kid: str = self.header["kid"]
         return kid
 
 
 class StatusReference(NamedTuple):
-    """Where a token's status is (draft-ietf-oauth-status-list section 6.1)."""
+    """The location of a token's status (draft-ietf-oauth-status-list section 6.1)."""
 
     uri: str
     idx: int
 
 
 def parse_jws(text: str | bytes, longest: int) -> Jws:
-    """Takes `text` apart: `malformed` unless all of it is as strict as it can be."""
+    """Parses `text`; refuses it as `malformed` if any part violates the strict syntax."""
     if len(text) > longest:
         raise TokenRefused("malformed")
     try:
@@ -89,7 +89,7 @@ def parse_jws(text: str | bytes, longest: int) -> Jws:
 
 @lru_cache(maxsize=32)
 def _parse_header(part: bytes) -> _Members:
-    """Remembered, since all tokens of one key have the same."""
+    """Cached, since all tokens of one key have the same header."""
     header = parse_object(decode_base64url(part))
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
@@ -98,13 +98,13 @@ def _parse_header(part: bytes) -> _Members:
 
 
 def check_header(header: _Members, types: frozenset[str]) -> str:
-    """Returns which of the `types` it is, in lower case.
+    """Returns the header's `typ`, one of `types`, in lower case.
 
-    Parameters not named here are ignored, as RFC 7515 section 4 asks.
+    Parameters that are not checked here are ignored, as RFC 7515 section 4 requires.
     """
     if not _FORBIDDEN.isdisjoint(header):
         raise TokenRefused("forbidden_header")
-    # Ours, never the token's choice (RFC 8725 section 3.1).
+    # The verifier chooses the algorithm, never the token (RFC 8725 section 3.1).
     if header.get("alg") != "RS256":
         raise TokenRefused("unsupported_algorithm")
     typ = header.get("typ")
@@ -115,9 +115,9 @@ def check_header(header: _Members, types: frozenset[str]) -> str:
 
 
 def check_no_id_token(claims: _Members) -> None:
-    """Tells an access token from an ID token by its claims, where `typ` does not.
+    """Distinguishes an access token from an ID token by its claims, if `typ` does not.
 
-    Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash`, mostly `nonce` too
+    Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash` and usually `nonce`
     (OpenID Connect Core sections 2, 3.1.3.6; RFC 8725 section 3.12).
     """
     if "nonce" in claims or "at_hash" in claims:
@@ -161,7 +161,7 @@ def check_claims(
 
 
 def check_status(status: int | None) -> None:
-    """Refuses every status but 0, valid; `None` is one beyond the end of the list."""
+    """Refuses every status except 0 (valid). `None` means an index beyond the end of the list."""
     if status == 0:
         return
     if status is None:
@@ -171,7 +171,8 @@ def check_status(status: int | None) -> None:
 
 
 def seconds(claims: _Members, name: str) -> int:
-    """A NumericDate in whole seconds: a reader that rounds can be told two times by one token."""
+    """A NumericDate in whole seconds. Fractions are refused because readers may round
+    differently."""
     value = claims.get(name)
     if not _is_whole_number(value):
         raise TokenRefused("invalid_claim", name)
@@ -181,12 +182,12 @@ def seconds(claims: _Members, name: str) -> int:
 def optional(
     claims: _Members, name: str, read: Callable[[_Members, str], _T], default: _D
 ) -> _T | _D:
-    """A claim that may be absent; `null` is not absent."""
+    """Reads a claim that may be absent; `null` does not count as absent."""
     return read(claims, name) if name in claims else default
 
 
 def _is_whole_number(value: object) -> TypeGuard[int]:
-    """From 0 to below 2^53, written without a fraction; `True` is no number."""
+    """From 0 to below 2^53, written without a fraction. `True` is not a number."""
     return type(value) is int and 0 <= value < WHOLE_NUMBERS_END
 
 
@@ -205,7 +206,7 @@ def _status_reference(claims: _Members, issuer: str) -> StatusReference | None:
         return None
     match claims["status"]:
         case {"status_list": {"idx": idx, "uri": str(uri)}} if (
-            # Of this issuer, so that no token chooses where a request goes.
+            # Only lists of this issuer, so that a token cannot choose where requests are sent.
             _is_whole_number(idx) and uri.startswith(issuer + "/")
         ):
             return StatusReference(uri, idx)

@@ -1,4 +1,4 @@
-"""A document that is kept in memory and fetched again when it is old."""
+"""A document that is cached in memory and fetched again when it is stale."""
 
 import asyncio
 import logging
@@ -11,32 +11,33 @@ from signet_verifier.fetching import Answer, FetchError
 log = logging.getLogger("signet_verifier")
 
 DEFAULT_LIFETIME = 300.0
-"""In seconds, for what does not say how long it may be kept."""
+"""In seconds, for responses that do not specify a lifetime."""
 
 RETRY_PAUSE = 5.0
-"""In seconds, from a fetch that failed to the next attempt."""
+"""In seconds, from a failed fetch to the next attempt."""
 
-PATIENCE = 1.0
-"""In seconds, from the start of a fetch: for who could go on with what is held."""
+STALE_WAIT_SECONDS = 1.0
+"""How long callers that can use the cached copy wait for a fetch, from its start."""
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Held(Generic[_T]):
-    """What was fetched last. Replaced as a whole: what Signet has withdrawn is gone from it."""
+class CacheEntry(Generic[_T]):
+    """The last fetched document. It is replaced as a whole, so withdrawn entries are removed."""
 
     value: _T
     etag: str | None
-    since: float
+    fetched_at: float
     lifetime: float
 
 
 class Document(Generic[_T]):
-    """Fetched by one task at a time, for which everybody waits who needs it, and briefly who might.
+    """A document that only one task at a time fetches.
 
-    A fetch that fails keeps what is held. Ages are measured on the monotonic clock: a host whose
-    time of day is set neither keeps anything for years nor fetches without end.
+    Callers that need the result wait for the task, and callers that can use the cached copy wait
+    briefly. A failed fetch does not change the cached copy. Ages are measured on the monotonic
+    clock, so setting the host's clock neither keeps a copy for years nor causes endless fetches.
     """
 
     def __init__(
@@ -48,67 +49,71 @@ class Document(Generic[_T]):
         monotonic: Callable[[], float],
         first_retry_pause: float = RETRY_PAUSE,
     ) -> None:
-        """`fetch` is given the ETag of what is held; `read` raises for what it does not believe;
-        `lifetime` is in seconds. `first_retry_pause` holds while nothing has been fetched."""
+        """`fetch` is given the ETag of the cached copy. `read` raises an error for an invalid
+        document. `lifetime` is in seconds. `first_retry_pause` applies until the first successful
+        fetch."""
         self._name = name
         self._fetch = fetch
         self._read = read
         self._lifetime = lifetime
         self._monotonic = monotonic
         self._first_retry_pause = first_retry_pause
-        self._began_at = float("-inf")
-        self._patience_ends = float("-inf")  # on the clock of the event loop
+        self._started_at = float("-inf")
+        self._stale_wait_ends = float("-inf")  # on the clock of the event loop
         self._retry_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
-        self.held: Held[_T] | None = None
+        self.cached: CacheEntry[_T] | None = None
 
-    def is_old(self) -> bool:
-        """Whether there is nothing, or only something that has outlived its lifetime."""
-        held = self.held
-        return held is None or self._monotonic() - held.since >= held.lifetime
+    def is_stale(self) -> bool:
+        """Whether there is no cached copy, or its lifetime has passed."""
+        cached = self.cached
+        return cached is None or self._monotonic() - cached.fetched_at >= cached.lifetime
 
     async def refresh(
-        self, *, cooldown: float = 0, whole: bool = False, briefly: bool = False
+        self, *, cooldown: float = 0, unconditional: bool = False, wait_briefly: bool = False
     ) -> None:
-        """Waits for the fetch that is under way, or for one of its own if it may begin one.
+        """Waits for the fetch in progress, or starts a fetch and waits for it.
 
-        It may once the pause after a failure is over and the last fetch began at least `cooldown`
-        seconds ago. `whole`: not even what Signet says is unchanged is of use.
-        `briefly`: what is held will do if the fetch takes longer than `PATIENCE`; it goes on.
+        It starts a fetch only if the pause after a failure is over and the last fetch started at
+        least `cooldown` seconds ago. `unconditional`: no ETag is sent, because a 304 would be
+        useless. `wait_briefly`: returns after `STALE_WAIT_SECONDS`, because the caller can use the
+        cached copy; the fetch continues.
         """
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done():
             now = self._monotonic()
-            if now < self._retry_at or now - self._began_at < cooldown:
+            if now < self._retry_at or now - self._started_at < cooldown:
                 return
-            self._began_at = now
-            self._patience_ends = loop.time() + PATIENCE
-            self._task = asyncio.create_task(self._run(None if whole else self.held))
-        # Unlike `await`, this cancels nothing if a waiter is cancelled: the others still wait.
-        timeout = max(0.0, self._patience_ends - loop.time()) if briefly else None
+            self._started_at = now
+            self._stale_wait_ends = loop.time() + STALE_WAIT_SECONDS
+            self._task = asyncio.create_task(self._run(None if unconditional else self.cached))
+        # Unlike `await`, this does not cancel the fetch if one waiter is cancelled.
+        timeout = max(0.0, self._stale_wait_ends - loop.time()) if wait_briefly else None
         await asyncio.wait([self._task], timeout=timeout)
 
     async def aclose(self) -> None:
-        """Gives up the fetch that is under way."""
+        """Cancels the fetch in progress."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _run(self, known: Held[_T] | None) -> None:
-        since = self._began_at
+    async def _run(self, previous: CacheEntry[_T] | None) -> None:
+        fetched_at = self._started_at
         try:
-            answer = await self._fetch(None if known is None else known.etag)
-            self.held = await self._take(answer, known, since)
-        except Exception as error:  # noqa: BLE001  whatever it is, what is held is kept
+            answer = await self._fetch(None if previous is None else previous.etag)
+            self.cached = await self._to_entry(answer, previous, fetched_at)
+        except Exception as error:  # noqa: BLE001  the cached copy is still used
             log.warning("could not fetch %s: %s", self._name, str(error) or repr(error))
-            pause = self._first_retry_pause if self.held is None else RETRY_PAUSE
+            pause = self._first_retry_pause if self.cached is None else RETRY_PAUSE
             self._retry_at = self._monotonic() + pause
 
-    async def _take(self, answer: Answer, known: Held[_T] | None, since: float) -> Held[_T]:
+    async def _to_entry(
+        self, answer: Answer, previous: CacheEntry[_T] | None, fetched_at: float
+    ) -> CacheEntry[_T]:
         if answer.body is not None:
             value, etag = await self._read(answer.body), answer.etag
-        elif known is not None:
-            value, etag = known.value, known.etag
+        elif previous is not None:
+            value, etag = previous.value, previous.etag
         else:
-            raise FetchError("unchanged, but nothing was there")
-        return Held(value, etag, since, self._lifetime(value, answer))
+            raise FetchError("not modified, but nothing is cached")
+        return CacheEntry(value, etag, fetched_at, self._lifetime(value, answer))

@@ -1,6 +1,6 @@
-"""Base64url and JSON as strictly as a token deserves: each text has one meaning for every reader.
+"""Strict base64url and JSON, so that all parsers read a token in the same way.
 
-The parsers are those of the standard library; what they let through on top is refused here. All
+The parsers are those of the standard library; this module refuses what they accept in addition. All
 functions raise `ValueError`.
 """
 
@@ -9,20 +9,21 @@ import json
 from typing import Any, NoReturn
 
 DEEPEST = 127
-"""Lists and objects that may lie inside each other, outermost included."""
+"""The maximum nesting depth of lists and objects, including the outermost."""
 
 
 def decode_base64url(part: bytes) -> bytes:
-    """Unpadded base64url in its one canonical form (RFC 7515 section 2, RFC 4648 section 3.5)."""
+    """Decodes unpadded canonical base64url (RFC 7515 section 2, RFC 4648 section 3.5)."""
     decoded = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
-    # The decoder skips what is not of its alphabet and drops spare bits; encoding again shows it.
+    # The decoder skips characters outside its alphabet and drops spare bits. Encoding the result
+    # again detects this.
     if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part:
         raise ValueError("not canonical base64url")
     return decoded
 
 
 def parse_object(document: bytes) -> dict[str, Any]:
-    """One JSON object in UTF-8, in which no name occurs twice, at any depth."""
+    """Parses one JSON object in UTF-8 without duplicate names at any depth."""
     text = document.decode("utf-8")
     try:
         value = _decoder.decode(text)
@@ -33,7 +34,7 @@ def parse_object(document: bytes) -> dict[str, Any]:
     if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
         raise ValueError("nested too deeply")
     if "\\u" in text:
-        # An escape may spell half a character, which no other text can hold.
+        # Escapes may produce an unpaired surrogate, which cannot be encoded as UTF-8.
         json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
 
@@ -50,7 +51,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _number(text: str) -> int | float:
-    """What is written with a minus is no whole number to anybody here, not even 0."""
+    """Returns a float for `-0`, so that it does not count as a whole number."""
     return float(text) if text == "-0" else int(text)
 
 
@@ -62,7 +63,7 @@ _decoder = json.JSONDecoder(
 
 
 def _depth(value: object) -> int:
-    """Level by level, so that no depth exhausts the stack."""
+    """Computed level by level, so that deep nesting does not exhaust the stack."""
     depth, level = 0, [value]
     while level := [item for item in level if isinstance(item, (dict, list))]:
         depth += 1

@@ -1,6 +1,6 @@
-"""What can go wrong between a request and its answer.
+"""The errors for refused requests.
 
-Nothing of a token is repeated in an error: errors end in logs, and tokens are written by strangers.
+Errors contain no part of a token, because they are logged, and anyone can send a token.
 """
 
 from typing import Literal
@@ -20,14 +20,14 @@ RefusalCode = Literal[
     "revoked",
     "suspended",
 ]
-"""The check that a token did not pass; the family's page lists them in their order."""
+"""The check that failed; the README of all verifiers lists the checks in order."""
 
 UnavailableCode = Literal["keys_unavailable", "status_unavailable"]
-"""What could not be had from Signet."""
+"""The document of Signet that is not available."""
 
 
 class SignetError(Exception):
-    """Anything for which a request is not served; `signet_verifier.bearer.answer` answers it."""
+    """A reason to refuse a request; `signet_verifier.bearer.answer` makes the response."""
 
 
 class VerifyError(SignetError):
@@ -37,7 +37,7 @@ class VerifyError(SignetError):
 
 
 class TokenRefused(VerifyError):
-    """The token proves nothing. Answer 401 `invalid_token` (RFC 6750 section 3.1)."""
+    """The token is invalid. Respond with 401 `invalid_token` (RFC 6750 section 3.1)."""
 
     code: RefusalCode
 
@@ -45,11 +45,11 @@ class TokenRefused(VerifyError):
         super().__init__(code if claim is None else f"{code} ({claim})")
         self.code = code
         self.claim = claim
-        """The claim that is missing or wrong, where the code is `invalid_claim`."""
+        """The claim that is missing or wrong, if the code is `invalid_claim`."""
 
 
 class VerificationUnavailable(VerifyError):
-    """Nothing can be said about the token. Answer 503: the same request may succeed later."""
+    """The token cannot be verified now. Respond with 503: the same request may succeed later."""
 
     code: UnavailableCode
 
@@ -59,17 +59,17 @@ class VerificationUnavailable(VerifyError):
 
 
 class MissingToken(SignetError):
-    """The request has no `Authorization: Bearer`. Answer 401, without an error code."""
+    """The request has no `Authorization: Bearer`. Respond with 401, without an error code."""
 
 
 class MissingScope(SignetError):
-    """The token is valid, but not for this. Answer 403 `insufficient_scope`."""
+    """The token is valid but lacks a scope. Respond with 403 `insufficient_scope`."""
 
     def __init__(self, scopes: tuple[str, ...]) -> None:
         super().__init__("the token lacks a scope")
         self.scopes = scopes
-        """All that the request needs, not only what is missing (RFC 6750 section 3)."""
+        """All scopes that the request needs, not only the missing ones (RFC 6750 section 3)."""
 
 
 class NotThisUser(SignetError):
-    """The token is valid, but another user's or no person's. Answer 403: more scope cannot help."""
+    """The token is valid but belongs to another user or to no user. Respond with 403."""

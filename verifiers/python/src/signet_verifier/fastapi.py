@@ -1,4 +1,5 @@
-"""For FastAPI: `Depends(SignetBearer(verifier))` is the caller's token, or the request ends."""
+"""FastAPI integration: `Depends(SignetBearer(verifier))` returns the verified token of a
+request."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated
@@ -17,9 +18,10 @@ TokenDependency = Callable[..., Awaitable[AccessToken]]
 
 
 class SignetBearer(SecurityBase):
-    """A dependency: the token of the request, verified. It raises `SignetError`: see `install`.
+    """A dependency that returns the verified token of the request. Raises `SignetError`; see
+    `install`.
 
-    OpenAPI descriptions show it as a bearer scheme.
+    OpenAPI documents describe it as a bearer scheme.
     """
 
     def __init__(self, verifier: Verifier, *, scheme_name: str = "Signet") -> None:
@@ -32,7 +34,8 @@ class SignetBearer(SecurityBase):
         return await self._verifier.verify(token)
 
     def require_user(self, parameter: str = "user_id") -> TokenDependency:
-        """A dependency for paths with a user in `parameter`: the token, if it is this user's."""
+        """A dependency that requires a token of the user whose id is the path parameter
+        `parameter`."""
 
         async def owner(
             request: Request, token: Annotated[AccessToken, Depends(self)]
@@ -43,7 +46,7 @@ class SignetBearer(SecurityBase):
         return owner
 
     def require_scopes(self, *scopes: str) -> TokenDependency:
-        """A dependency: the token, if it has all these scopes."""
+        """A dependency that requires a token with all these scopes."""
 
         async def scoped(token: Annotated[AccessToken, Depends(self)]) -> AccessToken:
             token.require_scopes(*scopes)
@@ -53,10 +56,10 @@ class SignetBearer(SecurityBase):
 
 
 def install(app: FastAPI) -> None:
-    """Has `app` answer every `SignetError`, also one that a route raises, as the family does.
+    """Makes `app` send the standard response for every `SignetError`, even one raised by a route.
 
-    An application with an error format of its own adds its own handler instead, and takes status
-    and headers from `signet_verifier.bearer.answer`.
+    An application with a custom error format should add its own handler instead, with status and
+    headers from `signet_verifier.bearer.answer`.
     """
 
     @app.exception_handler(SignetError)

@@ -1,4 +1,4 @@
-"""One GET, with limits on everything that the other side decides."""
+"""One GET request, with limits on size and time."""
 
 import asyncio
 import re
@@ -6,45 +6,45 @@ from dataclasses import dataclass
 
 import httpx
 
-_NOT_KEPT = re.compile(r"(?:^|[,\s])no-(?:cache|store)(?:$|[,\s=])", re.IGNORECASE)
+_NOT_CACHEABLE = re.compile(r"(?:^|[,\s])no-(?:cache|store)(?:$|[,\s=])", re.IGNORECASE)
 _MAX_AGE = re.compile(r'(?:^|[,\s])max-age\s*=\s*"?(\d{1,18})', re.IGNORECASE)
 
 
 class FetchError(Exception):
-    """There is no answer that could be used; the text says why."""
+    """There is no usable response; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A usable response."""
 
     body: bytes | None
-    """`None` if what is held, if anything, is still good (304)."""
+    """`None` if the cached copy is still valid (304)."""
     etag: str | None = None
     max_age: int | None = None
-    """`Cache-Control: max-age`, in seconds; 0 if it is not to be kept at all."""
+    """`Cache-Control: max-age`, in seconds; 0 if the response must not be cached."""
 
 
 class Fetcher:
-    """Fetches documents of Signet's with an `httpx` client."""
+    """Fetches Signet's documents with an `httpx` client."""
 
     def __init__(self, client: httpx.AsyncClient, timeout_seconds: float) -> None:
         self._client = client
         self._timeout = timeout_seconds
 
     async def get(self, url: str, *, accept: str, largest: int, etag: str | None) -> Answer:
-        """Fetches `url`, at most `largest` bytes, all of it within the time-out.
+        """Fetches `url`, with at most `largest` bytes, within the timeout.
 
-        `etag` is that of what is held. Raises `FetchError`, or what the client raises.
+        `etag` is that of the cached copy. Raises `FetchError`, or the client's exceptions.
         """
-        # What is not compressed cannot inflate.
+        # An uncompressed body cannot be a decompression bomb.
         headers = {"Accept": accept, "Accept-Encoding": "identity"}
         if etag is not None:
             headers["If-None-Match"] = etag
         try:
             return await asyncio.wait_for(self._get(url, headers, largest), self._timeout)
         except (asyncio.TimeoutError, httpx.TimeoutException) as error:
-            raise FetchError(f"no answer within {self._timeout:g} s") from error
+            raise FetchError(f"no response within {self._timeout:g} s") from error
 
     async def _get(self, url: str, headers: dict[str, str], largest: int) -> Answer:
         request = self._client.stream(
@@ -57,7 +57,7 @@ class Fetcher:
             if response.status_code != 200:
                 raise FetchError(f"status {response.status_code}")
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise FetchError("compressed, although that was not asked for")
+                raise FetchError("compressed, although not requested")
             body = bytearray()
             async for piece in response.aiter_bytes():
                 body += piece
@@ -68,7 +68,7 @@ class Fetcher:
 
 def _max_age(response: httpx.Response) -> int | None:
     cache_control = response.headers.get("Cache-Control", "")
-    if _NOT_KEPT.search(cache_control):
+    if _NOT_CACHEABLE.search(cache_control):
         return 0
     found = _MAX_AGE.search(cache_control)
     return None if found is None else int(found[1])

@@ -1,4 +1,4 @@
-"""The issuer's public keys, made ready once and found by `kid`."""
+"""The issuer's public keys, parsed once and found by `kid`."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -10,22 +10,22 @@ from jwt.exceptions import InvalidKeyError
 from signet_verifier.encoding import decode_base64url, parse_object
 
 LARGEST_KEY_SET = 256 * 1024
-"""In bytes; Signet's have a few thousand."""
+"""In bytes; Signet's key sets have a few thousand."""
 
-# RFC 7518 section 3.3 sets the lower bound; the upper one keeps a check below 1 ms.
+# RFC 7518 section 3.3 sets the lower bound; the upper bound limits a signature check to 1 ms.
 _LEAST_BITS, _MOST_BITS = 2048, 8192
 
-# 65537, as in every key of Signet's. With a free choice, `e` = 1 would make forging easy.
+# 65537, as in every key of Signet. If any exponent were accepted, `e` = 1 would make forging easy.
 _EXPONENT = "AQAB"
 
 _RS256 = RSAAlgorithm(RSAAlgorithm.SHA256)
 
 
 class PublicKey:
-    """An RSA key that checks RS256 and nothing else."""
+    """An RSA key for RS256 signatures only."""
 
     def __init__(self, modulus: str) -> None:
-        # Made of these members alone: nothing private can come along.
+        # Only these members are used, so a published private key is not imported.
         key = _RS256.from_jwk({"kty": "RSA", "n": modulus, "e": _EXPONENT})
         self._key = cast(RSAPublicKey, key)
 
@@ -35,14 +35,14 @@ class PublicKey:
 
 
 KeySet = Mapping[str, PublicKey]
-"""The usable keys of a JWK set, each under its `kid`."""
+"""The usable keys of a JWK set, by `kid`."""
 
 
 def parse_key_set(document: bytes) -> KeySet:
-    """Reads a JWK set (RFC 7517 section 5). Keys of kinds that are not known here are ignored.
+    """Reads a JWK set (RFC 7517 section 5). Keys of unsupported kinds are ignored.
 
-    Raises `ValueError` if it is none, or if two usable keys share a `kid`: a token would not say
-    which one signed it.
+    Raises `ValueError` if it is not a JWK set, or if two usable keys share a `kid`: a token would
+    not identify the key that signed it.
     """
     if len(document) > LARGEST_KEY_SET:
         raise ValueError("too large for a key set")
@@ -83,7 +83,7 @@ def _is_for_rs256(entry: Mapping[str, Any]) -> bool:
 
 
 def _has_fitting_length(modulus: str) -> bool:
-    """Counts bits, not bytes, and takes only the shortest form (RFC 7518 section 2)."""
+    """Counts bits, not bytes, and accepts only the shortest encoding (RFC 7518 section 2)."""
     try:
         octets = decode_base64url(modulus.encode("ascii"))
     except ValueError:

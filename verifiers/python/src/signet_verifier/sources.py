@@ -1,4 +1,4 @@
-"""Where keys and statuses come from: Signet, and the memory of this process."""
+"""Keys and status lists, fetched from Signet and cached in memory."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,17 +18,17 @@ from signet_verifier.status_list import (
 
 Clock = Callable[[], float]
 
-MOST_LISTS = 64
-"""Held at a time; the one not asked for longest makes room."""
+MAX_LISTS = 64
+"""The maximum number of cached lists; the least recently used list is evicted."""
 
-# While there are no keys at all, nothing works: it is tried again sooner.
+# Without any keys no token can be verified, so the retry follows sooner.
 _PAUSE_WITHOUT_KEYS = 1.0
 
 _SHORTEST_LIFETIME, _LONGEST_LIFETIME = 1.0, 24 * 3600.0
 
 
 class KeySource:
-    """The key set. Whatever `kid`s tokens name, they cause one fetch in a cool-down at most."""
+    """The key set. Unknown `kid`s cause at most one fetch per cool-down."""
 
     def __init__(
         self, base_url: str, fetcher: Fetcher, cooldown_seconds: float, monotonic: Clock
@@ -49,15 +49,15 @@ class KeySource:
         )
 
     async def find(self, kid: str) -> PublicKey:
-        """The key named `kid`, fetching the set if that could help."""
+        """Returns the key named `kid`, and fetches the key set if necessary."""
         document = self._document
-        if document.is_old():
-            await document.refresh(briefly=document.held is not None)
-        if document.held is None:
+        if document.is_stale():
+            await document.refresh(wait_briefly=document.cached is not None)
+        if document.cached is None:
             raise VerificationUnavailable("keys_unavailable")
-        if kid not in document.held.value:
+        if kid not in document.cached.value:
             await document.refresh(cooldown=self._cooldown)
-        key = document.held.value.get(kid)
+        key = document.cached.value.get(kid)
         if key is None:
             raise TokenRefused("unknown_key")
         return key
@@ -87,16 +87,17 @@ class StatusSource:
         self._documents: OrderedDict[str, Document[StatusList]] = OrderedDict()
 
     async def find(self, uri: str) -> StatusList | None:
-        """The list at `uri`, `None` if there is none that may be used: until `exp`, whether or not
-        Signet can be reached, and without one until `ttl` is over."""
+        """Returns the list at `uri`, or `None` if there is no usable one. A list is usable until
+        its `exp`, even if Signet is unreachable; a list without `exp` is usable until its `ttl` is
+        over."""
         document = self._documents.get(uri) or self._add(uri)
         self._documents.move_to_end(uri)
         has_expired = self._has_expired(document)
-        if has_expired or document.is_old():
-            briefly = self._usable(document) is not None
-            await document.refresh(whole=has_expired, briefly=briefly)
-            if briefly and self._usable(document) is None:  # it has expired in just that second
-                await document.refresh(whole=True)
+        if has_expired or document.is_stale():
+            wait_briefly = self._usable(document) is not None
+            await document.refresh(unconditional=has_expired, wait_briefly=wait_briefly)
+            if wait_briefly and self._usable(document) is None:  # expired during the wait
+                await document.refresh(unconditional=True)
         return self._usable(document)
 
     async def aclose(self) -> None:
@@ -104,14 +105,14 @@ class StatusSource:
             await document.aclose()
 
     def _usable(self, document: Document[StatusList]) -> StatusList | None:
-        if document.held is None or self._has_expired(document):
+        if document.cached is None or self._has_expired(document):
             return None
-        if document.held.value.expires_at is None and document.is_old():
+        if document.cached.value.expires_at is None and document.is_stale():
             return None
-        return document.held.value
+        return document.cached.value
 
     def _has_expired(self, document: Document[StatusList]) -> bool:
-        expires_at = None if document.held is None else document.held.value.expires_at
+        expires_at = None if document.cached is None else document.cached.value.expires_at
         return expires_at is not None and self._clock() >= expires_at + self._rules.leeway_seconds
 
     def _add(self, uri: str) -> Document[StatusList]:
@@ -127,7 +128,7 @@ class StatusSource:
                 raise TokenRefused("bad_signature")
             return check_status_list(jws.payload, uri, self._rules, self._clock())
 
-        if len(self._documents) >= MOST_LISTS:
+        if len(self._documents) >= MAX_LISTS:
             self._documents.popitem(last=False)
         document = Document("a status list", fetch, read, _lifetime_of_list, self._monotonic)
         self._documents[uri] = document

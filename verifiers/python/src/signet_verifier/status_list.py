@@ -17,13 +17,13 @@ from signet_verifier.encoding import decode_base64url
 from signet_verifier.errors import TokenRefused
 
 LARGEST_LIST = 2 * 1024 * 1024
-"""In bytes, as it is fetched."""
+"""In bytes, as fetched."""
 
 LARGEST_INFLATED = 1024 * 1024
-"""In bytes; a million sessions take an eighth of it."""
+"""In bytes; a million sessions take an eighth of this."""
 
 LONGEST_TTL = 24 * 3600.0
-"""In seconds: whatever Signet says, a list is worth asking for each day."""
+"""In seconds. A list is fetched again after a day, even if its `ttl` is longer."""
 
 MEDIA_TYPE = "application/statuslist+jwt"
 
@@ -37,12 +37,12 @@ class StatusList:
     bits: int
     packed: bytes
     expires_at: int | None = None
-    """`exp`, in seconds since 1970: not to be believed afterwards."""
+    """`exp`, in seconds since 1970: the list must not be used afterwards."""
     ttl: float | None = None
-    """After how many seconds it is worth asking for a newer one."""
+    """The number of seconds after which the list is fetched again."""
 
     def status(self, index: int) -> int | None:
-        """0 is valid, 1 revoked, 2 suspended; `None` beyond the end of the list."""
+        """0 is valid, 1 revoked, 2 suspended; `None` for an index beyond the end of the list."""
         octet, offset = divmod(index * self.bits, 8)
         if octet >= len(self.packed):
             return None
@@ -50,9 +50,9 @@ class StatusList:
 
 
 def parse_status_list_token(token: bytes) -> Jws:
-    """Takes a fetched list apart and checks its header, so that the key it names can be found.
+    """Parses a fetched list and checks its header, so that its key can be looked up.
 
-    Raises `TokenRefused`, as do the checks below: to the caller, such a list cannot be had.
+    Raises `TokenRefused`, like the checks below. The caller treats a refused list as unavailable.
     """
     jws = parse_jws(token, LARGEST_LIST)
     check_header(jws.header, _TYPES)
@@ -60,7 +60,7 @@ def parse_status_list_token(token: bytes) -> Jws:
 
 
 def check_status_list(claims: Mapping[str, Any], uri: str, rules: Rules, now: float) -> StatusList:
-    """Checks the claims of a list whose signature holds, and unpacks it."""
+    """Checks the claims of a list with a valid signature, and unpacks it."""
     if claims.get("sub") != uri:
         raise TokenRefused("invalid_claim", "sub")
     if claims.get("iss", rules.issuer) != rules.issuer:
@@ -86,7 +86,8 @@ def _duration(claims: Mapping[str, Any], name: str) -> float:
 
 
 def unpack(status_list: object) -> tuple[int, bytes]:
-    """The claim `status_list`: how many bits a status has, and the statuses. `ValueError` else."""
+    """Returns the bits per status, and the statuses, of the claim `status_list`. Raises
+    `ValueError` if the claim is invalid."""
     match status_list:
         case {"bits": int(bits), "lst": str(lst)} if type(bits) is int and bits in (1, 2, 4, 8):
             return bits, _inflate(decode_base64url(lst.encode("ascii")))
@@ -94,7 +95,7 @@ def unpack(status_list: object) -> tuple[int, bytes]:
 
 
 def _inflate(compressed: bytes) -> bytes:
-    """One zlib stream, whole and alone. Stops where a bomb would go on."""
+    """Inflates exactly one complete zlib stream, up to a maximum size."""
     stream = zlib.decompressobj()
     try:
         inflated = stream.decompress(compressed, LARGEST_INFLATED + 1)

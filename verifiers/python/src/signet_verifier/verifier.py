@@ -1,4 +1,4 @@
-"""From a token to what it says."""
+"""The verifier of access tokens."""
 
 import logging
 import time
@@ -33,8 +33,8 @@ LARGEST_LEEWAY = 60.0
 class Verifier:
     """Checks access tokens of one issuer for one audience.
 
-    Make one for the process and keep it: it holds the keys and the status lists. Nothing is fetched
-    before the first token arrives. It belongs to one event loop. No check can be turned off.
+    Create one per process: it caches the keys and the status lists. Nothing is fetched before the
+    first token arrives. Use it in one event loop only. No check can be turned off.
     """
 
     def __init__(
@@ -52,21 +52,19 @@ class Verifier:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises `ValueError` for a setting that cannot be meant.
+        """Raises `ValueError` for an invalid setting.
 
-        issuer: the `iss` of accepted tokens, byte for byte; mind a final slash.
-        audience: the `aud` that a token must name: this service, not just any.
-        base_url: where Signet is reached, if not at the issuer.
-        accept_typ_jwt: accepts tokens with `typ` `JWT` too, not just `at+jwt` (RFC 9068 section 4):
-            for an audience that Signet was told to sign such tokens for. ID tokens have the same
-            `typ`, so `client_id`, `jti` and `scope` must be there then, and neither `nonce` nor
-            `at_hash`.
-        leeway_seconds: by how much the clocks may differ, 0 to 60.
-        cooldown_seconds: least time between two fetches of the key set for unknown keys.
-        when_status_unavailable: whether a token counts as valid while its status cannot be had.
-        timeout_seconds: after how long a fetch is given up.
-        http_client: used instead of a client of its own, and not closed.
-        clock, monotonic: the time of day in seconds since 1970, and a clock for ages.
+        issuer: the `iss` of accepted tokens, byte for byte, including a trailing slash. audience:
+        the `aud` that a token must contain: this service. base_url: the URL at which Signet is
+        reachable, if it differs from the issuer. accept_typ_jwt: also accepts tokens with `typ`
+        `JWT`, not only `at+jwt` (RFC 9068 section 4), for an audience in
+        `SIGNET_TYP_JWT_AUDIENCES`. ID tokens have the same `typ`, so these tokens must have
+        `client_id`, `jti` and `scope`, and neither `nonce` nor `at_hash`. leeway_seconds: the
+        accepted difference between the clocks, 0 to 60. cooldown_seconds: the minimum time between
+        two fetches of the key set for unknown keys. when_status_unavailable: whether a token is
+        accepted while its status is unavailable. timeout_seconds: the timeout of a fetch.
+        http_client: replaces the internal client; the verifier does not close it. clock, monotonic:
+        the time in seconds since 1970, and a monotonic clock for cache ages.
         """
         if not issuer or not audience:
             raise ValueError("issuer and audience must not be empty")
@@ -98,7 +96,7 @@ class Verifier:
             raise
 
     async def aclose(self) -> None:
-        """Gives up what is being fetched, and closes the connections."""
+        """Cancels fetches in progress, and closes the connections."""
         await self._statuses.aclose()
         await self._keys.aclose()
         if self._closes_client:
