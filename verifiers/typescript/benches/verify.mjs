@@ -1,8 +1,10 @@
 /**
- * What a check costs: the signature alone, jose's `jwtVerify`, and this package with a status check.
+ * Compares the cost of the signature alone, jose's `jwtVerify`, and this package with a status
+ * check.
  *
- * One after the other in each of many short rounds, so that what else the machine does falls on all
- * alike; the order is turned from round to round. The spread is that of the middle half of the rounds. Run it with `npm run bench`; the goal is at most 1.5 × jose.
+ * In each of many short rounds all three run, so that other load of the machine affects all of them
+ * equally; the order rotates from round to round. The spread is that of the middle half of the
+ * rounds. Run it with `npm run bench`; the goal is at most 1.5 × jose.
  */
 
 import { deflateSync } from 'node:zlib'
@@ -86,11 +88,11 @@ for (let round = -20; round < ROUNDS; round++) {
   for (let turn = 0; turn < names.length; turn++) {
     const name = names[(turn + round + 21) % names.length]
     const time = await microseconds(contenders[name])
-    if (round >= 0) times[name].push(time) // the first ones warm up
+    if (round >= 0) times[name].push(time) // the first rounds are for warming up
   }
 }
 
-/** The value below which this part of all lies. */
+/** The quantile `part` of `values`. */
 const quantile = (values, part) =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length * part)]
 const shown = (values, digits) =>

@@ -1,6 +1,6 @@
 import { Refusal } from './refusal.js'
 
-/** What an {@link AccessToken} says. Times are in seconds since the Unix epoch. */
+/** The claims of an {@link AccessToken}. Times are in seconds since the Unix epoch. */
 export interface AccessTokenClaims {
   readonly subject: string
   readonly userId: string | undefined
@@ -17,18 +17,19 @@ export interface AccessTokenClaims {
 /**
  * The claims of an access token that passed every check.
  *
- * It holds no secret: the token itself is not kept. The e-mail address is personal data, though.
+ * It contains no secret, because the token itself is not stored. The e-mail address is personal
+ * data, though.
  */
 export class AccessToken implements AccessTokenClaims {
   /** `sub`: the account, or the client itself for client credentials. */
   readonly subject: string
-  /** `user_id`: the account the token speaks for; `undefined` for client credentials. */
+  /** `user_id`: the account whose token it is; `undefined` for client credentials. */
   readonly userId: string | undefined
-  /** `email` at the time of issue. It may change: never a key for anything. */
+  /** `email` at the time of issue. It may change: do not identify users by it. */
   readonly email: string | undefined
-  /** `client_id`: the client that asked for the token (RFC 9068 §2.2). */
+  /** `client_id`: the client that requested the token (RFC 9068 §2.2). */
   readonly clientId: string
-  /** `sid`: the session the token was issued in, if any. */
+  /** `sid`: the session in which the token was issued, if any. */
   readonly sessionId: string | undefined
   /** `scope`, values separated by spaces; empty if the claim is absent. */
   readonly scope: string
@@ -41,7 +42,7 @@ export class AccessToken implements AccessTokenClaims {
   /** `auth_time`: when the user last authenticated, in seconds since the Unix epoch. */
   readonly authTime: number | undefined
 
-  /** For tests of your own code: a {@link Verifier} makes them otherwise, after its checks. */
+  /** Use it only in tests of your own code; otherwise a {@link Verifier} creates tokens. */
   constructor(claims: AccessTokenClaims) {
     this.subject = claims.subject
     this.userId = claims.userId
@@ -57,8 +58,8 @@ export class AccessToken implements AccessTokenClaims {
   }
 
   /**
-   * Whether this is a token of this user, letter for letter. A token of client credentials is
-   * nobody's, not even its own subject's.
+   * Whether this is a token of this user, compared character by character. A client credentials
+   * token belongs to no user, not even to its own subject.
    */
   isUser(userId: string): boolean {
     return this.userId !== undefined && this.userId === userId
@@ -70,7 +71,8 @@ export class AccessToken implements AccessTokenClaims {
   }
 
   /**
-   * Passes only a token of this user: for paths that name one, as `/users/{id}/tasks`.
+   * Throws unless this is a token of this user. For paths with a user id, such as
+   * `/users/{id}/tasks`.
    * @throws {Refusal} 403 `forbidden`
    */
   requireUser(userId: string): void {
@@ -78,7 +80,7 @@ export class AccessToken implements AccessTokenClaims {
   }
 
   /**
-   * Passes only a token with all these scopes.
+   * Throws unless the token has all these scopes.
    * @throws {Refusal} 403 `insufficient_scope`
    */
   requireScopes(...scopes: readonly string[]): void {

@@ -1,55 +1,55 @@
-/** Something fetched that is held for a while: one fetch at a time, and a pause after a failure. */
+/** A cached document: at most one fetch at a time, and a pause after a failed fetch. */
 
 import type { Clock } from './clock.js'
 
-/** What a fetch has brought. */
+/** The result of a fetch. */
 export interface Fetched<T> {
-  /** `undefined`: what is held is as good as new. */
+  /** `undefined`: the cached value is still valid. */
   readonly value: T | undefined
-  /** Milliseconds until it is fetched again; `undefined`, with no value: as long as before. */
+  /** Milliseconds until the next fetch. `undefined`, if there is no value: as before. */
   readonly freshMs: number | undefined
   readonly etag: string | undefined
 }
 
-/** Where a value comes from, and the rules that hold for it. */
+/** The source of a value, and the rules for caching it. */
 export interface Source<T> {
-  /** Rejects if there is nothing to be had; `etag` is that of the value held, if there is one. */
+  /** Rejects if the fetch fails. `etag` is that of the cached value, if there is one. */
   fetch(etag: string | undefined): Promise<Fetched<T>>
-  /** Whether the value must not be used any more, however often it is confirmed. */
+  /** Whether the value must not be used any more, even if the server confirms it. */
   hasExpired(value: T): boolean
-  /** Whether the value may be used beyond its time while it cannot be fetched again. */
-  outlivesFailures(value: T): boolean
-  /** Milliseconds without another attempt after one that failed. */
-  retryPauseMs(held: T | undefined): number
-  /** Told of a fetch that failed. */
+  /** Whether a stale value may be used while it cannot be fetched again. */
+  usableWhenStale(value: T): boolean
+  /** Milliseconds from a failed fetch to the next attempt. */
+  retryPauseMs(cached: T | undefined): number
+  /** Called after each failed fetch. */
   failed(error: unknown): void
 }
 
-/** How long who could go on with what is held waits for something newer, from the fetch's start. */
-const PATIENCE_MS = 1000
+/** How long callers that can use the cached value wait for a fetch, from its start. */
+const STALE_WAIT_MS = 1000
 
-interface Flight {
-  readonly landed: Promise<void>
-  /** When it has landed, or patience with it is over. */
-  readonly awaited: Promise<void>
+interface PendingFetch {
+  readonly settled: Promise<void>
+  /** Resolves when the fetch has settled, or after `STALE_WAIT_MS`. */
+  readonly settledOrTimedOut: Promise<void>
 }
 
-interface Held<T> {
+interface CacheEntry<T> {
   readonly value: T
   readonly etag: string | undefined
   readonly freshMs: number
-  /** When it was asked for, on the monotonic clock: what happened later may not be in it. */
-  readonly asOf: number
+  /** When it was requested, on the monotonic clock: it may lack later changes. */
+  readonly requestedAt: number
 }
 
 export class Cached<T> {
-  #held: Held<T> | undefined
-  #flight: Flight | undefined
+  #entry: CacheEntry<T> | undefined
+  #pending: PendingFetch | undefined
   #retryAt = -Infinity
 
-  /** How many fetches have ended, well or not. */
+  /** How many fetches have ended, including failed ones. */
   fetches = 0
-  /** Why the last fetch failed; `undefined` if it did not. */
+  /** The error of the last fetch; `undefined` if it succeeded. */
   lastError: unknown
 
   constructor(
@@ -57,58 +57,62 @@ export class Cached<T> {
     private readonly clock: Clock,
   ) {}
 
-  /** The value as it may be used now, fetched first if it is time; `undefined` if there is none. */
+  /**
+   * Returns the usable value, and fetches it first if it is stale; `undefined` if there is none.
+   */
   async get(): Promise<T | undefined> {
     if (this.#isFresh()) return this.usable()
-    if (this.#flight || this.clock.monotonicMs() >= this.#retryAt) {
-      const { landed, awaited } = this.#fly()
-      if (this.usable() !== undefined) await awaited
-      if (this.usable() === undefined) await landed
+    if (this.#pending || this.clock.monotonicMs() >= this.#retryAt) {
+      const { settled, settledOrTimedOut } = this.#startOrJoinFetch()
+      if (this.usable() !== undefined) await settledOrTimedOut
+      if (this.usable() === undefined) await settled
     }
     return this.usable()
   }
 
-  /** The value if it may be used now, without a fetch. */
+  /** Returns the cached value if it is usable, without a fetch. */
   usable(): T | undefined {
-    const held = this.#held
-    if (!held || this.source.hasExpired(held.value)) return undefined
-    return this.#isFresh() || this.source.outlivesFailures(held.value) ? held.value : undefined
+    const entry = this.#entry
+    if (!entry || this.source.hasExpired(entry.value)) return undefined
+    return this.#isFresh() || this.source.usableWhenStale(entry.value) ? entry.value : undefined
   }
 
   get isFetching(): boolean {
-    return this.#flight !== undefined
+    return this.#pending !== undefined
   }
 
-  /** Fetches now, or waits for the fetch that is under way. Never rejects. */
+  /** Fetches now, or waits for the fetch in progress. Never rejects. */
   refresh(): Promise<void> {
-    return this.#fly().landed
+    return this.#startOrJoinFetch().settled
   }
 
-  #fly(): Flight {
-    if (this.#flight) return this.#flight
-    const landed = this.#fetch().finally(() => {
-      this.#flight = undefined
+  #startOrJoinFetch(): PendingFetch {
+    if (this.#pending) return this.#pending
+    const settled = this.#fetch().finally(() => {
+      this.#pending = undefined
     })
-    this.#flight = { landed, awaited: atMost(PATIENCE_MS, landed) }
-    return this.#flight
+    this.#pending = { settled, settledOrTimedOut: atMost(STALE_WAIT_MS, settled) }
+    return this.#pending
   }
 
   async #fetch(): Promise<void> {
-    const held = this.#held && !this.source.hasExpired(this.#held.value) ? this.#held : undefined
-    const asOf = this.clock.monotonicMs()
+    const entry = this.#entry && !this.source.hasExpired(this.#entry.value) ? this.#entry : undefined
+    const requestedAt = this.clock.monotonicMs()
     try {
       const {
-        value = held?.value,
-        freshMs = held?.freshMs,
+        value = entry?.value,
+        freshMs = entry?.freshMs,
         etag,
-      } = await this.source.fetch(held?.etag)
-      if (value === undefined || freshMs === undefined) throw new Error('nothing to be held')
-      this.#held = { value, freshMs, etag: etag ?? held?.etag, asOf }
+      } = await this.source.fetch(entry?.etag)
+      if (value === undefined || freshMs === undefined) {
+        throw new Error('not modified, but nothing is cached')
+      }
+      this.#entry = { value, freshMs, etag: etag ?? entry?.etag, requestedAt }
       this.#retryAt = -Infinity
       this.lastError = undefined
     } catch (error) {
       this.lastError = error
-      this.#retryAt = this.clock.monotonicMs() + this.source.retryPauseMs(this.#held?.value)
+      this.#retryAt = this.clock.monotonicMs() + this.source.retryPauseMs(this.#entry?.value)
       this.source.failed(error)
     } finally {
       this.fetches++
@@ -116,16 +120,16 @@ export class Cached<T> {
   }
 
   #isFresh(): boolean {
-    const held = this.#held
+    const entry = this.#entry
     return (
-      held !== undefined &&
-      this.clock.monotonicMs() - held.asOf < held.freshMs &&
-      !this.source.hasExpired(held.value)
+      entry !== undefined &&
+      this.clock.monotonicMs() - entry.requestedAt < entry.freshMs &&
+      !this.source.hasExpired(entry.value)
     )
   }
 }
 
-/** Resolves with `promise`, which does not reject, but no later than after `ms` milliseconds. */
+/** Resolves with `promise`, which must not reject, or after `ms` milliseconds. */
 async function atMost(ms: number, promise: Promise<void>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined
   const over = new Promise<void>((resolve) => {

@@ -1,13 +1,13 @@
 /**
- * The claims of an access token (RFC 9068 §2.2), checked once the signature is. A claim of another
- * type is never converted: it refuses the token. `null` is not absent.
+ * The claims of an access token (RFC 9068 §2.2), checked after the signature. A claim of a wrong
+ * type is never converted: the token is refused. `null` does not count as absent.
  */
 
 import { AccessToken } from './access-token.js'
 import { VerifyError, invalidClaim } from './errors.js'
 import type { Json, JsonObject } from './json.js'
 
-/** What a token must say, and what time it is, in seconds since the Unix epoch. */
+/** The expected claims, and the current time in seconds since the Unix epoch. */
 export interface Expectations {
   readonly issuer: string
   readonly audience: string
@@ -15,19 +15,18 @@ export interface Expectations {
   readonly now: number
 }
 
-/** Where a token's status stands: at `index` of the list at `uri`. */
+/** The location of a token's status: `index` in the list at `uri`. */
 export interface StatusReference {
   readonly index: number
   readonly uri: string
 }
 
 /**
- * Times start here to be refused. A double counts whole numbers exactly up to 2^53, so every reader
- * in every language sees the same second below it.
+ * Times from this limit on are refused. Below it, all languages represent whole numbers exactly.
  */
 const INTEGER_LIMIT = 2 ** 53
 
-/** Checks everything but the status. */
+/** Checks all claims except the status. */
 export function checkClaims(claims: JsonObject, expected: Expectations): AccessToken {
   checkParties(claims, expected)
   checkTimes(claims, expected)
@@ -49,8 +48,8 @@ export function checkClaims(claims: JsonObject, expected: Expectations): AccessT
 }
 
 /**
- * Tells an access token from an ID token by its claims, where `typ` does not (RFC 8725 §3.12).
- * Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash`, mostly `nonce` too
+ * Distinguishes an access token from an ID token by its claims, if `typ` does not (RFC 8725 §3.12).
+ * Signet's ID tokens lack `client_id`, `jti` and `scope`, and have `at_hash` and usually `nonce`
  * (OpenID Connect Core §2, §3.1.3.6).
  */
 export function checkNoIdToken(claims: JsonObject): void {
@@ -63,7 +62,7 @@ export function checkNoIdToken(claims: JsonObject): void {
   }
 }
 
-/** Reads `status`; `undefined` if it is absent. A list of another origin is nothing to be asked. */
+/** Reads `status`; `undefined` if it is absent. Only lists of the issuer are accepted. */
 export function statusReference(claims: JsonObject, issuer: string): StatusReference | undefined {
   const status = claims.get('status')
   if (status === undefined) return undefined
@@ -84,7 +83,7 @@ export function optionalSeconds(claims: JsonObject, name: string): number | unde
   return seconds
 }
 
-/** A `NumericDate` that must be there. */
+/** A required `NumericDate`. */
 export function requiredSeconds(claims: JsonObject, name: string): number {
   const seconds = optionalSeconds(claims, name)
   if (seconds === undefined) throw invalidClaim(name)
@@ -116,7 +115,7 @@ function checkTimes(claims: JsonObject, { now, leewaySeconds }: Expectations): v
   }
   const latestStart = now + leewaySeconds
   const isLater = (start: number) => start > latestStart
-  // One after the other: a token is refused for the first of its errors.
+  // Checked in this order, because a token is refused for its first error.
   if (isLater(requiredSeconds(claims, 'iat')) || isLater(optionalSeconds(claims, 'nbf') ?? 0)) {
     throw new VerifyError('not_yet_valid', 'the token is not valid yet')
   }

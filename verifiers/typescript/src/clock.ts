@@ -1,8 +1,8 @@
-/** What time it is. A test passes one whose hands it moves. */
+/** The current time. Tests use a clock that they control. */
 export interface Clock {
-  /** Seconds since the Unix epoch: tokens are judged by it. */
+  /** Seconds since the Unix epoch, for the times in tokens. */
   unixSeconds(): number
-  /** Milliseconds since any moment, never set back: what is cached ages by it. */
+  /** Milliseconds of a monotonic clock, for cache ages. */
   monotonicMs(): number
 }
 

@@ -1,15 +1,15 @@
-/** One bounded GET: no redirects, no more bytes than allowed, no longer than allowed. */
+/** A GET request without redirects, with limits on size and time. */
 
-/** What there is at an address. */
+/** A successful response. */
 export type Download =
   | { readonly status: 200; readonly headers: Headers; readonly body: Uint8Array }
-  /** What was held before is as good as new. */
+  /** The cached value is still valid. */
   | { readonly status: 304; readonly headers: Headers }
 
 export interface Request {
   readonly url: string
   readonly accept: string
-  /** The ETag of what is held, if it may be held on to. */
+  /** The ETag of the cached value, if a 304 is acceptable. */
   readonly etag: string | undefined
   readonly maxBytes: number
 }
@@ -26,11 +26,11 @@ export class Downloader {
     private readonly timeoutMs: number,
   ) {}
 
-  /** Rejects with an `Error` that says what went wrong. */
+  /** Rejects with an `Error` that describes the failure. */
   async get(request: Request): Promise<Download> {
     const abort = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
-    // A race, since a fetch that somebody passed in may not listen to the signal.
+    // A race, because a custom `fetch` may ignore the signal.
     const timeout = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         const error = new Error(`${request.url} took longer than ${String(this.timeoutMs)} ms`)
@@ -50,7 +50,8 @@ export class Downloader {
     const headers: Record<string, string> = { Accept: accept }
     if (etag !== undefined) headers['If-None-Match'] = etag
     const { fetch } = this
-    // `manual`, not `error`, which some workers do not know; what comes then is no 200.
+    // `manual`, because some workers do not support `error`. A redirect then has a status other
+    // than 200.
     const response = await fetch(url, { headers, redirect: 'manual', signal })
     if (response.status === 200) {
       return {
@@ -59,11 +60,11 @@ export class Downloader {
         body: await readBody(request, response, signal),
       }
     }
-    await response.body?.cancel() // gives the connection back
+    await response.body?.cancel() // releases the connection
     if (response.status === 304 && etag !== undefined) {
       return { status: 304, headers: response.headers }
     }
-    throw new Error(`${url} answered ${String(response.status)}`)
+    throw new Error(`${url} responded with ${String(response.status)}`)
   }
 }
 
@@ -79,8 +80,8 @@ async function readBody(
 }
 
 /**
- * Reads `stream` to its end, or until `signal` makes that the end; `undefined`, and no more is read,
- * if there are more bytes than `maxBytes`.
+ * Reads `stream` to its end, or until `signal` aborts. Stops and returns `undefined` if there are
+ * more than `maxBytes` bytes.
  */
 export async function readAtMost(
   stream: ReadableStream<Uint8Array>,
@@ -90,7 +91,7 @@ export async function readAtMost(
   const chunks: Uint8Array[] = []
   let length = 0
   const reader = stream.getReader()
-  // Not awaited: whether the other end takes note does not matter any more.
+  // Not awaited: it does not matter whether the sender notices.
   const stop = (): void => void reader.cancel().catch(() => undefined)
   signal?.addEventListener('abort', stop)
   for (;;) {

@@ -1,21 +1,21 @@
 /**
- * Why a token was refused, or could not be judged. See the table in the family's README.
+ * Why a token was refused, or could not be verified. The README of all verifiers has a table.
  *
- * - `malformed`: not a compact JWS of at most 8 KiB, or its JSON repeats a name, or has no `kid`
+ * - `malformed`: not a compact JWS of at most 8 KiB, or its JSON has duplicate names or no `kid`
  * - `forbidden_header`: the header has `crit`, `b64`, `jwk`, `jku`, `x5c` or `x5u` (RFC 8725 §3.10)
  * - `unsupported_algorithm`: `alg` is anything but `RS256` (RFC 8725 §3.1)
- * - `wrong_type`: `typ` is not `at+jwt`: an ID token, perhaps (RFC 9068 §4). With `acceptTypJwt` also:
- *   `typ` is `JWT`, and there is a `nonce` or an `at_hash`, as in ID tokens alone
- * - `unknown_key`: the key set has no usable key of this `kid`, newly fetched if that was due
- * - `bad_signature`: altered or forged
- * - `wrong_issuer`, `wrong_audience`: if every token ends here, the settings are wrong
- * - `expired`: the client refreshes
- * - `not_yet_valid`: if fresh tokens end here, the clocks disagree
- * - `invalid_claim`: a claim is missing, of another type or out of range
- * - `revoked`: the session has ended: logged out, or the account is gone
- * - `suspended`: the session is suspended, for now
- * - `keys_unavailable`, `status_unavailable`: nothing is wrong with the token that is known, but
- *   what it is judged by cannot be had. Answer 503, not 401
+ * - `wrong_type`: `typ` is not `at+jwt`, for example an ID token (RFC 9068 §4). With `acceptTypJwt`
+ *   also: `typ` is `JWT`, and there is a `nonce` or an `at_hash`, which only ID tokens have
+ * - `unknown_key`: the key set has no usable key with this `kid`, even after a fetch if one was due
+ * - `bad_signature`: the token was altered or forged
+ * - `wrong_issuer`, `wrong_audience`: if all tokens are refused with this code, check the settings
+ * - `expired`: the client should refresh
+ * - `not_yet_valid`: if new tokens are refused with this code, check the clocks
+ * - `invalid_claim`: a claim is missing, of a wrong type or out of range
+ * - `revoked`: the session has ended, for example by a logout or a deletion of the account
+ * - `suspended`: the session is suspended temporarily
+ * - `keys_unavailable`, `status_unavailable`: the token cannot be verified, because the key set or
+ *   its status list is unavailable. Respond with 503, not 401
  */
 export type VerifyErrorCode =
   | 'malformed'
@@ -35,8 +35,8 @@ export type VerifyErrorCode =
   | 'status_unavailable'
 
 /**
- * A token that was not accepted. The message is for your log, not for the caller. Nothing of the
- * token is repeated in it but a `kid`, cut short and made printable.
+ * A token that was not accepted. The message is for your log, not for the caller. The only part of
+ * the token that it contains is the `kid`, shortened and made printable.
  */
 export class VerifyError extends Error {
   override readonly name = 'VerifyError'
@@ -49,7 +49,7 @@ export class VerifyError extends Error {
     super(message, options)
   }
 
-  /** Whether the token could not be judged, for want of the keys or of a status list. */
+  /** Whether the keys or the status list were unavailable. */
   get isUnavailable(): boolean {
     return this.code === 'keys_unavailable' || this.code === 'status_unavailable'
   }
@@ -63,7 +63,7 @@ export function invalidClaim(name: string): VerifyError {
   return new VerifyError('invalid_claim', `the claim ${name} is missing or invalid`)
 }
 
-/** A thumbprint (RFC 7638), which is what Signet's key ids are, has 43 characters. */
+/** Signet's key ids are thumbprints (RFC 7638) of 43 characters. */
 const KEY_ID_SHOWN = 64
 
 export function unknownKey(kid: string): VerifyError {

@@ -1,6 +1,6 @@
 /**
- * Middleware for Express. Its types name only what is used of a request, so that neither Express nor
- * its types are needed to compile or to run this.
+ * Middleware for Express. Its types declare only the used parts of a request, so that this module
+ * compiles and runs without Express and its types.
  */
 
 import { accessToken, authorize, checkUser, remember } from './guard.js'
@@ -27,7 +27,7 @@ export type ExpressHandler = (
   next: (error?: unknown) => void,
 ) => void
 
-/** Lets requests with a valid token pass; {@link accessToken} gives it to what follows. */
+/** Forwards requests with a valid token, which {@link accessToken} returns to later handlers. */
 export function authenticate(
   verifier: Pick<Verifier, 'verify'>,
   options: GuardOptions<ExpressRequest> = {},
@@ -48,14 +48,16 @@ export function authenticate(
   }
 }
 
-/** After {@link authenticate}: lets the user pass whom the path names, as `/users/:user_id/tasks`. */
+/**
+ * After {@link authenticate}: requires a token of the user in the path (`/users/:user_id/tasks`).
+ */
 export function requireUser(parameter = 'user_id'): ExpressHandler {
   return guard((request) => {
     checkUser(request, (request.params as Record<string, unknown>)[parameter])
   })
 }
 
-/** After {@link authenticate}: lets tokens pass that have all these scopes. */
+/** After {@link authenticate}: requires a token with all these scopes. */
 export function requireScopes(...scopes: readonly string[]): ExpressHandler {
   checkScopes(scopes)
   return guard((request) => {

@@ -1,6 +1,7 @@
 /**
- * Hooks for Fastify: `onRequest` or `preHandler` of a route, a plugin or everything. Their types name
- * only what is used of a request, so that Fastify is not needed to compile or to run this.
+ * Hooks for Fastify: `onRequest` or `preHandler` of a route, a plugin or the whole application.
+ * Their types declare only the used parts of a request, so that this module compiles and runs
+ * without Fastify.
  */
 
 import { accessToken, authorize, checkUser, remember } from './guard.js'
@@ -23,7 +24,7 @@ export interface FastifyReplyLike {
 
 export type FastifyHook = (request: FastifyRequestLike, reply: FastifyReplyLike) => Promise<unknown>
 
-/** Lets requests with a valid token pass; {@link accessToken} gives it to what follows. */
+/** Forwards requests with a valid token, which {@link accessToken} returns to later handlers. */
 export function authenticate(
   verifier: Pick<Verifier, 'verify'>,
   options: GuardOptions<FastifyRequestLike> = {},
@@ -40,14 +41,16 @@ export function authenticate(
   })
 }
 
-/** After {@link authenticate}: lets the user pass whom the path names, as `/users/:user_id/tasks`. */
+/**
+ * After {@link authenticate}: requires a token of the user in the path (`/users/:user_id/tasks`).
+ */
 export function requireUser(parameter = 'user_id'): FastifyHook {
   return guard((request) => {
     checkUser(request, (request.params as Record<string, unknown>)[parameter])
   })
 }
 
-/** After {@link authenticate}: lets tokens pass that have all these scopes. */
+/** After {@link authenticate}: requires a token with all these scopes. */
 export function requireScopes(...scopes: readonly string[]): FastifyHook {
   checkScopes(scopes)
   return guard((request) => {

@@ -1,4 +1,4 @@
-/** What the middleware of every framework does, without a framework. */
+/** The parts of the middleware that do not depend on a framework. */
 
 import type { AccessToken } from './access-token.js'
 import { VerifyError } from './errors.js'
@@ -6,15 +6,15 @@ import { Refusal, checkScopes } from './refusal.js'
 import type { Verifier } from './verifier.js'
 
 export interface GuardOptions<R = unknown> {
-  /** Scopes that the token must have, all of them. */
+  /** Scopes that the token must have. */
   readonly scopes?: readonly string[] | undefined
-  /** Told of every request that is not served: for your log. `cause` says which check failed. */
+  /** Called for every refused request, for your log. `cause` has the failed check. */
   readonly onRefusal?: ((refusal: Refusal, request: R) => void) | undefined
 }
 
 /**
- * The token of an `Authorization: Bearer` header (RFC 6750 §2.1); `undefined` if it is none. Tokens
- * are read from nowhere else: addresses end up in logs.
+ * The token of an `Authorization: Bearer` header (RFC 6750 §2.1), or `undefined` if there is none.
+ * Tokens in URLs are not read, because URLs are logged.
  */
 export function bearerToken(authorization: string | null | undefined): string | undefined {
   return /^Bearer +(\S.*)$/i.exec(authorization ?? '')?.[1]?.trimEnd()
@@ -22,7 +22,7 @@ export function bearerToken(authorization: string | null | undefined): string | 
 
 /**
  * Checks the token of an `Authorization` header.
- * @throws {Refusal} (rejects) with the answer to be sent
+ * @throws {Refusal} (rejects) with the response to send
  */
 export async function authorize(
   verifier: Pick<Verifier, 'verify'>,
@@ -42,7 +42,7 @@ export async function authorize(
   return token
 }
 
-/** The tokens of the requests under way; nothing is put on a request, where names may collide. */
+/** The tokens of requests in progress; a property of the request could collide with other names. */
 const tokens = new WeakMap<object, AccessToken>()
 
 export function remember(request: object, token: AccessToken): void {
@@ -51,7 +51,7 @@ export function remember(request: object, token: AccessToken): void {
 
 /**
  * The token of a request that went through `authenticate`.
- * @throws {Error} if it did not: a route without a guard must not be served by accident
+ * @throws {Error} if it did not, so that an unprotected route is not served by accident
  */
 export function accessToken(request: object): AccessToken {
   const token = tokens.get(request)
@@ -59,7 +59,7 @@ export function accessToken(request: object): AccessToken {
   return token
 }
 
-/** Lets the token's user alone pass; `userId` is the path's, and nobody's if it is no string. */
+/** Requires a token of the user `userId`, the parameter of the path. */
 export function checkUser(request: object, userId: unknown): void {
   const token = accessToken(request)
   if (typeof userId !== 'string') throw Refusal.forbidden()

@@ -1,6 +1,6 @@
 /**
- * Middleware for Hono. Its types name only what is used of a context, so that Hono is not needed to
- * compile or to run this.
+ * Middleware for Hono. Its types declare only the used parts of a context, so that this module
+ * compiles and runs without Hono.
  */
 
 import { accessToken, authorize, checkUser, remember } from './guard.js'
@@ -22,7 +22,7 @@ export type HonoMiddleware = (
   next: () => Promise<void>,
 ) => Promise<Response | undefined>
 
-/** Lets requests with a valid token pass; `accessToken(c)` gives it to what follows. */
+/** Forwards requests with a valid token, which `accessToken(c)` returns to later handlers. */
 export function authenticate(
   verifier: Pick<Verifier, 'verify'>,
   options: GuardOptions<HonoContext> = {},
@@ -39,14 +39,16 @@ export function authenticate(
   })
 }
 
-/** After {@link authenticate}: lets the user pass whom the path names, as `/users/:user_id/tasks`. */
+/**
+ * After {@link authenticate}: requires a token of the user in the path (`/users/:user_id/tasks`).
+ */
 export function requireUser(parameter = 'user_id'): HonoMiddleware {
   return guard((context) => {
     checkUser(context, context.req.param(parameter))
   })
 }
 
-/** After {@link authenticate}: lets tokens pass that have all these scopes. */
+/** After {@link authenticate}: requires a token with all these scopes. */
 export function requireScopes(...scopes: readonly string[]): HonoMiddleware {
   checkScopes(scopes)
   return guard((context) => {

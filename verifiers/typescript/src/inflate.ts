@@ -1,11 +1,12 @@
 import { readAtMost } from './download.js'
 
 /**
- * Inflates one zlib stream (RFC 1950) and stops as soon as there are more than `maxBytes`: a few
- * kilobytes can claim to be gigabytes. Rejects then, and if it is not one whole stream.
+ * Inflates one zlib stream (RFC 1950). Stops and rejects as soon as there are more than `maxBytes`,
+ * because a few kilobytes can inflate to gigabytes. Also rejects if it is not exactly one complete
+ * stream.
  *
- * Platforms differ in what they take for one: Node 20 ignores what follows it, and Deno 2 does not
- * miss its last bytes. A stream ends with a checksum, so where that stands can be looked up.
+ * Platforms differ in what they accept: Node 20 ignores trailing data, and Deno 2 accepts a stream
+ * without its last bytes. A stream ends with a checksum, whose position is checked here.
  */
 export async function inflate(
   compressed: Uint8Array<ArrayBuffer>,
@@ -15,11 +16,11 @@ export async function inflate(
   const checksum = adler32(bytes)
   const end = compressed.length - 4
   if (end < 0 || uint32(compressed, end) !== checksum) {
-    throw new Error('the zlib stream does not end where it should')
+    throw new Error('the zlib stream does not end with its checksum')
   }
   const first = indexOf(compressed, checksum)
   if (first < end && (await isWhole(compressed.subarray(0, first + 4), maxBytes))) {
-    throw new Error('another stream of the same bytes follows')
+    throw new Error('data follows the zlib stream')
   }
   return bytes
 }
@@ -30,7 +31,7 @@ async function inflatePart(
 ): Promise<Uint8Array> {
   const stream = new DecompressionStream('deflate')
   const writer = stream.writable.getWriter()
-  // What goes wrong is seen by the reader too; here it would only be an unhandled rejection.
+  // The reader gets the same errors; here they would only be unhandled rejections.
   writer.write(compressed).catch(() => undefined)
   writer.close().catch(() => undefined)
   const bytes = await readAtMost(stream.readable, maxBytes)
@@ -45,7 +46,7 @@ function isWhole(compressed: Uint8Array<ArrayBuffer>, maxBytes: number): Promise
   )
 }
 
-/** Where the four bytes of `wanted`, which stand there, stand first. */
+/** The first position of the four bytes of `wanted`, which must occur. */
 function indexOf(bytes: Uint8Array, wanted: number): number {
   const first = wanted >>> 24
   let at = bytes.indexOf(first)
@@ -57,7 +58,7 @@ function uint32(bytes: Uint8Array, at: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint32(at)
 }
 
-/** RFC 1950 §9. No cryptography: it tells an end from a middle. */
+/** The checksum of RFC 1950 §9, used only to find the end of a stream. */
 function adler32(bytes: Uint8Array): number {
   const BASE = 65_521
   const BLOCK = 5_552 // the longest for which the sums stay below 2^32

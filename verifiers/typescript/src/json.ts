@@ -1,28 +1,31 @@
 /**
- * JSON as strictly as a token deserves.
+ * A strict JSON parser.
  *
- * `JSON.parse` judges the syntax. What it hides is read by the walk below: a name that occurs twice
- * (it keeps the last silently, so that two readers of one token can see two subjects; RFC 7515 §4,
- * RFC 7519 §4), and how a number was written. The walk may trust the syntax, which keeps it small. It
- * reads the names itself: V8 13.6 (Node 24) gives an object another name than is written, a backslash for
- * `\n`, once it has read an object with that other name.
+ * `JSON.parse` checks the syntax. The class `Walk` detects what `JSON.parse` hides: duplicate names
+ * and the notation of numbers. `JSON.parse` silently uses the last of two members with one name, so
+ * two parsers could read different subjects from one token (RFC 7515 §4, RFC 7519 §4). `Walk` can
+ * rely on valid syntax, which keeps it small. It reads the names itself, because V8 13.6 (Node 24)
+ * has a defect: after an object with a name that is a backslash, it reads the name `\n` of a later
+ * object as a backslash.
  *
- * Why no library: `lossless-json` lets a name occur twice with equal values, `momoa` takes ten times
- * as long as this for a token's claims (20 µs; half a signature check), and `jsonc-parser` breaks in
- * servers bundled by esbuild and in browsers without a bundler, where this package is to run.
+ * No library is suitable: `lossless-json` accepts duplicate names with equal values, `momoa` takes
+ * ten times as long for a token's claims (20 µs, half a signature check), and `jsonc-parser` fails
+ * in servers bundled by esbuild and in browsers without a bundler, which this package supports.
  */
 
-/** An object's members by name: a `Map`, so that no name has a meaning in the language. */
+/**
+ * An object's members by name: a `Map`, so that names such as `__proto__` have no special meaning.
+ */
 export type JsonObject = ReadonlyMap<string, Json>
 
 export type Json = JsonObject | readonly Json[] | string | number | Fraction | boolean | null
 
-/** A number that was not written as plain digits: `1.0`, `1e3` and `-1` are no whole seconds. */
+/** A number that is not written in plain digits, such as `1.0`, `1e3` and `-1`. */
 export class Fraction {
   constructor(readonly value: number) {}
 }
 
-/** More objects and lists in one another are refused, as in every language: it bounds the stack. */
+/** The maximum nesting depth of objects and lists, which bounds the stack. */
 const MAX_DEPTH = 127
 
 const QUOTE = 0x22
@@ -36,8 +39,8 @@ const SPACE = 0x20
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * Reads `json` as one object with nothing after it. `undefined` if it is anything else, repeats a
- * name at any depth, is not UTF-8, or nests deeper than 127.
+ * Parses `json` as exactly one object. Returns `undefined` for any other value, for duplicate names
+ * at any depth, for invalid UTF-8, and for nesting deeper than 127.
  */
 export function parseObject(json: Uint8Array): JsonObject | undefined {
   try {
@@ -46,7 +49,7 @@ export function parseObject(json: Uint8Array): JsonObject | undefined {
     const value = new Walk(text).value(0)
     return value instanceof Map ? value : undefined
   } catch {
-    return undefined // TextDecoder, JSON.parse and the walk throw at what they refuse
+    return undefined // TextDecoder, JSON.parse or Walk refused the text
   }
 }
 
@@ -56,13 +59,13 @@ export function text(object: JsonObject, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** Reads a text that is known to be JSON. */
+/** Reads a text with valid JSON syntax. */
 class Walk {
   #at = 0
 
   constructor(private readonly text: string) {}
 
-  /** The value that begins here, within `depth` others. */
+  /** Reads the value at the current position, at nesting depth `depth`. */
   value(depth: number): Json {
     switch (this.#next()) {
       case OBJECT:
@@ -81,7 +84,7 @@ class Walk {
     this.#at++
     while (this.#next() !== OBJECT_END) {
       const name = this.#string()
-      if (members.has(name)) throw new SyntaxError('a name occurs twice')
+      if (members.has(name)) throw new SyntaxError('duplicate name')
       this.#next() // the colon
       this.#at++
       members.set(name, this.value(depth))
@@ -111,7 +114,7 @@ class Walk {
     }
     this.#at = end + 1
     const value = JSON.parse(this.text.slice(start, end + 1)) as string
-    if (/[\ud800-\udfff]/u.test(value)) throw new SyntaxError('half a character')
+    if (/[\ud800-\udfff]/u.test(value)) throw new SyntaxError('unpaired surrogate')
     return value
   }
 
@@ -124,7 +127,7 @@ class Walk {
     return typeof value === 'number' ? new Fraction(value) : value
   }
 
-  /** Steps over white space and commas, and tells what stands there. */
+  /** Skips white space and commas, and returns the next character code. */
   #next(): number {
     for (;;) {
       const code = this.text.charCodeAt(this.#at)
@@ -140,6 +143,6 @@ function inner(depth: number): number {
 }
 
 function endsLiteral(code: number): boolean {
-  // NaN, the end of the text, compares false with everything.
+  // At the end of the text `code` is NaN, for which all comparisons are false.
   return !(code > SPACE) || code === COMMA || code === OBJECT_END || code === LIST_END
 }

@@ -1,4 +1,4 @@
-/** The compact form of a signed token (RFC 7515 §3.1), read but not yet believed. */
+/** Parsing and checking the compact form of a signed token (RFC 7515 §3.1). */
 
 import { base64url, compactVerify, errors } from 'jose'
 import type { CryptoKey } from 'jose'
@@ -6,7 +6,7 @@ import { VerifyError, malformed } from './errors.js'
 import { parseObject, text } from './json.js'
 import type { JsonObject } from './json.js'
 
-/** Header and payload of a token whose shape is right; `compact` is what the signature covers. */
+/** Header and payload of a well-formed token, not yet verified. `compact` is the whole token. */
 export interface Jws {
   readonly compact: string
   readonly kid: string
@@ -15,12 +15,12 @@ export interface Jws {
 }
 
 /**
- * Refused with any value. `crit` and `b64` change how the rest is read; the others bring the key, or
- * the address of one, along with the token.
+ * Header parameters that are refused with any value. `crit` and `b64` change how a token is parsed;
+ * the others contain a key or its address.
  */
 const FORBIDDEN = ['crit', 'b64', 'jwk', 'jku', 'x5c', 'x5u']
 
-/** Splits and decodes; refuses as `malformed` what is not exactly one token of `maxBytes` at most. */
+/** Parses a token of at most `maxBytes`; refuses any other text as `malformed`. */
 export function parseJws(compact: string, maxBytes: number): Jws {
   if (typeof compact !== 'string' || compact.length > maxBytes) throw malformed()
   const first = compact.indexOf('.')
@@ -36,11 +36,11 @@ export function parseJws(compact: string, maxBytes: number): Jws {
 }
 
 /**
- * The header: the only part that is read before the signature. It may name a key of the set, and
- * nothing else; parameters that are not named here are ignored, as RFC 7515 §4 asks.
+ * Checks the header, the only part that is used before the signature is verified. It may name a key
+ * of the key set but not contain one. Other parameters are ignored, as RFC 7515 §4 requires.
  *
- * Each of `types` is the part of a media type after `application/`, which may be left out; case does
- * not matter (RFC 7515 §4.1.9). Returns the one that the header has.
+ * Each of `types` is a media type without `application/`, which a header may omit; case is ignored
+ * (RFC 7515 §4.1.9). Returns the type of the header.
  */
 export function checkHeader(header: JsonObject, types: readonly string[]): string {
   const forbidden = FORBIDDEN.find((name) => header.has(name))
@@ -56,7 +56,7 @@ export function checkHeader(header: JsonObject, types: readonly string[]): strin
   return found
 }
 
-/** RSASSA-PKCS1-v1_5 with SHA-256, whatever the token says (RFC 8725 §3.1). */
+/** RSASSA-PKCS1-v1_5 with SHA-256, regardless of the token's `alg` (RFC 8725 §3.1). */
 export async function checkSignature(jws: Jws, key: CryptoKey): Promise<void> {
   try {
     await compactVerify(jws.compact, key, { algorithms: ['RS256'] })
@@ -66,15 +66,15 @@ export async function checkSignature(jws: Jws, key: CryptoKey): Promise<void> {
   }
 }
 
-/** Decodes what {@link isBase64url}, else throws `malformed`. */
+/** Decodes canonical base64url; throws `malformed` for any other text. */
 export function decode(part: string): Uint8Array {
   if (!isBase64url(part)) throw malformed()
   return base64url.decode(part)
 }
 
 /**
- * Whether this is unpadded base64url in its one canonical form: no padding, no white space, no stray
- * bits in the last character (RFC 7515 §2, RFC 4648 §3.5).
+ * Whether this is canonical base64url: no padding, no white space, no spare bits in the last
+ * character (RFC 7515 §2, RFC 4648 §3.5).
  */
 export function isBase64url(part: string): boolean {
   if (/[^A-Za-z0-9_-]/.test(part)) return false

@@ -1,4 +1,4 @@
-/** The issuer's public keys, made ready once and found by `kid`. */
+/** The issuer's public keys, imported once and found by `kid`. */
 
 import { importJWK } from 'jose'
 import type { CryptoKey } from 'jose'
@@ -13,14 +13,14 @@ import type { Json, JsonObject } from './json.js'
 
 export type KeySet = ReadonlyMap<string, CryptoKey>
 
-/** Longest key set that is read, in bytes; Signet's have a few thousand. */
+/** Maximum size of a key set in bytes; Signet's key sets have a few thousand. */
 const MAX_BYTES = 256 * 1024
 
-/** RFC 7518 §3.3 sets the lower bound; the upper one keeps a check under 1 ms. */
+/** RFC 7518 §3.3 sets the lower bound; the upper bound limits a signature check to 1 ms. */
 const MIN_MODULUS_BITS = 2048
 const MAX_MODULUS_BITS = 8192
 
-/** 65537. With a free choice, a set with `e` = 1 would make every signature easy to forge. */
+/** 65537. If any exponent were accepted, `e` = 1 would make forging easy. */
 const EXPONENT = 'AQAB'
 
 const DEFAULT_MAX_AGE_SECONDS = 300
@@ -30,10 +30,10 @@ const RETRY_PAUSE_MS = 5_000
 const RETRY_PAUSE_WITHOUT_KEYS_MS = 1_000
 
 /**
- * Reads a JWK set (RFC 7517 §5). Keys that are not usable are ignored, so that the issuer may add
- * kinds that are not known here; the set may therefore be empty.
+ * Reads a JWK set (RFC 7517 §5). Unusable keys are ignored, so that the issuer may add keys of
+ * other kinds. The result may be empty.
  *
- * Rejects if the document is no key set, or if two usable keys have one `kid`.
+ * Rejects if the document is not a key set, or if two usable keys have the same `kid`.
  */
 export async function parseKeySet(json: Uint8Array): Promise<KeySet> {
   const entries = json.length > MAX_BYTES ? undefined : parseObject(json)?.get('keys')
@@ -41,7 +41,7 @@ export async function parseKeySet(json: Uint8Array): Promise<KeySet> {
   const keys = new Map<string, CryptoKey>()
   for (const entry of entries as readonly Json[]) {
     const jwk = entry instanceof Map ? usable(entry) : undefined
-    const key = jwk && (await imported(jwk.n))
+    const key = jwk && (await importKey(jwk.n))
     if (!key) continue
     if (keys.has(jwk.kid)) throw new Error('two keys of the set have the same id')
     keys.set(jwk.kid, key)
@@ -49,12 +49,12 @@ export async function parseKeySet(json: Uint8Array): Promise<KeySet> {
   return keys
 }
 
-/** The keys as they are published, fetched when they are needed. */
+/** The published keys, fetched when needed. */
 export class RemoteKeys {
   readonly #keys: Cached<KeySet>
   readonly #clock: Clock
   readonly #coolDownMs: number
-  #coolUntil = -Infinity
+  #coolDownEnds = -Infinity
 
   constructor(source: KeySetSource, clock: Clock, coolDownMs: number) {
     this.#keys = new Cached(source, clock)
@@ -67,7 +67,7 @@ export class RemoteKeys {
     const fetchesBefore = this.#keys.fetches
     const known = (await this.#keys.get())?.get(kid)
     if (known) return known
-    await this.#lookAgain(this.#keys.fetches > fetchesBefore)
+    await this.#refreshForUnknownKey(this.#keys.fetches > fetchesBefore)
     const keys = this.#keys.usable()
     if (!keys) {
       throw new VerifyError('keys_unavailable', 'there are no keys yet', {
@@ -79,13 +79,13 @@ export class RemoteKeys {
     return found
   }
 
-  /** Anybody can invent a `kid`: all unknown ones together are worth one fetch per cool-down. */
-  async #lookAgain(hasJustLooked: boolean): Promise<void> {
-    if (!this.#keys.usable()) return // no keys at all: the retry pause rules
+  /** Unknown `kid`s cause at most one fetch per cool-down, because anyone can invent a `kid`. */
+  async #refreshForUnknownKey(hasJustFetched: boolean): Promise<void> {
+    if (!this.#keys.usable()) return // without any keys, the retry pause applies
     const now = this.#clock.monotonicMs()
-    if (now >= this.#coolUntil) {
-      this.#coolUntil = now + this.#coolDownMs
-      if (!hasJustLooked) await this.#keys.refresh()
+    if (now >= this.#coolDownEnds) {
+      this.#coolDownEnds = now + this.#coolDownMs
+      if (!hasJustFetched) await this.#keys.refresh()
     } else if (this.#keys.isFetching) {
       await this.#keys.refresh()
     }
@@ -114,12 +114,12 @@ export class KeySetSource implements Source<KeySet> {
     return false
   }
 
-  outlivesFailures(): boolean {
+  usableWhenStale(): boolean {
     return true
   }
 
-  retryPauseMs(held: KeySet | undefined): number {
-    return held ? RETRY_PAUSE_MS : RETRY_PAUSE_WITHOUT_KEYS_MS
+  retryPauseMs(cached: KeySet | undefined): number {
+    return cached ? RETRY_PAUSE_MS : RETRY_PAUSE_WITHOUT_KEYS_MS
   }
 
   failed(error: unknown): void {
@@ -127,7 +127,7 @@ export class KeySetSource implements Source<KeySet> {
   }
 }
 
-/** `kid` and modulus of a key for RS256. Nothing else is read, and nothing private can come along. */
+/** Returns `kid` and modulus of a key for RS256. Private members are never read. */
 function usable(jwk: JsonObject): { kid: string; n: string } | undefined {
   const kid = text(jwk, 'kid')
   const n = text(jwk, 'n')
@@ -138,29 +138,29 @@ function usable(jwk: JsonObject): { kid: string; n: string } | undefined {
     (!jwk.has('alg') || jwk.get('alg') === 'RS256') &&
     (!jwk.has('use') || jwk.get('use') === 'sig') &&
     (!jwk.has('key_ops') || (Array.isArray(operations) && operations.includes('verify')))
-  return isForRs256 && kid && n && hasFittingLength(n) ? { kid, n } : undefined
+  return isForRs256 && kid && n && hasSupportedLength(n) ? { kid, n } : undefined
 }
 
-/** Counts bits, not bytes, and takes only the shortest form (RFC 7518 §2). */
-function hasFittingLength(modulus: string): boolean {
+/** Counts bits, not bytes, and accepts only the shortest encoding (RFC 7518 §2). */
+function hasSupportedLength(modulus: string): boolean {
   if (!isBase64url(modulus)) return false
   const bytes = decode(modulus)
   const first = bytes[0]
-  if (!first) return false // empty, or led by a zero
+  if (!first) return false // empty, or with a leading zero
   const bits = bytes.length * 8 - (Math.clz32(first) - 24)
   return bits >= MIN_MODULUS_BITS && bits <= MAX_MODULUS_BITS
 }
 
-async function imported(n: string): Promise<CryptoKey | undefined> {
+async function importKey(n: string): Promise<CryptoKey | undefined> {
   try {
     const key = await importJWK({ kty: 'RSA', n, e: EXPONENT }, 'RS256')
     return key instanceof Uint8Array ? undefined : key
   } catch {
-    return undefined // the platform cannot use it, so nobody can
+    return undefined // the platform does not support this key
   }
 }
 
-/** RFC 9111 §5.2.2, kept between a second, even if nothing may be kept, and a day. */
+/** `max-age` (RFC 9111 §5.2.2), from a second, even with `no-store`, to a day. */
 function maxAgeMs(headers: Headers): number | undefined {
   const cacheControl = headers.get('cache-control') ?? ''
   if (/(?:^|[\s,])no-(?:cache|store)(?:$|[\s,=])/i.test(cacheControl)) return 1000

@@ -1,6 +1,6 @@
 import { VerifyError } from './errors.js'
 
-/** The body of every refusal. It says what the caller may do, never which check failed. */
+/** The body of every refusal. It never says which check failed. */
 export interface RefusalBody {
   readonly error:
     | 'invalid_request'
@@ -11,15 +11,15 @@ export interface RefusalBody {
   readonly error_description: string
 }
 
-/** Seconds after which a caller may try again: what a failed fetch is retried after. */
+/** Seconds until a retry is useful: the pause after a failed fetch. */
 const RETRY_AFTER = '5'
 
-/** RFC 6749 §3.3: what a scope is made of, and so what may stand between the quotes of a challenge. */
+/** The syntax of a scope (RFC 6749 §3.3), which is safe inside a quoted string of a challenge. */
 const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/
 
 /**
- * An answer to a request that is not served (RFC 6750 §3): status, headers and body as they are to
- * be sent. `cause` is the {@link VerifyError}, for your log.
+ * The response to a refused request (RFC 6750 §3): status, headers and body. `cause` is the {@link
+ * VerifyError}, for your log.
  */
 export class Refusal extends Error {
   override readonly name = 'Refusal'
@@ -45,7 +45,7 @@ export class Refusal extends Error {
     )
   }
 
-  /** The token was refused, or could not be judged. */
+  /** The token was refused, or could not be verified. */
   static of(cause: VerifyError): Refusal {
     if (cause.isUnavailable) {
       return new Refusal(
@@ -83,7 +83,7 @@ export class Refusal extends Error {
     )
   }
 
-  /** The token is valid, and another user's or nobody's. No challenge: a new token cannot help. */
+  /** The token is valid but belongs to another user or to no user. A new token cannot help. */
   static forbidden(): Refusal {
     return new Refusal(
       403,
@@ -95,7 +95,7 @@ export class Refusal extends Error {
     )
   }
 
-  /** For frameworks that speak `fetch`. */
+  /** For frameworks that use `Response` objects. */
   toResponse(): Response {
     return new Response(JSON.stringify(this.body), {
       status: this.status,
@@ -105,7 +105,7 @@ export class Refusal extends Error {
 }
 
 /**
- * Throws at a scope that no token can have.
+ * Throws if a scope has invalid syntax.
  * @throws {TypeError}
  */
 export function checkScopes(scopes: readonly string[]): void {

@@ -12,11 +12,11 @@ import { Fraction, text } from './json.js'
 import type { Json, JsonObject } from './json.js'
 import type { RemoteKeys } from './key-set.js'
 
-/** Longest status list token that is read, and what its list may be when inflated, in bytes. */
+/** Maximum size in bytes of a status list token, and of its inflated list. */
 const MAX_TOKEN_BYTES = 2 * 1024 * 1024
 const MAX_LIST_BYTES = 1024 * 1024
 
-/** Lists that are held at once. */
+/** Maximum number of cached lists. */
 const MAX_LISTS = 64
 
 const DEFAULT_TTL_SECONDS = 300
@@ -30,7 +30,7 @@ export class StatusList {
     private readonly bytes: Uint8Array,
   ) {}
 
-  /** Rejects if `lst` is not what the draft says, or too large. */
+  /** Rejects if `lst` does not conform to the draft, or is too large. */
   static async unpack(bits: number, lst: string): Promise<StatusList> {
     if (![1, 2, 4, 8].includes(bits)) throw new Error('a status has 1, 2, 4 or 8 bits')
     return new StatusList(
@@ -39,7 +39,7 @@ export class StatusList {
     )
   }
 
-  /** How many statuses there are, those that only fill the last byte included. */
+  /** The number of statuses, including those that pad the last byte. */
   get size(): number {
     return this.bytes.length * (8 / this.bits)
   }
@@ -54,25 +54,25 @@ export class StatusList {
   }
 }
 
-/** What is known of the lists, and what holds for all of them. */
+/** The settings for all lists. */
 export interface StatusListRules {
   readonly issuer: string
-  /** Where the issuer is reached, without a final slash. */
+  /** The URL at which Signet is reachable, without a trailing slash. */
   readonly baseUrl: string
   readonly leewaySeconds: number
 }
 
-/** A list that was believed. */
-interface BelievedList {
+/** A list whose signature and claims were verified. */
+interface VerifiedList {
   readonly list: StatusList
   readonly expiresAt: number | undefined
   readonly ttlSeconds: number
 }
 
-/** The lists that tokens have named, fetched when they are needed. */
+/** The lists that tokens reference, fetched when needed. */
 export class RemoteStatusLists {
-  /** The one that was asked for longest ago comes first. */
-  readonly #lists = new Map<string, Cached<BelievedList>>()
+  /** The least recently used list comes first. */
+  readonly #lists = new Map<string, Cached<VerifiedList>>()
 
   constructor(
     private readonly rules: StatusListRules,
@@ -85,17 +85,17 @@ export class RemoteStatusLists {
   /** Rejects with `status_unavailable`. */
   async find(uri: string): Promise<StatusList> {
     const cached = this.#cached(uri)
-    const believed = await cached.get()
-    if (believed) return believed.list
+    const verified = await cached.get()
+    if (verified) return verified.list
     throw new VerifyError('status_unavailable', 'there is no status list that may be used', {
       cause: cached.lastError,
     })
   }
 
-  #cached(uri: string): Cached<BelievedList> {
+  #cached(uri: string): Cached<VerifiedList> {
     let cached = this.#lists.get(uri)
     if (cached) {
-      this.#lists.delete(uri) // to come last again
+      this.#lists.delete(uri) // moves to the end
     } else {
       const url = this.rules.baseUrl + uri.slice(this.rules.issuer.length)
       cached = new Cached(this.#source(uri, url), this.clock)
@@ -110,11 +110,11 @@ export class RemoteStatusLists {
     return cached
   }
 
-  #source(uri: string, url: string): Source<BelievedList> {
+  #source(uri: string, url: string): Source<VerifiedList> {
     return {
       fetch: (etag) => this.#fetch(uri, url, etag),
       hasExpired: ({ expiresAt }) => expiresAt !== undefined && this.#hasPassed(expiresAt),
-      outlivesFailures: ({ expiresAt }) => expiresAt !== undefined,
+      usableWhenStale: ({ expiresAt }) => expiresAt !== undefined,
       retryPauseMs: () => RETRY_PAUSE_MS,
       failed: (error) => {
         this.onFailure(error, url)
@@ -122,17 +122,17 @@ export class RemoteStatusLists {
     }
   }
 
-  async #fetch(uri: string, url: string, etag: string | undefined): Promise<Fetched<BelievedList>> {
+  async #fetch(uri: string, url: string, etag: string | undefined): Promise<Fetched<VerifiedList>> {
     const accept = 'application/statuslist+jwt'
     const answer = await this.downloader.get({ url, accept, etag, maxBytes: MAX_TOKEN_BYTES })
     const newEtag = answer.headers.get('etag') ?? undefined
     if (answer.status === 304) return { value: undefined, freshMs: undefined, etag: newEtag }
-    const value = await this.#believe(uri, ascii(answer.body))
+    const value = await this.#verifyList(uri, ascii(answer.body))
     return { value, freshMs: value.ttlSeconds * 1000, etag: newEtag }
   }
 
   /** Rejects if the token is not a list of this issuer for this `uri`. */
-  async #believe(uri: string, compact: string): Promise<BelievedList> {
+  async #verifyList(uri: string, compact: string): Promise<VerifiedList> {
     const jws = parseJws(compact, MAX_TOKEN_BYTES)
     checkHeader(jws.header, ['statuslist+jwt'])
     await checkSignature(jws, await this.keys.find(jws.kid))
@@ -148,7 +148,7 @@ export class RemoteStatusLists {
   }
 
   #checkClaims(claims: JsonObject, uri: string, expiresAt: number | undefined): void {
-    if (claims.get('sub') !== uri) throw new Error('the status list is another one')
+    if (claims.get('sub') !== uri) throw new Error('the status list has another sub')
     if (claims.has('iss') && claims.get('iss') !== this.rules.issuer) {
       throw new Error('the status list is from another issuer')
     }
@@ -165,14 +165,14 @@ export class RemoteStatusLists {
   }
 }
 
-/** The draft lets `ttl` be a fraction. Whatever it is, a list is worth asking for each day. */
+/** The draft allows fractions for `ttl`. A list is fetched again after a day at the latest. */
 function bounded(ttl: Json | undefined): number {
   const seconds = ttl instanceof Fraction ? ttl.value : ttl
   if (typeof seconds !== 'number' || !(seconds > 0)) throw new Error('ttl is not a number above 0')
   return Math.min(seconds, LONGEST_TTL_SECONDS)
 }
 
-/** A byte order mark stays, and is refused as what it is there: no base64url. */
+/** A byte order mark is preserved, so that it is refused as invalid base64url. */
 function ascii(bytes: Uint8Array): string {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
 }

@@ -10,51 +10,51 @@ import { checkHeader, checkSignature, parseJws } from './jws.js'
 import { KeySetSource, RemoteKeys } from './key-set.js'
 import { RemoteStatusLists } from './status-list.js'
 
-/** Longest token that is looked at, in bytes; Signet's have about one thousand. */
+/** Maximum size of a token in bytes; Signet's tokens have about one thousand. */
 const MAX_TOKEN_BYTES = 8 * 1024
 
 const MAX_LEEWAY_SECONDS = 60
 
 export interface VerifierOptions {
-  /** Signet's `SIGNET_ISSUER`, byte for byte: mind a final slash. */
+  /** Signet's `SIGNET_ISSUER`, byte for byte, including a trailing slash. */
   readonly issuer: string
-  /** This service's own name as it stands in `aud`; Signet's `SIGNET_AUDIENCE`. */
+  /** The audience of this service, as in `aud`; Signet's `SIGNET_AUDIENCE`. */
   readonly audience: string
-  /** Where Signet is reached if not at the issuer, such as under another name inside a cluster. */
+  /** The URL at which Signet is reachable, if it differs from the issuer, as inside a cluster. */
   readonly baseUrl?: string | undefined
   /**
-   * Accepts tokens with `typ` `JWT` too; only `at+jwt` unless set (RFC 9068 §4). For an audience that
-   * Signet was told to sign such tokens for (`SIGNET_TYP_JWT_AUDIENCES`). ID tokens have the same
-   * `typ`, so a token that has it must have `client_id`, `jti` and `scope`, all strings, and neither
-   * `nonce` nor `at_hash` (RFC 8725 §3.12). Nothing more is asked of `at+jwt`.
+   * Also accepts tokens with `typ` `JWT`; by default only `at+jwt` (RFC 9068 §4). Set it for an
+   * audience in `SIGNET_TYP_JWT_AUDIENCES`. ID tokens have the same `typ`, so a token with it must
+   * have `client_id`, `jti` and `scope`, all strings, and neither `nonce` nor `at_hash` (RFC 8725
+   * §3.12). For `at+jwt` the requirements do not change.
    */
   readonly acceptTypJwt?: boolean | undefined
-  /** How far the clocks may disagree, in seconds: 30 unless set; more than 60 is cut to 60. */
+  /** Accepted difference between the clocks in seconds: 30 by default, at most 60. */
   readonly leewaySeconds?: number | undefined
-  /** Seconds between two fetches of the key set for unknown keys: 30 unless set. */
+  /** Minimum seconds between two fetches of the key set for unknown keys: 30 by default. */
   readonly cooldownSeconds?: number | undefined
   /**
-   * What becomes of a token whose status list cannot be had: `refuse` (503) unless set. With `accept`
-   * a logout may not reach you while Signet cannot be reached.
+   * How to treat a token whose status list is unavailable: `refuse` (503) by default. With
+   * `accept`, a logout may not take effect while Signet is unreachable.
    */
   readonly whenStatusUnavailable?: 'refuse' | 'accept' | undefined
-  /** After how long a fetch is given up, in milliseconds: 3000 unless set. */
+  /** Timeout of a fetch in milliseconds: 3000 by default. */
   readonly timeoutMs?: number | undefined
-  /** In place of the global `fetch`. */
+  /** Replaces the global `fetch`. */
   readonly fetch?: Fetch | undefined
-  /** In place of the system's clocks. */
+  /** Replaces the system's clocks. */
   readonly clock?: Clock | undefined
   /**
-   * Told of every fetch that fails: for your log. What is held stays in use, so nothing else may
-   * show that Signet cannot be reached.
+   * Called for every failed fetch, for your log. Because cached documents stay in use, this may be
+   * the only sign that Signet is unreachable.
    */
   readonly onFetchFailure?: ((error: unknown, url: string) => void) | undefined
 }
 
 /**
- * Checks access tokens of one issuer for one audience. Make one when the service starts and keep it:
- * it holds the keys and the status lists. It fetches nothing before the first token comes, keeps no
- * timer running, and no check can be turned off.
+ * Checks access tokens of one issuer for one audience. Create one when the service starts: it
+ * caches the keys and the status lists. It fetches nothing before the first token arrives and keeps
+ * no timer running. No check can be turned off.
  */
 export class Verifier {
   readonly #issuer: string
@@ -66,7 +66,7 @@ export class Verifier {
   readonly #keys: RemoteKeys
   readonly #lists: RemoteStatusLists
 
-  /** @throws {TypeError | RangeError} at settings that cannot be meant */
+  /** @throws {TypeError | RangeError} for invalid settings */
   constructor(options: VerifierOptions) {
     const { issuer, audience, whenStatusUnavailable = 'refuse', clock = systemClock } = options
     const { acceptTypJwt = false } = options
@@ -87,10 +87,10 @@ export class Verifier {
 
     const baseUrl = (options.baseUrl ?? issuer).replace(/\/$/, '')
     const keySetUrl = new URL(`${baseUrl}/.well-known/jwks.json`).href
-    // The global one is looked up at each call, so that what patches it later is used too.
+    // Looks up the global `fetch` at each call, so that a later patch of it is used.
     const fetch: Fetch = options.fetch ?? ((url, init) => globalThis.fetch(url, init))
     const downloader = new Downloader(fetch, atLeastZero('timeoutMs', options.timeoutMs ?? 3000))
-    const onFailure = quiet(options.onFetchFailure)
+    const onFailure = ignoringErrors(options.onFetchFailure)
     const coolDownMs = atLeastZero('cooldownSeconds', options.cooldownSeconds ?? 30) * 1000
     const keySet = new KeySetSource(keySetUrl, downloader, onFailure)
     this.#keys = new RemoteKeys(keySet, clock, coolDownMs)
@@ -99,8 +99,8 @@ export class Verifier {
   }
 
   /**
-   * Checks `token`, in the order that trusts least: its shape, its header, its signature, its claims
-   * (with `typ` `JWT` first that it is no ID token), its status.
+   * Checks `token`: its syntax, its header, its signature, with `typ` `JWT` that it is not an ID
+   * token, its claims, and its status, in this order.
    * @throws {VerifyError} (rejects) if it is not accepted; see {@link VerifyErrorCode}
    */
   async verify(token: string): Promise<AccessToken> {
@@ -148,13 +148,15 @@ function atLeastZero(name: string, value: number): number {
   return value
 }
 
-/** A listener that throws must not turn a failed fetch into something worse. */
-function quiet(listener: VerifierOptions['onFetchFailure']): (error: unknown, url: string) => void {
+/** Wraps a listener so that its exceptions do not affect the verification. */
+function ignoringErrors(
+  listener: VerifierOptions['onFetchFailure'],
+): (error: unknown, url: string) => void {
   return (error, url) => {
     try {
       listener?.(error, url)
     } catch {
-      // Its own affair.
+      // Errors of the listener are ignored.
     }
   }
 }

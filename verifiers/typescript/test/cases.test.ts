@@ -1,4 +1,4 @@
-/** Every case that all the verifiers share: verifiers/vectors/README.md. */
+/** The cases that all verifiers share; see verifiers/vectors/README.md. */
 
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { StatusList as IndependentList } from '@sd-jwt/jwt-status-list'
 import type { BitsPerStatus } from '@sd-jwt/jwt-status-list'
 import { StatusList } from '@signet/verifier'
-import { found } from './cases.js'
+import { verdictOn } from './cases.js'
 import type { Case, Shared } from './cases.js'
 
 interface Expecting extends Case {
@@ -30,18 +30,18 @@ interface Family extends Shared {
 const file = new URL('../../vectors/cases.json', import.meta.url)
 const family = JSON.parse(readFileSync(file, 'utf8')) as Family
 
-test('every case of the family comes out as it says', async (t) => {
+test('every shared case has the expected result', async (t) => {
   assert.ok(family.cases.length > 500)
   for (const one of family.cases) {
     await t.test(one.name, async () => {
       const expected =
         one.expect['error'] === undefined ? one.expect : { error: one.expect['error'] }
-      assert.deepEqual(await found(family, one), expected)
+      assert.deepEqual(await verdictOn(family, one), expected)
     })
   }
 })
 
-test('every list of the draft is unpacked as the draft and @sd-jwt/jwt-status-list have it', async (t) => {
+test('lists of the draft are unpacked as by @sd-jwt/jwt-status-list', async (t) => {
   assert.equal(family.lists.length, 6)
   for (const { name, bits, lst, size, statuses } of family.lists) {
     await t.test(name, async () => {

@@ -1,8 +1,8 @@
-/** How a case of verifiers/vectors is run: verifiers/vectors/README.md. */
+/** Runs a case of verifiers/vectors, as its README.md specifies. */
 
 import { Verifier, VerifyError } from '@signet/verifier'
 
-/** What the cases of a file have in common. */
+/** The members that all cases of a file share. */
 export interface Shared {
   issuer: string
   audience: string
@@ -17,8 +17,8 @@ export interface Case extends Partial<Shared> {
   accept_typ_jwt?: boolean
 }
 
-/** What becomes of the token of a case, as `expect` has it. */
-export async function found(shared: Shared, one: Case): Promise<Record<string, unknown>> {
+/** Verifies the token of a case, and returns the result in the format of `expect`. */
+export async function verdictOn(shared: Shared, one: Case): Promise<Record<string, unknown>> {
   try {
     const token = await verifierOf({ ...shared, ...one }).verify(one.token)
     return {

@@ -1,4 +1,4 @@
-/** What is fetched, and when: verifiers/README.md. */
+/** Fetching and caching, as verifiers/README.md specifies. */
 
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { Verifier } from '@signet/verifier'
 import {
   AUDIENCE,
-  HandClock,
+  ManualClock,
   ISSUER,
   KEY_SET,
   LIST,
@@ -26,19 +26,19 @@ const CLIENT_TOKEN = await token({ user_id: undefined, status: undefined })
 
 const withKey = (kid: string): Promise<string> => token({ status: undefined }, { kid })
 
-/** Different keys, all unknown. */
-const strangers = (count: number): Promise<string[]> =>
+/** Tokens with different unknown `kid`s. */
+const tokensWithUnknownKeys = (count: number): Promise<string[]> =>
   Promise.all(Array.from({ length: count }, (_, number) => withKey(`unknown-${String(number)}`)))
 
-/** Leaves whoever asks for `url` without an answer until what is returned is called with one. */
-function held(from: Issuer, url: string): (answer: Response | Promise<Response>) => void {
+/** Delays responses for `url` until the returned function is called with a response. */
+function pendingResponse(from: Issuer, url: string): (answer: Response | Promise<Response>) => void {
   let release: (answer: Response | Promise<Response>) => void = () => undefined
   const answer = new Promise<Response>((resolve) => (release = resolve))
   from.answers.set(url, () => answer)
   return release
 }
 
-test('nothing is fetched before a token needs it', async () => {
+test('documents are fetched only when a token needs them', async () => {
   const from = await issuer()
   const checks = verifier(from)
 
@@ -53,7 +53,7 @@ test('nothing is fetched before a token needs it', async () => {
   )
 })
 
-test('a hundred tokens at once are worth one fetch of the keys and one of the list', async () => {
+test('a hundred concurrent tokens cause one fetch per document', async () => {
   const from = await issuer()
   from.delayMs = 20
   const checks = verifier(from)
@@ -67,7 +67,7 @@ test('a hundred tokens at once are worth one fetch of the keys and one of the li
   )
 })
 
-test('the keys are fetched again when their max-age is over', async () => {
+test('the key set is fetched again after its max-age', async () => {
   for (const [header, seconds] of [
     ['public, max-age=120', 120],
     ['max-age=0', 1],
@@ -84,23 +84,23 @@ test('the keys are fetched again when their max-age is over', async () => {
   ] as const) {
     const from = await issuer()
     from.serveKeys({ 'Cache-Control': header })
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const checks = verifier(from, clock)
     const forever = await token({ status: undefined, exp: NOW + 1_000_000 })
 
     await checks.verify(forever)
-    clock.pass(seconds - 0.5)
+    clock.advance(seconds - 0.5)
     await checks.verify(forever)
     assert.equal(from.requestsFor(KEY_SET), 1, header)
 
-    clock.pass(0.5)
+    clock.advance(0.5)
     await checks.verify(forever)
     await checks.verify(forever)
     assert.equal(from.requestsFor(KEY_SET), 2, header)
   }
 })
 
-test('a list is fetched again when its ttl is over, and no sooner', async () => {
+test('a list is fetched again after its ttl and not before', async () => {
   for (const [ttl, seconds] of [
     [15, 15],
     [undefined, 300],
@@ -109,54 +109,54 @@ test('a list is fetched again when its ttl is over, and no sooner', async () => 
     [1e300, 86_400],
   ] as const) {
     const from = await issuer({ ttl, exp: NOW + 1_000_000 })
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const checks = verifier(from, clock)
     const lasting = await token({ exp: NOW + 1_000_000 })
 
     await checks.verify(lasting)
     from.serveList(await listToken({ ttl, exp: NOW + 1_000_000 }, [7]))
-    clock.pass(seconds - 0.25)
+    clock.advance(seconds - 0.25)
     assert.equal(await outcome(checks.verify(lasting)), 'accepted')
     assert.equal(from.requestsFor(LIST), 1)
 
-    clock.pass(0.25)
+    clock.advance(0.25)
     assert.equal(await outcome(checks.verify(lasting)), 'revoked')
     assert.equal(await outcome(checks.verify(lasting)), 'revoked')
     assert.equal(from.requestsFor(LIST), 2)
   }
 })
 
-test('ages count from when the question was sent', async () => {
+test('cache age counts from the start of the fetch', async () => {
   const from = await issuer({ ttl: 60 })
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
   for (const [url, answer] of from.answers) {
     from.answers.set(url, () => {
-      clock.pass(2) // what was ended meanwhile is not in the answer
+      clock.advance(2) // the response may lack sessions that ended in this time
       return answer()
     })
   }
   await checks.verify(TOKEN)
 
-  clock.pass(57)
+  clock.advance(57)
   await checks.verify(TOKEN)
   assert.equal(from.requestsFor(LIST), 1)
-  clock.pass(1)
+  clock.advance(1)
   await checks.verify(TOKEN)
   assert.equal(from.requestsFor(LIST), 2)
 
-  clock.pass(300 - 64 - 1)
+  clock.advance(300 - 64 - 1)
   from.requests.length = 0
   await checks.verify(CLIENT_TOKEN)
   assert.equal(from.requestsFor(KEY_SET), 0)
-  clock.pass(1)
+  clock.advance(1)
   await checks.verify(CLIENT_TOKEN)
   assert.equal(from.requestsFor(KEY_SET), 1)
 })
 
-test('what has not changed is not sent again', async () => {
+test('cached documents are revalidated with their ETag', async () => {
   const from = await issuer()
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
   from.serveKeys({ ETag: '"k1"', 'Cache-Control': 'max-age=60' })
   from.serveList(await listToken(), { ETag: 'W/"l1"' })
@@ -165,7 +165,7 @@ test('what has not changed is not sent again', async () => {
     from.answers.set(url, () => new Response(null, { status: 304 }))
 
   for (let round = 2; round < 5; round++) {
-    clock.pass(60)
+    clock.advance(60)
     assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
     assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
     assert.equal(from.requestsFor(KEY_SET), round)
@@ -179,41 +179,41 @@ test('what has not changed is not sent again', async () => {
   assert.deepEqual(asked(LIST), [undefined, 'W/"l1"', 'W/"l1"', 'W/"l1"'])
 })
 
-test('a 304 says how long the keys are good for now', async () => {
+test('the max-age of a 304 replaces the previous one', async () => {
   const from = await issuer()
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
   from.serveKeys({ ETag: '"k1"', 'Cache-Control': 'max-age=60' })
   await checks.verify(CLIENT_TOKEN)
   const headers = { 'Cache-Control': 'max-age=600', ETag: '"k1"' }
   from.answers.set(KEY_SET, () => new Response(null, { status: 304, headers }))
-  clock.pass(60)
+  clock.advance(60)
   await checks.verify(CLIENT_TOKEN)
 
-  clock.pass(599)
+  clock.advance(599)
   await checks.verify(CLIENT_TOKEN)
 
   assert.equal(from.requestsFor(KEY_SET), 2)
 })
 
-test('a 304 does not bring an expired list back', async () => {
+test('a 304 does not renew an expired list', async () => {
   const from = await issuer()
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
   from.serveList(await listToken({ exp: NOW + 60, ttl: 300 }), { ETag: '"l1"' })
   await checks.verify(TOKEN)
   from.answers.set(LIST, () => new Response(null, { status: 304 }))
-  clock.pass(91)
+  clock.advance(91)
 
   assert.equal(await outcome(checks.verify(TOKEN)), 'status_unavailable')
   assert.equal(from.requests.at(-1)?.headers['If-None-Match'], undefined)
 })
 
-test('a thousand tokens with keys of their own invention cost one fetch per cool-down', async () => {
+test('a thousand unknown kids cause one fetch per cool-down', async () => {
   const from = await issuer()
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
-  const unknown = await strangers(1000)
+  const unknown = await tokensWithUnknownKeys(1000)
   const refuseAll = async (): Promise<void> => {
     for (const one of unknown.slice(0, 500)) {
       assert.equal(await outcome(checks.verify(one)), 'unknown_key')
@@ -223,32 +223,32 @@ test('a thousand tokens with keys of their own invention cost one fetch per cool
   }
 
   await refuseAll()
-  assert.equal(from.requestsFor(KEY_SET), 1) // what the first one fetched is as new as can be
+  assert.equal(from.requestsFor(KEY_SET), 1) // the first token has just caused a fetch
 
   for (let fetches = 2; fetches < 5; fetches++) {
-    clock.pass(29)
+    clock.advance(29)
     await refuseAll()
     assert.equal(from.requestsFor(KEY_SET), fetches - 1)
-    clock.pass(1)
+    clock.advance(1)
     await refuseAll()
     assert.equal(from.requestsFor(KEY_SET), fetches)
   }
 })
 
-test('a cool-down that failed to fetch is a cool-down too', async () => {
+test('the cool-down also applies after a failed fetch', async () => {
   const from = await issuer()
-  const checks = verifier(from, new HandClock(), { cooldownSeconds: 10 })
+  const checks = verifier(from, new ManualClock(), { cooldownSeconds: 10 })
   await checks.verify(CLIENT_TOKEN)
-  from.breakDown(KEY_SET)
+  from.failRequests(KEY_SET)
 
-  for (const one of await strangers(50))
+  for (const one of await tokensWithUnknownKeys(50))
     assert.equal(await outcome(checks.verify(one)), 'unknown_key')
 
   assert.equal(from.requestsFor(KEY_SET), 2)
   assert.equal(await outcome(checks.verify(CLIENT_TOKEN)), 'accepted')
 })
 
-test('a new key is found at once, by all who wait for it', async () => {
+test('a new key is found by all concurrent requests', async () => {
   const from = await issuer()
   const checks = verifier(from)
   await checks.verify(CLIENT_TOKEN)
@@ -262,14 +262,14 @@ test('a new key is found at once, by all who wait for it', async () => {
   assert.equal(from.requestsFor(KEY_SET), 2)
 })
 
-test('keys are kept without end while they cannot be fetched', async () => {
+test('cached keys are used without a limit while fetches fail', async () => {
   const failures: unknown[] = []
   const from = await issuer()
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const forever = await token({ status: undefined, exp: NOW + 1_000_000 })
   const onFetchFailure = (error: unknown, url: string): void => {
     failures.push([url, error])
-    throw new Error('a listener with a fault of its own')
+    throw new Error('a listener that throws')
   }
   const checks = verifier(from, clock, { onFetchFailure })
   await checks.verify(forever)
@@ -277,25 +277,25 @@ test('keys are kept without end while they cannot be fetched', async () => {
     () => new Response('down', { status: 503 }),
     () => new Response('<html>'),
     () => new Response('{"keys":{}}'),
-    () => new Response(null, { status: 304 }), // nobody asked for that
+    () => new Response(null, { status: 304 }), // without If-None-Match
     () => new Response(null, { status: 302, headers: { Location: KEY_SET } }),
     () => new Response('x'.repeat(256 * 1024 + 1)),
   ]
 
   for (const answer of answers) {
     from.answers.set(KEY_SET, answer)
-    clock.pass(50_000)
+    clock.advance(50_000)
     assert.equal(await outcome(checks.verify(forever)), 'accepted')
   }
   assert.equal(failures.length, answers.length)
   assert.equal(from.requestsFor(KEY_SET), answers.length + 1)
 })
 
-test('after a failure there is a pause: 5 s with keys, 1 s without', async () => {
+test('a failed fetch is retried after 5 s with keys and 1 s without', async () => {
   const from = await issuer()
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
-  from.breakDown(KEY_SET)
+  from.failRequests(KEY_SET)
   const attempts = async (): Promise<number> => {
     for (let count = 0; count < 5; count++) await outcome(checks.verify(CLIENT_TOKEN))
     return from.requestsFor(KEY_SET)
@@ -303,82 +303,82 @@ test('after a failure there is a pause: 5 s with keys, 1 s without', async () =>
 
   assert.equal(await outcome(checks.verify(CLIENT_TOKEN)), 'keys_unavailable')
   assert.equal(await attempts(), 1)
-  clock.pass(0.9)
+  clock.advance(0.9)
   assert.equal(await attempts(), 1)
-  clock.pass(0.1)
+  clock.advance(0.1)
   assert.equal(await attempts(), 2)
 
   from.serveKeys()
-  clock.pass(1)
+  clock.advance(1)
   assert.equal(await outcome(checks.verify(CLIENT_TOKEN)), 'accepted')
-  from.breakDown(KEY_SET)
-  clock.pass(300)
+  from.failRequests(KEY_SET)
+  clock.advance(300)
   assert.equal(await attempts(), 4)
-  clock.pass(4.9)
+  clock.advance(4.9)
   assert.equal(await attempts(), 4)
-  clock.pass(0.1)
+  clock.advance(0.1)
   assert.equal(await attempts(), 5)
   from.serveKeys()
-  clock.pass(5)
+  clock.advance(5)
   assert.equal(await attempts(), 6)
-  clock.pass(299)
+  clock.advance(299)
   assert.equal(await attempts(), 6)
 })
 
-test('the reason of a failed fetch is the cause of the refusal', async () => {
+test('the error of a failed fetch is the cause of the refusal', async () => {
   const from = await issuer()
-  from.breakDown(KEY_SET)
+  from.failRequests(KEY_SET)
   await assert.rejects(verifier(from).verify(TOKEN), (error: Error) => {
     assert.match(String(error.cause), /connection refused/)
     return true
   })
 })
 
-test('a list is used until its exp while it cannot be fetched, and not beyond', async () => {
+test('a cached list is used until its exp while fetches fail', async () => {
   const from = await issuer({ exp: NOW + 600, ttl: 60 })
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
   await checks.verify(TOKEN)
-  from.breakDown(LIST)
+  from.failRequests(LIST)
 
-  clock.pass(60)
+  clock.advance(60)
   assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
   assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
   assert.equal(from.requestsFor(LIST), 2)
-  clock.pass(4)
+  clock.advance(4)
   await checks.verify(TOKEN)
   assert.equal(from.requestsFor(LIST), 2)
-  clock.pass(1)
+  clock.advance(1)
   await checks.verify(TOKEN)
   assert.equal(from.requestsFor(LIST), 3)
 
-  clock.pass(600 - 65 + 29) // the last second of the leeway
+  clock.advance(600 - 65 + 29) // the last second of the leeway
   assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
-  clock.pass(1)
+  clock.advance(1)
   assert.equal(await outcome(checks.verify(TOKEN)), 'status_unavailable')
 
   from.serveList(await listToken({ iat: NOW + 630, exp: NOW + 9999 }, [7]))
-  clock.pass(5)
+  clock.advance(5)
   assert.equal(await outcome(checks.verify(TOKEN)), 'revoked')
 })
 
-test('a list without exp is used until its ttl is over', async () => {
+test('a list without exp is used until its ttl has passed', async () => {
   const from = await issuer({ exp: undefined, ttl: 60 })
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
   await checks.verify(TOKEN)
-  from.breakDown(LIST)
+  from.failRequests(LIST)
 
-  clock.pass(59)
+  clock.advance(59)
   assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
-  clock.pass(1)
+  clock.advance(1)
   assert.equal(await outcome(checks.verify(TOKEN)), 'status_unavailable')
 })
 
-test('without a list a token is refused, unless the setting says that it is accepted', async () => {
+test('a token without a list is refused unless configured otherwise', async () => {
   const from = await issuer()
-  from.breakDown(LIST)
-  const clock = new HandClock()
+  from.failRequests(LIST)
+  const clock = new ManualClock()
   const refusing = verifier(from, clock)
   const accepting = verifier(from, clock, { whenStatusUnavailable: 'accept' })
 
@@ -387,21 +387,21 @@ test('without a list a token is refused, unless the setting says that it is acce
   assert.equal(await outcome(accepting.verify(TOKEN)), 'accepted')
 
   from.serveList(await listToken({}, [7]))
-  clock.pass(5)
+  clock.advance(5)
   assert.equal(await outcome(accepting.verify(TOKEN)), 'revoked')
   const beyond = await token({ status: { status_list: { idx: 16, uri: LIST } } })
   assert.equal(await outcome(accepting.verify(beyond)), 'invalid_claim')
 })
 
-test('accepting without a list is not accepting without keys', async () => {
+test('whenStatusUnavailable does not apply to missing keys', async () => {
   const from = await issuer()
-  from.breakDown(KEY_SET)
-  const accepting = verifier(from, new HandClock(), { whenStatusUnavailable: 'accept' })
+  from.failRequests(KEY_SET)
+  const accepting = verifier(from, new ManualClock(), { whenStatusUnavailable: 'accept' })
 
   assert.equal(await outcome(accepting.verify(TOKEN)), 'keys_unavailable')
 })
 
-test('a list that is signed with a new key is worth a look at the keys', async () => {
+test('a list signed by a new key causes a fetch of the key set', async () => {
   const from = await issuer()
   const checks = verifier(from)
   await checks.verify(CLIENT_TOKEN)
@@ -412,14 +412,14 @@ test('a list that is signed with a new key is worth a look at the keys', async (
   assert.equal(from.requestsFor(KEY_SET), 2)
 })
 
-test('base_url is where Signet is reached, whatever the issuer is called', async () => {
+test('baseUrl is fetched instead of the issuer', async () => {
   for (const baseUrl of ['http://signet:8080/id', 'http://signet:8080/id/']) {
     const from = await issuer()
     from.serveKeys({}, ['key-1'], 'http://signet:8080/id/.well-known/jwks.json')
     from.serveList(await listToken(), {}, 'http://signet:8080/id/status/1')
 
     assert.equal(
-      await outcome(verifier(from, new HandClock(), { baseUrl }).verify(TOKEN)),
+      await outcome(verifier(from, new ManualClock(), { baseUrl }).verify(TOKEN)),
       'accepted',
     )
     assert.deepEqual(
@@ -429,11 +429,11 @@ test('base_url is where Signet is reached, whatever the issuer is called', async
   }
 })
 
-test('a final slash of the issuer is not doubled', async () => {
+test('a trailing slash of the issuer is not doubled', async () => {
   const slashed = `${ISSUER}/`
   const uri = `${slashed}/status/1`
   const from = await issuer({ iss: slashed, sub: uri })
-  const checks = verifier(from, new HandClock(), { issuer: slashed })
+  const checks = verifier(from, new ManualClock(), { issuer: slashed })
   const status = { status_list: { idx: 7, uri } }
 
   assert.equal(await outcome(checks.verify(await token({ iss: slashed, status }))), 'accepted')
@@ -443,14 +443,14 @@ test('a final slash of the issuer is not doubled', async () => {
   )
 })
 
-test('one final slash is dropped, and no more', async () => {
+test('only one trailing slash is removed', async () => {
   const from = await issuer()
-  await outcome(verifier(from, new HandClock(), { baseUrl: 'http://signet//' }).verify(TOKEN))
+  await outcome(verifier(from, new ManualClock(), { baseUrl: 'http://signet//' }).verify(TOKEN))
 
   assert.equal(from.requests[0]?.url, 'http://signet//.well-known/jwks.json')
 })
 
-test('at most 64 lists are held', async () => {
+test('at most 64 lists are cached', async () => {
   const from = await issuer()
   const checks = verifier(from)
   const use = async (number: number): Promise<void> => {
@@ -460,7 +460,7 @@ test('at most 64 lists are held', async () => {
   }
   for (let number = 0; number < 64; number++) await use(number)
   await use(0)
-  await use(64) // 1 goes: it was asked for longest ago
+  await use(64) // evicts list 1, the least recently used
 
   await use(0)
   await use(1)
@@ -469,17 +469,17 @@ test('at most 64 lists are held', async () => {
   assert.equal(from.requestsFor(`${ISSUER}/status/1`), 2)
 })
 
-test('nobody waits long for what is only to be renewed', async () => {
+test('a refresh of usable documents delays requests only briefly', async () => {
   for (const [url, seconds] of [
     [KEY_SET, 300],
     [LIST, 60],
   ] as const) {
     const from = await issuer()
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const checks = verifier(from, clock)
     await checks.verify(TOKEN)
-    clock.pass(seconds)
-    const release = held(from, url)
+    clock.advance(seconds)
+    const release = pendingResponse(from, url)
     const within = async (ms: number): Promise<void> => {
       const began = performance.now()
       assert.equal(await outcome(checks.verify(TOKEN)), 'accepted')
@@ -487,7 +487,7 @@ test('nobody waits long for what is only to be renewed', async () => {
     }
 
     await within(2000)
-    for (let count = 0; count < 20; count++) await within(500) // the second is over for all
+    for (let count = 0; count < 20; count++) await within(500) // the maximum wait is already over
     assert.equal(from.requestsFor(url), 2)
 
     if (url === LIST) from.serveList(await listToken({}, [7]))
@@ -499,36 +499,36 @@ test('nobody waits long for what is only to be renewed', async () => {
   }
 })
 
-test('what may not be used any more, or is not held, is waited for', async () => {
+test('requests wait for documents that are unusable or missing', async () => {
   const from = await issuer({ exp: undefined })
-  const clock = new HandClock()
+  const clock = new ManualClock()
   const checks = verifier(from, clock)
   await checks.verify(TOKEN)
   const answered = async (url: string, answer: Response, one: string): Promise<string> => {
-    const release = held(from, url)
+    const release = pendingResponse(from, url)
     setTimeout(release, 1200, answer)
     return outcome(checks.verify(one))
   }
 
-  clock.pass(60)
+  clock.advance(60)
   const list = new Response(await listToken({ exp: undefined, iat: NOW }, [7]))
   assert.equal(await answered(LIST, list, TOKEN), 'revoked')
 
-  clock.pass(240)
+  clock.advance(240)
   const keys = new Response(JSON.stringify({ keys: [jwk('key-2')] }))
   assert.equal(await answered(KEY_SET, keys, await withKey('key-2')), 'accepted')
 })
 
-test('a fetch is given up after the time-out, even if it does not listen', async () => {
+test('a fetch times out even if it ignores the abort signal', async () => {
   const from = await issuer()
   from.answers.set(KEY_SET, () => new Promise<never>(() => undefined))
-  const checks = verifier(from, new HandClock(), { timeoutMs: 30 })
+  const checks = verifier(from, new ManualClock(), { timeoutMs: 30 })
 
   assert.equal(await outcome(checks.verify(TOKEN)), 'keys_unavailable')
   assert.equal(from.requests[0]?.signal.aborted, true)
 })
 
-test('a body that does not end in time is given up', async () => {
+test('a slow body times out', async () => {
   const from = await issuer()
   const dripping = new ReadableStream<Uint8Array>({
     async pull(controller) {
@@ -537,12 +537,12 @@ test('a body that does not end in time is given up', async () => {
     },
   })
   from.answers.set(KEY_SET, () => new Response(dripping))
-  const checks = verifier(from, new HandClock(), { timeoutMs: 50 })
+  const checks = verifier(from, new ManualClock(), { timeoutMs: 50 })
 
   assert.equal(await outcome(checks.verify(TOKEN)), 'keys_unavailable')
 })
 
-test('no more of a body is read than may be', async () => {
+test('an oversized body is not read to its end', async () => {
   for (const [url, limit, refused] of [
     [KEY_SET, 256 * 1024, 'keys_unavailable'],
     [LIST, 2 * 1024 * 1024, 'status_unavailable'],
@@ -568,7 +568,7 @@ test('no more of a body is read than may be', async () => {
   }
 })
 
-test('a redirect is not followed, by the real fetch neither', async (t) => {
+test('redirects are not followed by the platform fetch', async (t) => {
   const seen: (string | undefined)[] = []
   const server = createServer((request, response) => {
     seen.push(request.url)
@@ -582,14 +582,14 @@ test('a redirect is not followed, by the real fetch neither', async (t) => {
     issuer: ISSUER,
     audience: AUDIENCE,
     baseUrl,
-    clock: new HandClock(),
+    clock: new ManualClock(),
   })
 
   assert.equal(await outcome(checks.verify(TOKEN)), 'keys_unavailable')
   assert.deepEqual(seen, ['/.well-known/jwks.json'])
 })
 
-test('settings that cannot be meant are refused', () => {
+test('invalid settings are rejected', () => {
   const make = (options: object) => () =>
     new Verifier({ issuer: ISSUER, audience: AUDIENCE, ...options })
   for (const options of [
@@ -607,7 +607,7 @@ test('settings that cannot be meant are refused', () => {
   }
 })
 
-test('the leeway is 30 seconds, and never more than 60', async () => {
+test('the leeway is 30 seconds by default and at most 60', async () => {
   for (const [leewaySeconds, cut] of [
     [undefined, 30],
     [0, 0],
@@ -615,13 +615,13 @@ test('the leeway is 30 seconds, and never more than 60', async () => {
     [3600, 60],
   ] as const) {
     const from = await issuer()
-    const clock = new HandClock()
+    const clock = new ManualClock()
     const checks = verifier(from, clock, { leewaySeconds })
     const brief = await token({ status: undefined, exp: NOW + 10 })
 
-    clock.pass(10 + cut - 1)
+    clock.advance(10 + cut - 1)
     assert.equal(await outcome(checks.verify(brief)), 'accepted')
-    clock.pass(1)
+    clock.advance(1)
     assert.equal(await outcome(checks.verify(brief)), 'expired')
   }
 })

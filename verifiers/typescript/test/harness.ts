@@ -1,4 +1,4 @@
-/** An issuer that is a function, clocks that are set by hand, and tokens to spoil. */
+/** An in-memory issuer, a manual clock, and functions that create tokens. */
 
 import { deflateSync } from 'node:zlib'
 import { CompactSign, exportJWK, generateKeyPair } from 'jose'
@@ -15,7 +15,7 @@ export const KEY_SET = `${ISSUER}/.well-known/jwks.json`
 const { publicKey, privateKey } = await generateKeyPair('RS256')
 const publicJwk = await exportJWK(publicKey)
 
-export class HandClock implements Clock {
+export class ManualClock implements Clock {
   constructor(
     private seconds = NOW,
     private ms = 1_000,
@@ -29,7 +29,7 @@ export class HandClock implements Clock {
     return this.ms
   }
 
-  pass(seconds: number): void {
+  advance(seconds: number): void {
     this.seconds += seconds
     this.ms += seconds * 1000
   }
@@ -37,12 +37,12 @@ export class HandClock implements Clock {
 
 type Answer = () => Response | Promise<Response>
 
-/** Counts what is asked of it. */
+/** Records the requests to it. */
 export class Issuer {
   readonly requests: { url: string; headers: Record<string, string>; signal: AbortSignal }[] = []
-  /** What is served; replace any of it. */
+  /** The responses by URL; tests may replace them. */
   readonly answers = new Map<string, Answer>()
-  /** Milliseconds that each answer takes. */
+  /** Delay of each response in milliseconds. */
   delayMs = 0
 
   readonly fetch: Fetch = async (url, { headers, signal }) => {
@@ -65,7 +65,7 @@ export class Issuer {
     this.answers.set(url, () => new Response(list, { headers }))
   }
 
-  breakDown(url: string): void {
+  failRequests(url: string): void {
     this.answers.set(url, () => {
       throw new TypeError('connection refused')
     })
@@ -85,7 +85,7 @@ export async function issuer(list: object = {}): Promise<Issuer> {
 
 export function verifier(
   from: Issuer,
-  clock: Clock = new HandClock(),
+  clock: Clock = new ManualClock(),
   options: Partial<VerifierOptions> = {},
 ): Verifier {
   return new Verifier({ issuer: ISSUER, audience: AUDIENCE, fetch: from.fetch, clock, ...options })
@@ -114,7 +114,7 @@ export function token(changes: object = {}, header: object = {}): Promise<string
   return sign(claims(changes), { alg: 'RS256', typ: 'at+jwt', kid: 'key-1', ...header })
 }
 
-/** A list of 16 statuses of one bit, in which those named are 1. */
+/** A list of 16 one-bit statuses, in which the indexes in `revoked` are 1. */
 export function listToken(
   changes: object = {},
   revoked: readonly number[] = [],
@@ -140,7 +140,7 @@ function sign(payload: object, header: object): Promise<string> {
     .sign(privateKey)
 }
 
-/** `accepted`, or the code of the refusal. Anything that is no `VerifyError` is thrown on. */
+/** Returns `accepted` or the code of the refusal; rethrows errors other than `VerifyError`. */
 export async function outcome(verifying: Promise<unknown>): Promise<VerifyErrorCode | 'accepted'> {
   try {
     await verifying

@@ -1,4 +1,4 @@
-/** The walk over JSON, which looks for what `JSON.parse` hides. It is no part of the package's face. */
+/** The strict JSON parser, which is internal to the package. */
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -10,7 +10,7 @@ const { Fraction, parseObject } = (await import(
 
 const parse = (text: string): ReturnType<typeof parseObject> => parseObject(Buffer.from(text))
 
-/** What was read, in the language's own values. */
+/** Converts a parsed value to plain JavaScript values. */
 function plain(value: Json): unknown {
   if (value instanceof Map)
     return Object.fromEntries([...value].map(([name, one]) => [name, plain(one as Json)]))
@@ -18,7 +18,7 @@ function plain(value: Json): unknown {
   return value instanceof Fraction ? (value as FractionType).value : value
 }
 
-test('a repeated name is refused at any depth and however it is written', () => {
+test('duplicate names are rejected at any depth and with any escapes', () => {
   for (const json of [
     '{"a":1,"a":1}',
     '{"a":1,"b":2,"a":3}',
@@ -39,7 +39,7 @@ test('a repeated name is refused at any depth and however it is written', () => 
   }
 })
 
-test('names that only look repeated are not', () => {
+test('names that only look like duplicates are accepted', () => {
   for (const json of [
     '{"a":{"a":[{"a":1},{"a":1}]},"A":1}',
     '{"a":"a","b":"a"}',
@@ -52,7 +52,7 @@ test('names that only look repeated are not', () => {
   }
 })
 
-test('only one whole object is read', () => {
+test('only exactly one object is accepted', () => {
   const nested = (depth: number): string => `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`
   for (const json of [
     '',
@@ -89,7 +89,7 @@ test('only one whole object is read', () => {
   assert.ok(parse(nested(126)))
 })
 
-test('only plain digits are a number, and others stay what they are', () => {
+test('only numbers in plain digits are read as numbers', () => {
   const read = (number: string): unknown => parse(`{"n":${number}}`)?.get('n')
 
   for (const whole of ['0', '7', '1800000000', '9007199254740991'])
@@ -102,7 +102,7 @@ test('only plain digits are a number, and others stay what they are', () => {
   assert.equal(read('null'), null)
 })
 
-/** A small generator with a fixed start: a failure shows the text that it takes. */
+/** A pseudo-random generator with a fixed seed, so that failures are reproducible. */
 function random(seed: number): (below: number) => number {
   let state = seed
   return (below) => {
@@ -111,7 +111,7 @@ function random(seed: number): (below: number) => number {
   }
 }
 
-test('whatever is JSON is read as JSON.parse reads it', () => {
+test('random JSON is read as by JSON.parse', () => {
   const below = random(7)
   const pick = <T>(...from: readonly T[]): T => from[below(from.length)] as T
   const space = (): string => pick('', '', ' ', '\n\t', '\r ')
@@ -133,7 +133,7 @@ test('whatever is JSON is read as JSON.parse reads it', () => {
     '\\n',
     '__proto__',
   ]
-  // A name of a backslash is left to the test below: JSON.parse is no judge of it everywhere.
+  // The test below covers names with a backslash, which some versions of JSON.parse misread.
   const name = (): string => text(...parts)
   const value = (depth: number): string => {
     switch (below(depth > 4 ? 3 : 5)) {
@@ -153,7 +153,7 @@ test('whatever is JSON is read as JSON.parse reads it', () => {
     Array.from({ length: below(4) }, () => space() + one() + space()).join(',')
   const object = (depth: number): string =>
     `{${list(depth, () => `"${name()}"${space()}:${space()}${value(depth + 1)}`)}${space()}}`
-  /** The same question put to `JSON.parse`: its reviver sees each object, but one member fewer. */
+  /** Counts members as `JSON.parse` sees them, that is, duplicates only once. */
   const members = (text: string): number => {
     let count = 0
     JSON.parse(text, (_, one: unknown) => {
@@ -163,7 +163,7 @@ test('whatever is JSON is read as JSON.parse reads it', () => {
     })
     return count
   }
-  /** Colons outside of strings: the members as they are written. */
+  /** Counts the colons outside of strings, that is, all members in the text. */
   const written = (text: string): number =>
     text.replace(/"(?:[^"\\]|\\.)*"/g, '').split(':').length - 1
 
@@ -179,15 +179,16 @@ test('whatever is JSON is read as JSON.parse reads it', () => {
   assert.ok(seen.read > 5_000 && seen.repeated > 500, JSON.stringify(seen))
 })
 
-test('a name is read as it is written, whatever was read before', () => {
-  // JSON.parse of V8 13.6 (Node 24) reads `\n` as a backslash here: an object with that name came first.
+test('names are read correctly after an object with a similar name', () => {
+  // After an object with a name that is a backslash, JSON.parse of V8 13.6 (Node 24) reads `\n` as
+  // a backslash.
   for (const name of ['\\\\', '\\n', '\\"', '\\\\']) {
     const read = [...(parse(`{"a":1,"${name}":1}`)?.keys() ?? [])]
     assert.deepEqual(read, ['a', JSON.parse(`"${name}"`)])
   }
 })
 
-test('what is no JSON is refused, wherever a character of a token is changed', () => {
+test('mutated text that is not JSON is rejected', () => {
   const below = random(11)
   const whole =
     '{"alg":"RS256","kid":"a\\"b","n":[1,2.5,{"x":null}],"status":{"status_list":{"idx":7,"uri":"u"}}}'

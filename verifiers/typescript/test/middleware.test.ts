@@ -1,4 +1,4 @@
-/** Every row of the table of answers, with the real frameworks. */
+/** Every row of the table of responses, with the real frameworks. */
 
 import assert from 'node:assert/strict'
 import type { AddressInfo } from 'node:net'
@@ -12,7 +12,7 @@ import type { Verifier } from '@signet/verifier'
 import * as forExpress from '@signet/verifier/express'
 import * as forFastify from '@signet/verifier/fastify'
 import * as forHono from '@signet/verifier/hono'
-import { HandClock, KEY_SET, LIST, USER, issuer, listToken, token, verifier } from './harness.js'
+import { ManualClock, KEY_SET, LIST, USER, issuer, listToken, token, verifier } from './harness.js'
 
 /** Serves `/me`, `/users/:user_id/tasks`, `/admin`, `/write`, `/unguarded` and `/broken`. */
 type Service = (
@@ -29,7 +29,7 @@ const services: Record<string, Service> = {
   express: async (checks, onRefusal) => {
     const { accessToken, authenticate, requireScopes, requireUser } = forExpress
     const app = express()
-    app.set('env', 'test') // does not print the errors
+    app.set('env', 'test') // Express then does not print errors
     const guard = authenticate(checks, { onRefusal })
     app.get('/me', guard, (request, response) => {
       response.json({ user: accessToken(request).userId ?? null })
@@ -144,12 +144,12 @@ for (const [name, start] of Object.entries(services)) {
   const service = async (t: TestContext, log: Refusal[] = []) => {
     const from = await issuer()
     from.serveList(await listToken({}, [3]))
-    const running = await start(verifier(from, new HandClock()), (refusal) => log.push(refusal))
+    const running = await start(verifier(from, new ManualClock()), (refusal) => log.push(refusal))
     t.after(() => running.close())
     return { ...running, from, log }
   }
 
-  test(`${name}: a valid token is let in`, async (t) => {
+  test(`${name}: a valid token is accepted`, async (t) => {
     const { get, log } = await service(t)
 
     assert.deepEqual(await (await get('/me', bearer(VALID))).json(), { user: USER })
@@ -163,7 +163,7 @@ for (const [name, start] of Object.entries(services)) {
     assert.deepEqual(log, [])
   })
 
-  test(`${name}: without a bearer token the scheme is named`, async (t) => {
+  test(`${name}: a request without a bearer token gets a challenge`, async (t) => {
     const { get, log } = await service(t)
     const cookie = { Cookie: `access_token=${VALID}` }
     const others = [
@@ -187,7 +187,7 @@ for (const [name, start] of Object.entries(services)) {
     assert.deepEqual(new Set(log.map(({ cause }) => cause)), new Set([undefined]))
   })
 
-  test(`${name}: the log is told what is wrong with a token, and the caller is not`, async (t) => {
+  test(`${name}: the reason of a refusal is logged but not sent`, async (t) => {
     const { get, log } = await service(t)
     const answers = new Set<string>()
     for (const refused of [EXPIRED, REVOKED, 'not-a-token', `${VALID}, ${VALID}`]) {
@@ -200,7 +200,7 @@ for (const [name, start] of Object.entries(services)) {
     assert.deepEqual(codes, ['expired', 'revoked', 'malformed', 'malformed'])
   })
 
-  test(`${name}: a missing scope is named`, async (t) => {
+  test(`${name}: a challenge names the missing scope`, async (t) => {
     const { get } = await service(t)
     for (const [path, scope] of [
       ['/admin', 'tasks:read admin'],
@@ -215,7 +215,7 @@ for (const [name, start] of Object.entries(services)) {
     }
   })
 
-  test(`${name}: another user's path is forbidden, and every user's is to a client`, async (t) => {
+  test(`${name}: paths of other users are forbidden`, async (t) => {
     const { get } = await service(t)
     for (const [path, who] of [
       ['/users/someone-else/tasks', VALID],
@@ -233,10 +233,10 @@ for (const [name, start] of Object.entries(services)) {
     assert.deepEqual(await answerOf(await get(MINE, bearer(EXPIRED))), INVALID_TOKEN)
   })
 
-  test(`${name}: what cannot be judged is answered 503`, async (t) => {
+  test(`${name}: missing keys or status list gets a 503`, async (t) => {
     for (const url of [KEY_SET, LIST]) {
       const { get, from } = await service(t)
-      from.breakDown(url)
+      from.failRequests(url)
       assert.deepEqual(await answerOf(await get('/me', bearer(VALID))), {
         status: 503,
         challenge: null,
@@ -246,14 +246,14 @@ for (const [name, start] of Object.entries(services)) {
     }
   })
 
-  test(`${name}: a defect lets nobody in`, async (t) => {
+  test(`${name}: a defect gets a 500`, async (t) => {
     const { get } = await service(t)
     assert.equal((await get('/broken', bearer(VALID))).status, 500)
     assert.equal((await get(`/unguarded/${USER}`, bearer(VALID))).status, 500)
   })
 }
 
-test('a bearer token is read from the header as RFC 6750 writes it', () => {
+test('bearer tokens are parsed as RFC 6750 specifies', () => {
   for (const [header, found] of [
     ['Bearer abc', 'abc'],
     ['bearer   abc ', 'abc'],
@@ -269,18 +269,18 @@ test('a bearer token is read from the header as RFC 6750 writes it', () => {
   }
 })
 
-test('a request that no guard has seen has no token', () => {
+test('accessToken throws for a request without authentication', () => {
   assert.throws(() => accessToken({}), /authenticate/)
 })
 
-test('a worker answers with the refusal itself', async () => {
+test('a refusal converts to a Response', async () => {
   const refusal = await authorize(verifier(await issuer()), null).catch((error: unknown) => error)
 
   assert.ok(refusal instanceof Refusal)
   assert.equal(refusal.toResponse().status, 401)
 })
 
-test('a scope that would break out of the challenge is refused when the service starts', () => {
+test('scopes with invalid syntax are rejected at start', () => {
   for (const scope of ['', 'a b', 'a"', 'a\\', 'a\r\nSet-Cookie: b', 'é']) {
     assert.throws(() => forExpress.requireScopes(scope), TypeError)
     assert.throws(() => forFastify.authenticate(broken, { scopes: [scope] }), TypeError)

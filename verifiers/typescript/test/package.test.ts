@@ -1,4 +1,4 @@
-/** What the package promises of itself: it runs wherever there is `fetch`, and brings one library. */
+/** The package runs on every platform with `fetch`, and has one dependency. */
 
 import assert from 'node:assert/strict'
 import { readFileSync, readdirSync } from 'node:fs'
@@ -8,19 +8,19 @@ const root = new URL('../', import.meta.url)
 const modules = readdirSync(new URL('dist/', root)).filter((name) => name.endsWith('.js'))
 const source = (name: string): string => readFileSync(new URL(`dist/${name}`, root), 'utf8')
 
-test('nothing but jose is imported, and nothing of Node', () => {
+test('modules import only jose and use no Node globals', () => {
   assert.ok(modules.includes('verifier.js') && modules.includes('hono.js'))
   for (const name of modules) {
     const imports = [...source(name).matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(
       ([, from]) => from ?? '',
     )
-    const strangers = imports.filter((from) => !from.startsWith('./') && from !== 'jose')
-    assert.deepEqual(strangers, [], name)
+    const unexpected = imports.filter((from) => !from.startsWith('./') && from !== 'jose')
+    assert.deepEqual(unexpected, [], name)
     assert.doesNotMatch(source(name), /\b(?:process|Buffer|require|__dirname)\b\s*[.(]/, name)
   }
 })
 
-test('the manifest asks for nothing but jose at run time', () => {
+test('jose is the only runtime dependency', () => {
   const manifest = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {
     dependencies: object
     peerDependencies: object

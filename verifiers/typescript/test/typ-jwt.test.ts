@@ -3,19 +3,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Verifier } from '@signet/verifier'
-import { HandClock, issuer, listToken, outcome, token, verifier } from './harness.js'
+import { ManualClock, issuer, listToken, outcome, token, verifier } from './harness.js'
 import type { Issuer } from './harness.js'
 
 const JWT = { typ: 'JWT' }
 
 const accepting = (from: Issuer): Verifier =>
-  verifier(from, new HandClock(), { acceptTypJwt: true })
+  verifier(from, new ManualClock(), { acceptTypJwt: true })
 
-test('typ JWT is accepted where it is set alone', async () => {
+test('typ JWT is accepted only if enabled', async () => {
   const from = await issuer()
 
   for (const acceptTypJwt of [undefined, false]) {
-    const checks = verifier(from, new HandClock(), { acceptTypJwt })
+    const checks = verifier(from, new ManualClock(), { acceptTypJwt })
     assert.equal(await outcome(checks.verify(await token({}, JWT))), 'wrong_type')
   }
   assert.deepEqual(from.requests, [])
@@ -30,7 +30,7 @@ test('a token with typ JWT can be revoked', async () => {
   assert.equal(await outcome(accepting(from).verify(await token({}, JWT))), 'revoked')
 })
 
-test('the error names the claim that is missing', async () => {
+test('the error names the missing claim', async () => {
   const checks = accepting(await issuer())
   for (const name of ['client_id', 'jti', 'scope']) {
     await assert.rejects(checks.verify(await token({ [name]: undefined }, JWT)), {
@@ -40,7 +40,7 @@ test('the error names the claim that is missing', async () => {
   }
 })
 
-test('what only ID tokens have is the wrong type', async () => {
+test('claims of ID tokens are refused as the wrong type', async () => {
   const checks = accepting(await issuer())
   for (const name of ['nonce', 'at_hash']) {
     const claims = { [name]: 'AAAA' }

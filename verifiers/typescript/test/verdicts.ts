@@ -1,13 +1,13 @@
 /**
- * Says of each case of a file what becomes of it, for `tests/verifiers` to compare.
+ * Verifies each case of a file, for `tests/verifiers` to compare the results.
  *
- * The file `CASES_FILE` has what the cases share in its first line, and a case in each other line.
- * `VERDICTS_FILE` gets a line for each case: what `expect` would have to be.
+ * The first line of the file `CASES_FILE` has the members that all cases share; each further line
+ * is a case. `VERDICTS_FILE` gets one line per case: the result in the format of `expect`.
  */
 
 import { createReadStream, createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
-import { found } from './cases.js'
+import { verdictOn } from './cases.js'
 import type { Case, Shared } from './cases.js'
 
 function setting(name: string): string {
@@ -20,7 +20,7 @@ const verdicts = createWriteStream(setting('VERDICTS_FILE'))
 let shared: Shared | undefined
 for await (const line of createInterface(createReadStream(setting('CASES_FILE')))) {
   if (shared) {
-    const verdict = await found(shared, JSON.parse(line) as Case)
+    const verdict = await verdictOn(shared, JSON.parse(line) as Case)
     verdicts.write(JSON.stringify(verdict) + '\n')
   } else {
     shared = JSON.parse(line) as Shared
