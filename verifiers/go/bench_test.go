@@ -19,17 +19,17 @@ import (
 	"signet.dev/verifier/signettest"
 )
 
-// rounds and checks: in each round both run for as long, one after the other, so that a slow moment
-// of the machine meets both.
+// In each round both contestants run the same number of checks, one after the other, so that a slow
+// period of the machine affects both.
 const rounds, checks = 1001, 25
 
-// BenchmarkWarm compares a whole check, keys and status list at hand, with the bare signature check of
-// crypto/rsa and its hash. Run it with
+// BenchmarkWarm compares a complete check, with cached keys and status list, with the bare
+// signature check of crypto/rsa and its hash. Run it with
 //
 //	go test -run '^$' -bench Warm -benchtime 1x
 //
-// ns/op is of no use here; the other figures are medians, the quartiles of the ratio, and what the
-// quickest twentieth of the rounds took, which a busy machine disturbs least.
+// ns/op is meaningless here. The other figures are medians, the quartiles of the ratio, and the
+// time of the quickest twentieth of the rounds, which a busy machine affects least.
 func BenchmarkWarm(b *testing.B) {
 	issuer := signettest.NewIssuer(b)
 	token := issuer.Token(signettest.Claims{"scope": "openid tasks:read tasks:write"})
@@ -42,7 +42,7 @@ func BenchmarkWarm(b *testing.B) {
 	var bares, wholes, ratios []float64
 	for range b.N {
 		for round := range rounds {
-			if round%2 == 0 { // neither always goes first
+			if round%2 == 0 { // alternates which one runs first
 				bares = append(bares, microseconds(bare))
 				wholes = append(wholes, microseconds(whole))
 			} else {
@@ -68,7 +68,7 @@ func BenchmarkWarm(b *testing.B) {
 	b.ReportMetric(float64(len(token)), "bytes/token")
 }
 
-// BenchmarkVerify is a whole check alone, on one core and on all.
+// BenchmarkVerify measures a complete check on all cores.
 func BenchmarkVerify(b *testing.B) {
 	issuer := signettest.NewIssuer(b)
 	token, v := issuer.UserToken("user-1"), issuer.Verifier()

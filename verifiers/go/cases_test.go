@@ -11,9 +11,9 @@ import (
 	"signet.dev/verifier/internal/strict"
 )
 
-// A book is what verifiers/vectors/README.md says that cases.json holds.
-type book struct {
-	family
+// A caseFile is the content of cases.json, as verifiers/vectors/README.md specifies it.
+type caseFile struct {
+	sharedMembers
 	Cases []testCase
 	Lists []packedList
 }
@@ -26,21 +26,21 @@ type packedList struct {
 	Statuses map[int64]byte
 }
 
-func readBook(t *testing.T) *book {
+func readCases(t *testing.T) *caseFile {
 	t.Helper()
 	document, err := os.ReadFile("../vectors/cases.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found book
+	var found caseFile
 	if err := json.Unmarshal(document, &found); err != nil {
 		t.Fatal(err)
 	}
 	return &found
 }
 
-func TestEveryCaseOfTheFamilyComesOutAsItSays(t *testing.T) {
-	all := readBook(t)
+func TestSharedCasesHaveTheExpectedResult(t *testing.T) {
+	all := readCases(t)
 	if len(all.Cases) < 1000 {
 		t.Fatalf("there are only %d cases", len(all.Cases))
 	}
@@ -57,8 +57,8 @@ func TestEveryCaseOfTheFamilyComesOutAsItSays(t *testing.T) {
 	}
 }
 
-func TestTheListsOfTheDraftUnpack(t *testing.T) {
-	lists := readBook(t).Lists
+func TestListsOfTheDraftAreUnpacked(t *testing.T) {
+	lists := readCases(t).Lists
 	if len(lists) != 6 {
 		t.Fatalf("there are %d lists", len(lists))
 	}
@@ -88,8 +88,8 @@ func TestTheListsOfTheDraftUnpack(t *testing.T) {
 	}
 }
 
-func TestAnErrorRepeatsNothingOfAToken(t *testing.T) {
-	all := readBook(t)
+func TestErrorContainsNoPartOfTheToken(t *testing.T) {
+	all := readCases(t)
 	for _, one := range all.Cases {
 		v, err := New(all.Issuer, all.Audience, all.options(&one)...)
 		if err != nil {

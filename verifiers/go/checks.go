@@ -7,22 +7,22 @@ import (
 	"signet.dev/verifier/internal/strict"
 )
 
-// rules are what an access token is compared with.
+// rules are the expected values of an access token.
 type rules struct {
 	issuer   string
 	audience string
 	leeway   time.Duration
 }
 
-// A statusReference is where a token's status is (draft-ietf-oauth-status-list section 6.1). The zero
-// value is of a token that has none.
+// A statusReference is the location of a token's status (draft-ietf-oauth-status-list section 6.1).
+// The zero value means that the token has none.
 type statusReference struct {
 	uri   string
 	index int64
 }
 
-// A payload reads claims and keeps the first thing that is wrong with them: the rest is then read in
-// vain, and nobody sees it. null is not absent.
+// A payload reads claims and records the first error. Claims that are read after an error are not
+// used. null does not count as absent.
 type payload struct {
 	claims strict.Value
 	err    error
@@ -37,24 +37,24 @@ func (p *payload) refuse(err error) {
 // optionalText reads a string that may be empty or absent.
 func (p *payload) optionalText(name string) string {
 	value := p.claims.Get(name)
-	said, ok := value.Text()
+	text, ok := value.Text()
 	if value != nil && !ok {
 		p.refuse(invalid(name))
 	}
-	return said
+	return text
 }
 
-// text reads a string that must say something.
+// text reads a string that must not be empty.
 func (p *payload) text(name string) string {
-	said := p.optionalText(name)
-	if said == "" {
+	text := p.optionalText(name)
+	if text == "" {
 		p.refuse(invalid(name))
 	}
-	return said
+	return text
 }
 
-// optionalSeconds reads a NumericDate in whole seconds: a reader that rounds can be told two times by
-// one token. The zero time stands for an absent one.
+// optionalSeconds reads a NumericDate in whole seconds. Fractions are refused because readers may
+// round differently. The zero time means that the claim is absent.
 func (p *payload) optionalSeconds(name string) time.Time {
 	if !p.claims.Has(name) {
 		return time.Time{}
@@ -70,9 +70,9 @@ func (p *payload) seconds(name string) time.Time {
 	return time.Unix(seconds, 0)
 }
 
-// checkNoIDToken tells an access token from an ID token by its claims, where typ does not. Signet's
-// ID tokens lack client_id, jti and scope, and have at_hash, mostly nonce too (OpenID Connect Core
-// sections 2, 3.1.3.6; RFC 8725 section 3.12).
+// checkNoIDToken distinguishes an access token from an ID token by its claims, if typ does not.
+// Signet's ID tokens lack client_id, jti and scope, and have at_hash and usually nonce (OpenID
+// Connect Core sections 2, 3.1.3.6; RFC 8725 section 3.12).
 func checkNoIDToken(claims strict.Value) error {
 	if claims.Has("nonce") || claims.Has("at_hash") {
 		return refuse(ErrWrongType)
@@ -85,7 +85,7 @@ func checkNoIDToken(claims strict.Value) error {
 	return nil
 }
 
-// checkClaims checks everything but the status, in the order of the family's page.
+// checkClaims checks all claims except the status, in the order that verifiers/README.md specifies.
 func checkClaims(claims strict.Value, rules *rules, now time.Time) (*Claims, statusReference, error) {
 	p := payload{claims: claims}
 	if p.text("iss") != rules.issuer {
@@ -145,14 +145,14 @@ func (p *payload) status(issuer string) statusReference {
 	list := p.claims.Get("status").Get("status_list")
 	index, isWhole := list.Get("idx").Whole()
 	uri, _ := list.Get("uri").Text()
-	// Of this issuer, so that no token chooses where a request goes.
+	// Only lists of this issuer, so that a token cannot choose where requests are sent.
 	if !isWhole || !strings.HasPrefix(uri, issuer+"/") {
 		p.refuse(invalid("status"))
 	}
 	return statusReference{uri, index}
 }
 
-// checkStatus refuses every status but 0, valid; inList is false beyond the end of the list.
+// checkStatus refuses every status except 0 (valid). inList is false for an index beyond the end.
 func checkStatus(status byte, inList bool) error {
 	switch {
 	case !inList:

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// Claims are what an access token says that passed every check. They hold no secret: the token
-// itself is not kept.
+// Claims are the claims of an access token that passed every check. They contain no secret, because
+// the token itself is not stored.
 type Claims struct {
 	// Subject is sub: the account, or the client itself for client credentials.
 	Subject string
-	// UserID is user_id: the person the token speaks for; empty for a client's own token.
+	// UserID is user_id: the user whose token it is; empty for a client's own token.
 	UserID string
-	// ClientID is client_id: the client that asked for the token (RFC 9068 section 2.2).
+	// ClientID is client_id: the client that requested the token (RFC 9068 section 2.2).
 	ClientID string
-	// SessionID is sid: the login it was issued in; empty if there is none.
+	// SessionID is sid: the login in which it was issued; empty if there is none.
 	SessionID string
 	// Scope is scope: values separated by spaces, empty if the claim is absent.
 	Scope string
-	// Email is the address at the time of issue. It may change: never a key for anything.
+	// Email is the address at the time of issue. It may change: do not identify users by it.
 	Email string
 	// TokenID is jti: unique to this token.
 	TokenID string
@@ -33,13 +33,13 @@ type Claims struct {
 	AuthTime time.Time
 }
 
-// IsUser tells whether the token speaks for this person, letter for letter. A client's own token
-// speaks for nobody.
+// IsUser reports whether this is a token of this user, compared byte for byte. A client's own token
+// belongs to no user.
 func (c *Claims) IsUser(userID string) bool {
 	return c != nil && c.UserID != "" && c.UserID == userID
 }
 
-// HasScope tells whether the scope lists all of these values (RFC 6749 section 3.3).
+// HasScope reports whether the scope lists all of these values (RFC 6749 section 3.3).
 func (c *Claims) HasScope(scopes ...string) bool {
 	if c == nil {
 		return false
@@ -53,12 +53,12 @@ func (c *Claims) HasScope(scopes ...string) bool {
 	return true
 }
 
-// String leaves the address out: what is printed ends in logs.
+// String omits the email address, because printed values may be logged.
 func (c Claims) String() string {
 	return "access token " + c.TokenID + " of " + c.Subject
 }
 
-// LogValue leaves the address out.
+// LogValue omits the email address.
 func (c Claims) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("sub", c.Subject),

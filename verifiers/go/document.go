@@ -10,85 +10,85 @@ import (
 )
 
 const (
-	// defaultLifetime is of what does not say how long it may be kept.
+	// defaultLifetime applies to responses that do not specify a lifetime.
 	defaultLifetime = 5 * time.Minute
-	// retryPause is from a fetch that failed to the next attempt.
+	// retryPause is the time from a failed fetch to the next attempt.
 	retryPause = 5 * time.Second
-	// retryPauseWithoutKeys holds while there are no keys at all, and so nothing works.
+	// retryPauseWithoutKeys applies while there are no keys, so no token can be verified.
 	retryPauseWithoutKeys = time.Second
-	// patience is how long a fetch is waited for, from its start, by who could go on with what is
-	// held.
-	patience = time.Second
+	// staleWait is how long callers that can use the cached copy wait for a fetch, from its start.
+	staleWait = time.Second
 )
 
 var errPanic = errors.New("the fetch panicked")
 
-// A source is where a document comes from, and the rules that hold for it.
+// A source is the source of a document, and the rules for caching it.
 type source[T any] struct {
-	question question
-	// read refuses a body that is not to be believed.
+	target fetchTarget
+	// read parses a body, and refuses an invalid one.
 	read func(body []byte) (T, error)
-	// lifetime is after how long the document is fetched again; before is what held until now, for
-	// answers that do not say.
-	lifetime func(value T, found *answer, before time.Duration) time.Duration
-	// hasExpired: it must not be used any more, however often it is confirmed.
+	// lifetime returns the time until the document is fetched again. before is the previous lifetime,
+	// for responses that do not specify one.
+	lifetime func(value T, result *fetchResult, before time.Duration) time.Duration
+	// hasExpired reports whether the value must not be used any more, even if it is revalidated.
 	hasExpired func(value T, now time.Time) bool
-	// outlivesFailures: it may be used beyond its lifetime while it cannot be fetched again.
-	outlivesFailures func(value T) bool
-	// pauseWhileEmpty is the pause after a failure while nothing is held.
-	pauseWhileEmpty time.Duration
-	// failed is told of each fetch that failed.
+	// usableWhenStale reports whether the value may be used after its lifetime while fetches fail.
+	usableWhenStale func(value T) bool
+	// pauseWithoutEntry is the pause after a failure while nothing is cached.
+	pauseWithoutEntry time.Duration
+	// failed is called after each failed fetch.
 	failed func(error)
 }
 
-// A document is kept in memory and fetched again when it is old: by one goroutine at a time, for
-// which everybody waits who needs it, and briefly who might. A fetch that fails keeps what is held.
+// A document is cached in memory and fetched again when it is stale, by one goroutine at a time.
+// Callers that need the result wait for the fetch; callers that can use the cached copy wait
+// briefly. A failed fetch does not change the cached copy.
 //
-// Ages are differences of what now returns. The system's clock has a monotonic reading, so that a
-// host whose time of day is set neither keeps anything for years nor fetches without end.
+// Ages are differences of what now returns. The system's clock has a monotonic reading, so setting
+// the host's clock neither keeps a copy for years nor causes endless fetches.
 type document[T any] struct {
 	source  source[T]
 	fetcher *fetcher
 	now     func() time.Time
 
-	// held is replaced as a whole: what Signet has withdrawn is gone from it. Reading takes no lock.
-	held atomic.Pointer[held[T]]
+	// cached is replaced as a whole, so withdrawn entries are removed. Reading it takes no lock.
+	cached atomic.Pointer[cacheEntry[T]]
 
-	mu      sync.Mutex
-	flight  *flight // the fetch under way
-	beganAt time.Time
-	retryAt time.Time
-	failure error // of the last fetch
+	mu        sync.Mutex
+	pending   *pendingFetch // the fetch in progress
+	startedAt time.Time
+	retryAt   time.Time
+	failure   error // of the last fetch
 }
 
-// held is what was fetched last.
-type held[T any] struct {
+// A cacheEntry is the last fetched value.
+type cacheEntry[T any] struct {
 	value    T
 	etag     string
 	lifetime time.Duration
-	// since is when it was asked for: what happened later may not be in it.
-	since time.Time
+	// fetchedAt is when the fetch started: the value may lack later changes.
+	fetchedAt time.Time
 }
 
-// A flight is a fetch under way.
-type flight struct {
-	began  time.Time // on the system's clock, whatever clock the verifier has
-	landed chan struct{}
+// A pendingFetch is a fetch in progress.
+type pendingFetch struct {
+	started time.Time // on the system's clock, even if the verifier has another
+	done    chan struct{}
 }
 
-// get returns what may be used now, fetched first if it is time; nil if there is nothing. The error
-// is that of ctx.
-func (d *document[T]) get(ctx context.Context) (*held[T], error) {
-	if current := d.held.Load(); d.isFresh(current) {
+// get returns the usable value, and fetches it first if it is stale; nil if there is none. The
+// error is that of ctx.
+func (d *document[T]) get(ctx context.Context) (*cacheEntry[T], error) {
+	if current := d.cached.Load(); d.isFresh(current) {
 		return current, nil
 	}
-	if fetch := d.fetchIf(0, func() bool { return !d.isFresh(d.held.Load()) }); fetch != nil {
+	if fetch := d.startOrJoinFetch(0, func() bool { return !d.isFresh(d.cached.Load()) }); fetch != nil {
 		var err error
 		if d.usable() != nil {
-			err = fetch.awaitBriefly(ctx)
+			err = fetch.waitBriefly(ctx)
 		}
 		if err == nil && d.usable() == nil {
-			err = fetch.await(ctx)
+			err = fetch.wait(ctx)
 		}
 		if err != nil && d.usable() == nil {
 			return nil, err
@@ -97,69 +97,69 @@ func (d *document[T]) get(ctx context.Context) (*held[T], error) {
 	return d.usable(), nil
 }
 
-// look waits for the fetch under way, or for one of its own if the last one began cooldown ago. The
-// error is that of ctx.
-func (d *document[T]) look(ctx context.Context, cooldown time.Duration) error {
-	if fetch := d.fetchIf(cooldown, func() bool { return true }); fetch != nil {
-		return fetch.await(ctx)
+// refresh waits for the fetch in progress, or for a new one if the last fetch started at least
+// cooldown ago. The error is that of ctx.
+func (d *document[T]) refresh(ctx context.Context, cooldown time.Duration) error {
+	if fetch := d.startOrJoinFetch(cooldown, func() bool { return true }); fetch != nil {
+		return fetch.wait(ctx)
 	}
 	return nil
 }
 
-// usable returns what is held if it may be used now, fresh or not.
-func (d *document[T]) usable() *held[T] {
-	current := d.held.Load()
+// usable returns the cached value if it may be used, fresh or stale.
+func (d *document[T]) usable() *cacheEntry[T] {
+	current := d.cached.Load()
 	if current == nil || d.source.hasExpired(current.value, d.now()) {
 		return nil
 	}
-	if d.source.outlivesFailures(current.value) || d.isFresh(current) {
+	if d.source.usableWhenStale(current.value) || d.isFresh(current) {
 		return current
 	}
 	return nil
 }
 
-func (d *document[T]) isFresh(current *held[T]) bool {
+func (d *document[T]) isFresh(current *cacheEntry[T]) bool {
 	if current == nil {
 		return false
 	}
 	now := d.now()
-	return now.Sub(current.since) < current.lifetime && !d.source.hasExpired(current.value, now)
+	return now.Sub(current.fetchedAt) < current.lifetime && !d.source.hasExpired(current.value, now)
 }
 
-// lastFailure tells why the last fetch failed; nil if it did not.
+// lastFailure returns the error of the last fetch; nil if it succeeded.
 func (d *document[T]) lastFailure() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.failure
 }
 
-// fetchIf returns the fetch under way, or begins one if it is needed and may begin: once the pause
-// after a failure is over and the last one began cooldown ago. Else it returns nil.
-func (d *document[T]) fetchIf(cooldown time.Duration, isNeeded func() bool) *flight {
+// startOrJoinFetch returns the fetch in progress, or starts one if it is needed, the pause after a
+// failure is over, and the last fetch started at least cooldown ago. Otherwise it returns nil.
+func (d *document[T]) startOrJoinFetch(cooldown time.Duration, isNeeded func() bool) *pendingFetch {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.flight != nil {
-		return d.flight
+	if d.pending != nil {
+		return d.pending
 	}
 	now := d.now()
-	// Needed still: another goroutine's fetch may have landed since the caller looked.
-	if !isNeeded() || now.Before(d.retryAt) || now.Sub(d.beganAt) < cooldown {
+	// Checked again: another goroutine's fetch may have completed since the caller's check.
+	if !isNeeded() || now.Before(d.retryAt) || now.Sub(d.startedAt) < cooldown {
 		return nil
 	}
-	d.beganAt = now
-	d.flight = &flight{began: time.Now(), landed: make(chan struct{})}
-	go d.fly(d.flight, now)
-	return d.flight
+	d.startedAt = now
+	d.pending = &pendingFetch{started: time.Now(), done: make(chan struct{})}
+	go d.run(d.pending, now)
+	return d.pending
 }
 
-// fly fetches for all who wait. It runs in a goroutine of its own, under no request's context: who
-// goes away must not take from others what they wait for.
-func (d *document[T]) fly(flight *flight, since time.Time) {
-	var fetched *held[T]
+// run fetches for all waiting callers. It runs in a separate goroutine, not under a request's
+// context: a cancelled request must not cancel the fetch for other callers.
+func (d *document[T]) run(fetch *pendingFetch, fetchedAt time.Time) {
+	var fetched *cacheEntry[T]
 	err := errPanic
-	defer func() { d.land(flight, fetched, err) }()
+	defer func() { d.finish(fetch, fetched, err) }()
 	defer func() {
-		// A transport that panics must not end the program: here, net/http recovers nothing.
+		// A panic of the transport must not end the program; net/http does not recover it here.
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("%w: %v", errPanic, cause)
 		}
@@ -167,72 +167,72 @@ func (d *document[T]) fly(flight *flight, since time.Time) {
 			d.source.failed(err)
 		}
 	}()
-	fetched, err = d.fetch(since)
+	fetched, err = d.fetch(fetchedAt)
 }
 
-// land takes what a fetch has brought, and ends it.
-func (d *document[T]) land(flight *flight, fetched *held[T], err error) {
+// finish stores the result of a fetch and wakes the waiting callers.
+func (d *document[T]) finish(fetch *pendingFetch, fetched *cacheEntry[T], err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.failure = err
 	if err == nil {
-		d.held.Store(fetched)
+		d.cached.Store(fetched)
 	} else {
 		pause := retryPause
-		if d.held.Load() == nil {
-			pause = d.source.pauseWhileEmpty
+		if d.cached.Load() == nil {
+			pause = d.source.pauseWithoutEntry
 		}
 		d.retryAt = d.now().Add(pause)
 	}
-	d.flight = nil
-	close(flight.landed)
+	d.pending = nil
+	close(fetch.done)
 }
 
-func (d *document[T]) fetch(since time.Time) (*held[T], error) {
-	known := d.held.Load()
+func (d *document[T]) fetch(fetchedAt time.Time) (*cacheEntry[T], error) {
+	known := d.cached.Load()
 	if known != nil && d.source.hasExpired(known.value, d.now()) {
-		known = nil // being told that it is unchanged would be of no use
+		known = nil // a 304 would be useless
 	}
-	asked, before := d.source.question, defaultLifetime
+	target, before := d.source.target, defaultLifetime
 	if known != nil {
-		asked.etag, before = known.etag, known.lifetime
+		target.etag, before = known.etag, known.lifetime
 	}
-	found, err := d.fetcher.get(context.Background(), asked)
+	result, err := d.fetcher.get(context.Background(), target)
 	if err != nil {
 		return nil, err
 	}
-	if found.unchanged {
-		lifetime := d.source.lifetime(known.value, found, before)
-		return &held[T]{known.value, known.etag, lifetime, since}, nil
+	if result.notModified {
+		lifetime := d.source.lifetime(known.value, result, before)
+		return &cacheEntry[T]{known.value, known.etag, lifetime, fetchedAt}, nil
 	}
-	value, err := d.source.read(found.body)
+	value, err := d.source.read(result.body)
 	if err != nil {
 		return nil, err
 	}
-	lifetime := d.source.lifetime(value, found, defaultLifetime)
-	return &held[T]{value, found.etag, lifetime, since}, nil
+	lifetime := d.source.lifetime(value, result, defaultLifetime)
+	return &cacheEntry[T]{value, result.etag, lifetime, fetchedAt}, nil
 }
 
-// await waits until the fetch has landed, or ctx has ended.
-func (f *flight) await(ctx context.Context) error {
+// wait waits until the fetch is done, or ctx has ended.
+func (f *pendingFetch) wait(ctx context.Context) error {
 	select {
-	case <-f.landed:
+	case <-f.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// awaitBriefly waits no longer than until patience is over.
-func (f *flight) awaitBriefly(ctx context.Context) error {
-	left := patience - time.Since(f.began)
+// waitBriefly waits until the fetch is done, staleWait is over, or ctx has ended.
+func (f *pendingFetch) waitBriefly(ctx context.Context) error {
+	left := staleWait - time.Since(f.started)
 	if left <= 0 {
 		return nil
 	}
 	over := time.NewTimer(left)
 	defer over.Stop()
 	select {
-	case <-f.landed:
+	case <-f.done:
 		return nil
 	case <-over.C:
 		return nil

@@ -5,55 +5,54 @@ import (
 	"strings"
 )
 
-// A Code says why a token was not accepted. It is the same word in all of Signet's verifiers, for
-// logs and metrics, and is itself an error: errors.Is(err, verifier.ErrRevoked).
+// A Code is the reason why a token was not accepted. All of Signet's verifiers use the same codes,
+// for logs and metrics. A Code is also an error: errors.Is(err, verifier.ErrRevoked).
 type Code string
 
-// The checks that a token may not pass, in their order. Each is an [ErrRefused], but for the last
-// two, which are [ErrUnavailable].
+// The codes of failed checks, in the order of the checks. Each is an [ErrRefused], except for the
+// last two, which are [ErrUnavailable].
 const (
-	// ErrMalformed: no compact JWS of at most 8 KiB, or its JSON repeats a name, or has no kid.
+	// ErrMalformed: not a compact JWS of at most 8 KiB, or its JSON has duplicate names or no kid.
 	ErrMalformed Code = "malformed"
-	// ErrForbiddenHeader: the header brings a key or a rule of its own (RFC 8725 section 3.10).
+	// ErrForbiddenHeader: the header contains a key or critical extensions (RFC 8725 section 3.10).
 	ErrForbiddenHeader Code = "forbidden_header"
 	// ErrUnsupportedAlgorithm: alg is anything but RS256 (RFC 8725 section 3.1).
 	ErrUnsupportedAlgorithm Code = "unsupported_algorithm"
-	// ErrWrongType: another kind of token (RFC 9068 section 4): an ID token, perhaps.
+	// ErrWrongType: another kind of token (RFC 9068 section 4), for example an ID token.
 	ErrWrongType Code = "wrong_type"
-	// ErrUnknownKey: signed with a key that is not in the key set, looked up again if that was due.
+	// ErrUnknownKey: the key is not in the key set, even after a fetch if one was due.
 	ErrUnknownKey Code = "unknown_key"
-	// ErrBadSignature: altered or forged.
+	// ErrBadSignature: the token was altered or forged.
 	ErrBadSignature Code = "bad_signature"
-	// ErrWrongIssuer: if every token ends here, the issuer that was set is another.
+	// ErrWrongIssuer: if all tokens are refused with this code, check the configured issuer.
 	ErrWrongIssuer Code = "wrong_issuer"
-	// ErrWrongAudience: for another service; if every token ends here, the audience is not Signet's.
+	// ErrWrongAudience: for another service; if all tokens are refused with it, check the audience.
 	ErrWrongAudience Code = "wrong_audience"
-	// ErrExpired: the client refreshes.
+	// ErrExpired: the client should refresh.
 	ErrExpired Code = "expired"
-	// ErrNotYetValid: if fresh tokens end here, the clocks disagree.
+	// ErrNotYetValid: if new tokens are refused with this code, check the clocks.
 	ErrNotYetValid Code = "not_yet_valid"
-	// ErrInvalidClaim: a claim is missing, of another type or out of range; [Error.Claim] says which.
+	// ErrInvalidClaim: a claim is missing, of a wrong type or out of range; [Error.Claim] names it.
 	ErrInvalidClaim Code = "invalid_claim"
-	// ErrRevoked: its session has ended: logged out, or the account is gone.
+	// ErrRevoked: the session has ended, for example by a logout or a deletion of the account.
 	ErrRevoked Code = "revoked"
-	// ErrSuspended: its session is suspended, for now.
+	// ErrSuspended: the session is suspended temporarily.
 	ErrSuspended Code = "suspended"
-	// ErrKeysUnavailable: no key set could be had since the start.
+	// ErrKeysUnavailable: no key set has been fetched since the start.
 	ErrKeysUnavailable Code = "keys_unavailable"
-	// ErrStatusUnavailable: whether its session has ended cannot be said.
+	// ErrStatusUnavailable: the status list is unavailable, so the session may have ended.
 	ErrStatusUnavailable Code = "status_unavailable"
 )
 
 var (
-	// ErrRefused is every error of a token that proves nothing. Answer 401.
+	// ErrRefused matches every error of an invalid token. Respond with 401.
 	ErrRefused = errors.New("the token is refused")
-	// ErrUnavailable is every error of a token that could not be judged. Answer 503: the same
-	// request may succeed later.
-	ErrUnavailable = errors.New("the token cannot be judged")
-	// ErrNoToken: the request has no Authorization: Bearer. Answer 401.
+	// ErrUnavailable matches every error of a token that cannot be verified now. Respond with 503: the
+	// same request may succeed later.
+	ErrUnavailable = errors.New("the token cannot be verified")
+	// ErrNoToken: the request has no Authorization: Bearer. Respond with 401.
 	ErrNoToken = errors.New("the request has no bearer token")
-	// ErrForeignUser: the token is valid, but another user's or nobody's. Answer 403: more scope
-	// cannot help.
+	// ErrForeignUser: the token is valid but belongs to another user or to no user. Respond with 403.
 	ErrForeignUser = errors.New("the token is not this user's")
 )
 
@@ -61,19 +60,18 @@ func (c Code) Error() string {
 	return string(c)
 }
 
-// An Error is why [Verifier.Verify] did not accept a token. Nothing of the token is repeated in it:
-// errors end in logs, and tokens are written by strangers.
+// An Error is the error of [Verifier.Verify]. It contains no part of the token, because errors are
+// logged, and anyone can send a token.
 type Error struct {
 	Code Code
-	// Claim is the claim that is missing or wrong, where the code is [ErrInvalidClaim].
+	// Claim is the claim that is missing or wrong, if the code is [ErrInvalidClaim].
 	Claim string
-	// Cause is what kept the keys or the status from being had, where the code is
-	// [ErrKeysUnavailable] or [ErrStatusUnavailable]: what went wrong with the last fetch, or why
-	// the caller's context has ended.
+	// Cause is the error of the last fetch, or that of the caller's context, if the code is
+	// [ErrKeysUnavailable] or [ErrStatusUnavailable].
 	Cause error
 }
 
-// Error is the code, and the claim if one is to blame.
+// Error returns the code, and the claim if there is one.
 func (e *Error) Error() string {
 	if e.Claim == "" {
 		return string(e.Code)
@@ -81,7 +79,7 @@ func (e *Error) Error() string {
 	return string(e.Code) + " (" + e.Claim + ")"
 }
 
-// Unwrap has [errors.Is] find the code, [ErrRefused] or [ErrUnavailable], and the cause.
+// Unwrap makes [errors.Is] match the code, [ErrRefused] or [ErrUnavailable], and the cause.
 func (e *Error) Unwrap() []error {
 	group := ErrRefused
 	if e.Code == ErrKeysUnavailable || e.Code == ErrStatusUnavailable {
@@ -93,9 +91,9 @@ func (e *Error) Unwrap() []error {
 	return []error{e.Code, group, e.Cause}
 }
 
-// A MissingScopeError is a token that is valid, but not for this. Answer 403 insufficient_scope.
+// A MissingScopeError means that a valid token lacks a scope. Respond with 403 insufficient_scope.
 type MissingScopeError struct {
-	// Scopes are all that the request needs, not only what is missing (RFC 6750 section 3).
+	// Scopes are all scopes that the request needs, not only the missing ones (RFC 6750 section 3).
 	Scopes []string
 }
 

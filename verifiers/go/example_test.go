@@ -14,7 +14,7 @@ import (
 	"signet.dev/verifier/signettest"
 )
 
-// A service whose paths name a user, here with an issuer of tests in the place of Signet.
+// A service with users in its paths, here with a test issuer instead of Signet.
 func Example() {
 	issuer := signettest.NewIssuer(&testing.T{})
 	v := issuer.Verifier() // verifier.New("https://id.example", "https://tasks.example")
@@ -54,7 +54,7 @@ func ExampleNew() {
 	fmt.Println(err)
 	// Output:
 	// true <nil>
-	// signet verifier: "id.example" is no http or https address without query and fragment
+	// signet verifier: "id.example" is not an http or https URL without query and fragment
 }
 
 func ExampleVerifier_Verify() {
@@ -89,14 +89,14 @@ func ExampleRequireScope() {
 	// Output: 403 Bearer error="insufficient_scope", scope="tasks:write"
 }
 
-// An application with an envelope of its own for errors.
+// An application with a custom error format.
 func ExampleWithRefusalHandler() {
 	own := func(w http.ResponseWriter, _ *http.Request, refusal *verifier.Refusal) {
 		for name, values := range refusal.Header {
 			w.Header()[name] = values
 		}
 		w.WriteHeader(refusal.Status)
-		fmt.Fprintf(w, "my own words for %s", refusal.Code)
+		fmt.Fprintf(w, "custom body for %s", refusal.Code)
 	}
 	issuer := signettest.NewIssuer(&testing.T{})
 	handler := issuer.Verifier(verifier.WithRefusalHandler(own)).Middleware(http.NotFoundHandler())
@@ -104,5 +104,5 @@ func ExampleWithRefusalHandler() {
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/", http.NoBody))
 	fmt.Println(answer.Code, answer.Body, answer.Header().Get("WWW-Authenticate"))
-	// Output: 401 my own words for invalid_request Bearer
+	// Output: 401 custom body for invalid_request Bearer
 }

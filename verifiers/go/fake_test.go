@@ -29,28 +29,29 @@ const (
 
 type claims = signettest.Claims
 
-// clientsOwn makes a token of client credentials of a person's: no list is needed for it.
-var clientsOwn = claims{"user_id": nil, "status": nil}
+// clientTokenClaims are changes that turn a user's token into a client credentials token, which
+// needs no list.
+var clientTokenClaims = claims{"user_id": nil, "status": nil}
 
-// A fake is the issuer of signettest with ETags, and with everything else that a network may do to a
-// fetch. It counts, and is the transport of its verifiers.
-type fake struct {
+// A fakeIssuer is the issuer of signettest with ETags and with network faults. It records requests,
+// and is the transport of its verifiers.
+type fakeIssuer struct {
 	*signettest.Issuer
 	t testing.TB
 
 	mu       sync.Mutex
-	header   http.Header // of every answer, besides an ETag
-	list     claims      // on top of the claims of the status list
+	header   http.Header // of every response, besides an ETag
+	list     claims      // changes to the claims of the status list
 	revoked  []byte
 	answers  map[string]func(*http.Request) (*http.Response, error)
-	gate     chan struct{} // answers wait until it is closed
+	gate     chan struct{} // responses wait until it is closed
 	requests []*http.Request
 	statuses []int
 }
 
-func newFake(t testing.TB) *fake {
+func newFakeIssuer(t testing.TB) *fakeIssuer {
 	t.Helper()
-	return &fake{
+	return &fakeIssuer{
 		Issuer:  signettest.NewIssuer(t),
 		t:       t,
 		header:  http.Header{"Cache-Control": {"max-age=300"}},
@@ -59,20 +60,20 @@ func newFake(t testing.TB) *fake {
 	}
 }
 
-// verifier makes one that logs nothing unless told to.
-func (f *fake) verifier(options ...verifier.Option) *verifier.Verifier {
+// verifier returns a verifier that logs nothing by default.
+func (f *fakeIssuer) verifier(options ...verifier.Option) *verifier.Verifier {
 	f.t.Helper()
 	quiet := verifier.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
 	own := []verifier.Option{verifier.WithHTTPClient(&http.Client{Transport: f}), quiet}
 	return f.Verifier(append(own, options...)...)
 }
 
-// token is a person's for a day, whose status is at index 3.
-func (f *fake) token(changes claims) string {
+// token returns a user's token that is valid for a day, with its status at index 3.
+func (f *fakeIssuer) token(changes claims) string {
 	return f.Token(f.claims(changes))
 }
 
-func (f *fake) claims(changes claims) claims {
+func (f *fakeIssuer) claims(changes claims) claims {
 	all := claims{
 		"sub": user, "user_id": user, "scope": "profile tasks",
 		"exp": f.Now().Add(24 * time.Hour).Unix(), "status": statusAt(3, listURL),
@@ -81,9 +82,9 @@ func (f *fake) claims(changes claims) claims {
 	return all
 }
 
-// tokenOf is a client's own token, signed by this key, of which there may be none.
-func (f *fake) tokenOf(kid string) string {
-	all := f.claims(clientsOwn)
+// tokenOf returns a client credentials token with this kid, which may be unknown.
+func (f *fakeIssuer) tokenOf(kid string) string {
+	all := f.claims(clientTokenClaims)
 	maps.Copy(all, claims{
 		"iss": signettest.URL, "aud": signettest.Audience, "client_id": "web", "jti": "a-token",
 		"iat": f.Now().Unix(),
@@ -95,14 +96,14 @@ func statusAt(index int, uri string) claims {
 	return claims{"status_list": claims{"idx": index, "uri": uri}}
 }
 
-func (f *fake) revoke(index int) {
+func (f *fakeIssuer) revoke(index int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.revoked[index/8] |= 1 << (index % 8)
 }
 
-// listToken is the status list as it is now.
-func (f *fake) listToken() string {
+// listToken returns the current status list.
+func (f *fakeIssuer) listToken() string {
 	all := claims{
 		"iss": signettest.URL, "sub": listURL, "iat": f.Now().Unix(),
 		"exp": f.Now().Add(10 * time.Minute).Unix(), "ttl": 10,
@@ -112,21 +113,21 @@ func (f *fake) listToken() string {
 	return f.Sign(claims{"typ": "statuslist+jwt"}, all)
 }
 
-// serve gives an answer instead of what an address has.
-func (f *fake) serve(url string, answer func(*http.Request) (*http.Response, error)) {
+// respondWith replaces the response for a URL.
+func (f *fakeIssuer) respondWith(url string, answer func(*http.Request) (*http.Response, error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.answers[url] = answer
 }
 
-func (f *fake) restore(url string) {
+func (f *fakeIssuer) restore(url string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.answers, url)
 }
 
-// hold has answers wait until what it returns is called.
-func (f *fake) hold() (release func()) {
+// blockResponses delays all responses until the returned function is called.
+func (f *fakeIssuer) blockResponses() (release func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	gate := make(chan struct{})
@@ -139,7 +140,7 @@ func (f *fake) hold() (release func()) {
 	})
 }
 
-func (f *fake) fetches(url string) int {
+func (f *fakeIssuer) fetches(url string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	count := 0
@@ -151,7 +152,7 @@ func (f *fake) fetches(url string) int {
 	return count
 }
 
-func (f *fake) RoundTrip(request *http.Request) (*http.Response, error) {
+func (f *fakeIssuer) RoundTrip(request *http.Request) (*http.Response, error) {
 	f.mu.Lock()
 	f.requests = append(f.requests, request)
 	gate, answer := f.gate, f.answers[request.URL.String()]
@@ -169,7 +170,7 @@ func (f *fake) RoundTrip(request *http.Request) (*http.Response, error) {
 	return f.answer(request), nil
 }
 
-func (f *fake) answer(request *http.Request) *http.Response {
+func (f *fakeIssuer) answer(request *http.Request) *http.Response {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	recorder := httptest.NewRecorder()
@@ -200,12 +201,12 @@ func answerOf(status int, body string) *http.Response {
 	}
 }
 
-// always serves the same.
-func always(status int, body string) func(*http.Request) (*http.Response, error) {
+// respond returns a function that always sends the same response.
+func respond(status int, body string) func(*http.Request) (*http.Response, error) {
 	return func(*http.Request) (*http.Response, error) { return answerOf(status, body), nil }
 }
 
-func refused(*http.Request) (*http.Response, error) {
+func refuseConnection(*http.Request) (*http.Response, error) {
 	return nil, errors.New("connection refused")
 }
 
@@ -228,7 +229,7 @@ func pack(t testing.TB, statuses []byte) string {
 	return base64.RawURLEncoding.EncodeToString(packed.Bytes())
 }
 
-// outcome is that of a verification as one word.
+// outcome is the result of a verification as one word.
 func outcome(v *verifier.Verifier, token string) string {
 	return outcomeIn(context.Background(), v, token)
 }
@@ -253,25 +254,25 @@ func expect(t *testing.T, v *verifier.Verifier, token, wanted string) {
 	}
 }
 
-func expectFetches(t *testing.T, f *fake, url string, wanted int) {
+func expectFetches(t *testing.T, f *fakeIssuer, url string, wanted int) {
 	t.Helper()
 	if found := f.fetches(url); found != wanted {
 		t.Fatalf("%d fetches of %s, not %d", found, url, wanted)
 	}
 }
 
-// inBackground verifies at the same time, and sends the outcome.
-func inBackground(ctx context.Context, v *verifier.Verifier, token string) <-chan string {
+// verifyInBackground verifies in a goroutine, and sends the outcome.
+func verifyInBackground(ctx context.Context, v *verifier.Verifier, token string) <-chan string {
 	found := make(chan string, 1)
 	go func() { found <- outcomeIn(ctx, v, token) }()
 	return found
 }
 
-// atOnce verifies each token in a goroutine of its own, and counts the outcomes.
-func atOnce(v *verifier.Verifier, tokens []string) map[string]int {
+// verifyConcurrently verifies each token in a separate goroutine, and counts the outcomes.
+func verifyConcurrently(v *verifier.Verifier, tokens []string) map[string]int {
 	waiting := make([]<-chan string, len(tokens))
 	for i, token := range tokens {
-		waiting[i] = inBackground(context.Background(), v, token)
+		waiting[i] = verifyInBackground(context.Background(), v, token)
 	}
 	found := map[string]int{}
 	for _, one := range waiting {
@@ -280,7 +281,7 @@ func atOnce(v *verifier.Verifier, tokens []string) map[string]int {
 	return found
 }
 
-// eventually waits for what another goroutine is about to do.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, isSo func() bool) {
 	t.Helper()
 	for range 500 {

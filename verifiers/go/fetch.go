@@ -13,107 +13,106 @@ import (
 	"time"
 )
 
-// largestHead is in bytes: what the head of an answer may have.
-const largestHead = 64 * 1024
+// maxResponseHeaderBytes is the maximum size of a response's header.
+const maxResponseHeaderBytes = 64 * 1024
 
 var (
-	notKept = regexp.MustCompile(`(?i)(?:^|[,\s])no-(?:cache|store)(?:$|[,\s=])`)
-	maxAge  = regexp.MustCompile(`(?i)(?:^|[,\s])max-age\s*=\s*"?(\d+)`)
+	notCacheable = regexp.MustCompile(`(?i)(?:^|[,\s])no-(?:cache|store)(?:$|[,\s=])`)
+	maxAge       = regexp.MustCompile(`(?i)(?:^|[,\s])max-age\s*=\s*"?(\d+)`)
 )
 
-// A fetcher makes one GET at a time out of a question, with limits on everything that the other side
-// decides.
+// A fetcher sends GET requests, with limits on the size and time of the response.
 type fetcher struct {
 	client  *http.Client
 	timeout time.Duration
 }
 
-// A question is what is asked for.
-type question struct {
+// A fetchTarget is the document to fetch.
+type fetchTarget struct {
 	url     string
 	accept  string
 	largest int64
-	// etag is that of what is held, if it may be held on to.
+	// etag is that of the cached copy, if a 304 is acceptable.
 	etag string
 }
 
-// An answer is what came back.
-type answer struct {
-	// unchanged: what is held is as good as new (RFC 9110 section 15.4.5). There is no body then.
-	unchanged bool
-	body      []byte
-	etag      string
-	// maxAge is Cache-Control: max-age, and 0 if nothing may be kept.
+// A fetchResult is a successful response.
+type fetchResult struct {
+	// notModified means that the cached copy is still valid (RFC 9110 section 15.4.5); body is empty.
+	notModified bool
+	body        []byte
+	etag        string
+	// maxAge is Cache-Control: max-age, and 0 if the response must not be cached.
 	maxAge    time.Duration
 	hasMaxAge bool
 }
 
-// newFetcher makes a fetcher that follows no redirects, whatever the client does.
+// newFetcher returns a fetcher that follows no redirects, even if the client does.
 func newFetcher(client *http.Client, timeout time.Duration) *fetcher {
 	if client == nil {
-		client = &http.Client{Transport: ownTransport()}
+		client = &http.Client{Transport: defaultTransport()}
 	}
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &fetcher{&own, timeout}
 }
 
-// ownTransport is the program's default, where that is the standard library's, with a bound.
-func ownTransport() http.RoundTripper {
+// defaultTransport is http.DefaultTransport, with a limit on headers if it is an [http.Transport].
+func defaultTransport() http.RoundTripper {
 	transport, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return http.DefaultTransport
 	}
 	transport = transport.Clone()
-	transport.MaxResponseHeaderBytes = largestHead
+	transport.MaxResponseHeaderBytes = maxResponseHeaderBytes
 	return transport
 }
 
-// get asks, and reads all of the answer within the time-out.
-func (f *fetcher) get(ctx context.Context, asked question) (*answer, error) {
+// get sends the request, and reads the whole response within the timeout.
+func (f *fetcher) get(ctx context.Context, target fetchTarget) (*fetchResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
-	found, err := f.exchange(ctx, asked)
+	result, err := f.exchange(ctx, target)
 	if errors.Is(err, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("no answer within %v", f.timeout)
+		return nil, fmt.Errorf("no response within %v", f.timeout)
 	}
 	var inURL *url.Error
-	if errors.As(err, &inURL) { // it repeats the address, which may hold a password
+	if errors.As(err, &inURL) { // contains the URL, which may contain a password
 		return nil, inURL.Err
 	}
-	return found, err
+	return result, err
 }
 
-func (f *fetcher) exchange(ctx context.Context, asked question) (*answer, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, asked.url, http.NoBody)
+func (f *fetcher) exchange(ctx context.Context, target fetchTarget) (*fetchResult, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.url, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Accept", asked.accept)
-	// What is not compressed cannot inflate.
+	request.Header.Set("Accept", target.accept)
+	// An uncompressed body cannot be a decompression bomb.
 	request.Header.Set("Accept-Encoding", "identity")
-	if asked.etag != "" {
-		request.Header.Set("If-None-Match", asked.etag)
+	if target.etag != "" {
+		request.Header.Set("If-None-Match", target.etag)
 	}
 	response, err := f.client.Do(request)
 	if err != nil {
 		return nil, err
 	}
-	// Not read to its end, so that a long one ends the connection and nothing else.
+	// Not drained first: for a long body, closing the connection is cheaper.
 	defer response.Body.Close()
-	found := &answer{etag: response.Header.Get("ETag")}
-	found.maxAge, found.hasMaxAge = lifetimeIn(response.Header)
+	result := &fetchResult{etag: response.Header.Get("ETag")}
+	result.maxAge, result.hasMaxAge = lifetimeIn(response.Header)
 	switch {
-	case response.StatusCode == http.StatusNotModified && asked.etag != "":
-		found.unchanged = true
-		return found, nil
+	case response.StatusCode == http.StatusNotModified && target.etag != "":
+		result.notModified = true
+		return result, nil
 	case response.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("status %d", response.StatusCode)
 	case !isIdentity(response.Header.Values("Content-Encoding")):
-		return nil, errors.New("compressed, although that was not asked for")
+		return nil, errors.New("compressed, although not requested")
 	}
-	found.body, err = readAtMost(response.Body, asked.largest)
-	return found, err
+	result.body, err = readAtMost(response.Body, target.largest)
+	return result, err
 }
 
 func isIdentity(codings []string) bool {
@@ -132,11 +131,11 @@ func readAtMost(body io.Reader, largest int64) ([]byte, error) {
 	return read, nil
 }
 
-// lifetimeIn reads Cache-Control (RFC 9111 section 5.2.2). More seconds than can be counted are as
-// good as endless.
+// lifetimeIn reads Cache-Control (RFC 9111 section 5.2.2). Numbers that overflow count as the
+// maximum.
 func lifetimeIn(header http.Header) (lifetime time.Duration, found bool) {
 	directives := strings.Join(header.Values("Cache-Control"), ", ")
-	if notKept.MatchString(directives) {
+	if notCacheable.MatchString(directives) {
 		return 0, true
 	}
 	digits := maxAge.FindStringSubmatch(directives)

@@ -19,12 +19,12 @@ import (
 
 const mebibyte = 1024 * 1024
 
-// A repeating body has no end, and counts what is read of it.
-type repeating struct {
+// An endlessBody has no end, and counts the bytes read.
+type endlessBody struct {
 	read atomic.Int64
 }
 
-func (r *repeating) Read(space []byte) (int, error) {
+func (r *endlessBody) Read(space []byte) (int, error) {
 	for i := range space {
 		space[i] = ' '
 	}
@@ -32,14 +32,14 @@ func (r *repeating) Read(space []byte) (int, error) {
 	return len(space), nil
 }
 
-func (r *repeating) Close() error {
+func (r *endlessBody) Close() error {
 	return nil
 }
 
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	const away = "https://evil.example.test/jwks.json"
-	f := newFake(t)
-	f.serve(keysURL, func(*http.Request) (*http.Response, error) {
+	f := newFakeIssuer(t)
+	f.respondWith(keysURL, func(*http.Request) (*http.Response, error) {
 		response := answerOf(http.StatusFound, "")
 		response.Header.Set("Location", away)
 		return response, nil
@@ -48,7 +48,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	expectFetches(t, f, away, 0)
 }
 
-func TestAHugeBodyIsNotReadToItsEnd(t *testing.T) {
+func TestOversizedBodyIsNotReadToItsEnd(t *testing.T) {
 	for _, one := range []struct {
 		url    string
 		limit  int64
@@ -57,8 +57,8 @@ func TestAHugeBodyIsNotReadToItsEnd(t *testing.T) {
 		{keysURL, mebibyte / 4, "keys_unavailable"},
 		{listURL, 2 * mebibyte, "status_unavailable"},
 	} {
-		f, body := newFake(t), &repeating{}
-		f.serve(one.url, func(*http.Request) (*http.Response, error) {
+		f, body := newFakeIssuer(t), &endlessBody{}
+		f.respondWith(one.url, func(*http.Request) (*http.Response, error) {
 			response := answerOf(http.StatusOK, "")
 			response.Body = body
 			return response, nil
@@ -70,19 +70,19 @@ func TestAHugeBodyIsNotReadToItsEnd(t *testing.T) {
 	}
 }
 
-func TestABodyOfTheLimitIsReadAndNoLongerOne(t *testing.T) {
-	f := newFake(t)
+func TestBodyOfTheMaximumSizeIsRead(t *testing.T) {
+	f := newFakeIssuer(t)
 	document := f.body(keysURL)
 	for size, wanted := range map[int]string{
 		mebibyte / 4: "accepted", mebibyte/4 + 1: "keys_unavailable",
 	} {
-		f.serve(keysURL, always(http.StatusOK, document+strings.Repeat(" ", size-len(document))))
+		f.respondWith(keysURL, respond(http.StatusOK, document+strings.Repeat(" ", size-len(document))))
 		expect(t, f.verifier(), f.token(nil), wanted)
 	}
 }
 
-// body is what there is at an address.
-func (f *fake) body(url string) string {
+// body returns the body served at a URL.
+func (f *fakeIssuer) body(url string) string {
 	request := httptest.NewRequest(http.MethodGet, url, http.NoBody)
 	body, err := io.ReadAll(f.answer(request).Body)
 	if err != nil {
@@ -91,10 +91,10 @@ func (f *fake) body(url string) string {
 	return string(body)
 }
 
-func TestACompressedBodyIsNotInflated(t *testing.T) {
+func TestCompressedBodyIsNotDecompressed(t *testing.T) {
 	for _, coding := range []string{"gzip", "deflate", "identity, gzip"} {
-		f, body := newFake(t), &repeating{}
-		f.serve(keysURL, func(r *http.Request) (*http.Response, error) {
+		f, body := newFakeIssuer(t), &endlessBody{}
+		f.respondWith(keysURL, func(r *http.Request) (*http.Response, error) {
 			if accepted := r.Header.Get("Accept-Encoding"); accepted != "identity" {
 				t.Errorf("asks for %q", accepted)
 			}
@@ -110,26 +110,26 @@ func TestACompressedBodyIsNotInflated(t *testing.T) {
 	}
 }
 
-func TestOnlyAWholeAnswerCounts(t *testing.T) {
+func TestOnlyACompleteResponseIsAccepted(t *testing.T) {
 	for _, status := range []int{204, 206, 301, 304, 401, 404, 500, 503} {
-		f := newFake(t)
-		f.serve(keysURL, always(status, f.body(keysURL)))
+		f := newFakeIssuer(t)
+		f.respondWith(keysURL, respond(status, f.body(keysURL)))
 		expect(t, f.verifier(), f.token(nil), "keys_unavailable")
 	}
 }
 
-// Even so there is a pause, and no token is refused for it while there are keys.
-func TestWhateverATransportDoesIsAFetchThatFailed(t *testing.T) {
+// The retry pause applies, and no token is refused while keys are cached.
+func TestAnyErrorOfTheTransportIsAFailedFetch(t *testing.T) {
 	for name, answer := range map[string]func(*http.Request) (*http.Response, error){
-		"error":      refused,
+		"error":      refuseConnection,
 		"panic":      func(*http.Request) (*http.Response, error) { panic("a defect") },
-		"broken off": brokenOff,
+		"broken off": truncatedBody,
 	} {
-		f := newFake(t)
-		v, token := f.verifier(), f.token(clientsOwn)
+		f := newFakeIssuer(t)
+		v, token := f.verifier(), f.token(clientTokenClaims)
 		expect(t, v, token, "accepted")
 		f.Advance(5 * time.Minute)
-		f.serve(keysURL, answer)
+		f.respondWith(keysURL, answer)
 		for range 5 {
 			expect(t, v, token, "accepted")
 		}
@@ -139,7 +139,7 @@ func TestWhateverATransportDoesIsAFetchThatFailed(t *testing.T) {
 	}
 }
 
-func brokenOff(*http.Request) (*http.Response, error) {
+func truncatedBody(*http.Request) (*http.Response, error) {
 	response := answerOf(http.StatusOK, "")
 	response.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"keys":[`), badReader{}))
 	return response, nil
@@ -151,8 +151,8 @@ func (badReader) Read([]byte) (int, error) {
 	return 0, io.ErrUnexpectedEOF
 }
 
-// On a real connection, as the verifier makes it by itself.
-func TestABodyThatTricklesInIsGivenUp(t *testing.T) {
+// Uses a real connection with the verifier's own client.
+func TestSlowBodyTimesOut(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			_, _ = io.WriteString(w, " ")
@@ -175,9 +175,8 @@ func TestABodyThatTricklesInIsGivenUp(t *testing.T) {
 	}
 }
 
-// The clock of the system, the client of its own, a real connection, and a set that it compresses if
-// it is asked to.
-func TestAVerifierWithNothingSetWorks(t *testing.T) {
+// Uses the system's clock, the verifier's own client and a real connection.
+func TestVerifierWorksWithDefaultSettings(t *testing.T) {
 	issuer := signettest.NewIssuer(t)
 	server := httptest.NewServer(issuer)
 	defer server.Close()
@@ -188,8 +187,8 @@ func TestAVerifierWithNothingSetWorks(t *testing.T) {
 	expect(t, v, issuer.UserToken("ada"), "accepted")
 }
 
-// records are the log lines of a verifier, as level, message and attributes.
-func records(level slog.Level) (*bytes.Buffer, verifier.Option) {
+// captureLog returns a buffer with a verifier's log lines, and the option that writes to it.
+func captureLog(level slog.Level) (*bytes.Buffer, verifier.Option) {
 	written := &bytes.Buffer{}
 	handler := slog.NewTextHandler(written, &slog.HandlerOptions{
 		Level: level,
@@ -203,11 +202,11 @@ func records(level slog.Level) (*bytes.Buffer, verifier.Option) {
 	return written, verifier.WithLogger(slog.New(handler))
 }
 
-func TestAFailedFetchIsLoggedOnce(t *testing.T) {
-	f := newFake(t)
-	written, logged := records(slog.LevelWarn)
+func TestFailedFetchIsLoggedOnce(t *testing.T) {
+	f := newFakeIssuer(t)
+	written, logged := captureLog(slog.LevelWarn)
 	v := f.verifier(logged, verifier.WithBaseURL("https://ada:secret@id.example.test"))
-	f.serve("https://ada:secret@id.example.test/.well-known/jwks.json", refused)
+	f.respondWith("https://ada:secret@id.example.test/.well-known/jwks.json", refuseConnection)
 	for range 3 {
 		expect(t, v, f.token(nil), "keys_unavailable")
 	}
@@ -219,13 +218,13 @@ func TestAFailedFetchIsLoggedOnce(t *testing.T) {
 	}
 }
 
-func TestTheLogSaysWhyATokenWasRefusedAndNothingOfIt(t *testing.T) {
-	f := newFake(t)
-	written, logged := records(slog.LevelDebug)
+func TestLogContainsTheRefusalReasonAndNoToken(t *testing.T) {
+	f := newFakeIssuer(t)
+	written, logged := captureLog(slog.LevelDebug)
 	v := f.verifier(logged)
 	expect(t, v, f.token(nil), "accepted")
 	for _, token := range []string{
-		f.stranger(1), f.token(claims{"iss": "https://stranger.test"}), f.token(claims{"client_id": 7}), "no-token",
+		f.tokenWithUnknownKey(1), f.token(claims{"iss": "https://stranger.test"}), f.token(claims{"client_id": 7}), "no-token",
 	} {
 		if _, err := v.Verify(context.Background(), token); err == nil {
 			t.Error("accepted")

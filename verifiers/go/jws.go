@@ -6,8 +6,8 @@ import (
 	"signet.dev/verifier/internal/strict"
 )
 
-// forbidden are header parameters that refuse a token whatever their value: crit and b64 change how
-// the rest is read; the others bring a key, or its address, along.
+// forbidden are header parameters that are refused with any value: crit and b64 change how a token
+// is parsed; the others contain a key or its address.
 var forbidden = [...]string{"crit", "b64", "jwk", "jku", "x5c", "x5u"}
 
 // A tokenType is the part of a media type after application/, in lower case.
@@ -15,12 +15,12 @@ type tokenType string
 
 const (
 	typeAccessToken tokenType = "at+jwt"
-	// typeJWT is that of any JWT (RFC 7519 section 5.1), ID tokens among them.
+	// typeJWT is the type of any JWT (RFC 7519 section 5.1), including ID tokens.
 	typeJWT        tokenType = "jwt"
 	typeStatusList tokenType = "statuslist+jwt"
 )
 
-// A jws is a compact JWS (RFC 7515 section 3.1), taken apart but not yet believed.
+// A jws is a compact JWS (RFC 7515 section 3.1), parsed but not yet verified.
 type jws struct {
 	header  *header
 	payload strict.Value
@@ -35,8 +35,8 @@ type header struct {
 	members strict.Value
 }
 
-// parseJWS takes token apart: malformed unless all of it is as strict as it can be. known is a header
-// that has been read before, or nil: all tokens of one key have the same.
+// parseJWS parses token, and refuses it as malformed if any part violates the strict syntax. known
+// is a header that was parsed before, or nil: all tokens of one key have the same header.
 func parseJWS(token string, longest int, known *header) (jws, error) {
 	if len(token) > longest {
 		return jws{}, refuse(ErrMalformed)
@@ -60,7 +60,7 @@ func parseJWS(token string, longest int, known *header) (jws, error) {
 	return jws{header, payload, signed, signature}, nil
 }
 
-// parseHeader returns nil for what is malformed.
+// parseHeader returns nil for a malformed header.
 func parseHeader(text string) *header {
 	members, err := strict.ParseEncodedObject(text)
 	if err != nil {
@@ -73,15 +73,15 @@ func parseHeader(text string) *header {
 	return &header{strings.Clone(text), kid, members}
 }
 
-// check returns which of the types it is. Parameters that are not named here are ignored, as
-// RFC 7515 section 4 asks.
+// check returns the header's typ, one of types. Other parameters are ignored, as RFC 7515 section 4
+// requires.
 func (h *header) check(types []tokenType) (tokenType, error) {
 	for _, name := range forbidden {
 		if h.members.Has(name) {
 			return "", refuse(ErrForbiddenHeader)
 		}
 	}
-	// Ours, never the token's choice (RFC 8725 section 3.1).
+	// The verifier chooses the algorithm, never the token (RFC 8725 section 3.1).
 	if !h.members.Get("alg").Is("RS256") {
 		return "", refuse(ErrUnsupportedAlgorithm)
 	}
@@ -94,8 +94,8 @@ func (h *header) check(types []tokenType) (tokenType, error) {
 	return "", refuse(ErrWrongType)
 }
 
-// equalsIgnoringCase compares as media types are compared (RFC 7515 section 4.1.9), in ASCII: to
-// strings.EqualFold, the long s is an s.
+// equalsIgnoringCase compares media types (RFC 7515 section 4.1.9), ignoring the case of ASCII
+// letters only: strings.EqualFold would also equate the long s with s.
 func equalsIgnoringCase(text, lower string) bool {
 	if len(text) != len(lower) {
 		return false

@@ -14,8 +14,8 @@ import (
 	"signet.dev/verifier/signettest"
 )
 
-// strangers are tokens that all name keys of their own invention.
-func strangers(f *fake, count int) []string {
+// tokensWithUnknownKeys returns tokens with different unknown kids.
+func tokensWithUnknownKeys(f *fakeIssuer, count int) []string {
 	tokens := make([]string, count)
 	for i := range tokens {
 		tokens[i] = f.tokenOf(fmt.Sprintf("made-up-%d", i))
@@ -23,8 +23,8 @@ func strangers(f *fake, count int) []string {
 	return tokens
 }
 
-func TestNothingIsFetchedBeforeATokenNeedsIt(t *testing.T) {
-	f := newFake(t)
+func TestDocumentsAreFetchedOnlyWhenATokenNeedsThem(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier()
 
 	expect(t, v, "not.a.token", "malformed")
@@ -32,27 +32,27 @@ func TestNothingIsFetchedBeforeATokenNeedsIt(t *testing.T) {
 	if len(f.requests) != 0 {
 		t.Error("something was fetched")
 	}
-	expect(t, v, f.token(clientsOwn), "accepted")
+	expect(t, v, f.token(clientTokenClaims), "accepted")
 	expectFetches(t, f, keysURL, 1)
 	expectFetches(t, f, listURL, 0)
 }
 
-func TestAHundredTokensAtOnceAreWorthOneFetchOfEachDocument(t *testing.T) {
-	f := newFake(t)
+func TestHundredConcurrentTokensCauseOneFetchPerDocument(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier()
 	tokens := make([]string, 100)
 	for i := range tokens {
 		tokens[i] = f.token(nil)
 	}
 
-	if found := atOnce(v, tokens); found["accepted"] != 100 {
+	if found := verifyConcurrently(v, tokens); found["accepted"] != 100 {
 		t.Error(found)
 	}
 	expectFetches(t, f, keysURL, 1)
 	expectFetches(t, f, listURL, 1)
 }
 
-func TestTheKeysAreKeptForTheirMaxAge(t *testing.T) {
+func TestKeySetIsCachedForItsMaxAge(t *testing.T) {
 	for header, lifetime := range map[string]time.Duration{
 		"":                                    300 * time.Second,
 		"public, max-age=60":                  60 * time.Second,
@@ -72,10 +72,10 @@ func TestTheKeysAreKeptForTheirMaxAge(t *testing.T) {
 		"max-age=20, stale-while-revalidate=": 20 * time.Second,
 	} {
 		t.Run(header, func(t *testing.T) {
-			f := newFake(t)
+			f := newFakeIssuer(t)
 			f.header = http.Header{"Cache-Control": {header}}
 			v := f.verifier()
-			token := f.token(merged(clientsOwn, claims{"exp": f.Now().Add(100 * time.Hour).Unix()}))
+			token := f.token(mergeClaims(clientTokenClaims, claims{"exp": f.Now().Add(100 * time.Hour).Unix()}))
 
 			expect(t, v, token, "accepted")
 			f.Advance(lifetime - time.Second/2)
@@ -89,8 +89,8 @@ func TestTheKeysAreKeptForTheirMaxAge(t *testing.T) {
 	}
 }
 
-// merged are the claims of all, the last of each name.
-func merged(all ...claims) claims {
+// mergeClaims merges claims; later values replace earlier ones.
+func mergeClaims(all ...claims) claims {
 	sum := claims{}
 	for _, one := range all {
 		maps.Copy(sum, one)
@@ -98,9 +98,9 @@ func merged(all ...claims) claims {
 	return sum
 }
 
-func TestAWithdrawnKeyIsGoneWithTheNextFetch(t *testing.T) {
-	f := newFake(t)
-	v, old := f.verifier(), f.token(clientsOwn)
+func TestWithdrawnKeyIsRefusedAfterTheNextFetch(t *testing.T) {
+	f := newFakeIssuer(t)
+	v, old := f.verifier(), f.token(clientTokenClaims)
 	expect(t, v, old, "accepted")
 
 	f.Rotate()
@@ -108,18 +108,18 @@ func TestAWithdrawnKeyIsGoneWithTheNextFetch(t *testing.T) {
 	f.Advance(5 * time.Minute)
 
 	expect(t, v, old, "unknown_key")
-	expect(t, v, f.token(clientsOwn), "accepted")
+	expect(t, v, f.token(clientTokenClaims), "accepted")
 }
 
-func TestWhatIsUnchangedIsAsGoodAsNew(t *testing.T) {
-	f := newFake(t)
-	v, token := f.verifier(), f.token(clientsOwn)
+func TestNotModifiedRenewsTheCachedKeySet(t *testing.T) {
+	f := newFakeIssuer(t)
+	v, token := f.verifier(), f.token(clientTokenClaims)
 	f.header.Set("Cache-Control", "max-age=60")
 	expect(t, v, token, "accepted")
 	f.header.Set("Cache-Control", "max-age=600")
 	f.Advance(time.Minute)
 	expect(t, v, token, "accepted")
-	f.header.Del("Cache-Control") // what a 304 does not say is as before
+	f.header.Del("Cache-Control") // a 304 without max-age does not change the lifetime
 	f.Advance(599 * time.Second)
 	expect(t, v, token, "accepted")
 	expectFetches(t, f, keysURL, 2)
@@ -133,36 +133,36 @@ func TestWhatIsUnchangedIsAsGoodAsNew(t *testing.T) {
 	}
 }
 
-func TestAThousandMadeUpKeysCauseOneFetchInACooldown(t *testing.T) {
-	f := newFake(t)
-	v, unknown := f.verifier(), strangers(f, 1000)
-	expect(t, v, f.token(clientsOwn), "accepted")
+func TestThousandUnknownKidsCauseOneFetchPerCooldown(t *testing.T) {
+	f := newFakeIssuer(t)
+	v, unknown := f.verifier(), tokensWithUnknownKeys(f, 1000)
+	expect(t, v, f.token(clientTokenClaims), "accepted")
 
 	for fetches := 2; fetches < 5; fetches++ {
 		f.Advance(29 * time.Second)
-		if found := atOnce(v, unknown); found["unknown_key"] != 1000 {
+		if found := verifyConcurrently(v, unknown); found["unknown_key"] != 1000 {
 			t.Fatal(found)
 		}
 		expectFetches(t, f, keysURL, fetches-1)
 		f.Advance(time.Second)
-		if found := atOnce(v, unknown); found["unknown_key"] != 1000 {
+		if found := verifyConcurrently(v, unknown); found["unknown_key"] != 1000 {
 			t.Fatal(found)
 		}
 		expectFetches(t, f, keysURL, fetches)
 	}
 }
 
-// Keys are published before they sign. Twenty requests and fifty strangers a second, a rotation every
-// two minutes, twice the age of the key set: nobody is refused.
-func TestNoGoodTokenIsRefusedOverRotationsBesideStrangers(t *testing.T) {
+// Keys are published before they sign. Each second has twenty valid tokens and fifty with unknown
+// kids. A rotation every two minutes, which is longer than the max-age of the key set.
+func TestRotationsWithUnknownKidsRefuseNoValidToken(t *testing.T) {
 	const seconds, publication = 10 * 60, 60
-	f := newFake(t)
+	f := newFakeIssuer(t)
 	f.header.Set("Cache-Control", "max-age=30")
 	v := f.verifier()
-	sign := func() string { return f.Sign(nil, f.whole(clientsOwn)) }
+	sign := func() string { return f.Sign(nil, f.allClaims(clientTokenClaims)) }
 	signing := sign()
 	for second := range seconds {
-		// The key that rotation makes signs a minute later: until then a token is of the key before.
+		// A new key signs a minute after its publication.
 		switch second % 120 {
 		case 0:
 			f.Rotate()
@@ -175,7 +175,7 @@ func TestNoGoodTokenIsRefusedOverRotationsBesideStrangers(t *testing.T) {
 			}
 		}
 		for i := range 50 {
-			expect(t, v, f.stranger(second*50+i), "unknown_key")
+			expect(t, v, f.tokenWithUnknownKey(second*50+i), "unknown_key")
 		}
 		f.Advance(time.Second)
 	}
@@ -184,70 +184,70 @@ func TestNoGoodTokenIsRefusedOverRotationsBesideStrangers(t *testing.T) {
 	}
 }
 
-// whole are all claims of a token.
-func (f *fake) whole(changes claims) claims {
-	return merged(claims{
+// allClaims returns all claims of a token.
+func (f *fakeIssuer) allClaims(changes claims) claims {
+	return mergeClaims(claims{
 		"iss": signettest.URL, "aud": signettest.Audience, "client_id": "web", "jti": "a-token",
 		"iat": f.Now().Unix(),
 	}, f.claims(changes))
 }
 
-// stranger is a token with a kid and a signature of its own invention, which costs no signing.
-func (f *fake) stranger(number int) string {
+// tokenWithUnknownKey returns a token with an invented kid and signature, which is cheap to create.
+func (f *fakeIssuer) tokenWithUnknownKey(number int) string {
 	header := fmt.Sprintf(`{"alg":"RS256","typ":"at+jwt","kid":"made-up-%d"}`, number)
 	return encode(header) + "." + encode("{}") + ".AAAA"
 }
 
-func TestANewKeyIsFoundAfterTheCooldownByAllWhoWait(t *testing.T) {
-	f := newFake(t)
+func TestNewKeyIsFoundAfterTheCooldownByAllConcurrentRequests(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier()
-	expect(t, v, f.token(clientsOwn), "accepted")
+	expect(t, v, f.token(clientTokenClaims), "accepted")
 	f.Rotate()
-	next := f.token(clientsOwn)
+	next := f.token(clientTokenClaims)
 
 	f.Advance(29 * time.Second)
 	expect(t, v, next, "unknown_key")
 	expectFetches(t, f, keysURL, 1)
 	f.Advance(time.Second)
 
-	if found := atOnce(v, []string{next, next, next, next}); found["accepted"] != 4 {
+	if found := verifyConcurrently(v, []string{next, next, next, next}); found["accepted"] != 4 {
 		t.Error(found)
 	}
 	expectFetches(t, f, keysURL, 2)
 }
 
-func TestACooldownOfOnesOwn(t *testing.T) {
-	f := newFake(t)
+func TestCooldownIsConfigurable(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier(verifier.WithCooldown(time.Second))
-	expect(t, v, f.token(clientsOwn), "accepted")
+	expect(t, v, f.token(clientTokenClaims), "accepted")
 	f.Rotate()
 	f.Advance(time.Second)
 
-	expect(t, v, f.token(clientsOwn), "accepted")
+	expect(t, v, f.token(clientTokenClaims), "accepted")
 }
 
-func TestMadeUpKeysKeepToTheCooldownWhileSignetIsAway(t *testing.T) {
-	f := newFake(t)
-	v, good := f.verifier(), f.token(clientsOwn)
+func TestCooldownAppliesToUnknownKidsWhileSignetIsUnreachable(t *testing.T) {
+	f := newFakeIssuer(t)
+	v, good := f.verifier(), f.token(clientTokenClaims)
 	expect(t, v, good, "accepted")
 	f.SetAway(true)
 	for range 29 {
 		f.Advance(time.Second)
-		expect(t, v, f.stranger(1), "unknown_key")
+		expect(t, v, f.tokenWithUnknownKey(1), "unknown_key")
 	}
 	expectFetches(t, f, keysURL, 1)
 	f.Advance(time.Second)
 	for range 10 {
-		expect(t, v, f.stranger(1), "unknown_key")
+		expect(t, v, f.tokenWithUnknownKey(1), "unknown_key")
 		expect(t, v, good, "accepted")
 	}
 	expectFetches(t, f, keysURL, 2)
 }
 
-func TestKeysAreKeptWithoutEndAndAskedForAfterEachPause(t *testing.T) {
-	f := newFake(t)
+func TestStaleKeysAreUsedAndRefetchedAfterEachPause(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier()
-	token := f.token(merged(clientsOwn, claims{"exp": f.Now().Add(10000 * time.Hour).Unix()}))
+	token := f.token(mergeClaims(clientTokenClaims, claims{"exp": f.Now().Add(10000 * time.Hour).Unix()}))
 	expect(t, v, token, "accepted")
 	f.SetAway(true)
 
@@ -264,10 +264,10 @@ func TestKeysAreKeptWithoutEndAndAskedForAfterEachPause(t *testing.T) {
 	expectFetches(t, f, keysURL, 3)
 }
 
-// Ten minutes without Signet: nobody is refused, a service that is started meanwhile answers that it
-// cannot tell, and both go on by themselves afterwards.
-func TestAnOutageOfTenMinutes(t *testing.T) {
-	f := newFake(t)
+// During ten minutes without Signet no valid token is refused, and a service that starts meanwhile
+// reports keys_unavailable. Both recover afterwards.
+func TestOutageOfTenMinutesRefusesNoValidToken(t *testing.T) {
+	f := newFakeIssuer(t)
 	f.list = claims{"exp": f.Now().Add(15 * time.Minute).Unix()}
 	running, token := f.verifier(), f.token(nil)
 	expect(t, running, token, "accepted")
@@ -280,7 +280,7 @@ func TestAnOutageOfTenMinutes(t *testing.T) {
 		expect(t, running, token, "accepted")
 		expect(t, started, token, "keys_unavailable")
 	}
-	expect(t, running, f.stranger(1), "unknown_key")
+	expect(t, running, f.tokenWithUnknownKey(1), "unknown_key")
 	f.SetAway(false)
 	f.Advance(5 * time.Second)
 
@@ -290,10 +290,10 @@ func TestAnOutageOfTenMinutes(t *testing.T) {
 	}
 }
 
-func TestWithoutAnyKeysItIsTriedAgainEachSecond(t *testing.T) {
-	f := newFake(t)
-	v, token := f.verifier(), f.token(clientsOwn)
-	f.serve(keysURL, refused)
+func TestWithoutKeysFetchesAreRetriedEachSecond(t *testing.T) {
+	f := newFakeIssuer(t)
+	v, token := f.verifier(), f.token(clientTokenClaims)
+	f.respondWith(keysURL, refuseConnection)
 	for range 5 {
 		expect(t, v, token, "keys_unavailable")
 	}
@@ -311,21 +311,21 @@ func TestWithoutAnyKeysItIsTriedAgainEachSecond(t *testing.T) {
 	}
 	var known *verifier.Error
 	if !errors.As(err, &known) || known.Cause == nil || known.Cause.Error() != "connection refused" {
-		t.Errorf("the cause is not told: %v", known)
+		t.Errorf("the cause is missing: %v", known)
 	}
 	f.restore(keysURL)
 	f.Advance(time.Second)
 	expect(t, v, token, "accepted")
 }
 
-func TestADocumentThatIsNoKeySetReplacesNothing(t *testing.T) {
+func TestInvalidKeySetDoesNotReplaceTheCachedOne(t *testing.T) {
 	for _, document := range []string{"", "[]", "{}", `{"keys":{}}`, "<html>", "\xff", `{"keys":[]} x`} {
 		t.Run(document, func(t *testing.T) {
-			f := newFake(t)
-			v, token := f.verifier(), f.token(clientsOwn)
+			f := newFakeIssuer(t)
+			v, token := f.verifier(), f.token(clientTokenClaims)
 			expect(t, v, token, "accepted")
 			f.Advance(5 * time.Minute)
-			f.serve(keysURL, always(http.StatusOK, document))
+			f.respondWith(keysURL, respond(http.StatusOK, document))
 
 			expect(t, v, token, "accepted")
 			expectFetches(t, f, keysURL, 2)
@@ -333,9 +333,9 @@ func TestADocumentThatIsNoKeySetReplacesNothing(t *testing.T) {
 	}
 }
 
-// Who looked before a fetch landed, and comes to fetch after it, has what is needed.
-func TestAFetchThatHasJustLandedIsNotRepeated(t *testing.T) {
-	f := newFake(t)
+// A caller whose check was before the end of a fetch uses its result instead of fetching again.
+func TestFetchThatHasJustCompletedIsNotRepeated(t *testing.T) {
+	f := newFakeIssuer(t)
 	var blocks atomic.Bool
 	looked, landed := make(chan struct{}), make(chan struct{})
 	v := f.verifier(verifier.WithClock(func() time.Time {
@@ -345,12 +345,12 @@ func TestAFetchThatHasJustLandedIsNotRepeated(t *testing.T) {
 		}
 		return f.Now()
 	}))
-	token := f.token(clientsOwn)
+	token := f.token(clientTokenClaims)
 	expect(t, v, token, "accepted")
 	f.Advance(5 * time.Minute)
 
 	blocks.Store(true)
-	late := inBackground(context.Background(), v, token)
+	late := verifyInBackground(context.Background(), v, token)
 	<-looked
 	expect(t, v, token, "accepted")
 	close(landed)
@@ -360,14 +360,14 @@ func TestAFetchThatHasJustLandedIsNotRepeated(t *testing.T) {
 	expectFetches(t, f, keysURL, 2)
 }
 
-// What was ended while the answer was on its way is not in it.
-func TestAgesCountFromWhenTheQuestionWasSent(t *testing.T) {
-	f := newFake(t)
+// A response may lack sessions that ended while it was in transit.
+func TestCacheAgeCountsFromTheStartOfTheFetch(t *testing.T) {
+	f := newFakeIssuer(t)
 	v, token := f.verifier(), f.token(nil)
-	for fetches := 1; fetches < 4; fetches++ { // the first is answered 200, the others 304
-		release := f.hold()
-		waiting := inBackground(context.Background(), v, token)
-		eventually(t, "the keys are asked for", func() bool { return f.fetches(keysURL) == fetches })
+	for fetches := 1; fetches < 4; fetches++ { // the first response is 200, the later ones are 304
+		release := f.blockResponses()
+		waiting := verifyInBackground(context.Background(), v, token)
+		eventually(t, "the keys are requested", func() bool { return f.fetches(keysURL) == fetches })
 		f.Advance(2 * time.Second)
 		release()
 		if found := <-waiting; found != "accepted" {
@@ -380,15 +380,15 @@ func TestAgesCountFromWhenTheQuestionWasSent(t *testing.T) {
 	}
 }
 
-func TestNobodyWaitsLongForKeysThatAreOnlyToBeRenewed(t *testing.T) {
-	f := newFake(t)
-	v, token := f.verifier(verifier.WithTimeout(time.Minute)), f.token(clientsOwn)
+func TestRefreshOfUsableKeysDelaysRequestsOnlyBriefly(t *testing.T) {
+	f := newFakeIssuer(t)
+	v, token := f.verifier(verifier.WithTimeout(time.Minute)), f.token(clientTokenClaims)
 	expect(t, v, token, "accepted")
 	f.Rotate()
 	f.Withdraw()
-	next := f.token(clientsOwn)
+	next := f.token(clientTokenClaims)
 	f.Advance(5 * time.Minute)
-	release := f.hold()
+	release := f.blockResponses()
 	defer release()
 
 	began := time.Now()
@@ -397,13 +397,13 @@ func TestNobodyWaitsLongForKeysThatAreOnlyToBeRenewed(t *testing.T) {
 		t.Errorf("waited for %v", waited)
 	}
 	began = time.Now()
-	for range 20 { // the second is over for all
+	for range 20 { // the maximum wait is already over
 		expect(t, v, token, "accepted")
 	}
 	if waited := time.Since(began); waited > 900*time.Millisecond {
 		t.Errorf("waited for %v more", waited)
 	}
-	waiting := inBackground(context.Background(), v, next)
+	waiting := verifyInBackground(context.Background(), v, next)
 	select {
 	case found := <-waiting:
 		t.Fatalf("a key that is not held is waited for: %s", found)
@@ -417,15 +417,15 @@ func TestNobodyWaitsLongForKeysThatAreOnlyToBeRenewed(t *testing.T) {
 	expectFetches(t, f, keysURL, 2)
 }
 
-func TestAWaiterWhoGoesAwayTakesNobodyAlong(t *testing.T) {
-	f := newFake(t)
-	v, token := f.verifier(), f.token(clientsOwn)
-	release := f.hold()
+func TestCancelledRequestDoesNotCancelOthers(t *testing.T) {
+	f := newFakeIssuer(t)
+	v, token := f.verifier(), f.token(clientTokenClaims)
+	release := f.blockResponses()
 	ctx, goAway := context.WithCancel(context.Background())
-	first := inBackground(ctx, v, token) // it began the fetch
-	eventually(t, "the keys are asked for", func() bool { return f.fetches(keysURL) == 1 })
+	first := verifyInBackground(ctx, v, token) // starts the fetch
+	eventually(t, "the keys are requested", func() bool { return f.fetches(keysURL) == 1 })
 	others := []<-chan string{
-		inBackground(context.Background(), v, token), inBackground(context.Background(), v, token),
+		verifyInBackground(context.Background(), v, token), verifyInBackground(context.Background(), v, token),
 	}
 
 	goAway()
@@ -441,15 +441,15 @@ func TestAWaiterWhoGoesAwayTakesNobodyAlong(t *testing.T) {
 	expectFetches(t, f, keysURL, 1)
 }
 
-func TestWhoDoesNotWaitIsToldThatItCannotBeSaid(t *testing.T) {
-	f := newFake(t)
+func TestEndedContextGetsAnUnavailableError(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier(verifier.WithStatusUnavailableAccepted())
 	listed := f.token(nil)
-	expect(t, v, f.token(clientsOwn), "accepted")
+	expect(t, v, f.token(clientTokenClaims), "accepted")
 	f.Rotate()
-	ofNewKey := f.token(clientsOwn)
+	ofNewKey := f.token(clientTokenClaims)
 	f.Advance(30 * time.Second)
-	defer f.hold()()
+	defer f.blockResponses()()
 
 	for token, wanted := range map[string]error{
 		listed: verifier.ErrStatusUnavailable, ofNewKey: verifier.ErrKeysUnavailable,
@@ -463,13 +463,13 @@ func TestWhoDoesNotWaitIsToldThatItCannotBeSaid(t *testing.T) {
 	}
 }
 
-func TestAnAddressInsideTheClusterIsAskedInsteadOfTheIssuer(t *testing.T) {
+func TestBaseURLIsFetchedInsteadOfTheIssuer(t *testing.T) {
 	const inside = "http://signet.internal:8080/id"
-	f := newFake(t)
-	f.serve(inside+"/.well-known/jwks.json", func(r *http.Request) (*http.Response, error) {
-		return f.at(r, keysURL), nil
+	f := newFakeIssuer(t)
+	f.respondWith(inside+"/.well-known/jwks.json", func(r *http.Request) (*http.Response, error) {
+		return f.responseOf(r, keysURL), nil
 	})
-	f.serve(inside+"/status/1", always(http.StatusOK, f.listToken()))
+	f.respondWith(inside+"/status/1", respond(http.StatusOK, f.listToken()))
 
 	for _, address := range []string{inside, inside + "/"} {
 		expect(t, f.verifier(verifier.WithBaseURL(address)), f.token(nil), "accepted")
@@ -478,8 +478,8 @@ func TestAnAddressInsideTheClusterIsAskedInsteadOfTheIssuer(t *testing.T) {
 	expectFetches(t, f, listURL, 0)
 }
 
-// at answers as another address.
-func (f *fake) at(r *http.Request, url string) *http.Response {
+// responseOf returns the response for a different URL.
+func (f *fakeIssuer) responseOf(r *http.Request, url string) *http.Response {
 	there, err := http.NewRequestWithContext(r.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		f.t.Fatal(err)
@@ -487,8 +487,8 @@ func (f *fake) at(r *http.Request, url string) *http.Response {
 	return f.answer(there)
 }
 
-func TestOneFinalSlashIsDroppedAndNoMore(t *testing.T) {
-	f := newFake(t)
+func TestOnlyOneTrailingSlashIsRemoved(t *testing.T) {
+	f := newFakeIssuer(t)
 	expect(t, f.verifier(verifier.WithBaseURL("http://signet.internal//")), f.token(nil), "keys_unavailable")
 	expectFetches(t, f, "http://signet.internal//.well-known/jwks.json", 1)
 
@@ -505,12 +505,12 @@ func TestOneFinalSlashIsDroppedAndNoMore(t *testing.T) {
 	expectFetches(t, f, listURL, 1)
 }
 
-func TestThePauseBeginsWhenAFetchIsGivenUp(t *testing.T) {
-	f := newFake(t)
+func TestRetryPauseStartsWhenAFetchTimesOut(t *testing.T) {
+	f := newFakeIssuer(t)
 	v, token := f.verifier(verifier.WithTimeout(500*time.Millisecond)), f.token(nil)
-	defer f.hold()()
-	waiting := inBackground(context.Background(), v, token)
-	eventually(t, "the keys are asked for", func() bool { return f.fetches(keysURL) == 1 })
+	defer f.blockResponses()()
+	waiting := verifyInBackground(context.Background(), v, token)
+	eventually(t, "the keys are requested", func() bool { return f.fetches(keysURL) == 1 })
 	f.Advance(3 * time.Second)
 	if found := <-waiting; found != "keys_unavailable" {
 		t.Fatal(found)
@@ -523,7 +523,7 @@ func TestThePauseBeginsWhenAFetchIsGivenUp(t *testing.T) {
 	expectFetches(t, f, keysURL, 2)
 }
 
-func TestASettingThatCannotBeMeantIsRefused(t *testing.T) {
+func TestInvalidSettingIsRefused(t *testing.T) {
 	for name, made := range map[string]func() (*verifier.Verifier, error){
 		"no issuer":           func() (*verifier.Verifier, error) { return verifier.New("", "a") },
 		"no audience":         func() (*verifier.Verifier, error) { return verifier.New(signettest.URL, "") },

@@ -10,14 +10,14 @@ import (
 	"signet.dev/verifier/internal/strict"
 )
 
-// largestKeySet is in bytes; Signet's have a few thousand.
+// largestKeySet is in bytes; Signet's key sets have a few thousand.
 const largestKeySet = 256 * 1024
 
-// RFC 7518 section 3.3 sets the lower bound; the upper one keeps a check below 1 ms.
+// RFC 7518 section 3.3 sets the lower bound; the upper bound limits a signature check to 1 ms.
 const leastModulusBits, mostModulusBits = 2048, 8192
 
-// The exponent of every key of Signet's, and how it is spelled. With a free choice, a set with an
-// exponent of 1 would make every signature easy to forge.
+// The exponent of every key of Signet, and its encoding. If any exponent were accepted, an exponent
+// of 1 would make forging easy.
 const (
 	exponent         = 65537
 	exponentSpelling = "AQAB"
@@ -28,12 +28,12 @@ var (
 	errRepeatedKid = errors.New("two keys of the set have the same kid")
 )
 
-// A keySet holds the usable keys of a JWK set, each under its kid.
+// A keySet has the usable keys of a JWK set, by kid.
 type keySet map[string]*rsa.PublicKey
 
-// parseKeySet reads a JWK set (RFC 7517 section 5). Keys that are not usable are ignored, so that
-// Signet may add kinds that are not known here. Two usable keys of one kid are an error: a token
-// would not say which one signed it.
+// parseKeySet reads a JWK set (RFC 7517 section 5). Unusable keys are ignored, so that Signet may
+// add keys of other kinds. Two usable keys with the same kid are an error: a token would not
+// identify the key that signed it.
 func parseKeySet(document []byte) (keySet, error) {
 	if len(document) > largestKeySet {
 		return nil, errKeySet
@@ -60,8 +60,7 @@ func parseKeySet(document []byte) (keySet, error) {
 	return keys, nil
 }
 
-// usableKey reads a key for RS256; nil if it is none. It looks at public members alone: nothing
-// private can come along.
+// usableKey reads a key for RS256; nil if it is not usable. It reads only public members.
 func usableKey(jwk strict.Value) (kid string, key *rsa.PublicKey) {
 	kid, _ = jwk.Get("kid").Text()
 	isRSA := jwk.Get("kty").Is("RSA") && jwk.Get("e").Is(exponentSpelling)
@@ -70,7 +69,7 @@ func usableKey(jwk strict.Value) (kid string, key *rsa.PublicKey) {
 	}
 	spelling, _ := jwk.Get("n").Text()
 	octets, err := strict.DecodeBase64URL(spelling)
-	// Only the shortest form is one (RFC 7518 section 2).
+	// Only the shortest encoding is valid (RFC 7518 section 2).
 	if err != nil || len(octets) == 0 || octets[0] == 0 {
 		return "", nil
 	}
@@ -93,9 +92,9 @@ func isAbsentOr(value strict.Value, text string) bool {
 	return value == nil || value.Is(text)
 }
 
-// checkSignature is RSASSA-PKCS1-v1_5 with SHA-256, whatever the token says (RFC 7518 section 3.3).
+// checkSignature uses RSASSA-PKCS1-v1_5 with SHA-256, regardless of alg (RFC 7518 section 3.3).
 func checkSignature(token jws, key *rsa.PublicKey) error {
-	var space [2048]byte // for most tokens; longer ones take memory
+	var space [2048]byte // avoids an allocation for most tokens
 	digest := sha256.Sum256(append(space[:0], token.signed...))
 	if rsa.VerifyPKCS1v15(key, crypto.SHA256, digest[:], token.signature) != nil {
 		return refuse(ErrBadSignature)

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// scopeToken is what a scope is made of (RFC 6749 section 3.3), and so what may stand between the
-// quotes of a challenge.
+// scopeToken is the syntax of a scope (RFC 6749 section 3.3), which is safe inside a quoted string
+// of a challenge.
 var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 
-// A guard is what the middleware leaves in the context of a request.
+// A guard is the value that the middleware stores in the context of a request.
 type guard struct {
 	claims  *Claims
 	refusal func(http.ResponseWriter, *http.Request, *Refusal)
@@ -21,8 +21,8 @@ type guard struct {
 
 type guardKey struct{}
 
-// Middleware passes on requests with a valid access token, and answers all others. CORS belongs
-// outside of it: a preflight has no token.
+// Middleware forwards requests with a valid access token, and refuses all others. Apply CORS
+// middleware outside of it: a preflight request has no token.
 func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		claims, err := v.VerifyRequest(r)
@@ -35,8 +35,8 @@ func (v *Verifier) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// VerifyRequest checks the token of a request's Authorization header: for frameworks that have
-// middleware of another kind. The error is [ErrNoToken] or an [*Error]; [RefusalOf] answers both.
+// VerifyRequest checks the token of a request's Authorization header, for frameworks with another
+// kind of middleware. The error is [ErrNoToken] or an [*Error]; [RefusalOf] returns the response.
 func (v *Verifier) VerifyRequest(r *http.Request) (*Claims, error) {
 	token, err := bearerToken(r.Header)
 	if err != nil {
@@ -45,8 +45,8 @@ func (v *Verifier) VerifyRequest(r *http.Request) (*Claims, error) {
 	return v.Verify(r.Context(), token)
 }
 
-// FromContext returns the claims of a request that came through [Verifier.Middleware], and nil for
-// any other.
+// FromContext returns the claims of a request that [Verifier.Middleware] forwarded, and nil for any
+// other.
 func FromContext(ctx context.Context) *Claims {
 	if guard, ok := ctx.Value(guardKey{}).(*guard); ok {
 		return guard.claims
@@ -54,16 +54,16 @@ func FromContext(ctx context.Context) *Claims {
 	return nil
 }
 
-// NewContext returns a context in which [FromContext] finds these claims: for tests of handlers.
+// NewContext returns a context with these claims for [FromContext], for tests of handlers.
 func NewContext(ctx context.Context, claims *Claims) context.Context {
 	answer := func(w http.ResponseWriter, _ *http.Request, refusal *Refusal) { refusal.Write(w) }
 	return context.WithValue(ctx, guardKey{}, &guard{claims, answer})
 }
 
-// RequireScope makes middleware that passes on requests whose token has all these scopes. It belongs
-// inside of [Verifier.Middleware]; elsewhere, every request is answered 500.
+// RequireScope returns middleware that requires a token with all these scopes. Apply it inside of
+// [Verifier.Middleware]; otherwise every request gets 500.
 //
-// It panics at a scope that no token can have.
+// It panics if a scope has invalid syntax.
 func RequireScope(scopes ...string) func(http.Handler) http.Handler {
 	for _, scope := range scopes {
 		if !scopeToken.MatchString(scope) {
@@ -78,10 +78,9 @@ func RequireScope(scopes ...string) func(http.Handler) http.Handler {
 	})
 }
 
-// RequireUser makes middleware that passes on requests whose token is of the user that the path names
-// in this wildcard: of "GET /users/{user_id}/tasks", "user_id". It belongs inside of
-// [Verifier.Middleware]; elsewhere, every request is answered 500. A route without the wildcard is
-// nobody's.
+// RequireUser returns middleware that requires a token of the user in this wildcard of the path,
+// for example "user_id" in "GET /users/{user_id}/tasks". Apply it inside of [Verifier.Middleware];
+// otherwise every request gets 500. On a route without the wildcard every request is refused.
 func RequireUser(wildcard string) func(http.Handler) http.Handler {
 	return require(func(claims *Claims, r *http.Request) error {
 		if !claims.IsUser(r.PathValue(wildcard)) {
@@ -95,7 +94,7 @@ func require(check func(*Claims, *http.Request) error) func(http.Handler) http.H
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			guard, ok := r.Context().Value(guardKey{}).(*guard)
-			if !ok { // a route without a guard must not be served by accident
+			if !ok { // an unprotected route must not be served by accident
 				slog.ErrorContext(r.Context(), "signet verifier: a route is not inside of Middleware")
 				http.Error(w, "Something went wrong", http.StatusInternalServerError)
 				return
@@ -109,9 +108,9 @@ func require(check func(*Claims, *http.Request) error) func(http.Handler) http.H
 	}
 }
 
-// bearerToken returns the token of the Authorization header, the only place where it is looked for
-// (RFC 6750 section 2.1). Several are read as one, as HTTP has it, and then hold no token that could
-// be accepted.
+// bearerToken returns the token of the Authorization header (RFC 6750 section 2.1). No other
+// location is read. Several headers are joined with commas, as HTTP defines; the result is never a
+// valid token.
 func bearerToken(header http.Header) (string, error) {
 	values := strings.Join(header.Values("Authorization"), ", ")
 	scheme, token, _ := strings.Cut(strings.Trim(values, " \t"), " ")

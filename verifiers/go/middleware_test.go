@@ -14,7 +14,7 @@ import (
 
 const invalidToken = `Bearer error="invalid_token"`
 
-// service has a route for each row of the table of answers.
+// service has a route for each row of the table of responses.
 func service(v *verifier.Verifier) http.Handler {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte(verifier.FromContext(r.Context()).UserID))
@@ -28,15 +28,15 @@ func service(v *verifier.Verifier) http.Handler {
 	return mux
 }
 
-// An asked has a service, and what a request was answered with.
-type asked struct {
+// A serviceTest has a service, and the last response.
+type serviceTest struct {
 	t        *testing.T
 	service  http.Handler
 	response *http.Response
 	body     map[string]string
 }
 
-func (a *asked) get(path string, authorization ...string) *asked {
+func (a *serviceTest) get(path string, authorization ...string) *serviceTest {
 	a.t.Helper()
 	request := httptest.NewRequest(http.MethodGet, path, http.NoBody)
 	request.Header["Authorization"] = authorization
@@ -52,7 +52,7 @@ func (a *asked) get(path string, authorization ...string) *asked {
 	return a
 }
 
-func (a *asked) expect(status int, code, challenge string) {
+func (a *serviceTest) expect(status int, code, challenge string) {
 	a.t.Helper()
 	header := a.response.Header
 	if a.response.StatusCode != status || a.body["error"] != code || header.Get("WWW-Authenticate") != challenge {
@@ -66,14 +66,14 @@ func (a *asked) expect(status int, code, challenge string) {
 	}
 }
 
-func ask(t *testing.T) (*asked, *fake) {
+func newServiceTest(t *testing.T) (*serviceTest, *fakeIssuer) {
 	t.Helper()
-	f := newFake(t)
-	return &asked{t: t, service: service(f.verifier())}, f
+	f := newFakeIssuer(t)
+	return &serviceTest{t: t, service: service(f.verifier())}, f
 }
 
-func TestAValidTokenGetsThrough(t *testing.T) {
-	asked, f := ask(t)
+func TestValidTokenIsAccepted(t *testing.T) {
+	test, f := newServiceTest(t)
 	scoped := f.token(claims{"scope": "a tasks tasks:write"})
 	for path, authorization := range map[string]string{
 		"/me":            "Bearer " + f.token(nil),
@@ -81,48 +81,48 @@ func TestAValidTokenGetsThrough(t *testing.T) {
 		"/users/" + user: "Bearer " + f.token(nil),
 		"/scoped":        "Bearer " + scoped,
 	} {
-		asked.get(path, authorization).expect(http.StatusOK, "", "")
+		test.get(path, authorization).expect(http.StatusOK, "", "")
 	}
 }
 
-func TestWithoutABearerTokenTheSchemeIsNamed(t *testing.T) {
-	asked, f := ask(t)
+func TestRequestWithoutABearerTokenGetsAChallenge(t *testing.T) {
+	test, f := newServiceTest(t)
 	token := f.token(nil)
 	for _, authorization := range []string{"", "Basic YTpi", "Bearer", "Bearer ", token, "Bearer" + token} {
-		asked.get("/me?access_token="+token, authorization).
+		test.get("/me?access_token="+token, authorization).
 			expect(http.StatusUnauthorized, "invalid_request", "Bearer")
 	}
-	asked.get("/me").expect(http.StatusUnauthorized, "invalid_request", "Bearer")
+	test.get("/me").expect(http.StatusUnauthorized, "invalid_request", "Bearer")
 }
 
-func TestWhatIsWrongWithATokenIsNotTold(t *testing.T) {
-	asked, f := ask(t)
+func TestResponseDoesNotContainTheRefusalReason(t *testing.T) {
+	test, f := newServiceTest(t)
 	f.revoke(3)
 	answers := map[string]bool{}
 	for _, token := range []string{
 		f.token(claims{"exp": 1}), f.token(claims{"aud": "x"}), f.token(nil), "no-token",
 	} {
-		asked.get("/me", "Bearer "+token).expect(http.StatusUnauthorized, "invalid_token", invalidToken)
-		answers[asked.body["error_description"]] = true
+		test.get("/me", "Bearer "+token).expect(http.StatusUnauthorized, "invalid_token", invalidToken)
+		answers[test.body["error_description"]] = true
 	}
 	if len(answers) != 1 {
 		t.Error(answers)
 	}
 	good := "Bearer " + f.ClientToken("reporting")
-	asked.get("/me", good, good).expect(http.StatusUnauthorized, "invalid_token", invalidToken)
+	test.get("/me", good, good).expect(http.StatusUnauthorized, "invalid_token", invalidToken)
 }
 
-func TestAMissingScopeIsNamed(t *testing.T) {
-	asked, f := ask(t)
+func TestChallengeNamesTheMissingScope(t *testing.T) {
+	test, f := newServiceTest(t)
 	const challenge = `Bearer error="insufficient_scope", scope="tasks tasks:write"`
 	for _, scope := range []string{"profile tasks", "tasks:write", "", "tasks tasks:writer"} {
-		asked.get("/scoped", "Bearer "+f.token(claims{"scope": scope})).
+		test.get("/scoped", "Bearer "+f.token(claims{"scope": scope})).
 			expect(http.StatusForbidden, "insufficient_scope", challenge)
 	}
 }
 
-func TestAnotherUsersPathIsForbidden(t *testing.T) {
-	asked, f := ask(t)
+func TestPathOfAnotherUserIsForbidden(t *testing.T) {
+	test, f := newServiceTest(t)
 	own, clients := f.token(nil), f.token(claims{"sub": "reporting", "user_id": nil, "status": nil})
 	for path, token := range map[string]string{
 		"/users/somebody-else":            own,
@@ -130,48 +130,48 @@ func TestAnotherUsersPathIsForbidden(t *testing.T) {
 		"/unnamed/" + user:                own, // the route has no user_id
 		"/users/reporting":                clients,
 	} {
-		asked.get(path, "Bearer "+token).expect(http.StatusForbidden, "forbidden", "")
+		test.get(path, "Bearer "+token).expect(http.StatusForbidden, "forbidden", "")
 	}
 }
 
-func TestWhatCannotBeJudgedIsAnswered503(t *testing.T) {
+func TestMissingKeysOrStatusListGetsA503(t *testing.T) {
 	for _, url := range []string{keysURL, listURL} {
-		asked, f := ask(t)
-		f.serve(url, refused)
-		asked.get("/me", "Bearer "+f.token(nil)).
+		test, f := newServiceTest(t)
+		f.respondWith(url, refuseConnection)
+		test.get("/me", "Bearer "+f.token(nil)).
 			expect(http.StatusServiceUnavailable, "temporarily_unavailable", "")
 	}
 }
 
-func TestADefectLetsNobodyIn(t *testing.T) {
-	asked, f := ask(t)
-	asked.get("/unguarded/"+user, "Bearer "+f.token(nil)).expect(http.StatusInternalServerError, "", "")
+func TestDefectGetsA500(t *testing.T) {
+	test, f := newServiceTest(t)
+	test.get("/unguarded/"+user, "Bearer "+f.token(nil)).expect(http.StatusInternalServerError, "", "")
 	if status := verifier.RefusalOf(errors.New("a defect")).Status; status != http.StatusInternalServerError {
 		t.Error(status)
 	}
 	if verifier.FromContext(context.Background()) != nil {
-		t.Error("claims of nobody")
+		t.Error("claims without middleware")
 	}
 }
 
-func TestAnAnswerOfOnesOwn(t *testing.T) {
-	f := newFake(t)
+func TestRefusalHandlerReplacesTheResponse(t *testing.T) {
+	f := newFakeIssuer(t)
 	own := func(w http.ResponseWriter, _ *http.Request, refusal *verifier.Refusal) {
 		http.Error(w, refusal.Code+" "+refusal.Err.Error(), http.StatusTeapot)
 	}
-	asked := &asked{t: t, service: service(f.verifier(verifier.WithRefusalHandler(own)))}
+	test := &serviceTest{t: t, service: service(f.verifier(verifier.WithRefusalHandler(own)))}
 	for _, path := range []string{"/me", "/scoped", "/users/another"} {
-		if asked.get(path, "Bearer "+f.token(nil)); path != "/me" && asked.response.StatusCode != http.StatusTeapot {
-			t.Errorf("%s: %d", path, asked.response.StatusCode)
+		if test.get(path, "Bearer "+f.token(nil)); path != "/me" && test.response.StatusCode != http.StatusTeapot {
+			t.Errorf("%s: %d", path, test.response.StatusCode)
 		}
 	}
-	if asked.get("/me"); asked.response.StatusCode != http.StatusTeapot {
-		t.Error(asked.response.StatusCode)
+	if test.get("/me"); test.response.StatusCode != http.StatusTeapot {
+		t.Error(test.response.StatusCode)
 	}
 }
 
-// Anything else could break out of the challenge.
-func TestAScopeThatNoTokenCanHaveIsRefusedWhenTheServiceStarts(t *testing.T) {
+// Other characters could end the quoted string of the challenge.
+func TestScopeWithInvalidSyntaxPanicsAtStart(t *testing.T) {
 	for _, scope := range []string{"", "a b", `a"`, `a\`, "a\r\nSet-Cookie: b", "é"} {
 		func() {
 			defer func() {
@@ -184,7 +184,7 @@ func TestAScopeThatNoTokenCanHaveIsRefusedWhenTheServiceStarts(t *testing.T) {
 	}
 }
 
-func TestAHandlerIsTestedWithClaimsOfOnesOwn(t *testing.T) {
+func TestNewContextProvidesClaimsToHandlers(t *testing.T) {
 	handler := verifier.RequireScope("admin")(http.NotFoundHandler())
 	request := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	recorder := httptest.NewRecorder()

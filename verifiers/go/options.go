@@ -16,10 +16,10 @@ const largestLeeway = time.Minute
 // An Option is a setting of a [Verifier] other than its default.
 type Option func(*config) error
 
-// config is what a verifier was told.
+// config has the settings of a verifier.
 type config struct {
 	rules               rules
-	baseURL             string // without a final slash
+	baseURL             string // without a trailing slash
 	types               []tokenType
 	acceptWithoutStatus bool
 	cooldown            time.Duration
@@ -58,14 +58,14 @@ func (c *config) checkBaseURL() error {
 	}
 	isHTTP := address.Scheme == "http" || address.Scheme == "https"
 	if !isHTTP || address.Host == "" || address.ForceQuery || strings.ContainsAny(c.baseURL, "?#") {
-		return fmt.Errorf("%q is no http or https address without query and fragment", address.Redacted())
+		return fmt.Errorf("%q is not an http or https URL without query and fragment", address.Redacted())
 	}
 	c.baseURL = strings.TrimSuffix(c.baseURL, "/")
 	return nil
 }
 
-// WithBaseURL sets where Signet is reached if not at the issuer, such as under another name inside a
-// cluster. Tokens are compared with the issuer all the same.
+// WithBaseURL sets the URL at which Signet is reachable, if it differs from the issuer, for example
+// inside a cluster. Tokens must still have the issuer.
 func WithBaseURL(address string) Option {
 	return func(c *config) error {
 		c.baseURL = address
@@ -73,10 +73,10 @@ func WithBaseURL(address string) Option {
 	}
 }
 
-// WithTypJWT accepts tokens with typ JWT too, not at+jwt alone (RFC 9068 section 4): for an audience
-// that Signet was told to sign such tokens for (SIGNET_TYP_JWT_AUDIENCES). ID tokens have the same
-// typ, so a token that has it must have client_id, jti and scope, and neither nonce nor at_hash.
-// Nothing more is asked of at+jwt.
+// WithTypJWT also accepts tokens with typ JWT, not only at+jwt (RFC 9068 section 4), for an
+// audience in SIGNET_TYP_JWT_AUDIENCES. ID tokens have the same typ, so a token with it must have
+// client_id, jti and scope, and neither nonce nor at_hash. For at+jwt the requirements do not
+// change.
 func WithTypJWT() Option {
 	return func(c *config) error {
 		c.types = []tokenType{typeAccessToken, typeJWT}
@@ -84,7 +84,7 @@ func WithTypJWT() Option {
 	}
 }
 
-// WithLeeway sets by how much the clocks may differ: 30 seconds unless set, at most 60.
+// WithLeeway sets the accepted difference between the clocks: 30 seconds by default, at most 60.
 func WithLeeway(leeway time.Duration) Option {
 	return func(c *config) error {
 		if leeway < 0 || leeway > largestLeeway {
@@ -95,8 +95,8 @@ func WithLeeway(leeway time.Duration) Option {
 	}
 }
 
-// WithCooldown sets the least time between two fetches of the key set for tokens that name unknown
-// keys: 30 seconds unless set. Anybody can make up such tokens.
+// WithCooldown sets the minimum time between two fetches of the key set for tokens with unknown
+// keys: 30 seconds by default. Anyone can invent such tokens.
 func WithCooldown(cooldown time.Duration) Option {
 	return func(c *config) error {
 		if cooldown < 0 {
@@ -107,8 +107,8 @@ func WithCooldown(cooldown time.Duration) Option {
 	}
 }
 
-// WithStatusUnavailableAccepted has a token count as valid while its status cannot be had: a logout
-// may then not arrive while Signet cannot be reached. Unless set, such a token is not accepted.
+// WithStatusUnavailableAccepted accepts tokens while their status is unavailable: a logout may then
+// not take effect while Signet is unreachable. By default such tokens are not accepted.
 func WithStatusUnavailableAccepted() Option {
 	return func(c *config) error {
 		c.acceptWithoutStatus = true
@@ -116,19 +116,19 @@ func WithStatusUnavailableAccepted() Option {
 	}
 }
 
-// WithTimeout sets after how long a fetch is given up: 3 seconds unless set.
+// WithTimeout sets the timeout of a fetch: 3 seconds by default.
 func WithTimeout(timeout time.Duration) Option {
 	return func(c *config) error {
 		if timeout <= 0 {
-			return errors.New("the time-out must be above 0")
+			return errors.New("the timeout must be above 0")
 		}
 		c.timeout = timeout
 		return nil
 	}
 }
 
-// WithHTTPClient sets a client with proxies or certificates of your own. It follows no redirects
-// here, whatever it does elsewhere; its transport must heed the context of a request.
+// WithHTTPClient sets a client, for example with your proxies or certificates. The verifier's copy
+// of it follows no redirects. Its transport must respect the context of a request.
 func WithHTTPClient(client *http.Client) Option {
 	return func(c *config) error {
 		if client == nil {
@@ -139,8 +139,8 @@ func WithHTTPClient(client *http.Client) Option {
 	}
 }
 
-// WithLogger sets where refusals are written at level INFO, and fetches that fail at WARN; nothing of
-// a token is. Unless set, it is [slog.Default] at that time.
+// WithLogger sets the logger for refusals at level INFO, and failed fetches at WARN. No part of a
+// token is logged. By default it is the current [slog.Default].
 func WithLogger(logger *slog.Logger) Option {
 	return func(c *config) error {
 		if logger == nil {
@@ -151,7 +151,7 @@ func WithLogger(logger *slog.Logger) Option {
 	}
 }
 
-// WithClock sets another clock, for tests.
+// WithClock replaces the system's clock, for tests.
 func WithClock(now func() time.Time) Option {
 	return func(c *config) error {
 		if now == nil {
@@ -162,8 +162,8 @@ func WithClock(now func() time.Time) Option {
 	}
 }
 
-// WithRefusalHandler has the middleware answer with a body of your own: take status and header from
-// the refusal. Unless set, it is [Refusal.Write].
+// WithRefusalHandler sets the function that sends responses to refused requests: use status and
+// header of the refusal. By default it is [Refusal.Write].
 func WithRefusalHandler(answer func(http.ResponseWriter, *http.Request, *Refusal)) Option {
 	return func(c *config) error {
 		if answer == nil {
@@ -181,8 +181,8 @@ func (c *config) log() *slog.Logger {
 	return c.logger
 }
 
-// logFailure makes what is told of fetches that fail: nothing else may show it, since what is held
-// stays in use.
+// logFailure returns a function that logs failed fetches. Because cached documents stay in use, the
+// log may be the only sign that Signet is unreachable.
 func (c *config) logFailure(name string) func(error) {
 	return func(err error) {
 		c.log().LogAttrs(context.Background(), slog.LevelWarn, "could not fetch "+name+": "+err.Error(),
@@ -190,7 +190,7 @@ func (c *config) logFailure(name string) func(error) {
 	}
 }
 
-// withoutPassword is how an address is shown.
+// withoutPassword returns an address for the log.
 func withoutPassword(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil {

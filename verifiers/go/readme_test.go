@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// The programs of the pages are built as they stand there, and their tests are run.
-func TestThePagesProgramsWork(t *testing.T) {
+// The programs of the pages are built unchanged, and their tests are run.
+func TestProgramsOfThePagesWork(t *testing.T) {
 	here, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,8 @@ func TestThePagesProgramsWork(t *testing.T) {
 	}
 }
 
-// programsOf are the whole programs of a page by file: a main.go, and a main_test.go if there is one.
+// programsOf returns the complete programs of a page by file name: main.go, and main_test.go if
+// there is one.
 func programsOf(t *testing.T, page string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -58,8 +59,8 @@ func programsOf(t *testing.T, page string) map[string]string {
 	return programs
 }
 
-// What the README says of settings and errors is all that there is.
-func TestTheREADMENamesEverySettingAndCode(t *testing.T) {
+// The README lists all settings and errors.
+func TestREADMENamesEverySettingAndCode(t *testing.T) {
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

@@ -7,26 +7,25 @@ import (
 	"strings"
 )
 
-// retryAfter is in seconds: what a fetch that failed is repeated after.
+// retryAfter is in seconds: the pause after a failed fetch.
 const retryAfter = "5"
 
-// A Refusal is what a request is answered with that is not served (RFC 6750 section 3). It says what
-// the caller may do; which check failed is in your log and in Err, and never goes to the caller.
+// A Refusal is the response to a refused request (RFC 6750 section 3). It never tells the caller
+// which check failed; your log and Err do.
 type Refusal struct {
 	// Status is 401, 403 or 503.
 	Status int
-	// Header is WWW-Authenticate or Retry-After, where there has to be one.
+	// Header has WWW-Authenticate or Retry-After, if the response needs one.
 	Header http.Header
 	// Code is the member error of the body, such as invalid_token.
 	Code string
-	// Description is the member error_description of the body: a sentence for people.
+	// Description is the member error_description of the body, a sentence.
 	Description string
-	// Err is why, for you alone.
+	// Err is the reason, for your log only.
 	Err error
 }
 
-// RefusalOf tells how each error of this package is answered. For any other it is 500: a defect lets
-// nobody in.
+// RefusalOf returns the response for an error of this package. For any other error it is 500.
 func RefusalOf(err error) *Refusal {
 	var missing *MissingScopeError
 	switch {
@@ -57,7 +56,7 @@ func challenge(status int, challenge, code, description string, err error) *Refu
 	return &Refusal{status, header, code, description, err}
 }
 
-// Write answers with status, header, and a body in JSON.
+// Write sends the response, with a body in JSON.
 func (f *Refusal) Write(w http.ResponseWriter) {
 	body, err := json.Marshal(map[string]string{
 		"error":             f.Code,
@@ -71,5 +70,5 @@ func (f *Refusal) Write(w http.ResponseWriter) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.Status)
-	_, _ = w.Write(body) // whoever has gone needs no answer
+	_, _ = w.Write(body) // fails only if the client has disconnected
 }

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A family is what the cases of a file have in common (verifiers/vectors/README.md).
-type family struct {
+// sharedMembers are the members that all cases of a file share (verifiers/vectors/README.md).
+type sharedMembers struct {
 	Issuer        string
 	Audience      string
 	Now           int64
@@ -33,9 +33,9 @@ type testCase struct {
 	Expect       map[string]any
 }
 
-// run does as verifiers/vectors/README.md says, and returns what the token says as it is written
-// there.
-func (f *family) run(t *testing.T, one *testCase) map[string]any {
+// run runs a case as verifiers/vectors/README.md specifies, and returns the result in the format of
+// expect.
+func (f *sharedMembers) run(t *testing.T, one *testCase) map[string]any {
 	t.Helper()
 	v, err := New(orElse(one.Issuer, f.Issuer), orElse(one.Audience, f.Audience), f.options(one)...)
 	if err != nil {
@@ -51,11 +51,11 @@ func (f *family) run(t *testing.T, one *testCase) map[string]any {
 	}
 	return map[string]any{
 		"subject":    claims.Subject,
-		"user_id":    wantedForEmpty(one, "user_id", claims.UserID),
+		"user_id":    nilIfExpected(one, "user_id", claims.UserID),
 		"client_id":  claims.ClientID,
-		"session_id": wantedForEmpty(one, "session_id", claims.SessionID),
+		"session_id": nilIfExpected(one, "session_id", claims.SessionID),
 		"scope":      claims.Scope,
-		"email":      wantedForEmpty(one, "email", claims.Email),
+		"email":      nilIfExpected(one, "email", claims.Email),
 		"token_id":   claims.TokenID,
 		"issued_at":  float64(claims.IssuedAt.Unix()),
 		"expires_at": float64(claims.ExpiresAt.Unix()),
@@ -63,7 +63,7 @@ func (f *family) run(t *testing.T, one *testCase) map[string]any {
 	}
 }
 
-func (f *family) options(one *testCase) []Option {
+func (f *sharedMembers) options(one *testCase) []Option {
 	now := f.Now
 	if one.Now != nil {
 		now = *one.Now
@@ -81,14 +81,14 @@ func (f *family) options(one *testCase) []Option {
 }
 
 // transport serves the key set and the status lists of a case.
-func (f *family) transport(one *testCase) roundTripper {
+func (f *sharedMembers) transport(one *testCase) roundTripper {
 	keySet := f.JWKS
 	if one.JWKS != nil {
 		keySet = one.JWKS
 	}
-	var asItIs string
-	if json.Unmarshal(keySet, &asItIs) == nil && string(keySet) != "null" {
-		keySet = []byte(asItIs)
+	var literal string
+	if json.Unmarshal(keySet, &literal) == nil && string(keySet) != "null" {
+		keySet = []byte(literal)
 	}
 	return func(request *http.Request) (*http.Response, error) {
 		recorder := httptest.NewRecorder()
@@ -119,8 +119,9 @@ func orElse(text, other string) string {
 	return text
 }
 
-// wantedForEmpty: Go has one word for an absent claim and an empty one.
-func wantedForEmpty(one *testCase, name, found string) any {
+// nilIfExpected returns nil for an empty claim that should be absent: Claims does not distinguish
+// the two.
+func nilIfExpected(one *testCase, name, found string) any {
 	if found == "" && one.Expect[name] == nil {
 		return nil
 	}

@@ -10,16 +10,15 @@ import (
 	"time"
 )
 
-// keysPath is where the key set stands below the address of Signet.
+// keysPath is the path of the key set.
 const keysPath = "/.well-known/jwks.json"
 
 const shortestLifetimeOfKeys = time.Second
 
-// mostLists are held at a time; the one not asked for longest makes room.
-const mostLists = 64
+// maxLists is the maximum number of cached lists; the least recently used list is evicted.
+const maxLists = 64
 
-// remoteKeys are the keys as they are published. Whatever kids tokens name, they cause one fetch in a
-// cool-down at most.
+// remoteKeys are the published keys. Unknown kids cause at most one fetch per cool-down.
 type remoteKeys struct {
 	document document[keySet]
 	cooldown time.Duration
@@ -33,30 +32,30 @@ func newRemoteKeys(config *config, fetcher *fetcher) *remoteKeys {
 			fetcher: fetcher,
 			now:     config.now,
 			source: source[keySet]{
-				question: question{
+				target: fetchTarget{
 					url:     url,
 					accept:  "application/jwk-set+json, application/json",
 					largest: largestKeySet,
 				},
-				read:             parseKeySet,
-				lifetime:         lifetimeOfKeys,
-				hasExpired:       func(keySet, time.Time) bool { return false },
-				outlivesFailures: func(keySet) bool { return true },
-				pauseWhileEmpty:  retryPauseWithoutKeys,
-				failed:           config.logFailure(withoutPassword(url)),
+				read:              parseKeySet,
+				lifetime:          lifetimeOfKeys,
+				hasExpired:        func(keySet, time.Time) bool { return false },
+				usableWhenStale:   func(keySet) bool { return true },
+				pauseWithoutEntry: retryPauseWithoutKeys,
+				failed:            config.logFailure(withoutPassword(url)),
 			},
 		},
 	}
 }
 
-func lifetimeOfKeys(_ keySet, found *answer, before time.Duration) time.Duration {
-	if !found.hasMaxAge {
+func lifetimeOfKeys(_ keySet, result *fetchResult, before time.Duration) time.Duration {
+	if !result.hasMaxAge {
 		return before
 	}
-	return min(max(found.maxAge, shortestLifetimeOfKeys), longestLifetime)
+	return min(max(result.maxAge, shortestLifetimeOfKeys), longestLifetime)
 }
 
-// find returns the key named kid, and fetches the set if that could help.
+// find returns the key named kid, and fetches the key set if necessary.
 func (k *remoteKeys) find(ctx context.Context, kid string) (*rsa.PublicKey, error) {
 	current, err := k.document.get(ctx)
 	if err == nil && current == nil {
@@ -68,8 +67,8 @@ func (k *remoteKeys) find(ctx context.Context, kid string) (*rsa.PublicKey, erro
 	if key := current.value[kid]; key != nil {
 		return key, nil
 	}
-	if err := k.document.look(ctx, k.cooldown); err != nil {
-		// Whether there is such a key would be known if the caller had waited.
+	if err := k.document.refresh(ctx, k.cooldown); err != nil {
+		// The fetch might have found the key if the caller had waited.
 		return nil, &Error{Code: ErrKeysUnavailable, Cause: err}
 	}
 	if key := k.document.usable().value[kid]; key != nil {
@@ -78,8 +77,7 @@ func (k *remoteKeys) find(ctx context.Context, kid string) (*rsa.PublicKey, erro
 	return nil, refuse(ErrUnknownKey)
 }
 
-// remoteLists are the status lists that tokens have named, each fetched again once it is older than
-// its ttl.
+// remoteLists are the status lists that tokens reference, each fetched again after its ttl.
 type remoteLists struct {
 	config  *config
 	fetcher *fetcher
@@ -92,7 +90,7 @@ type remoteLists struct {
 
 type remoteList struct {
 	document[*statusList]
-	// lastUse is greater the later the list was asked for.
+	// lastUse is the number of the list's last use.
 	lastUse atomic.Int64
 }
 
@@ -127,13 +125,13 @@ func (l *remoteLists) list(uri string) *remoteList {
 func (l *remoteLists) add(uri string) *remoteList {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if list := l.lists[uri]; list != nil { // another goroutine's
+	if list := l.lists[uri]; list != nil { // added by another goroutine
 		return list
 	}
-	if len(l.lists) >= mostLists {
-		l.makeRoom()
+	if len(l.lists) >= maxLists {
+		l.evictLeastRecentlyUsed()
 	}
-	// A part of a token would keep all of it.
+	// A substring would keep the whole token in memory.
 	uri = strings.Clone(uri)
 	list := &remoteList{document: document[*statusList]{
 		fetcher: l.fetcher,
@@ -144,7 +142,7 @@ func (l *remoteLists) add(uri string) *remoteList {
 	return list
 }
 
-func (l *remoteLists) makeRoom() {
+func (l *remoteLists) evictLeastRecentlyUsed() {
 	oldest, lastUse := "", l.uses.Load()+1
 	for uri, list := range l.lists {
 		if use := list.lastUse.Load(); use < lastUse {
@@ -158,16 +156,16 @@ func (l *remoteLists) source(uri string) source[*statusList] {
 	config := l.config
 	url := config.baseURL + strings.TrimPrefix(uri, config.rules.issuer)
 	return source[*statusList]{
-		question: question{url: url, accept: "application/statuslist+jwt", largest: largestList},
+		target: fetchTarget{url: url, accept: "application/statuslist+jwt", largest: largestList},
 		read: func(body []byte) (*statusList, error) {
-			list, err := l.believe(uri, string(body))
+			list, err := l.verifyList(uri, string(body))
 			if err != nil {
-				// What is wrong with a list must not be found in a token's error by errors.Is.
+				// errors.Is must not find the error of a list in the error of a token.
 				return nil, errors.New(err.Error())
 			}
 			return list, nil
 		},
-		lifetime: func(list *statusList, _ *answer, _ time.Duration) time.Duration {
+		lifetime: func(list *statusList, _ *fetchResult, _ time.Duration) time.Duration {
 			if list.ttl == 0 {
 				return defaultLifetime
 			}
@@ -176,14 +174,15 @@ func (l *remoteLists) source(uri string) source[*statusList] {
 		hasExpired: func(list *statusList, now time.Time) bool {
 			return list.hasExpired(now, config.rules.leeway)
 		},
-		outlivesFailures: func(list *statusList) bool { return !list.expiresAt.IsZero() },
-		pauseWhileEmpty:  retryPause,
-		failed:           config.logFailure("a status list"),
+		usableWhenStale:   func(list *statusList) bool { return !list.expiresAt.IsZero() },
+		pauseWithoutEntry: retryPause,
+		failed:            config.logFailure("a status list"),
 	}
 }
 
-// believe reads a status list token (draft-ietf-oauth-status-list section 5.1) that was found at uri.
-func (l *remoteLists) believe(uri, token string) (*statusList, error) {
+// verifyList verifies a status list token (draft-ietf-oauth-status-list section 5.1) fetched from
+// uri.
+func (l *remoteLists) verifyList(uri, token string) (*statusList, error) {
 	list, err := parseJWS(token, largestList, nil)
 	if err != nil {
 		return nil, err
@@ -191,7 +190,7 @@ func (l *remoteLists) believe(uri, token string) (*statusList, error) {
 	if _, err := list.header.check([]tokenType{typeStatusList}); err != nil {
 		return nil, err
 	}
-	// Fetches of the keys end by themselves.
+	// Fetches of the keys have a timeout.
 	key, err := l.keys.find(context.Background(), list.header.kid)
 	if err != nil {
 		return nil, err

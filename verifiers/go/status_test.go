@@ -11,7 +11,7 @@ import (
 	"signet.dev/verifier/signettest"
 )
 
-func TestALogoutArrivesWithTheNextList(t *testing.T) {
+func TestLogoutTakesEffectWithTheNextList(t *testing.T) {
 	for ttl, lifetime := range map[any]time.Duration{
 		15:     15 * time.Second,
 		nil:    5 * time.Minute,
@@ -19,7 +19,7 @@ func TestALogoutArrivesWithTheNextList(t *testing.T) {
 		86_401: 24 * time.Hour,
 		1e300:  24 * time.Hour,
 	} {
-		f := newFake(t)
+		f := newFakeIssuer(t)
 		never := f.Now().Add(1000 * time.Hour).Unix()
 		f.list = claims{"ttl": ttl, "exp": never}
 		v, token := f.verifier(), f.token(claims{"exp": never})
@@ -38,8 +38,8 @@ func TestALogoutArrivesWithTheNextList(t *testing.T) {
 	}
 }
 
-func TestAListThatIsUnchangedIsNotSentAgain(t *testing.T) {
-	f := newFake(t)
+func TestUnchangedListIsNotSentAgain(t *testing.T) {
+	f := newFakeIssuer(t)
 	f.list = claims{"exp": f.Now().Add(time.Hour).Unix()}
 	v, token := f.verifier(), f.token(nil)
 	for fetches := range 4 {
@@ -53,8 +53,8 @@ func TestAListThatIsUnchangedIsNotSentAgain(t *testing.T) {
 	}
 }
 
-func TestAListIsUsedUntilItExpiresWhileSignetIsAway(t *testing.T) {
-	f := newFake(t)
+func TestCachedListIsUsedUntilItExpiresWhileSignetIsUnreachable(t *testing.T) {
+	f := newFakeIssuer(t)
 	v, token := f.verifier(), f.token(nil)
 	f.revoke(5)
 	expect(t, v, token, "accepted")
@@ -63,28 +63,28 @@ func TestAListIsUsedUntilItExpiresWhileSignetIsAway(t *testing.T) {
 	f.Advance(629 * time.Second)
 	expect(t, v, token, "accepted")
 	expect(t, v, f.token(claims{"status": statusAt(5, listURL)}), "revoked")
-	f.Advance(time.Second) // exp and the leeway are over
+	f.Advance(time.Second) // exp plus the leeway has passed
 	expect(t, v, token, "status_unavailable")
 }
 
-// That a list is unchanged does not bring it back.
-func TestAnExpiredListIsFetchedWhole(t *testing.T) {
-	f := newFake(t)
+// A 304 must not renew an expired list.
+func TestExpiredListIsFetchedUnconditionally(t *testing.T) {
+	f := newFakeIssuer(t)
 	f.list = claims{"exp": f.Now().Add(time.Minute).Unix(), "ttl": 300}
 	v, token := f.verifier(), f.token(nil)
 	expect(t, v, token, "accepted")
 	f.Advance(91 * time.Second)
-	f.serve(listURL, func(r *http.Request) (*http.Response, error) {
+	f.respondWith(listURL, func(r *http.Request) (*http.Response, error) {
 		if r.Header.Get("If-None-Match") != "" {
-			t.Error("asked whether it is unchanged")
+			t.Error("the request is conditional")
 		}
 		return answerOf(http.StatusNotModified, ""), nil
 	})
 	expect(t, v, token, "status_unavailable")
 }
 
-func TestAListWithoutExpIsUsedUntilItsTTLIsOver(t *testing.T) {
-	f := newFake(t)
+func TestListWithoutExpIsUsedUntilItsTTLHasPassed(t *testing.T) {
+	f := newFakeIssuer(t)
 	f.list = claims{"exp": nil}
 	v, token := f.verifier(), f.token(nil)
 	expect(t, v, token, "accepted")
@@ -96,13 +96,13 @@ func TestAListWithoutExpIsUsedUntilItsTTLIsOver(t *testing.T) {
 	expect(t, v, token, "status_unavailable")
 }
 
-func TestNobodyWaitsLongForAListThatIsOnlyToBeRenewed(t *testing.T) {
-	f := newFake(t)
+func TestRefreshOfAUsableListDelaysRequestsOnlyBriefly(t *testing.T) {
+	f := newFakeIssuer(t)
 	v, token := f.verifier(verifier.WithTimeout(time.Minute)), f.token(nil)
 	expect(t, v, token, "accepted")
 	f.revoke(3)
 	f.Advance(10 * time.Second)
-	release := f.hold()
+	release := f.blockResponses()
 	defer release()
 
 	began := time.Now()
@@ -114,21 +114,21 @@ func TestNobodyWaitsLongForAListThatIsOnlyToBeRenewed(t *testing.T) {
 	}
 	expectFetches(t, f, listURL, 2)
 	release()
-	eventually(t, "what came late is taken", func() bool { return outcome(v, token) == "revoked" })
+	eventually(t, "the late response is used", func() bool { return outcome(v, token) == "revoked" })
 	expectFetches(t, f, listURL, 2)
 }
 
-func TestWithoutAListThatMayBeUsedAllWait(t *testing.T) {
-	f := newFake(t)
+func TestWithoutAUsableListAllRequestsWait(t *testing.T) {
+	f := newFakeIssuer(t)
 	v, token := f.verifier(verifier.WithTimeout(time.Minute)), f.token(nil)
 	f.header.Set("Cache-Control", "max-age=10000")
 	expect(t, v, token, "accepted")
 	f.revoke(3)
 	f.Advance(631 * time.Second)
-	release := f.hold()
+	release := f.blockResponses()
 	defer release()
 
-	waiting := inBackground(context.Background(), v, token)
+	waiting := verifyInBackground(context.Background(), v, token)
 	select {
 	case found := <-waiting:
 		t.Fatalf("did not wait: %s", found)
@@ -140,9 +140,9 @@ func TestWithoutAListThatMayBeUsedAllWait(t *testing.T) {
 	}
 }
 
-func TestAfterAFailureThereIsAPause(t *testing.T) {
-	f := newFake(t)
-	f.serve(listURL, always(http.StatusInternalServerError, ""))
+func TestFailedFetchIsFollowedByAPause(t *testing.T) {
+	f := newFakeIssuer(t)
+	f.respondWith(listURL, respond(http.StatusInternalServerError, ""))
 	v, token := f.verifier(), f.token(nil)
 	for range 10 {
 		expect(t, v, token, "status_unavailable")
@@ -156,28 +156,28 @@ func TestAfterAFailureThereIsAPause(t *testing.T) {
 	expectFetches(t, f, listURL, 2)
 }
 
-func TestAServiceMayChooseToAcceptWithoutAList(t *testing.T) {
-	f := newFake(t)
-	f.serve(listURL, always(http.StatusInternalServerError, ""))
+func TestWithStatusUnavailableAcceptedTokensNeedNoList(t *testing.T) {
+	f := newFakeIssuer(t)
+	f.respondWith(listURL, respond(http.StatusInternalServerError, ""))
 	v, token := f.verifier(verifier.WithStatusUnavailableAccepted()), f.token(nil)
 	expect(t, v, token, "accepted")
 	f.restore(listURL)
 	f.revoke(3)
 	f.Advance(5 * time.Second)
-	expect(t, v, token, "revoked") // a list that is there counts
+	expect(t, v, token, "revoked") // an available list applies
 }
 
-// A list is bound to its address by sub: one cannot stand in for another.
-func TestAListOfAnotherAddressIsNotBelieved(t *testing.T) {
+// A list is bound to its URI by sub: one list cannot replace another.
+func TestListWithAWrongSubIsRefused(t *testing.T) {
 	const elsewhere = signettest.URL + "/status/2"
-	f := newFake(t)
-	f.serve(elsewhere, always(http.StatusOK, f.listToken()))
+	f := newFakeIssuer(t)
+	f.respondWith(elsewhere, respond(http.StatusOK, f.listToken()))
 	expect(t, f.verifier(), f.token(claims{"status": statusAt(0, elsewhere)}), "status_unavailable")
 }
 
-func TestAListThatAnotherKeySignedIsNotBelieved(t *testing.T) {
-	f, stranger := newFake(t), signettest.NewIssuer(t)
-	stranger.Rotate() // this key is not the fake's
+func TestListSignedByAnotherKeyIsRefused(t *testing.T) {
+	f, stranger := newFakeIssuer(t), signettest.NewIssuer(t)
+	stranger.Rotate() // a key that the fakeIssuer does not have
 	list := claims{
 		"sub": listURL, "iat": f.Now().Unix(),
 		"status_list": claims{"bits": 1, "lst": pack(t, make([]byte, 16))},
@@ -185,18 +185,18 @@ func TestAListThatAnotherKeySignedIsNotBelieved(t *testing.T) {
 	v, token := f.verifier(), f.token(nil)
 	for _, kid := range []string{"key-1", "made-up"} {
 		forged := stranger.Sign(claims{"typ": "statuslist+jwt", "kid": kid}, list)
-		f.serve(listURL, always(http.StatusOK, forged))
+		f.respondWith(listURL, respond(http.StatusOK, forged))
 		expect(t, v, token, "status_unavailable")
 		f.Advance(5 * time.Second)
 	}
 	genuine := f.Sign(claims{"typ": "statuslist+jwt"}, list)
-	f.serve(listURL, always(http.StatusOK, genuine))
+	f.respondWith(listURL, respond(http.StatusOK, genuine))
 	expect(t, v, token, "accepted")
 }
 
-// Like a token, a list may be signed with a key that is new here.
-func TestAListOfANewKeyHasTheKeysFetched(t *testing.T) {
-	f := newFake(t)
+// Like a token, a list may be signed by a key that is not cached yet.
+func TestListSignedByANewKeyCausesAFetchOfTheKeySet(t *testing.T) {
+	f := newFakeIssuer(t)
 	v, token := f.verifier(), f.token(nil)
 	expect(t, v, token, "accepted")
 	f.Rotate()
@@ -206,8 +206,8 @@ func TestAListOfANewKeyHasTheKeysFetched(t *testing.T) {
 	expectFetches(t, f, keysURL, 2)
 }
 
-func TestNoAddressOutsideTheIssuerIsAsked(t *testing.T) {
-	f := newFake(t)
+func TestListURIOutsideTheIssuerIsNotFetched(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier()
 	for _, suffix := range []string{".evil.test/1", "@evil.test/1", ":8080/1", ""} {
 		expect(t, v, f.token(claims{"status": statusAt(0, signettest.URL+suffix)}), "invalid_claim")
@@ -223,14 +223,14 @@ func TestNoAddressOutsideTheIssuerIsAsked(t *testing.T) {
 	}
 }
 
-func TestAtMost64ListsAreHeld(t *testing.T) {
+func TestAtMost64ListsAreCached(t *testing.T) {
 	const most = 64
-	f := newFake(t)
+	f := newFakeIssuer(t)
 	tokens := make([]string, most+1)
 	for i := range tokens {
 		uri := signettest.URL + "/status/" + strconv.Itoa(i+100)
 		f.list = claims{"sub": uri, "ttl": 3000}
-		f.serve(uri, always(http.StatusOK, f.listToken()))
+		f.respondWith(uri, respond(http.StatusOK, f.listToken()))
 		tokens[i] = f.token(claims{"status": statusAt(0, uri)})
 	}
 	v := f.verifier()
@@ -249,9 +249,9 @@ func TestAtMost64ListsAreHeld(t *testing.T) {
 		found  int
 	}{
 		{"the keys, and each list", 1 + most, fetches(tokens[:most]...)},
-		{"all are held", 0, fetches(append([]string{first}, others...)...)},
-		{"one more", 1, fetches(append([]string{another, first}, others...)...)},
-		{"the one not asked for longest made room", 1, fetches(second)},
+		{"all are cached", 0, fetches(append([]string{first}, others...)...)},
+		{"one more list", 1, fetches(append([]string{another, first}, others...)...)},
+		{"the least recently used list was evicted", 1, fetches(second)},
 	} {
 		if one.found != one.wanted {
 			t.Errorf("%s: %d fetches, not %d", one.why, one.found, one.wanted)

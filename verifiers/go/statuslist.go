@@ -12,28 +12,29 @@ import (
 )
 
 const (
-	// largestList is in bytes, as it is fetched.
+	// largestList is in bytes, as fetched.
 	largestList = 2 * 1024 * 1024
-	// largestInflated is in bytes; a million sessions take an eighth of it.
+	// largestInflated is in bytes; a million sessions take an eighth of this.
 	largestInflated = 1024 * 1024
-	// longestLifetime holds whatever Signet says: somebody may have to be locked out.
+	// longestLifetime limits every lifetime, so that revocations take effect within a day.
 	longestLifetime = 24 * time.Hour
 )
 
 var errStatusList = errors.New("not a status list")
 
-// A statusList holds the statuses of many tokens, 1, 2, 4 or 8 bits each, the lowest bits first
+// A statusList has the statuses of many tokens, 1, 2, 4 or 8 bits each, the lowest bits first
 // (draft-ietf-oauth-status-list section 4.1).
 type statusList struct {
 	bits   int64
 	packed []byte
-	// expiresAt is exp: the list is not to be believed afterwards. The zero time is none.
+	// expiresAt is exp: the list must not be used afterwards. The zero time means none.
 	expiresAt time.Time
-	// ttl is after how long it is worth asking for a newer one; 0 is none.
+	// ttl is the time after which the list is fetched again; 0 means none.
 	ttl time.Duration
 }
 
-// at returns the status at index: 0 is valid, 1 revoked, 2 suspended. inList is false beyond the end.
+// at returns the status at index: 0 is valid, 1 revoked, 2 suspended. inList is false for an index
+// beyond the end.
 func (l *statusList) at(index int64) (status byte, inList bool) {
 	perByte := 8 / l.bits
 	if index/perByte >= int64(len(l.packed)) {
@@ -43,7 +44,7 @@ func (l *statusList) at(index int64) (status byte, inList bool) {
 	return shifted & (1<<l.bits - 1), true
 }
 
-// checkStatusList checks the claims of a list whose signature holds, and unpacks it.
+// checkStatusList checks the claims of a list with a valid signature, and unpacks it.
 func checkStatusList(claims strict.Value, uri string, rules *rules, now time.Time) (*statusList, error) {
 	if !claims.Get("sub").Is(uri) {
 		return nil, invalid("sub")
@@ -72,7 +73,7 @@ func (l *statusList) hasExpired(now time.Time, leeway time.Duration) bool {
 	return !l.expiresAt.IsZero() && !now.Before(l.expiresAt.Add(leeway))
 }
 
-// ttl may be a fraction, as the draft lets it.
+// ttl reads ttl, which may be a fraction according to the draft.
 func (p *payload) ttl() time.Duration {
 	if !p.claims.Has("ttl") {
 		return 0
@@ -109,7 +110,7 @@ func (l *statusList) unpack(claim strict.Value) error {
 	return err
 }
 
-// inflate reads one zlib stream (RFC 1950), whole and alone. It stops where a bomb would go on.
+// inflate reads exactly one complete zlib stream (RFC 1950), up to a maximum size.
 func inflate(compressed []byte) ([]byte, error) {
 	rest := bytes.NewReader(compressed)
 	stream, err := zlib.NewReader(rest)

@@ -13,9 +13,9 @@ import (
 	"signet.dev/verifier"
 )
 
-func TestTypJWTIsAcceptedWhereItIsSetAlone(t *testing.T) {
-	f := newFake(t)
-	token := f.Sign(claims{"typ": "JWT"}, f.whole(nil))
+func TestTypJWTIsAcceptedOnlyIfEnabled(t *testing.T) {
+	f := newFakeIssuer(t)
+	token := f.Sign(claims{"typ": "JWT"}, f.allClaims(nil))
 
 	expect(t, f.verifier(), token, "wrong_type")
 	accepting := f.verifier(verifier.WithTypJWT())
@@ -26,11 +26,11 @@ func TestTypJWTIsAcceptedWhereItIsSetAlone(t *testing.T) {
 	expect(t, accepting, token, "revoked")
 }
 
-func TestWithTypJWTAnIDTokenIsToldByItsClaims(t *testing.T) {
-	f := newFake(t)
+func TestWithTypJWTAnIDTokenIsRefusedByItsClaims(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier(verifier.WithTypJWT())
 	for _, name := range []string{"client_id", "jti", "scope"} {
-		_, err := v.Verify(context.Background(), f.Sign(claims{"typ": "JWT"}, f.whole(claims{name: nil})))
+		_, err := v.Verify(context.Background(), f.Sign(claims{"typ": "JWT"}, f.allClaims(claims{name: nil})))
 		var refusal *verifier.Error
 		if !errors.As(err, &refusal) || refusal.Code != verifier.ErrInvalidClaim || refusal.Claim != name {
 			t.Errorf("%s: %v", name, err)
@@ -38,13 +38,13 @@ func TestWithTypJWTAnIDTokenIsToldByItsClaims(t *testing.T) {
 	}
 	for _, name := range []string{"nonce", "at_hash"} {
 		has := claims{name: "AAAA"}
-		expect(t, v, f.Sign(claims{"typ": "JWT"}, f.whole(has)), "wrong_type")
+		expect(t, v, f.Sign(claims{"typ": "JWT"}, f.allClaims(has)), "wrong_type")
 		expect(t, v, f.token(has), "accepted")
 	}
 }
 
-func TestErrorsAreFoundByCodeAndByKind(t *testing.T) {
-	f := newFake(t)
+func TestErrorsMatchByCodeAndKind(t *testing.T) {
+	f := newFakeIssuer(t)
 	v := f.verifier()
 	f.revoke(3)
 	_, revoked := v.Verify(context.Background(), f.token(nil))
@@ -59,9 +59,9 @@ func TestErrorsAreFoundByCodeAndByKind(t *testing.T) {
 	}
 }
 
-// What is wrong with a list is not what is wrong with a token.
-func TestAListThatIsRefusedIsNoTokenThatIsRefused(t *testing.T) {
-	f := newFake(t)
+// The error of a list must not be reported as the error of a token.
+func TestRefusedListIsNotReportedAsARefusedToken(t *testing.T) {
+	f := newFakeIssuer(t)
 	f.list = claims{"exp": 1}
 	_, err := f.verifier().Verify(context.Background(), f.token(nil))
 	var known *verifier.Error
@@ -74,8 +74,8 @@ func TestAListThatIsRefusedIsNoTokenThatIsRefused(t *testing.T) {
 	}
 }
 
-func TestATokenShowsNoAddressInALog(t *testing.T) {
-	f := newFake(t)
+func TestClaimsAreLoggedWithoutTheEmailAddress(t *testing.T) {
+	f := newFakeIssuer(t)
 	token, err := f.verifier().Verify(context.Background(), f.token(claims{"email": "ada@example.test"}))
 	if err != nil || token.Email != "ada@example.test" {
 		t.Fatal(err)
@@ -90,8 +90,8 @@ func TestATokenShowsNoAddressInALog(t *testing.T) {
 	}
 }
 
-func TestAClientsOwnTokenIsNobodys(t *testing.T) {
-	f := newFake(t)
+func TestClientTokenBelongsToNoUser(t *testing.T) {
+	f := newFakeIssuer(t)
 	token, err := f.verifier().Verify(context.Background(), f.ClientToken("reporting", "tasks:read"))
 	if err != nil {
 		t.Fatal(err)
@@ -101,42 +101,42 @@ func TestAClientsOwnTokenIsNobodys(t *testing.T) {
 	}
 	var none *verifier.Claims
 	if none.IsUser("") || none.HasScope() || token.HasScope("") || token.HasScope("tasks:read", "tasks") {
-		t.Error("what is not there was found")
+		t.Error("a missing user or scope was found")
 	}
 }
 
-// A token changed anywhere never passes.
-func TestASpoiledTokenIsRefused(t *testing.T) {
-	f := newFake(t)
+// A token with any change is never accepted.
+func TestMutatedTokenIsRefused(t *testing.T) {
+	f := newFakeIssuer(t)
 	v, valid := f.verifier(), f.token(nil)
 	pieces := []string{".", "=", "_", "-", "+", "/", "A", "Z", "a", "0", `"`, "{", "}", "\n", "\x00", "é", "\xff"}
 	numbers := rand.New(rand.NewPCG(0x5169_6E65, 0x7421))
 	for range 5000 {
-		spoiled := valid
+		mutated := valid
 		for range 1 + numbers.IntN(4) {
-			at := numbers.IntN(len(spoiled))
-			end := min(len(spoiled), at+numbers.IntN(20))
+			at := numbers.IntN(len(mutated))
+			end := min(len(mutated), at+numbers.IntN(20))
 			piece := pieces[numbers.IntN(len(pieces))]
 			switch numbers.IntN(4) {
 			case 0:
-				spoiled = spoiled[:at] + piece + spoiled[at+1:]
+				mutated = mutated[:at] + piece + mutated[at+1:]
 			case 1:
-				spoiled = spoiled[:at] + piece + spoiled[at:]
+				mutated = mutated[:at] + piece + mutated[at:]
 			case 2:
-				spoiled = spoiled[:at] + spoiled[end:]
+				mutated = mutated[:at] + mutated[end:]
 			default:
-				spoiled = spoiled[:at] + spoiled[at:end] + spoiled[at:]
+				mutated = mutated[:at] + mutated[at:end] + mutated[at:]
 			}
 		}
-		if spoiled != valid && outcome(v, spoiled) == "accepted" {
-			t.Fatal(spoiled)
+		if mutated != valid && outcome(v, mutated) == "accepted" {
+			t.Fatal(mutated)
 		}
 	}
 }
 
-func TestTheWorstTokensAreRefusedQuickly(t *testing.T) {
+func TestWorstCaseTokensAreRefusedQuickly(t *testing.T) {
 	const longest = 6000
-	f := newFake(t)
+	f := newFakeIssuer(t)
 	v := f.verifier()
 	expect(t, v, f.token(nil), "accepted")
 	var names strings.Builder

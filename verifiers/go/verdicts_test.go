@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// TestVerdicts says of each case of a file what becomes of it, for tests/verifiers to compare.
+// TestVerdicts verifies each case of a file, for tests/verifiers to compare the results.
 //
-// The file CASES_FILE has what the cases share in its first line, and a case in each other line.
-// VERDICTS_FILE gets a line for each case: what expect would have to be.
+// The first line of the file CASES_FILE has the members that all cases share; each further line is
+// a case. VERDICTS_FILE gets one line per case: the result in the format of expect.
 func TestVerdicts(t *testing.T) {
 	source, wanted := os.LookupEnv("CASES_FILE")
 	if !wanted {
@@ -26,7 +26,7 @@ func TestVerdicts(t *testing.T) {
 		t.Fatal(err)
 	}
 	decoder, buffer := json.NewDecoder(bufio.NewReader(cases)), bufio.NewWriter(verdicts)
-	var shared family
+	var shared sharedMembers
 	if err := decoder.Decode(&shared); err != nil {
 		t.Fatal(err)
 	}

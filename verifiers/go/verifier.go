@@ -7,13 +7,13 @@ import (
 	"sync/atomic"
 )
 
-// longestToken is in bytes; Signet's have about one thousand.
+// longestToken is in bytes; Signet's tokens have about one thousand.
 const longestToken = 8 * 1024
 
 // A Verifier checks access tokens of one issuer for one audience.
 //
-// Make one for the process and keep it: it holds the keys and the status lists. It may be used by any
-// number of goroutines, and there is nothing to close. No check can be turned off.
+// Create one per process: it caches the keys and the status lists. It may be used by any number of
+// goroutines, and need not be closed. No check can be turned off.
 type Verifier struct {
 	config *config
 	keys   *remoteKeys
@@ -22,11 +22,11 @@ type Verifier struct {
 	header atomic.Pointer[header]
 }
 
-// New makes a verifier. It fetches nothing, so that a service starts while Signet is away; what it
-// returns an error for are settings that cannot be meant.
+// New creates a verifier. It fetches nothing, so that a service can start while Signet is
+// unreachable. It returns an error only for invalid settings.
 //
-// The issuer is Signet's SIGNET_ISSUER, byte for byte: mind a final slash. The audience is this
-// service's own name as it stands in aud.
+// The issuer is Signet's SIGNET_ISSUER, byte for byte, including a trailing slash. The audience is
+// that of this service, as in aud.
 func New(issuer, audience string, options ...Option) (*Verifier, error) {
 	config, err := newConfig(issuer, audience, options)
 	if err != nil {
@@ -38,11 +38,11 @@ func New(issuer, audience string, options ...Option) (*Verifier, error) {
 	return &Verifier{config: config, keys: keys, lists: lists}, nil
 }
 
-// Verify checks token, in the order that trusts least: its shape, its header, its signature, its
-// claims (with typ JWT first that it is no ID token), its status. The error is an [*Error].
+// Verify checks a token: its syntax, its header, its signature, with typ JWT that it is not an ID
+// token, its claims, and its status, in this order. The error is an [*Error].
 //
-// What is missing or too old is fetched first; usually nothing is. If ctx ends meanwhile, the error
-// is an [ErrUnavailable] that wraps that of ctx, and the fetch goes on for others.
+// Missing and stale documents are fetched first; usually none is. If ctx ends meanwhile, the error
+// is an [ErrUnavailable] that wraps the error of ctx, and the fetch continues for other callers.
 func (v *Verifier) Verify(ctx context.Context, token string) (*Claims, error) {
 	claims, err := v.verify(ctx, token)
 	if err != nil {
@@ -70,7 +70,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Claims, error) {
 	if err := checkSignature(parsed, key); err != nil {
 		return nil, err
 	}
-	if parsed.header != known { // not before: forged ones would push out what is worth remembering
+	if parsed.header != known { // only after the signature check: forged headers must not replace it
 		v.header.Store(parsed.header)
 	}
 	if typ == typeJWT {
@@ -93,7 +93,7 @@ func (v *Verifier) checkStatus(ctx context.Context, reference statusReference) e
 	if err == nil {
 		return checkStatus(list.at(reference.index))
 	}
-	// A caller who did not wait must not get in for that.
+	// The setting must not accept a token because its caller did not wait.
 	if v.config.acceptWithoutStatus && ctx.Err() == nil {
 		return nil
 	}

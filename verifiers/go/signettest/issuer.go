@@ -1,6 +1,6 @@
-// Package signettest has a Signet that lives in memory, for tests of services that use package
-// verifier: it signs tokens, rotates its keys, ends sessions, and can be away. Its clock stands still
-// until it is told, so that no test has to wait.
+// Package signettest has an in-memory Signet, for tests of services that use package verifier: it
+// signs tokens, rotates its keys, ends sessions, and can be unreachable. Tests advance its clock,
+// so that no test has to wait.
 package signettest
 
 import (
@@ -20,12 +20,12 @@ import (
 const (
 	// URL is the issuer.
 	URL = "https://id.example.test"
-	// Audience is what its tokens are for, unless they say something else.
+	// Audience is the audience of its tokens, unless a claim overrides it.
 	Audience = "https://api.example.test"
-	// StatusTTL is after how long a service looks for a newer list of ended sessions, as with
-	// Signet's own default.
+	// StatusTTL is the time after which a service fetches the list of ended sessions again, which is
+	// Signet's default.
 	StatusTTL = 10 * time.Second
-	// KeysMaxAge is after how long a service looks for a newer key set.
+	// KeysMaxAge is the time after which a service fetches the key set again.
 	KeysMaxAge = 5 * time.Minute
 
 	keysPath = "/.well-known/jwks.json"
@@ -35,37 +35,37 @@ const (
 	tokenLife = time.Hour
 )
 
-// Claims are members of a token's header or payload. A nil leaves out what there would be.
+// Claims are members of a token's header or payload. A nil value removes a default member.
 type Claims map[string]any
 
-// An Issuer is a Signet in memory. It may be used by several goroutines.
+// An Issuer is an in-memory Signet. It may be used by several goroutines.
 //
-// Its [Issuer.Verifier] reaches it without a network. A service that runs in another process reaches
-// it through httptest.NewServer(issuer), whose address it is given as base URL.
+// Its [Issuer.Verifier] reaches it without a network. A service in another process can reach it
+// through httptest.NewServer(issuer), with that server's address as base URL.
 type Issuer struct {
 	tb testing.TB
 
-	mu     sync.Mutex
-	now    time.Time
-	keys   []*signingKey // the last one signs
-	ended  []byte
-	tokens int64
-	isAway bool
-	asked  map[string]int
+	mu       sync.Mutex
+	now      time.Time
+	keys     []*signingKey // the last key signs
+	ended    []byte
+	tokens   int64
+	isAway   bool
+	requests map[string]int
 }
 
-// NewIssuer makes an issuer whose clock stands at the present second.
+// NewIssuer returns an issuer whose clock is set to the current second.
 func NewIssuer(tb testing.TB) *Issuer {
 	return &Issuer{
-		tb:    tb,
-		now:   time.Now().Truncate(time.Second),
-		keys:  []*signingKey{newKey(tb, 0)},
-		ended: make([]byte, 16),
-		asked: map[string]int{},
+		tb:       tb,
+		now:      time.Now().Truncate(time.Second),
+		keys:     []*signingKey{newKey(tb, 0)},
+		ended:    make([]byte, 16),
+		requests: map[string]int{},
 	}
 }
 
-// Verifier makes a verifier of this issuer and [Audience] with its clock.
+// Verifier returns a verifier of this issuer and [Audience] that uses its clock.
 func (i *Issuer) Verifier(options ...verifier.Option) *verifier.Verifier {
 	i.tb.Helper()
 	own := []verifier.Option{verifier.WithHTTPClient(i.Client()), verifier.WithClock(i.Now)}
@@ -76,26 +76,26 @@ func (i *Issuer) Verifier(options ...verifier.Option) *verifier.Verifier {
 	return v
 }
 
-// Now is what time it is for the issuer and its verifiers.
+// Now returns the time of the issuer's clock.
 func (i *Issuer) Now() time.Time {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.now
 }
 
-// Advance lets time pass.
+// Advance advances the issuer's clock.
 func (i *Issuer) Advance(duration time.Duration) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.now = i.now.Add(duration)
 }
 
-// UserToken signs a person's token for an hour.
+// UserToken signs a token of a user that is valid for an hour.
 func (i *Issuer) UserToken(userID string, scopes ...string) string {
 	return i.Token(Claims{"sub": userID, "user_id": userID, "scope": strings.Join(scopes, " ")})
 }
 
-// ClientToken signs a client's own token, of client credentials: it speaks for nobody.
+// ClientToken signs a client credentials token, which belongs to no user.
 func (i *Issuer) ClientToken(clientID string, scopes ...string) string {
 	return i.Token(Claims{
 		"sub": clientID, "client_id": clientID, "scope": strings.Join(scopes, " "),
@@ -103,7 +103,7 @@ func (i *Issuer) ClientToken(clientID string, scopes ...string) string {
 	})
 }
 
-// Token signs a person's token with some claims changed.
+// Token signs a token of a user with some claims changed.
 func (i *Issuer) Token(changes Claims) string {
 	i.mu.Lock()
 	number := i.tokens
@@ -121,8 +121,8 @@ func (i *Issuer) Token(changes Claims) string {
 	return i.Sign(nil, claims)
 }
 
-// Sign signs anything at all: for tokens that Signet would not. Changes are to the header that
-// access tokens have.
+// Sign signs any claims, for tokens that Signet would not sign. Changes apply to the header of an
+// access token.
 func (i *Issuer) Sign(changes, claims Claims) string {
 	i.tb.Helper()
 	i.mu.Lock()
@@ -131,8 +131,7 @@ func (i *Issuer) Sign(changes, claims Claims) string {
 	return key.sign(i.tb, "at+jwt", changes, claims)
 }
 
-// LogOut ends the session of a token, and so all that the list of ended sessions says of it. A
-// verifier learns of it once [StatusTTL] has passed.
+// LogOut ends the session of a token. A verifier notices it once [StatusTTL] has passed.
 func (i *Issuer) LogOut(token string) {
 	i.tb.Helper()
 	index := statusIndex(i.tb, token)
@@ -144,39 +143,39 @@ func (i *Issuer) LogOut(token string) {
 	i.ended[index/8] |= 1 << (index % 8)
 }
 
-// Rotate has a new key sign from now on. The keys of before stay in the key set.
+// Rotate makes a new key sign from now on. Earlier keys stay in the key set.
 func (i *Issuer) Rotate() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = append(i.keys, newKey(i.tb, len(i.keys)))
 }
 
-// Withdraw takes all keys but the one that signs out of the key set, as signet keys revoke --now does.
+// Withdraw removes all keys except the signing key from the key set, like signet keys revoke --now.
 func (i *Issuer) Withdraw() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.keys = i.keys[len(i.keys)-1:]
 }
 
-// SetAway has the issuer answer nothing but 503, or answer again.
+// SetAway sets whether the issuer responds to every request with 503.
 func (i *Issuer) SetAway(isAway bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.isAway = isAway
 }
 
-// Fetches tells how often the key set and the list of ended sessions have been asked for.
+// Fetches returns how often the key set and the list of ended sessions have been requested.
 func (i *Issuer) Fetches() (keys, lists int) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.asked[keysPath], i.asked[listPath]
+	return i.requests[keysPath], i.requests[listPath]
 }
 
-// ServeHTTP answers as Signet does, at the paths of the key set and of the status list.
+// ServeHTTP serves the key set and the status list, like Signet.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.asked[r.URL.Path]++
+	i.requests[r.URL.Path]++
 	switch {
 	case i.isAway:
 		http.Error(w, "away", http.StatusServiceUnavailable)
@@ -221,7 +220,7 @@ func (i *Issuer) statusList() string {
 	return i.keys[len(i.keys)-1].sign(i.tb, "statuslist+jwt", nil, claims)
 }
 
-// Client reaches the issuer, and it alone, without a network.
+// Client returns a client that reaches only the issuer, without a network.
 func (i *Issuer) Client() *http.Client {
 	return &http.Client{Transport: transport{i}}
 }

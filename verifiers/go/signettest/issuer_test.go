@@ -17,7 +17,7 @@ func expect(t *testing.T, v *verifier.Verifier, token string, wanted error) {
 	}
 }
 
-func TestALogoutArrivesAfterTheTTL(t *testing.T) {
+func TestLogoutTakesEffectAfterTheTTL(t *testing.T) {
 	issuer := signettest.NewIssuer(t)
 	v, token, other := issuer.Verifier(), issuer.UserToken("ada"), issuer.UserToken("bob")
 	expect(t, v, token, nil)
@@ -33,7 +33,7 @@ func TestALogoutArrivesAfterTheTTL(t *testing.T) {
 	expect(t, v, other, nil)
 }
 
-func TestARotationRefusesNobodyOnceItIsKnown(t *testing.T) {
+func TestRotationRefusesNoToken(t *testing.T) {
 	issuer := signettest.NewIssuer(t)
 	v, old := issuer.Verifier(), issuer.UserToken("ada")
 	expect(t, v, old, nil)
@@ -50,7 +50,7 @@ func TestARotationRefusesNobodyOnceItIsKnown(t *testing.T) {
 	}
 }
 
-func TestAnIssuerThatIsAway(t *testing.T) {
+func TestUnreachableIssuer(t *testing.T) {
 	issuer := signettest.NewIssuer(t)
 	v, token := issuer.Verifier(), issuer.UserToken("ada")
 	issuer.SetAway(true)
@@ -60,7 +60,7 @@ func TestAnIssuerThatIsAway(t *testing.T) {
 	expect(t, v, token, nil)
 }
 
-func TestWhatATokenSays(t *testing.T) {
+func TestTokensHaveTheRequestedClaims(t *testing.T) {
 	issuer := signettest.NewIssuer(t)
 	v := issuer.Verifier()
 	users, err := v.Verify(context.Background(), issuer.UserToken("ada", "tasks:read", "profile"))
@@ -75,7 +75,7 @@ func TestWhatATokenSays(t *testing.T) {
 	expect(t, v, issuer.Sign(signettest.Claims{"typ": "JWT"}, nil), verifier.ErrWrongType)
 }
 
-func TestAServiceInAnotherProcessReachesItOverHTTP(t *testing.T) {
+func TestIssuerIsReachableOverHTTP(t *testing.T) {
 	issuer := signettest.NewIssuer(t)
 	server := httptest.NewServer(issuer)
 	defer server.Close()

@@ -22,25 +22,25 @@ type signingKey struct {
 	private *rsa.PrivateKey
 }
 
-// made are keys of earlier issuers of this process: making one takes a while.
-var made struct {
+// generated has the keys of earlier issuers of this process, because generating a key is slow.
+var generated struct {
 	sync.Mutex
 	keys []*rsa.PrivateKey
 }
 
-// newKey returns the key of this number, which is the same for all issuers of the process.
+// newKey returns the key with this number, which is the same for all issuers of the process.
 func newKey(tb testing.TB, number int) *signingKey {
 	tb.Helper()
-	made.Lock()
-	defer made.Unlock()
-	for len(made.keys) <= number {
+	generated.Lock()
+	defer generated.Unlock()
+	for len(generated.keys) <= number {
 		key, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		made.keys = append(made.keys, key)
+		generated.keys = append(generated.keys, key)
 	}
-	return &signingKey{fmt.Sprintf("key-%d", number+1), made.keys[number]}
+	return &signingKey{fmt.Sprintf("key-%d", number+1), generated.keys[number]}
 }
 
 // public is the key as a JWK (RFC 7518 section 6.3.1).
@@ -52,7 +52,7 @@ func (k *signingKey) public() Claims {
 	}
 }
 
-// sign makes a compact JWS (RFC 7515 section 3.1).
+// sign returns a compact JWS (RFC 7515 section 3.1).
 func (k *signingKey) sign(tb testing.TB, typ string, changes, claims Claims) string {
 	tb.Helper()
 	header := Claims{"typ": typ, "alg": "RS256", "kid": k.kid}
@@ -83,7 +83,7 @@ func part(tb testing.TB, members Claims) string {
 	return encode(document)
 }
 
-// statusIndex reads where a token's status is.
+// statusIndex returns the index of a token's status.
 func statusIndex(tb testing.TB, token string) int64 {
 	tb.Helper()
 	parts := strings.Split(token, ".")
@@ -99,12 +99,12 @@ func statusIndex(tb testing.TB, token string) int64 {
 		err = json.Unmarshal(document, &claims)
 	}
 	if err != nil || claims.Status == nil {
-		tb.Fatal("the token has no status: only a person's can be logged out")
+		tb.Fatal("the token has no status: only tokens of users can be logged out")
 	}
 	return claims.Status.StatusList.Idx
 }
 
-// pack compresses statuses as a list has them (draft-ietf-oauth-status-list section 4.2).
+// pack compresses statuses for a list (draft-ietf-oauth-status-list section 4.2).
 func pack(tb testing.TB, statuses []byte) string {
 	tb.Helper()
 	var packed bytes.Buffer

@@ -9,18 +9,17 @@ import (
 var (
 	errBase64URL = errors.New("not canonical base64url")
 
-	// It refuses padding, and spare bits that are not zero.
+	// Refuses padding, and spare bits that are not zero.
 	encoding = base64.RawURLEncoding.Strict()
 )
 
-// DecodeBase64URL decodes unpadded base64url in its one canonical form (RFC 7515 section 2,
-// RFC 4648 section 3.5).
+// DecodeBase64URL decodes unpadded canonical base64url (RFC 7515 section 2, RFC 4648 section 3.5).
 func DecodeBase64URL(text string) ([]byte, error) {
 	return appendBase64URL(nil, text)
 }
 
 func appendBase64URL(decoded []byte, text string) ([]byte, error) {
-	// The standard library's decoder steps over line breaks.
+	// The standard library's decoder skips line breaks.
 	if strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 {
 		return nil, errBase64URL
 	}

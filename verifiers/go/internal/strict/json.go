@@ -6,22 +6,23 @@ import (
 	"unicode/utf8"
 )
 
-// deepest is how many lists and objects may lie inside each other, outermost included. It bounds the
-// stack of whoever reads them.
-const deepest = 127
+// maxDepth is the maximum nesting depth of lists and objects, including the outermost. It bounds
+// the stack.
+const maxDepth = 127
 
-// fewNames is up to how many members of an object a name is looked for by walking through them: for
-// as many, that is faster than a map. Beyond it would take the square of their number.
-const fewNames = 24
+// linearSearchLimit is the number of members up to which duplicate names are found by a linear
+// search, which is then faster than a map. For more members the time would be quadratic.
+const linearSearchLimit = 24
 
 var errJSON = errors.New("not a strict JSON object")
 
-// usual is in bytes, and more than a token of Signet's has: as much is decoded on the stack.
-const usual = 1024
+// stackBufferSize is in bytes: documents up to this size, such as Signet's tokens, are decoded on
+// the stack.
+const stackBufferSize = 1024
 
-// ParseEncodedObject reads canonical base64url of a document for [ParseObject].
+// ParseEncodedObject decodes canonical base64url and parses the result with [ParseObject].
 func ParseEncodedObject(encoded string) (Value, error) {
-	var space [usual]byte
+	var space [stackBufferSize]byte
 	document, err := appendBase64URL(space[:0], encoded)
 	if err != nil {
 		return nil, err
@@ -29,13 +30,13 @@ func ParseEncodedObject(encoded string) (Value, error) {
 	return ParseObject(document)
 }
 
-// ParseObject reads document as one JSON object (RFC 8259) in valid UTF-8 with nothing but white
-// space around it, in which no name occurs twice, at any depth.
+// ParseObject parses document as one JSON object (RFC 8259) in valid UTF-8 without duplicate names
+// at any depth. Only white space may surround it.
 func ParseObject(document []byte) (Value, error) {
 	if !utf8.Valid(document) {
 		return nil, errJSON
 	}
-	// As many values as commas, but for those that lie in others: enough for a token of Signet's.
+	// Estimated from the number of commas: enough for Signet's tokens.
 	r := reader{text: string(document)}
 	r.nodes = make(Value, 0, 8+min(strings.Count(r.text, ","), 64))
 	isOne := r.value("", 0)
@@ -46,15 +47,15 @@ func ParseObject(document []byte) (Value, error) {
 	return r.nodes, nil
 }
 
-// A reader stands somewhere in a text, and has read nodes up to there. Its methods return false for
-// what is no strict JSON; where it stands then does not matter.
+// A reader is at a position in a text, and has the nodes read so far. Its methods return false for
+// invalid JSON; the position is then undefined.
 type reader struct {
 	text  string
 	at    int
 	nodes Value
 }
 
-// next steps over white space and tells what stands there: 0, which begins nothing, at the end.
+// next skips white space and returns the next byte, or 0 at the end, which begins no value.
 func (r *reader) next() byte {
 	for ; r.at < len(r.text); r.at++ {
 		switch c := r.text[r.at]; c {
@@ -66,7 +67,7 @@ func (r *reader) next() byte {
 	return 0
 }
 
-// skip steps over c, white space before it included, if it stands there.
+// skip skips white space and then c, if c is next.
 func (r *reader) skip(c byte) bool {
 	if r.next() != c {
 		return false
@@ -75,7 +76,7 @@ func (r *reader) skip(c byte) bool {
 	return true
 }
 
-// value reads the value that begins here, within depth others.
+// value reads the value at the current position, at nesting depth depth.
 func (r *reader) value(name string, depth int) bool {
 	start := len(r.nodes)
 	r.nodes = append(r.nodes, node{name: name, tag: tagOf(name)})
@@ -106,7 +107,7 @@ func (r *reader) value(name string, depth int) bool {
 // object reads the members of the object whose node is at start.
 func (r *reader) object(start, depth int) bool {
 	r.at++
-	if depth > deepest {
+	if depth > maxDepth {
 		return false
 	}
 	if r.skip('}') {
@@ -115,7 +116,7 @@ func (r *reader) object(start, depth int) bool {
 	var names names
 	for {
 		name, ok := r.name()
-		if !ok || names.have(name, r.nodes[start+1:]) || !r.value(name, depth) {
+		if !ok || names.add(name, r.nodes[start+1:]) || !r.value(name, depth) {
 			return false
 		}
 		if !r.skip(',') {
@@ -124,31 +125,31 @@ func (r *reader) object(start, depth int) bool {
 	}
 }
 
-// names are those of an object that is being read.
+// names are the names of the object that is being read.
 type names struct {
 	count int
 	many  map[string]bool
 }
 
-// have tells whether name is among those of the members that have been read, and adds it.
-func (n *names) have(name string, members Value) bool {
+// add reports whether name is a duplicate of a member already read, and records it.
+func (n *names) add(name string, members Value) bool {
 	n.count++
-	if n.count > fewNames {
-		return n.haveAmongMany(name, members)
+	if n.count > linearSearchLimit {
+		return n.addToMap(name, members)
 	}
 	return members.find(name) >= 0
 }
 
-func (n *names) haveAmongMany(name string, members Value) bool {
+func (n *names) addToMap(name string, members Value) bool {
 	if n.many == nil {
-		n.many = make(map[string]bool, 2*fewNames)
+		n.many = make(map[string]bool, 2*linearSearchLimit)
 		for i := 0; i < len(members); i += int(members[i].size) {
 			n.many[members[i].name] = true
 		}
 	}
-	isThere := n.many[name]
+	isDuplicate := n.many[name]
 	n.many[name] = true
-	return isThere
+	return isDuplicate
 }
 
 // name reads the name of a member, and the colon after it.
@@ -162,7 +163,7 @@ func (r *reader) name() (string, bool) {
 
 func (r *reader) list(depth int) bool {
 	r.at++
-	if depth > deepest {
+	if depth > maxDepth {
 		return false
 	}
 	if r.skip(']') {
@@ -186,18 +187,18 @@ func (r *reader) word(word string) bool {
 	return true
 }
 
-// number reads a number as RFC 8259 section 6 writes it.
+// number reads a number in the syntax of RFC 8259 section 6.
 func (r *reader) number() (written string, ok bool) {
 	start := r.at
-	r.one("-")
-	if !r.one("0") && !r.digits() {
+	r.skipAny("-")
+	if !r.skipAny("0") && !r.digits() {
 		return "", false
 	}
-	if r.one(".") && !r.digits() {
+	if r.skipAny(".") && !r.digits() {
 		return "", false
 	}
-	if r.one("eE") {
-		r.one("+-")
+	if r.skipAny("eE") {
+		r.skipAny("+-")
 		if !r.digits() {
 			return "", false
 		}
@@ -205,8 +206,8 @@ func (r *reader) number() (written string, ok bool) {
 	return r.text[start:r.at], true
 }
 
-// one steps over the byte that stands here if it is among these.
-func (r *reader) one(among string) bool {
+// skipAny skips the next byte if it is among these.
+func (r *reader) skipAny(among string) bool {
 	if r.at == len(r.text) || strings.IndexByte(among, r.text[r.at]) < 0 {
 		return false
 	}
@@ -214,7 +215,7 @@ func (r *reader) one(among string) bool {
 	return true
 }
 
-// digits steps over digits, and tells whether there was any.
+// digits skips digits, and reports whether there was at least one.
 func (r *reader) digits() bool {
 	start := r.at
 	for r.at < len(r.text) && '0' <= r.text[r.at] && r.text[r.at] <= '9' {

@@ -14,8 +14,8 @@ func unit(code int) string {
 	return fmt.Sprintf(`\u%04x`, code)
 }
 
-func TestWhatIsStrictJSONIsRead(t *testing.T) {
-	deep := strings.Repeat("[", deepest-1) + strings.Repeat("]", deepest-1)
+func TestStrictJSONIsRead(t *testing.T) {
+	deep := strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1)
 	for _, document := range []string{
 		`{}`, " \t\r\n{ \"a\" : [ ] , \"b\" : { } } \n",
 		`{"a":true,"b":false,"c":null}`,
@@ -29,7 +29,7 @@ func TestWhatIsStrictJSONIsRead(t *testing.T) {
 		if unmarshal := json.Unmarshal([]byte(document), &wanted); unmarshal != nil {
 			t.Fatal(unmarshal)
 		}
-		for name, value := range wanted { // which literal it is is read by nobody
+		for name, value := range wanted { // a Value does not distinguish literals
 			if _, isBool := value.(bool); isBool {
 				wanted[name] = nil
 			}
@@ -40,7 +40,7 @@ func TestWhatIsStrictJSONIsRead(t *testing.T) {
 	}
 }
 
-// plain is a value as encoding/json has it.
+// plain converts a value to the types of encoding/json.
 func plain(v Value) any {
 	switch said, isText := v.Text(); {
 	case isText:
@@ -65,7 +65,7 @@ func plain(v Value) any {
 	}
 }
 
-func TestWhatIsNoStrictJSONObjectIsRefused(t *testing.T) {
+func TestOtherTextIsRefused(t *testing.T) {
 	for _, document := range []string{
 		``, ` `, `null`, `true`, `1`, `"a"`, `[]`, `[{}]`, `{`, `}`, `{}}`, `{}{}`, `{} x`, "{}\x00", "\x00{}",
 		"\ufeff{}", `{"a"}`, `{"a":}`, `{"a":1,}`, `{,}`, `{"a":1 "b":2}`, `{"a" 1}`, `{a:1}`, `{'a':1}`, `{1:1}`,
@@ -80,8 +80,8 @@ func TestWhatIsNoStrictJSONObjectIsRefused(t *testing.T) {
 		`{"a":"` + unit(0xde00) + unit(0xd83d) + `"}`, `{"` + unit(0xd83d) + `":1}`,
 		"{/**/}", "{}//", "{\"a\":1\v}", "{\u00a0}",
 		`{"a":1,"a":1}`, `{"a":1,"b":2,"a":3}`, `{"a":{"b":1,"b":2}}`, `{"a":[{"b":1,"b":2}]}`, `{"a":1,"` + unit('a') + `":2}`,
-		`{"a":` + strings.Repeat("[", deepest) + strings.Repeat("]", deepest) + `}`,
-		strings.Repeat(`{"a":`, deepest+1) + "1" + strings.Repeat("}", deepest+1),
+		`{"a":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
+		strings.Repeat(`{"a":`, maxDepth+1) + "1" + strings.Repeat("}", maxDepth+1),
 	} {
 		if found, err := ParseObject([]byte(document)); err == nil || found != nil {
 			t.Errorf("%.60q is read as %v", document, found)
@@ -89,8 +89,8 @@ func TestWhatIsNoStrictJSONObjectIsRefused(t *testing.T) {
 	}
 }
 
-func TestANameIsFoundTwiceHoweverManyThereAre(t *testing.T) {
-	for count := range 3 * fewNames {
+func TestDuplicateNamesAreFoundAmongAnyNumberOfMembers(t *testing.T) {
+	for count := range 3 * linearSearchLimit {
 		var members strings.Builder
 		for number := range count {
 			fmt.Fprintf(&members, `"%d":[%d],`, number, number)
@@ -107,7 +107,7 @@ func TestANameIsFoundTwiceHoweverManyThereAre(t *testing.T) {
 	}
 }
 
-func TestAWholeNumberIsWrittenWithDigitsAlone(t *testing.T) {
+func TestWholeNumberHasOnlyDigits(t *testing.T) {
 	for written, isWhole := range map[string]bool{
 		"0": true, "7": true, "9007199254740991": true, "9007199254740992": false, "-0": false, "-1": false,
 		"7.0": false, "7e0": false, "99999999999999999999": false, `"7"`: false, "null": false, "[7]": false,
@@ -121,12 +121,12 @@ func TestAWholeNumberIsWrittenWithDigitsAlone(t *testing.T) {
 		}
 	}
 	if _, ok := Value(nil).Whole(); ok {
-		t.Error("what is absent is a number")
+		t.Error("an absent value is a number")
 	}
 }
 
-// Two mebibytes at most are read, and nothing may take the square of that.
-func TestTheWorstDocumentsTakeNoTime(t *testing.T) {
+// At most two mebibytes are read; no document may take quadratic time.
+func TestWorstCaseDocumentsAreReadQuickly(t *testing.T) {
 	const size = 1024 * 1024
 	var names strings.Builder
 	for number := range size / 10 {
@@ -149,7 +149,7 @@ func TestTheWorstDocumentsTakeNoTime(t *testing.T) {
 	}
 }
 
-// What is read is read by encoding/json too, as the same.
+// Accepted documents are read in the same way by encoding/json.
 func FuzzParseObject(f *testing.F) {
 	for _, document := range []string{
 		`{"a":[1,-2.5e3,"\u00e9\n",null,true],"b":{"c":{}}}`, `{"a":1,"a":2}`, `{"a":"\ud83d\ude00"}`, "{}\x00",
@@ -175,7 +175,7 @@ func FuzzParseObject(f *testing.F) {
 	})
 }
 
-func TestBase64URLHasOneForm(t *testing.T) {
+func TestOnlyCanonicalBase64URLIsDecoded(t *testing.T) {
 	for text, wanted := range map[string]string{"": "", "AA": "\x00", "AAA": "\x00\x00", "-_-_": "\xfb\xff\xbf"} {
 		if decoded, err := DecodeBase64URL(text); err != nil || string(decoded) != wanted {
 			t.Errorf("%q: %q, %v", text, decoded, err)

@@ -5,7 +5,7 @@ import (
 	"unicode/utf16"
 )
 
-// isPlain tells which bytes of a string stand for themselves.
+// isPlain has the bytes that may occur in a string without an escape.
 var isPlain = func() (plain [256]bool) {
 	for c := range plain {
 		plain[c] = c >= ' ' && c != '"' && c != '\\'
@@ -13,7 +13,8 @@ var isPlain = func() (plain [256]bool) {
 	return plain
 }()
 
-// string reads a string from its opening quote on. Most have no escape and are a part of the text.
+// string reads a string from its opening quote on. A string without escapes is a substring of the
+// text.
 func (r *reader) string() (string, bool) {
 	start := r.at + 1
 	at := start
@@ -35,7 +36,7 @@ func (r *reader) string() (string, bool) {
 	}
 }
 
-// escaped reads the rest of a string that begins with this, from its first escape on.
+// escaped reads the remainder of a string from its first escape on; said is the part before.
 func (r *reader) escaped(said []byte) (string, bool) {
 	for r.at < len(r.text) {
 		c := r.text[r.at]
@@ -85,13 +86,13 @@ func (r *reader) escape() (character string, ok bool) {
 	}
 }
 
-// codePoint reads what follows \u. Half of a surrogate pair is refused: no other text can hold it.
+// codePoint reads the part after \u. An unpaired surrogate is refused.
 func (r *reader) codePoint() (character string, ok bool) {
 	unit, ok := r.codeUnit()
 	if !ok || !utf16.IsSurrogate(unit) {
 		return string(unit), ok
 	}
-	if !r.one(`\`) || !r.one("u") {
+	if !r.skipAny(`\`) || !r.skipAny("u") {
 		return "", false
 	}
 	second, ok := r.codeUnit()

@@ -1,8 +1,8 @@
-// Package strict reads base64url and JSON as strictly as a token deserves: each text has one meaning
-// for every reader.
+// Package strict reads base64url and JSON strictly, so that all parsers read a token in the same
+// way.
 //
-// encoding/json is no help here: it takes the last of two members with one name, compares names
-// without their case, and turns halves of surrogate pairs and what is no UTF-8 into U+FFFD.
+// encoding/json is unsuitable: it uses the last of two members with the same name, compares names
+// case-insensitively, and replaces unpaired surrogates and invalid UTF-8 with U+FFFD.
 package strict
 
 import (
@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// endOfWholeNumbers is 2^53: below it, every reader in every language sees the same whole number.
+// endOfWholeNumbers is 2^53: all languages represent whole numbers below it exactly.
 const endOfWholeNumbers = 1 << 53
 
 type kind uint8
@@ -23,24 +23,24 @@ const (
 	object
 )
 
-// A Value is any JSON value, as the nodes that it is made of: itself first, then all that lies in it.
-// The empty Value stands for an absent one.
+// A Value is any JSON value, as a list of nodes: first its own, then those of all nested values.
+// The empty Value means absent.
 type Value []node
 
-// Nodes lie one after the other, so that a whole document takes one allocation.
+// Nodes are stored consecutively, so that a document takes one allocation.
 type node struct {
-	// name is that of a member of an object.
+	// name is the name of an object's member.
 	name string
-	// text is what a string says, or how a number is written.
+	// text is the content of a string, or the notation of a number.
 	text string
-	// size counts the nodes of this value.
+	// size is the number of nodes of this value.
 	size int32
-	// tag is that of the name.
+	// tag is the tag of the name.
 	tag  tag
 	kind kind
 }
 
-// A tag tells most names apart without a look at all of them: the first and the last byte.
+// A tag is the first and the last byte of a name, for a quick comparison.
 type tag uint16
 
 func tagOf(name string) tag {
@@ -50,7 +50,7 @@ func tagOf(name string) tag {
 	return tag(name[0])<<8 | tag(name[len(name)-1])
 }
 
-// Get returns the member of an object that has this name, letter for letter.
+// Get returns the member of an object with exactly this name.
 func (v Value) Get(name string) Value {
 	if len(v) == 0 || v[0].kind != object {
 		return nil
@@ -62,7 +62,7 @@ func (v Value) Get(name string) Value {
 	return v[1+at : 1+at+int(v[1+at].size)]
 }
 
-// find returns where the member of this name is among these, one after the other; -1 if it is not.
+// find returns the position of the member with this name among consecutive members, or -1.
 func (v Value) find(name string) int {
 	tag := tagOf(name)
 	for i := 0; i < len(v); i += int(v[i].size) {
@@ -73,12 +73,12 @@ func (v Value) find(name string) int {
 	return -1
 }
 
-// Has tells whether an object has a member of this name, be it null.
+// Has reports whether an object has a member with this name, even if it is null.
 func (v Value) Has(name string) bool {
 	return v.Get(name) != nil
 }
 
-// Text returns what a string says; nothing, and false, for everything else.
+// Text returns the content of a string; an empty string, and false, for other values.
 func (v Value) Text() (said string, ok bool) {
 	if len(v) == 0 || v[0].kind != text {
 		return "", false
@@ -86,18 +86,18 @@ func (v Value) Text() (said string, ok bool) {
 	return v[0].text, true
 }
 
-// Is tells whether the value is this string.
+// Is reports whether the value is this string.
 func (v Value) Is(said string) bool {
 	found, isText := v.Text()
 	return isText && found == said
 }
 
-// IsList tells whether the value is a list, which may be empty.
+// IsList reports whether the value is a list, which may be empty.
 func (v Value) IsList() bool {
 	return len(v) > 0 && v[0].kind == list
 }
 
-// Items walks through a list, and through nothing if it is none.
+// Items iterates over the items of a list; for other values there are none.
 func (v Value) Items() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		if !v.IsList() {
@@ -111,8 +111,8 @@ func (v Value) Items() iter.Seq[Value] {
 	}
 }
 
-// Whole returns a number from 0 to below 2^53 that is written with digits alone: 7.0, 7e0 and -0 are
-// none.
+// Whole returns a number from 0 to below 2^53 that is written with digits only; 7.0, 7e0 and -0 are
+// not.
 func (v Value) Whole() (whole int64, ok bool) {
 	if len(v) == 0 || v[0].kind != number {
 		return 0, false
@@ -126,7 +126,7 @@ func (v Value) Whole() (whole int64, ok bool) {
 	return whole, err == nil && whole < endOfWholeNumbers
 }
 
-// Float returns any number that a double can hold.
+// Float returns any number in the range of a double.
 func (v Value) Float() (float float64, ok bool) {
 	if len(v) == 0 || v[0].kind != number {
 		return 0, false
