@@ -16,7 +16,10 @@ import org.springframework.security.core.AuthenticationException;
 import org.springframework.security.core.GrantedAuthority;
 import org.springframework.security.oauth2.core.OAuth2AuthenticationException;
 
-/** Which answer of the family's table fits what Spring Security refuses. */
+/**
+ * The responses, as the README of all verifiers specifies them, for the exceptions of Spring
+ * Security.
+ */
 final class Denials {
 
     private static final String PREFIX = "SCOPE_";
@@ -26,14 +29,17 @@ final class Denials {
 
     private Denials() {}
 
-    /** A caller that nothing is known of: without a token, or with one that was refused. */
+    /** The response for a caller without a valid token. */
     static ErrorAnswer of(AuthenticationException error) {
         return error instanceof OAuth2AuthenticationException
                 ? unauthorized("invalid_token", "The access token is not valid", "Bearer error=\"invalid_token\"")
                 : unauthorized("invalid_request", "The request needs an access token", "Bearer");
     }
 
-    /** A caller that is known: the token lacks a scope that the rule names, or the rule is about something else. */
+    /**
+     * The response for a caller with a valid token that lacks a required scope, or fails another
+     * rule.
+     */
     static ErrorAnswer of(AccessDeniedException error, Authentication caller) {
         Collection<String> needed = new TreeSet<>();
         if (error instanceof AuthorizationDeniedException denied) {

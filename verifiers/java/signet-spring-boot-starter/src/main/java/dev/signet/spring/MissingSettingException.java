@@ -1,6 +1,6 @@
 package dev.signet.spring;
 
-/** A property without which no token can be judged. */
+/** A required property is missing. */
 final class MissingSettingException extends RuntimeException {
 
     private final String property;

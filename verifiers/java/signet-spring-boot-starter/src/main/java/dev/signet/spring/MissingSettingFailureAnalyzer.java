@@ -3,7 +3,7 @@ package dev.signet.spring;
 import org.springframework.boot.diagnostics.AbstractFailureAnalyzer;
 import org.springframework.boot.diagnostics.FailureAnalysis;
 
-/** Says what to set, instead of a stack trace. */
+/** Prints which property to set, instead of a stack trace. */
 final class MissingSettingFailureAnalyzer extends AbstractFailureAnalyzer<MissingSettingException> {
 
     @Override

@@ -13,10 +13,10 @@ import reactor.core.publisher.Mono;
 @FunctionalInterface
 public interface ReactiveSignetAnswerWriter {
 
-    /** Sends it. */
+    /** Sends the response. */
     Mono<Void> write(ServerWebExchange exchange, ErrorAnswer answer);
 
-    /** Status, headers and body as Signet's verifiers have them in every language. */
+    /** Sends status, headers and body in the format of Signet's verifiers in all languages. */
     static Mono<Void> writePlain(ServerWebExchange exchange, ErrorAnswer answer) {
         ServerHttpResponse response = exchange.getResponse();
         response.setStatusCode(HttpStatusCode.valueOf(answer.status()));

@@ -7,16 +7,16 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 
 /**
- * Writes the answer to a request that is not served. An application with an error format of its own
- * has a bean of this type, and takes status and headers from the answer.
+ * Sends the response to a refused request. An application with a custom error format should define
+ * a bean of this type that uses status and headers of the given answer.
  */
 @FunctionalInterface
 public interface SignetAnswerWriter {
 
-    /** Sends it. */
+    /** Sends the response. */
     void write(HttpServletRequest request, HttpServletResponse response, ErrorAnswer answer) throws IOException;
 
-    /** Status, headers and body as Signet's verifiers have them in every language. */
+    /** Sends status, headers and body in the format of Signet's verifiers in all languages. */
     static void writePlain(HttpServletRequest request, HttpServletResponse response, ErrorAnswer answer)
             throws IOException {
         response.setStatus(answer.status());

@@ -11,8 +11,8 @@ import org.springframework.security.web.AuthenticationEntryPoint;
 import org.springframework.security.web.access.AccessDeniedHandler;
 
 /**
- * Answers 401 and 403 as Signet's verifiers do in every language: challenge and body. It is in use
- * unless the application has a chain of filters of its own, which takes it by
+ * Sends 401 and 403 responses with challenge and body in the format of Signet's verifiers in all
+ * languages. It is used by default. A custom filter chain can use it with
  * {@code oauth2ResourceServer(server -> server.authenticationEntryPoint(answers).accessDeniedHandler(answers))}.
  */
 public final class SignetAnswers implements AuthenticationEntryPoint, AccessDeniedHandler {

@@ -10,14 +10,17 @@ import org.springframework.boot.context.properties.bind.Binder;
 import org.springframework.context.annotation.Bean;
 import org.springframework.core.env.Environment;
 
-/** The verifier, by the properties that a resource server on Spring Boot has anyway. */
+/** The verifier, configured by Spring Boot's own properties for resource servers. */
 @AutoConfiguration
 @EnableConfigurationProperties(SignetProperties.class)
 public class SignetAutoConfiguration {
 
     static final String ISSUER = "spring.security.oauth2.resourceserver.jwt.issuer-uri";
 
-    /** Spring does without, and then takes tokens for any service. Here it must be set. */
+    /**
+     * Required here. Spring Boot itself does not require it, and then accepts tokens for any
+     * service.
+     */
     static final String AUDIENCES = "spring.security.oauth2.resourceserver.jwt.audiences";
 
     @Bean
@@ -41,7 +44,7 @@ public class SignetAutoConfiguration {
         return new SignetExpressions();
     }
 
-    /** An empty value is as good as none: where a variable is empty, nobody meant it. */
+    /** An empty value counts as missing, because an empty variable is usually a mistake. */
     private static <T> T required(Environment environment, String property, Bindable<T> type) {
         T value = Binder.get(environment).bind(property, type).orElse(null);
         if (value == null || value.equals("") || value.equals(List.of())) {

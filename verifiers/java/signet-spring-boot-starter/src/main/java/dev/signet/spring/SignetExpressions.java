@@ -5,20 +5,23 @@ import org.springframework.security.core.context.SecurityContextHolder;
 import org.springframework.security.oauth2.jwt.Jwt;
 
 /**
- * The bean {@code signet}, for rules of methods: {@code @PreAuthorize("@signet.isUser(#userId)")}. It
- * takes {@code @EnableMethodSecurity} and, for names of parameters, {@code javac -parameters}, as
- * Spring Boot has it.
+ * The bean {@code signet} for method security: {@code @PreAuthorize("@signet.isUser(#userId)")}. It
+ * needs {@code @EnableMethodSecurity} and, for parameter names, {@code javac -parameters}, which
+ * Spring Boot sets.
  */
 public final class SignetExpressions {
 
     SignetExpressions() {}
 
-    /** Whether the caller is this person. A client's own token is nobody's. */
+    /** Whether the caller is this user. A client's own token belongs to no user. */
     public boolean isUser(String userId) {
         return isUser(SecurityContextHolder.getContext().getAuthentication(), userId);
     }
 
-    /** For WebFlux, where the caller is not the thread's: {@code @signet.isUser(authentication, #userId)}. */
+    /**
+     * For WebFlux, where the caller is not bound to the thread: {@code
+     * @signet.isUser(authentication, #userId)}.
+     */
     public boolean isUser(Authentication caller, String userId) {
         return caller != null
                 && caller.isAuthenticated()

@@ -7,8 +7,8 @@ import org.springframework.security.oauth2.jwt.Jwt;
 import org.springframework.security.oauth2.jwt.MappedJwtClaimSetConverter;
 
 /**
- * A token that was accepted: a {@link Jwt}, so that all that Spring does with one goes on, and what
- * Signet says by name. {@code @AuthenticationPrincipal SignetJwt caller} is the caller's.
+ * An accepted token: a {@link Jwt} for Spring, with methods for Signet's claims. {@code
+ * @AuthenticationPrincipal SignetJwt caller} is the caller's token.
  */
 public final class SignetJwt extends Jwt {
 
@@ -19,28 +19,31 @@ public final class SignetJwt extends Jwt {
     private final AccessToken accessToken;
 
     SignetJwt(String text, AccessToken accessToken) {
-        // The header was checked to say this, and is not kept.
+        // The header was verified to have this value, and is not stored.
         super(text, issuedAt(accessToken), accessToken.expiresAt(), Map.of("alg", "RS256"),
                 CLAIMS.convert(accessToken.claims()));
         this.accessToken = accessToken;
     }
 
-    /** Spring takes no token that was over when it was issued; the leeway of the clocks may let one pass. */
+    /**
+     * Spring refuses tokens whose {@code exp} is not after {@code iat}; with the leeway one may be
+     * accepted.
+     */
     private static Instant issuedAt(AccessToken token) {
         return token.issuedAt().isBefore(token.expiresAt()) ? token.issuedAt() : null;
     }
 
-    /** The person the token speaks for; null for a client's own token. */
+    /** The user whose token it is; null for a client's own token. */
     public String userId() {
         return accessToken.userId();
     }
 
-    /** The login it was issued in; null if there is none. */
+    /** The login in which it was issued; null if there is none. */
     public String sid() {
         return accessToken.sessionId();
     }
 
-    /** All of it, by name. */
+    /** All claims. */
     public AccessToken accessToken() {
         return accessToken;
     }

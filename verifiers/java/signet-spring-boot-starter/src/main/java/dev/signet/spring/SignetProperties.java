@@ -6,14 +6,15 @@ import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.boot.context.properties.bind.DefaultValue;
 
 /**
- * What Spring has no property for; all of it may be left out.
+ * Optional settings for which Spring has no property.
  *
- * @param baseUrl where Signet is reached if not at the issuer, such as under another name inside a cluster
- * @param acceptTypJwt accepts {@code typ} {@code JWT} too, for an audience in {@code SIGNET_TYP_JWT_AUDIENCES}
- * @param leeway by how much the clocks may differ
- * @param cooldown least time between two fetches of the key set for unknown keys
- * @param whenStatusUnavailable what becomes of a token whose status cannot be had
- * @param timeout after how long a fetch is given up
+ * @param baseUrl the URL at which Signet is reachable, if it differs from the issuer
+ * @param acceptTypJwt also accepts {@code typ} {@code JWT}, for an audience in {@code
+ * SIGNET_TYP_JWT_AUDIENCES}
+ * @param leeway accepted difference between the clocks
+ * @param cooldown minimum time between two fetches of the key set for unknown keys
+ * @param whenStatusUnavailable how to treat a token whose status is unavailable
+ * @param timeout timeout of a fetch
  */
 @ConfigurationProperties("signet")
 public record SignetProperties(

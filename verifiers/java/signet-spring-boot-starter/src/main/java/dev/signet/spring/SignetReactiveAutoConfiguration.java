@@ -23,7 +23,7 @@ import org.springframework.web.server.ServerWebExchange;
 import org.springframework.web.server.WebExceptionHandler;
 import reactor.core.publisher.Mono;
 
-/** For WebFlux. A bean of the application's own takes the place of each. */
+/** For WebFlux. Beans of the application replace these beans. */
 @AutoConfiguration(
         after = SignetAutoConfiguration.class,
         beforeName = {
@@ -35,7 +35,10 @@ import reactor.core.publisher.Mono;
 @ConditionalOnClass({DispatcherHandler.class, SecurityWebFilterChain.class})
 public class SignetReactiveAutoConfiguration {
 
-    /** No thread waits: a token is judged at once, or when what it takes has been fetched. */
+    /**
+     * Does not block: a token is verified at once, or when the necessary documents have been
+     * fetched.
+     */
     @Bean
     @ConditionalOnMissingBean
     ReactiveJwtDecoder signetReactiveJwtDecoder(SignetVerifier verifier) {
@@ -61,7 +64,9 @@ public class SignetReactiveAutoConfiguration {
         return new ReactiveSignetAnswers(writer);
     }
 
-    /** As Spring Boot's own, every request needs a token; with the answers of the family. */
+    /**
+     * Like Spring Boot's chain, it requires a token for every request, but with Signet's responses.
+     */
     @Bean
     @ConditionalOnMissingBean(SecurityWebFilterChain.class)
     SecurityWebFilterChain signetSecurityWebFilterChain(ServerHttpSecurity http, ReactiveSignetAnswers answers) {
@@ -74,7 +79,7 @@ public class SignetReactiveAutoConfiguration {
                 .build();
     }
 
-    /** Of two {@code Authorization} headers, Spring would take the first. */
+    /** Spring would use the first of two {@code Authorization} headers. */
     private static Mono<Authentication> bearer(ServerWebExchange exchange) {
         List<String> headers = exchange.getRequest().getHeaders().getValuesAsList(HttpHeaders.AUTHORIZATION);
         try {

@@ -19,7 +19,7 @@ import org.springframework.security.oauth2.jwt.JwtDecoder;
 import org.springframework.security.oauth2.server.resource.web.BearerTokenResolver;
 import org.springframework.security.web.SecurityFilterChain;
 
-/** For servlets. A bean of the application's own takes the place of each. */
+/** For servlets. Beans of the application replace these beans. */
 @AutoConfiguration(
         after = SignetAutoConfiguration.class,
         beforeName = {
@@ -31,7 +31,7 @@ import org.springframework.security.web.SecurityFilterChain;
 @ConditionalOnClass({Filter.class, SecurityFilterChain.class})
 public class SignetServletAutoConfiguration {
 
-    /** A decoder and no validator: Spring's own refuses {@code at+jwt}, and loses its keys in an outage. */
+    /** Replaces Spring's decoder, which refuses {@code at+jwt} and loses its keys in an outage. */
     @Bean
     @ConditionalOnMissingBean
     JwtDecoder signetJwtDecoder(SignetVerifier verifier) {
@@ -44,7 +44,7 @@ public class SignetServletAutoConfiguration {
         };
     }
 
-    /** Of two {@code Authorization} headers, Spring would take the first. */
+    /** Spring would use the first of two {@code Authorization} headers. */
     @Bean
     @ConditionalOnMissingBean
     BearerTokenResolver signetBearerTokenResolver() {
@@ -75,8 +75,9 @@ public class SignetServletAutoConfiguration {
     }
 
     /**
-     * As Spring Boot's own, every request needs a token; with the answers of the family. There is no
-     * cookie to forge a request with, so a POST without a token is answered 401 and not 403.
+     * Like Spring Boot's chain, it requires a token for every request, but with Signet's responses.
+     * No cookie authenticates requests, so CSRF protection is off, and a POST without a token gets
+     * 401 instead of 403.
      */
     @Bean
     @ConditionalOnMissingBean(SecurityFilterChain.class)

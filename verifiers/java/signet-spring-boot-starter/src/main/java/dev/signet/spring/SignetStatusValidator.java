@@ -11,26 +11,26 @@ import org.springframework.security.oauth2.core.OAuth2TokenValidatorResult;
 import org.springframework.security.oauth2.jwt.Jwt;
 
 /**
- * Refuses tokens whose session has ended, for applications that keep a decoder of their own: one of
- * its validators. Everything else about a token remains the decoder's business: {@code typ},
- * {@code iss}, {@code aud} and the times need validators too.
+ * Refuses tokens whose session has ended: a validator for applications with a custom decoder. The
+ * decoder must check everything else: {@code typ}, {@code iss}, {@code aud} and the times need
+ * validators, too.
  *
- * <p>It may wait for a fetch, which no thread of WebFlux should: take the starter's decoder there.
+ * <p>It may block on a fetch, which WebFlux threads must not do: use the starter's decoder there.
  */
 public final class SignetStatusValidator implements OAuth2TokenValidator<Jwt> {
 
     private final SignetVerifier verifier;
 
-    /** With the starter's bean, or one made by hand. */
+    /** Takes the starter's bean, or any other verifier. */
     public SignetStatusValidator(SignetVerifier verifier) {
         this.verifier = verifier;
     }
 
     /**
-     * Looks up the claim {@code status}; a token without it has no session that could end.
+     * Checks the claim {@code status}. A token without it has no session.
      *
-     * @throws org.springframework.security.oauth2.jwt.JwtException if nothing can be said about it:
-     *     the starter answers 503 then
+     * @throws org.springframework.security.oauth2.jwt.JwtException if the status is unavailable:
+     * the starter then responds with 503
      */
     @Override
     public OAuth2TokenValidatorResult validate(Jwt token) {
@@ -45,7 +45,7 @@ public final class SignetStatusValidator implements OAuth2TokenValidator<Jwt> {
             return OAuth2TokenValidatorResult.failure(
                     new OAuth2Error(OAuth2ErrorCodes.INVALID_TOKEN, description, null));
         } catch (VerifierUnavailableException error) {
-            // As a failure it would be answered 401, and the client would log in again in vain.
+            // A failure would cause a 401, and the client would log in again in vain.
             throw SpringErrors.of(error);
         }
     }
@@ -57,7 +57,7 @@ public final class SignetStatusValidator implements OAuth2TokenValidator<Jwt> {
         verifier.checkStatus(uri, index(reference.get("idx")));
     }
 
-    /** What a decoder makes of a whole number depends on its JSON library. */
+    /** The type of a whole number depends on the decoder's JSON library. */
     private static long index(Object idx) {
         return idx instanceof Long || idx instanceof Integer ? ((Number) idx).longValue() : -1;
     }

@@ -6,14 +6,14 @@ import dev.signet.verifier.VerifierUnavailableException;
 import org.springframework.security.oauth2.jwt.BadJwtException;
 import org.springframework.security.oauth2.jwt.JwtException;
 
-/** What Spring Security makes of our exceptions, and back. */
+/** Converts between Signet's and Spring Security's exceptions. */
 final class SpringErrors {
 
     private SpringErrors() {}
 
     /**
-     * A {@link BadJwtException} becomes 401, any other {@link JwtException} an error of the service.
-     * Spring shows the message to the caller, so it does not say which check failed.
+     * A {@link BadJwtException} becomes 401, any other {@link JwtException} an error of the
+     * service. Spring sends the message to the caller, so it must not say which check failed.
      */
     static JwtException of(VerificationException error) {
         String message = ErrorAnswer.to(error).description();
@@ -22,7 +22,7 @@ final class SpringErrors {
                 : new BadJwtException(message, error);
     }
 
-    /** Ours, if that is what the exception came from; else null. */
+    /** Returns the {@link VerifierUnavailableException} among the causes, or null. */
     static VerifierUnavailableException unavailableIn(Throwable thrown) {
         for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
             if (cause instanceof VerifierUnavailableException error) {

@@ -14,12 +14,13 @@ import org.springframework.core.Ordered;
 import org.springframework.security.authentication.AuthenticationServiceException;
 
 /**
- * Answers 503 where a token cannot be judged. Spring Security throws then, whichever entry point an
- * application has, and the container would make it a 500; so this stands just outside of it.
+ * Responds with 503 if a token cannot be verified now. Spring Security throws an exception in this
+ * case, whichever entry point is configured, and the container would respond with 500. So this
+ * filter runs just before Spring Security.
  */
 final class UnavailableFilter implements Filter, Ordered {
 
-    /** Spring Boot has Spring Security at -100. */
+    /** Spring Security's order in Spring Boot is -100. */
     private static final int OUTSIDE_OF_SECURITY = -101;
 
     private final SignetAnswerWriter writer;

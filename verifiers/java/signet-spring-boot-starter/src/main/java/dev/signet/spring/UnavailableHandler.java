@@ -7,10 +7,13 @@ import org.springframework.web.server.ServerWebExchange;
 import org.springframework.web.server.WebExceptionHandler;
 import reactor.core.publisher.Mono;
 
-/** {@link UnavailableFilter} for WebFlux: before Spring Boot makes a 500 of it. */
+/**
+ * {@link UnavailableFilter} for WebFlux. It runs before Spring Boot's handler, which would respond
+ * with 500.
+ */
 final class UnavailableHandler implements WebExceptionHandler, Ordered {
 
-    /** Spring Boot's own has -1. */
+    /** The order of Spring Boot's handler is -1. */
     private static final int BEFORE_THE_LAST = -2;
 
     private final ReactiveSignetAnswerWriter writer;

@@ -44,7 +44,7 @@ class ReactiveTest extends ResourceServerContract {
         }
     }
 
-    /** Else closing one application of a process would end the server of another. */
+    /** Otherwise closing one application of a process would end the server of another. */
     @Configuration
     static class OwnLoops {
         @Bean
@@ -62,7 +62,7 @@ class ReactiveTest extends ResourceServerContract {
         Mono<String> me(@AuthenticationPrincipal SignetJwt caller, Authentication authentication) {
             return Mono.just(caller.userId() + " " + authentication.getAuthorities().stream()
                     .map(GrantedAuthority::getAuthority)
-                    .filter(authority -> authority.startsWith("SCOPE_")) // Spring Security 7 adds how one logged in
+                    .filter(authority -> authority.startsWith("SCOPE_")) // Spring Security 7 adds authentication factors
                     .sorted()
                     .collect(Collectors.joining(" ")));
         }

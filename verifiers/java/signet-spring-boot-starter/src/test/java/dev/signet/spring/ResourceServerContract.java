@@ -16,8 +16,9 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
 /**
- * What holds for an application with the two properties, whichever stack it is on. Its routes: GET
- * /me says who is calling; GET /users/{userId}/tasks is for this user; POST /tasks takes a scope.
+ * Tests of an application with the two properties, for servlets and for WebFlux. Its routes: GET
+ * /me returns the caller, GET /users/{userId}/tasks is for this user, and POST /tasks needs a
+ * scope.
  */
 @Timeout(120)
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
@@ -30,10 +31,10 @@ abstract class ResourceServerContract {
 
     private Service service;
 
-    /** An application that says nothing of security but what is in methods. */
+    /** An application whose only security configuration is method security. */
     abstract Class<?> application();
 
-    /** One with a chain of filters of its own, as Spring's pages show it. */
+    /** An application with a custom filter chain, as in Spring's documentation. */
     abstract Class<?> applicationWithOwnChain();
 
     abstract String type();
@@ -49,7 +50,7 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void validTokenGetsThrough() {
+    void validTokenIsAccepted() {
         String token = signet.token().userId(ADA).scope("tasks:read tasks:write").sign();
 
         assertEquals(ADA + " SCOPE_tasks:read SCOPE_tasks:write", service.get("/me", token).body());
@@ -60,17 +61,17 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void noToken() {
+    void requestWithoutATokenGetsAChallenge() {
         assertRefused(service.get("/me"), 401, "invalid_request", "Bearer");
         assertRefused(service.send("POST", "/tasks"), 401, "invalid_request", "Bearer");
         assertRefused(service.get("/me?access_token=" + signet.token().sign()), 401, "invalid_request", "Bearer");
     }
 
     @Test
-    void refused() {
+    void invalidTokenGets401() {
         String good = signet.token().sign();
         for (String token : new String[] {
-            signet.token().header("typ", "JWT").sign(), // an ID token has this typ, and Spring takes it
+            signet.token().header("typ", "JWT").sign(), // the typ of ID tokens, which Spring accepts
             signet.token().audience("https://other.example.test").sign(),
             signet.token().claim("iss", signet.issuer() + "/").sign(),
             signet.token().expiresIn(Duration.ofMinutes(-2)).sign(),
@@ -84,19 +85,19 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void logoutArrives() throws InterruptedException {
+    void logoutTakesEffect() throws InterruptedException {
         String ended = signet.token().sign();
         String goingOn = signet.token().sign();
         assertEquals(200, service.get("/me", ended).statusCode());
         signet.logOut(ended);
-        Thread.sleep(300); // longer than a list is kept
+        Thread.sleep(300); // longer than the ttl of a list
 
         assertRefused(service.get("/me", ended), 401, "invalid_token", "Bearer error=\"invalid_token\"");
         assertEquals(200, service.get("/me", goingOn).statusCode());
     }
 
     @Test
-    void rotationRefusesNobody() throws InterruptedException {
+    void rotationRefusesNoValidToken() throws InterruptedException {
         for (int turn = 0; turn < 40; turn++) {
             if (turn % 20 == 10) {
                 signet.rotate();
@@ -108,11 +109,11 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void whileSignetIsAwayNobodyIsRefused() throws InterruptedException {
+    void tokensAreAcceptedWhileSignetIsUnreachable() throws InterruptedException {
         String token = signet.token().sign();
         assertEquals(200, service.get("/me", token).statusCode());
         signet.goAway();
-        Thread.sleep(1500); // keys and list are old by now
+        Thread.sleep(1500); // keys and list are stale by now
 
         for (int turn = 0; turn < 10; turn++) {
             assertEquals(200, service.get("/me", token).statusCode());
@@ -120,7 +121,7 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void scopeIsMissing() {
+    void missingScopeGets403() {
         HttpResponse<String> answer = service.send("POST", "/tasks", signet.token().scope("tasks:read").sign());
 
         assertRefused(
@@ -128,7 +129,7 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void anotherUsersPath() {
+    void pathOfAnotherUserGets403() {
         String token = signet.token().userId(ADA).sign();
 
         assertRefused(service.get("/users/" + ADA.toUpperCase() + "/tasks", token), 403, "forbidden", "");
@@ -138,7 +139,7 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void statusCannotBeHad() {
+    void missingStatusListGets503() {
         String token = signet.token()
                 .claim("status", Map.of("status_list", Map.of("idx", 1, "uri", signet.issuer() + "/status/none")))
                 .sign();
@@ -150,7 +151,7 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void itStartsWithoutSignetAndRecovers() throws InterruptedException {
+    void serviceStartsWithoutSignetAndRecovers() throws InterruptedException {
         signet.goAway();
         try (Service early = Service.start(application(), type(), signet)) {
             String token = signet.token().sign();
@@ -166,7 +167,7 @@ abstract class ResourceServerContract {
     }
 
     @Test
-    void applicationsOwnChainHasTheSameChecks() throws InterruptedException {
+    void customFilterChainHasTheSameChecks() throws InterruptedException {
         try (Service own = Service.start(applicationWithOwnChain(), type(), signet)) {
             assertEquals(200, own.get("/open").statusCode());
             assertEquals(401, own.get("/me").statusCode());

@@ -13,7 +13,7 @@ import java.util.Map;
 import org.springframework.boot.SpringApplication;
 import org.springframework.context.ConfigurableApplicationContext;
 
-/** An application on a free port, and a caller. */
+/** An application on a free port, and a client. */
 final class Service implements AutoCloseable {
 
     private static final HttpClient CLIENT = HttpClient.newHttpClient();
@@ -24,7 +24,7 @@ final class Service implements AutoCloseable {
         this.context = context;
     }
 
-    /** With the two properties that a user of Spring knows, and nothing else that bears on tokens. */
+    /** Configured with only the two properties of any resource server. */
     static Service start(Class<?> application, String type, SignetTestIssuer signet) {
         return start(application, type, Map.of(
                 SignetAutoConfiguration.ISSUER, signet.issuer(),

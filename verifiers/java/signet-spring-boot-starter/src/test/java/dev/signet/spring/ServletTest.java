@@ -73,7 +73,7 @@ class ServletTest extends ResourceServerContract {
         String me(@AuthenticationPrincipal SignetJwt caller, Authentication authentication) {
             return caller.userId() + " " + authentication.getAuthorities().stream()
                     .map(GrantedAuthority::getAuthority)
-                    .filter(authority -> authority.startsWith("SCOPE_")) // Spring Security 7 adds how one logged in
+                    .filter(authority -> authority.startsWith("SCOPE_")) // Spring Security 7 adds authentication factors
                     .sorted()
                     .collect(Collectors.joining(" "));
         }
@@ -113,7 +113,7 @@ class ServletTest extends ResourceServerContract {
 
     @ParameterizedTest
     @CsvSource({"issuer-uri,audiences", "audiences,issuer-uri"})
-    void itRefusesToStartWithoutOneOfThem(String set, String missing) {
+    void startFailsWithoutARequiredProperty(String set, String missing) {
         String prefix = "spring.security.oauth2.resourceserver.jwt.";
         for (Map<String, Object> properties : List.<Map<String, Object>>of(
                 Map.of(prefix + set, signet.issuer()),
@@ -127,7 +127,7 @@ class ServletTest extends ResourceServerContract {
     }
 
     @Test
-    void decoderOfTheApplicationsOwnStaysInPlace() {
+    void decoderOfTheApplicationIsNotReplaced() {
         try (Service own = Service.start(ApplicationWithOwnDecoder.class, type(), signet)) {
             assertSame(ApplicationWithOwnDecoder.OWN, own.context.getBean(JwtDecoder.class));
         }

@@ -30,7 +30,7 @@ import org.springframework.security.oauth2.jwt.NimbusJwtDecoder;
 import org.springframework.web.bind.annotation.GetMapping;
 import org.springframework.web.bind.annotation.RestController;
 
-/** An application with Spring's decoder, which learns of logouts from the validator. */
+/** An application with Spring's decoder and the validator, which detects logouts. */
 @Timeout(120)
 class StatusValidatorTest {
 
@@ -75,7 +75,7 @@ class StatusValidatorTest {
     }
 
     @Test
-    void sessionThatEndsIsRefusedWithTheNextList() throws InterruptedException {
+    void endedSessionIsRefusedWithTheNextList() throws InterruptedException {
         String ended = signet.token().sign();
         String goesOn = signet.token().sign();
         assertEquals(200, service.get("/me", ended).statusCode());
@@ -91,13 +91,13 @@ class StatusValidatorTest {
     }
 
     @Test
-    void clientsOwnTokenNeedsNoList() {
+    void clientTokenNeedsNoList() {
         assertEquals(200, service.get("/me", signet.token().client("job").sign()).statusCode());
     }
 
     @ParameterizedTest
     @MethodSource("noReferences")
-    void whatIsNoReferenceIsRefused(Object status) {
+    void invalidStatusReferenceIsRefused(Object status) {
         assertEquals(401, service.get("/me", signet.token().claim("status", status).sign()).statusCode());
     }
 
@@ -112,7 +112,7 @@ class StatusValidatorTest {
     }
 
     @Test
-    void listThatCannotBeHadIsAnswered503() {
+    void unavailableListGets503() {
         String open = signet.token()
                 .claim("status", Map.of("status_list", Map.of("idx", 1, "uri", signet.issuer() + "/status/none")))
                 .sign();

@@ -9,15 +9,16 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * What a token says that passed every check; {@link SignetVerifier#verify} makes it. It holds no
- * secret, since the token itself is not kept.
+ * The claims of a token that passed every check; {@link SignetVerifier#verify} returns it. It
+ * contains no secret, since the token itself is not stored.
  *
  * @param subject {@code sub}: the account, or the client itself for client credentials
- * @param userId the person the token speaks for; null for a client's own token
- * @param clientId the client that asked for the token (RFC 9068 section 2.2)
- * @param sessionId {@code sid}: the login it was issued in; null if there is none
+ * @param userId the user whose token it is; null for a client's own token
+ * @param clientId the client that requested the token (RFC 9068 section 2.2)
+ * @param sessionId {@code sid}: the login in which it was issued; null if there is none
  * @param scope values separated by spaces; empty if the claim is absent
- * @param email the address at the time of issue, or null. It may change: never a key for anything
+ * @param email the address at the time of issue, or null. It may change: do not identify users by
+ * it
  * @param tokenId {@code jti}: unique to this token
  * @param issuedAt {@code iat}
  * @param expiresAt {@code exp}; the leeway is not added
@@ -38,14 +39,14 @@ public record AccessToken(
         Map<String, Object> claims)
         implements Serializable {
 
-    /** For tests of your own code: a verifier makes tokens otherwise, after its checks. */
+    /** Use it only in tests of your own code; otherwise a verifier creates tokens. */
     public AccessToken {
         Objects.requireNonNull(subject, "subject");
         Objects.requireNonNull(scope, "scope");
         claims = Collections.unmodifiableMap(claims);
     }
 
-    /** Whether the token speaks for this person. A client's own token speaks for nobody. */
+    /** Whether this is a token of this user. A client's own token belongs to no user. */
     public boolean isUser(String userId) {
         return this.userId != null && this.userId.equals(userId);
     }
@@ -56,9 +57,9 @@ public record AccessToken(
     }
 
     /**
-     * For paths that name a user, as {@code /users/{id}/tasks}.
+     * Requires a token of this user, for paths such as {@code /users/{id}/tasks}.
      *
-     * @throws NotThisUserException to be answered 403, unless it is this one
+     * @throws NotThisUserException (403) if it is not a token of this user
      */
     public void requireUser(String userId) {
         if (!isUser(userId)) {
@@ -67,9 +68,9 @@ public record AccessToken(
     }
 
     /**
-     * Passes a token that has all these scopes.
+     * Requires a token with all these scopes.
      *
-     * @throws MissingScopeException to be answered 403, if it lacks one
+     * @throws MissingScopeException (403) if it lacks one
      */
     public void requireScope(String... scopes) {
         if (!Arrays.stream(scopes).allMatch(this::hasScope)) {
@@ -77,7 +78,7 @@ public record AccessToken(
         }
     }
 
-    /** Without what the token says of a person: this ends in logs. */
+    /** Omits personal data, because it may be logged. */
     @Override
     public String toString() {
         return "AccessToken[subject=%s, clientId=%s, sessionId=%s, scope=%s, tokenId=%s]"

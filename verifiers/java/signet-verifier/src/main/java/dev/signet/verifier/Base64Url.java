@@ -3,7 +3,7 @@ package dev.signet.verifier;
 import java.util.Arrays;
 import java.util.Base64;
 
-/** Base64url in its one spelling: no padding, no white space, no stray bits (RFC 7515 section 2). */
+/** Canonical base64url: no padding, no white space, no spare bits (RFC 7515 section 2). */
 final class Base64Url {
 
     private static final Base64.Decoder DECODER = Base64.getUrlDecoder();
@@ -12,13 +12,13 @@ final class Base64Url {
     private Base64Url() {}
 
     /**
-     * Decodes what encoding gives back.
+     * Decodes canonical base64url.
      *
      * @throws IllegalArgumentException for anything else
      */
     static byte[] decode(byte[] part) {
         byte[] decoded = DECODER.decode(part);
-        // The decoder takes padding and stray bits; encoding again shows them.
+        // The decoder accepts padding and spare bits. Encoding the result again detects this.
         if (!Arrays.equals(ENCODER.encode(decoded), part)) {
             throw new IllegalArgumentException("not canonical base64url");
         }

@@ -2,7 +2,7 @@ package dev.signet.verifier;
 
 import java.util.List;
 
-/** RFC 6750 section 2.1: where a token stands in a request. */
+/** RFC 6750 section 2.1: the location of a token in a request. */
 public final class Bearer {
 
     private static final String SCHEME = "Bearer ";
@@ -10,8 +10,8 @@ public final class Bearer {
     private Bearer() {}
 
     /**
-     * The token of the {@code Authorization} headers of a request, the only place where it is looked
-     * for. Several are read as one, as HTTP has it, and then hold no token that could be accepted.
+     * The token of the {@code Authorization} headers of a request. No other location is read.
+     * Several headers are joined with commas, as HTTP defines; the result is never a valid token.
      *
      * @throws MissingTokenException if there is none
      */
@@ -26,7 +26,7 @@ public final class Bearer {
         return token;
     }
 
-    /** {@code String.strip} would also take characters that HTTP does not know as white space. */
+    /** {@code String.strip} would also strip characters that are not white space in HTTP. */
     private static String strip(String text) {
         int start = 0;
         int end = text.length();

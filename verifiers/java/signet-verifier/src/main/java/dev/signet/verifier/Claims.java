@@ -5,20 +5,20 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The claims of an access token (RFC 9068 section 2.2), checked once the signature is. A claim of
- * another type is never converted: it refuses the token. {@code null} is not absent.
+ * The claims of an access token (RFC 9068 section 2.2), checked after the signature. A claim of a
+ * wrong type is never converted: the token is refused. {@code null} does not count as absent.
  */
 final class Claims {
 
-    /** Times and indexes end here: below it every reader in every language sees the same number. */
+    /** The limit of times and indexes: all languages represent whole numbers below it exactly. */
     private static final long WHOLE_NUMBERS_END = 1L << 53;
 
     private Claims() {}
 
-    /** Where a token's status stands (draft-ietf-oauth-status-list section 6.1). */
+    /** The location of a token's status (draft-ietf-oauth-status-list section 6.1). */
     record StatusReference(String uri, long index) {}
 
-    /** Checks everything but the status. */
+    /** Checks all claims except the status. */
     static AccessToken check(Map<String, Object> claims, Rules rules, Instant now) {
         if (!text(claims, "iss").equals(rules.issuer())) {
             throw new TokenRefusedException(RefusalCode.WRONG_ISSUER);
@@ -48,9 +48,10 @@ final class Claims {
     }
 
     /**
-     * Tells an access token from an ID token by its claims, where {@code typ} does not. Signet's ID
-     * tokens lack {@code client_id}, {@code jti} and {@code scope}, and have {@code at_hash}, mostly
-     * {@code nonce} too (OpenID Connect Core sections 2, 3.1.3.6; RFC 8725 section 3.12).
+     * Distinguishes an access token from an ID token by its claims, if {@code typ} does not.
+     * Signet's ID tokens lack {@code client_id}, {@code jti} and {@code scope}, and have {@code
+     * at_hash} and usually {@code nonce} (OpenID Connect Core sections 2, 3.1.3.6; RFC 8725 section
+     * 3.12).
      */
     static void checkNoIdToken(Map<String, Object> claims) {
         if (claims.containsKey("nonce") || claims.containsKey("at_hash")) {
@@ -63,7 +64,7 @@ final class Claims {
         }
     }
 
-    /** Reads {@code status}; null if it is absent. No token chooses where a request goes. */
+    /** Reads {@code status}; null if it is absent. */
     static StatusReference status(Map<String, Object> claims, String issuer) {
         if (!claims.containsKey("status")) {
             return null;
@@ -77,7 +78,7 @@ final class Claims {
         throw TokenRefusedException.invalidClaim("status");
     }
 
-    /** Refuses what is no index, and lists that are not the issuer's. */
+    /** Accepts only lists of the issuer, so that a token cannot choose where requests are sent. */
     static StatusReference reference(String uri, long index, String issuer) {
         if (!isInRange(index) || !uri.startsWith(issuer + "/")) {
             throw TokenRefusedException.invalidClaim("status");
@@ -85,7 +86,9 @@ final class Claims {
         return new StatusReference(uri, index);
     }
 
-    /** A NumericDate in whole seconds: a reader that rounds can be told two times by one token. */
+    /**
+     * A NumericDate in whole seconds. Fractions are refused because readers may round differently.
+     */
     static long seconds(Map<String, Object> claims, String name) {
         if (claims.get(name) instanceof Long seconds && isInRange(seconds)) {
             return seconds;

@@ -11,60 +11,68 @@ import java.util.function.BooleanSupplier;
 import java.util.function.LongSupplier;
 
 /**
- * Something of Signet's that is kept in memory and fetched again when it is old: by one thread at a
- * time, for which everybody waits who needs it, and briefly who might.
+ * A document that is cached in memory and fetched again when it is stale, by one thread at a time.
+ * Callers that need the result wait for the fetch; callers that can use the cached copy wait
+ * briefly.
  *
- * <p>A fetch that fails keeps what is held. Ages are measured on a clock that is never set: a host
- * whose time of day jumps neither keeps anything for years nor fetches without end.
+ * <p>A failed fetch does not change the cached copy. Ages are measured on a monotonic clock, so
+ * setting the host's clock neither keeps a copy for years nor causes endless fetches.
  */
 final class Document<T> {
 
     private static final System.Logger LOG = System.getLogger(SignetVerifier.LOGGER);
 
-    /** From the start of a fetch, for who could go on with what is held. */
-    private static final Duration PATIENCE = Duration.ofSeconds(1);
+    /** How long callers that can use the cached copy wait for a fetch, from its start. */
+    private static final Duration STALE_WAIT = Duration.ofSeconds(1);
 
-    private static final CompletableFuture<Void> DONE = CompletableFuture.completedFuture(null);
+    private static final CompletableFuture<Void> COMPLETED = CompletableFuture.completedFuture(null);
 
-    /** Where a document comes from, and the rules that hold for it. Its methods run in the thread of the fetch. */
+    /**
+     * The source of a document, and the rules for caching it. Its methods run in the fetch thread.
+     */
     interface Source<T> {
-        /** For the log. */
+        /** The name for the log. */
         String name();
 
-        /** {@code etag} is that of what is held; null asks for all of it. */
+        /** {@code etag} is that of the cached copy; null fetches unconditionally. */
         Fetcher.Answer fetch(String etag) throws IOException, InterruptedException;
 
-        /** Throws at what is not believed. */
+        /** Parses a body; throws if it is invalid. */
         T read(byte[] body) throws InterruptedException;
 
-        /** Until it is old. */
+        /** The time until the document is stale. */
         Duration lifetime(T value, Fetcher.Answer answer);
 
-        /** From a fetch that failed to the next attempt; {@code held} is null if there never was one that did not. */
-        Duration pause(T held);
+        /**
+         * The pause after a failed fetch; {@code cached} is null before the first successful one.
+         */
+        Duration pause(T cached);
     }
 
-    /** What was fetched last. Replaced as a whole: what Signet has withdrawn is gone from it. */
-    private record Held<T>(T value, String etag, long since, long lifetime) {}
+    /** The last fetched document. It is replaced as a whole, so withdrawn entries are removed. */
+    private record CacheEntry<T>(T value, String etag, long fetchedAt, long lifetime) {}
 
-    /** {@code awaited} ends with {@code landed}, or when patience does. Neither ever fails. */
-    private record Flight(CompletableFuture<Void> landed, CompletableFuture<Void> awaited) {
-        static Flight begin() {
-            CompletableFuture<Void> landed = new CompletableFuture<>();
-            return new Flight(landed, landed.copy().completeOnTimeout(null, PATIENCE.toMillis(), TimeUnit.MILLISECONDS));
+    /**
+     * {@code doneOrTimedOut} completes with {@code done}, or after STALE_WAIT. Neither ever fails.
+     */
+    private record PendingFetch(CompletableFuture<Void> done, CompletableFuture<Void> doneOrTimedOut) {
+        static PendingFetch start() {
+            CompletableFuture<Void> done = new CompletableFuture<>();
+            return new PendingFetch(
+                    done, done.copy().completeOnTimeout(null, STALE_WAIT.toMillis(), TimeUnit.MILLISECONDS));
         }
     }
 
     private final Source<T> source;
     private final LongSupplier nanoTime;
 
-    private volatile Held<T> held;
+    private volatile CacheEntry<T> entry;
 
-    /** Guards what follows; never held while something is fetched. */
+    /** Guards the fields below. It is never locked during a fetch. */
     private final Lock lock = new ReentrantLock();
 
-    private Flight flight;
-    private long beganAt; // read only once there is something to be held
+    private PendingFetch pending;
+    private long startedAt; // read only after the first successful fetch
     private Long retryAt;
 
     Document(Source<T> source, LongSupplier nanoTime) {
@@ -72,100 +80,106 @@ final class Document<T> {
         this.nanoTime = nanoTime;
     }
 
-    /** What was fetched last, however old; null if nothing ever was. */
-    T held() {
-        Held<T> now = held;
+    /** The cached document, even if it is stale; null before the first successful fetch. */
+    T cached() {
+        CacheEntry<T> now = entry;
         return now == null ? null : now.value();
     }
 
-    /** Whether there is nothing, or only something that has outlived its lifetime. */
-    boolean isOld() {
-        Held<T> now = held;
-        return now == null || nanoTime.getAsLong() - now.since() >= now.lifetime();
+    /** Whether there is no cached copy, or its lifetime has passed. */
+    boolean isStale() {
+        CacheEntry<T> now = entry;
+        return now == null || nanoTime.getAsLong() - now.fetchedAt() >= now.lifetime();
     }
 
-    /** Ends with the fetch that is under way, or with one of its own if what is held is old. */
-    CompletableFuture<Void> renew() {
-        Flight current = fly(this::isOld, false);
-        return current == null ? DONE : current.landed();
-    }
-
-    /** As {@link #renew()}, for who can go on with what is held if the fetch takes long; the fetch goes on. */
-    CompletableFuture<Void> renewBriefly() {
-        Flight current = fly(this::isOld, false);
-        return current == null ? DONE : current.awaited();
-    }
-
-    /** As {@link #renew()}, where {@code expired} is held: even if Signet says it is unchanged, it is of no use. */
-    CompletableFuture<Void> replace(T expired) {
-        Flight current = fly(() -> held() == expired, true);
-        return current == null ? DONE : current.landed();
-    }
-
-    /** As {@link #renew()}, however old what is held, if the last fetch began that long ago. */
-    CompletableFuture<Void> renewAfter(Duration cooldown) {
-        Flight current = fly(() -> nanoTime.getAsLong() - beganAt >= cooldown.toNanos(), false);
-        return current == null ? DONE : current.landed();
+    /** Completes with the fetch in progress, or with a new one if the cached copy is stale. */
+    CompletableFuture<Void> refresh() {
+        PendingFetch current = startOrJoinFetch(this::isStale, false);
+        return current == null ? COMPLETED : current.done();
     }
 
     /**
-     * The fetch under way, one that is begun, or null if none is due. No pause after a failure is cut
-     * short. Whether it is due is asked here, where no other fetch can land between question and answer.
+     * Like {@link #refresh()}, but completes after STALE_WAIT at the latest; the fetch continues.
      */
-    private Flight fly(BooleanSupplier isDue, boolean whole) {
+    CompletableFuture<Void> refreshBriefly() {
+        PendingFetch current = startOrJoinFetch(this::isStale, false);
+        return current == null ? COMPLETED : current.doneOrTimedOut();
+    }
+
+    /** Replaces an expired copy: no ETag is sent, because a 304 would be useless. */
+    CompletableFuture<Void> refetch(T expired) {
+        PendingFetch current = startOrJoinFetch(() -> cached() == expired, true);
+        return current == null ? COMPLETED : current.done();
+    }
+
+    /**
+     * Like {@link #refresh()}, even if the copy is fresh, if the last fetch started that long ago.
+     */
+    CompletableFuture<Void> refreshAfter(Duration cooldown) {
+        PendingFetch current = startOrJoinFetch(() -> nanoTime.getAsLong() - startedAt >= cooldown.toNanos(), false);
+        return current == null ? COMPLETED : current.done();
+    }
+
+    /**
+     * Returns the fetch in progress, or a new one, or null if none is due or the pause after a
+     * failure is not over. {@code isDue} is called under the lock, so that no other fetch can
+     * complete in between.
+     */
+    private PendingFetch startOrJoinFetch(BooleanSupplier isDue, boolean unconditional) {
         lock.lock();
         try {
-            if (flight != null) {
-                return flight;
+            if (pending != null) {
+                return pending;
             }
             long now = nanoTime.getAsLong();
-            boolean pauses = retryAt != null && now - retryAt < 0;
-            if (pauses || !isDue.getAsBoolean()) {
+            boolean isPaused = retryAt != null && now - retryAt < 0;
+            if (isPaused || !isDue.getAsBoolean()) {
                 return null;
             }
-            Flight begun = Flight.begin();
-            Held<T> known = whole ? null : held;
-            // A thread of its own, gone with the fetch: there is no pool to fill up or to close.
-            Thread thread = new Thread(() -> run(begun, known, now), "signet-fetch");
+            PendingFetch started = PendingFetch.start();
+            CacheEntry<T> previous = unconditional ? null : entry;
+            // A new thread that ends with the fetch, so there is no pool to exhaust or to close.
+            Thread thread = new Thread(() -> run(started, previous, now), "signet-fetch");
             thread.setDaemon(true);
             thread.start();
-            beganAt = now;
-            flight = begun;
-            return begun;
+            startedAt = now;
+            pending = started;
+            return started;
         } finally {
             lock.unlock();
         }
     }
 
-    private void run(Flight begun, Held<T> known, long since) {
+    private void run(PendingFetch started, CacheEntry<T> previous, long fetchedAt) {
         Long pausedUntil = null;
         try {
-            held = take(source.fetch(known == null ? null : known.etag()), known, since);
-        } catch (Throwable error) { // whatever it is, what is held is kept
+            entry = toEntry(source.fetch(previous == null ? null : previous.etag()), previous, fetchedAt);
+        } catch (Throwable error) { // the cached copy is still used
             LOG.log(Level.WARNING, "could not fetch " + source.name() + ": " + describe(error));
-            pausedUntil = nanoTime.getAsLong() + source.pause(held()).toNanos();
+            pausedUntil = nanoTime.getAsLong() + source.pause(cached()).toNanos();
         } finally {
             lock.lock();
             retryAt = pausedUntil;
-            flight = null;
+            pending = null;
             lock.unlock();
-            begun.landed().complete(null);
+            started.done().complete(null);
         }
     }
 
-    private Held<T> take(Fetcher.Answer answer, Held<T> known, long since) throws IOException, InterruptedException {
+    private CacheEntry<T> toEntry(Fetcher.Answer answer, CacheEntry<T> previous, long fetchedAt)
+            throws IOException, InterruptedException {
         T value;
         String etag;
         if (answer.body() != null) {
             value = source.read(answer.body());
             etag = answer.etag();
-        } else if (known != null) {
-            value = known.value();
-            etag = known.etag();
+        } else if (previous != null) {
+            value = previous.value();
+            etag = previous.etag();
         } else {
-            throw new IOException("unchanged, but nothing was there");
+            throw new IOException("not modified, but nothing is cached");
         }
-        return new Held<>(value, etag, since, source.lifetime(value, answer).toNanos());
+        return new CacheEntry<>(value, etag, fetchedAt, source.lifetime(value, answer).toNanos());
     }
 
     private static String describe(Throwable error) {

@@ -3,8 +3,8 @@ package dev.signet.verifier;
 import java.util.Map;
 
 /**
- * What a request that is not served is answered with (RFC 6750 section 3). Which check failed is in
- * the log, not here.
+ * The response to a refused request (RFC 6750 section 3). It does not say which check failed; the
+ * log does.
  *
  * @param status 401, 403 or 503
  * @param error the body's {@code error}
@@ -15,10 +15,10 @@ public record ErrorAnswer(int status, String error, String description, Map<Stri
 
     private static final String CHALLENGE = "WWW-Authenticate";
 
-    /** After which a caller may try again: what a failed fetch is retried after. */
+    /** The time until a retry is useful: the pause after a failed fetch. */
     private static final String RETRY_AFTER_SECONDS = "5";
 
-    /** How the verifiers of all languages answer this. */
+    /** The response for an error, the same in all languages. */
     public static ErrorAnswer to(SignetException error) {
         if (error instanceof MissingTokenException) {
             return new ErrorAnswer(
@@ -51,7 +51,7 @@ public record ErrorAnswer(int status, String error, String description, Map<Stri
 
     /** The body, of type {@code application/json}. */
     public String body() {
-        // Nothing in either of them has to be escaped.
+        // Neither contains characters that need an escape.
         return "{\"error\":\"" + error + "\",\"error_description\":\"" + description + "\"}";
     }
 }

@@ -17,43 +17,47 @@ import java.util.concurrent.TimeoutException;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** One GET, with limits on everything that the other side decides. */
+/** A GET request, with limits on size and time. */
 record Fetcher(HttpClient client, Duration timeout) {
 
-    private static final Pattern NOT_KEPT =
+    private static final Pattern NOT_CACHEABLE =
             Pattern.compile("(?:^|[,\\s])no-(?:cache|store)(?:$|[,\\s=])", Pattern.CASE_INSENSITIVE);
     private static final Pattern MAX_AGE =
             Pattern.compile("(?:^|[,\\s])max-age\\s*=\\s*\"?(\\d{1,18})", Pattern.CASE_INSENSITIVE);
 
-    /** What may be sent back in If-None-Match; the client refuses to send anything else. */
+    /** ETags that may be sent in If-None-Match; the client refuses to send others. */
     private static final Pattern ETAG = Pattern.compile("[!-~]{1,512}");
 
     /**
-     * What came back.
+     * A usable response.
      *
-     * @param body null if what is held, if anything, is still good (304)
+     * @param body null if the cached copy is still valid (304)
      * @param etag null if there is none
-     * @param maxAgeSeconds {@code Cache-Control: max-age}; 0 if it is not to be kept at all
+     * @param maxAgeSeconds {@code Cache-Control: max-age}; 0 if the response must not be cached
      */
     record Answer(byte[] body, String etag, OptionalLong maxAgeSeconds) {}
 
-    /** Fetches at most {@code largest} bytes, all within the time-out. {@code etag} is that of what is held, or null. */
+    /**
+     * Fetches at most {@code largest} bytes within the timeout. {@code etag} is that of the cached
+     * copy, or null.
+     */
     Answer get(String url, String accept, int largest, String etag) throws IOException, InterruptedException {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(url))
-                // What asks for HTTP/2 sends an Upgrade along, which not every proxy understands.
+                // A request for HTTP/2 would contain an Upgrade header, which some proxies do not
+                // support.
                 .version(HttpClient.Version.HTTP_1_1)
                 .timeout(timeout)
                 .header("Accept", accept)
-                .header("Accept-Encoding", "identity"); // what is not compressed cannot inflate
+                .header("Accept-Encoding", "identity"); // an uncompressed body cannot be a bomb
         if (etag != null) {
             request.header("If-None-Match", etag);
         }
-        // The client's own time-out ends with the headers: a body may still trickle.
+        // The client's own timeout does not cover the body.
         CompletableFuture<HttpResponse<byte[]>> exchange = client.sendAsync(request.build(), atMost(largest));
         try {
             return answer(exchange.get(timeout.toNanos(), TimeUnit.NANOSECONDS));
         } catch (TimeoutException error) {
-            throw new IOException("no answer within " + timeout.toMillis() + " ms");
+            throw new IOException("no response within " + timeout.toMillis() + " ms");
         } catch (ExecutionException error) {
             throw new IOException(describe(error.getCause()), error.getCause());
         } finally {
@@ -82,13 +86,13 @@ record Fetcher(HttpClient client, Duration timeout) {
             throw new IOException("status " + response.statusCode());
         }
         if (!isPlain(headers)) {
-            throw new IOException("compressed, although that was not asked for");
+            throw new IOException("compressed, although not requested");
         }
         return new Answer(response.body(), etag, maxAge);
     }
 
     private static OptionalLong maxAge(String cacheControl) {
-        if (NOT_KEPT.matcher(cacheControl).find()) {
+        if (NOT_CACHEABLE.matcher(cacheControl).find()) {
             return OptionalLong.of(0);
         }
         Matcher found = MAX_AGE.matcher(cacheControl);

@@ -6,25 +6,25 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The compact form of a signed token (RFC 7515 section 3.1), taken apart but not yet believed.
+ * The compact form of a signed token (RFC 7515 section 3.1), parsed but not yet verified.
  *
- * @param kid the key that the header names
+ * @param kid the key id in the header
  * @param signed header and payload as sent: what the signature covers
  */
 record Jws(Map<String, Object> header, String kid, Map<String, Object> payload, byte[] signed, byte[] signature) {
 
     /**
-     * Refused with any value. {@code crit} and {@code b64} change how the rest is read; the others
-     * bring the key, or the address of one, along with the token.
+     * Header parameters that are refused with any value. {@code crit} and {@code b64} change how a
+     * token is parsed; the others contain a key or its address.
      */
     private static final List<String> FORBIDDEN = List.of("crit", "b64", "jwk", "jku", "x5c", "x5u");
 
-    /** Takes a token apart: {@code malformed} unless all of it is as strict as it can be. */
+    /** Parses a token; refuses it as {@code malformed} if any part violates the strict syntax. */
     static Jws parse(String token, int longest) {
         if (token == null || token.length() > longest) {
             throw new TokenRefusedException(RefusalCode.MALFORMED);
         }
-        // What is not ASCII becomes a question mark or stays above 127: no base64url either way.
+        // Other characters than ASCII become invalid base64url.
         return parse(token.getBytes(StandardCharsets.ISO_8859_1), longest);
     }
 
@@ -49,17 +49,17 @@ record Jws(Map<String, Object> header, String kid, Map<String, Object> payload, 
     }
 
     /**
-     * Checks the header, which may only name a key of the set. Parameters that are not named here are
-     * ignored, as RFC 7515 section 4 asks.
+     * Checks the header, which may name a key of the key set but not contain one. Other parameters
+     * are ignored, as RFC 7515 section 4 requires.
      *
-     * @param types the part of media types after {@code application/}, which may be left out
-     * @return which of the types it is
+     * @param types media types without {@code application/}, which a header may omit
+     * @return the type in the header
      */
     String checkHeader(List<String> types) {
         if (FORBIDDEN.stream().anyMatch(header::containsKey)) {
             throw new TokenRefusedException(RefusalCode.FORBIDDEN_HEADER);
         }
-        // Ours, never the token's choice (RFC 8725 section 3.1).
+        // The verifier chooses the algorithm, never the token (RFC 8725 section 3.1).
         if (!"RS256".equals(header.get("alg"))) {
             throw new TokenRefusedException(RefusalCode.UNSUPPORTED_ALGORITHM);
         }
@@ -74,7 +74,10 @@ record Jws(Map<String, Object> header, String kid, Map<String, Object> payload, 
         throw new TokenRefusedException(RefusalCode.WRONG_TYPE);
     }
 
-    /** Media types ignore case (RFC 7515 section 4.1.9), that of ASCII: a Kelvin sign is no k. */
+    /**
+     * Media types ignore the case of ASCII letters (RFC 7515 section 4.1.9). {@code toLowerCase}
+     * would also turn the Kelvin sign into a k.
+     */
     private static String asciiLowerCase(String text) {
         StringBuilder lower = new StringBuilder(text);
         for (int index = 0; index < lower.length(); index++) {

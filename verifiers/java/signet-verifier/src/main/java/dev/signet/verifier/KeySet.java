@@ -7,25 +7,27 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The usable keys of a JWK set (RFC 7517 section 5), each made ready once, by {@code kid}. */
+/** The usable keys of a JWK set (RFC 7517 section 5), imported once, by {@code kid}. */
 record KeySet(Map<String, PublicKey> keys) {
 
-    /** In bytes; Signet's have a few thousand. */
+    /** In bytes; Signet's key sets have a few thousand. */
     static final int LARGEST = 256 * 1024;
 
-    /** RFC 7518 section 3.3 sets the lower bound; the upper one keeps a check below a millisecond. */
+    /**
+     * RFC 7518 section 3.3 sets the lower bound; the upper bound limits a check to a millisecond.
+     */
     private static final int LEAST_BITS = 2048;
     private static final int MOST_BITS = 8192;
 
-    /** 65537, as in every key of Signet's. */
+    /** 65537, as in every key of Signet. */
     private static final String EXPONENT = "AQAB";
 
     /**
-     * Reads a set. Keys that are not usable are ignored, so that the issuer may add kinds that are not
-     * known here; the set may therefore be empty.
+     * Reads a JWK set. Unusable keys are ignored, so that the issuer may add keys of other kinds.
+     * The result may be empty.
      *
-     * @throws IllegalArgumentException if it is none, or if two usable keys share a {@code kid}: a
-     *     token would not say which one signed it
+     * @throws IllegalArgumentException if it is not a JWK set, or if two usable keys share a {@code
+     * kid}: a token would not identify the key that signed it
      */
     static KeySet parse(byte[] document) {
         if (document.length > LARGEST || !(StrictJson.object(document).get("keys") instanceof List<?> entries)) {
@@ -41,7 +43,7 @@ record KeySet(Map<String, PublicKey> keys) {
         return new KeySet(keys);
     }
 
-    /** Made of the modulus alone: nothing private can come along. */
+    /** Returns a key for RS256, or null. Private members are never read. */
     private static PublicKey usable(Map<?, ?> jwk) {
         boolean isForRs256 = "RSA".equals(jwk.get("kty"))
                 && EXPONENT.equals(jwk.get("e"))
@@ -66,7 +68,10 @@ record KeySet(Map<String, PublicKey> keys) {
         return !jwk.containsKey(name) || value.equals(jwk.get(name));
     }
 
-    /** Counts bits, not bytes, and takes only the shortest form (RFC 7518 section 2); null for others. */
+    /**
+     * Counts bits, not bytes, and accepts only the shortest encoding (RFC 7518 section 2);
+     * otherwise null.
+     */
     private static BigInteger modulus(String n) {
         byte[] octets;
         try {

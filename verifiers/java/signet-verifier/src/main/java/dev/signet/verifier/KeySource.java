@@ -5,7 +5,7 @@ import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.LongSupplier;
 
-/** The key set as it is published. Whatever {@code kid}s tokens name, they cause one fetch in a cool-down at most. */
+/** The published key set. Unknown {@code kid}s cause at most one fetch per cool-down. */
 final class KeySource {
 
     private static final long DEFAULT_MAX_AGE_SECONDS = 300;
@@ -14,7 +14,7 @@ final class KeySource {
 
     private static final Duration PAUSE = Duration.ofSeconds(5);
 
-    /** While there are no keys at all, nothing works: it is tried again sooner. */
+    /** Without any keys no token can be verified, so the retry follows sooner. */
     private static final Duration PAUSE_WITHOUT_KEYS = Duration.ofSeconds(1);
 
     private final Document<KeySet> document;
@@ -25,17 +25,19 @@ final class KeySource {
         this.cooldown = cooldown;
     }
 
-    /** The key named {@code kid}; fails with {@code unknown_key} or {@code keys_unavailable}. */
+    /**
+     * Finds the key named {@code kid}; fails with {@code unknown_key} or {@code keys_unavailable}.
+     */
     CompletableFuture<PublicKey> find(String kid) {
-        if (!document.isOld()) {
+        if (!document.isStale()) {
             return lookUp(kid);
         }
-        boolean hasKeys = document.held() != null;
-        return (hasKeys ? document.renewBriefly() : document.renew()).thenCompose(renewed -> lookUp(kid));
+        boolean hasKeys = document.cached() != null;
+        return (hasKeys ? document.refreshBriefly() : document.refresh()).thenCompose(refreshed -> lookUp(kid));
     }
 
     private CompletableFuture<PublicKey> lookUp(String kid) {
-        KeySet known = document.held();
+        KeySet known = document.cached();
         if (known == null) {
             VerificationException error = new VerifierUnavailableException(RefusalCode.KEYS_UNAVAILABLE, null);
             return CompletableFuture.failedFuture(error);
@@ -44,9 +46,9 @@ final class KeySource {
         if (key != null) {
             return CompletableFuture.completedFuture(key);
         }
-        // Anybody can invent a kid: all unknown ones together are worth one fetch in a cool-down.
-        return document.renewAfter(cooldown).thenApply(looked -> {
-            PublicKey found = document.held().keys().get(kid);
+        // Anyone can invent a kid, so all unknown ones together cause one fetch per cool-down.
+        return document.refreshAfter(cooldown).thenApply(refreshed -> {
+            PublicKey found = document.cached().keys().get(kid);
             if (found == null) {
                 throw new TokenRefusedException(RefusalCode.UNKNOWN_KEY);
             }
@@ -73,8 +75,8 @@ final class KeySource {
         }
 
         @Override
-        public Duration pause(KeySet held) {
-            return held == null ? PAUSE_WITHOUT_KEYS : PAUSE;
+        public Duration pause(KeySet cached) {
+            return cached == null ? PAUSE_WITHOUT_KEYS : PAUSE;
         }
     }
 }

@@ -9,7 +9,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.Flow.Subscription;
 
-/** A body of so many bytes at most: no more than that, and a piece, is read of a longer one. */
+/** Reads a body up to a maximum size, and fails if it is longer. */
 final class LimitedBody implements BodySubscriber<byte[]> {
 
     private final int largest;

@@ -2,7 +2,7 @@ package dev.signet.verifier;
 
 import java.util.List;
 
-/** The token is valid, but not for this. Answer 403 {@code insufficient_scope}. */
+/** The token is valid but lacks a scope. Respond with 403 {@code insufficient_scope}. */
 public final class MissingScopeException extends SignetException {
 
     private final List<String> scopes;
@@ -12,7 +12,7 @@ public final class MissingScopeException extends SignetException {
         this.scopes = scopes;
     }
 
-    /** All that the request needs, not only what is missing (RFC 6750 section 3). */
+    /** All scopes that the request needs, not only the missing ones (RFC 6750 section 3). */
     public List<String> scopes() {
         return scopes;
     }

@@ -1,6 +1,6 @@
 package dev.signet.verifier;
 
-/** The request has no {@code Authorization: Bearer}. Answer 401, without an error code. */
+/** The request has no {@code Authorization: Bearer}. Respond with 401, without an error code. */
 public final class MissingTokenException extends SignetException {
 
     MissingTokenException() {

@@ -1,6 +1,6 @@
 package dev.signet.verifier;
 
-/** The token is valid, but another user's or no person's. Answer 403: more scope cannot help. */
+/** The token is valid but belongs to another user or to no user. Respond with 403. */
 public final class NotThisUserException extends SignetException {
 
     NotThisUserException() {

@@ -3,49 +3,54 @@ package dev.signet.verifier;
 import java.util.Locale;
 
 /**
- * Why a token was refused, or could not be judged; the same in the verifiers of all languages. They
- * stand in the order of the checks. For your log and your metrics: a caller is never told.
+ * Why a token was refused, or could not be verified, in the order of the checks. The codes are the
+ * same in the verifiers of all languages. They are for your log and your metrics, not for the
+ * caller.
  */
 public enum RefusalCode {
-    /** No compact JWS of at most 8 KiB in strict base64url and JSON, or names no key. */
+    /** Not a compact JWS of at most 8 KiB in strict base64url and JSON, or without a key id. */
     MALFORMED,
     /** The header has {@code crit}, {@code b64}, {@code jwk}, {@code jku}, {@code x5c} or {@code x5u}. */
     FORBIDDEN_HEADER,
     /** {@code alg} is anything but {@code RS256} (RFC 8725 section 3.1). */
     UNSUPPORTED_ALGORITHM,
-    /** Another kind of token, by its {@code typ}: an ID token, perhaps (RFC 9068 section 4). */
+    /**
+     * Another kind of token according to {@code typ}, for example an ID token (RFC 9068 section 4).
+     */
     WRONG_TYPE,
-    /** The key set, newly fetched if that was due, has no usable key of this {@code kid}. */
+    /** The key set has no usable key with this {@code kid}, even after a fetch if one was due. */
     UNKNOWN_KEY,
-    /** Altered or forged. */
+    /** The token was altered or forged. */
     BAD_SIGNATURE,
-    /** If every token ends here, {@code issuer} is set wrong: mind a final slash. */
+    /**
+     * If all tokens are refused with this code, check {@code issuer}, including a trailing slash.
+     */
     WRONG_ISSUER,
-    /** For another service. If every token ends here, {@code audience} is set wrong. */
+    /** For another service. If all tokens are refused with this code, check {@code audience}. */
     WRONG_AUDIENCE,
-    /** The client refreshes. */
+    /** The client should refresh. */
     EXPIRED,
-    /** From the future. If fresh tokens end here, the clocks disagree. */
+    /** Issued in the future. If new tokens are refused with this code, check the clocks. */
     NOT_YET_VALID,
-    /** A claim is missing, of another type or out of range. */
+    /** A claim is missing, of a wrong type or out of range. */
     INVALID_CLAIM,
-    /** The session has ended: logged out, or the account is gone. */
+    /** The session has ended, for example by a logout or a deletion of the account. */
     REVOKED,
-    /** The session is suspended, for now. */
+    /** The session is suspended temporarily. */
     SUSPENDED,
-    /** Nothing is known against the token: no key set could ever be fetched. */
+    /** The token may be valid: no key set has been fetched yet. */
     KEYS_UNAVAILABLE,
-    /** Nothing is known against the token: whether its session has ended cannot be said. */
+    /** The token may be valid: its status list is unavailable. */
     STATUS_UNAVAILABLE;
 
     private final String text = name().toLowerCase(Locale.ROOT);
 
-    /** Whether the token could not be judged. Answer 503 then, not 401. */
+    /** Whether the token could not be verified. Respond with 503 then, not 401. */
     public boolean isUnavailable() {
         return this == KEYS_UNAVAILABLE || this == STATUS_UNAVAILABLE;
     }
 
-    /** As all languages write it: {@code wrong_audience}. */
+    /** The code in lower case, as in all languages: {@code wrong_audience}. */
     @Override
     public String toString() {
         return text;

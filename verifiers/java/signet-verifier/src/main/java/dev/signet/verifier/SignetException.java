@@ -1,10 +1,10 @@
 package dev.signet.verifier;
 
 /**
- * Anything for which a request is not served; {@link ErrorAnswer#to} answers it.
+ * A reason to refuse a request; {@link ErrorAnswer#to} returns the response.
  *
- * <p>Nothing of a token is repeated in a message: messages end in logs, and tokens are written by
- * strangers. There is no stack trace either, since strangers decide how often it would be made.
+ * <p>Messages contain no part of a token, because they are logged, and anyone can send a token.
+ * There is no stack trace either, because anyone could cause the cost of creating it.
  */
 public abstract sealed class SignetException extends RuntimeException
         permits VerificationException, MissingTokenException, MissingScopeException, NotThisUserException {

@@ -18,8 +18,8 @@ import java.util.function.LongSupplier;
 /**
  * Checks access tokens of one issuer for one audience, by any number of threads.
  *
- * <p>Make one when the service starts and keep it: it holds the keys and the status lists. It fetches
- * nothing before the first token comes, and there is nothing to close. No check can be turned off.
+ * <p>Create one when the service starts: it caches the keys and the status lists. It fetches
+ * nothing before the first token arrives, and need not be closed. No check can be turned off.
  *
  * <pre>{@code
  * SignetVerifier verifier = SignetVerifier.builder()
@@ -31,25 +31,27 @@ import java.util.function.LongSupplier;
  */
 public final class SignetVerifier {
 
-    /** The name of the logger: refusals at {@code INFO}, fetches that failed at {@code WARNING}. */
+    /** The name of the logger: refusals at {@code INFO}, failed fetches at {@code WARNING}. */
     public static final String LOGGER = "dev.signet.verifier";
 
-    /** What becomes of a token whose status list cannot be had. */
+    /** How to treat a token whose status list is unavailable. */
     public enum WhenStatusUnavailable {
-        /** {@link RefusalCode#STATUS_UNAVAILABLE}: nobody gets in with a token that may have been revoked. */
+        /**
+         * Refuses it with {@link RefusalCode#STATUS_UNAVAILABLE}, because it may have been revoked.
+         */
         REFUSE,
-        /** The token counts as valid: a logout may not reach you while Signet cannot be reached. */
+        /** Accepts it: a logout may not take effect while Signet is unreachable. */
         ACCEPT
     }
 
     private static final System.Logger LOG = System.getLogger(LOGGER);
 
-    /** In bytes; Signet's have about one thousand. */
+    /** In bytes; Signet's tokens have about one thousand. */
     private static final int LONGEST_TOKEN = 8 * 1024;
 
     private static final String ACCESS_TOKEN_TYPE = "at+jwt";
 
-    /** Of any JWT (RFC 7519 section 5.1), ID tokens among them. */
+    /** The type of any JWT (RFC 7519 section 5.1), including ID tokens. */
     private static final String JWT_TYPE = "jwt";
 
     private final Rules rules;
@@ -73,46 +75,47 @@ public final class SignetVerifier {
         statuses = new StatusSource(url, fetcher, keys, rules, clock, settings.nanoTime);
     }
 
-    /** Issuer and audience have to be set. */
+    /** Returns a builder; issuer and audience must be set. */
     public static Builder builder() {
         return new Builder();
     }
 
     /**
-     * Checks a token, in the order that trusts least: its shape, its header, its signature, its
-     * claims, its status. Waits if something has to be fetched first, at most a few seconds.
+     * Checks a token: its syntax, its header, its signature, its claims, and its status, in this
+     * order. Waits at most a few seconds if a document must be fetched first.
      *
-     * @throws TokenRefusedException if it proves nothing: answer 401
-     * @throws VerifierUnavailableException if nothing can be said about it: answer 503
+     * @throws TokenRefusedException if it is invalid: respond with 401
+     * @throws VerifierUnavailableException if it cannot be verified now: respond with 503
      */
     public AccessToken verify(String token) {
-        RefusalCode lacking = RefusalCode.KEYS_UNAVAILABLE;
+        RefusalCode unavailableCode = RefusalCode.KEYS_UNAVAILABLE;
         try {
-            Shaped shaped = shape(token);
-            Checked checked = check(shaped, Waiting.on(keys.find(shaped.jws().kid())));
-            lacking = RefusalCode.STATUS_UNAVAILABLE;
-            if (checked.status() != null) {
-                checkStatus(checked.status(), Waiting.on(statuses.find(checked.status().uri())));
+            ParsedToken parsed = parse(token);
+            VerifiedToken verified = check(parsed, Futures.await(keys.find(parsed.jws().kid())));
+            unavailableCode = RefusalCode.STATUS_UNAVAILABLE;
+            if (verified.status() != null) {
+                checkStatus(verified.status(), Futures.await(statuses.find(verified.status().uri())));
             }
-            return checked.token();
+            return verified.token();
         } catch (VerificationException error) {
             throw logged(error);
         } catch (InterruptedException error) {
             Thread.currentThread().interrupt();
-            throw logged(new VerifierUnavailableException(lacking, error));
+            throw logged(new VerifierUnavailableException(unavailableCode, error));
         }
     }
 
     /**
-     * As {@link #verify}, without waiting: for services whose threads may not. The future is done at
-     * once if nothing has to be fetched; it fails with what {@code verify} throws.
+     * Like {@link #verify}, without blocking, for services whose threads must not block. The future
+     * is complete at once if nothing must be fetched. It fails with the exceptions of {@code
+     * verify}.
      */
     public CompletableFuture<AccessToken> verifyAsync(String token) {
         CompletableFuture<AccessToken> verified;
         try {
-            Shaped shaped = shape(token);
-            verified = then(keys.find(shaped.jws().kid()), key -> {
-                Checked checked = check(shaped, key);
+            ParsedToken parsed = parse(token);
+            verified = then(keys.find(parsed.jws().kid()), key -> {
+                VerifiedToken checked = check(parsed, key);
                 if (checked.status() == null) {
                     return CompletableFuture.completedFuture(checked.token());
                 }
@@ -124,7 +127,7 @@ public final class SignetVerifier {
         } catch (VerificationException error) {
             verified = CompletableFuture.failedFuture(error);
         }
-        // A future of a dependent stage fails with a CompletionException around it; callers want the cause.
+        // A dependent stage fails with a CompletionException; callers need its cause.
         CompletableFuture<AccessToken> result = new CompletableFuture<>();
         verified.whenComplete((accepted, error) -> {
             if (error == null) {
@@ -138,18 +141,19 @@ public final class SignetVerifier {
     }
 
     /**
-     * Checks the status alone, for a token that was checked by other means: where its claim
-     * {@code status} refers to. Waits if the list has to be fetched first.
+     * Checks only the status of a token that was verified by other means. Waits if the list must be
+     * fetched first.
      *
-     * @param uri {@code status.status_list.uri}, one of the issuer's addresses
+     * @param uri {@code status.status_list.uri}, a URL of the issuer
      * @param index {@code status.status_list.idx}
-     * @throws TokenRefusedException if the session has ended, or there is no such status: answer 401
-     * @throws VerifierUnavailableException if nothing can be said about it: answer 503
+     * @throws TokenRefusedException if the session has ended, or there is no such status: respond
+     * with 401
+     * @throws VerifierUnavailableException if it cannot be verified now: respond with 503
      */
     public void checkStatus(String uri, long index) {
         try {
             Claims.StatusReference reference = Claims.reference(uri, index, rules.issuer());
-            checkStatus(reference, Waiting.on(statuses.find(reference.uri())));
+            checkStatus(reference, Futures.await(statuses.find(reference.uri())));
         } catch (VerificationException error) {
             throw logged(error);
         } catch (InterruptedException error) {
@@ -158,29 +162,32 @@ public final class SignetVerifier {
         }
     }
 
-    /** Goes on in this thread if there is nothing to wait for, and never in the thread of a fetch. */
-    private static <T, R> CompletableFuture<R> then(CompletableFuture<T> first, Function<T, CompletableFuture<R>> next) {
+    /**
+     * Continues in this thread if {@code first} is complete, and never in the thread of a fetch.
+     */
+    private static <T, R> CompletableFuture<R> then(
+            CompletableFuture<T> first, Function<T, CompletableFuture<R>> next) {
         return first.isDone() ? first.thenCompose(next) : first.thenComposeAsync(next);
     }
 
-    /** A token that may be looked up a key for. */
-    private record Shaped(Jws jws, String type) {}
+    /** A well-formed token whose signature is not verified yet. */
+    private record ParsedToken(Jws jws, String type) {}
 
-    /** A token that is good unless its status says otherwise. */
-    private record Checked(AccessToken token, Claims.StatusReference status) {}
+    /** A token that is valid unless its status says otherwise. */
+    private record VerifiedToken(AccessToken token, Claims.StatusReference status) {}
 
-    private Shaped shape(String token) {
+    private ParsedToken parse(String token) {
         Jws jws = Jws.parse(token, LONGEST_TOKEN);
-        return new Shaped(jws, jws.checkHeader(types));
+        return new ParsedToken(jws, jws.checkHeader(types));
     }
 
-    private Checked check(Shaped shaped, PublicKey key) {
-        key.check(shaped.jws());
-        if (shaped.type().equals(JWT_TYPE)) {
-            Claims.checkNoIdToken(shaped.jws().payload());
+    private VerifiedToken check(ParsedToken parsed, PublicKey key) {
+        key.check(parsed.jws());
+        if (parsed.type().equals(JWT_TYPE)) {
+            Claims.checkNoIdToken(parsed.jws().payload());
         }
-        AccessToken token = Claims.check(shaped.jws().payload(), rules, clock.instant());
-        return new Checked(token, Claims.status(shaped.jws().payload(), rules.issuer()));
+        AccessToken token = Claims.check(parsed.jws().payload(), rules, clock.instant());
+        return new VerifiedToken(token, Claims.status(parsed.jws().payload(), rules.issuer()));
     }
 
     private void checkStatus(Claims.StatusReference reference, StatusList list) {
@@ -206,7 +213,7 @@ public final class SignetVerifier {
         return error;
     }
 
-    /** The settings; all but issuer and audience have a default. */
+    /** The settings; all except issuer and audience have a default. */
     public static final class Builder {
 
         private static final Duration LONGEST_LEEWAY = Duration.ofSeconds(60);
@@ -225,87 +232,92 @@ public final class SignetVerifier {
 
         private Builder() {}
 
-        /** Signet's {@code SIGNET_ISSUER}, byte for byte: mind a final slash. */
+        /** Signet's {@code SIGNET_ISSUER}, byte for byte, including a trailing slash. */
         public Builder issuer(String issuer) {
             this.issuer = issuer;
             return this;
         }
 
-        /** The {@code aud} that a token must name: this service, not just any. */
+        /** The {@code aud} that a token must contain: this service. */
         public Builder audience(String audience) {
             return audiences(audience == null ? Set.of() : Set.of(audience));
         }
 
-        /** As {@link #audience}, for a service of several names: a token must have one of them. */
+        /**
+         * Like {@link #audience}, for a service with several names: a token must have one of them.
+         */
         public Builder audiences(Collection<String> audiences) {
             this.audiences = Set.copyOf(audiences);
             return this;
         }
 
-        /** Where Signet is reached if not at the issuer, such as under another name inside a cluster. */
+        /**
+         * The URL at which Signet is reachable, if it differs from the issuer, as inside a cluster.
+         */
         public Builder baseUrl(String baseUrl) {
             this.baseUrl = baseUrl;
             return this;
         }
 
         /**
-         * Accepts tokens with {@code typ} {@code JWT} too, not just {@code at+jwt} (RFC 9068 section
-         * 4): for an audience that Signet was told to sign such tokens for
-         * ({@code SIGNET_TYP_JWT_AUDIENCES}). ID tokens have the same {@code typ}, so
-         * {@code client_id}, {@code jti} and {@code scope} must be there then, and neither
-         * {@code nonce} nor {@code at_hash}.
+         * Also accepts tokens with {@code typ} {@code JWT}, not only {@code at+jwt} (RFC 9068
+         * section 4), for an audience in {@code SIGNET_TYP_JWT_AUDIENCES}. ID tokens have the same
+         * {@code typ}, so these tokens must have {@code client_id}, {@code jti} and {@code scope},
+         * and neither {@code nonce} nor {@code at_hash}.
          */
         public Builder acceptTypJwt(boolean accept) {
             acceptsTypJwt = accept;
             return this;
         }
 
-        /** By how much the clocks may differ: 30 s unless set, at most 60 s. */
+        /** Accepted difference between the clocks: 30 s by default, at most 60 s. */
         public Builder leeway(Duration leeway) {
             this.leeway = leeway;
             return this;
         }
 
-        /** Least time between two fetches of the key set for unknown keys: 30 s unless set. */
+        /** Minimum time between two fetches of the key set for unknown keys: 30 s by default. */
         public Builder cooldown(Duration cooldown) {
             this.cooldown = cooldown;
             return this;
         }
 
-        /** What becomes of a token whose status list cannot be had: refused unless set. */
+        /** How to treat a token whose status list is unavailable: refused by default. */
         public Builder whenStatusUnavailable(WhenStatusUnavailable then) {
             whenStatusUnavailable = then;
             return this;
         }
 
-        /** After how long a fetch is given up: 3 s unless set. */
+        /** Timeout of a fetch: 3 s by default. */
         public Builder timeout(Duration timeout) {
             this.timeout = timeout;
             return this;
         }
 
-        /** With your proxies or certificates. It must not follow redirects, as it does not by itself. */
+        /**
+         * A client, for example with your proxies or certificates. It must not follow redirects.
+         */
         public Builder httpClient(HttpClient client) {
             httpClient = client;
             return this;
         }
 
-        /** What time it is, for tests. A {@link java.time.Clock} is one. */
+        /** The clock for the times in tokens, for tests, such as a {@link java.time.Clock}. */
         public Builder clock(InstantSource clock) {
             this.clock = clock;
             return this;
         }
 
-        /** What ages are measured by, for tests: nanoseconds since any moment, never set back. */
+        /** The monotonic clock for cache ages in nanoseconds, for tests. */
         public Builder nanoTime(LongSupplier nanoTime) {
             this.nanoTime = nanoTime;
             return this;
         }
 
         /**
-         * Fetches nothing.
+         * Creates a verifier. It fetches nothing.
          *
-         * @throws IllegalArgumentException at a setting that cannot be meant
+         * @throws IllegalArgumentException if a setting is invalid
          */
         public SignetVerifier build() {
             require(issuer != null && !issuer.isEmpty(), "issuer must be set");
@@ -327,14 +339,15 @@ public final class SignetVerifier {
             URI uri;
             try {
                 uri = URI.create(address);
-            } catch (IllegalArgumentException error) { // its message has all of the address
-                throw new IllegalArgumentException(name + " is no address");
+            } catch (IllegalArgumentException error) { // its message contains the URL
+                throw new IllegalArgumentException(name + " is not a URL");
             }
-            // It would end up in the log with each fetch that fails.
+            // It would be logged with each failed fetch.
             require(uri.getRawUserInfo() == null, name + " must have no user name and no password");
             boolean isHttp = "http".equalsIgnoreCase(uri.getScheme()) || "https".equalsIgnoreCase(uri.getScheme());
-            // java.net.URI sees no host in a name with an underscore, and the client then asks nobody.
-            require(isHttp && uri.getHost() != null, name + " is no http or https address: " + address);
+            // java.net.URI finds no host in a name with an underscore, and the client then sends no
+            // request.
+            require(isHttp && uri.getHost() != null, name + " is not an http or https URL: " + address);
         }
 
         private static void require(boolean holds, String message) {

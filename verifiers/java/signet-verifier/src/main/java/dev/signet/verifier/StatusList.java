@@ -12,28 +12,28 @@ import java.util.zip.Inflater;
 /**
  * The statuses of many tokens (draft-ietf-oauth-status-list), packed with the lowest bits first.
  *
- * @param bits of a status: 1, 2, 4 or 8
- * @param expiresAt {@code exp}, not to be believed afterwards; null if there is none
- * @param ttlSeconds after how long it is worth asking for a newer one; null if it does not say
+ * @param bits the number of bits per status: 1, 2, 4 or 8
+ * @param expiresAt {@code exp}, after which the list must not be used; null if there is none
+ * @param ttlSeconds the time after which the list is fetched again; null if it has none
  */
 record StatusList(int bits, byte[] packed, Long expiresAt, Double ttlSeconds) {
 
-    /** In bytes, as it is fetched. */
+    /** In bytes, as fetched. */
     static final int LARGEST = 2 * 1024 * 1024;
 
-    /** In bytes; a million sessions take an eighth of it. */
+    /** In bytes; a million sessions take an eighth of this. */
     private static final int LARGEST_INFLATED = 1024 * 1024;
 
     private static final List<String> TYPES = List.of("statuslist+jwt");
 
-    /** Takes a fetched list apart and checks its header, so that the key it names can be found. */
+    /** Parses a fetched list and checks its header, so that its key can be looked up. */
     static Jws parse(byte[] token) {
         Jws jws = Jws.parse(token, LARGEST);
         jws.checkHeader(TYPES);
         return jws;
     }
 
-    /** Checks the claims of a list whose signature holds, and unpacks it. */
+    /** Checks the claims of a list with a valid signature, and unpacks it. */
     static StatusList of(Map<String, Object> claims, String uri, Rules rules, Instant now) {
         if (!uri.equals(claims.get("sub"))) {
             throw TokenRefusedException.invalidClaim("sub");
@@ -58,7 +58,7 @@ record StatusList(int bits, byte[] packed, Long expiresAt, Double ttlSeconds) {
         throw TokenRefusedException.invalidClaim("status_list");
     }
 
-    /** 0 is valid, 1 revoked, 2 suspended; empty beyond the end of the list. */
+    /** 0 is valid, 1 revoked, 2 suspended; empty for an index beyond the end of the list. */
     OptionalInt status(long index) {
         int perByte = 8 / bits;
         long octet = index / perByte;
@@ -76,7 +76,7 @@ record StatusList(int bits, byte[] packed, Long expiresAt, Double ttlSeconds) {
         throw TokenRefusedException.invalidClaim("ttl");
     }
 
-    /** One zlib stream (RFC 1950), whole and alone. */
+    /** Inflates exactly one complete zlib stream (RFC 1950). */
     static byte[] unpack(String lst) {
         Inflater inflater = new Inflater();
         try {
@@ -86,19 +86,19 @@ record StatusList(int bits, byte[] packed, Long expiresAt, Double ttlSeconds) {
         } catch (DataFormatException | IllegalArgumentException error) {
             throw TokenRefusedException.invalidClaim("status_list");
         } finally {
-            inflater.end(); // its memory is not the collector's
+            inflater.end(); // frees native memory
         }
     }
 
-    /** Stops where a bomb would go on. */
+    /** Stops at the maximum size. */
     private static byte[] inflate(Inflater inflater) throws DataFormatException {
         ByteArrayOutputStream inflated = new ByteArrayOutputStream();
         byte[] piece = new byte[16 * 1024];
         while (!inflater.finished()) {
             int length = inflater.inflate(piece);
-            // Nothing more comes of a stream that ends too early, or asks for a dictionary.
+            // A truncated stream, or one that needs a dictionary, yields no more bytes.
             if (length == 0 && !inflater.finished()) {
-                throw new DataFormatException("not a whole stream");
+                throw new DataFormatException("incomplete stream");
             }
             inflated.write(piece, 0, length);
             if (inflated.size() > LARGEST_INFLATED) {
@@ -106,7 +106,7 @@ record StatusList(int bits, byte[] packed, Long expiresAt, Double ttlSeconds) {
             }
         }
         if (inflater.getRemaining() > 0) {
-            throw new DataFormatException("something follows");
+            throw new DataFormatException("data follows the stream");
         }
         return inflated.toByteArray();
     }

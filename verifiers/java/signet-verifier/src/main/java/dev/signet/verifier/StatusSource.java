@@ -11,15 +11,15 @@ import java.util.concurrent.locks.Lock;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.LongSupplier;
 
-/** The status lists that tokens have named, each fetched again once it is older than its {@code ttl}. */
+/** The status lists that tokens reference, each fetched again after its {@code ttl}. */
 final class StatusSource {
 
-    /** Held at a time; the one not asked for longest makes room. */
-    static final int MOST_LISTS = 64;
+    /** The maximum number of cached lists; the least recently used list is evicted. */
+    static final int MAX_LISTS = 64;
 
     private static final double DEFAULT_TTL_SECONDS = 300;
 
-    /** Whatever Signet says, a list is worth asking for each day. */
+    /** A list is fetched again after a day, even if its {@code ttl} is longer. */
     private static final double LONGEST_TTL_SECONDS = 24 * 3600;
 
     private static final Duration PAUSE = Duration.ofSeconds(5);
@@ -35,7 +35,7 @@ final class StatusSource {
     private final Map<String, Document<StatusList>> documents = new LinkedHashMap<>(16, 0.75f, true) {
         @Override
         protected boolean removeEldestEntry(Map.Entry<String, Document<StatusList>> eldest) {
-            return size() > MOST_LISTS;
+            return size() > MAX_LISTS;
         }
     };
 
@@ -50,34 +50,35 @@ final class StatusSource {
     }
 
     /**
-     * The list at {@code uri}; null if there is none that may be used: until {@code exp}, whether or
-     * not Signet can be reached, and without one until {@code ttl} is over.
+     * Returns the list at {@code uri}, or null if there is no usable one. A list is usable until
+     * its {@code exp}, even if Signet is unreachable; a list without {@code exp} until its {@code
+     * ttl} is over.
      */
     CompletableFuture<StatusList> find(String uri) {
         Document<StatusList> document = document(uri);
-        StatusList held = document.held();
-        if (hasExpired(held)) {
-            return document.replace(held).thenApply(replaced -> usable(document));
+        StatusList cached = document.cached();
+        if (hasExpired(cached)) {
+            return document.refetch(cached).thenApply(refetched -> usable(document));
         }
-        if (held != null && !document.isOld()) {
-            return CompletableFuture.completedFuture(held);
+        if (cached != null && !document.isStale()) {
+            return CompletableFuture.completedFuture(cached);
         }
         if (usable(document) == null) {
-            return document.renew().thenApply(renewed -> usable(document));
+            return document.refresh().thenApply(refreshed -> usable(document));
         }
-        return document.renewBriefly().thenCompose(waited -> {
+        return document.refreshBriefly().thenCompose(waited -> {
             StatusList list = usable(document);
             return list != null
                     ? CompletableFuture.completedFuture(list)
-                    // It has expired in just that second.
-                    : document.replace(document.held()).thenApply(replaced -> usable(document));
+                    // It has expired during the wait.
+                    : document.refetch(document.cached()).thenApply(refetched -> usable(document));
         });
     }
 
     private StatusList usable(Document<StatusList> document) {
-        StatusList list = document.held();
-        boolean isGone = list == null || hasExpired(list) || list.expiresAt() == null && document.isOld();
-        return isGone ? null : list;
+        StatusList list = document.cached();
+        boolean isUnusable = list == null || hasExpired(list) || list.expiresAt() == null && document.isStale();
+        return isUnusable ? null : list;
     }
 
     private boolean hasExpired(StatusList list) {
@@ -115,7 +116,7 @@ final class StatusSource {
         @Override
         public StatusList read(byte[] body) throws InterruptedException {
             Jws jws = StatusList.parse(body);
-            Waiting.on(keys.find(jws.kid())).check(jws);
+            Futures.await(keys.find(jws.kid())).check(jws);
             Instant now = clock.instant();
             return StatusList.of(jws.payload(), uri, rules, now);
         }
@@ -127,7 +128,7 @@ final class StatusSource {
         }
 
         @Override
-        public Duration pause(StatusList held) {
+        public Duration pause(StatusList cached) {
             return PAUSE;
         }
     }

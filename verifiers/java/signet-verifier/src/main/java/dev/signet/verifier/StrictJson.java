@@ -10,19 +10,19 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * JSON as strictly as a token deserves: two readers of one text must not see two things. The family's
- * page lists the rules. Why no library: those of the JVM that can refuse a name that occurs twice
- * still take half a surrogate pair, or bring along more than this page of code.
+ * Strict JSON, so that all parsers read a token in the same way. The README of all verifiers lists
+ * the rules. No library is suitable: those on the JVM that refuse duplicate names accept unpaired
+ * surrogates, or are far larger than this class.
  *
- * <p>Values are String, Long, Double, Boolean, List, Map and null. A whole number is a Long if it was
- * written with digits alone; {@code 7.0}, {@code 7e0} and {@code -0} are a Double.
+ * <p>Values are String, Long, Double, Boolean, List, Map and null. A whole number is a Long if it
+ * is written with digits only; {@code 7.0}, {@code 7e0} and {@code -0} are Doubles.
  */
 final class StrictJson {
 
-    /** Lists and objects that may lie within one another, the outermost included. */
-    private static final int DEEPEST = 127;
+    /** The maximum nesting depth of lists and objects, including the outermost. */
+    private static final int MAX_DEPTH = 127;
 
-    /** Digits that fit in a Long whatever they are. */
+    /** The number of digits that always fit in a Long. */
     private static final int SAFE_DIGITS = 18;
 
     private final String text;
@@ -33,15 +33,15 @@ final class StrictJson {
     }
 
     /**
-     * Reads one object with nothing but white space around it.
+     * Parses exactly one object; only white space may surround it.
      *
-     * @throws IllegalArgumentException if it is anything else
+     * @throws IllegalArgumentException for any other text
      */
     static Map<String, Object> object(byte[] utf8) {
         StrictJson reader = new StrictJson(decode(utf8));
         Object value = reader.value(0);
         if (reader.peek() != END) {
-            throw malformed("something follows");
+            throw malformed("data follows the object");
         }
         if (value instanceof Map<?, ?>) {
             @SuppressWarnings("unchecked") // value() makes no other maps
@@ -85,11 +85,11 @@ final class StrictJson {
             }
             String name = string();
             if (members.containsKey(name)) {
-                throw malformed("a name occurs twice");
+                throw malformed("duplicate name");
             }
             expect(':');
             members.put(name, value(depth));
-        } while (goesOn('}'));
+        } while (hasNext('}'));
         return Collections.unmodifiableMap(members);
     }
 
@@ -102,12 +102,12 @@ final class StrictJson {
         }
         do {
             items.add(value(depth));
-        } while (goesOn(']'));
+        } while (hasNext(']'));
         return Collections.unmodifiableList(items);
     }
 
     /** Steps over the comma before a further item, or over the end. */
-    private boolean goesOn(char end) {
+    private boolean hasNext(char end) {
         char next = peek();
         if (next != ',' && next != end) {
             throw malformed("neither a comma nor an end");
@@ -148,13 +148,13 @@ final class StrictJson {
         throw malformed("a string does not end");
     }
 
-    /** Goes on where the first backslash stands. */
+    /** Continues at the first backslash. */
     private String stringWithEscapes(int start) {
         StringBuilder found = new StringBuilder(text.substring(start, at));
         while (at < text.length()) {
             char character = text.charAt(at++);
             if (character == '"') {
-                return whole(found.toString());
+                return requirePairedSurrogates(found.toString());
             }
             if (character < ' ') {
                 break;
@@ -174,29 +174,29 @@ final class StrictJson {
             case 'r' -> '\r';
             case 't' -> '\t';
             case 'u' -> hexadecimal();
-            default -> throw malformed("no such escape");
+            default -> throw malformed("unknown escape");
         };
     }
 
     private char hexadecimal() {
         if (text.length() - at < 4) {
-            throw malformed("half an escape");
+            throw malformed("incomplete escape");
         }
         int code = 0;
         for (int end = at + 4; at < end; at++) {
             char digit = text.charAt(at);
-            // Character.digit alone would take the digits of other scripts.
+            // Character.digit would also accept the digits of other scripts.
             int value = digit < 0x80 ? Character.digit(digit, 16) : -1;
             if (value < 0) {
-                throw malformed("no hexadecimal digit");
+                throw malformed("not a hexadecimal digit");
             }
             code = code << 4 | value;
         }
         return (char) code;
     }
 
-    /** Escapes can spell half of a surrogate pair, which no other text can hold. */
-    private static String whole(String string) {
+    /** Refuses unpaired surrogates, which escapes can produce. */
+    private static String requirePairedSurrogates(String string) {
         for (int index = 0; index < string.length(); index++) {
             char character = string.charAt(index);
             if (!Character.isSurrogate(character)) {
@@ -206,7 +206,7 @@ final class StrictJson {
                     && index + 1 < string.length()
                     && Character.isLowSurrogate(string.charAt(index + 1));
             if (!paired) {
-                throw malformed("half a character");
+                throw malformed("unpaired surrogate");
             }
             index++;
         }
@@ -244,7 +244,7 @@ final class StrictJson {
 
     private static Double finite(double number) {
         if (Double.isInfinite(number)) {
-            throw malformed("a number that no double can hold");
+            throw malformed("a number out of the range of a double");
         }
         return number;
     }
@@ -271,10 +271,10 @@ final class StrictJson {
         }
     }
 
-    /** No character of a text that could mean something here. */
+    /** Marks the end of the text. */
     private static final char END = '\0';
 
-    /** Steps over white space and tells what stands there; a NUL in the text means as little as its end. */
+    /** Skips white space and returns the next character, or END at the end of the text. */
     private char peek() {
         for (; at < text.length(); at++) {
             char character = text.charAt(at);
@@ -289,7 +289,7 @@ final class StrictJson {
     }
 
     private static int inner(int depth) {
-        if (depth >= DEEPEST) {
+        if (depth >= MAX_DEPTH) {
             throw malformed("nested too deeply");
         }
         return depth + 1;

@@ -2,7 +2,7 @@ package dev.signet.verifier;
 
 import java.util.Optional;
 
-/** The token proves nothing. Answer 401 {@code invalid_token} (RFC 6750 section 3.1). */
+/** The token is invalid. Respond with 401 {@code invalid_token} (RFC 6750 section 3.1). */
 public final class TokenRefusedException extends VerificationException {
 
     private final String claim;
@@ -20,7 +20,7 @@ public final class TokenRefusedException extends VerificationException {
         return new TokenRefusedException(RefusalCode.INVALID_CLAIM, name);
     }
 
-    /** The claim that is missing or wrong, where the code is {@link RefusalCode#INVALID_CLAIM}. */
+    /** The claim that is missing or wrong, if the code is {@link RefusalCode#INVALID_CLAIM}. */
     public Optional<String> claim() {
         return Optional.ofNullable(claim);
     }

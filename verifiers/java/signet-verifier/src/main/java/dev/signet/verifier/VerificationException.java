@@ -11,7 +11,7 @@ public abstract sealed class VerificationException extends SignetException
         this.code = code;
     }
 
-    /** Why, for your log and your metrics; never for the caller. */
+    /** The reason, for your log and your metrics, not for the caller. */
     public RefusalCode code() {
         return code;
     }

@@ -1,6 +1,6 @@
 package dev.signet.verifier;
 
-/** Nothing can be said about the token. Answer 503: the same request may succeed later. */
+/** The token cannot be verified now. Respond with 503: the same request may succeed later. */
 public final class VerifierUnavailableException extends VerificationException {
 
     VerifierUnavailableException(RefusalCode code, Throwable cause) {

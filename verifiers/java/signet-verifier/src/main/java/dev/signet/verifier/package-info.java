@@ -1,2 +1,5 @@
-/** Checks Signet's access tokens locally, logouts included; begin with {@link dev.signet.verifier.SignetVerifier}. */
+/**
+ * Checks Signet's access tokens locally, and detects logouts. Start with {@link
+ * dev.signet.verifier.SignetVerifier}.
+ */
 package dev.signet.verifier;

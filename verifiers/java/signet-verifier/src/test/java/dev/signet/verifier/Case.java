@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
-/** A case of {@code verifiers/vectors}, with what it shares with the others of its file. */
+/** A case of {@code verifiers/vectors}, with the members that all cases of its file share. */
 record Case(Map<String, Object> setting) {
 
     static Case of(Map<String, Object> shared, Map<String, Object> own) {
@@ -17,8 +17,8 @@ record Case(Map<String, Object> setting) {
         return new Case(setting);
     }
 
-    /** What becomes of the token, as {@code expect} has it. */
-    Map<String, Object> found() {
+    /** Verifies the token, and returns the result in the format of {@code expect}. */
+    Map<String, Object> verdict() {
         try {
             return members(verifier().verify(token()));
         } catch (VerificationException error) {
@@ -26,8 +26,8 @@ record Case(Map<String, Object> setting) {
         }
     }
 
-    /** The same without waiting. */
-    Map<String, Object> foundAsync() {
+    /** Like {@link #verdict}, without blocking. */
+    Map<String, Object> verdictAsync() {
         try {
             return members(verifier().verifyAsync(token()).join());
         } catch (CompletionException error) {

@@ -17,21 +17,21 @@ import org.junit.jupiter.api.TestFactory;
 /** Every case of {@code verifiers/vectors}, which all languages run. */
 class CasesTest {
 
-    private static final Map<String, Object> BOOK = read(Path.of("../../vectors/cases.json"));
+    private static final Map<String, Object> CASE_FILE = read(Path.of("../../vectors/cases.json"));
 
     @TestFactory
     Stream<DynamicTest> waiting() {
-        return cases(Case::found);
+        return cases(Case::verdict);
     }
 
     @TestFactory
     Stream<DynamicTest> withoutWaiting() {
-        return cases(Case::foundAsync);
+        return cases(Case::verdictAsync);
     }
 
     @TestFactory
     Stream<DynamicTest> listsOfTheDraft() {
-        return list(BOOK.get("lists")).map(packed -> dynamicTest((String) packed.get("name"), () -> {
+        return list(CASE_FILE.get("lists")).map(packed -> dynamicTest((String) packed.get("name"), () -> {
             int bits = ((Long) packed.get("bits")).intValue();
             StatusList statuses = new StatusList(bits, StatusList.unpack((String) packed.get("lst")), null, null);
             Map<String, Object> named = map(packed.get("statuses"));
@@ -45,8 +45,8 @@ class CasesTest {
     }
 
     private static Stream<DynamicTest> cases(Function<Case, Map<String, Object>> found) {
-        return list(BOOK.get("cases")).map(one -> dynamicTest((String) one.get("name"), () -> {
-            Map<String, Object> actual = found.apply(Case.of(BOOK, one));
+        return list(CASE_FILE.get("cases")).map(one -> dynamicTest((String) one.get("name"), () -> {
+            Map<String, Object> actual = found.apply(Case.of(CASE_FILE, one));
             if (mayAccept(one)) {
                 assertFalse(actual.containsKey("error"), actual::toString);
             } else {
@@ -55,7 +55,7 @@ class CasesTest {
         }));
     }
 
-    /** The few cases in which the JDK is documented to accept what the others refuse. */
+    /** Whether this is one of the cases that only the JDK accepts, as documented. */
     private static boolean mayAccept(Map<String, Object> one) {
         return one.get("accepted_by") instanceof List<?> languages && languages.contains("java");
     }

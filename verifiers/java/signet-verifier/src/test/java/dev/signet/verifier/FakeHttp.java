@@ -26,10 +26,10 @@ import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLParameters;
 import javax.net.ssl.SSLSession;
 
-/** An HTTP client without a network: a function answers. */
+/** An HTTP client without a network: a function returns the responses. */
 final class FakeHttp extends HttpClient {
 
-    /** What there is at an address. */
+    /** The responses by request. */
     record Reply(int status, Map<String, String> headers, byte[] body) {}
 
     private final Function<HttpRequest, CompletableFuture<Reply>> server;

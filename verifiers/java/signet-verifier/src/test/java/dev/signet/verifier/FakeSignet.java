@@ -26,8 +26,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.zip.DeflaterOutputStream;
 
 /**
- * A Signet that lives in memory, and clocks that stand still until they are told: it publishes
- * {@code keys} and one status list, signs anything, and counts what is fetched.
+ * An in-memory Signet with manual clocks. It publishes {@code keys} and one status list, signs any
+ * claims, and counts the fetches.
  */
 final class FakeSignet {
 
@@ -42,7 +42,7 @@ final class FakeSignet {
     static final KeyPair SECOND_KEY = newKey();
 
     final Map<String, KeyPair> keys = Collections.synchronizedMap(new LinkedHashMap<>(Map.of("first", FIRST_KEY)));
-    /** On top of the usual claims of the list; null leaves one out. */
+    /** Changes to the default claims of the list; null removes a claim. */
     final Map<String, Object> listClaims = new LinkedHashMap<>();
     final Map<String, FakeHttp.Reply> answers = new ConcurrentHashMap<>();
     final List<HttpRequest> requests = Collections.synchronizedList(new ArrayList<>());
@@ -50,14 +50,14 @@ final class FakeSignet {
 
     volatile String cacheControl = "max-age=300";
     volatile boolean isUp = true;
-    /** Thrown instead of an answer. */
+    /** Thrown instead of a response. */
     volatile RuntimeException error;
-    /** Answers wait for it. */
+    /** Responses wait for it. */
     volatile CompletableFuture<Void> gate = CompletableFuture.completedFuture(null);
 
     private final byte[] statuses = new byte[16];
     private volatile long nowMillis = START * 1000;
-    private volatile long nanos = -42; // what System.nanoTime says may be anything
+    private volatile long nanos = -42; // System.nanoTime may start at any value
 
     SignetVerifier.Builder builder() {
         return SignetVerifier.builder()
@@ -74,10 +74,10 @@ final class FakeSignet {
 
     void advance(double seconds) {
         nowMillis += Math.round(seconds * 1e3);
-        advanceAgesAlone(seconds);
+        advanceMonotonicClock(seconds);
     }
 
-    void advanceAgesAlone(double seconds) {
+    void advanceMonotonicClock(double seconds) {
         nanos += Math.round(seconds * 1e9);
     }
 
@@ -99,12 +99,12 @@ final class FakeSignet {
         return Map.of("status_list", Map.of("idx", index, "uri", uri));
     }
 
-    /** A person's token for an hour. */
+    /** A user's token, valid for an hour. */
     String token() {
         return token(Map.of());
     }
 
-    /** With other claims; null leaves one out. */
+    /** A user's token with changed claims; null removes a claim. */
     String token(Map<String, ?> changes) {
         return token("first", Map.of(), changes);
     }
@@ -127,12 +127,12 @@ final class FakeSignet {
         return sign(headers, claims, keys.getOrDefault(kid, FIRST_KEY));
     }
 
-    /** A client's own: it needs no list. */
-    String clientsOwn() {
-        return clientsOwn("first");
+    /** A client credentials token, which needs no list. */
+    String clientToken() {
+        return clientToken("first");
     }
 
-    String clientsOwn(String kid) {
+    String clientToken(String kid) {
         return token(kid, Map.of(), without("status", "user_id"));
     }
 
@@ -203,9 +203,9 @@ final class FakeSignet {
         if (cacheControl != null) {
             headers.put("Cache-Control", cacheControl);
         }
-        boolean isHeld = request.headers().firstValue("If-None-Match").filter(etag::equals).isPresent();
-        byte[] sent = isHeld ? new byte[0] : body.getBytes(StandardCharsets.UTF_8);
-        return new FakeHttp.Reply(isHeld ? 304 : 200, headers, sent);
+        boolean isUnchanged = request.headers().firstValue("If-None-Match").filter(etag::equals).isPresent();
+        byte[] sent = isUnchanged ? new byte[0] : body.getBytes(StandardCharsets.UTF_8);
+        return new FakeHttp.Reply(isUnchanged ? 304 : 200, headers, sent);
     }
 
     static String sign(Map<String, ?> header, Map<String, Object> claims, KeyPair key) {

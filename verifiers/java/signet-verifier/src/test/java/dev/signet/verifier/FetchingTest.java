@@ -25,7 +25,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What the other side may do to a fetch, over real connections. */
+/** Faulty and hostile responses over real connections. */
 @Timeout(60)
 class FetchingTest {
 
@@ -43,7 +43,7 @@ class FetchingTest {
     }
 
     @Test
-    void theWholeWayWorks() {
+    void tokenIsVerifiedOverARealConnection() {
         String token = signet.token().sign();
         assertEquals(ACCEPTED, Outcome.of(verifier, token));
         signet.logOut(token);
@@ -53,7 +53,7 @@ class FetchingTest {
     }
 
     @Test
-    void rotationsRefuseNobodyEvenBesideUnknownKeysAtAHighRate() throws Exception {
+    void rotationsWithUnknownKidsRefuseNoValidToken() throws Exception {
         AtomicInteger others = new AtomicInteger();
         Thread attacker = new Thread(() -> {
             while (!Thread.currentThread().isInterrupted()) {
@@ -93,24 +93,24 @@ class FetchingTest {
 
     @ParameterizedTest
     @CsvSource({KEYS + ",262144,keys_unavailable", LIST + ",2097152,status_unavailable"})
-    void hugeBodyIsNotReadToItsEnd(String path, long limit, String expected) {
+    void oversizedBodyIsNotReadToItsEnd(String path, long limit, String expected) {
         AtomicLong sent = new AtomicLong();
         signet.answer(path, exchange -> {
             exchange.sendResponseHeaders(200, 0); // in pieces, without a length
             byte[] piece = " ".repeat(65_536).getBytes(StandardCharsets.US_ASCII);
             for (int number = 0; number < 16_384; number++) {
-                exchange.getResponseBody().write(piece); // fails once the other side has closed
+                exchange.getResponseBody().write(piece); // fails once the client has closed the connection
                 sent.addAndGet(piece.length);
             }
         });
 
         assertEquals(expected, Outcome.of(verifier, signet.token().sign()));
-        // What lies in the buffers of both sides of a connection is some mebibytes.
+        // The buffers of both sides of a connection have some mebibytes.
         assertTrue(sent.get() <= limit + 16 * MEBIBYTE, "it took " + sent);
     }
 
     @Test
-    void bodyOfTheLimitIsRead() {
+    void bodyOfTheMaximumSizeIsRead() {
         String keys = signet.keySet();
         signet.answer(KEYS, body(keys + " ".repeat(KeySet.LARGEST - keys.length())));
         assertEquals(ACCEPTED, Outcome.of(verifier, signet.token().sign()));
@@ -121,7 +121,7 @@ class FetchingTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"gzip", "deflate", "identity, gzip"})
-    void compressedBodyIsNotInflated(String coding) {
+    void compressedBodyIsNotDecompressed(String coding) {
         AtomicReference<String> asked = new AtomicReference<>();
         signet.answer(KEYS, exchange -> {
             asked.set(exchange.getRequestHeaders().getFirst("Accept-Encoding"));
@@ -134,7 +134,7 @@ class FetchingTest {
     }
 
     @Test
-    void bodyThatTricklesInIsGivenUp() {
+    void slowBodyTimesOut() {
         signet.answer(KEYS, exchange -> {
             exchange.sendResponseHeaders(200, 0);
             trickle(exchange);
@@ -148,14 +148,14 @@ class FetchingTest {
     }
 
     @Test
-    void headThatNeverEndsIsGivenUp() throws IOException {
+    void endlessHeaderTimesOut() throws IOException {
         try (ServerSocket silent = new ServerSocket(0)) {
             Thread thread = new Thread(() -> {
                 try (Socket socket = silent.accept(); InputStream in = socket.getInputStream()) {
                     socket.getOutputStream().write("HTTP/1.1 200 OK\r\nX: ".getBytes(StandardCharsets.US_ASCII));
                     in.transferTo(java.io.OutputStream.nullOutputStream());
                 } catch (IOException gone) {
-                    // the verifier has hung up
+                    // the verifier has closed the connection
                 }
             });
             thread.start();
@@ -168,7 +168,7 @@ class FetchingTest {
 
     @ParameterizedTest
     @ValueSource(ints = {204, 206, 301, 304, 401, 404, 500, 503})
-    void onlyAWholeAnswerCounts(int status) {
+    void onlyACompleteResponseIsAccepted(int status) {
         signet.answer(KEYS, exchange -> {
             byte[] keys = signet.keySet().getBytes(StandardCharsets.UTF_8);
             boolean hasBody = status != 204 && status != 304;
@@ -182,7 +182,7 @@ class FetchingTest {
     }
 
     @Test
-    void bodyThatIsCutShortReplacesNothing() {
+    void truncatedBodyDoesNotReplaceTheCachedKeySet() {
         signet.answer(KEYS, exchange -> {
             exchange.sendResponseHeaders(200, 100_000);
             exchange.getResponseBody().write(signet.keySet().getBytes(StandardCharsets.UTF_8));
@@ -215,7 +215,7 @@ class FetchingTest {
         try {
             for (int number = 0; number < 500; number++) {
                 exchange.getResponseBody().write(' ');
-                exchange.getResponseBody().flush(); // fails once the other side has closed
+                exchange.getResponseBody().flush(); // fails once the client has closed the connection
                 Thread.sleep(20);
             }
         } catch (InterruptedException over) {

@@ -30,7 +30,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** When the key set is fetched, and when it is not. */
+/** Fetching and caching of the key set. */
 @Timeout(60)
 class KeyCachingTest {
 
@@ -43,11 +43,11 @@ class KeyCachingTest {
     }
 
     @Test
-    void hundredTokensAtOnceCauseOneFetchOfEachDocument() {
+    void hundredConcurrentTokensCauseOneFetchPerDocument() {
         String token = signet.token();
 
         List<CompletableFuture<String>> outcomes =
-                IntStream.range(0, 100).mapToObj(number -> inThread(token)).toList();
+                IntStream.range(0, 100).mapToObj(number -> verifyInThread(token)).toList();
 
         outcomes.forEach(outcome -> assertEquals(ACCEPTED, outcome.join()));
         assertEquals(1, signet.fetches(KEYS_URL));
@@ -89,18 +89,18 @@ class KeyCachingTest {
     }
 
     @Test
-    void rotationRefusesNobody() {
-        verifier.verify(signet.clientsOwn());
+    void rotationRefusesNoValidToken() {
+        verifier.verify(signet.clientToken());
         signet.keys.put("second", SECOND_KEY); // published long before it signs
         signet.advance(300);
-        assertEquals(ACCEPTED, outcome(signet.clientsOwn()));
-        assertEquals(ACCEPTED, outcome(signet.clientsOwn("second")));
+        assertEquals(ACCEPTED, outcome(signet.clientToken()));
+        assertEquals(ACCEPTED, outcome(signet.clientToken("second")));
         assertEquals(2, signet.fetches(KEYS_URL));
     }
 
     @Test
-    void withdrawnKeyIsGoneWithTheNextFetch() {
-        String token = signet.clientsOwn();
+    void withdrawnKeyIsRefusedAfterTheNextFetch() {
+        String token = signet.clientToken();
         assertEquals(ACCEPTED, outcome(token));
 
         signet.keys.clear();
@@ -108,12 +108,12 @@ class KeyCachingTest {
         signet.advance(300);
 
         assertEquals("unknown_key", outcome(token));
-        assertEquals(ACCEPTED, outcome(signet.clientsOwn("second")));
+        assertEquals(ACCEPTED, outcome(signet.clientToken("second")));
     }
 
     @Test
-    void notModifiedMakesTheHeldSetAsGoodAsNew() {
-        String token = signet.clientsOwn();
+    void notModifiedRenewsTheCachedKeySet() {
+        String token = signet.clientToken();
         verifier.verify(token);
         for (double seconds : new double[] {300, 300, 299}) {
             signet.advance(seconds);
@@ -124,15 +124,15 @@ class KeyCachingTest {
     }
 
     @Test
-    void thousandMadeUpKeysCauseOneFetchInACoolDown() {
-        verifier.verify(signet.clientsOwn());
+    void thousandUnknownKidsCauseOneFetchPerCoolDown() {
+        verifier.verify(signet.clientToken());
         signet.advance(30);
         List<CompletableFuture<String>> outcomes =
-                Stream.generate(() -> inThread(madeUp())).limit(500).toList();
+                Stream.generate(() -> verifyInThread(tokenWithUnknownKey())).limit(500).toList();
         Set<String> seen = outcomes.stream().map(CompletableFuture::join).collect(Collectors.toSet());
         for (int number = 0; number < 500; number++) {
             signet.advance(29 / 500.0);
-            seen.add(outcome(madeUp()));
+            seen.add(outcome(tokenWithUnknownKey()));
         }
 
         assertEquals(Set.of("unknown_key"), seen);
@@ -141,9 +141,9 @@ class KeyCachingTest {
 
     @Test
     void newKeyIsFoundAfterTheCoolDown() {
-        verifier.verify(signet.clientsOwn());
+        verifier.verify(signet.clientToken());
         signet.keys.put("second", SECOND_KEY);
-        String token = signet.clientsOwn("second");
+        String token = signet.clientToken("second");
 
         signet.advance(29);
         assertEquals("unknown_key", outcome(token));
@@ -153,16 +153,16 @@ class KeyCachingTest {
     }
 
     @Test
-    void goodTokensDoNotWaitForTheFetchOfAMadeUpKey() {
-        String good = signet.clientsOwn();
+    void validTokensDoNotWaitForTheFetchOfAnUnknownKey() {
+        String good = signet.clientToken();
         verifier.verify(good);
         signet.advance(30);
         signet.gate = new CompletableFuture<>();
         List<CompletableFuture<String>> strangers =
-                Stream.generate(() -> inThread(madeUp())).limit(50).toList();
+                Stream.generate(() -> verifyInThread(tokenWithUnknownKey())).limit(50).toList();
 
         for (int number = 0; number < 100; number++) {
-            assertEquals(ACCEPTED, assertTimely(100, good));
+            assertEquals(ACCEPTED, assertReturnsWithin(100, good));
         }
 
         assertTrue(strangers.stream().noneMatch(CompletableFuture::isDone));
@@ -171,22 +171,22 @@ class KeyCachingTest {
     }
 
     @Test
-    void madeUpKeysKeepToTheCoolDownWhileSignetIsDown() {
-        verifier.verify(signet.clientsOwn());
+    void coolDownAppliesToUnknownKidsWhileSignetIsUnreachable() {
+        verifier.verify(signet.clientToken());
         signet.isUp = false;
         for (int second = 0; second < 29; second++) {
             signet.advance(1);
-            assertEquals("unknown_key", outcome(madeUp()));
+            assertEquals("unknown_key", outcome(tokenWithUnknownKey()));
         }
         assertEquals(1, signet.fetches(KEYS_URL));
         signet.advance(1);
-        assertEquals("unknown_key", outcome(madeUp()));
+        assertEquals("unknown_key", outcome(tokenWithUnknownKey()));
 
         assertEquals(2, signet.fetches(KEYS_URL));
     }
 
     @Test
-    void keysAreKeptWithoutEndAndAskedForAfterEachPause() {
+    void staleKeysAreUsedAndRefetchedAfterEachPause() {
         Map<String, Object> own = new HashMap<>(FakeSignet.without("status", "user_id"));
         own.put("exp", START + 10_000_000);
         String token = signet.token(own);
@@ -208,9 +208,9 @@ class KeyCachingTest {
     }
 
     @Test
-    void withoutAnyKeysItIsTriedAgainEachSecond() {
+    void withoutKeysFetchesAreRetriedEachSecond() {
         signet.isUp = false;
-        String token = signet.clientsOwn();
+        String token = signet.clientToken();
         for (int number = 0; number < 5; number++) {
             assertEquals("keys_unavailable", outcome(token));
         }
@@ -227,8 +227,8 @@ class KeyCachingTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "[]", "{}", "{\"keys\":{}}", "<html>", "\u00ff", "{\"keys\":[],\"keys\":[]}"})
-    void whatIsNoKeySetReplacesNothing(String document) {
-        String token = signet.clientsOwn();
+    void invalidKeySetDoesNotReplaceTheCachedOne(String document) {
+        String token = signet.clientToken();
         verifier.verify(token);
         signet.advance(300);
         signet.answers.put(KEYS_URL, FakeSignet.reply(200, document));
@@ -238,23 +238,23 @@ class KeyCachingTest {
     }
 
     @Test
-    void clockThatIsSetBackChangesNoAge() {
-        String token = signet.clientsOwn();
+    void clockSetBackDoesNotChangeTheCacheAge() {
+        String token = signet.clientToken();
         verifier.verify(token);
 
-        signet.advanceAgesAlone(300);
+        signet.advanceMonotonicClock(300);
         verifier.verify(token);
 
         assertEquals(2, signet.fetches(KEYS_URL));
     }
 
     @Test
-    void agesCountFromWhenTheQuestionWasSent() throws InterruptedException {
+    void cacheAgeCountsFromTheStartOfTheFetch() throws InterruptedException {
         String token = signet.token();
         verifier.verify(token);
         signet.advance(300);
         signet.gate = new CompletableFuture<>();
-        CompletableFuture<String> waiter = inThread(token);
+        CompletableFuture<String> waiter = verifyInThread(token);
         waitForFetches(KEYS_URL, 2);
         signet.advance(2);
         signet.gate.complete(null);
@@ -270,19 +270,19 @@ class KeyCachingTest {
     }
 
     @Test
-    void nobodyWaitsLongForKeysThatAreOnlyToBeRenewed() throws InterruptedException {
-        String token = signet.clientsOwn();
+    void refreshOfUsableKeysDelaysRequestsOnlyBriefly() throws InterruptedException {
+        String token = signet.clientToken();
         verifier.verify(token);
         signet.keys.clear();
         signet.keys.put("second", SECOND_KEY);
         signet.advance(300);
         signet.gate = new CompletableFuture<>();
 
-        assertEquals(ACCEPTED, assertTimely(2000, token));
+        assertEquals(ACCEPTED, assertReturnsWithin(2000, token));
         for (int number = 0; number < 20; number++) {
-            assertEquals(ACCEPTED, assertTimely(300, token), "the second is over for all");
+            assertEquals(ACCEPTED, assertReturnsWithin(300, token), "the second is over for all");
         }
-        CompletableFuture<String> waiter = inThread(signet.clientsOwn("second"));
+        CompletableFuture<String> waiter = verifyInThread(signet.clientToken("second"));
         Thread.sleep(50);
         assertFalse(waiter.isDone(), "a key that is not held is waited for");
         signet.gate.complete(null);
@@ -293,16 +293,16 @@ class KeyCachingTest {
     }
 
     @Test
-    void waiterThatIsInterruptedTakesNobodyAlong() throws InterruptedException {
+    void interruptedThreadDoesNotCancelOthers() throws InterruptedException {
         signet.gate = new CompletableFuture<>();
-        String token = signet.clientsOwn();
+        String token = signet.clientToken();
         List<String> codes = new ArrayList<>();
         Thread first = new Thread(() -> codes.add(outcome(token) + " " + Thread.currentThread().isInterrupted()));
         first.start();
         waitForFetches(KEYS_URL, 1);
-        CompletableFuture<String> second = inThread(token);
+        CompletableFuture<String> second = verifyInThread(token);
 
-        first.interrupt(); // it began the fetch
+        first.interrupt(); // starts the fetch
         first.join();
         signet.gate.complete(null);
 
@@ -312,10 +312,10 @@ class KeyCachingTest {
     }
 
     @Test
-    void thePauseBeginsWhenAFetchIsGivenUp() throws InterruptedException {
+    void retryPauseStartsWhenAFetchTimesOut() throws InterruptedException {
         SignetVerifier hasty = signet.builder().timeout(Duration.ofMillis(200)).build();
         signet.gate = new CompletableFuture<>();
-        String token = signet.clientsOwn();
+        String token = signet.clientToken();
         CompletableFuture<String> attempt = CompletableFuture.supplyAsync(() -> Outcome.of(hasty, token));
         waitForFetches(KEYS_URL, 1);
         signet.advance(3);
@@ -331,7 +331,7 @@ class KeyCachingTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"", "/"})
-    void addressInsideTheClusterIsAskedInsteadOfTheIssuer(String end) {
+    void baseUrlIsFetchedInsteadOfTheIssuer(String end) {
         String inside = "http://signet.internal:8080/id";
         signet.answers.put(inside + "/.well-known/jwks.json", FakeSignet.reply(200, signet.jwks()));
         signet.answers.put(inside + "/status/1", FakeSignet.reply(200, signet.listToken()));
@@ -343,7 +343,7 @@ class KeyCachingTest {
     }
 
     @Test
-    void finalSlashOfTheIssuerIsNotDoubled() {
+    void trailingSlashOfTheIssuerIsNotDoubled() {
         String issuer = ISSUER + "/";
         String uri = issuer + "/status/1";
         signet.listClaims.putAll(Map.of("iss", issuer, "sub", uri));
@@ -357,7 +357,7 @@ class KeyCachingTest {
     }
 
     @Test
-    void settingsThatCannotBeMeantAreRefused() {
+    void invalidSettingsAreRefused() {
         Map<String, UnaryOperator<SignetVerifier.Builder>> settings = Map.of(
                 "issuer", builder -> builder.issuer(""),
                 "audience", builder -> builder.audience(null),
@@ -376,9 +376,9 @@ class KeyCachingTest {
         });
     }
 
-    /** An address is logged with each fetch that fails. */
+    /** The URL is logged with each failed fetch, so it must not contain a password. */
     @Test
-    void passwordInAnAddressIsRefusedAndNotQuoted() {
+    void urlWithAPasswordIsRefusedAndNotQuoted() {
         for (String address : List.of("http://user:hunter2@signet", "https://hunter2@signet", "http://user:hunter2@bad host")) {
             SignetVerifier.Builder changed = signet.builder().baseUrl(address);
             IllegalArgumentException refused = assertThrows(IllegalArgumentException.class, changed::build);
@@ -390,11 +390,11 @@ class KeyCachingTest {
         return Outcome.of(verifier, token);
     }
 
-    private String madeUp() {
-        return signet.clientsOwn(UUID.randomUUID().toString());
+    private String tokenWithUnknownKey() {
+        return signet.clientToken(UUID.randomUUID().toString());
     }
 
-    private CompletableFuture<String> inThread(String token) {
+    private CompletableFuture<String> verifyInThread(String token) {
         CompletableFuture<String> outcome = new CompletableFuture<>();
         Thread thread = new Thread(() -> outcome.complete(outcome(token)));
         thread.setDaemon(true);
@@ -402,8 +402,8 @@ class KeyCachingTest {
         return outcome;
     }
 
-    private String assertTimely(long milliseconds, String token) {
-        return inThread(token).orTimeout(milliseconds, TimeUnit.MILLISECONDS).join();
+    private String assertReturnsWithin(long milliseconds, String token) {
+        return verifyInThread(token).orTimeout(milliseconds, TimeUnit.MILLISECONDS).join();
     }
 
     private void waitForFetches(String url, int count) throws InterruptedException {

@@ -15,10 +15,10 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
-/** The log says why, and nothing of a token. */
+/** The log contains the reasons of refusals, and no part of a token. */
 class LogTest {
 
-    /** Held here, since loggers that nobody holds are forgotten along with their handlers. */
+    /** A strong reference, because java.util.logging references loggers only weakly. */
     private static final Logger LOGGER = Logger.getLogger(SignetVerifier.LOGGER);
 
     private final List<String> lines = Collections.synchronizedList(new ArrayList<>());
@@ -49,7 +49,7 @@ class LogTest {
     }
 
     @Test
-    void fetchThatFailedIsLoggedOnce() {
+    void failedFetchIsLoggedOnce() {
         signet.isUp = false;
         for (int number = 0; number < 3; number++) {
             Outcome.of(verifier, signet.token());
@@ -61,11 +61,11 @@ class LogTest {
     }
 
     @Test
-    void reasonOfARefusalIsLoggedAndNothingOfTheToken() {
+    void logContainsTheRefusalReasonAndNoToken() {
         verifier.verify(signet.token());
         lines.clear();
         for (String token : List.of(
-                signet.clientsOwn("kid-of-a-stranger"),
+                signet.clientToken("kid-of-a-stranger"),
                 signet.token(Map.of("iss", "https://stranger.test")),
                 signet.token(Map.of("client_id", 7)),
                 "not-a-token")) {
@@ -84,7 +84,7 @@ class LogTest {
     }
 
     @Test
-    void tokenShowsNoAddress() {
+    void stringOfATokenContainsNoEmail() {
         AccessToken token = verifier.verify(signet.token(Map.of("email", "ada@example.test")));
 
         assertEquals("ada@example.test", token.email());

@@ -1,6 +1,6 @@
 package dev.signet.verifier;
 
-/** The outcome of a check as one word. */
+/** The result of a verification as one word. */
 final class Outcome {
 
     static final String ACCEPTED = "accepted";

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** When a status list is fetched, how long it is used, and what happens without one. */
+/** Fetching and caching of status lists, and verification without a list. */
 @Timeout(60)
 class StatusCachingTest {
 
@@ -30,7 +30,7 @@ class StatusCachingTest {
     private final SignetVerifier verifier = signet.verifier();
 
     @Test
-    void logoutArrivesWithTheNextList() {
+    void logoutTakesEffectWithTheNextList() {
         String ended = signet.token();
         String goingOn = signet.token(Map.of("status", at(4, LIST_URL)));
         assertEquals(ACCEPTED, outcome(ended));
@@ -47,7 +47,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void listWithoutTtlIsKeptForFiveMinutes() {
+    void listWithoutTtlIsCachedForFiveMinutes() {
         signet.listClaims.put("ttl", null);
         String token = signet.token();
         verifier.verify(token);
@@ -63,7 +63,7 @@ class StatusCachingTest {
 
     @ParameterizedTest
     @ValueSource(doubles = {86_401, 1e300, 1e30})
-    void listIsAskedForEachDayWhateverItsTtl(double ttl) {
+    void ttlIsCappedAtADay(double ttl) {
         signet.listClaims.putAll(Map.of("ttl", ttl, "exp", START + 1_000_000));
         String token = signet.token(Map.of("exp", START + 1_000_000));
         verifier.verify(token);
@@ -78,7 +78,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void notModifiedMakesTheHeldListAsGoodAsNew() {
+    void notModifiedRenewsTheCachedList() {
         signet.listClaims.put("exp", null);
         String token = signet.token();
         verifier.verify(token);
@@ -92,7 +92,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void expiredListIsAskedForWhole() {
+    void expiredListIsFetchedUnconditionally() {
         String token = signet.token();
         verifier.verify(token);
 
@@ -103,7 +103,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void tenMinutesWithoutSignetRefuseNobody() {
+    void outageOfTenMinutesRefusesNoValidToken() {
         String token = signet.token();
         String ended = signet.token(Map.of("status", at(5, LIST_URL)));
         signet.revoke(5);
@@ -126,7 +126,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void listWithoutExpIsUsedUntilItsTtlIsOver() {
+    void listWithoutExpIsUsedUntilItsTtlHasPassed() {
         signet.listClaims.put("exp", null);
         String token = signet.token();
         verifier.verify(token);
@@ -140,16 +140,16 @@ class StatusCachingTest {
     }
 
     @Test
-    void nobodyWaitsLongForAListThatIsOnlyToBeRenewed() throws InterruptedException {
+    void refreshOfAUsableListDelaysRequestsOnlyBriefly() throws InterruptedException {
         String token = signet.token();
         verifier.verify(token);
         signet.revoke(3);
         signet.advance(10);
         signet.gate = new CompletableFuture<>();
 
-        assertEquals(ACCEPTED, assertTimely(2000, token));
+        assertEquals(ACCEPTED, assertReturnsWithin(2000, token));
         for (int number = 0; number < 20; number++) {
-            assertEquals(ACCEPTED, assertTimely(500, token), "the second is over for all");
+            assertEquals(ACCEPTED, assertReturnsWithin(500, token), "the second is over for all");
         }
         assertEquals(2, signet.fetches(LIST_URL));
 
@@ -162,7 +162,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void withoutAListThatMayBeUsedAllWait() throws InterruptedException {
+    void withoutAUsableListAllRequestsWait() throws InterruptedException {
         String token = signet.token();
         signet.cacheControl = "max-age=10000";
         verifier.verify(token);
@@ -179,7 +179,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void afterAFailureThereIsAPause() {
+    void failedFetchIsFollowedByAPause() {
         signet.answers.put(LIST_URL, FakeSignet.reply(500, ""));
         String token = signet.token();
         for (int number = 0; number < 10; number++) {
@@ -197,7 +197,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void serviceMayChooseToAcceptWithoutAList() {
+    void acceptSettingAcceptsTokensWithoutAList() {
         signet.answers.put(LIST_URL, FakeSignet.reply(500, ""));
         SignetVerifier lenient = signet.builder()
                 .whenStatusUnavailable(SignetVerifier.WhenStatusUnavailable.ACCEPT)
@@ -211,13 +211,13 @@ class StatusCachingTest {
     }
 
     @Test
-    void clientsOwnTokenNeedsNoList() {
-        assertEquals(ACCEPTED, outcome(signet.clientsOwn()));
+    void clientTokenNeedsNoList() {
+        assertEquals(ACCEPTED, outcome(signet.clientToken()));
         assertEquals(0, signet.fetches(LIST_URL));
     }
 
     @Test
-    void listOfAnotherAddressIsNotBelieved() {
+    void listWithAWrongSubIsRefused() {
         String elsewhere = ISSUER + "/status/2";
         signet.answers.put(elsewhere, FakeSignet.reply(200, signet.listToken()));
 
@@ -225,7 +225,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void listThatAnotherKeySignedIsNotBelieved() {
+    void listSignedByAnotherKeyIsRefused() {
         signet.answers.put(LIST_URL, FakeSignet.reply(200, signet.listToken(LIST_URL, SECOND_KEY)));
         assertEquals("status_unavailable", outcome(signet.token()));
 
@@ -235,7 +235,7 @@ class StatusCachingTest {
     }
 
     @Test
-    void noAddressOutsideTheIssuerIsAsked() {
+    void listUriOutsideTheIssuerIsNotFetched() {
         for (String uri : List.of(ISSUER + ".evil.test/1", "https://evil.test/1", ISSUER + "@evil.test/1", ISSUER)) {
             assertEquals("invalid_claim", outcome(signet.token(Map.of("status", at(0, uri)))));
         }
@@ -249,9 +249,9 @@ class StatusCachingTest {
     }
 
     @Test
-    void atMost64ListsAreHeld() {
+    void atMost64ListsAreCached() {
         List<String> tokens = new ArrayList<>();
-        for (int number = 0; number <= StatusSource.MOST_LISTS; number++) {
+        for (int number = 0; number <= StatusSource.MAX_LISTS; number++) {
             String uri = ISSUER + "/status/" + (number + 100);
             signet.listClaims.put("ttl", 3000);
             signet.answers.put(uri, FakeSignet.reply(200, signet.listToken(uri, FakeSignet.FIRST_KEY)));
@@ -259,8 +259,8 @@ class StatusCachingTest {
         }
         String first = tokens.get(0);
         String second = tokens.get(1);
-        List<String> others = tokens.subList(2, StatusSource.MOST_LISTS);
-        String oneMore = tokens.get(StatusSource.MOST_LISTS);
+        List<String> others = tokens.subList(2, StatusSource.MAX_LISTS);
+        String oneMore = tokens.get(StatusSource.MAX_LISTS);
 
         assertEquals(3, requestsFor(List.of(first, second)), "the keys, and each list");
         assertEquals(62, requestsFor(others));
@@ -281,7 +281,7 @@ class StatusCachingTest {
         return Outcome.of(verifier, token);
     }
 
-    private String assertTimely(long milliseconds, String token) {
+    private String assertReturnsWithin(long milliseconds, String token) {
         return CompletableFuture.supplyAsync(() -> outcome(token))
                 .orTimeout(milliseconds, TimeUnit.MILLISECONDS)
                 .join();

@@ -15,7 +15,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 
-/** What a stranger may send costs little, and passes never. */
+/** Hostile tokens cost little time, and are never accepted. */
 class StrictnessTest {
 
     private static final String INTERESTING = ".=_-+/AZaz09\"{}[],:\\u \n\0\u007f\u00e9\ud800";
@@ -24,7 +24,7 @@ class StrictnessTest {
     private final SignetVerifier verifier = signet.verifier();
 
     @Test
-    void tokenChangedAnywhereNeverPasses() {
+    void mutatedTokenIsRefused() {
         String valid = signet.token();
         Random numbers = new Random(0x51696E657421L);
         for (int turn = 0; turn < 10_000; turn++) {
@@ -52,7 +52,7 @@ class StrictnessTest {
     }
 
     @Test
-    void theWorstTokensAreRefusedQuickly() {
+    void worstCaseTokensAreRefusedQuickly() {
         verifier.verify(signet.token());
         int longest = 6000;
         List<String> headers = List.of(
@@ -79,7 +79,7 @@ class StrictnessTest {
     }
 
     @Test
-    void nestingEndsAtTheSameDepthEverywhere() {
+    void nestingLimitIsTheSameAsInOtherLanguages() {
         // The payload itself is the outermost level.
         assertEquals(ACCEPTED, Outcome.of(verifier, signet.token(Map.of("x", nested(126)))));
         assertEquals("malformed", Outcome.of(verifier, signet.token(Map.of("x", nested(127)))));

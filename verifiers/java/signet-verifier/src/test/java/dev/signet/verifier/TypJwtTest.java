@@ -16,7 +16,7 @@ class TypJwtTest {
     private final SignetVerifier accepting = signet.builder().acceptTypJwt(true).build();
 
     @Test
-    void typJwtIsAcceptedWhereItIsSetAlone() {
+    void typJwtIsAcceptedOnlyIfEnabled() {
         String token = typJwt(Map.of());
         assertEquals("wrong_type", Outcome.of(signet.verifier(), token));
         assertEquals(0, signet.requests.size());
@@ -34,7 +34,7 @@ class TypJwtTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"client_id", "jti", "scope"})
-    void theErrorNamesTheClaimThatIsMissing(String claim) {
+    void errorNamesTheMissingClaim(String claim) {
         String token = typJwt(FakeSignet.without(claim));
 
         TokenRefusedException refusal = assertThrows(TokenRefusedException.class, () -> accepting.verify(token));
@@ -45,7 +45,7 @@ class TypJwtTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"nonce", "at_hash"})
-    void whatOnlyIdTokensHaveIsTheWrongType(String claim) {
+    void idTokenClaimsAreRefusedAsTheWrongType(String claim) {
         assertEquals("wrong_type", Outcome.of(accepting, typJwt(Map.of(claim, "AAAA"))));
         assertEquals(ACCEPTED, Outcome.of(accepting, signet.token(Map.of(claim, "AAAA"))));
     }

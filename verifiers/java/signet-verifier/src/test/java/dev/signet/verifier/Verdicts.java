@@ -11,8 +11,9 @@ import java.util.Map;
 /**
  * Says of each case of a file what becomes of it, for {@code tests/verifiers} to compare.
  *
- * <p>The file {@code CASES_FILE} has what the cases share in its first line, and a case in each other
- * line. {@code VERDICTS_FILE} gets a line for each case: what {@code expect} would have to be.
+ * <p>The first line of the file {@code CASES_FILE} has the members that all cases share; each
+ * further line is a case. {@code VERDICTS_FILE} gets one line per case: the result in the format of
+ * {@code expect}.
  */
 final class Verdicts {
 
@@ -23,7 +24,7 @@ final class Verdicts {
                 BufferedWriter verdicts = Files.newBufferedWriter(Path.of(System.getenv("VERDICTS_FILE")))) {
             Map<String, Object> shared = object(cases.readLine());
             for (String line = cases.readLine(); line != null; line = cases.readLine()) {
-                verdicts.write(TestJson.of(Case.of(shared, object(line)).found()));
+                verdicts.write(TestJson.of(Case.of(shared, object(line)).verdict()));
                 verdicts.newLine();
             }
         }

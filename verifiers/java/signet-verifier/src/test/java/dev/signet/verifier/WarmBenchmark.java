@@ -12,10 +12,11 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 /**
- * What a check costs beside the JDK's bare check of the signature; README.md says how to run it.
+ * Compares the cost of a complete check with the JDK's bare signature check; README.md says how to
+ * run it.
  *
- * <p>One after the other in each of many short rounds, so that what else the machine does falls on
- * both alike; the order is turned from round to round.
+ * <p>In each of many short rounds both run, so that other load of the machine affects both equally;
+ * the order alternates from round to round.
  */
 class WarmBenchmark {
 
@@ -36,7 +37,7 @@ class WarmBenchmark {
             Base64.getUrlDecoder().decode(token.substring(token.lastIndexOf('.') + 1));
 
     @Test
-    void verifierBesideTheBareSignature() throws GeneralSecurityException {
+    void verifierComparedWithTheBareSignature() throws GeneralSecurityException {
         double[] bare = new double[ROUNDS];
         double[] whole = new double[ROUNDS];
         double[] ratios = new double[ROUNDS];

@@ -4,7 +4,7 @@ import java.util.Collection;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Writes what a test may want to say: text, numbers, booleans, null, collections and maps. */
+/** Writes text, numbers, booleans, null, collections and maps as JSON. */
 final class Json {
 
     private Json() {}

@@ -26,8 +26,8 @@ import org.junit.jupiter.api.extension.BeforeEachCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
- * An issuer for tests: what your service needs of Signet, on a free port of this machine, with keys
- * of its own. It signs tokens, ends sessions, rotates its keys and can be away.
+ * An issuer for tests, on a free port of this machine and with its own keys. It signs tokens, ends
+ * sessions, rotates its keys and can be unreachable.
  *
  * <pre>{@code
  * @RegisterExtension
@@ -37,12 +37,13 @@ import org.junit.jupiter.api.extension.ExtensionContext;
  * signet.logOut(token);
  * }</pre>
  *
- * <p>Give {@link #issuer()} and {@link #audience()} to the service. Before each test it is back, and
- * answers as it should; sessions that have ended stay so. It listens until the tests end.
+ * <p>Configure the service with {@link #issuer()} and {@link #audience()}. Before each test the
+ * issuer becomes reachable again and overrides are removed; ended sessions stay ended. It listens
+ * until the tests end.
  */
 public final class SignetTestIssuer implements BeforeEachCallback {
 
-    /** Tokens that one list has room for. */
+    /** The number of statuses in the list. */
     private static final int LIST_SIZE = 1 << 14;
 
     private static final String KEY_SET = "/.well-known/jwks.json";
@@ -53,9 +54,9 @@ public final class SignetTestIssuer implements BeforeEachCallback {
     private final InstantSource clock;
     private final Map<String, HttpHandler> overrides = new ConcurrentHashMap<>();
     private final Map<String, AtomicInteger> requests = new ConcurrentHashMap<>();
-    private final Map<String, Integer> places = new ConcurrentHashMap<>();
+    private final Map<String, Integer> statusIndexes = new ConcurrentHashMap<>();
     private final BitSet ended = new BitSet();
-    private final AtomicInteger nextPlace = new AtomicInteger();
+    private final AtomicInteger nextStatusIndex = new AtomicInteger();
 
     private volatile int activeKey;
     private volatile boolean isAway;
@@ -65,7 +66,7 @@ public final class SignetTestIssuer implements BeforeEachCallback {
 
     private SignetTestIssuer(InstantSource clock) {
         this.clock = clock;
-        SigningKey.numbered(activeKey + 1); // made now: a service gives a fetch that takes long up
+        SigningKey.numbered(activeKey + 1); // generated now, because a slow fetch times out
         try {
             server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         } catch (IOException error) {
@@ -80,31 +81,31 @@ public final class SignetTestIssuer implements BeforeEachCallback {
         server.start();
     }
 
-    /** Listens from now on, so that its address is known before a service under test starts. */
+    /** Starts the issuer, so that its address is known before the service under test starts. */
     public static SignetTestIssuer start() {
         return start(InstantSource.system());
     }
 
-    /** As {@link #start()}, with the time of this clock in all that is signed. */
+    /** Like {@link #start()}, but signs with the times of this clock. */
     public static SignetTestIssuer start(InstantSource clock) {
         return new SignetTestIssuer(clock);
     }
 
-    /** The {@code iss} of its tokens, and where it is reached. */
+    /** The {@code iss} of its tokens, and its URL. */
     public String issuer() {
         return "http://127.0.0.1:" + server.getAddress().getPort();
     }
 
-    /** The {@code aud} of its tokens unless told otherwise. */
+    /** The default {@code aud} of its tokens. */
     public String audience() {
         return audience;
     }
 
-    /** Begins a token: a person's, valid for five minutes, of a session of its own. */
+    /** Starts a token: a user's token of a new session, valid for five minutes. */
     public TestToken token() {
         long now = clock.instant().getEpochSecond();
         TestToken token = new TestToken(this::sign, clock.instant())
-                .userId(TestToken.somebody())
+                .userId(TestToken.randomUserId())
                 .claim("iss", issuer())
                 .audience(audience)
                 .claim("client_id", "signet")
@@ -115,53 +116,56 @@ public final class SignetTestIssuer implements BeforeEachCallback {
                 .claim("iat", now)
                 .claim("auth_time", now)
                 .expiresIn(Duration.ofMinutes(5));
-        int place = nextPlace.getAndIncrement() % LIST_SIZE;
-        return token.claim("status", Map.of("status_list", Map.of("idx", place, "uri", statusListUri())));
+        int statusIndex = nextStatusIndex.getAndIncrement() % LIST_SIZE;
+        return token.claim("status", Map.of("status_list", Map.of("idx", statusIndex, "uri", statusListUri())));
     }
 
-    /** Ends the session of a token that was signed here: a service learns it with the next list. */
+    /** Ends the session of a token of this issuer. A service notices it with the next list. */
     public void logOut(String token) {
-        Integer place = places.get(token);
-        if (place == null) {
+        Integer statusIndex = statusIndexes.get(token);
+        if (statusIndex == null) {
             throw new IllegalArgumentException("the token belongs to no session of this issuer");
         }
         synchronized (ended) {
-            ended.set(place);
+            ended.set(statusIndex);
         }
     }
 
-    /** Signs with the next key, which has been in the key set all along, and publishes its successor. */
+    /** Signs with the next key, which was already in the key set, and publishes its successor. */
     public synchronized void rotate() {
         SigningKey.numbered(activeKey + 2);
         activeKey++;
     }
 
-    /** Answers nothing but 503. */
+    /** Responds to every request with 503 from now on. */
     public void goAway() {
         isAway = true;
     }
 
-    /** Answers again. */
+    /** Ends {@link #goAway()}. */
     public void comeBack() {
         isAway = false;
     }
 
-    /** How long services keep a list of ended sessions: 100 ms unless set, where Signet has 10 s. */
+    /** How long services cache the list of ended sessions: 100 ms by default (Signet: 10 s). */
     public void statusTtl(Duration ttl) {
         statusTtl = ttl;
     }
 
-    /** How long a list may be used while there is no newer one: 10 min unless set. */
+    /** How long a list may be used while it cannot be fetched again: 10 min by default. */
     public void statusLife(Duration life) {
         statusLife = life;
     }
 
-    /** How long services keep the key set: 1 s unless set, where Signet has 300 s. */
+    /** How long services cache the key set: 1 s by default (Signet: 300 s). */
     public void maxAgeSeconds(int seconds) {
         maxAgeSeconds = seconds;
     }
 
-    /** Has requests for a path answered by {@code handler} until the next test; null ends that now. */
+    /**
+     * Handles requests for a path with {@code handler} until the next test; null removes the
+     * handler.
+     */
     public void answer(String path, HttpHandler handler) {
         if (handler == null) {
             overrides.remove(path);
@@ -170,18 +174,18 @@ public final class SignetTestIssuer implements BeforeEachCallback {
         }
     }
 
-    /** How often a path was asked for: {@code /.well-known/jwks.json}, {@code /status/1}. */
+    /** How often a path was requested: {@code /.well-known/jwks.json}, {@code /status/1}. */
     public int requests(String path) {
         AtomicInteger count = requests.get(path);
         return count == null ? 0 : count.get();
     }
 
-    /** The address of the list that tokens name. */
+    /** The URL of the status list. */
     public String statusListUri() {
         return issuer() + STATUS_LIST;
     }
 
-    /** The key set as it is published: the active key, its predecessors and its successor. */
+    /** The published key set: the active key, its predecessors and its successor. */
     public String keySet() {
         List<Map<String, Object>> keys = IntStream.rangeClosed(0, activeKey + 1)
                 .mapToObj(number -> SigningKey.numbered(number).jwk())
@@ -189,12 +193,12 @@ public final class SignetTestIssuer implements BeforeEachCallback {
         return Json.of(Map.of("keys", keys));
     }
 
-    /** The list of ended sessions as it is published. */
+    /** The published list of ended sessions. */
     public String statusList() {
         return statusList(Map.of());
     }
 
-    /** As {@link #statusList()}, with other claims in it; a claim that is to be null is left out. */
+    /** Like {@link #statusList()}, with changed claims; a null value removes a claim. */
     public String statusList(Map<String, ?> changes) {
         long now = clock.instant().getEpochSecond();
         Map<String, Object> claims = new LinkedHashMap<>();
@@ -220,12 +224,12 @@ public final class SignetTestIssuer implements BeforeEachCallback {
         SigningKey key = SigningKey.numbered(activeKey);
         Map<String, Object> header = new LinkedHashMap<>(token.headers());
         header.putIfAbsent("kid", key.kid());
-        SigningKey signer = token.isForged() ? new SigningKey(key.kid(), SigningKey.stranger()) : key;
+        SigningKey signer = token.isForged() ? new SigningKey(key.kid(), SigningKey.unpublished()) : key;
         String signed = signer.sign(header, token.claims());
         if (token.claims().get("status") instanceof Map<?, ?> status
                 && status.get("status_list") instanceof Map<?, ?> list
-                && list.get("idx") instanceof Integer place) {
-            places.put(signed, place);
+                && list.get("idx") instanceof Integer statusIndex) {
+            statusIndexes.put(signed, statusIndex);
         }
         return signed;
     }
@@ -233,7 +237,7 @@ public final class SignetTestIssuer implements BeforeEachCallback {
     private String packed() {
         byte[] statuses = new byte[LIST_SIZE / 8];
         synchronized (ended) {
-            byte[] set = ended.toByteArray(); // the lowest bits first, as the draft has it
+            byte[] set = ended.toByteArray(); // the lowest bits first, as the draft specifies
             System.arraycopy(set, 0, statuses, 0, set.length);
         }
         ByteArrayOutputStream compressed = new ByteArrayOutputStream();

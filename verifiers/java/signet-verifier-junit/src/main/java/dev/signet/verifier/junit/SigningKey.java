@@ -13,13 +13,13 @@ import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 
-/** A key for RS256 with the name it is published by. */
+/** A key for RS256 with its published key id. */
 record SigningKey(String kid, KeyPair pair) {
 
-    /** Made once for the whole run of the tests, since each takes a tenth of a second and more. */
+    /** Generated once per test run, since each takes a tenth of a second or more. */
     private static final List<KeyPair> PAIRS = new ArrayList<>();
 
-    /** The same key at each call of one number. */
+    /** Returns the key with this number, the same at each call. */
     static synchronized SigningKey numbered(int number) {
         while (PAIRS.size() <= number) {
             PAIRS.add(generate());
@@ -27,8 +27,8 @@ record SigningKey(String kid, KeyPair pair) {
         return new SigningKey("key-" + number, PAIRS.get(number));
     }
 
-    /** One that is never published. */
-    static KeyPair stranger() {
+    /** Returns a key that is never published. */
+    static KeyPair unpublished() {
         return generate();
     }
 
@@ -46,7 +46,7 @@ record SigningKey(String kid, KeyPair pair) {
 
     Map<String, Object> jwk() {
         BigInteger modulus = ((RSAPublicKey) pair.getPublic()).getModulus();
-        byte[] octets = modulus.toByteArray(); // led by a zero, since the highest bit of a modulus is set
+        byte[] octets = modulus.toByteArray(); // with a leading zero, since the highest bit of a modulus is set
         byte[] unsigned = Arrays.copyOfRange(octets, 1, octets.length);
         return Map.of("kty", "RSA", "kid", kid, "use", "sig", "alg", "RS256", "e", "AQAB", "n", encode(unsigned));
     }

@@ -8,7 +8,10 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.function.Function;
 
-/** A token in the making; {@link SignetTestIssuer#token()} begins one, and {@link #sign()} ends it. */
+/**
+ * A builder of tokens; {@link SignetTestIssuer#token()} creates one, and {@link #sign()} returns
+ * the token.
+ */
 public final class TestToken {
 
     private final Function<TestToken, String> signer;
@@ -24,58 +27,58 @@ public final class TestToken {
         header.put("typ", "at+jwt");
     }
 
-    /** Speaks for this person. */
+    /** Makes it a token of this user. */
     public TestToken userId(String userId) {
         return claim("sub", userId).claim("user_id", userId);
     }
 
-    /** Is a client's own: it speaks for no person, and belongs to no session. */
+    /** Makes it a client credentials token, which belongs to no user and no session. */
     public TestToken client(String clientId) {
         claim("sub", clientId).claim("client_id", clientId);
         return List.of("user_id", "email", "sid", "auth_time", "status").stream()
                 .reduce(this, TestToken::without, (one, other) -> one);
     }
 
-    /** Values separated by spaces. */
+    /** Sets the scope, values separated by spaces. */
     public TestToken scope(String scope) {
         return claim("scope", scope);
     }
 
-    /** Is for this service instead of the issuer's {@link SignetTestIssuer#audience() audience}. */
+    /** Replaces the issuer's {@link SignetTestIssuer#audience() audience}. */
     public TestToken audience(String audience) {
         return claim("aud", audience);
     }
 
-    /** Expires this long from now; a negative duration is over already. */
+    /** Sets the time until it expires; with a negative duration it has already expired. */
     public TestToken expiresIn(Duration life) {
         return claim("exp", now.plus(life).getEpochSecond());
     }
 
-    /** Says this, whatever it is: text, a number, a boolean, null, a list or a map. */
+    /** Sets a claim to text, a number, a boolean, null, a list or a map. */
     public TestToken claim(String name, Object value) {
         claims.put(name, value);
         return this;
     }
 
-    /** Does not have this claim. */
+    /** Removes a claim. */
     public TestToken without(String claim) {
         claims.remove(claim);
         return this;
     }
 
-    /** Has this in its header. */
+    /** Sets a member of the header. */
     public TestToken header(String name, Object value) {
         header.put(name, value);
         return this;
     }
 
-    /** Is signed by somebody else, who only names the issuer's key. */
+    /** Signs it with an unpublished key, but with the kid of the issuer's key. */
     public TestToken forged() {
         isForged = true;
         return this;
     }
 
-    /** The token as it is sent, without {@code Bearer}. */
+    /** Returns the token, without {@code Bearer}. */
     public String sign() {
         return signer.apply(this);
     }
@@ -92,8 +95,8 @@ public final class TestToken {
         return isForged;
     }
 
-    /** Of the token of somebody whom no test has named. */
-    static String somebody() {
+    /** Returns a random user id, for tokens without an explicit user. */
+    static String randomUserId() {
         return UUID.randomUUID().toString();
     }
 }

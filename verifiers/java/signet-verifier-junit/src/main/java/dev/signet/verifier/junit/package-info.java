@@ -1,2 +1,5 @@
-/** For tests of services that take Signet's tokens; begin with {@link dev.signet.verifier.junit.SignetTestIssuer}. */
+/**
+ * For tests of services that accept Signet's tokens; start with {@link
+ * dev.signet.verifier.junit.SignetTestIssuer}.
+ */
 package dev.signet.verifier.junit;

@@ -18,11 +18,12 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * Refuses requests without a valid token, and passes on all others; {@link #tokenOf} gives the token
- * to what follows. What follows may call {@link AccessToken#requireUser} and
- * {@link AccessToken#requireScope}: a {@link SignetException} that it throws is answered, too.
+ * Refuses requests without a valid token, and forwards all others. {@link #tokenOf} returns the
+ * token to later filters and servlets. They may call {@link AccessToken#requireUser} and {@link
+ * AccessToken#requireScope}: this filter also sends the response for a {@link SignetException} that
+ * they throw.
  *
- * <p>Put a filter for CORS before this one: a preflight has no token.
+ * <p>Put a filter for CORS before this one: a preflight request has no token.
  */
 public final class SignetFilter implements Filter {
 
@@ -38,9 +39,9 @@ public final class SignetFilter implements Filter {
     }
 
     /**
-     * The token of a request that came through this filter.
+     * The token of a request that this filter forwarded.
      *
-     * @throws IllegalStateException if it did not: nothing must be served unguarded by accident
+     * @throws IllegalStateException for other requests, so that no path is unprotected by accident
      */
     public static AccessToken tokenOf(ServletRequest request) {
         if (request.getAttribute(TOKEN) instanceof AccessToken token) {
@@ -62,12 +63,12 @@ public final class SignetFilter implements Filter {
         } catch (SignetException error) {
             refuse(answered, error, error);
         } catch (ServletException error) {
-            refuse(answered, within(error), error);
+            refuse(answered, signetCause(error), error);
         }
     }
 
-    /** Frameworks wrap what their handlers throw. */
-    private static SignetException within(ServletException thrown) throws ServletException {
+    /** Frameworks wrap the exceptions of their handlers. */
+    private static SignetException signetCause(ServletException thrown) throws ServletException {
         for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
             if (cause instanceof SignetException error) {
                 return error;
@@ -81,7 +82,7 @@ public final class SignetFilter implements Filter {
         if (response.isCommitted()) {
             throw thrown;
         }
-        response.resetBuffer(); // and not the headers: those of CORS are among them
+        response.resetBuffer(); // but not the headers, which may include those for CORS
         ErrorAnswer answer = ErrorAnswer.to(error);
         response.setStatus(answer.status());
         answer.headers().forEach(response::setHeader);
@@ -92,7 +93,7 @@ public final class SignetFilter implements Filter {
     private static void write(HttpServletResponse response, String body) throws IOException {
         try {
             response.getOutputStream().write(body.getBytes(StandardCharsets.US_ASCII));
-        } catch (IllegalStateException hasWriter) { // what follows has begun to write an answer of its own
+        } catch (IllegalStateException hasWriter) { // the servlet has already started to write a response
             response.getWriter().write(body);
         }
     }

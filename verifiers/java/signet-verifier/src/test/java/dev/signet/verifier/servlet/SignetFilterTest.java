@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Every row of the table of answers, in Tomcat. */
+/** Every row of the table of responses, in Tomcat. */
 class SignetFilterTest {
 
     private static final String ADA = "0199aa00-0000-7000-8000-000000000001";
@@ -46,7 +46,10 @@ class SignetFilterTest {
     private static final HttpClient CLIENT = HttpClient.newHttpClient();
     private static Tomcat tomcat;
 
-    /** Says who is calling: anybody at /me, the user of the path at /users/ID, with two scopes at /scoped. */
+    /**
+     * Returns the caller: any caller at /me, the user of the path at /users/ID, and with two scopes
+     * at /scoped.
+     */
     private static final class Tasks extends HttpServlet {
         @Override
         protected void doGet(HttpServletRequest request, HttpServletResponse response)
@@ -102,7 +105,7 @@ class SignetFilterTest {
     }
 
     @Test
-    void validTokenGetsThrough() {
+    void validTokenIsAccepted() {
         String token = signet.token().userId(ADA).scope("a tasks tasks:write").sign();
         assertEquals(ADA, get("/me", "Bearer " + token).body());
         assertEquals(ADA, get("/me", "bearer  " + token).body());
@@ -111,7 +114,7 @@ class SignetFilterTest {
     }
 
     @Test
-    void noBearerToken() {
+    void requestWithoutABearerTokenGetsAChallenge() {
         assertRefused(get("/me"), 401, "invalid_request", "Bearer");
         assertRefused(get("/me", "Basic YTpi"), 401, "invalid_request", "Bearer");
         assertRefused(get("/me", "Bearer"), 401, "invalid_request", "Bearer");
@@ -119,7 +122,7 @@ class SignetFilterTest {
     }
 
     @Test
-    void refused() {
+    void invalidTokenGets401() {
         String expired = signet.token().expiresIn(Duration.ofMinutes(-5)).sign();
         for (String token : new String[] {
             expired, signet.token().audience("another").sign(), signet.token().forged().sign(), "x"
@@ -129,23 +132,23 @@ class SignetFilterTest {
     }
 
     @Test
-    void twoTokensAreNone() {
+    void twoAuthorizationHeadersAreRefused() {
         String bearer = "Bearer " + signet.token().sign();
         assertRefused(get("/me", bearer, bearer), 401, "invalid_token", INVALID_TOKEN);
     }
 
     @Test
-    void revoked() throws InterruptedException {
+    void revokedTokenGets401() throws InterruptedException {
         String token = signet.token().sign();
         assertEquals(200, get("/me", "Bearer " + token).statusCode());
         signet.logOut(token);
-        Thread.sleep(300); // longer than a list is kept
+        Thread.sleep(300); // longer than the ttl of a list
 
         assertRefused(get("/me", "Bearer " + token), 401, "invalid_token", INVALID_TOKEN);
     }
 
     @Test
-    void scopeIsMissing() {
+    void missingScopeGets403() {
         String challenge = "Bearer error=\"insufficient_scope\", scope=\"tasks tasks:write\"";
         for (String scope : new String[] {"profile tasks", "tasks:write", "", "tasks tasks:writer"}) {
             String token = signet.token().scope(scope).sign();
@@ -154,7 +157,7 @@ class SignetFilterTest {
     }
 
     @Test
-    void anotherUsersPath() {
+    void pathOfAnotherUserGets403() {
         String own = signet.token().userId(ADA).sign();
         String ofAClient = signet.token().client("reporting").sign();
 
@@ -166,7 +169,7 @@ class SignetFilterTest {
     }
 
     @Test
-    void nothingCanBeSaid() {
+    void missingKeysOrStatusListGets503() {
         signet.answer("/status/2", exchange -> exchange.sendResponseHeaders(500, -1));
         String token = signet.token()
                 .claim("status", Map.of(

@@ -3,13 +3,13 @@ package dev.signet.verifier;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 
-/** What a thread waits for. */
-final class Waiting {
+/** Waiting for futures. */
+final class Futures {
 
-    private Waiting() {}
+    private Futures() {}
 
-    /** The value of a future that fails with a {@link VerificationException}, if at all. */
-    static <T> T on(CompletableFuture<T> future) throws InterruptedException {
+    /** Waits for a future, and throws its {@link VerificationException} if it fails. */
+    static <T> T await(CompletableFuture<T> future) throws InterruptedException {
         try {
             return future.get();
         } catch (ExecutionException error) {
