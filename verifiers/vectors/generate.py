@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes `cases.json`; with `--check`, tells whether that file is up to date.
+"""Writes `cases.json`; with `--check`, reports whether that file is up to date.
 
-Keys are made for each run and thrown away, so no two files are equal. Whatever
-does not come out of a key is, and that is what `--check` compares.
+Each run generates new keys and discards them, so no two outputs are equal. `--check`
+compares only the values that do not depend on a key.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ GROUPS = [
 
 
 def document() -> dict[str, Any]:
-    """The whole file, with keys of its own.
+    """Builds the contents of the file with new keys.
 
     Raises:
-        SystemExit: two cases have the same name.
+        SystemExit: Two cases have the same name.
     """
     forge = Forge()
     cases = [case for group in GROUPS for case in group.cases(forge)]
     twice = [name for name, count in Counter(case.name for case in cases).items() if count > 1]
     if twice:
-        raise SystemExit(f"two cases of one name: {', '.join(twice)}")
+        raise SystemExit(f"names used by two cases: {', '.join(twice)}")
     return {
         "issuer": ISSUER,
         "audience": AUDIENCE,
@@ -62,14 +62,14 @@ def document() -> dict[str, Any]:
 
 
 def members(case: Case) -> dict[str, Any]:
-    """A case as it stands in the file."""
+    """Returns a case as an object of the file."""
     return {
         "name": case.name, "why": case.why, "token": case.token, **case.own, "expect": case.expect
     }
 
 
 def as_text(whole: dict[str, Any]) -> str:
-    """JSON with one case on each line, so that a change shows as the case it is."""
+    """Returns JSON with one case on each line, so that a diff shows the changed cases."""
 
     def compact(value: Any) -> str:
         return json.dumps(value, separators=(",", ":"))
@@ -84,9 +84,10 @@ def as_text(whole: dict[str, Any]) -> str:
 
 
 def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Everything that stands in the document, and where: tokens part by part.
+    """Yields the path and value of every leaf of the document; tokens are split into parts.
 
-    Of status lists only the header, for a newer zlib packs the same list in another way.
+    Of status lists, it yields only the header, because zlib versions compress the same
+    list differently.
     """
     if isinstance(value, dict) and value:
         for name, member in value.items():
@@ -105,7 +106,7 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def stale() -> list[str]:
-    """Where the file differs from what two runs have in common."""
+    """Returns the paths at which the file differs from the values common to two runs."""
     found, one, other = (
         dict(leaves(whole)) for whole in (json.loads(CASES.read_text()), document(), document())
     )

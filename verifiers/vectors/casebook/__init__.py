@@ -1,1 +1,1 @@
-"""The cases, one module for each part of a token that may be wrong."""
+"""The cases, one module for each part of a token that may be invalid."""

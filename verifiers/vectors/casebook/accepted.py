@@ -1,4 +1,4 @@
-"""Tokens that pass, for a verifier that refuses everything is of no use."""
+"""Tokens that a verifier must accept."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ CHANGES: list[tuple[str, str, Members, Members]] = [
      {"sub": UNICODE, "user_id": UNICODE, "email": "alïce@exämple.test", "scope": "läsa ✓"},
      {"subject": UNICODE, "user_id": UNICODE, "email": "alïce@exämple.test", "scope": "läsa ✓"}),
 ]
-"""Name, why, what is changed in the claims, and in what the token says."""
+"""Name, why, changes to the claims, and changes to the result."""
 
 TIMES: list[tuple[str, Members, Members]] = [
     ("exp in the last second of the leeway", {"exp": NOW - LEEWAY + 1},
@@ -98,11 +98,11 @@ TIMES: list[tuple[str, Members, Members]] = [
     ("nbf of the first second of all", {"nbf": 0}, {}),
     ("auth_time in the future", {"auth_time": NOW + 900}, {"auth_time": NOW + 900}),
 ]
-"""Name, what is changed in the claims, and in what the token says."""
+"""Name, changes to the claims, and changes to the result."""
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Whole tokens, headers, claims, settings, and what is just within a limit."""
+    """Whole tokens, headers, claims, settings, and values just within a limit."""
     yield from whole_tokens(forge)
     yield from headers(forge)
     yield from claims(forge)
@@ -112,7 +112,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def whole_tokens(forge: Forge) -> Iterator[Case]:
-    """What Signet writes."""
+    """Tokens as Signet issues them."""
     yield accepted(
         "a token of a person is accepted", "RFC 9068 section 2.2",
         forge.claims(change(CLAIMS, status=STATUS)), status_lists={LIST_URI: forge.list_token()},
@@ -138,7 +138,7 @@ def whole_tokens(forge: Forge) -> Iterator[Case]:
 
 
 def headers(forge: Forge) -> Iterator[Case]:
-    """All that a header may say."""
+    """Valid headers."""
     for typ in TYPES:
         yield accepted(
             f"typ {typ} is accepted", "RFC 9068 section 4, RFC 7515 section 4.1.9: media types",
@@ -149,7 +149,7 @@ def headers(forge: Forge) -> Iterator[Case]:
 
 
 def claims(forge: Forge) -> Iterator[Case]:
-    """All that claims may say."""
+    """Valid claims."""
     for name, why, changes, says in CHANGES:
         yield accepted(name, why, forge.claims(change(CLAIMS, **changes)), says)
     yield accepted(
@@ -168,7 +168,7 @@ def claims(forge: Forge) -> Iterator[Case]:
 
 
 def settings(forge: Forge) -> Iterator[Case]:
-    """What the verifier is told counts, not what is usual."""
+    """Settings that differ from the defaults."""
     audience = "urn:example:reports"
     yield accepted(
         "another audience is accepted where it is the own", "aud names the audience",
@@ -182,7 +182,7 @@ def settings(forge: Forge) -> Iterator[Case]:
 
 
 def times(forge: Forge) -> Iterator[Case]:
-    """The last moment before it is too late, or the first."""
+    """Times just within a limit."""
     for name, changes, says in TIMES:
         yield accepted(
             f"{name} is accepted",
@@ -198,7 +198,7 @@ def times(forge: Forge) -> Iterator[Case]:
 
 
 def sizes(forge: Forge) -> Iterator[Case]:
-    """The largest that is read."""
+    """Tokens of the maximum size."""
     yield accepted("a token of exactly 8 KiB is read", "at most 8 KiB", padded(forge, 8192))
     deep = f'"x":{nested(126)}'
     yield accepted(
@@ -215,9 +215,9 @@ def padded(forge: Forge, length: int) -> str:
     """A genuine token of this length.
 
     Raises:
-        AssertionError: there is no token of this length, as base64 has not every one.
+        AssertionError: No token has this length.
     """
-    # The header lends the characters that the payload alone cannot make up.
+    # Lengthen the header where the payload alone cannot produce this length.
     for spare in range(3):
         header: dict[str, Any] = change(HEADER, pad="x" * spare)
         room = length - len(f"{base64url(header)}..{base64url(bytes(256))}")

@@ -1,4 +1,4 @@
-"""What one case is, and the two kinds of it: accepted and refused."""
+"""The type of a case, and constructors for accepted and refused tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Members = dict[str, Any]
-"""An object of JSON."""
+"""A JSON object."""
 
 ISSUER = "https://id.example.test"
 AUDIENCE = "https://api.example.test"
@@ -58,25 +58,25 @@ SAYS: Members = {
     "expires_at": NOW + 900,
     "auth_time": NOW - 60,
 }
-"""What a token with `CLAIMS` says."""
+"""The result of verifying a token with `CLAIMS`."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One token, what surrounds it, and what becomes of it."""
+    """A token, the settings to verify it with, and the expected result."""
 
     name: str
     why: str
     token: str
     expect: Members
     own: Members = field(default_factory=dict)
-    """The case's own `now`, `jwks`, `issuer`, `audience`, `accept_typ_jwt` or `status_lists`."""
+    """Overrides: `now`, `jwks`, `issuer`, `audience`, `accept_typ_jwt` or `status_lists`."""
 
 
 def accepted(
     name: str, why: str, token: str, says: Members | None = None, **own: Any
 ) -> Case:
-    """A token that passes; `says` is where it differs from `SAYS`."""
+    """A token that is accepted; `says` lists the differences from `SAYS`."""
     return Case(name, why, token, {**SAYS, **(says or {})}, own)
 
 

@@ -1,4 +1,4 @@
-"""Claims of a genuine token that say something else than they should."""
+"""Genuine tokens with invalid claims."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from casebook.forge import Forge
 from casebook.text import ABSENT, change, first, shown, spelled
 
 NO_STRINGS: list[Any] = [None, 7, True, ["a"], {}]
-"""What a string must not be instead."""
+"""Values that are not valid for a claim that is a string."""
 
 OTHER_ISSUERS = [
     ("with a slash at its end", f"{ISSUER}/"),
@@ -38,13 +38,13 @@ NO_AUDIENCES: list[Any] = [
 ]
 
 TIMES = [("exp", NOW + 900), ("iat", NOW), ("nbf", NOW), ("auth_time", NOW)]
-"""The claims that are seconds, and a second that each may be."""
+"""The claims that are times in seconds, with a valid value for each."""
 
 NO_SECONDS = [
     "-1", "-0", str(2**53), str(2**63), str(2**64 + NOW), f"{NOW}.5", f"{NOW}.0",
     f"{NOW}.0000000001", "1.8e9", "1e300", "-1e300", "1e-300",
 ]
-"""Numbers that are no time, as they are written."""
+"""JSON numbers that are not valid times."""
 
 OTHER_USERS = [
     ("that is another's", USER, "bob"),
@@ -71,7 +71,7 @@ SEVERAL_FAULTS: list[tuple[str, Members, str]] = [
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """One fault each, but for the last group."""
+    """One fault each, except in the last group."""
     yield from issuers(forge)
     yield from audiences(forge)
     yield from passed_and_to_come(forge)
@@ -121,7 +121,7 @@ def audiences(forge: Forge) -> Iterator[Case]:
 
 
 def passed_and_to_come(forge: Forge) -> Iterator[Case]:
-    """Times that have passed, and times that have not come."""
+    """Expired times, and times in the future."""
     for name, exp in [
         ("of a minute ago", NOW - 60), ("at the end of the leeway", NOW - LEEWAY), ("0", 0),
     ]:
@@ -149,7 +149,7 @@ def passed_and_to_come(forge: Forge) -> Iterator[Case]:
 
 
 def seconds(forge: Forge) -> Iterator[Case]:
-    """Times that are none."""
+    """Values that are not valid times."""
     for claim, second in TIMES:
         required: list[Any] = [ABSENT] if claim in ("exp", "iat") else []
         wrong: list[Any] = [None, "", str(second), True, [second], {}]
@@ -167,9 +167,9 @@ def seconds(forge: Forge) -> Iterator[Case]:
 
 
 def texts(forge: Forge) -> Iterator[Case]:
-    """Strings that are missing, empty, or no strings."""
+    """Strings that are missing or empty, and values of other types."""
     for claim in ["sub", "jti", "client_id"]:
-        # Without user_id, so that nothing but the claim itself is at fault.
+        # Without user_id, so that this claim is the only fault.
         members = change(CLAIMS, user_id=ABSENT)
         for value in [ABSENT, "", *NO_STRINGS]:
             yield refused(

@@ -1,4 +1,4 @@
-"""Headers and payloads that are no JSON object to a strict reader."""
+"""Headers and payloads that a strict JSON parser must reject."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ NOT_JSON = [
     ("has a comment", '/**/"x":1'),
     ("has two commas", '"x":1,'),
 ]
-"""Members that are put first."""
+"""Members inserted at the beginning."""
 
 TWICE_IN_HEADER = [
     ("alg twice, none first", '"alg":"none"'),
@@ -88,13 +88,13 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def objects(forge: Forge) -> Iterator[Case]:
-    """No object, no JSON, no UTF-8."""
+    """Texts that are not an object, not JSON, or not UTF-8."""
     why = "RFC 7515 section 5.2, RFC 7519 section 7.2, RFC 8259"
     for name, text in no_objects(HEADER):
         yield refused(f"a header that {name}", why, forge.token(text), "malformed")
     for name, text in no_objects(CLAIMS):
         yield refused(f"a payload that {name}", why, forge.claims(text), "malformed")
-    # Past 4,300 digits, Python refuses to count: it must not be with another error.
+    # Python cannot convert more than 4,300 digits. The error must still be `malformed`.
     digits = f'{{"x":{"9" * 4400}'
     yield refused(
         "a header that breaks off after 4,400 digits", why, forge.token(digits, "{}"), "malformed"
@@ -105,7 +105,7 @@ def objects(forge: Forge) -> Iterator[Case]:
 
 
 def no_objects(members: Members) -> Iterator[tuple[str, Text]]:
-    """Texts that say the same as these members to a reader who is lax enough."""
+    """Invalid texts that a lenient parser would read as these members."""
     good = compact(members)
     texts: list[tuple[str, Text]] = [
         ("is null", "null"),
@@ -135,7 +135,7 @@ def no_objects(members: Members) -> Iterator[tuple[str, Text]]:
 
 
 def repeated_names(forge: Forge) -> Iterator[Case]:
-    """Names that occur twice, however they are written."""
+    """Names that occur twice, with or without escapes."""
     why = "RFC 7515 section 4, RFC 7519 section 4: names are unique"
     for name, text in TWICE_IN_HEADER:
         yield refused(name, why, forge.token(first(HEADER, text)), "malformed")
@@ -158,7 +158,7 @@ def repeated_names(forge: Forge) -> Iterator[Case]:
 
 
 def depth(forge: Forge) -> Iterator[Case]:
-    """Nesting that would cost a reader its stack."""
+    """Nesting that can overflow a parser's stack."""
     why = "nested less than 128 deep"
     for name, text in DEEP:
         member = f'"x":{text}'

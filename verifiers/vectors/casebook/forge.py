@@ -1,4 +1,4 @@
-"""Keys made on the spot, and tokens signed with them."""
+"""Newly generated keys, and tokens signed with them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def integer(number: int) -> str:
 
 
 def jwk(key: rsa.RSAPrivateKey, kid: str, **members: Any) -> Members:
-    """The public half, as Signet publishes it."""
+    """The public key, as Signet publishes it."""
     public = key.public_key().public_numbers()
     return {
         "kty": "RSA",
@@ -46,7 +46,7 @@ def signature(key: rsa.RSAPrivateKey, signed: str) -> bytes:
 
 
 def seal(signed: str, key: rsa.RSAPrivateKey) -> str:
-    """The compact JWS of a signing input, whatever that is."""
+    """The compact JWS of any signing input."""
     return f"{signed}.{base64url(signature(key, signed))}"
 
 
@@ -56,7 +56,7 @@ def mac(signed: str, secret: bytes, digest: str = "sha256") -> str:
 
 
 def packed(statuses: dict[int, int], bits: int, size: int) -> bytes:
-    """A status list of `size` entries, not yet compressed, all 0 but those named."""
+    """An uncompressed status list of `size` entries; entries not in `statuses` are 0."""
     array = bytearray(size * bits // 8)
     for index, status in statuses.items():
         array[index * bits // 8] |= status << (index * bits % 8)
@@ -74,7 +74,7 @@ GENUINE_LIST = {**LIST_CLAIMS, "status_list": status_list({})}
 
 @dataclass(frozen=True)
 class Forge:
-    """The issuer's two keys, and those of an attacker."""
+    """The issuer's two keys, and an attacker's keys."""
 
     first: rsa.RSAPrivateKey = field(default_factory=new_key)
     second: rsa.RSAPrivateKey = field(default_factory=new_key)
@@ -88,13 +88,13 @@ class Forge:
         return [jwk(self.first, "key-1"), jwk(self.second, "key-2")]
 
     def jwks(self, *more: Any) -> Members:
-        """The issuer's key set, with more in it."""
+        """The issuer's key set, with additional members."""
         return {"keys": [*self.keys(), *more]}
 
     def token(
         self, header: Text = HEADER, claims: Text = CLAIMS, key: rsa.RSAPrivateKey | None = None
     ) -> str:
-        """An access token, signed by the first key unless another is named."""
+        """An access token, signed by the first key unless `key` is given."""
         return seal(signing_input(header, claims), key or self.first)
 
     def claims(self, claims: Text) -> str:
@@ -111,7 +111,7 @@ class Forge:
         return self.token(header, claims, key)
 
     def lists(self, statuses: dict[int, int], bits: int, size: int = 128) -> dict[str, str]:
-        """The usual list, with these statuses in it."""
+        """The list at `LIST_URI`, with these statuses."""
         claims = change(GENUINE_LIST, status_list=status_list(statuses, bits, size))
         return {LIST_URI: self.list_token(claims)}
 

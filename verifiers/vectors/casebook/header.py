@@ -1,4 +1,4 @@
-"""Headers that would choose the algorithm, the key, or the rules."""
+"""Headers that try to choose the algorithm, the key, or the rules."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TYPES: list[Any] = [
     "application/statuslist+jwt", "application/jwt", "at+jwt ", " at+jwt", "at+jwt\0", "at jwt",
     "at%2Bjwt", "at+jwt;v=1", "text/at+jwt", "application/application/at+jwt", "/at+jwt",
     "at+jwtx", 7, True, ["at+jwt"], {"typ": "at+jwt"},
-    # Letters that become ASCII when they are turned to capitals.
+    # Letters that become ASCII when converted to upper case.
     "appl\u0131cat\u0131on/at+jwt",
 ]
 
@@ -56,7 +56,7 @@ SEVERAL_FAULTS: list[tuple[str, Members, str]] = [
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """All signed by a genuine key, unless the attack is to bring another."""
+    """All signed by a genuine key, except where the token provides an attacker's key."""
     yield from forbidden(forge)
     yield from brought_keys(forge)
     yield from algorithms(forge)
@@ -66,7 +66,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def forbidden(forge: Forge) -> Iterator[Case]:
-    """Parameters that are refused with any value."""
+    """Parameters that are refused whatever their value is."""
     why = "RFC 7515 section 4.1, RFC 8725 section 3.10"
     for name, value in FORBIDDEN:
         yield refused(
@@ -93,13 +93,13 @@ def forbidden(forge: Forge) -> Iterator[Case]:
 
 
 def detached(forge: Forge, header: Members) -> str:
-    """A token whose signature is over the payload before it was encoded."""
+    """A token whose signature covers the payload before encoding."""
     signature = seal(f"{base64url(header)}.{compact(CLAIMS)}", forge.first).rsplit(".", 1)[1]
     return f"{signing_input(header, CLAIMS)}.{signature}"
 
 
 def brought_keys(forge: Forge) -> Iterator[Case]:
-    """The attacks that those parameters are refused for, each with the attacker's key."""
+    """The attacks that the refused parameters would allow, with the attacker's key."""
     for kid in ["key-1", "evil"]:
         brought: list[tuple[str, Any]] = [
             ("jwk", jwk(forge.stranger, kid)),
@@ -117,7 +117,7 @@ def brought_keys(forge: Forge) -> Iterator[Case]:
 
 
 def algorithms(forge: Forge) -> Iterator[Case]:
-    """Names of algorithms over a genuine RS256 signature."""
+    """Other algorithm names with a genuine RS256 signature."""
     for value in ALGORITHMS:
         yield refused(
             f"alg {shown(value)} over a genuine signature",
@@ -132,7 +132,7 @@ def algorithms(forge: Forge) -> Iterator[Case]:
 
 
 def types(forge: Forge) -> Iterator[Case]:
-    """What is no access token."""
+    """Tokens that are not access tokens."""
     for value in TYPES:
         yield refused(
             f"typ {shown(value)}", "RFC 9068 section 4, RFC 8725 section 3.11",
@@ -157,7 +157,7 @@ def types(forge: Forge) -> Iterator[Case]:
 
 
 def key_ids(forge: Forge) -> Iterator[Case]:
-    """`kid` is a name to look up, and nothing else."""
+    """Values of `kid`, which is only looked up by name."""
     why = "RFC 8725 section 3.10: only a name to look up"
     for kid in UNKNOWN_KEYS:
         yield refused(
@@ -171,7 +171,7 @@ def key_ids(forge: Forge) -> Iterator[Case]:
             f"kid {shown(value)}", "RFC 7515 section 4.1.4: a string that is not empty",
             forge.token(change(HEADER, kid=value)), "malformed",
         )
-    # Cut, as 8 KiB are enough to be too much.
+    # Truncated, because anything above 8 KiB exceeds the limit.
     start = base64url(change(HEADER, kid="k" * 65536))[:9000]
     yield refused(
         "kid of 64 KiB", "at most 8 KiB", f"{start}.{base64url(CLAIMS)}.AAAA", "malformed"
@@ -179,7 +179,7 @@ def key_ids(forge: Forge) -> Iterator[Case]:
 
 
 def several_faults(forge: Forge) -> Iterator[Case]:
-    """The first step that fails gives the reason."""
+    """Tokens with several faults: the first failing step determines the error."""
     why = "the order of the steps"
     for name, changes, error in SEVERAL_FAULTS:
         yield refused(name, why, forge.token(change(HEADER, **changes)), error)

@@ -1,4 +1,4 @@
-"""Key sets that are none, and keys that are not for use."""
+"""Invalid key sets, and keys that must not be used."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ UNUSABLE: list[tuple[str, list[Any]]] = [
     ]),
     ("n", [ABSENT, None, "", "AQAB", 7, "n", []]),
 ]
-"""Members of a key, and the values that each must not have."""
+"""Members of a key, and the values that are invalid for each."""
 
 USABLE: list[tuple[str, Members]] = [
     ("a key with nothing but what is required", {"use": ABSENT, "alg": ABSENT}),
     ("a key with key_ops verify", {"key_ops": ["verify"]}),
     ("a key with key_ops sign and verify", {"use": ABSENT, "key_ops": ["sign", "verify"]}),
     ("a key with unknown members", {"x5t": "AAAA", "x5c": ["AAAA"], "exp": 1, "x": {"y": 7}}),
-    # None of them is genuine: this file holds no private key.
+    # These values are not those of a real key.
     ("a key with private members, which are not read",
      {"d": "AQAB", "p": "AQAB", "q": "AQAB", "dp": "AQ", "dq": "AQ", "qi": "AQ", "oth": []}),
 ]
-"""Name, and what is changed in a key."""
+"""Name, and changes to a key."""
 
 NO_KEYS: list[Any] = [None, 7, True, "key-1", [], {}]
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Each with a key set of its own."""
+    """Each case has its own key set."""
     yield from no_key_sets(forge)
     yield from unusable_keys(forge)
     yield from keys_beside(forge)
@@ -60,7 +60,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def no_key_sets(forge: Forge) -> Iterator[Case]:
-    """Documents of which no key is taken."""
+    """Documents from which no key is used."""
     usual = forge.jwks()
     text = compact(usual)
     key, beside = usual["keys"]
@@ -105,12 +105,12 @@ def no_key_sets(forge: Forge) -> Iterator[Case]:
 
 
 def with_key(text: str) -> str:
-    """A key set whose key is written exactly so."""
+    """A key set with a key that is the text `text`."""
     return f'{{"keys":[{text}]}}'
 
 
 def unusable_keys(forge: Forge) -> Iterator[Case]:
-    """The token's key is in the set, but not to be used."""
+    """Key sets with the token's key, which must not be used."""
     key = jwk(forge.first, "key-1")
     for member, wrong in UNUSABLE:
         for value in wrong:
@@ -150,7 +150,7 @@ def unusable_keys(forge: Forge) -> Iterator[Case]:
 
 
 def keys_beside(forge: Forge) -> Iterator[Case]:
-    """Keys that do no harm, and members that are not looked at."""
+    """Other keys that must not matter, and members that are ignored."""
     key = jwk(forge.first, "key-1")
     curve = {"kty": "EC", "crv": "P-256", "use": "sig", **point(forge.curve)}
     old_keys = [jwk(forge.stranger, f"old-{number}") for number in range(3)]
@@ -191,7 +191,7 @@ def keys_beside(forge: Forge) -> Iterator[Case]:
 
 
 def sizes_of_keys(forge: Forge) -> Iterator[Case]:
-    """2048 to 8192 bits, and the exponent AQAB."""
+    """The limits: 2048 to 8192 bits, and the exponent AQAB."""
     header = change(HEADER, kid="own")
     why = "a modulus of 2048 to 8192 bits"
     for bits in [2056, 3072, 4096]:
@@ -211,7 +211,8 @@ def sizes_of_keys(forge: Forge) -> Iterator[Case]:
         "a key with the exponent 3, and its signature", "the exponent AQAB",
         forge.token(header, key=key), "unknown_key", jwks={"keys": [jwk(key, "own")]},
     )
-    # Nobody has these keys: what tells them apart is how far a token comes with them.
+    # No private key exists for these. The error shows whether the public key was accepted:
+    # then it is bad_signature, otherwise unknown_key.
     for bits, error in [
         (2047, "unknown_key"), (2048, "bad_signature"), (8192, "bad_signature"),
         (8193, "unknown_key"),

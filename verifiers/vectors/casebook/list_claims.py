@@ -1,4 +1,4 @@
-"""Status list tokens with a genuine signature and claims that are not to be believed."""
+"""Status list tokens with a genuine signature and invalid claims."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WRONG: list[tuple[str, str, list[Any]]] = [
     ("iat", "whole seconds from 0 to below 2^53", [ABSENT, None, str(NOW), True, [NOW]]),
     ("exp", "whole seconds from 0 to below 2^53", [None, str(NOW + 900), True, [NOW + 900]]),
 ]
-"""Claim, why, and the values that it must not have."""
+"""Claim, why, and the values that are invalid for it."""
 
 TIMES: list[tuple[str, Members]] = [
     ("exp of a minute ago", {"exp": NOW - 60}),
@@ -53,7 +53,7 @@ TIMES: list[tuple[str, Members]] = [
 ]
 
 NO_SECONDS = ["-1", str(2**53), f"{NOW}.5", "1e300"]
-"""Numbers that are no time, as they are written."""
+"""JSON numbers that are not valid times."""
 
 NO_BITS: list[Any] = [ABSENT, None, 0, 3, 5, 7, 16, 32, -1, "1", True, [1], 1.5]
 
@@ -61,7 +61,7 @@ NO_LST: list[Any] = [ABSENT, None, "", 7, True, [], {}]
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Claims, then what is packed in them."""
+    """Claims, then the compressed list."""
     yield from claims(forge)
     yield from sizes(forge)
     yield from streams(forge)
@@ -69,7 +69,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def claims(forge: Forge) -> Iterator[Case]:
-    """Of another list, another issuer, another time, or without a list."""
+    """Claims of another list, of another issuer or of another time, and claims without a list."""
     for claim, why, values in WRONG:
         for value in values:
             yield unusable(
@@ -95,7 +95,7 @@ def claims(forge: Forge) -> Iterator[Case]:
 
 
 def sizes(forge: Forge) -> Iterator[Case]:
-    """Any zlib stream of at most 1 MiB when inflated."""
+    """Decompressed sizes around the limit of 1 MiB."""
     for level in [0, 1, 6]:
         yield usable(
             forge, f"compressed at level {level} is believed", "RFC 1950: any level",
@@ -122,15 +122,15 @@ def sizes(forge: Forge) -> Iterator[Case]:
 
 
 def packed_as(forge: Forge, stream: bytes) -> str:
-    """A list with this stream."""
+    """A status list token with this stream."""
     return forge.list_token(with_members(lst=base64url(stream)))
 
 
 def streams(forge: Forge) -> Iterator[Case]:
-    """What is not one zlib stream (RFC 1950)."""
+    """Data that is not exactly one zlib stream (RFC 1950)."""
     raw = zlib.compressobj(9, zlib.DEFLATED, -15)
     dictionary = zlib.compressobj(9, zlib.DEFLATED, 15, zdict=bytes(128))
-    # Method 9 instead of 8, with the check bits that go with it (RFC 1950 section 2.2).
+    # Method 9 instead of 8, with matching check bits (RFC 1950 section 2.2).
     method_9 = bytes([0x79, 0xD2]) + STREAM[2:]
     for name, stream in [
         ("that is not compressed", ENTRIES),
@@ -157,13 +157,13 @@ def streams(forge: Forge) -> Iterator[Case]:
 
 
 def encodings(forge: Forge) -> Iterator[Case]:
-    """Spellings of a zlib stream that are not the one in base64url."""
+    """Encodings of a zlib stream other than the canonical base64url."""
     for value in NO_LST:
         yield unusable(
             forge, f"with lst {shown(value)}", "a string",
             forge.list_token(with_members(lst=value)),
         )
-    # One byte more than groups of three, so that there is padding to be put, and bits to spare.
+    # A length of 1 modulo 3, so that padding and unused bits are possible.
     text = base64url(next(
         stream for size in range(64, 4096, 8)
         if len(stream := zlib.compress(packed({0: 0}, 1, size), 9)) % 3 == 1
@@ -186,7 +186,7 @@ def encodings(forge: Forge) -> Iterator[Case]:
 
 
 def plain_base64() -> str:
-    """A list in plain base64, and one that is spelled otherwise in base64url."""
+    """A list in standard base64 whose base64url form differs."""
     for index in range(1024):
         text = base64url(zlib.compress(packed({index: 1, index // 2: 1}, 1, 1024), 9))
         if "-" in text or "_" in text:

@@ -1,4 +1,4 @@
-"""Status list tokens: what may be left out, and who may have signed them."""
+"""Status list tokens: optional claims, headers, signatures and format."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ENOUGH: list[tuple[str, Text]] = [
     ("with iat of the first second of all", change(GENUINE_LIST, iat=0)),
     ("with other claims", change(GENUINE_LIST, aud="x", nbf="x", jti=7, x={"y": [None]})),
 ]
-"""Claims that a list may have."""
+"""Valid claims of a list."""
 
 TYPES = ["STATUSLIST+JWT", "application/statuslist+jwt", "Application/StatusList+JWT"]
 
@@ -59,7 +59,7 @@ HEADERS: list[tuple[str, list[Any]]] = [
     ("typ", [
         ABSENT, None, "", "JWT", "at+jwt", "application/at+jwt", "statuslist+cwt",
         "statuslist+jwt ", "statuslist+jwt;v=1", "text/statuslist+jwt", 7, ["statuslist+jwt"],
-        # A letter that becomes S when it is turned to capitals.
+        # A letter that becomes S when converted to upper case.
         "\u017ftatu\u017fli\u017ft+jwt",
     ]),
     ("alg", [
@@ -73,7 +73,7 @@ HEADERS: list[tuple[str, list[Any]]] = [
     ("jwk", [None]),
     ("x5c", [[]]),
 ]
-"""Parameters, and the values that each must not have."""
+"""Parameters, and the values that are invalid for each."""
 
 PAYLOADS: list[tuple[str, Text]] = [
     ("with a payload that is a list", [GENUINE_LIST]),
@@ -93,11 +93,11 @@ PAYLOADS: list[tuple[str, Text]] = [
         GENUINE_LIST, "status_list", first(GENUINE_LIST["status_list"], '"bits":1'))),
     ("nested 200 deep", first(GENUINE_LIST, f'"x":{nested(199)}')),
 ]
-"""What is no JSON object in which no name occurs twice."""
+"""Texts that are not a JSON object with unique names."""
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """The token is genuine in each: all depends on its list."""
+    """Every token is genuine, so its list determines the result."""
     yield from believed(forge)
     yield from not_there(forge)
     yield from headers(forge)
@@ -106,29 +106,29 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def watched(forge: Forge) -> str:
-    """A genuine token with an entry in the list."""
+    """A genuine token that refers to an entry of the list."""
     return forge.claims(change(CLAIMS, status=STATUS))
 
 
 def usable(forge: Forge, name: str, why: str, made: str) -> Case:
-    """A list that is believed."""
+    """A list that is accepted."""
     return accepted(f"list {name}", why, watched(forge), status_lists={LIST_URI: made})
 
 
 def unusable(forge: Forge, name: str, why: str, made: str | None) -> Case:
-    """A list that is as if it could not be had."""
+    """A list that is treated as unavailable."""
     return refused(
         f"list {name}", why, watched(forge), "status_unavailable", status_lists={LIST_URI: made}
     )
 
 
 def with_members(**members: Any) -> Members:
-    """A genuine list's claims, with other members in `status_list`."""
+    """The claims of a genuine list, with changed members of `status_list`."""
     return change(GENUINE_LIST, status_list=change(GENUINE_LIST["status_list"], **members))
 
 
 def believed(forge: Forge) -> Iterator[Case]:
-    """What a list may say, and leave out."""
+    """Valid lists, with and without optional claims."""
     for name, claims in ENOUGH:
         yield usable(
             forge, f"{name} is believed", "draft-ietf-oauth-status-list section 5.1",
@@ -155,7 +155,7 @@ def believed(forge: Forge) -> Iterator[Case]:
 
 
 def not_there(forge: Forge) -> Iterator[Case]:
-    """Lists that cannot be had."""
+    """Lists that cannot be fetched."""
     why = "when_status_unavailable is refuse"
     yield unusable(forge, "that cannot be had", why, None)
     for name, lists in [
@@ -168,7 +168,7 @@ def not_there(forge: Forge) -> Iterator[Case]:
 
 
 def headers(forge: Forge) -> Iterator[Case]:
-    """Headers that an access token may not have either, and other types."""
+    """Headers that are also invalid in access tokens, and other types."""
     for parameter, wrong in HEADERS:
         for value in wrong:
             yield unusable(
@@ -182,7 +182,7 @@ def headers(forge: Forge) -> Iterator[Case]:
 
 
 def signatures(forge: Forge) -> Iterator[Case]:
-    """Signed by nobody, or by somebody else."""
+    """Lists that are unsigned, or signed by others."""
     genuine = forge.list_token()
     signed, made = genuine.rsplit(".", 1)
     other = base64url(change(GENUINE_LIST, status_list=status_list({6: 1})))
@@ -217,7 +217,7 @@ def signatures(forge: Forge) -> Iterator[Case]:
 
 
 def shapes(forge: Forge) -> Iterator[Case]:
-    """What is no compact JWS of two JSON objects."""
+    """Texts that are not a compact JWS of two JSON objects."""
     genuine = forge.list_token()
     header, payload, signature = genuine.split(".")
     spare = base64url(spaced(GENUINE_LIST, 1))

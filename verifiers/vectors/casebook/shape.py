@@ -1,4 +1,4 @@
-"""Tokens that are no compact JWS, or not in the one encoding."""
+"""Tokens that are not a compact JWS, or not in canonical base64url."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def parts(forge: Forge) -> Iterator[Case]:
-    """Not three parts, or not in compact form."""
+    """Tokens without exactly three parts, or not in compact form."""
     valid = forge.token()
     header, payload, signature = valid.split(".")
     members = {"protected": header, "signature": signature}
@@ -66,11 +66,11 @@ def parts(forge: Forge) -> Iterator[Case]:
 
 
 def encodings(forge: Forge) -> Iterator[Case]:
-    """Spellings that mean the same to a lax reader, signed as they are spelled."""
+    """Encodings that a lenient decoder accepts, signed in the encoding used."""
     header, payload = base64url(HEADER), base64url(CLAIMS)
     full = base64url(spaced(CLAIMS, 0))
     spare_header, spare_payload = (base64url(spaced(part, 1)) for part in (HEADER, CLAIMS))
-    # "?>" and "~" have a "_" and a "-" in their base64url.
+    # The base64url of "?>" and "~" contains "_" and "-".
     plain = other_alphabet(base64url(change(CLAIMS, x="?>?>?>~~~~~~")))
     for name, signed in [
         ("padding after the header", f"{spare_header}==.{payload}"),
@@ -95,7 +95,7 @@ def encodings(forge: Forge) -> Iterator[Case]:
 
 
 def encodings_of_signatures(forge: Forge) -> Iterator[Case]:
-    """The same in the last part, which nothing signs."""
+    """The same for the signature, which is not itself signed."""
     signed, signature = forge.token().rsplit(".", 1)
     for name, spelling in [
         ("padding after the signature", f"{signature}=="),

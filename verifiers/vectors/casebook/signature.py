@@ -1,4 +1,4 @@
-"""Signatures that are not the key's over this header and payload."""
+"""Signatures that are not by the key over this header and payload."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from casebook.forge import Forge, integer, jwk, mac, signature
 from casebook.text import base64url, change, compact, octets, signing_input
 
 BYTES = 256
-"""Length of a signature by a key of 2048 bits."""
+"""Length of a signature by a 2048-bit key."""
 
 SHA256_INFO = bytes.fromhex("3031300d060960864801650304020105000420")
-"""What stands before the hash (RFC 8017 section 9.2, note 1)."""
+"""The prefix of the hash (RFC 8017 section 9.2, note 1)."""
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """No signature, an HMAC, another scheme, and a signature that was altered."""
+    """Missing signatures, HMACs, other schemes, and altered signatures."""
     yield from unsigned(forge)
     yield from hmacs(forge)
     yield from other_schemes(forge)
@@ -32,7 +32,7 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def unsigned(forge: Forge) -> Iterator[Case]:
-    """Without a signature (RFC 7515 appendix A.5)."""
+    """Tokens without a signature (RFC 7515 appendix A.5)."""
     genuine = forge.token().rsplit(".", 1)[1]
     for name in ["none", "None", "NONE", "nOnE", "none ", "", "null"]:
         signed = signing_input(change(HEADER, alg=name), CLAIMS)
@@ -51,7 +51,7 @@ def unsigned(forge: Forge) -> Iterator[Case]:
 
 
 def hmacs(forge: Forge) -> Iterator[Case]:
-    """The public key is no secret, so nobody may use it as one (RFC 8725 section 2.1)."""
+    """HMACs with the public key as the secret (RFC 8725 section 2.1)."""
     public = forge.first.public_key()
     pem, der = serialization.Encoding.PEM, serialization.Encoding.DER
     spki = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -87,7 +87,7 @@ def hmacs(forge: Forge) -> Iterator[Case]:
 
 
 def other_schemes(forge: Forge) -> Iterator[Case]:
-    """A genuine signature by the right key, made by another scheme."""
+    """Genuine signatures by the right key, with another scheme."""
     salted = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
     for name, alg, pad, digest in [
         ("RSASSA-PKCS1-v1_5 with SHA-1", "RS1", padding.PKCS1v15(), hashes.SHA1()),  # noqa: S303
@@ -127,7 +127,7 @@ def other_schemes(forge: Forge) -> Iterator[Case]:
 
 
 def altered(forge: Forge) -> Iterator[Case]:
-    """A genuine signature with something changed."""
+    """Altered genuine signatures."""
     signed = signing_input(HEADER, CLAIMS)
     good = signature(forge.first, signed)
     for name, made in [
@@ -156,7 +156,7 @@ def altered(forge: Forge) -> Iterator[Case]:
 
 
 def transplanted(forge: Forge) -> Iterator[Case]:
-    """A genuine signature of something else, or by somebody else."""
+    """Genuine signatures over other content or by other keys."""
     header, payload, made = forge.token().split(".")
     bob = base64url(change(CLAIMS, sub="bob", user_id="bob"))
     for name, token in [
@@ -182,7 +182,7 @@ def transplanted(forge: Forge) -> Iterator[Case]:
 
 
 def forged_padding(forge: Forge) -> Iterator[Case]:
-    """Blocks that only a lax reader of the padding takes (RFC 8017 section 8.2.2)."""
+    """Blocks that only a lenient padding check accepts (RFC 8017 section 8.2.2)."""
     signed = signing_input(HEADER, CLAIMS)
     digest = hashlib.sha256(signed.encode()).digest()
     info = SHA256_INFO + digest
@@ -207,19 +207,19 @@ def forged_padding(forge: Forge) -> Iterator[Case]:
 
 
 def block(start: bytes, fill: bytes, end: bytes) -> bytes:
-    """As long as the modulus, with as much of `fill` as that takes."""
+    """A block as long as the modulus, with `fill` repeated between `start` and `end`."""
     return start + fill * (BYTES - len(start) - len(end)) + end
 
 
 def raised(key: rsa.RSAPrivateKey, encoded: bytes) -> bytes:
-    """A block signed as it is (RFC 8017 section 5.2.1), which no library does."""
+    """Signs a block as is (RFC 8017 section 5.2.1), which libraries do not offer."""
     private = key.private_numbers()
     number = pow(int.from_bytes(encoded, "big"), private.d, private.public_numbers.n)
     return number.to_bytes(BYTES, "big")
 
 
 def with_modulus_added(key: rsa.RSAPrivateKey) -> str:
-    """A token whose signature is a number beyond the modulus, yet of the same length."""
+    """A token whose signature is a number above the modulus, but of the same length."""
     modulus = key.private_numbers().public_numbers.n
     for _ in range(10_000):
         signed = signing_input(HEADER, change(CLAIMS, jti=secrets.token_hex(8)))
@@ -230,19 +230,19 @@ def with_modulus_added(key: rsa.RSAPrivateKey) -> str:
 
 
 def flipped(made: bytes, bit: int) -> bytes:
-    """The signature with one bit turned, counted from the first."""
+    """The signature with one bit flipped; bit 0 is the first."""
     changed = bytearray(made)
     changed[bit // 8] ^= 0x80 >> bit % 8
     return bytes(changed)
 
 
 def point(key: ec.EllipticCurvePrivateKey) -> dict[str, str]:
-    """The public half as members of a JWK (RFC 7518 section 6.2.1)."""
+    """The public key as members of a JWK (RFC 7518 section 6.2.1)."""
     numbers = key.public_key().public_numbers()
     return {name: base64url(getattr(numbers, name).to_bytes(32, "big")) for name in ("x", "y")}
 
 
 def ecdsa(key: ec.EllipticCurvePrivateKey, signed: str) -> bytes:
-    """A signature for ES256 (RFC 7518 section 3.4)."""
+    """An ES256 signature (RFC 7518 section 3.4)."""
     made = decode_dss_signature(key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
     return b"".join(number.to_bytes(32, "big") for number in made)

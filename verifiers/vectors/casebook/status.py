@@ -1,4 +1,4 @@
-"""The claim `status`, and what a genuine list says at its index."""
+"""The claim `status`, and the values of genuine lists at its index."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NO_INDEX: list[Any] = [ABSENT, None, "7", "", True, [7], {}]
 NO_NUMBERS = [
     "-1", "-0", "7.5", "7.0", "7e0", "0.7e1", "1e300", str(2**53), str(2**63), str(2**64 + 7),
 ]
-"""Numbers that are no index, as they are written."""
+"""JSON numbers that are not a valid index."""
 
 NO_URIS: list[Any] = [
     ABSENT, None, 1, True, [LIST_URI], {}, "", "/status/1", "status/1", ISSUER,
@@ -55,14 +55,14 @@ PLACES = [
 """Name, issuer, `uri`."""
 
 VALUES = {1: [1], 2: [1, 2, 3], 4: [1, 2, 3, 8, 15], 8: [1, 2, 3, 4, 16, 128, 255]}
-"""Statuses that fit in each number of bits."""
+"""Statuses to test for each number of bits."""
 
 MEANING = {1: "revoked", 2: "suspended"}
-"""Every other status but 0 counts as revoked."""
+"""Errors by status. Any other status except 0 counts as revoked."""
 
 BEYOND = {1: [128, 2**32], 2: [128], 4: [128],
           8: [128, 2**29, 2**31, 2**32, 2**32 + 7, 2**53 - 1]}
-"""Indexes past 128 entries for each number of bits; many wrap around in 32 bits."""
+"""Indexes outside a list of 128 entries, by number of bits; many overflow 32 bits."""
 
 BEFORE: list[tuple[str, Members, str]] = [
     ("another issuer", {"iss": "x"}, "wrong_issuer"),
@@ -71,7 +71,7 @@ BEFORE: list[tuple[str, Members, str]] = [
     ("a start that has not come", {"nbf": NOW + 31}, "not_yet_valid"),
     ("a claim that is missing", {"jti": ABSENT}, "invalid_claim"),
 ]
-"""Faults that are found before the status is asked for."""
+"""Faults that are detected before the status is checked."""
 
 
 def cases(forge: Forge) -> Iterator[Case]:
@@ -85,13 +85,13 @@ def cases(forge: Forge) -> Iterator[Case]:
 
 
 def pointing(index: Any = 7, uri: Any = LIST_URI, **claims: Any) -> Members:
-    """Claims that point to this entry."""
+    """Claims that refer to this entry."""
     reference = change({}, idx=index, uri=uri)
     return change(CLAIMS, status={"status_list": reference}, **claims)
 
 
 def references(forge: Forge) -> Iterator[Case]:
-    """The claim itself."""
+    """Valid and invalid values of the claim."""
     for value in NO_STATUS:
         yield refused(
             f"status {shown(value)}",
@@ -119,7 +119,7 @@ def references(forge: Forge) -> Iterator[Case]:
 
 
 def places(forge: Forge) -> Iterator[Case]:
-    """Where a list may be, and which of the lists counts."""
+    """Valid and invalid URIs of lists, and the list that a URI selects."""
     for name, issuer, uri in PLACES:
         made = forge.list_token(change(GENUINE_LIST, iss=issuer, sub=uri))
         yield accepted(
@@ -155,7 +155,7 @@ def places(forge: Forge) -> Iterator[Case]:
 
 
 def values(forge: Forge) -> Iterator[Case]:
-    """Every size of entry, and the neighbours of an entry that is set."""
+    """Every entry size, and the entries next to one that is set."""
     packing = f"{DRAFT} section 4.1: least significant first"
     for bits, statuses in VALUES.items():
         for status in statuses:
@@ -187,7 +187,7 @@ def values(forge: Forge) -> Iterator[Case]:
 
 
 def clients(forge: Forge) -> Iterator[Case]:
-    """A client's own token has no status as a rule; if it has one, it counts."""
+    """Clients' own tokens, which usually have no status; a status is checked if present."""
     token = forge.claims(change(CLIENT_CLAIMS, status=STATUS))
     for status, error in MEANING.items():
         yield refused(
@@ -205,7 +205,7 @@ def clients(forge: Forge) -> Iterator[Case]:
 
 
 def ends(forge: Forge) -> Iterator[Case]:
-    """The first entry, the last, and what is beyond."""
+    """The first and the last entry, and indexes outside the list."""
     for bits, beyond in BEYOND.items():
         for index in [0, 127]:
             others = {other: 2**bits - 1 for other in range(128) if other != index}
@@ -226,7 +226,7 @@ def ends(forge: Forge) -> Iterator[Case]:
 
 
 def order(forge: Forge) -> Iterator[Case]:
-    """The status is asked for last."""
+    """The status is checked last."""
     why = "the order of the steps"
     for name, changes, error in BEFORE:
         token = forge.claims(pointing(**changes))

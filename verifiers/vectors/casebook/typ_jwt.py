@@ -1,4 +1,4 @@
-"""Tokens with `typ` `JWT`, where a verifier is set to accept them and where it is not."""
+"""Tokens with `typ` `JWT`, with and without the option that accepts them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from casebook.text import ABSENT, Text, change, first, shown, signing_input
 JWT = change(HEADER, typ="JWT")
 
 NAMES = ["JWT", "jwt", "Jwt", "application/jwt", "application/JWT", "Application/Jwt"]
-"""Spellings of the media type of any JWT."""
+"""Forms of the media type `application/jwt`."""
 
 OTHER_NAMES: list[Any] = [
     *(value for value in TYPES if value not in NAMES),
@@ -53,7 +53,7 @@ ID_TOKEN: Members = {
     "at_hash": "77QmUPtjPfzWtF2AnpK9RQ",
     "email": "alice@example.test",
 }
-"""What Signet tells a client of a login, but for this audience, which no client should be."""
+"""The claims of an ID token, with this API as its audience, which must not be a client."""
 
 ID_TOKENS: list[tuple[str, Members, str]] = [
     ("an ID token", ID_TOKEN, "wrong_type"),
@@ -88,7 +88,7 @@ SEVERAL_FAULTS: list[tuple[str, Members, str]] = [
 
 
 def cases(forge: Forge) -> Iterator[Case]:
-    """Everything with the option but what says otherwise."""
+    """All with the option, except where the name of a case says otherwise."""
     yield from access_tokens(forge)
     yield from without_the_option(forge)
     yield from other_types(forge)
@@ -101,12 +101,12 @@ def cases(forge: Forge) -> Iterator[Case]:
 def passes(
     name: str, why: str, token: str, says: Members | None = None, **own: Any
 ) -> Case:
-    """A token that is accepted with the option."""
+    """A token that the option accepts."""
     return accepted(f"typ JWT allowed: {name}", why, token, says, accept_typ_jwt=True, **own)
 
 
 def fails(name: str, why: str, token: str, error: str, **own: Any) -> Case:
-    """A token that is refused with the option too."""
+    """A token that is refused even with the option."""
     return refused(f"typ JWT allowed: {name}", why, token, error, accept_typ_jwt=True, **own)
 
 
@@ -116,7 +116,7 @@ def with_claims(forge: Forge, claims: Text) -> str:
 
 
 def access_tokens(forge: Forge) -> Iterator[Case]:
-    """What Signet signs for audiences that are set so, and for all others."""
+    """Access tokens for audiences with `typ` `JWT`, and for other audiences."""
     why = "RFC 7519 section 5.1, RFC 7515 section 4.1.9: media types"
     for typ in NAMES:
         yield passes(
@@ -154,7 +154,7 @@ def access_tokens(forge: Forge) -> Iterator[Case]:
 
 
 def without_the_option(forge: Forge) -> Iterator[Case]:
-    """Only `at+jwt` is accepted, whatever the claims are."""
+    """Without the option, only `at+jwt` is accepted, whatever the claims are."""
     why = "RFC 9068 section 4: at+jwt, unless set"
     for typ in NAMES:
         yield refused(
@@ -169,7 +169,7 @@ def without_the_option(forge: Forge) -> Iterator[Case]:
 
 
 def other_types(forge: Forge) -> Iterator[Case]:
-    """What is neither."""
+    """Types that are neither `JWT` nor `at+jwt`."""
     for value in OTHER_NAMES:
         yield fails(
             f"typ {shown(value)}", "RFC 8725 section 3.11: at+jwt or JWT",
@@ -187,7 +187,7 @@ def other_types(forge: Forge) -> Iterator[Case]:
 
 
 def claims_of_access_tokens(forge: Forge) -> Iterator[Case]:
-    """`client_id`, `jti` and `scope` are strings."""
+    """`client_id`, `jti` and `scope` must be strings."""
     why = "RFC 8725 section 3.12: what an ID token lacks must be there"
     for claim in ["client_id", "jti", "scope"]:
         for value in [ABSENT, *NO_STRINGS]:
@@ -205,7 +205,7 @@ def claims_of_access_tokens(forge: Forge) -> Iterator[Case]:
 
 
 def claims_of_id_tokens(forge: Forge) -> Iterator[Case]:
-    """`nonce` and `at_hash` are not there."""
+    """`nonce` and `at_hash` must be absent."""
     why = "RFC 8725 section 3.12: what an ID token has must not be there"
     for claim in ["nonce", "at_hash"]:
         for value in ["AAAA", "", *NO_STRINGS]:
@@ -227,7 +227,7 @@ def claims_of_id_tokens(forge: Forge) -> Iterator[Case]:
 
 
 def everything_else(forge: Forge) -> Iterator[Case]:
-    """Every other check is as it is for `at+jwt`."""
+    """All other checks are the same as for `at+jwt`."""
     for name, changes, error in REFUSED_AS_EVER:
         yield fails(
             name, "every other check is as ever",
@@ -248,7 +248,7 @@ def everything_else(forge: Forge) -> Iterator[Case]:
 
 
 def several_faults(forge: Forge) -> Iterator[Case]:
-    """The first step that fails gives the reason."""
+    """Tokens with several faults: the first failing step determines the error."""
     why = "the order of the steps"
     for name, changes, error in SEVERAL_FAULTS:
         yield fails(name, why, with_claims(forge, change(CLAIMS, **changes)), error)
