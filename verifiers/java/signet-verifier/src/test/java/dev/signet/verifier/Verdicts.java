@@ -9,7 +9,7 @@ import java.nio.file.Path;
 import java.util.Map;
 
 /**
- * Says of each case of a file what becomes of it, for {@code tests/verifiers} to compare.
+ * Verifies each case of a file, for {@code tests/verifiers} to compare the results.
  *
  * <p>The first line of the file {@code CASES_FILE} has the members that all cases share; each
  * further line is a case. {@code VERDICTS_FILE} gets one line per case: the result in the format of
