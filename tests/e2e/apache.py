@@ -1,4 +1,4 @@
-"""Debian's Apache with mod_auth_openidc in front of the pages of `tests/clients/stock/apache`."""
+"""Debian's Apache with mod_auth_openidc, serving the pages of `tests/clients/stock/apache`."""
 
 import secrets
 import shutil
@@ -18,7 +18,7 @@ PROGRAM = "/usr/sbin/apache2"
 
 
 class Apache(Process):
-    """A confidential client, unless `method` is `none`, with all features of the module."""
+    """Apache as a client that authenticates by `method` (a public client if `none`)."""
 
     def __init__(self, directory: Path, signet: Signet, method: str, response_mode: str) -> None:
         super().__init__("apache", directory)
@@ -26,26 +26,26 @@ class Apache(Process):
         self.url = f"http://127.0.0.1:{port}"
         self.callback = f"{self.url}/private/callback"
         private, public = key_pair()
-        described = registration(self.url, self.callback, method, public)
-        issued = register(signet, directory, [described])
-        # Not in pytest's directory: if root runs the tests, only root has access to it.
-        self._home = Path(tempfile.mkdtemp(prefix="signet-apache-"))
-        self._home.chmod(0o755)
-        shutil.copytree(SOURCE / "pages", self._home / "pages")
+        client = registration(self.url, self.callback, method, public)
+        client_secrets = register(signet, directory, [client])
+        # Not in pytest's directory. If root runs the tests, Apache has no access to that one.
+        self._directory_for_apache = Path(tempfile.mkdtemp(prefix="signet-apache-"))
+        self._directory_for_apache.chmod(0o755)
+        shutil.copytree(SOURCE / "pages", self._directory_for_apache / "pages")
         key, public_key = self._write_keys(private)
         self._command = [PROGRAM, "-X", "-f", str(SOURCE / "httpd.conf")]
-        if issued:
+        if client_secrets:
             self._command += ["-D", "HAS_SECRET"]
         elif method == "private_key_jwt":
             self._command += ["-D", "HAS_KEY"]
         self._settings = {
             "PORT": str(port),
-            "DIRECTORY": str(self._home),
-            "PAGES": str(self._home / "pages"),
+            "DIRECTORY": str(self._directory_for_apache),
+            "PAGES": str(self._directory_for_apache / "pages"),
             "LOG_LEVEL": "info",
             "ISSUER": signet.issuer,
-            "CLIENT_ID": described["client_id"],
-            "SECRET": issued.get(described["client_id"], "none"),
+            "CLIENT_ID": client["client_id"],
+            "SECRET": client_secrets.get(client["client_id"], "none"),
             "KEY": f"{public['kid']}#{key}",
             "PUBLIC_KEY": f"{public['kid']}#{public_key}",
             "METHOD": method,
@@ -60,22 +60,24 @@ class Apache(Process):
 
     def kill(self) -> None:
         super().kill()
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self._directory_for_apache, ignore_errors=True)
 
     def _write_keys(self, private: dict[str, Any]) -> tuple[Path, Path]:
         key = RSAAlgorithm.from_jwk(private)
         assert isinstance(key, RSAPrivateKey)
         pem = serialization.Encoding.PEM
-        files = self._home / "key.pem", self._home / "public.pem"
-        plain = serialization.NoEncryption()
-        files[0].write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-        info = serialization.PublicFormat.SubjectPublicKeyInfo
-        files[1].write_bytes(key.public_key().public_bytes(pem, info))
+        files = self._directory_for_apache / "key.pem", self._directory_for_apache / "public.pem"
+        no_encryption = serialization.NoEncryption()
+        files[0].write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_encryption)
+        )
+        public_format = serialization.PublicFormat.SubjectPublicKeyInfo
+        files[1].write_bytes(key.public_key().public_bytes(pem, public_format))
         return files
 
 
 def registration(url: str, callback: str, method: str, public: dict[str, Any]) -> dict[str, Any]:
-    described: dict[str, Any] = {
+    client: dict[str, Any] = {
         "client_id": "apache",
         "token_endpoint_auth_method": method,
         "application_type": "native",  # http, on loopback
@@ -86,5 +88,5 @@ def registration(url: str, callback: str, method: str, public: dict[str, Any]) -
         "scope": "openid profile email offline_access",
     }
     if method == "private_key_jwt":
-        described["jwks"] = {"keys": [public]}
-    return described
+        client["jwks"] = {"keys": [public]}
+    return client

@@ -28,7 +28,7 @@ def build(directory: Path, signet_url: str, tasks_url: str) -> NodeProject:
     """Generates the API client from the contract, checks the types, and builds the app into
     `directory`.
 
-    The mode "test" is the normal build, except that scripts on the page can access the session.
+    In the mode "test", scripts on the page can access the session. It is otherwise the normal build.
     """
     project = NodeProject(FRONTEND)
     project.bin("openapi-typescript", CONTRACT, "--output", "src/generated/signet.d.ts")
@@ -68,8 +68,7 @@ def chromium(*arguments: str) -> Iterator[Browser]:
     path = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     assert path, f"none of {', '.join(CHROMIUMS)} is installed"
     with sync_playwright() as playwright:
-        # Without a sandbox: tests also run as root, where Chromium has none, and only local content
-        # is loaded.
+        # Chromium has no sandbox when it runs as root. Only local content is loaded.
         browser = playwright.chromium.launch(
             executable_path=path, chromium_sandbox=False, args=arguments
         )
@@ -78,49 +77,49 @@ def chromium(*arguments: str) -> Iterator[Browser]:
 
 
 class Visitor:
-    """A user with a separate browser context; a tab is a page of it."""
+    """A user with a separate browser context. Each tab is a page of that context."""
 
     def __init__(self, context: BrowserContext, url: str) -> None:
         self._context = context
         self._url = url
         self.refreshes: list[int] = []
-        """The status of each refresh response, in all tabs."""
-        self.complaints: list[str] = []
-        """Script errors, and violations of the content security policy."""
+        """The statuses of the refresh responses in all tabs."""
+        self.console_errors: list[str] = []
+        """Script errors and violations of the content security policy."""
         context.set_default_timeout(15_000)
-        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
-        context.on("response", self._note)
-        context.on("console", self._hear)
+        context.on("weberror", lambda error: self.console_errors.append(str(error.error)))
+        context.on("response", self._record_refresh)
+        context.on("console", self._record_console_error)
 
     def open_tab(self) -> "Tab":
         page = self._context.new_page()
         page.goto(self._url)
         return Tab(page)
 
-    def _note(self, response: Response) -> None:
+    def _record_refresh(self, response: Response) -> None:
         if response.url.endswith("/api/auth/refresh") and response.request.method == "POST":
             self.refreshes.append(response.status)
 
-    def _hear(self, message: ConsoleMessage) -> None:
-        # Chromium itself logs each response above 399 there.
+    def _record_console_error(self, message: ConsoleMessage) -> None:
+        # Chromium logs every response with a status above 399 to the console.
         if message.type == "error" and "Failed to load resource" not in message.text:
-            self.complaints.append(message.text)
+            self.console_errors.append(message.text)
 
 
 class Tab:
-    """What a user does and sees on the page, by visible text."""
+    """A tab of the example front end, controlled by its visible texts."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     def sign_up(self, email: str, password: str) -> None:
         self.page.get_by_role("button", name="Sign up").click()
-        self.enter("Sign up", email, password)
+        self.submit_credentials("Sign up", email, password)
 
     def log_in(self, email: str, password: str) -> None:
-        self.enter("Log in", email, password)
+        self.submit_credentials("Log in", email, password)
 
-    def enter(self, button: str, email: str, password: str) -> None:
+    def submit_credentials(self, button: str, email: str, password: str) -> None:
         self.page.get_by_label("Email").fill(email)
         self.page.get_by_label("Password").fill(password)
         self.page.locator("form").get_by_role("button", name=button).click()
@@ -137,7 +136,7 @@ class Tab:
         self.page.get_by_role("heading", name=heading, exact=True).wait_for()
 
     def tasks(self) -> dict[str, bool]:
-        """The tasks' titles, and whether they are completed."""
+        """Whether each task is completed, by title."""
         self.page.get_by_text("still to do").or_(self.page.get_by_text("Nothing to do")).wait_for()
         items = self.page.get_by_role("listitem")
         return {
@@ -145,22 +144,22 @@ class Tab:
             for item in items.all()
         }
 
-    def problem_of(self, label: str) -> str:
-        """The error beside the field."""
+    def field_error(self, label: str) -> str:
+        """The error message beside a field."""
         field = self.page.get_by_label(label)
         problem = self.page.locator(f"#{field.get_attribute('id')}-problem")
         problem.filter(has_text=".").or_(problem.filter(has_text="?")).first.wait_for()
         assert field.get_attribute("aria-invalid") == "true"
         return problem.inner_text()
 
-    def barriers(self, axe: str) -> list[str]:
-        """Accessibility violations that axe-core finds, contrast included."""
+    def accessibility_violations(self, axe: str) -> list[str]:
+        """Accessibility violations that axe-core finds, including those of contrast."""
         self.page.evaluate(axe)
         found = self.page.evaluate("() => axe.run()")["violations"]
         return [f"{it['id']}: {it['nodes'][0]['html']}" for it in found]
 
     def overflow(self) -> int:
-        """By how many pixels the page is wider than the screen."""
+        """The number of pixels by which the page is wider than the screen."""
         return self.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
 
     def notice(self) -> str:

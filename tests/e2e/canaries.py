@@ -1,4 +1,4 @@
-"""Secrets that must not leak, and a flow that uses each of them."""
+"""Secrets that must not leak (canaries), and a code flow that uses every kind of secret."""
 
 import base64
 import json
@@ -26,20 +26,20 @@ class Canaries:
 
     values: dict[str, str] = field(default_factory=dict)
 
-    def new(self, what: str, value: str) -> str:
-        self.values[what] = value
+    def add(self, description: str, value: str) -> str:
+        self.values[description] = value
         return value
 
     def found_in(self, text: str) -> list[str]:
         return [
-            what
-            for what, value in self.values.items()
+            description
+            for description, value in self.values.items()
             if any(spelling in text for spelling in spellings(value))
         ]
 
 
 def spellings(value: str) -> set[str]:
-    """A secret, and its encodings for a URL, in JSON, base64 and hex."""
+    """A secret in plain text and encoded for URLs, as JSON, base64 and hex."""
     data = value.encode()
     return {
         value,
@@ -51,47 +51,50 @@ def spellings(value: str) -> set[str]:
     }
 
 
-def run_a_flow(signet: Signet, canaries: Canaries, watch: Callable[[httpx.Response], None]) -> None:
-    """A complete code flow that uses every kind of secret; then each again, unsuccessfully."""
+def run_code_flow(
+    signet: Signet, canaries: Canaries, watch: Callable[[httpx.Response], None]
+) -> None:
+    """Runs a complete code flow with every kind of secret, then presents each secret where it is
+    invalid."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    secret = canaries.new("client secret", register(signet, key))
-    canaries.new("code verifier", VERIFIER)
+    secret = canaries.add("client secret", register(signet, key))
+    canaries.add("code verifier", VERIFIER)
     person = Person("grace@example.test", "Canary-Flow-3f7a", signet.url)
-    canaries.new("password typed on the page", "Canary-Flow-3f7a")
+    canaries.add("password typed on the page", "Canary-Flow-3f7a")
     with httpx.Client(base_url=signet.url, event_hooks={"response": [watch]}) as http:
 
-        def post(path: str, *, by: str = secret, **form: str) -> httpx.Response:
-            return http.post(path, data=form, auth=("shop", by))
+        def post(path: str, *, client_secret: str = secret, **form: str) -> httpx.Response:
+            return http.post(path, data=form, auth=("shop", client_secret))
 
         account = {"email": person.email, "password": "Canary-Flow-3f7a"}
         assert http.post("/api/auth/signup", json=account).status_code == 201
-        code = canaries.new("code", log_in(signet, person))
+        code = canaries.add("code", log_in(signet, person))
         grant = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER}
         grant["redirect_uri"] = "https://rp.example/cb"
-        assert post("/oauth2/token", by=f"{secret}x", **grant).status_code == 401
+        assert post("/oauth2/token", client_secret=f"{secret}x", **grant).status_code == 401
         tokens = post("/oauth2/token", **grant).json()
-        remember_flow(canaries, tokens)
+        add_flow_tokens(canaries, tokens)
         for cookie in person.cookies:
-            canaries.new(f"cookie {cookie.name}", str(cookie.value))
+            canaries.add(f"cookie {cookie.name}", str(cookie.value))
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in person.cookies)
         page = http.get("/account", headers={"Cookie": cookies}).text
-        canaries.new("proof of a form", page.split('name="csrf" value="')[1].split('"')[0])
+        canaries.add("CSRF token of a form", page.split('name="csrf" value="')[1].split('"')[0])
         page = http.get(authorization(signet)).text
         sealed = page.split('name="flow" value="')[1].split('"')[0]
-        canaries.new("request in a page", sealed.removeprefix("v1."))
+        canaries.add("sealed request in a page", sealed.removeprefix("v1."))
         assert http.post("/login", data={"csrf": "x", "flow": sealed}).status_code == 400
         assert http.get(f"/login?flow={sealed}").status_code == 400
-        assertion = assertion_of(signet, key)
-        canaries.new("client assertion", assertion.split(".")[2])
+        assertion = client_assertion(signet, key)
+        canaries.add("client assertion", assertion.split(".")[2])
         for status in (200, 401):
             form = {"grant_type": "client_credentials", "client_assertion": assertion}
             form["client_assertion_type"] = ASSERTION_TYPE
             assert http.post("/oauth2/token", data=form).status_code == status
-        spend_in_vain(http, post, tokens, grant)
+        present_secrets_where_invalid(http, post, tokens, grant)
 
 
 def register(signet: Signet, key: rsa.RSAPrivateKey) -> str:
-    """Registers the clients; returns the secret of the first."""
+    """Registers the clients. Returns the secret of the client `shop`."""
     shop = {
         "client_id": "shop",
         "redirect_uris": ["https://rp.example/cb"],
@@ -131,25 +134,25 @@ def log_in(signet: Signet, person: Person) -> str:
     return parse_qs(urlsplit(arrived.url).query)["code"][0]
 
 
-def remember_flow(canaries: Canaries, tokens: dict[str, Any]) -> None:
+def add_flow_tokens(canaries: Canaries, tokens: dict[str, Any]) -> None:
     for kind in ("access_token", "id_token"):
-        canaries.new(f"{kind} of a flow", tokens[kind].split(".")[2])
-    canaries.new("refresh token of a flow", tokens["refresh_token"].removeprefix("sgr_"))
+        canaries.add(f"{kind} of a flow", tokens[kind].split(".")[2])
+    canaries.add("refresh token of a flow", tokens["refresh_token"].removeprefix("sgr_"))
 
 
-def assertion_of(signet: Signet, key: rsa.RSAPrivateKey) -> str:
+def client_assertion(signet: Signet, key: rsa.RSAPrivateKey) -> str:
     now = int(time.time())
     claims = {"iss": "signer", "sub": "signer", "aud": signet.issuer, "jti": "one"}
     return sign_rs256({"alg": "RS256"}, {**claims, "iat": now, "exp": now + 60}, key)
 
 
-def spend_in_vain(
+def present_secrets_where_invalid(
     http: httpx.Client,
     post: Callable[..., httpx.Response],
     tokens: dict[str, Any],
     grant: dict[str, str],
 ) -> None:
-    """Presents every secret where it is not accepted."""
+    """Presents every secret at an endpoint that must not accept it."""
     access_token, id_token = tokens["access_token"], tokens["id_token"]
     assert post("/oauth2/introspect", token=access_token).json()["active"]
     assert post("/oauth2/introspect", token=id_token).json() == {"active": False}

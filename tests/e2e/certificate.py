@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def self_signed(path: Path, *names: str) -> Path:
-    """Writes a certificate for these host names to `path`, with its key."""
+    """Writes a certificate for these host names and its private key to `path`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.timezone.utc)
-    made = (
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -30,12 +30,12 @@ def self_signed(path: Path, *names: str) -> Path:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
     return path
 
 
 def server_context(certificate: Path) -> ssl.SSLContext:
-    """A TLS context with that certificate."""
+    """A TLS context for a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     return context

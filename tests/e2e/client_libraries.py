@@ -24,24 +24,26 @@ FILE = re.compile(r"`(shop[\w./]*)`:\n\n```\w+\n(.*?)```", re.DOTALL)
 
 
 class Application(Process):
-    """Follows the page's steps for a library: registers the client, writes the files, serves
-    them."""
+    """The application of one library, set up by the steps of the page.
+
+    The steps register the client and write the files; `start` serves them.
+    """
 
     def __init__(
         self, library: str, directory: Path, signet: Signet, changes: Mapping[str, str]
     ) -> None:
-        """`changes` replace parts of the page's code, as a user might write them."""
+        """`changes` maps parts of the page's code to replacements."""
         super().__init__("shop", directory)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        code = changed(code_of(library), changes)
+        code = apply_changes(section_code(library), changes)
         addresses = {
             "http://localhost:8080": signet.issuer,
             "http://localhost:3000": self.url,
             '(3000, "localhost")': f'({port}, "127.0.0.1")',
         }
-        for written, address in addresses.items():
-            code = {name: text.replace(written, address) for name, text in code.items()}
+        for original, address in addresses.items():
+            code = {name: text.replace(original, address) for name, text in code.items()}
         _signet, _client, *arguments = shlex.split(code.pop(REGISTRATION).replace("\\\n", ""))
         self._files = code
         self._settings = {
@@ -68,7 +70,7 @@ class Application(Process):
         return self
 
     def user(self, person: Person) -> dict[str, Any] | None:
-        """The user as whom the application identifies `person`."""
+        """The user that the application takes `person` for, or None without a login."""
         shown = person.visit(f"{self.url}/")
         assert shown.status == 200, f"{shown}\n{self.output}"
         user: dict[str, Any] | None = json.loads(shown.text)
@@ -95,23 +97,23 @@ class Application(Process):
         self.spawn([str(PROGRAMS / program), *arguments], self._settings)
 
 
-def code_of(library: str) -> dict[str, str]:
-    """The files of a section of the page, and the command that registers the client."""
+def section_code(library: str) -> dict[str, str]:
+    """The files of a library's section by name, and its registration command."""
     heading = re.escape(f"## {library}\n")
     (section,) = re.findall(rf"^{heading}(.*?)(?=^## |\Z)", PAGE.read_text(), re.DOTALL | re.M)
     (command,) = COMMAND.findall(section)
     return {REGISTRATION: command, **dict(FILE.findall(section))}
 
 
-def changed(code: dict[str, str], changes: Mapping[str, str]) -> dict[str, str]:
-    for written, otherwise in changes.items():
-        found = sum(text.count(written) for text in code.values())
-        assert found == 1, f"{written!r} occurs {found} times"
-        code = {name: text.replace(written, otherwise) for name, text in code.items()}
+def apply_changes(code: dict[str, str], changes: Mapping[str, str]) -> dict[str, str]:
+    for original, replacement in changes.items():
+        found = sum(text.count(original) for text in code.values())
+        assert found == 1, f"{original!r} occurs {found} times"
+        code = {name: text.replace(original, replacement) for name, text in code.items()}
     return code
 
 
 def table() -> dict[str, list[str]]:
-    """The other columns of the page's table, by library."""
+    """The rows of the page's table by library, without the library's column."""
     rows = re.findall(r"^\| \[(.*?)\]\(#.*?\) \| (.*) \|$", PAGE.read_text(), re.M)
     return {library: cells.split(" | ") for library, cells in rows}

@@ -1,4 +1,4 @@
-"""The API as a front end calls it: one method per operation."""
+"""A client of the JSON API, as a front end uses it: one method per operation."""
 
 import itertools
 import secrets
@@ -29,7 +29,7 @@ class Tokens:
 
 
 class SignetClient:
-    """Calls the JSON API. Thread-safe."""
+    """Calls the JSON API. It is thread-safe."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class SignetClient:
         if bearer is not None:
             headers["Authorization"] = f"Bearer {bearer}"
         if self._behind_proxy:
-            # A new client address for each call, so that rate limits stay on but do not apply.
+            # Each call has a new client address, so that no rate limit is reached.
             high, middle, low = (next(self._addresses) % 2**24).to_bytes(3)
             headers["X-Forwarded-For"] = f"10.{high}.{middle}.{low}"
         if body is None:
@@ -85,5 +85,5 @@ class SignetClient:
         return self._http.post(path, json=body, headers=headers)
 
 
-def some_email() -> str:
+def random_email() -> str:
     return f"{secrets.token_hex(8)}@example.test"

@@ -1,6 +1,6 @@
-"""The checks of the conformance suite for the code flow and logout.
+"""The conformance suite's checks of the code flow and of logout.
 
-Its warnings are errors here. The comments name the specifications.
+Conditions that only cause a warning in the suite fail here. The docstrings name the specifications.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ Json = dict[str, Any]
 SKEW = 300
 """Tolerated clock skew, in seconds."""
 
-LEAST_ENTROPY = 96
-"""The minimum for codes and tokens, in bits, by Shannon's rough estimate (128 are required)."""
+MIN_ENTROPY = 96
+"""The minimum for codes and tokens in bits. Shannon's estimate is rough; 128 bits are required."""
 
 REGISTERED_METADATA = {
     # RFC 8414 §2
@@ -31,9 +31,9 @@ REGISTERED_METADATA = {
     *("grant_types_supported", "service_documentation", "ui_locales_supported"),
     *("op_policy_uri", "op_tos_uri", "code_challenge_methods_supported", "signed_metadata"),
     *(
-        f"{endpoint}_endpoint{of}"
+        f"{endpoint}_endpoint{suffix}"
         for endpoint in ("token", "revocation", "introspection")
-        for of in ("", "_auth_methods_supported", "_auth_signing_alg_values_supported")
+        for suffix in ("", "_auth_methods_supported", "_auth_signing_alg_values_supported")
     ),
     # OpenID Connect Discovery 1.0 §3
     *("userinfo_endpoint", "subject_types_supported", "acr_values_supported"),
@@ -53,7 +53,7 @@ ID_TOKEN_CLAIMS = {
     *("iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "azp"),
     *("at_hash", "c_hash", "s_hash", "sid", "jti", "nbf"),
 }
-"""Claims that an ID token may contain without a request."""
+"""Claims that an ID token may contain although the client did not request them."""
 
 SCOPE_CLAIMS = {
     "profile": {
@@ -76,15 +76,15 @@ def entropy(text: str) -> float:
     return -len(text) * sum(share * math.log2(share) for share in shares)
 
 
-def is_secret(text: str) -> None:
-    """Checks a code or a token: length, entropy, and the characters that RFC 6749 allows."""
+def check_secret(text: str) -> None:
+    """Checks the length, entropy and characters (RFC 6749) of a code or a token."""
     assert len(text) >= 16, text
-    assert entropy(text) > LEAST_ENTROPY, f"{entropy(text)} bits: {text}"
+    assert entropy(text) > MIN_ENTROPY, f"{entropy(text)} bits: {text}"
     assert re.fullmatch(r"[\x20-\x7e]+", text), text
 
 
-def is_json(answer: httpx.Response, status: int, kind: str = "application/json") -> Json:
-    """The members of a JSON response."""
+def check_json(answer: httpx.Response, status: int, kind: str = "application/json") -> Json:
+    """Checks the status and media type of a JSON response. Returns its members."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
     assert answer.headers["Content-Type"].split(";")[0] == kind, answer.headers
     members: Json = answer.json()
@@ -92,7 +92,7 @@ def is_json(answer: httpx.Response, status: int, kind: str = "application/json")
 
 
 def metadata(members: Json, issuer: str) -> None:
-    """OpenID Connect Discovery 1.0 §3, and no unregistered members."""
+    """Checks the metadata (OpenID Connect Discovery 1.0 §3). Unregistered members are errors."""
     unknown = members.keys() - REGISTERED_METADATA
     assert not unknown, f"not registered: {unknown}"
     assert members["issuer"] == issuer
@@ -105,7 +105,7 @@ def metadata(members: Json, issuer: str) -> None:
         elif name.endswith("_supported") and not isinstance(value, bool):
             assert isinstance(value, list), f"{name}: {value}"
             assert value, f"{name} is empty"
-            assert all(isinstance(one, str) for one in value), f"{name}: {value}"
+            assert all(isinstance(item, str) for item in value), f"{name}: {value}"
             assert len(set(value)) == len(value), f"{name}: {value}"
     required = {"authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri"}
     assert required <= members.keys()
@@ -120,7 +120,10 @@ def metadata(members: Json, issuer: str) -> None:
 
 
 def keys(members: Json) -> dict[str, jwt.PyJWK]:
-    """RFC 7517 §5: only public keys, with distinct `kid`s. Returns them by `kid`."""
+    """Checks that a key set has only public keys with distinct `kid`s (RFC 7517 §5).
+
+    Returns the keys by `kid`.
+    """
     listed = members["keys"]
     assert listed, "no keys"
     for key in listed:
@@ -133,8 +136,11 @@ def keys(members: Json) -> dict[str, jwt.PyJWK]:
     return by_kid
 
 
-def signed(token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str) -> Json:
-    """The claims of an unexpired token for that client, signed RS256 with one of these keys."""
+def signed_claims(token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str) -> Json:
+    """Checks that a token is for this client, unexpired and signed with RS256 by one of these keys.
+
+    Returns its claims.
+    """
     header = jwt.get_unverified_header(token)
     assert header["alg"] == "RS256", header
     claims: Json = jwt.decode(
@@ -157,10 +163,10 @@ def id_token(
     access_token: str,
     nonce: str | None,
 ) -> Json:
-    """OpenID Connect Core 1.0 §3.1.3.7, without unrequested claims."""
-    claims, now = signed(token, by_kid, issuer, client_id), time.time()
-    unasked = claims.keys() - ID_TOKEN_CLAIMS
-    assert not unasked, f"not asked for: {unasked}"
+    """Checks an ID token (OpenID Connect Core 1.0 §3.1.3.7). Unrequested claims are errors."""
+    claims, now = signed_claims(token, by_kid, issuer, client_id), time.time()
+    unrequested = claims.keys() - ID_TOKEN_CLAIMS
+    assert not unrequested, f"unrequested: {unrequested}"
     assert claims["aud"] in (client_id, [client_id])
     assert claims.get("azp", client_id) == client_id
     assert re.fullmatch(r"[\x21-\x7e]{1,255}", claims["sub"])
@@ -180,12 +186,13 @@ def id_token(
 
 
 def userinfo(members: Json, scope: str) -> None:
-    """OpenID Connect Core 1.0 §5.1 and §5.4: all claims of the scope, with correct types."""
-    wanted = set().union(*(SCOPE_CLAIMS.get(value, set()) for value in scope.split(" ")))
-    missing = wanted - members.keys()
+    """Checks that userinfo has exactly the claims of the scope, with correct types (OpenID Connect
+    Core 1.0 §5.1 and §5.4)."""
+    expected = set().union(*(SCOPE_CLAIMS.get(value, set()) for value in scope.split(" ")))
+    missing = expected - members.keys()
     assert not missing, f"missing at userinfo: {missing}"
-    unasked = members.keys() - wanted - {"sub"}
-    assert not unasked, f"not asked for: {unasked}"
+    unrequested = members.keys() - expected - {"sub"}
+    assert not unrequested, f"unrequested: {unrequested}"
     for name, value in members.items():
         if name in ("email_verified", "phone_number_verified"):
             assert isinstance(value, bool), name
@@ -213,7 +220,8 @@ def userinfo(members: Json, scope: str) -> None:
 
 
 def refreshed_id_token(first: Json, second: Json) -> None:
-    """OpenID Connect Core 1.0 §12.2."""
+    """Compares the claims of an ID token with those of its refreshed successor (OpenID Connect Core
+    1.0 §12.2)."""
     for name in ("iss", "sub", "aud", "auth_time"):
         assert second[name] == first[name], name
     assert second["iat"] > first["iat"]
@@ -221,20 +229,21 @@ def refreshed_id_token(first: Json, second: Json) -> None:
 
 
 def logout_token(
-    token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str, told: Json
+    token: str, by_kid: dict[str, jwt.PyJWK], issuer: str, client_id: str, id_token_claims: Json
 ) -> None:
-    """Back-Channel Logout 1.0 §2.4 and §2.6, for the login of `told`, an ID token."""
-    claims, now = signed(token, by_kid, issuer, client_id), time.time()
+    """Checks a logout token (Back-Channel Logout 1.0 §2.4 and §2.6) for the login that the claims of
+    an ID token describe."""
+    claims, now = signed_claims(token, by_kid, issuer, client_id), time.time()
     assert now - SKEW < claims["iat"] < now + SKEW
     assert claims["exp"] > now - SKEW
     assert claims["jti"]
     assert claims["events"][LOGOUT_EVENT] == {}
     assert "nonce" not in claims
-    assert (claims["sub"], claims["sid"]) == (told["sub"], told["sid"])
+    assert (claims["sub"], claims["sid"]) == (id_token_claims["sub"], id_token_claims["sid"])
 
 
 def alg_none(token: str) -> str:
-    """The same claims with `alg` none and an empty signature."""
+    """A copy of a token with `alg` none and an empty signature."""
     header, body, _ = token.split(".")
     unsigned = decode(header).replace(b'"RS256"', b'"none"')
     assert unsigned != decode(header), header

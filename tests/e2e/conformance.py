@@ -1,4 +1,5 @@
-"""Runs the modules of the certification in place of the suite, with its shipped configuration."""
+"""Runs the modules of the certification without the official suite, with its shipped
+configuration."""
 
 import base64
 import json
@@ -21,7 +22,7 @@ import conditions
 from conditions import Json
 from databases import Database
 from form_browser import Landing
-from processes import REPOSITORY, SIGNET_BIN, Owner, Signet, clean_environment
+from processes import REPOSITORY, SIGNET_BIN, ProcessKiller, Signet, clean_environment
 from scripted_browser import ScriptedBrowser
 from tls_proxy import ISSUER, TlsProxy, tls_proxy
 
@@ -31,7 +32,7 @@ SUITE = "https://localhost.emobix.co.uk:8443/"
 BASE = f"{SUITE}test/a/signet"
 
 PROFILE = json.loads((REPOSITORY / "tests/conformance/profile.json").read_text())
-"""A profile with all claims; the suite warns of missing ones."""
+"""A profile with all claims. The suite warns if a claim is missing."""
 
 ERROR_PARAMETERS = {"error", "error_description", "error_uri", "state", "iss", "session_state"}
 CODE_PARAMETERS = {"code", "state", "iss", "session_state"}
@@ -39,16 +40,16 @@ CODE_PARAMETERS = {"code", "state", "iss", "session_state"}
 
 @dataclass
 class Suite:
-    """Replaces the official suite: its configuration, and its data about Signet."""
+    """A replacement for the official suite: its configuration and the Signet under test."""
 
     signet: Signet
     proxy: TlsProxy
     configuration: Json
-    spent: tuple["Flow", float] | None = None
-    """A flow whose code has been exchanged, and the time of the exchange."""
+    redeemed: tuple["Flow", float] | None = None
+    """A flow whose code has been exchanged, and the time of that exchange."""
 
     def module(self, name: str) -> "Module":
-        """A module with a new browser and its part of the configuration."""
+        """A module with its part of the configuration and a new browser."""
         configuration = {**self.configuration, **self.configuration["override"].get(name, {})}
         blocks = deepcopy(configuration["browser"])
         return Module(self, configuration, ScriptedBrowser(self.proxy.client(), SUITE, blocks))
@@ -90,7 +91,7 @@ class Flow:
 
 @dataclass
 class Module:
-    """One module: its requests, and the checks of the responses."""
+    """One module of the certification: its requests, and checks of the responses."""
 
     suite: Suite
     configuration: Json
@@ -103,19 +104,19 @@ class Module:
     @cached_property
     def metadata(self) -> Json:
         address = self.configuration["server"]["discoveryUrl"]
-        return conditions.is_json(self.http.get(address), 200)
+        return conditions.check_json(self.http.get(address), 200)
 
     @cached_property
     def keys(self) -> dict[str, Any]:
         answer = self.http.get(self.metadata["jwks_uri"])
-        return conditions.keys(conditions.is_json(answer, 200, "application/jwk-set+json"))
+        return conditions.keys(conditions.check_json(answer, 200, "application/jwk-set+json"))
 
     def client(self, name: str = "client") -> Json:
         client: Json = self.configuration[name]
         return client
 
     def request(self, client: Json | None = None, **more: str | None) -> dict[str, str]:
-        """Parameters of an authorization request; None leaves one out."""
+        """Parameters of an authorization request. A parameter that is None is omitted."""
         usual = {
             "client_id": (client or self.client())["client_id"],
             "redirect_uri": f"{BASE}/callback",
@@ -135,31 +136,31 @@ class Module:
         """The code of a successful authorization response."""
         assert landing.url.startswith(request["redirect_uri"]), landing
         assert "#" not in landing.url
-        brought, registered = self._brought(landing, request)
-        assert "error" not in brought, brought
-        assert brought.keys() <= CODE_PARAMETERS | registered.keys(), brought
-        assert brought.get("state") == request.get("state")
-        assert brought["iss"] == self.metadata["issuer"]
-        return brought["code"]
+        received, registered = self._callback_parameters(landing, request)
+        assert "error" not in received, received
+        assert received.keys() <= CODE_PARAMETERS | registered.keys(), received
+        assert received.get("state") == request.get("state")
+        assert received["iss"] == self.metadata["issuer"]
+        return received["code"]
 
     def error(self, landing: Landing, request: dict[str, str], *expected: str) -> None:
-        """Checks an error response: the permitted parameters alone, and the same state."""
+        """Checks an error response: its parameters must be permitted and its state unchanged."""
         assert landing.url.startswith(request["redirect_uri"]), landing
-        brought, registered = self._brought(landing, request)
-        assert brought["error"] in expected, brought
-        assert brought.keys() <= ERROR_PARAMETERS | registered.keys(), brought
-        assert brought.get("state") == request.get("state")
-        assert brought["iss"] == self.metadata["issuer"]
+        received, registered = self._callback_parameters(landing, request)
+        assert received["error"] in expected, received
+        assert received.keys() <= ERROR_PARAMETERS | registered.keys(), received
+        assert received.get("state") == request.get("state")
+        assert received["iss"] == self.metadata["issuer"]
 
-    def _brought(
+    def _callback_parameters(
         self, landing: Landing, request: dict[str, str]
     ) -> tuple[dict[str, str], dict[str, str]]:
-        brought = landing.parameters
+        received = landing.parameters
         registered = Landing(request["redirect_uri"], 0, "").parameters
-        assert registered.items() <= brought.items(), "the registered query is preserved"
-        return brought, registered
+        assert registered.items() <= received.items(), "the registered query is preserved"
+        return received, registered
 
-    def is_page(self, landing: Landing, *statuses: int) -> None:
+    def check_page(self, landing: Landing, *statuses: int) -> None:
         """Checks that the browser shows a page of Signet."""
         assert landing.url.startswith(f"{ISSUER}/"), landing
         assert landing.status in statuses, landing
@@ -187,16 +188,16 @@ class Module:
         return self.token_answer(client, form, by)
 
     def tokens(self, answer: httpx.Response, scope: str) -> Json:
-        """RFC 6749 §5.1."""
-        members = conditions.is_json(answer, 200)
+        """Checks a token response (RFC 6749 §5.1). Returns its members."""
+        members = conditions.check_json(answer, 200)
         directives = answer.headers["Cache-Control"].split(",")
         assert "no-store" in map(str.strip, directives)
         assert members["token_type"].lower() == "bearer"
         assert type(members["expires_in"]) is int
         assert members["expires_in"] > 0
-        conditions.is_secret(members["access_token"])
+        conditions.check_secret(members["access_token"])
         if "refresh_token" in members:
-            conditions.is_secret(members["refresh_token"])
+            conditions.check_secret(members["refresh_token"])
         assert set(members.get("scope", scope).split(" ")) <= set(scope.split(" "))
         return members
 
@@ -217,7 +218,7 @@ class Module:
     def flow(
         self, client: Json | None = None, method: str = "GET", by: str = "basic", **more: str | None
     ) -> Flow:
-        """A complete flow, with the checks that all code flow modules make."""
+        """Runs a complete flow with the checks that all code flow modules make."""
         client = client or self.client()
         verifier = more.pop("verifier", None)
         request = self.request(client, **more)
@@ -227,12 +228,12 @@ class Module:
             self.redeem(client, request, code, by, **proof), request.get("scope", "")
         )
         claims = self.id_token(answer, client, request.get("nonce"))
-        return self.ended(client, request, code, answer, claims)
+        return self.complete(client, request, code, answer, claims)
 
-    def ended(
+    def complete(
         self, client: Json, request: dict[str, str], code: str, answer: Json, claims: Json
     ) -> Flow:
-        members = conditions.is_json(self.userinfo(answer["access_token"]), 200)
+        members = conditions.check_json(self.userinfo(answer["access_token"]), 200)
         assert members["sub"] == claims["sub"]
         conditions.userinfo(members, request["scope"])
         return Flow(client, request, code, answer, claims, members)
@@ -242,11 +243,11 @@ class Module:
         query = f"?{urlencode(parameters)}" if parameters else ""
         return self.browser.visit(f"{self.metadata['end_session_endpoint']}{query}")
 
-    def is_logged_out(self) -> None:
-        """A further request with `prompt=none` gets an error."""
+    def check_logged_out(self) -> None:
+        """Checks that an authorization request with `prompt=none` gets an error."""
         request = self.request(prompt="none", state=random_text(128))
-        needs_a_person = ("login_required", "interaction_required", "account_selection_required")
-        self.error(self.send(request), request, *needs_a_person)
+        errors = ("login_required", "interaction_required", "account_selection_required")
+        self.error(self.send(request), request, *errors)
 
 
 def random_text(length: int) -> str:
@@ -256,9 +257,9 @@ def random_text(length: int) -> str:
 
 @contextmanager
 def conformance_run(
-    directory: Path, database: Database, owned: Owner, **settings: str
+    directory: Path, database: Database, kill_later: ProcessKiller, **settings: str
 ) -> Iterator[Suite]:
-    """Signet as docs/conformance.md sets it up, with clients and configuration as shipped."""
+    """Signet as docs/conformance.md sets it up, with the shipped clients and configuration."""
     limits = ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")
     signet = Signet(
         directory,
@@ -269,22 +270,22 @@ def conformance_run(
         **dict.fromkeys(limits, "1000"),
         **settings,
     )
-    owned(signet).start()
+    kill_later(signet).start()
     configuration: Json = json.loads(CONFIGURATION.read_text())
     with tls_proxy(directory, signet.url) as proxy:
         suite = Suite(signet, proxy, configuration)
-        issued = suite.apply_clients(CLIENTS.read_text(), directory)
-        for described in (configuration, *configuration["override"].values()):
-            for name in described.keys() & {"client", "client2", "client_secret_post"}:
-                client = described[name]
-                client["client_secret"] = issued.pop(client["client_id"])
-        assert not issued, "a client of the file is not configured"
+        client_secrets = suite.apply_clients(CLIENTS.read_text(), directory)
+        for section in (configuration, *configuration["override"].values()):
+            for name in section.keys() & {"client", "client2", "client_secret_post"}:
+                client = section[name]
+                client["client_secret"] = client_secrets.pop(client["client_id"])
+        assert not client_secrets, "a client of clients.toml is not in config.json"
         sign_up(suite)
         yield suite
 
 
 def sign_up(suite: Suite) -> None:
-    """Signs up the account that the configuration logs in with."""
+    """Signs up the account that is used by the configured browser."""
     commands = [
         command
         for block in suite.configuration["browser"]
@@ -295,11 +296,13 @@ def sign_up(suite: Suite) -> None:
     typed = {command[2]: command[3] for command in commands}
     account = {"email": typed["username"], "password": typed["password"]}
     with suite.proxy.client(base_url=ISSUER) as http:
-        token = conditions.is_json(http.post("/api/auth/signup", json=account), 201)["access_token"]
+        token = conditions.check_json(http.post("/api/auth/signup", json=account), 201)[
+            "access_token"
+        ]
         headers = {"Authorization": f"Bearer {token}"}
-        conditions.is_json(http.patch("/api/auth/me", json=PROFILE, headers=headers), 200)
+        conditions.check_json(http.patch("/api/auth/me", json=PROFILE, headers=headers), 200)
 
 
-def spend(suite: Suite, module: Module) -> None:
-    """Exchanges a code that is presented again much later."""
-    suite.spent = (module.flow(), time.monotonic())
+def redeem_for_later_reuse(suite: Suite, module: Module) -> None:
+    """Exchanges a code now. A later test presents the code again."""
+    suite.redeemed = (module.flow(), time.monotonic())

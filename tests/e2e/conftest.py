@@ -1,4 +1,4 @@
-"""Fixtures that start what a test needs, and stop it at the end."""
+"""Fixtures that start the processes of a test and stop them after it."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -6,35 +6,35 @@ from pathlib import Path
 
 import pytest
 
-from databases import Database, fresh_database
+from databases import Database, new_database
 from own_issuer import Issuer
-from processes import Owner, Signet, TaskApi
-from stage import Stage, on_stage
+from processes import ProcessKiller, Signet, TaskApi
+from deployment import Deployment, start_deployment
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = fresh_database(tmp_path)
+    database = new_database(tmp_path)
     yield database
     database.drop()
 
 
 @pytest.fixture
-def owned(database: Database) -> Iterator[Owner]:
+def kill_after_test(database: Database) -> Iterator[ProcessKiller]:
     with ExitStack() as stack:
-        yield Owner(stack)
+        yield ProcessKiller(stack)
 
 
 @pytest.fixture(scope="module")
-def owned_by_module() -> Iterator[Owner]:
+def kill_after_module() -> Iterator[ProcessKiller]:
     with ExitStack() as stack:
-        yield Owner(stack)
+        yield ProcessKiller(stack)
 
 
 @pytest.fixture
-def signet(tmp_path: Path, database: Database, owned: Owner) -> Signet:
+def signet(tmp_path: Path, database: Database, kill_after_test: ProcessKiller) -> Signet:
     """Signet with default settings, not started."""
-    return owned(Signet(tmp_path, database))
+    return kill_after_test(Signet(tmp_path, database))
 
 
 @pytest.fixture
@@ -45,14 +45,15 @@ def issuer() -> Iterator[Issuer]:
 
 @pytest.fixture
 def task_api_kind() -> type[TaskApi]:
-    """The task API under test: set `every_task_api` in a module whose tests apply to all."""
+    """The task API under test. A module whose tests apply to all of them sets
+    `task_api_kind = every_task_api`."""
     return TaskApi
 
 
 @pytest.fixture
-def stage(
-    tmp_path: Path, database: Database, owned: Owner, task_api_kind: type[TaskApi]
-) -> Iterator[Stage]:
-    """Signet, and a task API that accesses it through a recording proxy."""
-    with on_stage(tmp_path, database, owned, task_api_kind) as stage:
-        yield stage
+def deployment(
+    tmp_path: Path, database: Database, kill_after_test: ProcessKiller, task_api_kind: type[TaskApi]
+) -> Iterator[Deployment]:
+    """Signet and a task API that accesses it through a recording proxy."""
+    with start_deployment(tmp_path, database, kill_after_test, task_api_kind) as deployment:
+        yield deployment

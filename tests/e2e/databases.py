@@ -1,4 +1,4 @@
-"""A fresh database for each test: an SQLite file, or a database on the server of
+"""A new database for each test: an SQLite file, or a database on the PostgreSQL server of
 `TEST_DATABASE_URL`."""
 
 import os
@@ -31,12 +31,12 @@ class SqliteDatabase:
         return [path for name in names if (path := self.path.with_name(name)).exists()]
 
     def execute(self, statement: str, *values: object) -> Rows:
-        # Closing the last connection removes the write-ahead log: only while the server is stopped.
+        # Only while the server is stopped, as closing the last connection removes the write-ahead log.
         with closing(sqlite3.connect(self.path)) as connection, connection:
             return connection.execute(statement, values).fetchall()
 
     def dump(self) -> dict[str, list[str]]:
-        """Every table with its rows as text, sorted."""
+        """The sorted rows of each table, as text."""
         tables = self.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
         return {
             name: sorted(map(as_text, self.execute(f'SELECT * FROM "{name}"')))
@@ -44,11 +44,11 @@ class SqliteDatabase:
         }
 
     def drop(self) -> None:
-        """Does nothing: the temporary directory is deleted anyway."""
+        """Does nothing, since the temporary directory is deleted."""
 
 
 class PostgresDatabase:
-    """A separate database on the server that `server_url` names."""
+    """A separate database on the server at `server_url`."""
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
@@ -65,7 +65,7 @@ class PostgresDatabase:
             return cursor.fetchall() if cursor.description else []
 
     def dump(self) -> dict[str, list[str]]:
-        """Every table with its rows as text, sorted."""
+        """The sorted rows of each table, as text."""
         tables = self.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         return {
             name: sorted(map(as_text, self.execute(f'SELECT * FROM "{name}"')))
@@ -76,7 +76,10 @@ class PostgresDatabase:
         self._on_server("DROP DATABASE {} WITH (FORCE)")
 
     def run(self, statement: str, *suffixes: str) -> None:
-        """Runs a statement about this database, or about others whose names start with its name."""
+        """Runs a statement on the server.
+
+        Its placeholders become the names of databases: this database's name and a suffix each.
+        """
         names = [sql.Identifier(f"{self._name}{suffix}") for suffix in suffixes]
         with psycopg.connect(self._server_url, autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*names))
@@ -88,7 +91,7 @@ class PostgresDatabase:
 Database = SqliteDatabase | PostgresDatabase
 
 
-def fresh_database(directory: Path) -> Database:
+def new_database(directory: Path) -> Database:
     """SQLite in `directory`, unless `TEST_DATABASE_URL` names a PostgreSQL server."""
     server_url = os.environ.get("TEST_DATABASE_URL")
     return PostgresDatabase(server_url) if server_url else SqliteDatabase(directory)
@@ -96,9 +99,9 @@ def fresh_database(directory: Path) -> Database:
 
 def as_text(row: tuple[Any, ...]) -> str:
     """A row as searchable text, byte strings included."""
-    values = (bytes(value).decode("latin-1") if is_bytes(value) else str(value) for value in row)
+    values = (bytes(value).decode("latin-1") if is_binary(value) else str(value) for value in row)
     return " | ".join(values)
 
 
-def is_bytes(value: object) -> bool:
+def is_binary(value: object) -> bool:
     return isinstance(value, bytes | bytearray | memoryview)

@@ -1,12 +1,12 @@
-/* Makes writes of database files fail or hang, for tests: preloaded into a server.
+/* A library that tests preload into a server to make writes of database files fail or hang.
  *
- * The file named by DISK_FAULTS says what happens, anew at each call:
+ * Each call reads the fault from the file that DISK_FAULTS names:
  *
  *     OPERATION EFFECT SKIP COUNT
  *
- * OPERATION is "write" (pwrite) or "sync" (fsync, fdatasync); EFFECT is an errno, or "hang:" and
- * milliseconds; the first SKIP calls are left alone, and the next COUNT have the effect. An empty or
- * missing file means that nothing happens.
+ * OPERATION is "write" (pwrite) or "sync" (fsync, fdatasync). EFFECT is an errno, or "hang:" and
+ * milliseconds. The first SKIP calls succeed, and the next COUNT calls have the effect. Without a
+ * file, or with an empty one, all calls succeed.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char armed[128];
+static char current_fault[128];
 static long calls;
 
 static int is_of_database(int descriptor)
@@ -34,7 +34,7 @@ static int is_of_database(int descriptor)
     return strstr(path, ".db") != NULL && strstr(path, "-shm") == NULL;
 }
 
-/* The errno to fail with, or 0. */
+/* The errno with which the call must fail, or 0. */
 static int effect_on(const char *operation, int descriptor)
 {
     const char *file = getenv("DISK_FAULTS");
@@ -48,14 +48,14 @@ static int effect_on(const char *operation, int descriptor)
         text[0] = 0;
     fclose(control);
 
-    char wanted[16], effect[32];
+    char faulty_operation[16], effect[32];
     long skip, count;
-    if (sscanf(text, "%15s %31s %ld %ld", wanted, effect, &skip, &count) != 4 ||
-        strcmp(wanted, operation) != 0)
+    if (sscanf(text, "%15s %31s %ld %ld", faulty_operation, effect, &skip, &count) != 4 ||
+        strcmp(faulty_operation, operation) != 0)
         return 0;
     pthread_mutex_lock(&lock);
-    if (strcmp(armed, text) != 0) {
-        strcpy(armed, text);
+    if (strcmp(current_fault, text) != 0) {
+        strcpy(current_fault, text);
         calls = 0;
     }
     long number = calls++;

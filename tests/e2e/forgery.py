@@ -1,4 +1,4 @@
-"""Forged tokens, made from a genuine one without its private key."""
+"""Forged tokens, made from a genuine token without the issuer's private key."""
 
 import base64
 import hashlib
@@ -59,9 +59,9 @@ def public_jwk(key: rsa.RSAPrivateKey, kid: str) -> Json:
 
 
 def forgeries(token: str, victim: str, jwks: bytes) -> dict[str, str]:
-    """Attacks on a verifier that has `jwks`, by name, made from a genuine `token`.
+    """Forged tokens by name, made from a genuine `token` of an issuer that publishes `jwks`.
 
-    Those that change claims impersonate `victim`.
+    Forgeries with altered claims impersonate the user `victim`.
     """
     head, body, signature = token.split(".")
     header, claims = header_of(token), claims_of(token)
@@ -79,23 +79,25 @@ def forgeries(token: str, victim: str, jwks: bytes) -> dict[str, str]:
     forged = {
         "payload altered": f"{head}.{victim_body}.{signature}",
         "signature altered": f"{head}.{body}.{encode(bytes(flipped))}",
-        "signature cut short": f"{head}.{body}.{encode(decode(signature)[:-1])}",
-        "signature left out": f"{head}.{body}.",
+        "signature truncated": f"{head}.{body}.{encode(decode(signature)[:-1])}",
+        "signature omitted": f"{head}.{body}.",
         "two parts": f"{head}.{body}",
         "four parts": f"{token}.{signature}",
-        "part empty": f"{head}..{signature}",
+        "empty payload": f"{head}..{signature}",
         "signature of zeros": f"{head}.{body}.{encode(bytes(256))}",
         "not a token": "abc",
         "deeply nested header": f"{encode(b'[' * 5000)}.{body}.{signature}",
         "very long": f"{head}.{'A' * 30_000}.{signature}",
         "header is a list": f"{encode(b'[]')}.{body}.{signature}",
-        "key of one's own": sign_rs256(header, as_victim, own),
+        "signed with the attacker's key": sign_rs256(header, as_victim, own),
         "unknown kid": sign_rs256({**header, "kid": "unknown"}, as_victim, own),
         "no kid": sign_rs256({"alg": "RS256", "typ": "at+jwt"}, as_victim, own),
         "kid is a path": sign_rs256({**header, "kid": "../../dev/null"}, as_victim, own),
         "kid is a number": sign_rs256({**header, "kid": 1}, as_victim, own),
-        "own key in jwk": sign_rs256({**header, "jwk": public_jwk(own, "own")}, as_victim, own),
-        "own key by jku": sign_rs256(
+        "attacker's key in jwk": sign_rs256(
+            {**header, "jwk": public_jwk(own, "own")}, as_victim, own
+        ),
+        "attacker's key by jku": sign_rs256(
             {**header, "jku": "http://127.0.0.1:9/jwks.json"}, as_victim, own
         ),
         "unknown crit": sign_rs256({**header, "crit": ["exp"]}, as_victim, own),
@@ -103,7 +105,7 @@ def forgeries(token: str, victim: str, jwks: bytes) -> dict[str, str]:
     for alg in ("none", "None", "NONE", "nOnE"):
         unsigned = signing_input({**header, "alg": alg}, as_victim)
         forged[f"alg {alg}, no signature"] = f"{unsigned}."
-        forged[f"alg {alg}, old signature"] = f"{unsigned}.{signature}"
+        forged[f"alg {alg}, original signature"] = f"{unsigned}.{signature}"
     secrets = {
         "the public key as PEM": spki,
         "the public key as PEM without the last line feed": spki.rstrip(b"\n"),
@@ -113,9 +115,9 @@ def forgeries(token: str, victim: str, jwks: bytes) -> dict[str, str]:
         "the modulus": decode(jwk["n"]),
         "the modulus as text": jwk["n"].encode(),
         "the kid": header["kid"].encode(),
-        "nothing": b"",
+        "an empty secret": b"",
     }
     for name, secret in secrets.items():
         forged[f"HS256 with {name}"] = sign_hs256({**header, "alg": "HS256"}, as_victim, secret)
-        forged[f"RS256 in name, HMAC with {name}"] = sign_hs256(header, as_victim, secret)
+        forged[f"RS256 in the header, HMAC with {name}"] = sign_hs256(header, as_victim, secret)
     return forged

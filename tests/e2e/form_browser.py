@@ -1,4 +1,4 @@
-"""A browser with redirects, cookies and plain forms, which finds page elements by id."""
+"""A browser without scripts: redirects, cookies and forms. It finds page elements by id."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -6,12 +6,12 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx
 
-MOST_REDIRECTS = 10
+MAX_REDIRECTS = 10
 
 
 @dataclass(frozen=True)
 class Landing:
-    """The browser's location. `status` is 0 if it did not open it."""
+    """The address at which the browser is. `status` is 0 if the address was not opened."""
 
     url: str
     status: int
@@ -19,7 +19,7 @@ class Landing:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The query parameters, none of which may be duplicated."""
+        """The query parameters. Duplicates are errors."""
         pairs = parse_qsl(urlsplit(self.url).query, keep_blank_values=True, strict_parsing=True)
         assert len(dict(pairs)) == len(pairs), f"duplicate parameter: {self.url}"
         return dict(pairs)
@@ -27,27 +27,27 @@ class Landing:
 
 @dataclass
 class FormBrowser:
-    """Stops at redirects to addresses that start with `elsewhere`."""
+    """A browser that does not open addresses that start with `unopened_prefix`."""
 
     http: httpx.Client
-    elsewhere: str
-    at: Landing = field(init=False)
+    unopened_prefix: str
+    location: Landing = field(init=False)
     page: "Page" = field(init=False)
 
     def open(self, method: str, url: str, body: str | None = None) -> Landing:
-        """Sends a request, and follows redirects."""
-        for _ in range(MOST_REDIRECTS):
-            answer = None if url.startswith(self.elsewhere) else self.send(method, url, body)
+        """Sends a request and follows redirects."""
+        for _ in range(MAX_REDIRECTS):
+            answer = None if url.startswith(self.unopened_prefix) else self.send(method, url, body)
             if answer is None:
                 self._arrive(Landing(url, 0, ""))
-                return self.at
+                return self.location
             if not answer.is_redirect:
                 self._arrive(Landing(url, answer.status_code, answer.text))
-                return self.at
-            # After a 303 the next request is a GET.
+                return self.location
+            # A redirect after a POST must be a 303, after which a browser sends a GET.
             assert answer.status_code == 303, f"{answer.status_code} at {url}"
             method, url, body = "GET", urljoin(url, answer.headers["Location"]), None
-        raise AssertionError(f"no end of redirects, at {url}")
+        raise AssertionError(f"more than {MAX_REDIRECTS} redirects, at {url}")
 
     def send(self, method: str, url: str, body: str | None = None) -> httpx.Response:
         headers = {"Accept": "text/html,*/*;q=0.8"}
@@ -66,16 +66,16 @@ class FormBrowser:
         form = button.form
         assert form is not None, f"a button without a form: {button}"
         assert form.attributes.get("method", "").lower() == "post", form
-        action = urljoin(self.at.url, form.attributes.get("action", ""))
+        action = urljoin(self.location.url, form.attributes.get("action", ""))
         return self.open("POST", action, urlencode(form.filled(button)))
 
     def _element(self, identifier: str) -> "Element":
         element = self.page.find("id", identifier)
-        assert element is not None, f"no {identifier} at {self.at}"
+        assert element is not None, f"no {identifier} at {self.location}"
         return element
 
     def _arrive(self, landing: Landing) -> None:
-        self.at, self.page = landing, Page(landing.text)
+        self.location, self.page = landing, Page(landing.text)
 
 
 @dataclass
@@ -83,14 +83,14 @@ class Element:
     tag: str
     attributes: dict[str, str]
     form: "Element | None" = None
-    """The form that it belongs to."""
+    """The form that contains this element."""
     fields: list["Element"] = field(default_factory=list)
-    """The fields, if it is a form."""
+    """The fields of a form."""
     value: str = ""
     text: str = ""
 
     def filled(self, clicked: "Element") -> list[tuple[str, str]]:
-        """The fields that the form sends when that button is clicked."""
+        """The fields that this form sends when `clicked` is clicked."""
         return [
             (it.attributes["name"], it.value)
             for it in self.fields
@@ -109,7 +109,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def find(self, kind: str, target: str) -> Element | None:
-        """The first element with that id or name, or with that tag (`css`)."""
+        """The first element whose id, name or tag is `target`, as `kind` says (`css` is the tag)."""
         for element in self._elements:
             found = element.tag if kind == "css" else element.attributes.get(kind)
             if found == target:
@@ -122,8 +122,10 @@ class Page(HTMLParser):
         return element.text if element is not None else ""
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        its = {name: value or "" for name, value in attributes}
-        element = Element(tag, its, self._form, value=its.get("value", ""))
+        attribute_values = {name: value or "" for name, value in attributes}
+        element = Element(
+            tag, attribute_values, self._form, value=attribute_values.get("value", "")
+        )
         self._elements.append(element)
         if tag == "form":
             self._form = element

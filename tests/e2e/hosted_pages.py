@@ -1,4 +1,4 @@
-"""Users at the hosted pages: a real browser, the real Signet, and a web client."""
+"""Tests of the hosted pages: Signet, a web client and users with real browsers."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from browser import FRONTEND, Tab, Visitor, chromium
-from clients import SignetClient, Tokens, some_email
-from databases import Database, PostgresDatabase, fresh_database
+from clients import SignetClient, Tokens, random_email
+from databases import Database, PostgresDatabase, new_database
 from node import NodeProject
 from playwright.sync_api import Browser, Page, expect
-from processes import SIGNET_BIN, Owner, Signet, clean_environment
+from processes import SIGNET_BIN, ProcessKiller, Signet, clean_environment
 from relying_party import CLIENT, RelyingParty
 from round_robin import RoundRobin
 
@@ -21,38 +21,40 @@ COOKIE = "__Host-signet-"
 
 
 @dataclass
-class Stage:
+class Deployment:
     signet: Signet
     shop: RelyingParty
     browser: Browser
     axe: str
 
-    def someone(self, **options: object) -> "Person":
+    def open_browser(self, **options: object) -> "Person":
         context = self.browser.new_context(ignore_https_errors=True, **options)
         return Person(self, Visitor(context, f"{self.signet.issuer}/login"))
 
     def sign_up(self) -> tuple[str, Tokens]:
-        """A user with an account and a session of the JSON API."""
-        email = some_email()
+        """Signs up an account over the JSON API. Returns its address and tokens."""
+        email = random_email()
         with SignetClient(self.signet.url) as client:
             return email, Tokens.of(client.sign_up(email), 201)
 
 
 class Person:
-    """What a user does and sees on the pages."""
+    """A user of the hosted pages with a separate browser context."""
 
-    def __init__(self, stage: Stage, visitor: Visitor) -> None:
-        self._stage = stage
+    def __init__(self, deployment: Deployment, visitor: Visitor) -> None:
+        self._deployment = deployment
         self.visitor = visitor
         self.page: Page = visitor.open_tab().page
 
-    def at(self, path: str) -> None:
-        self.page.goto(f"{self._stage.signet.issuer}{path}")
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self._deployment.signet.issuer}{path}")
 
-    def sent_by_the_shop(self, **more: str) -> None:
-        self.page.goto(self._stage.shop.request(self._stage.signet.issuer, **more))
+    def open_authorization_url(self, **more: str) -> None:
+        self.page.goto(
+            self._deployment.shop.authorization_url(self._deployment.signet.issuer, **more)
+        )
 
-    def enter(self, email: str, password: str) -> None:
+    def submit_credentials(self, email: str, password: str) -> None:
         self.page.locator("#username").fill(email)
         self.page.locator("#password").fill(password)
         self.page.locator("#login-submit, #signup-submit").click()
@@ -63,7 +65,7 @@ class Person:
     def sees(self, heading: str) -> None:
         expect(self.page.get_by_role("heading", level=1)).to_have_text(heading, timeout=15_000)
 
-    def is_at_the_shop(self) -> None:
+    def wait_until_at_shop(self) -> None:
         self.sees("The client")
 
     def cookie(self) -> dict[str, object] | None:
@@ -73,9 +75,9 @@ class Person:
     def focused(self) -> str:
         return str(self.page.evaluate("document.activeElement.id"))
 
-    def looks_right(self) -> None:
+    def assert_accessible(self) -> None:
         tab = Tab(self.page)
-        assert tab.barriers(self._stage.axe) == [], self.page.url
+        assert tab.accessibility_violations(self._deployment.axe) == [], self.page.url
         assert tab.overflow() <= 0, self.page.url
         small = self.page.evaluate(
             """() => [...document.querySelectorAll('a, button, input:not([type=hidden], [hidden])')]
@@ -85,10 +87,12 @@ class Person:
 
 
 @contextmanager
-def opened(directory: Path, owner: Owner) -> Iterator[Stage]:
-    """Signet, a registered web client, and a browser that resolves both. On PostgreSQL two
-    instances handle the browser's requests in turn."""
-    database = fresh_database(directory)
+def start_deployment(directory: Path, kill_later: ProcessKiller) -> Iterator[Deployment]:
+    """Starts Signet, a registered web client and a browser that reaches both.
+
+    On PostgreSQL two instances handle the browser's requests in turn.
+    """
+    database = new_database(directory)
     instances = [signet_for_browsers(directory, database)]
     if isinstance(database, PostgresDatabase):
         instances.append(signet_for_browsers(directory, database))
@@ -96,13 +100,13 @@ def opened(directory: Path, owner: Owner) -> Iterator[Stage]:
         for signet in instances:
             if len(instances) > 1:
                 signet.settings["SIGNET_ISSUER"] = f"http://localhost:{proxy.port}"
-            owner(signet).start()
+            kill_later(signet).start()
         clients = directory / "clients.toml"
         clients.write_text(CLIENT)
         register(instances[0], clients)
         axe = NodeProject(FRONTEND).directory / "node_modules/axe-core/axe.min.js"
         with RelyingParty(directory) as shop, chromium(shop.chromium_argument) as browser:
-            yield Stage(instances[0], shop, browser, axe.read_text())
+            yield Deployment(instances[0], shop, browser, axe.read_text())
         if len(instances) > 1:
             assert all(proxy.answered[signet.port] for signet in instances), proxy.answered
     database.drop()
@@ -118,12 +122,12 @@ def register(signet: Signet, clients: Path) -> None:
 
 
 def signet_for_browsers(directory: Path, database: Database, **settings: str) -> Signet:
-    """Signet at `http://localhost`, where Chromium accepts `__Host-` cookies, too."""
+    """Signet at `http://localhost`. Chromium accepts `__Host-` cookies there, although it is not https."""
     limits = {
         name: "10000"
         for name in ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")
     }
-    # Hashing on a busy machine must not cause refusals.
+    # On a busy machine, slow hashing must not cause rejected requests.
     signet = Signet(directory, database, SIGNET_HASH_BACKLOG_SECONDS="60", **limits, **settings)
     signet.settings["SIGNET_ISSUER"] = f"http://localhost:{signet.port}"
     return signet

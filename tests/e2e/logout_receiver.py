@@ -1,5 +1,4 @@
-"""A client's back-channel logout endpoint (OpenID Connect Back-Channel Logout 1.0 §2.5), with
-TLS."""
+"""A client's back-channel logout endpoint with TLS (OpenID Connect Back-Channel Logout 1.0 §2.5)."""
 
 import queue
 import threading
@@ -16,12 +15,12 @@ class Call:
     path: str
     content_type: str
     tls: str
-    """The negotiated version."""
+    """The negotiated TLS version."""
     form: dict[str, str]
 
 
 class LogoutReceiver:
-    """`https://localhost` on a free port while the `with` block runs; it responds with 200."""
+    """A server at `https://localhost` on a free port. It responds with 200 while the `with` block runs."""
 
     def __init__(self, directory: Path) -> None:
         self.certificate = self_signed(directory / "receiver.pem", "localhost")

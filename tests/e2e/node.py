@@ -1,4 +1,4 @@
-"""npm projects of this repository, used without writing to them."""
+"""npm projects of this repository, run in copies."""
 
 import os
 import shutil
@@ -10,15 +10,15 @@ from processes import REPOSITORY
 
 CONTRACT = REPOSITORY / "openapi/openapi.json"
 PROGRAMS = Path(sys.executable).parent
-PLACE = Path(os.environ.get("E2E_NODE_DIR", REPOSITORY / "target/e2e-node")).absolute()
+COPIES = Path(os.environ.get("E2E_NODE_DIR", REPOSITORY / "target/e2e-node")).absolute()
 NOT_COPIED = ("node_modules", "dist", "built", "generated")
 
 
 class NodeProject:
-    """A copy of `source` below target/, with the packages of its lock file installed."""
+    """A copy of `source` below `target/`, with the packages of its lock file installed."""
 
     def __init__(self, source: Path) -> None:
-        self.directory = PLACE / source.relative_to(REPOSITORY).as_posix().replace("/", "-")
+        self.directory = COPIES / source.relative_to(REPOSITORY).as_posix().replace("/", "-")
         packages = self.directory / "node_modules"
         installed_for = packages / ".installed-for"
         lock = (source / "package-lock.json").read_text()
@@ -40,7 +40,7 @@ class NodeProject:
         shutil.copytree(source, self.directory, ignore=ignored, dirs_exist_ok=True)
 
     def bin(self, program: str, *arguments: object, **environment: str) -> str:
-        """Runs a program of an installed package. Returns its output."""
+        """Runs a program of an installed npm package. Returns its output."""
         path = self.directory / "node_modules/.bin" / program
         return self.run(str(path), *arguments, **environment)
 
@@ -51,7 +51,7 @@ class NodeProject:
 def run(*command: object, cwd: Path, seconds: float = 600, **environment: str) -> str:
     """Runs a program that must succeed. Returns its standard output.
 
-    Programs of this Python environment, including Node and npm, precede the system's.
+    Programs of this Python environment, including Node and npm, come first in its PATH.
     """
     path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
     finished = subprocess.run(

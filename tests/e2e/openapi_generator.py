@@ -1,4 +1,4 @@
-"""The programs of `tests/clients/java` and `tests/clients/go`, on what openapi-generator makes."""
+"""The programs of `tests/clients/java` and `tests/clients/go` with clients by openapi-generator."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ CLIENTS = REPOSITORY / "tests/clients"
 BUILT = REPOSITORY / "target/e2e-generated-clients"
 
 BUILD_SECONDS = 600
-"""The first time, Maven downloads what the generator needs."""
+"""On the first build, Maven downloads the dependencies of the generator."""
 
 SHORT_LIVED = "-XX:TieredStopAtLevel=1"
-"""For a JVM whose optimising compiler would not pay off."""
+"""An option for a JVM that exits before its optimising compiler pays off."""
 
 without_java = pytest.mark.skipif(
     "E2E_WITHOUT_JAVA" in os.environ, reason="scripts/test --without-java"
 )
 without_go = pytest.mark.skipif(
-    # The generator is a Java program, so the client in Go takes both.
+    # The generator is a Java program, so the Go client requires Java and Go.
     not {"E2E_WITHOUT_GO", "E2E_WITHOUT_JAVA"}.isdisjoint(os.environ),
     reason="scripts/test --without-go or --without-java",
 )
@@ -31,24 +31,24 @@ without_go = pytest.mark.skipif(
 
 @lru_cache(maxsize=1)
 def generate() -> None:
-    """Generates both clients and compiles the one in Java, in copies, with one run of Maven."""
+    """Generates both clients and compiles the Java client with one run of Maven, in copies."""
     shutil.rmtree(BUILT, ignore_errors=True)
     for language in ("java", "go"):
         ignored = shutil.ignore_patterns("target", "signet", "life")
         shutil.copytree(CLIENTS / language, BUILT / language, ignore=ignored)
-    places = (f"-Dcontract={CONTRACT}", f"-Dgo.directory={BUILT / 'go/signet'}")
-    build = ("mvn", "--batch-mode", "--quiet", *places, "process-classes")
+    maven_properties = (f"-Dcontract={CONTRACT}", f"-Dgo.directory={BUILT / 'go/signet'}")
+    build = ("mvn", "--batch-mode", "--quiet", *maven_properties, "process-classes")
     run(*build, cwd=BUILT / "java", seconds=BUILD_SECONDS, MAVEN_OPTS=SHORT_LIVED)
 
 
-def live_in_java(*arguments: str) -> str:
+def run_java_client(*arguments: str) -> str:
     generate()
     classes = BUILT / "java/target"
     java = ("java", SHORT_LIVED, "-cp", f"{classes}/classes:{classes}/lib/*")
     return run(*java, "example.Life", *arguments, cwd=BUILT)
 
 
-def live_in_go(*arguments: str) -> str:
+def run_go_client(*arguments: str) -> str:
     generate()
     directory: Path = BUILT / "go"
     run("go", "vet", "./...", cwd=directory)

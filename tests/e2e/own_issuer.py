@@ -1,4 +1,4 @@
-"""A test issuer, which can sign what Signet never would."""
+"""A test issuer. It can sign tokens that Signet would never sign."""
 
 import json
 import threading
@@ -20,7 +20,10 @@ ABSENT = object()
 
 
 class Issuer:
-    """Publishes keys and a status list while it is `up`, counts the fetches, and signs anything."""
+    """Signs any token, publishes keys and a status list, and counts the fetches of both.
+
+    While `up` is false, it answers every request with 500.
+    """
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -39,7 +42,7 @@ class Issuer:
     @property
     def jwks(self) -> bytes:
         keys = [public_jwk(key, kid) for kid, key in self.keys.items()]
-        # Unsupported keys, which a verifier must ignore.
+        # A verifier must ignore these keys, as their types are not supported.
         keys.append({"kty": "EC", "crv": "P-256", "kid": "curve", "x": "AA", "y": "AA"})
         keys.append({"kty": "oct", "kid": "shared", "k": "c2VjcmV0"})
         return json.dumps({"keys": keys}).encode()
@@ -50,7 +53,7 @@ class Issuer:
 
     @property
     def status_list(self) -> bytes:
-        """A list of 64 entries with a `ttl` of one second."""
+        """A status list of 64 entries with a `ttl` of one second."""
         now = int(time.time())
         statuses = sum(1 << index for index in self.ended).to_bytes(8, "little")
         claims: Json = {
@@ -64,7 +67,7 @@ class Issuer:
         return sign_rs256(header, claims, self.keys["first"]).encode()
 
     def status_at(self, index: int) -> Json:
-        """The `status` claim of a token."""
+        """The `status` claim of a token with this index in the list."""
         return {"status_list": {"idx": index, "uri": self.list_url}}
 
     def token(self, kid: str = "first", header: Json | None = None, **changes: object) -> str:
@@ -85,20 +88,20 @@ class Issuer:
         full_header = {name: value for name, value in full_header.items() if value is not ABSENT}
         return sign_rs256(full_header, claims, self.keys[kid])
 
-    def good_tokens(self) -> dict[str, str]:
-        """Unusual but valid tokens."""
+    def valid_tokens(self) -> dict[str, str]:
+        """Valid tokens, some of them unusual, by description."""
         now = int(time.time())
         return {
             "as issued": self.token(),
-            "one audience of several": self.token(aud=["https://other.example.test", AUDIENCE]),
-            "valid since a second": self.token(nbf=now - 1),
+            "one of several audiences": self.token(aud=["https://other.example.test", AUDIENCE]),
+            "nbf one second ago": self.token(nbf=now - 1),
             "unknown claim": self.token(colour={"of": ["a", "claim"]}),
         }
 
-    def bad_tokens(self) -> dict[str, str]:
+    def invalid_tokens(self) -> dict[str, str]:
         """Tokens signed by the right key, each with one defect, by description."""
         now = int(time.time())
-        bad = {
+        invalid = {
             "expired": self.token(exp=now - 60),
             "not valid yet": self.token(nbf=now + 60),
             "expiry is text": self.token(exp="never"),
@@ -112,16 +115,16 @@ class Issuer:
             "no type": self.token(header={"typ": ABSENT}),
             "type is a number": self.token(header={"typ": 1}),
             "no kid": self.token(header={"kid": ABSENT}),
-            "kid of a key of another kind": self.token(header={"kid": "curve"}),
+            "kid of an EC key": self.token(header={"kid": "curve"}),
             "kid of a shared secret": self.token(header={"kid": "shared"}),
-            "another algorithm in name": self.token(header={"alg": "RS512"}),
-            "algorithm in small letters": self.token(header={"alg": "rs256"}),
+            "RS512 in the header": self.token(header={"alg": "RS512"}),
+            "lower-case algorithm": self.token(header={"alg": "rs256"}),
             "unknown crit": self.token(header={"crit": ["exp"], "exp": now + 600}),
         }
         for claim in ("exp", "iat", "iss", "aud", "sub", "jti", "client_id"):
             without: dict[str, Any] = {claim: ABSENT}
-            bad[f"no {claim}"] = self.token(**without)
-        return bad
+            invalid[f"no {claim}"] = self.token(**without)
+        return invalid
 
     def __enter__(self) -> "Issuer":
         issuer = self
@@ -139,7 +142,7 @@ class Issuer:
                     self.wfile.write(issuer.status_list if is_list else issuer.jwks)
 
             def log_message(self, *_: object) -> None:
-                """Disables logging: the counters are the log."""
+                """Disables logging."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A user with a browser that supports redirects, cookies and plain forms."""
+"""A user with a browser that supports redirects, cookies and forms, but no scripts."""
 
 import http.cookiejar
 import urllib.request
@@ -9,12 +9,12 @@ from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urljoin, urlsplit
 
-MOST_STEPS = 20
+MAX_STEPS = 20
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """The browser's final location. `status` is 0 if it did not open that address."""
+    """The final address of a visit. `status` is 0 if that address was not opened."""
 
     url: str
     status: int = 0
@@ -22,15 +22,17 @@ class Arrival:
 
 
 class Person:
-    """Logs in and decides on consent on the pages of `places` (origins); stops at redirects
-    elsewhere."""
+    """Logs in and answers consent forms on pages of the given origins.
 
-    def __init__(self, email: str, password: str, *places: str) -> None:
+    The browser does not open addresses of other origins.
+    """
+
+    def __init__(self, email: str, password: str, *origins: str) -> None:
         self.email = email
         self.logins = 0
-        """The number of times that the password was requested."""
-        self._known = {"username": email, "password": password}
-        self.places = [*places]
+        """The number of login forms that were submitted."""
+        self._field_values = {"username": email, "password": password}
+        self.origins = [*origins]
         self._cookies = http.cookiejar.CookieJar(LoopbackIsSecure())
         handlers = (NoRedirects(), urllib.request.HTTPCookieProcessor(self._cookies))
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), *handlers)
@@ -42,25 +44,25 @@ class Person:
         return list(self._cookies)
 
     def visit(self, url: str, decision: str = "allow", until: str | None = None) -> Arrival:
-        """Opens an address, and completes forms until there are none.
+        """Opens an address and submits the form of each page, until a page has none.
 
-        `until` is a part of an address whose page is not completed.
+        Forms of pages whose address contains `until` are not submitted.
         """
         body: bytes | None = None
-        for _ in range(MOST_STEPS):
-            if origin(url) not in self.places:
+        for _ in range(MAX_STEPS):
+            if origin(url) not in self.origins:
                 return Arrival(url)
             status, headers, text = self._call(url, body)
-            is_the_last = until is not None and until in url
-            form = Form.first_of(text) if status == 200 and not is_the_last else None
+            is_last = until is not None and until in url
+            form = Form.first_of(text) if status == 200 and not is_last else None
             if "location" in headers:
                 url, body = urljoin(url, headers["location"]), None
             elif form is not None:
                 self.logins += "password" in form.fields
-                url, body = urljoin(url, form.action), form.filled(self._known, decision)
+                url, body = urljoin(url, form.action), form.filled(self._field_values, decision)
             else:
                 return Arrival(url, status, text)
-        raise AssertionError(f"no end after {MOST_STEPS} steps, at {url}")
+        raise AssertionError(f"more than {MAX_STEPS} steps, at {url}")
 
     def _call(self, url: str, body: bytes | None) -> tuple[int, HTTPMessage, str]:
         try:
@@ -79,7 +81,7 @@ def origin(url: str) -> str:
 
 
 class LoopbackIsSecure(http.cookiejar.DefaultCookiePolicy):
-    """Browsers send `Secure` cookies to loopback addresses even without TLS."""
+    """Sends `Secure` cookies to loopback addresses without TLS, as browsers do."""
 
     def return_ok_secure(
         self, _cookie: http.cookiejar.Cookie, request: urllib.request.Request
@@ -88,7 +90,7 @@ class LoopbackIsSecure(http.cookiejar.DefaultCookiePolicy):
 
 
 class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Leaves redirects to the caller."""
+    """Does not follow redirects, so that the caller can do so."""
 
     def redirect_request(
         self,
@@ -109,7 +111,7 @@ class Form:
     action: str
     fields: dict[str, str] = field(default_factory=dict)
     choices: dict[str, set[str]] = field(default_factory=dict)
-    """The values of its buttons that have a name."""
+    """The values of the named buttons, by name."""
 
     @staticmethod
     def first_of(page: str) -> "Form | None":
@@ -117,8 +119,8 @@ class Form:
         parser.feed(page)
         return parser.form
 
-    def filled(self, known: dict[str, str], decision: str) -> bytes:
-        filled = {name: known.get(name, value) for name, value in self.fields.items()}
+    def filled(self, field_values: dict[str, str], decision: str) -> bytes:
+        filled = {name: field_values.get(name, value) for name, value in self.fields.items()}
         for name, values in self.choices.items():
             assert decision in values, f"cannot {decision}: {values}"
             filled[name] = decision
@@ -132,15 +134,21 @@ class FormParser(HTMLParser):
         self._ended = False
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        its = {name: value or "" for name, value in attributes}
-        if tag == "form" and self.form is None and its.get("method", "").lower() == "post":
-            self.form = Form(its.get("action", ""))
-        elif self.form is None or self._ended or "name" not in its:
+        attribute_values = {name: value or "" for name, value in attributes}
+        if (
+            tag == "form"
+            and self.form is None
+            and attribute_values.get("method", "").lower() == "post"
+        ):
+            self.form = Form(attribute_values.get("action", ""))
+        elif self.form is None or self._ended or "name" not in attribute_values:
             return
         elif tag == "input":
-            self.form.fields[its["name"]] = its.get("value", "")
+            self.form.fields[attribute_values["name"]] = attribute_values.get("value", "")
         elif tag == "button":
-            self.form.choices.setdefault(its["name"], set()).add(its["value"])
+            self.form.choices.setdefault(attribute_values["name"], set()).add(
+                attribute_values["value"]
+            )
 
     def handle_endtag(self, tag: str) -> None:
         self._ended = self._ended or (tag == "form" and self.form is not None)

@@ -1,4 +1,4 @@
-"""The real processes: Signet and the task API, each on a free port, always stopped by pid."""
+"""Signet and the task API as processes, each on a free port and stopped by its pid."""
 
 import os
 import random
@@ -43,7 +43,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # The usual umask of a login shell: private files must not depend on a stricter one.
+                # The default of login shells. Files must be private without a stricter umask.
                 umask=0o022,
             )
 
@@ -79,7 +79,7 @@ class Process:
         return self.wait(STOP_SECONDS)
 
     def kill(self) -> None:
-        """Sends SIGKILL if it is running."""
+        """Sends SIGKILL if the process is running."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -95,8 +95,8 @@ class Process:
 P = TypeVar("P", bound=Process)
 
 
-class Owner:
-    """Kills its processes after the test in any case."""
+class ProcessKiller:
+    """Kills the given processes when the stack closes, even after a failure."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -107,7 +107,7 @@ class Owner:
 
 
 class Signet(Process):
-    """A `signet serve` whose home directory, database and port survive restarts."""
+    """A `signet serve` with the same home directory, database and port after restarts."""
 
     def __init__(self, directory: Path, database: Database, **settings: str) -> None:
         super().__init__("signet", directory)
@@ -133,7 +133,7 @@ class Signet(Process):
         return self.settings.get("SIGNET_AUDIENCE", self.issuer)
 
     def start(self, **settings: str) -> "Signet":
-        """Starts it; `settings` apply to this run only."""
+        """Starts the server. The given settings apply to this run only."""
         self._serve(settings)
         self.wait_until_ready(f"{self.url}/readyz")
         return self
@@ -142,15 +142,15 @@ class Signet(Process):
         self.stop()
         return self.start(**settings)
 
-    def start_in_vain(self, **settings: str) -> tuple[int, str]:
-        """Starts it where it must refuse. Returns the exit code and the output."""
+    def start_expecting_exit(self, **settings: str) -> tuple[int, str]:
+        """Starts the server, which must exit by itself. Returns the exit code and the output."""
         written_before = len(self.output) if self.output_path.exists() else 0
         self._serve(settings)
         try:
             code = self.wait(START_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError("it started, although it should have refused to") from None
+            raise AssertionError("the server is running, but it should have exited") from None
         return code, self.output[written_before:]
 
     def _serve(self, settings: Mapping[str, str]) -> None:
@@ -160,7 +160,7 @@ class Signet(Process):
 
 
 class TaskApi(Process):
-    """The example, run by uvicorn."""
+    """The task API in Python, run by uvicorn."""
 
     def __init__(self, directory: Path, issuer: str, audience: str, **settings: str) -> None:
         super().__init__("task-api", directory)
@@ -185,7 +185,7 @@ class TaskApi(Process):
 
 
 class GoTaskApi(TaskApi):
-    """The example in Go."""
+    """The task API in Go."""
 
     def _command(self) -> list[str]:
         self.settings["LISTEN"] = f"127.0.0.1:{self.port}"
@@ -203,25 +203,27 @@ def go_program(module: Path) -> Path:
 
 
 def clean_environment() -> dict[str, str]:
-    """Only the caller's program paths, so that no setting leaks in."""
-    kept = ("PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    """The variables that programs need to run. The caller's settings of Signet are not passed on."""
+    names = ("PATH", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE")
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
-_ports_given: set[int] = set()
+_reserved_ports: set[int] = set()
 
 
 def free_port() -> int:
-    """Below the ephemeral ports (32768 and up on Linux), so that no other process gets it before
-    its use."""
+    """A free port below the ephemeral ports (32768 and up on Linux).
+
+    Linux therefore assigns it to no other process before the caller binds it.
+    """
     while True:
         port = random.randrange(15_000, 32_000)
-        if port in _ports_given:
+        if port in _reserved_ports:
             continue
         with socket.socket() as listener:
             try:
                 listener.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        _ports_given.add(port)
+        _reserved_ports.add(port)
         return port

@@ -1,6 +1,6 @@
 """A reverse proxy that records every request it forwards.
 
-A service that knows Signet only by the proxy's address cannot call Signet unobserved.
+A service that only has the proxy's address cannot call Signet without being recorded.
 """
 
 import threading
@@ -23,7 +23,7 @@ class Call(NamedTuple):
     path: str
     """Includes the query."""
     at: float
-    """On the monotonic clock, in seconds."""
+    """The time of arrival on the monotonic clock, in seconds."""
 
 
 class RecordingProxy:
@@ -50,14 +50,16 @@ class RecordingProxy:
                         self.command,
                         proxy.upstream + self.path,
                         content=body,
-                        headers=passed_on(self.headers, "Accept", "If-None-Match"),
+                        headers=forwarded_headers(self.headers, "Accept", "If-None-Match"),
                     )
                 except httpx.TransportError:
                     self.reply(502, {}, b"")
                 else:
                     names = ("Cache-Control", "Content-Type", "ETag")
                     self.reply(
-                        answer.status_code, passed_on(answer.headers, *names), answer.content
+                        answer.status_code,
+                        forwarded_headers(answer.headers, *names),
+                        answer.content,
                     )
 
             def reply(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
@@ -71,7 +73,7 @@ class RecordingProxy:
             do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = forward
 
             def log_message(self, *_: object) -> None:
-                """Disables logging: `calls` is the log."""
+                """Disables logging."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
@@ -89,6 +91,6 @@ class RecordingProxy:
         self._http.close()
 
 
-def passed_on(headers: Message | httpx.Headers, *names: str) -> dict[str, str]:
-    """The headers that caching depends on; no others are forwarded."""
+def forwarded_headers(headers: Message | httpx.Headers, *names: str) -> dict[str, str]:
+    """The given headers, as far as they are present. No other header is forwarded."""
     return {name: headers[name] for name in names if name in headers}

@@ -1,4 +1,4 @@
-"""A web client that logs users in by the code flow: two origins, with TLS."""
+"""A web client with two https origins that logs users in by the code flow."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from certificate import self_signed, server_context
 VERIFIER = "an-end-to-end-test-needs-no-secret-of-its-own"
 DIGEST = hashlib.sha256(VERIFIER.encode()).digest()
 CHALLENGE = base64.urlsafe_b64encode(DIGEST).decode().rstrip("=")
-FURTHER_ON = "/and-on"
+REDIRECTING_CALLBACK = "/and-on"
 PAGE = b"<!doctype html><html lang=en><title>The client</title><h1>The client</h1>"
 
 CLIENT = """
@@ -35,12 +35,14 @@ token_endpoint_auth_method = "none"
 
 @dataclass
 class RelyingParty:
-    """`https://rp.example`, and `https://app.example`, to which its callback `/and-on`
-    redirects."""
+    """The client's server at `https://rp.example` and `https://app.example`.
+
+    The callback `/and-on` of the first origin redirects to the second.
+    """
 
     directory: Path
-    answers: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    """The requests of browsers: paths and parameters."""
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    """Path and parameters of each request by a browser."""
 
     def __enter__(self) -> "RelyingParty":
         party = self
@@ -48,11 +50,11 @@ class RelyingParty:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
-                party._take(self, parts.path, parts.query)
+                party._handle(self, parts.path, parts.query)
 
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                party._take(self, urlsplit(self.path).path, self.rfile.read(length).decode())
+                party._handle(self, urlsplit(self.path).path, self.rfile.read(length).decode())
 
             def log_message(self, *_: object) -> None:
                 """Disables logging."""
@@ -70,10 +72,10 @@ class RelyingParty:
 
     @property
     def chromium_argument(self) -> str:
-        """The argument that makes a Chromium resolve these hosts to it."""
+        """The argument with which Chromium resolves the client's host names to this server."""
         return f"--host-resolver-rules=MAP *.example 127.0.0.1:{self._server.server_port}"
 
-    def request(self, issuer: str, **more: str) -> str:
+    def authorization_url(self, issuer: str, **more: str) -> str:
         """The URL of an authorization request."""
         parameters = {
             "response_type": "code",
@@ -99,15 +101,15 @@ class RelyingParty:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    def last(self) -> Mapping[str, str]:
+    def last_parameters(self) -> Mapping[str, str]:
         """The parameters of the browser's last request."""
-        return self.answers[-1][1]
+        return self.requests[-1][1]
 
-    def _take(self, handler: BaseHTTPRequestHandler, path: str, text: str) -> None:
+    def _handle(self, handler: BaseHTTPRequestHandler, path: str, text: str) -> None:
         if path != "/favicon.ico":
-            brought = {name: values[0] for name, values in parse_qs(text).items()}
-            self.answers.append((path, brought))
-        if path == FURTHER_ON:
+            parameters = {name: values[0] for name, values in parse_qs(text).items()}
+            self.requests.append((path, parameters))
+        if path == REDIRECTING_CALLBACK:
             handler.send_response(303)
             handler.send_header("Location", "https://app.example/")
             handler.send_header("Content-Length", "0")

@@ -1,4 +1,4 @@
-"""A reverse proxy that forwards each request to the next of several instances, for browsers.
+"""A reverse proxy for browsers that forwards the requests to several instances in turn.
 
 Unlike `balancer`, it listens on a port. Hop-by-hop headers (RFC 9110 §7.6.1) are not forwarded.
 """
@@ -40,7 +40,7 @@ class RoundRobin(AbstractContextManager["RoundRobin"]):
                 content = response.read()
                 upstream.close()
                 proxy.answered[port] += 1
-                # A browser closes the connection of a form that is sent again.
+                # When a form is submitted again, the browser closes the previous connection.
                 with suppress(BrokenPipeError):
                     self.reply(response.status, response.getheaders(), content)
 

@@ -1,8 +1,8 @@
-"""Loaded by schemathesis: provides values that a generator cannot guess.
+"""Hooks of schemathesis that insert values which a generator cannot guess.
 
 Every request to a protected operation uses a new account, since some operations end the session or
-delete the account. Every second valid request gets the password, refresh token or session id of its
-account, to get past those checks.
+delete the account. Every second valid request contains the password, refresh token or session id of
+its account, so that it can succeed.
 """
 
 import base64
@@ -21,7 +21,7 @@ PASSWORD = "Correct-horse-7"
 URL = os.environ["SIGNET_URL"]
 CALLS = Path(os.environ["CALLS_FILE"])
 
-turn = itertools.count()
+request_numbers = itertools.count()
 
 
 @dataclass
@@ -48,15 +48,15 @@ class Account:
 
 
 @schemathesis.auth(refresh_interval=None)
-class AccountOfItsOwn:
-    """The access token of a new account, for each request to a protected operation."""
+class NewAccountPerRequest:
+    """Adds the access token of a new account to each request to a protected operation."""
 
     def get(self, case: Any, _context: Any) -> Account | None:
         return Account.sign_up() if case.operation.definition.raw.get("security") else None
 
     def set(self, case: Any, account: Account, _context: Any) -> None:
         case.headers = {**(case.headers or {}), "Authorization": f"Bearer {account.access_token}"}
-        if deserves_success(case):
+        if should_succeed(case):
             for name in ("current_password", "password"):
                 if isinstance(case.body, dict) and name in case.body:
                     case.body[name] = PASSWORD
@@ -66,9 +66,9 @@ class AccountOfItsOwn:
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _options: Any) -> None:
-    if case.operation.label == "POST /api/auth/login" and deserves_success(case):
+    if case.operation.label == "POST /api/auth/login" and should_succeed(case):
         case.body.update(email=Account.sign_up().email, password=PASSWORD)
-    if case.operation.label == "POST /api/auth/refresh" and deserves_success(case):
+    if case.operation.label == "POST /api/auth/refresh" and should_succeed(case):
         case.body.update(refresh_token=Account.sign_up().refresh_token)
 
 
@@ -78,5 +78,5 @@ def after_call(_context: Any, case: Any, response: Any) -> None:
         print(json.dumps([case.operation.label, response.status_code]), file=calls)
 
 
-def deserves_success(case: Any) -> bool:
-    return case.meta.generation.mode.is_positive and next(turn) % 2 == 0
+def should_succeed(case: Any) -> bool:
+    return case.meta.generation.mode.is_positive and next(request_numbers) % 2 == 0

@@ -1,9 +1,9 @@
 """A browser controlled by the `browser` block of a conformance configuration.
 
-It interprets such a block as the official suite does: the first entry whose `match` fits the
-address to be visited; its tasks in order, each only if its own `match` fits the current address,
-with an error if it does not and the task is not `optional`. It never opens the suite's own host: a
-redirect there ends the flow.
+It interprets the block as the official suite does. It selects the first entry whose `match` fits
+the visited address, and runs its tasks in order. A task whose own `match` does not fit the current
+address is skipped if it is `optional`, and an error otherwise. The browser never opens the suite's
+host: a redirect to it ends the flow.
 """
 
 import re
@@ -15,7 +15,7 @@ import httpx
 from form_browser import Element, FormBrowser, Landing
 
 CALLBACK_PAGE = "id submission_complete"
-"""The element that identifies the suite's page after a callback."""
+"""The element for which the configuration waits on the suite's callback page."""
 
 
 @dataclass
@@ -31,14 +31,14 @@ class ScriptedBrowser:
     tasks: list[str] = field(default_factory=list)
     """The completed tasks of all visits."""
     wants_screenshot: bool = False
-    """Whether the module waits for a screenshot: the suite's placeholder."""
+    """Whether the module has an image placeholder, which a screenshot fills."""
 
     def __post_init__(self) -> None:
         self._browser = FormBrowser(self.http, self.suite)
 
     def visit(self, url: str, method: str = "GET") -> Landing:
-        """Opens an address, with its query as a form if `method` is POST, and runs the tasks."""
-        block = next((block for block in self.blocks if fits(block["match"], url)), None)
+        """Opens an address and runs the tasks. A POST sends the query as a form."""
+        block = next((block for block in self.blocks if matches(block["match"], url)), None)
         assert block is not None, f"no entry matches {url}"
         if method == "POST":
             address, _, query = url.partition("?")
@@ -46,24 +46,24 @@ class ScriptedBrowser:
         else:
             self._browser.open("GET", url)
         for task in block["tasks"]:
-            self._do(task)
-        return self._browser.at
+            self._run_task(task)
+        return self._browser.location
 
-    def _do(self, task: dict[str, Any]) -> None:
-        at = self._browser.at
-        if not fits(task.get("match", "*"), at.url):
-            assert task.get("optional"), f"unexpected address for {task['task']!r}: {at}"
+    def _run_task(self, task: dict[str, Any]) -> None:
+        location = self._browser.location
+        if not matches(task.get("match", "*"), location.url):
+            assert task.get("optional"), f"unexpected address for {task['task']!r}: {location}"
             return
         self.tasks.append(task["task"])
         for command in task.get("commands", []):
-            self._command(*command)
+            self._run_command(*command)
 
-    def _command(self, verb: str, kind: str, target: str, *more: Any) -> None:
+    def _run_command(self, verb: str, kind: str, target: str, *more: Any) -> None:
         element = self._browser.page.find(kind, target)
         if verb == "wait":
-            self._see(element, f"{kind} {target}", *more)
+            self._check_element(element, f"{kind} {target}", *more)
         elif element is None:
-            assert "optional" in more, f"no {kind} {target} at {self._browser.at}"
+            assert "optional" in more, f"no {kind} {target} at {self._browser.location}"
         elif verb == "text":
             element.value = more[0]
         elif verb == "click":
@@ -71,7 +71,7 @@ class ScriptedBrowser:
         else:
             raise AssertionError(f"unknown command {verb}")
 
-    def _see(
+    def _check_element(
         self,
         element: Element | None,
         name: str,
@@ -79,23 +79,25 @@ class ScriptedBrowser:
         pattern: str | None = None,
         action: str | None = None,
     ) -> None:
-        """Our pages load no later content, so there is nothing to wait for."""
-        at = self._browser.at
-        if at.url.startswith(self.suite):
+        """Checks for an element without waiting, since the pages of Signet load no content later."""
+        location = self._browser.location
+        if location.url.startswith(self.suite):
             assert name == CALLBACK_PAGE, f"the suite's page has no {name}"
             return
-        assert element is not None, f"no {name} at {at}"
+        assert element is not None, f"no {name} at {location}"
         if pattern is not None:
-            assert re.search(pattern, element.text), f"{name} says {element.text!r}: {at}"
+            assert re.search(pattern, element.text), (
+                f"{name} has the text {element.text!r}: {location}"
+            )
         if action is None:
             return
         assert action in ("update-image-placeholder", "update-image-placeholder-optional"), action
         if self.wants_screenshot:
             self.screenshots.append(element.text)
         else:
-            assert action.endswith("-optional"), f"no screenshot is wanted at {at}"
+            assert action.endswith("-optional"), f"no screenshot is wanted at {location}"
 
 
-def fits(pattern: str, url: str) -> bool:
+def matches(pattern: str, url: str) -> bool:
     """`*` matches anything; no other character is special."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), url, re.DOTALL) is not None

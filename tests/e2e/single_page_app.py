@@ -11,8 +11,8 @@ from pathlib import Path
 
 import httpx
 from browser import Visitor, chromium
-from clients import PASSWORD, SignetClient, Tokens, some_email
-from databases import fresh_database
+from clients import PASSWORD, SignetClient, Tokens, random_email
+from databases import new_database
 from docs_example import block_with
 from hosted_pages import signet_for_browsers
 from node import PROGRAMS, NodeProject
@@ -21,7 +21,7 @@ from processes import (
     REPOSITORY,
     SIGNET_BIN,
     START_SECONDS,
-    Owner,
+    ProcessKiller,
     Signet,
     TaskApi,
     clean_environment,
@@ -35,21 +35,21 @@ MARKS = {
     "app.js": ("js", "showTasks"),
     "index.html": ("html", "<title>"),
 }
-NOBODY = "Nobody is logged in."
+LOGGED_OUT_TEXT = "Nobody is logged in."
 
-# Gives test scripts access to `manager`; appended to the page's own lines.
-FOR_THE_TEST = "globalThis.manager = manager;\n"
-# The library renews the token a minute before it expires: here, after six seconds.
+# Gives test scripts access to `manager`. The line is appended to the page's code.
+EXPOSE_MANAGER = "globalThis.manager = manager;\n"
+# The library renews a token a minute before its expiry, so here after six seconds.
 ACCESS_TOKEN_SECONDS = "66"
 
 
 class App:
-    """The files and commands of the page."""
+    """The app, with the files and commands of the page."""
 
     def __init__(self, port: int, issuer: str, api: str) -> None:
         self.url = f"http://localhost:{port}"
         self.other_site = f"http://127.0.0.1:{port}"
-        """The same app at a URL that is cross-site to an issuer at `http://localhost`."""
+        """A URL of the app that is cross-site to an issuer at `http://localhost`."""
         self._addresses = {
             "http://localhost:8080": issuer,
             "http://localhost:8000": api,
@@ -59,7 +59,7 @@ class App:
         for name, (language, mark) in MARKS.items():
             (self._directory / name).write_text(self._block(language, mark))
         with (self._directory / "login.js").open("a") as login:
-            login.write(FOR_THE_TEST)
+            login.write(EXPOSE_MANAGER)
 
     @property
     def registration(self) -> list[str]:
@@ -68,8 +68,8 @@ class App:
         return arguments
 
     @contextmanager
-    def served(self, *options: str) -> Iterator[None]:
-        """Serves it by the page's own command, which exits with its standard input."""
+    def serve(self, *options: str) -> Iterator[None]:
+        """Serves the app with the page's command, which exits when its standard input is closed."""
         _npx, program, *arguments = self._command("npx esbuild")
         path = self._directory / "node_modules/.bin" / program
         process = subprocess.Popen(
@@ -104,21 +104,21 @@ class App:
 
 
 @dataclass
-class Stage:
-    """Signet, an API, and a browser for the app."""
+class Deployment:
+    """Signet, the app with its API, and a browser."""
 
     signet: Signet
     app: App
     browser: Browser
 
-    def someone(self) -> "Person":
+    def new_user(self) -> "Person":
         """A user with an account and a separate browser."""
-        email = some_email()
+        email = random_email()
         with SignetClient(self.signet.url) as client:
             Tokens.of(client.sign_up(email), 201)
         return Person(self, email)
 
-    def client(self, *arguments: str) -> None:
+    def run_client_command(self, *arguments: str) -> None:
         """`signet client …`."""
         subprocess.run(
             [SIGNET_BIN, "client", *arguments],
@@ -133,84 +133,86 @@ class Stage:
 
 
 class Person:
-    """What a user does and sees, in the app and at Signet."""
+    """A user of the app and of Signet's pages."""
 
-    def __init__(self, stage: Stage, email: str) -> None:
+    def __init__(self, deployment: Deployment, email: str) -> None:
         self.email = email
-        self.home = stage.app.url
-        self.asked: list[str] = []
-        """The requests of all tabs: method and URL without its query."""
-        context = stage.browser.new_context()
-        self.visitor = Visitor(context, self.home)
-        context.on("request", self._note)
+        self.app_url = deployment.app.url
+        self.requests: list[str] = []
+        """The requests of all tabs: method, and URL without the query."""
+        context = deployment.browser.new_context()
+        self.visitor = Visitor(context, self.app_url)
+        context.on("request", self._record_request)
         self.page: Page = self.visitor.open_tab().page
 
-    def logs_in(self) -> None:
-        """Logs in with the button of the app."""
+    def log_in(self) -> None:
+        """Starts a login in the app and completes it on Signet's pages."""
         self.page.get_by_role("button", name="Log in").click()
-        self.answers(self.page)
+        self.complete_login_pages(self.page)
 
-    def answers(self, page: Page, button: str = "consent-allow") -> None:
-        """Logs in at Signet and answers the consent page."""
+    def complete_login_pages(self, page: Page, button: str = "consent-allow") -> None:
+        """Logs in on Signet's page and answers the consent page."""
         page.locator("#username").fill(self.email)
         page.locator("#password").fill(PASSWORD)
         page.locator("#login-submit").click()
         page.locator(f"#{button}").click()
 
-    def is_logged_in(self) -> None:
+    def wait_until_logged_in(self) -> None:
         self.sees(f"{self.email} is ")
 
     def sees(self, text: str, page: Page | None = None) -> None:
         expect((page or self.page).locator("#who")).to_contain_text(text, timeout=15_000)
 
     def tasks(self) -> str:
-        """The response of the API."""
+        """Requests the tasks in the app. Returns the shown response of the API."""
         answer = self.page.locator("#answer")
         self.page.evaluate("document.getElementById('answer').textContent = ''")
         self.page.get_by_role("button", name="My tasks").click()
         expect(answer).not_to_be_empty(timeout=15_000)
         return answer.inner_text()
 
-    def user(self, member: str) -> str | None:
-        """The user object that the library stores."""
+    def stored_user(self, member: str) -> str | None:
+        """A member of the user object that the library stores."""
         value = self.page.evaluate("name => manager.getUser().then(user => user[name])", member)
         return None if value is None else str(value)
 
-    def spoil_the_access_token(self) -> None:
-        """Makes the access token invalid at all APIs; the refresh token stays."""
+    def invalidate_access_token(self) -> None:
+        """Replaces the stored access token with an invalid one. The refresh token stays."""
         self.page.evaluate(
             """async () => {
                 const user = await manager.getUser();
-                user.access_token = "spoilt";
+                user.access_token = "invalid";
                 await manager.storeUser(user);
             }"""
         )
 
     def outcome(self, call: str, page: Page | None = None) -> str:
-        """`ok`, or the error of a method of `manager`."""
+        """Calls a method of `manager`. Returns `ok` or its error."""
         return str(
             (page or self.page).evaluate(
                 f"() => manager.{call}.then(() => 'ok', it => it.error ?? it.message)"
             )
         )
 
-    def _note(self, request: Request) -> None:
-        self.asked.append(f"{request.method} {request.url.partition('?')[0]}")
+    def _record_request(self, request: Request) -> None:
+        self.requests.append(f"{request.method} {request.url.partition('?')[0]}")
 
 
 @contextmanager
-def opened(directory: Path, owner: Owner) -> Iterator[Stage]:
-    database = fresh_database(directory)
+def start_deployment(directory: Path, kill_later: ProcessKiller) -> Iterator[Deployment]:
+    database = new_database(directory)
     port = free_port()
     origins = f"http://localhost:{port} http://127.0.0.1:{port}"
-    signet = owner(signet_for_browsers(directory, database, SIGNET_CORS_ORIGINS=origins)).start()
+    signet = kill_later(
+        signet_for_browsers(directory, database, SIGNET_CORS_ORIGINS=origins)
+    ).start()
     api = TaskApi(directory, signet.issuer, signet.audience, CORS_ORIGINS=origins.replace(" ", ","))
-    owner(api).start()
+    kill_later(api).start()
     app = App(port, signet.issuer, api.url)
     with chromium() as browser:
-        stage = Stage(signet, app, browser)
-        of_the_test = ("--access-token-seconds", ACCESS_TOKEN_SECONDS)
-        of_the_other_site = ("--redirect-uri", "http://127.0.0.1/callback")
-        stage.client(*app.registration, *of_the_test, *of_the_other_site)
-        yield stage
+        deployment = Deployment(signet, app, browser)
+        test_options = ("--access-token-seconds", ACCESS_TOKEN_SECONDS)
+        other_site_options = ("--redirect-uri", "http://127.0.0.1/callback")
+        deployment.run_client_command(*app.registration, *test_options, *other_site_options)
+        yield deployment
     database.drop()

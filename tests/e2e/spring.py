@@ -18,16 +18,16 @@ BUILD_SECONDS = 900
 
 
 def build() -> None:
-    """Builds the application from a copy, so that nothing is written beside the sources."""
+    """Builds the application from a copy, so that no file is written beside the sources."""
     shutil.rmtree(BUILT, ignore_errors=True)
     shutil.copytree(SOURCE, BUILT, ignore=shutil.ignore_patterns("target"))
     run("mvn", "--batch-mode", "--quiet", "package", cwd=BUILT, seconds=BUILD_SECONDS)
 
 
 class Spring(Process):
-    """Configured with an issuer and an audience, and no other property about tokens.
+    """The application with an issuer and an audience as its only properties about tokens.
 
-    Without an audience, the property `audiences` is missing.
+    If `audience` is empty, the property `audiences` is empty.
     """
 
     def __init__(self, name: str, directory: Path, issuer: str, audience: str) -> None:
@@ -50,11 +50,11 @@ class Spring(Process):
         return self
 
     def get(self, token: str) -> httpx.Response:
-        return self._ask("GET", token)
+        return self._request("GET", token)
 
     def post(self, token: str) -> httpx.Response:
-        return self._ask("POST", token)
+        return self._request("POST", token)
 
-    def _ask(self, method: str, token: str) -> httpx.Response:
+    def _request(self, method: str, token: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
         return httpx.request(method, self.tasks, headers=headers, timeout=30)

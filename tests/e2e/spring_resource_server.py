@@ -1,6 +1,6 @@
-"""Spring Boot's resource server against a live Signet, by its properties alone.
+"""Spring Boot's resource server, configured by properties only, with a running Signet.
 
-Not collected by `pytest tests/e2e`, as it needs Java and Maven's downloads:
+`pytest tests/e2e` does not collect this file, since it needs Java and downloads by Maven.
 `tests/clients/stock/spring/run` runs it.
 """
 
@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from clients import PASSWORD, SignetClient, some_email
-from databases import fresh_database
+from clients import PASSWORD, SignetClient, random_email
+from databases import new_database
 from forgery import claims_of, forgeries, header_of
 from person import Person
-from processes import Owner, Signet
+from processes import ProcessKiller, Signet
 from spring import Spring, build
 from stock import register
 
@@ -27,10 +27,10 @@ TASKS = "https://tasks.example"
 """The audience of the application."""
 
 NOTES = "https://notes.example"
-"""Another Spring service, whose tokens have the `typ` JWT, too."""
+"""The audience of another Spring service. Its tokens have the `typ` JWT, too."""
 
 OTHER = "https://other.example"
-"""A service whose tokens have the default `typ`."""
+"""The audience of a service owner tokens have the default `typ`."""
 
 SPRING_AUDIENCES = f"{TASKS} {NOTES}"
 CALLBACK = "https://app.example/callback"
@@ -40,7 +40,7 @@ LEEWAY_SECONDS = 60
 WRONG_AUDIENCE = "The aud claim is not valid"
 WRONG_TYPE = "JOSE header typ (type) at+jwt not allowed"
 REASONS = {NOTES: WRONG_AUDIENCE, OTHER: WRONG_TYPE}
-"""The errors for tokens with other audiences."""
+"""The expected error for a token of each other audience."""
 
 SCOPES = {
     "a person": "openid email tasks:read",
@@ -49,7 +49,7 @@ SCOPES = {
     "a job, without a scope": "",
     "a job, for a minute": "tasks:read",
 }
-"""The scopes of the access tokens, by their owner."""
+"""The scopes of the access tokens, by the kind of owner."""
 
 CLIENTS: list[dict[str, Any]] = [
     {
@@ -81,21 +81,21 @@ CLIENTS: list[dict[str, Any]] = [
 ]
 
 
-class Arranged:
-    """A Signet with clients and a user."""
+class RunningSignet:
+    """A running Signet with clients and a user."""
 
-    def __init__(self, directory: Path, owned: Owner) -> None:
+    def __init__(self, directory: Path, kill_later: ProcessKiller) -> None:
         directory.mkdir()
-        self.signet = owned(Signet(directory, fresh_database(directory)))
+        self.signet = kill_later(Signet(directory, new_database(directory)))
         self.signet.settings["SIGNET_ISSUER"] = f"http://localhost:{self.signet.port}"
         self.signet.settings["SIGNET_TYP_JWT_AUDIENCES"] = SPRING_AUDIENCES
         self.signet.start()
         self._secrets = register(self.signet, directory, CLIENTS)
-        self._email = some_email()
+        self._email = random_email()
         with SignetClient(self.signet.url) as front_end:
             self.user_id = front_end.sign_up(self._email).json()["user_id"]
 
-    def own(self, client: str = "job", *audiences: str, **more: str) -> str:
+    def client_credentials_token(self, client: str = "job", *audiences: str, **more: str) -> str:
         """An access token of the client credentials grant."""
         form = {"grant_type": "client_credentials", "resource": list(audiences or (TASKS,)), **more}
         return str(self._token(client, form)["access_token"])
@@ -103,7 +103,7 @@ class Arranged:
     def log_in(self) -> dict[str, Any]:
         """The token response of an application after a login on the hosted pages."""
         person = Person(self._email, PASSWORD, self.signet.issuer)
-        asked = {
+        parameters = {
             "response_type": "code",
             "client_id": "app",
             "redirect_uri": CALLBACK,
@@ -112,60 +112,62 @@ class Arranged:
             "state": "a-state",
             "nonce": secrets.token_urlsafe(),
         }
-        arrival = person.visit(f"{self.signet.issuer}/oauth2/authorize?{urlencode(asked)}")
+        arrival = person.visit(f"{self.signet.issuer}/oauth2/authorize?{urlencode(parameters)}")
         assert arrival.url.startswith(f"{CALLBACK}?"), arrival
         [code] = parse_qs(urlsplit(arrival.url).query)["code"]
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
         return self._token("app", form)
 
     def _token(self, client: str, form: dict[str, Any]) -> dict[str, Any]:
-        by_basic = (client, self._secrets[client])
+        basic_credentials = (client, self._secrets[client])
         url = f"{self.signet.issuer}/oauth2/token"
-        answer = httpx.post(url, data=form, auth=by_basic, timeout=30)
+        answer = httpx.post(url, data=form, auth=basic_credentials, timeout=30)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ended_like_an_interrupt() -> None:
-    """SIGTERM, too, stops the started processes."""
+def sigterm_as_interrupt() -> None:
+    """Makes SIGTERM stop the started processes, as an interrupt does."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def module_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spring")
 
 
 @pytest.fixture(scope="module")
-def arranged(here: Path, owned_by_module: Owner) -> Arranged:
-    return Arranged(here / "signet", owned_by_module)
+def running_signet(module_directory: Path, kill_after_module: ProcessKiller) -> RunningSignet:
+    return RunningSignet(module_directory / "signet", kill_after_module)
 
 
 @pytest.fixture(scope="module")
-def spring(here: Path, arranged: Arranged, owned_by_module: Owner) -> Spring:
+def spring(
+    module_directory: Path, running_signet: RunningSignet, kill_after_module: ProcessKiller
+) -> Spring:
     build()
-    issuer = arranged.signet.issuer
-    return owned_by_module(Spring("spring", here, issuer, TASKS)).start()
+    issuer = running_signet.signet.issuer
+    return kill_after_module(Spring("spring", module_directory, issuer, TASKS)).start()
 
 
 @pytest.fixture(scope="module")
-def tokens(arranged: Arranged) -> dict[str, str]:
-    """Tokens for the application, by client or kind."""
-    answer = arranged.log_in()
+def tokens(running_signet: RunningSignet) -> dict[str, str]:
+    """Tokens for the application, by the kind of owner, and an ID token."""
+    answer = running_signet.log_in()
     return {
         "a person": answer["access_token"],
-        "a job": arranged.own(),
-        "a job, for two audiences": arranged.own("job", TASKS, OTHER),
-        "a job, without a scope": arranged.own("bare"),
-        "a job, for a minute": arranged.own("short"),
+        "a job": running_signet.client_credentials_token(),
+        "a job, for two audiences": running_signet.client_credentials_token("job", TASKS, OTHER),
+        "a job, without a scope": running_signet.client_credentials_token("bare"),
+        "a job, for a minute": running_signet.client_credentials_token("short"),
         "the ID token": answer["id_token"],
     }
 
 
-@pytest.mark.parametrize("whose", SCOPES)
-def test_accepts_the_access_token_of(whose: str, spring: Spring, tokens: dict[str, str]) -> None:
-    token = tokens[whose]
+@pytest.mark.parametrize("owner", SCOPES)
+def test_access_token_is_accepted(owner: str, spring: Spring, tokens: dict[str, str]) -> None:
+    token = tokens[owner]
     assert header_of(token)["typ"] == "JWT"
 
     answer = spring.get(token)
@@ -173,95 +175,117 @@ def test_accepts_the_access_token_of(whose: str, spring: Spring, tokens: dict[st
     assert answer.status_code == 200, answer.headers
     assert answer.json() == {
         "subject": claims_of(token)["sub"],
-        "scope": SCOPES[whose],
-        "authorities": [f"SCOPE_{value}" for value in SCOPES[whose].split()],
+        "scope": SCOPES[owner],
+        "authorities": [f"SCOPE_{value}" for value in SCOPES[owner].split()],
     }
 
 
-def test_scope_limits_what_a_token_may_access(spring: Spring, tokens: dict[str, str]) -> None:
+def test_scope_limits_access(spring: Spring, tokens: dict[str, str]) -> None:
     assert spring.post(tokens["a job"]).status_code == 200
 
-    for whose in ("a person", "a job, without a scope"):
-        refused = spring.post(tokens[whose])
+    for owner in ("a person", "a job, without a scope"):
+        refused = spring.post(tokens[owner])
         assert refused.status_code == 403
         assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
 
 
-def test_rejects_an_id_token(spring: Spring, tokens: dict[str, str]) -> None:
+def test_id_token_is_rejected(spring: Spring, tokens: dict[str, str]) -> None:
     assert header_of(tokens["the ID token"])["typ"] == "JWT"
 
-    assert reason(spring.get(tokens["the ID token"])) == WRONG_AUDIENCE
+    assert rejection_reason(spring.get(tokens["the ID token"])) == WRONG_AUDIENCE
 
 
 @pytest.mark.parametrize("audience", REASONS)
-def test_rejects_a_token_for(audience: str, spring: Spring, arranged: Arranged) -> None:
-    assert reason(spring.get(arranged.own("job", audience))) == REASONS[audience]
-
-
-def test_rejects_a_token_of_another_signet(
-    spring: Spring, here: Path, owned_by_module: Owner
+def test_token_for_another_audience_is_rejected(
+    audience: str, spring: Spring, running_signet: RunningSignet
 ) -> None:
-    foreign = Arranged(here / "foreign", owned_by_module)
+    assert (
+        rejection_reason(spring.get(running_signet.client_credentials_token("job", audience)))
+        == REASONS[audience]
+    )
 
-    assert "no matching key(s) found" in reason(spring.get(foreign.own()))
+
+def test_token_of_another_signet_is_rejected(
+    spring: Spring, module_directory: Path, kill_after_module: ProcessKiller
+) -> None:
+    foreign = RunningSignet(module_directory / "foreign", kill_after_module)
+
+    assert "no matching key(s) found" in rejection_reason(
+        spring.get(foreign.client_credentials_token())
+    )
 
 
-def test_rejects_forged_tokens(spring: Spring, arranged: Arranged, tokens: dict[str, str]) -> None:
-    jwks = httpx.get(f"{arranged.signet.url}/.well-known/jwks.json").content
+def test_forged_tokens_are_rejected(
+    spring: Spring, running_signet: RunningSignet, tokens: dict[str, str]
+) -> None:
+    jwks = httpx.get(f"{running_signet.signet.url}/.well-known/jwks.json").content
 
-    for name, forged in forgeries(tokens["a job"], arranged.user_id, jwks).items():
+    for name, forged in forgeries(tokens["a job"], running_signet.user_id, jwks).items():
         # Tomcat rejects headers over 8 KiB.
         expected = 400 if name == "very long" else 401
         assert spring.get(forged).status_code == expected, name
 
 
-def test_rejects_every_token_without_the_setting(
-    spring: Spring, arranged: Arranged, tokens: dict[str, str]
+def test_tokens_without_the_typ_setting_are_rejected(
+    spring: Spring, running_signet: RunningSignet, tokens: dict[str, str]
 ) -> None:
-    """The reason for the setting. Issuer, keys and application are unchanged."""
-    arranged.signet.restart(SIGNET_TYP_JWT_AUDIENCES="")
+    """Shows why the setting is needed. Issuer, keys and application are unchanged."""
+    running_signet.signet.restart(SIGNET_TYP_JWT_AUDIENCES="")
     try:
-        usual = [arranged.own(), arranged.own("bare"), arranged.log_in()["access_token"]]
+        default_tokens = [
+            running_signet.client_credentials_token(),
+            running_signet.client_credentials_token("bare"),
+            running_signet.log_in()["access_token"],
+        ]
     finally:
-        arranged.signet.restart()
+        running_signet.signet.restart()
 
-    for token in usual:
+    for token in default_tokens:
         assert header_of(token)["typ"] == "at+jwt"
-        assert reason(spring.get(token)) == WRONG_TYPE
+        assert rejection_reason(spring.get(token)) == WRONG_TYPE
     assert spring.get(tokens["a job"]).status_code == 200
 
 
-def test_accepts_id_tokens_and_tokens_for_others_without_audiences(
-    here: Path, arranged: Arranged, tokens: dict[str, str], owned_by_module: Owner
+def test_id_tokens_and_other_audiences_are_accepted_without_the_audiences_property(
+    module_directory: Path,
+    running_signet: RunningSignet,
+    tokens: dict[str, str],
+    kill_after_module: ProcessKiller,
 ) -> None:
-    """A misconfiguration: shows why the page requires audiences."""
-    issuer = arranged.signet.issuer
-    careless = owned_by_module(Spring("careless", here, issuer, "")).start()
+    """Shows why the documentation requires the property `audiences`."""
+    issuer = running_signet.signet.issuer
+    without_audiences = kill_after_module(
+        Spring("without-audiences", module_directory, issuer, "")
+    ).start()
     try:
-        for_notes = arranged.own("job", NOTES)
-        assert careless.get(for_notes).status_code == 200
-        assert careless.post(for_notes).status_code == 200
+        for_notes = running_signet.client_credentials_token("job", NOTES)
+        assert without_audiences.get(for_notes).status_code == 200
+        assert without_audiences.post(for_notes).status_code == 200
 
-        answer = careless.get(tokens["the ID token"])
-        assert answer.json() == {"subject": arranged.user_id, "scope": None, "authorities": []}
-        assert careless.post(tokens["the ID token"]).status_code == 403
+        answer = without_audiences.get(tokens["the ID token"])
+        assert answer.json() == {
+            "subject": running_signet.user_id,
+            "scope": None,
+            "authorities": [],
+        }
+        assert without_audiences.post(tokens["the ID token"]).status_code == 403
     finally:
-        careless.kill()
+        without_audiences.kill()
 
 
-def test_rejects_an_expired_token(spring: Spring, tokens: dict[str, str]) -> None:
-    """Runs last, since it waits."""
+def test_expired_token_is_rejected(spring: Spring, tokens: dict[str, str]) -> None:
+    """The last test, so that most of the waiting time has passed."""
     token = tokens["a job, for a minute"]
     while (left := claims_of(token)["exp"] + LEEWAY_SECONDS + 1 - time.time()) > 0:
         time.sleep(left)
 
-    assert reason(spring.get(token)).startswith("Jwt expired at ")
+    assert rejection_reason(spring.get(token)).startswith("Jwt expired at ")
 
 
-def reason(answer: httpx.Response) -> str:
+def rejection_reason(answer: httpx.Response) -> str:
     """The reason why a token was rejected."""
     assert answer.status_code == 401, answer.text
-    said = answer.headers["WWW-Authenticate"]
-    found = re.search(r'error="invalid_token", error_description="[^:"]*Jwt: ([^"]*)"', said)
-    assert found, said
+    challenge = answer.headers["WWW-Authenticate"]
+    found = re.search(r'error="invalid_token", error_description="[^:"]*Jwt: ([^"]*)"', challenge)
+    assert found, challenge
     return found[1]

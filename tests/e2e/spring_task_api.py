@@ -15,14 +15,14 @@ BUILD_SECONDS = 600
 """Maven downloads some 60 MB on the first build."""
 
 START_SECONDS = 120
-"""A JVM starts slowly beside other tests."""
+"""A JVM starts slowly while other tests run."""
 
-# One build of both, so that the example finds the starter without installing it.
-TOGETHER = f"""\
+# A parent that builds both, so that the example finds the starter without installing it.
+PARENT_POM = f"""\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>example</groupId>
-  <artifactId>together</artifactId>
+  <artifactId>parent</artifactId>
   <version>1</version>
   <packaging>pom</packaging>
   <modules>
@@ -35,23 +35,23 @@ TOGETHER = f"""\
 
 @lru_cache(maxsize=1)
 def build() -> Path:
-    """Builds the application from copies, so that nothing is written beside the sources."""
+    """Builds the application from copies, so that no file is written beside the sources."""
     shutil.rmtree(BUILT, ignore_errors=True)
     for part in (VERIFIER, EXAMPLE):
         shutil.copytree(
             REPOSITORY / part, BUILT / part, ignore=shutil.ignore_patterns("target", "*.mv.db")
         )
-    (BUILT / "pom.xml").write_text(TOGETHER)
+    (BUILT / "pom.xml").write_text(PARENT_POM)
     only = ("--projects", EXAMPLE, "--also-make", "-Dmaven.test.skip")
     run("mvn", "--batch-mode", "--quiet", *only, "package", cwd=BUILT, seconds=BUILD_SECONDS)
     return BUILT / EXAMPLE / "target/task-api.jar"
 
 
 class SpringTaskApi(TaskApi):
-    """It has the routes and settings of the Python example."""
+    """The task API in Spring Boot, with the same routes and settings as the Python example."""
 
     def start(self) -> "SpringTaskApi":
-        # It serves few requests, so the optimising compiler would not pay off.
+        # The optimising compiler would not pay off for the few requests of a test.
         command = ["java", "-XX:TieredStopAtLevel=1", "-jar", str(build())]
         self.spawn(command, {**clean_environment(), **self.settings, "PORT": str(self.port)})
         self.wait_until_ready(f"{self.url}/health", seconds=START_SECONDS)

@@ -1,4 +1,4 @@
-"""Shared by stock clients: their registrations, and a user with a browser, to be sent to URLs."""
+"""Registration of the stock clients, and a browser that their programs send to URLs."""
 
 import json
 import os
@@ -21,7 +21,7 @@ API = "https://api.example"
 
 CALLBACK = "https://app.example/callback"
 LOOPBACK_CALLBACK = "http://127.0.0.1:7/callback"
-"""The callback of the public native client; the port differs from the registered one."""
+"""The callback of the public native client. Its port is not part of the registered URI."""
 
 AFTER_LOGOUT = "https://app.example/bye"
 
@@ -50,8 +50,8 @@ def manage_clients(signet: Signet, directory: Path, *arguments: str) -> str:
     return printed.stdout
 
 
-def arrange(signet: Signet, directory: Path) -> dict[str, Any]:
-    """Registers a client for each authentication method. Returns the parameters for programs."""
+def register_stock_clients(signet: Signet, directory: Path) -> dict[str, Any]:
+    """Registers a client for each authentication method. Returns the programs' parameters."""
     private, public = key_pair()
     secrets = register(signet, directory, [registration(method, public) for method in METHODS])
     clients = []
@@ -73,7 +73,7 @@ def arrange(signet: Signet, directory: Path) -> dict[str, Any]:
 
 def registration(method: str, public: dict[str, Any]) -> dict[str, Any]:
     is_public = method == "none"
-    described: dict[str, Any] = {
+    client: dict[str, Any] = {
         "client_id": f"app-{method}",
         "token_endpoint_auth_method": method,
         "application_type": "native" if is_public else "web",
@@ -84,29 +84,31 @@ def registration(method: str, public: dict[str, Any]) -> dict[str, Any]:
         "audiences": [API],
     }
     if not is_public:
-        described["grant_types"].append("client_credentials")
+        client["grant_types"].append("client_credentials")
     if method == "private_key_jwt":
-        described["jwks"] = {"keys": [public]}
-    return described
+        client["jwks"] = {"keys": [public]}
+    return client
 
 
 def key_pair() -> tuple[dict[str, Any], dict[str, Any]]:
-    """A client's key pair, as private and public JWK."""
+    """A new key pair of a client: private and public JWK."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    named = {"kid": "app-1", "alg": "RS256", "use": "sig"}
+    key_parameters = {"kid": "app-1", "alg": "RS256", "use": "sig"}
     private = RSAAlgorithm.to_jwk(key, as_dict=True)
     public = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     for jwk in (private, public):
         jwk.pop("key_ops", None)
-        jwk.update(named)
+        jwk.update(key_parameters)
     return private, public
 
 
-def accompany(person: Person, command: Iterable[object], cwd: Path, **environment: str) -> str:
-    """Runs a program that must succeed, and returns its output.
+def run_with_browser(
+    person: Person, command: Iterable[object], cwd: Path, **environment: str
+) -> str:
+    """Runs a program that must succeed. Returns its output.
 
-    A line `allow URL` or `deny URL` sends the user to that URL and is answered with the final
-    address; it is not part of the returned output.
+    When the program prints `allow URL` or `deny URL`, the user visits that URL, and the final address
+    is written to the program's standard input. These lines are not part of the returned output.
     """
     errors = cwd / "errors.log"
     path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"

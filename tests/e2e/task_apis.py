@@ -1,6 +1,6 @@
-"""The task API in all its languages, for tests that apply to each.
+"""A fixture for tests that apply to the task APIs in Python and in Go.
 
-A module with `task_api_kind = every_task_api` runs its tests with each.
+A module with `task_api_kind = every_task_api` runs its tests with both.
 """
 
 import os

@@ -1,9 +1,9 @@
-"""The modules of the OpenID certification, as tests of our own.
+"""The modules of the OpenID certification, reimplemented as tests.
 
-One test per module, with its official name: the Config, Basic, RP-Initiated Logout and Back-Channel
-Logout profiles. It is not the official run. But Signet is behind TLS under its public name, its
-clients are those of `tests/conformance/clients.toml`, and the browser follows
-`tests/conformance/config.json`. What is a warning there is a failure here.
+Each test has the name of a module of the Config, Basic, RP-Initiated Logout or Back-Channel Logout
+profile. This is not the official run. As in the official run, Signet is behind TLS under its public
+name, its clients are those of `tests/conformance/clients.toml`, and the browser follows
+`tests/conformance/config.json`. Conditions that only cause a warning in the suite fail here.
 """
 
 import base64
@@ -16,18 +16,26 @@ from pathlib import Path
 import pytest
 
 import conditions
-from conformance import BASE, CLIENTS, Module, Suite, conformance_run, random_text, spend
-from databases import fresh_database
+from conformance import (
+    BASE,
+    CLIENTS,
+    Module,
+    Suite,
+    conformance_run,
+    random_text,
+    redeem_for_later_reuse,
+)
+from databases import new_database
 from forgery import claims_of, header_of, sign_hs256
 from logout_receiver import LogoutReceiver
-from processes import REPOSITORY, Owner
+from processes import REPOSITORY, ProcessKiller
 from relying_party import CHALLENGE, VERIFIER
 
 pytestmark = pytest.mark.once
 
 AFTER_LOGOUT = f"{BASE}/post_logout_redirect"
-CODE_LIES = 31
-"""Seconds after which a code is presented again."""
+REUSE_AFTER_SECONDS = 31
+"""Seconds between the redemption of a code and its second presentation."""
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +46,23 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogoutReceive
 
 @pytest.fixture(scope="module")
 def suite(
-    tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner, receiver: LogoutReceiver
+    tmp_path_factory: pytest.TempPathFactory,
+    kill_after_module: ProcessKiller,
+    receiver: LogoutReceiver,
 ) -> Iterator[Suite]:
     directory = tmp_path_factory.mktemp("certification")
-    database = fresh_database(directory)
+    database = new_database(directory)
     trusted = {"SSL_CERT_FILE": str(receiver.certificate)}
-    with conformance_run(directory, database, owned_by_module, **trusted) as suite:
-        # The code of this flow ages while the other modules run.
-        spend(suite, suite.module("oidcc-codereuse-30seconds"))
+    with conformance_run(directory, database, kill_after_module, **trusted) as suite:
+        # The last module presents this code again, after the other modules have run.
+        redeem_for_later_reuse(suite, suite.module("oidcc-codereuse-30seconds"))
         yield suite
     database.drop()
 
 
 @pytest.fixture
 def module(suite: Suite, request: pytest.FixtureRequest) -> Module:
-    """The module after which the test is named."""
+    """The module with the name of the test."""
     name = request.node.name.removeprefix("test_").replace("_", "-")
     return suite.module(name)
 
@@ -71,7 +81,7 @@ def test_oidcc_discovery_endpoint_verification(module: Module) -> None:
 def test_oidcc_server(module: Module) -> None:
     flow = module.flow()
 
-    conditions.is_secret(flow.code)
+    conditions.check_secret(flow.code)
     assert flow.userinfo == {"sub": flow.claims["sub"]}
     assert module.browser.tasks[0] == "Log in"
     assert module.browser.tasks[-1] == "Come back"
@@ -95,7 +105,7 @@ def test_oidcc_idtoken_signature(module: Module) -> None:
 
 
 def test_oidcc_idtoken_unsigned(module: Module) -> None:
-    """Not in the plan for static clients, and skipped by a provider that signs everything."""
+    """Not in the plan for static clients. The suite skips it if a provider signs all ID tokens."""
     assert "none" not in module.metadata["id_token_signing_alg_values_supported"]
 
 
@@ -108,7 +118,7 @@ def test_oidcc_userinfo_post_header(module: Module) -> None:
 
     answer = module.userinfo(flow.access_token, "POST")
 
-    assert conditions.is_json(answer, 200) == flow.userinfo
+    assert conditions.check_json(answer, 200) == flow.userinfo
 
 
 def test_oidcc_userinfo_post_body(module: Module) -> None:
@@ -117,7 +127,7 @@ def test_oidcc_userinfo_post_body(module: Module) -> None:
     form = {"access_token": flow.access_token}
     answer = module.http.post(module.metadata["userinfo_endpoint"], data=form)
 
-    assert conditions.is_json(answer, 200) == flow.userinfo
+    assert conditions.check_json(answer, 200) == flow.userinfo
 
 
 def test_oidcc_ensure_request_without_nonce_succeeds_for_code_flow(module: Module) -> None:
@@ -145,14 +155,14 @@ def test_oidcc_scope_all(module: Module) -> None:
 
 
 def test_oidcc_alternate_happy_flow(module: Module) -> None:
-    usual = module.request(scope="phone address email profile openid")
-    request = dict(reversed(usual.items()))
+    ordered = module.request(scope="phone address email profile openid")
+    request = dict(reversed(ordered.items()))
 
     code = module.code(module.send(request), request)
 
     answer = module.tokens(module.redeem(module.client(), request, code), request["scope"])
     claims = module.id_token(answer, module.client(), request["nonce"])
-    module.ended(module.client(), request, code, answer, claims)
+    module.complete(module.client(), request, code, answer, claims)
 
 
 def test_oidcc_display_page(module: Module) -> None:
@@ -175,7 +185,7 @@ def test_oidcc_prompt_login(module: Module) -> None:
 
 
 def test_oidcc_prompt_none_not_logged_in(module: Module) -> None:
-    module.is_logged_out()
+    module.check_logged_out()
 
 
 def test_oidcc_prompt_none_logged_in(module: Module) -> None:
@@ -248,7 +258,7 @@ def test_oidcc_codereuse(module: Module) -> None:
 
     again = module.redeem(flow.client, flow.request, flow.code)
 
-    assert conditions.is_json(again, 400)["error"] == "invalid_grant"
+    assert conditions.check_json(again, 400)["error"] == "invalid_grant"
 
 
 def test_oidcc_ensure_registered_redirect_uri(module: Module) -> None:
@@ -257,7 +267,7 @@ def test_oidcc_ensure_registered_redirect_uri(module: Module) -> None:
 
     landing = module.send(module.request(redirect_uri=elsewhere))
 
-    module.is_page(landing, 400)
+    module.check_page(landing, 400)
     assert module.browser.screenshots == ["That does not work"]
     assert "redirect_uri" in landing.text
 
@@ -297,8 +307,8 @@ def test_oidcc_claims_essential(module: Module) -> None:
     code = module.code(module.send(request), request)
 
     answer = module.tokens(module.redeem(module.client(), request, code), request["scope"])
-    members = conditions.is_json(module.userinfo(answer["access_token"]), 200)
-    assert members.keys() == {"sub", "name"}, "an official run warns if there is no name"
+    members = conditions.check_json(module.userinfo(answer["access_token"]), 200)
+    assert members.keys() == {"sub", "name"}, "the suite warns if the name is missing"
 
 
 def test_oidcc_ensure_request_object_with_redirect_uri(module: Module) -> None:
@@ -308,7 +318,7 @@ def test_oidcc_ensure_request_object_with_redirect_uri(module: Module) -> None:
 
     landing = module.send(request)
 
-    module.is_page(landing, 400)
+    module.check_page(landing, 400)
     assert module.browser.screenshots == ["That does not work"]
 
 
@@ -322,7 +332,7 @@ def test_oidcc_refresh_token(module: Module) -> None:
     def refresh(client: conditions.Json, token: str, **more: str) -> conditions.Json:
         form = {"grant_type": "refresh_token", "refresh_token": token, **more}
         answer = module.tokens(module.token_answer(client, form), scope)
-        conditions.is_secret(answer["refresh_token"])
+        conditions.check_secret(answer["refresh_token"])
         return answer
 
     first = module.flow(first_client, scope=scope, prompt="consent")
@@ -340,10 +350,10 @@ def test_oidcc_refresh_token(module: Module) -> None:
         claims = module.id_token(answer, flow.client, nonce)
         conditions.refreshed_id_token(flow.claims, claims)
         assert answer["access_token"] != flow.access_token
-        assert conditions.is_json(module.userinfo(answer["access_token"]), 200) == flow.userinfo
+        assert conditions.check_json(module.userinfo(answer["access_token"]), 200) == flow.userinfo
     stolen = {"grant_type": "refresh_token", "refresh_token": answers[1]["refresh_token"]}
     refused = module.token_answer(first_client, stolen)
-    assert conditions.is_json(refused, 400)["error"] == "invalid_grant"
+    assert conditions.check_json(refused, 400)["error"] == "invalid_grant"
 
 
 def test_oidcc_ensure_request_with_valid_pkce_succeeds(module: Module) -> None:
@@ -367,7 +377,7 @@ def test_oidcc_rp_initiated_logout(module: Module) -> None:
 
     assert landing.url.partition("?")[0] == AFTER_LOGOUT
     assert landing.parameters == {"state": state}
-    module.is_logged_out()
+    module.check_logged_out()
 
 
 def test_oidcc_rp_initiated_logout_no_state(module: Module) -> None:
@@ -376,23 +386,25 @@ def test_oidcc_rp_initiated_logout_no_state(module: Module) -> None:
     landing = module.log_out(id_token_hint=id_token, post_logout_redirect_uri=AFTER_LOGOUT)
 
     assert landing.url == AFTER_LOGOUT
-    module.is_logged_out()
+    module.check_logged_out()
 
 
-def stays_on_a_page(module: Module, heading: str, *statuses: int, **parameters: str) -> None:
-    """Asserts that a logout request ends on a page of Signet with that heading."""
+def check_logout_ends_on_page(
+    module: Module, heading: str, *statuses: int, **parameters: str
+) -> None:
+    """Checks that a logout request ends on a page of Signet with this heading."""
     module.browser.wants_screenshot = True
 
     landing = module.log_out(**parameters)
 
-    module.is_page(landing, *statuses)
+    module.check_page(landing, *statuses)
     assert module.browser.screenshots == [heading]
 
 
 def test_oidcc_rp_initiated_logout_bad_post_logout_redirect_uri(module: Module) -> None:
     id_token = module.flow().answer["id_token"]
     elsewhere = f"{BASE}/{random_text(10)}"
-    stays_on_a_page(
+    check_logout_ends_on_page(
         module,
         "That does not work",
         400,
@@ -404,20 +416,20 @@ def test_oidcc_rp_initiated_logout_bad_post_logout_redirect_uri(module: Module) 
 
 def test_oidcc_rp_initiated_logout_query_added_to_post_logout_redirect_uri(module: Module) -> None:
     id_token = module.flow().answer["id_token"]
-    longer = f"{AFTER_LOGOUT}?foo=bar"
-    stays_on_a_page(
+    with_query = f"{AFTER_LOGOUT}?foo=bar"
+    check_logout_ends_on_page(
         module,
         "That does not work",
         400,
         id_token_hint=id_token,
-        post_logout_redirect_uri=longer,
+        post_logout_redirect_uri=with_query,
         state="s",
     )
 
 
 def test_oidcc_rp_initiated_logout_modified_id_token_hint(module: Module) -> None:
     unsigned = conditions.alg_none(module.flow().answer["id_token"])
-    stays_on_a_page(
+    check_logout_ends_on_page(
         module,
         "That does not work",
         400,
@@ -432,7 +444,7 @@ def test_oidcc_rp_initiated_logout_bad_id_token_hint(module: Module) -> None:
     secret = flow.client["client_secret"].encode()
     assert len(secret) >= 32, "too short for HS256: the official module stops here"
     forged = sign_hs256({"alg": "HS256", "typ": "JWT"}, flow.claims, secret)
-    stays_on_a_page(
+    check_logout_ends_on_page(
         module,
         "That does not work",
         400,
@@ -444,25 +456,25 @@ def test_oidcc_rp_initiated_logout_bad_id_token_hint(module: Module) -> None:
 
 def test_oidcc_rp_initiated_logout_no_id_token_hint(module: Module) -> None:
     module.flow()
-    stays_on_a_page(
+    check_logout_ends_on_page(
         module, "Log out?", 200, post_logout_redirect_uri=AFTER_LOGOUT, state=random_text(128)
     )
 
 
 def test_oidcc_rp_initiated_logout_no_params(module: Module) -> None:
     module.flow()
-    stays_on_a_page(module, "You are logged out", 200)
+    check_logout_ends_on_page(module, "You are logged out", 200)
     assert "Confirm" in module.browser.tasks
 
 
 def test_oidcc_rp_initiated_logout_only_state(module: Module) -> None:
     module.flow()
-    stays_on_a_page(module, "You are logged out", 200, state=random_text(128))
+    check_logout_ends_on_page(module, "You are logged out", 200, state=random_text(128))
 
 
 def test_oidcc_rp_initiated_logout_no_post_logout_redirect_uri(module: Module) -> None:
     id_token = module.flow().answer["id_token"]
-    stays_on_a_page(module, "You are logged out", 200, id_token_hint=id_token, state="s")
+    check_logout_ends_on_page(module, "You are logged out", 200, id_token_hint=id_token, state="s")
 
 
 # --- Back-Channel Logout ----------------------------------------------------------------------
@@ -478,12 +490,12 @@ def test_oidcc_backchannel_logout_discovery_endpoint_verification(module: Module
 def test_oidcc_backchannel_rp_initiated_logout(
     suite: Suite, module: Module, receiver: LogoutReceiver, tmp_path: Path
 ) -> None:
-    """The shipped file except for one address: the suite's host is not on this machine."""
+    """Replaces one URL of the shipped clients, since the suite's host is not on this machine."""
     shipped = CLIENTS.read_text()
-    told_at = f"{BASE}/backchannel_logout"
-    assert f'"{told_at}"' in shipped
+    registered_uri = f"{BASE}/backchannel_logout"
+    assert f'"{registered_uri}"' in shipped
     path = "/test/a/signet/backchannel_logout"
-    suite.apply_clients(shipped.replace(f'"{told_at}"', f'"{receiver.url}{path}"'), tmp_path)
+    suite.apply_clients(shipped.replace(f'"{registered_uri}"', f'"{receiver.url}{path}"'), tmp_path)
     flow = module.flow()
     state = random_text(128)
 
@@ -503,7 +515,7 @@ def test_oidcc_backchannel_rp_initiated_logout(
         *(flow.client["client_id"], flow.claims),
     )
     assert flow.client["client_id"] == "conformance-backchannel"
-    module.is_logged_out()
+    module.check_logged_out()
 
 
 # --- Slow modules -----------------------------------------------------------------------------
@@ -511,36 +523,38 @@ def test_oidcc_backchannel_rp_initiated_logout(
 
 def test_oidcc_codereuse_30seconds(module: Module) -> None:
     """The code was exchanged before the first module ran."""
-    assert module.suite.spent is not None
-    flow, redeemed_at = module.suite.spent
-    assert conditions.is_json(module.userinfo(flow.access_token), 200) == flow.userinfo
-    time.sleep(max(0.0, redeemed_at + CODE_LIES - time.monotonic()))
+    assert module.suite.redeemed is not None
+    flow, redeemed_at = module.suite.redeemed
+    assert conditions.check_json(module.userinfo(flow.access_token), 200) == flow.userinfo
+    time.sleep(max(0.0, redeemed_at + REUSE_AFTER_SECONDS - time.monotonic()))
 
     again = module.redeem(flow.client, flow.request, flow.code)
 
-    assert conditions.is_json(again, 400)["error"] == "invalid_grant"
+    assert conditions.check_json(again, 400)["error"] == "invalid_grant"
     assert module.userinfo(flow.access_token).status_code == 401
 
 
-def test_page_and_configuration_list_these_modules(suite: Suite) -> None:
+def test_documentation_and_configuration_list_these_modules(suite: Suite) -> None:
     tests = [name for name in globals() if name.startswith("test_oidcc_")]
     modules = {name.removeprefix("test_").replace("_", "-") for name in tests}
     page = (REPOSITORY / "docs/conformance.md").read_text()
 
     assert set(re.findall(r"^\| `(oidcc-[a-z0-9-]+)` \|", page, re.MULTILINE)) == modules
-    # From the comprehensive plan, which is not run here.
-    further = {"oidcc-redirect-uri-query-added"}
-    assert suite.configuration["override"].keys() <= modules | further
+    # A module of the comprehensive plan, which these tests do not implement.
+    other_modules = {"oidcc-redirect-uri-query-added"}
+    assert suite.configuration["override"].keys() <= modules | other_modules
 
 
 def as_request_object(request: dict[str, str]) -> dict[str, str]:
-    """Puts all parameters into an unsigned JWT; outside are only those that the code flow
-    requires."""
+    """Puts all parameters into an unsigned JWT.
+
+    Only those that the code flow requires are also sent outside of it.
+    """
     inner = {**request, "iss": request["client_id"], "aud": "https://signet.example"}
     parts = ({"alg": "none"}, inner)
     encoded = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts]
-    outer = ("client_id", "redirect_uri", "response_type", "scope")
+    required_names = ("client_id", "redirect_uri", "response_type", "scope")
     return {
-        **{name: request[name] for name in outer},
+        **{name: request[name] for name in required_names},
         "request": f"{encoded[0].decode()}.{encoded[1].decode()}.",
     }

@@ -1,4 +1,4 @@
-"""The applications of `docs/client-libraries.md`, and the mistakes that the page warns of."""
+"""The applications of `docs/client-libraries.md`, and the failures that the page describes."""
 
 import json
 import re
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from client_libraries import EXPRESS, Application, table
-from clients import PASSWORD, SignetClient, some_email
+from clients import PASSWORD, SignetClient, random_email
 from person import Arrival, Person
-from processes import REPOSITORY, Owner, Signet
+from processes import REPOSITORY, ProcessKiller, Signet
 from stock import manage_clients
 
 pytestmark = pytest.mark.once
@@ -27,8 +27,8 @@ class Library:
     package: str
     login: str
     """The path that starts a login."""
-    refusal: tuple[str, int, str]
-    """The response after a denied consent: path, status, and a part of the text."""
+    denied_page: tuple[str, int, str]
+    """The page after a denied consent: path, status and a part of its text."""
 
 
 LIBRARIES = {
@@ -56,35 +56,35 @@ LIBRARIES = {
 class Account(Person):
     """A user with an account, a name and a browser."""
 
-    def __init__(self, email: str, sub: str, *places: str) -> None:
-        super().__init__(email, PASSWORD, *places)
+    def __init__(self, email: str, sub: str, *origins: str) -> None:
+        super().__init__(email, PASSWORD, *origins)
         self.sub = sub
-        self.known = {"sub": sub, "email": email, "name": NAME}
-        """The data that an application should have."""
+        self.expected_user = {"sub": sub, "email": email, "name": NAME}
+        """The user's data that an application is expected to receive."""
 
-    def at_another_browser(self) -> "Account":
-        return Account(self.email, self.sub, *self.places)
+    def in_another_browser(self) -> "Account":
+        return Account(self.email, self.sub, *self.origins)
 
 
 @pytest.fixture
 def person(signet: Signet) -> Account:
-    email = some_email()
+    email = random_email()
     with SignetClient(signet.start(SIGNET_LOGOUT_PRIVATE_NETWORKS="true").url) as front_end:
         account = front_end.sign_up(email).json()
-        named = front_end.patch("/api/auth/me", {"name": NAME}, bearer=account["access_token"])
-        assert named.status_code == 200, named.text
+        updated = front_end.patch("/api/auth/me", {"name": NAME}, bearer=account["access_token"])
+        assert updated.status_code == 200, updated.text
     return Account(email, account["user_id"], signet.url)
 
 
 @dataclass(frozen=True)
-class Shop:
-    """A running application without a login."""
+class RunningApplication:
+    """A running application, and logins to it."""
 
     app: Application
     library: Library
 
     def log_in(self, person: Person, decision: str = "allow") -> Arrival:
-        # The error page of Auth.js has a form for another login.
+        # Auth.js shows a login form on its error page, which must not be submitted.
         start = f"{self.app.url}{self.library.login}"
         return person.visit(start, decision, until="?error=")
 
@@ -103,19 +103,21 @@ class Shop:
         )
 
 
-OpenShop = Callable[..., Shop]
+StartApplication = Callable[..., RunningApplication]
 
 
 @pytest.fixture
-def open_shop(signet: Signet, person: Account, owned: Owner, tmp_path: Path) -> OpenShop:
-    """Starts the application of a library, as on the page except for the changes."""
+def start_application(
+    signet: Signet, person: Account, kill_after_test: ProcessKiller, tmp_path: Path
+) -> StartApplication:
+    """Starts the application of a library with the page's code, except for the given changes."""
 
-    def start(library: str, changes: Mapping[str, str] | None = None) -> Shop:
+    def start(library: str, changes: Mapping[str, str] | None = None) -> RunningApplication:
         directory = tmp_path / "shop"
         directory.mkdir()
-        app = owned(Application(library, directory, signet, changes or {})).start()
-        person.places.append(app.url)
-        return Shop(app, LIBRARIES[library])
+        app = kill_after_test(Application(library, directory, signet, changes or {})).start()
+        person.origins.append(app.url)
+        return RunningApplication(app, LIBRARIES[library])
 
     return start
 
@@ -125,48 +127,52 @@ def test_page_lists_the_tested_versions() -> None:
     versions = dict(re.findall(r"^([\w-]+)(?:\[.*\])?==(\S+)$", requirements, re.M))
     versions |= json.loads((EXPRESS / "package.json").read_text())["dependencies"]
 
-    named = {library: cells[0] for library, cells in table().items()}
+    updated = {library: cells[0] for library, cells in table().items()}
 
-    assert named == {name: versions[library.package] for name, library in LIBRARIES.items()}
+    assert updated == {name: versions[library.package] for name, library in LIBRARIES.items()}
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_login(
-    library: str, signet: Signet, person: Account, open_shop: OpenShop, tmp_path: Path
+    library: str,
+    signet: Signet,
+    person: Account,
+    start_application: StartApplication,
+    tmp_path: Path,
 ) -> None:
-    shop = open_shop(library)
+    shop = start_application(library)
     app = shop.app
     assert app.user(person) is None
 
     denied = shop.log_in(person, "deny")
-    path, status, text = shop.library.refusal
+    path, status, text = shop.library.denied_page
     assert denied.url.partition("?")[0] == f"{app.url}{path}"
     assert denied.status == status
     assert text in denied.text
     assert app.user(person) is None
 
     shop.log_in(person)
-    assert app.user(person) == person.known
+    assert app.user(person) == person.expected_user
     assert person.logins == 1
 
-    # The parameters in the table suffice, and PKCE is sent where the table says so.
+    # The authentication method of the table suffices, and PKCE is used if the table says so.
     _version, challenge, secret, _claims = table()[library]
     manage_clients(signet, tmp_path, "update", "shop", "--auth-method", secret.strip("`"))
-    later = person.at_another_browser()
+    later = person.in_another_browser()
     shop.log_in(later)
-    assert app.user(later) == person.known
+    assert app.user(later) == person.expected_user
 
     manage_clients(signet, tmp_path, "update", "shop", "--pkce", "required")
-    latest = person.at_another_browser()
+    latest = person.in_another_browser()
     shop.log_in(latest)
-    assert app.user(latest) == (person.known if challenge.startswith("PKCE") else None)
+    assert app.user(latest) == (person.expected_user if challenge.startswith("PKCE") else None)
 
 
 @pytest.mark.parametrize("library", ["Auth.js", "express-openid-connect", "passport-openidconnect"])
 def test_without_id_token_claims_the_application_gets_sub_only(
-    library: str, person: Account, open_shop: OpenShop
+    library: str, person: Account, start_application: StartApplication
 ) -> None:
-    shop = open_shop(library, {ID_TOKEN_CLAIMS: ""})
+    shop = start_application(library, {ID_TOKEN_CLAIMS: ""})
     shop.log_in(person)
     assert shop.app.user(person) == {"sub": person.sub}
 
@@ -179,12 +185,16 @@ def test_without_id_token_claims_the_application_gets_sub_only(
     ],
     ids=["Auth.js", "passport-openidconnect"],
 )
-def test_userinfo_instead_of_id_token_claims(
-    library: str, setting: str, with_userinfo: str, person: Account, open_shop: OpenShop
+def test_userinfo_replaces_id_token_claims(
+    library: str,
+    setting: str,
+    with_userinfo: str,
+    person: Account,
+    start_application: StartApplication,
 ) -> None:
-    shop = open_shop(library, {ID_TOKEN_CLAIMS: "", setting: with_userinfo})
+    shop = start_application(library, {ID_TOKEN_CLAIMS: "", setting: with_userinfo})
     shop.log_in(person)
-    assert shop.app.user(person) == person.known
+    assert shop.app.user(person) == person.expected_user
 
 
 @pytest.mark.parametrize(
@@ -195,43 +205,45 @@ def test_userinfo_instead_of_id_token_claims(
         ("flask-oidc", "/logout"),
     ],
 )
-def test_logout_of_the_application_only(
-    library: str, path: str, person: Account, open_shop: OpenShop
+def test_logout_keeps_the_login_at_signet(
+    library: str, path: str, person: Account, start_application: StartApplication
 ) -> None:
-    shop = open_shop(library)
+    shop = start_application(library)
     shop.log_in(person)
 
     shop.log_out(person, path)
 
     shop.log_in(person)
-    assert shop.app.user(person) == person.known
+    assert shop.app.user(person) == person.expected_user
     assert person.logins == 1
 
 
 @pytest.mark.parametrize(
     ("library", "path"), [("express-openid-connect", "/logout"), ("mozilla-django-oidc", "/leave")]
 )
-def test_logout_of_application_and_signet(
-    library: str, path: str, person: Account, open_shop: OpenShop
+def test_logout_ends_the_login_at_signet(
+    library: str, path: str, person: Account, start_application: StartApplication
 ) -> None:
-    shop = open_shop(library)
+    shop = start_application(library)
     shop.log_in(person)
 
     shop.log_out(person, path)
 
     shop.log_in(person)
-    assert shop.app.user(person) == person.known
+    assert shop.app.user(person) == person.expected_user
     assert person.logins == 2
 
 
-def test_auth_js_generates_its_own_sub_at_each_login(person: Account, open_shop: OpenShop) -> None:
+def test_auth_js_generates_its_own_sub_at_each_login(
+    person: Account, start_application: StartApplication
+) -> None:
     callback = (
         "    jwt: ({ token, profile }) => (profile ? { ...token, sub: profile.sub } : token),\n"
     )
-    shop = open_shop("Auth.js", {callback: ""})
+    shop = start_application("Auth.js", {callback: ""})
 
     subs = set()
-    for browser in (person, person.at_another_browser()):
+    for browser in (person, person.in_another_browser()):
         shop.log_in(browser)
         user = shop.app.user(browser)
         assert user is not None
@@ -241,26 +253,26 @@ def test_auth_js_generates_its_own_sub_at_each_login(person: Account, open_shop:
     assert person.sub not in subs
 
 
-def test_auth_js_path_from_its_documentation_fails_with_express_5(
-    open_shop: OpenShop,
+def test_auth_js_fails_with_express_5_and_the_path_of_its_documentation(
+    start_application: StartApplication,
 ) -> None:
     with pytest.raises(AssertionError, match="Missing parameter name"):
-        open_shop("Auth.js", {'app.use("/auth", ': 'app.use("/auth/*", '})
+        start_application("Auth.js", {'app.use("/auth", ': 'app.use("/auth/*", '})
 
 
-def test_auth_js_does_not_recognise_its_path_below_an_express_5_wildcard(
-    person: Account, open_shop: OpenShop
+def test_auth_js_rejects_requests_below_an_express_5_wildcard(
+    person: Account, start_application: StartApplication
 ) -> None:
-    shop = open_shop("Auth.js", {'app.use("/auth", ': 'app.use("/auth/*splat", '})
+    shop = start_application("Auth.js", {'app.use("/auth", ': 'app.use("/auth/*splat", '})
     refused = shop.log_in(person)
     assert (refused.status, refused.text) == (400, '"Bad request."')
 
 
 def test_express_openid_connect_uses_the_implicit_flow_by_default(
-    person: Account, open_shop: OpenShop
+    person: Account, start_application: StartApplication
 ) -> None:
     code_flow = '    authorizationParams: { response_type: "code" },\n'
-    shop = open_shop("express-openid-connect", {code_flow: ""})
+    shop = start_application("express-openid-connect", {code_flow: ""})
 
     assert shop.log_in(person).status == 400
 
@@ -269,9 +281,9 @@ def test_express_openid_connect_uses_the_implicit_flow_by_default(
 
 
 def test_express_openid_connect_ends_all_logins_on_backchannel_logout(
-    signet: Signet, person: Account, open_shop: OpenShop
+    signet: Signet, person: Account, start_application: StartApplication
 ) -> None:
-    shop = open_shop(
+    shop = start_application(
         "express-openid-connect",
         {
             'import express from "express";': 'import express from "express";\n'
@@ -281,10 +293,10 @@ def test_express_openid_connect_ends_all_logins_on_backchannel_logout(
             " http://localhost:3000/backchannel-logout",
         },
     )
-    elsewhere = person.at_another_browser()
+    elsewhere = person.in_another_browser()
     for browser in (person, elsewhere):
         shop.log_in(browser)
-        assert shop.app.user(browser) == person.known
+        assert shop.app.user(browser) == person.expected_user
 
     assert "You are logged out" in person.visit(f"{signet.url}/logout").text
 
@@ -293,9 +305,9 @@ def test_express_openid_connect_ends_all_logins_on_backchannel_logout(
 
 
 def test_passport_sends_neither_nonce_nor_pkce_by_default(
-    signet: Signet, person: Account, open_shop: OpenShop, tmp_path: Path
+    signet: Signet, person: Account, start_application: StartApplication, tmp_path: Path
 ) -> None:
-    shop = open_shop("passport-openidconnect", {"      nonce: true,\n": ""})
+    shop = start_application("passport-openidconnect", {"      nonce: true,\n": ""})
     refused = shop.log_in(person)
     assert refused.status == 500
     assert "error=invalid_request" in refused.url
@@ -303,23 +315,23 @@ def test_passport_sends_neither_nonce_nor_pkce_by_default(
     manage_clients(signet, tmp_path, "update", "shop", "--pkce", "optional")
 
     shop.log_in(person)
-    assert shop.app.user(person) == person.known
+    assert shop.app.user(person) == person.expected_user
 
 
 def test_passport_redirects_endlessly_after_a_denied_consent(
-    person: Account, open_shop: OpenShop
+    person: Account, start_application: StartApplication
 ) -> None:
-    as_in_its_readme = {'failureRedirect: "/failed"': 'failureRedirect: "/login"'}
-    shop = open_shop("passport-openidconnect", as_in_its_readme)
-    with pytest.raises(AssertionError, match="no end after"):
+    as_in_the_readme = {'failureRedirect: "/failed"': 'failureRedirect: "/login"'}
+    shop = start_application("passport-openidconnect", as_in_the_readme)
+    with pytest.raises(AssertionError, match="more than"):
         shop.log_in(person, "deny")
 
 
 def test_mozilla_django_oidc_identifies_users_by_email_by_default(
-    person: Account, open_shop: OpenShop
+    person: Account, start_application: StartApplication
 ) -> None:
-    its_own = "mozilla_django_oidc.auth.OIDCAuthenticationBackend"
-    shop = open_shop("mozilla-django-oidc", {"shop.backend.SignetBackend": its_own})
+    default_backend = "mozilla_django_oidc.auth.OIDCAuthenticationBackend"
+    shop = start_application("mozilla-django-oidc", {"shop.backend.SignetBackend": default_backend})
     shop.make_administrator(person.email)
 
     shop.log_in(person)
@@ -328,19 +340,21 @@ def test_mozilla_django_oidc_identifies_users_by_email_by_default(
 
 
 def test_mozilla_django_oidc_with_the_documented_backend_identifies_users_by_sub(
-    person: Account, open_shop: OpenShop
+    person: Account, start_application: StartApplication
 ) -> None:
-    # The page says that this may be omitted, too.
-    shop = open_shop("mozilla-django-oidc", {"OIDC_USE_PKCE = True\n": ""})
+    # The page says that this setting is optional.
+    shop = start_application("mozilla-django-oidc", {"OIDC_USE_PKCE = True\n": ""})
     shop.make_administrator(person.email)
 
     shop.log_in(person)
 
-    assert shop.app.user(person) == person.known
+    assert shop.app.user(person) == person.expected_user
 
 
-def test_mozilla_django_oidc_expects_hs256_by_default(person: Account, open_shop: OpenShop) -> None:
-    shop = open_shop("mozilla-django-oidc", {'OIDC_RP_SIGN_ALGO = "RS256"\n': ""})
+def test_mozilla_django_oidc_expects_hs256_by_default(
+    person: Account, start_application: StartApplication
+) -> None:
+    shop = start_application("mozilla-django-oidc", {'OIDC_RP_SIGN_ALGO = "RS256"\n': ""})
 
     refused = shop.log_in(person)
 
@@ -350,9 +364,9 @@ def test_mozilla_django_oidc_expects_hs256_by_default(person: Account, open_shop
 
 
 def test_allauth_sends_neither_nonce_nor_pkce_by_default(
-    person: Account, open_shop: OpenShop
+    person: Account, start_application: StartApplication
 ) -> None:
-    shop = open_shop("django-allauth", {'        "OAUTH_PKCE_ENABLED": True,\n': ""})
+    shop = start_application("django-allauth", {'        "OAUTH_PKCE_ENABLED": True,\n': ""})
 
     refused = shop.log_in(person)
 
@@ -361,23 +375,25 @@ def test_allauth_sends_neither_nonce_nor_pkce_by_default(
     assert shop.app.user(person) is None
 
 
-def test_allauth_sends_mail_to_new_users(person: Account, open_shop: OpenShop) -> None:
+def test_allauth_sends_mail_to_new_users_by_default(
+    person: Account, start_application: StartApplication
+) -> None:
     mail_to_the_log = 'EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"'
-    shop = open_shop(
+    shop = start_application(
         "django-allauth", {'SOCIALACCOUNT_EMAIL_VERIFICATION = "none"': mail_to_the_log}
     )
 
     shop.log_in(person)
 
-    assert shop.app.user(person) == person.known
+    assert shop.app.user(person) == person.expected_user
     assert f"To: {person.email}" in shop.app.output
 
 
 def test_flask_oidc_logs_out_when_the_access_token_expires(
-    signet: Signet, person: Account, open_shop: OpenShop, tmp_path: Path
+    signet: Signet, person: Account, start_application: StartApplication, tmp_path: Path
 ) -> None:
-    # The library treats a token as expired a minute early.
-    shop = open_shop("flask-oidc", {SCOPE: f"{SCOPE} --access-token-seconds 63"})
+    # The library treats a token as expired a minute before its expiry.
+    shop = start_application("flask-oidc", {SCOPE: f"{SCOPE} --access-token-seconds 63"})
     shop.log_in(person)
     wait_until_logged_out(shop.app, person)
 
@@ -386,9 +402,11 @@ def test_flask_oidc_logs_out_when_the_access_token_expires(
     assert shop.app.user(person) is None
 
 
-def test_flask_oidc_refreshes(person: Account, open_shop: OpenShop) -> None:
+def test_flask_oidc_refreshes_with_a_refresh_token(
+    person: Account, start_application: StartApplication
+) -> None:
     grants = "--grant authorization_code --grant refresh_token"
-    shop = open_shop(
+    shop = start_application(
         "flask-oidc",
         {
             SCOPE: f'{grants} --scope "openid profile email offline_access"'
@@ -398,8 +416,8 @@ def test_flask_oidc_refreshes(person: Account, open_shop: OpenShop) -> None:
     )
     shop.log_in(person)
 
-    assert shop.app.user(person) == person.known
-    assert shop.app.user(person) == person.known
+    assert shop.app.user(person) == person.expected_user
+    assert shop.app.user(person) == person.expected_user
 
 
 def wait_until_logged_out(app: Application, person: Person) -> None:

@@ -1,7 +1,7 @@
-"""Clients generated from the contract run through the life of an account.
+"""Clients generated from the OpenAPI document call every operation of an account's lifecycle.
 
-`tests/clients` contains that program in each language. The generated code must pass the language's
-own checks first, and all must get the same responses.
+`tests/clients` contains the calling program in each language. The generated code must pass the type
+checks of its language first, and all programs must get the same responses.
 """
 
 import json
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from clients import PASSWORD, some_email
+from clients import PASSWORD, random_email
 from node import CONTRACT, NodeProject, run
-from openapi_generator import live_in_go, live_in_java, without_go, without_java
+from openapi_generator import run_go_client, run_java_client, without_go, without_java
 from processes import REPOSITORY, Signet
 
 pytestmark = pytest.mark.once
 
 CLIENTS = REPOSITORY / "tests/clients"
 
-# The calls, in this order: operation, status, error code.
-LIFE = """\
+# The expected calls in order: operation, status, error code.
+EXPECTED_CALLS = """\
 signUp 201
 signUp 409 EMAIL_EXISTS
 signUp 400 VALIDATION_ERROR
@@ -47,8 +47,8 @@ logIn 200
 deleteMe 204
 """
 
-# Operations that no program calls yet. This set may only shrink.
-NOT_LIVED: set[str] = set()
+# Operations that the programs do not call yet. This set may only shrink.
+UNCALLED_OPERATIONS: set[str] = set()
 
 
 def test_generated_clients_call_every_operation() -> None:
@@ -58,7 +58,10 @@ def test_generated_clients_call_every_operation() -> None:
         for operation in methods.values()
     }
 
-    assert operations - {line.split()[0] for line in LIFE.splitlines()} == NOT_LIVED
+    assert (
+        operations - {line.split()[0] for line in EXPECTED_CALLS.splitlines()}
+        == UNCALLED_OPERATIONS
+    )
 
 
 def test_generated_typescript_client(signet: Signet) -> None:
@@ -66,42 +69,42 @@ def test_generated_typescript_client(signet: Signet) -> None:
     project.bin("openapi-typescript", CONTRACT, "--output", "signet.d.ts")
     project.bin("tsc")
 
-    assert project.run("node", "built/life.js", *arguments(signet)) == LIFE
+    assert project.run("node", "built/life.js", *arguments(signet)) == EXPECTED_CALLS
 
 
 def test_generated_python_client(signet: Signet, tmp_path: Path) -> None:
-    life = CLIENTS / "python/life.py"
-    made = str(tmp_path / "made")
-    generate = ("generate", "--path", CONTRACT, "--output-path", made)
+    program = CLIENTS / "python/life.py"
+    generated = str(tmp_path / "generated")
+    generate = ("generate", "--path", CONTRACT, "--output-path", generated)
     run("openapi-python-client", *generate, cwd=tmp_path)
-    run("mypy", "--strict", "--cache-dir", "mypy", life, cwd=tmp_path, MYPYPATH=made)
+    run("mypy", "--strict", "--cache-dir", "mypy", program, cwd=tmp_path, MYPYPATH=generated)
 
-    lived = run("python", life, *arguments(signet), cwd=tmp_path, PYTHONPATH=made)
+    printed = run("python", program, *arguments(signet), cwd=tmp_path, PYTHONPATH=generated)
 
-    assert lived == LIFE
+    assert printed == EXPECTED_CALLS
 
 
 def test_generated_rust_client(signet: Signet) -> None:
-    # Progenitor's macro generates the client at compile time.
+    # A macro of progenitor generates the client at compile time.
     manifest = ("--manifest-path", CLIENTS / "rust/Cargo.toml")
     cargo = ("cargo", "run", "--quiet", "--locked", *manifest, "--", *arguments(signet))
     target = os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")
 
-    lived = run(*cargo, cwd=REPOSITORY, CARGO_TARGET_DIR=str(Path(target) / "clients"))
+    printed = run(*cargo, cwd=REPOSITORY, CARGO_TARGET_DIR=str(Path(target) / "clients"))
 
-    assert lived == LIFE
+    assert printed == EXPECTED_CALLS
 
 
 @without_java
-def test_a_java_client(signet: Signet) -> None:
-    assert live_in_java(*arguments(signet)) == LIFE
+def test_generated_java_client(signet: Signet) -> None:
+    assert run_java_client(*arguments(signet)) == EXPECTED_CALLS
 
 
 @without_go
-def test_a_go_client(signet: Signet) -> None:
-    assert live_in_go(*arguments(signet)) == LIFE
+def test_generated_go_client(signet: Signet) -> None:
+    assert run_go_client(*arguments(signet)) == EXPECTED_CALLS
 
 
 def arguments(signet: Signet) -> tuple[str, str, str]:
-    # Three sign-ups with one address are within the limit of five a minute.
-    return signet.start().url, some_email(), PASSWORD
+    # The three sign-ups with one address do not exceed the limit of five a minute.
+    return signet.start().url, random_email(), PASSWORD

@@ -1,4 +1,4 @@
-"""A code works once, even if Signet is killed during the exchange (MUST-213)."""
+"""A code can be exchanged once, even if Signet is killed during the exchange (MUST-213)."""
 
 import random
 import threading
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import httpx
 
 from balancer import ISSUER, Balancer
-from clients import PASSWORD, SignetClient, Tokens, some_email
+from clients import PASSWORD, SignetClient, Tokens, random_email
 from databases import Database
 from form_browser import FormBrowser
 from processes import Signet
@@ -21,7 +21,7 @@ from stock import register
 
 ROUNDS = 15
 CODES = 48
-"""Codes per round: more than can be exchanged before the kill."""
+"""Codes per round. The server is killed before all of them have been exchanged."""
 CLIENTS = 4
 
 CLIENT = "app"
@@ -30,16 +30,16 @@ CALLBACK = "https://app.example/callback"
 
 @dataclass
 class Ledger:
-    """What the client knows when the server is killed."""
+    """The client's record of its exchanges when the server is killed."""
 
     answered: dict[str, str] = field(default_factory=dict)
-    """Refresh tokens, by the exchanged code."""
+    """The refresh token for each exchanged code."""
     unanswered: list[str] = field(default_factory=list)
 
 
 @dataclass
-class Party:
-    """A client that skips consent, and a browser with a login."""
+class ClientWithLogin:
+    """A client without consent pages, and a browser with a login."""
 
     signet: Signet
     secret: str
@@ -65,45 +65,47 @@ class Party:
         return self.call(http, "token", grant_type="refresh_token", refresh_token=token)
 
     def call(self, http: httpx.Client, endpoint: str, **form: str) -> httpx.Response:
-        who = {"client_id": CLIENT, "client_secret": self.secret}
-        return http.post(f"{self.signet.url}/oauth2/{endpoint}", data={**form, **who})
+        credentials = {"client_id": CLIENT, "client_secret": self.secret}
+        return http.post(f"{self.signet.url}/oauth2/{endpoint}", data={**form, **credentials})
 
 
-def test_code_works_once_after_kill_9(signet: Signet, database: Database, tmp_path: Path) -> None:
+def test_code_can_be_redeemed_once_despite_kill_9(
+    signet: Signet, database: Database, tmp_path: Path
+) -> None:
     limits = ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES", "REQUESTS", "CLIENT_REQUESTS")
     signet.settings["SIGNET_ISSUER"] = ISSUER
-    # With a retry window, a client could repeat an exchange that the kill interrupted.
+    # With a retry window, the client could repeat an exchange that the kill interrupted.
     signet.settings["SIGNET_REFRESH_RETRY_SECONDS"] = "0"
     signet.settings |= {f"SIGNET_{limit}_PER_MINUTE": "100000" for limit in limits}
     signet.start()
-    party = arrange(signet, tmp_path)
-    answered = unanswered = spent = 0
+    client_with_login = register_and_log_in(signet, tmp_path)
+    answered = unanswered = redeemed = 0
 
     for _ in range(ROUNDS):
-        ledger = redeem_until_killed(party)
+        ledger = redeem_until_killed(client_with_login)
         signet.start()
         answered += len(ledger.answered)
         unanswered += len(ledger.unanswered)
-        spent += check(party, ledger)
+        redeemed += check(client_with_login, ledger)
 
-    print(f"{answered} answers, {unanswered} lost; of these, {spent} codes were spent")
+    print(f"{answered} responses, {unanswered} lost; {redeemed} of the lost ones redeemed a code")
     assert answered >= ROUNDS, "too few exchanges for a meaningful test"
     assert unanswered >= ROUNDS, "too few requests were in flight when Signet was killed"
     signet.stop()
     assert_sessions_have_one_code_and_an_event(database)
 
 
-def redeem_until_killed(party: Party) -> Ledger:
-    """Presents each code once. Codes that were not presented do not count."""
-    codes = [party.code() for _ in range(CODES)]
+def redeem_until_killed(client_with_login: ClientWithLogin) -> Ledger:
+    """Presents each code once, until the server is killed. Unsent codes are not recorded."""
+    codes = [client_with_login.code() for _ in range(CODES)]
     ledger, answers = Ledger(), threading.Semaphore(0)
 
-    def redeem_sequentially(http: httpx.Client, mine: list[str]) -> None:
-        for code in mine:
+    def redeem_sequentially(http: httpx.Client, share: list[str]) -> None:
+        for code in share:
             try:
-                answer = party.redeem(http, code)
+                answer = client_with_login.redeem(http, code)
             except httpx.ConnectError:
-                return  # it was not sent
+                return  # the code was not sent
             except httpx.TransportError:
                 ledger.unanswered.append(code)
                 return
@@ -112,47 +114,50 @@ def redeem_until_killed(party: Party) -> Ledger:
             answers.release()
 
     with ExitStack() as stack:
-        # Created in advance, since the first moments are short.
+        # Created in advance, since the kill may follow within milliseconds.
         clients = [stack.enter_context(httpx.Client(timeout=30)) for _ in range(CLIENTS)]
         pool = stack.enter_context(ThreadPoolExecutor(CLIENTS))
         shares = [codes[number::CLIENTS] for number in range(CLIENTS)]
         running = [
-            pool.submit(redeem_sequentially, http, mine)
-            for http, mine in zip(clients, shares, strict=True)
+            pool.submit(redeem_sequentially, http, share)
+            for http, share in zip(clients, shares, strict=True)
         ]
         for _ in range(random.randrange(CODES // 3)):
             assert answers.acquire(timeout=30), "no answers"
         time.sleep(random.uniform(0, 0.03))
-        party.signet.kill()
+        client_with_login.signet.kill()
         for client in running:
             client.result()
     return ledger
 
 
-def check(party: Party, ledger: Ledger) -> int:
-    """Reports how many codes were used although no response arrived."""
-    spent = 0
+def check(client_with_login: ClientWithLogin, ledger: Ledger) -> int:
+    """Checks every code and token of the record.
+
+    Returns the number of codes that were redeemed although no response arrived.
+    """
+    redeemed = 0
     with httpx.Client(timeout=30) as http:
         for code, refresh_token in ledger.answered.items():
-            # Acknowledged tokens are still valid, and the used code is not.
-            again = party.refresh(http, refresh_token)
+            # The tokens of a response are still valid, and its code is not.
+            again = client_with_login.refresh(http, refresh_token)
             assert again.status_code == 200, again.text
-            is_refused(party.redeem(http, code))
-            # Reuse of a code ends its session.
-            is_refused(party.refresh(http, again.json()["refresh_token"]))
+            assert_invalid_grant(client_with_login.redeem(http, code))
+            # The reuse of the code has ended the session.
+            assert_invalid_grant(client_with_login.refresh(http, again.json()["refresh_token"]))
         for code in ledger.unanswered:
-            second = party.redeem(http, code)
+            second = client_with_login.redeem(http, code)
             if second.status_code == 200:
                 refresh_token = second.json()["refresh_token"]
-                assert party.refresh(http, refresh_token).status_code == 200
+                assert client_with_login.refresh(http, refresh_token).status_code == 200
             else:
-                is_refused(second)
-                spent += 1
-            is_refused(party.redeem(http, code))
-    return spent
+                assert_invalid_grant(second)
+                redeemed += 1
+            assert_invalid_grant(client_with_login.redeem(http, code))
+    return redeemed
 
 
-def is_refused(answer: httpx.Response) -> None:
+def assert_invalid_grant(answer: httpx.Response) -> None:
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"] == "invalid_grant"
 
@@ -161,7 +166,7 @@ def assert_sessions_have_one_code_and_an_event(database: Database) -> None:
     sessions = database.execute(
         "SELECT id, ended_at, end_reason FROM session WHERE client_id = ?", CLIENT
     )
-    of_codes = database.execute(
+    sessions_of_codes = database.execute(
         "SELECT session_id FROM authorization_code WHERE session_id IS NOT NULL"
     )
     events = database.execute("SELECT session_id FROM auth_event WHERE type = 'code_redeemed'")
@@ -169,16 +174,16 @@ def assert_sessions_have_one_code_and_an_event(database: Database) -> None:
         "SELECT COUNT(*) FROM authorization_code WHERE redeemed_at IS NOT NULL"
     )
     identities = sorted(identity for identity, _, _ in sessions)
-    assert sorted(identity for (identity,) in of_codes) == identities
+    assert sorted(identity for (identity,) in sessions_of_codes) == identities
     assert sorted(identity for (identity,) in events) == identities
-    assert redeemed == [(len(identities),)], "a code was used without a session"
-    # Every code has been presented twice by now.
+    assert redeemed == [(len(identities),)], "a code was redeemed without a session"
+    # By now each code has been presented again after its redemption, which ended its session.
     assert all(ended_at is not None for _, ended_at, _ in sessions)
     assert {reason for _, _, reason in sessions} == {"code_reuse"}
 
 
-def arrange(signet: Signet, directory: Path) -> Party:
-    described = {
+def register_and_log_in(signet: Signet, directory: Path) -> ClientWithLogin:
+    client = {
         "client_id": CLIENT,
         "redirect_uris": [CALLBACK],
         "grant_types": ["authorization_code", "refresh_token"],
@@ -186,8 +191,8 @@ def arrange(signet: Signet, directory: Path) -> Party:
         "token_endpoint_auth_method": "client_secret_post",
         "consent": "skip",
     }
-    secret = register(signet, directory, [described])[CLIENT]
-    email = some_email()
+    secret = register(signet, directory, [client])[CLIENT]
+    email = random_email()
     with SignetClient(signet.url) as front_end:
         Tokens.of(front_end.sign_up(email), 201)
     http = httpx.Client(transport=Balancer([signet.port]), timeout=30)
@@ -196,4 +201,4 @@ def arrange(signet: Signet, directory: Path) -> Party:
     browser.fill("username", email)
     browser.fill("password", PASSWORD)
     assert browser.click("login-submit").url == f"{ISSUER}/account"
-    return Party(signet, secret, browser)
+    return ClientWithLogin(signet, secret, browser)

@@ -1,4 +1,4 @@
-"""G: `tests/conformance/prepare` fills in what the official suite needs."""
+"""`tests/conformance/prepare` fills in the configuration of the official suite."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A client of the released contract works with the current one."""
+"""Clients of the released OpenAPI document (the contract) work with the current one."""
 
 import copy
 import json
@@ -32,11 +32,11 @@ def released() -> Document:
     return json.loads(RELEASED.read_text())
 
 
-def findings(oasdiff: Path, present: Path) -> list[str]:
-    """The breaking changes: oasdiff's name and the place of each."""
+def findings(oasdiff: Path, current: Path) -> list[str]:
+    """The breaking changes that oasdiff finds: identifier, operation and description of each."""
     finished = subprocess.run(
         [
-            *(oasdiff, "breaking", RELEASED, present, "--format", "json"),
+            *(oasdiff, "breaking", RELEASED, current, "--format", "json"),
             *("--severity-levels", SEVERITY_LEVELS, "--fail-on", "WARN"),
         ],
         capture_output=True,
@@ -68,124 +68,130 @@ def schema(document: Document, name: str) -> Document:
 
 
 def member(document: Document, path: str) -> Document:
-    name, _, of = path.partition(".")
-    return schema(document, name)["properties"][of]
+    name, _, member_name = path.partition(".")
+    return schema(document, name)["properties"][member_name]
 
 
 BREAKING: dict[str, tuple[Change, str]] = {
-    "a path is gone": (
+    "path removed": (
         lambda it: it["paths"].pop("/api/auth/me"),
         "api-path-removed-without-deprecation",
     ),
-    "a path is another": (
+    "path renamed": (
         lambda it: it["paths"].update({"/api/me": it["paths"].pop("/api/auth/me")}),
         "api-path-removed-without-deprecation",
     ),
-    "a method is another": (
+    "method changed": (
         lambda it: it["paths"]["/api/auth/logout"].update(
             put=it["paths"]["/api/auth/logout"].pop("post")
         ),
         "api-removed-without-deprecation",
     ),
-    "an operation has another name": (
+    "operation id changed": (
         lambda it: operation(it, "logIn").update(operationId="login"),
         "api-operation-id-removed",
     ),
-    "an operation is in another group": (
+    "operation in another group": (
         lambda it: operation(it, "refresh").update(tags=["Tokens"]),
         "api-tag-removed",
     ),
-    "success has another status": (
+    "success status changed": (
         lambda it: operation(it, "signUp")["responses"].update(
             {"200": operation(it, "signUp")["responses"].pop("201")}
         ),
         "response-success-status-removed",
     ),
-    "an error has another status": (
+    "error status changed": (
         lambda it: operation(it, "signUp")["responses"].update(
             {"422": operation(it, "signUp")["responses"].pop("409")}
         ),
         "response-non-success-status-removed",
     ),
-    "a login is needed": (
+    "login required": (
         lambda it: operation(it, "refresh").update(security=[{"LoggedIn": []}]),
         "api-security-added",
     ),
-    "a member of an answer is gone": (
-        lambda it: schema(it, "AuthTokens")["properties"].pop("token")
-        and schema(it, "AuthTokens")["required"].remove("token"),
+    "response member removed": (
+        lambda it: (
+            schema(it, "AuthTokens")["properties"].pop("token")
+            and schema(it, "AuthTokens")["required"].remove("token")
+        ),
         "response-required-property-removed",
     ),
-    "a member of an answer may be missing": (
+    "response member optional": (
         lambda it: schema(it, "AuthTokens")["required"].remove("refresh_token"),
         "response-property-became-optional",
     ),
-    "a member of an answer may be null": (
+    "response member nullable": (
         lambda it: member(it, "AuthTokens.email").update(nullable=True),
         "response-property-became-nullable",
     ),
-    "a member of an answer has another type": (
+    "type of a response member changed": (
         lambda it: member(it, "AuthTokens.expires_in").update(type="string"),
         "response-property-type-changed",
     ),
-    "a member of an answer has another format": (
+    "format of a response member removed": (
         lambda it: member(it, "Account.user_id").pop("format"),
         "response-property-type-changed",
     ),
-    "an optional member of an answer is gone": (
+    "optional response member removed": (
         lambda it: schema(it, "ErrorBody")["properties"].pop("fields"),
         "response-optional-property-removed",
     ),
-    "a request must bring more": (
-        lambda it: schema(it, "SignUpBody")["properties"].update(name={"type": "string"})
-        or schema(it, "SignUpBody")["required"].append("name"),
+    "new required request member": (
+        lambda it: (
+            schema(it, "SignUpBody")["properties"].update(name={"type": "string"})
+            or schema(it, "SignUpBody")["required"].append("name")
+        ),
         "new-required-request-property",
     ),
-    "a member of a request is gone": (
-        lambda it: schema(it, "ResetBody")["properties"].pop("token")
-        and schema(it, "ResetBody")["required"].remove("token"),
+    "request member removed": (
+        lambda it: (
+            schema(it, "ResetBody")["properties"].pop("token")
+            and schema(it, "ResetBody")["required"].remove("token")
+        ),
         "request-property-removed",
     ),
-    "a request may be less long": (
+    "maximum length of a request member decreased": (
         lambda it: member(it, "SignUpBody.email").update(maxLength=100),
         "request-property-max-length-decreased",
     ),
-    "a request must be longer": (
+    "minimum length of a request member increased": (
         lambda it: member(it, "SignUpBody.password").update(minLength=15),
         "request-property-min-length-increased",
     ),
-    "a request has to look different": (
+    "pattern of a request member changed": (
         lambda it: member(it, "ResetBody.new_password").update(pattern="^[a-z]+$"),
         "request-property-pattern-changed",
     ),
-    "a request has fewer values": (
+    "values of a request member restricted": (
         lambda it: member(it, "RefreshBody.refresh_token").update(enum=["one"]),
         "request-property-became-enum",
     ),
-    "a request has another type": (
+    "type of a request member changed": (
         lambda it: member(it, "LogInBody.password").update(type="integer"),
         "request-property-type-changed",
     ),
 }
 
-HARMLESS: dict[str, Change] = {
-    "another path": lambda it: it["paths"].update(
+COMPATIBLE: dict[str, Change] = {
+    "new path": lambda it: it["paths"].update(
         {"/api/auth/other": {"get": {**it["paths"]["/api/auth/me"]["get"], "operationId": "other"}}}
     ),
-    "another status": lambda it: operation(it, "logOut")["responses"].update(
+    "new error status": lambda it: operation(it, "logOut")["responses"].update(
         {"409": operation(it, "logOut")["responses"]["401"]}
     ),
-    "another member of an answer": lambda it: schema(it, "Account")["properties"].update(
+    "new response member": lambda it: schema(it, "Account")["properties"].update(
         shoe_size={"type": "string"}
     ),
-    "another optional member of a request": lambda it: schema(it, "SignUpBody")[
-        "properties"
-    ].update(name={"type": "string"}),
-    "a longer request": lambda it: member(it, "LogInBody.password").update(maxLength=1024),
-    "a member that is advised against": lambda it: member(it, "AuthTokens.email").update(
-        deprecated=True
+    "new optional request member": lambda it: schema(it, "SignUpBody")["properties"].update(
+        name={"type": "string"}
     ),
-    "other words": lambda it: operation(it, "logIn").update(summary="Come in."),
+    "maximum length of a request member increased": lambda it: member(
+        it, "LogInBody.password"
+    ).update(maxLength=1024),
+    "response member deprecated": lambda it: member(it, "AuthTokens.email").update(deprecated=True),
+    "summary changed": lambda it: operation(it, "logIn").update(summary="Come in."),
 }
 
 
@@ -195,22 +201,22 @@ def test_breaking_change_is_detected(
 ) -> None:
     change, expected = BREAKING[name]
 
-    found = findings(oasdiff, changed(released, change, tmp_path))
+    found = findings(oasdiff, write_changed(released, change, tmp_path))
 
     assert expected in {finding.partition(":")[0] for finding in found}
 
 
-@pytest.mark.parametrize("name", HARMLESS)
+@pytest.mark.parametrize("name", COMPATIBLE)
 def test_compatible_change_passes(
     oasdiff: Path, released: Document, tmp_path: Path, name: str
 ) -> None:
-    assert findings(oasdiff, changed(released, HARMLESS[name], tmp_path)) == []
+    assert findings(oasdiff, write_changed(released, COMPATIBLE[name], tmp_path)) == []
 
 
-def changed(document: Document, change: Change, directory: Path) -> Path:
-    present = copy.deepcopy(document)
-    change(present)
-    assert present != document
-    path = directory / "present.json"
-    path.write_text(json.dumps(present))
+def write_changed(document: Document, change: Change, directory: Path) -> Path:
+    current = copy.deepcopy(document)
+    change(current)
+    assert current != document
+    path = directory / "current.json"
+    path.write_text(json.dumps(current))
     return path

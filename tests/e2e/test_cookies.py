@@ -1,4 +1,4 @@
-"""Every cookie that a browser gets, in complete flows (SS-03), with TLS in front."""
+"""Every cookie that a browser gets in complete flows behind TLS (SS-03)."""
 
 import re
 from collections import defaultdict
@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 
 import pytest
 
-from clients import PASSWORD, some_email
+from clients import PASSWORD, random_email
 from databases import Database
 from form_browser import FormBrowser, Landing
-from processes import Owner, Signet
+from processes import ProcessKiller, Signet
 from stock import register
 from tls_proxy import ISSUER, TlsProxy, tls_proxy
 
@@ -21,23 +21,23 @@ pytestmark = pytest.mark.once
 
 CALLBACK = "https://app.example/callback"
 NAME = r"__Host-signet(-[\w-]{8})?"
-"""With the suffix that distinguishes issuers, and the name of previous versions."""
+"""The name with the suffix that distinguishes issuers, or the name of previous versions."""
 VALUE = r"[\w-]{43}"
 """32 random bytes."""
 
 
 @dataclass
 class Visitor(FormBrowser):
-    """A user whose responses are all checked."""
+    """A user's browser."""
 
     def sees(self, heading: str, status: int = 200) -> None:
-        assert (self.page.heading, self.at.status) == (heading, status), self.at
+        assert (self.page.heading, self.location.status) == (heading, status), self.location
 
-    def goes_to(self, path: str, **parameters: str) -> Landing:
+    def open_path(self, path: str, **parameters: str) -> Landing:
         query = f"?{urlencode(parameters)}" if parameters else ""
         return self.open("GET", f"{ISSUER}{path}{query}")
 
-    def is_sent_by_the_client(self, **more: str) -> Landing:
+    def open_authorization_url(self, **more: str) -> Landing:
         request = {
             "response_type": "code",
             "client_id": "app",
@@ -45,48 +45,50 @@ class Visitor(FormBrowser):
             "scope": "openid email",
             "state": "a-state",
         }
-        return self.goes_to("/oauth2/authorize", **{**request, **more})
+        return self.open_path("/oauth2/authorize", **{**request, **more})
 
-    def enters(self, email: str, password: str = PASSWORD, button: str = "login-submit") -> None:
+    def submit_credentials(
+        self, email: str, password: str = PASSWORD, button: str = "login-submit"
+    ) -> None:
         self.fill("username", email)
         self.fill("password", password)
         self.click(button)
 
 
 @pytest.fixture
-def proxy(tmp_path: Path, database: Database, owned: Owner) -> Iterator[TlsProxy]:
+def proxy(tmp_path: Path, database: Database, kill_after_test: ProcessKiller) -> Iterator[TlsProxy]:
     limits = ("SIGNET_ATTEMPTS_PER_MINUTE", "SIGNET_ACCOUNT_ATTEMPTS_PER_MINUTE")
     settings = {"SIGNET_ISSUER": ISSUER, **dict.fromkeys(limits, "1000")}
-    signet = owned(Signet(tmp_path, database, **settings)).start()
-    described = {
+    signet = kill_after_test(Signet(tmp_path, database, **settings)).start()
+    client = {
         "client_id": "app",
         "redirect_uris": [CALLBACK],
         "post_logout_redirect_uris": ["https://app.example/bye"],
         "scope": "openid email",
         "require_pkce": False,
     }
-    register(signet, tmp_path, [described])
+    register(signet, tmp_path, [client])
     with tls_proxy(tmp_path, signet.url) as proxy:
         yield proxy
 
 
 def test_every_cookie_is_host_only_secure_and_http_only(proxy: TlsProxy) -> None:
-    email = some_email()
+    email = random_email()
     visitor = Visitor(proxy.client(), "https://app.example/")
 
-    whole_flows(visitor, email)
-    api_calls(proxy, email)
+    visit_all_pages(visitor, email)
+    call_apis(proxy, email)
 
-    given: dict[str, list[str]] = defaultdict(list)
+    set_cookies: dict[str, list[str]] = defaultdict(list)
     for answer in proxy.answers:
         for name, value in answer.headers:
             if name.lower() == "set-cookie":
-                given[answer.request].append(value)
-    for request, cookies in given.items():
+                set_cookies[answer.request].append(value)
+    for request, cookies in set_cookies.items():
         for cookie in cookies:
-            is_safe(cookie, request)
-    # All occasions on which cookies are set: the first visit, login, sign-up and logout.
-    assert given.keys() == {
+            check_cookie(cookie, request)
+    # Cookies are set at the first visit, login, sign-up and logout only.
+    assert set_cookies.keys() == {
         "GET /login",
         "GET /oauth2/authorize",
         "POST /signup",
@@ -95,18 +97,18 @@ def test_every_cookie_is_host_only_secure_and_http_only(proxy: TlsProxy) -> None
         "POST /account",
     }
     assert len(proxy.answers) > 30
-    all_cookies = [cookie for cookies in given.values() for cookie in cookies]
-    kept = [cookie for cookie in all_cookies if "Max-Age" not in cookie]
-    assert len(set(kept)) == len(kept), "a cookie value is not unique"
+    all_cookies = [cookie for cookies in set_cookies.values() for cookie in cookies]
+    stored = [cookie for cookie in all_cookies if "Max-Age" not in cookie]
+    assert len(set(stored)) == len(stored), "a cookie value is not unique"
     assert len(visitor.http.cookies) == 0, "the last flow ended with a logout"
 
 
-def is_safe(cookie: str, request: str) -> None:
-    """Checks a `Set-Cookie` against SS-03."""
+def check_cookie(cookie: str, request: str) -> None:
+    """Checks a `Set-Cookie` header (SS-03)."""
     pair, *attributes = cookie.split("; ")
     name, _, value = pair.partition("=")
     assert re.fullmatch(NAME, name), f"{request}: {cookie}"
-    # Exactly these attributes, once each: no `Domain`, and no expiry.
+    # Exactly these attributes, once each. `Domain` and an expiry are not allowed.
     expected = {"Path=/", "Secure", "HttpOnly", "SameSite=Lax"}
     if value == "":
         expected.add("Max-Age=0")
@@ -116,54 +118,54 @@ def is_safe(cookie: str, request: str) -> None:
     assert len(SimpleCookie(cookie)) == 1, f"{request}: {cookie}"
 
 
-def whole_flows(visitor: Visitor, email: str) -> None:
-    """Visits every page in each of its states."""
-    # Sign up, with a mistake first, then the account page.
-    visitor.goes_to("/login")
-    visitor.goes_to("/signup")
-    visitor.enters("grace@nowhere", "Password1", "signup-submit")
+def visit_all_pages(visitor: Visitor, email: str) -> None:
+    """Visits every page in all of its states."""
+    # Sign up, first with an invalid address, then open the account page.
+    visitor.open_path("/login")
+    visitor.open_path("/signup")
+    visitor.submit_credentials("grace@nowhere", "Password1", "signup-submit")
     visitor.sees("Sign up", 400)
-    visitor.enters(email, button="signup-submit")
+    visitor.submit_credentials(email, button="signup-submit")
     visitor.sees("Your account")
-    visitor.goes_to("/login")
+    visitor.open_path("/login")
     visitor.sees("Your account")
-    visitor.goes_to("/logout")
+    visitor.open_path("/logout")
     visitor.click("logout-confirm")
     visitor.sees("You are logged out")
-    # From a client: log in, with a mistake first, then deny, then allow.
-    visitor.is_sent_by_the_client()
-    visitor.enters(email, "Wrong-password-1")
+    # At the request of a client: log in, first with a wrong password, then deny and allow consent.
+    visitor.open_authorization_url()
+    visitor.submit_credentials(email, "Wrong-password-1")
     visitor.sees("Log in", 400)
-    visitor.enters(email)
+    visitor.submit_credentials(email)
     visitor.sees("Allow access?")
     assert "access_denied" in visitor.click("consent-deny").url
-    visitor.is_sent_by_the_client()
+    visitor.open_authorization_url()
     assert "code" in visitor.click("consent-allow").parameters
     # Other request parameters, and errors.
-    visitor.is_sent_by_the_client(response_mode="form_post")
+    visitor.open_authorization_url(response_mode="form_post")
     visitor.sees("One moment")
-    visitor.is_sent_by_the_client(prompt="none")
-    visitor.is_sent_by_the_client(prompt="login")
-    visitor.enters(email)
-    assert "code" in visitor.at.parameters
-    visitor.is_sent_by_the_client(response_type="token")
-    visitor.is_sent_by_the_client(redirect_uri="https://app.example/elsewhere")
+    visitor.open_authorization_url(prompt="none")
+    visitor.open_authorization_url(prompt="login")
+    visitor.submit_credentials(email)
+    assert "code" in visitor.location.parameters
+    visitor.open_authorization_url(response_type="token")
+    visitor.open_authorization_url(redirect_uri="https://app.example/elsewhere")
     visitor.sees("That does not work", 400)
-    visitor.goes_to("/consent", flow="x")
-    visitor.goes_to("/oauth2/logout", post_logout_redirect_uri="https://app.example/bye")
+    visitor.open_path("/consent", flow="x")
+    visitor.open_path("/oauth2/logout", post_logout_redirect_uri="https://app.example/bye")
     visitor.sees("Log out?")
-    visitor.goes_to("/oauth2/logout", id_token_hint="x")
+    visitor.open_path("/oauth2/logout", id_token_hint="x")
     visitor.sees("That does not work", 400)
-    visitor.goes_to("/no-such-page")
+    visitor.open_path("/no-such-page")
     visitor.open("POST", f"{ISSUER}/login", "username=a&password=b")
-    visitor.goes_to("/account")
+    visitor.open_path("/account")
     visitor.sees("Your account")
     visitor.click("end-all")
     visitor.sees("You are logged out")
 
 
-def api_calls(proxy: TlsProxy, email: str) -> None:
-    """The JSON API and the clients' endpoints set no cookies in any response."""
+def call_apis(proxy: TlsProxy, email: str) -> None:
+    """Calls the JSON API and the clients' endpoints, which must not set cookies."""
     with proxy.client(base_url=ISSUER) as http:
         login = http.post("/api/auth/login", json={"email": email, "password": PASSWORD})
         assert login.status_code == 200, login.text

@@ -1,5 +1,7 @@
-"""A disk that fails, fills up or stalls: what is acknowledged is stored, and a lost response is not
-treated as token reuse (W1, W2)."""
+"""A disk that fails, fills up or stalls (W1, W2).
+
+Acknowledged writes are stored, and a retry after a lost response is not treated as token reuse.
+"""
 
 import errno
 import os
@@ -16,33 +18,35 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clients import SignetClient, Tokens, some_email
+from clients import SignetClient, Tokens, random_email
 from databases import SqliteDatabase
 from processes import Signet
 
 pytestmark = pytest.mark.once
 
-SHIM = Path(__file__).with_name("disk_faults.c")
+SOURCE = Path(__file__).with_name("disk_faults.c")
 CLIENTS = 6
-STEPS = [0, 1, 3]
+SKIPPED_CALLS = [0, 1, 3]
 
 
 @pytest.fixture(scope="module")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fault_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     library = tmp_path_factory.mktemp("shim") / "disk_faults.so"
-    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", str(library), str(SHIM), "-ldl"]
+    command = ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-o", str(library), str(SOURCE), "-ldl"]
     subprocess.run(command, check=True)
     return library
 
 
 @dataclass
 class Disk:
-    """The disk of a server's database, with faults if it supports them."""
+    """Injects faults into the writes of a server's database."""
 
     control: Path
 
     @contextmanager
-    def failing(self, operation: str, effect: str, *, skip: int = 0, count: int = 1) -> Iterator[None]:
+    def failing(
+        self, operation: str, effect: str, *, skip: int = 0, count: int = 1
+    ) -> Iterator[None]:
         self.control.write_text(f"{operation} {effect} {skip} {count}\n")
         try:
             yield
@@ -51,13 +55,13 @@ class Disk:
 
 
 @pytest.fixture
-def disk(signet: Signet, shim: Path, tmp_path: Path) -> Disk:
+def disk(signet: Signet, fault_library: Path, tmp_path: Path) -> Disk:
     if not isinstance(signet.database, SqliteDatabase):
-        pytest.skip("PostgreSQL's disk is PostgreSQL's")
+        pytest.skip("faults can only be injected into SQLite's writes")
     control = tmp_path / "faults"
     control.write_text("")
     signet.settings |= {
-        "LD_PRELOAD": str(shim),
+        "LD_PRELOAD": str(fault_library),
         "DISK_FAULTS": str(control),
         "SIGNET_TRUSTED_PROXIES": "127.0.0.1/32",
         "SIGNET_REFRESH_RETRY_SECONDS": "4",
@@ -66,39 +70,44 @@ def disk(signet: Signet, shim: Path, tmp_path: Path) -> Disk:
 
 
 @dataclass
-class Crowd:
-    """Clients that refresh continuously, and retry unless the status was 200, as documented."""
+class ClientLoad:
+    """Clients that refresh continuously, and retry unless the status was 200, as documented.
+
+    Another client signs up continuously.
+    """
 
     signet: Signet
     sessions: list[Tokens]
     statuses: Counter[int] = field(default_factory=Counter)
-    refused: list[str] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
     accounts: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, signet: Signet, size: int) -> "Crowd":
+    def of(cls, signet: Signet, size: int) -> "ClientLoad":
         with SignetClient(signet.url, behind_proxy=True) as client:
-            return cls(signet, [Tokens.of(client.sign_up(some_email()), 201) for _ in range(size)])
+            return cls(
+                signet, [Tokens.of(client.sign_up(random_email()), 201) for _ in range(size)]
+            )
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        over = threading.Event()
+    def running(self) -> Iterator[None]:
+        stopping = threading.Event()
         threads = [
-            threading.Thread(target=self._refresh, args=(number, over))
+            threading.Thread(target=self._refresh, args=(number, stopping))
             for number in range(len(self.sessions))
-        ] + [threading.Thread(target=self._sign_up, args=(over,))]
+        ] + [threading.Thread(target=self._sign_up, args=(stopping,))]
         for thread in threads:
             thread.start()
         try:
             yield
         finally:
-            over.set()
+            stopping.set()
             for thread in threads:
                 thread.join()
 
-    def _refresh(self, number: int, over: threading.Event) -> None:
+    def _refresh(self, number: int, stopping: threading.Event) -> None:
         with SignetClient(self.signet.url, behind_proxy=True) as client:
-            while not over.is_set():
+            while not stopping.is_set():
                 try:
                     answer = client.refresh(self.sessions[number].refresh_token)
                 except httpx.TransportError:
@@ -110,13 +119,13 @@ class Crowd:
                 elif answer.status_code == 503:
                     time.sleep(0.3)
                 else:
-                    self.refused.append(answer.text)
+                    self.rejected.append(answer.text)
                     return
 
-    def _sign_up(self, over: threading.Event) -> None:
+    def _sign_up(self, stopping: threading.Event) -> None:
         with SignetClient(self.signet.url, behind_proxy=True) as client:
-            while not over.is_set():
-                email = some_email()
+            while not stopping.is_set():
+                email = random_email()
                 try:
                     if client.sign_up(email).status_code == 201:
                         self.accounts.append(email)
@@ -124,11 +133,11 @@ class Crowd:
                     time.sleep(0.1)
 
     def check(self) -> None:
-        """All acknowledged data is there, for another process and after `kill -9`."""
-        assert not self.refused, self.refused
+        """Checks that all acknowledged data is stored, also after `kill -9`."""
+        assert not self.rejected, self.rejected
         self._check_rows()
         with SignetClient(self.signet.url, behind_proxy=True) as client:
-            email = some_email()
+            email = random_email()
             assert client.sign_up(email).status_code == 201
             assert client.sign_up(email).status_code == 409
             assert client.get("/readyz").status_code == 200
@@ -143,7 +152,7 @@ class Crowd:
     def _check_rows(self) -> None:
         database = self.signet.database
         assert isinstance(database, SqliteDatabase)
-        # Read-only: closing the last writing connection would checkpoint the write-ahead log.
+        # Read-only, since closing a writing connection may checkpoint the write-ahead log.
         uri = f"file:{database.path}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as connection:
             stored = {row[0] for row in connection.execute("SELECT email FROM account")}
@@ -153,7 +162,7 @@ class Crowd:
             assert connection.execute(reused).fetchone() == (0,)
 
 
-@pytest.mark.parametrize("skip", STEPS)
+@pytest.mark.parametrize("skip", SKIPPED_CALLS)
 @pytest.mark.parametrize(
     ("operation", "number"),
     [("write", errno.ENOSPC), ("write", errno.EIO), ("sync", errno.EIO), ("sync", errno.ENOSPC)],
@@ -162,62 +171,62 @@ def test_w1_acknowledged_writes_are_stored(
     signet: Signet, disk: Disk, operation: str, number: int, skip: int
 ) -> None:
     signet.start()
-    crowd = Crowd.of(signet, CLIENTS)
-    with crowd.at_work():
+    load = ClientLoad.of(signet, CLIENTS)
+    with load.running():
         with disk.failing(operation, str(number), skip=skip, count=2):
             time.sleep(0.7)
         time.sleep(0.7)
-    crowd.check()
+    load.check()
 
 
 def test_w1_logout_succeeds_on_a_full_disk(signet: Signet, disk: Disk) -> None:
     reserve = signet.database.path.with_name("signet.db-reserve")
     signet.start()
-    crowd = Crowd.of(signet, 2)
+    load = ClientLoad.of(signet, 2)
     wait_for(reserve.exists)
     with SignetClient(signet.url, behind_proxy=True) as client:
         with disk.failing("write", str(errno.ENOSPC), count=1):
-            assert client.sign_up(some_email()).status_code == 503
+            assert client.sign_up(random_email()).status_code == 503
         assert not reserve.exists(), "the reserved space was released"
-        gone = crowd.sessions.pop()
-        assert client.log_out(gone.access_token).status_code == 200
-        # Other writes are refused until the reserve has been created again.
-        wait_for(lambda: client.refresh(gone.refresh_token).status_code == 401)
+        logged_out = load.sessions.pop()
+        assert client.log_out(logged_out.access_token).status_code == 200
+        # The refresh is answered with 503 until the reserve has been created again.
+        wait_for(lambda: client.refresh(logged_out.refresh_token).status_code == 401)
     assert reserve.exists()
-    crowd.check()
+    load.check()
 
 
-def test_stall_of_three_seconds_rejects_no_request(signet: Signet, disk: Disk) -> None:
+def test_requests_succeed_despite_a_stall_of_three_seconds(signet: Signet, disk: Disk) -> None:
     signet.start()
-    crowd = Crowd.of(signet, CLIENTS)
-    with crowd.at_work():
+    load = ClientLoad.of(signet, CLIENTS)
+    with load.running():
         with disk.failing("sync", "hang:3000"):
             time.sleep(4)
         time.sleep(0.5)
-    assert set(crowd.statuses) == {200}, crowd.statuses
-    crowd.check()
+    assert set(load.statuses) == {200}, load.statuses
+    load.check()
 
 
 def test_w2_hanging_commit_causes_no_reuse_detection(signet: Signet, disk: Disk) -> None:
-    """Three times the retry window, which is 4 s here."""
+    """The commit hangs for three times the retry window of 4 s."""
     signet.start()
-    crowd = Crowd.of(signet, CLIENTS)
-    with crowd.at_work():
+    load = ClientLoad.of(signet, CLIENTS)
+    with load.running():
         with disk.failing("sync", "hang:12000"):
             began = time.monotonic()
-            # After the five seconds that a request waits; on a busy disk the hang begins later.
+            # A request waits for five seconds. On a busy disk the hang may begin later.
             wait_for(lambda: httpx.get(f"{signet.url}/readyz").status_code == 503, 11)
             assert httpx.get(f"{signet.url}/.well-known/jwks.json").status_code == 200
             assert httpx.get(f"{signet.url}/livez").status_code == 200
             time.sleep(max(0.0, began + 13 - time.monotonic()))
         time.sleep(1)
-    assert crowd.statuses[503] > 0, "the stall had no effect"
-    crowd.check()
+    assert load.statuses[503] > 0, "the stall had no effect"
+    load.check()
 
 
 @pytest.fixture
 def small_disk(signet: Signet, tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MiB for the server's database; only root can mount one."""
+    """A file system of 24 MiB for the server's database. Only root can mount one."""
     assert isinstance(signet.database, SqliteDatabase)
     folder = signet.database.path.parent
     command = ["mount", "-t", "tmpfs", "-o", "size=24m,mode=700", "tmpfs", str(folder)]
@@ -230,31 +239,31 @@ def small_disk(signet: Signet, tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_w1_full_file_system(
+def test_w1_full_file_system_loses_no_acknowledged_write(
     signet: Signet, small_disk: Path, disk: Disk
 ) -> None:
-    """Writes are refused and not lost, sessions can be ended, and service resumes once there is
-    space."""
-    ballast = small_disk / "ballast"
+    """Writes are rejected and not lost, sessions can be ended, and all requests succeed again once
+    there is space."""
+    filler = small_disk / "filler"
     signet.start()
-    crowd = Crowd.of(signet, CLIENTS)
+    load = ClientLoad.of(signet, CLIENTS)
     wait_for((small_disk / "signet.db-reserve").exists)
-    gone = crowd.sessions.pop()
-    with crowd.at_work():
+    logged_out = load.sessions.pop()
+    with load.running():
         time.sleep(0.5)
-        with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
             while file.write(bytes(4096)):
                 pass
         time.sleep(1.5)
         with SignetClient(signet.url, behind_proxy=True) as client:
-            assert client.log_out(gone.access_token).status_code == 200
+            assert client.log_out(logged_out.access_token).status_code == 200
         time.sleep(1)
-        ballast.unlink()
+        filler.unlink()
         time.sleep(1)
-    assert crowd.statuses[503] > 0, "the disk was not full"
-    crowd.check()
+    assert load.statuses[503] > 0, "the disk was not full"
+    load.check()
     with SignetClient(signet.url, behind_proxy=True) as client:
-        assert client.refresh(gone.refresh_token).status_code == 401
+        assert client.refresh(logged_out.refresh_token).status_code == 401
 
 
 def wait_for(condition: object, seconds: float = 5) -> None:

@@ -13,20 +13,22 @@ from own_issuer import ABSENT, AUDIENCE, USER, Issuer
 
 @pytest.fixture
 def example(issuer: Issuer) -> dict[str, Any]:
-    """The definitions of the block for PyJWT, with this issuer's address."""
+    """The definitions of the code block for PyJWT, with the test issuer's address."""
     return stock_pyjwt(issuer.url, AUDIENCE)
 
 
-def test_python_example_applies_the_rules(example: dict[str, Any], issuer: Issuer) -> None:
+def test_python_example_rejects_invalid_and_forged_tokens(
+    example: dict[str, Any], issuer: Issuer
+) -> None:
     verify, is_user = example["verify"], example["is_user"]
 
-    for token in issuer.good_tokens().values():
+    for token in issuer.valid_tokens().values():
         assert is_user(verify(token), USER)
-    bad = issuer.bad_tokens() | forgeries(issuer.token(), str(uuid.uuid4()), issuer.jwks)
-    # The example leaves these to the server's limits on headers.
+    invalid = issuer.invalid_tokens() | forgeries(issuer.token(), str(uuid.uuid4()), issuer.jwks)
+    # The example does not check these, as HTTP servers limit the size of headers.
     for name in ("deeply nested header", "very long"):
-        del bad[name]
-    for name, token in bad.items():
+        del invalid[name]
+    for name, token in invalid.items():
         with pytest.raises(jwt.PyJWTError):
             verify(token)
             pytest.fail(f"accepted: {name}")
@@ -35,10 +37,10 @@ def test_python_example_applies_the_rules(example: dict[str, Any], issuer: Issue
 
 def test_python_example_distinguishes_users(example: dict[str, Any], issuer: Issuer) -> None:
     verify, is_user = example["verify"], example["is_user"]
-    of_a_service = verify(issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT))
+    service_token = verify(issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT))
 
     assert not is_user(verify(issuer.token()), str(uuid.uuid4()))
-    assert not is_user(of_a_service, "reporting")
+    assert not is_user(service_token, "reporting")
 
 
 def test_python_example_works_while_the_issuer_is_down(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from clients import SignetClient, Tokens, some_email
+from clients import SignetClient, Tokens, random_email
 from processes import Signet
 
 ROUNDS = 20
@@ -16,7 +16,7 @@ CLIENTS = 4
 
 @dataclass
 class Ledger:
-    """What the clients know when the server is killed."""
+    """The clients' record of their sign-ups when the server is killed."""
 
     acknowledged: list[Tokens] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
@@ -24,28 +24,28 @@ class Ledger:
 
 def test_acknowledged_sign_ups_survive_kill_9(signet: Signet) -> None:
     signet.settings["SIGNET_TRUSTED_PROXIES"] = "127.0.0.1/32"
-    survivors: list[Tokens] = []
+    stored_accounts: list[Tokens] = []
     signet.start()
 
     for round_number in range(1, ROUNDS + 1):
         ledger = sign_up_until_killed(signet)
         signet.start()
-        survivors += check(signet, ledger, round_number)
+        stored_accounts += check(signet, ledger, round_number)
 
-    assert len(survivors) >= ROUNDS, "too few sign-ups for a meaningful test"
-    # The later crashes did not damage the earlier rounds either.
+    assert len(stored_accounts) >= ROUNDS, "too few sign-ups for a meaningful test"
+    # Later crashes did not damage the accounts of earlier rounds.
     with SignetClient(signet.url, behind_proxy=True) as client:
-        for tokens in survivors:
+        for tokens in stored_accounts:
             assert Tokens.of(client.refresh(tokens.refresh_token), 200).user_id == tokens.user_id
 
 
 def sign_up_until_killed(signet: Signet) -> Ledger:
     ledger = Ledger()
 
-    def keep_signing_up() -> None:
+    def sign_up_repeatedly() -> None:
         with SignetClient(signet.url, behind_proxy=True) as client:
             while True:
-                email = some_email()
+                email = random_email()
                 try:
                     answer = client.sign_up(email)
                 except httpx.TransportError:
@@ -54,7 +54,7 @@ def sign_up_until_killed(signet: Signet) -> Ledger:
                 ledger.acknowledged.append(Tokens.of(answer, 201))
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        running = [pool.submit(keep_signing_up) for _ in range(CLIENTS)]
+        running = [pool.submit(sign_up_repeatedly) for _ in range(CLIENTS)]
         time.sleep(random.uniform(0.05, 0.8))
         signet.kill()
         for client in running:
@@ -63,24 +63,24 @@ def sign_up_until_killed(signet: Signet) -> Ledger:
 
 
 def check(signet: Signet, ledger: Ledger, round_number: int) -> list[Tokens]:
-    """All accounts in the ledger are still there. Returns their newest tokens."""
+    """Checks that all accounts of the record exist. Returns their newest tokens."""
 
-    def check_one(tokens: Tokens) -> Tokens:
-        # A token from before the crash: the signing key and the master key have survived as well.
+    def check_account(tokens: Tokens) -> Tokens:
+        # The token was issued before the crash, so the signing key and the master key exist, too.
         refreshed = Tokens.of(client.refresh(tokens.refresh_token), 200)
         logged_in = Tokens.of(client.log_in(tokens.email), 200)
         assert refreshed.user_id == logged_in.user_id == tokens.user_id, f"round {round_number}"
         return refreshed
 
     with SignetClient(signet.url, behind_proxy=True) as client, ThreadPoolExecutor(CLIENTS) as pool:
-        newest = list(pool.map(check_one, ledger.acknowledged))
+        newest = list(pool.map(check_account, ledger.acknowledged))
         for email in ledger.unanswered:
-            whole_or_absent(client, email)
+            check_complete_or_absent(client, email)
     return newest
 
 
-def whole_or_absent(client: SignetClient, email: str) -> None:
-    """A sign-up without a response happened completely or not at all."""
+def check_complete_or_absent(client: SignetClient, email: str) -> None:
+    """Checks that a sign-up without a response was stored completely or not at all."""
     logged_in = client.log_in(email)
     if logged_in.status_code != 200:
         assert logged_in.status_code == 401, logged_in.text
@@ -92,9 +92,9 @@ def test_used_refresh_token_stays_used_after_kill_9(signet: Signet) -> None:
     signet.settings["SIGNET_REFRESH_RETRY_SECONDS"] = "0"
     signet.start()
     with SignetClient(signet.url, behind_proxy=True) as client:
-        first = Tokens.of(client.sign_up(some_email()), 201)
+        first = Tokens.of(client.sign_up(random_email()), 201)
         second = Tokens.of(client.refresh(first.refresh_token), 200)
-        other = Tokens.of(client.sign_up(some_email()), 201)
+        other = Tokens.of(client.sign_up(random_email()), 201)
         assert client.log_out(other.access_token).status_code == 200
 
     signet.kill()
@@ -103,7 +103,7 @@ def test_used_refresh_token_stays_used_after_kill_9(signet: Signet) -> None:
     with SignetClient(signet.url, behind_proxy=True) as client:
         assert client.refresh(other.refresh_token).status_code == 401
         assert client.refresh(first.refresh_token).status_code == 401
-        # Reuse of the old token ended the session, which survives a crash, too.
+        # The reuse of the first token ended the session. That survives another crash.
         signet.kill()
         signet.start()
     with SignetClient(signet.url, behind_proxy=True) as client:

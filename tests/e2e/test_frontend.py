@@ -1,4 +1,4 @@
-"""The example front end in a real browser, with the real Signet and the real task API."""
+"""The example front end in a real browser, with Signet and the task API."""
 
 import time
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ import pytest
 from playwright.sync_api import APIResponse, Browser, Route
 
 from browser import StaticFiles, Tab, Visitor, build, chromium
-from clients import PASSWORD, SignetClient, some_email
-from databases import fresh_database
-from processes import Owner, Signet, TaskApi
+from clients import PASSWORD, SignetClient, random_email
+from databases import new_database
+from processes import ProcessKiller, Signet, TaskApi
 
 pytestmark = pytest.mark.once
 
 ROUNDS = 200
-# Removes what the app uses to keep tabs from refreshing concurrently.
-WITHOUT_COORDINATION = "delete Navigator.prototype.locks; delete window.BroadcastChannel;"
-# Waits for an instant and refreshes; `round` settles to the result.
+# Removes the browser features with which the app prevents concurrent refreshes by tabs.
+DISABLE_COORDINATION = "delete Navigator.prototype.locks; delete window.BroadcastChannel;"
+# Refreshes at the given time. The page's variable `round` is a promise of the result.
 REFRESH_AT = """at => {
     window.round = (async () => {
         await new Promise(resolve => setTimeout(resolve, at - Date.now() - 4));
@@ -30,7 +30,7 @@ REFRESH_AT = """at => {
 
 
 @dataclass
-class Stage:
+class Deployment:
     signet: Signet
     url: str
     browser: Browser
@@ -50,43 +50,42 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def stage(
-    tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner, browser: Browser
-) -> Iterator[Stage]:
+def deployment(
+    tmp_path_factory: pytest.TempPathFactory, kill_after_module: ProcessKiller, browser: Browser
+) -> Iterator[Deployment]:
     directory = tmp_path_factory.mktemp("frontend")
     files = StaticFiles(directory / "app")
-    database = fresh_database(directory)
-    signet = owned_by_module(
+    database = new_database(directory)
+    signet = kill_after_module(
         Signet(
             directory,
             database,
             SIGNET_CORS_ORIGINS=files.url,
-            # The shortest lifetime that the app must support: it refreshes a second after it got a
-            # token.
+            # The shortest lifetime that the app must support. It then refreshes after one second.
             SIGNET_ACCESS_TOKEN_SECONDS="2",
             SIGNET_ATTEMPTS_PER_MINUTE="10000",
             SIGNET_REFRESHES_PER_MINUTE="10000",
         )
     ).start()
-    task_api = owned_by_module(
+    task_api = kill_after_module(
         TaskApi(directory, signet.issuer, signet.audience, CORS_ORIGINS=files.url)
     ).start()
     project = build(directory / "app", signet.url, task_api.url)
     axe = (project.directory / "node_modules/axe-core/axe.min.js").read_text()
     with files.serving():
-        yield Stage(signet, files.url, browser, axe)
+        yield Deployment(signet, files.url, browser, axe)
     database.drop()
 
 
-def test_sign_up_tasks_logout_and_login(stage: Stage) -> None:
-    visitor = stage.visitor()
+def test_sign_up_tasks_logout_and_login(deployment: Deployment) -> None:
+    visitor = deployment.visitor()
     tab = visitor.open_tab()
-    email = some_email()
+    email = random_email()
 
     tab.sees("Log in")
     tab.sign_up(email, "Password1")
-    assert "common" in tab.problem_of("Password")
-    tab.enter("Sign up", email, PASSWORD)
+    assert "common" in tab.field_error("Password")
+    tab.submit_credentials("Sign up", email, PASSWORD)
     tab.sees("Tasks")
     assert tab.tasks() == {}
 
@@ -108,82 +107,82 @@ def test_sign_up_tasks_logout_and_login(stage: Stage) -> None:
     tab.log_in(email, "Wrong-password-1")
     assert "do not belong together" in tab.notice()
     tab.sign_up(email, PASSWORD)
-    assert "There is an account" in tab.problem_of("Email")
+    assert "There is an account" in tab.field_error("Email")
     tab.page.get_by_role("button", name="Log in").click()
     tab.log_in(email, PASSWORD)
     assert tab.tasks() == {"<b>Write</b> a letter": False}
-    assert visitor.complaints == []
+    assert visitor.console_errors == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_front_end_is_accessible_at_320_pixels(stage: Stage, scheme: str) -> None:
-    # 320 pixels: what remains of 1280 at a zoom of 400 % (WCAG 2.2, 1.4.10).
+def test_front_end_is_accessible_at_320_pixels(deployment: Deployment, scheme: str) -> None:
+    # A screen of 1280 pixels has 320 CSS pixels at a zoom of 400 % (WCAG 2.2, 1.4.10).
     smallest = {"width": 320, "height": 640}
-    tab = stage.visitor(viewport=smallest, color_scheme=scheme).open_tab()
+    tab = deployment.visitor(viewport=smallest, color_scheme=scheme).open_tab()
 
     def assert_accessible() -> None:
-        assert tab.barriers(stage.axe) == []
+        assert tab.accessibility_violations(deployment.axe) == []
         assert tab.overflow() <= 0
 
     assert_accessible()
-    tab.log_in(some_email(), "Wrong-password-1")
+    tab.log_in(random_email(), "Wrong-password-1")
     tab.notice()
     assert_accessible()
     tab.sign_up("grace@nowhere", "Password1")
-    assert tab.problem_of("Email") == "The email has a domain that is not valid."
+    assert tab.field_error("Email") == "The email has a domain that is not valid."
     assert_accessible()
-    tab.enter("Sign up", f"{'long' * 10}.{some_email()}", PASSWORD)
+    tab.submit_credentials("Sign up", f"{'long' * 10}.{random_email()}", PASSWORD)
     tab.sees("Tasks")
     tab.add("Water the plants")
     tab.page.get_by_role("checkbox", name="Water").check()
     tab.add("Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch")
     assert_accessible()
     tab.page.get_by_role("button", name="Add").click()
-    assert tab.problem_of("New task") == "What is there to do?"
+    assert tab.field_error("New task") == "What is second_result to do?"
     assert_accessible()
 
 
-def test_expired_token_is_refreshed_silently(stage: Stage) -> None:
-    visitor = stage.visitor()
+def test_expired_token_is_refreshed_silently(deployment: Deployment) -> None:
+    visitor = deployment.visitor()
     tab = visitor.open_tab()
-    tab.sign_up(some_email(), PASSWORD)
+    tab.sign_up(random_email(), PASSWORD)
     tab.sees("Tasks")
 
     time.sleep(2.1)
     tab.add("Water the plants")
 
     assert visitor.refreshes == [200]
-    assert visitor.complaints == []
+    assert visitor.console_errors == []
 
 
-def test_lost_refresh_response_does_not_log_out(stage: Stage) -> None:
-    visitor = stage.visitor()
+def test_lost_refresh_response_does_not_log_out(deployment: Deployment) -> None:
+    visitor = deployment.visitor()
     tab = visitor.open_tab()
-    tab.sign_up(some_email(), PASSWORD)
+    tab.sign_up(random_email(), PASSWORD)
     tab.sees("Tasks")
     lost = []
 
-    def lose_two(route: Route) -> None:
+    def drop_two_responses(route: Route) -> None:
         if len(lost) == 2:
             route.continue_()
         else:
             lost.append(route.fetch().json()["refresh_token"])
             route.abort()
 
-    tab.page.route("**/api/auth/refresh", lose_two)
+    tab.page.route("**/api/auth/refresh", drop_two_responses)
     tab.page.reload()
 
     assert tab.tasks() == {}
-    assert lost[0] == lost[1] == login_of(tab)["refreshToken"]
+    assert lost[0] == lost[1] == stored_login(tab)["refreshToken"]
 
 
-def test_session_ended_elsewhere_leads_to_the_login_page(stage: Stage) -> None:
-    visitor = stage.visitor()
+def test_ended_session_leads_to_the_login_page(deployment: Deployment) -> None:
+    visitor = deployment.visitor()
     tab = visitor.open_tab()
-    tab.sign_up(some_email(), PASSWORD)
+    tab.sign_up(random_email(), PASSWORD)
     tab.sees("Tasks")
     token = tab.page.evaluate("() => session.accessToken()")
-    with SignetClient(stage.signet.url) as elsewhere:
+    with SignetClient(deployment.signet.url) as elsewhere:
         assert elsewhere.log_out(token).status_code == 200
 
     tab.page.reload()
@@ -193,10 +192,10 @@ def test_session_ended_elsewhere_leads_to_the_login_page(stage: Stage) -> None:
     assert visitor.refreshes[-1] == 401
 
 
-def test_logout_applies_to_the_other_tab(stage: Stage) -> None:
-    visitor = stage.visitor()
+def test_logout_applies_to_the_other_tab(deployment: Deployment) -> None:
+    visitor = deployment.visitor()
     first = visitor.open_tab()
-    first.sign_up(some_email(), PASSWORD)
+    first.sign_up(random_email(), PASSWORD)
     first.sees("Tasks")
     second = visitor.open_tab()
     second.sees("Tasks")
@@ -207,19 +206,21 @@ def test_logout_applies_to_the_other_tab(stage: Stage) -> None:
     assert second.page.evaluate("() => session.accessToken().catch(error => error.code)") == (
         "LOGGED_OUT"
     )
-    # A login in the other tab applies here as well.
-    other = some_email()
+    # A login in the second tab also applies to the first.
+    other = random_email()
     second.sign_up(other, PASSWORD)
     first.sees("Tasks")
     first.page.get_by_text(other).wait_for()
-    assert visitor.complaints == []
+    assert visitor.console_errors == []
 
 
 @pytest.mark.parametrize("coordinated", [True, False], ids=["in turn", "without coordination"])
-def test_concurrent_refreshes_in_two_tabs_keep_the_login(stage: Stage, coordinated: bool) -> None:
-    visitor = stage.visitor(script="" if coordinated else WITHOUT_COORDINATION)
+def test_concurrent_refreshes_in_two_tabs_keep_the_login(
+    deployment: Deployment, coordinated: bool
+) -> None:
+    visitor = deployment.visitor(script="" if coordinated else DISABLE_COORDINATION)
     first = visitor.open_tab()
-    first.sign_up(some_email(), PASSWORD)
+    first.sign_up(random_email(), PASSWORD)
     first.sees("Tasks")
     second = visitor.open_tab()
     second.sees("Tasks")
@@ -230,18 +231,18 @@ def test_concurrent_refreshes_in_two_tabs_keep_the_login(stage: Stage, coordinat
     while pairs < ROUNDS:
         rounds += 1
         assert rounds <= 5 * ROUNDS, "this machine is too busy to start two refreshes at once"
-        here, there = refresh_at_once(first, second)
-        assert not here["token"].startswith("failed"), here
-        assert not there["token"].startswith("failed"), there
-        if here["started"] == there["started"]:
+        first_result, second_result = refresh_at_once(first, second)
+        assert not first_result["token"].startswith("failed"), first_result
+        assert not second_result["token"].startswith("failed"), second_result
+        if first_result["started"] == second_result["started"]:
             pairs += 1
-            # Both presented the same token, and so both got the same successor.
-            assert coordinated or here["stored"] == there["stored"]
+            # Both presented the same token, so they must have got the same successor.
+            assert coordinated or first_result["stored"] == second_result["stored"]
 
     print(f"{pairs} pairs in {rounds} rounds, {len(visitor.refreshes)} refreshes")
     assert set(visitor.refreshes) == {200}
     if coordinated:
-        # A tab that waits for another's refresh also waits for its result, for a limited time.
+        # A tab uses the result of the other tab's refresh if it arrives within a time limit.
         assert rounds <= len(visitor.refreshes) <= 1.25 * rounds
     else:
         assert len(visitor.refreshes) == 2 * rounds
@@ -249,32 +250,32 @@ def test_concurrent_refreshes_in_two_tabs_keep_the_login(stage: Stage, coordinat
         tab.page.reload()
         tab.add(f"The {name} is still here")
     assert set(visitor.refreshes) == {200}
-    assert visitor.complaints == []
+    assert visitor.console_errors == []
 
 
-def test_late_response_does_not_replace_a_newer_token(stage: Stage) -> None:
-    visitor = stage.visitor(script=WITHOUT_COORDINATION)
-    ahead = visitor.open_tab()
-    ahead.sign_up(some_email(), PASSWORD)
-    ahead.sees("Tasks")
-    behind = visitor.open_tab()
-    assert behind.tasks() == {}
-    held: list[tuple[Route, APIResponse]] = []
-    behind.page.route("**/api/auth/refresh", lambda it: held.append((it, it.fetch())))
+def test_late_response_does_not_replace_a_newer_token(deployment: Deployment) -> None:
+    visitor = deployment.visitor(script=DISABLE_COORDINATION)
+    newer_tab = visitor.open_tab()
+    newer_tab.sign_up(random_email(), PASSWORD)
+    newer_tab.sees("Tasks")
+    older_tab = visitor.open_tab()
+    assert older_tab.tasks() == {}
+    delayed: list[tuple[Route, APIResponse]] = []
+    older_tab.page.route("**/api/auth/refresh", lambda it: delayed.append((it, it.fetch())))
 
-    behind.page.evaluate("() => { window.late = session.refresh(); }")
-    while not held:
-        behind.page.wait_for_timeout(10)
+    older_tab.page.evaluate("() => { window.late = session.refresh(); }")
+    while not delayed:
+        older_tab.page.wait_for_timeout(10)
     for _ in range(3):
-        ahead.page.evaluate("() => session.refresh()")
-    newest = login_of(ahead)
-    route, response = held[0]
+        newer_tab.page.evaluate("() => session.refresh()")
+    newest = stored_login(newer_tab)
+    route, response = delayed[0]
     route.fulfill(response=response)
-    behind.page.evaluate("() => window.late")
-    behind.page.unroute("**/api/auth/refresh")
+    older_tab.page.evaluate("() => window.late")
+    older_tab.page.unroute("**/api/auth/refresh")
 
-    assert login_of(behind) == login_of(ahead) == newest
-    behind.page.evaluate("() => session.refresh()")
+    assert stored_login(older_tab) == stored_login(newer_tab) == newest
+    older_tab.page.evaluate("() => session.refresh()")
     assert set(visitor.refreshes) == {200}
 
 
@@ -285,5 +286,5 @@ def refresh_at_once(*tabs: Tab) -> list[dict[str, object]]:
     return [tab.page.evaluate("() => window.round") for tab in tabs]
 
 
-def login_of(tab: Tab) -> dict[str, object]:
+def stored_login(tab: Tab) -> dict[str, object]:
     return tab.page.evaluate("() => JSON.parse(localStorage.getItem('signet.login'))")

@@ -1,7 +1,7 @@
-"""A thousand concurrent code flows of a hundred users: each ends where it belongs (SS-10).
+"""A thousand concurrent code flows of a hundred users do not get each other's data (SS-10).
 
-All of them start before the first continues; then each thread takes one step of one flow at a time,
-in nearly random order. On PostgreSQL either of two instances handles any request.
+All flows start before the first one continues. Then each thread repeatedly takes one step of one
+flow, in nearly random order. On PostgreSQL a random one of two instances handles each request.
 """
 
 import random
@@ -20,16 +20,18 @@ import jwt
 
 import conditions
 from balancer import ISSUER, Balancer
-from clients import PASSWORD, SignetClient, Tokens, some_email
+from clients import PASSWORD, SignetClient, Tokens, random_email
 from databases import Database, PostgresDatabase
 from form_browser import FormBrowser
-from processes import Owner, Signet
+from processes import ProcessKiller, Signet
 from stock import register
 
 PEOPLE = 100
 CLIENTS = 10
 THREADS = 8
-CHOICE = 100  # the next step is one of this many flows that wait longest
+CANDIDATES = 100
+"""The next step is taken in one of this many longest waiting flows, chosen at random."""
+
 
 SCOPE = "openid email"
 
@@ -49,7 +51,7 @@ class Person:
 
 
 @dataclass
-class End:
+class FlowResult:
     """The result of a flow."""
 
     person: Person
@@ -58,37 +60,38 @@ class End:
     email: str
 
 
-def test_thousand_interleaved_flows_do_not_mix(
-    tmp_path: Path, database: Database, owned: Owner
+def test_thousand_interleaved_flows_do_not_get_mixed_up(
+    tmp_path: Path, database: Database, kill_after_test: ProcessKiller
 ) -> None:
-    instances = start_instances(tmp_path, database, owned)
+    instances = start_instances(tmp_path, database, kill_after_test)
     clients = register_clients(instances[0], tmp_path)
     people = sign_up_people(instances[0])
     balancer = Balancer([signet.port for signet in instances])
-    ends: list[End] = []
+    results: list[FlowResult] = []
     keys = conditions.keys(call(balancer, "GET", "/.well-known/jwks.json").json())
-    flows = [flow(person, client, balancer, keys, ends) for person in people for client in clients]
+    flows = [
+        flow(person, client, balancer, keys, results) for person in people for client in clients
+    ]
     random.shuffle(flows)
     began = time.monotonic()
 
     take_steps(flows, once=True)
-    assert not ends
+    assert not results
     take_steps(flows)
 
-    took = time.monotonic() - began
-    print(f"{len(ends)} flows in {took:.1f} s, {dict(balancer.answered)} requests by port")
-    assert len(ends) == PEOPLE * CLIENTS
-    for end in ends:
-        assert (end.claims["sub"], end.email) == (end.person.user_id, end.person.email)
-        assert end.claims["aud"] == end.client.identity
-    assert {(end.person.user_id, end.client.identity) for end in ends} == {
+    seconds = time.monotonic() - began
+    print(f"{len(results)} flows in {seconds:.1f} s, {dict(balancer.answered)} requests by port")
+    assert len(results) == PEOPLE * CLIENTS
+    for result in results:
+        assert (result.claims["sub"], result.email) == (result.person.user_id, result.person.email)
+        assert result.claims["aud"] == result.client.identity
+    assert {(result.person.user_id, result.client.identity) for result in results} == {
         (person.user_id, client.identity) for person in people for client in clients
     }
-    assert len({end.claims["sid"] for end in ends}) == len(ends)
-    # Per browser one cookie before and one after its login, each under both names, and none of them
-    # twice.
-    assert len(balancer.cookies) == len(set(balancer.cookies)) == 2 * 2 * len(ends)
-    assert all(balancer.answered[signet.port] > len(ends) for signet in instances)
+    assert len({result.claims["sid"] for result in results}) == len(results)
+    # Each browser gets a cookie before its login and another one after it, each under two names.
+    assert len(balancer.cookies) == len(set(balancer.cookies)) == 2 * 2 * len(results)
+    assert all(balancer.answered[signet.port] > len(results) for signet in instances)
 
 
 def flow(
@@ -96,9 +99,9 @@ def flow(
     client: Client,
     balancer: Balancer,
     keys: dict[str, jwt.PyJWK],
-    ends: list[End],
+    results: list[FlowResult],
 ) -> Iterator[None]:
-    """A user logs in to a client in a separate browser; each `yield` lets other flows continue."""
+    """Logs a user in to a client in a separate browser. Other flows continue at each `yield`."""
     state, nonce = secrets.token_urlsafe(), secrets.token_urlsafe()
     browser = FormBrowser(httpx.Client(transport=balancer, timeout=60), client.callback)
     request = {
@@ -125,19 +128,19 @@ def flow(
 
     arrival = browser.click("consent-allow")
     assert arrival.url.startswith(f"{client.callback}?"), arrival
-    brought = arrival.parameters
-    assert brought.keys() == {"code", "state", "iss"}, brought
-    assert (brought["state"], brought["iss"]) == (state, ISSUER)
+    received = arrival.parameters
+    assert received.keys() == {"code", "state", "iss"}, received
+    assert (received["state"], received["iss"]) == (state, ISSUER)
     yield
 
     form = {
         "grant_type": "authorization_code",
-        "code": brought["code"],
+        "code": received["code"],
         "redirect_uri": client.callback,
         "client_id": client.identity,
         "client_secret": client.secret,
     }
-    tokens = conditions.is_json(call(balancer, "POST", "/oauth2/token", data=form), 200)
+    tokens = conditions.check_json(call(balancer, "POST", "/oauth2/token", data=form), 200)
     access_token = tokens["access_token"]
     claims = conditions.id_token(
         tokens["id_token"], keys, ISSUER, client.identity, access_token, nonce
@@ -145,15 +148,17 @@ def flow(
     yield
 
     headers = {"Authorization": f"Bearer {access_token}"}
-    said = conditions.is_json(call(balancer, "GET", "/oauth2/userinfo", headers=headers), 200)
-    assert said["sub"] == claims["sub"]
-    ends.append(End(person, client, claims, said["email"]))
+    userinfo = conditions.check_json(
+        call(balancer, "GET", "/oauth2/userinfo", headers=headers), 200
+    )
+    assert userinfo["sub"] == claims["sub"]
+    results.append(FlowResult(person, client, claims, userinfo["email"]))
 
 
 def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
-    """Takes one step of one of the longest waiting flows at a time, until all have ended.
+    """Repeatedly takes a step of one of the longest waiting flows, until all flows have ended.
 
-    With `once`, each flow goes one step.
+    With `once`, it takes one step of each flow.
     """
     waiting, lock = deque(flows), threading.Lock()
 
@@ -162,14 +167,13 @@ def take_steps(flows: list[Iterator[None]], *, once: bool = False) -> None:
             with lock:
                 if not waiting:
                     return
-                # Without this limit, some would wait until their code has expired, on a busy
-                # machine.
-                index = random.randrange(min(len(waiting), CHOICE))
+                # Without this limit, codes could expire before their flow continues.
+                index = random.randrange(min(len(waiting), CANDIDATES))
                 waiting[index], waiting[0] = waiting[0], waiting[index]
-                taken = waiting.popleft()
-            if next(taken, taken) is not taken and not once:
+                selected = waiting.popleft()
+            if next(selected, selected) is not selected and not once:
                 with lock:
-                    waiting.append(taken)
+                    waiting.append(selected)
 
     with ThreadPoolExecutor(THREADS) as pool:
         for worker in [pool.submit(work) for _ in range(THREADS)]:
@@ -182,27 +186,29 @@ def call(balancer: Balancer, method: str, path: str, **options: object) -> httpx
     return http.request(method, f"{ISSUER}{path}", **options)  # type: ignore[arg-type]
 
 
-def start_instances(directory: Path, database: Database, owned: Owner) -> list[Signet]:
-    """Two instances with one database and one master key, if the database supports several."""
+def start_instances(
+    directory: Path, database: Database, kill_after_test: ProcessKiller
+) -> list[Signet]:
+    """Two instances with a common database and master key, or one instance on SQLite."""
     limits = (
         *("ATTEMPTS_PER_MINUTE", "ACCOUNT_ATTEMPTS_PER_MINUTE"),
         *("REFRESHES_PER_MINUTE", "REQUESTS_PER_MINUTE"),
     )
     settings = {
         "SIGNET_ISSUER": ISSUER,
-        # Hashing on a busy machine must not cause refusals.
+        # On a busy machine, slow hashing must not cause rejected requests.
         "SIGNET_HASH_BACKLOG_SECONDS": "60",
         **{f"SIGNET_{limit}": "100000" for limit in limits},
     }
     count = 2 if isinstance(database, PostgresDatabase) else 1
-    instances = [owned(Signet(directory, database, **settings)) for _ in range(count)]
+    instances = [kill_after_test(Signet(directory, database, **settings)) for _ in range(count)]
     for signet in instances:
         signet.start()
     return instances
 
 
 def register_clients(signet: Signet, directory: Path) -> list[Client]:
-    described = [
+    registrations = [
         {
             "client_id": f"app-{number}",
             "client_name": f"Application no. {number}.",
@@ -213,20 +219,20 @@ def register_clients(signet: Signet, directory: Path) -> list[Client]:
         }
         for number in range(CLIENTS)
     ]
-    issued = register(signet, directory, described)
+    client_secrets = register(signet, directory, registrations)
     return [
         Client(
             identity=str(client["client_id"]),
             name=str(client["client_name"]),
-            secret=issued[str(client["client_id"])],
+            secret=client_secrets[str(client["client_id"])],
             callback=f"https://{client['client_id']}.example/callback",
         )
-        for client in described
+        for client in registrations
     ]
 
 
 def sign_up_people(signet: Signet) -> list[Person]:
     with SignetClient(signet.url) as front_end, ThreadPoolExecutor(4) as pool:
-        answers = pool.map(front_end.sign_up, [some_email() for _ in range(PEOPLE)])
+        answers = pool.map(front_end.sign_up, [random_email() for _ in range(PEOPLE)])
         signed_up = [Tokens.of(answer, 201) for answer in answers]
     return [Person(tokens.email, tokens.user_id) for tokens in signed_up]

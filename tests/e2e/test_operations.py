@@ -1,4 +1,4 @@
-"""Operator mistakes, and how the service handles them."""
+"""Mistakes of operators: wrong keys, files, settings and schemas. Also stops by SIGTERM."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clients import PASSWORD, SignetClient, Tokens, some_email
-from databases import SqliteDatabase, fresh_database
-from processes import STOP_SECONDS, Owner, Signet
+from clients import PASSWORD, SignetClient, Tokens, random_email
+from databases import SqliteDatabase, new_database
+from processes import STOP_SECONDS, ProcessKiller, Signet
 
 FUTURE_MIGRATION = "m29990101_000000_future"
 
@@ -31,7 +31,7 @@ def stopped(signet: Signet) -> Signet:
 def test_created_files_are_private(signet: Signet) -> None:
     signet.start()
     with SignetClient(signet.url) as client:
-        Tokens.of(client.sign_up(some_email()), 201)
+        Tokens.of(client.sign_up(random_email()), 201)
 
     if isinstance(signet.database, SqliteDatabase):
         names = {path.name for path in signet.database.files}
@@ -41,19 +41,21 @@ def test_created_files_are_private(signet: Signet) -> None:
 
 
 def test_default_start_creates_private_files(
-    tmp_path_factory: pytest.TempPathFactory, signet: Signet, owned: Owner
+    tmp_path_factory: pytest.TempPathFactory, signet: Signet, kill_after_test: ProcessKiller
 ) -> None:
     home = tmp_path_factory.mktemp("clone")
-    bare = owned(Signet(home, signet.database))
+    without_settings = kill_after_test(Signet(home, signet.database))
     for name in ("SIGNET_MASTER_KEY_FILE", "SIGNET_DATABASE_URL"):
-        del bare.settings[name]
-    bare.master_key_path.parent.rmdir()
+        del without_settings.settings[name]
+    without_settings.master_key_path.parent.rmdir()
 
-    bare.start()
+    without_settings.start()
 
-    made = [path for path in home.rglob("*") if path.is_file() and path != bare.output_path]
-    # The reserve is created a moment after the start.
-    assert {path.name for path in made} - {"signet.db-reserve"} == {
+    created = [
+        path for path in home.rglob("*") if path.is_file() and path != without_settings.output_path
+    ]
+    # The reserve file is created shortly after the start, so it may be missing.
+    assert {path.name for path in created} - {"signet.db-reserve"} == {
         "master.key",
         "signet.db",
         "signet.db-wal",
@@ -61,7 +63,7 @@ def test_default_start_creates_private_files(
         "signet.db-lock",
         "signet.state",
     }
-    for path in made:
+    for path in created:
         assert mode(path) == 0o600, path
 
 
@@ -74,14 +76,14 @@ def test_master_key_accessible_to_others_is_refused(stopped: Signet, permissions
 
 def test_database_readable_by_others_is_refused(stopped: Signet) -> None:
     if not isinstance(stopped.database, SqliteDatabase):
-        pytest.skip("PostgreSQL guards its own files")
+        pytest.skip("PostgreSQL protects its own files")
     stopped.database.path.chmod(0o644)
 
     assert_refused(stopped, naming=str(stopped.database.path))
 
 
 def test_missing_master_key_is_not_replaced(stopped: Signet) -> None:
-    """The keys in the database could not be decrypted any more."""
+    """A new master key could not decrypt the signing keys in the database."""
     stopped.master_key_path.unlink()
 
     assert_key_refused(stopped)
@@ -89,16 +91,16 @@ def test_missing_master_key_is_not_replaced(stopped: Signet) -> None:
 
 
 def test_wrong_master_key_is_refused(
-    stopped: Signet, tmp_path_factory: pytest.TempPathFactory, owned: Owner
+    stopped: Signet, tmp_path_factory: pytest.TempPathFactory, kill_after_test: ProcessKiller
 ) -> None:
-    directory = tmp_path_factory.mktemp("stranger")
-    stranger_database = fresh_database(directory)
+    directory = tmp_path_factory.mktemp("other")
+    other_database = new_database(directory)
     try:
-        stranger = owned(Signet(directory, stranger_database)).start()
-        stopped.master_key_path.write_bytes(stranger.master_key_path.read_bytes())
-        stranger.stop()
+        other_signet = kill_after_test(Signet(directory, other_database)).start()
+        stopped.master_key_path.write_bytes(other_signet.master_key_path.read_bytes())
+        other_signet.stop()
     finally:
-        stranger_database.drop()
+        other_database.drop()
 
     assert_key_refused(stopped)
 
@@ -169,7 +171,7 @@ def test_invalid_value_is_refused(signet: Signet, name: str, value: str) -> None
 
 
 def test_invalid_database_url_is_not_printed(signet: Signet) -> None:
-    """It may contain a password, whether or not the scheme is mistyped."""
+    """The URL may contain a password, even if its scheme is mistyped."""
     url = "postgrse://signet:canary-4f1c@localhost/signet"
 
     output = assert_refused(
@@ -183,16 +185,16 @@ def test_port_in_use_is_refused(signet: Signet) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", signet.port))
         listener.listen()
-        code, output = signet.start_in_vain()
+        code, output = signet.start_expecting_exit()
 
     assert code != 0
     assert str(signet.port) in output
 
 
 def test_clean_stop_leaves_the_database_in_one_file(stopped: Signet) -> None:
-    """So that a copy of a stopped service's file contains all accounts."""
+    """A copy of a stopped service's database file must contain all accounts."""
     if not isinstance(stopped.database, SqliteDatabase):
-        pytest.skip("PostgreSQL has no such file")
+        pytest.skip("only for SQLite")
 
     assert stopped.database.files == [stopped.database.path]
 
@@ -237,7 +239,7 @@ def test_sigterm_completes_requests_in_flight(signet: Signet) -> None:
 
 
 def warm_connection(signet: Signet) -> socket.socket:
-    """A connection that is certainly accepted, since a response has arrived on it."""
+    """A connection that the server has accepted, as a response on it proves."""
     connection = socket.create_connection(("127.0.0.1", signet.port), timeout=STOP_SECONDS)
     connection.sendall(b"HEAD /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -245,7 +247,7 @@ def warm_connection(signet: Signet) -> socket.socket:
 
 
 def sign_up_request(number: int) -> bytes:
-    body = json.dumps({"email": some_email(), "password": PASSWORD}).encode()
+    body = json.dumps({"email": random_email(), "password": PASSWORD}).encode()
     head = (
         "POST /api/auth/signup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"X-Forwarded-For: 10.9.0.{number}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -265,13 +267,13 @@ def assert_key_refused(signet: Signet) -> None:
 def assert_refused(
     signet: Signet, naming: str | tuple[str, ...], settings: dict[str, str] | None = None
 ) -> str:
-    """It exits with an error that names the cause, without changes."""
+    """Asserts that the start fails with an error that names the cause, and changes nothing."""
     names = (naming,) if isinstance(naming, str) else naming
     before = state(signet)
 
-    code, output = signet.start_in_vain(**(settings or {}))
+    code, output = signet.start_expecting_exit(**(settings or {}))
 
-    # Neither success, nor a panic (101), nor a signal.
+    # The exit code must not be that of success (0), a panic (101) or a signal.
     assert 0 < code < 101, f"exit code {code}:\n{output}"
     assert any(name in output for name in names), output
     assert "panicked" not in output
@@ -280,10 +282,10 @@ def assert_refused(
 
 
 def state(signet: Signet) -> dict[str, object]:
-    """Every row, and every file that the service could have changed."""
+    """All rows, and all files that the service could have changed."""
     found: dict[str, object] = {}
     if not isinstance(signet.database, SqliteDatabase) or signet.database.path.exists():
-        # First, since reading an SQLite file checkpoints its write-ahead log.
+        # Before the files, since reading an SQLite file checkpoints its write-ahead log.
         found |= signet.database.dump()
     home = signet.master_key_path.parent.parent
     for path in sorted(home.rglob("*")):

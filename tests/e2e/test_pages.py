@@ -1,15 +1,15 @@
-"""The hosted pages in a real browser, with the real Signet and a web client."""
+"""The hosted pages in a real browser, with Signet and a web client."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from clients import PASSWORD, SignetClient, some_email
+from clients import PASSWORD, SignetClient, random_email
 from databases import Database
-from hosted_pages import DESK, PHONE, Person, Stage, opened, signet_for_browsers
+from hosted_pages import DESK, PHONE, Person, Deployment, start_deployment, signet_for_browsers
 from playwright.sync_api import expect
-from processes import Owner
+from processes import ProcessKiller
 
 pytestmark = pytest.mark.once
 
@@ -18,23 +18,25 @@ LOGO = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path d="M0 0h
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, owned_by_module: Owner) -> Iterator[Stage]:
-    with opened(tmp_path_factory.mktemp("pages"), owned_by_module) as stage:
-        yield stage
+def deployment(
+    tmp_path_factory: pytest.TempPathFactory, kill_after_module: ProcessKiller
+) -> Iterator[Deployment]:
+    with start_deployment(tmp_path_factory.mktemp("pages"), kill_after_module) as deployment:
+        yield deployment
 
 
-def test_sign_up_log_out_and_log_in_again(stage: Stage) -> None:
-    person = stage.someone()
-    email = some_email()
+def test_sign_up_log_out_and_log_in_again(deployment: Deployment) -> None:
+    person = deployment.open_browser()
+    email = random_email()
     person.page.get_by_role("link", name="Sign up").click()
 
-    person.enter("grace@nowhere", "Password1")
+    person.submit_credentials("grace@nowhere", "Password1")
     expect(person.page.locator("#username-problem")).to_contain_text("domain")
     expect(person.page.locator("#password-problem")).to_contain_text("common")
     assert person.focused() == "username"
     assert person.page.title().startswith("Error: ")
     assert person.page.locator("#password").input_value() == ""
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Your account")
     expect(person.page.locator("main")).to_contain_text(email)
     expect(person.page.locator("main")).to_contain_text("Chrome on Linux")
@@ -43,18 +45,18 @@ def test_sign_up_log_out_and_log_in_again(stage: Stage) -> None:
     person.click("logout-confirm")
     person.sees("You are logged out")
     assert person.cookie() is None
-    person.at("/account")
+    person.open("/account")
     person.sees("Log in")
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Your account")
-    assert person.visitor.complaints == []
+    assert person.visitor.console_errors == []
 
 
-def test_wrong_password_is_shown_beside_the_fields(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
+def test_wrong_password_is_shown_beside_the_fields(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
 
-    person.enter(email, WRONG)
+    person.submit_credentials(email, WRONG)
 
     problem = person.page.get_by_role("alert")
     expect(problem).to_have_text("The email address or the password is not right.")
@@ -64,182 +66,186 @@ def test_wrong_password_is_shown_beside_the_fields(stage: Stage) -> None:
     assert person.page.locator("#username").input_value() == email
     assert person.page.locator("#password").input_value() == ""
     assert person.focused() == "password"
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Your account")
-    assert person.visitor.complaints == []
+    assert person.visitor.console_errors == []
 
 
-def test_client_gets_only_the_consented_scope(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
+def test_client_gets_only_the_consented_scope(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
 
-    person.sent_by_the_shop()
+    person.open_authorization_url()
     expect(person.page.locator("main")).to_contain_text("The <Corner> Shop")
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Allow access?")
     expect(person.page.locator("main")).to_contain_text("rp.example")
     person.click("consent-deny")
-    person.is_at_the_shop()
-    assert stage.shop.last()["error"] == "access_denied"
+    person.wait_until_at_shop()
+    assert deployment.shop.last_parameters()["error"] == "access_denied"
 
-    person.sent_by_the_shop()
+    person.open_authorization_url()
     person.click("consent-allow")
-    person.is_at_the_shop()
-    assert stage.shop.last()["state"] == "a-state"
-    assert stage.shop.last()["iss"] == stage.signet.issuer
-    tokens = stage.shop.redeem(stage.signet.url, stage.shop.last()["code"])
+    person.wait_until_at_shop()
+    assert deployment.shop.last_parameters()["state"] == "a-state"
+    assert deployment.shop.last_parameters()["iss"] == deployment.signet.issuer
+    tokens = deployment.shop.redeem(
+        deployment.signet.url, deployment.shop.last_parameters()["code"]
+    )
     assert tokens["id_token"]
 
     # Neither login nor consent is required any more.
-    person.sent_by_the_shop(prompt="none")
-    person.is_at_the_shop()
-    assert "code" in stage.shop.last()
-    assert person.visitor.complaints == []
+    person.open_authorization_url(prompt="none")
+    person.wait_until_at_shop()
+    assert "code" in deployment.shop.last_parameters()
+    assert person.visitor.console_errors == []
 
 
-def test_sign_up_continues_the_pending_request(stage: Stage) -> None:
-    """The request is posted from page to page: it is in no URL, and survives mistakes and
-    reloads."""
-    person = stage.someone()
+def test_sign_up_continues_the_pending_request(deployment: Deployment) -> None:
+    """The pending request is posted from page to page. It is in no URL, and is preserved after
+    mistakes and reloads."""
+    person = deployment.open_browser()
     addresses: list[str] = []
     person.page.on("request", lambda request: addresses.append(request.url))
 
-    person.sent_by_the_shop()
+    person.open_authorization_url()
     person.page.get_by_role("button", name="Sign up").click()
     person.sees("Sign up")
     person.page.get_by_role("button", name="Log in").click()
     person.sees("Log in")
     person.page.get_by_role("button", name="Sign up").click()
-    person.enter("grace@nowhere", "Password1")
+    person.submit_credentials("grace@nowhere", "Password1")
     expect(person.page.locator("#username-problem")).to_contain_text("domain")
-    person.enter(some_email(), PASSWORD)
+    person.submit_credentials(random_email(), PASSWORD)
     person.sees("Allow access?")
     person.page.reload()
     person.sees("Allow access?")
     person.click("consent-allow")
-    person.is_at_the_shop()
+    person.wait_until_at_shop()
 
-    assert stage.shop.last()["state"] == "a-state"
+    assert deployment.shop.last_parameters()["state"] == "a-state"
     assert not [url for url in addresses if "v1." in url]
-    assert person.visitor.complaints == []
+    assert person.visitor.console_errors == []
 
 
-def test_reload_back_button_and_second_tab_continue_the_request(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
-    person.sent_by_the_shop()
+def test_reload_back_button_and_second_tab_continue_the_request(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
+    person.open_authorization_url()
     person.page.reload()
     person.sees("Log in")
     other = person.visitor.open_tab().page
     other.goto(person.page.url)
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Allow access?")
 
-    # Back is the request itself, which continues for the user who is logged in by now.
+    # The previous page is the authorization request, which continues with the new login.
     person.page.go_back()
     person.sees("Allow access?")
-    # So does the form of a tab from before the login.
+    # The login form that the second tab opened before the login also continues the request.
     other.locator("#username").fill(email)
     other.locator("#password").fill(PASSWORD)
     other.locator("#login-submit").click()
     expect(other.get_by_role("heading", level=1)).to_have_text("Allow access?")
 
 
-def test_callback_may_redirect_to_another_origin_of_the_client(stage: Stage) -> None:
-    """Chromium applies `form-action` to each redirect after a form."""
-    email, _ = stage.sign_up()
-    person = stage.someone()
+def test_callback_may_redirect_to_another_origin(deployment: Deployment) -> None:
+    """Chromium applies the policy `form-action` to every redirect after a form submission."""
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
 
-    person.sent_by_the_shop(redirect_uri="https://rp.example/and-on")
-    person.enter(email, PASSWORD)
+    person.open_authorization_url(redirect_uri="https://rp.example/and-on")
+    person.submit_credentials(email, PASSWORD)
     person.click("consent-allow")
 
     person.page.wait_for_url("https://app.example/")
-    person.sent_by_the_shop(redirect_uri="https://rp.example/and-on", prompt="login")
-    person.enter(email, PASSWORD)
+    person.open_authorization_url(redirect_uri="https://rp.example/and-on", prompt="login")
+    person.submit_credentials(email, PASSWORD)
     person.page.wait_for_url("https://app.example/")
-    assert person.visitor.complaints == []
+    assert person.visitor.console_errors == []
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_form_post_works_with_and_without_scripts(stage: Stage, scripts: bool) -> None:
-    person = stage.someone(java_script_enabled=scripts)
+def test_form_post_works_with_and_without_scripts(deployment: Deployment, scripts: bool) -> None:
+    person = deployment.open_browser(java_script_enabled=scripts)
 
-    person.sent_by_the_shop(response_mode="form_post", prompt="none")
+    person.open_authorization_url(response_mode="form_post", prompt="none")
     if not scripts:
         person.page.get_by_role("button", name="Continue").click()
 
     person.page.wait_for_url("https://rp.example/cb")
-    assert stage.shop.last()["error"] == "login_required"
-    assert stage.shop.last()["state"] == "a-state"
-    assert person.visitor.complaints == []
+    assert deployment.shop.last_parameters()["error"] == "login_required"
+    assert deployment.shop.last_parameters()["state"] == "a-state"
+    assert person.visitor.console_errors == []
 
 
-def test_reauthentication_at_the_request_of_the_client(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
-    person.enter(email, PASSWORD)
+def test_prompt_login_requires_a_new_login(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
+    person.submit_credentials(email, PASSWORD)
     before = person.cookie()
 
-    person.sent_by_the_shop(prompt="login")
+    person.open_authorization_url(prompt="login")
     person.sees("Log in")
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Allow access?")
 
     after = person.cookie()
     assert before
     assert after
     assert before["value"] != after["value"]
-    assert person.visitor.complaints == []
+    assert person.visitor.console_errors == []
 
 
-def test_logout_by_a_client_redirects_back_to_it(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
-    person.sent_by_the_shop()
-    person.enter(email, PASSWORD)
+def test_logout_by_a_client_redirects_back_to_it(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
+    person.open_authorization_url()
+    person.submit_credentials(email, PASSWORD)
     person.click("consent-allow")
-    person.is_at_the_shop()
-    hint = stage.shop.redeem(stage.signet.url, stage.shop.last()["code"])["id_token"]
+    person.wait_until_at_shop()
+    hint = deployment.shop.redeem(deployment.signet.url, deployment.shop.last_parameters()["code"])[
+        "id_token"
+    ]
     query = f"id_token_hint={hint}&post_logout_redirect_uri=https://rp.example/bye&state=s"
 
-    person.at(f"/oauth2/logout?{query}")
-    person.is_at_the_shop()
-    assert stage.shop.answers[-1] == ("/bye", {"state": "s"})
+    person.open(f"/oauth2/logout?{query}")
+    person.wait_until_at_shop()
+    assert deployment.shop.requests[-1] == ("/bye", {"state": "s"})
     assert person.cookie() is None
 
-    # Another login than that of the client's ID token requires a confirmation.
-    person.at("/login")
-    person.enter(email, PASSWORD)
+    # The ID token belongs to the previous login, so a logout of the new one needs confirmation.
+    person.open("/login")
+    person.submit_credentials(email, PASSWORD)
     person.sees("Your account")
-    person.at(f"/oauth2/logout?{query}")
+    person.open(f"/oauth2/logout?{query}")
     person.sees("Log out?")
-    person.looks_right()
+    person.assert_accessible()
     person.click("logout-confirm")
-    person.is_at_the_shop()
-    person.at("/logout")
+    person.wait_until_at_shop()
+    person.open("/logout")
     person.sees("You are logged out")
-    assert person.visitor.complaints == []
+    assert person.visitor.console_errors == []
 
 
-def test_unregistered_redirect_uri_shows_an_error_page(stage: Stage) -> None:
-    person = stage.someone()
-    came = len(stage.shop.answers)
+def test_unregistered_redirect_uri_shows_an_error_page(deployment: Deployment) -> None:
+    person = deployment.open_browser()
+    requests_before = len(deployment.shop.requests)
 
-    person.sent_by_the_shop(redirect_uri="https://rp.example/elsewhere")
+    person.open_authorization_url(redirect_uri="https://rp.example/elsewhere")
 
     person.sees("That does not work")
     expect(person.page.locator("main")).to_contain_text("redirect_uri")
-    person.looks_right()
-    assert len(stage.shop.answers) == came
+    person.assert_accessible()
+    assert len(deployment.shop.requests) == requests_before
 
 
-def test_cookie_is_host_only_and_http_only(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
+def test_cookie_is_host_only_and_http_only(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
 
     before = person.cookie()
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Your account")
     after = person.cookie()
 
@@ -247,16 +253,16 @@ def test_cookie_is_host_only_and_http_only(stage: Stage) -> None:
         assert cookie
         assert (cookie["domain"], cookie["path"]) == ("localhost", "/")
         assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Lax")
-        assert cookie["expires"] == -1, "it is deleted when the browser is closed"
+        assert cookie["expires"] == -1, "the cookie must be deleted when the browser is closed"
     assert before != after
     assert person.page.evaluate("document.cookie") == ""
-    # Under its current name, and under that of the previous version.
+    # The cookie has two names: the current one, and that of the previous version.
     assert len(person.page.context.cookies()) == 2
 
 
-def test_password_can_be_shown_and_is_sent_as_a_password(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
+def test_password_can_be_shown_and_is_sent_as_a_password(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
     assert person.focused() == "username"
     password = person.page.locator("#password")
     password.fill(PASSWORD)
@@ -267,13 +273,13 @@ def test_password_can_be_shown_and_is_sent_as_a_password(stage: Stage) -> None:
     assert password.get_attribute("type") == "password"
 
     person.page.get_by_role("button", name="Show what is typed").click()
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Your account")
 
 
-def test_password_rules_are_checked_while_typing(stage: Stage) -> None:
-    person = stage.someone()
-    person.at("/signup")
+def test_password_rules_are_checked_while_typing(deployment: Deployment) -> None:
+    person = deployment.open_browser()
+    person.open("/signup")
     rules = person.page.locator("#password-hint li")
     met = person.page.locator("#password-hint .met")
     expect(rules).to_have_count(4)
@@ -284,75 +290,78 @@ def test_password_rules_are_checked_while_typing(stage: Stage) -> None:
         expect(met).to_have_count(number)
 
 
-def test_existing_address_leads_to_the_login(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
-    person.at("/signup")
-    person.enter(email, PASSWORD)
-    person.looks_right()
+def test_sign_up_with_an_existing_address_offers_the_login(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
+    person.open("/signup")
+    person.submit_credentials(email, PASSWORD)
+    person.assert_accessible()
 
     person.page.get_by_role("link", name="Log in instead").click()
     person.sees("Log in")
 
     # The pending request of a client is preserved.
-    person.sent_by_the_shop()
+    person.open_authorization_url()
     person.page.get_by_role("button", name="Sign up").click()
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.page.get_by_role("button", name="Log in instead").click()
-    person.enter(email, PASSWORD)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Allow access?")
 
 
-def test_times_are_shown_in_the_time_zone_of_the_browser(stage: Stage) -> None:
-    email, _ = stage.sign_up()
+def test_times_are_shown_in_the_time_zone_of_the_browser(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
     zones = {"timezone_id": "Asia/Tokyo", "locale": "en-GB"}
-    with_scripts, without = stage.someone(**zones), stage.someone(java_script_enabled=False)
+    with_scripts, without = (
+        deployment.open_browser(**zones),
+        deployment.open_browser(java_script_enabled=False),
+    )
     for person in (with_scripts, without):
-        person.enter(email, PASSWORD)
+        person.submit_credentials(email, PASSWORD)
 
     time = with_scripts.page.locator("time").first
     at = datetime.fromisoformat(time.get_attribute("datetime") or "")
-    there = at.astimezone(timezone(timedelta(hours=9)))
-    expect(time).to_contain_text(f"{there:%H:%M}")
+    in_tokyo = at.astimezone(timezone(timedelta(hours=9)))
+    expect(time).to_contain_text(f"{in_tokyo:%H:%M}")
     expect(without.page.locator("time").first).to_contain_text("UTC")
 
 
-def test_requested_page_opens_after_the_login(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
-    person.at("/.well-known/change-password")
-    person.enter(email, WRONG)
-    person.enter(email, PASSWORD)
+def test_login_continues_to_the_requested_page(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
+    person.open("/.well-known/change-password")
+    person.submit_credentials(email, WRONG)
+    person.submit_credentials(email, PASSWORD)
     person.sees("Change your password")
-    # Addresses outside our pages are ignored.
-    other = stage.someone()
-    other.at("/login?then=https://evil.example/")
-    other.enter(email, PASSWORD)
+    # Addresses other than those of Signet's pages are ignored.
+    other = deployment.open_browser()
+    other.open("/login?then=https://evil.example/")
+    other.submit_credentials(email, PASSWORD)
     other.sees("Your account")
 
 
-def test_more_than_five_sessions_are_collapsed(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    with SignetClient(stage.signet.url) as client:
+def test_more_than_five_sessions_are_collapsed(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    with SignetClient(deployment.signet.url) as client:
         for _ in range(6):
             client.log_in(email)
-    person = stage.someone()
-    person.enter(email, PASSWORD)
+    person = deployment.open_browser()
+    person.submit_credentials(email, PASSWORD)
 
     first = person.page.locator(".entries").first
     expect(first.locator("> li")).to_have_count(5)
     expect(first.locator("> li").first).to_contain_text("this browser")
-    person.looks_right()
+    person.assert_accessible()
     person.page.get_by_text("Show all 8").click()
     person.page.get_by_role("button", name="End ").last.click()
     expect(person.page.get_by_role("status")).to_have_text("That login has ended.")
     expect(person.page.get_by_text("Show all 7")).to_be_visible()
 
 
-def test_error_page_shows_the_request_id_and_the_icon(stage: Stage) -> None:
-    person = stage.someone()
+def test_error_page_shows_the_request_id_and_the_icon(deployment: Deployment) -> None:
+    person = deployment.open_browser()
     with person.page.expect_response("**/oauth2/authorize**") as answer:
-        person.at("/oauth2/authorize?client_id=nobody")
+        person.open("/oauth2/authorize?client_id=nobody")
     request_id = answer.value.headers["x-request-id"]
     expect(person.page.locator("code")).to_have_text(request_id)
     icon = person.page.locator("link[rel=icon]").evaluate("it => it.href")
@@ -368,11 +377,11 @@ def test_error_page_shows_the_request_id_and_the_icon(stage: Stage) -> None:
     assert drawn > 0
 
 
-def test_pages_are_usable_with_the_keyboard(stage: Stage) -> None:
-    email, _ = stage.sign_up()
-    person = stage.someone()
+def test_pages_are_usable_with_the_keyboard(deployment: Deployment) -> None:
+    email, _ = deployment.sign_up()
+    person = deployment.open_browser()
     keyboard = person.page.keyboard
-    person.sent_by_the_shop()
+    person.open_authorization_url()
     order = []
 
     def tab_to(identifier: str) -> None:
@@ -397,31 +406,31 @@ def test_pages_are_usable_with_the_keyboard(stage: Stage) -> None:
     tab_to("consent-deny")
     keyboard.press("Shift+Tab")
     keyboard.press("Space")
-    person.is_at_the_shop()
-    assert "code" in stage.shop.last()
-    person.at("/logout")
+    person.wait_until_at_shop()
+    assert "code" in deployment.shop.last_parameters()
+    person.open("/logout")
     tab_to("logout-confirm")
     keyboard.press("Enter")
     person.sees("You are logged out")
 
 
-def every_page(stage: Stage, person: Person) -> Iterator[str]:
-    """Visits all pages, in each of their states."""
-    email, _ = stage.sign_up()
+def every_page(deployment: Deployment, person: Person) -> Iterator[str]:
+    """Visits all pages in all of their states."""
+    email, _ = deployment.sign_up()
     yield "log in"
-    person.sent_by_the_shop()
+    person.open_authorization_url()
     yield "log in for a client"
-    person.enter(f"{'long' * 10}.{email}", WRONG)
+    person.submit_credentials(f"{'long' * 10}.{email}", WRONG)
     yield "log in, refused"
     person.page.get_by_role("button", name="Sign up").click()
     yield "sign up"
-    person.enter("grace@nowhere", "Password1")
+    person.submit_credentials("grace@nowhere", "Password1")
     yield "sign up, refused"
-    person.sent_by_the_shop(scope="openid email offline_access", prompt="consent")
-    person.enter(email, PASSWORD)
+    person.open_authorization_url(scope="openid email offline_access", prompt="consent")
+    person.submit_credentials(email, PASSWORD)
     person.sees("Allow access?")
     yield "consent"
-    person.at("/account?done=password")
+    person.open("/account?done=password")
     yield "account"
     person.page.get_by_role("link", name="Change your password").click()
     yield "change of password"
@@ -429,46 +438,52 @@ def every_page(stage: Stage, person: Person) -> Iterator[str]:
     person.page.locator("#new-password").fill("Difference-Engine-1822")
     person.click("password-submit")
     yield "change of password, refused"
-    person.at("/account")
+    person.open("/account")
     person.page.get_by_role("link", name="Delete your account").click()
     yield "deletion"
     person.page.locator("#password").fill(WRONG)
     person.click("delete-submit")
     yield "deletion, refused"
-    person.at("/logout")
+    person.open("/logout")
     yield "log out"
     person.click("logout-confirm")
     yield "message"
-    person.at("/oauth2/authorize")
+    person.open("/oauth2/authorize")
     yield "error"
-    person.at("/consent?flow=x")
-    yield "stale"
+    person.open("/consent?flow=x")
+    yield "expired request"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_every_page_is_accessible(stage: Stage, scheme: str, size: dict[str, int]) -> None:
-    person = stage.someone(viewport=size, color_scheme=scheme)
+def test_every_page_is_accessible(
+    deployment: Deployment, scheme: str, size: dict[str, int]
+) -> None:
+    person = deployment.open_browser(viewport=size, color_scheme=scheme)
     seen = 0
-    for _ in every_page(stage, person):
-        person.looks_right()
+    for _ in every_page(deployment, person):
+        person.assert_accessible()
         seen += 1
     assert seen == 15
-    assert person.visitor.complaints == []
-    # The page of a form post response stays if no script submits it.
+    assert person.visitor.console_errors == []
+    # Without its script, the page of a `form_post` response is not submitted and stays visible.
     person.page.route("**/submit.js", lambda route: route.abort())
-    person.sent_by_the_shop(response_mode="form_post", prompt="none")
+    person.open_authorization_url(response_mode="form_post", prompt="none")
     person.sees("One moment")
-    person.looks_right()
+    person.assert_accessible()
 
 
 @pytest.mark.parametrize("accent", ["#ffe600", "#000000", "#ffffff", "#767676", "#1e2427"])
-def test_branding_is_readable(
-    stage: Stage, tmp_path: Path, database: Database, owned: Owner, accent: str
+def test_branding_is_accessible(
+    deployment: Deployment,
+    tmp_path: Path,
+    database: Database,
+    kill_after_test: ProcessKiller,
+    accent: str,
 ) -> None:
     logo = tmp_path / "logo.svg"
     logo.write_text(LOGO)
-    signet = owned(
+    signet = kill_after_test(
         signet_for_browsers(
             tmp_path,
             database,
@@ -479,10 +494,12 @@ def test_branding_is_readable(
     )
     signet.start()
     for scheme in ("light", "dark"):
-        person = Stage(signet, stage.shop, stage.browser, stage.axe).someone(color_scheme=scheme)
+        person = Deployment(
+            signet, deployment.shop, deployment.browser, deployment.axe
+        ).open_browser(color_scheme=scheme)
         assert person.page.title() == "Log in · Ada & <Sons>"
         expect(person.page.get_by_role("banner")).to_have_text("Ada & <Sons>")
         width = "document.querySelector('.logo').naturalWidth"
         person.page.wait_for_function(f"{width} > 0")
-        person.looks_right()
-        assert person.visitor.complaints == []
+        person.assert_accessible()
+        assert person.visitor.console_errors == []

@@ -1,4 +1,4 @@
-"""The served OpenAPI document against the running service, with generated requests."""
+"""Generated requests check that the running service conforms to its OpenAPI document."""
 
 import json
 import subprocess
@@ -13,15 +13,15 @@ SEED = 7638
 EXAMPLES = 25
 TIME_LIMIT_SECONDS = 300
 
-# One-time tokens cannot be guessed, and the test reads no mail; consents are given on the pages
-# alone. This list may only shrink.
+# A reset needs a one-time token from a mail, and consents are only given on the pages.
+# This list may only shrink.
 NEVER_SUCCEED = {"POST /api/auth/password/reset", "DELETE /api/auth/consents/{client_id}"}
 
 HERE = Path(__file__).parent
 
 
 def test_service_conforms_to_its_openapi_document(signet: Signet, tmp_path: Path) -> None:
-    # A 429 would pass every check and test nothing.
+    # Responses with 429 would pass every check.
     for name in ("ATTEMPTS", "ACCOUNT_ATTEMPTS", "REFRESHES", "REQUESTS"):
         signet.settings[f"SIGNET_{name}_PER_MINUTE"] = "1000000"
     signet.start()

@@ -1,4 +1,4 @@
-"""The task API in Spring Boot: like the Python one, for the same tokens and bodies."""
+"""The task API in Spring Boot responds to tokens and bodies as the Python one does."""
 
 import os
 import time
@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clients import SignetClient, Tokens, some_email
-from databases import fresh_database
+from clients import SignetClient, Tokens, random_email
+from databases import new_database
 from forgery import forgeries
 from own_issuer import ABSENT, AUDIENCE, USER, Issuer
-from processes import Owner, Signet
+from processes import ProcessKiller, Signet
 from spring_task_api import SpringTaskApi
 from test_task_api import Service
 
@@ -28,21 +28,25 @@ STATUS_TTL = 3
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def module_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spring-task-api")
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
-    """One per module, since a JVM takes seconds to start."""
+    """One issuer for all tests, so that the JVM starts only once."""
     with Issuer() as issuer:
         yield issuer
 
 
 @pytest.fixture(scope="module")
-def process(here: Path, issuer: Issuer, owned_by_module: Owner) -> SpringTaskApi:
+def process(
+    module_directory: Path, issuer: Issuer, kill_after_module: ProcessKiller
+) -> SpringTaskApi:
     settings = {"TOKEN_LEEWAY_SECONDS": "0"}
-    return owned_by_module(SpringTaskApi(here, issuer.url, AUDIENCE, **settings)).start()
+    return kill_after_module(
+        SpringTaskApi(module_directory, issuer.url, AUDIENCE, **settings)
+    ).start()
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +55,7 @@ def service(process: SpringTaskApi) -> Service:
 
 
 def test_each_token_rule_is_enforced_separately(service: Service, issuer: Issuer) -> None:
-    accepted, refused = issuer.good_tokens(), issuer.bad_tokens()
+    accepted, refused = issuer.valid_tokens(), issuer.invalid_tokens()
 
     assert {name: service.status(token) for name, token in accepted.items()} == dict.fromkeys(
         accepted, 200
@@ -73,13 +77,13 @@ def test_forged_tokens_are_rejected(service: Service, issuer: Issuer) -> None:
 
 
 def test_only_the_owner_has_access(service: Service, issuer: Issuer) -> None:
-    of_a_service = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
+    service_token = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
 
     assert service.status(issuer.token()) == 200
     assert service.status(issuer.token(), str(uuid.uuid4())) == 403
     assert service.status(issuer.token(), USER.upper()) == 403
-    assert service.status(of_a_service, "reporting") == 403
-    assert service.status(of_a_service, "null") == 403
+    assert service.status(service_token, "reporting") == 403
+    assert service.status(service_token, "null") == 403
     assert service.status(None) == 401
     assert service.call(None, method="POST", json={"title": "x"}).status_code == 401
 
@@ -97,30 +101,30 @@ def test_errors_use_the_envelope_and_a_bearer_challenge(service: Service, issuer
 
 
 def test_cors_allows_the_origin_of_the_front_end(service: Service, process: SpringTaskApi) -> None:
-    asked = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "PATCH"}
-    answer = httpx.options(f"{process.url}/api/{USER}/tasks", headers=asked)
+    headers = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "PATCH"}
+    answer = httpx.options(f"{process.url}/api/{USER}/tasks", headers=headers)
 
     assert answer.status_code == 200
     assert answer.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
-    refused = httpx.get(f"{process.url}/api/{USER}/tasks", headers=asked)
+    refused = httpx.get(f"{process.url}/api/{USER}/tasks", headers=headers)
     assert refused.status_code == 401
     assert refused.headers["Access-Control-Allow-Origin"] == "http://localhost:3000"
 
 
 def test_ended_session_is_rejected_with_the_next_list(service: Service, issuer: Issuer) -> None:
-    ended, going_on = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
-    assert [service.status(token) for token in (ended, going_on, ended)] == [200] * 3
+    ended, active = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
+    assert [service.status(token) for token in (ended, active, ended)] == [200] * 3
 
     issuer.ended.add(7)
     time.sleep(1.1)
 
-    assert [service.status(token) for token in (ended, going_on, ended)] == [401, 200, 401]
+    assert [service.status(token) for token in (ended, active, ended)] == [401, 200, 401]
 
 
 def test_unavailable_list_leaves_the_token_status_unknown(service: Service, issuer: Issuer) -> None:
-    nowhere = {"status_list": {"idx": 1, "uri": f"{issuer.url}/status/\\"}}
+    unavailable = {"status_list": {"idx": 1, "uri": f"{issuer.url}/status/\\"}}
 
-    answer = service.call(issuer.token(status=nowhere))
+    answer = service.call(issuer.token(status=unavailable))
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.json()["error"]["code"] == "TEMPORARILY_UNAVAILABLE"
@@ -137,14 +141,14 @@ def test_log_contains_the_reason_and_no_token(
     assert not any(part in process.output for part in token.split("."))
 
 
-def test_it_starts_without_the_issuer_and_recovers(
-    here: Path, issuer: Issuer, owned_by_module: Owner
+def test_service_starts_without_the_issuer_and_recovers(
+    module_directory: Path, issuer: Issuer, kill_after_module: ProcessKiller
 ) -> None:
     issuer.up = False
     try:
-        late = here / "late"
+        late = module_directory / "late"
         late.mkdir()
-        process = owned_by_module(SpringTaskApi(late, issuer.url, AUDIENCE)).start()
+        process = kill_after_module(SpringTaskApi(late, issuer.url, AUDIENCE)).start()
         answer = Service(process).call(issuer.token())
     finally:
         issuer.up = True
@@ -218,16 +222,18 @@ def test_values_at_the_limits_are_accepted(service: Service, issuer: Issuer) -> 
         assert service.call(token, user, path=f"/{task_id}").status_code == 400
 
 
-def test_sign_up_to_logout(here: Path, owned_by_module: Owner) -> None:
-    """With Signet itself."""
-    directory = here / "signet"
+def test_session_from_sign_up_to_logout(
+    module_directory: Path, kill_after_module: ProcessKiller
+) -> None:
+    """Tokens of Signet, instead of the test issuer."""
+    directory = module_directory / "signet"
     directory.mkdir()
     settings = {"SIGNET_STATUS_TTL_SECONDS": str(STATUS_TTL)}
-    signet = owned_by_module(Signet(directory, fresh_database(directory), **settings)).start()
-    process = owned_by_module(SpringTaskApi(directory, signet.issuer, signet.audience)).start()
+    signet = kill_after_module(Signet(directory, new_database(directory), **settings)).start()
+    process = kill_after_module(SpringTaskApi(directory, signet.issuer, signet.audience)).start()
     service = Service(process)
     with SignetClient(signet.url) as front_end:
-        ada, bob = (Tokens.of(front_end.sign_up(some_email()), 201) for _ in range(2))
+        ada, bob = (Tokens.of(front_end.sign_up(random_email()), 201) for _ in range(2))
         created = service.call(ada.access_token, ada.user_id, "POST", json={"title": "Rest"})
         assert created.status_code == 201, created.text
         assert service.status(ada.access_token, bob.user_id) == 403
@@ -235,7 +241,7 @@ def test_sign_up_to_logout(here: Path, owned_by_module: Owner) -> None:
 
         assert front_end.log_out(ada.access_token).status_code == 200
 
-    # The list is there within two seconds, and fetched once per ttl.
+    # The list contains the logout within two seconds, and is fetched once per `ttl`.
     deadline = time.monotonic() + STATUS_TTL + 2
     while service.status(ada.access_token, ada.user_id) == 200:
         assert time.monotonic() < deadline, "the logout had no effect"

@@ -1,4 +1,4 @@
-"""The task APIs alone, with tokens that Signet would never sign."""
+"""The task APIs in Python and Go, without Signet, with tokens that Signet would never sign."""
 
 import time
 import uuid
@@ -13,14 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from forgery import forgeries, sign_rs256
 from own_issuer import ABSENT, AUDIENCE, USER, Issuer
-from processes import Owner, TaskApi
+from processes import ProcessKiller, TaskApi
 from task_apis import every_task_api
 
 task_api_kind = every_task_api
 
 
 class Service:
-    """The task API and a caller with a token."""
+    """A client of a task API that is running."""
 
     def __init__(self, process: TaskApi) -> None:
         self._http = httpx.Client(base_url=process.url, timeout=10)
@@ -41,37 +41,49 @@ class Service:
 
 
 @pytest.fixture
-def processes() -> Iterator[Owner]:
+def kill_task_apis_after_test() -> Iterator[ProcessKiller]:
     with ExitStack() as stack:
-        yield Owner(stack)
+        yield ProcessKiller(stack)
 
 
-class Start:
-    """Starts a task API of one kind."""
+class TaskApiStarter:
+    """Starts task APIs in one language."""
 
-    def __init__(self, kind: type[TaskApi], directory: Path, issuer: Issuer, own: Owner) -> None:
-        self._kind, self._directory, self._issuer, self._own = kind, directory, issuer, own
+    def __init__(
+        self, kind: type[TaskApi], directory: Path, issuer: Issuer, kill_later: ProcessKiller
+    ) -> None:
+        self._kind, self._directory, self._issuer, self._kill_later = (
+            kind,
+            directory,
+            issuer,
+            kill_later,
+        )
 
     def __call__(self, **settings: str) -> Service:
         return Service(self.process(TOKEN_LEEWAY_SECONDS="0", **settings))
 
     def process(self, **settings: str) -> TaskApi:
         process = self._kind(self._directory, self._issuer.url, AUDIENCE, **settings)
-        return self._own(process).start()
+        return self._kill_later(process).start()
 
 
 @pytest.fixture
-def start(task_api_kind: type[TaskApi], tmp_path: Path, issuer: Issuer, processes: Owner) -> Start:
-    return Start(task_api_kind, tmp_path, issuer, processes)
+def start(
+    task_api_kind: type[TaskApi],
+    tmp_path: Path,
+    issuer: Issuer,
+    kill_task_apis_after_test: ProcessKiller,
+) -> TaskApiStarter:
+    return TaskApiStarter(task_api_kind, tmp_path, issuer, kill_task_apis_after_test)
 
 
 @pytest.fixture
-def service(start: Start) -> Service:
+def service(start: TaskApiStarter) -> Service:
     return start()
 
 
 def test_each_token_rule_is_enforced_separately(service: Service, issuer: Issuer) -> None:
-    accepted, refused = issuer.good_tokens(), issuer.bad_tokens()
+    accepted, refused = issuer.valid_tokens(), issuer.invalid_tokens()
 
     assert {name: service.status(token) for name, token in accepted.items()} == dict.fromkeys(
         accepted, 200
@@ -91,12 +103,12 @@ def test_forged_tokens_are_rejected(service: Service, issuer: Issuer) -> None:
     )
 
 
-def test_this_service_is_stricter_than_a_library(service: Service, issuer: Issuer) -> None:
+def test_rules_beyond_those_of_jwt_libraries_are_enforced(service: Service, issuer: Issuer) -> None:
     now = int(time.time())
 
     assert service.status(issuer.token(header={"typ": "application/at+jwt"})) == 200
     assert service.status(issuer.token(header={"typ": "AT+JWT"})) == 200
-    # Without leeway, a token is rejected from the second of `exp` on.
+    # Without leeway, a token is rejected from `exp` on.
     assert service.status(issuer.token(exp=now)) == 401
     assert service.status(issuer.token(iat=now + 60)) == 401
     assert service.status(issuer.token(user_id=str(uuid.uuid4()))) == 401
@@ -107,13 +119,13 @@ def test_this_service_is_stricter_than_a_library(service: Service, issuer: Issue
 
 
 def test_only_the_owner_has_access(service: Service, issuer: Issuer) -> None:
-    of_a_service = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
+    service_token = issuer.token(sub="reporting", client_id="reporting", user_id=ABSENT)
 
     assert service.status(issuer.token()) == 200
     assert service.status(issuer.token(), str(uuid.uuid4())) == 403
     assert service.status(issuer.token(), USER.upper()) == 403
-    assert service.status(of_a_service, "reporting") == 403
-    assert service.status(of_a_service, "None") == 403
+    assert service.status(service_token, "reporting") == 403
+    assert service.status(service_token, "None") == 403
     assert service.status(None) == 401
 
 
@@ -129,22 +141,22 @@ def test_errors_use_the_envelope_and_a_bearer_challenge(service: Service, issuer
 
 def test_unknown_kids_do_not_reach_the_issuer(service: Service, issuer: Issuer) -> None:
     assert service.status(issuer.token()) == 200
-    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    unknown_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
     for number in range(50):
         header = {"alg": "RS256", "typ": "at+jwt", "kid": f"made-up-{number}"}
-        assert service.status(sign_rs256(header, {"sub": USER}, stranger)) == 401
+        assert service.status(sign_rs256(header, {"sub": USER}, unknown_key)) == 401
 
     assert issuer.fetches == 1
     assert service.status(issuer.token()) == 200
 
 
-def test_new_key_is_fetched_after_the_cool_down(start: Start, issuer: Issuer) -> None:
+def test_new_key_is_fetched_after_the_cooldown(start: TaskApiStarter, issuer: Issuer) -> None:
     service = start(JWKS_COOLDOWN_SECONDS="1")
     assert service.status(issuer.token()) == 200
 
     issuer.add_key("second")
-    assert service.status(issuer.token(kid="second")) == 401, "within the cool-down"
+    assert service.status(issuer.token(kid="second")) == 401, "the cooldown has not passed"
     time.sleep(1.1)
 
     assert service.status(issuer.token(kid="second")) == 200
@@ -152,7 +164,9 @@ def test_new_key_is_fetched_after_the_cool_down(start: Start, issuer: Issuer) ->
     assert issuer.fetches == 2
 
 
-def test_removed_key_is_rejected_after_the_next_refresh(start: Start, issuer: Issuer) -> None:
+def test_removed_key_is_rejected_after_the_next_refresh(
+    start: TaskApiStarter, issuer: Issuer
+) -> None:
     issuer.max_age = 1
     service = start()
     old = issuer.token(kid="first")
@@ -167,7 +181,9 @@ def test_removed_key_is_rejected_after_the_next_refresh(start: Start, issuer: Is
     assert service.status(new) == 200
 
 
-def test_keys_are_kept_while_the_issuer_is_down(start: Start, issuer: Issuer) -> None:
+def test_cached_keys_are_used_while_the_issuer_is_down(
+    start: TaskApiStarter, issuer: Issuer
+) -> None:
     issuer.max_age = 1
     service = start()
     assert service.status(issuer.token()) == 200
@@ -177,10 +193,12 @@ def test_keys_are_kept_while_the_issuer_is_down(start: Start, issuer: Issuer) ->
     time.sleep(1.1)
 
     assert [service.status(issuer.token()) for _ in range(5)] == [200] * 5
-    assert issuer.fetches > fetches, "it did not try to fetch the keys"
+    assert issuer.fetches > fetches, "the service did not try to fetch the keys"
 
 
-def test_it_starts_without_the_issuer_and_recovers(start: Start, issuer: Issuer) -> None:
+def test_service_starts_without_the_issuer_and_recovers(
+    start: TaskApiStarter, issuer: Issuer
+) -> None:
     issuer.up = False
     service = start()
 
@@ -194,13 +212,13 @@ def test_it_starts_without_the_issuer_and_recovers(start: Start, issuer: Issuer)
 
 
 def test_ended_session_is_rejected_with_the_next_list(service: Service, issuer: Issuer) -> None:
-    ended, going_on = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
-    assert [service.status(token) for token in (ended, going_on, ended)] == [200] * 3
+    ended, active = (issuer.token(status=issuer.status_at(index)) for index in (7, 8))
+    assert [service.status(token) for token in (ended, active, ended)] == [200] * 3
 
     issuer.ended.add(7)
     time.sleep(1.1)
 
-    assert [service.status(token) for token in (ended, going_on, ended)] == [401, 200, 401]
+    assert [service.status(token) for token in (ended, active, ended)] == [401, 200, 401]
     assert issuer.list_fetches == 2
 
 
@@ -214,7 +232,7 @@ def test_unavailable_list_leaves_the_token_status_unknown(service: Service, issu
     assert answer.json()["error"]["code"] == "TEMPORARILY_UNAVAILABLE"
 
 
-def test_log_contains_the_reason_and_no_token(start: Start, issuer: Issuer) -> None:
+def test_log_contains_the_reason_and_no_token(start: TaskApiStarter, issuer: Issuer) -> None:
     process = start.process()
     service = Service(process)
     token = issuer.token(exp=1)
@@ -246,11 +264,13 @@ def test_task_lifecycle(service: Service, issuer: Issuer) -> None:
 
     # Another user with the same task id finds nothing.
     other = str(uuid.uuid4())
-    others = issuer.token(sub=other, user_id=other)
+    other_token = issuer.token(sub=other, user_id=other)
     for method in ("GET", "PUT", "DELETE"):
-        answer = service.call(others, other, method, path, json=draft if method == "PUT" else None)
+        answer = service.call(
+            other_token, other, method, path, json=draft if method == "PUT" else None
+        )
         assert answer.status_code == 404
-    assert service.call(others, other, "PATCH", f"{path}/complete").status_code == 404
+    assert service.call(other_token, other, "PATCH", f"{path}/complete").status_code == 404
 
     assert service.call(token, method="DELETE", path=path).status_code == 204
     assert service.call(token, path=path).status_code == 404

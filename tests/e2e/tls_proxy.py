@@ -1,4 +1,4 @@
-"""A reverse proxy with TLS in front of Signet, and HTTP clients that reach it by Signet's name."""
+"""A reverse proxy with TLS in front of Signet, and HTTP clients that use Signet's public name."""
 
 import ssl
 import threading
@@ -15,12 +15,12 @@ from certificate import self_signed, server_context
 HOST = "signet.example"
 ISSUER = f"https://{HOST}"
 
-NOT_PASSED_ON = {"connection", "content-length", "transfer-encoding", "date", "keep-alive"}
+NOT_FORWARDED = {"connection", "content-length", "transfer-encoding", "date", "keep-alive"}
 
 
 @dataclass
 class Answer:
-    """A response of Signet in transit."""
+    """A response of Signet that the proxy forwards."""
 
     request: str
     """Method and path, without the query."""
@@ -39,35 +39,35 @@ class TlsProxy:
     answers: list[Answer] = field(default_factory=list)
     """All responses, in order."""
     tamper: Callable[[Answer], None] | None = None
-    """Alters a response, to test that a check detects it."""
+    """Alters each response, to test that a check detects it."""
 
     def client(self, **options: object) -> httpx.Client:
-        """A client that trusts the certificate, resolves the proxy, and does not follow
-        redirects."""
+        """An HTTP client that reaches the proxy by Signet's name, trusts its certificate, and does not
+        follow redirects."""
         context = ssl.create_default_context(cafile=str(self.certificate))
         transport = ToProxy(self.port, httpx.HTTPTransport(verify=context))
         return httpx.Client(transport=transport, timeout=30, trust_env=False, **options)  # type: ignore[arg-type]
 
 
 class ToProxy(httpx.BaseTransport):
-    """Resolves Signet's name alone."""
+    """Sends requests for Signet's name to the proxy. Other hosts are errors."""
 
     def __init__(self, port: int, inner: httpx.HTTPTransport) -> None:
         self._port = port
         self._inner = inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        asked = (request.url.scheme, request.url.host, request.url.port)
-        assert asked == ("https", HOST, None), f"no server at {request.url}"
-        # A separate request: cookies belong to the requested address.
-        passed = httpx.Request(
+        requested = (request.url.scheme, request.url.host, request.url.port)
+        assert requested == ("https", HOST, None), f"no server at {request.url}"
+        # A copy, since the client assigns cookies to the URL of the original request.
+        forwarded = httpx.Request(
             request.method,
             request.url.copy_with(host="127.0.0.1", port=self._port),
             headers=request.headers,
             stream=request.stream,
             extensions={**request.extensions, "sni_hostname": HOST},
         )
-        return self._inner.handle_request(passed)
+        return self._inner.handle_request(forwarded)
 
     def close(self) -> None:
         self._inner.close()
@@ -75,7 +75,7 @@ class ToProxy(httpx.BaseTransport):
 
 @contextmanager
 def tls_proxy(directory: Path, upstream: str) -> Iterator[TlsProxy]:
-    """Starts to listen."""
+    """Runs the proxy while the `with` block runs."""
     certificate = self_signed(directory / "signet.pem", HOST)
     limits = httpx.Limits(max_connections=None)
     with httpx.Client(timeout=30, trust_env=False, limits=limits) as http:
@@ -89,23 +89,23 @@ def tls_proxy(directory: Path, upstream: str) -> Iterator[TlsProxy]:
                 headers = [
                     (name, value)
                     for name, value in self.headers.items()
-                    if name.lower() not in NOT_PASSED_ON
+                    if name.lower() not in NOT_FORWARDED
                 ]
                 headers.append(("X-Forwarded-For", self.client_address[0]))
                 try:
-                    got = http.request(
+                    response = http.request(
                         self.command, proxy.upstream + self.path, content=body, headers=headers
                     )
                 except httpx.TransportError:
                     self.send_error(502)
                     return
-                passed = [
+                forwarded = [
                     (name, value)
-                    for name, value in got.headers.multi_items()
-                    if name not in NOT_PASSED_ON
+                    for name, value in response.headers.multi_items()
+                    if name not in NOT_FORWARDED
                 ]
-                asked = f"{self.command} {self.path.partition('?')[0]}"
-                answer = Answer(asked, got.status_code, passed, got.content)
+                requested = f"{self.command} {self.path.partition('?')[0]}"
+                answer = Answer(requested, response.status_code, forwarded, response.content)
                 if proxy.tamper is not None:
                     proxy.tamper(answer)
                 proxy.answers.append(answer)
@@ -125,7 +125,7 @@ def tls_proxy(directory: Path, upstream: str) -> Iterator[TlsProxy]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
         context = server_context(certificate)
-        # Each connection does its own handshake: a slow one does not delay others.
+        # Each connection's thread does the handshake, so that a slow one does not delay others.
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -1,5 +1,4 @@
-"""The verifiers of other languages, as processes that keep running while Signet is stopped and
-started."""
+"""The verifiers in Rust and TypeScript, as processes that keep running while Signet restarts."""
 
 import os
 import subprocess
@@ -10,7 +9,7 @@ from processes import REPOSITORY, Process, clean_environment
 
 
 class LineVerifier(Process):
-    """Reads a token per line, and prints a service's verdict."""
+    """A program that reads one token per line and prints whether it is accepted."""
 
     def __init__(self, name: str, directory: Path, command: list[str]) -> None:
         super().__init__(name, directory)
@@ -29,13 +28,13 @@ class LineVerifier(Process):
         assert self._process is not None and self._process.stdin and self._process.stdout
         self._process.stdin.write(f"{token}\n".encode())
         self._process.stdin.flush()
-        said = self._process.stdout.readline().decode().strip()
-        assert said == "accepted" or said.startswith("refused: "), said
-        return said == "accepted"
+        verdict = self._process.stdout.readline().decode().strip()
+        assert verdict == "accepted" or verdict.startswith("refused: "), verdict
+        return verdict == "accepted"
 
 
 def rust_verifier(directory: Path, issuer: str, audience: str) -> LineVerifier:
-    """The crate's own example."""
+    """The example program of the crate."""
     build = ("cargo", "build", "--quiet", "--locked", "--package", "signet-verifier")
     run(*build, "--features", "http,vendored", "--example", "verify", cwd=REPOSITORY)
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
@@ -44,7 +43,7 @@ def rust_verifier(directory: Path, issuer: str, audience: str) -> LineVerifier:
 
 
 def typescript_verifier(directory: Path, issuer: str, audience: str) -> LineVerifier:
-    """The package as published."""
+    """The npm package, as it is published."""
     project = NodeProject(REPOSITORY / "verifiers/typescript")
     project.bin("tsc")
     program = str(REPOSITORY / "tests/clients/verify.mjs")

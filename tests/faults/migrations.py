@@ -28,7 +28,7 @@ def jwks(signet):
 
 def assert_refuses(report, cluster, signet, database, why, naming):
     before = cluster.dump(database)
-    code, output = signet.start_in_vain()
+    code, output = signet.start_expecting_exit()
     unchanged = cluster.dump(database) == before
     named = any(name in output for name in naming)
     said = output.strip().splitlines()[-1] if output.strip() else ""

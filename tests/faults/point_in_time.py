@@ -83,7 +83,7 @@ def main(report: Report, place: Place) -> None:
     report.holds(
         dora.email in there and eve.email not in there, "its state is that of the point in time"
     )
-    code, said = signet.start_in_vain()
+    code, said = signet.start_expecting_exit()
     report.holds(code == 1 and "signet restored" in said, "the start refuses it")
     said = run(signet, "restored")
     report.holds("disabled" in said, "the command prints what it cannot undo")

@@ -1,4 +1,4 @@
-"""Signet, the task API, and a recording proxy between the two."""
+"""Signet, the task API and a recording proxy between them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 
-from clients import SignetClient, Tokens, some_email
+from clients import SignetClient, Tokens, random_email
 from databases import Database
 from forgery import claims_of
-from processes import Owner, Signet, TaskApi
+from processes import ProcessKiller, Signet, TaskApi
 from recording_proxy import RecordingProxy
 
 JWKS_PATH = "/.well-known/jwks.json"
@@ -19,8 +19,8 @@ STATUS_TTL = 3
 
 
 @dataclass
-class Stage:
-    """Signet, and a task API that knows it only by the address of a recording proxy."""
+class Deployment:
+    """Signet and a task API. For the task API, Signet's address is that of a recording proxy."""
 
     signet: Signet
     proxy: RecordingProxy
@@ -29,7 +29,7 @@ class Stage:
     http: httpx.Client
 
     def sign_up(self) -> Tokens:
-        return Tokens.of(self.front_end.sign_up(some_email()), 201)
+        return Tokens.of(self.front_end.sign_up(random_email()), 201)
 
     def tasks(self, user_id: str, token: str | None) -> httpx.Response:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
@@ -46,14 +46,16 @@ class Stage:
         return uri.removeprefix(self.signet.issuer)
 
     def assert_only_keys_and_lists_were_fetched(self, token: str) -> None:
-        """Asserts that only the key set and the list of `token`'s status were fetched, the list at
-        most once per `ttl`."""
+        """Asserts that the task API fetched only the key set and the status list of `token`.
+
+        The list must have been fetched at most once per `ttl`.
+        """
         list_path = self.list_path(token)
         assert {(call.method, call.path) for call in self.proxy.calls} == {
             ("GET", JWKS_PATH),
             ("GET", list_path),
         }
-        # Calls are timed on arrival, so one of them may seem late.
+        # The proxy records arrival times, so one call may be recorded late.
         times = [call.at for call in self.proxy.calls if call.path == list_path]
         assert all(later - earlier > STATUS_TTL - 0.5 for earlier, later in pairwise(times))
 
@@ -62,12 +64,12 @@ class Stage:
 
 
 @contextmanager
-def on_stage(
-    directory: Path, database: Database, owned: Owner, kind: type[TaskApi] = TaskApi
-) -> Iterator[Stage]:
-    """Starts all of them."""
+def start_deployment(
+    directory: Path, database: Database, kill_later: ProcessKiller, kind: type[TaskApi] = TaskApi
+) -> Iterator[Deployment]:
+    """Starts Signet, the proxy and the task API."""
     with RecordingProxy() as proxy, httpx.Client(timeout=10) as http:
-        signet = owned(
+        signet = kill_later(
             Signet(
                 directory,
                 database,
@@ -78,8 +80,10 @@ def on_stage(
         )
         proxy.upstream = signet.url
         signet.start()
-        task_api = owned(kind(directory, signet.issuer, signet.audience, TOKEN_LEEWAY_SECONDS="0"))
+        task_api = kill_later(
+            kind(directory, signet.issuer, signet.audience, TOKEN_LEEWAY_SECONDS="0")
+        )
         task_api.start()
-        # The front end calls Signet directly: the proxy sees the task API's requests alone.
+        # The front end calls Signet directly, so the proxy records only the task API's requests.
         with SignetClient(signet.url, behind_proxy=True) as front_end:
-            yield Stage(signet, proxy, task_api, front_end, http)
+            yield Deployment(signet, proxy, task_api, front_end, http)
